@@ -1,0 +1,35 @@
+"""The HTTP surface: one file a subject, put together by `build_api`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bridge.api import cors, pages, problems
+from bridge.api.health import HealthApi
+from bridge.api.metrics import MetricsApi
+from bridge.api.readings import ReadingsApi
+from bridge.api.status import StatusApi
+from bridge.core.decode import UnknownKeys
+from bridge.core.health import Health
+from bridge.core.ledger import Ledger
+from bridge.ports import Store
+from bridge.realtime.hub import Hub
+from bridge.settings import HttpSettings
+
+BODY_LIMIT_BYTES = 1024 * 1024
+
+
+def build_api(app: web.Application, *, store: Store, hub: Hub, ledger: Ledger, health: Health, unknown: UnknownKeys) -> None:
+    """Add every route to `app`."""
+    app.add_routes(ReadingsApi(store).routes())
+    app.add_routes(StatusApi(hub, ledger).routes())
+    app.add_routes(HealthApi(health).routes())
+    app.add_routes(MetricsApi(hub, ledger, health, unknown).routes())
+    app.add_routes(pages.routes())
+
+
+def new_application(settings: HttpSettings) -> web.Application:
+    """An application that answers errors as problems and other origins as the settings allow."""
+    return web.Application(
+        middlewares=[cors.middleware(settings.cors_origins), problems.middleware], client_max_size=BODY_LIMIT_BYTES
+    )

@@ -1,0 +1,36 @@
+"""Is it alive, is it ready, and if not, what fails."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bridge.api.problems import json_response
+from bridge.core.health import Health
+
+
+class HealthApi:
+    """For orchestrators, load balancers and people."""
+
+    def __init__(self, health: Health) -> None:
+        """`health` is what the parts report to."""
+        self._health = health
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths it answers."""
+        return [
+            web.get("/health/live", self._live),
+            web.get("/health/ready", self._ready),
+            web.get("/health", self._ready),
+        ]
+
+    async def _live(self, _: web.Request) -> web.Response:
+        return json_response({"status": "ok"})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        parts = {
+            name: {"status": "ok"} if part.up else {"status": "failing", "reason": part.reason}
+            for name, part in self._health.parts.items()
+        }
+        failing = [name for name, part in self._health.parts.items() if not part.up]
+        status = 503 if failing else 200
+        return json_response({"status": "failing" if failing else "ok", "failing": failing, "parts": parts}, status=status)

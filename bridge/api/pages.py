@@ -1,0 +1,42 @@
+"""The page, as Vite built it, and the Socket.IO client script that Socket.IO servers serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
+
+
+def routes() -> list[web.AbstractRouteDef]:
+    """`/`, its files, and `/socket.io/socket.io.js`."""
+    built = next((place for place in _PLACES if (place / "index.html").exists()), None)
+    if built is None:
+        return [web.get("/", _not_built), web.get("/socket.io/socket.io.js", _not_built)]
+    page = _Page(built)
+    return [
+        web.get("/", page.index),
+        web.get("/socket.io/socket.io.js", page.client_script),
+        *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and file.name != "index.html"),
+        *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
+    ]
+
+
+class _Page:
+    def __init__(self, built: Path) -> None:
+        self._built = built
+
+    async def index(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._built / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def client_script(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._built / "socket.io.js", headers={"Cache-Control": "public, max-age=3600"})
+
+    async def file(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._built / request.path.lstrip("/"))
+
+
+async def _not_built(_: web.Request) -> web.Response:
+    raise web.HTTPNotFound(text="the page is not built: run `make install`, which needs npm")

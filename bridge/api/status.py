@@ -1,0 +1,32 @@
+"""`GET /websocket/status`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bridge.api.problems import json_response
+from bridge.core.ledger import Ledger
+from bridge.realtime.hub import Hub
+
+
+class StatusApi:
+    """Who listens, and the account of every message."""
+
+    def __init__(self, hub: Hub, ledger: Ledger) -> None:
+        """Both are read when asked."""
+        self._hub = hub
+        self._ledger = ledger
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths it answers."""
+        return [web.get("/websocket/status", self._status)]
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return json_response(
+            {
+                "success": True,
+                "connectedClients": self._hub.client_count,
+                "websocketEnabled": True,
+                "ledger": self._ledger.as_dict(),
+            }
+        )

@@ -1,0 +1,142 @@
+"""The composition root: builds the parts and joins them. The nesting is the lifecycle: what stands inside lives shorter."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from bridge.api import build_api, new_application
+from bridge.backoff import delays
+from bridge.core.decode import Decoder
+from bridge.core.errors import PortTaken, StoreUnavailable
+from bridge.core.health import Health
+from bridge.core.identity import Cursor
+from bridge.core.ledger import Ledger
+from bridge.intake import Intake
+from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
+from bridge.ports import Store
+from bridge.realtime.hub import Hub
+from bridge.realtime.socketio import SocketIo
+from bridge.settings import HttpSettings, Settings
+from bridge.sources import mqtt
+from bridge.stores import open_store
+
+log = logging.getLogger(__name__)
+
+STORE = "store"
+_STORE_CHECK_SECONDS = 2.0
+
+
+class Bridge:
+    """One bridge. `run` is all there is to call; `port` is where it listens once `listening` is set."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened before `run`."""
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self.listening = asyncio.Event()
+        self.port = settings.http.port
+        self.health = Health((mqtt.SOURCE, STORE))
+        self.ledger = Ledger()
+
+    def stop(self) -> None:
+        """Ask `run` to finish what has arrived and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
+        settings = self._settings
+        decoder = Decoder(settings.mqtt.routes)
+        app = new_application(settings.http)
+        hub = Hub([SocketIo(settings.http, app)])
+        async with open_store(settings.store) as store:
+            build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, unknown=decoder.unknown_keys)
+            async with _serving(app, settings.http) as self.port:
+                self.listening.set()
+                await self._move_readings(store, hub, decoder)
+                await hub.close()
+
+    async def _move_readings(self, store: Store, hub: Hub, decoder: Decoder) -> None:
+        settings = self._settings
+        intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
+        cursor = Cursor()
+        pipeline = Pipeline(
+            intake=intake,
+            decoder=decoder,
+            store=store,
+            publisher=hub,
+            ledger=self.ledger,
+            health=self.health,
+            cursor=cursor,
+        )
+        source = mqtt.MqttSource(settings.mqtt, intake, self.health)
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
+            preparing = tasks.create_task(self._prepare(store, cursor), name="prepare store")
+            await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not preparing.done():
+                preparing.cancel()
+                return
+            watching = tasks.create_task(self._watch(store), name="watch store")
+            moving = tasks.create_task(pipeline.run(), name="pipeline")
+            receiving = tasks.create_task(source.run(), name="mqtt source")
+            await stopping
+            log.info("stopping: %d messages to finish", len(intake))
+            intake.close()
+            await asyncio.wait((moving,), timeout=settings.stop_seconds)
+            for task in (receiving, moving, watching):
+                task.cancel()
+
+    async def _prepare(self, store: Store, cursor: Cursor) -> None:
+        """Wait for the store, and go on above the highest cursor it holds."""
+        told = False
+        for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
+            try:
+                cursor.resume_above(await store.prepare())
+            except StoreUnavailable as error:
+                self.health.down(STORE, str(error))
+                if not told:
+                    log.warning("waiting for the store: %s", error)
+                told = True
+            else:
+                self.health.up(STORE)
+                log.info("the store is ready: %s", self._settings.store.address)
+                return
+            await asyncio.sleep(delay)
+
+    async def _watch(self, store: Store) -> None:
+        """Know that the store is away also while nothing is written."""
+        while True:
+            try:
+                await store.ping()
+            except StoreUnavailable as error:
+                if self.health.down(STORE, str(error)):
+                    log.warning("store away: %s", error)
+            else:
+                if self.health.up(STORE):
+                    log.info("store is back")
+            await asyncio.sleep(_STORE_CHECK_SECONDS)
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
+    """Serve `app`; gives the port, which the system chose if the settings say 0."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            why = {errno.EADDRINUSE: "is in use", errno.EACCES: "is not ours to use"}.get(error.errno or 0, str(error))
+            raise PortTaken(
+                f"port {settings.port} on {settings.host} {why}: choose another with http.port (BRIDGE_HTTP__PORT)"
+            ) from None
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

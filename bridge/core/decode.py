@@ -1,0 +1,347 @@
+"""Payload in, Reading or Rejection out. Any bytes give one of the results below and never another error.
+
+A bad field is refused alone and named in `quality`; a message is rejected whole only when it is not a JSON object, is too
+large, names no usable device, or is left with no measurement.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from bson.objectid import ObjectId
+
+from bridge.core.errors import BridgeError
+from bridge.core.identity import is_device_id, record_id
+from bridge.core.message import Message
+from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading, Value, aqi_scale, outside
+from bridge.core.timestamp import judge
+from bridge.core.topic import TopicPattern
+
+PAYLOAD_LIMIT_BYTES = 64 * 1024
+_NAMED_FIELDS = 5  # how many field names a reason lists before it says "and n more"
+_CACHE_LIMIT = 10_000  # topics and key spellings remembered; both are chosen by strangers
+
+
+class Kind(enum.StrEnum):
+    """What a subscription carries."""
+
+    READINGS = "readings"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which topics carry what."""
+
+    pattern: TopicPattern
+    kind: Kind = Kind.READINGS
+
+
+class Reason(enum.StrEnum):
+    """Why a message was rejected whole; the quarantine is grouped by these."""
+
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_object"
+    TOO_LARGE = "too_large"
+    NO_DEVICE_ID = "no_device_id"
+    NO_MEASUREMENT = "no_measurement"
+    NO_STATUS = "no_status"
+    NO_ROUTE = "no_route"
+    REFUSED_BY_STORE = "refused_by_store"
+
+
+class PayloadError(BridgeError):
+    """A message that cannot become a reading. `code` groups it, `field` is the key at fault where there is one."""
+
+    def __init__(self, code: Reason, text: str, at: str | None = None) -> None:
+        """`text` is for a person."""
+        super().__init__(text)
+        self.code = code
+        self.field = at
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A bad message on its way to the quarantine."""
+
+    id: ObjectId
+    message: Message
+    code: Reason
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """What a device, or the broker by its last will, said of it: `online`, `offline` or the device's own word."""
+
+    device_id: str
+    status: str
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A retained message with no time of its own: no new reading, or every restart would invent one."""
+
+
+Decoded = Reading | Rejection | DeviceStatus | Stale
+
+
+@dataclass(slots=True)
+class Fields:
+    """A payload taken apart: accepted values, what was wrong with others, and the keys nobody knows."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    quality: dict[str, str] = field(default_factory=dict)
+    timestamp: object = None
+    device_id: object = None
+    unknown: list[str] = field(default_factory=list)
+
+
+class Decoder:
+    """Turns messages into what they mean. Pure but for `new_id` and two bounded caches."""
+
+    def __init__(self, routes: Sequence[Route], new_id: Callable[[], ObjectId] = ObjectId) -> None:
+        """`new_id` makes the `_id` of records that carry no identity of their own."""
+        self._routes = tuple(routes)
+        self._new_id = new_id
+        self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
+        self.unknown_keys = UnknownKeys()
+
+    def decode(self, message: Message) -> Decoded:
+        """One message to its meaning; raises nothing."""
+        try:
+            route, named = self._route(message.topic)
+            if route.kind is Kind.STATUS:
+                return _status(message, named)
+            return self._reading(message, named)
+        except PayloadError as error:
+            return Rejection(self._new_id(), message, error.code, str(error), error.field)
+
+    def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
+        found = self._routed.get(topic)
+        if found is None:
+            found = next(((route, named) for route in self._routes if (named := route.pattern.match(topic)) is not None), None)
+            if found is None:
+                raise PayloadError(Reason.NO_ROUTE, f"no subscription has a topic like {shown(topic)}")
+            if len(self._routed) >= _CACHE_LIMIT:
+                self._routed.clear()
+            self._routed[topic] = found
+        return found
+
+    def _reading(self, message: Message, named: Mapping[str, str]) -> Decoded:
+        fields = take_apart(parse_object(message.payload))
+        device_id = _device_id(named.get("deviceId"), fields.device_id)
+        if fields.unknown:
+            self.unknown_keys.note(device_id, fields.unknown)
+        if not fields.values:
+            raise _no_measurement(fields)
+        moment = judge(fields.timestamp, message.received_ms)
+        if message.retained and moment.own_ms is None:
+            return Stale()
+        if moment.complaint:
+            fields.quality["timestamp"] = moment.complaint
+        return Reading(
+            id=self._new_id() if moment.own_ms is None else record_id(device_id, moment.own_ms, fields.values),
+            device_id=device_id,
+            values=fields.values,
+            timestamp_ms=moment.timestamp_ms,
+            received_ms=message.received_ms,
+            quality=fields.quality,
+            device_timestamp=moment.kept,
+            retained=message.retained,
+        )
+
+
+class UnknownKeys:
+    """Keys nobody knows, counted once per device and key; the memory of them is bounded."""
+
+    def __init__(self, limit: int = _CACHE_LIMIT) -> None:
+        """Past `limit` pairs new ones are no longer counted."""
+        self._seen: set[tuple[str, str]] = set()
+        self._limit = limit
+
+    def note(self, device_id: str, keys: Sequence[str]) -> None:
+        """`device_id` sent `keys`."""
+        for key in keys:
+            if len(self._seen) < self._limit:
+                self._seen.add((device_id, shown(key)))
+
+    def __len__(self) -> int:
+        """How many different ones were seen, at most the limit."""
+        return len(self._seen)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Pairs of device and key."""
+        return iter(self._seen)
+
+
+def parse_object(payload: bytes) -> dict[str, Any]:
+    """The JSON object in a payload; `NaN` and `Infinity` are let through, as bad values of their fields."""
+    if len(payload) > PAYLOAD_LIMIT_BYTES:
+        raise PayloadError(Reason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
+    body = _parse(payload)
+    if not isinstance(body, dict):
+        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {_JSON_TYPES[type(body)]}")
+    return body
+
+
+_JSON_TYPES = {
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def _parse(payload: bytes) -> object:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as strict:
+        if not payload.strip():
+            raise PayloadError(Reason.NOT_JSON, "not JSON: the payload is empty") from None
+        try:
+            return json.loads(payload)
+        except (ValueError, RecursionError):
+            raise PayloadError(Reason.NOT_JSON, f"not JSON: {strict}") from None
+
+
+# Names a key may have, once lowered and stripped of `_`, `-` and `.`.
+_NAMES: dict[str, str] = {
+    "timestamp": "timestamp",
+    "deviceid": "deviceId",
+    "sensorid": "deviceId",
+    "aqiscale": "aqiScale",
+}
+for _measurement in MEASUREMENT.values():
+    for _name in (_measurement.name, *_measurement.aliases):
+        _NAMES[_name.lower()] = _measurement.name
+# `pm1_0` would strip to `pm10`, which is another field.
+_LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_", ".", "-")} | {
+    f"pm{mark}10{dot}0": "pm10" for mark in ("", "_") for dot in ("_", ".", "-")
+}
+_STRIP = str.maketrans("", "", "_-.")
+_KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
+
+
+@lru_cache(_CACHE_LIMIT)
+def field_name(key: str) -> str | None:
+    """The field a payload key means, or None: without case, `_`, `-`, `.`, and by alias."""
+    lower = key.lower()
+    return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
+
+
+def take_apart(body: Mapping[str, Any]) -> Fields:
+    """Sort the keys of a payload into fields. The exact name wins over an alias, else the first of two wins."""
+    fields = Fields()
+    raw: dict[str, Any] = {}
+    for key, value in body.items():
+        if key == "values" and isinstance(value, dict):
+            for inner, inner_value in value.items():
+                _take(raw, fields, inner, inner_value)
+        else:
+            _take(raw, fields, key, value)
+    fields.timestamp = raw.pop("timestamp", None)
+    fields.device_id = raw.pop("deviceId", None)
+    scale = raw.pop("aqiScale", None)
+    for name, value in raw.items():
+        accepted, complaint = MEASUREMENT[name].accept(value)
+        if accepted is not None:
+            fields.values[name] = accepted
+        if complaint is not None:
+            fields.quality[name] = complaint
+    if "aqi" in fields.values:
+        _scale_aqi(fields, scale)
+    if len(fields.values) > 1:
+        fields.values = {name: fields.values[name] for name in VALUE_NAMES if name in fields.values}
+    return fields
+
+
+def _take(raw: dict[str, Any], fields: Fields, key: str, value: object) -> None:
+    name = field_name(key) if len(key) <= _KEY_LENGTH else None
+    if name is None:
+        fields.unknown.append(key)
+    elif value is not None and (name not in raw or key == name):
+        raw[name] = value
+
+
+def _scale_aqi(fields: Fields, named: object) -> None:
+    scale = named.strip().lower() if isinstance(named, str) else None
+    if scale is not None and scale in AQI_SCALES:
+        fields.values["aqiScale"] = scale
+    elif named is not None:
+        scale = None
+        fields.quality["aqiScale"] = f"not one of {', '.join(AQI_SCALES)}"
+    aqi = fields.values["aqi"]
+    low, high = bounds = AQI_SCALES[aqi_scale(float(aqi), scale)]
+    if not low <= float(aqi) <= high:
+        fields.quality["aqi"] = outside(bounds)
+
+
+def _device_id(from_topic: str | None, from_body: object) -> str:
+    """The topic wins; the body is asked only where the topic names no device."""
+    device_id = from_topic if from_topic is not None else from_body
+    if isinstance(device_id, int) and not isinstance(device_id, bool):
+        device_id = str(device_id)
+    if is_device_id(device_id):
+        return str(device_id)
+    where = "the topic" if from_topic is not None else "deviceId"
+    what = "is missing" if device_id is None else f"is {shown(device_id)}"
+    raise PayloadError(
+        Reason.NO_DEVICE_ID,
+        f"no usable device id: {where} {what}; allowed are 1 to 128 characters of A-Z a-z 0-9 . _ : -",
+        "deviceId",
+    )
+
+
+def _no_measurement(fields: Fields) -> PayloadError:
+    if fields.quality:
+        bad = [f"{name} is {complaint}" for name, complaint in fields.quality.items()]
+        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement is left: {_listed(bad)}", next(iter(fields.quality)))
+    if fields.unknown:
+        unknown = [shown(key) for key in fields.unknown]
+        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement: none is known by the name {_listed(unknown)}")
+    return PayloadError(Reason.NO_MEASUREMENT, "no measurement: the object names none")
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = len(items) - _NAMED_FIELDS
+    return ", ".join(items[:_NAMED_FIELDS]) + (f" and {more} more" if more > 0 else "")
+
+
+def shown(text: object) -> str:
+    """Somebody's text made harmless for a log line or a reason: quoted, ASCII, at most 64 characters."""
+    whole = ascii(text)
+    return whole if len(whole) <= 64 else whole[:61] + "..."
+
+
+_STATUS_LENGTH = 64
+
+
+def _status(message: Message, named: Mapping[str, str]) -> DeviceStatus:
+    """`online`, or JSON `{"status": "online"}`."""
+    device_id = _device_id(named.get("deviceId"), None)
+    if len(message.payload) > PAYLOAD_LIMIT_BYTES:
+        raise PayloadError(Reason.TOO_LARGE, f"{len(message.payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
+    text = message.payload.decode("utf-8", "replace").strip()
+    status: object = text
+    at: object = None
+    if text.startswith("{"):
+        body = parse_object(message.payload)
+        status, at = body.get("status"), body.get("timestamp")
+    if not isinstance(status, str) or not 0 < len(status) <= _STATUS_LENGTH or not status.isprintable():
+        raise PayloadError(
+            Reason.NO_STATUS,
+            f"no status: {shown(status)}; 'online', 'offline' or a JSON object with a text 'status'",
+            "status",
+        )
+    return DeviceStatus(device_id, status, judge(at, message.received_ms).timestamp_ms)

@@ -1,0 +1,29 @@
+"""Every error the bridge raises on purpose, in one tree."""
+
+
+class BridgeError(Exception):
+    """The root: what went wrong, where, and what is allowed, in words for the person who runs the bridge."""
+
+
+class SettingsError(BridgeError):
+    """The settings cannot be used; the text lists every mistake with its origin."""
+
+
+class PatternError(BridgeError, ValueError):
+    """A topic pattern that MQTT would not take."""
+
+
+class PortTaken(BridgeError):
+    """A port we were told to listen on is in use, or not ours to use."""
+
+
+class StoreError(BridgeError):
+    """The store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is away or did not answer in time; the write may or may not have happened. Try again."""
+
+
+class BrokerUnavailable(BridgeError):
+    """The broker is away, refused us, or left."""

@@ -1,0 +1,44 @@
+"""What can be published, and the bodies of the events: names, nesting and types as the wire contract has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bridge.core.decode import DeviceStatus
+from bridge.core.reading import Reading
+from bridge.core.timestamp import iso
+
+Level = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEvent:
+    """Something the bridge wants the people watching to know."""
+
+    level: Level
+    message: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Event = Reading | DeviceStatus | SystemEvent
+
+
+def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
+    """Body of `connectionInfo`."""
+    return {"clientId": client_id, "totalClients": total_clients}
+
+
+def sensor_data(reading: Reading, now_ms: int) -> dict[str, Any]:
+    """Body of `sensorData`: `timestamp` is when it is sent, `cursor` where to resume after it."""
+    return {"timestamp": iso(now_ms), "data": reading.public(), "cursor": reading.seq}
+
+
+def device_status(status: DeviceStatus) -> dict[str, Any]:
+    """Body of `deviceStatus`."""
+    return {"deviceId": status.device_id, "status": status.status, "timestamp": iso(status.timestamp_ms)}
+
+
+def system_event(event: SystemEvent, now_ms: int) -> dict[str, Any]:
+    """Body of `systemEvent`."""
+    return {"level": event.level, "message": event.message, "data": event.data, "timestamp": iso(now_ms)}

@@ -1,0 +1,37 @@
+"""A message on its way in, from whatever source, with its own way back."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Outcome(enum.StrEnum):
+    """What became of a message; the words of the ledger."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
+
+
+class Origin(Protocol):
+    """Where a message came from and where its acknowledgement goes: one MQTT connection, one HTTP request, one socket."""
+
+    def settle(self, message: Message, outcome: Outcome) -> None:
+        """`message` is safe (or will never be). Called once per message, in order of arrival; must not block or raise."""
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """What arrived. `source` names its line in the ledger; `packet_id` and `origin` are its way back."""
+
+    source: str
+    topic: str
+    payload: bytes
+    received_ms: int
+    origin: Origin
+    qos: int = 1
+    packet_id: int = 0
+    retained: bool = False

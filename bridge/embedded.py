@@ -1,0 +1,123 @@
+"""A broker for machines without one, to try the bridge: a `mosquitto` where one is installed, else amqtt in this process.
+
+Not for production: amqtt carries a few hundred messages a second and keeps nothing over a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from bridge.core.errors import BridgeError, PortTaken
+
+_SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+_START_SECONDS = 10.0
+_STOP_SECONDS = 5.0
+
+Protocol = Literal["5", "3.1.1"]
+
+
+@asynccontextmanager
+async def embedded_broker(host: str, port: int, data: Path) -> AsyncIterator[tuple[str, Protocol]]:
+    """A broker on `host:port`; gives its name and the newest protocol it speaks. Raises `PortTaken`."""
+    _check_free(host, port)
+    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_PATHS)
+    if mosquitto:
+        async with _mosquitto(mosquitto, host, port, data / "mosquitto"):
+            yield "mosquitto", "5"
+    else:
+        async with _amqtt(host, port):
+            yield "amqtt", "3.1.1"
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"port {port} on {host}, for the MQTT broker: {error.strerror}: choose another with mqtt.url "
+                f"(BRIDGE_MQTT__URL=mqtt://localhost:{port + 1})"
+            ) from None
+
+
+@asynccontextmanager
+async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncIterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "mosquitto.conf"
+    lines = [
+        f"listener {port} {host}",
+        "allow_anonymous true",
+        "persistence true",
+        f"persistence_location {folder.resolve()}/",
+        "autosave_on_changes true",
+        "autosave_interval 1",
+        "max_queued_messages 100000",
+    ]
+    if os.geteuid() == 0:
+        lines.append(f"user {getpass.getuser()}")
+    config.write_text("\n".join(lines) + "\n")
+    # A session of its own: Ctrl-C is for us, and we end the broker after the bridge has acknowledged what it holds.
+    with (folder / "mosquitto.log").open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            program, "-c", str(config), stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        await _answering(host, port, process, folder / "mosquitto.log")
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _answering(host: str, port: int, process: asyncio.subprocess.Process, logged: Path) -> None:
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while process.returncode is None:
+                try:
+                    _, writer = await asyncio.open_connection(host, port)
+                except OSError:
+                    await asyncio.sleep(0.05)
+                else:
+                    writer.close()
+                    return
+    except TimeoutError:
+        raise BridgeError(f"mosquitto did not answer on port {port} within {_START_SECONDS:g} s; see {logged}") from None
+    raise BridgeError(f"mosquitto ended at once with code {process.returncode}; see {logged}")
+
+
+@asynccontextmanager
+async def _amqtt(host: str, port: int) -> AsyncIterator[None]:
+    try:
+        from amqtt.broker import Broker
+    except ImportError:
+        raise BridgeError(
+            "no MQTT broker to start: install mosquitto (Debian: apt-get install mosquitto), or pip install amqtt"
+        ) from None
+    for name in ("amqtt", "transitions"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.shutdown()

@@ -1,0 +1,1 @@
+"""Ways out: who hears what, in which dialect."""

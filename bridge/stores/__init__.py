@@ -1,0 +1,17 @@
+"""Where readings are kept. `open_store` picks the adapter by the scheme of the URL."""
+
+from __future__ import annotations
+
+from bridge.ports import Store
+from bridge.settings import StoreSettings
+
+
+def open_store(settings: StoreSettings) -> Store:
+    """The store the settings name; nothing is connected yet. Only the adapter that is used is imported."""
+    if settings.is_sqlite:
+        from bridge.stores.sqlite import SqliteStore
+
+        return SqliteStore(settings)
+    from bridge.stores.mongo import MongoStore
+
+    return MongoStore(settings)
