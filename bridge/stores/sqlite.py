@@ -50,13 +50,13 @@ _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMN
 
 # The distinct devices by stepping through the index, then the newest of each: as many look-ups as devices.
 _LATEST = f"""
-WITH RECURSIVE device (id) AS (
+WITH RECURSIVE device (name) AS (
     SELECT min(device_id) FROM readings
     UNION ALL
-    SELECT (SELECT min(device_id) FROM readings WHERE device_id > device.id) FROM device WHERE device.id IS NOT NULL
+    SELECT (SELECT min(device_id) FROM readings WHERE device_id > device.name) FROM device WHERE device.name IS NOT NULL
 )
 SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
-    SELECT rowid FROM readings WHERE device_id = device.id ORDER BY timestamp DESC LIMIT 1
+    SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
 ) ORDER BY device_id
 """  # noqa: S608
 

