@@ -34,7 +34,8 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        errors.print(f"[bold red]wrong settings[/]\n{error}", markup=True, highlight=False, soft_wrap=True)
+        errors.print("wrong settings", style="bold red")
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(WRONG_SETTINGS)
     except BridgeError as error:
         errors.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)

@@ -59,9 +59,9 @@ async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncI
         "allow_anonymous true",
         "persistence true",
         f"persistence_location {folder.resolve()}/",
-        "autosave_on_changes true",
-        "autosave_interval 1",
+        "autosave_interval 5",
         "max_queued_messages 100000",
+        "set_tcp_nodelay true",
     ]
     if os.geteuid() == 0:
         lines.append(f"user {getpass.getuser()}")

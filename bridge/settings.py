@@ -32,6 +32,9 @@ DEFAULT_PATH = Path("config/bridge.toml")
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
+_SECRETS = {"url", "password"}
+"""Settings whose values are never shown and never read as JSON."""
+
 
 class Section(BaseModel):
     """A table of the file. Unknown names are mistakes: a setting misspelt must not pass in silence."""
@@ -229,16 +232,28 @@ def _check_url(url: SecretStr, schemes: set[str]) -> SplitResult:
     allowed = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
     try:
         parts = urlsplit(url.get_secret_value())
-        port = parts.port if parts.scheme != "mongodb" else None  # a MongoDB URL may name several hosts
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from None
+    except ValueError:
+        raise ValueError("not a URL") from None
     if parts.scheme not in schemes:
         raise ValueError(f"must begin with {allowed}")
-    if parts.scheme != "sqlite" and not parts.netloc:
-        raise ValueError("names no host")
-    if port == 0:
-        raise ValueError("port 0 cannot be connected to")
+    if parts.scheme != "sqlite":
+        _check_hosts(parts)
     return parts
+
+
+_HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]*)(:(?P<port>\d{1,5}))?", re.ASCII)
+
+
+def _check_hosts(parts: SplitResult) -> None:
+    """A MongoDB URL may name several, joined by commas."""
+    if not parts.netloc:
+        raise ValueError("names no host")
+    if "@" not in parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise ValueError("a / ? or # in the user or password must be written %2F %3F %23")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        found = _HOST.fullmatch(host)
+        if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
+            raise ValueError("the host must be a name or address, and its port a number from 1 to 65535")
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
@@ -327,16 +342,19 @@ def _read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterat
             continue
         path = tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
         if path in known or (len(path) > 1 and not _names_file(path, known)):
-            yield _Given(path, _as_json(value), f"environment {name}")
+            yield _Given(path, _value(path, value), f"environment {name}")
         elif _names_file(path, known):
             target = (*path[:-1], path[-1].removesuffix("_file"))
             if PREFIX + "__".join(target).upper() in environ:
                 mistakes.append(f"environment {name}: {'.'.join(target)} is given both by itself and by a file")
                 continue
             try:
-                yield _Given(target, Path(value).read_text("utf-8").rstrip("\r\n"), f"environment {name} ({value})")
+                text = Path(value).read_text("utf-8").rstrip("\r\n")
+                yield _Given(target, _value(target, text), f"environment {name} ({value})")
             except (OSError, UnicodeDecodeError) as error:
                 mistakes.append(f"environment {name}: cannot be read: {error}")
+        elif meant := next((one for one in known if "_".join(one) == path[0]), None):
+            mistakes.append(f"environment {name}: is not a setting; {PREFIX}{'__'.join(meant).upper()} is")
 
 
 def _names_file(path: tuple[str, ...], known: set[tuple[str, ...]]) -> bool:
@@ -351,9 +369,9 @@ def _leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tup
             yield (*above, name)
 
 
-def _as_json(value: str) -> Any:  # noqa: ANN401
+def _value(path: tuple[str, ...], value: str) -> Any:  # noqa: ANN401
     """Lists and tables are written as JSON; everything else is the text as it stands."""
-    if value[:1] in "[{":
+    if value[:1] in ("[", "{") and path[-1] not in _SECRETS:
         try:
             return json.loads(value)
         except ValueError:
@@ -371,12 +389,14 @@ def _mistake(error: Any, origins: Mapping[tuple[str, ...], str], path: Path, tex
     where = error["loc"]
     named = tuple(str(part) for part in where)
     origin = next((origins[named[:n]] for n in range(len(named), 0, -1) if named[:n] in origins), None)
+    origin = origin or next((below for place, below in origins.items() if named and place[: len(named)] == named), None)
     if origin is None:
         line = _line_of(text, where)
         origin = f"{path}:{line}" if line else "settings"
-    said = "is not a setting" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    unknown = error["type"] == "extra_forbidden"
+    said = "is not a setting" if unknown else error["msg"].removeprefix("Value error, ")
     given = error.get("input")
-    secret = {"url", "password"} & set(named)
+    secret = unknown or _SECRETS & set(named)  # what is not a setting may be a password misspelt
     value = f" = {given!r}" if isinstance(given, str | int | float) and not secret and len(str(given)) < 80 else ""
     return f"{origin}: {'.'.join(named)}{value}: {said}" if named else f"{origin}: {said}"
 
@@ -386,6 +406,7 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
     names = [str(part) for part in where if not isinstance(part, int)]
     index = next((part for part in where if isinstance(part, int)), 0)
     header: list[str] = []
+    place: int | None = None  # of the table among those of its name, in a [[list of tables]]
     seen: dict[str, int] = {}
     best: int | None = None
     for number, line in enumerate(text.splitlines(), start=1):
@@ -394,10 +415,10 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
         if table:
             header = table[1].split(".")
             seen[table[1]] = seen.get(table[1], -1) + 1
-            if header == names[: len(header)] and seen[table[1]] == (index if "[[" in line else 0):
+            place = seen[table[1]] if line.lstrip().startswith("[[") else None
+            if header == names[: len(header)] and place in (None, index):
                 best = number
         elif key and [*header, *key[1].split(".")] == names[: len(header) + 1]:
-            repeated = seen.get(".".join(header), 0)
-            if not repeated or repeated == index:
+            if place in (None, index):
                 return number
     return best

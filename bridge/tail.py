@@ -49,14 +49,20 @@ class ReadingsTable:
 async def tail(url: str, console: Console, *, plain: bool, count: int | None) -> None:
     """Show `sensorData` from `url` until cancelled or `count` readings; raises `BridgeError` if nothing answers there."""
     table = ReadingsTable(rows=max(console.height - 6, 5))
-    left = asyncio.Semaphore(0)
+    enough = asyncio.Event()
+    received = 0
     client = socketio.AsyncClient(json=None)
 
     def on_data(body: dict[str, Any]) -> None:
+        nonlocal received
+        if enough.is_set():
+            return
         table.add(body["data"])
         if plain:
             console.out(orjson.dumps(body["data"]).decode(), highlight=False)
-        left.release()
+        received += 1
+        if received == count:
+            enough.set()
 
     client.on("sensorData", on_data)
     client.on("connect", lambda: setattr(table, "connected", True))
@@ -67,10 +73,7 @@ async def tail(url: str, console: Console, *, plain: bool, count: int | None) ->
         raise BridgeError(f"no bridge answers at {url}: {error}") from None
     try:
         with _shown(table, console, plain=plain):
-            received = 0
-            while count is None or received < count:
-                await left.acquire()
-                received += 1
+            await enough.wait()
     finally:
         await client.disconnect()
 

@@ -25,6 +25,8 @@ from bridge.core.topic import TopicPattern
 
 PAYLOAD_LIMIT_BYTES = 64 * 1024
 _NAMED_FIELDS = 5  # how many field names a reason lists before it says "and n more"
+_WHOLE_DIGITS = 20  # from here on a number does not fit into 64 bits
+_TOPIC_LENGTH = 256  # a longer topic is routed anew each time, and must not sit in the cache
 _CACHE_LIMIT = 10_000  # topics and key spellings remembered; both are chosen by strangers
 
 
@@ -131,9 +133,10 @@ class Decoder:
             found = next(((route, named) for route in self._routes if (named := route.pattern.match(topic)) is not None), None)
             if found is None:
                 raise PayloadError(Reason.NO_ROUTE, f"no subscription has a topic like {shown(topic)}")
-            if len(self._routed) >= _CACHE_LIMIT:
-                self._routed.clear()
-            self._routed[topic] = found
+            if len(topic) <= _TOPIC_LENGTH:
+                if len(self._routed) >= _CACHE_LIMIT:
+                    self._routed.clear()
+                self._routed[topic] = found
         return found
 
     def _reading(self, message: Message, named: Mapping[str, str]) -> Decoded:
@@ -194,6 +197,7 @@ def parse_object(payload: bytes) -> dict[str, Any]:
 
 
 _JSON_TYPES = {
+    dict: "an object",
     list: "a list",
     str: "a text",
     int: "a number",
@@ -210,9 +214,14 @@ def _parse(payload: bytes) -> object:
         if not payload.strip():
             raise PayloadError(Reason.NOT_JSON, "not JSON: the payload is empty") from None
         try:
-            return json.loads(payload)
+            return json.loads(payload, parse_int=_whole)
         except (ValueError, RecursionError):
             raise PayloadError(Reason.NOT_JSON, f"not JSON: {strict}") from None
+
+
+def _whole(digits: str) -> int | float:
+    """As orjson reads them: what no 64 bits hold is a float, and infinite if it must be."""
+    return int(digits) if len(digits) < _WHOLE_DIGITS else float(digits)
 
 
 # Names a key may have, once lowered and stripped of `_`, `-` and `.`.
@@ -318,9 +327,12 @@ def _listed(items: Sequence[str]) -> str:
     return ", ".join(items[:_NAMED_FIELDS]) + (f" and {more} more" if more > 0 else "")
 
 
-def shown(text: object) -> str:
-    """Somebody's text made harmless for a log line or a reason: quoted, ASCII, at most 64 characters."""
-    whole = ascii(text)
+def shown(value: object) -> str:
+    """Somebody's text made harmless for a log line or a reason: quoted, ASCII, at most 64 characters.
+
+    Lists and objects are only named: nested deep enough, they cannot even be printed.
+    """
+    whole = _JSON_TYPES[type(value)] if isinstance(value, list | dict) else ascii(value)
     return whole if len(whole) <= 64 else whole[:61] + "..."
 
 

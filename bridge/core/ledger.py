@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from bridge.core.message import Outcome
 
-
 _LINE = ("received", *(outcome.value for outcome in Outcome), "waiting")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 EARLIEST_MS = 1_577_836_800_000
 """2020-01-01T00:00:00Z. A device that says less has no clock."""
@@ -20,6 +20,7 @@ _SECONDS_BELOW = 1e11  # as seconds, the year 5138; as milliseconds, 1973: no se
 _MILLISECONDS_BELOW = 1e14
 _EPOCH_TEXT = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
 _TEXT_LENGTH = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso(milliseconds: int) -> str:
@@ -42,7 +43,7 @@ def parse_time(raw: object) -> int | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return math.floor(moment.timestamp() * 1000)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         return None
 
@@ -50,7 +51,8 @@ def parse_time(raw: object) -> int | None:
 def _from_epoch(number: float) -> int | None:
     if not math.isfinite(number) or not 0 <= number < _MILLISECONDS_BELOW:
         return None
-    return math.floor(number * 1000 + 1e-6) if number < _SECONDS_BELOW else math.floor(number)
+    # By way of microseconds: 1767225600.001 * 1000 is a little less than a whole number.
+    return round(number * 1_000_000) // 1000 if number < _SECONDS_BELOW else math.floor(number)
 
 
 @dataclass(frozen=True, slots=True)

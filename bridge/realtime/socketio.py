@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ EVERYONE = "everyone"
 """The room of all clients whose CONNECT was answered. python-socketio's own room of all holds them before that."""
 
 MESSAGE_LIMIT_BYTES = 64 * 1024
+_LEAVE_SECONDS = 1.0
 
 
 class SocketIo:
@@ -38,6 +41,7 @@ class SocketIo:
             max_http_buffer_size=MESSAGE_LIMIT_BYTES,
         )
         self._server.on("connect", _welcome)
+        self._server.on("disconnect", self._left)
         self._server.attach(app)
 
     @property
@@ -48,6 +52,12 @@ class SocketIo:
     async def _joined(self, sid: str) -> None:
         await self._server.enter_room(sid, EVERYONE)
         await self._server.emit("connectionInfo", events.connection_info(sid, self.client_count), to=sid)
+
+    def _left(self, sid: str, reason: str) -> None:
+        """Release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping."""
+        connection = self._server.eio.sockets.get(self._clients.eio_sid_from_sid(sid, NAMESPACE))
+        if connection is not None and not connection.upgraded and reason == self._server.reason.CLIENT_DISCONNECT:
+            connection.queue.put_nowait(None)
 
     async def send(self, published: Sequence[Event]) -> None:
         """One emit an event."""
@@ -62,7 +72,8 @@ class SocketIo:
         """Tell the clients and close their connections."""
         await self.send([events.SystemEvent("warning", "the bridge is stopping")])
         if self._server.eio.sockets:  # with none, its disconnect of all raises ValueError
-            await self._server.eio.disconnect()
+            with suppress(TimeoutError):  # it waits until every client has read what is queued for it
+                await asyncio.wait_for(self._server.eio.disconnect(), _LEAVE_SECONDS)
         await self._server.shutdown()
 
 

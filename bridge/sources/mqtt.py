@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,11 @@ log = logging.getLogger(__name__)
 SOURCE = "mqtt"
 """The name of this source in the ledger and in the health report."""
 
+SENDER_WINDOW = 500
+"""How many messages a sender may have under way at once."""
+
+# Small packets go out at once. With Nagle's algorithm a PUBACK can wait 40 ms for the other side's delayed TCP ACK.
+_SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _RECONNECT_FIRST_SECONDS = 0.2
 _REFUSED = 0x80  # SUBACK reason codes from here on are refusals
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not again at every reconnect
@@ -153,7 +159,8 @@ class MqttSource:
 @asynccontextmanager
 async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> AsyncIterator[MqttSender]:
     """A connection to publish on, without a session; raises `BrokerUnavailable`."""
-    client = _client(settings, client_id)
+    client = _client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
+    client.pending_calls_threshold = SENDER_WINDOW
     try:
         async with client:
             yield MqttSender(client)
@@ -202,6 +209,7 @@ def _client(settings: MqttSettings, client_id: str | None, **session: Any) -> ai
         keepalive=settings.keepalive_seconds,
         timeout=settings.timeout_seconds,
         tls_context=tls_context,
+        socket_options=_SEND_AT_ONCE,
         logger=logging.getLogger("bridge.sources.mqtt.client"),
         **session,
     )

