@@ -51,8 +51,9 @@ class Pipeline:
         health: Health,
         cursor: Cursor,
         clock: Callable[[], int] = now_us,
+        retry_seconds: tuple[float, float] = (RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS),
     ) -> None:
-        """`clock` gives microseconds since the epoch."""
+        """`clock` gives microseconds since the epoch; `retry_seconds` are the first and the longest wait for the store."""
         self._intake = intake
         self._decoder = decoder
         self._store = store
@@ -61,6 +62,7 @@ class Pipeline:
         self._health = health
         self._cursor = cursor
         self._clock = clock
+        self._retry_seconds = retry_seconds
 
     async def run(self) -> None:
         """Until the intake is closed and empty."""
@@ -88,7 +90,7 @@ class Pipeline:
         """Try until the store has it. What a failed attempt wrote all the same is recognised by its `_id` and `seq`."""
         if not (readings or rejections or statuses):
             return Written()
-        for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
+        for delay in delays(*self._retry_seconds):
             try:
                 written = await self._store.write(readings, rejections, statuses)
             except StoreUnavailable as error:

@@ -418,7 +418,6 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
             place = seen[table[1]] if line.lstrip().startswith("[[") else None
             if header == names[: len(header)] and place in (None, index):
                 best = number
-        elif key and [*header, *key[1].split(".")] == names[: len(header) + 1]:
-            if place in (None, index):
-                return number
+        elif key and [*header, *key[1].split(".")] == names[: len(header) + 1] and place in (None, index):
+            return number
     return best

@@ -18,7 +18,7 @@ import orjson
 from bridge.core.reading import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled
 
 _DAY_SECONDS = 86_400
 _OUTDOOR_CO2 = 420.0
@@ -115,19 +115,43 @@ async def simulate(
     """
     sensors = [SimulatedSensor(device_id, seed) for device_id in device_ids(devices)]
     async with mqtt_sender(settings) as sender:
-        for sensor in sensors:
-            await sender.publish(f"sensors/{sensor.device_id}/status", b"online", retain=True)
         try:
-            start, turn, done = time.monotonic(), 0, 0
-            while count is None or done < count:
-                sensor = sensors[turn % len(sensors)]
-                turn += 1
-                reading = sensor.reading(time.time())
-                if reading is not None:
-                    await sender.publish(f"sensors/{sensor.device_id}/data", orjson.dumps(reading))
-                    done += 1
-                    sent(sensor.device_id)
-                await asyncio.sleep(max(start + turn / rate - time.monotonic(), 0))
+            for sensor in sensors:
+                stop_if_cancelled()
+                await sender.publish(f"sensors/{sensor.device_id}/status", b"online", retain=True)
+            async with asyncio.TaskGroup() as tasks:
+                await _send(sensors, sender, tasks, rate=rate, count=count, sent=sent)
         finally:
             for sensor in sensors:
                 await sender.publish(f"sensors/{sensor.device_id}/status", b"offline", retain=True)
+
+
+async def _send(
+    sensors: list[SimulatedSensor],
+    sender: MqttSender,
+    tasks: asyncio.TaskGroup,
+    *,
+    rate: float,
+    count: int | None,
+    sent: Callable[[str], None],
+) -> None:
+    """One reading a turn, each sensor in its turn; as many under way at once as the sender's window allows."""
+    window = asyncio.Semaphore(SENDER_WINDOW)
+
+    async def publish(device_id: str, payload: bytes) -> None:
+        try:
+            await sender.publish(f"sensors/{device_id}/data", payload)
+            sent(device_id)
+        finally:
+            window.release()
+
+    start, turn, done = time.monotonic(), 0, 0
+    while count is None or done < count:
+        sensor = sensors[turn % len(sensors)]
+        turn += 1
+        reading = sensor.reading(time.time())
+        if reading is not None:
+            await window.acquire()
+            tasks.create_task(publish(sensor.device_id, orjson.dumps(reading)), name="publish")
+            done += 1
+        await asyncio.sleep(max(start + turn / rate - time.monotonic(), 0))

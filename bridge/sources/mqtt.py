@@ -96,6 +96,7 @@ class MqttConnection:
             for code in granted:
                 if getattr(code, "value", code) >= _REFUSED:
                     raise BrokerUnavailable(f"the broker refuses the subscription to {topic}: {code}")
+            stop_if_cancelled()
 
     async def batches(self) -> AsyncIterator[list[Message]]:
         """All that has arrived, again and again; raises `BrokerUnavailable` when the connection ends."""
@@ -178,6 +179,13 @@ class MqttSender:
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Return when the broker has it (QoS 1)."""
         await self._client.publish(topic, payload, qos, retain)
+
+
+def stop_if_cancelled() -> None:
+    """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}

@@ -100,7 +100,7 @@ class Stack:
         names = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
         return (await run("docker", "inspect", "--format", names, *await self.listed("container", "--all"))).split()
 
-    async def state(self, service: str) -> Any:  # noqa: ANN401 - JSON
+    async def state(self, service: str) -> Any:
         return json.loads(await run("docker", "inspect", "--format", "{{json .State}}", await self.container(service)))
 
     async def publishes(self, **fields: float) -> bool:

@@ -1,0 +1,642 @@
+"""Payload in, meaning out: what is accepted, what is refused alone, what is rejected whole; and that nothing ever raises."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from random import Random
+from typing import Any, get_args
+
+import bson
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.core.decode import (
+    PAYLOAD_LIMIT_BYTES,
+    Decoded,
+    Decoder,
+    DeviceStatus,
+    Kind,
+    Reason,
+    Rejection,
+    Route,
+    Stale,
+    UnknownKeys,
+    shown,
+)
+from bridge.core.identity import is_device_id
+from bridge.core.message import Message, Outcome
+from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag, Reading
+from bridge.core.topic import TopicPattern
+from bridge.stores.mongo import _document, _rejected_document, _status_update
+
+NOW_MS = 1_767_000_000_000
+OWN = "2025-12-29T09:19:59.500Z"
+OWN_MS = NOW_MS - 500
+DATA, STATUS, ANY = "sensors/a/data", "sensors/a/status", "readings"
+ROUTES = (
+    Route(TopicPattern.parse("sensors/{deviceId}/data")),
+    Route(TopicPattern.parse("sensors/{deviceId}/status"), Kind.STATUS),
+    Route(TopicPattern.parse("readings")),
+    Route(TopicPattern.parse("states"), Kind.STATUS),
+)
+
+
+class Nowhere:
+    """An origin that nobody waits at."""
+
+    def settle(self, message: Message, outcome: Outcome) -> None:
+        """Nothing to do."""
+
+
+def message(payload: bytes, topic: str = DATA, *, retained: bool = False) -> Message:
+    return Message("mqtt", topic, payload, NOW_MS, Nowhere(), retained=retained)
+
+
+def decode(body: object, topic: str = DATA, *, retained: bool = False) -> Decoded:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Decoder(ROUTES).decode(message(payload, topic, retained=retained))
+
+
+def reading(body: object, topic: str = DATA, *, retained: bool = False) -> Reading:
+    decoded = decode(body, topic, retained=retained)
+    assert isinstance(decoded, Reading), decoded
+    return decoded
+
+
+def rejection(body: object, topic: str = DATA) -> Rejection:
+    decoded = decode(body, topic)
+    assert isinstance(decoded, Rejection), decoded
+    assert_readable(decoded.reason)
+    return decoded
+
+
+def assert_readable(reason: str) -> None:
+    assert 5 < len(reason) < 400
+    assert reason.isascii()
+    assert reason.isprintable()  # so it is one line
+
+
+# --- readings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_reading_is_taken_as_it_is() -> None:
+    one = reading({"temperature": 25.5, "humidity": 60, "flameDetected": False, "timestamp": OWN})
+    assert one.device_id == "a"
+    assert one.values == {"temperature": 25.5, "humidity": 60, "flameDetected": False}
+    assert (one.timestamp_ms, one.received_ms) == (OWN_MS, NOW_MS)
+    assert (one.quality, one.device_timestamp, one.retained, one.seq) == ({}, None, False, 0)
+
+
+def test_a_whole_number_stays_whole() -> None:
+    value = reading({"eco2": 400}).values["eco2"]
+    assert type(value) is int
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_read_in_every_encoding_it_may_have(encoding: str) -> None:
+    assert reading('{"temperature": 1}'.encode(encoding)).values == {"temperature": 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        *((one.name, one.name) for one in MEASUREMENTS),
+        *((one.name.upper(), one.name) for one in MEASUREMENTS),
+        *((f"_{one.name}-", one.name) for one in MEASUREMENTS),
+        ("temp", "temperature"),
+        ("Temperatura", "temperature"),
+        ("hum", "humidity"),
+        ("HUMEDAD", "humidity"),
+        ("co", "coPpm"),
+        ("co_ppm", "coPpm"),
+        ("CO-PPM", "coPpm"),
+        ("ch4", "ch4Ppm"),
+        ("lpg", "lpgPpm"),
+        ("flame_detected", "flameDetected"),
+        ("flame.intensity", "flameIntensity"),
+        ("eCO2", "eco2"),
+        ("CO2", "co2"),
+        ("TVOC", "tvoc"),
+        ("pm1", "pm1"),
+        ("pm1_0", "pm1"),
+        ("PM1.0", "pm1"),
+        ("pm1-0", "pm1"),
+        ("pm_1_0", "pm1"),
+        ("pm_1", "pm1"),
+        ("pm10", "pm10"),
+        ("pm_10", "pm10"),
+        ("PM10.0", "pm10"),
+        ("pm10_0", "pm10"),
+        ("pm2_5", "pm25"),
+        ("PM2.5", "pm25"),
+        ("PM25", "pm25"),
+        ("pm_2_5", "pm25"),
+    ],
+)
+def test_a_field_is_known_by_name_alias_case_and_marks(key: str, field: str) -> None:
+    value = 1000 if field == "pressure" else 1
+    assert reading({key: value}).values[field] == value
+
+
+@pytest.mark.parametrize("key", ["deviceId", "device_id", "sensor_id", "sensorId", "DEVICE-ID", "deviceid", "Sensor.Id"])
+def test_a_device_is_known_by_each_of_its_names(key: str) -> None:
+    assert reading({key: "bureau1", "co2": 645}, ANY).device_id == "bureau1"
+
+
+def test_pm1_and_pm10_do_not_get_mixed_up() -> None:
+    assert reading({"pm1_0": 1, "pm10": 10, "pm2_5": 2.5}).values == {"pm1": 1, "pm25": 2.5, "pm10": 10}
+
+
+def test_the_nested_form_is_read_as_the_flat_one() -> None:
+    values = {"CO2": 645, "PM25": 12, "TVOC": 0.2, "Temperature": 22.3, "Humidity": 45}
+    nested = reading({"sensor_id": "bureau1", "timestamp": OWN, "values": values}, ANY)
+    flat = reading({"deviceId": "bureau1", "timestamp": OWN_MS, **values}, ANY)
+    assert nested.values == {"temperature": 22.3, "humidity": 45, "tvoc": 0.2, "co2": 645, "pm25": 12}
+    assert nested.id == flat.id
+
+
+def test_values_that_are_no_object_are_an_unknown_key() -> None:
+    decoder = Decoder(ROUTES)
+    assert isinstance(decoder.decode(message(b'{"values": [1, 2], "temperature": 1}')), Reading)
+    assert list(decoder.unknown_keys) == [("a", "'values'")]
+
+
+def test_the_exact_name_wins_over_an_alias_wherever_it_stands() -> None:
+    assert reading({"temp": 1, "temperature": 2}).values == {"temperature": 2}
+    assert reading({"temperature": 2, "temp": 1}).values == {"temperature": 2}
+
+
+def test_of_two_aliases_the_first_wins() -> None:
+    assert reading({"temp": 1, "temperatura": 2}).values == {"temperature": 1}
+
+
+def test_null_is_missing() -> None:
+    one = reading({"temperature": None, "humidity": 40, "timestamp": None, "aqiScale": None})
+    assert one.values == {"humidity": 40}
+    assert one.quality == {}
+
+
+def test_null_by_name_does_not_hide_a_value_by_alias() -> None:
+    assert reading({"temperature": None, "temp": 5}).values == {"temperature": 5}
+
+
+def test_zero_is_kept_and_an_absent_field_is_not_written() -> None:
+    public = reading({"tvoc": 0, "flameDetected": 0}).public()
+    assert public["tvoc"] == 0
+    assert public["flameDetected"] is False
+    assert not (set(VALUE_NAMES) - {"tvoc", "flameDetected"}) & set(public)
+
+
+def test_values_stand_in_the_order_of_the_table() -> None:
+    body = dict.fromkeys(reversed(list(MEASUREMENT)), 1)
+    assert list(reading({**body, "pressure": 1000}).values) == [name for name in VALUE_NAMES if name != "aqiScale"]
+
+
+# --- bad fields ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_field_is_refused_alone() -> None:
+    one = reading({"temperature": "warm", "humidity": 60, "eco2": 70_000})
+    assert one.values == {"humidity": 60}
+    assert one.quality == {"temperature": "not a number", "eco2": "outside 0..65535"}
+
+
+def test_an_unusual_field_is_kept_and_named() -> None:
+    one = reading({"eco2": 399, "temperature": 20})
+    assert one.values["eco2"] == 399
+    assert one.quality == {"eco2": "outside 400..65000"}
+
+
+@pytest.mark.parametrize("sentinel", [-127, -1000, -999, 65536, 1e300, -(2**63), 2**64 - 1])
+def test_a_sensors_error_value_is_a_bad_field_not_a_bad_message(sentinel: float) -> None:
+    one = reading({"temperature": sentinel, "humidity": 40})
+    assert one.values == {"humidity": 40}
+    assert one.quality == {"temperature": "outside -90..200"}
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" + "0" * 400, "-1" + "0" * 400, "1" + "0" * 5000]
+)
+def test_a_number_that_is_none_is_a_bad_field_not_a_bad_message(number: str) -> None:
+    one = reading(f'{{"temperature": {number}, "humidity": 40, "timestamp": "{OWN}"}}'.encode())
+    assert one.values == {"humidity": 40}
+    assert type(one.values["humidity"]) is int
+    assert one.quality == {"temperature": "not a number"}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1" + "0" * 400])
+def test_a_number_that_is_none_is_no_time(number: str) -> None:
+    one = reading(f'{{"temperature": 20, "timestamp": {number}}}'.encode())
+    assert (one.timestamp_ms, one.quality) == (NOW_MS, {"timestamp": "not a time"})
+
+
+def test_a_clamped_field_says_so() -> None:
+    one = reading({"humidity": 103.5})
+    assert one.values == {"humidity": 100}
+    assert one.quality["humidity"].startswith("outside 0..100")
+
+
+@pytest.mark.parametrize(
+    ("body", "values", "quality"),
+    [
+        ({"aqi": 3}, {"aqi": 3}, {}),
+        ({"aqi": 0}, {"aqi": 0}, {"aqi": "outside 1..5"}),
+        ({"aqi": 5}, {"aqi": 5}, {}),
+        ({"aqi": 6}, {"aqi": 6}, {}),
+        ({"aqi": 500}, {"aqi": 500}, {}),
+        ({"aqi": 501}, {"aqi": 501}, {"aqi": "outside 0..500"}),
+        ({"aqi": 3, "aqiScale": "epa"}, {"aqi": 3, "aqiScale": "epa"}, {}),
+        ({"aqi": 80, "aqi_scale": " UBA "}, {"aqi": 80, "aqiScale": "uba"}, {"aqi": "outside 1..5"}),
+        ({"aqi": 3, "aqiScale": "caqi"}, {"aqi": 3}, {"aqiScale": "not one of uba, epa"}),
+        ({"aqi": 3, "aqiScale": ["uba"]}, {"aqi": 3}, {"aqiScale": "not one of uba, epa"}),
+        ({"temperature": 1, "aqiScale": "uba"}, {"temperature": 1}, {}),
+        ({"temperature": 1, "aqi": 1000, "aqiScale": "epa"}, {"temperature": 1}, {"aqi": "outside 0..999"}),
+    ],
+)
+def test_an_index_is_judged_on_its_scale(body: dict[str, object], values: dict[str, object], quality: dict[str, str]) -> None:
+    one = reading(body)
+    assert one.values == values
+    assert one.quality == quality
+
+
+# --- unknown keys ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key_is_kept_out_and_counted_once_per_device_and_key() -> None:
+    decoder = Decoder(ROUTES)
+    for device in ("a", "b", "a"):
+        one = decoder.decode(message(b'{"temperature": 1, "firmware": "1.2", "rssi": -60}', f"sensors/{device}/data"))
+        assert isinstance(one, Reading)
+        assert one.values == {"temperature": 1}
+        assert one.quality == {}
+    assert len(decoder.unknown_keys) == 4
+    assert set(decoder.unknown_keys) == {("a", "'firmware'"), ("a", "'rssi'"), ("b", "'firmware'"), ("b", "'rssi'")}
+
+
+def test_the_memory_of_unknown_keys_is_bounded() -> None:
+    unknown = UnknownKeys(limit=3)
+    unknown.note("a", [f"key{n}" for n in range(10)])
+    unknown.note("a", ["x" * 100_000])
+    assert len(unknown) == 3
+
+
+def test_a_key_of_any_length_is_harmless() -> None:
+    decoder = Decoder(ROUTES)
+    decoder.decode(message(json.dumps({"temperature": 1, "é\n" * 5000: 2}).encode()))
+    [(_, key)] = decoder.unknown_keys
+    assert_readable(key)
+    assert len(key) <= 64
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_topic_wins_over_the_body() -> None:
+    assert reading({"deviceId": "b", "temperature": 1}).device_id == "a"
+
+
+def test_a_bad_id_in_the_body_does_no_harm_where_the_topic_names_the_device() -> None:
+    assert reading({"deviceId": "no good!", "temperature": 1}).device_id == "a"
+
+
+def test_a_bad_id_in_the_topic_is_not_mended_by_the_body() -> None:
+    assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is Reason.NO_DEVICE_ID
+
+
+def test_a_whole_number_is_a_usable_id() -> None:
+    assert reading({"device_id": 17, "temperature": 1}, ANY).device_id == "17"
+
+
+@pytest.mark.parametrize(
+    "device", [None, "", "a b", "x" * 129, "ä", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000], ids=lambda one: repr(one)[:9]
+)
+def test_without_a_usable_id_the_message_is_rejected(device: object) -> None:
+    one = rejection({"temperature": 1, "deviceId": device}, ANY)
+    assert one.code is Reason.NO_DEVICE_ID
+    assert one.field == "deviceId"
+    assert "1 to 128 characters" in one.reason
+
+
+# --- the clock -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "complaint"),
+    [
+        ("2019-12-31T23:59:59.999Z", "before 2020-01-01"),
+        (1, "before 2020-01-01"),
+        (NOW_MS + 300_001, "more than 5 minutes ahead"),
+        ("yesterday", "not a time"),
+        (-5, "not a time"),
+    ],
+)
+def test_a_time_that_cannot_be_is_kept_beside_the_time_of_receipt(own: str | int, complaint: str) -> None:
+    one = reading({"temperature": 1, "timestamp": own})
+    assert one.timestamp_ms == NOW_MS
+    assert one.device_timestamp == own
+    assert one.quality == {"timestamp": complaint}
+
+
+@pytest.mark.parametrize("own_ms", [1_577_836_800_000, NOW_MS + 300_000])
+def test_a_time_on_the_edge_is_believed(own_ms: int) -> None:
+    one = reading({"temperature": 1, "timestamp": own_ms})
+    assert (one.timestamp_ms, one.device_timestamp, one.quality) == (own_ms, None, {})
+
+
+def test_a_retained_reading_with_its_own_time_is_marked() -> None:
+    one = reading({"temperature": 1, "timestamp": OWN}, retained=True)
+    assert one.retained is True
+    assert one.public()["retained"] is True
+
+
+@pytest.mark.parametrize("own", [None, "soon", 5])
+def test_a_retained_reading_without_a_time_of_its_own_is_no_new_reading(own: object) -> None:
+    assert decode({"temperature": 1, "timestamp": own}, retained=True) == Stale()
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"temperature": 25.0, "humidity": 40, "timestamp": OWN},
+        {"humidity": 40, "timestamp": OWN, "temperature": 25},
+        {"temp": 25, "hum": 40, "timestamp": OWN},
+        {"temperature": "25", "humidity": " 40.0 ", "timestamp": OWN},
+        {"temperature": 25, "humidity": 40, "timestamp": OWN_MS},
+        {"temperature": 25, "humidity": 40, "timestamp": OWN_MS / 1000},
+        {"temperature": 25, "humidity": 40, "timestamp": "2025-12-29T10:19:59.500+01:00"},
+        {"temperature": 25, "humidity": 40, "timestamp": OWN, "firmware": "2", "co2": None},
+        {"values": {"Temperature": 25, "Humidity": 40}, "timestamp": OWN},
+        {"deviceId": "a", "temperature": 25, "humidity": 40, "timestamp": OWN},
+    ],
+)
+def test_the_same_reading_said_otherwise_is_the_same_record(other: dict[str, object]) -> None:
+    assert reading(other).id == reading({"temperature": 25, "humidity": 40, "timestamp": OWN}).id
+
+
+def test_a_reading_that_comes_two_ways_is_one_record() -> None:
+    by_topic = reading({"temperature": 25, "timestamp": OWN})
+    by_body = reading({"temperature": 25, "timestamp": OWN, "sensor_id": "a"}, ANY)
+    assert by_topic.id == by_body.id
+
+
+def test_a_reading_redelivered_later_by_a_device_ahead_is_the_same_record() -> None:
+    body = json.dumps({"temperature": 25, "timestamp": NOW_MS + 400_000}).encode()
+    first, later = message(body), message(body)
+    later.received_ms += 10_000
+    one, other = Decoder(ROUTES).decode(first), Decoder(ROUTES).decode(later)
+    assert isinstance(one, Reading)
+    assert isinstance(other, Reading)
+    assert one.id == other.id
+
+
+def test_a_reading_without_its_own_time_is_a_new_record_each_time() -> None:
+    assert reading({"temperature": 25}).id != reading({"temperature": 25}).id
+
+
+# --- messages rejected whole -----------------------------------------------------------------------------------------
+
+BAD: list[tuple[object, Reason]] = [
+    (b"", Reason.NOT_JSON),
+    (b" \n", Reason.NOT_JSON),
+    (b"online", Reason.NOT_JSON),
+    (b'{"temperature": 1', Reason.NOT_JSON),
+    (b'{"temperature": 1}}', Reason.NOT_JSON),
+    (b"\xff\xfe\x00\x01", Reason.NOT_JSON),
+    (b"\x00" * 100, Reason.NOT_JSON),
+    ("{'temperature': 'grün'}".encode(), Reason.NOT_JSON),
+    (b"[" * 60_000, Reason.NOT_JSON),
+    (b'{"a":' * 10_000, Reason.NOT_JSON),
+    (b"[]", Reason.NOT_OBJECT),
+    (b"21.5", Reason.NOT_OBJECT),
+    (b'"warm"', Reason.NOT_OBJECT),
+    (b"true", Reason.NOT_OBJECT),
+    (b"null", Reason.NOT_OBJECT),
+    (b"NaN", Reason.NOT_OBJECT),
+    (b"1" * 5000, Reason.NOT_OBJECT),
+    (b" " * (PAYLOAD_LIMIT_BYTES + 1), Reason.TOO_LARGE),
+    ({}, Reason.NO_MEASUREMENT),
+    ({"timestamp": OWN}, Reason.NO_MEASUREMENT),
+    ({"temperature": None}, Reason.NO_MEASUREMENT),
+    ({"temperature": "ä" * 1000}, Reason.NO_MEASUREMENT),
+    (dict.fromkeys(MEASUREMENT, "bad"), Reason.NO_MEASUREMENT),
+    ({f"{'é' * 50}{n}\n": 1 for n in range(150)}, Reason.NO_MEASUREMENT),
+    ({"values": {}}, Reason.NO_MEASUREMENT),
+    ({"aqiScale": "uba"}, Reason.NO_MEASUREMENT),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), BAD, ids=lambda one: repr(one)[:30])
+def test_a_bad_message_is_rejected_whole_with_a_reason_for_people(body: object, code: Reason) -> None:
+    assert rejection(body).code is code
+
+
+def test_a_message_of_exactly_the_limit_is_read() -> None:
+    body = b'{"temperature": 1}'
+    assert isinstance(decode(body.ljust(PAYLOAD_LIMIT_BYTES)), Reading)
+    assert rejection(body.ljust(PAYLOAD_LIMIT_BYTES + 1)).code is Reason.TOO_LARGE
+
+
+def test_the_limit_is_64_kib() -> None:
+    assert PAYLOAD_LIMIT_BYTES == 64 * 1024
+
+
+def test_a_rejection_names_the_field_and_carries_the_message() -> None:
+    sent = message(b'{"temperature": "warm"}')
+    one = Decoder(ROUTES).decode(sent)
+    assert isinstance(one, Rejection)
+    assert one.message is sent
+    assert one.field == "temperature"
+    assert one.reason == "no measurement is left: temperature is not a number"
+
+
+def test_a_rejection_names_the_first_few_bad_fields_and_counts_the_rest() -> None:
+    assert rejection(dict.fromkeys(MEASUREMENT, "bad")).reason.endswith(f" and {len(MEASUREMENT) - 5} more")
+
+
+def test_a_message_on_a_topic_of_no_subscription_is_rejected() -> None:
+    assert rejection({"temperature": 1}, "elsewhere/é\n" + "x" * 5000).code is Reason.NO_ROUTE
+
+
+def test_rejections_have_ids_of_their_own() -> None:
+    assert rejection(b"x").id != rejection(b"x").id
+
+
+@pytest.mark.parametrize("depth", [500, 990, 1000, 1020, 1100, 9000])
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_a_value_nested_deep_harms_nobody(brackets: tuple[bytes, bytes], depth: int) -> None:
+    nested = brackets[0] * depth + b"1" + brackets[1] * depth
+    for body, topic in ((b'{"deviceId":%s}', ANY), (b'{"temperature":%s}', DATA), (b'{"status":%s}', STATUS)):
+        rejection(body % nested, topic)
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        (b"online", "online"),
+        (b" offline\n", "offline"),
+        (b'{"status": "online"}', "online"),
+        (b'{"status": "asleep", "battery": 4}', "asleep"),
+        ("работает".encode(), "работает"),
+    ],
+)
+def test_a_status_is_a_word_or_an_object(payload: bytes, status: str) -> None:
+    assert decode(payload, STATUS) == DeviceStatus("a", status, NOW_MS)
+
+
+def test_a_status_may_bring_its_own_time() -> None:
+    assert decode({"status": "online", "timestamp": OWN}, STATUS) == DeviceStatus("a", "online", OWN_MS)
+    assert decode({"status": "online", "timestamp": 5}, STATUS) == DeviceStatus("a", "online", NOW_MS)
+
+
+def test_a_retained_status_counts() -> None:
+    assert decode(b"offline", STATUS, retained=True) == DeviceStatus("a", "offline", NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", Reason.NO_STATUS),
+        (b"on\x00line", Reason.NO_STATUS),
+        (b"\xff\xfe\n\xff", Reason.NO_STATUS),
+        (b"x" * 65, Reason.NO_STATUS),
+        (b"{}", Reason.NO_STATUS),
+        (b'{"status": null}', Reason.NO_STATUS),
+        (b'{"status": 1}', Reason.NO_STATUS),
+        (b'{"status": ""}', Reason.NO_STATUS),
+        (b'{"status": ["online"]}', Reason.NO_STATUS),
+        (b'{"status": "\\ud800"}', Reason.NO_STATUS),
+        (b"{online}", Reason.NOT_JSON),
+        (b"x" * (PAYLOAD_LIMIT_BYTES + 1), Reason.TOO_LARGE),
+    ],
+    ids=lambda one: repr(one)[:30],
+)
+def test_what_is_no_status_is_rejected(payload: bytes, code: Reason) -> None:
+    assert rejection(payload, STATUS).code is code
+
+
+def test_a_status_needs_a_device() -> None:
+    assert rejection(b"online", "states").code is Reason.NO_DEVICE_ID
+    assert rejection(b"online", "sensors/no good/status").code is Reason.NO_DEVICE_ID
+
+
+# --- whatever comes --------------------------------------------------------------------------------------------------
+
+KEYS = st.one_of(
+    st.sampled_from([*VALUE_NAMES, "temp", "PM1_0", "values", "timestamp", "deviceId", "status", "flame_detected"]),
+    st.text(max_size=20),
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.integers(-(10**500), 10**500), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=6)),
+    max_leaves=20,
+)
+PLAUSIBLE = st.one_of(
+    st.floats(-200, 200), st.integers(-10, 70_000), st.sampled_from(["21.5", "ON", OWN, NOW_MS, 5, "x", None, True, -127])
+)
+OBJECTS = st.dictionaries(KEYS, st.one_of(PLAUSIBLE, JSON), max_size=10)
+TOPICS = st.sampled_from([DATA, STATUS, ANY, "states", "elsewhere", "sensors/ü/data"])
+
+
+def assert_well_formed(decoded: Decoded) -> None:
+    """What the rest of the bridge relies on, of anything decoded."""
+    assert isinstance(decoded, get_args(Decoded))
+    match decoded:
+        case Reading():
+            assert_in_order_and_in_range(decoded)
+            orjson.dumps(decoded.public())
+            bson.encode(_document(decoded))
+        case Rejection():
+            assert_readable(decoded.reason)
+            bson.encode(_rejected_document(decoded))
+        case DeviceStatus():
+            assert is_device_id(decoded.device_id)
+            assert decoded.status.isprintable()
+            bson.encode({"update": _status_update(decoded)._doc})
+        case Stale():
+            pass
+
+
+def assert_in_order_and_in_range(one: Reading) -> None:
+    assert is_device_id(one.device_id)
+    assert one.values
+    places: Sequence[int] = [VALUE_NAMES.index(name) for name in one.values]
+    assert places == sorted(places)
+    for name, value in one.values.items():
+        if name == "aqiScale":
+            assert value in ("uba", "epa")
+        elif isinstance(MEASUREMENT[name], Flag):
+            assert isinstance(value, bool)
+        else:
+            low, high = MEASUREMENT[name].refuse
+            assert type(value) in (int, float)
+            assert low <= float(value) <= high
+    assert 1_577_836_800_000 <= one.timestamp_ms <= NOW_MS + 300_000
+
+
+@given(st.binary(max_size=200), TOPICS, st.booleans())
+@example(b'{"temperature": 1%s}' % (b"0" * 400), DATA, False)
+@example(b'{"timestamp": 1%s, "temperature": 1}' % (b"0" * 400), DATA, True)
+@example(b'{"status": %s%s}' % (b"[" * 1000, b"]" * 1000), STATUS, False)
+def test_any_bytes_mean_something_and_never_raise(payload: bytes, topic: str, retained: bool) -> None:
+    assert_well_formed(decode(payload, topic, retained=retained))
+
+
+@given(JSON, TOPICS, st.booleans())
+def test_any_json_means_something_and_never_raises(body: object, topic: str, retained: bool) -> None:
+    assert_well_formed(decode(body, topic, retained=retained))
+
+
+@given(OBJECTS, TOPICS, st.booleans())
+def test_any_object_means_something_and_never_raises(body: dict[str, Any], topic: str, retained: bool) -> None:
+    assert_well_formed(decode(body, topic, retained=retained))
+
+
+def valid_values() -> st.SearchStrategy[dict[str, float | bool]]:
+    """Measurements as a healthy board sends them: within what is usual, in any order."""
+    usual: dict[str, st.SearchStrategy[float | bool]] = {}
+    for one in MEASUREMENTS:
+        low, high = (max(one.refuse[0], one.usual[0]), min(one.refuse[1], one.usual[1]))
+        numbers = st.one_of(st.integers(int(low), int(high)), st.floats(low, high))
+        usual[one.name] = st.booleans() if isinstance(one, Flag) else numbers
+    usual["aqi"] = st.integers(1, 500)
+    names = st.lists(st.sampled_from(list(usual)), min_size=1, unique=True)
+    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: usual[name] for name in chosen}))
+
+
+@given(valid_values(), st.integers(1_577_836_800_000, NOW_MS + 300_000))
+def test_a_valid_reading_comes_through_whole(values: dict[str, float | bool], own_ms: int) -> None:
+    one = reading({"timestamp": own_ms, **values})
+    assert one.values == values
+    assert one.quality == {}
+    assert one.timestamp_ms == own_ms
+    assert_well_formed(one)
+    document: dict[str, Any] = bson.decode(bson.encode(_document(one)), bson.CodecOptions(tz_aware=True))
+    assert {name: document[name] for name in one.values} == values
+    assert isinstance(document["timestamp"], datetime)
+    assert math.floor(document["timestamp"].timestamp() * 1000 + 0.5) == own_ms
+
+
+@given(valid_values(), st.randoms(use_true_random=False))
+def test_the_order_of_the_keys_makes_no_other_record(values: dict[str, float | bool], random: Random) -> None:
+    shuffled = list(values.items())
+    random.shuffle(shuffled)
+    assert reading({"timestamp": OWN, **dict(shuffled)}).id == reading({"timestamp": OWN, **values}).id
+
+
+@given(st.one_of(st.text(), st.binary(), st.integers(-(10**20), 10**20), st.floats(), JSON))
+def test_what_is_shown_of_somebodys_text_is_short_ascii_and_one_line(value: object) -> None:
+    text = shown(value)
+    assert len(text) <= 64
+    assert text.isascii()
+    assert text.isprintable()

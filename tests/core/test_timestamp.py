@@ -1,0 +1,153 @@
+"""Times of devices: which are read, which are believed, and how they are written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.timestamp import AHEAD_MS, EARLIEST_MS, Moment, iso, judge, parse_time
+
+NOW_MS = 1_767_000_000_000  # 2025-12-29T09:20:00Z
+AT_MS = 1_769_860_800_000  # 2026-01-31T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("raw", "milliseconds"),
+    [
+        ("2026-01-31T12:00:00Z", AT_MS),
+        ("2026-01-31T12:00:00.000Z", AT_MS),
+        ("2026-01-31T12:00:00.250Z", AT_MS + 250),
+        ("2026-01-31T12:00:00.250999Z", AT_MS + 250),
+        ("2026-01-31T12:00:00+00:00", AT_MS),
+        ("2026-01-31T13:00:00+01:00", AT_MS),
+        ("2026-01-31T06:30:00-05:30", AT_MS),
+        ("2026-01-31T12:00:00", AT_MS),
+        ("2026-01-31 12:00", AT_MS),
+        ("  2026-01-31T12:00:00Z ", AT_MS),
+        ("20260131T120000Z", AT_MS),
+        ("2026-01-31", AT_MS - 12 * 3_600_000),
+        (AT_MS // 1000, AT_MS),
+        (AT_MS / 1000 + 0.25, AT_MS + 250),
+        (float(AT_MS), AT_MS),
+        (AT_MS, AT_MS),
+        (AT_MS + 0.75, AT_MS),
+        (str(AT_MS // 1000), AT_MS),
+        (f"{AT_MS // 1000}.25", AT_MS + 250),
+        (str(AT_MS), AT_MS),
+        (0, 0),
+    ],
+)
+def test_a_time_is_read(raw: object, milliseconds: int) -> None:
+    assert parse_time(raw) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(
+            "",
+            "now",
+            "12:00",
+            "31.01.2026",
+            "2026-13-01",
+            "2026-01-31T25:00:00Z",
+            "1e9",
+            "-1769860800",
+            "12",
+            "x" * 65,
+            "٢٠٢٦-٠١-٣١",
+        ),
+        *(None, True, False, [], {}, -1, -0.5, 1e14, 10**15, float("nan"), float("inf"), float("-inf")),
+    ],
+    ids=repr,
+)
+def test_what_is_no_time_is_none(raw: object) -> None:
+    assert parse_time(raw) is None
+
+
+MOMENTS = st.integers(0, 4_102_444_800_000)
+
+
+@given(MOMENTS)
+def test_a_time_we_write_is_read_back_to_the_millisecond(milliseconds: int) -> None:
+    assert parse_time(iso(milliseconds)) == milliseconds
+
+
+@given(st.integers(EARLIEST_MS, 4_102_444_800_000))
+def test_seconds_and_milliseconds_and_texts_of_one_moment_are_one_time(milliseconds: int) -> None:
+    seconds = f"{milliseconds // 1000}.{milliseconds % 1000:03d}"
+    for raw in (milliseconds, milliseconds / 1000, str(milliseconds), seconds, iso(milliseconds)):
+        assert parse_time(raw) == milliseconds
+
+
+@given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)), st.integers(-840, 840))  # noqa: DTZ001 - the zone is drawn too
+def test_any_iso_time_is_read_down_to_the_millisecond(local: datetime, offset_minutes: int) -> None:
+    zone = timezone(timedelta(minutes=offset_minutes))
+    local_ms = (local.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    assert parse_time(local.replace(tzinfo=zone).isoformat()) == local_ms - offset_minutes * 60_000
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers())))
+def test_any_value_is_a_time_or_none(raw: object) -> None:
+    parsed = parse_time(raw)
+    assert parsed is None or isinstance(parsed, int)
+
+
+def test_times_are_written_in_utc_with_milliseconds() -> None:
+    assert iso(AT_MS) == "2026-01-31T12:00:00.000Z"
+    assert iso(AT_MS + 7) == "2026-01-31T12:00:00.007Z"
+    assert iso(0) == "1970-01-01T00:00:00.000Z"
+
+
+def test_a_reading_without_a_time_has_the_time_of_receipt_and_no_complaint() -> None:
+    assert judge(None, NOW_MS) == Moment(NOW_MS, None)
+
+
+@pytest.mark.parametrize("own_ms", [EARLIEST_MS, NOW_MS - 1, NOW_MS, NOW_MS + AHEAD_MS])
+def test_a_believable_time_is_taken(own_ms: int) -> None:
+    assert judge(own_ms, NOW_MS) == Moment(own_ms, own_ms)
+
+
+def test_the_bounds_are_those_of_the_contract() -> None:
+    assert iso(EARLIEST_MS) == "2020-01-01T00:00:00.000Z"
+    assert AHEAD_MS == 300_000
+
+
+def test_a_clock_that_was_never_set_is_not_believed() -> None:
+    assert judge(EARLIEST_MS - 1, NOW_MS) == Moment(NOW_MS, None, EARLIEST_MS - 1, "before 2020-01-01")
+    assert judge("1970-01-01T00:00:42Z", NOW_MS) == Moment(NOW_MS, None, "1970-01-01T00:00:42Z", "before 2020-01-01")
+    assert judge(0, NOW_MS) == Moment(NOW_MS, None, 0, "before 2020-01-01")
+
+
+def test_a_clock_ahead_is_not_believed_but_still_tells_readings_apart() -> None:
+    ahead = NOW_MS + AHEAD_MS + 1
+    assert judge(ahead, NOW_MS) == Moment(NOW_MS, ahead, ahead, "more than 5 minutes ahead")
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("soon", "soon"),
+        ("zwölf", "zw\\xf6lf"),
+        (True, "True"),
+        ([1, 2], "list"),
+        ({"a": 1}, "dict"),
+        (2**60, str(2**60)),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (-1, -1),
+        (-0.5, -0.5),
+    ],
+    ids=repr,
+)
+def test_what_is_no_time_is_kept_in_a_form_every_store_takes(raw: object, kept: object) -> None:
+    assert judge(raw, NOW_MS) == Moment(NOW_MS, None, kept, "not a time")  # type: ignore[arg-type]
+
+
+def test_what_a_device_said_is_kept_short() -> None:
+    kept = judge("x" * 10_000, NOW_MS).kept
+    assert isinstance(kept, str)
+    assert len(kept) == 64

@@ -1,0 +1,267 @@
+"""The house: which room may import which, where each library lives, and the private names of libraries that we reach for."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import aiomqtt
+import pytest
+import socketio
+
+from bridge.realtime.socketio import _Clients
+from tests.servers import REPO
+
+PACKAGE = REPO / "bridge"
+
+# What a room may import of the house, besides itself. A name without a dot behind it means the room and all in it.
+INNER = {"bridge.core", "bridge.ports"}
+ADAPTER = INNER | {"bridge.settings", "bridge.intake", "bridge.backoff"}
+ROOMS: dict[str, set[str]] = {
+    "bridge.core": set(),
+    "bridge.ports": {"bridge.core"},
+    "bridge.backoff": set(),
+    "bridge.intake": {"bridge.core"},
+    "bridge.pipeline": INNER | {"bridge.intake", "bridge.backoff"},
+    "bridge.settings": {"bridge.core"},
+    "bridge.sources": ADAPTER,
+    "bridge.stores": ADAPTER,
+    "bridge.realtime": ADAPTER,
+    "bridge.api": INNER | {"bridge.settings", "bridge.realtime", "bridge"},
+    "bridge.app": ADAPTER | {"bridge.pipeline", "bridge.sources", "bridge.stores", "bridge.realtime", "bridge.api"},
+    "bridge.embedded": {"bridge.core"},
+    "bridge.simulator": {"bridge.core", "bridge.settings", "bridge.sources"},
+    "bridge.check": {"bridge.core", "bridge.settings", "bridge.sources", "bridge.stores", "bridge.app"},
+    "bridge.demo": {"bridge.core", "bridge.settings", "bridge.app", "bridge.embedded", "bridge.simulator"},
+    "bridge.tail": {"bridge.core"},
+    "bridge.cli": {
+        "bridge",
+        "bridge.core",
+        "bridge.settings",
+        "bridge.app",
+        "bridge.check",
+        "bridge.demo",
+        "bridge.simulator",
+        "bridge.tail",
+    },
+    "bridge.__main__": {"bridge.cli"},
+    "bridge": set(),
+}
+
+# The core is pure: no clock, no chance, no sockets, no loop, no log.
+CORE_LIBRARIES = {"bson", "orjson", "pydantic"}
+CORE_STANDARD = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "re",
+    "struct",
+    "typing",
+}
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
+
+HOMES: dict[str, set[str]] = {
+    "aiomqtt": {"bridge.sources.mqtt"},
+    "paho": {"bridge.sources.mqtt"},
+    "motor": {"bridge.stores.mongo"},
+    "pymongo": {"bridge.stores.mongo"},
+    "sqlite3": {"bridge.stores.sqlite"},
+    "socketio": {"bridge.realtime.socketio", "bridge.tail"},
+    "engineio": {"bridge.realtime.socketio"},
+    "amqtt": {"bridge.embedded"},
+    "typer": {"bridge.cli"},
+    "uvloop": {"bridge.cli"},
+    "pydantic_settings": {"bridge.settings"},
+    "tomllib": {"bridge.settings"},
+}
+
+
+def modules() -> dict[str, str]:
+    """Name and text of every module of the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(REPO).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text("utf-8")
+    return found
+
+
+MODULES = modules()
+
+
+@cache
+def imports(module: str, text: str) -> tuple[str, ...]:
+    """Every module that `text`, the source of `module`, imports, wherever in it; relative ones made absolute."""
+    return tuple(_imports(module, text))
+
+
+def _imports(module: str, text: str) -> Iterator[str]:
+    package = module if _is_package(module) else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inside = f"{origin}.{alias.name}"
+                yield inside if inside in MODULES else origin
+
+
+def _is_package(module: str) -> bool:
+    return (REPO / Path(*module.split(".")) / "__init__.py").exists()
+
+
+def room_of(module: str) -> str | None:
+    """The room a module stands in, by the longest name; the bare package is a room of one."""
+    if module == "bridge":
+        return module
+    return max((room for room in ROOMS if room != "bridge" and f"{module}.".startswith(f"{room}.")), key=len, default=None)
+
+
+def wrong_arrows(module: str, text: str) -> list[str]:
+    """What `module` imports and may not."""
+    room = room_of(module)
+    assert room is not None, f"{module} stands in no room: give it one in the table above"
+    wrong = []
+    for imported in imports(module, text):
+        library = imported.partition(".")[0]
+        if library == "bridge":
+            if room_of(imported) not in ROOMS[room] | {room}:
+                wrong.append(f"{module} imports {imported}")
+        elif module not in HOMES.get(library, {module}):
+            wrong.append(f"{module} imports {imported}, whose home is {' and '.join(sorted(HOMES[library]))}")
+        elif room == "bridge.core" and library not in CORE_LIBRARIES | CORE_STANDARD:
+            wrong.append(f"{module} imports {imported}: the core is pure")
+    return wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_arrow_turns_the_wrong_way(module: str) -> None:
+    assert wrong_arrows(module, MODULES[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("bridge.core.reading", "import asyncio"),
+        ("bridge.core.reading", "import time"),
+        ("bridge.core.reading", "from random import random"),
+        ("bridge.core.reading", "import logging"),
+        ("bridge.core.reading", "from bridge.settings import Settings"),
+        ("bridge.core.reading", "from ..settings import Settings"),
+        ("bridge.core.reading", "from bridge import settings"),
+        ("bridge.core.reading", "def late():\n    import socket"),
+        ("bridge.ports", "from bridge.intake import Intake"),
+        ("bridge.pipeline", "import bridge.stores.mongo"),
+        ("bridge.sources.http", "from bridge.realtime.hub import Hub"),
+        ("bridge.stores.sqlite", "from bridge.app import Bridge"),
+        ("bridge.stores.sqlite", "import pymongo"),
+        ("bridge.realtime.hub", "from bridge.api import build_api"),
+        ("bridge.realtime.hub", "import socketio"),
+        ("bridge.api.readings", "from bridge.stores import open_store"),
+        ("bridge.api.readings", "from bridge.app import Bridge"),
+        ("bridge.app", "from bridge import cli"),
+        ("bridge.demo", "from bridge.cli import console"),
+        ("bridge.pipeline", "from paho.mqtt import client"),
+    ],
+)
+def test_a_wrong_arrow_is_found(module: str, text: str) -> None:
+    assert len(wrong_arrows(module, text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("bridge.core.reading", "from bridge.core import timestamp"),
+        ("bridge.core.reading", "from . import timestamp"),
+        ("bridge.core.reading", "from .timestamp import iso"),
+        ("bridge.api", "from . import cors"),
+        ("bridge.sources.mqtt", "import aiomqtt, paho.mqtt.client, logging"),
+    ],
+)
+def test_a_right_arrow_is_let_be(module: str, text: str) -> None:
+    assert wrong_arrows(module, text) == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("bridge.core")])
+def test_the_core_asks_no_clock(module: str) -> None:
+    asked = [node.attr for node in ast.walk(ast.parse(MODULES[module])) if isinstance(node, ast.Attribute)]
+    assert not CLOCKS & set(asked)
+
+
+@pytest.mark.parametrize("library", [library for library in HOMES if library != "engineio"])  # reached through socketio
+def test_every_home_is_lived_in(library: str) -> None:
+    used = {name for name, text in MODULES.items() if library in {one.partition(".")[0] for one in imports(name, text)}}
+    assert used == HOMES[library]
+
+
+def test_nobody_imports_the_command_line_but_its_entry() -> None:
+    users = [name for name, text in MODULES.items() if "bridge.cli" in imports(name, text)]
+    assert users == ["bridge.__main__"]
+
+
+def test_only_its_users_import_the_composition_root() -> None:
+    users = {name for name, text in MODULES.items() if "bridge.app" in imports(name, text)}
+    assert users <= {"bridge.cli", "bridge.demo", "bridge.check"}
+    assert users
+
+
+# --- private names of libraries --------------------------------------------------------------------------------------
+
+
+async def test_aiomqtt_still_holds_a_paho_client_that_acknowledges_by_hand() -> None:
+    client = aiomqtt.Client("localhost")
+    assert list(inspect.signature(client._client.manual_ack_set).parameters) == ["on"]
+    assert list(inspect.signature(client._client.ack).parameters) == ["mid", "qos"]
+
+
+async def test_aiomqtt_still_puts_its_messages_into_the_queue_we_give_it() -> None:
+    class OurQueue(asyncio.Queue[aiomqtt.Message]):
+        pass
+
+    client = aiomqtt.Client("localhost", queue_type=OurQueue)
+    assert isinstance(client._queue, OurQueue)
+
+
+def test_a_queue_still_keeps_its_items_in_a_deque_and_gets_them_by_get() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    queue.put_nowait(1)
+    assert queue._queue == deque([1])  # type: ignore[attr-defined]
+    assert queue._get() == 1
+
+
+def test_a_manager_of_clients_still_connects_by_sid_and_namespace() -> None:
+    connect = socketio.AsyncManager.connect
+    assert inspect.iscoroutinefunction(connect)
+    assert list(inspect.signature(connect).parameters) == ["self", "sid", "namespace"]
+    assert list(inspect.signature(_Clients.connect).parameters) == ["self", "sid", "namespace"]
+
+
+@pytest.mark.parametrize("always_connect", [False, True])
+async def test_a_server_still_tells_its_manager_after_it_sent_the_connect_packet(always_connect: bool) -> None:
+    steps: list[str] = []
+
+    async def joined(_: str) -> None:
+        steps.append("joined")
+
+    class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
+        async def _send_packet(self, _: str, packet: socketio.packet.Packet) -> None:
+            steps.append(socketio.packet.packet_names[packet.packet_type])
+
+    server = Server(async_mode="aiohttp", client_manager=_Clients(joined), always_connect=always_connect)
+    server.on("connect", lambda _sid, _environ, _auth: None)
+    server.environ["engine"] = {}
+    await server._handle_connect("engine", "/", None)
+    assert steps == ["CONNECT", "joined"]
