@@ -74,6 +74,7 @@ async def bridge(broker: Mosquitto, mongo_url: str) -> AsyncIterator[System]:
     port = free_port()
     environment = os.environ | {
         "BRIDGE_MQTT__URL": broker.url,
+        "BRIDGE_MQTT__CLIENT_ID": f"bench-{port}",  # not the session of the run before, with what waits in it
         "BRIDGE_STORE__URL": mongo_url,
         "BRIDGE_HTTP__PORT": str(port),
         "BRIDGE_LOG__LEVEL": "warning",
