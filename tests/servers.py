@@ -129,7 +129,7 @@ class Mongod(Process):
 
     def start(self) -> None:
         super().start()
-        make_primary("127.0.0.1", self.port)
+        make_primary("127.0.0.1", self.port, f"127.0.0.1:{self.port}")
 
     @property
     def url(self) -> str:
@@ -151,8 +151,8 @@ def mongod_program() -> Path | None:
     return None
 
 
-def make_primary(host: str, port: int) -> None:
-    """Initiate the replica set if that was not done, and wait until it takes writes."""
+def make_primary(host: str, port: int, member: str) -> None:
+    """Initiate the replica set if that was not done, and wait until it takes writes. `member` is how it sees itself."""
     deadline = time.monotonic() + START_SECONDS
     with pymongo.MongoClient[dict[str, object]](host, port, directConnection=True, serverSelectionTimeoutMS=2000) as client:
         while time.monotonic() < deadline:
@@ -161,8 +161,7 @@ def make_primary(host: str, port: int) -> None:
                 if hello.get("isWritablePrimary"):
                     return
                 if not hello.get("setName"):
-                    member = {"_id": 0, "host": "127.0.0.1:27017" if wants_containers() else f"{host}:{port}"}
-                    client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
+                    client.admin.command("replSetInitiate", {"_id": "rs0", "members": [{"_id": 0, "host": member}]})
             time.sleep(0.05)
     raise AssertionError("mongod did not become primary")
 
@@ -174,7 +173,7 @@ def mongo(folder: Path) -> Iterator[str]:
         yield url
     elif wants_containers() or (mongod_program() is None and docker_runs()):
         with _container("mongo:7", 27017, ["mongod", "--replSet", "rs0"]) as (host, port):
-            make_primary(host, port)
+            make_primary(host, port, "127.0.0.1:27017")
             yield f"mongodb://{host}:{port}/?directConnection=true"
     else:
         server = Mongod(folder)
