@@ -18,6 +18,7 @@ from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
 from bridge.intake import Intake
+from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Store
 from bridge.realtime.hub import Hub
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 STORE = "store"
 _STORE_CHECK_SECONDS = 2.0
+_HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
 class Bridge:
@@ -60,6 +62,7 @@ class Bridge:
                 self.listening.set()
                 await self._move_readings(store, hub, decoder)
                 await hub.close()
+        log.info("stopped")
 
     async def _move_readings(self, store: Store, hub: Hub, decoder: Decoder) -> None:
         settings = self._settings
@@ -74,7 +77,7 @@ class Bridge:
             health=self.health,
             cursor=cursor,
         )
-        source = mqtt.MqttSource(settings.mqtt, intake, self.health)
+        source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
             preparing = tasks.create_task(self._prepare(store, cursor), name="prepare store")
@@ -83,13 +86,15 @@ class Bridge:
                 preparing.cancel()
                 return
             watching = tasks.create_task(self._watch(store), name="watch store")
+            keeping = tasks.create_task(Keeping(store).run(), name="keeping")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
             receiving = tasks.create_task(source.run(), name="mqtt source")
             await stopping
             log.info("stopping: %d messages to finish", len(intake))
             intake.close()
-            await asyncio.wait((moving,), timeout=settings.stop_seconds)
-            for task in (receiving, moving, watching):
+            # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
+            await asyncio.wait((moving,), timeout=settings.stop_seconds / 2)
+            for task in (receiving, moving, watching, keeping):
                 task.cancel()
 
     async def _prepare(self, store: Store, cursor: Cursor) -> None:
@@ -126,7 +131,7 @@ class Bridge:
 @asynccontextmanager
 async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
     """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)

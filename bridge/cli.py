@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge import __version__
+from bridge.core.decode import Reason
 from bridge.core.errors import BridgeError, SettingsError
+from bridge.core.formats import FormatName
+from bridge.core.query import ReadingsQuery, RejectedQuery
+from bridge.core.timestamp import parse_time
+from bridge.recordfile import Format
 from bridge.settings import Settings, load_settings
+
+T = TypeVar("T")
 
 FAILED, WRONG_SETTINGS = 1, 2
 
@@ -26,7 +35,22 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 console = Console()
 errors = Console(stderr=True)
 
+rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
+app.add_typer(rejected, name="rejected")
+
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
+
+CodeOption = Annotated[Reason | None, typer.Option("--code", help="Only those rejected for this.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
+TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")]
+
+
+def _moment(text: str) -> int:
+    milliseconds = parse_time(text)
+    if milliseconds is None:
+        raise typer.BadParameter("a time is ISO 8601 (UTC where it names no zone), or epoch seconds or milliseconds")
+    return milliseconds
 
 
 def main() -> None:
@@ -54,6 +78,9 @@ def run(config: ConfigOption = None) -> None:
         running = Bridge(settings)
         _on_stop_signals(running.stop)
         await running.run()
+        # All is closed and said. Python would still wait for threads of the drivers, which wait for a server that is away.
+        logging.shutdown()
+        os._exit(0)
 
     _run_loop(bridge())
 
@@ -120,6 +147,141 @@ def check(config: ConfigOption = None) -> None:
     sys.exit(FAILED if asyncio.run(examine(config, console)) else 0)
 
 
+@app.command("map")
+def map_message(
+    config: ConfigOption = None,
+    payload: Annotated[str | None, typer.Option(help="The message; - reads it from standard input.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Its topic; with --capture the topic filter to listen on.")] = None,
+    captured: Annotated[bool, typer.Option("--capture", help="Take the next message from the broker of the settings.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long --capture waits.")] = 30.0,
+    only: Annotated[FormatName | None, typer.Option("--format", help="Try this format only.")] = None,
+) -> None:
+    """Show what each payload format makes of a message, and the settings that would read it."""
+    from bridge.mapping import capture, explain, try_formats
+
+    if captured == (payload is not None) or (captured and not topic):
+        raise typer.BadParameter("give either --payload, or --capture with --topic")
+    if captured:
+        topic, body = asyncio.run(capture(load_settings(config).mqtt, topic or "#", seconds))
+        _say(f"captured from {topic!a}, {len(body)} bytes")
+    else:
+        body = sys.stdin.buffer.read() if payload == "-" else (payload or "").encode("utf-8", "surrogateescape")
+    sys.exit(0 if explain(console, try_formats(body, topic, time.time_ns() // 1_000_000, only)) else FAILED)
+
+
+@app.command("export")
+def export_readings(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help=".ndjson or .csv, with .gz if you like; - is standard output.")],
+    config: ConfigOption = None,
+    named: FormatOption = None,
+    device: Annotated[list[str] | None, typer.Option(help="Only this device; may be repeated.")] = None,
+    start: Annotated[int | None, typer.Option("--from", parser=_moment, metavar="TIME", help="Measured from then on.")] = None,
+    end: Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="Measured before then.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last reading in FILE.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write FILE anew if it exists.")] = False,
+) -> None:
+    """Write stored readings to a file, in the order they were stored."""
+    from bridge.transfer import export_to
+
+    store = load_settings(config).store
+    query = ReadingsQuery(tuple(device) if device else None, start, end)
+    written = _run_loop(export_to(path, store, query, errors, named=named, resume=resume, force=force))
+    errors.print(f"{written:,} readings exported", highlight=False)
+
+
+@app.command("import")
+def import_readings(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="As written by export; - is standard input.")],
+    config: ConfigOption = None,
+    named: FormatOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+) -> None:
+    """Store the readings of a file. Those that are stored already are skipped, so it can be repeated."""
+    from bridge.transfer import import_from
+
+    done = _run_loop(import_from(path, load_settings(config).store, errors, named=named, strict=strict))
+    errors.print(f"{done.stored:,} stored, {done.duplicate:,} there already, {done.bad:,} bad lines", highlight=False)
+    sys.exit(FAILED if done.bad else 0)
+
+
+@rejected.command("list")
+def rejected_list(
+    config: ConfigOption = None,
+    messages: Annotated[bool, typer.Option("--messages", help="The messages, not the groups.")] = False,
+    code: CodeOption = None,
+    device: DeviceOption = None,
+    topic: TopicOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many messages.")] = 20,
+) -> None:
+    """What was rejected and why, in groups; with --messages, the newest messages."""
+    from bridge.quarantine import list_groups, list_messages, prepared
+
+    async def listing() -> None:
+        async with prepared(load_settings(config).store) as (store, _):
+            if messages or code or device or topic:
+                await list_messages(store, RejectedQuery(code, topic, device, limit=limit), console)
+            else:
+                await list_groups(store, console)
+
+    _run_loop(listing())
+
+
+@rejected.command("show")
+def rejected_show(identity: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
+    """One rejected message, whole."""
+    from bridge.quarantine import as_id, prepared, show_message
+
+    async def showing() -> None:
+        async with prepared(load_settings(config).store) as (store, _):
+            await show_message(store, as_id(identity), console)
+
+    _run_loop(showing())
+
+
+@rejected.command("retry")
+def rejected_retry(
+    config: ConfigOption = None, code: CodeOption = None, device: DeviceOption = None, topic: TopicOption = None
+) -> None:
+    """Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine."""
+    from bridge.quarantine import prepared, retry
+
+    settings = load_settings(config)
+    query = RejectedQuery(code, topic, device)
+
+    async def retrying() -> None:
+        async with prepared(settings.store) as (store, cursor):
+            with _counted("trying again", await store.quarantine.count(query)) as advance:
+                retried = await retry(store, cursor, settings.mqtt.routes, query, advance)
+            console.print(retried.table)
+
+    _run_loop(retrying())
+
+
+@rejected.command("clear")
+def rejected_clear(
+    config: ConfigOption = None,
+    code: CodeOption = None,
+    device: DeviceOption = None,
+    topic: TopicOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove rejected messages for good."""
+    from bridge.quarantine import clear, prepared
+
+    query = RejectedQuery(code, topic, device)
+
+    async def clearing() -> None:
+        async with prepared(load_settings(config).store) as (store, _):
+            count = await store.quarantine.count(query)
+            if count and not yes:
+                typer.confirm(f"Remove {count:,} rejected messages for good?", abort=True)
+            with _counted("removing", count) as advance:
+                removed = await clear(store, query, advance)
+            _say(f"{removed:,} removed")
+
+    _run_loop(clearing())
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -138,11 +300,20 @@ def _log_to_stderr(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _run_loop(job: Coroutine[Any, Any, None]) -> None:
+@contextmanager
+def _counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, and how to advance it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _run_loop(job: Coroutine[Any, Any, T]) -> T:
     """On uvloop where it installs."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(job)
+            return runner.run(job)
         except* BridgeError as group:
             raise group.exceptions[0] from None
 

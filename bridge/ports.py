@@ -6,14 +6,45 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
 
+from bson.objectid import ObjectId
+
 from bridge.core.decode import DeviceStatus, Rejection
 from bridge.core.events import Event
-from bridge.core.query import Bucket, ReadingsQuery, Written
+from bridge.core.query import Bucket, Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Tidied, Written
 from bridge.core.reading import Reading
+
+
+class Quarantine(Protocol):
+    """The rejected messages of a store. Safe beside a bridge that goes on rejecting; may raise `StoreUnavailable`."""
+
+    async def groups(self) -> list[RejectedGroup]:
+        """What is there, in short, the largest group first."""
+        ...
+
+    async def count(self, query: RejectedQuery) -> int:
+        """How many `messages` would give if it had no limit and no `after`."""
+        ...
+
+    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+        """The messages asked for."""
+        ...
+
+    async def revise(self, messages: Sequence[Quarantined]) -> None:
+        """Bring code, reason and field up to date; a message that is no longer there stays away."""
+        ...
+
+    async def release(self, ids: Sequence[ObjectId]) -> int:
+        """Remove messages; how many were there."""
+        ...
 
 
 class Store(AbstractAsyncContextManager["Store"], Protocol):
     """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The messages that were rejected; to be had once the store is entered."""
+        ...
 
     async def __aenter__(self) -> Self:
         """Take hold of what is needed; give it back on leaving."""
@@ -38,6 +69,10 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """The readings asked for, by rising `seq`."""
         ...
 
+    async def count(self, query: ReadingsQuery) -> int:
+        """How many readings are meant, whatever the limit; an estimate will do when that is all of them."""
+        ...
+
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         """The readings asked for, in short: by device and by spans of `every_ms`, by rising time; at most `query.limit`."""
         ...
@@ -46,8 +81,35 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """The newest reading of each device, by device id."""
         ...
 
+    async def tidy(self) -> Tidied:
+        """Remove what the settings say is too old or too much, in steps too short to hold up a write. Safe to repeat.
+
+        The first call brings what the database does by itself in step with the settings; `StoreError` if it cannot be.
+        """
+        ...
+
+    async def remember(self, key: str, value: str) -> None:
+        """Keep `value` under `key`, over what was there."""
+        ...
+
+    async def recall(self, key: str) -> str | None:
+        """What `remember` kept last under `key`, also before a restart; None if nothing."""
+        ...
+
     async def ping(self) -> None:
         """Return if the store answers."""
+        ...
+
+
+class Memory(Protocol):
+    """Remembers a few small texts over restarts; both calls may raise `StoreUnavailable`."""
+
+    async def remember(self, key: str, value: str) -> None:
+        """Keep `value` under `key`."""
+        ...
+
+    async def recall(self, key: str) -> str | None:
+        """What was last kept under `key`; None if nothing was."""
         ...
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError, SettingsError
+from bridge.core.formats import FieldPath, FormatName, make_format
 from bridge.core.topic import TopicPattern
 
 PREFIX = "BRIDGE_"
@@ -30,6 +31,7 @@ CONFIG_VARIABLE = "BRIDGE_CONFIG"
 DEFAULT_PATH = Path("config/bridge.toml")
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Days = Annotated[int, Field(ge=1, le=24_855)]  # as seconds, what MongoDB's TTL index can hold
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 _SECRETS = {"url", "password"}
@@ -42,12 +44,40 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FieldSettings(Section):
+    """Where a field stands in a payload; a path alone may stand for it. A number there, times `scale` plus `offset`, is in
+    the field's unit.
+    """
+
+    path: str
+    scale: float = 1
+    offset: float = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _well_formed(cls, text: str) -> str:
+        FieldPath.parse(text)
+        return text
+
+    @property
+    def field_path(self) -> FieldPath:
+        """The same for the decoder."""
+        return FieldPath.parse(self.path, self.scale, self.offset)
+
+
 class SubscriptionSettings(Section):
-    """Topics to listen to; `{deviceId}` stands for one level."""
+    """Topics to listen to; `{deviceId}` stands for one level. `fields` are the paths of a mapping."""
 
     pattern: str
     kind: Kind = Kind.READINGS
     qos: Literal[0, 1] = 1
+    format: FormatName = FormatName.JSON
+    fields: dict[str, FieldSettings] = {}
 
     @field_validator("pattern")
     @classmethod
@@ -58,10 +88,19 @@ class SubscriptionSettings(Section):
             raise ValueError(str(error)) from None
         return text
 
+    @model_validator(mode="after")
+    def _format_fits(self) -> SubscriptionSettings:
+        if self.kind is Kind.STATUS and self.format is not FormatName.JSON:
+            raise ValueError(f"format {self.format} is for readings; a status has none")
+        self.route  # noqa: B018 - raises FormatError
+        return self
+
     @property
     def route(self) -> Route:
         """What the decoder needs to know of it."""
-        return Route(TopicPattern.parse(self.pattern), self.kind)
+        pattern = TopicPattern.parse(self.pattern)
+        paths = {name: one.field_path for name, one in self.fields.items()}
+        return Route(pattern, self.kind, make_format(self.format, pattern, paths))
 
 
 class TlsSettings(Section):
@@ -85,10 +124,11 @@ class MqttSettings(Section):
     qos0_limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     session_expiry_seconds: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 7 * 86400
     keepalive_seconds: Annotated[int, Field(ge=5, le=3600)] = 20
+    connect_timeout_seconds: Seconds = 2.5
     timeout_seconds: Seconds = 5.0
-    reconnect_cap_seconds: Seconds = 3.0
+    reconnect_cap_seconds: Seconds = 1.0
     tls: TlsSettings = TlsSettings()
-    subscriptions: Annotated[tuple[SubscriptionSettings, ...], Field(min_length=1)] = (
+    subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
     )
@@ -98,6 +138,13 @@ class MqttSettings(Section):
     def _usable(cls, url: SecretStr) -> SecretStr:
         _check_url(url, {"mqtt", "mqtts"})
         return url
+
+    @field_validator("subscriptions")
+    @classmethod
+    def _not_empty(cls, subscriptions: tuple[SubscriptionSettings, ...]) -> tuple[SubscriptionSettings, ...]:
+        if not subscriptions:  # a validator, for min_length also complains when the only one has a mistake
+            raise ValueError("names no subscription; there must be one at least")
+        return subscriptions
 
     @property
     def _parts(self) -> SplitResult:
@@ -151,6 +198,9 @@ class StoreSettings(Section):
     driver: Literal["motor", "pymongo"] = "motor"
     timeout_seconds: Seconds = 5.0
     batch_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    retention_days: Days | None = None
+    rejected_days: Days = 30
+    rejected_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
 
     @field_validator("url")
     @classmethod
@@ -406,7 +456,8 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
     names = [str(part) for part in where if not isinstance(part, int)]
     index = next((part for part in where if isinstance(part, int)), 0)
     header: list[str] = []
-    place: int | None = None  # of the table among those of its name, in a [[list of tables]]
+    place: int | None = None  # of the table, or of the one it belongs to, among those of its name in a [[list of tables]]
+    listed = ""
     seen: dict[str, int] = {}
     best: int | None = None
     for number, line in enumerate(text.splitlines(), start=1):
@@ -415,7 +466,10 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
         if table:
             header = table[1].split(".")
             seen[table[1]] = seen.get(table[1], -1) + 1
-            place = seen[table[1]] if line.lstrip().startswith("[[") else None
+            if line.lstrip().startswith("[["):
+                listed, place = table[1], seen[table[1]]
+            elif not table[1].startswith(f"{listed}."):
+                place = None
             if header == names[: len(header)] and place in (None, index):
                 best = number
         elif key and [*header, *key[1].split(".")] == names[: len(header) + 1] and place in (None, index):

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from types import TracebackType
 from typing import Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus, Rejection
+from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Message, Outcome
-from bridge.core.query import Bucket, ReadingsQuery, Summary, Written
+from bridge.core.query import (
+    Bucket,
+    Quarantined,
+    ReadingsQuery,
+    RejectedGroup,
+    RejectedQuery,
+    Summary,
+    Tidied,
+    Written,
+)
 from bridge.core.reading import Reading
+from bridge.settings import StoreSettings
+
+DAY_MS = 86_400_000
 
 
 class MemoryStore:
-    """Readings in a dictionary. `fail` makes the next writes fail, before or after they happened; `refuse` names devices."""
+    """Readings in a dictionary. `failures` makes writes fail, before or after they happened; `refuse` names devices."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: StoreSettings | None = None) -> None:
+        self.settings = settings or StoreSettings()
+        self.quarantine = MemoryQuarantine()
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
         self.statuses: dict[str, DeviceStatus] = {}
+        self.state: dict[str, str] = {}
         self.failures: list[str] = []
         self.refuse: set[str] = set()
         self.writes = 0
@@ -49,8 +67,10 @@ class MemoryStore:
         if failure == "before":
             raise StoreUnavailable("away, nothing was written")
         self.rejections |= {rejection.id: rejection for rejection in rejections}
+        for rejection in rejections:
+            self.quarantine.by_id.setdefault(rejection.id, _kept(rejection))
         self.statuses |= {status.device_id: status for status in statuses}
-        refused = {reading.seq: "not welcome" for reading in readings if reading.device_id in self.refuse}
+        refused = {one.seq: "not welcome" for one in readings if one.device_id in self.refuse or _is_too_large(one)}
         for reading in readings:
             if reading.seq not in refused:
                 self.by_id.setdefault(reading.id, reading)
@@ -76,6 +96,9 @@ class MemoryStore:
         found = self._matching(query)
         return found[-query.limit :] if query.newest else found[: query.limit]
 
+    async def count(self, query: ReadingsQuery) -> int:
+        return len(self._matching(query))
+
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         grouped: dict[tuple[int, str], list[Reading]] = {}
         for one in self._matching(query):
@@ -93,6 +116,26 @@ class MemoryStore:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
 
+    async def tidy(self) -> Tidied:
+        now_ms = time.time_ns() // 1_000_000
+        old = [
+            one.id
+            for one in self.by_id.values()
+            if self.settings.retention_days and one.timestamp_ms < now_ms - self.settings.retention_days * DAY_MS
+        ]
+        for reading_id in old:
+            del self.by_id[reading_id]
+        newest_first = await self.quarantine.messages(RejectedQuery(limit=sys.maxsize))
+        young = [one for one in newest_first if one.received_ms >= now_ms - self.settings.rejected_days * DAY_MS]
+        self.quarantine.by_id = {one.id: one for one in young[: self.settings.rejected_limit]}
+        return Tidied(len(old), len(newest_first) - len(young), max(len(young) - self.settings.rejected_limit, 0))
+
+    async def remember(self, key: str, value: str) -> None:
+        self.state[key] = value
+
+    async def recall(self, key: str) -> str | None:
+        return self.state.get(key)
+
     async def ping(self) -> None:
         if self.failures:
             raise StoreUnavailable("away")
@@ -101,6 +144,71 @@ class MemoryStore:
 def _summary(name: str, group: Sequence[Reading]) -> Summary | None:
     values = [float(one.values[name]) for one in group if name in one.values]
     return Summary(min(values), fmean(values), max(values), len(values)) if values else None
+
+
+class MemoryQuarantine:
+    """Rejected messages in a dictionary."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[ObjectId, Quarantined] = {}
+
+    def _matching(self, query: RejectedQuery) -> list[Quarantined]:
+        return [
+            one
+            for one in self.by_id.values()
+            if query.code in (None, one.code)
+            and query.topic in (None, one.topic)
+            and (query.device is None or query.device in one.topic.split("/"))
+            and query.id in (None, one.id)
+        ]
+
+    async def groups(self) -> list[RejectedGroup]:
+        grouped: dict[tuple[str, str | None], list[Quarantined]] = {}
+        for one in sorted(self.by_id.values(), key=lambda one: one.received_ms):
+            grouped.setdefault((one.code, one.field), []).append(one)
+        found = [
+            RejectedGroup(code, field, len(group), group[-1].received_ms, group[-1].reason)
+            for (code, field), group in grouped.items()
+        ]
+        return sorted(found, key=lambda group: (-group.count, group.code, group.field or ""))
+
+    async def count(self, query: RejectedQuery) -> int:
+        return len(self._matching(query))
+
+    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+        after = query.after
+        if after is None:
+            found = sorted(self._matching(query), key=lambda one: (one.received_ms, one.id), reverse=True)
+        else:
+            found = sorted((one for one in self._matching(query) if one.id > after), key=lambda one: one.id)
+        return found[: query.limit]
+
+    async def revise(self, messages: Sequence[Quarantined]) -> None:
+        for one in messages:
+            if one.id in self.by_id:
+                self.by_id[one.id] = replace(self.by_id[one.id], code=one.code, reason=one.reason, field=one.field)
+
+    async def release(self, ids: Sequence[ObjectId]) -> int:
+        return sum(self.by_id.pop(one, None) is not None for one in ids)
+
+
+def _kept(rejection: Rejection) -> Quarantined:
+    message = rejection.message
+    return Quarantined(
+        rejection.id,
+        message.received_ms,
+        message.source,
+        message.topic,
+        message.payload[:PAYLOAD_LIMIT_BYTES],
+        str(rejection.code),
+        rejection.reason,
+        rejection.field,
+        message.retained,
+    )
+
+
+def _is_too_large(reading: Reading) -> bool:
+    return any(isinstance(value, int) and abs(value) >= 2**63 for value in reading.values.values())
 
 
 class RecordingOrigin:

@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 MQTT_VARIABLE, MONGO_VARIABLE, CHOICE_VARIABLE = "BRIDGE_TEST_MQTT_URL", "BRIDGE_TEST_MONGO_URL", "BRIDGE_TEST_SERVERS"
 START_SECONDS = 30.0
+FAST_EXPIRY = ("--setParameter", "ttlMonitorSleepSecs=1")  # MongoDB looks for what is too old once a minute by itself
 REPO = Path(__file__).resolve().parent.parent
 
 
@@ -124,7 +125,7 @@ class Mongod(Process):
         (folder / "db").mkdir(parents=True, exist_ok=True)
         port = free_port()
         command = [str(program), "--dbpath", str(folder / "db"), "--port", str(port), "--bind_ip", "127.0.0.1"]
-        command += ["--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"]
+        command += ["--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket", *FAST_EXPIRY]
         super().__init__(command, port, folder / "mongod.log")
 
     def start(self) -> None:
@@ -172,7 +173,7 @@ def mongo(folder: Path) -> Iterator[str]:
     if url := os.environ.get(MONGO_VARIABLE):
         yield url
     elif wants_containers() or (mongod_program() is None and docker_runs()):
-        with _container("mongo:7", 27017, ["mongod", "--replSet", "rs0"]) as (host, port):
+        with _container("mongo:7", 27017, ["mongod", "--replSet", "rs0", *FAST_EXPIRY]) as (host, port):
             make_primary(host, port, "127.0.0.1:27017")
             yield f"mongodb://{host}:{port}/?directConnection=true"
     else:

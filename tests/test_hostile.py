@@ -7,7 +7,6 @@ import logging
 import random
 from typing import Any
 
-import orjson
 import pymongo
 import pytest
 from pydantic import SecretStr
@@ -15,37 +14,10 @@ from pydantic import SecretStr
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt import SENDER_WINDOW, mqtt_sender
 from tests.conftest import StartBridge
+from tests.payloads import good, hostile
 from tests.servers import until
 
 HOSTILE, GOOD = 10_000, 2_000
-
-
-def good(n: int) -> bytes:
-    return orjson.dumps({"temperature": n % 80, "humidity": 40.5, "timestamp": 1_767_000_000_000 + n})
-
-
-def hostile(n: int, source: random.Random) -> bytes:
-    """A payload no reading can come of; 16 kinds in turn."""
-    whole = good(n)
-    kinds = (
-        lambda: source.randbytes(source.randint(1, 200)),
-        lambda: whole[: source.randint(1, len(whole) - 1)],
-        lambda: b"",
-        lambda: b"\xff\xfe" + whole,
-        lambda: b"[" * source.randint(2, 60_000),
-        lambda: b'{"a":' * source.randint(2, 10_000),
-        lambda: b"[1, 2, 3]",
-        lambda: source.choice((b"null", b"42", b'"temperature"', b"true", b"NaN")),
-        lambda: b'{"temperature": 1e999, "humidity": -Infinity}',
-        lambda: orjson.dumps({source.choice(("$where", "a.b", "\0", "__proto__", "x" * 5000)): 1}),
-        lambda: orjson.dumps({"temperature": {"$gt": ""}, "humidity": [1]}),
-        lambda: orjson.dumps({"temperature": source.choice((-127, -1000, 1000, "hot", True, None))}),
-        lambda: b'{"temperature": ' + b"9" * source.randint(400, 5000) + b"}",
-        lambda: b'{"x": "' + b"y" * 70_000 + b'"}',
-        lambda: b'{"\\ud800": "\\udfff", "temperature": "\\ud800"}',
-        lambda: b"{}" + b"\0" * source.randint(1, 50),
-    )
-    return kinds[n % len(kinds)]()
 
 
 async def test_10000_hostile_payloads_keep_no_good_one_out(

@@ -12,12 +12,14 @@ import aiomqtt
 import pytest
 from pydantic import SecretStr
 
+from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.intake import Intake
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt import BatchQueue, MqttSource, mqtt_sender
+from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until
 
 
@@ -28,12 +30,14 @@ def settings_for(url: str, **more: object) -> MqttSettings:
 class Rig:
     """A source with an intake nobody empties but the test."""
 
-    def __init__(self, settings: MqttSettings) -> None:
+    def __init__(self, settings: MqttSettings, memory: MemoryStore | None = None) -> None:
         self.settings = settings
+        self.memory = memory or MemoryStore()
+        self.publisher = RecordingPublisher()
         self.health = Health(("mqtt",))
         self.ledger = Ledger()
         self.intake = Intake(self.ledger, qos0_limit=1000, batch_limit=10_000)
-        self.source = MqttSource(settings, self.intake, self.health)
+        self.source = MqttSource(settings, self.intake, self.health, memory=self.memory, publisher=self.publisher)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -154,6 +158,66 @@ async def test_a_refused_login_is_said_in_words_and_tried_again(tmp_path: Path) 
     finally:
         task.cancel()
         await asyncio.wait((task,))
+        broker.kill()
+
+
+async def test_acknowledgements_go_out_in_order_of_arrival_whatever_the_order_of_settling(broker_url: str) -> None:
+    rig = Rig(settings_for(broker_url))
+    async with rig.connected():
+        await publish(broker_url, [b"1", b"2", b"3"])
+        first, second, third = await rig.take(3)
+        for message in (third, second):
+            message.origin.settle(message, Outcome.STORED)
+    async with rig.connected():
+        assert [message.payload for message in await rig.take(3)] == [b"1", b"2", b"3"], "the first was never settled"
+        del first
+
+
+async def test_two_bridges_with_one_client_id_are_noticed_and_said(broker_url: str) -> None:
+    settings = settings_for(broker_url)
+    one, other = Rig(settings), Rig(settings)
+    async with one.connected(), other.connected():
+        await until(lambda: one.publisher.events, what="the notice")
+        (event,) = one.publisher.events
+        assert isinstance(event, SystemEvent)
+        assert event.level == "error"
+        assert "another client uses our client id" in event.message
+        assert settings.client_id in one.health.parts["mqtt"].reason
+
+
+async def test_a_subscription_that_left_the_settings_is_given_up(broker_url: str) -> None:
+    wide = settings_for(broker_url, subscriptions=[{"pattern": "sensors/{deviceId}/data"}, {"pattern": "old/{deviceId}/data"}])
+    narrow = wide.model_copy(update={"subscriptions": wide.subscriptions[:1]})
+    memory = MemoryStore()
+    async with Rig(wide, memory).connected():
+        pass
+    async with Rig(narrow, memory).connected():
+        pass
+    rig = Rig(narrow, memory)
+    async with rig.connected():
+        async with mqtt_sender(settings_for(broker_url)) as sender:
+            await sender.publish("old/a/data", b"unwanted")
+            await sender.publish("sensors/a/data", b"wanted")
+        assert [message.payload for message in await rig.take(1)] == [b"wanted"]
+
+
+async def test_what_the_broker_drops_is_said_with_its_number(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    conf = Path(broker.command[-1])
+    conf.write_text(conf.read_text().replace("max_queued_messages 2000000", "max_queued_messages 10") + "sys_interval 1\n")
+    broker.start()
+    try:
+        rig = Rig(settings_for(broker.url, receive_maximum=5))
+        async with rig.connected():
+            await until(lambda: any("dropped" in key for key in rig.memory.state), what="the first count")
+            await publish(broker.url, [b"%d" % n for n in range(100)])
+            await until(lambda: rig.publisher.events, what="the notice")
+            await until(lambda: rig.source.broker_dropped == 85, what="100 less 5 in flight and 10 queued")
+        (event, *_) = rig.publisher.events
+        assert isinstance(event, SystemEvent)
+        assert event.level == "warning"
+        assert event.message.startswith("the broker dropped ")
+    finally:
         broker.kill()
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from bridge.core.decode import Kind
+from bridge.core.decode import Kind, json_format
 from bridge.core.errors import BridgeError, SettingsError
+from bridge.core.formats import FieldPath, FormatName, MappingFormat, tasmota_format
 from bridge.settings import Settings, _leaves, load_settings
 from tests.servers import REPO
 
@@ -359,6 +360,72 @@ def test_the_error_is_one_of_ours(tmp_path: Path) -> None:
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+
+def subscription(**more: object) -> dict[str, str]:
+    return {"BRIDGE_MQTT__SUBSCRIPTIONS": json.dumps([{"pattern": "app/{deviceId}", **more}])}
+
+
+def test_a_subscription_has_a_format_and_a_mapping_its_fields(tmp_path: Path) -> None:
+    text = """
+[[mqtt.subscriptions]]
+pattern = "tele/{deviceId}/SENSOR"
+format = "tasmota"
+
+[[mqtt.subscriptions]]
+pattern = "app/{deviceId}/up"
+format = "mapping"
+fields = { temperature = { path = 't\\.1.val', scale = 0.1, offset = -40 }, co2 = "gas.co2" }
+"""
+    tasmota, mapping = load(text, folder=tmp_path).mqtt.routes
+    assert tasmota.format is tasmota_format
+    assert isinstance(mapping.format, MappingFormat)
+    assert mapping.format.fields == {
+        "temperature": FieldPath("t\\.1.val", ("t.1", "val"), 0.1, -40),
+        "co2": FieldPath("gas.co2", ("gas", "co2")),
+    }
+
+
+def test_without_a_format_a_payload_is_json(tmp_path: Path) -> None:
+    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format, json_format]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"format": "xml"}, "mqtt.subscriptions.0.format = 'xml': "),
+        ({"format": "scalar"}, "format scalar needs a level {field} in its pattern"),
+        ({"format": "tasmota", "kind": "status"}, "format tasmota is for readings; a status has none"),
+        ({"fields": {"co2": "x"}}, "`fields` are for format mapping, not for json"),
+        ({"format": "mapping"}, "format mapping needs `fields`"),
+        (
+            {"format": "mapping", "fields": {"temprature": "x", "co2": "y"}},
+            "fields.temprature is no field; there are temperature, ",
+        ),
+        ({"format": "mapping", "fields": {"co2": "a..b"}}, "mqtt.subscriptions.0.fields.co2.path = 'a..b': 'a..b' is no path"),
+        ({"format": "mapping", "fields": {"co2": {"scale": 2}}}, "mqtt.subscriptions.0.fields.co2.path: "),
+        ({"format": "mapping", "fields": {"co2": {"path": "x", "factor": 2}}}, "fields.co2.factor: is not a setting"),
+        ({"format": "mapping", "fields": {"co2": {"path": "x", "scale": 0}}}, "scale is not 0"),
+        (
+            {"format": "mapping", "fields": {"timestamp": {"path": "x", "scale": 2}, "co2": "y"}},
+            "fields.timestamp is no number",
+        ),
+        ({"format": "mapping", "fields": 5}, "mqtt.subscriptions.0.fields = 5: "),
+    ],
+)
+def test_a_format_that_does_not_fit_is_a_mistake(given: dict[str, object], said: str, tmp_path: Path) -> None:
+    [line] = mistakes(environ=subscription(**given), folder=tmp_path)
+    assert line.startswith("environment BRIDGE_MQTT__SUBSCRIPTIONS: ")
+    assert said in line
+
+
+def test_a_mistake_in_the_fields_of_the_second_subscription_is_found_there(tmp_path: Path) -> None:
+    one = '[[mqtt.subscriptions]]\npattern = "app/{deviceId}"\nformat = "mapping"\n[mqtt.subscriptions.fields]\nco2 = "%s"\n'
+    [said] = mistakes(one % "a" + one % "a..b", folder=tmp_path)
+    assert said.startswith("FILE:10: mqtt.subscriptions.1.fields.co2.path = 'a..b': ")
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
@@ -455,3 +522,9 @@ def test_what_has_no_default_is_shown_by_an_example_that_can_be_used(tmp_path: P
             value, default = value[name], default[name]
         assert default is None
         assert value is not None
+
+
+def test_the_file_we_ship_shows_a_subscription_of_each_format_that_can_be_used(tmp_path: Path) -> None:
+    lines = [line.removeprefix("#?") for line in SHIPPED.read_text("utf-8").splitlines() if line.startswith("#?     {")]
+    mqtt = load("\n".join(["[mqtt]", "subscriptions = [", *lines, "]"]), folder=tmp_path).mqtt
+    assert {one.format for one in mqtt.subscriptions} == set(FormatName) - {FormatName.JSON}

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson.objectid import ObjectId
-from pydantic import SecretStr
 
 from bridge.core.decode import DeviceStatus, Reason, Rejection
 from bridge.core.identity import record_id
 from bridge.core.message import Message
-from bridge.core.query import ReadingsQuery, Summary, Written
+from bridge.core.query import Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Summary, Tidied, Written
 from bridge.core.reading import Reading, Value
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
-from tests.fakes import MemoryStore, RecordingOrigin
+from tests.fakes import DAY_MS, MemoryStore, RecordingOrigin
+from tests.servers import until
 
 START_MS = 1_767_000_000_000
 
 
+Opener = Callable[..., AbstractAsyncContextManager[Store]]
+
+
 @pytest.fixture(params=["memory", "sqlite", "motor", "pymongo"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    if request.param == "sqlite":
-        settings = StoreSettings(url=SecretStr(f"sqlite:///{tmp_path}/deep/er/bridge.db"))
-    else:
-        url = request.getfixturevalue("mongo_url")
-        settings = StoreSettings.model_validate({"url": url, "driver": request.param})
-    async with open_store(settings) as opened:
-        assert await opened.prepare() == 0
-        yield opened
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """`async with opened(**settings) as store`: each time the same store, prepared."""
+    memory = MemoryStore()
+
+    @asynccontextmanager
+    async def enter(**more: Any) -> AsyncIterator[Store]:
+        if request.param == "memory":
+            memory.settings = StoreSettings.model_validate(more)
+            yield memory
+            return
+        if request.param == "sqlite":
+            where = {"url": f"sqlite:///{tmp_path}/deep/er/bridge.db"}
+        else:
+            where = {"url": request.getfixturevalue("mongo_url"), "driver": request.param}
+        async with open_store(StoreSettings.model_validate(where | more)) as store:
+            await store.prepare()
+            yield store
+
+    return enter
+
+
+@pytest.fixture
+async def store(opened: Opener) -> AsyncIterator[Store]:
+    async with opened() as store:
+        assert await store.prepare() == 0
+        yield store
 
 
 def reading(seq: int, device: str = "a", at: int = 0, **more: Any) -> Reading:
@@ -45,9 +65,11 @@ def reading(seq: int, device: str = "a", at: int = 0, **more: Any) -> Reading:
     return Reading(more.pop("id", own), device, values, START_MS + at, START_MS + at + 7, seq=seq, **more)
 
 
-def rejection(payload: bytes) -> Rejection:
-    message = Message("mqtt", "sensors/a/data", payload, START_MS, RecordingOrigin())
-    return Rejection(ObjectId(), message, Reason.NOT_JSON, "not JSON: no", None)
+def rejection(payload: bytes, at: int = 0, topic: str = "sensors/a/data", **more: Any) -> Rejection:
+    """A rejected message; `at` is in milliseconds after the start."""
+    message = Message("mqtt", topic, payload, START_MS + at, RecordingOrigin(), retained=more.pop("retained", False))
+    code = more.pop("code", Reason.NOT_JSON)
+    return Rejection(ObjectId(), message, code, more.pop("reason", "not JSON: no"), more.pop("field", None))
 
 
 async def everything(store: Store) -> list[Reading]:
@@ -153,6 +175,16 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     assert [(one.device_id, one.start_ms) for one in newest] == [("a", start + 60_000)]
 
 
+async def test_what_is_remembered_is_recalled(store: Store) -> None:
+    assert await store.recall("a") is None
+    await store.remember("a", "1")
+    await store.remember("b", "")
+    await store.remember("a", '{"two": "2 €"}')
+    assert [await store.recall(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
+    await store.prepare()
+    assert await store.recall("a") == '{"two": "2 €"}'
+
+
 async def test_it_answers(store: Store) -> None:
     await store.ping()
 
@@ -160,3 +192,147 @@ async def test_it_answers(store: Store) -> None:
 async def test_hostile_names_are_only_names(store: Store) -> None:
     await store.write([reading(1)], [], [])
     assert await store.readings(ReadingsQuery(devices=("a' OR '1'='1", "$ne", '{"$gt": ""}'))) == []
+
+
+async def test_count_is_by_query_whatever_the_limit(store: Store) -> None:
+    await store.write([reading(seq, device="ab"[seq % 2], at=seq * 1000) for seq in range(1, 9)], [], [])
+    assert await store.count(ReadingsQuery(limit=1)) == 8
+    assert await store.count(ReadingsQuery(since=0)) == 8
+    assert await store.count(ReadingsQuery(since=2)) == 6
+    assert await store.count(ReadingsQuery(devices=("b",), from_ms=START_MS + 3000)) == 3
+
+
+# --- what a store refuses --------------------------------------------------------------------------------------------
+
+
+async def test_a_document_that_cannot_be_stored_is_refused_and_the_rest_is_stored(store: Store) -> None:
+    batch = [reading(1), reading(2, values={"eco2": 2**70}), reading(3, at=1), reading(4)]
+    written = await store.write(batch, [rejection(b"x")], [])
+    assert written.stored == {1, 3}
+    assert list(written.refused) == [2]
+    assert written.refused[2]
+    assert [one.seq for one in await everything(store)] == [1, 3]
+    again = await store.write(batch, [], [])
+    assert (again.stored, again.refused) == (written.stored, written.refused), "the same write again says the same"
+
+
+async def test_a_write_of_nothing_but_what_cannot_be_stored_is_refused(store: Store) -> None:
+    written = await store.write([reading(1, values={"eco2": -(2**70)})], [], [])
+    assert (written.stored, set(written.refused)) == (frozenset(), {1})
+
+
+# --- the quarantine --------------------------------------------------------------------------------------------------
+
+
+async def test_a_rejected_message_is_kept_as_it_came(store: Store) -> None:
+    bad = rejection(b"\x00\xff{", 5, retained=True, code=Reason.NO_MEASUREMENT, reason="none is left", field="eco2")
+    await store.write([], [bad, rejection(b"y" * 70_000, 4)], [])
+    kept, large = await store.quarantine.messages(RejectedQuery())
+    said = ("no_measurement", "none is left", "eco2")
+    assert kept == Quarantined(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *said, retained=True)
+    assert (large.payload, large.field, large.retained) == (b"y" * 65_536, None, False)
+
+
+async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store) -> None:
+    bad = [
+        rejection(b"0", 0, "sensors/a/data"),
+        rejection(b"1", 1, "sensors/ab/data", code=Reason.NO_DEVICE_ID),
+        rejection(b"2", 2, "a/b", code=Reason.NO_DEVICE_ID),
+        rejection(b"3", 3, "sensors/a.c/data"),
+    ]
+    await store.write([], bad, [])
+
+    async def found(**query: Any) -> bytes:
+        messages = await store.quarantine.messages(RejectedQuery(**query))
+        if "limit" not in query and "after" not in query:
+            assert await store.quarantine.count(RejectedQuery(**query)) == len(messages)
+        return b"".join(one.payload for one in messages)
+
+    assert await found() == b"3210"
+    assert await found(limit=2) == b"32"
+    assert await found(code="no_device_id") == b"21"
+    assert await found(device="a") == b"20", "a level of the topic, whole"
+    assert await found(device="a.c") == b"3", "as it stands, no pattern"
+    assert await found(device="a%") == b""
+    assert await found(topic="sensors/a/data") == b"0"
+    assert await found(topic="sensors/+/data") == b""
+    assert await found(device="a", code="no_device_id") == b"2"
+    assert await found(id=bad[1].id) == b"1"
+
+
+async def test_the_quarantine_is_walked_by_id(store: Store) -> None:
+    bad = [rejection(b"%d" % n, -n, code=[Reason.NOT_JSON, Reason.TOO_LARGE][n % 2]) for n in range(5)]
+    await store.write([], bad, [])
+    by_id = [one.id for one in sorted(bad, key=lambda one: one.id)]
+    first = ObjectId(b"\0" * 12)
+
+    async def walked(after: ObjectId, **query: Any) -> list[ObjectId]:
+        return [one.id for one in await store.quarantine.messages(RejectedQuery(after=after, **query))]
+
+    assert await walked(first) == by_id
+    assert await walked(first, limit=2) == by_id[:2]
+    assert await walked(by_id[1]) == by_id[2:]
+    assert await walked(first, code="too_large") == [one.id for one in bad if one.code is Reason.TOO_LARGE]
+    assert await walked(by_id[0], id=by_id[0]) == []
+
+
+async def test_the_quarantine_is_grouped_by_code_and_field(store: Store) -> None:
+    assert await store.quarantine.groups() == []
+    missing = {"code": Reason.NO_MEASUREMENT, "field": "eco2"}
+    bad = [rejection(b"", n, reason=f"x {9 - n}", **missing) for n in (1, 3, 2)]
+    bad += [rejection(b"", 7, reason="a"), rejection(b"", 9, code=Reason.NO_MEASUREMENT, reason="b")]
+    await store.write([], bad, [])
+    assert await store.quarantine.groups() == [
+        RejectedGroup("no_measurement", "eco2", 3, START_MS + 3, "x 6"),
+        RejectedGroup("no_measurement", None, 1, START_MS + 9, "b"),
+        RejectedGroup("not_json", None, 1, START_MS + 7, "a"),
+    ]
+
+
+async def test_a_rejected_message_is_revised_only_while_it_is_there_and_released_once(store: Store) -> None:
+    await store.write([], [rejection(b"0", 0), rejection(b"1", 1)], [])
+    one, zero = await store.quarantine.messages(RejectedQuery())
+    assert await store.quarantine.release([one.id, ObjectId()]) == 1
+    assert await store.quarantine.release([one.id]) == 0
+    assert await store.quarantine.release([]) == 0
+    await store.quarantine.revise([])
+    await store.quarantine.revise([replace(it, code="no_route", reason="new", field="a") for it in (zero, one)])
+    assert await store.quarantine.messages(RejectedQuery()) == [replace(zero, code="no_route", reason="new", field="a")]
+
+
+# --- tidiness --------------------------------------------------------------------------------------------------------
+
+
+def ago_ms(days: float) -> int:
+    """What `at` must be for a time so long ago."""
+    return time.time_ns() // 1_000_000 - round(days * DAY_MS) - START_MS
+
+
+async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> None:
+    async with opened(rejected_limit=10) as store:
+        now = ago_ms(0)
+        bad = [rejection(b"%d" % n, now - n) for n in range(2_500)]
+        await store.write([], bad, [])
+        assert await store.tidy() == Tidied(rejected_over=2_490)
+        assert [one.payload for one in await store.quarantine.messages(RejectedQuery())] == [b"%d" % n for n in range(10)]
+        assert await store.tidy() == Tidied()
+
+
+async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> None:
+    async with opened() as store:
+        readings = [reading(n, device=f"d{n % 7}", at=ago_ms(10 + n)) for n in range(1, 2_001)]
+        readings += [reading(2_001, at=ago_ms(9.9)), reading(2_002, at=ago_ms(0))]
+        for start in range(0, 2_002, 1000):
+            await store.write(readings[start : start + 1000], [], [])
+        await store.write([], [rejection(b"old", ago_ms(20.1)), rejection(b"new", ago_ms(19.9))], [])
+        await store.tidy()
+        assert await store.count(ReadingsQuery()) == 2_002, "for ever, unless it is set"
+
+    async with opened(retention_days=10, rejected_days=20) as store:
+
+        async def tidied() -> bool:
+            await store.tidy()
+            left = [one.payload for one in await store.quarantine.messages(RejectedQuery())]
+            return [one.seq for one in await everything(store)] == [2_001, 2_002] and left == [b"new"]
+
+        await until(tidied, 90, "what is too old is gone")

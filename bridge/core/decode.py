@@ -37,19 +37,12 @@ class Kind(enum.StrEnum):
     STATUS = "status"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which topics carry what."""
-
-    pattern: TopicPattern
-    kind: Kind = Kind.READINGS
-
-
 class Reason(enum.StrEnum):
     """Why a message was rejected whole; the quarantine is grouped by these."""
 
     NOT_JSON = "not_json"
     NOT_OBJECT = "not_object"
+    NOT_SCALAR = "not_scalar"
     TOO_LARGE = "too_large"
     NO_DEVICE_ID = "no_device_id"
     NO_MEASUREMENT = "no_measurement"
@@ -96,6 +89,27 @@ class Stale:
 Decoded = Reading | Rejection | DeviceStatus | Stale
 
 
+Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
+"""What makes raw fields, flat and by names that `take_apart` knows, of a payload and the named levels of its topic.
+
+Raises `PayloadError`, whatever the bytes, and nothing else. `bridge.core.formats` has those other than `json_format`.
+"""
+
+
+def json_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001 - it needs the payload only
+    """The object as it stands."""
+    return parse_object(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which topics carry what, and how their readings are written."""
+
+    pattern: TopicPattern
+    kind: Kind = Kind.READINGS
+    format: Format = json_format
+
+
 @dataclass(slots=True)
 class Fields:
     """A payload taken apart: accepted values, what was wrong with others, and the keys nobody knows."""
@@ -123,7 +137,7 @@ class Decoder:
             route, named = self._route(message.topic)
             if route.kind is Kind.STATUS:
                 return _status(message, named)
-            return self._reading(message, named)
+            return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
             return Rejection(self._new_id(), message, error.code, str(error), error.field)
 
@@ -139,8 +153,7 @@ class Decoder:
                 self._routed[topic] = found
         return found
 
-    def _reading(self, message: Message, named: Mapping[str, str]) -> Decoded:
-        fields = take_apart(parse_object(message.payload))
+    def _reading(self, message: Message, named: Mapping[str, str], fields: Fields) -> Decoded:
         device_id = _device_id(named.get("deviceId"), fields.device_id)
         if fields.unknown:
             self.unknown_keys.note(device_id, fields.unknown)
@@ -188,15 +201,13 @@ class UnknownKeys:
 
 def parse_object(payload: bytes) -> dict[str, Any]:
     """The JSON object in a payload; `NaN` and `Infinity` are let through, as bad values of their fields."""
-    if len(payload) > PAYLOAD_LIMIT_BYTES:
-        raise PayloadError(Reason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
-    body = _parse(payload)
+    body = parse_json(payload)
     if not isinstance(body, dict):
-        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {_JSON_TYPES[type(body)]}")
+        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
     return body
 
 
-_JSON_TYPES = {
+JSON_TYPES: Mapping[type, str] = {
     dict: "an object",
     list: "a list",
     str: "a text",
@@ -207,7 +218,15 @@ _JSON_TYPES = {
 }
 
 
-def _parse(payload: bytes) -> object:
+def check_size(payload: bytes) -> None:
+    """Raises `PayloadError` for more than `PAYLOAD_LIMIT_BYTES`."""
+    if len(payload) > PAYLOAD_LIMIT_BYTES:
+        raise PayloadError(Reason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
+
+
+def parse_json(payload: bytes) -> object:
+    """Any JSON of a payload that is not too large; raises `PayloadError`."""
+    check_size(payload)
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as strict:
@@ -239,6 +258,9 @@ _LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_
     f"pm{mark}10{dot}0": "pm10" for mark in ("", "_") for dot in ("_", ".", "-")
 }
 _STRIP = str.maketrans("", "", "_-.")
+_EXACT_NAMES = frozenset(_NAMES.values())
+_USUAL = {measurement.name: measurement.plain for measurement in MEASUREMENT.values()}
+_PLACES = {name: place for place, name in enumerate(VALUE_NAMES)}
 _KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
 
 
@@ -252,35 +274,52 @@ def field_name(key: str) -> str | None:
 def take_apart(body: Mapping[str, Any]) -> Fields:
     """Sort the keys of a payload into fields. The exact name wins over an alias, else the first of two wins."""
     fields = Fields()
-    raw: dict[str, Any] = {}
-    for key, value in body.items():
-        if key == "values" and isinstance(value, dict):
-            for inner, inner_value in value.items():
-                _take(raw, fields, inner, inner_value)
-        else:
-            _take(raw, fields, key, value)
+    raw = _by_field(body, fields.unknown)
     fields.timestamp = raw.pop("timestamp", None)
     fields.device_id = raw.pop("deviceId", None)
     scale = raw.pop("aqiScale", None)
+    _accept(raw, fields)
+    if "aqi" in fields.values:
+        _scale_aqi(fields, scale)
+    names = list(fields.values)
+    ordered = sorted(names, key=_PLACES.__getitem__)
+    if names != ordered:
+        fields.values = {name: fields.values[name] for name in ordered}
+    return fields
+
+
+def _by_field(body: Mapping[str, Any], unknown: list[str]) -> dict[str, Any]:
+    raw: dict[str, Any] = {}
+    for key, value in body.items():
+        if key in _EXACT_NAMES and value is not None:
+            raw[key] = value  # as `_take` would, which costs 0.25 µs a key
+        elif key == "values" and isinstance(value, dict):
+            for inner, inner_value in value.items():
+                _take(raw, unknown, inner, inner_value)
+        else:
+            _take(raw, unknown, key, value)
+    return raw
+
+
+def _take(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> None:
+    name = field_name(key) if len(key) <= _KEY_LENGTH else None
+    if name is None:
+        unknown.append(key)
+    elif value is not None and (name not in raw or key == name):
+        raw[name] = value
+
+
+def _accept(raw: Mapping[str, Any], fields: Fields) -> None:
     for name, value in raw.items():
+        low, high = _USUAL[name]
+        if (type(value) is float or type(value) is int) and low <= value <= high:
+            fields.values[name] = value  # as `accept` would, which costs 0.3 µs a field
+            continue
         accepted, complaint = MEASUREMENT[name].accept(value)
         if accepted is not None:
             fields.values[name] = accepted
         if complaint is not None:
             fields.quality[name] = complaint
-    if "aqi" in fields.values:
-        _scale_aqi(fields, scale)
-    if len(fields.values) > 1:
-        fields.values = {name: fields.values[name] for name in VALUE_NAMES if name in fields.values}
-    return fields
-
-
-def _take(raw: dict[str, Any], fields: Fields, key: str, value: object) -> None:
-    name = field_name(key) if len(key) <= _KEY_LENGTH else None
-    if name is None:
-        fields.unknown.append(key)
-    elif value is not None and (name not in raw or key == name):
-        raw[name] = value
 
 
 def _scale_aqi(fields: Fields, named: object) -> None:
@@ -315,14 +354,15 @@ def _device_id(from_topic: str | None, from_body: object) -> str:
 def _no_measurement(fields: Fields) -> PayloadError:
     if fields.quality:
         bad = [f"{name} is {complaint}" for name, complaint in fields.quality.items()]
-        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement is left: {_listed(bad)}", next(iter(fields.quality)))
+        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement is left: {listed(bad)}", next(iter(fields.quality)))
     if fields.unknown:
         unknown = [shown(key) for key in fields.unknown]
-        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement: none is known by the name {_listed(unknown)}")
+        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement: none is known by the name {listed(unknown)}")
     return PayloadError(Reason.NO_MEASUREMENT, "no measurement: the object names none")
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """The first few, and how many more."""
     more = len(items) - _NAMED_FIELDS
     return ", ".join(items[:_NAMED_FIELDS]) + (f" and {more} more" if more > 0 else "")
 
@@ -332,7 +372,7 @@ def shown(value: object) -> str:
 
     Lists and objects are only named: nested deep enough, they cannot even be printed.
     """
-    whole = _JSON_TYPES[type(value)] if isinstance(value, list | dict) else ascii(value)
+    whole = JSON_TYPES[type(value)] if isinstance(value, list | dict) else ascii(value)
     return whole if len(whole) <= 64 else whole[:61] + "..."
 
 
@@ -342,8 +382,7 @@ _STATUS_LENGTH = 64
 def _status(message: Message, named: Mapping[str, str]) -> DeviceStatus:
     """`online`, or JSON `{"status": "online"}`."""
     device_id = _device_id(named.get("deviceId"), None)
-    if len(message.payload) > PAYLOAD_LIMIT_BYTES:
-        raise PayloadError(Reason.TOO_LARGE, f"{len(message.payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
+    check_size(message.payload)
     text = message.payload.decode("utf-8", "replace").strip()
     status: object = text
     at: object = None

@@ -13,6 +13,10 @@ class PatternError(BridgeError, ValueError):
     """A topic pattern that MQTT would not take."""
 
 
+class FormatError(BridgeError, ValueError):
+    """A payload format that cannot be used with its pattern or its fields."""
+
+
 class PortTaken(BridgeError):
     """A port we were told to listen on is in use, or not ours to use."""
 
@@ -27,3 +31,15 @@ class StoreUnavailable(StoreError):
 
 class BrokerUnavailable(BridgeError):
     """The broker is away, refused us, or left."""
+
+
+class SessionTaken(BrokerUnavailable):
+    """Another client connected under our client id, and the broker gave it our session."""
+
+
+class RecordError(BridgeError):
+    """A line or record that is no reading; the text says why."""
+
+
+class TransferError(BridgeError):
+    """A file that cannot be read, written or continued."""

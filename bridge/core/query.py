@@ -1,8 +1,10 @@
-"""What can be asked of the stored readings."""
+"""What can be asked of the stored readings and of the quarantine, and what comes back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from bson.objectid import ObjectId
 
 READINGS_LIMIT = 10_000
 """The most readings one answer holds."""
@@ -56,3 +58,56 @@ class Written:
 
     stored: frozenset[int] = frozenset()
     refused: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A rejected message as it is kept: what arrived (cut at 64 KiB), when and where, and what was wrong with it."""
+
+    id: ObjectId
+    received_ms: int
+    source: str
+    topic: str
+    payload: bytes
+    code: str
+    reason: str
+    field: str | None = None
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedQuery:
+    """Which rejected messages: of one `code`, of one `topic`, or of a topic that has `device` as one of its levels.
+
+    The newest `limit` are meant, newest first; with `after`, the first whose `id` follows it, by rising `id`.
+    """
+
+    code: str | None = None
+    topic: str | None = None
+    device: str | None = None
+    id: ObjectId | None = None
+    after: ObjectId | None = None
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedGroup:
+    """The rejected messages of one `code` and `field`: how many, when the newest came, and what was said of it."""
+
+    code: str
+    field: str | None
+    count: int
+    newest_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What was removed: readings past their age, rejected messages past theirs, and the oldest beyond the number kept.
+
+    What a database removes by itself is not counted here.
+    """
+
+    readings: int = 0
+    rejected_old: int = 0
+    rejected_over: int = 0

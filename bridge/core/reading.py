@@ -40,9 +40,14 @@ class Measurement:
     aliases: tuple[str, ...] = ()
     clamp: bool = False
 
+    @property
+    def plain(self) -> tuple[float, float]:
+        """Bounds within which `accept` keeps any number as it is and has nothing to say."""
+        return max(self.refuse[0], self.usual[0]), min(self.refuse[1], self.usual[1])
+
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
         """The value to keep (None: refused) and what is wrong with it (None: nothing)."""
-        value = raw if type(raw) is float or type(raw) is int else _number(raw)
+        value = number(raw)
         if value is None or not math.isfinite(value):
             return None, "not a number"
         low, high = self.refuse
@@ -60,6 +65,11 @@ class Measurement:
 class Flag(Measurement):
     """A yes or no: true/false, 1/0, "ON"/"OFF"."""
 
+    @property
+    def plain(self) -> tuple[float, float]:
+        """None: no number is a flag as it is."""
+        return math.inf, -math.inf
+
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
         """As for any measurement; the value is a bool."""
         if isinstance(raw, str):
@@ -74,7 +84,10 @@ def outside(bounds: tuple[float, float]) -> str:
     return f"outside {bounds[0]:g}..{bounds[1]:.12g}"
 
 
-def _number(raw: object) -> float | int | None:
+def number(raw: object) -> float | int | None:
+    """The number that a raw value is, or that its text says; None when it is none."""
+    if type(raw) is float or type(raw) is int:
+        return raw
     if not isinstance(raw, str) or len(raw) > _NUMBER_LENGTH or not _NUMBER.fullmatch(raw):
         return None
     value = float(raw)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 EARLIEST_MS = 1_577_836_800_000
 """2020-01-01T00:00:00Z. A device that says less has no clock."""
@@ -55,13 +55,13 @@ def _from_epoch(number: float) -> int | None:
     return round(number * 1_000_000) // 1000 if number < _SECONDS_BELOW else math.floor(number)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When a reading was measured, as far as we believe the device.
 
     `timestamp_ms` is the time to record. `own_ms` is the device's own clock reading, None when it has no clock: it decides
     the identity of the record, so a message that comes again later is the same record. `kept` and `complaint` are set
-    when the device's time was not used: what it said, and why.
+    when the device's time was not used: what it said, and why. (A tuple, being made for each reading: a frozen dataclass
+    costs 0.6 µs more.)
     """
 
     timestamp_ms: int

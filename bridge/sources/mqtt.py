@@ -11,11 +11,13 @@ Two things here are not aiomqtt's everyday use, both measured:
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiomqtt
@@ -24,11 +26,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.backoff import delays
-from bridge.core.errors import BrokerUnavailable
+from bridge.core.errors import BrokerUnavailable, SessionTaken, StoreUnavailable
+from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.message import Message, Outcome
+from bridge.core.window import AckWindow
 from bridge.intake import Intake
-from bridge.settings import MqttSettings, SubscriptionSettings
+from bridge.ports import Memory, Publisher
+from bridge.settings import MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,11 @@ SENDER_WINDOW = 500
 # Small packets go out at once. With Nagle's algorithm a PUBACK can wait 40 ms for the other side's delayed TCP ACK.
 _SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _RECONNECT_FIRST_SECONDS = 0.2
+_TAKEN_SECONDS = 10.0  # two bridges that share a client id take the session from each other no faster than this
+_SHORT_SECONDS, _SHORT_IN_A_ROW = 5.0, 3
+_LEAVE_SECONDS = 1.0
+_SESSION_TAKEN_OVER = 0x8E  # the reason code of MQTT 5; 3.1.1 closes without one
+DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 _REFUSED = 0x80  # SUBACK reason codes from here on are refusals
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not again at every reconnect
 
@@ -64,50 +74,82 @@ class MqttConnection:
     def __init__(self, settings: MqttSettings) -> None:
         """Prepare to connect; raises `BrokerUnavailable` when a TLS file cannot be read."""
         self._settings = settings
-        self._client = _session_client(settings)
+        self._queue = BatchQueue()
+        self._client = _session_client(settings, self._queue)
         self._client._client.manual_ack_set(True)  # noqa: SLF001 - see the head of the file
+        self._window = AckWindow()
         self._open = False
 
     async def __aenter__(self) -> MqttConnection:
         """Connect; raises `BrokerUnavailable`."""
         try:
-            await self._client.__aenter__()
+            await _connected(self._client, self._settings)
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             raise BrokerUnavailable(str(error)) from error
         self._open = True
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Send the acknowledgements that are due, and leave."""
+        """Send the acknowledgements that are due, and leave. A broker that does not answer is left without a word."""
         self._open = False
         try:
-            await self._client.__aexit__(None, None, None)
-        except aiomqtt.MqttError as failure:
+            await asyncio.wait_for(self._client.__aexit__(None, None, None), _LEAVE_SECONDS)
+        except (aiomqtt.MqttError, TimeoutError) as failure:
             log.debug("leaving the broker: %s", failure)
 
     async def subscribe(self) -> None:
         """Ask for every subscription; raises `BrokerUnavailable` when one is refused."""
         for subscription in self._settings.subscriptions:
-            topic = subscription.route.pattern.filter
-            try:
-                granted = await self._client.subscribe(topic, **_subscribe_options(subscription, self._settings.protocol))
-            except aiomqtt.MqttError as error:
-                raise BrokerUnavailable(f"subscribing to {topic}: {error}") from error
-            for code in granted:
-                if getattr(code, "value", code) >= _REFUSED:
-                    raise BrokerUnavailable(f"the broker refuses the subscription to {topic}: {code}")
-            stop_if_cancelled()
+            await self._subscribe(subscription.route.pattern.filter, subscription.qos)
+
+    async def watch_drops(self) -> None:
+        """Ask for the broker's own count of messages it dropped; not every broker has or shows it."""
+        try:
+            await self._subscribe(DROPPED_TOPIC, 0)
+        except BrokerUnavailable as error:
+            log.info("the broker does not tell what it drops: %s", error)
+
+    async def _subscribe(self, topic: str, qos: int) -> None:
+        try:
+            granted = await self._client.subscribe(topic, **_subscribe_options(qos, self._settings.protocol))
+        except aiomqtt.MqttError as error:
+            raise BrokerUnavailable(f"subscribing to {topic}: {error}") from error
+        for code in granted:
+            if getattr(code, "value", code) >= _REFUSED:
+                raise BrokerUnavailable(f"the broker refuses the subscription to {topic}: {code}")
+        stop_if_cancelled()
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Give up subscriptions that an earlier session of ours still has."""
+        try:
+            for topic in topics:
+                await self._client.unsubscribe(topic)
+        except aiomqtt.MqttError as error:
+            raise BrokerUnavailable(f"unsubscribing from {topic}: {error}") from error
+        stop_if_cancelled()
 
     async def batches(self) -> AsyncIterator[list[Message]]:
         """All that has arrived, again and again; raises `BrokerUnavailable` when the connection ends."""
         try:
             async for arrived in self._client.messages:
-                received_ms = time.time_ns() // 1_000_000
-                yield [self._message(one, received_ms) for one in cast("list[aiomqtt.Message]", arrived)]
+                yield self._messages(arrived)
         except aiomqtt.MqttError as error:
-            raise BrokerUnavailable(str(error.__cause__ or error)) from error
+            # What has reached us is stored, though it cannot be acknowledged: a broker that was killed may know it no more.
+            if not self._queue.empty():
+                yield self._messages(self._queue.get_nowait())
+            cause = error.__cause__
+            if isinstance(cause, aiomqtt.MqttCodeError) and getattr(cause.rc, "value", None) == _SESSION_TAKEN_OVER:
+                raise SessionTaken(str(cause)) from error
+            raise BrokerUnavailable(str(cause or error)) from error
+
+    def _messages(self, arrived: aiomqtt.Message) -> list[Message]:
+        """What a `BatchQueue` hands over, whatever aiomqtt's types say."""
+        received_ms = time.time_ns() // 1_000_000
+        return [self._message(one, received_ms) for one in cast("list[aiomqtt.Message]", arrived)]
 
     def _message(self, arrived: aiomqtt.Message, received_ms: int) -> Message:
+        if arrived.qos:
+            self._window.deliver(arrived.mid)
         return Message(
             SOURCE,
             arrived.topic.value,
@@ -120,41 +162,143 @@ class MqttConnection:
         )
 
     def settle(self, message: Message, outcome: Outcome) -> None:  # noqa: ARG002 - whatever became of it, it is ours now
-        """PUBACK, on this connection or not at all."""
+        """PUBACK, in the order of arrival, on this connection or not at all."""
         if self._open and message.qos:
-            self._client._client.ack(message.packet_id, message.qos)  # noqa: SLF001
+            for packet_id in self._window.settle(message.packet_id):
+                self._client._client.ack(packet_id, 1)  # noqa: SLF001
 
 
 class MqttSource:
     """Keeps a connection to the broker and feeds the intake; a new client for each connection."""
 
-    def __init__(self, settings: MqttSettings, intake: Intake, health: Health) -> None:
-        """Nothing is opened before `run`."""
+    def __init__(self, settings: MqttSettings, intake: Intake, health: Health, *, memory: Memory, publisher: Publisher) -> None:
+        """`memory` keeps what the session at the broker must not outlive; `publisher` hears of trouble with the broker."""
         self._settings = settings
         self._intake = intake
         self._health = health
+        self._session = SessionMemory(memory, settings)
+        self._publisher = publisher
+        self.broker_dropped = 0
+        """Messages the broker dropped, by its own count, since this bridge first asked it."""
 
     async def run(self) -> None:
         """Until cancelled."""
         waits = self._waits()
+        ended = ShortConnections()
         while True:
             try:
                 async with MqttConnection(self._settings) as connection:
                     await connection.subscribe()
+                    await connection.watch_drops()
+                    await connection.unsubscribe(await self._session.outdated_filters())
+                    await self._session.remember_filters()
                     waits = self._waits()
+                    ended.begin()
                     if self._health.up(SOURCE):
                         log.info("connected to %s as %s", self._settings.address, self._settings.client_id)
-                    async for batch in connection.batches():
-                        for message in batch:
-                            self._intake.put(message)
+                    await self._receive(connection)
             except BrokerUnavailable as error:
-                reason = f"{self._settings.address}: {error}"
-                if self._health.down(SOURCE, reason):
-                    log.warning("broker away: %s", reason)
+                taken = ended.end() or isinstance(error, SessionTaken)
+                reason = _shared_client_id(self._settings.client_id) if taken else str(error)
+                if self._health.down(SOURCE, f"{self._settings.address}: {reason}"):
+                    log.warning("broker away: %s: %s", self._settings.address, reason)
+                if taken:
+                    waits = itertools.chain([_TAKEN_SECONDS], self._waits())
+                    await self._publisher.publish([SystemEvent("error", reason)])
             await asyncio.sleep(next(waits))
+
+    async def _receive(self, connection: MqttConnection) -> None:
+        async for batch in connection.batches():
+            for message in batch:
+                if message.topic == DROPPED_TOPIC:
+                    await self._dropped(message.payload)
+                else:
+                    self._intake.put(message)
+
+    async def _dropped(self, payload: bytes) -> None:
+        """The broker tells how many messages it has dropped since it started, for whomever."""
+        more = await self._session.dropped_since(payload)
+        if more:
+            self.broker_dropped += more
+            text = f"the broker dropped {more} messages; its queues are too short, or a subscriber is too slow"
+            log.warning(text)
+            await self._publisher.publish([SystemEvent("warning", text, {"dropped": more})])
 
     def _waits(self) -> Iterator[float]:
         return delays(_RECONNECT_FIRST_SECONDS, self._settings.reconnect_cap_seconds)
+
+
+class ShortConnections:
+    """Tells a session that is taken over, again and again, from a broker that is away.
+
+    Mosquitto 2.0 closes the connection of whom it takes a session from without giving the reason. Then the next attempt
+    succeeds at once, where a broker that is away refuses it first.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._in_a_row = 0
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """A connection is made."""
+        self._since = time.monotonic()
+
+    def end(self) -> bool:
+        """An attempt or a connection ended; True when the last few were made at once and ended within seconds."""
+        short = self._since is not None and time.monotonic() - self._since < _SHORT_SECONDS
+        self._in_a_row = self._in_a_row + 1 if short else 0
+        self._since = None
+        return self._in_a_row >= _SHORT_IN_A_ROW
+
+
+def _shared_client_id(client_id: str) -> str:
+    return (
+        f"the broker closes our connections at once: another client uses our client id {client_id!r}; each bridge needs "
+        "one of its own: mqtt.client_id (BRIDGE_MQTT__CLIENT_ID)"
+    )
+
+
+class SessionMemory:
+    """What we must know of our session at the broker after a restart: its filters, and the broker's count of drops.
+
+    When the store is away nothing is known, and the next connection asks again.
+    """
+
+    def __init__(self, memory: Memory, settings: MqttSettings) -> None:
+        """Remembered by client id, for the session belongs to it."""
+        self._memory = memory
+        self._filters = [subscription.route.pattern.filter for subscription in settings.subscriptions]
+        self._filters_key = f"mqtt/{settings.client_id}/filters"
+        self._dropped_key = f"mqtt/{settings.client_id}/dropped"
+
+    async def outdated_filters(self) -> list[str]:
+        """Filters of the session that are in the settings no more."""
+        try:
+            before = json.loads(await self._memory.recall(self._filters_key) or "[]")
+        except StoreUnavailable as error:
+            log.debug("subscriptions of before are not known: %s", error)
+            return []
+        return [topic for topic in before if topic not in self._filters]
+
+    async def remember_filters(self) -> None:
+        """The session has the filters of the settings, and no others."""
+        try:
+            await self._memory.remember(self._filters_key, json.dumps(self._filters))
+        except StoreUnavailable as error:
+            log.debug("subscriptions are not remembered: %s", error)
+
+    async def dropped_since(self, payload: bytes) -> int:
+        """How much the broker's count rose; the first count ever seen, and one that fell with a restart, begin anew."""
+        try:
+            count = int(payload)
+            before = await self._memory.recall(self._dropped_key)
+            if before != str(count):
+                await self._memory.remember(self._dropped_key, str(count))
+        except (ValueError, StoreUnavailable) as error:
+            log.debug("the broker's count of drops is not known: %s", error)
+            return 0
+        return 0 if before is None else count - int(before) if count >= int(before) else count
 
 
 @asynccontextmanager
@@ -163,8 +307,11 @@ async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> A
     client = _client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
     client.pending_calls_threshold = SENDER_WINDOW
     try:
-        async with client:
+        await _connected(client, settings)
+        try:
             yield MqttSender(client)
+        finally:
+            await client.__aexit__(None, None, None)
     except (aiomqtt.MqttError, OSError) as error:
         raise BrokerUnavailable(f"{settings.address}: {error}") from error
 
@@ -181,6 +328,41 @@ class MqttSender:
         await self._client.publish(topic, payload, qos, retain)
 
 
+async def first_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes] | None:
+    """Topic and payload of the first message on a topic filter, without a session, or None; raises `BrokerUnavailable`."""
+    client = _client(settings, None)
+    try:
+        await _connected(client, settings)
+        try:
+            await client.subscribe(topic)
+            async with asyncio.timeout(seconds):
+                arrived = await anext(aiter(client.messages))
+            return arrived.topic.value, arrived.payload
+        finally:
+            await client.__aexit__(None, None, None)
+    except TimeoutError:
+        return None
+    except (aiomqtt.MqttError, OSError) as error:
+        raise BrokerUnavailable(f"{settings.address}: {error}") from error
+
+
+async def _connected(client: aiomqtt.Client, settings: MqttSettings) -> None:
+    """Connect. Cancelled in the middle, aiomqtt would leave its socket open: then connect first, and leave.
+
+    The deadline is one of its own, and short: aiomqtt does not notice when the other side hangs up before the CONNACK.
+    """
+    client.timeout = client._client.connect_timeout = settings.connect_timeout_seconds  # noqa: SLF001
+    connecting = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(aiomqtt.MqttError, OSError, ValueError):
+            await connecting
+            await client.__aexit__(None, None, None)
+        raise
+    client.timeout = settings.timeout_seconds
+
+
 def stop_if_cancelled() -> None:
     """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer."""
     task = asyncio.current_task()
@@ -191,14 +373,18 @@ def stop_if_cancelled() -> None:
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 
-def _session_client(settings: MqttSettings) -> aiomqtt.Client:
+def _session_client(settings: MqttSettings, queue: BatchQueue) -> aiomqtt.Client:
     """A client whose session outlives the connection: what arrives meanwhile waits at the broker."""
+
+    def our_queue(maxsize: int) -> BatchQueue:  # noqa: ARG001 - aiomqtt calls it like the class
+        return queue
+
     if settings.protocol == "3.1.1":
-        return _client(settings, settings.client_id, queue_type=BatchQueue, clean_session=False)
+        return _client(settings, settings.client_id, queue_type=our_queue, clean_session=False)
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = settings.session_expiry_seconds
     properties.ReceiveMaximum = settings.receive_maximum
-    return _client(settings, settings.client_id, queue_type=BatchQueue, clean_start=False, properties=properties)
+    return _client(settings, settings.client_id, queue_type=our_queue, clean_start=False, properties=properties)
 
 
 def _client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
@@ -223,8 +409,8 @@ def _client(settings: MqttSettings, client_id: str | None, **session: Any) -> ai
     )
 
 
-def _subscribe_options(subscription: SubscriptionSettings, protocol: str) -> dict[str, Any]:
+def _subscribe_options(qos: int, protocol: str) -> dict[str, Any]:
     """Never QoS 2: there paho sends PUBREC, which takes the message over, before we have seen it."""
     if protocol == "3.1.1":
-        return {"qos": subscription.qos}
-    return {"options": SubscribeOptions(subscription.qos, retainHandling=_SEND_RETAINED_WHEN_NEW)}
+        return {"qos": qos}
+    return {"options": SubscribeOptions(qos, retainHandling=_SEND_RETAINED_WHEN_NEW)}

@@ -6,32 +6,44 @@ at w:1, j:false; none so). One `insert_many` a batch: 5-7 µs a document, where 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+import pymongo
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
-from bridge.core.errors import StoreUnavailable
-from bridge.core.query import Bucket, ReadingsQuery, Summary, Written
+from bridge.core.errors import StoreError, StoreUnavailable
+from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
-
-_DUPLICATE_KEY = 11000
-# Codes that speak of the server's state, not of the document: worth another try. From MongoDB's error_codes.yml: those its
-# drivers retry, then disk, memory and rights.
-_OF_THE_SERVER = frozenset(
-    {6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
-    | {13, 18, 14031, 39, 50, 133, 146, 202, 211, 290, 12501}
+from bridge.stores.mongo_driver import (
+    DUPLICATE_KEY,
+    Document,
+    Refusal,
+    client_class,
+    collected,
+    insert,
+    milliseconds,
+    refusals,
+    translated,
+    utc,
 )
+from bridge.stores.mongo_quarantine import MongoQuarantine
 
-Document = dict[str, Any]
+log = logging.getLogger(__name__)
+
+_INDEX_CONFLICTS = {85, 86}
+_INDEX_BUILD_SECONDS = 3600.0
+"""An index over many readings takes longer than any other call; readings are written meanwhile."""
+_CLOSE_SECONDS = 0.5
 
 
 class MongoStore:
@@ -40,11 +52,12 @@ class MongoStore:
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is opened before the store is entered."""
         self._settings = settings
+        self._ages_kept = False
 
     async def __aenter__(self) -> Self:
         """Make the client. It connects by itself, when first asked for something."""
         timeout_ms = round(self._settings.timeout_seconds * 1000)
-        self._client = _client_class(self._settings.driver)(
+        self._client = client_class(self._settings.driver)(
             self._settings.url.get_secret_value(),
             w="majority",
             journal=True,
@@ -57,85 +70,99 @@ class MongoStore:
         database = self._client.get_default_database("sensors")
         self._readings = database["readings"]
         self._rejected = database["rejected"]
+        self.quarantine = MongoQuarantine(self._rejected)
         self._devices = database["devices"]
+        self._state = database["state"]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the client's connections."""
-        closing = self._client.close()
-        if inspect.isawaitable(closing):
-            await closing
+        """Close the client's connections. It says goodbye to the server, which may be away: not for long."""
+        closing = self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closing, _CLOSE_SECONDS)
 
     async def prepare(self) -> int:
         """Make the indexes; the highest cursor."""
-        async with _translated():
+        async with translated():
             await self._readings.create_indexes(
                 [
                     IndexModel([("seq", ASCENDING)], name="seq"),
                     IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
                 ]
             )
-            await self._rejected.create_indexes([IndexModel([("receivedAt", ASCENDING)], name="receivedAt")])
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> Written:
-        """One unordered `insert_many`, so that one bad document keeps no other out."""
-        async with _translated():
+        """One `insert_many` a collection."""
+        async with translated():
             if rejections:
-                await self._insert(self._rejected, [_rejected_document(rejection) for rejection in rejections])
+                await self._reject(rejections)
             if statuses:
-                await self._devices.bulk_write([_status_update(status) for status in statuses])
+                await self._note(statuses)
             if not readings:
                 return Written()
-            errors = await self._insert(self._readings, [_document(reading) for reading in readings])
-            return await self._written(readings, errors)
+            return await self._written(readings, await insert(self._readings, [_document(reading) for reading in readings]))
 
-    async def _insert(self, collection: Any, documents: list[Document]) -> list[Mapping[str, Any]]:  # noqa: ANN401
-        """The write errors that are about single documents; raises if the write as a whole is in doubt."""
+    async def _reject(self, rejections: Sequence[Rejection]) -> None:
+        """The quarantine is the last place there is: what it refuses must not pass for kept."""
+        refused = await insert(self._rejected, [_rejected_document(rejection) for rejection in rejections])
+        for one in refused:
+            if one.code != DUPLICATE_KEY:
+                raise StoreUnavailable(f"MongoDB: the collection rejected refuses a message: {one.text}")
+
+    async def _note(self, statuses: Sequence[DeviceStatus]) -> None:
+        """The last status of each device; one that is refused is no reason to hold up readings."""
+        updates = [_status_update(status) for status in {status.device_id: status for status in statuses}.values()]
         try:
-            await collection.insert_many(documents, ordered=False)
+            await self._devices.bulk_write(updates, ordered=False)
         except BulkWriteError as error:
-            errors: list[Mapping[str, Any]] = error.details["writeErrors"]
-            if error.details.get("writeConcernErrors") or any(one["code"] in _OF_THE_SERVER for one in errors):
+            refused = refusals(error)
+            if any(one.code == DUPLICATE_KEY for one in refused):  # two upserts at once: the next attempt updates
                 raise
-            return errors
-        return []
+            log.warning("the collection devices refused %d statuses: %s", len(refused), refused[0].text)
 
-    async def _written(self, readings: Sequence[Reading], errors: Sequence[Mapping[str, Any]]) -> Written:
-        stored = {reading.seq for reading in readings}
-        refused: dict[int, str] = {}
-        repeated: list[Reading] = []
-        for error in errors:
-            reading = readings[error["index"]]
-            stored.discard(reading.seq)
-            if error["code"] == _DUPLICATE_KEY:
-                repeated.append(reading)
-            else:
-                refused[reading.seq] = str(error["errmsg"])
+    async def _written(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> Written:
+        """What is there under our `_id` and `seq` is ours, of an earlier attempt that came through after all."""
+        repeated = [readings[one.index].id for one in refused if one.code == DUPLICATE_KEY]
+        there: dict[Any, int] = {}
         if repeated:
-            # There already. By our own `seq`, it was an earlier attempt of ours that came through after all.
-            ids = [reading.id for reading in repeated]
-            there = {one["_id"]: one["seq"] async for one in self._readings.find({"_id": {"$in": ids}}, {"seq": 1})}
-            stored.update(reading.seq for reading in repeated if there.get(reading.id) == reading.seq)
-        return Written(frozenset(stored), refused)
+            found = self._readings.find({"_id": {"$in": repeated}}, {"seq": 1})
+            there = {one["_id"]: one["seq"] async for one in found}
+        stored = {reading.seq for reading in readings}
+        reasons: dict[int, str] = {}
+        for one in refused:
+            reading = readings[one.index]
+            if there.get(reading.id) != reading.seq:
+                stored.discard(reading.seq)
+                if reading.id not in there:  # also by a unique index that is not ours
+                    reasons[reading.seq] = one.text
+        return Written(frozenset(stored), reasons)
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         """By the `seq` index."""
         direction = DESCENDING if query.newest else ASCENDING
-        async with _translated():
+        async with translated():
             cursor = self._readings.find(_filter(query), sort=[("seq", direction)], limit=query.limit)
             found = [_reading(document) async for document in cursor]
         return found[::-1] if query.newest else found
 
+    async def count(self, query: ReadingsQuery) -> int:
+        """From the collection's own count where nothing is filtered."""
+        conditions = _filter(replace(query, since=query.since or None))
+        async with translated():
+            if not conditions:
+                return int(await self._readings.estimated_document_count())
+            return int(await self._readings.count_documents(conditions))
+
     async def latest(self) -> list[Reading]:
         """One index entry a device: the group is answered by a distinct scan of `device_timestamp`."""
-        async with _translated():
-            documents = await _collected(
+        async with translated():
+            documents = await collected(
                 self._readings.aggregate(
                     [
                         {"$sort": {"deviceId": ASCENDING, "timestamp": DESCENDING}},
@@ -160,8 +187,8 @@ class MongoStore:
             }
             group[f"{name}_count"] = {"$sum": {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}}
         newest = DESCENDING if query.newest else ASCENDING
-        async with _translated():
-            documents = await _collected(
+        async with translated():
+            documents = await collected(
                 self._readings.aggregate(
                     [
                         {"$match": _filter(query)},
@@ -174,54 +201,75 @@ class MongoStore:
             )
         return [_bucket(document, fields) for document in documents]
 
+    async def tidy(self) -> Tidied:
+        """Ages are left to TTL indexes, which the first call puts right; the number of rejected messages is kept here."""
+        if not self._ages_kept:
+            settings = self._settings
+            await self._keep_age(self._readings, "retention", "timestamp", settings.retention_days)
+            await self._keep_age(self._rejected, "receivedAt", "receivedAt", settings.rejected_days)
+            self._ages_kept = True
+        return Tidied(rejected_over=await self.quarantine.trim(self._settings.rejected_limit))
+
+    async def _keep_age(self, collection: Any, name: str, field: str, days: int | None) -> None:  # noqa: ANN401
+        """Make, change or drop the TTL index called `name`, and no other."""
+        seconds = None if days is None else days * 86_400
+        async with translated():
+            there = (await collection.index_information()).get(name)
+        if there and [tuple(key) for key in there["key"]] != [(field, ASCENDING)]:
+            raise StoreError(f"MongoDB: the index {name} of {collection.name} is not ours: rename it, or nothing expires")
+        present = there.get("expireAfterSeconds") if there else None
+        if present == seconds and (there or seconds is None):
+            return
+        async with translated():
+            if present is not None and seconds is not None:
+                index = {"name": name, "expireAfterSeconds": seconds}
+                await self._client.get_default_database("sensors").command("collMod", collection.name, index=index)
+            else:
+                if there:
+                    await collection.drop_index(name)
+                if seconds is not None:
+                    await _make_expiring(collection, name, field, seconds)
+        log.info("%s: %s", collection.name, f"kept for {days} days" if days else "kept for ever")
+
+    async def remember(self, key: str, value: str) -> None:
+        """One document of `state`."""
+        async with translated():
+            await self._state.update_one({"_id": key}, {"$set": {"value": value}}, upsert=True)
+
+    async def recall(self, key: str) -> str | None:
+        """By `_id`."""
+        async with translated():
+            found = await self._state.find_one({"_id": key})
+        return str(found["value"]) if found else None
+
     async def ping(self) -> None:
         """Ask the server whether it would take a write."""
-        async with _translated():
+        async with translated():
             hello = await self._client.admin.command("hello")
         if not hello.get("isWritablePrimary"):
             raise StoreUnavailable("MongoDB answers, but is not a primary that takes writes")
 
 
-def _client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
-    if driver == "pymongo":
-        return AsyncMongoClient
-    from motor.motor_asyncio import AsyncIOMotorClient
-
-    return AsyncIOMotorClient
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """The driver's errors as ours. Its texts can be pages long; the first sentence says it."""
+async def _make_expiring(collection: Any, name: str, field: str, seconds: int) -> None:  # noqa: ANN401
     try:
-        yield
-    except PyMongoError as error:
-        text = str(error).split(", Timeout:")[0].split(" (configured timeouts:")[0]
-        raise StoreUnavailable(f"MongoDB: {type(error).__name__}: {text[:300]}") from error
-
-
-async def _collected(cursor: Any) -> list[Document]:  # noqa: ANN401
-    """All documents of an aggregation. PyMongo's `aggregate` is awaited for its cursor, Motor's is the cursor."""
-    if inspect.isawaitable(cursor):
-        cursor = await cursor
-    return [document async for document in cursor]
-
-
-def _utc(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
+        with pymongo.timeout(_INDEX_BUILD_SECONDS):
+            await collection.create_index([(field, ASCENDING)], name=name, expireAfterSeconds=seconds)
+    except OperationFailure as error:
+        if error.code not in _INDEX_CONFLICTS:
+            raise
+        raise StoreError(
+            f"MongoDB: {collection.name} has an index on {field} that is not ours, so nothing expires; drop it, "
+            f"and start again: {error.details and error.details.get('errmsg')}"
+        ) from None
 
 
 def _document(reading: Reading) -> Document:
     return {
         "_id": reading.id,
         **reading.values,
-        "timestamp": _utc(reading.timestamp_ms),
+        "timestamp": utc(reading.timestamp_ms),
         "deviceId": reading.device_id,
-        "receivedAt": _utc(reading.received_ms),
+        "receivedAt": utc(reading.received_ms),
         "seq": reading.seq,
         **reading.extras(),
     }
@@ -232,8 +280,8 @@ def _reading(document: Mapping[str, Any]) -> Reading:
         id=document["_id"],
         device_id=document["deviceId"],
         values={name: document[name] for name in VALUE_NAMES if name in document},
-        timestamp_ms=_milliseconds(document["timestamp"]),
-        received_ms=_milliseconds(document["receivedAt"]),
+        timestamp_ms=milliseconds(document["timestamp"]),
+        received_ms=milliseconds(document["receivedAt"]),
         quality=document.get("quality", {}),
         device_timestamp=document.get("deviceTimestamp"),
         retained=document.get("retained", False),
@@ -245,20 +293,21 @@ def _rejected_document(rejection: Rejection) -> Document:
     message = rejection.message
     return {
         "_id": rejection.id,
-        "receivedAt": _utc(message.received_ms),
+        "receivedAt": utc(message.received_ms),
         "source": message.source,
         "topic": message.topic,
         "payload": Binary(message.payload[:PAYLOAD_LIMIT_BYTES]),
         "code": str(rejection.code),
         "reason": rejection.reason,
         "field": rejection.field,
+        **({"retained": True} if message.retained else {}),
     }
 
 
 def _status_update(status: DeviceStatus) -> UpdateOne:
     return UpdateOne(
         {"_id": status.device_id},
-        {"$set": {"status": status.status, "statusAt": _utc(status.timestamp_ms)}},
+        {"$set": {"status": status.status, "statusAt": utc(status.timestamp_ms)}},
         upsert=True,
     )
 
@@ -271,9 +320,9 @@ def _filter(query: ReadingsQuery) -> Document:
         conditions["seq"] = {"$gt": query.since}
     span = {}
     if query.from_ms is not None:
-        span["$gte"] = _utc(query.from_ms)
+        span["$gte"] = utc(query.from_ms)
     if query.to_ms is not None:
-        span["$lt"] = _utc(query.to_ms)
+        span["$lt"] = utc(query.to_ms)
     if span:
         conditions["timestamp"] = span
     return conditions

@@ -6,24 +6,23 @@ its own connection, so a long query holds up no reading.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from bson.objectid import ObjectId
 
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
-from bridge.core.errors import StoreUnavailable
-from bridge.core.query import Bucket, ReadingsQuery, Summary, Written
+from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores.sqlite_quarantine import SqliteQuarantine
+from bridge.stores.sqlite_worker import UNFIT, Connection, Worker
 
-T = TypeVar("T")
+_STEP = 1000
+_DAY_MS = 86_400_000
 
 _FLAGS = frozenset(name for name, measurement in MEASUREMENT.items() if isinstance(measurement, Flag))
 _FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
@@ -44,35 +43,49 @@ CREATE TABLE IF NOT EXISTS rejected (
 );
 CREATE INDEX IF NOT EXISTS rejected_received_at ON rejected (received_at);
 CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, status TEXT, status_at INTEGER);
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
-# The distinct devices by stepping through the index, then the newest of each: as many look-ups as devices.
-_LATEST = f"""
+# The distinct devices by stepping through the index: as many look-ups as devices.
+_DEVICES = """
 WITH RECURSIVE device (name) AS (
     SELECT min(device_id) FROM readings
     UNION ALL
     SELECT (SELECT min(device_id) FROM readings WHERE device_id > device.name) FROM device WHERE device.name IS NOT NULL
 )
+"""
+# The newest of each.
+_LATEST = f"""
+{_DEVICES}
 SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
     SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
 ) ORDER BY device_id
 """  # noqa: S608
+# The oldest of each: no index on the time alone is needed.
+_EXPIRED = f"""
+DELETE FROM readings WHERE rowid IN (
+    {_DEVICES} SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {_STEP}
+)
+"""  # noqa: S608
 
 
 class SqliteStore:
-    """The tables `readings`, `rejected` and `devices` of one file."""
+    """The tables `readings`, `rejected`, `devices` and `state` of one file."""
+
+    pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is opened before it is needed."""
-        self._path = settings.sqlite_path
-        self._timeout_seconds = settings.timeout_seconds
+        self._settings = settings
 
     async def __aenter__(self) -> Self:
         """Two threads, each to own one connection."""
-        self._writer = _Worker(self._path, self._timeout_seconds, "sqlite-writer")
-        self._reader = _Worker(self._path, self._timeout_seconds, "sqlite-reader")
+        path, timeout_seconds = self._settings.sqlite_path, self._settings.timeout_seconds
+        self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
+        self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
+        self.quarantine = SqliteQuarantine(self._writer, self._reader)
         return self
 
     async def __aexit__(
@@ -100,6 +113,11 @@ class SqliteStore:
         rows = await self._reader.rows(sql, [*values, query.limit])
         return [_reading(row) for row in (reversed(rows) if query.newest else rows)]
 
+    async def count(self, query: ReadingsQuery) -> int:
+        """By an index, or by a scan where a time is asked for."""
+        where, values = _where(query)
+        return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
+
     async def latest(self) -> list[Reading]:
         """One look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
@@ -116,76 +134,62 @@ class SqliteStore:
         rows = await self._reader.rows(sql, [every_ms, *values, query.limit])
         return [_bucket(row, fields) for row in rows]
 
+    async def tidy(self) -> Tidied:
+        """Some rows at a time; the pages they free are used again, the file does not shrink."""
+        settings, now_ms = self._settings, time.time_ns() // 1_000_000
+        expired = 0
+        if settings.retention_days is not None:
+            before_ms = now_ms - settings.retention_days * _DAY_MS
+            expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], _STEP)
+        return Tidied(
+            readings=expired,
+            rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
+            rejected_over=await self.quarantine.trim(settings.rejected_limit),
+        )
+
+    async def remember(self, key: str, value: str) -> None:
+        """One row of `state`."""
+        sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        await self._writer.change(sql, [key, value])
+
+    async def recall(self, key: str) -> str | None:
+        """By the key."""
+        rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
+        return str(rows[0][0]) if rows else None
+
     async def ping(self) -> None:
         """Read from the file and see that it can be written."""
         await self._writer.call(_check_writable)
 
 
-class _Worker:
-    """A thread that owns one connection, opened when first used and again after an error of the disk."""
-
-    def __init__(self, path: Path, timeout_seconds: float, name: str) -> None:
-        self._path = path
-        self._timeout_seconds = timeout_seconds
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._connection: sqlite3.Connection | None = None
-
-    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in the thread, as one transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
-
-    async def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return await self.call(lambda connection: connection.execute(sql, values).fetchall())
-
-    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._connection is None:
-                self._connection = self._open()
-            with self._connection:
-                return work(self._connection)
-        except (sqlite3.Error, OSError) as error:
-            self._close()
-            raise StoreUnavailable(f"SQLite, {self._path}: {error}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=self._timeout_seconds)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
-
-
-def _prepare(connection: sqlite3.Connection) -> int:
+def _prepare(connection: Connection) -> int:
     connection.executescript(_SCHEMA)
-    present = {row[1] for row in connection.execute("PRAGMA table_info(readings)")}
-    for name in VALUE_NAMES:
-        if name not in present:
-            connection.execute(f'ALTER TABLE readings ADD COLUMN "{name}"')
+    _add_columns(connection, "readings", VALUE_NAMES)
+    _add_columns(connection, "rejected", ("retained",))
     return int(connection.execute("SELECT coalesce(max(seq), 0) FROM readings").fetchone()[0])
 
 
-def _check_writable(connection: sqlite3.Connection) -> None:
+def _add_columns(connection: Connection, table: str, names: Sequence[str]) -> None:
+    present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for name in names:
+        if name not in present:
+            connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}"')
+
+
+def _check_writable(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("SELECT 1 FROM readings LIMIT 1")
 
 
 def _write(
-    connection: sqlite3.Connection,
+    connection: Connection,
     readings: Sequence[Reading],
     rejections: Sequence[Rejection],
     statuses: Sequence[DeviceStatus],
 ) -> Written:
     connection.executemany(
-        "INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO rejected (id, received_at, source, topic, payload, code, reason, field, retained) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         [_rejected_row(rejection) for rejection in rejections],
     )
     connection.executemany(
@@ -195,11 +199,26 @@ def _write(
     )
     if not readings:
         return Written()
-    connection.executemany(_INSERT, [_row(reading) for reading in readings])
+    refused = _insert(connection, readings)
     # What is there under our `seq` is ours, written now or by an earlier attempt; the others were duplicates.
     span = (min(reading.seq for reading in readings), max(reading.seq for reading in readings))
     there = set(connection.execute("SELECT seq, id FROM readings WHERE seq BETWEEN ? AND ?", span))
-    return Written(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there))
+    return Written(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there), refused)
+
+
+def _insert(connection: Connection, readings: Sequence[Reading]) -> dict[int, str]:
+    """What SQLite will not hold, by `seq`, with the reason; all else is inserted, or there already."""
+    try:
+        connection.executemany(_INSERT, [_row(reading) for reading in readings])
+    except UNFIT:
+        refused: dict[int, str] = {}
+        for reading in readings:
+            try:
+                connection.execute(_INSERT, _row(reading))
+            except UNFIT as error:
+                refused[reading.seq] = f"{type(error).__name__}: {error}"
+        return refused
+    return {}
 
 
 def _row(reading: Reading) -> tuple[Any, ...]:
@@ -244,6 +263,7 @@ def _rejected_row(rejection: Rejection) -> tuple[Any, ...]:
         str(rejection.code),
         rejection.reason,
         rejection.field,
+        1 if message.retained else None,
     )
 
 

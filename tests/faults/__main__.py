@@ -1,0 +1,57 @@
+"""`make faults`: the long form of every scenario, and the table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.faults.scenarios import SCENARIOS, Report
+
+
+def main() -> int:
+    """Run what is named, or everything; 1 if a row did not pass."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *SCENARIOS], default=[])
+    console = Console(width=max(Console().width, 140))
+    reports: list[Report] = []
+    for name in parser.parse_args().names or SCENARIOS:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, console.status(name) as status:
+            reports.append(asyncio.run(SCENARIOS[name](Path(folder), status.update)))
+        console.print(f"{'ok   ' if reports[-1].passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s")
+    console.print(table(reports))
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def table(reports: list[Report]) -> Table:
+    """A row a fault."""
+    title = f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
+    result = Table(title=title, title_justify="left")
+    for name in (
+        "fault", "load", "acknowledged", "stored", "lost by us", "by the broker: us / other", "double",
+        "PUBACK early / order / session", "client: twice / order / early", "measured", "",
+    ):  # fmt: skip
+        result.add_column(name, justify="left" if name in ("fault", "load", "measured") else "right")
+    for report in reports:
+        one, heard, acks = report.verdict, report.verdict.heard, report.verdict.acks
+        result.add_row(
+            report.fault, report.load, f"{one.acknowledged:,}", f"{one.stored:,}", str(one.lost_by_us),
+            f"{one.lost_by_broker} / {one.lost_to_witness}", str(one.stored_twice),
+            f"{acks.before_store} / {acks.out_of_order} / {acks.wrong_session} of {acks.acknowledged:,}",
+            f"{heard.twice} / {heard.out_of_order} / {heard.before_stored} of {heard.total:,}",
+            ", ".join(f"{name} {value:.1f}" for name, value in report.measured.items()), "ok" if report.passed else "FAILS",
+        )  # fmt: skip
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The bridge as it is, with a trap: it kills itself at a chosen place, or lives by another clock. For `python -m`.
+
+`BRIDGE_TRAP=after-store:N` kills between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement and
+the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds that stand in FILE to the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge import cli
+from bridge.core.events import Event
+from bridge.pipeline import Pipeline
+from bridge.realtime.hub import Hub
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def set_trap(place: str, countdown: int) -> None:
+    calls = 0
+
+    def due() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == countdown
+
+    if place == "after-store":
+        keep = Pipeline._keep
+
+        async def keep_then_die(self: Pipeline, *arguments: Any) -> Any:
+            outcomes = await keep(self, *arguments)
+            if due():
+                die()
+            return outcomes
+
+        Pipeline._keep = keep_then_die  # type: ignore[method-assign, assignment]
+    else:
+        publish = Hub.publish
+
+        async def die_then_publish(self: Hub, events: Sequence[Event]) -> None:
+            if due():
+                await asyncio.sleep(0.05)  # the acknowledgements leave
+                die()
+            await publish(self, events)
+
+        Hub.publish = die_then_publish  # type: ignore[method-assign]
+
+
+def set_clock(file: Path) -> None:
+    real = time.time_ns
+
+    def shifted() -> int:
+        return real() + int(float(file.read_text() or 0) * 1e9)
+
+    time.time_ns = shifted
+    time.time = lambda: shifted() / 1e9
+
+
+if __name__ == "__main__":
+    if trap := os.environ.get("BRIDGE_TRAP"):
+        set_trap(trap.partition(":")[0], int(trap.partition(":")[2]))
+    if clock := os.environ.get("BRIDGE_CLOCK"):
+        set_clock(Path(clock))
+    cli.main()

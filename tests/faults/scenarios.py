@@ -1,0 +1,291 @@
+"""The faults, each with its load and what must hold. The long forms are for `make faults`; `short` ones run in the suite."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.settings import MqttSettings
+from bridge.sources.mqtt import mqtt_sender
+from tests.faults.proxy import Fault, FaultyProxy
+from tests.faults.stage import Stage, Verdict
+from tests.payloads import hostile
+from tests.servers import until
+
+PROXY_FAULTS = (Fault.LATENCY, Fault.SLICES, Fault.BLACK_HOLE, Fault.RESET, Fault.HALF_OPEN, Fault.REFUSE)
+
+
+@dataclass
+class Report:
+    """A row of the table: what was done, what was measured beside the verdict, and whether it passed."""
+
+    fault: str
+    load: str
+    verdict: Verdict
+    measured: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.clean and all(self.measured[name] <= limit for name, limit in self.limits.items())
+
+
+Say = Callable[[str], None]
+
+
+async def bridge_killed(folder: Path, say: Say, *, times: int = 30, count: int = 100_000, rate: int = 1000) -> Report:
+    """SIGKILL of the bridge: at any moment, armed between store and acknowledgement, and between that and publishing."""
+    chance = random.Random(1)
+    async with Stage(folder).on() as stage, stage.load(rate):
+        for n in range(times):
+            say(f"kill {n + 1} of {times}, {stage.published:,} published")
+            if n % 3 == 0:
+                await asyncio.sleep(chance.uniform(0.1, 1))
+            else:
+                stage.kill_bridge()
+                stage.start_bridge(f"{'after-store' if n % 3 == 1 else 'after-ack'}:{chance.randint(2, 40)}")
+                await stage.bridge_died()
+            stage.kill_bridge()
+            stage.start_bridge()
+            await stage.ready()
+        say(f"{times} kills done, waiting for the rest of the load")
+        await until(lambda: stage.published >= count, count / rate + 60, f"{count} published")
+        return await _report(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
+
+
+async def mongod_killed(
+    folder: Path, say: Say, *, kills: int = 10, stops: int = 3, stop_seconds: float = 30, rate: int = 500
+) -> Report:
+    """SIGKILL of mongod, and SIGSTOP for a while."""
+    resumed: list[float] = []
+    noticed: list[float] = []
+    async with Stage(folder).on() as stage, stage.load(rate):
+        for n in range(kills):
+            say(f"mongod kill {n + 1} of {kills}")
+            await asyncio.sleep(2)
+            stage.mongod.kill()
+            await asyncio.sleep(1)
+            stage.mongod.start()
+            resumed.append(await _publishing(stage))
+        for n in range(stops):
+            say(f"mongod stop {n + 1} of {stops}")
+            await asyncio.sleep(2)
+            stage.mongod.freeze()
+            frozen = time.monotonic()
+            noticed.append(await _until_not_ready(stage))
+            await asyncio.sleep(max(frozen + stop_seconds - time.monotonic(), 0))
+            stage.mongod.thaw()
+            resumed.append(await _publishing(stage))
+        await asyncio.sleep(1)
+        return await _report(
+            stage, f"mongod SIGKILL × {kills}, stopped {stop_seconds:g} s × {stops}", f"{rate}/s",
+            {"resumes s": max(resumed), "503 after s": max(noticed, default=0)}, {"resumes s": 5, "503 after s": 10},
+        )  # fmt: skip
+
+
+async def broker_killed(folder: Path, say: Say, *, kills: int = 10, rate: int = 500) -> Report:
+    """SIGKILL of mosquitto."""
+    resumed: list[float] = []
+    async with Stage(folder).on() as stage, stage.load(rate):
+        for n in range(kills):
+            say(f"mosquitto kill {n + 1} of {kills}")
+            await asyncio.sleep(7)  # the broker saves its sessions every 5 s
+            stage.broker.kill()
+            stage.broker_died = True
+            await asyncio.sleep(1)
+            stage.broker.start()
+            resumed.append(await _publishing(stage))
+        return await _report(
+            stage, f"mosquitto SIGKILL × {kills}", f"{rate}/s", {"reconnects s": max(resumed)}, {"reconnects s": 5}
+        )
+
+
+async def links_faulty(
+    folder: Path, say: Say, *, faults: tuple[Fault, ...] = PROXY_FAULTS, seconds: float = 8, rate: int = 500
+) -> Report:
+    """Each fault of the proxy on the MQTT link and on the MongoDB link."""
+    resumed: list[float] = []
+    half_open: list[float] = [0]
+    async with Stage(folder).on() as stage, stage.load(rate):
+        links: tuple[tuple[str, FaultyProxy], ...] = (("MQTT", stage.mqtt_link), ("MongoDB", stage.mongo_link))
+        for name, link in links:
+            for fault in faults:
+                say(f"{fault.value} on the {name} link")
+                start = time.monotonic()
+                link.set(fault)
+                if fault is Fault.HALF_OPEN:
+                    await _silent(stage)
+                    await _publishing(stage, 60)
+                    half_open.append(time.monotonic() - start)
+                else:
+                    await asyncio.sleep(seconds)
+                    link.set(Fault.NONE)
+                    resumed.append(await _publishing(stage, 60))
+        return await _report(
+            stage, f"{len(faults)} proxy faults on both links", f"{rate}/s",
+            {"reconnects s": max(resumed), "half-open found s": max(half_open)}, {"reconnects s": 5, "half-open found s": 45},
+        )  # fmt: skip
+
+
+async def store_down(
+    folder: Path, say: Say, *, seconds: float = 600, rate: int = 500, flood_rate: int = 2000, flood_seconds: float = 60
+) -> Report:
+    """The database away for long, then a flood of QoS 0 on top."""
+    async with Stage(folder).on() as stage:
+        async with stage.load(rate):
+            await asyncio.sleep(5)
+            before = stage.memory_bytes()
+            stage.mongod.kill()
+            start = time.monotonic()
+            while (passed := time.monotonic() - start) < seconds:
+                say(f"database down for {passed:.0f} of {seconds:g} s, {(stage.memory_bytes() - before) / 2**20:+.1f} MB")
+                await asyncio.sleep(min(10, seconds))
+        sent = await _flood(stage, flood_rate, flood_seconds)
+        await until(lambda: _received_qos0(stage, sent), 60, "the flood has arrived")
+        grown = (stage.memory_bytes() - before) / 2**20
+        line = (await stage.ask("/websocket/status"))[1]["ledger"]["mqtt"]
+        dropped, kept = line["dropped"], 10_000
+        say(f"{line['dropped']:,} of {sent:,} QoS 0 dropped; the database comes back")
+        stage.mongod.start()
+        report = await _report(
+            stage, f"database down {seconds:g} s, then QoS 0 flood", f"{rate}/s, {flood_rate}/s",
+            {"memory +MB": grown, "drops miscounted": abs(sent - kept - dropped) if sent > kept else dropped},
+            {"memory +MB": 64, "drops miscounted": 0}, settle_seconds=600,
+        )  # fmt: skip
+        flooded = await stage.database.readings.count_documents({"deviceId": "flood"})
+        report.measured["flood lost"] = sent - dropped - flooded
+        report.limits["flood lost"] = 0
+        return report
+
+
+async def _received_qos0(stage: Stage, sent: int) -> bool:
+    line = (await stage.ask("/websocket/status"))[1].get("ledger", {}).get("mqtt", {})
+    return bool(line) and line["dropped"] + min(sent, 10_000) >= sent
+
+
+async def _flood(stage: Stage, rate: int, seconds: float) -> int:
+    """QoS 0 readings of a device of their own; how many were sent."""
+    sent, start = 0, time.monotonic()
+    async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
+        while (passed := time.monotonic() - start) < seconds:
+            while sent < passed * rate:
+                payload = b'{"temperature": 1, "timestamp": %d}' % (1_700_000_000_000 + sent)
+                await sender.publish("sensors/flood/data", payload, qos=0)
+                sent += 1
+            await asyncio.sleep(0.01)
+    return sent
+
+
+async def hostile_fifth(folder: Path, say: Say, *, count: int = 50_000, rate: int = 3000) -> Report:
+    """One message in five is hostile."""
+    source = random.Random(2)
+    async with Stage(folder).on() as stage:
+        bad = 0
+        load = asyncio.create_task(stage.publish_for(rate * 4 // 5, count * 4 // 5))
+        while not load.done():
+            for _ in range(rate // 5 // 100):
+                if bad < count // 5:
+                    stage.publishers[bad % 5].publish(-1 - bad, b"sensors/d00/data", hostile(bad, source))
+                    bad += 1
+            await asyncio.sleep(0.01)
+        while bad < count // 5:
+            stage.publishers[bad % 5].publish(-1 - bad, b"sensors/d00/data", hostile(bad, source))
+            bad += 1
+            if bad % 200 == 0:
+                await asyncio.sleep(0.01)
+        say("all sent")
+        await stage.settle()
+        for publisher in stage.publishers:
+            publisher.acknowledged = {number for number in publisher.acknowledged if number >= 0}
+        quarantined = await stage.database.rejected.count_documents({})
+        return Report(
+            "one message in five hostile", f"{count:,} messages", await stage.verdict(),
+            {"bad not quarantined": bad - quarantined}, {"bad not quarantined": 0},
+        )  # fmt: skip
+
+
+async def bridge_terminated(folder: Path, say: Say, *, times: int = 20, rate: int = 1000) -> Report:
+    """SIGTERM under load."""
+    took: list[float] = []
+    codes: list[int] = []
+    async with Stage(folder).on() as stage, stage.load(rate):
+        for n in range(times):
+            await asyncio.sleep(1)
+            seconds, code = await stage.terminate_bridge()
+            say(f"SIGTERM {n + 1} of {times}: {seconds:.2f} s, exit code {code}")
+            took.append(seconds)
+            codes.append(code)
+            stage.start_bridge()
+            await stage.ready()
+        return await _report(
+            stage, f"SIGTERM × {times}", f"{rate}/s",
+            {"exit s": max(took), "exit codes not 0": sum(code != 0 for code in codes)}, {"exit s": 5, "exit codes not 0": 0},
+        )  # fmt: skip
+
+
+async def clock_jumps(folder: Path, say: Say, *, rate: int = 500, seconds: float = 5) -> Report:
+    """The bridge's clock an hour ahead, then an hour behind, with a restart in each."""
+    clock = folder / "clock"
+    folder.mkdir(parents=True, exist_ok=True)
+    clock.write_text("0")
+    async with Stage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage, stage.load(rate):
+        for offset in (3600, 0, -3600, 0):
+            say(f"clock {offset:+d} s")
+            clock.write_text(str(offset))
+            await asyncio.sleep(seconds)
+            stage.kill_bridge()
+            stage.start_bridge()
+            await stage.ready()
+            await asyncio.sleep(seconds)
+        return await _report(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+
+
+async def _silent(stage: Stage) -> None:
+    """Until a client has heard nothing for a second."""
+    await until(lambda: time.monotonic() - stage.listener.last_at > 1, 10, "silence")
+
+
+async def _publishing(stage: Stage, seconds: float = 30) -> float:
+    """Until a client hears readings again; how long it took, in seconds."""
+    start = time.monotonic()
+    await until(lambda: stage.listener.last_at > start, seconds, "readings are published again")
+    return time.monotonic() - start
+
+
+async def _until_not_ready(stage: Stage) -> float:
+    start = time.monotonic()
+
+    async def failing() -> bool:
+        return (await stage.ask("/health/ready"))[0] == 503
+
+    await until(failing, 30, "/health/ready says 503")
+    return time.monotonic() - start
+
+
+async def _report(
+    stage: Stage, fault: str, load: str, measured: dict[str, float], limits: dict[str, float], *, settle_seconds: float = 120
+) -> Report:
+    """Stop the load's task first: readings that were begun are finished by `settle`."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == "load":
+            task.cancel()
+    await stage.settle(settle_seconds)
+    return Report(fault, load, await stage.verdict(), measured, limits)
+
+
+Scenario = Callable[[Path, Say], Coroutine[Any, Any, Report]]
+SCENARIOS: dict[str, Scenario] = {
+    "bridge-killed": bridge_killed,
+    "mongod-killed": mongod_killed,
+    "broker-killed": broker_killed,
+    "links-faulty": links_faulty,
+    "hostile": hostile_fifth,
+    "terminated": bridge_terminated,
+    "clock": clock_jumps,
+    "store-down": store_down,
+}

@@ -1,0 +1,463 @@
+"""Publishers, a bridge under test, a witness and a listener, and the account of what each of them saw."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiomqtt
+import orjson
+import pymongo
+import socketio
+from bson.objectid import ObjectId
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from pymongo.errors import PyMongoError
+
+from bridge.core.identity import record_id
+from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
+from tests.servers import Mongod, Mosquitto, free_port, until
+
+START_MS = 1_767_000_000_000
+DEVICES = 50
+RESEND_SECONDS = 0.2
+
+
+def body_of(number: int) -> tuple[str, bytes]:
+    """Device and payload of the n-th reading."""
+    return f"d{number % DEVICES:02}", b'{"temperature": %d.5, "timestamp": %d}' % (number % 60, START_MS + number)
+
+
+def id_of(number: int) -> ObjectId:
+    """The `_id` the n-th reading must get."""
+    return record_id(f"d{number % DEVICES:02}", START_MS + number, {"temperature": number % 60 + 0.5})
+
+
+def number_of(payload: bytes) -> int | None:
+    """Which reading a payload is; None for a hostile one."""
+    with suppress(ValueError, TypeError, KeyError):
+        return int(orjson.loads(payload)["timestamp"]) - START_MS
+    return None
+
+
+class Publisher:
+    """QoS 1, at least once: what was not acknowledged is sent again. `acknowledged` is the log that counts."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[int, tuple[int, bytes, bytes]] = {}  # packet id to number, topic, payload
+        self._packet_id = 0
+        self.acknowledged: set[int] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Publisher]:
+        task = asyncio.create_task(self._run(), name="publisher")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+                name = b"publisher-%d" % id(self)
+                body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
+                self._writer.write(bytes([0x10, len(body)]) + body)
+                await asyncio.wait_for(reader.readexactly(4), 5)
+                for packet_id, (_, topic, payload) in list(self._waiting.items()):
+                    self._send(packet_id, topic, payload)
+                packets = PacketReader()
+                while data := await reader.read(65536):
+                    for header, ack in packets.feed(data):
+                        if header >> 4 == PUBACK:
+                            self._acked(int.from_bytes(ack[:2], "big"))
+            self._writer = None
+            await asyncio.sleep(RESEND_SECONDS)
+
+    def _acked(self, packet_id: int) -> None:
+        found = self._waiting.pop(packet_id, None)
+        if found is not None:
+            self.acknowledged.add(found[0])
+
+    def publish(self, number: int, topic: bytes, payload: bytes) -> None:
+        self._packet_id = self._packet_id % 65535 + 1
+        self._waiting[self._packet_id] = (number, topic, payload)
+        self._send(self._packet_id, topic, payload)
+
+    def _send(self, packet_id: int, topic: bytes, payload: bytes) -> None:
+        if self._writer is None:
+            return
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", packet_id) + payload
+        length, header = len(body), bytearray([0x32])
+        while True:
+            length, digit = divmod(length, 128)
+            header.append(digit | (0x80 if length else 0))
+            if not length:
+                break
+        self._writer.write(bytes(header) + body)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+
+class Witness:
+    """A second persistent subscriber: what it saw, the broker did deliver."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.seen: set[int] = set()
+        self.connected = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Witness]:
+        task = asyncio.create_task(self._run(), name="witness")
+        try:
+            await asyncio.wait_for(self.connected.wait(), 10)
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _run(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 3600
+        while True:
+            with suppress(aiomqtt.MqttError, OSError):
+                async with aiomqtt.Client(
+                    "127.0.0.1", self._port, identifier="witness", protocol=aiomqtt.ProtocolVersion.V5,
+                    clean_start=False, properties=properties, keepalive=10,
+                ) as client:  # fmt: skip
+                    await client.subscribe("sensors/+/data", qos=1)
+                    self.connected.set()
+                    async for message in client.messages:
+                        number = number_of(bytes(message.payload))
+                        if number is not None:
+                            self.seen.add(number)
+            await asyncio.sleep(RESEND_SECONDS)
+
+
+@dataclass
+class Heard:
+    """What a Socket.IO client saw."""
+
+    total: int = 0
+    twice: int = 0
+    out_of_order: int = 0
+    before_stored: int = 0
+    ids: set[str] = field(default_factory=set)
+
+
+class Listener:
+    """A Socket.IO client that reconnects. On each connection every reading at most once, cursors rising."""
+
+    SAMPLE = 50
+
+    def __init__(self, port: int, database: Database) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+        self._database = database
+        self.heard = Heard()
+        self.last_at = 0.0
+        self._ids: set[str] = set()
+        self._cursor = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Listener]:
+        task = asyncio.create_task(self._run(), name="listener")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _run(self) -> None:
+        while True:
+            async with aiohttp.ClientSession() as session:
+                client = socketio.AsyncClient(http_session=session, reconnection=False)
+                client.on("sensorData", self._on_data)
+                self._ids, self._cursor = set(), 0
+                try:
+                    await client.connect(self._url, transports=["websocket"], wait_timeout=2)
+                    await client.wait()
+                except (socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError, TimeoutError):
+                    pass
+                finally:
+                    with suppress(Exception):
+                        await client.disconnect()
+            await asyncio.sleep(RESEND_SECONDS)
+
+    async def _on_data(self, body: dict[str, Any]) -> None:
+        heard, identity, cursor = self.heard, body["data"]["_id"], body["cursor"]
+        self.last_at = time.monotonic()
+        heard.total += 1
+        heard.twice += identity in self._ids
+        heard.out_of_order += cursor <= self._cursor
+        self._ids.add(identity)
+        heard.ids.add(identity)
+        self._cursor = max(cursor, self._cursor)
+        if heard.total % self.SAMPLE == 0 and await self._database.holds(identity) is False:
+            heard.before_stored += 1
+
+
+class Database:
+    """Looks into MongoDB directly, past every proxy."""
+
+    def __init__(self, url: str) -> None:
+        self._client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(url, timeoutMS=2000)
+        self.readings = self._client["sensors"]["readings"]
+        self.rejected = self._client["sensors"]["rejected"]
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def holds(self, identity: str) -> bool | None:
+        """None: it cannot be asked."""
+        try:
+            return await self.readings.find_one({"_id": ObjectId(identity)}, {"_id": 1}) is not None
+        except PyMongoError:
+            return None
+
+    async def missing(self, payloads: list[bytes]) -> int:
+        """How many of these messages are neither stored nor in the quarantine. Raises `ConnectionError` when away."""
+        good = [id_of(number) for payload in payloads if (number := number_of(payload)) is not None]
+        bad = Counter(payload for payload in payloads if number_of(payload) is None)
+        try:
+            found = await self.readings.find({"_id": {"$in": good}}, {"_id": 1}).to_list() if good else []
+            there = len({one["_id"] for one in found})
+            lost = len(set(good)) - there
+            for payload in bad:
+                lost += await self.rejected.find_one({"payload": payload[:65536]}, {"_id": 1}) is None
+        except PyMongoError as error:
+            raise ConnectionError(str(error)) from error
+        return lost
+
+
+@dataclass
+class Verdict:
+    """The columns of the table."""
+
+    acknowledged: int
+    stored: int
+    lost_by_us: int
+    """Acknowledged to the publisher, on our link, not in the store."""
+    lost_by_broker: int
+    """Acknowledged to the publisher and never sent to us."""
+    lost_to_witness: int
+    """Acknowledged to the publisher and never sent to the other subscriber."""
+    stored_twice: int
+    heard: Heard
+    acks: AckRecord
+    broker_died: bool
+
+    @property
+    def clean(self) -> bool:
+        heard, acks = self.heard, self.acks
+        ours = self.lost_by_us + self.stored_twice + heard.twice + heard.out_of_order + heard.before_stored
+        acknowledged_wrong = acks.before_store + acks.out_of_order + acks.wrong_session
+        return not (ours or acknowledged_wrong or (self.lost_by_broker and not self.broker_died))
+
+
+class Stage:
+    """Everything, for one scenario."""
+
+    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, store_url: str | None = None) -> None:
+        self.folder = folder
+        self.broker = Mosquitto(folder / "mosquitto")
+        self.mongod = Mongod(folder / "mongo")
+        self.port = free_port()
+        self._environment = environment or {}
+        self._store_url = store_url
+        self._next = 0
+        self._bridge: subprocess.Popen[bytes] | None = None
+        self.mqtt_link: RecordingProxy
+        self.starts = 0
+        self.broker_died = False
+
+    @asynccontextmanager
+    async def on(self) -> AsyncIterator[Stage]:
+        self.broker.start()
+        self.mongod.start()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.broker.kill)
+            stack.callback(self.mongod.kill)
+            self.database = Database(self.mongod.url)
+            stack.push_async_callback(self.database.close)
+            self.mqtt_link = RecordingProxy(self.broker.port, self.database.missing)
+            await stack.enter_async_context(self.mqtt_link.serving())
+            self.mongo_link = await stack.enter_async_context(FaultyProxy(self.mongod.port).serving())
+            stack.callback(self.kill_bridge)
+            self.start_bridge()
+            await self.ready()
+            self.witness = await stack.enter_async_context(Witness(self.broker.port).running())
+            self.publishers = [await stack.enter_async_context(Publisher(self.broker.port).running()) for _ in range(5)]
+            self.listener = await stack.enter_async_context(Listener(self.port, self.database).running())
+            yield self
+
+    # --- the bridge ---
+
+    def start_bridge(self, trap: str = "") -> None:
+        """Start it; it logs to a file of the stage."""
+        store = self._store_url or f"mongodb://127.0.0.1:{self.mongo_link.port}/sensors?directConnection=true"
+        environment = os.environ | {
+            "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self.mqtt_link.port}",
+            "BRIDGE_MQTT__CLIENT_ID": "under-test",
+            "BRIDGE_STORE__URL": store,
+            "BRIDGE_HTTP__PORT": str(self.port),
+            "BRIDGE_TRAP": trap,
+            **self._environment,
+        }
+        with (self.folder / "bridge.log").open("ab") as log:
+            self._bridge = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
+        self.starts += 1
+
+    @property
+    def bridge(self) -> subprocess.Popen[bytes]:
+        assert self._bridge is not None
+        return self._bridge
+
+    def kill_bridge(self) -> None:
+        """SIGKILL, if it still lives."""
+        if self._bridge is not None and self._bridge.poll() is None:
+            self._bridge.kill()
+        if self._bridge is not None:
+            self._bridge.wait()
+
+    async def bridge_died(self, seconds: float = 20) -> None:
+        """Until the trap has sprung."""
+        await until(lambda: self.bridge.poll() is not None, seconds, "the trap")
+
+    async def terminate_bridge(self) -> tuple[float, int]:
+        """SIGTERM; how long it took, in seconds, and the exit code."""
+        start = time.monotonic()
+        self.bridge.send_signal(signal.SIGTERM)
+        await until(lambda: self.bridge.poll() is not None, 30, "the bridge's end")
+        return time.monotonic() - start, self.bridge.returncode
+
+    async def ask(self, path: str) -> tuple[int, Any]:
+        """Status and body; status 0 while nobody answers."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+            ):
+                return answer.status, orjson.loads(await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return 0, {}
+
+    async def is_ready(self) -> bool:
+        return (await self.ask("/health/ready"))[0] == 200
+
+    async def ready(self, seconds: float = 30) -> float:
+        """Wait for it; how long it took, in seconds."""
+        start = time.monotonic()
+        await until(self.is_ready, seconds, "the bridge is ready")
+        return time.monotonic() - start
+
+    def memory_bytes(self) -> int:
+        """Resident memory of the bridge."""
+        status = Path(f"/proc/{self.bridge.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+    # --- load ---
+
+    @asynccontextmanager
+    async def load(self, rate: int) -> AsyncIterator[None]:
+        """Publish `rate` readings a second meanwhile."""
+        task = asyncio.create_task(self.publish_for(rate), name="load")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def publish_for(self, rate: int, count: int | None = None) -> None:
+        """At `rate` a second; `count` readings, or until cancelled."""
+        start, sent = time.monotonic(), 0
+        while count is None or sent < count:
+            due = int((time.monotonic() - start) * rate) + 1
+            for _ in range(min(due - sent, 1000) if count is None else min(due - sent, 1000, count - sent)):
+                device, payload = body_of(self._next)
+                self.publishers[self._next % len(self.publishers)].publish(
+                    self._next, f"sensors/{device}/data".encode(), payload
+                )
+                self._next += 1
+                sent += 1
+            await asyncio.sleep(0.005)
+
+    @property
+    def published(self) -> int:
+        return self._next
+
+    async def settle(self, seconds: float = 120) -> None:
+        """Until every publisher has its acknowledgement, and bridge and witness have taken all that waits."""
+        await until(lambda: not any(one.waiting for one in self.publishers), seconds, "the broker has everything")
+        await self.ready(seconds)
+        acknowledged = await self._quiet(seconds)
+        del acknowledged
+
+    async def _quiet(self, seconds: float) -> int:
+        """Until nothing arrives any more: the ledger and the witness stand still for two seconds, with nothing waiting."""
+        deadline, before, since = time.monotonic() + seconds, (-1, -1), time.monotonic()
+        while time.monotonic() < deadline:
+            _, body = await self.ask("/websocket/status")
+            line = body.get("ledger", {}).get("mqtt", {})
+            now = (line.get("received", 0), len(self.witness.seen))
+            if now != before or line.get("waiting"):
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > 2:
+                return now[0]
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"the bridge did not come to rest within {seconds:g} s")
+
+    # --- verdict ---
+
+    @property
+    def acknowledged(self) -> set[int]:
+        return set().union(*(one.acknowledged for one in self.publishers))
+
+    async def verdict(self) -> Verdict:
+        """What was lost, doubled, early, out of order."""
+        acknowledged = self.acknowledged
+        rows = await self.database.readings.find({}, {"deviceId": 1, "timestamp": 1}).to_list()
+        stored = {row["_id"] for row in rows}
+        times = Counter((row["deviceId"], row["timestamp"]) for row in rows)
+        missing = {number for number in acknowledged if id_of(number) not in stored}
+        acks = self.mqtt_link.record
+        acks.before_store += await self.database.missing(acks.payloads) if acks.payloads else 0
+        delivered = {number for payload in acks.delivered if (number := number_of(payload)) is not None}
+        heard = self.listener.heard
+        heard.before_stored += sum(ObjectId(one) not in stored for one in heard.ids)
+        return Verdict(
+            acknowledged=len(acknowledged),
+            stored=len(stored),
+            lost_by_us=len(missing & delivered),
+            lost_by_broker=len(missing - delivered),
+            lost_to_witness=len(acknowledged - self.witness.seen),
+            stored_twice=sum(count - 1 for count in times.values()),
+            heard=heard,
+            acks=acks,
+            broker_died=self.broker_died,
+        )
+
+    def log_text(self) -> str:
+        return (self.folder / "bridge.log").read_text()
+
+
+def numbers(items: Sequence[float]) -> str:
+    """The largest, for a table cell."""
+    return f"{max(items):.1f}" if items else "-"
