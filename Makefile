@@ -98,6 +98,10 @@ test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the w
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; a table
 	$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; a table of what was lost. ARGS=name chooses
+	$(BIN)/python -m tests.faults $(ARGS)
+
 # A broker and a browser for the tests: by Debian's packages where we are root on Debian, else said.
 .PHONY: test-tools
 test-tools:

@@ -112,6 +112,23 @@ async def test_the_window_holds_back_what_we_have_not_acknowledged(broker_url: s
         assert [message.payload for message in await rig.take(15)][:10] == [b"%d" % n for n in range(10, 20)]
 
 
+async def test_a_broker_that_ignores_the_window_makes_neither_memory_grow_nor_anything_lost(broker_url: str) -> None:
+    rig = Rig(settings_for(broker_url, receive_maximum=1))
+    async with rig.connected():
+        pass
+    await publish(broker_url, [b"%d" % n for n in range(200)])
+    seen: list[bytes] = []
+    async with rig.connected():
+        while len(set(seen)) < 200:
+            batch = await rig.take(1)
+            assert len(rig.intake) + len(batch) <= 20
+            for message in batch:
+                seen.append(message.payload)
+                message.origin.settle(message, Outcome.STORED)
+        assert not rig.publisher.events, "nobody is accused of sharing our client id"
+    assert sorted(set(seen), key=int) == [b"%d" % n for n in range(200)]
+
+
 async def test_retained_messages_come_once_not_at_every_reconnect(broker_url: str) -> None:
     await publish(broker_url, [b"kept"], retain=True)
     rig = Rig(settings_for(broker_url))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -44,9 +46,9 @@ async def opened(url: str) -> AsyncIterator[Store]:
         yield store
 
 
-def rejected(topic: str, payload: bytes | object, code: Reason = Reason.NO_ROUTE, **more: bool) -> Rejection:
+def rejected(topic: str, payload: bytes | object, code: Reason = Reason.NO_ROUTE, **more: Any) -> Rejection:
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    message = Message("mqtt", topic, body, START_MS, RecordingOrigin(), **more)
+    message = Message("mqtt", topic, body, more.pop("received_ms", START_MS), RecordingOrigin(), **more)
     return Rejection(ObjectId(), message, code, f"was {code}")
 
 
@@ -168,7 +170,9 @@ async def test_it_can_be_tried_again_beside_a_running_bridge(
     store_url: str, broker_url: str, tmp_path: Path, start_bridge: StartBridge
 ) -> None:
     async with start_bridge(broker_url, store_url) as bridge, opened(store_url) as store:
-        await store.write([], [rejected("home/a", {"temperature": n}) for n in range(500)], [])
+        now_ms = time.time_ns() // 1_000_000  # or the bridge would find them too old
+        bad = [rejected("home/a", {"temperature": n % 100}, received_ms=now_ms) for n in range(500)]
+        await store.write([], bad, [])
         settings = '[{"pattern": "home/{deviceId}"}]'
         environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_MQTT__SUBSCRIPTIONS": settings}
         async with running(tmp_path / "retry", "rejected", "retry", **environ) as command:

@@ -33,6 +33,10 @@ class BrokerUnavailable(BridgeError):
     """The broker is away, refused us, or left."""
 
 
+class WindowOverflow(BrokerUnavailable):
+    """The broker sent more than we take on one connection; all that was taken is settled, the rest comes on the next."""
+
+
 class SessionTaken(BrokerUnavailable):
     """Another client connected under our client id, and the broker gave it our session."""
 

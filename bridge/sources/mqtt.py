@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.backoff import delays
-from bridge.core.errors import BrokerUnavailable, SessionTaken, StoreUnavailable
+from bridge.core.errors import BrokerUnavailable, SessionTaken, StoreUnavailable, WindowOverflow
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.message import Message, Outcome
@@ -48,6 +48,7 @@ _SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _RECONNECT_FIRST_SECONDS = 0.2
 _TAKEN_SECONDS = 10.0  # two bridges that share a client id take the session from each other no faster than this
 _SHORT_SECONDS, _SHORT_IN_A_ROW = 5.0, 3
+_OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, some 15 MB
 _LEAVE_SECONDS = 1.0
 _SESSION_TAKEN_OVER = 0x8E  # the reason code of MQTT 5; 3.1.1 closes without one
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
@@ -79,6 +80,7 @@ class MqttConnection:
         self._client._client.manual_ack_set(True)  # noqa: SLF001 - see the head of the file
         self._window = AckWindow()
         self._open = False
+        self._overflowed = False
 
     async def __aenter__(self) -> MqttConnection:
         """Connect; raises `BrokerUnavailable`."""
@@ -137,6 +139,8 @@ class MqttConnection:
             # What has reached us is stored, though it cannot be acknowledged: a broker that was killed may know it no more.
             if not self._queue.empty():
                 yield self._messages(self._queue.get_nowait())
+            if self._overflowed and not self._window:
+                raise WindowOverflow("the broker sent more than Receive Maximum") from error
             cause = error.__cause__
             if isinstance(cause, aiomqtt.MqttCodeError) and getattr(cause.rc, "value", None) == _SESSION_TAKEN_OVER:
                 raise SessionTaken(str(cause)) from error
@@ -145,11 +149,26 @@ class MqttConnection:
     def _messages(self, arrived: aiomqtt.Message) -> list[Message]:
         """What a `BatchQueue` hands over, whatever aiomqtt's types say."""
         received_ms = time.time_ns() // 1_000_000
-        return [self._message(one, received_ms) for one in cast("list[aiomqtt.Message]", arrived)]
+        taken = (one for one in cast("list[aiomqtt.Message]", arrived) if self._take(one))
+        return [self._message(one, received_ms) for one in taken]
+
+    def _take(self, arrived: aiomqtt.Message) -> bool:
+        """Whether there is room; what is not taken is not acknowledged, and comes again on the next connection.
+
+        Mosquitto 2.0.11 sends two more messages for each PUBACK, so that with a long queue all of it is in flight soon,
+        whatever Receive Maximum says. From the first message not taken on none is, or acknowledgements would be out of order.
+        """
+        if not arrived.qos:
+            return True
+        if not self._overflowed and len(self._window) >= self._settings.receive_maximum * _OVERFLOW_FACTOR:
+            self._overflowed = True
+            log.info("the broker sends more than Receive Maximum; the rest is taken on another connection")
+        if self._overflowed:
+            return False
+        self._window.deliver(arrived.mid)
+        return True
 
     def _message(self, arrived: aiomqtt.Message, received_ms: int) -> Message:
-        if arrived.qos:
-            self._window.deliver(arrived.mid)
         return Message(
             SOURCE,
             arrived.topic.value,
@@ -166,6 +185,8 @@ class MqttConnection:
         if self._open and message.qos:
             for packet_id in self._window.settle(message.packet_id):
                 self._client._client.ack(packet_id, 1)  # noqa: SLF001
+            if self._overflowed and not self._window:
+                self._client._client.disconnect()  # noqa: SLF001 - after the acknowledgements; `batches` ends with it
 
 
 class MqttSource:
@@ -187,25 +208,39 @@ class MqttSource:
         ended = ShortConnections()
         while True:
             try:
-                async with MqttConnection(self._settings) as connection:
-                    await connection.subscribe()
-                    await connection.watch_drops()
-                    await connection.unsubscribe(await self._session.outdated_filters())
-                    await self._session.remember_filters()
+                async with MqttConnection(self._settings) as connection, asyncio.TaskGroup() as tasks:
+                    # A resumed session delivers at once: what waited there is taken in before the SUBACK behind it.
+                    receiving = tasks.create_task(self._receive(connection), name="mqtt receive")
+                    await self._subscribe(connection)
                     waits = self._waits()
                     ended.begin()
                     if self._health.up(SOURCE):
                         log.info("connected to %s as %s", self._settings.address, self._settings.client_id)
-                    await self._receive(connection)
-            except BrokerUnavailable as error:
-                taken = ended.end() or isinstance(error, SessionTaken)
-                reason = _shared_client_id(self._settings.client_id) if taken else str(error)
-                if self._health.down(SOURCE, f"{self._settings.address}: {reason}"):
-                    log.warning("broker away: %s: %s", self._settings.address, reason)
-                if taken:
-                    waits = itertools.chain([_TAKEN_SECONDS], self._waits())
-                    await self._publisher.publish([SystemEvent("error", reason)])
+                    await receiving
+            except* WindowOverflow:
+                ended.forget()
+                waits = itertools.chain([0.0], self._waits())
+            except* SessionTaken:
+                ended.taken()
+            except* BrokerUnavailable as group:
+                ended.end()
+                self._away(str(group.exceptions[0]))
+            if ended.too_often:
+                reason = _shared_client_id(self._settings.client_id)
+                self._away(reason)
+                await self._publisher.publish([SystemEvent("error", reason)])
+                waits = itertools.chain([_TAKEN_SECONDS], self._waits())
             await asyncio.sleep(next(waits))
+
+    def _away(self, reason: str) -> None:
+        if self._health.down(SOURCE, f"{self._settings.address}: {reason}"):
+            log.warning("broker away: %s: %s", self._settings.address, reason)
+
+    async def _subscribe(self, connection: MqttConnection) -> None:
+        await connection.subscribe()
+        await connection.watch_drops()
+        await connection.unsubscribe(await self._session.outdated_filters())
+        await self._session.remember_filters()
 
     async def _receive(self, connection: MqttConnection) -> None:
         async for batch in connection.batches():
@@ -244,12 +279,24 @@ class ShortConnections:
         """A connection is made."""
         self._since = time.monotonic()
 
-    def end(self) -> bool:
-        """An attempt or a connection ended; True when the last few were made at once and ended within seconds."""
+    @property
+    def too_often(self) -> bool:
+        """The last few connections were made at once and ended within seconds, or the broker said that one was taken."""
+        return self._in_a_row >= _SHORT_IN_A_ROW
+
+    def end(self) -> None:
+        """An attempt or a connection ended."""
         short = self._since is not None and time.monotonic() - self._since < _SHORT_SECONDS
         self._in_a_row = self._in_a_row + 1 if short else 0
         self._since = None
-        return self._in_a_row >= _SHORT_IN_A_ROW
+
+    def taken(self) -> None:
+        """The broker said so."""
+        self._in_a_row, self._since = _SHORT_IN_A_ROW, None
+
+    def forget(self) -> None:
+        """We ended it ourselves."""
+        self._in_a_row, self._since = 0, None
 
 
 def _shared_client_id(client_id: str) -> str:

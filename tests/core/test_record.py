@@ -20,25 +20,29 @@ MOMENTS = some.integers(0, 2**53 // 1000 - 1)
 TEXTS = some.text(some.characters(codec="utf-8"), max_size=20)
 
 
-def values() -> some.SearchStrategy[dict[str, Value]]:
-    fields: dict[str, some.SearchStrategy[Value]] = {"aqiScale": some.sampled_from(sorted(AQI_SCALES))}
-    for one in MEASUREMENTS:
-        low, high = one.refuse
-        numbers = some.floats(low, high) | some.integers(-int(-low), int(high))
-        fields[one.name] = some.booleans() if isinstance(one, Flag) else numbers
-    return some.dictionaries(some.sampled_from(sorted(fields)), some.none(), max_size=6).flatmap(
-        lambda chosen: some.fixed_dictionaries(
-            {name: fields[name] for name in VALUE_NAMES if name in chosen or name == "temperature"}
-        )
+FIELDS: dict[str, some.SearchStrategy[Value]] = {"aqiScale": some.sampled_from(sorted(AQI_SCALES))}
+for _one in MEASUREMENTS:
+    _low, _high = _one.refuse
+    FIELDS[_one.name] = (
+        some.booleans() if isinstance(_one, Flag) else some.floats(_low, _high) | some.integers(-int(-_low), int(_high))
     )
+
+
+def in_order(values: dict[str, Value]) -> dict[str, Value]:
+    return {name: values[name] for name in VALUE_NAMES if name in values}
+
+
+VALUES = some.fixed_dictionaries(
+    {"temperature": FIELDS["temperature"]}, optional={name: FIELDS[name] for name in VALUE_NAMES if name != "temperature"}
+).map(in_order)
 
 
 def readings() -> some.SearchStrategy[Reading]:
     return some.builds(
         Reading,
         id=some.binary(min_size=12, max_size=12).map(ObjectId),
-        device_id=some.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True),
-        values=values(),
+        device_id=some.text("aZ09._:-", min_size=1, max_size=128),
+        values=VALUES,
         timestamp_ms=MOMENTS,
         received_ms=MOMENTS,
         quality=some.dictionaries(TEXTS, TEXTS, max_size=3),

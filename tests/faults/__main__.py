@@ -26,7 +26,11 @@ def main() -> int:
     for name in parser.parse_args().names or SCENARIOS:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, console.status(name) as status:
-            reports.append(asyncio.run(SCENARIOS[name](Path(folder), status.update)))
+            try:
+                reports.append(asyncio.run(SCENARIOS[name](Path(folder), status.update)))
+            except AssertionError:
+                console.print((Path(folder) / "bridge.log").read_text()[-3000:], markup=False)
+                raise
         console.print(f"{'ok   ' if reports[-1].passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s")
     console.print(table(reports))
     return 0 if all(report.passed for report in reports) else 1

@@ -94,7 +94,8 @@ class FaultyProxy:
             asyncio.ensure_future(self._pump(server_reader, writer, link, down)),
         )
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(asyncio.CancelledError):  # the end of the scenario
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()

@@ -275,13 +275,13 @@ class Verdict:
 class Stage:
     """Everything, for one scenario."""
 
-    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, store_url: str | None = None) -> None:
+    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, database: Path | None = None) -> None:
+        """`database` is where mongod keeps its files, if not in `folder`."""
         self.folder = folder
         self.broker = Mosquitto(folder / "mosquitto")
-        self.mongod = Mongod(folder / "mongo")
+        self.mongod = Mongod(database or folder / "mongo")
         self.port = free_port()
         self._environment = environment or {}
-        self._store_url = store_url
         self._next = 0
         self._bridge: subprocess.Popen[bytes] | None = None
         self.mqtt_link: RecordingProxy
@@ -312,11 +312,10 @@ class Stage:
 
     def start_bridge(self, trap: str = "") -> None:
         """Start it; it logs to a file of the stage."""
-        store = self._store_url or f"mongodb://127.0.0.1:{self.mongo_link.port}/sensors?directConnection=true"
         environment = os.environ | {
             "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self.mqtt_link.port}",
             "BRIDGE_MQTT__CLIENT_ID": "under-test",
-            "BRIDGE_STORE__URL": store,
+            "BRIDGE_STORE__URL": f"mongodb://127.0.0.1:{self.mongo_link.port}/sensors?directConnection=true",
             "BRIDGE_HTTP__PORT": str(self.port),
             "BRIDGE_TRAP": trap,
             **self._environment,
@@ -372,6 +371,22 @@ class Stage:
         """Resident memory of the bridge."""
         status = Path(f"/proc/{self.bridge.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+    @asynccontextmanager
+    async def watching_memory(self, seen: list[int]) -> AsyncIterator[None]:
+        """Note the bridge's memory, in bytes, twice a second."""
+
+        async def watch() -> None:
+            while True:
+                seen.append(self.memory_bytes())
+                await asyncio.sleep(0.5)
+
+        task = asyncio.create_task(watch(), name="memory")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
 
     # --- load ---
 

@@ -26,6 +26,7 @@ SHORT: dict[str, Scenario] = {
     "hostile": partial(scenarios.hostile_fifth, count=5000),
     "terminated": partial(scenarios.bridge_terminated, times=2),
     "clock": partial(scenarios.clock_jumps, seconds=1),
+    "disk full": partial(scenarios.disk_full, seconds=2),
     "store down": partial(scenarios.store_down, seconds=5, flood_rate=4000, flood_seconds=4),
 }
 
