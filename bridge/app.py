@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import build_api, new_application
+from bridge.api.metrics import Counter
 from bridge.backoff import delays
 from bridge.core.decode import Decoder
 from bridge.core.errors import PortTaken, StoreUnavailable
@@ -20,7 +21,7 @@ from bridge.core.ledger import Ledger
 from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
-from bridge.ports import Store
+from bridge.ports import Source, Store
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
 from bridge.settings import HttpSettings, Settings
@@ -56,28 +57,38 @@ class Bridge:
         decoder = Decoder(settings.mqtt.routes)
         app = new_application(settings.http)
         hub = Hub([SocketIo(settings.http, app)])
+        intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
+        cursor = Cursor()
         async with open_store(settings.store) as store:
-            build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, unknown=decoder.unknown_keys)
+            pipeline = Pipeline(
+                intake=intake,
+                decoder=decoder,
+                store=store,
+                publisher=hub,
+                ledger=self.ledger,
+                health=self.health,
+                cursor=cursor,
+            )
+            source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
+            keeping = Keeping(store)
+            counters = (
+                Counter(
+                    "bridge_unknown_keys", "Payload keys that mean no field, by device.", lambda: len(decoder.unknown_keys)
+                ),
+                Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
+                Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+            )
+            build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, counters=counters)
             async with _serving(app, settings.http) as self.port:
                 self.listening.set()
-                await self._move_readings(store, hub, decoder)
+                await self._move_readings(store, cursor, intake, pipeline, source, keeping)
                 await hub.close()
         log.info("stopped")
 
-    async def _move_readings(self, store: Store, hub: Hub, decoder: Decoder) -> None:
-        settings = self._settings
-        intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-        cursor = Cursor()
-        pipeline = Pipeline(
-            intake=intake,
-            decoder=decoder,
-            store=store,
-            publisher=hub,
-            ledger=self.ledger,
-            health=self.health,
-            cursor=cursor,
-        )
-        source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
+    async def _move_readings(
+        self, store: Store, cursor: Cursor, intake: Intake, pipeline: Pipeline, source: Source, keeping: Keeping
+    ) -> None:
+        """From the store's being ready to `stop`."""
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
             preparing = tasks.create_task(self._prepare(store, cursor), name="prepare store")
@@ -86,15 +97,15 @@ class Bridge:
                 preparing.cancel()
                 return
             watching = tasks.create_task(self._watch(store), name="watch store")
-            keeping = tasks.create_task(Keeping(store).run(), name="keeping")
+            tidying = tasks.create_task(keeping.run(), name="keeping")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
             receiving = tasks.create_task(source.run(), name="mqtt source")
             await stopping
             log.info("stopping: %d messages to finish", len(intake))
             intake.close()
             # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
-            await asyncio.wait((moving,), timeout=settings.stop_seconds / 2)
-            for task in (receiving, moving, watching, keeping):
+            await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
+            for task in (receiving, moving, watching, tidying):
                 task.cancel()
 
     async def _prepare(self, store: Store, cursor: Cursor) -> None:

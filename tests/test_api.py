@@ -143,7 +143,8 @@ async def test_metrics_tell_the_ledger(client: Client) -> None:
     assert 'bridge_messages_received_total{source="mqtt"} 2.0' in text
     assert 'bridge_messages_settled_total{outcome="stored",source="mqtt"} 2.0' in text
     assert 'bridge_part_up{part="store"} 1.0' in text
-    assert "bridge_unknown_keys 1.0" in text
+    assert "bridge_unknown_keys_total 1.0" in text
+    assert "bridge_broker_dropped_total 0.0" in text
 
 
 async def test_other_origins_are_answered_as_the_settings_allow(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +12,14 @@ import aiohttp
 import orjson
 import pytest
 import socketio
+from bson.objectid import ObjectId
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import HttpSettings, MqttSettings
+from bridge.core.reading import Reading
+from bridge.settings import HttpSettings, MqttSettings, StoreSettings
 from bridge.sources.mqtt import mqtt_sender
+from bridge.stores import open_store
 from tests.conftest import StartBridge
 from tests.servers import until
 
@@ -79,6 +83,20 @@ async def test_a_reading_arrives_in_the_shape_of_the_contract(bridge: Bridge, br
     assert len(body["timestamp"]) == len("2026-01-01T00:00:00.000Z")
     assert body["timestamp"].endswith("Z")
     assert body["cursor"] == body["data"]["seq"] < 2**53
+
+
+async def test_the_cursor_goes_on_above_what_is_stored_also_when_the_clock_went_back(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/ahead.db"
+    ahead = time.time_ns() // 1000 + 3_600_000_000
+    async with open_store(StoreSettings(url=SecretStr(url))) as store:
+        await store.prepare()
+        await store.write([Reading(ObjectId(), "a", {"temperature": 1}, 1_767_000_000_000, 0, seq=ahead)], [], [])
+    async with start_bridge(broker_url, url) as running, listening(running) as listener:
+        await publish(broker_url, "sensors/a/data", b'{"temperature": 2}')
+        await until(lambda: listener.of("sensorData"))
+    assert listener.of("sensorData")[0]["cursor"] == ahead + 1
 
 
 async def test_a_status_arrives_as_device_status(bridge: Bridge, broker_url: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from bridge.api import cors, pages, problems
 from bridge.api.health import HealthApi
-from bridge.api.metrics import MetricsApi
+from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.status import StatusApi
-from bridge.core.decode import UnknownKeys
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.ports import Store
@@ -19,12 +20,14 @@ from bridge.settings import HttpSettings
 BODY_LIMIT_BYTES = 1024 * 1024
 
 
-def build_api(app: web.Application, *, store: Store, hub: Hub, ledger: Ledger, health: Health, unknown: UnknownKeys) -> None:
+def build_api(
+    app: web.Application, *, store: Store, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]
+) -> None:
     """Add every route to `app`."""
     app.add_routes(ReadingsApi(store).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
-    app.add_routes(MetricsApi(hub, ledger, health, unknown).routes())
+    app.add_routes(MetricsApi(hub, ledger, health, counters).routes())
     app.add_routes(pages.routes())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -12,20 +13,28 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bridge import __version__
-from bridge.core.decode import UnknownKeys
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 from bridge.realtime.hub import Hub
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A number that only rises, kept by the part it belongs to and read when it is asked for."""
+
+    name: str
+    help: str
+    read: Callable[[], float]
+
+
 class MetricsApi:
     """The bridge's own numbers and the process's."""
 
-    def __init__(self, hub: Hub, ledger: Ledger, health: Health, unknown: UnknownKeys) -> None:
+    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]) -> None:
         """All are read when asked."""
         self._registry = CollectorRegistry()
-        self._registry.register(_Bridge(hub, ledger, health, unknown))
+        self._registry.register(_Bridge(hub, ledger, health, counters))
         ProcessCollector(registry=self._registry)
 
     def routes(self) -> list[web.RouteDef]:
@@ -37,11 +46,11 @@ class MetricsApi:
 
 
 class _Bridge(Collector):
-    def __init__(self, hub: Hub, ledger: Ledger, health: Health, unknown: UnknownKeys) -> None:
+    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]) -> None:
         self._hub = hub
         self._ledger = ledger
         self._health = health
-        self._unknown = unknown
+        self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         received = CounterMetricFamily("bridge_messages_received", "Messages taken in, by source.", labels=["source"])
@@ -61,9 +70,6 @@ class _Bridge(Collector):
             up.add_metric([name], part.up)
         yield from (received, settled, waiting, up)
         yield GaugeMetricFamily("bridge_clients", "Clients connected.", value=self._hub.client_count)
-        yield GaugeMetricFamily(
-            "bridge_unknown_keys",
-            "Different payload keys that mean no field, by device and key.",
-            value=len(self._unknown),
-        )
+        for counter in self._counters:
+            yield CounterMetricFamily(counter.name, counter.help, value=counter.read())
         yield InfoMetricFamily("bridge_build", "The version that runs.", value={"version": __version__})
