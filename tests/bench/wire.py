@@ -61,6 +61,23 @@ class CountingClient(asyncio.Protocol):
             self._transport.abort()
 
 
+def connect_packet(name: bytes) -> bytes:
+    """MQTT 3.1.1, no keep-alive, a session that outlives the connection."""
+    body = b"\x00\x04MQTT\x04\x00\x00\x00" + struct.pack(">H", len(name)) + name
+    return bytes([0x10, len(body)]) + body
+
+
+def publish_packet(packet_id: int, topic: bytes, payload: bytes) -> bytes:
+    """QoS 1."""
+    body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", packet_id) + payload
+    length, header = len(body), bytearray([0x32])
+    while True:
+        length, digit = divmod(length, 128)
+        header.append(digit | (0x80 if length else 0))
+        if not length:
+            return bytes(header) + body
+
+
 class BarePublisher:
     """MQTT 3.1.1, QoS 1, without waiting for each PUBACK."""
 
@@ -72,22 +89,13 @@ class BarePublisher:
     @classmethod
     async def connect(cls, port: int) -> BarePublisher:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        name = b"bench-%d" % time.time_ns()
-        body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
-        writer.write(bytes([0x10, len(body)]) + body)
+        writer.write(connect_packet(b"bench-%d" % time.time_ns()))
         assert (await reader.readexactly(4))[3] == 0
         return cls(reader, writer)
 
     def publish(self, topic: bytes, payload: bytes) -> None:
         self._packet_id = self._packet_id % 65535 + 1
-        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", self._packet_id) + payload
-        length, header = len(body), bytearray([0x32])
-        while True:
-            length, digit = divmod(length, 128)
-            header.append(digit | (0x80 if length else 0))
-            if not length:
-                break
-        self._writer.write(bytes(header) + body)
+        self._writer.write(publish_packet(self._packet_id, topic, payload))
 
     async def publish_all(self, topic: bytes, payloads: Iterable[bytes], chunk: int = 500) -> None:
         """As fast as the broker takes it: a chunk, then its PUBACKs."""

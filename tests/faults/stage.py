@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from paho.mqtt.properties import Properties
 from pymongo.errors import PyMongoError
 
 from bridge.core.identity import record_id
+from tests.bench.wire import connect_packet, publish_packet
 from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
 from tests.servers import Mongod, Mosquitto, free_port, until
 
@@ -75,9 +75,7 @@ class Publisher:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-                name = b"publisher-%d" % id(self)
-                body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
-                self._writer.write(bytes([0x10, len(body)]) + body)
+                self._writer.write(connect_packet(b"publisher-%d" % id(self)))
                 await asyncio.wait_for(reader.readexactly(4), 5)
                 for packet_id, (_, topic, payload) in list(self._waiting.items()):
                     self._send(packet_id, topic, payload)
@@ -100,16 +98,8 @@ class Publisher:
         self._send(self._packet_id, topic, payload)
 
     def _send(self, packet_id: int, topic: bytes, payload: bytes) -> None:
-        if self._writer is None:
-            return
-        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", packet_id) + payload
-        length, header = len(body), bytearray([0x32])
-        while True:
-            length, digit = divmod(length, 128)
-            header.append(digit | (0x80 if length else 0))
-            if not length:
-                break
-        self._writer.write(bytes(header) + body)
+        if self._writer is not None:
+            self._writer.write(publish_packet(packet_id, topic, payload))
 
     @property
     def waiting(self) -> int:
