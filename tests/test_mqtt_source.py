@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -154,6 +156,33 @@ async def test_it_comes_back_when_the_broker_is_killed_and_started_again(tmp_pat
             await until(lambda: rig.health.ready)
             await publish(broker.url, [b"after"])
             assert [message.payload for message in await rig.take(1)] == [b"after"]
+    finally:
+        broker.kill()
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the refused socket to the collector
+async def test_tls_is_verified_against_the_authority_of_the_settings(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    broker = Mosquitto(tmp_path / "broker", f"certfile {certificate}", f"keyfile {key}")
+    broker.start()
+    url = broker.url.replace("mqtt://", "mqtts://")
+    try:
+        trusting = Rig(settings_for(url, tls={"ca_file": str(certificate)}))
+        async with trusting.connected():
+            async with mqtt_sender(trusting.settings) as sender:
+                await sender.publish("sensors/a/data", b"over TLS")
+            assert [message.payload for message in await trusting.take(1)] == [b"over TLS"]
+        wary = Rig(settings_for(url))
+        task = asyncio.create_task(wary.source.run())
+        await until(lambda: "certificate" in wary.health.parts["mqtt"].reason.lower(), what="the refusal")
+        task.cancel()
+        await asyncio.wait((task,))
+        gc.collect()
     finally:
         broker.kill()
 
