@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
-from bridge.settings import Settings, load_settings
+from bridge.loading import load_settings
+from bridge.settings import Settings
 from bridge.sources.mqtt import mqtt_sender
 from bridge.stores import open_store
 

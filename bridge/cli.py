@@ -24,8 +24,9 @@ from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats import FormatName
 from bridge.core.query import ReadingsQuery, RejectedQuery
 from bridge.core.timestamp import parse_time
+from bridge.loading import load_settings
 from bridge.recordfile import Format
-from bridge.settings import Settings, load_settings
+from bridge.settings import Settings
 
 T = TypeVar("T")
 

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "bridge.intake": {"bridge.core"},
     "bridge.pipeline": INNER | {"bridge.intake", "bridge.backoff"},
     "bridge.settings": {"bridge.core"},
+    "bridge.loading": {"bridge.core", "bridge.settings"},
     "bridge.sources": ADAPTER,
     "bridge.stores": ADAPTER,
     "bridge.realtime": ADAPTER,
@@ -41,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     | {"bridge.pipeline", "bridge.keeping", "bridge.sources", "bridge.stores", "bridge.realtime", "bridge.api"},
     "bridge.embedded": {"bridge.core"},
     "bridge.simulator": {"bridge.core", "bridge.settings", "bridge.sources"},
-    "bridge.check": {"bridge.core", "bridge.settings", "bridge.sources", "bridge.stores", "bridge.app"},
+    "bridge.check": {"bridge.core", "bridge.settings", "bridge.loading", "bridge.sources", "bridge.stores", "bridge.app"},
     "bridge.demo": {"bridge.core", "bridge.settings", "bridge.app", "bridge.embedded", "bridge.simulator"},
     "bridge.tail": {"bridge.core"},
     "bridge.mapping": {"bridge.core", "bridge.settings", "bridge.sources"},
@@ -52,6 +53,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.app",
         "bridge.check",
         "bridge.demo",
+        "bridge.loading",
         "bridge.mapping",
         "bridge.quarantine",
         "bridge.recordfile",
@@ -93,8 +95,8 @@ HOMES: dict[str, set[str]] = {
     "amqtt": {"bridge.embedded"},
     "typer": {"bridge.cli"},
     "uvloop": {"bridge.cli"},
-    "pydantic_settings": {"bridge.settings"},
-    "tomllib": {"bridge.settings"},
+    "pydantic_settings": {"bridge.loading"},
+    "tomllib": {"bridge.loading"},
 }
 
 

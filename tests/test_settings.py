@@ -15,7 +15,8 @@ import pytest
 from bridge.core.decode import Kind, json_format
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats import FieldPath, FormatName, MappingFormat, tasmota_format
-from bridge.settings import Settings, _leaves, load_settings
+from bridge.loading import _leaves, load_settings
+from bridge.settings import Settings
 from tests.servers import REPO
 
 SECRET = "hunter2"
