@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -201,7 +201,8 @@ class RecordingProxy(FaultyProxy):
         self._missing = missing
 
     def observers(self) -> tuple[Callable[[bytes], Awaitable[None]], Callable[[bytes], Awaitable[None]]]:
-        in_flight: dict[int, bytes] = {}
+        # A broker that ignores the window can have more than 65,535 messages in flight, and ids twice: the older is meant.
+        in_flight: defaultdict[int, deque[bytes]] = defaultdict(deque)
         order: deque[int] = deque()
         from_bridge, from_broker = PacketReader(), PacketReader()
 
@@ -210,20 +211,20 @@ class RecordingProxy(FaultyProxy):
             for header, body in from_bridge.feed(data):
                 if header >> 4 == PUBACK:
                     packet_id = int.from_bytes(body[:2], "big")
-                    if packet_id not in in_flight:
+                    if not in_flight[packet_id]:
                         self.record.wrong_session += 1
                         continue
                     if order[0] != packet_id:
                         self.record.out_of_order += 1
                     order.remove(packet_id)
-                    payloads.append(in_flight.pop(packet_id))
+                    payloads.append(in_flight[packet_id].popleft())
             if payloads:
                 await self._check(payloads)
 
         async def down(data: bytes) -> None:
             for header, body in from_broker.feed(data):
                 if header >> 4 == PUBLISH and (found := publish_of(header, body)):
-                    in_flight[found[0]] = found[1]
+                    in_flight[found[0]].append(found[1])
                     self.record.delivered.add(found[1])
                     order.append(found[0])
 

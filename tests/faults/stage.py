@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,18 @@ def number_of(payload: bytes) -> int | None:
     return None
 
 
+@asynccontextmanager
+async def going_on(job: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """`job` as a task meanwhile. Cancelled again and again at the end: python-socketio swallows a cancellation now and then."""
+    task = asyncio.create_task(job, name=name)
+    try:
+        yield
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=1)
+
+
 class Publisher:
     """QoS 1, at least once: what was not acknowledged is sent again. `acknowledged` is the log that counts."""
 
@@ -64,12 +76,8 @@ class Publisher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Publisher]:
-        task = asyncio.create_task(self._run(), name="publisher")
-        try:
+        async with going_on(self._run(), "publisher"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
 
     async def _run(self) -> None:
         while True:
@@ -116,13 +124,9 @@ class Witness:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Witness]:
-        task = asyncio.create_task(self._run(), name="witness")
-        try:
+        async with going_on(self._run(), "witness"):
             await asyncio.wait_for(self.connected.wait(), 10)
             yield self
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
 
     async def _run(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -168,12 +172,8 @@ class Listener:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Listener]:
-        task = asyncio.create_task(self._run(), name="listener")
-        try:
+        async with going_on(self._run(), "listener"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
 
     async def _run(self) -> None:
         while True:
@@ -371,24 +371,16 @@ class Stage:
                 seen.append(self.memory_bytes())
                 await asyncio.sleep(0.5)
 
-        task = asyncio.create_task(watch(), name="memory")
-        try:
+        async with going_on(watch(), "memory"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
 
     # --- load ---
 
     @asynccontextmanager
     async def load(self, rate: int) -> AsyncIterator[None]:
         """Publish `rate` readings a second meanwhile."""
-        task = asyncio.create_task(self.publish_for(rate), name="load")
-        try:
+        async with going_on(self.publish_for(rate), "load"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
 
     async def publish_for(self, rate: int, count: int | None = None) -> None:
         """At `rate` a second; `count` readings, or until cancelled."""
