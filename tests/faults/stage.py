@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,7 +275,6 @@ class Stage:
         self._next = 0
         self._bridge: subprocess.Popen[bytes] | None = None
         self.mqtt_link: RecordingProxy
-        self.starts = 0
         self.broker_died = False
 
     @asynccontextmanager
@@ -312,7 +311,6 @@ class Stage:
         }
         with (self.folder / "bridge.log").open("ab") as log:
             self._bridge = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
-        self.starts += 1
 
     @property
     def bridge(self) -> subprocess.Popen[bytes]:
@@ -404,10 +402,9 @@ class Stage:
         """Until every publisher has its acknowledgement, and bridge and witness have taken all that waits."""
         await until(lambda: not any(one.waiting for one in self.publishers), seconds, "the broker has everything")
         await self.ready(seconds)
-        acknowledged = await self._quiet(seconds)
-        del acknowledged
+        await self._quiet(seconds)
 
-    async def _quiet(self, seconds: float) -> int:
+    async def _quiet(self, seconds: float) -> None:
         """Until nothing arrives any more: the ledger and the witness stand still for two seconds, with nothing waiting."""
         deadline, before, since = time.monotonic() + seconds, (-1, -1), time.monotonic()
         while time.monotonic() < deadline:
@@ -417,7 +414,7 @@ class Stage:
             if now != before or line.get("waiting"):
                 before, since = now, time.monotonic()
             elif time.monotonic() - since > 2:
-                return now[0]
+                return
             await asyncio.sleep(0.1)
         raise AssertionError(f"the bridge did not come to rest within {seconds:g} s")
 
@@ -453,8 +450,3 @@ class Stage:
 
     def log_text(self) -> str:
         return (self.folder / "bridge.log").read_text()
-
-
-def numbers(items: Sequence[float]) -> str:
-    """The largest, for a table cell."""
-    return f"{max(items):.1f}" if items else "-"
