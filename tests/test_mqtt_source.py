@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
+import struct
 import subprocess
+import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiomqtt
@@ -20,7 +23,9 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.intake import Intake
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import BatchQueue, MqttSource, mqtt_sender
+from bridge.sources.mqtt import BatchQueue, MqttConnection, MqttSource, can_tap, mqtt_sender
+from bridge.sources.publish_stream import Publish
+from bridge.sources.tapped_socket import TappedSocket
 from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until
 
@@ -160,6 +165,11 @@ async def test_it_comes_back_when_the_broker_is_killed_and_started_again(tmp_pat
         broker.kill()
 
 
+async def _send_some(settings: MqttSettings, payloads: list[bytes]) -> None:
+    async with mqtt_sender(settings) as sender:
+        await asyncio.gather(*(sender.publish("sensors/a/data", payload) for payload in payloads))
+
+
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # paho leaves the refused socket to the collector
@@ -174,9 +184,15 @@ async def test_tls_is_verified_against_the_authority_of_the_settings(tmp_path: P
     try:
         trusting = Rig(settings_for(url, tls={"ca_file": str(certificate)}))
         async with trusting.connected():
-            async with mqtt_sender(trusting.settings) as sender:
-                await sender.publish("sensors/a/data", b"over TLS")
-            assert [message.payload for message in await trusting.take(1)] == [b"over TLS"]
+            bodies = [b"%d over TLS" % n + bytes(n * 10) for n in range(500)]  # more than one read, and records of many packets
+            await asyncio.gather(*(_send_some(trusting.settings, bodies[n::2]) for n in range(2)))
+            arrived = await trusting.take(500)
+            assert sorted(message.payload for message in arrived) == sorted(bodies)
+            for message in arrived:
+                message.origin.settle(message, Outcome.STORED)
+        async with trusting.connected(), mqtt_sender(trusting.settings) as sender:
+            await sender.publish("sensors/a/data", b"the next")
+            assert [message.payload for message in await trusting.take(1)] == [b"the next"], "all before is acknowledged"
         wary = Rig(settings_for(url))
         task = asyncio.create_task(wary.source.run())
         await until(lambda: "certificate" in wary.health.parts["mqtt"].reason.lower(), what="the refusal")
@@ -267,12 +283,14 @@ async def test_what_the_broker_drops_is_said_with_its_number(tmp_path: Path) -> 
         broker.kill()
 
 
-async def test_the_queue_hands_over_all_that_waits() -> None:
+async def test_the_queue_hands_over_all_that_waits_from_paho_and_from_us() -> None:
     queue = BatchQueue()
-    for n in range(3):
-        queue.put_nowait(aiomqtt.Message("t", b"%d" % n, 1, False, n, None))
+    ours = [Publish("t", b"1", 1, 1, retained=False), Publish("t", b"2", 0, 0, retained=True)]
+    queue.put_nowait(aiomqtt.Message("t", b"0", 1, False, 7, None))
+    queue.put_all(ours)
+    queue.put_nowait(aiomqtt.Message("t", b"3", 0, True, 0, None))
     batch = await queue.get()
-    assert [message.payload for message in batch] == [b"0", b"1", b"2"]  # type: ignore[attr-defined]
+    assert batch == [Publish("t", b"0", 7, 1, retained=False), *ours, Publish("t", b"3", 0, 0, retained=True)]  # type: ignore[comparison-overlap]
     assert queue.empty()
 
 
@@ -281,3 +299,289 @@ def test_secrets_stay_out_of_what_is_shown() -> None:
     assert settings.address == "mqtts://broker.example:8883"
     assert "hidden" not in f"{settings!r} {settings}"
     assert settings.login == ("me", "hidden")
+
+
+# --- a broker of our own, which does what mosquitto rarely does -------------------------------------------------------
+
+CONNECT, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 12, 14
+CONNACK, PINGRESP, TAKEN_OVER = b"\x20\x02\x00\x00", b"\xd0\x00", b"\xe0\x01\x8e"
+
+ONE = [{"pattern": "sensors/{deviceId}/data"}]
+
+
+class Peer:
+    """The broker's end of one connection, for a bridge that speaks MQTT 3.1.1 (or 5, where the packets are the same)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def packet(self) -> tuple[int, bytes]:
+        """Type and body of the next packet that the bridge sends."""
+        first = (await self._reader.readexactly(1))[0]
+        length = shift = 0
+        while True:
+            (digit,) = await self._reader.readexactly(1)
+            length |= (digit & 0x7F) << shift
+            shift += 7
+            if digit < 0x80:
+                return first >> 4, await self._reader.readexactly(length)
+
+    async def hear(self, kind: int) -> bytes:
+        """The body of the next packet, which is a `kind`."""
+        found, body = await self.packet()
+        assert found == kind
+        return body
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def suback(self, before: bytes = b"", behind: bytes = b"", properties: bytes = b"") -> None:
+        """Answer a SUBSCRIBE, with more in the same piece."""
+        answer = (await self.hear(SUBSCRIBE))[:2] + properties + b"\x01"
+        self.send(before + bytes([0x90, len(answer)]) + answer + behind)
+
+    async def welcome(self, behind: bytes, properties: bytes = b"") -> None:
+        """CONNACK, SUBACK for the readings and for the count of drops, and more in the same piece with that."""
+        await self.hear(CONNECT)
+        self.send(bytes([0x20, 2 + len(properties)]) + b"\x00\x00" + properties)
+        await self.suback(properties=properties)
+        await self.suback(properties=properties, behind=behind)
+
+
+@asynccontextmanager
+async def broker_that(serves: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[str]:
+    """The URL of a broker whose every connection is served so; it fails with what a connection fails with."""
+    failures: list[Exception] = []
+    serving: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(writer)
+        try:
+            await serves(Peer(reader, writer))
+        except asyncio.IncompleteReadError:
+            pass  # the bridge has gone
+        except Exception as failure:
+            failures.append(failure)
+        finally:
+            writer.close()
+            serving.discard(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await until(lambda: not serving, what="the end of every connection")
+    assert not failures
+
+
+def reading(n: int, topic: bytes = b"sensors/a/data") -> bytes:
+    """A PUBLISH with QoS 1: packet id and payload are `n`."""
+    body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", n) + b"%d" % n
+    return bytes([0x32, len(body)]) + body
+
+
+async def test_messages_in_one_piece_with_other_packets_are_all_heard() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.hear(CONNECT)
+        peer.send(CONNACK + reading(1))
+        await peer.suback(before=reading(2) + PINGRESP + PINGRESP, behind=reading(3) + reading(4)[:9])
+        await peer.suback(before=reading(4)[9:] + reading(5))
+        await peer.packet()
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
+        async with rig.connected():
+            assert [message.payload for message in await rig.take(5)] == [b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_what_comes_before_a_session_is_taken_away_is_taken_in_and_the_reason_heard() -> None:
+    def v5(n: int) -> bytes:
+        return b"\x32\x09\x00\x03s/a" + struct.pack(">H", n) + b"\x00%d" % n
+
+    async def serve(peer: Peer) -> None:
+        await peer.welcome(v5(1) + v5(2) + TAKEN_OVER, properties=b"\x00")
+        await peer.packet()
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, subscriptions=ONE))
+        task = asyncio.create_task(rig.source.run())
+        await until(lambda: "another client uses our client id" in rig.health.parts["mqtt"].reason, what="the reason")
+        assert [message.payload for message in await rig.take(2)][:2] == [b"1", b"2"]
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def test_the_acknowledgements_of_a_batch_go_out_together_in_order_and_wait_for_nothing() -> None:
+    heard: list[int] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.welcome(b"".join(reading(n) for n in range(1, 301)))
+        while len(heard) < 300:
+            heard.extend(struct.unpack(">H", await peer.hear(PUBACK)))
+        await peer.hear(DISCONNECT)
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
+        async with rig.connected():
+            for message in await rig.take(300):
+                message.origin.settle(message, Outcome.STORED)
+            await until(lambda: len(heard) == 300, what="every acknowledgement")
+    assert heard == list(range(1, 301))
+
+
+@pytest.mark.parametrize("tapped", [True, False])
+async def test_what_is_settled_last_is_acknowledged_before_we_leave(tapped: bool) -> None:
+    heard: list[int] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.hear(CONNECT)
+        peer.send(CONNACK + reading(1) + reading(2))
+        heard.extend([(await peer.packet())[0] for _ in range(3)])
+
+    async with broker_that(serve) as url:
+        async with MqttConnection(settings_for(url, protocol="3.1.1"), tapped=tapped) as connection:
+            arrived: list[Message] = []
+            batches = connection.batches()
+            while len(arrived) < 2:
+                arrived += await anext(batches)
+            for message in arrived:
+                message.origin.settle(message, Outcome.STORED)
+        await until(lambda: len(heard) == 3, what="the leave-taking")
+    assert heard == [PUBACK, PUBACK, DISCONNECT]
+
+
+async def test_what_is_more_than_we_hold_is_left_for_another_connection_after_all_else_is_acknowledged() -> None:
+    heard: list[list[int]] = []
+
+    async def serve(peer: Peer) -> None:
+        acknowledged: list[int] = []
+        await peer.welcome(b"".join(reading(n) for n in range(1, 31)))
+        kind, body = await peer.packet()
+        while kind == PUBACK:
+            acknowledged += struct.unpack(">H", body)
+            kind, body = await peer.packet()
+        assert kind == DISCONNECT
+        heard.append(acknowledged)
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE, receive_maximum=1))
+        async with rig.connected():
+            arrived = await rig.take(1)
+            assert [message.packet_id for message in arrived] == list(range(1, 21)), "twenty times Receive Maximum"
+            for message in arrived:
+                message.origin.settle(message, Outcome.STORED)
+            await until(lambda: heard, what="the end of the connection")
+            await rig.take(20)
+            assert not rig.publisher.events, "nobody is accused of sharing our client id"
+    assert heard[0] == list(range(1, 21))
+
+
+async def test_a_topic_that_is_not_utf_8_stops_nothing() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.welcome(reading(1, b"sensors/\xff/data") + reading(2))
+        await peer.packet()
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
+        async with rig.connected():
+            assert [message.topic for message in await rig.take(2)] == ["sensors/\ufffd/data", "sensors/a/data"]
+
+
+async def test_a_broker_that_breaks_the_protocol_is_left() -> None:
+    connections: list[Peer] = []
+
+    async def serve(peer: Peer) -> None:
+        connections.append(peer)
+        await peer.welcome(reading(1) + b"\x32\xff\xff\xff\xff\xff")
+        await peer.packet()
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
+        task = asyncio.create_task(rig.source.run())
+        await until(lambda: len(connections) > 1, what="another attempt")
+        assert (await rig.take(1))[0].payload == b"1"
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def test_a_broker_that_sends_and_sends_may_be_late_with_its_answer_to_a_ping() -> None:
+    pinged: list[float] = []
+    connections: list[Peer] = []
+
+    async def serve(peer: Peer) -> None:
+        connections.append(peer)
+        await peer.welcome(b"")
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(send(peer))
+            with suppress(asyncio.IncompleteReadError):
+                while True:
+                    if (await peer.packet())[0] == PINGREQ:
+                        pinged.append(time.monotonic())
+            sending.cancel()
+
+    async def send(peer: Peer) -> None:
+        while True:
+            peer.send(reading(1))
+            await asyncio.sleep(0.1)
+
+    async with broker_that(serve) as url:
+        rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE).model_copy(update={"keepalive_seconds": 1}))
+        async with rig.connected():
+            await until(lambda: len(pinged) >= 3, what="pings without an answer")
+            assert (rig.health.ready, len(connections)) == (True, 1)
+
+
+async def test_a_broker_that_falls_silent_is_noticed(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    rig = Rig(settings_for(broker.url).model_copy(update={"keepalive_seconds": 1}))
+    try:
+        async with rig.connected():
+            await publish(broker.url, [b"1"])
+            await rig.take(1)
+            broker.freeze()
+            await until(lambda: not rig.health.ready, what="the notice")
+    finally:
+        broker.kill()
+
+
+# --- paho's private names --------------------------------------------------------------------------------------------
+
+
+async def test_paho_still_has_what_we_reach_for() -> None:
+    paho = aiomqtt.Client("localhost")._client
+    assert can_tap(type(paho))
+    assert not inspect.signature(paho._create_socket).parameters
+    assert list(inspect.signature(paho._packet_queue).parameters) == ["command", "packet", "mid", "qos", "info"]
+    assert time.monotonic() - paho._last_bytes_received < 10
+
+
+async def test_paho_reads_from_the_socket_we_give_it(broker_url: str) -> None:
+    async with MqttConnection(settings_for(broker_url), tapped=True) as connection:
+        assert isinstance(connection._paho.socket(), TappedSocket)
+
+
+def test_a_paho_without_those_names_is_told_apart() -> None:
+    assert not can_tap(object)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_without_them_messages_come_and_are_acknowledged_as_well(broker_url: str, protocol: str) -> None:
+    settings = settings_for(broker_url, protocol=protocol)
+    seen: list[bytes] = []
+    for acknowledge in (2, 1):
+        async with MqttConnection(settings, tapped=False) as connection:
+            await connection.subscribe()
+            if not seen:
+                await publish(broker_url, [b"1", b"2", b"3"])
+            arrived: list[Message] = []
+            async for batch in connection.batches():
+                arrived += batch
+                if arrived[-1].payload == b"3":
+                    break
+            seen += [message.payload for message in arrived]
+            for message in arrived[:acknowledge]:
+                message.origin.settle(message, Outcome.STORED)
+    assert seen == [b"1", b"2", b"3", b"3"]
