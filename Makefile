@@ -95,7 +95,7 @@ test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the w
 		$(BIN)/pytest $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; a table
+bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
 	$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: faults

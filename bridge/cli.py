@@ -141,6 +141,40 @@ def tail(
 
 
 @app.command()
+def bench(
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(metavar="SCENARIO ...", help="Default: burst steady. --list describes all.")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="Name and describe the scenarios.")] = False,
+    clients: Annotated[list[int] | None, typer.Option(min=1, max=50_000, help="May be repeated.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Readings a second.")] = None,
+    burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings at once.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="How long the rate is held.")] = None,
+    rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Devices.")] = None,
+    stalled: Annotated[int | None, typer.Option(min=1, max=5000, help="Clients of all that stop reading.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running bridge; its readings of bench-… stay in its store.")] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://…; the one that bridge reads from. Default: our own.")] = None,
+    store: Annotated[str | None, typer.Option(help="Of our own bridge. Default: SQLite in a temporary folder.")] = None,
+    pid: Annotated[int | None, typer.Option(min=1, help="Of the running bridge, to know its CPU and memory.")] = None,
+    html: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a page with plots.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same values.")] = 1,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds without a delivery are a failure.")] = 30.0,
+) -> None:
+    """Put load on a bridge and measure it: one of its own, or with --url one that runs. Only to the hosts you name."""
+    from bridge.bench.command import Options
+    from bridge.bench.command import bench as measure
+    from bridge.bench.screen import show_scenarios
+
+    if show_list:
+        show_scenarios(console)
+        return
+    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled}
+    options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience)
+    sys.exit(0 if _run_loop(measure(options, console, errors)) else FAILED)
+
+
+@app.command()
 def check(config: ConfigOption = None) -> None:
     """Test settings, broker, database and port one by one, and say how to mend what fails."""
     from bridge.check import check as examine

@@ -46,11 +46,13 @@ ROOMS: dict[str, set[str]] = {
     "bridge.demo": {"bridge.core", "bridge.settings", "bridge.app", "bridge.embedded", "bridge.simulator"},
     "bridge.tail": {"bridge.core"},
     "bridge.mapping": {"bridge.core", "bridge.settings", "bridge.sources"},
+    "bridge.bench": {"bridge", "bridge.core", "bridge.settings", "bridge.embedded"},
     "bridge.cli": {
         "bridge",
         "bridge.core",
         "bridge.settings",
         "bridge.app",
+        "bridge.bench",
         "bridge.check",
         "bridge.demo",
         "bridge.loading",

@@ -1,0 +1,35 @@
+"""Where a bridge listens."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bridge.core.errors import BridgeError
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Host and port; with `tls` it is `https`."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Of `http://host:port` or `https://…`. Raises `BridgeError`."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise BridgeError(f"{url}: {error}") from None
+        if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
+            raise BridgeError(f"{url}: a bridge's address looks like http://host:3000")
+        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        return cls(host, port or (443 if tls else 80), tls)
+
+    def __str__(self) -> str:
+        """As a URL."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"

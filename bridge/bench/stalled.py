@@ -1,0 +1,97 @@
+"""Some clients stop reading: the others first without them, then with them; then they read again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bridge.bench.crowd import Crowd, wait_until
+from bridge.bench.latencies import Latencies
+from bridge.bench.listeners import StallingSubscriber
+from bridge.bench.meter import Meter
+from bridge.bench.publisher import Publisher
+from bridge.bench.results import Figure, Measurement
+from bridge.bench.stage import Stage
+from bridge.bench.subscriber import Subscriber
+from bridge.core.errors import BridgeError
+
+_RECEIVE_BYTES = 16 * 1024  # the kernel's buffer of a stalled client: small, so that the bridge feels soon that it is full
+_PONG_SECONDS = 5.0
+_RELEASE_SECONDS = 20.0
+_SETTLE_SECONDS = 1.0
+
+
+async def stalled(stage: Stage) -> list[Measurement]:
+    """Half of the stalled ones look alive: they send what answers a ping. The other half is silent."""
+    load = stage.load
+    if load.stalled >= load.clients:
+        raise BridgeError(f"{load.stalled} stalled clients of {load.clients}: that leaves none to measure")
+    async with stage.crowd(Subscriber, load.clients - load.stalled, paced=True) as healthy, stage.publisher() as publisher:
+        await stage.warm_up(publisher, healthy)
+        before = await _round(stage, publisher, healthy, "without", [])
+        async with stage.crowd(StallingSubscriber, load.stalled, receive_bytes=_RECEIVE_BYTES) as others:
+            others.expect(load.paced)
+            for one in others.subscribers:
+                one.stall()
+            during = await _round(stage, publisher, healthy, f"with {load.stalled}", others.subscribers[::2])
+            stage.phase("the stalled ones read again")
+            await _released(others)
+            during.figures |= _ends(others)
+        await asyncio.sleep(_SETTLE_SECONDS)
+        during.figures["RSS after"] = Figure(stage.target.usage.rss_bytes(), "bytes")
+    during.figures["p99 with / without"] = Figure(_ratio(before, during))
+    return [before, during]
+
+
+async def _round(
+    stage: Stage, publisher: Publisher, healthy: Crowd[Subscriber], part: str, alive: Sequence[StallingSubscriber]
+) -> Measurement:
+    latencies, count = Latencies(), stage.load.paced
+    streams = stage.streams(latencies)[:1]
+    async with (
+        stage.measuring(f"{stage.load.rate:g} readings/s, {part} stalled", healthy) as meter,
+        asyncio.TaskGroup() as tasks,
+    ):
+        ponging = tasks.create_task(_pong(alive), name="pongs")
+        healthy.expect(count, streams)
+        await stage.pace(publisher, streams, count)
+        meter.until = await healthy.complete()
+        ponging.cancel()
+    return stage.measurement(meter, healthy, count, latencies, _memory(meter), f" {part}")
+
+
+def _memory(meter: Meter) -> dict[str, Figure]:
+    return {"RSS before": Figure(meter.samples[0].bridge_rss_bytes, "bytes"), "RSS growth": meter.rss_growth}
+
+
+async def _pong(alive: Sequence[StallingSubscriber]) -> None:
+    while alive:
+        for one in alive:
+            one.pong()
+        await asyncio.sleep(_PONG_SECONDS)
+
+
+async def _released(others: Crowd[StallingSubscriber]) -> None:
+    """Until each is cut, was told of its gap, or has all; no longer than 20 s."""
+    for one in others.subscribers:
+        one.resume()
+    await wait_until(lambda: all(one.lost or one.missing <= one.missed for one in others.subscribers), _RELEASE_SECONDS)
+
+
+def _ends(others: Crowd[StallingSubscriber]) -> dict[str, Figure]:
+    """How each ended. `told`: of each reading that it did not get; `uncertain`: not cut, and some are missing untold."""
+    ends = [_end(one) for one in others.subscribers]
+    return {f"stalled: {end}": Figure(ends.count(end)) for end in ("told", "cut", "got all", "uncertain")}
+
+
+def _end(one: StallingSubscriber) -> str:
+    if one.lost:
+        return "cut"
+    if one.missing <= 0:
+        return "got all"
+    return "told" if one.gaps and one.missing == one.missed else "uncertain"
+
+
+def _ratio(before: Measurement, during: Measurement) -> float | None:
+    first, second = before.percentile(0.99), during.percentile(0.99)
+    return second / first if first and second else None
