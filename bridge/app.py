@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import build_api, new_application
-from bridge.api.metrics import Counter
+from bridge.api.metrics import Counter, realtime_counters
 from bridge.backoff import delays
 from bridge.core.decode import Decoder
 from bridge.core.errors import PortTaken, StoreUnavailable
@@ -22,6 +22,7 @@ from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
+from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
 from bridge.settings import HttpSettings, Settings
@@ -56,10 +57,12 @@ class Bridge:
         settings = self._settings
         decoder = Decoder(settings.mqtt.routes)
         app = new_application(settings.http)
-        hub = Hub([SocketIo(settings.http, app)])
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
         async with open_store(settings.store) as store:
+            hub = Hub(store, settings.realtime)
+            gate = Gate(settings.realtime)
+            SocketIo(settings.http, settings.realtime, app, hub, gate)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=decoder,
@@ -77,21 +80,29 @@ class Bridge:
                 ),
                 Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
                 Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+                *realtime_counters(hub, gate),
             )
             build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, counters=counters)
-            async with _serving(app, settings.http) as self.port:
+            async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
-                await self._move_readings(store, cursor, intake, pipeline, source, keeping)
+                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping)
                 await hub.close()
         log.info("stopped")
 
     async def _move_readings(
-        self, store: Store, cursor: Cursor, intake: Intake, pipeline: Pipeline, source: Source, keeping: Keeping
+        self,
+        store: Store,
+        cursor: Cursor,
+        hub: Hub,
+        intake: Intake,
+        pipeline: Pipeline,
+        source: Source,
+        keeping: Keeping,
     ) -> None:
         """From the store's being ready to `stop`."""
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
-            preparing = tasks.create_task(self._prepare(store, cursor), name="prepare store")
+            preparing = tasks.create_task(self._prepare(store, cursor, hub), name="prepare store")
             await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
                 preparing.cancel()
@@ -108,7 +119,7 @@ class Bridge:
             for task in (receiving, moving, watching, tidying):
                 task.cancel()
 
-    async def _prepare(self, store: Store, cursor: Cursor) -> None:
+    async def _prepare(self, store: Store, cursor: Cursor, hub: Hub) -> None:
         """Wait for the store, and go on above the highest cursor it holds."""
         told = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
@@ -120,6 +131,7 @@ class Bridge:
                     log.warning("waiting for the store: %s", error)
                 told = True
             else:
+                hub.begin(cursor.last)
                 self.health.up(STORE)
                 log.info("the store is ready: %s", self._settings.store.address)
                 return

@@ -70,7 +70,7 @@ class Pipeline:
             decoded = [self._decoder.decode(message) for message in messages]
             outcomes = await self._keep(messages, decoded)
             self._acknowledge(messages, outcomes)
-            await self._publish(decoded, outcomes)
+            self._publish(decoded, outcomes)
 
     async def _keep(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> list[Outcome]:
         """Put a batch where nothing is lost, however long that takes, and tell what became of each message."""
@@ -108,14 +108,14 @@ class Pipeline:
             self._ledger.settled(message.source, outcome)
             message.origin.settle(message, outcome)
 
-    async def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
+    def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
         events = [
             item
             for item, outcome in zip(decoded, outcomes, strict=True)
             if outcome is Outcome.STORED and isinstance(item, Reading | DeviceStatus)
         ]
         if events:
-            await self._publisher.publish(events)
+            self._publisher.publish(events)
 
 
 def _outcome(item: Decoded, written: Written) -> Outcome:

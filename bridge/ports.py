@@ -116,8 +116,8 @@ class Memory(Protocol):
 class Publisher(Protocol):
     """Tells whoever listens. It keeps its troubles to itself: nothing a client does may raise here."""
 
-    async def publish(self, events: Sequence[Event]) -> None:
-        """Send events, in order, to those who want them; what is in them is stored already."""
+    def publish(self, events: Sequence[Event]) -> None:
+        """Send events, in order, to those who want them, without waiting for anyone; what is in them is stored already."""
         ...
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError
@@ -219,8 +219,9 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -235,6 +236,23 @@ class HttpSettings(Section):
         return origins
 
 
+class RealtimeSettings(Section):
+    """Who may listen, and how long we wait for those who listen slowly."""
+
+    client_buffer_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    slow_seconds: Seconds = 30.0
+    recent_records: Annotated[int, Field(ge=1000, le=1_000_000)] = 10_000
+    settle_seconds: Annotated[float, Field(ge=0, le=5)] = 0.25
+    handshake_seconds: Seconds = 10.0
+    max_clients: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_clients_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 2_500
+    message_rate: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    message_burst: Annotated[int, Field(ge=1, le=100_000)] = 100
+    ping_interval_seconds: Annotated[float, Field(ge=1, le=3600)] = 25.0
+    ping_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 20.0
+    compression: bool = False
+
+
 class LogSettings(Section):
     """What is said on standard error."""
 
@@ -247,6 +265,7 @@ class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
+    realtime: RealtimeSettings = RealtimeSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 

@@ -90,6 +90,7 @@ class MemoryStore:
             and (query.from_ms is None or one.timestamp_ms >= query.from_ms)
             and (query.to_ms is None or one.timestamp_ms < query.to_ms)
             and (query.since is None or one.seq > query.since)
+            and (query.until is None or one.seq <= query.until)
         ]
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
@@ -227,5 +228,5 @@ class RecordingPublisher:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Event]) -> None:
         self.events.extend(events)

@@ -131,6 +131,8 @@ async def test_queries_by_device_time_and_cursor(store: Store) -> None:
     assert await found() == [1, 2, 3, 4, 5, 6, 7, 8]
     assert await found(limit=3) == [6, 7, 8], "without a beginning, the newest are meant"
     assert await found(since=2, limit=3) == [3, 4, 5], "with a cursor, those that follow it"
+    assert await found(since=2, until=4) == [3, 4], "up to a cursor, and with it"
+    assert await found(since=8, until=4) == []
     assert await found(devices=("b",)) == [1, 3, 5, 7]
     assert await found(devices=("a", "b"), since=6) == [7, 8]
     assert await found(devices=("nobody",)) == []
@@ -199,6 +201,7 @@ async def test_count_is_by_query_whatever_the_limit(store: Store) -> None:
     assert await store.count(ReadingsQuery(limit=1)) == 8
     assert await store.count(ReadingsQuery(since=0)) == 8
     assert await store.count(ReadingsQuery(since=2)) == 6
+    assert await store.count(ReadingsQuery(since=2, until=5)) == 3
     assert await store.count(ReadingsQuery(devices=("b",), from_ms=START_MS + 3000)) == 3
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -16,16 +16,42 @@ from bridge import __version__
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
+from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A number that only rises, kept by the part it belongs to and read when it is asked for."""
+    """A number that only rises, kept by the part it belongs to and read when it is asked for; or several, by `label`."""
 
     name: str
     help: str
-    read: Callable[[], float]
+    read: Callable[[], float | Mapping[str, float]]
+    label: str = "reason"
+
+    def family(self) -> CounterMetricFamily:
+        """As Prometheus has it."""
+        value = self.read()
+        if not isinstance(value, Mapping):
+            return CounterMetricFamily(self.name, self.help, value=value)
+        family = CounterMetricFamily(self.name, self.help, labels=[self.label])
+        for name, number in value.items():
+            family.add_metric([name], number)
+        return family
+
+
+def realtime_counters(hub: Hub, gate: Gate) -> tuple[Counter, ...]:
+    """What was sent to clients, what not, and whom we closed the door on."""
+    counts = hub.counts
+    return (
+        Counter("bridge_records_published", "Stored records that were made public.", lambda: counts.published),
+        Counter("bridge_records_delivered", "Live records sent, summed over the clients.", lambda: counts.delivered),
+        Counter("bridge_records_replayed", "Records sent again to clients that asked.", lambda: counts.replayed),
+        Counter("bridge_records_missed", "Live records not sent to clients that were too slow.", lambda: counts.missed),
+        Counter("bridge_client_gaps", "Times a client was told that it missed records.", lambda: counts.gaps),
+        Counter("bridge_clients_cut", "Connections that we ended, by reason.", lambda: counts.cut),
+        Counter("bridge_clients_refused", "Connections not let in, by limit.", lambda: gate.refused),
+    )
 
 
 class MetricsApi:
@@ -70,6 +96,7 @@ class _Bridge(Collector):
             up.add_metric([name], part.up)
         yield from (received, settled, waiting, up)
         yield GaugeMetricFamily("bridge_clients", "Clients connected.", value=self._hub.client_count)
+        yield GaugeMetricFamily("bridge_clients_slow", "Clients that are behind.", value=self._hub.slow_count)
         for counter in self._counters:
-            yield CounterMetricFamily(counter.name, counter.help, value=counter.read())
+            yield counter.family()
         yield InfoMetricFamily("bridge_build", "The version that runs.", value={"version": __version__})

@@ -21,7 +21,16 @@ class SystemEvent:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | SystemEvent
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records that one client was not sent: `missed` of those after the cursor `after`, up to and with `last`."""
+
+    after: int
+    last: int
+    missed: int
+
+
+Event = Reading | DeviceStatus | SystemEvent | Gap
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
@@ -29,9 +38,9 @@ def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
     return {"clientId": client_id, "totalClients": total_clients}
 
 
-def sensor_data(reading: Reading, now_ms: int) -> dict[str, Any]:
+def sensor_data(reading: Reading, sent_at: str) -> dict[str, Any]:
     """Body of `sensorData`: `timestamp` is when it is sent, `cursor` where to resume after it."""
-    return {"timestamp": iso(now_ms), "data": reading.public(), "cursor": reading.seq}
+    return {"timestamp": sent_at, "data": reading.public(), "cursor": reading.seq}
 
 
 def device_status(status: DeviceStatus) -> dict[str, Any]:
@@ -39,6 +48,11 @@ def device_status(status: DeviceStatus) -> dict[str, Any]:
     return {"deviceId": status.device_id, "status": status.status, "timestamp": iso(status.timestamp_ms)}
 
 
-def system_event(event: SystemEvent, now_ms: int) -> dict[str, Any]:
+def gap(missing: Gap) -> dict[str, Any]:
+    """Body of `gap`."""
+    return {"from": missing.after, "to": missing.last, "missed": missing.missed}
+
+
+def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:
     """Body of `systemEvent`."""
-    return {"level": event.level, "message": event.message, "data": event.data, "timestamp": iso(now_ms)}
+    return {"level": event.level, "message": event.message, "data": event.data, "timestamp": sent_at}

@@ -12,7 +12,8 @@ READINGS_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ReadingsQuery:
-    """Which readings: of `devices` (None: all), measured from `from_ms` and before `to_ms`, after the cursor `since`.
+    """Which readings: of `devices` (None: all), measured from `from_ms` and before `to_ms`, after the cursor `since` and up
+    to the cursor `until`.
 
     With neither `since` nor `from_ms` the newest `limit` are meant, else the first `limit`. Always in cursor order.
     """
@@ -22,6 +23,7 @@ class ReadingsQuery:
     to_ms: int | None = None
     since: int | None = None
     limit: int = 1000
+    until: int | None = None
 
     @property
     def newest(self) -> bool:

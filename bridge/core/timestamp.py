@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 EARLIEST_MS = 1_577_836_800_000
@@ -25,7 +26,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def iso(milliseconds: int) -> str:
     """`2026-01-31T12:00:00.000Z`."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_iso_seconds(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _iso_seconds(seconds: int) -> str:
+    """Three times are written for each record that is sent, and most of them name the same few seconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def parse_time(raw: object) -> int | None:

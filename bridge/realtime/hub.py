@@ -1,48 +1,396 @@
-"""Who hears what: takes what the pipeline publishes to every dialect."""
+"""Who hears what, each client at its own pace: encode once, join once, one write per client.
+
+A batch is chosen, framed and joined once for each audience (equal wishes, same dialect); each member is then one write that
+never waits. A client with too much waiting is skipped, told so with a `gap` when it has caught its breath, and cut when that
+takes too long. What a client missed it is sent in pages, beside the live flow, until the two meet: see `subscribe`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.core.events import Event
+from bridge.core.errors import StoreUnavailable
+from bridge.core.events import Event, Gap, SystemEvent
+from bridge.core.timestamp import iso
+from bridge.ports import Store
+from bridge.realtime.audience import Audience, Audiences, Wish
+from bridge.realtime.history import PAGE, History
+from bridge.realtime.parcel import Encoder, Parcel, Published
+from bridge.realtime.recent import Recent
+from bridge.realtime.session import Link, Session
+from bridge.settings import RealtimeSettings
+
+TICK_SECONDS = 0.05
+_DRAIN_SECONDS = 0.02  # how often a client that is being caught up is asked whether it has drained
+SLOW = "slow"
+_LOW_WATER = 0.5  # of the buffer: a client that fell behind is live again when so much of it, or less, is left
 
 
 class Dialect(Protocol):
     """One wire protocol with its connected clients."""
 
-    @property
-    def client_count(self) -> int:
-        """Clients connected now."""
-        ...
-
-    async def send(self, events: Sequence[Event]) -> None:
-        """To every client that wants them, in order. A client's troubles end here."""
+    async def tend(self) -> None:
+        """Called every `TICK_SECONDS`: what is due."""
         ...
 
     async def close(self) -> None:
         """Take leave of every client."""
         ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the hub did since its start; records, but for `cut` and `gaps`: clients."""
+
+    published: int = 0
+    delivered: int = 0
+    replayed: int = 0
+    missed: int = 0
+    gaps: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """What a `subscribe` came to: the wish now, how many records were sent again, and the cursor to resume after."""
+
+    wish: Wish
+    replayed: int
+    cursor: int
+
+
+class Left(Exception):
+    """The client is gone, or was cut."""
 
 
 class Hub:
     """The publisher: every dialect hears the same events in the same order."""
 
-    def __init__(self, dialects: Sequence[Dialect] = ()) -> None:
-        """Dialects are told one after the other."""
-        self._dialects = tuple(dialects)
+    def __init__(
+        self,
+        store: Store,
+        settings: RealtimeSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`store` is asked for what clients missed; `clock` gives seconds since the epoch."""
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._recent = Recent(settings.recent_records)
+        self._history = History(store, self._recent)
+        self._audiences: Audiences[Session] = Audiences()
+        self._sessions: dict[Session, None] = {}
+        self._settling: deque[tuple[float, Session]] = deque()
+        self._held: dict[Session, None] = {}
+        self._behind: dict[Session, None] = {}
+        self._dialects: list[Dialect] = []
+        self._begun = False
+        self.counts = Counts()
 
     @property
     def client_count(self) -> int:
         """Clients connected now, over all dialects."""
-        return sum(dialect.client_count for dialect in self._dialects)
+        return len(self._sessions)
 
-    async def publish(self, events: Sequence[Event]) -> None:
-        """Send events to those who want them."""
-        for dialect in self._dialects:
-            await dialect.send(events)
+    @property
+    def slow_count(self) -> int:
+        """Those of them that are being skipped."""
+        return len(self._behind)
+
+    def add(self, dialect: Dialect) -> None:
+        """One more protocol; it tells of its clients by `join` and `leave`."""
+        self._dialects.append(dialect)
+
+    def begin(self, cursor: int) -> None:
+        """The highest cursor in the store: what is published from now on comes after it."""
+        self._begun = True
+        self._recent.begin(cursor)
+        for session in self._sessions:
+            session.position = cursor
+            session.heard.begin_again(cursor)
+
+    # --- out -------------------------------------------------------------------------------------------------------------
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Send events to those who want them. By the page, so that no client's buffer is overshot by more than that."""
+        for start in range(0, len(events), PAGE):
+            self._publish([Published(event) for event in events[start : start + PAGE]])
+
+    def _publish(self, batch: Sequence[Published]) -> None:
+        before, records = self._recent.last, [one for one in batch if one.seq]
+        self._recent.extend(records)
+        self.counts.published += len(records)
+        if len(records) < len(batch):
+            self._send_to_held([one for one in batch if not one.seq])
+        for audience, chosen in self._audiences.choose(batch):
+            if now := audience.now(chosen):
+                self._send(audience, now, before)
+
+    def _send(self, audience: Audience[Session], chosen: Sequence[Published], before: int) -> None:
+        """One parcel for all members; `before` is the cursor ahead of it."""
+        parcel = self._parcel(chosen, audience.encoder)
+        limit, reached = self._settings.client_buffer_bytes, 0
+        for session in audience.members:
+            if session.away_since is None and session.link.waiting_bytes() < limit:
+                session.link.write(parcel)
+                reached += 1
+            else:
+                self._skip(session, parcel, before)
+        self.counts.delivered += reached * parcel.records
+
+    def _send_to_held(self, others: Sequence[Published]) -> None:
+        """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
+        for session in self._held:
+            if wanted := [one for one in others if session.wish.wants(one)]:
+                session.link.write(self._parcel(wanted, session.encoder))
+
+    def _parcel(self, chosen: Sequence[Published], encoder: Encoder) -> Parcel:
+        return Parcel(chosen, encoder, iso(int(self._clock() * 1000)))
+
+    def _skip(self, session: Session, parcel: Parcel, before: int) -> None:
+        """A client with too much waiting misses this one, unless it has drained since."""
+        if session.away_since is not None and self._has_drained(session):
+            self._tell(session)
+            session.link.write(parcel)
+            self.counts.delivered += parcel.records
+            return
+        if session.miss(parcel, before, self._monotonic()):
+            self._behind[session] = None
+        self.counts.missed += parcel.records
+
+    def _has_drained(self, session: Session) -> bool:
+        return session.link.waiting_bytes() <= self._settings.client_buffer_bytes * _LOW_WATER
+
+    def _tell(self, session: Session) -> None:
+        """What it missed, and from here on it is live again."""
+        del self._behind[session]
+        if gap := session.catch_breath():
+            self._write_gap(session, gap)
+
+    def _write_gap(self, session: Session, gap: Gap) -> None:
+        self.counts.gaps += 1
+        session.link.write(self._parcel([Published(gap)], session.encoder))
+
+    # --- the clients -------------------------------------------------------------------------------------------------------
+
+    def join(self, encoder: Encoder, link: Link) -> Session:
+        """A client that hears everything from now on.
+
+        It is sent nothing for a moment (`settle_seconds`): if it begins by asking for what it missed, that comes first.
+        """
+        session = Session(encoder, link, self._recent.last)
+        self._sessions[session] = self._held[session] = None
+        self._settling.append((self._monotonic() + self._settings.settle_seconds, session))
+        return session
+
+    def leave(self, session: Session) -> None:
+        """It is gone; nothing is kept of it."""
+        session.closed = True
+        self._sessions.pop(session, None)
+        self._held.pop(session, None)
+        self._behind.pop(session, None)
+        self._audiences.leave(session, session.encoder, session.wish)
+
+    async def subscribe(
+        self, session: Session, devices: frozenset[str] | None, every_ms: int | None, since: int | None, limit: int
+    ) -> Subscribed:
+        """Add devices to what a client hears (None: every device); a client that heard everything hears only these then.
+
+        With `since` it is sent first, in order, the records of these devices after that cursor which this connection has not
+        been sent, at most `limit`; a `gap` tells of more. Then what was published meanwhile, then live: no hole, no repeat.
+        Raises `StoreUnavailable`: nothing has changed then; and `Left`.
+        """
+        if since is not None and not self._begun:
+            raise StoreUnavailable("it has not answered yet")
+        async with session.lock:
+            await self._hold(session)
+            try:
+                old, until = session.wish, session.position
+                replayed, complete = 0, until
+                if since is not None and since < until:
+                    replayed, complete = await self._replay(session, Wish(devices), since, limit)
+                session.wish = _added(old, devices, every_ms)
+                session.heard.widen(old, session.wish, devices, complete)
+                await self._catch_up(session)
+                return Subscribed(session.wish, replayed, session.position)
+            finally:
+                self._go_live(session)
+
+    async def unsubscribe(self, session: Session, devices: frozenset[str] | None) -> Subscribed:
+        """Take devices (None: all) from what a client hears. Raises `ValueError` when it hears every device, and `Left`."""
+        async with session.lock:
+            await self._hold(session)
+            try:
+                session.wish = _removed(session.wish, devices)
+                return Subscribed(session.wish, 0, self._recent.last)
+            finally:
+                self._go_live(session)
+
+    async def _hold(self, session: Session) -> None:
+        """Take a client out of the live flow, at a known position, with room to write to it."""
+        await self._writable(session)
+        if session.away_since is not None:
+            self._tell(session)
+        if session.live:
+            self._audiences.leave(session, session.encoder, session.wish)
+            session.live, session.position = False, self._recent.last
+            self._held[session] = None
+
+    async def _replay(self, session: Session, asked: Wish, since: int, limit: int) -> tuple[int, int]:
+        """How many records were sent, and from which cursor on all that was asked for is complete."""
+        sent, reached, until = 0, since, session.position
+        while reached < until and sent < limit:
+            page = await self._history.stored_page(reached, until, asked, min(PAGE, limit - sent))
+            unsent = [one for one in page.records if self._is_unsent(session, one)]
+            await self._write(session, unsent)
+            sent += len(unsent)
+            reached = page.reached
+        self.counts.replayed += sent
+        missed = await self._history.count(reached, until, asked) if reached < until else 0
+        if missed:
+            self._write_gap(session, Gap(reached, until, missed))
+        return sent, until if missed else since
+
+    @staticmethod
+    def _is_unsent(session: Session, one: Published) -> bool:
+        return one.seq <= session.heard.unsent_until(one.device_id or "", session.wish, session.position)
+
+    async def _catch_up(self, session: Session) -> None:
+        """Send what was published while it was held. One that reads more slowly than readings come in never gets there."""
+        deadline = self._monotonic() + self._settings.slow_seconds
+        while session.position < self._recent.last:
+            page = await self._history.stored_page(session.position, self._recent.last, session.wish)
+            await self._write(session, page.records)
+            session.position = page.reached
+            if self._monotonic() > deadline:
+                self.cut(session.link, SLOW)
+                raise Left
+
+    async def _write(self, session: Session, records: Sequence[Published]) -> None:
+        """A page; then it is everyone else's turn."""
+        if records:
+            session.link.write(self._parcel(records, session.encoder))
+        await asyncio.sleep(0)
+        await self._writable(session)
+
+    async def _writable(self, session: Session) -> None:
+        """Wait until the client has drained; raises `Left` when it went, or takes too long."""
+        deadline = self._monotonic() + self._settings.slow_seconds
+        while not session.closed and not self._has_drained(session):
+            if self._monotonic() > deadline:
+                self.cut(session.link, SLOW)
+                raise Left
+            await asyncio.sleep(_DRAIN_SECONDS)
+        if session.closed:
+            raise Left
+
+    def _go_live(self, session: Session) -> None:
+        """At the cursor where all others are, in one step."""
+        if session.closed or session.live:
+            return
+        if not self._recent.covers(session.position):  # held back too long; it comes again and asks for what it missed
+            self.cut(session.link, SLOW)
+            return
+        last = self._recent.last
+        while session.position < last:
+            page = self._history.page(session.position, last, session.wish)
+            if page.records:
+                self._offer(session, self._parcel(page.records, session.encoder))
+            session.position = page.reached
+        session.live = True
+        del self._held[session]
+        self._enter(session)
+
+    def _enter(self, session: Session) -> None:
+        """From the next batch on; what its audience keeps back for the others was sent to it already."""
+        audience = self._audiences.of(session.encoder, session.wish)
+        if newest := audience.kept_back():
+            self._send(audience, newest, newest[0].seq - 1)
+        audience.members[session] = None
+
+    def _offer(self, session: Session, parcel: Parcel) -> None:
+        if session.away_since is None and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
+            session.link.write(parcel)
+            self.counts.delivered += parcel.records
+        else:
+            self._skip(session, parcel, session.position)
+
+    def cut(self, link: Link, reason: str) -> None:
+        """End a connection, and count why."""
+        self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
+        link.cut(reason)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What happens without being asked: clients settle, slow ones are told or cut, coalesced records go out."""
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._tick_for_ever(), name="hub")
+            try:
+                yield
+            finally:
+                ticking.cancel()
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.tick()
+            for dialect in self._dialects:
+                await dialect.tend()
+
+    def tick(self) -> None:
+        """Do what is due by now."""
+        now = self._monotonic()
+        while self._settling and self._settling[0][0] <= now:
+            _, session = self._settling.popleft()
+            if not session.lock.locked():
+                self._go_live(session)
+        for session in tuple(self._behind):
+            self._attend(session, now)
+        for audience in self._audiences:
+            self._send_kept_back(audience, now)
+
+    def _attend(self, session: Session, now: float) -> None:
+        """To a client that fell behind."""
+        if self._has_drained(session):
+            self._tell(session)
+        elif session.away_since is not None and now - session.away_since > self._settings.slow_seconds:
+            del self._behind[session]
+            self._audiences.leave(session, session.encoder, session.wish)
+            self.cut(session.link, SLOW)
+
+    def _send_kept_back(self, audience: Audience[Session], now: float) -> None:
+        if audience.wish.every_ms is None or audience.due > now:
+            return
+        audience.due = now + audience.wish.every_ms / 1000
+        if newest := audience.kept_back():
+            self._send(audience, newest, newest[0].seq - 1)
 
     async def close(self) -> None:
         """Take leave of every client."""
+        self.publish([SystemEvent("warning", "the bridge is stopping")])
         for dialect in self._dialects:
             await dialect.close()
+
+
+def _added(old: Wish, devices: frozenset[str] | None, every_ms: int | None) -> Wish:
+    if devices is None or old.devices is None:
+        return Wish(devices, every_ms)
+    return Wish(old.devices | devices, every_ms)
+
+
+def _removed(old: Wish, devices: frozenset[str] | None) -> Wish:
+    if devices is None:
+        return Wish(frozenset(), old.every_ms)
+    if old.devices is None:
+        raise ValueError("this client hears every device; subscribe to some first, or unsubscribe without devices")
+    return Wish(old.devices - devices, old.every_ms)

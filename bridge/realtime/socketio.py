@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -11,80 +12,223 @@ from typing import Any
 import orjson
 import socketio
 from aiohttp import web
+from pydantic import ValidationError
 
 from bridge.core import events
 from bridge.core.decode import DeviceStatus
-from bridge.core.events import Event
+from bridge.core.errors import StoreUnavailable
+from bridge.core.events import Event, Gap
 from bridge.core.reading import Reading
-from bridge.settings import HttpSettings
+from bridge.realtime import straight
+from bridge.realtime.gate import Gate, client_address
+from bridge.realtime.hub import Hub, Left, Subscribed
+from bridge.realtime.parcel import SENT_AT
+from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
+from bridge.realtime.session import Link, Session
+from bridge.settings import HttpSettings, RealtimeSettings
+
+log = logging.getLogger(__name__)
 
 NAMESPACE = "/"
-EVERYONE = "everyone"
-"""The room of all clients whose CONNECT was answered. python-socketio's own room of all holds them before that."""
-
+PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
 _LEAVE_SECONDS = 1.0
+_REFUSED_SECONDS = 0.5  # how long a client whose CONNECT was refused may stay to read that
+_CONNECT = "0"
+_WITH_ATTACHMENTS = ("5", "6")  # types of Socket.IO packets
 
 
 class SocketIo:
     """Socket.IO clients: WebSocket and long-polling, protocol 5."""
 
-    def __init__(self, settings: HttpSettings, app: web.Application, clock: Callable[[], float] = time.time) -> None:
-        """Adds its route to `app`."""
-        self._clock = clock
+    def __init__(self, http: HttpSettings, settings: RealtimeSettings, app: web.Application, hub: Hub, gate: Gate) -> None:
+        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`."""
+        self._trusted = http.trusted_proxies
+        self._hub = hub
+        self._gate = gate
+        self._sessions: dict[str, Session] = {}
+        self._leaving: list[Any] = []
+        self._emits: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
         self._clients = _Clients(self._joined)
-        self._server = socketio.AsyncServer(
+        self._plain = straight.missing()
+        if self._plain:
+            log.warning("the straight way to clients is closed, sending is slower: %s is not as it was", self._plain)
+        server = socketio.AsyncServer if self._plain else straight.SocketServer
+        self._server = server(
             async_mode="aiohttp",
             client_manager=self._clients,
-            cors_allowed_origins=_origins(settings.cors_origins),
+            cors_allowed_origins=_origins(http.cors_origins),
             json=_Json,
             max_http_buffer_size=MESSAGE_LIMIT_BYTES,
+            ping_interval=settings.ping_interval_seconds,
+            ping_timeout=settings.ping_timeout_seconds,
         )
+        self._server.eio.compression = settings.compression
         self._server.on("connect", _welcome)
         self._server.on("disconnect", self._left)
-        self._server.attach(app)
+        self._server.on("subscribe", self._subscribe)
+        self._server.on("unsubscribe", self._unsubscribe)
+        self._server.on("*", _unknown)
+        self._watch_connections()
+        app.router.add_route("*", PATH, self._handle)
+        hub.add(self)
 
-    @property
-    def client_count(self) -> int:
-        """Clients connected now."""
-        return len(self._clients.rooms.get(NAMESPACE, {}).get(EVERYONE, ()))
+    # --- connections -----------------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        """Every request of Engine.IO; one without `sid` begins a connection."""
+        if "sid" not in request.query and (full := self._gate.refusal(self._address(request))):
+            raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
+        answer: web.StreamResponse = await self._server.handle_request(request)
+        return answer
+
+    def _address(self, request: web.Request) -> str:
+        return client_address(request.remote, request.headers.get("X-Forwarded-For", ""), self._trusted)
+
+    def _watch_connections(self) -> None:
+        """Put ourselves between Engine.IO and Socket.IO: what connects, what it sends, and its end."""
+        engine = self._server.eio
+        inner = {name: engine.handlers[name] for name in ("connect", "message", "disconnect")}
+
+        async def connect(engine_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as the inner one
+            self._gate.enter(engine_sid, self._address(environ["aiohttp.request"]), time.monotonic())
+            return await inner["connect"](engine_sid, environ)
+
+        async def message(engine_sid: str, data: str | bytes) -> None:
+            if wrong := self._wrong(engine_sid, data):
+                self._cut(engine_sid, wrong)
+                return
+            await inner["message"](engine_sid, data)
+            if data[:1] == _CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
+                self._gate.give(engine_sid, _REFUSED_SECONDS, time.monotonic())
+
+        async def disconnect(engine_sid: str, reason: str) -> None:
+            self._gate.leave(engine_sid)
+            await inner["disconnect"](engine_sid, reason)
+
+        for handler in (connect, message, disconnect):
+            engine.on(handler.__name__, handler)
+
+    def _wrong(self, engine_sid: str, data: str | bytes) -> str | None:
+        """Why a client may not send this."""
+        if isinstance(data, bytes) or data.startswith(_WITH_ATTACHMENTS):
+            return "binary"
+        return None if self._gate.takes(engine_sid, time.monotonic()) else "rate"
+
+    def _cut(self, engine_sid: str, reason: str) -> None:
+        socket = self._server.eio.sockets.get(engine_sid)
+        if socket is None:
+            self._gate.leave(engine_sid)
+        else:
+            self._hub.cut(self._link(socket, engine_sid), reason)
+
+    def _link(self, socket: Any, sid: str) -> Link:  # noqa: ANN401 - python-engineio has no types
+        if self._plain:
+            return straight.PlainLink(sid, self._emits, lambda _: self._leaving.append(socket))
+        return straight.StraightLink(socket, self._leaving.append)
+
+    # --- clients -----------------------------------------------------------------------------------------------------------
 
     async def _joined(self, sid: str) -> None:
-        await self._server.enter_room(sid, EVERYONE)
-        await self._server.emit("connectionInfo", events.connection_info(sid, self.client_count), to=sid)
+        """Its CONNECT was answered: what is sent before that, a client may miss or misorder."""
+        engine_sid = self._clients.eio_sid_from_sid(sid, NAMESPACE)
+        socket = self._server.eio.sockets.get(engine_sid)
+        if socket is None:
+            return
+        self._gate.shake(engine_sid)
+        self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
+        await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
 
     def _left(self, sid: str, reason: str) -> None:
-        """Release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping."""
+        """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping."""
+        session = self._sessions.pop(sid, None)
+        if session is not None:
+            self._hub.leave(session)
         connection = self._server.eio.sockets.get(self._clients.eio_sid_from_sid(sid, NAMESPACE))
         if connection is not None and not connection.upgraded and reason == self._server.reason.CLIENT_DISCONNECT:
             connection.queue.put_nowait(None)
 
-    async def send(self, published: Sequence[Event]) -> None:
-        """One emit an event."""
-        if not self.client_count:
-            return
-        now_ms = int(self._clock() * 1000)
-        for event in published:
-            name, body = _translated(event, now_ms)
-            await self._server.emit(name, body, room=EVERYONE)
+    async def _subscribe(self, sid: str, body: object = None) -> dict[str, Any]:
+        try:
+            asked = Subscribe.model_validate(body or {})
+            done = await self._hub.subscribe(self._sessions[sid], asked.devices, asked.every, asked.since, asked.limit)
+        except ValidationError as error:
+            return refusal(error)
+        except StoreUnavailable as error:
+            return _failed(f"the store is away, ask again: {error}")
+        except (KeyError, Left):
+            return _failed("the connection has ended")
+        return _answer(done) | {"replayed": done.replayed}
+
+    async def _unsubscribe(self, sid: str, body: object = None) -> dict[str, Any]:
+        try:
+            asked = Unsubscribe.model_validate(body or {})
+            return _answer(await self._hub.unsubscribe(self._sessions[sid], asked.devices))
+        except ValidationError as error:
+            return refusal(error)
+        except (KeyError, Left):
+            return _failed("the connection has ended")
+        except ValueError as error:
+            return _failed(f"devices: {error}")
+
+    # --- time --------------------------------------------------------------------------------------------------------------
+
+    async def tend(self) -> None:
+        """End the connections whose time is over, and send what waits on the plain way."""
+        for engine_sid in self._gate.overdue(time.monotonic()):
+            self._gate.shake(engine_sid)
+            if isinstance(engine_sid, str):
+                self._cut(engine_sid, "handshake")
+        while self._leaving:
+            socket = self._leaving.pop()
+            await socket.close(wait=False, abort=True)
+            socket.queue.put_nowait(None)
+        while not self._emits.empty():
+            sid, name, body = self._emits.get_nowait()
+            await self._server.emit(name, body, to=sid)
 
     async def close(self) -> None:
-        """Tell the clients and close their connections."""
-        await self.send([events.SystemEvent("warning", "the bridge is stopping")])
+        """Close every connection, without waiting for those that do not read."""
         if self._server.eio.sockets:  # with none, its disconnect of all raises ValueError
             with suppress(TimeoutError):  # it waits until every client has read what is queued for it
                 await asyncio.wait_for(self._server.eio.disconnect(), _LEAVE_SECONDS)
         await self._server.shutdown()
 
 
-def _translated(event: Event, now_ms: int) -> tuple[str, dict[str, Any]]:
+class Codec:
+    """How events look in Socket.IO."""
+
+    def encode(self, event: Event) -> bytes:
+        """A message of Engine.IO (4) that holds an event of Socket.IO (2)."""
+        return b"42" + orjson.dumps(_named(event))
+
+
+CODEC = Codec()
+
+
+def _named(event: Event) -> tuple[str, dict[str, Any]]:
     match event:
         case Reading():
-            return "sensorData", events.sensor_data(event, now_ms)
+            return "sensorData", events.sensor_data(event, SENT_AT)
         case DeviceStatus():
             return "deviceStatus", events.device_status(event)
+        case Gap():
+            return "gap", events.gap(event)
         case _:
-            return "systemEvent", events.system_event(event, now_ms)
+            return "systemEvent", events.system_event(event, SENT_AT)
+
+
+def _answer(done: Subscribed) -> dict[str, Any]:
+    devices = None if done.wish.devices is None else sorted(done.wish.devices)
+    return {"ok": True, "devices": devices, "cursor": done.cursor}
+
+
+def _failed(text: str) -> dict[str, Any]:
+    return {"ok": False, "error": text}
+
+
+def _unknown(event: str, _sid: str, *_body: object) -> dict[str, Any]:
+    return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe and unsubscribe")
 
 
 def _welcome(sid: str, environ: dict[str, Any], auth: object) -> None:
@@ -92,7 +236,7 @@ def _welcome(sid: str, environ: dict[str, Any], auth: object) -> None:
 
 
 class _Clients(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """Tells when a client has been sent its CONNECT: what is emitted before that, a client may miss or misorder."""
+    """Tells when a client has been sent its CONNECT."""
 
     def __init__(self, joined: Callable[[str], Awaitable[None]]) -> None:
         super().__init__()

@@ -286,7 +286,7 @@ class MqttSource:
             if ended.too_often:
                 reason = _shared_client_id(self._settings.client_id)
                 self._away(reason)
-                await self._publisher.publish([SystemEvent("error", reason)])
+                self._publisher.publish([SystemEvent("error", reason)])
                 waits = itertools.chain([_TAKEN_SECONDS], self._waits())
             await asyncio.sleep(next(waits))
 
@@ -315,7 +315,7 @@ class MqttSource:
             self.broker_dropped += more
             text = f"the broker dropped {more} messages; its queues are too short, or a subscriber is too slow"
             log.warning(text)
-            await self._publisher.publish([SystemEvent("warning", text, {"dropped": more})])
+            self._publisher.publish([SystemEvent("warning", text, {"dropped": more})])
 
     def _waits(self) -> Iterator[float]:
         return delays(_RECONNECT_FIRST_SECONDS, self._settings.reconnect_cap_seconds)

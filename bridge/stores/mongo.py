@@ -316,8 +316,9 @@ def _filter(query: ReadingsQuery) -> Document:
     conditions: Document = {}
     if query.devices is not None:
         conditions["deviceId"] = {"$in": list(query.devices)}
-    if query.since is not None:
-        conditions["seq"] = {"$gt": query.since}
+    cursors = {name: bound for name, bound in (("$gt", query.since), ("$lte", query.until)) if bound is not None}
+    if cursors:
+        conditions["seq"] = cursors
     span = {}
     if query.from_ms is not None:
         span["$gte"] = utc(query.from_ms)

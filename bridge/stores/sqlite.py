@@ -273,7 +273,12 @@ def _where(query: ReadingsQuery) -> tuple[str, list[Any]]:
     if query.devices is not None:
         conditions.append(f"device_id IN ({', '.join('?' * len(query.devices))})")
         values.extend(query.devices)
-    for column, bound in (("seq >", query.since), ("timestamp >=", query.from_ms), ("timestamp <", query.to_ms)):
+    for column, bound in (
+        ("seq >", query.since),
+        ("seq <=", query.until),
+        ("timestamp >=", query.from_ms),
+        ("timestamp <", query.to_ms),
+    ):
         if bound is not None:
             conditions.append(f"{column} ?")
             values.append(bound)

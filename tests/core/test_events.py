@@ -18,7 +18,7 @@ def test_a_client_is_told_who_it_is_and_how_many_there_are() -> None:
 
 def test_a_reading_goes_out_with_the_time_of_sending_and_its_cursor() -> None:
     reading = Reading(ObjectId(), "a", {"temperature": 25.5}, NOW_MS - 2000, NOW_MS - 1000, seq=1_767_000_000_000_000)
-    body = sensor_data(reading, NOW_MS)
+    body = sensor_data(reading, NOW)
     assert list(body) == ["timestamp", "data", "cursor"]
     assert body["timestamp"] == NOW
     assert body["cursor"] == 1_767_000_000_000_000
@@ -32,7 +32,7 @@ def test_a_devices_status_goes_out_with_its_own_time() -> None:
 
 def test_a_system_event_has_a_level_a_message_and_data() -> None:
     event = SystemEvent("warning", "the store is away", {"since": 1})
-    assert system_event(event, NOW_MS) == {
+    assert system_event(event, NOW) == {
         "level": "warning",
         "message": "the store is away",
         "data": {"since": 1},
@@ -41,4 +41,4 @@ def test_a_system_event_has_a_level_a_message_and_data() -> None:
 
 
 def test_a_system_event_without_data_has_an_empty_object() -> None:
-    assert system_event(SystemEvent("info", "hello"), NOW_MS)["data"] == {}
+    assert system_event(SystemEvent("info", "hello"), NOW)["data"] == {}

@@ -1,12 +1,11 @@
 """The bridge as it is, with a trap: it kills itself at a chosen place, or lives by another clock. For `python -m`.
 
-`BRIDGE_TRAP=after-store:N` kills between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement and
+`BRIDGE_TRAP=after-store:N` kills between the N-th write and its acknowledgement, `after-ack:N` between the settling and
 the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds that stand in FILE to the clock.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
@@ -45,11 +44,10 @@ def set_trap(place: str, countdown: int) -> None:
     else:
         publish = Hub.publish
 
-        async def die_then_publish(self: Hub, events: Sequence[Event]) -> None:
+        def die_then_publish(self: Hub, events: Sequence[Event]) -> None:
             if due():
-                await asyncio.sleep(0.05)  # the acknowledgements leave
                 die()
-            await publish(self, events)
+            publish(self, events)
 
         Hub.publish = die_then_publish  # type: ignore[method-assign]
 
