@@ -48,7 +48,7 @@ class SocketIo:
         self._gate = gate
         self._sessions: dict[str, Session] = {}
         self._leaving: list[Any] = []
-        self._emits: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
+        self._emits = straight.Emits()
         self._clients = _Clients(self._joined)
         self._plain = straight.missing()
         if self._plain:
@@ -98,7 +98,11 @@ class SocketIo:
             if wrong := self._wrong(engine_sid, data):
                 self._cut(engine_sid, wrong)
                 return
-            await inner["message"](engine_sid, data)
+            try:
+                await inner["message"](engine_sid, data)
+            except (ValueError, TypeError, LookupError, AttributeError):  # what python-socketio cannot read
+                self._cut(engine_sid, "malformed")
+                return
             if data[:1] == _CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
                 self._gate.give(engine_sid, _REFUSED_SECONDS, time.monotonic())
 
@@ -124,7 +128,7 @@ class SocketIo:
 
     def _link(self, socket: Any, sid: str) -> Link:  # noqa: ANN401 - python-engineio has no types
         if self._plain:
-            return straight.PlainLink(sid, self._emits, lambda _: self._leaving.append(socket))
+            return straight.PlainLink(socket, sid, self._emits, self._leaving.append)
         return straight.StraightLink(socket, self._leaving.append)
 
     # --- clients -----------------------------------------------------------------------------------------------------------
@@ -183,9 +187,7 @@ class SocketIo:
             socket = self._leaving.pop()
             await socket.close(wait=False, abort=True)
             socket.queue.put_nowait(None)
-        while not self._emits.empty():
-            sid, name, body = self._emits.get_nowait()
-            await self._server.emit(name, body, to=sid)
+        await self._emits.send(self._server)
 
     async def close(self) -> None:
         """Close every connection, without waiting for those that do not read."""
