@@ -28,7 +28,7 @@ _ROUND_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How a client came back, in readings. `early` came before the replay, live, and come again in it: no repeats."""
+    """How a client came back, in readings. `early` came live, before the replay, which then leaves them out."""
 
     early: int
     holes: int
@@ -39,13 +39,12 @@ class Account:
 def account(truth: Sequence[int], since: int, got: Sequence[int], at_answer: int, replayed: int) -> Account:
     """Of the cursors a client `got`, `at_answer` of them before its acknowledgement, which said `replayed`; `truth` is all."""
     early = max(at_answer - replayed, 0)
-    seen = got[early:]
     owed = truth[bisect_right(truth, since) :]
     return Account(
         early=early,
-        holes=len(set(owed) - set(seen)),
-        repeats=len(seen) - len(set(seen)),
-        misordered=sum(after < before for before, after in pairwise(seen)),
+        holes=len(set(owed) - set(got)),
+        repeats=len(got) - len(set(got)),
+        misordered=sum(after < before for before, after in pairwise(got[early:])),
     )
 
 

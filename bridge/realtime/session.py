@@ -29,6 +29,8 @@ class Link(Protocol):
 class Heard:
     """From which cursor on a client has been sent everything of a device, on this connection: nothing is replayed twice."""
 
+    __slots__ = ("_of_all", "_of_device")
+
     def __init__(self, cursor: int) -> None:
         """Everything after `cursor`, of every device."""
         self._of_all = cursor

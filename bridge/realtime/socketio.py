@@ -140,6 +140,7 @@ class SocketIo:
         if socket is None:
             return
         self._gate.shake(engine_sid)
+        self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
         self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
         await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
 

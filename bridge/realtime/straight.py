@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -35,6 +36,7 @@ _WebSocket: Any = driver.WebSocket
 
 _LEAVE_SECONDS = 1.0
 _UPGRADE_SECONDS = 10.0
+_KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
 _PACKET_BYTES = 512  # of a usual reading, and its keeping
 _PACKETS_A_POLL = 16  # the most that the Python client takes in one answer to a poll
 _WINDOW_BITS = 15  # a client that keeps a smaller window than this is sent nothing compressed
@@ -180,7 +182,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
 
     def __init__(self, handler: Callable[..., Any], server: EngineServer) -> None:
         super().__init__(handler, server)
-        self.socket = handler.__self__  # type: ignore[attr-defined]  # it is a method of the client's AsyncSocket
+        self.client = handler.__self__  # type: ignore[attr-defined]  # it is a method of the client's AsyncSocket
         self.deflates = False
         self.transport: asyncio.Transport
 
@@ -194,8 +196,8 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             self.deflates = writer.compress == _WINDOW_BITS and not writer.notakeover
             writer.compress = 0
         self.transport = request.transport
-        self.environ = environ
-        if not self.socket.connected or await self._upgrade():
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+        if not self.client.connected or await self._upgrade():
             await self._serve()
         else:
             self.transport.close()
@@ -203,19 +205,19 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
 
     async def _upgrade(self) -> bool:
         """The client comes from long-polling: it probes, its poll is ended, and it says that it has changed over."""
-        socket = self.socket
-        socket.upgrading = True  # polls are answered with nothing from here on
+        client = self.client
+        client.upgrading = True  # polls are answered with nothing from here on
         try:
             async with asyncio.timeout(_UPGRADE_SECONDS):
                 if not self._is(await self._sock.receive(), PING, "probe"):
                     return False
                 self.transport.write(text_frame(Packet(PONG, data="probe").encode().encode()))
-                socket.queue.put_nowait(Packet(NOOP))  # the poll that waits ends with it
+                client.queue.put_nowait(Packet(NOOP))  # the poll that waits ends with it
                 return self._is(await self._sock.receive(), UPGRADE)
         except TimeoutError:
             return False
         finally:
-            socket.upgrading = False
+            client.upgrading = False
 
     @staticmethod
     def _is(message: Any, kind: int, data: str | None = None) -> bool:  # noqa: ANN401
@@ -226,16 +228,16 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
 
     async def _serve(self) -> None:
         """All that the client sends, until it goes or breaks the rules of Engine.IO."""
-        socket = self.socket
-        socket.connected = socket.upgraded = True
-        socket.queue.pour_into(self)
+        client = self.client
+        client.connected = client.upgraded = True
+        client.queue.pour_into(self)
         try:
             async for packet in self._packets():
-                await socket.receive(packet)
+                await client.receive(packet)
         except EngineIOError:
             self.transport.close()
         finally:
-            await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            await client.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
     async def _packets(self) -> AsyncIterator[Packet]:
         async for message in self._sock:
@@ -266,36 +268,36 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
 class StraightLink:
     """The way to one client of `SocketServer`."""
 
-    __slots__ = ("_leave", "_socket")
+    __slots__ = ("_client", "_leave")
 
-    def __init__(self, socket: AsyncSocket, leave: Callable[[AsyncSocket], None]) -> None:
-        """`socket` is python-engineio's, with an `Outbox`; `leave` takes a long-polling one that is to be closed."""
-        self._socket = socket
+    def __init__(self, client: AsyncSocket, leave: Callable[[AsyncSocket], None]) -> None:
+        """`client` is python-engineio's socket, with an `Outbox`; `leave` takes a long-polling one that is to be closed."""
+        self._client = client
         self._leave = leave
 
     def waiting_bytes(self) -> int:
         """In the `Outbox` or in the transport."""
-        queue = self._socket.queue
+        queue = self._client.queue
         waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.transport.get_write_buffer_size()
         return waiting
 
     def write(self, parcel: Parcel) -> None:
         """Straight to the transport, or behind what waits for the next poll."""
-        socket = self._socket
-        if socket.closed or socket.closing:
+        client = self._client
+        if client.closed or client.closing:
             return
-        websocket = socket.queue.websocket
+        websocket = client.queue.websocket
         if websocket is None:
             for text in parcel.texts:
-                socket.queue.put_nowait(Packet(MESSAGE, text[1:]))  # it writes the 4 of a message itself
+                client.queue.put_nowait(Packet(MESSAGE, text[1:]))  # it writes the 4 of a message itself
         elif not websocket.transport.is_closing():
             websocket.transport.write(parcel.deflated if websocket.deflates else parcel.wire)
 
     def cut(self, reason: str) -> None:
         """Close with the reason; a client that does not read is left without a word."""
-        websocket = self._socket.queue.websocket
+        websocket = self._client.queue.websocket
         if websocket is None:
-            self._leave(self._socket)
+            self._leave(self._client)
         elif websocket.transport.get_write_buffer_size():
             websocket.transport.abort()
         elif not websocket.transport.is_closing():
@@ -306,17 +308,17 @@ class StraightLink:
 class PlainLink:
     """The way to one client by python-socketio's `emit` alone: what is written waits its turn in `emits`."""
 
-    def __init__(self, socket: AsyncSocket, sid: str, emits: Emits, leave: Callable[[AsyncSocket], None]) -> None:
+    def __init__(self, client: AsyncSocket, sid: str, emits: Emits, leave: Callable[[AsyncSocket], None]) -> None:
         """`leave` takes a client that is to be disconnected."""
         self.sid = sid
         self.unsent = 0
-        self._socket = socket
+        self._client = client
         self._emits = emits
         self._leave = leave
 
     def waiting_bytes(self) -> int:
         """About: python-engineio knows how many packets wait, not how long they are."""
-        queued: int = self._socket.queue.qsize()
+        queued: int = self._client.queue.qsize()
         return (self.unsent + queued) * _PACKET_BYTES
 
     def write(self, parcel: Parcel) -> None:
@@ -326,7 +328,7 @@ class PlainLink:
 
     def cut(self, reason: str) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
         """Disconnect."""
-        self._leave(self._socket)
+        self._leave(self._client)
 
 
 class Emits:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
@@ -22,6 +23,7 @@ from bridge.settings import MqttSettings
 from tests.servers import Mongod, Mosquitto
 
 COMPARED = ("burst", "steady")
+COMPARED_CLIENTS = (10, 50)
 
 
 class Tutorial:
@@ -47,27 +49,32 @@ class Tutorial:
 
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:
     """The tutorial stack's burst is small: at a few hundred a second a large one takes minutes."""
-    load = {"rate": arguments.rate, "seconds": arguments.seconds}
+    load = _given(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst)
     bridge: System = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = Tutorial(broker, mongo_url.replace("/?", "/tutorial?"), folder)
     made = []
     for scenario in chosen(arguments.scenarios or COMPARED):
-        for clients in arguments.clients if scenario.name in COMPARED else (scenario.load.clients,):
-            made.append(Plan(scenario, bridge, load | {"clients": clients, "burst": arguments.burst}))
+        usual = COMPARED_CLIENTS if scenario.name in COMPARED else (scenario.load.clients,)
+        for clients in arguments.clients or usual:
+            made.append(Plan(scenario, bridge, load | {"clients": clients}))
             if scenario.name in COMPARED and not arguments.no_tutorial:
                 made.append(Plan(scenario, tutorial, load | {"clients": clients, "burst": arguments.tutorial_burst}))
     return made
 
 
+def _given(**options: float | None) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default: {COMPARED}")
-    parser.add_argument("--clients", type=int, nargs="+", default=[10, 50])
-    parser.add_argument("--burst", type=int, default=10_000, help="readings of the bridge's burst")
+    parser.add_argument("--clients", type=int, nargs="+", help="one run each")
+    parser.add_argument("--burst", type=int, help="readings of the bridge's burst")
     parser.add_argument("--tutorial-burst", type=int, default=500, help="readings of the tutorial stack's burst")
     parser.add_argument("--no-tutorial", action="store_true", help="the bridge alone")
-    parser.add_argument("--rate", type=float, default=200, help="readings a second while latency is measured")
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rate", type=float, help="readings a second while latency is measured")
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--html", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
