@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import HttpSettings, MqttSettings, Settings, StoreSettings
+from bridge.settings import HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
 from tests import servers
 
 
@@ -56,12 +56,19 @@ def start_bridge() -> StartBridge:
 
     @asynccontextmanager
     async def start(
-        mqtt_url: str, store_url: str, *, ready: bool = True, http: HttpSettings | None = None, **store: object
+        mqtt_url: str,
+        store_url: str,
+        *,
+        ready: bool = True,
+        http: HttpSettings | None = None,
+        realtime: RealtimeSettings | None = None,
+        **store: object,
     ) -> AsyncIterator[Bridge]:
         settings = Settings(
             mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=f"bridge-{uuid.uuid4().hex[:8]}"),
             store=StoreSettings.model_validate({"url": store_url, **store}),
             http=http or HttpSettings(port=0),
+            realtime=realtime or RealtimeSettings(),
         )
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:

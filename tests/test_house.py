@@ -92,8 +92,8 @@ HOMES: dict[str, set[str]] = {
     "motor": {"bridge.stores.mongo_driver"},
     "pymongo": {"bridge.stores.mongo", "bridge.stores.mongo_driver", "bridge.stores.mongo_quarantine"},
     "sqlite3": {"bridge.stores.sqlite_worker"},
-    "socketio": {"bridge.realtime.socketio", "bridge.tail"},
-    "engineio": {"bridge.realtime.socketio"},
+    "socketio": {"bridge.realtime.socketio", "bridge.realtime.straight", "bridge.tail"},
+    "engineio": {"bridge.realtime.straight"},
     "amqtt": {"bridge.embedded"},
     "typer": {"bridge.cli"},
     "uvloop": {"bridge.cli"},
@@ -215,7 +215,7 @@ def test_the_core_asks_no_clock(module: str) -> None:
     assert not CLOCKS & set(asked)
 
 
-@pytest.mark.parametrize("library", [library for library in HOMES if library != "engineio"])  # reached through socketio
+@pytest.mark.parametrize("library", HOMES)
 def test_every_home_is_lived_in(library: str) -> None:
     used = {name for name, text in MODULES.items() if library in {one.partition(".")[0] for one in imports(name, text)}}
     assert used == HOMES[library]

@@ -52,8 +52,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         answer = problem(error.status, _detail(request, error))
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
+        answer.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
         return answer
     except Exception:
         log.exception("%s %s failed", request.method, request.path)

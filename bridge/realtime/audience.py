@@ -22,6 +22,10 @@ class Wish:
         """Whether it is for this client; what concerns no device is for everyone."""
         return self.devices is None or one.device_id is None or one.device_id in self.devices
 
+    def includes(self, other: Wish) -> bool:
+        """Whether it is for every device that the other is for."""
+        return self.devices is None or (other.devices is not None and other.devices <= self.devices)
+
 
 EVERYTHING = Wish()
 

@@ -5,9 +5,10 @@ Plain bookkeeping, without sockets: a dialect asks, and ends the connections it 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from bridge.settings import RealtimeSettings
 
@@ -21,18 +22,23 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
     """
     address = peer or "unknown"
     for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
-        if not _is_within(address, trusted):
+        parsed = _parse(address)
+        if parsed is None or not any(parsed in network for network in trusted):
             break
         address = hop[:64]
-    return address
+    return str(_parse(address) or address)
 
 
-def _is_within(address: str, networks: Iterable[Network]) -> bool:
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    """Also with a port, as some proxies write it; an IPv4 address as such, however it came."""
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(bare)
     except ValueError:
-        return False
-    return any(parsed in network for network in networks)
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 @dataclass(slots=True)
@@ -57,6 +63,9 @@ class Gate:
 
     def __len__(self) -> int:
         return len(self._visitors)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._visitors
 
     def refusal(self, address: str) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""
@@ -93,9 +102,9 @@ class Gate:
         self._deadlines.pop(key, None)
 
     def give(self, key: Hashable, seconds: float, now: float) -> None:
-        """It was refused, and may stay so long to read why."""
+        """It may stay so long, to read why it was refused or to begin anew; not longer than it was given before."""
         if key in self._visitors:
-            self._deadlines[key] = now + seconds
+            self._deadlines[key] = min(now + seconds, self._deadlines.get(key, math.inf))
 
     def overdue(self, now: float) -> list[Hashable]:
         """Connections whose time for a handshake is over."""

@@ -23,7 +23,8 @@ from bridge.realtime.audience import Audience, Audiences, Wish
 from bridge.realtime.history import PAGE, History
 from bridge.realtime.parcel import Encoder, Parcel, Published
 from bridge.realtime.recent import Recent
-from bridge.realtime.session import Link, Session
+from bridge.realtime.requests import DEVICES_LIMIT
+from bridge.realtime.session import Heard, Link, Session
 from bridge.settings import RealtimeSettings
 
 TICK_SECONDS = 0.05
@@ -115,7 +116,7 @@ class Hub:
         self._recent.begin(cursor)
         for session in self._sessions:
             session.position = cursor
-            session.heard.begin_again(cursor)
+            session.heard = Heard(cursor)
 
     # --- out -------------------------------------------------------------------------------------------------------------
 
@@ -126,6 +127,8 @@ class Hub:
 
     def _publish(self, batch: Sequence[Published]) -> None:
         before, records = self._recent.last, [one for one in batch if one.seq]
+        while self._settling and self._recent.would_lose(self._settling[0][1].position, len(records)):
+            self._settle_next()
         self._recent.extend(records)
         self.counts.published += len(records)
         if len(records) < len(batch):
@@ -149,7 +152,8 @@ class Hub:
     def _send_to_held(self, others: Sequence[Published]) -> None:
         """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
         for session in self._held:
-            if wanted := [one for one in others if session.wish.wants(one)]:
+            wanted = [one for one in others if session.wish.wants(one)]
+            if wanted and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
                 session.link.write(self._parcel(wanted, session.encoder))
 
     def _parcel(self, chosen: Sequence[Published], encoder: Encoder) -> Parcel:
@@ -206,19 +210,16 @@ class Hub:
 
         With `since` it is sent first, in order, the records of these devices after that cursor which this connection has not
         been sent, at most `limit`; a `gap` tells of more. Then what was published meanwhile, then live: no hole, no repeat.
-        Raises `StoreUnavailable`: nothing has changed then; and `Left`.
+        Raises `StoreUnavailable`: its wish has not changed then; `ValueError` when there are too many devices; and `Left`.
         """
         if since is not None and not self._begun:
             raise StoreUnavailable("it has not answered yet")
         async with session.lock:
             await self._hold(session)
             try:
-                old, until = session.wish, session.position
-                replayed, complete = 0, until
-                if since is not None and since < until:
-                    replayed, complete = await self._replay(session, Wish(devices), since, limit)
-                session.wish = _added(old, devices, every_ms)
-                session.heard.widen(old, session.wish, devices, complete)
+                wish = _added(session.wish, devices, every_ms)
+                replayed = 0 if since is None else await self._replay(session, Wish(devices), since, limit)
+                session.change(wish)
                 await self._catch_up(session)
                 return Subscribed(session.wish, replayed, session.position)
             finally:
@@ -229,7 +230,7 @@ class Hub:
         async with session.lock:
             await self._hold(session)
             try:
-                session.wish = _removed(session.wish, devices)
+                session.change(_removed(session.wish, devices))
                 return Subscribed(session.wish, 0, self._recent.last)
             finally:
                 self._go_live(session)
@@ -240,28 +241,25 @@ class Hub:
         if session.away_since is not None:
             self._tell(session)
         if session.live:
+            self._send_newest(self._audiences.of(session.encoder, session.wish))
             self._audiences.leave(session, session.encoder, session.wish)
             session.live, session.position = False, self._recent.last
             self._held[session] = None
 
-    async def _replay(self, session: Session, asked: Wish, since: int, limit: int) -> tuple[int, int]:
-        """How many records were sent, and from which cursor on all that was asked for is complete."""
-        sent, reached, until = 0, since, session.position
+    async def _replay(self, session: Session, asked: Wish, since: int, limit: int) -> int:
+        """How many records were sent."""
+        heard, wish, position = session.heard, session.wish, session.position
+        sent, reached, until = 0, since, heard.unsent_until(asked, wish, position)
         while reached < until and sent < limit:
             page = await self._history.stored_page(reached, until, asked, min(PAGE, limit - sent))
-            unsent = [one for one in page.records if self._is_unsent(session, one)]
+            unsent = [one for one in page.records if not heard.has(one, wish, position)]
             await self._write(session, unsent)
-            sent += len(unsent)
-            reached = page.reached
-        self.counts.replayed += sent
-        missed = await self._history.count(reached, until, asked) if reached < until else 0
-        if missed:
+            heard.add(asked, reached, page.reached)
+            self.counts.replayed += len(unsent)
+            sent, reached = sent + len(unsent), page.reached
+        if reached < until and (missed := await self._history.count(reached, until, asked)):
             self._write_gap(session, Gap(reached, until, missed))
-        return sent, until if missed else since
-
-    @staticmethod
-    def _is_unsent(session: Session, one: Published) -> bool:
-        return one.seq <= session.heard.unsent_until(one.device_id or "", session.wish, session.position)
+        return sent
 
     async def _catch_up(self, session: Session) -> None:
         """Send what was published while it was held. One that reads more slowly than readings come in never gets there."""
@@ -271,7 +269,7 @@ class Hub:
             await self._write(session, page.records)
             session.position = page.reached
             if self._monotonic() > deadline:
-                self.cut(session.link, SLOW)
+                self._give_up(session)
                 raise Left
 
     async def _write(self, session: Session, records: Sequence[Published]) -> None:
@@ -286,7 +284,7 @@ class Hub:
         deadline = self._monotonic() + self._settings.slow_seconds
         while not session.closed and not self._has_drained(session):
             if self._monotonic() > deadline:
-                self.cut(session.link, SLOW)
+                self._give_up(session)
                 raise Left
             await asyncio.sleep(_DRAIN_SECONDS)
         if session.closed:
@@ -297,7 +295,7 @@ class Hub:
         if session.closed or session.live:
             return
         if not self._recent.covers(session.position):  # held back too long; it comes again and asks for what it missed
-            self.cut(session.link, SLOW)
+            self._give_up(session)
             return
         last = self._recent.last
         while session.position < last:
@@ -312,8 +310,7 @@ class Hub:
     def _enter(self, session: Session) -> None:
         """From the next batch on; what its audience keeps back for the others was sent to it already."""
         audience = self._audiences.of(session.encoder, session.wish)
-        if newest := audience.kept_back():
-            self._send(audience, newest, newest[0].seq - 1)
+        self._send_newest(audience)
         audience.members[session] = None
 
     def _offer(self, session: Session, parcel: Parcel) -> None:
@@ -327,6 +324,11 @@ class Hub:
         """End a connection, and count why."""
         self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
         link.cut(reason)
+
+    def _give_up(self, session: Session) -> None:
+        """On a client that is too slow; its dialect will tell that it left, and need not."""
+        self.leave(session)
+        self.cut(session.link, SLOW)
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
@@ -351,27 +353,33 @@ class Hub:
         """Do what is due by now."""
         now = self._monotonic()
         while self._settling and self._settling[0][0] <= now:
-            _, session = self._settling.popleft()
-            if not session.lock.locked():
-                self._go_live(session)
+            self._settle_next()
         for session in tuple(self._behind):
             self._attend(session, now)
         for audience in self._audiences:
             self._send_kept_back(audience, now)
+
+    def _settle_next(self) -> None:
+        """The client that joined first; one that asks for what it missed goes live when it has it."""
+        _, session = self._settling.popleft()
+        if not session.lock.locked():
+            self._go_live(session)
 
     def _attend(self, session: Session, now: float) -> None:
         """To a client that fell behind."""
         if self._has_drained(session):
             self._tell(session)
         elif session.away_since is not None and now - session.away_since > self._settings.slow_seconds:
-            del self._behind[session]
-            self._audiences.leave(session, session.encoder, session.wish)
-            self.cut(session.link, SLOW)
+            self._give_up(session)
 
     def _send_kept_back(self, audience: Audience[Session], now: float) -> None:
         if audience.wish.every_ms is None or audience.due > now:
             return
         audience.due = now + audience.wish.every_ms / 1000
+        self._send_newest(audience)
+
+    def _send_newest(self, audience: Audience[Session]) -> None:
+        """What a coalescing audience has kept back."""
         if newest := audience.kept_back():
             self._send(audience, newest, newest[0].seq - 1)
 
@@ -385,7 +393,10 @@ class Hub:
 def _added(old: Wish, devices: frozenset[str] | None, every_ms: int | None) -> Wish:
     if devices is None or old.devices is None:
         return Wish(devices, every_ms)
-    return Wish(old.devices | devices, every_ms)
+    both = old.devices | devices
+    if len(both) > DEVICES_LIMIT:
+        raise ValueError(f"{len(both)} with those before; a client hears {DEVICES_LIMIT} by name, or every one")
+    return Wish(both, every_ms)
 
 
 def _removed(old: Wish, devices: frozenset[str] | None) -> Wish:

@@ -37,6 +37,10 @@ class Recent:
             self.floor = self._records[over - 1].seq
             del self._records[:over]
 
+    def would_lose(self, cursor: int, count: int) -> bool:
+        """Whether with `count` more it would perhaps no longer cover `cursor`."""
+        return len(self._records) - bisect_right(self._records, cursor, key=_cursor) + count > self._capacity
+
     def covers(self, cursor: int) -> bool:
         """Whether every record after `cursor` is here."""
         return cursor >= self.floor

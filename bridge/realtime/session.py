@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Protocol
 
 from bridge.core.events import Gap
 from bridge.realtime.audience import EVERYTHING, Wish
-from bridge.realtime.parcel import Encoder, Parcel
+from bridge.realtime.parcel import Encoder, Parcel, Published
+
+_SPANS = 64  # changes of wish, gaps and replays that are remembered; before those a record may be replayed twice
 
 
 class Link(Protocol):
@@ -27,34 +30,40 @@ class Link(Protocol):
 
 
 class Heard:
-    """From which cursor on a client has been sent everything of a device, on this connection: nothing is replayed twice."""
+    """What a client has been sent on this connection, so that nothing is replayed twice.
+
+    By its wish everything after a cursor, and before that spans of cursors by what was wished then.
+    """
 
     __slots__ = ("_of_all", "_of_device")
 
     def __init__(self, cursor: int) -> None:
-        """Everything after `cursor`, of every device."""
-        self._of_all = cursor
-        self._of_device: dict[str, int] = {}
+        """Nothing up to `cursor`."""
+        self._since = cursor
+        self._spans: deque[tuple[Wish, int, int]] = deque(maxlen=_SPANS)
 
-    def unsent_until(self, device: str, wish: Wish, position: int) -> int:
-        """Records of `device` up to here have not been sent; `position` is how far the client is by `wish`."""
-        if wish.devices is None or device in wish.devices:
-            return self._of_device.get(device, self._of_all)
-        return position
+    def has(self, one: Published, wish: Wish, position: int) -> bool:
+        """Whether a record was sent; `position` is how far the client is by `wish`."""
+        return any(after < one.seq <= until and wished.wants(one) for wished, after, until in self._all(wish, position))
 
-    def begin_again(self, cursor: int) -> None:
-        """After a gap: what is complete is what comes after it."""
-        self._of_all = cursor
-        self._of_device.clear()
+    def unsent_until(self, asked: Wish, wish: Wish, position: int) -> int:
+        """What is asked for and comes after this was sent."""
+        return self._since if wish.includes(asked) else position
 
-    def widen(self, old: Wish, new: Wish, asked: frozenset[str] | None, cursor: int) -> None:
-        """The wish became `new`; what was `asked` for now is complete from `cursor` on."""
-        if asked is None:
-            self._of_all = min(cursor, self._of_all) if old.devices is None else cursor
-            self._of_device = {}
-            return
-        before = {device: self.unsent_until(device, old, cursor) for device in new.devices or ()}
-        self._of_device = before | {device: min(cursor, before.get(device, cursor)) for device in asked}
+    def add(self, wished: Wish, after: int, until: int) -> None:
+        """What was wished was sent, from the one cursor to the other."""
+        if self._spans and self._spans[-1][::2] == (wished, after):  # it goes on where the last one ended
+            after = self._spans.pop()[1]
+        if after < until:
+            self._spans.append((wished, after, until))
+
+    def turn(self, wish: Wish, until: int, since: int) -> None:
+        """`wish` was heard up to a cursor; something begins after `since`: another wish, or the same after a gap."""
+        self.add(wish, self._since, until)
+        self._since = since
+
+    def _all(self, wish: Wish, position: int) -> list[tuple[Wish, int, int]]:
+        return [(wish, self._since, position), *self._spans]
 
 
 class Session:
@@ -94,5 +103,10 @@ class Session:
         gap = Gap(self.missed_after, self.missed_last, self.missed) if self.missed else None
         self.away_since, self.missed = None, 0
         if gap:
-            self.heard.begin_again(gap.last)
+            self.heard.turn(self.wish, gap.after, gap.last)
         return gap
+
+    def change(self, wish: Wish) -> None:
+        """From its position on it wishes something else."""
+        self.heard.turn(self.wish, self.position, self.position)
+        self.wish = wish

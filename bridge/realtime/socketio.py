@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 import socketio
@@ -34,8 +36,10 @@ PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
 _LEAVE_SECONDS = 1.0
 _REFUSED_SECONDS = 0.5  # how long a client whose CONNECT was refused may stay to read that
-_CONNECT = "0"
-_WITH_ATTACHMENTS = ("5", "6")  # types of Socket.IO packets
+_CONNECT, _EVENT = "0", "2"  # types of Socket.IO packets
+_WITH_ATTACHMENTS = ("5", "6")
+_NAMED = re.compile(r'2(/[^,]*,)?\d*\s*\[\s*"', re.ASCII)  # an event: namespace, number, and a list that begins with its name
+_MALFORMED = "malformed"
 
 
 class SocketIo:
@@ -46,6 +50,7 @@ class SocketIo:
         self._trusted = http.trusted_proxies
         self._hub = hub
         self._gate = gate
+        self._handshake_seconds = settings.handshake_seconds
         self._sessions: dict[str, Session] = {}
         self._leaving: list[Any] = []
         self._emits = straight.Emits()
@@ -76,14 +81,14 @@ class SocketIo:
     # --- connections -----------------------------------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        """Every request of Engine.IO; one without `sid` begins a connection."""
-        if "sid" not in request.query and (full := self._gate.refusal(self._address(request))):
+        """Every request of Engine.IO; one without `sid` begins a connection. It is read as python-engineio will read it."""
+        if "sid" not in parse_qs(request.query_string) and (full := self._gate.refusal(self._address(request))):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
     def _address(self, request: web.Request) -> str:
-        return client_address(request.remote, request.headers.get("X-Forwarded-For", ""), self._trusted)
+        return client_address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())), self._trusted)
 
     def _watch_connections(self) -> None:
         """Put ourselves between Engine.IO and Socket.IO: what connects, what it sends, and its end."""
@@ -94,14 +99,16 @@ class SocketIo:
             self._gate.enter(engine_sid, self._address(environ["aiohttp.request"]), time.monotonic())
             return await inner["connect"](engine_sid, environ)
 
-        async def message(engine_sid: str, data: str | bytes) -> None:
+        async def message(engine_sid: str, data: Any) -> None:  # noqa: ANN401 - what was JSON comes parsed
+            if engine_sid not in self._gate:  # it was cut; this came before
+                return
             if wrong := self._wrong(engine_sid, data):
                 self._cut(engine_sid, wrong)
                 return
             try:
                 await inner["message"](engine_sid, data)
             except (ValueError, TypeError, LookupError, AttributeError):  # what python-socketio cannot read
-                self._cut(engine_sid, "malformed")
+                self._cut(engine_sid, _MALFORMED)
                 return
             if data[:1] == _CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
                 self._gate.give(engine_sid, _REFUSED_SECONDS, time.monotonic())
@@ -113,17 +120,22 @@ class SocketIo:
         for handler in (connect, message, disconnect):
             engine.on(handler.__name__, handler)
 
-    def _wrong(self, engine_sid: str, data: str | bytes) -> str | None:
+    def _wrong(self, engine_sid: str, data: object) -> str | None:
         """Why a client may not send this."""
-        if isinstance(data, bytes) or data.startswith(_WITH_ATTACHMENTS):
+        if isinstance(data, bytes):
             return "binary"
+        if not isinstance(data, str):
+            return _MALFORMED
+        if data.startswith(_WITH_ATTACHMENTS):
+            return "binary"
+        if data.startswith(_EVENT) and not _NAMED.match(data):
+            return _MALFORMED
         return None if self._gate.takes(engine_sid, time.monotonic()) else "rate"
 
     def _cut(self, engine_sid: str, reason: str) -> None:
+        self._gate.leave(engine_sid)
         socket = self._server.eio.sockets.get(engine_sid)
-        if socket is None:
-            self._gate.leave(engine_sid)
-        else:
+        if socket is not None:
             self._hub.cut(self._link(socket, engine_sid), reason)
 
     def _link(self, socket: Any, sid: str) -> Link:  # noqa: ANN401 - python-engineio has no types
@@ -137,25 +149,32 @@ class SocketIo:
         """Its CONNECT was answered: what is sent before that, a client may miss or misorder."""
         engine_sid = self._clients.eio_sid_from_sid(sid, NAMESPACE)
         socket = self._server.eio.sockets.get(engine_sid)
-        if socket is None:
+        if socket is None or socket.closed:
             return
         self._gate.shake(engine_sid)
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
         self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
         await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
 
-    def _left(self, sid: str, reason: str) -> None:
-        """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping."""
+    def _left(self, sid: str, reason: object = None, *_more: object) -> None:
+        """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping.
+
+        Its connection may last: to begin anew on it there is as much time as for the first handshake.
+        """
+        if self._clients.is_connected(sid, NAMESPACE):  # a client sent an event of this name
+            return
         session = self._sessions.pop(sid, None)
         if session is not None:
             self._hub.leave(session)
-        connection = self._server.eio.sockets.get(self._clients.eio_sid_from_sid(sid, NAMESPACE))
+        engine_sid = self._clients.eio_sid_from_sid(sid, NAMESPACE)
+        self._gate.give(engine_sid, self._handshake_seconds, time.monotonic())
+        connection = self._server.eio.sockets.get(engine_sid)
         if connection is not None and not connection.upgraded and reason == self._server.reason.CLIENT_DISCONNECT:
             connection.queue.put_nowait(None)
 
-    async def _subscribe(self, sid: str, body: object = None) -> dict[str, Any]:
+    async def _subscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
-            asked = Subscribe.model_validate(body or {})
+            asked = Subscribe.model_validate({} if body is None else body)
             done = await self._hub.subscribe(self._sessions[sid], asked.devices, asked.every, asked.since, asked.limit)
         except ValidationError as error:
             return refusal(error)
@@ -163,11 +182,13 @@ class SocketIo:
             return _failed(f"the store is away, ask again: {error}")
         except (KeyError, Left):
             return _failed("the connection has ended")
+        except ValueError as error:
+            return _failed(f"devices: {error}")
         return _answer(done) | {"replayed": done.replayed}
 
-    async def _unsubscribe(self, sid: str, body: object = None) -> dict[str, Any]:
+    async def _unsubscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
-            asked = Unsubscribe.model_validate(body or {})
+            asked = Unsubscribe.model_validate({} if body is None else body)
             return _answer(await self._hub.unsubscribe(self._sessions[sid], asked.devices))
         except ValidationError as error:
             return refusal(error)
@@ -181,7 +202,6 @@ class SocketIo:
     async def tend(self) -> None:
         """End the connections whose time is over, and send what waits on the plain way."""
         for engine_sid in self._gate.overdue(time.monotonic()):
-            self._gate.shake(engine_sid)
             if isinstance(engine_sid, str):
                 self._cut(engine_sid, "handshake")
         while self._leaving:
@@ -234,8 +254,8 @@ def _unknown(event: str, _sid: str, *_body: object) -> dict[str, Any]:
     return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe and unsubscribe")
 
 
-def _welcome(sid: str, environ: dict[str, Any], auth: object) -> None:
-    """Everyone may connect; without a handler python-socketio would refuse the namespace."""
+def _welcome(*_: object) -> None:
+    """Everyone may connect; without a handler python-socketio would refuse the namespace. No answer to an event so named."""
 
 
 class _Clients(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types

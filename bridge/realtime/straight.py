@@ -46,9 +46,9 @@ def missing() -> str | None:
     """What of the libraries' inside is not as we know it; None if all is."""
     expected: dict[str, Callable[[], bool]] = {
         "socketio.AsyncServer._engineio_server_class": lambda: (
-            _parameters(socketio.AsyncServer._engineio_server_class) == ["self"]  # noqa: SLF001
+            _parameters(vars(socketio.AsyncServer)["_engineio_server_class"]) == ["self"]
         ),
-        "engineio.AsyncServer.create_queue": lambda: inspect.isfunction(engineio.AsyncServer.create_queue),
+        "engineio.AsyncServer.create_queue": lambda: inspect.isfunction(vars(engineio.AsyncServer)["create_queue"]),
         "engineio.AsyncServer._async": lambda: driver._async["websocket"] is driver.WebSocket,  # noqa: SLF001
         "engineio's WebSocket driver": lambda: (
             _parameters(_WebSocket.__init__) == ["self", "handler", "server"]
@@ -60,7 +60,9 @@ def missing() -> str | None:
             and _parameters(_Socket.close) == ["self", "wait", "abort", "reason"]
             and inspect.iscoroutinefunction(_Socket._websocket_handler)  # noqa: SLF001
         ),
-        "aiohttp.WebSocketWriter.compress": lambda: {"compress", "notakeover"} <= set(_parameters(WebSocketWriter.__init__)),
+        "aiohttp.WebSocketWriter": lambda: (
+            {"transport", "compress", "notakeover"} <= set(_parameters(WebSocketWriter.__init__))
+        ),
     }
     for name, holds in expected.items():
         try:
@@ -191,11 +193,10 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         request = environ["aiohttp.request"]
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=self.server.compression)
         await self._sock.prepare(request)
-        writer = self._sock._writer  # noqa: SLF001
-        if writer is not None:
-            self.deflates = writer.compress == _WINDOW_BITS and not writer.notakeover
-            writer.compress = 0
-        self.transport = request.transport
+        writer: Any = self._sock._writer  # noqa: SLF001
+        self.deflates = writer.compress == _WINDOW_BITS and not writer.notakeover
+        writer.compress = 0
+        self.transport = writer.transport
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         if not self.client.connected or await self._upgrade():
             await self._serve()
@@ -206,6 +207,8 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
     async def _upgrade(self) -> bool:
         """The client comes from long-polling: it probes, its poll is ended, and it says that it has changed over."""
         client = self.client
+        if client.upgrading or client.upgraded:  # it has a WebSocket; a second would not count as a connection
+            return False
         client.upgrading = True  # polls are answered with nothing from here on
         try:
             async with asyncio.timeout(_UPGRADE_SECONDS):
@@ -214,7 +217,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
                 self.transport.write(text_frame(Packet(PONG, data="probe").encode().encode()))
                 client.queue.put_nowait(Packet(NOOP))  # the poll that waits ends with it
                 return self._is(await self._sock.receive(), UPGRADE)
-        except TimeoutError:
+        except (TimeoutError, ValueError):  # ValueError: what it sent is no packet
             return False
         finally:
             client.upgrading = False

@@ -1,0 +1,97 @@
+"""Who hears the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.core.events import SystemEvent
+from bridge.realtime.audience import EVERYTHING, Audience, Audiences, Wish
+from bridge.realtime.parcel import Published
+from bridge.realtime.socketio import CODEC, Codec
+from tests.realtime.parts import published, status
+
+A, B, AB, NOTHING = (Wish(frozenset(devices)) for devices in ("a", "b", "ab", ""))
+
+
+@pytest.mark.parametrize(
+    ("wish", "hears"),
+    [
+        (EVERYTHING, ["a", "b", "news"]),
+        (A, ["a", "news"]),
+        (AB, ["a", "b", "news"]),
+        (NOTHING, ["news"]),
+    ],
+)
+def test_an_audience_is_given_what_it_wishes_and_what_concerns_no_device(wish: Wish, hears: list[str]) -> None:
+    audiences: Audiences[str] = Audiences()
+    audience = audiences.of(CODEC, wish)
+    batch = [*published(1), *published(2, device="b"), Published(SystemEvent("info", "news"))]
+    ((chosen_for, chosen),) = audiences.choose(batch)
+    assert chosen_for is audience
+    assert [one.device_id or "news" for one in chosen] == hears
+    assert all(wish.wants(one) for one in chosen)
+
+
+def test_an_audience_that_wishes_nothing_of_a_batch_is_left_out() -> None:
+    audiences: Audiences[str] = Audiences()
+    audiences.of(CODEC, B)
+    assert list(audiences.choose(published(1))) == []
+
+
+def test_a_status_is_for_those_who_wish_its_device() -> None:
+    audiences: Audiences[str] = Audiences()
+    wanting = audiences.of(CODEC, A)
+    audiences.of(CODEC, B)
+    assert [audience for audience, _ in audiences.choose([Published(status("a"))])] == [wanting]
+
+
+def test_equal_wishes_in_one_dialect_share_an_audience() -> None:
+    audiences: Audiences[str] = Audiences()
+    first = audiences.of(CODEC, Wish(frozenset("ab")))
+    assert audiences.of(CODEC, Wish(frozenset("ba"))) is first
+    assert audiences.of(CODEC, Wish(frozenset("ab"), every_ms=1000)) is not first
+    assert audiences.of(Codec(), Wish(frozenset("ab"))) is not first
+
+
+def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> None:
+    audiences: Audiences[str] = Audiences()
+    for member in ("one", "two"):
+        audiences.of(CODEC, AB).members[member] = None
+    audiences.leave("one", CODEC, AB)
+    assert len(list(audiences)) == 1
+    for _ in range(2):
+        audiences.leave("two", CODEC, AB)
+        assert list(audiences) == []
+    assert audiences._of_device == {}
+
+
+@pytest.mark.parametrize(
+    ("wish", "other", "includes"),
+    [
+        (EVERYTHING, EVERYTHING, True),
+        (EVERYTHING, A, True),
+        (A, EVERYTHING, False),
+        (AB, A, True),
+        (A, AB, False),
+        (A, A, True),
+        (NOTHING, NOTHING, True),
+    ],
+)
+def test_a_wish_includes_another_when_it_is_for_all_of_its_devices(wish: Wish, other: Wish, includes: bool) -> None:
+    assert wish.includes(other) is includes
+
+
+def test_a_coalescing_audience_keeps_back_the_newest_of_each_device() -> None:
+    audience: Audience[str] = Audience(CODEC, Wish(every_ms=1000))
+    online = Published(status())
+    assert audience.now([*published(1, 2), *published(3, device="b"), online]) == [online], "what is no record does not wait"
+    assert audience.now(published(4)) == []
+    assert [(one.device_id, one.seq) for one in audience.kept_back()] == [("b", 3), ("a", 4)]
+    assert audience.kept_back() == []
+
+
+def test_an_audience_that_does_not_coalesce_keeps_nothing_back() -> None:
+    audience: Audience[str] = Audience(CODEC, EVERYTHING)
+    batch = published(1, 2)
+    assert audience.now(batch) == batch
+    assert audience.kept_back() == []
