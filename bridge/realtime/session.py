@@ -35,7 +35,7 @@ class Heard:
     By its wish everything after a cursor, and before that spans of cursors by what was wished then.
     """
 
-    __slots__ = ("_of_all", "_of_device")
+    __slots__ = ("_since", "_spans")
 
     def __init__(self, cursor: int) -> None:
         """Nothing up to `cursor`."""
