@@ -63,6 +63,7 @@ class Audiences(Generic[Member]):
     def __init__(self) -> None:
         """None yet."""
         self._all: dict[tuple[Encoder, Wish], Audience[Member]] = {}
+        self._wide: dict[Audience[Member], None] = {}
         self._of_device: dict[str, dict[Audience[Member], None]] = {}
 
     def __iter__(self) -> Iterator[Audience[Member]]:
@@ -73,6 +74,8 @@ class Audiences(Generic[Member]):
         audience = self._all.get((encoder, wish))
         if audience is None:
             audience = self._all[encoder, wish] = Audience(encoder, wish)
+            if wish.devices is None:
+                self._wide[audience] = None
             for device in wish.devices or ():
                 self._of_device.setdefault(device, {})[audience] = None
         return audience
@@ -85,6 +88,7 @@ class Audiences(Generic[Member]):
         audience.members.pop(member, None)
         if not audience.members:
             del self._all[encoder, wish]
+            self._wide.pop(audience, None)
             for device in wish.devices or ():
                 of_device = self._of_device[device]
                 del of_device[audience]
@@ -100,8 +104,7 @@ class Audiences(Generic[Member]):
         for one in batch:
             for audience in self._concerned(one):
                 narrow.setdefault(audience, []).append(one)
-        wide = [(audience, batch) for audience in self._all.values() if audience.wish.devices is None]
-        return [*wide, *narrow.items()]
+        return [*((audience, batch) for audience in self._wide), *narrow.items()]
 
     def _concerned(self, one: Published) -> Iterable[Audience[Member]]:
         if one.device_id is None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -54,7 +54,7 @@ class SocketIo:
         self._sessions: dict[str, Session] = {}
         self._leaving: list[Any] = []
         self._emits = straight.Emits()
-        self._clients = _Clients(self._joined)
+        self._clients = straight.Clients(self._joined)
         self._plain = straight.missing()
         if self._plain:
             log.warning("the straight way to clients is closed, sending is slower: %s is not as it was", self._plain)
@@ -69,6 +69,7 @@ class SocketIo:
             ping_timeout=settings.ping_timeout_seconds,
         )
         self._server.eio.compression = settings.compression
+        self._server.eio.upgrade_seconds = settings.handshake_seconds
         self._server.on("connect", _welcome)
         self._server.on("disconnect", self._left)
         self._server.on("subscribe", self._subscribe)
@@ -256,18 +257,6 @@ def _unknown(event: str, _sid: str, *_body: object) -> dict[str, Any]:
 
 def _welcome(*_: object) -> None:
     """Everyone may connect; without a handler python-socketio would refuse the namespace. No answer to an event so named."""
-
-
-class _Clients(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """Tells when a client has been sent its CONNECT."""
-
-    def __init__(self, joined: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__()
-        self._joined = joined
-
-    async def connect(self, sid: str, namespace: str) -> None:
-        await super().connect(sid, namespace)
-        await self._joined(sid)
 
 
 class _Json:

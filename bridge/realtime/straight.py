@@ -15,7 +15,7 @@ import asyncio
 import inspect
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import engineio
@@ -35,7 +35,6 @@ _Socket: Any = AsyncSocket  # the libraries have no types
 _WebSocket: Any = driver.WebSocket
 
 _LEAVE_SECONDS = 1.0
-_UPGRADE_SECONDS = 10.0
 _KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
 _PACKET_BYTES = 512  # of a usual reading, and its keeping
 _PACKETS_A_POLL = 16  # the most that the Python client takes in one answer to a poll
@@ -84,6 +83,18 @@ class _Probe:
         return None
 
 
+class Clients(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+    """Tells when a client has been sent its CONNECT."""
+
+    def __init__(self, joined: Callable[[str], Awaitable[None]]) -> None:
+        super().__init__()
+        self._joined = joined
+
+    async def connect(self, sid: str, namespace: str) -> None:
+        await super().connect(sid, namespace)
+        await self._joined(sid)
+
+
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
     """python-socketio's server on our Engine.IO."""
 
@@ -95,6 +106,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     """python-engineio's server with our queues and our WebSocket."""
 
     compression = False
+    upgrade_seconds = 10.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the original
         super().__init__(*arguments, **options)
@@ -135,11 +147,14 @@ class Outbox:
 
     async def get(self) -> Packet | None:
         """The next packet; a new handful begins with it."""
-        while not self._packets:
-            if self.websocket is not None:
+        if not self._packets and self.websocket is None:
+            self._wake()  # a poll that waits already is answered with nothing
+            waiting = self._getter = asyncio.get_running_loop().create_future()
+            await waiting
+            if waiting is not self._getter:
                 return None
-            self._getter = asyncio.get_running_loop().create_future()
-            await self._getter
+        if not self._packets:
+            return None
         self._taken = 0
         return self.get_nowait()
 
@@ -169,6 +184,10 @@ class Outbox:
         for packet in packets:
             websocket.post(packet)
         self._wake()
+
+    def retire(self) -> None:
+        """The client has left. Its socket outlives it by a ping interval, and is not to hold more than it must."""
+        self.websocket, self._packets, self.waiting_bytes = None, [], 0
 
     def _wake(self) -> None:
         if self._getter is not None and not self._getter.done():
@@ -211,7 +230,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             return False
         client.upgrading = True  # polls are answered with nothing from here on
         try:
-            async with asyncio.timeout(_UPGRADE_SECONDS):
+            async with asyncio.timeout(self.server.upgrade_seconds):
                 if not self._is(await self._sock.receive(), PING, "probe"):
                     return False
                 self.transport.write(text_frame(Packet(PONG, data="probe").encode().encode()))
@@ -241,6 +260,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             self.transport.close()
         finally:
             await client.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            client.queue.retire()
 
     async def _packets(self) -> AsyncIterator[Packet]:
         async for message in self._sock:

@@ -211,3 +211,16 @@ async def test_on_the_plain_way_everything_is_emitted_in_order_and_what_waits_is
     assert first.waiting_bytes() > 0, "what python-engineio has not sent yet counts too"
     first.cut("slow")
     assert left == [socket]
+
+
+async def test_of_two_polls_at_once_the_later_one_is_answered_and_the_first_ends_with_nothing() -> None:
+    outbox = straight.Outbox()
+    first = asyncio.create_task(outbox.get())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(outbox.get())
+    await asyncio.sleep(0)
+    outbox.put_nowait(Packet(MESSAGE, "a"))
+    assert await asyncio.wait_for(first, 5) is None
+    answer = await asyncio.wait_for(second, 5)
+    assert answer is not None
+    assert answer.data == "a"
