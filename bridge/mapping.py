@@ -39,7 +39,7 @@ _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 class _Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 

@@ -69,7 +69,7 @@ class Pipeline:
         async for messages in self._intake:
             decoded = [self._decoder.decode(message) for message in messages]
             outcomes = await self._keep(messages, decoded)
-            self._acknowledge(messages, outcomes)
+            self._acknowledge(messages, decoded, outcomes)
             self._publish(decoded, outcomes)
 
     async def _keep(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> list[Outcome]:
@@ -103,10 +103,10 @@ class Pipeline:
                 return written
         raise AssertionError("delays never end")
 
-    def _acknowledge(self, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> None:
-        for message, outcome in zip(messages, outcomes, strict=True):
+    def _acknowledge(self, messages: Sequence[Message], decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
+        for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
             self._ledger.settled(message.source, outcome)
-            message.origin.settle(message, outcome)
+            message.origin.settle(message, outcome, meaning)
 
     def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
         events = [

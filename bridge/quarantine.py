@@ -153,7 +153,7 @@ class Retried:
 class _Nowhere:
     """The way back of a message that was settled long ago."""
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nobody waits."""
 
 

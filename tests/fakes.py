@@ -13,7 +13,7 @@ from typing import Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
+from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Message, Outcome
@@ -218,7 +218,7 @@ class RecordingOrigin:
     def __init__(self) -> None:
         self.settled: list[tuple[Message, Outcome]] = []
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         self.settled.append((message, outcome))
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 import orjson
 import pytest
 
-from bridge.core.decode import Decoder, Route
+from bridge.core.decode import Decoded, Decoder, Route
 from bridge.core.message import Message, Outcome
 from bridge.core.reading import Reading, Value
 from bridge.core.topic import TopicPattern
@@ -108,7 +108,7 @@ def test_the_battery_runs_down_and_never_up(days: list[list[dict[str, Value] | N
 class Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 

@@ -30,7 +30,30 @@ class Gap:
     missed: int
 
 
-Event = Reading | DeviceStatus | SystemEvent | Gap
+EntityEventType = Literal["created", "updated", "deleted", "anomaly_detected", "prediction_completed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityEvent:
+    """Something happened to a thing that the bridge knows: a device was registered, changed or removed."""
+
+    entity_type: str
+    event_type: EntityEventType
+    entity_id: str
+    data: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicEvent:
+    """What another service said under a topic (`predictions`, `actions`, `alerts`, `modules`), passed on as it is."""
+
+    topic: str
+    body: dict[str, Any]
+    timestamp_ms: int
+
+
+Event = Reading | DeviceStatus | SystemEvent | Gap | EntityEvent | TopicEvent
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bridge.core.decode import Decoded
 
 
 class Outcome(enum.StrEnum):
@@ -19,8 +22,11 @@ class Outcome(enum.StrEnum):
 class Origin(Protocol):
     """Where a message came from and where its acknowledgement goes: one MQTT connection, one HTTP request, one socket."""
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
-        """`message` is safe (or will never be). Called once per message, in order of arrival; must not block or raise."""
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+        """`message` is safe (or will never be). Called once per message, in order of arrival; must not block or raise.
+
+        `meaning` is what it was decoded to; None when it was dropped before that.
+        """
 
 
 @dataclass(slots=True, eq=False)

@@ -140,6 +140,8 @@ class Hub:
     def _send(self, audience: Audience[Session], chosen: Sequence[Published], before: int) -> None:
         """One parcel for all members; `before` is the cursor ahead of it."""
         parcel = self._parcel(chosen, audience.encoder)
+        if not parcel:
+            return
         limit, reached = self._settings.client_buffer_bytes, 0
         for session in audience.members:
             if session.away_since is None and session.link.waiting_bytes() < limit:

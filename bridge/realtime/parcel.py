@@ -23,8 +23,8 @@ _SENT_AT = SENT_AT.encode()
 class Encoder(Protocol):
     """How an event looks in a dialect."""
 
-    def encode(self, event: Event) -> bytes:
-        """The text of its message, UTF-8; `SENT_AT` in it becomes the time of sending."""
+    def encode(self, event: Event) -> bytes | None:
+        """The text of its message, UTF-8; `SENT_AT` in it becomes the time of sending. None: the dialect has none."""
         ...
 
 
@@ -41,10 +41,11 @@ class Published:
         self._frames: dict[Encoder, bytes] = {}
 
     def frame(self, encoder: Encoder) -> bytes:
-        """Its message in a dialect, framed for a WebSocket; made once."""
+        """Its message in a dialect, framed for a WebSocket, made once; empty if there is none."""
         frame = self._frames.get(encoder)
         if frame is None:
-            frame = self._frames[encoder] = text_frame(encoder.encode(self.event))
+            text = encoder.encode(self.event)
+            frame = self._frames[encoder] = b"" if text is None else text_frame(text)
         return frame
 
 
@@ -53,11 +54,15 @@ class Parcel:
 
     def __init__(self, published: Sequence[Published], encoder: Encoder, sent_at: str) -> None:
         """`published` is not empty, by rising cursor; `sent_at` is ISO 8601 with milliseconds."""
-        self._frames = [one.frame(encoder) for one in published]
+        self._frames = [frame for one in published if (frame := one.frame(encoder))]
         self._sent_at = sent_at.encode()
         cursors = [one.seq for one in published if one.seq]
         self.records = len(cursors)
         self.last = cursors[-1] if cursors else 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self._frames)
 
     @cached_property
     def wire(self) -> bytes:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from bridge.core import events
 from bridge.core.decode import DeviceStatus
 from bridge.core.errors import StoreUnavailable
-from bridge.core.events import Event, Gap
+from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.realtime import straight
 from bridge.realtime.gate import Gate, client_address
@@ -222,15 +222,16 @@ class SocketIo:
 class Codec:
     """How events look in Socket.IO."""
 
-    def encode(self, event: Event) -> bytes:
+    def encode(self, event: Event) -> bytes | None:
         """A message of Engine.IO (4) that holds an event of Socket.IO (2)."""
-        return b"42" + orjson.dumps(_named(event))
+        named = _named(event)
+        return None if named is None else b"42" + orjson.dumps(named)
 
 
 CODEC = Codec()
 
 
-def _named(event: Event) -> tuple[str, dict[str, Any]]:
+def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
     match event:
         case Reading():
             return "sensorData", events.sensor_data(event, SENT_AT)
@@ -238,8 +239,10 @@ def _named(event: Event) -> tuple[str, dict[str, Any]]:
             return "deviceStatus", events.device_status(event)
         case Gap():
             return "gap", events.gap(event)
-        case _:
+        case SystemEvent():
             return "systemEvent", events.system_event(event, SENT_AT)
+        case _:
+            return None
 
 
 def _answer(done: Subscribed) -> dict[str, Any]:

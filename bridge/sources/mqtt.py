@@ -29,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.backoff import delays
+from bridge.core.decode import Decoded
 from bridge.core.errors import BrokerUnavailable, SessionTaken, WindowOverflow
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
@@ -221,8 +222,8 @@ class MqttConnection:
         self._window.deliver(packet_id)
         return True
 
-    def settle(self, message: Message, outcome: Outcome) -> None:  # noqa: ARG002 - whatever became of it, it is ours now
-        """PUBACK, in the order of arrival, on this connection or not at all. Those of a batch go out together, after it."""
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
+        """PUBACK, whatever became of it: in the order of arrival, on this connection or not at all, a batch's together."""
         if self._open and message.qos:
             ready = self._window.settle(message.packet_id)
             if ready and not self._due:

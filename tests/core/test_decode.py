@@ -49,7 +49,7 @@ ROUTES = (
 class Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome) -> None:
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 
