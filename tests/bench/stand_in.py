@@ -36,11 +36,12 @@ class Faults:
 
 @dataclass(eq=False)
 class Client:
-    """A joined client; `skipped` are cursors it was not sent."""
+    """A joined client; `skipped` are cursors it was not sent. What comes after `joined_at` it is sent live, and not again."""
 
     writer: asyncio.StreamWriter
     devices: set[str] | None = None
     skipped: list[int] = field(default_factory=list)
+    joined_at: int = 0
 
 
 class StandIn:
@@ -159,6 +160,8 @@ class StandIn:
         while True:
             text = await _text(reader)
             if text == b"40":
+                self._flush()
+                client.joined_at = self.log[-1][0] if self.log else 0
                 client.writer.write(frame(b'40{"sid":"b"}'))
                 self.clients.add(client)
             elif text.startswith(b"42"):
@@ -172,7 +175,7 @@ class StandIn:
         replay = [
             (cursor, framed)
             for cursor, device, framed in (self.log if body["since"] is not None else ())
-            if cursor > body["since"] and (client.devices is None or device in client.devices)
+            if body["since"] < cursor <= client.joined_at and (client.devices is None or device in client.devices)
         ]
         frames = [framed for _, framed in replay]
         if self.faults.holes and frames:

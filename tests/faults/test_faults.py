@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 SHORT: dict[str, Scenario] = {
-    "bridge killed": partial(scenarios.bridge_killed, times=3, count=3000),
+    "bridge killed": partial(scenarios.bridge_killed, times=3, count=7000),
     "mongod killed": partial(scenarios.mongod_killed, kills=1, stops=1, stop_seconds=8),
     "broker killed": partial(scenarios.broker_killed, kills=1),
     "links faulty": partial(scenarios.links_faulty, faults=(Fault.SLICES, Fault.RESET), seconds=2),
