@@ -12,6 +12,8 @@ PAGE_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) $(wildcard 
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml
 export COMPOSE_PROJECT_NAME ?= sensor-bridge
 ARGS ?=
+# Tests mostly wait for servers; two at a time take 60 % of the time of one.
+WORKERS ?= 2
 
 .PHONY: help
 help: ## List the targets
@@ -87,7 +89,7 @@ check: $(VENV)/.dev web/node_modules/.installed ## Lint and types, Python and Ty
 .PHONY: test
 test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k name' chooses
 	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm test --silent
-	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -m 'not containers' $(ARGS)
+	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
 .PHONY: test-containers
 test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the whole of it with `make up`; needs Docker
