@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
-import socketio
 from bson.objectid import ObjectId
 from pydantic import SecretStr
 
@@ -21,30 +18,8 @@ from bridge.settings import HttpSettings, MqttSettings, StoreSettings
 from bridge.sources.mqtt import mqtt_sender
 from bridge.stores import open_store
 from tests.conftest import StartBridge
+from tests.realtime.clients import listening
 from tests.servers import until
-
-
-class Listener:
-    """A client that remembers every event, in order."""
-
-    def __init__(self, client: socketio.AsyncClient) -> None:
-        self.client = client
-        self.heard: list[tuple[str, Any]] = []
-        client.on("*", lambda event, body: self.heard.append((event, body)))
-
-    def of(self, event: str) -> list[Any]:
-        return [body for name, body in self.heard if name == event]
-
-
-@asynccontextmanager
-async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
-    async with aiohttp.ClientSession() as session:
-        listener = Listener(socketio.AsyncClient(http_session=session, reconnection=False))
-        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", **options)
-        try:
-            yield listener
-        finally:
-            await listener.client.disconnect()
 
 
 async def publish(broker_url: str, topic: str, payload: bytes) -> None:
