@@ -28,7 +28,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet
 
-from bridge.realtime.frames import POLICY_VIOLATION, close_frame, text_frame
+from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, close_frame, text_frame
 from bridge.realtime.parcel import Parcel
 
 _Socket: Any = AsyncSocket  # the libraries have no types
@@ -280,6 +280,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             encoded = packet.encode()
             self.transport.write(text_frame(encoded.encode()))
         if packet is None or packet.packet_type == CLOSE:
+            self.transport.write(close_frame(GOING_AWAY, ""))  # aiohttp's client waits ten seconds for it
             self.close_soon()
 
     def close_soon(self) -> None:
