@@ -27,6 +27,7 @@ from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
 from bridge.settings import HttpSettings, Settings
 from bridge.sources import mqtt
+from bridge.sources.http import HttpSource
 from bridge.stores import open_store
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder(settings.mqtt.routes)
+        decoder = Decoder(settings.routes)
         app = new_application(settings.http)
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
@@ -73,6 +74,7 @@ class Bridge:
                 cursor=cursor,
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
+            posted = HttpSource(settings.http, intake, self.ledger, self.health)
             keeping = Keeping(store)
             counters = (
                 Counter(
@@ -80,9 +82,22 @@ class Bridge:
                 ),
                 Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
                 Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+                Counter("bridge_posts_refused", "Requests with readings answered 503, by why.", lambda: posted.refused),
+                Counter(
+                    "bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten
+                ),
                 *realtime_counters(hub, gate),
             )
-            build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, counters=counters)
+            build_api(
+                app,
+                settings.http,
+                store=store,
+                hub=hub,
+                ledger=self.ledger,
+                health=self.health,
+                counters=counters,
+                posted=posted,
+            )
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping)

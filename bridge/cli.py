@@ -287,7 +287,7 @@ def rejected_retry(
     async def retrying() -> None:
         async with prepared(settings.store) as (store, cursor):
             with _counted("trying again", await store.quarantine.count(query)) as advance:
-                retried = await retry(store, cursor, settings.mqtt.routes, query, advance)
+                retried = await retry(store, cursor, settings.routes, query, advance)
             console.print(retried.table)
 
     _run_loop(retrying())

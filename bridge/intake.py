@@ -51,6 +51,11 @@ class Intake:
         self._closed = True
         self._news.set()
 
+    @property
+    def closed(self) -> bool:
+        """Nothing more is taken in."""
+        return self._closed
+
     def __len__(self) -> int:
         """Messages not yet taken."""
         return len(self._kept) + len(self._qos0)

@@ -15,6 +15,9 @@ from bridge.core.errors import PatternError
 from bridge.core.formats import FieldPath, FormatName, make_format
 from bridge.core.topic import TopicPattern
 
+HTTP_TOPIC = "$http/readings"
+"""The topic of messages that come by HTTP. No wildcard of a subscription matches it; their device id stands in the body."""
+
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Days = Annotated[int, Field(ge=1, le=24_855)]  # as seconds, what MongoDB's TTL index can hold
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -220,6 +223,9 @@ class HttpSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    post_seconds: Seconds = 10.0
+    post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
+    posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
@@ -268,6 +274,11 @@ class Settings(Section):
     realtime: RealtimeSettings = RealtimeSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What the decoder needs to know: of what comes by HTTP, and of the subscriptions."""
+        return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Settings:

@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "bridge.sources": ADAPTER,
     "bridge.stores": ADAPTER,
     "bridge.realtime": ADAPTER,
-    "bridge.api": INNER | {"bridge.settings", "bridge.realtime", "bridge"},
+    "bridge.api": INNER | {"bridge.settings", "bridge.realtime", "bridge.sources", "bridge"},
     "bridge.keeping": INNER,
     "bridge.quarantine": INNER | {"bridge.settings", "bridge.stores", "bridge.pipeline"},
     "bridge.recordfile": {"bridge.core"},

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.api import cors, pages, problems
 from bridge.api.health import HealthApi
+from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.status import StatusApi
@@ -16,15 +17,25 @@ from bridge.core.ledger import Ledger
 from bridge.ports import Store
 from bridge.realtime.hub import Hub
 from bridge.settings import HttpSettings
+from bridge.sources.http import HttpSource
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
 
 def build_api(
-    app: web.Application, *, store: Store, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]
+    app: web.Application,
+    settings: HttpSettings,
+    *,
+    store: Store,
+    hub: Hub,
+    ledger: Ledger,
+    health: Health,
+    counters: Sequence[Counter],
+    posted: HttpSource,
 ) -> None:
-    """Add every route to `app`."""
+    """Add every route to `app`; `posted` takes the readings that come by HTTP."""
     app.add_routes(ReadingsApi(store).routes())
+    app.add_routes(IngestApi(posted, settings.post_seconds).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
     app.add_routes(MetricsApi(hub, ledger, health, counters).routes())

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from bridge.core.errors import StoreUnavailable
+from bridge.core.errors import NotNow, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         named = ", ".join(one["field"] or "the query" for one in errors)
         return problem(400, f"wrong parameters: {named}", errors=errors)
     except StoreUnavailable as error:
-        answer = problem(503, f"the store is away: {error}")
-        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return answer
+        return _later(f"the store is away: {error}")
+    except NotNow as error:
+        return _later(str(error))
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
@@ -57,6 +57,12 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return problem(500, "the bridge made a mistake; its log tells more")
+
+
+def _later(detail: str) -> web.Response:
+    answer = problem(503, detail)
+    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
 
 
 def _detail(request: web.Request, error: web.HTTPException) -> str:

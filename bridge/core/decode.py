@@ -17,7 +17,7 @@ import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.errors import BridgeError
-from bridge.core.identity import is_device_id, record_id
+from bridge.core.identity import is_device_id, record_id, seeded_id
 from bridge.core.message import Message
 from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading, Value, aqi_scale, outside
 from bridge.core.timestamp import judge
@@ -52,24 +52,29 @@ class Reason(enum.StrEnum):
 
 
 class PayloadError(BridgeError):
-    """A message that cannot become a reading. `code` groups it, `field` is the key at fault where there is one."""
+    """A message that cannot become a reading. `code` groups it, `field` is the key at fault where there is one.
 
-    def __init__(self, code: Reason, text: str, at: str | None = None) -> None:
+    `quality` has every field at fault, where they were looked at one by one.
+    """
+
+    def __init__(self, code: Reason, text: str, at: str | None = None, quality: Mapping[str, str] | None = None) -> None:
         """`text` is for a person."""
         super().__init__(text)
         self.code = code
         self.field = at
+        self.quality = quality
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A bad message on its way to the quarantine."""
+    """A bad message on its way to the quarantine. `quality` says what was wrong with each field, where that is why."""
 
     id: ObjectId
     message: Message
     code: Reason
     reason: str
     field: str | None = None
+    quality: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ class Decoder:
                 return _status(message, named)
             return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
-            return Rejection(self._new_id(), message, error.code, str(error), error.field)
+            return Rejection(self._new_id(), message, error.code, str(error), error.field, error.quality)
 
     def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
         found = self._routed.get(topic)
@@ -165,7 +170,7 @@ class Decoder:
         if moment.complaint:
             fields.quality["timestamp"] = moment.complaint
         return Reading(
-            id=self._new_id() if moment.own_ms is None else record_id(device_id, moment.own_ms, fields.values),
+            id=self._id(message, device_id, moment.own_ms, fields.values),
             device_id=device_id,
             values=fields.values,
             timestamp_ms=moment.timestamp_ms,
@@ -174,6 +179,11 @@ class Decoder:
             device_timestamp=moment.kept,
             retained=message.retained,
         )
+
+    def _id(self, message: Message, device_id: str, own_ms: int | None, values: Mapping[str, Value]) -> ObjectId:
+        if own_ms is not None:
+            return record_id(device_id, own_ms, values)
+        return seeded_id(device_id, message.seed, values) if message.seed else self._new_id()
 
 
 class UnknownKeys:
@@ -227,6 +237,11 @@ def check_size(payload: bytes) -> None:
 def parse_json(payload: bytes) -> object:
     """Any JSON of a payload that is not too large; raises `PayloadError`."""
     check_size(payload)
+    return loads(payload)
+
+
+def loads(payload: bytes) -> object:
+    """Any JSON, of any size; raises `PayloadError`."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as strict:
@@ -354,7 +369,9 @@ def _device_id(from_topic: str | None, from_body: object) -> str:
 def _no_measurement(fields: Fields) -> PayloadError:
     if fields.quality:
         bad = [f"{name} is {complaint}" for name, complaint in fields.quality.items()]
-        return PayloadError(Reason.NO_MEASUREMENT, f"no measurement is left: {listed(bad)}", next(iter(fields.quality)))
+        return PayloadError(
+            Reason.NO_MEASUREMENT, f"no measurement is left: {listed(bad)}", next(iter(fields.quality)), fields.quality
+        )
     if fields.unknown:
         unknown = [shown(key) for key in fields.unknown]
         return PayloadError(Reason.NO_MEASUREMENT, f"no measurement: none is known by the name {listed(unknown)}")

@@ -29,6 +29,26 @@ class StoreUnavailable(StoreError):
     """The store is away or did not answer in time; the write may or may not have happened. Try again."""
 
 
+class NotNow(BridgeError):
+    """What was asked cannot be done at the moment; the text says why, and whether it may have happened. Ask again."""
+
+
+class IntakeFull(NotNow):
+    """As much waits as may wait."""
+
+
+class Stopping(NotNow):
+    """The bridge takes nothing more in."""
+
+
+class OutcomeUnknown(NotNow):
+    """It was taken in and was not stored before the deadline; it may be later."""
+
+
+class KeyReused(BridgeError):
+    """An Idempotency-Key that was used for something else."""
+
+
 class BrokerUnavailable(BridgeError):
     """The broker is away, refused us, or left."""
 

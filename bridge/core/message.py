@@ -31,7 +31,10 @@ class Origin(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """What arrived. `source` names its line in the ledger; `packet_id` and `origin` are its way back."""
+    """What arrived. `source` names its line in the ledger; `packet_id` and `origin` are its way back.
+
+    `seed`, where the source has one, is the same when the message comes again: the identity of a reading without a time.
+    """
 
     source: str
     topic: str
@@ -41,3 +44,4 @@ class Message:
     qos: int = 1
     packet_id: int = 0
     retained: bool = False
+    seed: str = ""

@@ -1,0 +1,78 @@
+"""How a route is described: `@describes(…)` on its handler, from which `openapi.py` makes the description.
+
+    @describes("Stored readings, in cursor order", query=ReadingsParameters, answers={200: ReadingsPage})
+    async def _readings(self, request: web.Request) -> web.Response:
+
+Models are pydantic's; a text stands for an answer of that media type. Parameters in the path are found by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Content = Any
+"""A pydantic model, another type that pydantic knows (`list[Measured]`), or a media type; None for no body."""
+
+PROBLEMS: Mapping[int, str] = {
+    400: "something in the request is wrong; the problem names it",
+    404: "there is no such thing",
+    405: "the method is not possible here",
+    408: "the request took too long to arrive",
+    409: "not in the present state",
+    413: "the request is too large",
+    415: "a media type that is not read here",
+    422: "the request is understood, and nothing of it could be done",
+    429: "too many requests",
+    503: "not now: see Retry-After",
+}
+"""Answers as `application/problem+json`, by status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One operation. `answers` are those that succeed, `problems` the statuses of those that do not."""
+
+    summary: str
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    body: Mapping[str, Content] = field(default_factory=dict)
+    answers: Mapping[int, Content] = field(default_factory=dict)
+    problems: Sequence[int] = ()
+    tag: str = "api"
+
+
+def describes(
+    summary: str,
+    *,
+    answers: Mapping[int, Content],
+    query: type[BaseModel] | None = None,
+    headers: type[BaseModel] | None = None,
+    body: Mapping[str, Content] | type[BaseModel] | None = None,
+    problems: Sequence[int] = (),
+    tag: str = "api",
+) -> Callable[[F], F]:
+    """Describe the route of a handler. `body` is a model of JSON, or one for each media type.
+
+    A route with a query or a body can answer 400; that needs no mention.
+    """
+    bodies = body if isinstance(body, Mapping) else {} if body is None else {"application/json": body}
+    wrong = (400,) if query or headers or bodies else ()
+    told = Described(summary, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag)
+
+    def tell(handler: F) -> F:
+        handler.__described__ = told  # type: ignore[attr-defined]
+        return handler
+
+    return tell
+
+
+def described(handler: object) -> Described | None:
+    """What was said of a handler."""
+    found = getattr(handler, "__described__", None)
+    return found if isinstance(found, Described) else None

@@ -1,0 +1,116 @@
+"""What is asked and answered, for the description: made from the measurement table where it is about measurements."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from bridge.core.reading import AQI_SCALES, MEASUREMENTS, Flag, Measurement
+
+Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
+Time = Annotated[str, Field(description="ISO 8601 in UTC, with milliseconds", examples=["2026-01-31T12:00:00.000Z"])]
+Cursor = Annotated[int, Field(description="the cursor of a record")]
+DeviceId = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")]
+Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
+Absent: Any = Field(default_factory=lambda: None)
+"""A key that is there only where it applies, and never null."""
+
+
+class Answer(BaseModel):
+    """Keys may be added to an answer; none is renamed or dropped."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class WrongField(Answer):
+    """One thing that is wrong in a request."""
+
+    field: str
+    message: str
+    index: int = Absent
+
+
+class Problem(Answer):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[WrongField] = Absent
+
+
+def _told(one: Measurement) -> str:
+    low, high = one.usual
+    usual = f", usually {low:g} to {high:.12g}" if abs(low) < float("inf") else ""
+    return f"{one.label}{f', {one.unit}' if one.unit else ''}{usual}"
+
+
+def _stored(one: Measurement) -> Any:  # noqa: ANN401 - what pydantic takes for a field
+    kind = bool if isinstance(one, Flag) else float
+    return (Annotated[kind, Field(description=_told(one))], Absent)
+
+
+_SCALE: Any = (Annotated[Literal[tuple(AQI_SCALES)], Field(description="the scale of aqi")], Absent)
+
+
+class _Record(Answer):
+    id: Annotated[Identity, Field(alias="_id")]
+    timestamp: Time
+    deviceId: DeviceId  # noqa: N815 - the word of the wire
+    receivedAt: Time  # noqa: N815
+    seq: Cursor
+    quality: Quality = Absent
+    deviceTimestamp: str | float = Field(default_factory=str, description="what the device said, where it is not believed")  # noqa: N815
+    retained: bool = Absent
+
+
+Record: type[BaseModel] = create_model(
+    "Record", __base__=_Record, __doc__="A stored reading.", aqiScale=_SCALE, **{one.name: _stored(one) for one in MEASUREMENTS}
+)
+
+
+class _NewReading(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    deviceId: str | int = Field(description="1 to 128 characters of A-Z a-z 0-9 . _ : -")  # noqa: N815
+    timestamp: str | float | None = Field(
+        default_factory=lambda: None, description="when it was measured: ISO 8601, epoch seconds or milliseconds"
+    )
+
+
+def _given(one: Measurement) -> Any:  # noqa: ANN401
+    return (Annotated[float | str | bool | None, Field(description=_told(one))], Absent)
+
+
+NewReading: type[BaseModel] = create_model(
+    "NewReading",
+    __base__=_NewReading,
+    __doc__="A reading as a device sends it: at least one measurement; further names and the nested form of the README.",
+    **{one.name: _given(one) for one in MEASUREMENTS},
+)
+
+
+class Result(Answer):
+    """What became of one item of a request."""
+
+    index: int
+    status: Literal["stored", "duplicate", "rejected"]
+    id: Annotated[Identity, Field(alias="_id")] = Absent
+    reason: str = Absent
+    field: str = Absent
+    quality: Quality = Absent
+
+
+class Ingested(Answer):
+    """Answer to readings that are stored, or were before: their ids in order, and what became of each item."""
+
+    ids: list[Identity]
+    results: list[Result]
+
+
+class NoneIngested(Problem):
+    """None of the items is a reading; `errors` names each bad field."""
+
+    results: list[Result] = Absent
