@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -18,10 +19,12 @@ from bridge.core.errors import PortTaken, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
+from bridge.core.query import RejectedQuery
 from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
+from bridge.quarantine import Retried, retry
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
@@ -48,6 +51,8 @@ class Bridge:
         self.port = settings.http.port
         self.health = Health((mqtt.SOURCE, STORE))
         self.ledger = Ledger()
+        self.application = new_application(settings.http)
+        """Has every route once `listening` is set."""
 
     def stop(self) -> None:
         """Ask `run` to finish what has arrived and return."""
@@ -57,7 +62,7 @@ class Bridge:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
         decoder = Decoder(settings.routes)
-        app = new_application(settings.http)
+        app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
         async with open_store(settings.store) as store:
@@ -97,12 +102,19 @@ class Bridge:
                 health=self.health,
                 counters=counters,
                 posted=posted,
+                retry=partial(self._retry, store, cursor),
             )
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping)
                 await hub.close()
         log.info("stopped")
+
+    async def _retry(self, store: Store, cursor: Cursor, query: RejectedQuery) -> Retried:
+        """Try rejected messages again; only once the cursor is above all that is stored."""
+        if not self.health.parts[STORE].up:
+            raise StoreUnavailable(self.health.parts[STORE].reason)
+        return await retry(store, cursor, self._settings.routes, query)
 
     async def _move_readings(
         self,

@@ -10,7 +10,9 @@ from bridge.api import cors, pages, problems
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
+from bridge.api.openapi import OpenApi
 from bridge.api.readings import ReadingsApi
+from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
@@ -32,13 +34,16 @@ def build_api(
     health: Health,
     counters: Sequence[Counter],
     posted: HttpSource,
+    retry: Retry,
 ) -> None:
-    """Add every route to `app`; `posted` takes the readings that come by HTTP."""
+    """Add every route to `app`; `posted` takes the readings that come by HTTP, `retry` tries rejected messages again."""
     app.add_routes(ReadingsApi(store).routes())
     app.add_routes(IngestApi(posted, settings.post_seconds).routes())
+    app.add_routes(RejectedApi(store, retry).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
     app.add_routes(MetricsApi(hub, ledger, health, counters).routes())
+    app.add_routes(OpenApi().routes())
     app.add_routes(pages.routes())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from bridge.api.describe import describes
+from bridge.api.models import Alive, Ready
 from bridge.api.problems import json_response
 from bridge.core.health import Health
 
@@ -23,9 +25,11 @@ class HealthApi:
             web.get("/health", self._ready),
         ]
 
+    @describes("Is the process alive?", answers={200: Alive}, tag="health")
     async def _live(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
+    @describes("Does every part work?", answers={200: Ready, 503: Ready}, tag="health")
     async def _ready(self, _: web.Request) -> web.Response:
         parts = {
             name: {"status": "ok"} if part.up else {"status": "failing", "reason": part.reason}

@@ -114,3 +114,142 @@ class NoneIngested(Problem):
     """None of the items is a reading; `errors` names each bad field."""
 
     results: list[Result] = Absent
+
+
+class Summary(Answer):
+    """One measurement over one span of time."""
+
+    min: float
+    mean: float
+    max: float
+    count: int
+
+
+class Bucket(BaseModel):
+    """A device's readings over one span of time, each measurement in short."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Summary]
+
+    timestamp: Time
+    deviceId: DeviceId  # noqa: N815
+    count: int
+
+
+class ReadingsPage(Answer):
+    """Stored readings in cursor order, or with `every` their summaries; `next` is the cursor to go on from."""
+
+    readings: list[Record] | list[Bucket]
+    next: Cursor | None
+
+
+class Latest(Answer):
+    """The newest reading of each device."""
+
+    readings: list[Record]
+
+
+class NoData(Answer):
+    """There is no reading of this device."""
+
+    error: Literal["no data"]
+
+
+class Measured(Answer):
+    """What can be measured, and what is usual."""
+
+    name: str
+    label: str
+    unit: str
+    low: float | None
+    high: float | None
+
+
+class Part(Answer):
+    """A part of the bridge."""
+
+    status: Literal["ok", "failing"]
+    reason: str = Absent
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(Answer):
+    """What works and what does not."""
+
+    status: Literal["ok", "failing"]
+    failing: list[str]
+    parts: dict[str, Part]
+
+
+class Account(Answer):
+    """received = stored + duplicate + rejected + dropped + waiting."""
+
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    dropped: int
+    waiting: int
+
+
+class Status(Answer):
+    """Who listens, and the account of every message, by source."""
+
+    success: bool
+    connectedClients: int  # noqa: N815
+    websocketEnabled: bool  # noqa: N815
+    ledger: dict[str, Account]
+
+
+class RejectedGroup(Answer):
+    """Rejected messages of one code and field."""
+
+    code: str
+    field: str | None
+    count: int
+    newest: Time
+    reason: str
+
+
+class RejectedMessage(Answer):
+    """A rejected message; its payload as text, or in base64 where it is none."""
+
+    id: Annotated[Identity, Field(alias="_id")]
+    receivedAt: Time  # noqa: N815
+    source: str
+    topic: str
+    code: str
+    reason: str
+    field: str | None
+    retained: bool
+    payload: str | None
+    payloadBase64: str = Absent  # noqa: N815
+
+
+class Rejected(Answer):
+    """All groups of the quarantine, and the newest messages that were asked for."""
+
+    groups: list[RejectedGroup]
+    messages: list[RejectedMessage]
+
+
+class StillBad(Answer):
+    """Messages that are still no readings."""
+
+    code: str
+    field: str
+    count: int
+
+
+class Retried(Answer):
+    """What became of the messages that were tried again."""
+
+    stored: int
+    duplicate: int
+    outdated: int
+    bad: list[StillBad]

@@ -7,8 +7,10 @@ import re
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from bridge.api.describe import describes
+from bridge.api.models import Latest, Measured, NoData, ReadingsPage, Record
 from bridge.api.problems import json_response
 from bridge.core.identity import CURSOR_LIMIT
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
@@ -50,23 +52,36 @@ def _fields(raw: object) -> object:
     return names
 
 
+_TIME = WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"})
+_FIELDS = WithJsonSchema({"type": "string", "description": "measurements, joined by commas"})
+_WIDTH_TEXT = WithJsonSchema(
+    {"type": "string", "pattern": f"^{_WIDTH.pattern}$", "description": "a width of time: 10s, 1m, 6h, 1d"}
+)
+
+
 class ReadingsParameters(BaseModel):
     """The query of `GET /api/v1/readings`."""
 
     model_config = ConfigDict(extra="forbid")
 
     device: Annotated[tuple[str, ...], Field(max_length=_DEVICES_LIMIT)] = ()
-    from_ms: Annotated[int | None, BeforeValidator(_moment), Field(alias="from")] = None
-    to_ms: Annotated[int | None, BeforeValidator(_moment), Field(alias="to")] = None
+    from_ms: Annotated[int | None, BeforeValidator(_moment), _TIME, Field(alias="from")] = None
+    to_ms: Annotated[int | None, BeforeValidator(_moment), _TIME, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=READINGS_LIMIT)] = 1000
     since: Annotated[int | None, Field(ge=0, lt=CURSOR_LIMIT)] = None
-    fields: Annotated[tuple[str, ...], BeforeValidator(_fields)] = ()
-    every_ms: Annotated[int | None, BeforeValidator(_width), Field(alias="every")] = None
+    fields: Annotated[tuple[str, ...], BeforeValidator(_fields), _FIELDS] = ()
+    every_ms: Annotated[int | None, BeforeValidator(_width), _WIDTH_TEXT, Field(alias="every")] = None
 
     @property
     def query(self) -> ReadingsQuery:
         """What the store is asked."""
         return ReadingsQuery(self.device or None, self.from_ms, self.to_ms, self.since, self.limit)
+
+
+class TelemetryParameters(BaseModel):
+    """The query of `GET /get_telemetry`; what else an older client sends is nothing to us."""
+
+    device: str = ""
 
 
 class ReadingsApi:
@@ -82,8 +97,16 @@ class ReadingsApi:
             web.get("/api/v1/readings", self._readings),
             web.get("/api/v1/readings/latest", self._latest),
             web.get("/api/v1/measurements", self._measurements),
+            web.get("/get_telemetry", self._telemetry),
         ]
 
+    @describes(
+        "Stored readings in cursor order, or with `every` their summaries",
+        query=ReadingsParameters,
+        answers={200: ReadingsPage},
+        problems=(503,),
+        tag="readings",
+    )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
         if parameters.every_ms is not None:
@@ -94,9 +117,23 @@ class ReadingsApi:
         following = found[-1].seq if len(found) == parameters.limit else None
         return json_response({"readings": [_shown(reading, parameters.fields) for reading in found], "next": following})
 
+    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings")
     async def _latest(self, _: web.Request) -> web.Response:
         return json_response({"readings": [reading.public() for reading in await self._store.latest()]})
 
+    @describes(
+        "The newest reading of a device, for an older client",
+        query=TelemetryParameters,
+        answers={200: Record | NoData},
+        problems=(503,),
+        tag="readings",
+    )
+    async def _telemetry(self, request: web.Request) -> web.Response:
+        asked = TelemetryParameters.model_validate(dict(request.query))
+        found = [one for one in await self._store.latest() if one.device_id == asked.device]
+        return json_response(found[0].public() if found else {"error": "no data"})
+
+    @describes("What can be measured", answers={200: list[Measured]}, tag="readings")
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from bridge.api.describe import describes
+from bridge.api.models import Status
 from bridge.api.problems import json_response
 from bridge.core.ledger import Ledger
 from bridge.realtime.hub import Hub
@@ -21,6 +23,7 @@ class StatusApi:
         """The paths it answers."""
         return [web.get("/websocket/status", self._status)]
 
+    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health")
     async def _status(self, _: web.Request) -> web.Response:
         return json_response(
             {
