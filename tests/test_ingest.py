@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import signal
 import uuid
@@ -183,6 +184,13 @@ async def test_a_body_that_says_it_is_compressed_and_is_not_is_a_problem(poster:
     assert status == 400
 
 
+async def test_a_compressed_body_is_read_and_bounded_by_what_it_becomes(poster: Poster) -> None:
+    status, _, _ = await poster.post(gzip.compress(orjson.dumps([timed(1)])), Content_Encoding="gzip")
+    assert status == 201
+    status, _, _ = await poster.post(gzip.compress(b" " * 50_000_000), Content_Encoding="gzip")
+    assert status == 413
+
+
 async def test_a_body_that_does_not_arrive_is_not_waited_for(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
@@ -214,6 +222,13 @@ async def test_the_same_key_with_another_body_is_refused(poster: Poster) -> None
     assert (status, "another body" in body["detail"]) == (422, True)
     status, _, _ = await poster.post(timed(2), Idempotency_Key="k2")
     assert status == 201
+
+
+async def test_the_same_key_many_times_at_once_is_one_request(poster: Poster) -> None:
+    body = {"deviceId": "a", "temperature": 1}
+    answers = await asyncio.gather(*(poster.post(body, Idempotency_Key="k1") for _ in range(20)))
+    assert {(status, orjson.dumps(told)) for status, told, _ in answers} == {(201, orjson.dumps(answers[0][1]))}
+    assert poster.line["received"] == 1
 
 
 @pytest.mark.parametrize("key", ["two words", "é", "x" * 256, ""])

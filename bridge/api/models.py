@@ -72,7 +72,10 @@ Record: type[BaseModel] = create_model(
 
 
 class _NewReading(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": [{"deviceId": "hall", "temperature": 21.5, "timestamp": "2026-01-31T12:00:00Z"}]},
+    )
 
     deviceId: str | int = Field(description="1 to 128 characters of A-Z a-z 0-9 . _ : -")  # noqa: N815
     timestamp: str | float | None = Field(

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from bridge import __version__
 from bridge.api.describe import PROBLEMS, Content, Described, described, describes
@@ -113,7 +114,7 @@ def _media(content: Content) -> str:
 def _parameters(place: str, model: type[BaseModel] | None) -> Iterator[Json]:
     if model is None:
         return
-    schema = model.model_json_schema()
+    schema = model.model_json_schema(schema_generator=_Untitled)
     for name, given in schema["properties"].items():
         kind = _not_null(given)
         parameter = {"name": name, "in": place, "required": name in schema.get("required", ()), "schema": kind}
@@ -124,11 +125,18 @@ def _parameters(place: str, model: type[BaseModel] | None) -> Iterator[Json]:
 
 def _not_null(schema: Json) -> Json:
     """A parameter is there or not, and never null."""
-    kind = {name: value for name, value in schema.items() if name != "title" and not (name == "default" and value is None)}
+    kind = {name: value for name, value in schema.items() if name != "default" or value not in (None, [])}
     some = [one for one in kind.pop("anyOf", ()) if one != {"type": "null"}]
     if len(some) == 1:
         return {**some[0], **kind}
     return {**kind, "anyOf": some} if some else kind
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each field, which would be its name again."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
 
 
 class _Schemas:
@@ -139,7 +147,7 @@ class _Schemas:
 
     def of(self, kind: Content) -> Json:
         """The schema of a type, as a reference where it is a model."""
-        schema = TypeAdapter(kind).json_schema(ref_template=_REF + "{model}")
+        schema = TypeAdapter(kind).json_schema(ref_template=_REF + "{model}", schema_generator=_Untitled)
         for name, definition in schema.pop("$defs", {}).items():
             self._add(name, definition)
         if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.identity import CURSOR_LIMIT, Cursor, is_device_id, record_id
+from bridge.core.identity import CURSOR_LIMIT, Cursor, is_device_id, record_id, seeded_id
 from bridge.core.reading import Value
 
 NOW_MS = 1_767_000_000_000
@@ -105,3 +105,10 @@ def test_a_cursor_goes_on_above_what_the_store_holds_but_never_back() -> None:
 def test_cursors_of_this_century_are_numbers_javascript_holds() -> None:
     assert CURSOR_LIMIT == 2**53
     assert CURSOR_LIMIT > 4_102_444_800_000_000  # 2100-01-01 in microseconds
+
+
+def test_a_seed_tells_readings_without_a_time_apart_and_finds_them_again() -> None:
+    first = seeded_id("a", "k/0", {"temperature": 25})
+    assert first == seeded_id("a", "k/0", {"temperature": 25.0})
+    others = [("b", "k/0", 25), ("a", "k/1", 25), ("a", "l/0", 25), ("a", "k/0", 26)]
+    assert first not in [seeded_id(device, seed, {"temperature": value}) for device, seed, value in others]
