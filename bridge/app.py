@@ -107,6 +107,7 @@ class Bridge:
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping)
+                posted.leave()
                 await hub.close()
         log.info("stopped")
 

@@ -371,6 +371,26 @@ async def test_a_bridge_that_stops_answers_what_it_took_and_takes_no_more(
         database.kill()
 
 
+async def test_a_bridge_that_stops_without_its_store_tells_those_who_wait_that_it_does_not_know(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    database = Mongod(tmp_path / "mongo")
+    database.start()
+    url = database.url.replace("/?", "/sensors?")
+    try:
+        async with posting(start_bridge, broker_url, url, timeout_seconds=20) as poster:
+            await poster.post(timed(0))
+            database.freeze()
+            waiting = asyncio.ensure_future(poster.post(timed(1)))
+            await until(lambda: poster.line["waiting"] == 1)
+            poster.bridge.stop()
+            status, body, _ = await waiting
+            assert (status, "may be later" in body["detail"]) == (503, True)
+            database.thaw()
+    finally:
+        database.kill()
+
+
 async def _once(condition: Any) -> None:
     assert await condition()
 

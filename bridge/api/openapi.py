@@ -220,10 +220,10 @@ def _shape(name: str, schema: Json) -> str:
 
 
 def _schema(schema: Json) -> str:
-    return f"<code>{_links(schema)}</code>" if len(schema) < 2 else f"<pre>{_links(schema)}</pre>"
+    return f"<code>{_links(schema, 0)}</code>"
 
 
-def _links(schema: Json) -> str:
+def _links(schema: Json, option: int = orjson.OPT_INDENT_2) -> str:
     """JSON with its references as links; `"$ref": "#/components/schemas/Record"` leads to the shape on the page."""
-    text = escape(orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode(), quote=False)
+    text = escape(orjson.dumps(schema, option=option).decode(), quote=False)
     return re.sub(rf"\"{_REF}(\w+)\"", r'<a href="#\1">\1</a>', text)

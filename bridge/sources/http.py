@@ -47,6 +47,11 @@ class Post:
         """How many items it has."""
         return len(self.results)
 
+    @property
+    def done(self) -> bool:
+        """Every item is settled."""
+        return not self._left
+
     def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """The last one wakes whoever waits; it is all the same when nobody does any more."""
         index = message.packet_id
@@ -78,6 +83,7 @@ class HttpSource:
         self._ledger = ledger
         self._health = health
         self._under_way = 0
+        self._over = asyncio.Event()
         self.keys: Keys[Post] = Keys()
         self.refused: Counter[str] = Counter({"requests": 0, "readings": 0, "store_away": 0, "stopping": 0, "deadline": 0})
         """Requests answered 503, by why."""
@@ -115,13 +121,24 @@ class HttpSource:
             post = self._put(body)
             if body.key:
                 self.keys.add(body.key, body.digest, post, now)
-        try:
-            async with asyncio.timeout(self._settings.post_seconds):
-                await post.settled.wait()
-        except TimeoutError:
-            self.refused["deadline"] += 1
-            raise OutcomeUnknown(_UNKNOWN.format(self._settings.post_seconds)) from None
+        await self._settled(post)
         return post
+
+    async def _settled(self, post: Post) -> None:
+        """Wait for a post: no longer than its deadline, nor than anybody settles anything."""
+        waiters = {asyncio.ensure_future(one.wait()) for one in (post.settled, self._over)}
+        try:
+            await asyncio.wait(waiters, timeout=self._settings.post_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiters:
+                one.cancel()
+        if not post.done:
+            self.refused["stopping" if self._over.is_set() else "deadline"] += 1
+            raise OutcomeUnknown(_UNKNOWN)
+
+    def leave(self) -> None:
+        """Nothing more will be settled: whoever still waits is told that the outcome is unknown."""
+        self._over.set()
 
     def _put(self, body: Body) -> Post:
         self._check_open()
@@ -138,6 +155,6 @@ class HttpSource:
 
 
 _UNKNOWN = (
-    "not stored within {:g} s; it may be later. Send the same again: a reading with a timestamp, or any with the same "
-    "Idempotency-Key, is stored once"
+    "not stored before the deadline, or before the bridge stopped; it may be later. Send the same again: "
+    "a reading with a timestamp, or any with the same Idempotency-Key, is stored once"
 )
