@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert [(one.pattern, one.kind, one.qos) for one in settings.mqtt.subscriptions] == [
         ("sensors/{deviceId}/data", Kind.READINGS, 1),
         ("sensors/{deviceId}/status", Kind.STATUS, 1),
+        ("sensors/{deviceId}/command/ack", Kind.COMMAND_ACK, 1),
     ]
     assert settings.store.driver == "motor"
 
