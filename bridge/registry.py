@@ -65,6 +65,7 @@ class Registry:
         self._changed: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._began_ms = clock()
+        self._loaded = False
         self._seen_due = 0.0
         self.came_online: Callable[[str], None] = lambda _: None
         self.counts = Counts()
@@ -81,11 +82,13 @@ class Registry:
         newest = {reading.device_id: reading for reading in await self._store.latest()}
         self._began_ms = self._clock()
         for device in devices:
-            self._devices.setdefault(device.id, device)
             device.last_reading = newest.get(device.id)
+            self._devices[device.id] = device
             if device.connection == SOCKET and device.id not in self._sockets:
-                device.connection = None
                 self._out.publish(self._turn(device, OFFLINE, self._began_ms))
+        self._loaded = True
+        for device_id in tuple(self._sockets):  # they came before the store did
+            self.connected(device_id)
 
     # --- the way of a reading ----------------------------------------------------------------------------------------------
 
@@ -131,6 +134,8 @@ class Registry:
             self.came_online(device.id)
 
     def _first_heard(self, device_id: str, more: list[Event]) -> Device | None:
+        if not self._loaded:  # a socket that was faster than the store
+            return None
         if len(self._devices) >= self._settings.limit or self._settings.registration == "required":
             self.counts.unlisted += 1
             return None
@@ -194,18 +199,21 @@ class Registry:
     # --- the operator --------------------------------------------------------------------------------------------------------
 
     def get(self, device_id: str) -> Device:
-        """Raises `UnknownDevice`."""
+        """Raises `UnknownDevice`, and `StoreUnavailable` before the store was read."""
+        self._check_loaded()
         device = self._devices.get(device_id)
         if device is None:
             raise UnknownDevice(f"no device {device_id!r} is known")
         return device
 
     def all(self) -> Iterable[Device]:
-        """Every device, by id."""
+        """Every device, by id; raises `StoreUnavailable` before the store was read."""
+        self._check_loaded()
         return (self._devices[device_id] for device_id in sorted(self._devices))
 
     async def register(self, device_id: str, given: Mapping[str, Any]) -> Device:
         """A new one; raises `DeviceExists`, `DeviceError`, `TooManyDevices` and `StoreUnavailable`."""
+        self._check_loaded()
         if device_id in self._devices:
             raise DeviceExists(f"device {device_id!r} is registered already; PATCH changes it")
         if len(self._devices) >= self._settings.limit:
@@ -230,7 +238,7 @@ class Registry:
         return device
 
     async def remove(self, device_id: str) -> None:
-        """Forget one; raises `UnknownDevice` and `StoreUnavailable`. Where registration is open, its next reading brings it back."""
+        """Forget one; raises `UnknownDevice` and `StoreUnavailable`. Its next reading makes it anew, if that is open."""
         device = self.get(device_id)
         await self._store.devices.remove(device_id)
         self._devices.pop(device_id, None)
@@ -238,6 +246,10 @@ class Registry:
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)
         self._out.publish([event])
+
+    def _check_loaded(self) -> None:
+        if not self._loaded:
+            raise StoreUnavailable("what it knows of devices was not read yet")
 
     # --- time --------------------------------------------------------------------------------------------------------------
 

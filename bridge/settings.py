@@ -180,6 +180,10 @@ class MqttSettings(Section):
             context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
         return context
 
+    def command_topic(self, device_id: str) -> str:
+        """Where commands to a device go."""
+        return self.commands.replace("{deviceId}", device_id)
+
     @property
     def routes(self) -> tuple[Route, ...]:
         """What the decoder needs to know of the subscriptions."""
@@ -238,7 +242,7 @@ class HttpSettings(Section):
     @property
     def is_local(self) -> bool:
         """Only programs of this machine reach us."""
-        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod

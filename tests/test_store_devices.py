@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ async def test_a_device_removed_is_gone_and_may_be_removed_again(store: Store) -
 
 def command(name: str, at: int = 0, **more: object) -> Command:
     made = Command(name, "a", "servo1", "90", "desk", START_MS + at, START_MS + at + 60_000, changed_ms=START_MS + at)
-    return made if not more else Command(**{field: getattr(made, field) for field in made.__slots__} | more)  # type: ignore[arg-type]
+    return made if not more else Command(**{field: getattr(made, field) for field in made.__slots__} | more)
 
 
 @pytest.mark.parametrize("value", ["90", "", 90, 0, 1.5, True, None])
@@ -94,7 +95,7 @@ async def test_commands_are_found_by_device_and_state_newest_first(store: Store)
     sent = command("c2", 2, state=State.SENT, sent_ms=START_MS + 9)
     await store.commands.save(sent)
 
-    async def found(**query: object) -> list[str]:
+    async def found(**query: Any) -> list[str]:
         return [one.id for one in await store.commands.find(CommandsQuery(**query))]
 
     assert await found() == ["c5", "c4", "c3", "c2", "c1", "c0"]

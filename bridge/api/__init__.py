@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.api import cors, pages, problems
+from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.readings import ReadingsApi
@@ -15,16 +16,26 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.ports import Store
 from bridge.realtime.hub import Hub
+from bridge.registry import Registry
 from bridge.settings import HttpSettings
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
 
 def build_api(
-    app: web.Application, *, store: Store, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]
+    app: web.Application,
+    *,
+    store: Store,
+    hub: Hub,
+    ledger: Ledger,
+    health: Health,
+    counters: Sequence[Counter],
+    registry: Registry,
+    commands: Book,
 ) -> None:
     """Add every route to `app`."""
     app.add_routes(ReadingsApi(store).routes())
+    app.add_routes(DevicesApi(registry, commands).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
     app.add_routes(MetricsApi(hub, ledger, health, counters).routes())

@@ -38,8 +38,8 @@ TEXTS = ("name", "type", "site", "room")
 """What an operator says of a device, each a text."""
 
 RESERVED = frozenset(
-    ("id", *TEXTS, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt")
-    + ("lastReading", "state", "attributes", "_id")
+    {"id", *TEXTS, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
+    | {"lastReading", "state", "attributes", "_id"}
 )
 """Names that no attribute of the operator's own may have."""
 

@@ -24,6 +24,7 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores.mongo_devices import MongoCommands, MongoDevices
 from bridge.stores.mongo_driver import (
     DUPLICATE_KEY,
     Document,
@@ -36,7 +37,6 @@ from bridge.stores.mongo_driver import (
     translated,
     utc,
 )
-from bridge.stores.mongo_devices import MongoCommands, MongoDevices
 from bridge.stores.mongo_quarantine import MongoQuarantine
 
 log = logging.getLogger(__name__)
