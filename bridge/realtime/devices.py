@@ -277,6 +277,9 @@ class DeviceSockets:
             if not is_device_id(named):
                 connection.outbox.send(connection.dialect.error("device_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"))
                 return None
+            if named in self._settings.credentials:
+                connection.outbox.send(connection.dialect.error("this device has a secret of its own"))
+                return None
             self._bind(connection, str(named))
         elif named is not None and str(named) != connection.device_id:
             connection.outbox.send(connection.dialect.error("a device may write as itself only"))
