@@ -19,6 +19,7 @@ from bridge.core.command import NEXT, Command, State
 from bridge.core.errors import CommandStateError
 from tests.conftest import StartBridge
 from tests.servers import until
+from tests.test_cli import ended
 from tests.test_devices import Client, session, store_url
 from tests.test_socketio import listening
 
@@ -236,3 +237,16 @@ async def test_a_device_confirms_only_its_own_commands(client: Client) -> None:
         await until(lambda: client.bridge.ledger.account("mqtt").rejected == 1)
         await client.publish("sensors/esp01/command/ack", orjson.dumps({"id": command["id"], "ok": False}))
         await until_state(client, command, "failed")
+
+
+async def test_the_command_line_asks_a_running_bridge(client: Client, tmp_path: Path) -> None:
+    async with mqtt_device(client.broker_url, "esp01") as device:
+        await client.until_device("esp01", status="online")
+        code, out, _ = await ended(tmp_path, "command", "esp01", "servo1", "90", "--url", client.url)
+        assert (code, out.split()[1]) == (0, "sent")
+        await until(lambda: device.commands)
+        assert device.commands[0].items() >= {"command": "servo1", "value": "90"}.items()
+    await client.until_device("esp01", status="offline")
+    code, _, err = await ended(tmp_path, "command", "esp01", "servo1", "--url", client.url)
+    assert code == 1
+    assert "device offline" in err

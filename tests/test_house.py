@@ -56,6 +56,7 @@ ROOMS: dict[str, set[str]] = {
     "bridge.check": {"bridge.core", "bridge.settings", "bridge.loading", "bridge.sources", "bridge.stores", "bridge.app"},
     "bridge.demo": {"bridge.core", "bridge.settings", "bridge.app", "bridge.embedded", "bridge.simulator"},
     "bridge.tail": {"bridge.core"},
+    "bridge.asking": {"bridge.core"},
     "bridge.mapping": {"bridge.core", "bridge.settings", "bridge.sources"},
     "bridge.bench": {"bridge", "bridge.core", "bridge.settings", "bridge.embedded"},
     "bridge.cli": {
@@ -63,6 +64,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.core",
         "bridge.settings",
         "bridge.app",
+        "bridge.asking",
         "bridge.bench",
         "bridge.check",
         "bridge.demo",
