@@ -203,7 +203,7 @@ class Presence(Protocol):
         ...
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
-        """The present status of each device that has one, those that changed last, at most `limit`."""
+        """The present status of each device that has one, those that changed last, at most `limit`; always the same limit."""
         ...
 
 

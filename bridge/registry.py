@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import islice
 from typing import Any, Literal
 
@@ -66,6 +67,7 @@ class Registry:
         self._seen: dict[str, None] = {}
         self._began_ms = clock()
         self._loaded = False
+        self._statuses: list[DeviceStatus] | None = None
         self._seen_due = 0.0
         self.came_online: Callable[[str], None] = lambda _: None
         self.counts = Counts()
@@ -87,6 +89,7 @@ class Registry:
             if device.connection == SOCKET and device.id not in self._sockets:
                 self._out.publish(self._turn(device, OFFLINE, self._began_ms))
         self._loaded = True
+        self._statuses = None
         for device_id in tuple(self._sockets):  # they came before the store did
             self.connected(device_id)
 
@@ -153,6 +156,7 @@ class Registry:
         return [self._change("updated", device), DeviceStatus(device.id, status, at_ms)]
 
     def _change(self, action: Action, device: Device) -> EntityEvent:
+        self._statuses = None
         self._changed[device.id] = None
         return EntityEvent("sensor", action, device.id, device.copy().public(), {"action": _ACTIONS[action]})
 
@@ -192,9 +196,14 @@ class Registry:
             self._out.publish([self._change("updated", device)])
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
-        """The present status of each device that has one, those that changed last, at most `limit`."""
-        known = [DeviceStatus(one.id, one.status, one.status_ms or 0) for one in self._devices.values() if one.status]
-        return sorted(known, key=lambda one: one.timestamp_ms)[-limit:]
+        """The present status of each device that has one, those that changed last, at most `limit`.
+
+        The same list until one changes: a thousand clients that connect at once are told the same.
+        """
+        if self._statuses is None:
+            known = [DeviceStatus(one.id, one.status, one.status_ms or 0) for one in self._devices.values() if one.status]
+            self._statuses = nlargest(limit, known, key=lambda one: one.timestamp_ms)[::-1]
+        return self._statuses
 
     # --- the operator --------------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,11 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from bridge.core.message import Message, Outcome
+from bridge.realtime.devices import SocketOrigin
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.conftest import StartBridge
-from tests.servers import until
+from tests.servers import free_port, until
 from tests.test_devices import Client, session
 
 __all__ = ["session"]
@@ -256,3 +258,33 @@ def test_anyone_is_let_in_only_while_nobody_else_can_reach_us() -> None:
     assert not Settings(http=HttpSettings(host="0.0.0.0")).any_device
     assert not Settings(devices=DevicesSettings.model_validate({"credentials": {"a": "b"}})).any_device
     assert Settings(http=HttpSettings(host="0.0.0.0"), devices=DevicesSettings(open=True)).any_device
+
+
+async def test_no_more_is_read_of_a_socket_than_may_wait_for_the_store() -> None:
+    origin = SocketOrigin(2)
+    message = Message("device", "$device/a", b"", 0, origin)
+    await origin.take(1)
+    await origin.take(1)
+    with pytest.raises(TimeoutError):
+        await origin.take(0.01)
+    third = asyncio.ensure_future(origin.take(WAIT_SECONDS))
+    origin.settle(message, Outcome.STORED)
+    await third
+
+
+async def test_a_device_that_was_not_read_is_told_to_come_again(
+    start_bridge: StartBridge, broker_url: str, session: aiohttp.ClientSession
+) -> None:
+    """The store is away from the start: nothing is settled."""
+    away = f"mongodb://127.0.0.1:{free_port()}/gone"
+    devices = DevicesSettings(waiting_limit=2, open=True)
+    async with start_bridge(
+        broker_url, away, ready=False, devices=devices, realtime=RealtimeSettings(slow_seconds=0.3), timeout_seconds=0.5
+    ) as bridge:
+        client = Client(bridge, session, broker_url)
+        async with opened(client, ESP01) as socket:
+            for n in range(3):
+                await say(socket, {"type": "telemetry", "temperature": n})
+            assert await ended(socket) == 1013
+        assert bridge.ledger.account("device").waiting == 2
+        assert (await client.ask("GET", "/api/v1/devices"))[0] == 503

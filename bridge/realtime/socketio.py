@@ -67,6 +67,7 @@ class SocketIo:
         """
         self._presence = presence
         self._commander = commander
+        self._told: tuple[list[DeviceStatus], list[Published]] = [], []
         self._trusted = http.trusted_proxies
         self._hub = hub
         self._gate = gate
@@ -177,9 +178,15 @@ class SocketIo:
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
         self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
         await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
-        statuses = self._presence.statuses(STATUSES_LIMIT) if self._presence else ()
-        if statuses and sid in self._sessions:
-            self._hub.tell(self._sessions[sid], [Published(status) for status in statuses])
+        if (statuses := self._present()) and sid in self._sessions:
+            self._hub.tell(self._sessions[sid], statuses)
+
+    def _present(self) -> list[Published]:
+        """The devices' statuses, made ready once for all clients that come before one of them changes."""
+        statuses = self._presence.statuses(STATUSES_LIMIT) if self._presence else []
+        if statuses is not self._told[0]:
+            self._told = statuses, [Published(status) for status in statuses]
+        return self._told[1]
 
     def _left(self, sid: str, reason: object = None, *_more: object) -> None:
         """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping.
