@@ -138,8 +138,9 @@ class DeviceSockets:
                 closed = await self._serve(socket, outbox, key)
         finally:
             self._gate.leave(key)
+        if reason := closed.reason if closed else outbox.reason:
+            self.closed[reason] = self.closed.get(reason, 0) + 1
         if closed is not None:
-            self.closed[closed.reason] = self.closed.get(closed.reason, 0) + 1
             await socket.close(code=closed.code, message=closed.reason.encode())
         return socket
 

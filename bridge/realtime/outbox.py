@@ -29,12 +29,13 @@ class Outbox:
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
-        self._reason: str | None = None
+        self.reason: str | None = None
+        """Why we ended it, if we did."""
         self._transport = transport
 
     def send(self, text: bytes) -> bool:
         """Queue a message; False when it is not taken."""
-        if self._reason is not None or self._bytes + len(text) > self._limit_bytes:
+        if self.reason is not None or self._bytes + len(text) > self._limit_bytes:
             return False
         self._queue.append(text.decode())
         self._bytes += len(text)
@@ -54,24 +55,29 @@ class Outbox:
 
     def cut(self, reason: str) -> None:
         """End the connection."""
-        self._reason = self._reason or reason
+        self.reason = self.reason or reason
         self._news.set()
 
     async def run(self) -> None:
-        """Send what comes, until it is cut or cancelled; then close."""
-        with suppress(ConnectionError, RuntimeError, TimeoutError):
-            while self._reason is None:
+        """Send what comes, until it is cut, too slow or gone; then close."""
+        try:
+            while self.reason is None:
                 await self._news.wait()
                 self._news.clear()
                 await self._send_all()
-        self._reason = self._reason or SLOW
+        except TimeoutError:
+            self.reason = SLOW
+        except (ConnectionError, RuntimeError):  # it is gone; who receives from it will notice
+            return
         await self._end()
 
     async def _send_all(self) -> None:
-        while self._queue and self._reason is None:
+        """Each leaves the queue before it is sent: cancelled in between, a command must not go out twice."""
+        while self._queue and self.reason is None:
+            text = self._queue.popleft()
+            self._bytes -= len(text)
             async with asyncio.timeout(self._slow_seconds):
-                await self._socket.send_str(self._queue[0])
-            self._bytes -= len(self._queue.popleft())
+                await self._socket.send_str(text)
 
     async def flush(self) -> None:
         """Send what waits, for a moment."""
@@ -83,7 +89,7 @@ class Outbox:
         """Say so, if the other side reads; whoever receives from the socket notices either way."""
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=str(self._reason).encode())
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=str(self.reason).encode())
         except (ConnectionError, RuntimeError, TimeoutError):
             if isinstance(self._transport, asyncio.WriteTransport):
                 self._transport.abort()
