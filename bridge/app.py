@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from aiohttp import web
 from bridge.api import build_api, new_application
 from bridge.api.metrics import Counter, realtime_counters
 from bridge.backoff import delays
+from bridge.commands import Commands
 from bridge.core.decode import Decoder
 from bridge.core.errors import PortTaken, StoreUnavailable
 from bridge.core.health import Health
@@ -25,9 +27,13 @@ from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
 from bridge.quarantine import Retried, retry
+from bridge.realtime.credentials import credentials_of
+from bridge.realtime.devices import ROUTE as DEVICE_ROUTE
+from bridge.realtime.devices import DeviceSockets
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.registry import Admission, Registry
 from bridge.settings import HttpSettings, Settings
 from bridge.sources import mqtt
 from bridge.sources.http import HttpSource
@@ -61,24 +67,37 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder(settings.routes)
+        decoder = Decoder((DEVICE_ROUTE, *settings.routes))
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
         async with open_store(settings.store) as store:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
-            SocketIo(settings.http, settings.realtime, app, hub, gate)
+            registry = Registry(store, hub, settings.devices)
+            sockets = DeviceSockets(
+                settings.devices,
+                settings.realtime,
+                settings.http,
+                hub=hub,
+                gate=gate,
+                intake=intake,
+                presence=registry,
+                credentials=credentials_of(settings.devices, anyone=settings.any_device),
+            )
+            source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
+            commands = Commands(store.commands, registry, settings.devices, socket=sockets, mqtt=source)
+            sockets.on_ack = commands.acknowledge
+            SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
             pipeline = Pipeline(
                 intake=intake,
-                decoder=decoder,
+                decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
                 store=store,
-                publisher=hub,
+                publisher=commands,
                 ledger=self.ledger,
                 health=self.health,
                 cursor=cursor,
             )
-            source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             posted = HttpSource(settings.http, intake, self.ledger, self.health)
             keeping = Keeping(store)
             counters = (
@@ -92,6 +111,7 @@ class Bridge:
                     "bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten
                 ),
                 *realtime_counters(hub, gate),
+                *device_counters(registry, commands, sockets),
             )
             build_api(
                 app,
@@ -103,12 +123,16 @@ class Bridge:
                 counters=counters,
                 posted=posted,
                 retry=partial(self._retry, store, cursor),
+                registry=registry,
+                commands=commands,
             )
+            app.add_routes(sockets.routes())
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
-                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping)
+                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, registry, commands)
                 posted.leave()
                 await hub.close()
+                await registry.close()
         log.info("stopped")
 
     async def _retry(self, store: Store, cursor: Cursor, query: RejectedQuery) -> Retried:
@@ -126,17 +150,21 @@ class Bridge:
         pipeline: Pipeline,
         source: Source,
         keeping: Keeping,
+        registry: Registry,
+        commands: Commands,
     ) -> None:
         """From the store's being ready to `stop`."""
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
-            preparing = tasks.create_task(self._prepare(store, cursor, hub), name="prepare store")
+            preparing = tasks.create_task(self._prepare(store, cursor, hub, registry, commands), name="prepare store")
             await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
                 preparing.cancel()
                 return
             watching = tasks.create_task(self._watch(store), name="watch store")
             tidying = tasks.create_task(keeping.run(), name="keeping")
+            registering = tasks.create_task(registry.run(), name="registry")
+            commanding = tasks.create_task(commands.run(), name="commands")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
             receiving = tasks.create_task(source.run(), name="mqtt source")
             await stopping
@@ -144,15 +172,17 @@ class Bridge:
             intake.close()
             # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
             await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, moving, watching, tidying):
+            for task in (receiving, moving, watching, tidying, registering, commanding):
                 task.cancel()
 
-    async def _prepare(self, store: Store, cursor: Cursor, hub: Hub) -> None:
+    async def _prepare(self, store: Store, cursor: Cursor, hub: Hub, registry: Registry, commands: Commands) -> None:
         """Wait for the store, and go on above the highest cursor it holds."""
         told = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
             try:
                 cursor.resume_above(await store.prepare())
+                await registry.load()
+                await commands.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))
                 if not told:
@@ -196,3 +226,21 @@ async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterato
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def device_counters(registry: Registry, commands: Commands, sockets: DeviceSockets) -> tuple[Counter, ...]:
+    """What devices met: limits, and what became of commands to them."""
+    return (
+        Counter(
+            "bridge_devices_unlisted",
+            "Times a device was heard that the registry did not take.",
+            lambda: registry.counts.unlisted,
+        ),
+        Counter(
+            "bridge_device_state_dropped",
+            "Keys of devices' states that found no place.",
+            lambda: registry.counts.state_keys,
+        ),
+        Counter("bridge_device_sockets_closed", "Device sockets that we ended, by reason.", lambda: sockets.closed),
+        Counter("bridge_commands", "Commands, by what became of them.", lambda: asdict(commands.counts), label="state"),
+    )

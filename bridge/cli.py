@@ -142,6 +142,26 @@ def tail(
 
 
 @app.command()
+def command(
+    device: Annotated[str, typer.Argument(help="Its id.")],
+    name: Annotated[str, typer.Argument(help="What to do, in the device's own words.")],
+    value: Annotated[str | None, typer.Argument(help="With what.")] = None,
+    url: Annotated[str, typer.Option(help="A running bridge.")] = "http://localhost:3000",
+    queue: Annotated[bool, typer.Option("--queue", help="Let it wait if the device is offline.")] = False,
+    expires: Annotated[float | None, typer.Option(min=0.1, help="How long it is worth sending, in seconds.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Wait so many seconds for the device's answer.")] = 0.0,
+) -> None:
+    """Send a device a command, by a running bridge."""
+    from bridge.asking import send_command
+
+    asked = {"command": name, "value": value, "queue": queue, "expires": expires}
+    sent = _run_loop(send_command(url, device, {key: one for key, one in asked.items() if one is not None}, wait))
+    console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
+    if sent["state"] in ("failed", "expired"):
+        sys.exit(FAILED)
+
+
+@app.command()
 def bench(
     scenarios: Annotated[
         list[str] | None, typer.Argument(metavar="SCENARIO ...", help="Default: burst steady. --list describes all.")

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus, Rejection
+from bridge.core.command import Command, CommandRequest
+from bridge.core.decode import Decoded, DeviceStatus, Rejection
+from bridge.core.device import Device
 from bridge.core.events import Event
-from bridge.core.query import Bucket, Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Tidied, Written
+from bridge.core.message import Message
+from bridge.core.query import (
+    Bucket,
+    CommandsQuery,
+    Quarantined,
+    ReadingsQuery,
+    RejectedGroup,
+    RejectedQuery,
+    Tidied,
+    Written,
+)
 from bridge.core.reading import Reading
 
 
@@ -38,12 +50,58 @@ class Quarantine(Protocol):
         ...
 
 
+class KeptDevices(Protocol):
+    """The registry of a store. `Store.write` notes statuses there too. Each call may raise `StoreUnavailable`."""
+
+    async def all(self, limit: int) -> list[Device]:
+        """Every device, by id, at most `limit`; without their last readings."""
+        ...
+
+    async def save(self, devices: Sequence[Device]) -> None:
+        """Keep them as they are now, over what was there; one that is refused for its own sake keeps no other out."""
+        ...
+
+    async def remove(self, device_id: str) -> None:
+        """Forget it; its readings stay."""
+        ...
+
+
+class KeptCommands(Protocol):
+    """The commands of a store. Each call may raise `StoreUnavailable`, which leaves open what was written."""
+
+    async def add(self, command: Command) -> Command:
+        """Keep a new one; what is there under its id now: itself, or another that was there before."""
+        ...
+
+    async def save(self, command: Command) -> None:
+        """Keep it as it is now, over what was there."""
+        ...
+
+    async def get(self, command_id: str) -> Command | None:
+        """The one with this id."""
+        ...
+
+    async def find(self, query: CommandsQuery) -> list[Command]:
+        """The commands asked for."""
+        ...
+
+
 class Store(AbstractAsyncContextManager["Store"], Protocol):
     """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
 
     @property
     def quarantine(self) -> Quarantine:
         """The messages that were rejected; to be had once the store is entered."""
+        ...
+
+    @property
+    def devices(self) -> KeptDevices:
+        """What is known of devices; likewise."""
+        ...
+
+    @property
+    def commands(self) -> KeptCommands:
+        """What was asked of devices; likewise."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -118,6 +176,45 @@ class Publisher(Protocol):
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events, in order, to those who want them, without waiting for anyone; what is in them is stored already."""
+        ...
+
+
+class Decodes(Protocol):
+    """Tells what a message means."""
+
+    def decode(self, message: Message) -> Decoded:
+        """One message to its meaning; raises nothing."""
+        ...
+
+
+class Presence(Protocol):
+    """What a way in knows of devices beside their readings. Nothing here waits or raises."""
+
+    def connected(self, device_id: str) -> None:
+        """A socket of this device is open."""
+        ...
+
+    def disconnected(self, device_id: str) -> None:
+        """It has none any more."""
+        ...
+
+    def note(self, device_id: str, state: Mapping[str, Any]) -> None:
+        """The device said this of itself; null takes a key away."""
+        ...
+
+    def statuses(self, limit: int) -> list[DeviceStatus]:
+        """The present status of each device that has one, those that changed last, at most `limit`; always the same limit."""
+        ...
+
+
+class Commander(Protocol):
+    """Takes commands for devices."""
+
+    async def ask(self, request: CommandRequest, by: str) -> Command:
+        """The command, stored and on its way or in its queue.
+
+        Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
+        """
         ...
 
 

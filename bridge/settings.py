@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, fie
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError
 from bridge.core.formats import FieldPath, FormatName, make_format
+from bridge.core.identity import is_device_id
 from bridge.core.topic import TopicPattern
 
 HTTP_TOPIC = "$http/readings"
@@ -75,8 +76,8 @@ class SubscriptionSettings(Section):
 
     @model_validator(mode="after")
     def _format_fits(self) -> SubscriptionSettings:
-        if self.kind is Kind.STATUS and self.format is not FormatName.JSON:
-            raise ValueError(f"format {self.format} is for readings; a status has none")
+        if self.kind is not Kind.READINGS and self.format is not FormatName.JSON:
+            raise ValueError(f"format {self.format} is for readings; a {self.kind} has none")
         self.route  # noqa: B018 - raises FormatError
         return self
 
@@ -116,7 +117,19 @@ class MqttSettings(Section):
     subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
+        SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=Kind.COMMAND_ACK),
     )
+    commands: str = "sensors/{deviceId}/command"
+
+    @field_validator("commands")
+    @classmethod
+    def _for_one_device(cls, text: str) -> str:
+        pattern = TopicPattern.parse(text)
+        if [name for name in pattern.names if name] != ["deviceId"] or {"#"} & set(pattern.levels):
+            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
+        if sum(level == "+" for level in pattern.levels) > 1:
+            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
+        return text
 
     @field_validator("url")
     @classmethod
@@ -170,6 +183,10 @@ class MqttSettings(Section):
             context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
         return context
 
+    def command_topic(self, device_id: str) -> str:
+        """Where commands to a device go."""
+        return self.commands.replace("{deviceId}", device_id)
+
     @property
     def routes(self) -> tuple[Route, ...]:
         """What the decoder needs to know of the subscriptions."""
@@ -186,6 +203,7 @@ class StoreSettings(Section):
     retention_days: Days | None = None
     rejected_days: Days = 30
     rejected_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    commands_days: Days = 30
 
     @field_validator("url")
     @classmethod
@@ -227,6 +245,11 @@ class HttpSettings(Section):
     post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
     posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
 
+    @property
+    def is_local(self) -> bool:
+        """Only programs of this machine reach us."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -259,6 +282,35 @@ class RealtimeSettings(Section):
     compression: bool = False
 
 
+class DevicesSettings(Section):
+    """Who may be a device, and what waits for one. Secrets are as they are, or `sha256:` and their hash in hexadecimal."""
+
+    registration: Literal["open", "required"] = "open"
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    open: bool | None = None
+    credentials: dict[str, SecretStr] = {}
+    admins: dict[str, SecretStr] = {}
+    waiting_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    command_seconds: Seconds = 60.0
+    queue_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+    @field_validator("credentials")
+    @classmethod
+    def _device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in credentials:
+            if not is_device_id(name):
+                raise ValueError(f"{name[:64]!r} is no device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        return credentials
+
+    @field_validator("credentials", "admins")
+    @classmethod
+    def _secrets(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in credentials.items():
+            if not secret.get_secret_value():
+                raise ValueError(f"the secret of {name[:64]!r} is empty")
+        return credentials
+
+
 class LogSettings(Section):
     """What is said on standard error."""
 
@@ -272,6 +324,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
     realtime: RealtimeSettings = RealtimeSettings()
+    devices: DevicesSettings = DevicesSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 
@@ -285,6 +338,16 @@ class Settings(Section):
         if self.mqtt.password and not self.mqtt.login[0]:
             raise ValueError("mqtt.password is set, mqtt.username is not")
         return self
+
+    @property
+    def any_device(self) -> bool:
+        """Whether a device over a socket needs no credentials: as the settings say, else only while nobody but this machine
+        can reach us, and no credentials are set.
+        """
+        devices = self.devices
+        if devices.open is not None:
+            return devices.open
+        return self.http.is_local and not devices.credentials
 
 
 def _check_url(url: SecretStr, schemes: set[str]) -> SplitResult:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
+from bridge.settings import DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
 from tests import servers
 
 
@@ -62,6 +62,7 @@ def start_bridge() -> StartBridge:
         ready: bool = True,
         http: HttpSettings | None = None,
         realtime: RealtimeSettings | None = None,
+        devices: DevicesSettings | None = None,
         **store: object,
     ) -> AsyncIterator[Bridge]:
         settings = Settings(
@@ -69,6 +70,7 @@ def start_bridge() -> StartBridge:
             store=StoreSettings.model_validate({"url": store_url, **store}),
             http=http or HttpSettings(port=0),
             realtime=realtime or RealtimeSettings(),
+            devices=devices or DevicesSettings(),
         )
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:

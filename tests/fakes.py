@@ -13,12 +13,15 @@ from typing import Self
 
 from bson.objectid import ObjectId
 
+from bridge.core.command import Command
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
+from bridge.core.device import Device, read_device
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Message, Outcome
 from bridge.core.query import (
     Bucket,
+    CommandsQuery,
     Quarantined,
     ReadingsQuery,
     RejectedGroup,
@@ -39,9 +42,10 @@ class MemoryStore:
     def __init__(self, settings: StoreSettings | None = None) -> None:
         self.settings = settings or StoreSettings()
         self.quarantine = MemoryQuarantine()
+        self.devices = MemoryDevices()
+        self.commands = MemoryCommands()
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
-        self.statuses: dict[str, DeviceStatus] = {}
         self.state: dict[str, str] = {}
         self.failures: list[str] = []
         self.refuse: set[str] = set()
@@ -69,7 +73,9 @@ class MemoryStore:
         self.rejections |= {rejection.id: rejection for rejection in rejections}
         for rejection in rejections:
             self.quarantine.by_id.setdefault(rejection.id, _kept(rejection))
-        self.statuses |= {status.device_id: status for status in statuses}
+        for status in statuses:
+            there = self.devices.by_id.setdefault(status.device_id, Device(status.device_id))
+            there.status, there.status_ms = status.status, status.timestamp_ms
         refused = {one.seq: "not welcome" for one in readings if one.device_id in self.refuse or _is_too_large(one)}
         for reading in readings:
             if reading.seq not in refused:
@@ -191,6 +197,44 @@ class MemoryQuarantine:
 
     async def release(self, ids: Sequence[ObjectId]) -> int:
         return sum(self.by_id.pop(one, None) is not None for one in ids)
+
+
+class MemoryDevices:
+    """Devices in a dictionary."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Device] = {}
+
+    async def all(self, limit: int) -> list[Device]:
+        return [read_device(name, self.by_id[name].kept()) for name in sorted(self.by_id)[:limit]]
+
+    async def save(self, devices: Sequence[Device]) -> None:
+        self.by_id |= {one.id: one.copy() for one in devices}
+
+    async def remove(self, device_id: str) -> None:
+        self.by_id.pop(device_id, None)
+
+
+class MemoryCommands:
+    """Commands in a dictionary."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Command] = {}
+
+    async def add(self, command: Command) -> Command:
+        return self.by_id.setdefault(command.id, command)
+
+    async def save(self, command: Command) -> None:
+        self.by_id[command.id] = command
+
+    async def get(self, command_id: str) -> Command | None:
+        return self.by_id.get(command_id)
+
+    async def find(self, query: CommandsQuery) -> list[Command]:
+        found = [
+            one for one in self.by_id.values() if query.device in (None, one.device_id) and query.state in (None, one.state)
+        ]
+        return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[: query.limit]
 
 
 def _kept(rejection: Rejection) -> Quarantined:

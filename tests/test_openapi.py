@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from bridge.app import Bridge
 from bridge.core.reading import MEASUREMENTS
 from tests.conftest import StartBridge
 
-# What is no part of the API: the page with its files, and Socket.IO, whose contract is in the README.
-NOT_DESCRIBED = ("/assets", "/socket.io/")
+# What is no part of the API: the page with its files, Socket.IO and the WebSockets, whose contracts are in the README.
+NOT_DESCRIBED = ("/assets", "/socket.io/", "/ws/device")
 
 
 class Running:
@@ -191,7 +192,8 @@ def _answers_as_described(running_bridge: Running) -> dict[str, int]:
                 label = f"{case.operation.label}: {response.status_code}"
                 asked[label] = asked.get(label, 0) + 1
 
-            answered()
+            with suppress(hypothesis.errors.Unsatisfiable):  # some have nothing that could be wrong
+                answered()
     return asked
 
 

@@ -174,7 +174,7 @@ async def test_statuses_are_stored_and_published_in_their_place() -> None:
         house.send(b"offline", topic="sensors/a/status")
     kinds = [event.status if isinstance(event, DeviceStatus) else "reading" for event in house.publisher.events]
     assert kinds == ["online", "reading", "offline"]
-    assert house.store.statuses["a"].status == "offline"
+    assert house.store.devices.by_id["a"].status == "offline"
 
 
 async def test_what_gathers_during_a_write_goes_in_one_write() -> None:

@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert [(one.pattern, one.kind, one.qos) for one in settings.mqtt.subscriptions] == [
         ("sensors/{deviceId}/data", Kind.READINGS, 1),
         ("sensors/{deviceId}/status", Kind.STATUS, 1),
+        ("sensors/{deviceId}/command/ack", Kind.COMMAND_ACK, 1),
     ]
     assert settings.store.driver == "motor"
 
@@ -389,7 +390,7 @@ fields = { temperature = { path = 't\\.1.val', scale = 0.1, offset = -40 }, co2 
 
 
 def test_without_a_format_a_payload_is_json(tmp_path: Path) -> None:
-    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format, json_format]
+    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format] * 3
 
 
 @pytest.mark.parametrize(
@@ -497,7 +498,7 @@ def uncommented(lines: list[str], pattern: re.Pattern[str]) -> str:
 def names(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     found: set[tuple[str, ...]] = set()
     for name, value in tree.items():
-        found |= names(value, (*above, name)) if isinstance(value, dict) else {(*above, name)}
+        found |= names(value, (*above, name)) if isinstance(value, dict) and (value or not above) else {(*above, name)}
     return found
 
 

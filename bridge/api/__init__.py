@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.api import cors, pages, problems
+from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
@@ -18,6 +19,7 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.ports import Store
 from bridge.realtime.hub import Hub
+from bridge.registry import Registry
 from bridge.settings import HttpSettings
 from bridge.sources.http import HttpSource
 
@@ -35,11 +37,14 @@ def build_api(
     counters: Sequence[Counter],
     posted: HttpSource,
     retry: Retry,
+    registry: Registry,
+    commands: Book,
 ) -> None:
     """Add every route to `app`; `posted` takes the readings that come by HTTP, `retry` tries rejected messages again."""
     app.add_routes(ReadingsApi(store).routes())
     app.add_routes(IngestApi(posted, settings.post_seconds).routes())
     app.add_routes(RejectedApi(store, retry).routes())
+    app.add_routes(DevicesApi(registry, commands).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
     app.add_routes(MetricsApi(hub, ledger, health, counters).routes())

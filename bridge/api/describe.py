@@ -30,6 +30,7 @@ PROBLEMS: Mapping[int, str] = {
     422: "the request is understood, and nothing of it could be done",
     429: "too many requests",
     503: "not now: see Retry-After",
+    507: "there is no room for more",
 }
 """Answers as `application/problem+json`, by status."""
 

@@ -256,3 +256,56 @@ class Retried(Answer):
     duplicate: int
     outdated: int
     bad: list[StillBad]
+
+
+class DeviceShown(Answer):
+    """A device; what is not known is absent."""
+
+    id: DeviceId
+    status: str = Absent
+    state: dict[str, Any]
+    createdAt: Time  # noqa: N815 - as it is sent
+
+
+class DevicesPage(Answer):
+    """Devices by id; `next` is where the following page begins, if there is one."""
+
+    devices: list[DeviceShown]
+    next: str | None
+
+
+class NewDevice(BaseModel):
+    """What an operator says of a device; attributes of other names are kept as given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: DeviceId = Absent
+    name: str = Absent
+    type: str = Absent
+    site: str = Absent
+    room: str = Absent
+
+
+class CommandShown(Answer):
+    """A command, and how far it has come."""
+
+    id: DeviceId
+    device: DeviceId
+    command: str
+    state: Literal["queued", "sent", "confirmed", "failed", "expired"]
+    createdAt: Time  # noqa: N815
+    expiresAt: Time  # noqa: N815
+
+
+class CommandsPage(Answer):
+    """Commands, the newest first."""
+
+    commands: list[CommandShown]
+
+
+class FormCommand(BaseModel):
+    """The form of the older client."""
+
+    device_name: DeviceId
+    command: str
+    value: str = Absent

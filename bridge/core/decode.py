@@ -35,6 +35,7 @@ class Kind(enum.StrEnum):
 
     READINGS = "readings"
     STATUS = "status"
+    COMMAND_ACK = "command_ack"
 
 
 class Reason(enum.StrEnum):
@@ -48,6 +49,8 @@ class Reason(enum.StrEnum):
     NO_MEASUREMENT = "no_measurement"
     NO_STATUS = "no_status"
     NO_ROUTE = "no_route"
+    NO_COMMAND_ACK = "no_command_ack"
+    NOT_REGISTERED = "not_registered"
     REFUSED_BY_STORE = "refused_by_store"
 
 
@@ -91,7 +94,17 @@ class Stale:
     """A retained message with no time of its own: no new reading, or every restart would invent one."""
 
 
-Decoded = Reading | Rejection | DeviceStatus | Stale
+@dataclass(frozen=True, slots=True)
+class CommandAck:
+    """A device tells what became of a command."""
+
+    device_id: str
+    command_id: str
+    ok: bool
+    error: str | None = None
+
+
+Decoded = Reading | Rejection | DeviceStatus | CommandAck | Stale
 
 
 Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
@@ -142,6 +155,8 @@ class Decoder:
             route, named = self._route(message.topic)
             if route.kind is Kind.STATUS:
                 return _status(message, named)
+            if route.kind is Kind.COMMAND_ACK:
+                return _command_ack(message, named)
             return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
             return Rejection(self._new_id(), message, error.code, str(error), error.field, error.quality)
@@ -413,3 +428,21 @@ def _status(message: Message, named: Mapping[str, str]) -> DeviceStatus:
             "status",
         )
     return DeviceStatus(device_id, status, judge(at, message.received_ms).timestamp_ms)
+
+
+def _command_ack(message: Message, named: Mapping[str, str]) -> CommandAck | Stale:
+    """`{"id": …, "ok": true}`, with `error` where it is not."""
+    device_id = _device_id(named.get("deviceId"), None)
+    if message.retained:
+        return Stale()
+    return read_command_ack(device_id, parse_object(message.payload))
+
+
+def read_command_ack(device_id: str, body: Mapping[str, Any]) -> CommandAck:
+    """Raises `PayloadError`."""
+    command_id, ok, error = body.get("id"), body.get("ok"), body.get("error")
+    if not is_device_id(command_id):
+        raise PayloadError(Reason.NO_COMMAND_ACK, f"no confirmation of a command: its id is {shown(command_id)}", "id")
+    if not isinstance(ok, bool):
+        raise PayloadError(Reason.NO_COMMAND_ACK, f"no confirmation of a command: ok is {shown(ok)}, not true or false", "ok")
+    return CommandAck(device_id, str(command_id), ok, None if ok or error is None else shown(error))

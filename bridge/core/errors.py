@@ -67,3 +67,32 @@ class RecordError(BridgeError):
 
 class TransferError(BridgeError):
     """A file that cannot be read, written or continued."""
+
+
+class DeviceError(BridgeError):
+    """What was said of a device cannot be kept; `fields` tells what is wrong with which."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        """A reason by field."""
+        super().__init__(", ".join(f"{name} {reason}" for name, reason in fields.items()))
+        self.fields = fields
+
+
+class UnknownDevice(BridgeError):
+    """No device of this id is known."""
+
+
+class DeviceExists(BridgeError):
+    """A device of this id is registered already."""
+
+
+class TooManyDevices(BridgeError):
+    """The registry holds as many devices as it may."""
+
+
+class CommandStateError(BridgeError):
+    """A command cannot go from the one state to the other."""
+
+
+class CommandRefused(BridgeError):
+    """A command that is not taken: the device is offline, another one has its id, or too many wait."""

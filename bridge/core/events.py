@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bridge.core.decode import DeviceStatus
+from bridge.core.decode import CommandAck, DeviceStatus
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -53,7 +53,7 @@ class TopicEvent:
     timestamp_ms: int
 
 
-Event = Reading | DeviceStatus | SystemEvent | Gap | EntityEvent | TopicEvent
+Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | EntityEvent | TopicEvent
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:

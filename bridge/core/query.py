@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from bson.objectid import ObjectId
 
+from bridge.core.command import State
+
 READINGS_LIMIT = 10_000
 """The most readings one answer holds."""
 
@@ -101,6 +103,15 @@ class RejectedGroup:
     count: int
     newest_ms: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsQuery:
+    """Which commands: of one `device`, in one `state`, the newest `limit`, newest first."""
+
+    device: str | None = None
+    state: State | None = None
+    limit: int = 100
 
 
 @dataclass(frozen=True, slots=True)

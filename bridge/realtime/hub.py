@@ -155,8 +155,14 @@ class Hub:
         """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
         for session in self._held:
             wanted = [one for one in others if session.wish.wants(one)]
-            if wanted and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
-                session.link.write(self._parcel(wanted, session.encoder))
+            if wanted:
+                self.tell(session, wanted)
+
+    def tell(self, session: Session, events: Sequence[Published]) -> None:
+        """Send one client what is no record; it goes without when too much waits for it already."""
+        parcel = self._parcel(events, session.encoder)
+        if parcel and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
+            session.link.write(parcel)
 
     def _parcel(self, chosen: Sequence[Published], encoder: Encoder) -> Parcel:
         return Parcel(chosen, encoder, iso(int(self._clock() * 1000)))

@@ -17,14 +17,16 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.core import events
+from bridge.core.command import CommandRequest
 from bridge.core.decode import DeviceStatus
-from bridge.core.errors import StoreUnavailable
+from bridge.core.errors import CommandRefused, StoreUnavailable, UnknownDevice
 from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.reading import Reading
+from bridge.ports import Commander, Presence
 from bridge.realtime import straight
 from bridge.realtime.gate import Gate, client_address
 from bridge.realtime.hub import Hub, Left, Subscribed
-from bridge.realtime.parcel import SENT_AT
+from bridge.realtime.parcel import SENT_AT, Published
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
 from bridge.realtime.session import Link, Session
 from bridge.settings import HttpSettings, RealtimeSettings
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 NAMESPACE = "/"
 PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
+STATUSES_LIMIT = 1000
+"""A new client is told the present status of so many devices, those that changed last."""
+
 _LEAVE_SECONDS = 1.0
 _REFUSED_SECONDS = 0.5  # how long a client whose CONNECT was refused may stay to read that
 _CONNECT, _EVENT = "0", "2"  # types of Socket.IO packets
@@ -45,8 +50,24 @@ _MALFORMED = "malformed"
 class SocketIo:
     """Socket.IO clients: WebSocket and long-polling, protocol 5."""
 
-    def __init__(self, http: HttpSettings, settings: RealtimeSettings, app: web.Application, hub: Hub, gate: Gate) -> None:
-        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`."""
+    def __init__(
+        self,
+        http: HttpSettings,
+        settings: RealtimeSettings,
+        app: web.Application,
+        hub: Hub,
+        gate: Gate,
+        *,
+        presence: Presence | None = None,
+        commander: Commander | None = None,
+    ) -> None:
+        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`.
+
+        `presence` tells the devices' statuses to new clients, `commander` takes their commands.
+        """
+        self._presence = presence
+        self._commander = commander
+        self._told: tuple[list[DeviceStatus], list[Published]] = [], []
         self._trusted = http.trusted_proxies
         self._hub = hub
         self._gate = gate
@@ -74,6 +95,7 @@ class SocketIo:
         self._server.on("disconnect", self._left)
         self._server.on("subscribe", self._subscribe)
         self._server.on("unsubscribe", self._unsubscribe)
+        self._server.on("sendCommand", self._send_command)
         self._server.on("*", _unknown)
         self._watch_connections()
         app.router.add_route("*", PATH, self._handle)
@@ -156,6 +178,15 @@ class SocketIo:
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
         self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
         await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
+        if (statuses := self._present()) and sid in self._sessions:
+            self._hub.tell(self._sessions[sid], statuses)
+
+    def _present(self) -> list[Published]:
+        """The devices' statuses, made ready once for all clients that come before one of them changes."""
+        statuses = self._presence.statuses(STATUSES_LIMIT) if self._presence else []
+        if statuses is not self._told[0]:
+            self._told = statuses, [Published(status) for status in statuses]
+        return self._told[1]
 
     def _left(self, sid: str, reason: object = None, *_more: object) -> None:
         """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping.
@@ -197,6 +228,20 @@ class SocketIo:
             return _failed("the connection has ended")
         except ValueError as error:
             return _failed(f"devices: {error}")
+
+    async def _send_command(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
+        if self._commander is None:
+            return _failed("this bridge takes no commands")
+        try:
+            asked = CommandRequest.model_validate(body)
+            command = await self._commander.ask(asked, f"socket.io:{sid}")
+        except ValidationError as error:
+            return refusal(error)
+        except (UnknownDevice, CommandRefused) as error:
+            return _failed(str(error))
+        except StoreUnavailable as error:
+            return _failed(f"the store is away, ask again: {error}")
+        return {"ok": True, **command.public()}
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -255,7 +300,7 @@ def _failed(text: str) -> dict[str, Any]:
 
 
 def _unknown(event: str, _sid: str, *_body: object) -> dict[str, Any]:
-    return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe and unsubscribe")
+    return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe, unsubscribe and sendCommand")
 
 
 def _welcome(*_: object) -> None:

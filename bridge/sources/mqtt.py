@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -22,6 +23,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiomqtt
+import orjson
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MessageType
 from paho.mqtt.packettypes import PacketTypes
@@ -181,6 +183,18 @@ class MqttConnection:
             raise BrokerUnavailable(f"unsubscribing from {topic}: {error}") from error
         stop_if_cancelled()
 
+    async def publish(self, topic: str, payload: bytes, seconds: float) -> None:
+        """Return when the broker has it (QoS 1); it forgets it after `seconds` where the protocol can say so."""
+        properties = None
+        if self._settings.protocol == "5":
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = max(math.ceil(seconds), 1)
+        try:
+            await self._client.publish(topic, payload, 1, properties=properties)
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise BrokerUnavailable(f"publishing to {topic}: {error}") from error
+        stop_if_cancelled()
+
     async def batches(self) -> AsyncIterator[list[Message]]:
         """All that has arrived, again and again; raises `BrokerUnavailable` when the connection ends."""
         try:
@@ -258,6 +272,7 @@ class MqttSource:
         self._tapped = can_tap(PahoClient)
         if not self._tapped:
             log.warning("this release of paho-mqtt is not the one we know: it is used as it is, and messages cost more time")
+        self._connection: MqttConnection | None = None
         self.broker_dropped = 0
         """Messages the broker dropped, by its own count, since this bridge first asked it."""
 
@@ -271,6 +286,7 @@ class MqttSource:
                     # A resumed session delivers at once: what waited there is taken in before the SUBACK behind it.
                     receiving = tasks.create_task(self._receive(connection), name="mqtt receive")
                     await self._subscribe(connection)
+                    self._connection = connection
                     waits = self._waits()
                     ended.begin()
                     if self._health.up(SOURCE):
@@ -284,12 +300,21 @@ class MqttSource:
             except* BrokerUnavailable as group:
                 ended.end()
                 self._away(str(group.exceptions[0]))
+            finally:
+                self._connection = None
             if ended.too_often:
                 reason = _shared_client_id(self._settings.client_id)
                 self._away(reason)
                 self._publisher.publish([SystemEvent("error", reason)])
                 waits = itertools.chain([_TAKEN_SECONDS], self._waits())
             await asyncio.sleep(next(waits))
+
+    async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
+        """Publish a command for a device, worthless after `seconds`; raises `BrokerUnavailable`."""
+        if self._connection is None:
+            raise BrokerUnavailable("the broker is away")
+        topic = self._settings.command_topic(device_id)
+        await self._connection.publish(topic, orjson.dumps(body), seconds)
 
     def _away(self, reason: str) -> None:
         if self._health.down(SOURCE, f"{self._settings.address}: {reason}"):

@@ -24,6 +24,7 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores.mongo_devices import MongoCommands, MongoDevices
 from bridge.stores.mongo_driver import (
     DUPLICATE_KEY,
     Document,
@@ -47,7 +48,7 @@ _CLOSE_SECONDS = 0.5
 
 
 class MongoStore:
-    """The collections `readings`, `rejected` and `devices` of one database."""
+    """The collections `readings`, `rejected`, `devices`, `commands` and `state` of one database."""
 
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is opened before the store is entered."""
@@ -72,6 +73,9 @@ class MongoStore:
         self._rejected = database["rejected"]
         self.quarantine = MongoQuarantine(self._rejected)
         self._devices = database["devices"]
+        self.devices = MongoDevices(self._devices)
+        self._commands = database["commands"]
+        self.commands = MongoCommands(self._commands)
         self._state = database["state"]
         return self
 
@@ -92,6 +96,7 @@ class MongoStore:
                     IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
                 ]
             )
+            await self._commands.create_indexes([IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")])
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
@@ -207,6 +212,7 @@ class MongoStore:
             settings = self._settings
             await self._keep_age(self._readings, "retention", "timestamp", settings.retention_days)
             await self._keep_age(self._rejected, "receivedAt", "receivedAt", settings.rejected_days)
+            await self._keep_age(self._commands, "createdAt", "createdAt", settings.commands_days)
             self._ages_kept = True
         return Tidied(rejected_over=await self.quarantine.trim(self._settings.rejected_limit))
 

@@ -18,6 +18,7 @@ from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores.sqlite_devices import SqliteCommands, SqliteDevices
 from bridge.stores.sqlite_quarantine import SqliteQuarantine
 from bridge.stores.sqlite_worker import UNFIT, Connection, Worker
 
@@ -43,6 +44,10 @@ CREATE TABLE IF NOT EXISTS rejected (
 );
 CREATE INDEX IF NOT EXISTS rejected_received_at ON rejected (received_at);
 CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, status TEXT, status_at INTEGER);
+CREATE TABLE IF NOT EXISTS commands (
+    id TEXT PRIMARY KEY, device_id TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -72,7 +77,7 @@ DELETE FROM readings WHERE rowid IN (
 
 
 class SqliteStore:
-    """The tables `readings`, `rejected`, `devices` and `state` of one file."""
+    """The tables `readings`, `rejected`, `devices`, `commands` and `state` of one file."""
 
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
@@ -86,6 +91,8 @@ class SqliteStore:
         self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
         self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
         self.quarantine = SqliteQuarantine(self._writer, self._reader)
+        self.devices = SqliteDevices(self._writer, self._reader)
+        self.commands = SqliteCommands(self._writer, self._reader)
         return self
 
     async def __aexit__(
@@ -141,6 +148,7 @@ class SqliteStore:
         if settings.retention_days is not None:
             before_ms = now_ms - settings.retention_days * _DAY_MS
             expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], _STEP)
+        await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
         return Tidied(
             readings=expired,
             rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
@@ -166,6 +174,7 @@ def _prepare(connection: Connection) -> int:
     connection.executescript(_SCHEMA)
     _add_columns(connection, "readings", VALUE_NAMES)
     _add_columns(connection, "rejected", ("retained",))
+    _add_columns(connection, "devices", ("document",))
     return int(connection.execute("SELECT coalesce(max(seq), 0) FROM readings").fetchone()[0])
 
 
@@ -193,7 +202,7 @@ def _write(
         [_rejected_row(rejection) for rejection in rejections],
     )
     connection.executemany(
-        "INSERT INTO devices VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
+        "INSERT INTO devices (id, status, status_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
         "status_at = excluded.status_at",
         [(status.device_id, status.status, status.timestamp_ms) for status in statuses],
     )

@@ -1,0 +1,59 @@
+"""Who is let in at `/ws/device`: the one seam that access control will replace."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bridge.core.identity import is_device_id
+from bridge.settings import DevicesSettings
+
+_HASHED = "sha256:"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One who is let in: a device, or an admin. `device_id` is None where a token names no device: it says itself who it is."""
+
+    device_id: str | None = None
+    admin: bool = False
+
+
+Credentials = Callable[[str | None, str], Identity | None]
+"""From a name (None in the dialect that has none) and a secret to who that is; None: nobody."""
+
+
+def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
+    """As the settings have it. With `anyone`, who is not named there is let in as the device it says it is; not as an admin,
+    and not under the name of one who has a secret.
+    """
+
+    def identify(name: str | None, secret: str) -> Identity | None:
+        if _found(settings.admins, name, secret) is not None:
+            return Identity(admin=True)
+        if (device_id := _found(settings.credentials, name, secret)) is not None:
+            return Identity(device_id)
+        if not anyone or name in settings.credentials or name in settings.admins:
+            return None
+        if name is None:
+            return Identity() if secret else None
+        return Identity(name) if is_device_id(name) else None
+
+    return identify
+
+
+def _found(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
+    """The one whose secret it is. Every candidate is compared, in a time that does not tell how far it was right."""
+    candidates = secrets if name is None else {name: secrets[name]} if name in secrets else {}
+    matching = [one for one, kept in candidates.items() if _is_right(secret, kept.get_secret_value())]
+    return matching[0] if matching else None
+
+
+def _is_right(secret: str, kept: str) -> bool:
+    if kept.startswith(_HASHED):
+        secret, kept = hashlib.sha256(secret.encode()).hexdigest(), kept.removeprefix(_HASHED).lower()
+    return hmac.compare_digest(secret.encode(), kept.encode())
