@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import build_api, new_application
+from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
+from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.core.decode import Decoder
 from bridge.core.errors import PortTaken, StoreUnavailable
@@ -22,9 +24,12 @@ from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
+from bridge.realtime.channels import Channels
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.realtime.topics import Topics
+from bridge.realtime.websocket import WebSockets
 from bridge.settings import HttpSettings, Settings
 from bridge.sources import mqtt
 from bridge.stores import open_store
@@ -55,7 +60,7 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder(settings.mqtt.routes)
+        decoder = Decoder((*settings.mqtt.routes, EVENTS))
         app = new_application(settings.http)
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
@@ -63,6 +68,8 @@ class Bridge:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             SocketIo(settings.http, settings.realtime, app, hub, gate)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
+            topics, channels = Topics(app, sockets, hub), Channels(app, sockets)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=decoder,
@@ -82,6 +89,8 @@ class Bridge:
                 Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
                 *realtime_counters(hub, gate),
             )
+            app.add_routes(WebSocketsApi(topics, channels, hub).routes())
+            app.add_routes(EventsApi(intake.put).routes())
             build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, counters=counters)
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()

@@ -72,8 +72,12 @@ class SubscriptionSettings(Section):
 
     @model_validator(mode="after")
     def _format_fits(self) -> SubscriptionSettings:
-        if self.kind is Kind.STATUS and self.format is not FormatName.JSON:
-            raise ValueError(f"format {self.format} is for readings; a status has none")
+        if self.kind is not Kind.READINGS and self.format is not FormatName.JSON:
+            raise ValueError(
+                f"format {self.format} is for readings; {'a status' if self.kind is Kind.STATUS else 'an event'} has none"
+            )
+        if self.kind is Kind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
+            raise ValueError("a pattern of events names their topic, like events/{topic}")
         self.route  # noqa: B018 - raises FormatError
         return self
 
@@ -113,6 +117,7 @@ class MqttSettings(Section):
     subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
+        SubscriptionSettings(pattern="events/{topic}", kind=Kind.EVENTS),
     )
 
     @field_validator("url")

@@ -35,6 +35,7 @@ class Kind(enum.StrEnum):
 
     READINGS = "readings"
     STATUS = "status"
+    EVENTS = "events"
 
 
 class Reason(enum.StrEnum):
@@ -48,6 +49,8 @@ class Reason(enum.StrEnum):
     NO_MEASUREMENT = "no_measurement"
     NO_STATUS = "no_status"
     NO_ROUTE = "no_route"
+    UNKNOWN_TOPIC = "unknown_topic"
+    TOO_DEEP = "too_deep"
     REFUSED_BY_STORE = "refused_by_store"
 
 
@@ -86,7 +89,19 @@ class Stale:
     """A retained message with no time of its own: no new reading, or every restart would invent one."""
 
 
-Decoded = Reading | Rejection | DeviceStatus | Stale
+@dataclass(frozen=True, slots=True)
+class TopicEvent:
+    """What another service said under a topic of `EVENT_TOPICS`, passed on as it is; `timestamp_ms` is when it came."""
+
+    topic: str
+    body: dict[str, Any]
+    timestamp_ms: int
+
+
+Decoded = Reading | Rejection | DeviceStatus | Stale | TopicEvent
+
+EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")
+"""What other services may speak of."""
 
 
 Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
@@ -137,6 +152,8 @@ class Decoder:
             route, named = self._route(message.topic)
             if route.kind is Kind.STATUS:
                 return _status(message, named)
+            if route.kind is Kind.EVENTS:
+                return _event(message, named)
             return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
             return Rejection(self._new_id(), message, error.code, str(error), error.field)
@@ -396,3 +413,39 @@ def _status(message: Message, named: Mapping[str, str]) -> DeviceStatus:
             "status",
         )
     return DeviceStatus(device_id, status, judge(at, message.received_ms).timestamp_ms)
+
+
+_NESTED = 200  # levels; what encodes it for clients gives up at 254, and has some of its own around it
+
+
+def _event(message: Message, named: Mapping[str, str]) -> TopicEvent | Stale:
+    """A JSON object about one of `EVENT_TOPICS`; one that was retained is no news.
+
+    JSON by the letter: clients are sent it as it is, and theirs take no `NaN`.
+    """
+    topic = named.get("topic")
+    if topic not in EVENT_TOPICS:
+        raise PayloadError(Reason.UNKNOWN_TOPIC, f"{shown(topic)} is no topic of events; there are {', '.join(EVENT_TOPICS)}")
+    check_size(message.payload)
+    try:
+        body = orjson.loads(message.payload)
+    except orjson.JSONDecodeError as error:
+        raise PayloadError(Reason.NOT_JSON, f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
+    if _is_deep(body):
+        raise PayloadError(Reason.TOO_DEEP, f"lists and objects in each other for more than {_NESTED} levels")
+    return Stale() if message.retained else TopicEvent(topic, body, message.received_ms)
+
+
+def _is_deep(body: object) -> bool:
+    level = [body]
+    for _ in range(_NESTED):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return False
+    return True

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
 
-from bridge.core.events import Event
+from bridge.core.events import Event, topics
 from bridge.core.reading import Reading
 from bridge.realtime.frames import deflated, payload_of, text_frame
 
@@ -39,6 +39,11 @@ class Published:
         self.seq = event.seq if isinstance(event, Reading) else 0
         self.device_id: str | None = getattr(event, "device_id", None)
         self._frames: dict[Encoder, bytes] = {}
+
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """What it belongs to; None: it is for everyone. Asked only where someone wishes by topic."""
+        return topics(self.event)
 
     def frame(self, encoder: Encoder) -> bytes:
         """Its message in a dialect, framed for a WebSocket, made once; empty if there is none."""

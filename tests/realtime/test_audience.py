@@ -62,7 +62,7 @@ def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> No
     for _ in range(2):
         audiences.leave("two", CODEC, AB)
         assert list(audiences) == []
-    assert audiences._of_device == {}
+    assert audiences._by_device._of_name == {}
 
 
 @pytest.mark.parametrize(
