@@ -70,6 +70,7 @@ class Bridge:
             SocketIo(settings.http, settings.realtime, app, hub, gate)
             sockets = WebSockets(settings.http, settings.realtime, hub, gate)
             topics, channels = Topics(app, sockets, hub), Channels(app, sockets)
+            events = EventsApi(intake.put)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=decoder,
@@ -87,10 +88,11 @@ class Bridge:
                 ),
                 Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
                 Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+                Counter("bridge_events_refused", "Events by HTTP not taken in: too many waited.", lambda: events.refused),
                 *realtime_counters(hub, gate),
             )
             app.add_routes(WebSocketsApi(topics, channels, hub).routes())
-            app.add_routes(EventsApi(intake.put).routes())
+            app.add_routes(events.routes())
             build_api(app, store=store, hub=hub, ledger=self.ledger, health=self.health, counters=counters)
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()

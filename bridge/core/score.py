@@ -17,8 +17,8 @@ Breakpoints, from limits that others publish; the scores at them are ours, 80 wh
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 
 from bridge.core.reading import Value
 
@@ -36,13 +36,12 @@ SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
 def sub_score(name: str, value: float) -> float:
     """The score of one measurement of `SCALES`."""
     scale = SCALES[name]
-    place = bisect_right(scale, (value, float("inf")))
-    if place == 0:
+    if value <= scale[0][0]:
         return scale[0][1]
-    if place == len(scale):
-        return scale[-1][1]
-    (low, low_score), (high, high_score) = scale[place - 1], scale[place]
-    return low_score + (high_score - low_score) * (value - low) / (high - low)
+    for (low, low_score), (high, high_score) in pairwise(scale):
+        if value <= high:
+            return low_score + (high_score - low_score) * (value - low) / (high - low)
+    return scale[-1][1]
 
 
 def global_score(values: Mapping[str, Value]) -> int | None:

@@ -38,9 +38,9 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((_FIN | opcode, len(payload))) + payload
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """The last message of a connection; the reason is cut to what a control frame holds."""
-    payload = struct.pack(">H", code) + reason.encode()[:120]
+def close_frame(code: int | None, reason: str = "") -> bytes:
+    """The last message of a connection, without a code if there is none; the reason is cut to what a control frame holds."""
+    payload = b"" if code is None else struct.pack(">H", code) + reason.encode()[:120].decode(errors="ignore").encode()
     return bytes((_CLOSE, len(payload))) + payload
 
 

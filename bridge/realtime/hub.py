@@ -187,14 +187,18 @@ class Hub:
 
     # --- the clients -------------------------------------------------------------------------------------------------------
 
-    def join(self, encoder: Encoder, link: Link, wish: Wish = EVERYTHING) -> Session:
+    def join(self, encoder: Encoder, link: Link, wish: Wish = EVERYTHING, *, settles: bool = True) -> Session:
         """A client that hears what it wishes from now on.
 
-        It is sent nothing for a moment (`settle_seconds`): if it begins by asking for what it missed, that comes first.
+        If it `settles` it is sent no records for a moment (`settle_seconds`): when it begins by asking for what it missed,
+        that comes first.
         """
         session = Session(encoder, link, self._recent.last, wish)
         self._sessions[session] = self._held[session] = None
-        self._settling.append((self._monotonic() + self._settings.settle_seconds, session))
+        if settles:
+            self._settling.append((self._monotonic() + self._settings.settle_seconds, session))
+        else:
+            self._go_live(session)
         return session
 
     def leave(self, session: Session) -> None:

@@ -24,7 +24,6 @@ from bridge.realtime.incoming import (
     BINARY,
     CLOSE,
     GOING_AWAY,
-    NORMAL,
     PING,
     PONG,
     TEXT,
@@ -118,8 +117,7 @@ class Client:
         elif incoming.opcode == PING:
             self.send_frame(control_frame(PONG, incoming.payload))
         elif incoming.opcode == CLOSE:
-            code = int.from_bytes(incoming.payload, "big") or NORMAL
-            self.end(code, "")
+            self.end(int.from_bytes(incoming.payload, "big") or None, "")
         elif incoming.opcode == BINARY:
             self.end(UNSUPPORTED, "messages here are text", _BINARY)
 
@@ -156,8 +154,7 @@ class Client:
 
     def write(self, parcel: Parcel) -> None:
         """Straight to its transport."""
-        if not self._ended:
-            self.wire.write(parcel)
+        self.wire.write(parcel)
 
     def cut(self, reason: str) -> None:
         """End the connection; one that does not read is left without a word."""
@@ -182,7 +179,7 @@ class Client:
         else:
             self.wire.send(frame)
 
-    def end(self, code: int, text: str, counted: str | None = None) -> None:
+    def end(self, code: int | None, text: str, counted: str | None = None) -> None:
         """Close with a code, and let the client read why; `counted` is the reason in the counter of those we ended."""
         if self._ended:
             return
@@ -222,7 +219,7 @@ class WebSockets:
         client, response = await self._admit(request)
         try:
             talk.greet(client)
-            client.session = self._hub.join(talk.encoder, client, wish)
+            client.session = self._hub.join(talk.encoder, client, wish, settles=False)
             try:
                 await self._listen(client, talk)
             finally:
@@ -293,7 +290,7 @@ class WebSockets:
         while self._to_ping and self._to_ping[0][0] <= now:
             _, client = self._to_ping.popleft()
             if client in self._clients:
-                client.wire.send(control_frame(PING, b""))
+                client.send_frame(control_frame(PING, b""))
                 self._to_ping.append((now + self._settings.ping_interval_seconds, client))
                 self._to_hear.append((now + self._settings.ping_timeout_seconds, now, client))
 

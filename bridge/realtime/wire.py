@@ -15,12 +15,13 @@ _KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 M
 class Wire:
     """What is written here, by whom ever, is on the wire in the order of writing."""
 
-    __slots__ = ("deflates", "transport")
+    __slots__ = ("_parted", "deflates", "transport")
 
     def __init__(self, transport: asyncio.Transport, *, deflates: bool) -> None:
         """`deflates`: the client takes compressed messages, with a window kept between them."""
         self.transport = transport
         self.deflates = deflates
+        self._parted = False
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
 
     def waiting_bytes(self) -> int:
@@ -29,12 +30,12 @@ class Wire:
 
     def write(self, parcel: Parcel) -> None:
         """A parcel, compressed where the client takes that."""
-        if not self.transport.is_closing():
+        if not (self._parted or self.transport.is_closing()):
             self.transport.write(parcel.deflated if self.deflates else parcel.wire)
 
     def send(self, frame: bytes) -> None:
         """One frame."""
-        if not self.transport.is_closing():
+        if not (self._parted or self.transport.is_closing()):
             self.transport.write(frame)
 
     def cut(self, reason: str) -> None:
@@ -50,15 +51,16 @@ class Wire:
         self.transport.close()
         asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
 
-    def part(self, code: int, reason: str) -> None:
+    def part(self, code: int | None, reason: str) -> None:
         """Close with code and reason, and let the client read that.
 
         Closed at once, with something unread, the kernel would reset the connection and the reason would be lost; so only our
         half is closed, and what still comes is for the owner to pass over. A client that does not go has a second.
         """
-        if self.transport.is_closing():
+        if self._parted or self.transport.is_closing():
             return
         self.transport.write(close_frame(code, reason))
+        self._parted = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
             asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)

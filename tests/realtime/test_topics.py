@@ -190,9 +190,9 @@ async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Brid
 async def test_who_sends_too_much_is_cut_with_a_reason(opened: Open) -> None:
     bridge = await opened(message_rate=1, message_burst=5)
     async with Plain.connected(bridge) as client:
+        for _ in range(6):
+            await client.send(type="pong")
         with pytest.raises(ConnectionClosed) as closed:
-            for _ in range(50):
-                await client.send(type="pong")
             await client.socket.recv()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "rate")
@@ -205,7 +205,7 @@ async def test_a_thousand_of_a_thousand_come_in_order_to_each(bridge: Bridge, br
         clients = [await stack.enter_async_context(Plain.connected(bridge, path)) for path in paths]
         await publish_many(broker_url, 1000)
         for client, path in zip(clients, paths, strict=True):
-            heard = []
+            heard: list[float] = []
             while len(heard) < 1000:
                 message = await client.receive("measurement", "entity_event")
                 heard.append((message if path == "/ws" else message["data"])["temperature"])
