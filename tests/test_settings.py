@@ -172,12 +172,14 @@ def test_a_name_that_others_use_is_honoured_and_our_own_wins(given: str, path: s
     in_file = f"[realtime]\n{path} = 5\n"
     assert getattr(load(in_file, environ={given: "7"}, folder=tmp_path).realtime, path) == 7
     assert getattr(load(in_file, environ={given: "7", own: "9"}, folder=tmp_path).realtime, path) == 9
-    assert f"environment {given}: realtime.{path} = 'many'" in mistakes(environ={given: "many"}, folder=tmp_path)
+    (said,) = mistakes(environ={given: "many"}, folder=tmp_path)
+    assert said.startswith(f"environment {given}: realtime.{path} = 'many'")
 
 
 def test_a_pattern_of_events_names_their_topic(tmp_path: Path) -> None:
     subscriptions = '[[mqtt.subscriptions]]\npattern = "news/+"\nkind = "events"\n'
-    assert "a pattern of events names their topic, like events/{topic}" in mistakes(subscriptions, folder=tmp_path)
+    (said,) = mistakes(subscriptions, folder=tmp_path)
+    assert "a pattern of events names their topic, like events/{topic}" in said
 
 
 def test_a_table_is_a_json_object_in_the_environment(tmp_path: Path) -> None:
