@@ -16,8 +16,9 @@ from bridge.core.events import EntityEvent, Event, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.audience import EVERYTHING, Wish
+from bridge.realtime.client import Client
 from bridge.realtime.parcel import SENT_AT
-from bridge.realtime.websocket import Client, WebSockets
+from bridge.realtime.websocket import WebSockets
 
 PATH = "/api/v1/ws"
 SECURE_PATH = "/api/v1/ws/secure"

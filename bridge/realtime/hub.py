@@ -47,12 +47,13 @@ class Dialect(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What the hub did since its start; records, but for `cut` and `gaps`: clients."""
+    """What the hub did since its start; records, but for `missed_others`: other messages, and `cut` and `gaps`: clients."""
 
     published: int = 0
     delivered: int = 0
     replayed: int = 0
     missed: int = 0
+    missed_others: int = 0
     gaps: int = 0
     cut: dict[str, int] = field(default_factory=dict)
 
@@ -171,6 +172,7 @@ class Hub:
         if session.miss(parcel, before, self._monotonic()):
             self._behind[session] = None
         self.counts.missed += parcel.records
+        self.counts.missed_others += parcel.others
 
     def _has_drained(self, session: Session) -> bool:
         return session.link.waiting_bytes() <= self._settings.client_buffer_bytes * _LOW_WATER

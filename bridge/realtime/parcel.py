@@ -63,6 +63,7 @@ class Parcel:
         self._sent_at = sent_at.encode()
         cursors = [one.seq for one in published if one.seq]
         self.records = len(cursors)
+        self.others = len(self._frames) - self.records
         self.last = cursors[-1] if cursors else 0
 
     def __bool__(self) -> bool:

@@ -16,9 +16,10 @@ from bridge.core.reading import VALUE_NAMES, Reading
 from bridge.core.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.audience import EVERYTHING, Wish
+from bridge.realtime.client import Client
 from bridge.realtime.hub import Hub
 from bridge.realtime.parcel import SENT_AT
-from bridge.realtime.websocket import Client, WebSockets
+from bridge.realtime.websocket import WebSockets
 
 PATH = "/ws"
 ALL = "all"

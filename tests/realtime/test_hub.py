@@ -126,6 +126,15 @@ async def test_records_that_are_not_wished_are_not_read_back_out_of_the_store_ei
     assert len((await history.stored_page(0, 5, EVERYTHING)).records) == 5
 
 
+async def test_what_is_no_record_is_counted_too_when_a_client_is_too_slow_for_it() -> None:
+    stage = Stage(client_buffer_bytes=100)
+    _, link = stage.join_live()
+    link.stalled = True
+    stage.publish(3)
+    stage.hub.publish([status("a"), SystemEvent("info", "hello")])
+    assert (stage.hub.counts.missed, stage.hub.counts.missed_others) == (0, 2)
+
+
 # --- live --------------------------------------------------------------------------------------------------------------
 
 

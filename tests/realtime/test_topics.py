@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -445,6 +446,17 @@ async def test_a_bad_event_is_refused_with_the_reason(
     assert words in body["detail"]
     if status == 422:
         assert (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]["rejected"] == 1
+
+
+async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> None:
+    async with Plain.connected(bridge, "/api/v1/ws?channel=anomalies") as client:
+        await client.receive("connection")
+        for path, data in (("events/alerts", '{"level": "high"}'), ("ws/test-event?channel=anomalies&message=hello", "")):
+            url = f"http://127.0.0.1:{bridge.port}/api/v1/{path}"
+            curl = await asyncio.create_subprocess_exec("curl", "-sSf", "-m", "10", url, "-d", data, stdout=subprocess.DEVNULL)
+            assert await curl.wait() == 0
+        assert (await client.receive())["data"]["level"] == "high"
+        assert (await client.receive())["message"] == "hello"
 
 
 async def test_a_bad_event_by_mqtt_is_rejected_and_a_deep_one_hurts_nobody(bridge: Bridge, broker_url: str) -> None:
