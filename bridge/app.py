@@ -13,7 +13,9 @@ from functools import partial
 from aiohttp import web
 
 from bridge.api import build_api, new_application
+from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
+from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
 from bridge.core.decode import Decoder
@@ -27,12 +29,15 @@ from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
 from bridge.quarantine import Retried, retry
+from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
 from bridge.realtime.devices import ROUTE as DEVICE_ROUTE
 from bridge.realtime.devices import DeviceSockets
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.realtime.topics import Topics
+from bridge.realtime.websocket import WebSockets
 from bridge.registry import Admission, Registry
 from bridge.settings import HttpSettings, Settings
 from bridge.sources import mqtt
@@ -67,7 +72,7 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder((DEVICE_ROUTE, *settings.routes))
+        decoder = Decoder((DEVICE_ROUTE, *settings.routes, EVENTS))
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
@@ -75,7 +80,7 @@ class Bridge:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
-            sockets = DeviceSockets(
+            device_sockets = DeviceSockets(
                 settings.devices,
                 settings.realtime,
                 settings.http,
@@ -86,9 +91,12 @@ class Bridge:
                 credentials=credentials_of(settings.devices, anyone=settings.any_device),
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
-            commands = Commands(store.commands, registry, settings.devices, socket=sockets, mqtt=source)
-            sockets.on_ack = commands.acknowledge
+            commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
+            device_sockets.on_ack = commands.acknowledge
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
+            topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
+            events = EventsApi(intake.put)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
@@ -110,8 +118,9 @@ class Bridge:
                 Counter(
                     "bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten
                 ),
+                Counter("bridge_events_refused", "Events by HTTP not taken in: too many waited.", lambda: events.refused),
                 *realtime_counters(hub, gate),
-                *device_counters(registry, commands, sockets),
+                *device_counters(registry, commands, device_sockets),
             )
             build_api(
                 app,
@@ -126,7 +135,9 @@ class Bridge:
                 registry=registry,
                 commands=commands,
             )
-            app.add_routes(sockets.routes())
+            app.add_routes(device_sockets.routes())
+            app.add_routes(WebSocketsApi(topics, channels, hub).routes())
+            app.add_routes(events.routes())
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, registry, commands)

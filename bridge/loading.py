@@ -30,6 +30,14 @@ _SECRETS = {"url", "password"}
 """Settings whose values are never shown and never read as JSON."""
 
 
+_ALSO = {
+    "WEBSOCKET_MAX_CONNECTIONS": ("realtime", "max_clients"),
+    "WEBSOCKET_PING_INTERVAL": ("realtime", "ping_interval_seconds"),
+    "WEBSOCKET_PING_TIMEOUT": ("realtime", "ping_timeout_seconds"),
+}
+"""Names that others use, honoured where the bridge's own is not given."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Given:
     """One value and where it came from."""
@@ -108,6 +116,10 @@ def _parse_toml(path: Path, text: str, mistakes: list[str]) -> dict[str, Any]:
 
 def _read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[_Given]:
     known = set(_leaves(Settings))
+    for name, also in _ALSO.items():
+        own = PREFIX + "__".join(also).upper()
+        if name in environ and own not in environ and f"{own}_FILE" not in environ:
+            yield _Given(also, environ[name], f"environment {name}")
     for name, value in sorted(environ.items()):
         if not name.upper().startswith(PREFIX):
             continue

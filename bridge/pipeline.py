@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from bson.objectid import ObjectId
 
 from bridge.backoff import delays
-from bridge.core.decode import CommandAck, Decoded, DeviceStatus, Reason, Rejection
+from bridge.core.decode import CommandAck, Decoded, DeviceStatus, Reason, Rejection, TopicEvent
 from bridge.core.errors import StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.identity import Cursor
@@ -112,7 +112,7 @@ class Pipeline:
         events = [
             item
             for item, outcome in zip(decoded, outcomes, strict=True)
-            if outcome is Outcome.STORED and isinstance(item, Reading | DeviceStatus | CommandAck)
+            if outcome is Outcome.STORED and isinstance(item, Reading | DeviceStatus | CommandAck | TopicEvent)
         ]
         if events:
             self._publisher.publish(events)
@@ -124,7 +124,7 @@ def _outcome(item: Decoded, written: Written) -> Outcome:
             if seq in written.stored:
                 return Outcome.STORED
             return Outcome.REJECTED if seq in written.refused else Outcome.DUPLICATE
-        case DeviceStatus() | CommandAck():
+        case DeviceStatus() | CommandAck() | TopicEvent():  # of an event nothing is stored: it is taken over, and goes out
             return Outcome.STORED
         case Rejection():
             return Outcome.REJECTED

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, Decoder, DeviceStatus, Reason, Rejection, Route, Stale
+from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, Decoder, DeviceStatus, Reason, Rejection, Route, Stale, TopicEvent
 from bridge.core.errors import BridgeError
 from bridge.core.identity import Cursor
 from bridge.core.message import Message, Outcome
@@ -194,7 +194,7 @@ async def _retry(
     await store.quarantine.revise([one for one in bad if one not in messages])
     await store.quarantine.release(settled)
     retried.stored += len(written.stored)
-    retried.outdated += sum(isinstance(one, DeviceStatus) for one in decoded)
+    retried.outdated += sum(isinstance(one, DeviceStatus | TopicEvent) for one in decoded)
     retried.duplicate += len(readings) - len(written.stored) - len(written.refused)
     retried.duplicate += sum(isinstance(one, Stale) for one in decoded)
     retried.bad.update((one.code, one.field or "") for one in bad)

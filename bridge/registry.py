@@ -23,6 +23,7 @@ from bridge.core.device import DOCUMENT_BYTES, MQTT, OFFLINE, ONLINE, SOCKET, De
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import Message
+from bridge.core.place import Place
 from bridge.core.reading import Reading
 from bridge.ports import Decodes, Publisher, Store
 from bridge.settings import DevicesSettings
@@ -77,6 +78,11 @@ class Registry:
 
     def __contains__(self, device_id: str) -> bool:
         return device_id in self._devices
+
+    def place(self, device_id: str) -> Place | None:
+        """Where a device stands; None for one that nobody knows."""
+        device = self._devices.get(device_id)
+        return None if device is None else Place(device.site or "", device.room or "")
 
     async def load(self) -> None:
         """Read what the store keeps; raises `StoreUnavailable`. A socket from before has ended."""

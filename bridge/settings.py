@@ -78,6 +78,8 @@ class SubscriptionSettings(Section):
     def _format_fits(self) -> SubscriptionSettings:
         if self.kind is not Kind.READINGS and self.format is not FormatName.JSON:
             raise ValueError(f"format {self.format} is for readings; a {self.kind} has none")
+        if self.kind is Kind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
+            raise ValueError("a pattern of events names their topic, like events/{topic}")
         self.route  # noqa: B018 - raises FormatError
         return self
 
@@ -118,6 +120,7 @@ class MqttSettings(Section):
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
         SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=Kind.COMMAND_ACK),
+        SubscriptionSettings(pattern="events/{topic}", kind=Kind.EVENTS),
     )
     commands: str = "sensors/{deviceId}/command"
 

@@ -29,7 +29,7 @@ from bridge.core.reading import MEASUREMENTS
 from tests.conftest import StartBridge
 
 # What is no part of the API: the page with its files, Socket.IO and the WebSockets, whose contracts are in the README.
-NOT_DESCRIBED = ("/assets", "/socket.io/", "/ws/device")
+NOT_DESCRIBED = ("/assets", "/socket.io/", "/ws", "/api/v1/ws")
 
 
 class Running:

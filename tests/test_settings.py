@@ -48,6 +48,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         ("sensors/{deviceId}/data", Kind.READINGS, 1),
         ("sensors/{deviceId}/status", Kind.STATUS, 1),
         ("sensors/{deviceId}/command/ack", Kind.COMMAND_ACK, 1),
+        ("events/{topic}", Kind.EVENTS, 1),
     ]
     assert settings.store.driver == "motor"
 
@@ -158,6 +159,28 @@ def test_subscriptions_are_a_json_list_in_the_environment(tmp_path: Path) -> Non
         ("lwt/+", Kind.STATUS),
     ]
     assert [one.qos for one in settings.mqtt.subscriptions] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "own"),
+    [
+        ("WEBSOCKET_MAX_CONNECTIONS", "max_clients", "BRIDGE_REALTIME__MAX_CLIENTS"),
+        ("WEBSOCKET_PING_INTERVAL", "ping_interval_seconds", "BRIDGE_REALTIME__PING_INTERVAL_SECONDS"),
+        ("WEBSOCKET_PING_TIMEOUT", "ping_timeout_seconds", "BRIDGE_REALTIME__PING_TIMEOUT_SECONDS"),
+    ],
+)
+def test_a_name_that_others_use_is_honoured_and_our_own_wins(given: str, path: str, own: str, tmp_path: Path) -> None:
+    in_file = f"[realtime]\n{path} = 5\n"
+    assert getattr(load(in_file, environ={given: "7"}, folder=tmp_path).realtime, path) == 7
+    assert getattr(load(in_file, environ={given: "7", own: "9"}, folder=tmp_path).realtime, path) == 9
+    (said,) = mistakes(environ={given: "many"}, folder=tmp_path)
+    assert said.startswith(f"environment {given}: realtime.{path} = 'many'")
+
+
+def test_a_pattern_of_events_names_their_topic(tmp_path: Path) -> None:
+    subscriptions = '[[mqtt.subscriptions]]\npattern = "news/+"\nkind = "events"\n'
+    (said,) = mistakes(subscriptions, folder=tmp_path)
+    assert "a pattern of events names their topic, like events/{topic}" in said
 
 
 def test_a_table_is_a_json_object_in_the_environment(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def realtime_counters(hub: Hub, gate: Gate) -> tuple[Counter, ...]:
         Counter("bridge_records_delivered", "Live records sent, summed over the clients.", lambda: counts.delivered),
         Counter("bridge_records_replayed", "Records sent again to clients that asked.", lambda: counts.replayed),
         Counter("bridge_records_missed", "Live records not sent to clients that were too slow.", lambda: counts.missed),
+        Counter("bridge_events_missed", "Other messages not sent to clients that were too slow.", lambda: counts.missed_others),
         Counter("bridge_client_gaps", "Times a client was told that it missed records.", lambda: counts.gaps),
         Counter("bridge_clients_cut", "Connections that we ended, by reason.", lambda: counts.cut),
         Counter("bridge_clients_refused", "Connections not let in, by limit.", lambda: gate.refused),

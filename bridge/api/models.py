@@ -309,3 +309,40 @@ class FormCommand(BaseModel):
     device_name: DeviceId
     command: str
     value: str = Absent
+
+
+class TopicStats(Answer):
+    """Who listens at `/ws`."""
+
+    active_connections: int
+    subscriptions: dict[str, int]
+
+
+class ChannelStats(Answer):
+    """Who listens at `/api/v1/ws`."""
+
+    total_channels: int
+    channels: dict[str, Any]
+
+
+class TestEventParameters(BaseModel):
+    """Where a test event goes, and what it says."""
+
+    channel: str = "general"
+    message: Annotated[str, Field(max_length=1000)] = "test"
+
+
+class TestEventSent(Answer):
+    """It was sent."""
+
+    success: bool
+    channel: str
+    message: str
+
+
+class EventTaken(Answer):
+    """It has gone out."""
+
+    success: bool
+    topic: str
+    timestamp: Time

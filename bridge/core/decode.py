@@ -36,6 +36,7 @@ class Kind(enum.StrEnum):
     READINGS = "readings"
     STATUS = "status"
     COMMAND_ACK = "command_ack"
+    EVENTS = "events"
 
 
 class Reason(enum.StrEnum):
@@ -51,6 +52,8 @@ class Reason(enum.StrEnum):
     NO_ROUTE = "no_route"
     NO_COMMAND_ACK = "no_command_ack"
     NOT_REGISTERED = "not_registered"
+    UNKNOWN_TOPIC = "unknown_topic"
+    TOO_DEEP = "too_deep"
     REFUSED_BY_STORE = "refused_by_store"
 
 
@@ -104,7 +107,19 @@ class CommandAck:
     error: str | None = None
 
 
-Decoded = Reading | Rejection | DeviceStatus | CommandAck | Stale
+@dataclass(frozen=True, slots=True)
+class TopicEvent:
+    """What another service said under a topic of `EVENT_TOPICS`, passed on as it is; `timestamp_ms` is when it came."""
+
+    topic: str
+    body: dict[str, Any]
+    timestamp_ms: int
+
+
+Decoded = Reading | Rejection | DeviceStatus | CommandAck | Stale | TopicEvent
+
+EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")
+"""What other services may speak of."""
 
 
 Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
@@ -157,6 +172,8 @@ class Decoder:
                 return _status(message, named)
             if route.kind is Kind.COMMAND_ACK:
                 return _command_ack(message, named)
+            if route.kind is Kind.EVENTS:
+                return _event(message, named)
             return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
             return Rejection(self._new_id(), message, error.code, str(error), error.field, error.quality)
@@ -446,3 +463,39 @@ def read_command_ack(device_id: str, body: Mapping[str, Any]) -> CommandAck:
     if not isinstance(ok, bool):
         raise PayloadError(Reason.NO_COMMAND_ACK, f"no confirmation of a command: ok is {shown(ok)}, not true or false", "ok")
     return CommandAck(device_id, str(command_id), ok, None if ok or error is None else shown(error))
+
+
+_NESTED = 200  # levels; what encodes it for clients gives up at 254, and has some of its own around it
+
+
+def _event(message: Message, named: Mapping[str, str]) -> TopicEvent | Stale:
+    """A JSON object about one of `EVENT_TOPICS`; one that was retained is no news.
+
+    JSON by the letter: clients are sent it as it is, and theirs take no `NaN`.
+    """
+    topic = named.get("topic")
+    if topic not in EVENT_TOPICS:
+        raise PayloadError(Reason.UNKNOWN_TOPIC, f"{shown(topic)} is no topic of events; there are {', '.join(EVENT_TOPICS)}")
+    check_size(message.payload)
+    try:
+        body = orjson.loads(message.payload)
+    except orjson.JSONDecodeError as error:
+        raise PayloadError(Reason.NOT_JSON, f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
+    if _is_deep(body):
+        raise PayloadError(Reason.TOO_DEEP, f"lists and objects in each other for more than {_NESTED} levels")
+    return Stale() if message.retained else TopicEvent(topic, body, message.received_ms)
+
+
+def _is_deep(body: object) -> bool:
+    level = [body]
+    for _ in range(_NESTED):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return False
+    return True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.core.decode import CommandAck, DeviceStatus
+from bridge.core.decode import TopicEvent as TopicEvent
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -19,6 +20,8 @@ class SystemEvent:
     level: Level
     message: str
     data: dict[str, Any] = field(default_factory=dict)
+    channel: str | None = None
+    """The only channel of plain WebSockets that is to hear it; None: everyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,45 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicEvent:
-    """What another service said under a topic (`predictions`, `actions`, `alerts`, `modules`), passed on as it is."""
-
-    topic: str
-    body: dict[str, Any]
-    timestamp_ms: int
-
-
 Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | EntityEvent | TopicEvent
+
+_OF_READING = frozenset(("measurements", "readings"))
+_OF_STATUS = frozenset(("modules", "sensors"))
+_OF_TOPIC = {
+    "predictions": frozenset(("predictions",)),
+    "alerts": frozenset(("alerts", "anomalies")),
+    "modules": frozenset(("modules", "sensors")),
+    "actions": frozenset(("actions",)),
+}
+_OF_ENTITY = {
+    "sensor": frozenset(("modules", "sensors")),
+    "device": frozenset(("modules", "sensors")),
+    "location": frozenset(("locations",)),
+    "reading": frozenset(("readings",)),
+}
+_OF_ENTITY_EVENT = {
+    "anomaly_detected": frozenset(("alerts", "anomalies")),
+    "prediction_completed": frozenset(("predictions",)),
+}
+
+
+def topics(event: Event) -> frozenset[str] | None:
+    """The topics and channels of plain WebSockets that an event belongs to; None: it is for everyone."""
+    match event:
+        case Reading():
+            return _OF_READING
+        case DeviceStatus():
+            return _OF_STATUS
+        case TopicEvent():
+            return _OF_TOPIC[event.topic]
+        case CommandAck():
+            return frozenset()
+        case EntityEvent():
+            return _OF_ENTITY_EVENT.get(event.event_type) or _OF_ENTITY.get(event.entity_type, frozenset())
+        case SystemEvent() if event.channel is not None:
+            return frozenset((event.channel,))
+        case _:
+            return None
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
@@ -79,3 +111,16 @@ def gap(missing: Gap) -> dict[str, Any]:
 def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:
     """Body of `systemEvent`."""
     return {"level": event.level, "message": event.message, "data": event.data, "timestamp": sent_at}
+
+
+def entity_event(event: EntityEvent, sent_at: str) -> dict[str, Any]:
+    """An `entity_event` on plain WebSockets, `type` included."""
+    return {
+        "type": "entity_event",
+        "entity_type": event.entity_type,
+        "event_type": event.event_type,
+        "entity_id": event.entity_id,
+        "data": event.data,
+        "timestamp": sent_at,
+        "metadata": event.metadata,
+    }

@@ -13,18 +13,27 @@ Member = TypeVar("Member", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a client wants to hear: which devices (None: every one), and at most one record a device per `every_ms`."""
+    """What a client wants to hear: which devices and which topics (None: every one), and at most one record a device per
+    `every_ms`.
+    """
 
     devices: frozenset[str] | None = None
     every_ms: int | None = None
+    topics: frozenset[str] | None = None
 
     def wants(self, one: Published) -> bool:
-        """Whether it is for this client; what concerns no device is for everyone."""
-        return self.devices is None or one.device_id is None or one.device_id in self.devices
+        """Whether it is for this client; what concerns no device, or no topic, is for everyone in that respect."""
+        if not (self.devices is None or one.device_id is None or one.device_id in self.devices):
+            return False
+        return self.topics is None or (about := one.topics) is None or not self.topics.isdisjoint(about)
 
     def includes(self, other: Wish) -> bool:
-        """Whether it is for every device that the other is for."""
-        return self.devices is None or (other.devices is not None and other.devices <= self.devices)
+        """Whether it is for everything that the other is for."""
+        return _holds(self.devices, other.devices) and _holds(self.topics, other.topics)
+
+
+def _holds(all_of: frozenset[str] | None, some: frozenset[str] | None) -> bool:
+    return all_of is None or (some is not None and some <= all_of)
 
 
 EVERYTHING = Wish()
@@ -57,14 +66,45 @@ class Audience(Generic[Member]):
         return sorted(newest.values(), key=lambda one: one.seq)
 
 
+class _Index(Generic[Member]):
+    """Audiences by the names they wish."""
+
+    def __init__(self) -> None:
+        self._all: dict[Audience[Member], None] = {}
+        self._of_name: dict[str, dict[Audience[Member], None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def add(self, audience: Audience[Member], names: frozenset[str]) -> None:
+        self._all[audience] = None
+        for name in names:
+            self._of_name.setdefault(name, {})[audience] = None
+
+    def remove(self, audience: Audience[Member], names: frozenset[str]) -> None:
+        del self._all[audience]
+        for name in names:
+            of_name = self._of_name[name]
+            del of_name[audience]
+            if not of_name:
+                del self._of_name[name]
+
+    def of(self, names: Iterable[str] | None) -> Iterable[Audience[Member]]:
+        """Those that wish one of the names; None: all."""
+        if names is None:
+            return self._all
+        return {audience: None for name in names for audience in self._of_name.get(name, ())}
+
+
 class Audiences(Generic[Member]):
-    """Every audience, found by wish, and by the devices of a batch."""
+    """Every audience, found by wish, and by the devices and topics of a batch."""
 
     def __init__(self) -> None:
         """None yet."""
         self._all: dict[tuple[Encoder, Wish], Audience[Member]] = {}
         self._wide: dict[Audience[Member], None] = {}
-        self._of_device: dict[str, dict[Audience[Member], None]] = {}
+        self._by_device: _Index[Member] = _Index()
+        self._by_topic: _Index[Member] = _Index()  # of those that wish no devices
 
     def __iter__(self) -> Iterator[Audience[Member]]:
         return iter(tuple(self._all.values()))
@@ -74,10 +114,12 @@ class Audiences(Generic[Member]):
         audience = self._all.get((encoder, wish))
         if audience is None:
             audience = self._all[encoder, wish] = Audience(encoder, wish)
-            if wish.devices is None:
+            if wish.devices is not None:
+                self._by_device.add(audience, wish.devices)
+            elif wish.topics is not None:
+                self._by_topic.add(audience, wish.topics)
+            else:
                 self._wide[audience] = None
-            for device in wish.devices or ():
-                self._of_device.setdefault(device, {})[audience] = None
         return audience
 
     def leave(self, member: Member, encoder: Encoder, wish: Wish) -> None:
@@ -86,27 +128,34 @@ class Audiences(Generic[Member]):
         if audience is None:
             return
         audience.members.pop(member, None)
-        if not audience.members:
-            del self._all[encoder, wish]
-            self._wide.pop(audience, None)
-            for device in wish.devices or ():
-                of_device = self._of_device[device]
-                del of_device[audience]
-                if not of_device:
-                    del self._of_device[device]
+        if audience.members:
+            return
+        del self._all[encoder, wish]
+        if wish.devices is not None:
+            self._by_device.remove(audience, wish.devices)
+        elif wish.topics is not None:
+            self._by_topic.remove(audience, wish.topics)
+        else:
+            del self._wide[audience]
 
     def choose(self, batch: Sequence[Published]) -> Iterable[tuple[Audience[Member], Sequence[Published]]]:
         """Each audience with what of a batch it wishes; those with nothing are left out.
 
         The cost is that of the batch and the audiences it concerns, not of all there are.
         """
-        narrow: dict[Audience[Member], list[Published]] = {}
-        for one in batch:
-            for audience in self._concerned(one):
-                narrow.setdefault(audience, []).append(one)
-        return [*((audience, batch) for audience in self._wide), *narrow.items()]
+        chosen: list[tuple[Audience[Member], Sequence[Published]]] = [(audience, batch) for audience in self._wide]
+        if self._by_device or self._by_topic:
+            narrow: dict[Audience[Member], list[Published]] = {}
+            for one in batch:
+                for audience in self._concerned(one):
+                    narrow.setdefault(audience, []).append(one)
+            chosen += narrow.items()
+        return chosen
 
     def _concerned(self, one: Published) -> Iterable[Audience[Member]]:
-        if one.device_id is None:
-            return [audience for audience in self._all.values() if audience.wish.devices is not None]
-        return self._of_device.get(one.device_id, ())
+        if self._by_device:
+            for audience in self._by_device.of(None if one.device_id is None else (one.device_id,)):
+                if audience.wish.topics is None or audience.wish.wants(one):
+                    yield audience
+        if self._by_topic:
+            yield from self._by_topic.of(one.topics)

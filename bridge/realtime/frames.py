@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 _TEXT = 0x81  # FIN and the opcode of text
 _CLOSE = 0x88
+_FIN = 0x80
 _RSV1 = 0x40  # this message is compressed (RFC 7692, section 6)
 _SHORT, _MEDIUM = 126, 65536
 _FLUSHED = b"\x00\x00\xff\xff"  # the end of a flushed block, which the receiver adds by itself (RFC 7692, section 7.2.1)
@@ -32,9 +33,14 @@ def payload_of(frame: bytes) -> bytes:
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """The last message of a connection; the reason is cut to what a control frame holds."""
-    payload = struct.pack(">H", code) + reason.encode()[:120]
+def control_frame(opcode: int, payload: bytes) -> bytes:
+    """A ping or pong; `payload` is 125 bytes at most."""
+    return bytes((_FIN | opcode, len(payload))) + payload
+
+
+def close_frame(code: int | None, reason: str = "") -> bytes:
+    """The last message of a connection, without a code if there is none; the reason is cut to what a control frame holds."""
+    payload = b"" if code is None else struct.pack(">H", code) + reason.encode()[:120].decode(errors="ignore").encode()
     return bytes((_CLOSE, len(payload))) + payload
 
 

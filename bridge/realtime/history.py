@@ -47,7 +47,8 @@ class History:
             return self.page(cursor, until, wish, limit)
         async with self._queries:
             found = await self._store.readings(_query(cursor, until, wish, limit))
-        return Page([Published(one) for one in found], found[-1].seq if len(found) == limit else until)
+        records = [one for one in map(Published, found) if wish.wants(one)]
+        return Page(records, found[-1].seq if len(found) == limit else until)
 
     async def count(self, cursor: int, until: int, wish: Wish) -> int:
         """How many records are wished after `cursor` and up to `until`; raises `StoreUnavailable`."""

@@ -19,7 +19,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.timestamp import iso
 from bridge.ports import Store
-from bridge.realtime.audience import Audience, Audiences, Wish
+from bridge.realtime.audience import EVERYTHING, Audience, Audiences, Wish
 from bridge.realtime.history import PAGE, History
 from bridge.realtime.parcel import Encoder, Parcel, Published
 from bridge.realtime.recent import Recent
@@ -47,12 +47,13 @@ class Dialect(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What the hub did since its start; records, but for `cut` and `gaps`: clients."""
+    """What the hub did since its start; records, but for `missed_others`: other messages, and `cut` and `gaps`: clients."""
 
     published: int = 0
     delivered: int = 0
     replayed: int = 0
     missed: int = 0
+    missed_others: int = 0
     gaps: int = 0
     cut: dict[str, int] = field(default_factory=dict)
 
@@ -177,6 +178,7 @@ class Hub:
         if session.miss(parcel, before, self._monotonic()):
             self._behind[session] = None
         self.counts.missed += parcel.records
+        self.counts.missed_others += parcel.others
 
     def _has_drained(self, session: Session) -> bool:
         return session.link.waiting_bytes() <= self._settings.client_buffer_bytes * _LOW_WATER
@@ -193,14 +195,18 @@ class Hub:
 
     # --- the clients -------------------------------------------------------------------------------------------------------
 
-    def join(self, encoder: Encoder, link: Link) -> Session:
-        """A client that hears everything from now on.
+    def join(self, encoder: Encoder, link: Link, wish: Wish = EVERYTHING, *, settles: bool = True) -> Session:
+        """A client that hears what it wishes from now on.
 
-        It is sent nothing for a moment (`settle_seconds`): if it begins by asking for what it missed, that comes first.
+        If it `settles` it is sent no records for a moment (`settle_seconds`): when it begins by asking for what it missed,
+        that comes first.
         """
-        session = Session(encoder, link, self._recent.last)
+        session = Session(encoder, link, self._recent.last, wish)
         self._sessions[session] = self._held[session] = None
-        self._settling.append((self._monotonic() + self._settings.settle_seconds, session))
+        if settles:
+            self._settling.append((self._monotonic() + self._settings.settle_seconds, session))
+        else:
+            self._go_live(session)
         return session
 
     def leave(self, session: Session) -> None:
@@ -240,6 +246,15 @@ class Hub:
             try:
                 session.change(_removed(session.wish, devices))
                 return Subscribed(session.wish, 0, self._recent.last)
+            finally:
+                self._go_live(session)
+
+    async def change(self, session: Session, wish: Wish) -> None:
+        """Let a client hear what it wishes from now on, and nothing else. Raises `Left`."""
+        async with session.lock:
+            await self._hold(session)
+            try:
+                session.change(wish)
             finally:
                 self._go_live(session)
 
@@ -330,8 +345,12 @@ class Hub:
 
     def cut(self, link: Link, reason: str) -> None:
         """End a connection, and count why."""
-        self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
+        self.count_cut(reason)
         link.cut(reason)
+
+    def count_cut(self, reason: str) -> None:
+        """A connection that its dialect ended by itself."""
+        self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
 
     def _give_up(self, session: Session) -> None:
         """On a client that is too slow; its dialect will tell that it left, and need not."""
@@ -400,16 +419,16 @@ class Hub:
 
 def _added(old: Wish, devices: frozenset[str] | None, every_ms: int | None) -> Wish:
     if devices is None or old.devices is None:
-        return Wish(devices, every_ms)
+        return Wish(devices, every_ms, old.topics)
     both = old.devices | devices
     if len(both) > DEVICES_LIMIT:
         raise ValueError(f"{len(both)} with those before; a client hears {DEVICES_LIMIT} by name, or every one")
-    return Wish(both, every_ms)
+    return Wish(both, every_ms, old.topics)
 
 
 def _removed(old: Wish, devices: frozenset[str] | None) -> Wish:
     if devices is None:
-        return Wish(frozenset(), old.every_ms)
+        return Wish(frozenset(), old.every_ms, old.topics)
     if old.devices is None:
         raise ValueError("this client hears every device; subscribe to some first, or unsubscribe without devices")
-    return Wish(old.devices - devices, old.every_ms)
+    return Wish(old.devices - devices, old.every_ms, old.topics)

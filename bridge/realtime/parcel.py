@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
 
-from bridge.core.events import Event
+from bridge.core.events import Event, topics
 from bridge.core.reading import Reading
 from bridge.realtime.frames import deflated, payload_of, text_frame
 
@@ -40,6 +40,11 @@ class Published:
         self.device_id: str | None = getattr(event, "device_id", None)
         self._frames: dict[Encoder, bytes] = {}
 
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """What it belongs to; None: it is for everyone. Asked only where someone wishes by topic."""
+        return topics(self.event)
+
     def frame(self, encoder: Encoder) -> bytes:
         """Its message in a dialect, framed for a WebSocket, made once; empty if there is none."""
         frame = self._frames.get(encoder)
@@ -58,6 +63,7 @@ class Parcel:
         self._sent_at = sent_at.encode()
         cursors = [one.seq for one in published if one.seq]
         self.records = len(cursors)
+        self.others = len(self._frames) - self.records
         self.last = cursors[-1] if cursors else 0
 
     def __bool__(self) -> bool:

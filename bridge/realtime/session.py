@@ -74,11 +74,11 @@ class Session:
         "position", "wish",
     )  # fmt: skip
 
-    def __init__(self, encoder: Encoder, link: Link, position: int) -> None:
-        """It wishes everything after the cursor `position`."""
+    def __init__(self, encoder: Encoder, link: Link, position: int, wish: Wish = EVERYTHING) -> None:
+        """It wishes this of what comes after the cursor `position`."""
         self.encoder = encoder
         self.link = link
-        self.wish = EVERYTHING
+        self.wish = wish
         self.position = position
         self.heard = Heard(position)
         self.live = False

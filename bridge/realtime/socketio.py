@@ -284,7 +284,7 @@ def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "deviceStatus", events.device_status(event)
         case Gap():
             return "gap", events.gap(event)
-        case SystemEvent():
+        case SystemEvent(channel=None):
             return "systemEvent", events.system_event(event, SENT_AT)
         case _:
             return None

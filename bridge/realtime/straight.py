@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -28,14 +27,13 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet
 
-from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, close_frame, text_frame
+from bridge.realtime.frames import GOING_AWAY, text_frame
 from bridge.realtime.parcel import Parcel
+from bridge.realtime.wire import Wire
 
 _Socket: Any = AsyncSocket  # the libraries have no types
 _WebSocket: Any = driver.WebSocket
 
-_LEAVE_SECONDS = 1.0
-_KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
 _PACKET_BYTES = 512  # of a usual reading, and its keeping
 _PACKETS_A_POLL = 16  # the most that the Python client takes in one answer to a poll
 _WINDOW_BITS = 15  # a client that keeps a smaller window than this is sent nothing compressed
@@ -204,8 +202,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
     def __init__(self, handler: Callable[..., Any], server: EngineServer) -> None:
         super().__init__(handler, server)
         self.client = handler.__self__  # type: ignore[attr-defined]  # it is a method of the client's AsyncSocket
-        self.deflates = False
-        self.transport: asyncio.Transport
+        self.wire: Wire
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the client until it goes. Compression is ours: aiohttp would compress for each client anew."""
@@ -213,14 +210,12 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=self.server.compression)
         await self._sock.prepare(request)
         writer: Any = self._sock._writer  # noqa: SLF001
-        self.deflates = writer.compress == _WINDOW_BITS and not writer.notakeover
+        self.wire = Wire(writer.transport, deflates=writer.compress == _WINDOW_BITS and not writer.notakeover)
         writer.compress = 0
-        self.transport = writer.transport
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         if not self.client.connected or await self._upgrade():
             await self._serve()
         else:
-            self.transport.close()
+            self.wire.transport.close()
         return self._sock
 
     async def _upgrade(self) -> bool:
@@ -233,7 +228,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             async with asyncio.timeout(self.server.upgrade_seconds):
                 if not self._is(await self._sock.receive(), PING, "probe"):
                     return False
-                self.transport.write(text_frame(Packet(PONG, data="probe").encode().encode()))
+                self.wire.send(text_frame(Packet(PONG, data="probe").encode().encode()))
                 client.queue.put_nowait(Packet(NOOP))  # the poll that waits ends with it
                 return self._is(await self._sock.receive(), UPGRADE)
         except (TimeoutError, ValueError):  # ValueError: what it sent is no packet
@@ -257,7 +252,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             async for packet in self._packets():
                 await client.receive(packet)
         except EngineIOError:
-            self.transport.close()
+            self.wire.transport.close()
         finally:
             await client.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
             client.queue.retire()
@@ -274,19 +269,13 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
 
     def post(self, packet: Packet | None) -> None:
         """Write a packet; None, or Engine.IO's CLOSE, ends the connection behind it."""
-        if self.transport.is_closing():
+        if self.wire.transport.is_closing():
             return
         if packet is not None:
             encoded = packet.encode()
-            self.transport.write(text_frame(encoded.encode()))
+            self.wire.send(text_frame(encoded.encode()))
         if packet is None or packet.packet_type == CLOSE:
-            self.transport.write(close_frame(GOING_AWAY, ""))  # aiohttp's client waits ten seconds for it
-            self.close_soon()
-
-    def close_soon(self) -> None:
-        """When all is written; a client that does not read has a second."""
-        self.transport.close()
-        asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
+            self.wire.part(GOING_AWAY, "")  # aiohttp's client waits ten seconds for it
 
 
 class StraightLink:
@@ -302,7 +291,7 @@ class StraightLink:
     def waiting_bytes(self) -> int:
         """In the `Outbox` or in the transport."""
         queue = self._client.queue
-        waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.transport.get_write_buffer_size()
+        waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.wire.waiting_bytes()
         return waiting
 
     def write(self, parcel: Parcel) -> None:
@@ -314,19 +303,16 @@ class StraightLink:
         if websocket is None:
             for text in parcel.texts:
                 client.queue.put_nowait(Packet(MESSAGE, text[1:]))  # it writes the 4 of a message itself
-        elif not websocket.transport.is_closing():
-            websocket.transport.write(parcel.deflated if websocket.deflates else parcel.wire)
+        else:
+            websocket.wire.write(parcel)
 
     def cut(self, reason: str) -> None:
         """Close with the reason; a client that does not read is left without a word."""
         websocket = self._client.queue.websocket
         if websocket is None:
             self._leave(self._client)
-        elif websocket.transport.get_write_buffer_size():
-            websocket.transport.abort()
-        elif not websocket.transport.is_closing():
-            websocket.transport.write(close_frame(POLICY_VIOLATION, reason))
-            websocket.close_soon()
+        else:
+            websocket.wire.cut(reason)
 
 
 class PlainLink:

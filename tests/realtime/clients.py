@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -123,3 +124,37 @@ class Bare:
             answer = await self.receive()
             if answer.startswith("431"):
                 return orjson.loads(answer[3:])[0]
+
+
+class Plain:
+    """A client on a plain WebSocket, by a library that knows nothing of us."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, bridge: Bridge, path: str = "/ws", **options: Any) -> AsyncIterator[Self]:
+        async with connect(f"ws://127.0.0.1:{bridge.port}{path}", **{"compression": None} | options) as socket:
+            yield cls(socket)
+
+    @classmethod
+    def stalled(cls, bridge: Bridge, path: str = "/ws") -> AbstractAsyncContextManager[Self]:
+        """It reads no further than it is told to."""
+        return cls.connected(bridge, path, max_queue=1, close_timeout=0.1, sock=_narrow(bridge.port))
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(orjson.dumps(message).decode())
+
+    async def receive(self, *types: str) -> Any:
+        """The next message, or the next of these types."""
+        while True:
+            async with asyncio.timeout(20):
+                message = orjson.loads(await self.socket.recv())
+            if not types or message["type"] in types:
+                return message
+
+    async def call(self, **message: Any) -> Any:
+        """Send, and give the next message that is no event."""
+        await self.send(**message)
+        return await self.receive("subscribed", "unsubscribed", "pong", "error")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.events import SystemEvent
+from bridge.core.decode import TopicEvent
+from bridge.core.events import EntityEvent, SystemEvent
 from bridge.realtime.audience import EVERYTHING, Audience, Audiences, Wish
 from bridge.realtime.parcel import Published
 from bridge.realtime.socketio import CODEC, Codec
 from tests.realtime.parts import published, status
 
+READINGS, ALERTS = Wish(topics=frozenset(("readings",))), Wish(topics=frozenset(("alerts", "predictions")))
+A_READINGS, A_ALERTS = (Wish(frozenset("a"), topics=frozenset((topic,))) for topic in ("readings", "alerts"))
 A, B, AB, NOTHING = (Wish(frozenset(devices)) for devices in ("a", "b", "ab", ""))
 
 
@@ -20,6 +23,10 @@ A, B, AB, NOTHING = (Wish(frozenset(devices)) for devices in ("a", "b", "ab", ""
         (A, ["a", "news"]),
         (AB, ["a", "b", "news"]),
         (NOTHING, ["news"]),
+        (READINGS, ["a", "b", "news"]),
+        (ALERTS, ["news"]),
+        (A_READINGS, ["a", "news"]),
+        (A_ALERTS, ["news"]),
     ],
 )
 def test_an_audience_is_given_what_it_wishes_and_what_concerns_no_device(wish: Wish, hears: list[str]) -> None:
@@ -45,6 +52,26 @@ def test_a_status_is_for_those_who_wish_its_device() -> None:
     assert [audience for audience, _ in audiences.choose([Published(status("a"))])] == [wanting]
 
 
+def test_what_others_say_is_for_those_who_wish_its_topic_once_however_many_topics_they_wish() -> None:
+    audiences: Audiences[str] = Audiences()
+    alerted, everyone = audiences.of(CODEC, ALERTS), audiences.of(CODEC, EVERYTHING)
+    for other in (READINGS, A_READINGS):
+        audiences.of(CODEC, other)
+    alert, both = Published(TopicEvent("alerts", {}, 0)), Published(EntityEvent("sensor", "anomaly_detected", "a"))
+    assert dict(audiences.choose([alert, both])) == {everyone: [alert, both], alerted: [alert, both]}
+
+
+def test_an_audience_by_topic_ends_with_its_last_member() -> None:
+    audiences: Audiences[str] = Audiences()
+    for wish in (ALERTS, A_ALERTS, EVERYTHING):
+        audiences.of(CODEC, wish).members["one"] = None
+        audiences.leave("one", CODEC, wish)
+    assert list(audiences) == []
+    assert not audiences._by_topic
+    assert not audiences._by_device
+    assert list(audiences.choose(published(1))) == []
+
+
 def test_equal_wishes_in_one_dialect_share_an_audience() -> None:
     audiences: Audiences[str] = Audiences()
     first = audiences.of(CODEC, Wish(frozenset("ab")))
@@ -62,7 +89,7 @@ def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> No
     for _ in range(2):
         audiences.leave("two", CODEC, AB)
         assert list(audiences) == []
-    assert audiences._of_device == {}
+    assert audiences._by_device._of_name == {}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,12 @@ def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> No
         (A, AB, False),
         (A, A, True),
         (NOTHING, NOTHING, True),
+        (EVERYTHING, ALERTS, True),
+        (ALERTS, EVERYTHING, False),
+        (ALERTS, READINGS, False),
+        (READINGS, A_READINGS, True),
+        (A, A_READINGS, True),
+        (A_READINGS, A, False),
     ],
 )
 def test_a_wish_includes_another_when_it_is_for_all_of_its_devices(wish: Wish, other: Wish, includes: bool) -> None:

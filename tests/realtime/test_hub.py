@@ -14,6 +14,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.events import SystemEvent
 from bridge.core.query import ReadingsQuery
 from bridge.core.reading import Reading
+from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.history import PAGE
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.requests import DEVICES_LIMIT
@@ -86,6 +87,52 @@ class Stage:
 async def steps(count: int = 20) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+# --- wishes by topic -----------------------------------------------------------------------------------------------------
+
+ALERTS = Wish(topics=frozenset(("alerts",)))
+
+
+async def test_a_client_that_need_not_settle_hears_at_once_what_it_wishes() -> None:
+    stage = Stage(stored=3)
+    link, alerted = FakeLink(), FakeLink()
+    stage.hub.join(CODEC, link, settles=False)
+    stage.hub.join(CODEC, alerted, ALERTS, settles=False)
+    stage.publish()
+    stage.hub.publish([SystemEvent("info", "hello")])
+    assert (link.cursors, alerted.cursors) == ([4], [])
+    assert len(link.of("systemEvent")) == len(alerted.of("systemEvent")) == 1
+
+
+async def test_a_wish_that_changes_leaves_no_hole_and_no_repeat() -> None:
+    stage = Stage(stored=3)
+    session, link = stage.join_live()
+    stage.publish(2)
+    await stage.hub.change(session, ALERTS)
+    stage.publish(2)
+    await stage.hub.change(session, EVERYTHING)
+    stage.publish(1)
+    assert link.cursors == [4, 5, 8]
+    stage.hub.leave(session)
+    with pytest.raises(Left):
+        await stage.hub.change(session, ALERTS)
+
+
+async def test_records_that_are_not_wished_are_not_read_back_out_of_the_store_either() -> None:
+    stage = Stage(stored=5)
+    history = stage.hub._history
+    assert list((await history.stored_page(0, 5, ALERTS)).records) == []
+    assert len((await history.stored_page(0, 5, EVERYTHING)).records) == 5
+
+
+async def test_what_is_no_record_is_counted_too_when_a_client_is_too_slow_for_it() -> None:
+    stage = Stage(client_buffer_bytes=100)
+    _, link = stage.join_live()
+    link.stalled = True
+    stage.publish(3)
+    stage.hub.publish([status("a"), SystemEvent("info", "hello")])
+    assert (stage.hub.counts.missed, stage.hub.counts.missed_others) == (0, 2)
 
 
 # --- live --------------------------------------------------------------------------------------------------------------

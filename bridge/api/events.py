@@ -1,0 +1,87 @@
+"""Events of other services, by HTTP; they take the way of every message, and are answered when they have gone out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from bridge.api.describe import describes
+from bridge.api.models import EventTaken
+from bridge.api.problems import RETRY_AFTER_SECONDS, json_response, problem
+from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind, Rejection, Route
+from bridge.core.message import Message, Outcome
+from bridge.core.timestamp import iso
+from bridge.core.topic import TopicPattern
+
+SOURCE = "http"
+EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)
+"""How these messages are decoded, whatever the subscriptions at the broker are."""
+
+_WAITING_LIMIT = 256  # events not settled yet, of 64 KiB each
+_ANSWER_SECONDS = 5.0
+
+
+class EventsApi:
+    """`POST /api/v1/events/{topic}`."""
+
+    def __init__(self, put: Callable[[Message], None]) -> None:
+        """`put` takes a message in."""
+        self._put = put
+        self._waiting = 0
+        self.refused = 0
+        """Events not taken in, because too many waited."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """The path it answers."""
+        return [web.post("/api/v1/events/{topic}", self._post)]
+
+    @describes(
+        "Pass on what another service says under a topic",
+        body=dict[str, Any],
+        answers={202: EventTaken},
+        problems=(404, 413, 422, 503),
+        tag="events",
+    )
+    async def _post(self, request: web.Request) -> web.Response:
+        topic = request.match_info["topic"]
+        if topic not in EVENT_TOPICS:
+            raise web.HTTPNotFound(text=f"topic: {topic[:64]!a} is none; there are {', '.join(EVENT_TOPICS)}")
+        if (request.content_length or 0) > PAYLOAD_LIMIT_BYTES:
+            raise web.HTTPRequestEntityTooLarge(PAYLOAD_LIMIT_BYTES, request.content_length or 0)
+        payload = await request.read()
+        if self._waiting >= _WAITING_LIMIT:
+            self.refused += 1
+            answer_later = problem(503, f"{_WAITING_LIMIT} events wait already, the most")
+            answer_later.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            return answer_later
+        self._waiting += 1
+        answer = _Answer(self._settled)
+        received_ms = time.time_ns() // 1_000_000
+        self._put(Message(SOURCE, f"events/{topic}", payload, received_ms, answer))
+        try:
+            meaning = await asyncio.wait_for(asyncio.shield(answer.settled), _ANSWER_SECONDS)
+        except TimeoutError:
+            return problem(503, "the store is away; the event was taken in and goes out when it is back: do not send it again")
+        if isinstance(meaning, Rejection):
+            return problem(422, meaning.reason, code=meaning.code)
+        return json_response({"success": True, "topic": topic, "timestamp": iso(received_ms)}, status=202)
+
+    def _settled(self) -> None:
+        self._waiting -= 1
+
+
+class _Answer:
+    """The way back of one event."""
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self.settled: asyncio.Future[Decoded | None] = asyncio.get_running_loop().create_future()
+        self._done = done
+
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
+        self._done()
+        if not self.settled.done():
+            self.settled.set_result(meaning)

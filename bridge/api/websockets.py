@@ -1,0 +1,59 @@
+"""Who listens on the plain WebSockets, and a message to try them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bridge.api.describe import describes
+from bridge.api.models import ChannelStats, TestEventParameters, TestEventSent, TopicStats
+from bridge.api.problems import json_response
+from bridge.core.events import SystemEvent
+from bridge.ports import Publisher
+from bridge.realtime.channels import GENERAL, Channels, checked_channel
+from bridge.realtime.topics import Topics
+
+_MESSAGE_LENGTH = 1000
+_MESSAGE = "test"
+
+
+class WebSocketsApi:
+    """Statistics of both dialects, and test events."""
+
+    def __init__(self, topics: Topics, channels: Channels, publisher: Publisher) -> None:
+        """`publisher` sends the test events."""
+        self._topics = topics
+        self._channels = channels
+        self._publisher = publisher
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths it answers."""
+        return [
+            web.get("/ws/stats", self._topic_stats),
+            web.get("/api/v1/ws/stats", self._stats),
+            web.get("/api/v1/ws/stats/{channel}", self._stats),
+            web.post("/api/v1/ws/test-event", self._test_event),
+        ]
+
+    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets")
+    async def _topic_stats(self, _: web.Request) -> web.Response:
+        return json_response(self._topics.stats())
+
+    @describes("Who listens at /api/v1/ws, by channel", answers={200: ChannelStats}, problems=(404,), tag="websockets")
+    async def _stats(self, request: web.Request) -> web.Response:
+        named = request.match_info.get("channel")
+        return json_response(self._channels.stats(None if named is None else checked_channel(named)))
+
+    @describes(
+        "Send a system_event to a channel, to try it",
+        query=TestEventParameters,
+        answers={200: TestEventSent},
+        problems=(404,),
+        tag="websockets",
+    )
+    async def _test_event(self, request: web.Request) -> web.Response:
+        channel = checked_channel(request.query.get("channel", GENERAL))
+        message = request.query.get("message", _MESSAGE)
+        if len(message) > _MESSAGE_LENGTH:
+            raise web.HTTPBadRequest(text=f"message: is {_MESSAGE_LENGTH} characters at most")
+        self._publisher.publish([SystemEvent("info", message, {"test": True}, channel)])
+        return json_response({"success": True, "channel": channel, "message": message})

@@ -1,0 +1,50 @@
+"""One number for the air of a room, 0 (bad) to 100 (good).
+
+Every measurement of `SCALES` that a reading has gives a score, in straight lines between breakpoints; the worst of them is the
+score of the reading. The worst and not a mean, as in the indices of the US EPA and of the European Environment Agency: a room
+with 5,000 ppm CO2 is not half as bad because its temperature is pleasant. What is measured besides changes nothing.
+
+Breakpoints, from limits that others publish; the scores at them are ours, 80 where the best class ends:
+
+- co2, ppm: outdoor air about 420; EN 16798-1 categories I, II, III end 550, 800 and 1,350 ppm above it; the German guide
+  values call less than 1,000 harmless and more than 2,000 unacceptable; 5,000 is the usual limit at work (8 h).
+- pm25, µg/m³: WHO 2021 guidelines 5 (year) and 15 (day); US EPA index of 2024: 35.4, 55.4, 125.4, 225.4.
+- pm10, µg/m³: WHO 2021 guidelines 15 (year) and 45 (day); US EPA index: 154, 254, 354, 424.
+- tvoc, ppb: the German classes 0.3, 1, 3, 10, 25 mg/m³, which makers of sensors give as 65, 220, 660, 2,200, 5,500 ppb.
+- temperature, °C: EN 16798-1 categories II and III, winter to summer: 20 to 26, 19 to 27; WHO asks for 18 at least.
+- humidity, %RH: US EPA advises 30 to 50 and less than 60; EN 16798-1 categories II and III: 25 to 60, 20 to 70.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from bridge.core.reading import Value
+
+SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "co2": ((420, 100), (970, 80), (1220, 60), (1770, 40), (2000, 25), (5000, 0)),
+    "pm25": ((5, 100), (15, 80), (35.4, 60), (55.4, 40), (125.4, 20), (225.4, 0)),
+    "pm10": ((15, 100), (45, 80), (154, 60), (254, 40), (354, 20), (424, 0)),
+    "tvoc": ((65, 100), (220, 80), (660, 60), (2200, 30), (5500, 0)),
+    "temperature": ((5, 0), (16, 40), (18, 60), (19, 80), (20, 100), (26, 100), (27, 80), (29, 60), (32, 40), (40, 0)),
+    "humidity": ((0, 0), (20, 60), (25, 80), (30, 100), (60, 100), (70, 60), (100, 0)),
+}
+"""Pairs of value and score by rising value; before the first and after the last the score stays."""
+
+
+def sub_score(name: str, value: float) -> float:
+    """The score of one measurement of `SCALES`."""
+    scale = SCALES[name]
+    if value <= scale[0][0]:
+        return scale[0][1]
+    for (low, low_score), (high, high_score) in pairwise(scale):
+        if value <= high:
+            return low_score + (high_score - low_score) * (value - low) / (high - low)
+    return scale[-1][1]
+
+
+def global_score(values: Mapping[str, Value]) -> int | None:
+    """The worst score of what was measured, rounded; None when nothing of it has a scale."""
+    scores = [sub_score(name, float(value)) for name, value in values.items() if name in SCALES]
+    return round(min(scores)) if scores else None

@@ -1,0 +1,173 @@
+"""The dialect of `/api/v1/ws`: plain WebSocket, by channel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from bridge.core import events
+from bridge.core.decode import CommandAck, DeviceStatus, TopicEvent
+from bridge.core.events import EntityEvent, Event, Gap, SystemEvent
+from bridge.core.reading import Reading
+from bridge.core.timestamp import iso
+from bridge.realtime.audience import EVERYTHING, Wish
+from bridge.realtime.client import Client
+from bridge.realtime.parcel import SENT_AT
+from bridge.realtime.websocket import WebSockets
+
+PATH = "/api/v1/ws"
+SECURE_PATH = "/api/v1/ws/secure"
+GENERAL = "general"
+CHANNELS = (GENERAL, "sensors", "readings", "locations", "anomalies", "predictions")
+UNAUTHORIZED = 4401
+ANONYMOUS = "anonymous"
+_USER_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who listens on a channel, and since when."""
+
+    channel: str
+    user_id: str
+    connected_ms: int
+
+
+def _nobody(_token: str) -> bool:
+    return False
+
+
+class Channels:
+    """Clients of `/api/v1/ws` and `/api/v1/ws/secure`, each on one channel."""
+
+    def __init__(self, app: web.Application, sockets: WebSockets, valid: Callable[[str], bool] = _nobody) -> None:
+        """Adds its routes to `app`; `valid` tells whether a token opens the secure one, and by default none does."""
+        self._sockets = sockets
+        self._valid = valid
+        self._guests: dict[Client, Guest] = {}
+        app.router.add_get(PATH, self._serve)
+        app.router.add_get(SECURE_PATH, self._serve_secure)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        channel = checked_channel(request.query.get("channel", GENERAL))
+        guest = Guest(channel, _user(request.query.get("user_id", "")), _now_ms())
+        wish = EVERYTHING if channel == GENERAL else Wish(topics=frozenset((channel,)))
+        return await self._sockets.serve(request, _OnChannel(self._guests, guest), wish)
+
+    async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
+        if not self._valid(request.query.get("token", "")):
+            return await self._sockets.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
+        return await self._serve(request)
+
+    def stats(self, channel: str | None = None) -> dict[str, Any]:
+        """Who listens: on one channel, or on all that have someone."""
+        of: dict[str, list[Guest]] = {} if channel is None else {channel: []}
+        for guest in self._guests.values():
+            if channel in (None, guest.channel):
+                of.setdefault(guest.channel, []).append(guest)
+        return {
+            "total_channels": len(of),
+            "channels": {name: _shown(of[name]) for name in CHANNELS if name in of},
+        }
+
+
+class _OnChannel:
+    """What one client hears and says."""
+
+    def __init__(self, guests: dict[Client, Guest], guest: Guest) -> None:
+        self.encoder = CODEC
+        self._guests = guests
+        self._guest = guest
+
+    def greet(self, client: Client) -> None:
+        self._guests[client] = self._guest
+        at = iso(self._guest.connected_ms)
+        client.send({"type": "connection", "status": "connected", "channel": self._guest.channel, "timestamp": at})
+
+    def forget(self, client: Client) -> None:
+        del self._guests[client]
+
+    async def hear(self, client: Client, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "ping":
+                client.send({"type": "pong"})
+            case "pong":
+                pass
+            case _:
+                raise ValueError("type: is ping or pong; for another channel connect again with ?channel=")
+
+
+class ChannelCodec:
+    """How events look on a channel."""
+
+    def encode(self, event: Event) -> bytes | None:
+        """A JSON object with its `type` first."""
+        match event:
+            case SystemEvent():
+                body = {"type": "system_event", **events.system_event(event, SENT_AT)}
+            case Gap():
+                body = {"type": "gap", **events.gap(event)}
+            case EntityEvent():
+                body = events.entity_event(event, SENT_AT)
+            case CommandAck():
+                return None
+            case _:
+                body = events.entity_event(_as_entity(event), SENT_AT)
+        return orjson.dumps(body)
+
+
+CODEC = ChannelCodec()
+
+
+def _as_entity(event: Reading | DeviceStatus | TopicEvent) -> EntityEvent:
+    match event:
+        case Reading():
+            return EntityEvent("reading", "created", str(event.id), event.public(), {"action": "create_reading"})
+        case DeviceStatus():
+            status = events.device_status(event)
+            return EntityEvent("sensor", "updated", event.device_id, status, {"action": "update_sensor_status"})
+        case TopicEvent():
+            return _of_topic(event)
+
+
+def _of_topic(event: TopicEvent) -> EntityEvent:
+    """What another service said, with its body as `data`; the id is the one it gives, else empty."""
+    named = (event.body.get(name) for name in ("id", "entity_id", "sensor_id"))
+    entity_id = next((str(one) for one in named if isinstance(one, str | int)), "")
+    at = {"timestamp": iso(event.timestamp_ms)}
+    match event.topic:
+        case "predictions":
+            return EntityEvent("prediction", "prediction_completed", entity_id, at | event.body, {"action": "predict"})
+        case "alerts":
+            return EntityEvent("alert", "anomaly_detected", entity_id, at | event.body, {"action": "detect_anomaly"})
+        case "modules":
+            return EntityEvent("module", "updated", entity_id, at | event.body, {"action": "update_module"})
+        case _:
+            return EntityEvent("action", "created", entity_id, at | event.body, {"action": "create_action"})
+
+
+def checked_channel(name: str) -> str:
+    """Raises 404 when there is no such channel."""
+    if name not in CHANNELS:
+        raise web.HTTPNotFound(text=f"channel: {name[:64]!a} is none; there are {', '.join(CHANNELS)}")
+    return name
+
+
+def _user(name: str) -> str:
+    if len(name) > _USER_LENGTH or not name.isprintable():
+        raise web.HTTPBadRequest(text=f"user_id: is {_USER_LENGTH} printable characters at most")
+    return name or ANONYMOUS
+
+
+def _shown(guests: list[Guest]) -> dict[str, Any]:
+    users = [{"user_id": guest.user_id, "connected_at": iso(guest.connected_ms)} for guest in guests]
+    return {"connections": len(guests), "users": users}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,187 @@
+"""One client on a plain WebSocket: the parser that aiohttp feeds, and the link that the hub writes to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import orjson
+
+from bridge.realtime.frames import POLICY_VIOLATION, close_frame, control_frame, text_frame
+from bridge.realtime.hub import SLOW
+from bridge.realtime.incoming import (
+    BINARY,
+    CLOSE,
+    GOING_AWAY,
+    PING,
+    PONG,
+    TEXT,
+    UNSUPPORTED,
+    FrameReader,
+    Incoming,
+    ProtocolError,
+)
+from bridge.realtime.parcel import Parcel
+from bridge.realtime.session import Session
+from bridge.realtime.wire import Wire
+
+MESSAGE_LIMIT_BYTES = 64 * 1024
+_UNREAD_BYTES = 64 * 1024  # of messages that wait for their turn; from there on we stop reading from the client
+_BINARY, _MALFORMED, _RATE = "binary", "malformed", "rate"
+
+
+class Owner(Protocol):
+    """Who has the limits, and counts whom they met."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def takes(self, client: Client) -> bool:
+        """Whether the client keeps to its message rate."""
+        ...
+
+    def cut(self, client: Client, reason: str) -> None:
+        """End its connection, and count why."""
+        ...
+
+    def count(self, reason: str) -> None:
+        """It has ended its connection itself."""
+        ...
+
+
+class Client:
+    """One connection. Of what it is fed nothing raises; what is sent after its end goes nowhere."""
+
+    __slots__ = (
+        "_ended", "_limit", "_messages", "_owner", "_protocol", "_reader", "_unread", "_woken", "gone", "heard_at", "session",
+        "wire",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, wire: Wire, protocol: Any, limit: int, *, inflates: bool) -> None:  # noqa: ANN401
+        """`protocol` is aiohttp's, to be told to stop reading; `limit` is how many bytes may wait for the client."""
+        loop = asyncio.get_running_loop()
+        self.wire = wire
+        self.session: Session
+        self.heard_at = 0.0
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self._owner = owner
+        self._protocol = protocol
+        self._limit = limit
+        self._reader = FrameReader(MESSAGE_LIMIT_BYTES, inflates=inflates)
+        self._messages: deque[bytes] = deque()
+        self._unread = 0
+        self._woken: asyncio.Future[None] | None = None
+        self._ended = False
+
+    # --- in: called by aiohttp ---------------------------------------------------------------------------------------------
+
+    def feed_data(self, chunk: bytes) -> tuple[bool, bytes]:
+        """What was read from the client. After its end it is passed over."""
+        if not self._ended:
+            try:
+                for incoming in self._reader.feed(chunk):
+                    self._take(incoming)
+                    if self._ended:
+                        break
+            except ProtocolError as error:
+                self.end(error.code, str(error), _MALFORMED)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """The connection is gone."""
+        self._ended = True
+        if not self.gone.done():
+            self.gone.set_result(None)
+        self._wake()
+
+    def _take(self, incoming: Incoming) -> None:
+        self.heard_at = self._owner.now()
+        if not self._owner.takes(self):
+            self._owner.cut(self, _RATE)
+        elif incoming.opcode == TEXT:
+            self._gather(incoming.payload)
+        elif incoming.opcode == PING:
+            self.send_frame(control_frame(PONG, incoming.payload))
+        elif incoming.opcode == CLOSE:
+            self.end(int.from_bytes(incoming.payload, "big") or None, "")
+        elif incoming.opcode == BINARY:
+            self.end(UNSUPPORTED, "messages here are text", _BINARY)
+
+    def _gather(self, text: bytes) -> None:
+        self._messages.append(text)
+        self._unread += len(text)
+        if self._unread > _UNREAD_BYTES:
+            self._protocol.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The texts it sends, until its end."""
+        while True:
+            while self._messages and not self._ended:
+                text = self._messages.popleft()
+                self._unread -= len(text)
+                if not self._messages:
+                    self._protocol.resume_reading()
+                yield text
+            if self._ended:
+                return
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+
+    # --- out ---------------------------------------------------------------------------------------------------------------
+
+    def waiting_bytes(self) -> int:
+        """In its transport."""
+        return self.wire.waiting_bytes()
+
+    def write(self, parcel: Parcel) -> None:
+        """Straight to its transport."""
+        self.wire.write(parcel)
+
+    def cut(self, reason: str) -> None:
+        """End the connection; one that does not read is left without a word."""
+        if not self._ended:
+            self._ended = True
+            if self.wire.waiting_bytes():
+                self.wire.transport.abort()
+            else:
+                self.wire.part(POLICY_VIOLATION, reason)
+            self._wake()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """An answer."""
+        self.send_frame(text_frame(orjson.dumps(message)))
+
+    def send_frame(self, frame: bytes) -> None:
+        """One frame; a client that reads no answers is cut."""
+        if self._ended:
+            return
+        if self.wire.waiting_bytes() > self._limit:
+            self._owner.cut(self, SLOW)
+        else:
+            self.wire.send(frame)
+
+    def end(self, code: int | None, text: str, counted: str | None = None) -> None:
+        """Close with a code, and let the client read why; `counted` is the reason in the counter of those we ended."""
+        if self._ended:
+            return
+        self._ended = True
+        if counted is not None:
+            self._owner.count(counted)
+        self.wire.part(code, text)
+        self._wake()
+
+    def leave(self) -> None:
+        """The bridge stops: say so, and do not wait for one that does not read."""
+        if not self._ended:
+            self._ended = True
+            self.wire.send(close_frame(GOING_AWAY, "the bridge is stopping"))
+            self.wire.close_soon()
+            self._wake()

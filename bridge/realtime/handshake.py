@@ -1,0 +1,76 @@
+"""How an HTTP request becomes a plain WebSocket (RFC 6455, section 4.2), by the public names of aiohttp alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+_VERSION = "13"
+_KEY_BYTES = 16
+_DEFLATE = "permessage-deflate"
+_HARMLESS = {"client_no_context_takeover", "client_max_window_bits"}
+"""What a client may ask of itself. What it may ask of us we do not do: all clients get the same compressed bytes."""
+
+
+def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
+    """A page of another origin is let in only by the settings (403); what is no page names no origin."""
+    origin = request.headers.get("Origin")
+    if origin is None or "*" in allowed or origin in allowed:
+        return
+    if urlsplit(origin).netloc in (request.host, request.headers.get("X-Forwarded-Host")):
+        return
+    raise web.HTTPForbidden(text="pages of this origin may not connect here; http.cors_origins names those that may")
+
+
+async def upgraded(request: web.Request, *, compress: bool) -> tuple[web.StreamResponse, bool]:
+    """Answer 101, and tell whether messages may be compressed; raises 400 or 426 when it is no handshake."""
+    response = web.StreamResponse(status=101)
+    response.headers.update(
+        {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": _accepted(_checked_key(request))}
+    )
+    deflates = compress and takes_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", ())))
+    if deflates:
+        response.headers["Sec-WebSocket-Extensions"] = f"{_DEFLATE}; client_no_context_takeover"
+    response.force_close()
+    try:
+        await response.prepare(request)
+    except ConnectionError:
+        raise web.HTTPBadRequest(text="the client has gone") from None  # which nobody will read
+    return response, deflates
+
+
+def _checked_key(request: web.Request) -> str:
+    headers = request.headers
+    if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in headers.get("Connection", "").lower():
+        raise web.HTTPUpgradeRequired(text="this is a WebSocket: ws:// or wss:// here", headers={"Upgrade": "websocket"})
+    if headers.get("Sec-WebSocket-Version") != _VERSION:
+        raise web.HTTPUpgradeRequired(
+            text=f"the version of the WebSocket protocol is {_VERSION}", headers={"Sec-WebSocket-Version": _VERSION}
+        )
+    key = headers.get("Sec-WebSocket-Key", "").strip()
+    try:
+        length = len(base64.b64decode(key, validate=True))
+    except (binascii.Error, ValueError):
+        length = 0
+    if length != _KEY_BYTES:
+        raise web.HTTPBadRequest(text=f"Sec-WebSocket-Key: is not {_KEY_BYTES} bytes in base64")
+    return key
+
+
+def _accepted(key: str) -> str:
+    return base64.b64encode(hashlib.sha1(key.encode() + _MAGIC).digest()).decode()  # noqa: S324 - so the standard has it
+
+
+def takes_deflate(offers: str) -> bool:
+    """Whether one of the offers of `Sec-WebSocket-Extensions` suits us (RFC 7692, section 7.1)."""
+    for offer in offers.split(","):
+        name, *parameters = (part.strip().partition("=")[0].strip() for part in offer.split(";"))
+        if name == _DEFLATE and _HARMLESS.issuperset(parameters):
+            return True
+    return False

@@ -1,0 +1,147 @@
+"""The dialect of `/ws`: plain WebSocket, by topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from bridge.core import events
+from bridge.core.decode import DeviceStatus, TopicEvent
+from bridge.core.events import EntityEvent, Event, Gap, SystemEvent
+from bridge.core.place import NOWHERE, Place
+from bridge.core.reading import VALUE_NAMES, Reading
+from bridge.core.score import global_score
+from bridge.core.timestamp import iso
+from bridge.realtime.audience import EVERYTHING, Wish
+from bridge.realtime.client import Client
+from bridge.realtime.hub import Hub
+from bridge.realtime.parcel import SENT_AT
+from bridge.realtime.websocket import WebSockets
+
+PATH = "/ws"
+ALL = "all"
+TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL)
+_TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
+_SHOUTED = {
+    "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
+    "aqiScale": "AQIScale", "eco2": "ECO2", "coPpm": "CO", "ch4Ppm": "CH4", "lpgPpm": "LPG", "pm1": "PM1", "pm10": "PM10",
+    "no2": "NO2", "so2": "SO2",
+}  # fmt: skip
+NAMES = {
+    name: _SHOUTED.get(name, name[0].upper() + name[1:])
+    for name in sorted(VALUE_NAMES, key=lambda name: list(_SHOUTED).index(name) if name in list(_SHOUTED)[:5] else 5)
+}
+"""What a field is called in `values`, in the order of sending; its flat twin is the same in lower case."""
+
+Places = Callable[[str], Place | None]
+"""Where a device stands, by its id; None if nobody knows."""
+
+
+class Topics:
+    """Clients of `/ws`; a new one has the topic `all`."""
+
+    def __init__(self, app: web.Application, sockets: WebSockets, hub: Hub, places: Places = lambda _: None) -> None:
+        """Adds its route to `app`."""
+        self.encoder = TopicCodec(places)
+        self._sockets = sockets
+        self._hub = hub
+        self._chosen: dict[Client, frozenset[str]] = {}
+        app.router.add_get(PATH, self._serve)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        return await self._sockets.serve(request, self)
+
+    def greet(self, client: Client) -> None:
+        """Nothing is said."""
+        self._chosen[client] = frozenset((ALL,))
+
+    def forget(self, client: Client) -> None:
+        """It counts no more."""
+        del self._chosen[client]
+
+    async def hear(self, client: Client, message: dict[str, Any]) -> None:
+        """`subscribe`, `unsubscribe`, `ping`; `pong` needs no answer."""
+        match message.get("type"):
+            case "ping":
+                client.send({"type": "pong"})
+            case "pong":
+                pass
+            case "subscribe":
+                await self._choose(client, "subscribed", self._chosen[client] | _topics(message))
+            case "unsubscribe":
+                await self._choose(client, "unsubscribed", self._chosen[client] - _topics(message))
+            case _:
+                raise ValueError("type: is one of subscribe, unsubscribe, ping and pong")
+
+    async def _choose(self, client: Client, answer: str, chosen: frozenset[str]) -> None:
+        wish = EVERYTHING if ALL in chosen else Wish(topics=chosen)
+        if wish != client.session.wish:
+            await self._hub.change(client.session, wish)
+        self._chosen[client] = chosen
+        client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in chosen]})
+
+    def stats(self) -> dict[str, Any]:
+        """How many clients there are, and how many have subscribed to each topic."""
+        counted = {topic: sum(topic in chosen for chosen in self._chosen.values()) for topic in TOPICS}
+        return {"active_connections": len(self._chosen), "subscriptions": counted}
+
+
+def _topics(message: dict[str, Any]) -> frozenset[str]:
+    """Raises `ValueError` unless `topics` is a list of topics."""
+    topics = message.get("topics")
+    if not isinstance(topics, list) or not all(topic in TOPICS for topic in topics):
+        raise ValueError(f"topics: is a list of {', '.join(TOPICS)}")
+    return frozenset(topics)
+
+
+class TopicCodec:
+    """How events look on `/ws`."""
+
+    def __init__(self, places: Places) -> None:
+        """`places` is asked once for each event."""
+        self._places = places
+
+    def encode(self, event: Event) -> bytes | None:
+        """A JSON object with its `type` first."""
+        body = self._body(event)
+        return None if body is None else orjson.dumps(body)
+
+    def _body(self, event: Event) -> dict[str, Any] | None:
+        match event:
+            case Reading():
+                return self._measurement(event)
+            case DeviceStatus():
+                about = self._about(event.device_id)
+                return {"type": "module", "timestamp": iso(event.timestamp_ms), **about, "status": event.status}
+            case TopicEvent():
+                return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
+            case EntityEvent():
+                return events.entity_event(event, SENT_AT)
+            case Gap():
+                return {"type": "gap", **events.gap(event)}
+            case SystemEvent(channel=None):
+                return {"type": "system_event", **events.system_event(event, SENT_AT)}
+            case _:
+                return None
+
+    def _measurement(self, reading: Reading) -> dict[str, Any]:
+        values = {shouted: reading.values[name] for name, shouted in NAMES.items() if name in reading.values}
+        body = {
+            "type": "measurement",
+            "timestamp": iso(reading.timestamp_ms),
+            **self._about(reading.device_id),
+            "values": values,
+            **{name.lower(): value for name, value in values.items()},
+        }
+        score = global_score(reading.values)
+        if score is not None:
+            body["global_score"] = score
+        body["cursor"] = reading.seq
+        return body
+
+    def _about(self, device_id: str) -> dict[str, str]:
+        place = self._places(device_id) or NOWHERE
+        return {"sensor_id": device_id, "enseigne": place.site, "salle": place.room}

@@ -1,0 +1,68 @@
+"""The sending half of a WebSocket, whatever its dialect: framed bytes given to the transport at once, without a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from bridge.realtime.frames import POLICY_VIOLATION, close_frame
+from bridge.realtime.parcel import Parcel
+
+_LEAVE_SECONDS = 1.0
+_KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
+
+
+class Wire:
+    """What is written here, by whom ever, is on the wire in the order of writing."""
+
+    __slots__ = ("_parted", "deflates", "transport")
+
+    def __init__(self, transport: asyncio.Transport, *, deflates: bool) -> None:
+        """`deflates`: the client takes compressed messages, with a window kept between them."""
+        self.transport = transport
+        self.deflates = deflates
+        self._parted = False
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+
+    def waiting_bytes(self) -> int:
+        """What the kernel has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    def write(self, parcel: Parcel) -> None:
+        """A parcel, compressed where the client takes that."""
+        if not (self._parted or self.transport.is_closing()):
+            self.transport.write(parcel.deflated if self.deflates else parcel.wire)
+
+    def send(self, frame: bytes) -> None:
+        """One frame."""
+        if not (self._parted or self.transport.is_closing()):
+            self.transport.write(frame)
+
+    def cut(self, reason: str) -> None:
+        """Close with the reason; a client that does not read is left without a word."""
+        if self.waiting_bytes():
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.transport.write(close_frame(POLICY_VIOLATION, reason))
+            self.close_soon()
+
+    def close_soon(self) -> None:
+        """When all is written; a client that does not read has a second."""
+        self.transport.close()
+        asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
+
+    def part(self, code: int | None, reason: str) -> None:
+        """Close with code and reason, and let the client read that.
+
+        Closed at once, with something unread, the kernel would reset the connection and the reason would be lost; so only our
+        half is closed, and what still comes is for the owner to pass over. A client that does not go has a second.
+        """
+        if self._parted or self.transport.is_closing():
+            return
+        self.transport.write(close_frame(code, reason))
+        self._parted = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
+        else:  # TLS has no half
+            self.close_soon()

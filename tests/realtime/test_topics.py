@@ -1,0 +1,469 @@
+"""`/ws` and `/api/v1/ws`, as clients see them that know nothing of us."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from bson.objectid import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from bridge.app import Bridge
+from bridge.core.decode import DeviceStatus, TopicEvent, take_apart
+from bridge.core.events import EntityEvent, SystemEvent
+from bridge.core.place import Place
+from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
+from bridge.realtime.channels import ChannelCodec
+from bridge.realtime.topics import NAMES, TopicCodec
+from bridge.settings import HttpSettings, MqttSettings, RealtimeSettings
+from bridge.sources.mqtt import mqtt_sender
+from tests.conftest import StartBridge
+from tests.realtime.clients import Plain, publish_many
+from tests.realtime.test_socketio import metric, temperatures
+
+Open = Callable[..., Any]
+EPOCH_MS = 1_767_000_000_000
+EPOCH = "2025-12-29T09:20:00.000Z"
+
+
+@pytest.fixture
+async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Open]:
+    """`await opened(slow_seconds=1)`: a bridge with these settings."""
+    async with AsyncExitStack() as stack:
+
+        async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
+            url = f"sqlite:///{tmp_path}/bridge.db"
+            settings = RealtimeSettings(**realtime)
+            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings))
+
+        yield start
+
+
+@pytest.fixture
+async def bridge(opened: Open) -> Bridge:
+    running: Bridge = await opened()
+    return running
+
+
+async def publish(broker_url: str, topic: str, **body: Any) -> None:
+    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        await sender.publish(topic, orjson.dumps(body))
+
+
+async def ask(bridge: Bridge, method: str, path: str, data: bytes | None = None) -> tuple[int, Any]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://127.0.0.1:{bridge.port}{path}", data=data) as answer,
+    ):
+        return answer.status, orjson.loads(await answer.read())
+
+
+# --- /ws ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_measurement_has_the_shape_of_the_contract(bridge: Bridge, broker_url: str) -> None:
+    measured = {"temperature": 22.3, "humidity": 45, "tvoc": 0.2, "co2": 645, "pm25": 12, "timestamp": 1767000000}
+    async with Plain.connected(bridge) as client:
+        await publish(broker_url, "sensors/bureau1/data", **measured)
+        message = await client.receive()
+    cursor = message.pop("cursor")
+    assert type(cursor) is int
+    assert list(message.items()) == [
+        ("type", "measurement"),
+        ("timestamp", EPOCH),
+        ("sensor_id", "bureau1"),
+        ("enseigne", ""),
+        ("salle", ""),
+        ("values", {"CO2": 645, "PM25": 12, "TVOC": 0.2, "Temperature": 22.3, "Humidity": 45}),
+        ("co2", 645),
+        ("pm25", 12),
+        ("tvoc", 0.2),
+        ("temperature", 22.3),
+        ("humidity", 45),
+        ("global_score", 86),
+    ]
+    assert list(message["values"]) == ["CO2", "PM25", "TVOC", "Temperature", "Humidity"]
+
+
+def test_only_what_was_measured_is_sent_and_the_device_stands_where_the_registry_says() -> None:
+    codec = TopicCodec({"a": Place("Maison", "Bureau")}.get)
+    reading = Reading(ObjectId(), "a", {"battery": 0, "flameDetected": False}, EPOCH_MS, EPOCH_MS, seq=7)
+    assert orjson.loads(codec.encode(reading) or b"") == {
+        "type": "measurement", "timestamp": EPOCH, "sensor_id": "a", "enseigne": "Maison", "salle": "Bureau",
+        "values": {"FlameDetected": False, "Battery": 0}, "flamedetected": False, "battery": 0, "cursor": 7,
+    }  # fmt: skip
+
+
+VALUES = st.fixed_dictionaries(
+    {}, optional={name: st.integers(400, 500) for name in MEASUREMENT if name not in ("flameDetected", "battery", "aqi")}
+    | {"flameDetected": st.booleans(), "aqi": st.integers(1, 5), "aqiScale": st.sampled_from(sorted(AQI_SCALES))}
+)  # fmt: skip
+
+
+@given(VALUES)
+def test_a_measurement_sent_back_to_the_bridge_means_the_same(values: dict[str, Any]) -> None:
+    fields = take_apart(values)
+    reading = Reading(ObjectId(), "a", fields.values, EPOCH_MS, EPOCH_MS)
+    again = take_apart(orjson.loads(TopicCodec(lambda _: None).encode(reading) or b""))
+    assert again.values == fields.values
+    assert again.device_id == "a"
+
+
+def test_every_field_has_a_name_of_its_own() -> None:
+    assert set(NAMES) == set(VALUE_NAMES)
+    assert len({name.lower() for name in NAMES.values()}) == len(NAMES)
+    assert list(NAMES.values())[:5] == ["CO2", "PM25", "TVOC", "Temperature", "Humidity"]
+
+
+async def test_topics_are_chosen_and_answered(bridge: Bridge, broker_url: str) -> None:
+    async with Plain.connected(bridge) as client, Plain.connected(bridge) as other:
+        assert await client.call(type="ping") == {"type": "pong"}
+        assert await client.call(type="subscribe", topics=["alerts", "predictions"]) == {
+            "type": "subscribed",
+            "topics": ["predictions", "alerts", "all"],
+        }
+        assert await client.call(type="unsubscribe", topics=["all", "predictions"]) == {
+            "type": "unsubscribed",
+            "topics": ["alerts"],
+        }
+        assert await ask(bridge, "GET", "/ws/stats") == (
+            200,
+            {
+                "active_connections": 2,
+                "subscriptions": {"measurements": 0, "predictions": 0, "actions": 0, "alerts": 1, "modules": 0, "all": 1},
+            },
+        )
+        await publish(broker_url, "sensors/a/data", temperature=20)
+        await publish(broker_url, "events/predictions", value=1)
+        await publish(broker_url, "events/alerts", message="too warm", id=7)
+        heard = await client.receive()
+        assert list(heard.items())[2:] == [("message", "too warm"), ("id", 7)]
+        assert heard["type"] == "alert"
+        assert [(await other.receive())["type"] for _ in range(3)] == ["measurement", "prediction", "alert"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("{", "the message is not JSON"),
+        ("", "the message is not JSON"),
+        ("[]", "the message is not a JSON object"),
+        ("[" * 2000, "the message is not JSON"),
+        ("{}", "type: is one of subscribe, unsubscribe, ping and pong"),
+        ('{"type": "publish"}', "type: is one of"),
+        ('{"type": ["ping"]}', "type: is one of"),
+        ('{"type": "subscribe"}', "topics: is a list of measurements, predictions, actions, alerts, modules, all"),
+        ('{"type": "subscribe", "topics": "all"}', "topics: is a list"),
+        ('{"type": "subscribe", "topics": ["weather"]}', "topics: is a list"),
+        ('{"type": "subscribe", "topics": [{}]}', "topics: is a list"),
+    ],
+)
+async def test_a_bad_message_is_answered_with_what_is_allowed(bridge: Bridge, sent: str, words: str) -> None:
+    async with Plain.connected(bridge) as client:
+        await client.socket.send(sent)
+        answer = await client.receive()
+        assert list(answer) == ["type", "error"]
+        assert answer["type"] == "error"
+        assert words in answer["error"]
+        assert await client.call(type="ping") == {"type": "pong"}
+
+
+async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Bridge) -> None:
+    async with Plain.connected(bridge) as client:
+        await client.socket.send(b"\0")
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.socket.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1003, "messages here are text")
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="binary"}') == 1
+
+
+async def test_who_sends_too_much_is_cut_with_a_reason(opened: Open) -> None:
+    bridge = await opened(message_rate=1, message_burst=5)
+    async with Plain.connected(bridge) as client:
+        for _ in range(6):
+            await client.send(type="pong")
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.socket.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "rate")
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="rate"}') == 1
+
+
+async def test_a_thousand_of_a_thousand_come_in_order_to_each(bridge: Bridge, broker_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        paths = ["/ws", "/api/v1/ws", "/api/v1/ws?channel=readings"] * 3
+        clients = [await stack.enter_async_context(Plain.connected(bridge, path)) for path in paths]
+        await publish_many(broker_url, 1000)
+        for client, path in zip(clients, paths, strict=True):
+            heard: list[float] = []
+            while len(heard) < 1000:
+                message = await client.receive("measurement", "entity_event")
+                heard.append((message if path == "/ws" else message["data"])["temperature"])
+            assert heard == temperatures(1000)
+
+
+async def test_a_slow_client_is_skipped_and_told_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024)
+    async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:
+        await publish_many(broker_url, 20_000)
+        got = 0
+        while got < 20_000:
+            await quick.receive("measurement")
+            got += 1
+        heard = []
+        while (message := await slow.receive())["type"] == "measurement":
+            heard.append(message["cursor"])
+        assert list(message) == ["type", "from", "to", "missed"]
+        assert message["from"] == heard[-1]
+        assert heard == sorted(set(heard))
+        assert 0 < message["missed"] <= 20_000 - len(heard)
+        assert await slow.call(type="ping") == {"type": "pong"}
+
+
+async def test_a_client_that_answers_no_ping_is_cut_and_one_that_does_stays(opened: Open) -> None:
+    bridge = await opened(ping_interval_seconds=1, ping_timeout_seconds=1)
+    async with Plain.connected(bridge) as client, aiohttp.ClientSession() as session:
+        url = f"ws://127.0.0.1:{bridge.port}/ws"
+        async with session.ws_connect(url, autoping=False) as mute:
+            assert (await mute.receive(10)).type is aiohttp.WSMsgType.PING
+            last = await mute.receive(10)
+            while last.type is aiohttp.WSMsgType.PING:
+                last = await mute.receive(10)
+            assert (last.type, last.data, last.extra) == (aiohttp.WSMsgType.CLOSE, 1008, "ping")
+        assert await client.call(type="ping") == {"type": "pong"}
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="ping"}') == 1
+
+
+async def test_one_more_than_may_connect_is_refused_before_the_upgrade(opened: Open) -> None:
+    bridge = await opened(max_clients=2)
+    async with Plain.connected(bridge), Plain.connected(bridge, "/api/v1/ws"):
+        with pytest.raises(InvalidStatus) as refused:
+            async with Plain.connected(bridge):
+                pass
+        answer = refused.value.response
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert orjson.loads(answer.body or b"")["detail"] == "the bridge has 2 clients, the most it may have"
+    await until_free(bridge)
+
+
+async def until_free(bridge: Bridge) -> None:
+    """A place that was left can be had again."""
+
+    async def free() -> bool:
+        try:
+            async with Plain.connected(bridge):
+                return True
+        except InvalidStatus:
+            return False
+
+    async with asyncio.timeout(10):
+        while not await free():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(opened: Open) -> None:
+    bridge = await opened(http=HttpSettings(port=0, cors_origins=("https://a.example",)))
+    for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}"):
+        async with Plain.connected(bridge, origin=origin) as client:
+            assert await client.call(type="ping") == {"type": "pong"}
+    with pytest.raises(InvalidStatus) as refused:
+        async with Plain.connected(bridge, origin="https://b.example"):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_compressed_messages_are_sent_and_taken_where_the_settings_allow(opened: Open, broker_url: str) -> None:
+    bridge = await opened(compression=True)
+    async with Plain.connected(bridge, compression="deflate") as client:
+        assert "permessage-deflate" in client.socket.response.headers["Sec-WebSocket-Extensions"]  # type: ignore[union-attr]
+        for _ in range(2):
+            assert await client.call(type="subscribe", topics=["all"] * 50) == {"type": "subscribed", "topics": ["all"]}
+        await publish_many(broker_url, 100)
+        assert [(await client.receive())["temperature"] for _ in range(100)] == temperatures(100)
+
+
+async def test_clients_are_told_when_the_bridge_stops(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as running, Plain.connected(running) as client:
+        running.stop()
+        assert (await client.receive())["message"] == "the bridge is stopping"
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+
+
+# --- channels ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_greets_and_tells_of_stored_readings(bridge: Bridge, broker_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        clients = {
+            channel: await stack.enter_async_context(Plain.connected(bridge, f"/api/v1/ws?channel={channel}&user_id=u"))
+            for channel in ("general", "readings", "sensors")
+        }
+        for channel, client in clients.items():
+            greeting = await client.receive()
+            assert list(greeting) == ["type", "status", "channel", "timestamp"]
+            assert (greeting["type"], greeting["status"], greeting["channel"]) == ("connection", "connected", channel)
+        await publish(broker_url, "sensors/a/data", temperature=20.5, timestamp=1767000000)
+        for channel in ("general", "readings"):
+            event = await clients[channel].receive()
+            assert list(event) == ["type", "entity_type", "event_type", "entity_id", "data", "timestamp", "metadata"]
+            assert (event["type"], event["entity_type"], event["event_type"]) == ("entity_event", "reading", "created")
+            assert event["entity_id"] == event["data"]["_id"]
+            assert event["data"]["temperature"] == 20.5
+            assert event["metadata"] == {"action": "create_reading"}
+            assert event["timestamp"].endswith("Z")
+        await publish(broker_url, "sensors/a/status", status="online")
+        event = await clients["sensors"].receive()
+        assert (event["entity_type"], event["event_type"], event["entity_id"]) == ("sensor", "updated", "a")
+        status, stats = await ask(bridge, "GET", "/api/v1/ws/stats")
+        assert (status, stats["total_channels"], list(stats["channels"])) == (200, 3, ["general", "sensors", "readings"])
+        (user,) = stats["channels"]["general"]["users"]
+        assert list(user) == ["user_id", "connected_at"]
+        assert (user["user_id"], stats["channels"]["general"]["connections"]) == ("u", 1)
+        status, stats = await ask(bridge, "GET", "/api/v1/ws/stats/sensors")
+        assert (stats["total_channels"], list(stats["channels"])) == (1, ["sensors"])
+        assert (await ask(bridge, "GET", "/api/v1/ws/stats/locations"))[1]["channels"]["locations"] == {
+            "connections": 0,
+            "users": [],
+        }
+        assert (await ask(bridge, "GET", "/api/v1/ws/stats/weather"))[0] == 404
+
+
+async def test_a_test_event_is_heard_on_its_channel_and_on_general_only(bridge: Bridge) -> None:
+    async with (
+        Plain.connected(bridge, "/api/v1/ws") as general,
+        Plain.connected(bridge, "/api/v1/ws?channel=sensors") as sensors,
+        Plain.connected(bridge, "/api/v1/ws?channel=readings") as readings,
+        Plain.connected(bridge) as topics,
+    ):
+        for client in (general, sensors, readings):
+            await client.receive("connection")
+        status, _ = await ask(bridge, "POST", "/api/v1/ws/test-event?channel=sensors&message=hello")
+        assert status == 200
+        for client in (general, sensors):
+            event = await client.receive()
+            assert list(event) == ["type", "level", "message", "data", "timestamp"]
+            assert (event["type"], event["level"], event["message"]) == ("system_event", "info", "hello")
+            assert isinstance(event["data"], dict)
+        for client in (readings, topics):
+            assert await client.call(type="ping") == {"type": "pong"}, "and nothing before"
+    assert (await ask(bridge, "POST", "/api/v1/ws/test-event?channel=weather"))[0] == 404
+    assert (await ask(bridge, "POST", f"/api/v1/ws/test-event?message={'a' * 1001}"))[0] == 400
+
+
+async def test_an_unknown_channel_is_not_found_and_the_secure_one_wants_a_token(bridge: Bridge) -> None:
+    for query, status in (("channel=weather", 404), (f"user_id={'u' * 129}", 400)):
+        with pytest.raises(InvalidStatus) as refused:
+            async with Plain.connected(bridge, f"/api/v1/ws?{query}"):
+                pass
+        assert refused.value.response.status_code == status
+        assert query.partition("=")[0] in orjson.loads(refused.value.response.body or b"")["detail"]
+    async with Plain.connected(bridge, "/api/v1/ws/secure?channel=sensors&token=guess") as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4401
+    status, body = await ask(bridge, "GET", "/api/v1/ws")
+    assert (status, body["title"]) == (426, "Upgrade Required")
+
+
+def test_what_is_registered_or_said_by_others_has_its_shape_on_a_channel() -> None:
+    codec = ChannelCodec()
+    created = EntityEvent("sensor", "created", "a", {"name": "A"}, {"action": "create_sensor"})
+    body = orjson.loads(codec.encode(created) or b"")
+    assert {name: body[name] for name in body if name != "timestamp"} == {
+        "type": "entity_event", "entity_type": "sensor", "event_type": "created", "entity_id": "a", "data": {"name": "A"},
+        "metadata": {"action": "create_sensor"},
+    }  # fmt: skip
+    for topic, kinds in {
+        "predictions": ("prediction", "prediction_completed"),
+        "alerts": ("alert", "anomaly_detected"),
+        "modules": ("module", "updated"),
+        "actions": ("action", "created"),
+    }.items():
+        body = orjson.loads(codec.encode(TopicEvent(topic, {"id": 5, "x": [1]}, EPOCH_MS)) or b"")
+        assert (body["entity_type"], body["event_type"], body["entity_id"]) == (*kinds, "5")
+        assert body["data"] == {"timestamp": EPOCH, "id": 5, "x": [1]}
+
+
+def test_a_status_and_an_event_of_a_device_are_of_modules_on_ws() -> None:
+    codec = TopicCodec(lambda _: None)
+    assert orjson.loads(codec.encode(DeviceStatus("a", "online", EPOCH_MS)) or b"") == {
+        "type": "module", "timestamp": EPOCH, "sensor_id": "a", "enseigne": "", "salle": "", "status": "online",
+    }  # fmt: skip
+    assert orjson.loads(codec.encode(EntityEvent("sensor", "deleted", "a")) or b"")["type"] == "entity_event"
+    assert codec.encode(SystemEvent("info", "for a channel", channel="sensors")) is None
+
+
+# --- events of other services ------------------------------------------------------------------------------------------
+
+
+async def test_an_event_by_http_goes_out_as_it_is(bridge: Bridge) -> None:
+    async with Plain.connected(bridge) as topics, Plain.connected(bridge, "/api/v1/ws?channel=predictions") as channel:
+        await channel.receive("connection")
+        body = {"model": "lstm", "forecast": [1, 2.5, None], "nested": {"a": "ü"}}
+        status, answer = await ask(bridge, "POST", "/api/v1/events/predictions", orjson.dumps(body))
+        assert (status, answer["topic"]) == (202, "predictions")
+        heard = await topics.receive()
+        assert heard == {"type": "prediction", "timestamp": answer["timestamp"], **body}
+        assert (await channel.receive())["data"] == {"timestamp": answer["timestamp"], **body}
+    ledger = (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]
+    assert (ledger["received"], ledger["stored"], ledger["waiting"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "status", "words"),
+    [
+        ("weather", b"{}", 404, "predictions, actions, alerts, modules"),
+        ("alerts", b"", 422, "not JSON"),
+        ("alerts", b"[1]", 422, "not a JSON object but a list"),
+        ("alerts", b'{"a": NaN}', 422, "not JSON"),
+        ("alerts", b'{"a": "\\ud800"}', 422, "not JSON"),
+        ("alerts", b'{"a":' * 300 + b"1" + b"}" * 300, 422, "more than 200 levels"),
+        ("alerts", b'{"a": "' + b"a" * 65536 + b'"}', 413, ""),
+    ],
+)
+async def test_a_bad_event_is_refused_with_the_reason(
+    bridge: Bridge, topic: str, payload: bytes, status: int, words: str
+) -> None:
+    answered, body = await ask(bridge, "POST", f"/api/v1/events/{topic}", payload)
+    assert answered == status
+    assert words in body["detail"]
+    if status == 422:
+        assert (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]["rejected"] == 1
+
+
+async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> None:
+    async with Plain.connected(bridge, "/api/v1/ws?channel=anomalies") as client:
+        await client.receive("connection")
+        for path, data in (("events/alerts", '{"level": "high"}'), ("ws/test-event?channel=anomalies&message=hello", "")):
+            url = f"http://127.0.0.1:{bridge.port}/api/v1/{path}"
+            curl = await asyncio.create_subprocess_exec("curl", "-sSf", "-m", "10", url, "-d", data, stdout=subprocess.DEVNULL)
+            assert await curl.wait() == 0
+        assert (await client.receive())["data"]["level"] == "high"
+        assert (await client.receive())["message"] == "hello"
+
+
+async def test_a_bad_event_by_mqtt_is_rejected_and_a_deep_one_hurts_nobody(bridge: Bridge, broker_url: str) -> None:
+    async with Plain.connected(bridge) as client, mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        await sender.publish("events/alerts", b"not JSON")
+        await sender.publish("events/weather", b"{}")
+        await sender.publish("events/alerts", b'{"a":' * 199 + b"1" + b"}" * 199)
+        await client.receive("alert")
+    ledger = (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["mqtt"]
+    assert (ledger["rejected"], ledger["stored"]) == (2, 1)
