@@ -413,7 +413,7 @@ fields = { temperature = { path = 't\\.1.val', scale = 0.1, offset = -40 }, co2 
 
 
 def test_without_a_format_a_payload_is_json(tmp_path: Path) -> None:
-    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format] * 3
+    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format] * 4
 
 
 @pytest.mark.parametrize(

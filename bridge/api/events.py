@@ -41,7 +41,7 @@ class EventsApi:
 
     @describes(
         "Pass on what another service says under a topic",
-        body=dict[str, Any],
+        body={"application/json": dict[str, Any]},
         answers={202: EventTaken},
         problems=(404, 413, 422, 503),
         tag="events",

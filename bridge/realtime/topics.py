@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.decode import DeviceStatus, TopicEvent
-from bridge.core.events import EntityEvent, Event, Gap, SystemEvent
+from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.place import NOWHERE, Place
 from bridge.core.reading import VALUE_NAMES, Reading
 from bridge.core.score import global_score
@@ -118,8 +118,6 @@ class TopicCodec:
                 return {"type": "module", "timestamp": iso(event.timestamp_ms), **about, "status": event.status}
             case TopicEvent():
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
-            case EntityEvent():
-                return events.entity_event(event, SENT_AT)
             case Gap():
                 return {"type": "gap", **events.gap(event)}
             case SystemEvent(channel=None):
