@@ -1,7 +1,7 @@
 """What is known of devices: who they are, how they are, and whether they are there.
 
 It stands between the pipeline and the hub, as a publisher: it sees every stored reading and status, on the one way there is,
-and passes them on with what changed by them. A reading of a known device costs it 1.1 µs.
+and passes them on with what changed by them. A reading of a known device costs it 1 to 5 µs.
 """
 
 from __future__ import annotations
