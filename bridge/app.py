@@ -96,7 +96,7 @@ class Bridge:
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
             sockets = WebSockets(settings.http, settings.realtime, hub, gate)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
-            events = EventsApi(intake.put)
+            events = EventsApi(intake.put, lambda: not intake.closed)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
@@ -118,7 +118,7 @@ class Bridge:
                 Counter(
                     "bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten
                 ),
-                Counter("bridge_events_refused", "Events by HTTP not taken in: too many waited.", lambda: events.refused),
+                Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
                 *realtime_counters(hub, gate),
                 *device_counters(registry, commands, device_sockets),
             )

@@ -28,12 +28,13 @@ _ANSWER_SECONDS = 5.0
 class EventsApi:
     """`POST /api/v1/events/{topic}`."""
 
-    def __init__(self, put: Callable[[Message], None]) -> None:
-        """`put` takes a message in."""
+    def __init__(self, put: Callable[[Message], None], is_open: Callable[[], bool]) -> None:
+        """`put` takes a message in, as long as it `is_open`."""
         self._put = put
+        self._is_open = is_open
         self._waiting = 0
         self.refused = 0
-        """Events not taken in, because too many waited."""
+        """Events not taken in: too many waited, or the bridge was stopping."""
 
     def routes(self) -> list[web.RouteDef]:
         """The path it answers."""
@@ -53,11 +54,10 @@ class EventsApi:
         if (request.content_length or 0) > PAYLOAD_LIMIT_BYTES:
             raise web.HTTPRequestEntityTooLarge(PAYLOAD_LIMIT_BYTES, request.content_length or 0)
         payload = await request.read()
+        if not self._is_open():
+            return self._refuse("the bridge is stopping; the event was not taken in")
         if self._waiting >= _WAITING_LIMIT:
-            self.refused += 1
-            answer_later = problem(503, f"{_WAITING_LIMIT} events wait already, the most")
-            answer_later.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-            return answer_later
+            return self._refuse(f"{_WAITING_LIMIT} events wait already, the most")
         self._waiting += 1
         answer = _Answer(self._settled)
         received_ms = time.time_ns() // 1_000_000
@@ -65,10 +65,18 @@ class EventsApi:
         try:
             meaning = await asyncio.wait_for(asyncio.shield(answer.settled), _ANSWER_SECONDS)
         except TimeoutError:
-            return problem(503, "the store is away; the event was taken in and goes out when it is back: do not send it again")
+            return problem(
+                503, "the event has not gone out yet; it will with what waits before it, unless the bridge stops first"
+            )
         if isinstance(meaning, Rejection):
             return problem(422, meaning.reason, code=meaning.code)
         return json_response({"success": True, "topic": topic, "timestamp": iso(received_ms)}, status=202)
+
+    def _refuse(self, why: str) -> web.Response:
+        self.refused += 1
+        answer = problem(503, why)
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
 
     def _settled(self) -> None:
         self._waiting -= 1

@@ -12,15 +12,19 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from bson.objectid import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bridge.api.events import EventsApi
 from bridge.app import Bridge
 from bridge.core.decode import DeviceStatus, TopicEvent, take_apart
 from bridge.core.events import EntityEvent, SystemEvent
+from bridge.core.message import Message
 from bridge.core.place import Place
 from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
 from bridge.realtime.channels import ChannelCodec
@@ -451,6 +455,17 @@ async def test_a_bad_event_is_refused_with_the_reason(
     assert words in body["detail"]
     if status == 422:
         assert (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]["rejected"] == 1
+
+
+async def test_an_event_that_is_not_taken_in_is_refused_at_once() -> None:
+    taken: list[Message] = []
+    events = EventsApi(taken.append, is_open=lambda: False)
+    app = web.Application()
+    app.add_routes(events.routes())
+    async with TestClient(TestServer(app)) as client, client.post("/api/v1/events/alerts", json={}) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert "stopping" in (await answer.json())["detail"]
+    assert (taken, events.refused) == ([], 1)
 
 
 async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> None:
