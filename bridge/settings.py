@@ -200,7 +200,7 @@ class StoreSettings(Section):
     """Where readings are kept: `mongodb://host:port/database`, or `sqlite:///path/to/file.db`."""
 
     url: SecretStr = SecretStr("mongodb://localhost:27017/sensors")
-    driver: Literal["motor", "pymongo"] = "motor"
+    driver: Literal["pymongo", "motor"] = "pymongo"
     timeout_seconds: Seconds = 5.0
     batch_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
     retention_days: Days | None = None

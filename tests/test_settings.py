@@ -50,7 +50,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         ("sensors/{deviceId}/command/ack", Kind.COMMAND_ACK, 1),
         ("events/{topic}", Kind.EVENTS, 1),
     ]
-    assert settings.store.driver == "motor"
+    assert settings.store.driver == "pymongo"
 
 
 def test_the_file_wins_over_the_defaults(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores import mongo_straight
 from bridge.stores.mongo_devices import MongoCommands, MongoDevices
 from bridge.stores.mongo_driver import (
     DUPLICATE_KEY,
@@ -68,6 +69,8 @@ class MongoStore:
             tz_aware=True,
             appname="sensor-bridge",
         )
+        if mongo_straight.MISSING and self._settings.driver == "pymongo":
+            log.warning("inserts take the slower way, as this PyMongo has no %s", ", ".join(mongo_straight.MISSING))
         database = self._client.get_default_database("sensors")
         self._readings = database["readings"]
         self._rejected = database["rejected"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import bson
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
+from bridge.stores.mongo_straight import insert_many
 
 DUPLICATE_KEY = 11000
 # Codes that speak of the server's state, not of the document: worth another try. From MongoDB's error_codes.yml: those its
@@ -83,12 +84,8 @@ async def insert(collection: Any, documents: Sequence[Document]) -> list[Refusal
 
 
 async def _insert(collection: Any, documents: Sequence[Document]) -> list[Refusal]:  # noqa: ANN401
-    if len(documents) == 1:  # 1.8 ms where `insert_many` takes 2.2; of what goes wrong that tells more
-        with suppress(WriteError):
-            await collection.insert_one(documents[0])
-            return []
     try:
-        await collection.insert_many(documents, ordered=False)
+        await insert_many(collection, documents)
     except BulkWriteError as error:
         return refusals(error)
     return []
