@@ -13,17 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.decode import (
-    Decoded,
-    Decoder,
-    PayloadError,
-    Route,
-    listed,
-    parse_json,
-    shown,
-    take_apart,
-)
+from bridge.core.decode import Decoded, Decoder, PayloadError, Route, listed, parse_json, shown
 from bridge.core.errors import BridgeError, FormatError, PatternError
+from bridge.core.fields import take_apart
 from bridge.core.formats import USUAL_PATTERNS, FieldPath, FormatName, make_format
 from bridge.core.message import Message, Outcome
 from bridge.core.proposal import leaves, propose_fields, propose_pattern, settings_line

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bson.objectid import ObjectId
@@ -104,8 +105,9 @@ class Pipeline:
         raise AssertionError("delays never end")
 
     def _acknowledge(self, messages: Sequence[Message], decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
+        for (source, outcome), count in Counter(zip((message.source for message in messages), outcomes, strict=True)).items():
+            self._ledger.settled(source, outcome, count)
         for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
-            self._ledger.settled(message.source, outcome)
             message.origin.settle(message, outcome, meaning)
 
     def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.errors import BridgeError
+from bridge.core.fields import Fields, take_apart
 from bridge.core.identity import is_device_id, record_id, seeded_id
 from bridge.core.message import Message
-from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading, Value, aqi_scale, outside
+from bridge.core.reading import Reading, Value
 from bridge.core.timestamp import judge
 from bridge.core.topic import TopicPattern
 
@@ -141,17 +141,6 @@ class Route:
     pattern: TopicPattern
     kind: Kind = Kind.READINGS
     format: Format = json_format
-
-
-@dataclass(slots=True)
-class Fields:
-    """A payload taken apart: accepted values, what was wrong with others, and the keys nobody knows."""
-
-    values: dict[str, Value] = field(default_factory=dict)
-    quality: dict[str, str] = field(default_factory=dict)
-    timestamp: object = None
-    device_id: object = None
-    unknown: list[str] = field(default_factory=list)
 
 
 class Decoder:
@@ -288,98 +277,6 @@ def loads(payload: bytes) -> object:
 def _whole(digits: str) -> int | float:
     """As orjson reads them: what no 64 bits hold is a float, and infinite if it must be."""
     return int(digits) if len(digits) < _WHOLE_DIGITS else float(digits)
-
-
-# Names a key may have, once lowered and stripped of `_`, `-` and `.`.
-_NAMES: dict[str, str] = {
-    "timestamp": "timestamp",
-    "deviceid": "deviceId",
-    "sensorid": "deviceId",
-    "aqiscale": "aqiScale",
-}
-for _measurement in MEASUREMENT.values():
-    for _name in (_measurement.name, *_measurement.aliases):
-        _NAMES[_name.lower()] = _measurement.name
-# `pm1_0` would strip to `pm10`, which is another field.
-_LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_", ".", "-")} | {
-    f"pm{mark}10{dot}0": "pm10" for mark in ("", "_") for dot in ("_", ".", "-")
-}
-_STRIP = str.maketrans("", "", "_-.")
-_EXACT_NAMES = frozenset(_NAMES.values())
-_USUAL = {measurement.name: measurement.plain for measurement in MEASUREMENT.values()}
-_PLACES = {name: place for place, name in enumerate(VALUE_NAMES)}
-_KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
-
-
-@lru_cache(_CACHE_LIMIT)
-def field_name(key: str) -> str | None:
-    """The field a payload key means, or None: without case, `_`, `-`, `.`, and by alias."""
-    lower = key.lower()
-    return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
-
-
-def take_apart(body: Mapping[str, Any]) -> Fields:
-    """Sort the keys of a payload into fields. The exact name wins over an alias, else the first of two wins."""
-    fields = Fields()
-    raw = _by_field(body, fields.unknown)
-    fields.timestamp = raw.pop("timestamp", None)
-    fields.device_id = raw.pop("deviceId", None)
-    scale = raw.pop("aqiScale", None)
-    _accept(raw, fields)
-    if "aqi" in fields.values:
-        _scale_aqi(fields, scale)
-    names = list(fields.values)
-    ordered = sorted(names, key=_PLACES.__getitem__)
-    if names != ordered:
-        fields.values = {name: fields.values[name] for name in ordered}
-    return fields
-
-
-def _by_field(body: Mapping[str, Any], unknown: list[str]) -> dict[str, Any]:
-    raw: dict[str, Any] = {}
-    for key, value in body.items():
-        if key in _EXACT_NAMES and value is not None:
-            raw[key] = value  # as `_take` would, which costs 0.25 µs a key
-        elif key == "values" and isinstance(value, dict):
-            for inner, inner_value in value.items():
-                _take(raw, unknown, inner, inner_value)
-        else:
-            _take(raw, unknown, key, value)
-    return raw
-
-
-def _take(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> None:
-    name = field_name(key) if len(key) <= _KEY_LENGTH else None
-    if name is None:
-        unknown.append(key)
-    elif value is not None and (name not in raw or key == name):
-        raw[name] = value
-
-
-def _accept(raw: Mapping[str, Any], fields: Fields) -> None:
-    for name, value in raw.items():
-        low, high = _USUAL[name]
-        if (type(value) is float or type(value) is int) and low <= value <= high:
-            fields.values[name] = value  # as `accept` would, which costs 0.3 µs a field
-            continue
-        accepted, complaint = MEASUREMENT[name].accept(value)
-        if accepted is not None:
-            fields.values[name] = accepted
-        if complaint is not None:
-            fields.quality[name] = complaint
-
-
-def _scale_aqi(fields: Fields, named: object) -> None:
-    scale = named.strip().lower() if isinstance(named, str) else None
-    if scale is not None and scale in AQI_SCALES:
-        fields.values["aqiScale"] = scale
-    elif named is not None:
-        scale = None
-        fields.quality["aqiScale"] = f"not one of {', '.join(AQI_SCALES)}"
-    aqi = fields.values["aqi"]
-    low, high = bounds = AQI_SCALES[aqi_scale(float(aqi), scale)]
-    if not low <= float(aqi) <= high:
-        fields.quality["aqi"] = outside(bounds)
 
 
 def _device_id(from_topic: str | None, from_body: object) -> str:

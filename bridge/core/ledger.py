@@ -45,11 +45,11 @@ class Ledger:
         account.received += 1
         account.waiting += 1
 
-    def settled(self, source: str, outcome: Outcome) -> None:
-        """A waiting message met its end."""
+    def settled(self, source: str, outcome: Outcome, count: int = 1) -> None:
+        """Waiting messages met their end."""
         account = self.account(source)
-        account.waiting -= 1
-        setattr(account, outcome, getattr(account, outcome) + 1)
+        account.waiting -= count
+        setattr(account, outcome, getattr(account, outcome) + count)
 
     def as_dict(self) -> dict[str, dict[str, int]]:
         """All lines, by source."""

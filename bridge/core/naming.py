@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bridge.core.decode import field_name
+from bridge.core.fields import field_name
 from bridge.core.reading import MEASUREMENT
 
 _LONG_NAMES = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bridge.core.decode import field_name
+from bridge.core.fields import field_name
 from bridge.core.formats import PATH_LENGTH, USUAL_PATTERNS, FieldPath, FormatName
 from bridge.core.identity import is_device_id
 from bridge.core.naming import measurement_in

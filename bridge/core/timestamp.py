@@ -22,6 +22,7 @@ _MILLISECONDS_BELOW = 1e14
 _EPOCH_TEXT = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
 _TEXT_LENGTH = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def iso(milliseconds: int) -> str:
@@ -45,13 +46,13 @@ def parse_time(raw: object) -> int | None:
     if not isinstance(raw, str) or len(raw) > _TEXT_LENGTH:
         return None
     text = raw.strip()
-    if _EPOCH_TEXT.fullmatch(text):
+    if text[4:5] != "-" and _EPOCH_TEXT.fullmatch(text):  # a date mostly has one there
         return _from_epoch(float(text))
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return (moment - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
 

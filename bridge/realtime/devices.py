@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from bridge.core.decode import CommandAck, Decoded, PayloadError, Route, field_name, json_format, read_command_ack
+from bridge.core.decode import CommandAck, Decoded, PayloadError, Route, json_format, read_command_ack
 from bridge.core.errors import BrokerUnavailable
+from bridge.core.fields import field_name
 from bridge.core.identity import is_device_id
 from bridge.core.message import Message, Outcome
 from bridge.core.topic import TopicPattern

@@ -22,8 +22,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bridge.api.events import EventsApi
 from bridge.app import Bridge
-from bridge.core.decode import DeviceStatus, TopicEvent, take_apart
+from bridge.core.decode import DeviceStatus, TopicEvent
 from bridge.core.events import EntityEvent, SystemEvent
+from bridge.core.fields import take_apart
 from bridge.core.message import Message
 from bridge.core.place import Place
 from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
