@@ -24,7 +24,6 @@ from bridge.core.message import Message, Outcome
 from bridge.intake import Intake
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt import BatchQueue, MqttConnection, MqttSource, can_tap, mqtt_sender
-from bridge.sources.publish_stream import Publish
 from bridge.sources.tapped_socket import TappedSocket
 from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until
@@ -283,14 +282,12 @@ async def test_what_the_broker_drops_is_said_with_its_number(tmp_path: Path) -> 
         broker.kill()
 
 
-async def test_the_queue_hands_over_all_that_waits_from_paho_and_from_us() -> None:
+async def test_the_queue_hands_over_all_that_waits() -> None:
     queue = BatchQueue()
-    ours = [Publish("t", b"1", 1, 1, retained=False), Publish("t", b"2", 0, 0, retained=True)]
-    queue.put_nowait(aiomqtt.Message("t", b"0", 1, False, 7, None))
-    queue.put_all(ours)
-    queue.put_nowait(aiomqtt.Message("t", b"3", 0, True, 0, None))
-    batch = await queue.get()
-    assert batch == [Publish("t", b"0", 7, 1, retained=False), *ours, Publish("t", b"3", 0, 0, retained=True)]  # type: ignore[comparison-overlap]
+    waiting = [aiomqtt.Message("t", b"0", 1, False, 7, None), aiomqtt.Message("t", b"1", 0, True, 0, None)]
+    for message in waiting:
+        queue.put_nowait(message)
+    assert await queue.get() == waiting  # type: ignore[comparison-overlap]
     assert queue.empty()
 
 
@@ -299,6 +296,14 @@ def test_secrets_stay_out_of_what_is_shown() -> None:
     assert settings.address == "mqtts://broker.example:8883"
     assert "hidden" not in f"{settings!r} {settings}"
     assert settings.login == ("me", "hidden")
+
+
+@asynccontextmanager
+async def running(connection: MqttConnection) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(connection.run())
+        yield
+        task.cancel()
 
 
 # --- a broker of our own, which does what mosquitto rarely does -------------------------------------------------------
@@ -441,11 +446,10 @@ async def test_what_is_settled_last_is_acknowledged_before_we_leave(tapped: bool
         heard.extend([(await peer.packet())[0] for _ in range(3)])
 
     async with broker_that(serve) as url:
-        async with MqttConnection(settings_for(url, protocol="3.1.1"), tapped=tapped) as connection:
-            arrived: list[Message] = []
-            batches = connection.batches()
-            while len(arrived) < 2:
-                arrived += await anext(batches)
+        arrived: list[Message] = []
+        async with MqttConnection(settings_for(url, protocol="3.1.1"), arrived.extend, tapped=tapped) as connection:
+            async with running(connection):
+                await until(lambda: len(arrived) == 2, what="both messages")
             for message in arrived:
                 message.origin.settle(message, Outcome.STORED)
         await until(lambda: len(heard) == 3, what="the leave-taking")
@@ -559,7 +563,7 @@ async def test_paho_still_has_what_we_reach_for() -> None:
 
 
 async def test_paho_reads_from_the_socket_we_give_it(broker_url: str) -> None:
-    async with MqttConnection(settings_for(broker_url), tapped=True) as connection:
+    async with MqttConnection(settings_for(broker_url), lambda _: None, tapped=True) as connection:
         assert isinstance(connection._paho.socket(), TappedSocket)
 
 
@@ -571,16 +575,15 @@ def test_a_paho_without_those_names_is_told_apart() -> None:
 async def test_without_them_messages_come_and_are_acknowledged_as_well(broker_url: str, protocol: str) -> None:
     settings = settings_for(broker_url, protocol=protocol)
     seen: list[bytes] = []
+    arrived: list[Message] = []
     for acknowledge in (2, 1):
-        async with MqttConnection(settings, tapped=False) as connection:
+        arrived.clear()
+        async with MqttConnection(settings, arrived.extend, tapped=False) as connection:
             await connection.subscribe()
             if not seen:
                 await publish(broker_url, [b"1", b"2", b"3"])
-            arrived: list[Message] = []
-            async for batch in connection.batches():
-                arrived += batch
-                if arrived[-1].payload == b"3":
-                    break
+            async with running(connection):
+                await until(lambda: arrived[-1:] and arrived[-1].payload == b"3", what="the last message")
             seen += [message.payload for message in arrived]
             for message in arrived[:acknowledge]:
                 message.origin.settle(message, Outcome.STORED)
