@@ -89,6 +89,7 @@ async def probe(options: Options, settings: Settings, console: Console, errors: 
 async def _probe(options: Options, settings: Settings, stopped: asyncio.Event, console: Console, errors: Console) -> bool:
     device = options.device or f"probe-{secrets.token_hex(4)}"
     screen = LiveScreen(errors)
+    mqtt, named = options.mqtt(settings), options.broker is not None
     started, began = datetime.now(UTC), time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         target = Target(options.url, session, options.patience)
@@ -97,7 +98,6 @@ async def _probe(options: Options, settings: Settings, stopped: asyncio.Event, c
         run = Probe(target, ways_out(options.admin(settings)), duration, screen)
         with screen.shown():
             async with asyncio.TaskGroup() as tasks:
-                mqtt, named = options.mqtt(settings), options.broker is not None
                 await run.run(Given(target, device, tasks, mqtt, named, options.token, options.password))
     seconds = time.monotonic() - began
     console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)

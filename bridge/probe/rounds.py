@@ -86,7 +86,9 @@ class Rounds:
     async def _records(self, sample: Sample) -> list[Record]:
         span = {"from": iso(sample.timestamp_ms), "to": iso(sample.timestamp_ms + 1)}
         answer = await self._target.ask("GET", "/api/v1/readings", device=sample.device, **span)
-        found: list[Record] = answer.expect(200).json["readings"]
+        found = answer.expect(200).json.get("readings")
+        if not isinstance(found, list) or not all({"_id", "seq"} <= record.keys() for record in found):
+            raise Failed(f"{answer.path} answers without readings that have _id and seq")
         return found
 
     def _judge(self, delivery: Delivery, listener: Listener, sample: Sample, record: Record | None) -> Heard | None:

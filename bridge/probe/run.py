@@ -131,8 +131,11 @@ class Probe:
 
         async def register() -> str:
             nonlocal ours
-            ours = await checks.register(self._target, device)
-            return device if ours else f"{device} was there before, and stays"
+            if await checks.known(self._target, device):
+                return f"{device} was there before, and stays"
+            ours = True
+            await checks.register(self._target, device)
+            return device
 
         async def remove() -> str:
             await checks.remove(self._target, device)

@@ -13,6 +13,7 @@ from bridge.bench.latencies import Latencies
 from bridge.bench.words import UNKNOWN, duration
 from bridge.probe.findings import PERCENTILES, Delivery, Entry, Findings, State
 
+_ROOMY = 105  # columns
 _COLOURS = {State.HELD: "green", State.FAILED: "bold red", State.SKIPPED: "yellow"}
 
 
@@ -23,7 +24,7 @@ def show(findings: Findings, console: Console) -> None:
     console.print()
     if findings.deliveries:
         again = any(one.latencies.count > 1 for one in findings.deliveries.values())
-        console.print(_pairs(findings) if again else _matrix(findings))
+        console.print(_pairs(findings) if again or console.width < _ROOMY else _matrix(findings))
     for text in _complaints(findings):
         console.print(f"fails  {text}", style="bold red", markup=False, highlight=False, soft_wrap=True)
 
@@ -36,10 +37,12 @@ def _questions(findings: Findings) -> Table:
         table.add_column(justify=justify, overflow="fold")
     for one in shown:
         said = one.failure or one.said
+        if one.failed and one.asked > 1 and not one.of_way:
+            said = f"{one.failed:,} of {one.asked:,} times: {said}"
         table.add_row(
             Text(one.state, style=_COLOURS[one.state]),
             Text(one.name, no_wrap=True),
-            Text(f"{one.failed:,} of {one.asked:,} times: {said}" if one.failed and one.asked > 1 else said),
+            Text(said),
             Text(duration(one.latencies.percentile(0.5)) if one.latencies.count else "", no_wrap=True),
         )
         if one.remedy:

@@ -105,5 +105,5 @@ class Target:
 
 def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
     return str(error) or type(error).__name__

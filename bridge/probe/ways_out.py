@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import socketio
@@ -17,7 +18,8 @@ from bridge.probe.sockets import Json, Socket, connected, under_way
 from bridge.probe.target import Target
 
 CHANNEL = "readings"
-TOPICS, CHANNELS = "/ws", "/api/v1/ws"
+TOPICS, CHANNELS, ADMIN = "/ws", "/api/v1/ws", "/ws/device admin"
+_TRANSPORTS = {"Socket.IO WebSocket": "websocket", "Socket.IO polling": "polling"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,16 @@ WayOut = Callable[[Ears], AbstractAsyncContextManager[Listener]]
 def ways_out(admin_token: str | None) -> dict[str, WayOut]:
     """All of them, by name."""
     return {
-        "Socket.IO WebSocket": lambda ears: _by_socketio(ears, "websocket"),
-        "Socket.IO polling": lambda ears: _by_socketio(ears, "polling"),
+        **{name: partial(_by_socketio, name=name) for name in _TRANSPORTS},
         TOPICS: _by_topic,
         CHANNELS: _by_channel,
-        "/ws/device admin": lambda ears: _as_admin(ears, admin_token),
+        ADMIN: partial(_as_admin, token=admin_token),
     }
 
 
 @asynccontextmanager
-async def _by_socketio(ears: Ears, transport: str) -> AsyncIterator[Listener]:
-    listener = Listener(f"Socket.IO {transport}")
+async def _by_socketio(ears: Ears, name: str) -> AsyncIterator[Listener]:
+    listener = Listener(name)
     client = socketio.AsyncClient(http_session=ears.target.session, reconnection=False, handle_sigint=False)
 
     def on_data(body: Json) -> None:
@@ -61,7 +62,7 @@ async def _by_socketio(ears: Ears, transport: str) -> AsyncIterator[Listener]:
     client.on("sensorData", on_data)
     client.on("disconnect", lambda *_: listener.end("the bridge ended the connection"))
     try:
-        await _subscribed(client, ears, transport)
+        await _subscribed(client, ears, _TRANSPORTS[name])
         yield listener
     finally:
         await client.disconnect()
@@ -131,7 +132,7 @@ async def _by_channel(ears: Ears) -> AsyncIterator[Listener]:
 async def _as_admin(ears: Ears, token: str | None) -> AsyncIterator[Listener]:
     if token is None:
         raise Skipped("no --admin-token, and none readable in the settings")
-    listener = Listener("/ws/device admin")
+    listener = Listener(ADMIN)
 
     def hear(body: Json) -> None:
         if body["type"] == "ERROR":
