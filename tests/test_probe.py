@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 from bridge.app import Bridge
 from bridge.core.errors import BridgeError
@@ -18,10 +20,12 @@ from bridge.core.timestamp import iso
 from bridge.probe.checks import CHECKS
 from bridge.probe.findings import Failed, Findings
 from bridge.probe.listener import Heard, Listener
+from bridge.probe.rounds import Rounds
 from bridge.probe.run import Duration
-from bridge.probe.samples import Samples
+from bridge.probe.samples import Sample, Samples
+from bridge.probe.table import show
 from bridge.probe.target import Target
-from bridge.probe.ways_in import WAYS_IN, Topics
+from bridge.probe.ways_in import POST, WAYS_IN, HttpWay, Topics, plain
 from bridge.probe.ways_out import ADMIN
 from bridge.settings import DevicesSettings, MqttSettings
 from tests.conftest import StartBridge
@@ -326,6 +330,50 @@ async def test_a_listener_tells_what_came_what_came_again_and_what_did_not() -> 
     assert listener.take(strange.key) is None
     listener.end("cut")
     await listener.wait(never.key)
+
+
+class Tampering:
+    """A way in, and the listeners as ways out that err: one hears nothing, one twice, one something else."""
+
+    acknowledges = True
+    advice = "look"
+
+    def __init__(self, way: HttpWay) -> None:
+        self._way = way
+        self.deaf, self.echo, self.liar = Listener("deaf"), Listener("echo"), Listener("liar")
+
+    async def send(self, sample: Sample) -> str | None:
+        identity = await self._way.send(sample)
+        for listener in (self.echo, self.echo, self.liar):
+            body = dict(sample.values) if listener is self.echo else {**sample.values, "co2": 0}
+            listener.note(sample.key, Heard(time.monotonic(), body, identity))
+        return identity
+
+
+async def test_what_is_lost_heard_again_or_not_as_sent_is_counted(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        aiohttp.ClientSession() as session,
+    ):
+        target, findings = Target(url_of(bridge), session, 0.5), Findings()
+        way = Tampering(HttpWay(target, "/api/v1/readings", plain))
+        rounds = Rounds(target, Samples("probe-1", target.now_ms), (way.echo, way.liar, way.deaf), findings)
+        for _ in range(2):
+            await rounds.send(POST, way)
+        way.deaf.end("cut")
+        await rounds.send(POST, way)
+        rounds.end()
+    counted = {out: (one.taken, one.lost, one.repeated, one.different) for (_, out), one in findings.deliveries.items()}
+    assert counted == {"deaf": (2, 2, 0, 0), "echo": (3, 0, 3, 0), "liar": (3, 0, 0, 3)}
+    assert findings.entry(POST).held
+    told = [text for one in findings.deliveries.values() for text in one.complaints]
+    assert [text for text in told if "co2 is 0, sent was" in text] == [told[1]]
+    assert told[::2] == ["3 of 3 heard again", "2 of 2 not heard in time"]
+    console = Console(record=True, width=120, quiet=False, stderr=True)
+    show(findings, console)
+    assert f"fails  {POST} to deaf: 2 of 2 not heard in time" in console.export_text()
 
 
 def test_a_record_that_differs_is_described() -> None:

@@ -92,7 +92,8 @@ class HttpWay:
         return str(ids[0])
 
 
-def _plain(sample: Sample) -> Json:
+def plain(sample: Sample) -> Json:
+    """The names of the contract."""
     return {"deviceId": sample.device, **sample.values, "timestamp": sample.key}
 
 
@@ -106,7 +107,7 @@ def _legacy(sample: Sample) -> Json:
 
 @asynccontextmanager
 async def _by_post(given: Given) -> AsyncIterator[WayIn]:
-    yield HttpWay(given.target, "/api/v1/readings", _plain)
+    yield HttpWay(given.target, "/api/v1/readings", plain)
 
 
 @asynccontextmanager
