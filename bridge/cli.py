@@ -196,6 +196,32 @@ def bench(
 
 
 @app.command()
+def probe(
+    url: Annotated[str, typer.Option(help="The bridge to test.")] = "http://127.0.0.1:3000",
+    broker: Annotated[str | None, typer.Option(help="mqtt://…; the one it reads from. Default: that of the settings.")] = None,
+    config: ConfigOption = None,
+    seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Again and again for so long; else once.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.1, max=1440, help="The same in minutes.")] = None,
+    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds from one round to the next.")] = 1.0,
+    device: Annotated[str | None, typer.Option(help="To send as; of its own for the probe. Default: probe-…")] = None,
+    token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Of the device, for /ws/device.")] = None,
+    password: Annotated[str | None, typer.Option(envvar="PROBE_PASSWORD", help="The same, with --device.")] = None,
+    admin_token: Annotated[str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="To listen at /ws/device.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds that every answer may take.")] = 5.0,
+) -> None:
+    """Test a running bridge from outside by every way in and out. Its readings stay in the store, its device does not."""
+    from bridge.probe.command import Options
+    from bridge.probe.command import probe as test
+
+    if seconds is not None and minutes is not None:
+        raise typer.BadParameter("give either --seconds or --minutes")
+    duration = seconds if minutes is None else minutes * 60
+    options = Options(url, broker, duration, interval, device, token, password, admin_token, json, patience)
+    sys.exit(0 if _run_loop(test(options, load_settings(config), console, errors)) else FAILED)
+
+
+@app.command()
 def check(config: ConfigOption = None) -> None:
     """Test settings, broker, database and port one by one, and say how to mend what fails."""
     from bridge.check import check as examine

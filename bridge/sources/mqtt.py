@@ -19,7 +19,7 @@ import math
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import aiomqtt
@@ -369,7 +369,7 @@ async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> A
     try:
         await _connected(client, settings)
         try:
-            yield MqttSender(client)
+            yield MqttSender(client, settings.address)
         finally:
             await client.__aexit__(None, None, None)
     except (aiomqtt.MqttError, OSError) as error:
@@ -377,15 +377,35 @@ async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> A
 
 
 class MqttSender:
-    """Publishes."""
+    """Publishes, and hears what it asks for. Everything raises `BrokerUnavailable`."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
-        """`client` is connected."""
+    def __init__(self, client: aiomqtt.Client, address: str) -> None:
+        """`client` is connected; `address` is for people."""
         self._client = client
+        self._address = address
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Return when the broker has it (QoS 1)."""
-        await self._client.publish(topic, payload, qos, retain)
+        with self._translated():
+            await self._client.publish(topic, payload, qos, retain)
+
+    async def subscribe(self, topic: str) -> None:
+        """Return when the broker will deliver (QoS 1)."""
+        with self._translated():
+            await self._client.subscribe(topic, qos=1)
+
+    async def arrived(self) -> AsyncIterator[bytes]:
+        """The payloads that come, until the broker leaves."""
+        with self._translated():
+            async for message in self._client.messages:
+                yield message.payload
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiomqtt.MqttError, OSError) as error:
+            raise BrokerUnavailable(f"{self._address}: {error}") from error
 
 
 async def first_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes] | None:

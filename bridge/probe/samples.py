@@ -1,0 +1,46 @@
+"""The readings that are sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.core.timestamp import iso
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading; no two of a probe have the same time, so its time as text is what it is known by."""
+
+    device: str
+    timestamp_ms: int
+    values: Mapping[str, float]
+
+    @property
+    def key(self) -> str:
+        """The time, as every way out writes it."""
+        return iso(self.timestamp_ms)
+
+
+class Samples:
+    """Fresh air, lest anyone's alarm goes off. These five have the same name on every way out."""
+
+    def __init__(self, device: str, clock: Callable[[], int]) -> None:
+        """`clock` is in milliseconds since the epoch."""
+        self.device = device
+        self._clock = clock
+        self._last_ms = 0
+        self._random = random.Random()  # noqa: S311 - not a secret
+
+    def next(self) -> Sample:
+        """One more."""
+        self._last_ms = max(self._clock(), self._last_ms + 1)
+        values = {
+            "temperature": round(self._random.uniform(20, 22), 2),
+            "humidity": round(self._random.uniform(42, 48), 1),
+            "tvoc": self._random.randint(20, 60),
+            "co2": self._random.randint(420, 600),
+            "pm25": round(self._random.uniform(1, 4), 1),
+        }
+        return Sample(self.device, self._last_ms, values)
