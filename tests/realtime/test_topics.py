@@ -285,7 +285,7 @@ async def until_free(bridge: Bridge) -> None:
 
 async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(opened: Open) -> None:
     bridge = await opened(http=HttpSettings(port=0, cors_origins=("https://a.example",)))
-    for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}"):
+    for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}", "file://"):
         async with Plain.connected(bridge, origin=origin) as client:
             assert await client.call(type="ping") == {"type": "pong"}
     with pytest.raises(InvalidStatus) as refused:
