@@ -92,7 +92,6 @@ class Bridge:
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-            device_sockets.on_ack = commands.acknowledge
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
             events = EventsApi(intake.put, lambda: not intake.closed)

@@ -94,12 +94,12 @@ class Commands:
         """Keep the confirmations, pass on the rest."""
         acks = [event for event in events if type(event) is CommandAck]
         for ack in acks:
-            self.acknowledge(ack)
+            self._acknowledge(ack)
         others = [event for event in events if type(event) is not CommandAck] if acks else events
         if others:
             self._registry.publish(others)
 
-    def acknowledge(self, ack: CommandAck) -> None:
+    def _acknowledge(self, ack: CommandAck) -> None:
         """A device told what became of a command; noted in the store soon, and once it is back if it is away."""
         if len(self._acks) >= _ACKS_LIMIT:
             self.counts.acks_lost += 1

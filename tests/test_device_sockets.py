@@ -169,6 +169,31 @@ async def test_commands_come_down_the_socket_and_are_confirmed_there(client: Cli
         assert await heard(socket) == {"command": "reboot", "id": plain["id"]}
 
 
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (ESP01, {"type": "ack", "id": "c", "ok": "yes"}),
+        (DEVICE001, {"type": "COMMAND_ACK", "payload": {"id": "c", "ok": "yes"}}),
+    ],
+)
+async def test_a_confirmation_takes_the_way_of_every_message_and_a_bad_one_is_told_and_kept(
+    client: Client, first: object, said: object
+) -> None:
+    async with opened(client, first, said) as socket:
+        while "error" not in (answer := orjson.dumps(await heard(socket)).decode()):
+            pass
+        assert "ok is 'yes'" in answer
+        line = client.bridge.ledger.account("device").as_dict()
+        assert (line["received"], line["rejected"]) == (1, 1)
+        (kept,) = (await client.ask("GET", "/api/v1/rejected"))[1]["messages"]
+        assert (kept["source"], kept["code"], kept["field"]) == ("device", "no_command_ack", "ok")
+        _, command = await client.ask("POST", f"/api/v1/devices/{kept['topic'].split('/')[1]}/commands", {"command": "x"})
+        assert (await heard(socket))["command"] == "x"
+        ack = {"type": "ACK", "id": command["id"], "ok": True}
+        await say(socket, {**ack, "payload": ack})
+        await until(lambda: client.bridge.ledger.account("device").stored == 1)
+
+
 async def test_a_queued_command_is_sent_when_the_socket_opens(client: Client) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "device001"})
     status, command = await client.ask(
@@ -268,10 +293,10 @@ def test_anyone_is_let_in_only_while_nobody_else_can_reach_us() -> None:
 
 async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
-    origin = SocketOrigin(intake, 2)
-    origin.put("a", {})
+    origin = SocketOrigin(intake, 2, print)
+    origin.put_reading("a", {})
     assert not origin.full
-    origin.put("a", {})
+    origin.put_ack("a", {})
     assert origin.full
     with pytest.raises(TimeoutError):
         await origin.until_room(0.01)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from bridge.core.decode import Decoded, Route, field_name, json_format
+from bridge.core.decode import Decoded, Kind, Reason, Rejection, Route, field_name, json_format
 from bridge.core.message import Message, Outcome
 from bridge.core.topic import TopicPattern
 from bridge.intake import Intake
 
 SOURCE = "device"
 _TOPIC = "$device/"
-ROUTES = (Route(TopicPattern.parse(_TOPIC + "{deviceId}"), format=json_format),)
+_ACK = "/ack"
+ROUTES = (
+    Route(TopicPattern.parse(_TOPIC + "{deviceId}"), format=json_format),
+    Route(TopicPattern.parse(_TOPIC + "{deviceId}" + _ACK), Kind.COMMAND_ACK),
+)
 """For the decoder. No broker delivers such a topic to a subscription that does not begin with `$device`."""
 
 IDS = ("device_id", "deviceId")
@@ -26,9 +30,10 @@ IDS = ("device_id", "deviceId")
 class SocketOrigin:
     """The way in from one socket. Nothing is acknowledged on the wire; what waits for the store is bounded."""
 
-    def __init__(self, intake: Intake, limit: int) -> None:
-        """At most `limit` messages wait."""
+    def __init__(self, intake: Intake, limit: int, complain: Callable[[str], object]) -> None:
+        """At most `limit` messages wait; `complain` tells the device what was wrong."""
         self._intake = intake
+        self._complain = complain
         self._limit = limit
         self._waiting = 0
         self._room = asyncio.Event()
@@ -38,15 +43,24 @@ class SocketOrigin:
         """As much waits as may wait."""
         return self._waiting >= self._limit
 
-    def put(self, topic: str, body: Mapping[str, Any]) -> None:
-        """One more; `topic` is what comes behind `$device/`."""
+    def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:
+        """One more message: measurements."""
+        self._put(device_id, body)
+
+    def put_ack(self, device_id: str, body: Mapping[str, Any]) -> None:
+        """One more message: what became of a command."""
+        self._put(device_id + _ACK, body)
+
+    def _put(self, topic: str, body: Mapping[str, Any]) -> None:
         self._waiting += 1
         self._intake.put(Message(SOURCE, _TOPIC + topic, orjson.dumps(body), time.time_ns() // 1_000_000, self))
 
     def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
-        """One fewer waits."""
+        """One fewer waits. Of a confirmation that is none the device is told."""
         self._waiting -= 1
         self._room.set()
+        if isinstance(meaning, Rejection) and meaning.code is Reason.NO_COMMAND_ACK:
+            self._complain(meaning.reason)
 
     async def until_room(self, seconds: float) -> None:
         """Wait until it is not full; raises `TimeoutError`."""

@@ -7,14 +7,13 @@ and it is online while that is open. An admin hears every device, or those it na
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from bridge.core.decode import CommandAck, PayloadError, read_command_ack
 from bridge.core.errors import BrokerUnavailable
 from bridge.core.identity import is_device_id
 from bridge.intake import Intake
@@ -83,7 +82,6 @@ class DeviceSockets:
         self._presence = presence
         self._credentials = credentials
         self._of_device: dict[str, Connection] = {}
-        self.on_ack: Callable[[CommandAck], None] = lambda _: None
 
     def routes(self) -> list[web.RouteDef]:
         """The path it answers."""
@@ -125,7 +123,8 @@ class DeviceSockets:
             raise Closed("unauthorized", told=dialect.unauthorized())
         if (answer := dialect.welcome()) is not None:
             client.send_text(answer)
-        return Connection(client, dialect, identity, SocketOrigin(self._intake, self._settings.waiting_limit))
+        origin = SocketOrigin(self._intake, self._settings.waiting_limit, lambda text: client.send_text(dialect.error(text)))
+        return Connection(client, dialect, identity, origin)
 
     async def _listen(self, connection: Connection, messages: AsyncIterator[bytes]) -> None:
         self._enter(connection)
@@ -164,10 +163,10 @@ class DeviceSockets:
         kind, payload = str(body.get("type", "")).lower(), connection.dialect.payload(body)
         if connection.session is not None:
             await self._take_of_admin(connection, connection.session, kind, payload)
-        elif kind == "telemetry":
-            await self._telemetry(connection, payload)
-        elif kind in ("ack", "command_ack"):
-            self._acknowledged(connection, payload)
+        elif kind in ("telemetry", "ack", "command_ack"):
+            device_id = self._writes_as(connection, payload)
+            if device_id is not None:
+                await self._take_of_device(connection, device_id, kind, payload)
         else:
             connection.complain("unknown type: a device sends telemetry, and ack for a command")
 
@@ -183,27 +182,29 @@ class DeviceSockets:
         except Left:
             raise Closed("slow") from None  # the hub has seen to it
 
-    async def _telemetry(self, connection: Connection, payload: Mapping[str, Any]) -> None:
-        device_id = self._writes_as(connection, payload)
-        if device_id is None:
+    async def _take_of_device(self, connection: Connection, device_id: str, kind: str, payload: Mapping[str, Any]) -> None:
+        if kind != "telemetry":
+            await self._until_room(connection)
+            connection.origin.put_ack(device_id, payload)
             return
         reading, state = parted(payload)
         if state:
             self._presence.note(device_id, state)
         if reading:
-            await self._put(connection, device_id, reading)
+            await self._until_room(connection)
+            connection.origin.put_reading(device_id, reading)
 
-    async def _put(self, connection: Connection, topic: str, body: Mapping[str, Any]) -> None:
-        """Into the intake. While too much of it waits there the socket is not read."""
-        if connection.origin.full:
-            connection.client.pause()
-            try:
-                await connection.origin.until_room(self._realtime.slow_seconds)
-            except TimeoutError:
-                raise Closed("store away", TRY_AGAIN_LATER) from None
-            finally:
-                connection.client.resume()
-        connection.origin.put(topic, body)
+    async def _until_room(self, connection: Connection) -> None:
+        """While too much of it waits for the store, a socket is not read."""
+        if not connection.origin.full:
+            return
+        connection.client.pause()
+        try:
+            await connection.origin.until_room(self._realtime.slow_seconds)
+        except TimeoutError:
+            raise Closed("store away", TRY_AGAIN_LATER) from None
+        finally:
+            connection.client.resume()
 
     def _writes_as(self, connection: Connection, payload: Mapping[str, Any]) -> str | None:
         """The device it is; one that nobody has named yet is who it says first."""
@@ -220,12 +221,6 @@ class DeviceSockets:
             connection.complain("a device may write as itself only")
             return None
         return connection.device_id
-
-    def _acknowledged(self, connection: Connection, payload: Mapping[str, Any]) -> None:
-        try:
-            self.on_ack(read_command_ack(connection.device_id or "", payload))
-        except PayloadError as error:
-            connection.complain(str(error))
 
     # --- what they are told ------------------------------------------------------------------------------------------------
 
