@@ -76,6 +76,7 @@ class Bridge:
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
+        over = asyncio.Event()  # from then on nothing is settled any more
         async with open_store(settings.store) as store:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
@@ -94,7 +95,7 @@ class Bridge:
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
-            events = EventsApi(intake.put, lambda: not intake.closed)
+            events = EventsApi(intake.put, lambda: not intake.closed, over)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
@@ -104,7 +105,7 @@ class Bridge:
                 health=self.health,
                 cursor=cursor,
             )
-            posted = HttpSource(settings.http, intake, self.ledger, self.health)
+            posted = HttpSource(settings.http, intake, self.ledger, self.health, over)
             keeping = Keeping(store)
             counters = (
                 Counter(
@@ -139,7 +140,7 @@ class Bridge:
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, registry, commands)
-                posted.leave()
+                over.set()
                 await hub.close()
                 await registry.close()
         log.info("stopped")
