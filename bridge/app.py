@@ -31,7 +31,7 @@ from bridge.ports import Source, Store
 from bridge.quarantine import Retried, retry
 from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
-from bridge.realtime.devices import ROUTE as DEVICE_ROUTE
+from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.devices import DeviceSockets
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
@@ -72,31 +72,30 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder((DEVICE_ROUTE, *settings.routes, EVENTS))
+        decoder = Decoder((*DEVICE_ROUTES, *settings.routes, EVENTS))
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
+        over = asyncio.Event()  # from then on nothing is settled any more
         async with open_store(settings.store) as store:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
             device_sockets = DeviceSockets(
                 settings.devices,
                 settings.realtime,
-                settings.http,
+                sockets=sockets,
                 hub=hub,
-                gate=gate,
                 intake=intake,
                 presence=registry,
                 credentials=credentials_of(settings.devices, anyone=settings.any_device),
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-            device_sockets.on_ack = commands.acknowledge
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
-            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
-            events = EventsApi(intake.put, lambda: not intake.closed)
+            events = EventsApi(intake.put, lambda: not intake.closed, over)
             pipeline = Pipeline(
                 intake=intake,
                 decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
@@ -106,7 +105,7 @@ class Bridge:
                 health=self.health,
                 cursor=cursor,
             )
-            posted = HttpSource(settings.http, intake, self.ledger, self.health)
+            posted = HttpSource(settings.http, intake, self.ledger, self.health, over)
             keeping = Keeping(store)
             counters = (
                 Counter(
@@ -120,7 +119,7 @@ class Bridge:
                 ),
                 Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
                 *realtime_counters(hub, gate),
-                *device_counters(registry, commands, device_sockets),
+                *device_counters(registry, commands),
             )
             build_api(
                 app,
@@ -141,7 +140,7 @@ class Bridge:
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
                 await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, registry, commands)
-                posted.leave()
+                over.set()
                 await hub.close()
                 await registry.close()
         log.info("stopped")
@@ -239,7 +238,7 @@ async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterato
         await runner.cleanup()
 
 
-def device_counters(registry: Registry, commands: Commands, sockets: DeviceSockets) -> tuple[Counter, ...]:
+def device_counters(registry: Registry, commands: Commands) -> tuple[Counter, ...]:
     """What devices met: limits, and what became of commands to them."""
     return (
         Counter(
@@ -252,6 +251,5 @@ def device_counters(registry: Registry, commands: Commands, sockets: DeviceSocke
             "Keys of devices' states that found no place.",
             lambda: registry.counts.state_keys,
         ),
-        Counter("bridge_device_sockets_closed", "Device sockets that we ended, by reason.", lambda: sockets.closed),
         Counter("bridge_commands", "Commands, by what became of them.", lambda: asdict(commands.counts), label="state"),
     )

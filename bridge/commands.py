@@ -1,7 +1,8 @@
 """Commands to devices: kept before they are sent, sent once, and not after their time.
 
 A publisher in front of the registry: it takes the devices' confirmations out of what the pipeline publishes. A command is
-stored as `sent` before it is: whatever happens after that, it is not sent a second time.
+stored as `sent` before it is: whatever happens after that, it is not sent a second time. Of several bridges on one store each
+may have it in its queue; the one whose change from `queued` to `sent` the store takes sends it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from bridge.core.command import Command, CommandRequest, State
 from bridge.core.decode import CommandAck
 from bridge.core.device import SOCKET
-from bridge.core.errors import BrokerUnavailable, CommandRefused, CommandStateError, StoreUnavailable, UnknownDevice
+from bridge.core.errors import BrokerUnavailable, CommandRefused, StoreUnavailable, UnknownDevice
 from bridge.core.events import EntityEvent, Event
 from bridge.core.query import CommandsQuery
 from bridge.ports import KeptCommands
@@ -76,7 +77,9 @@ class Commands:
         self._socket = socket
         self._mqtt = mqtt
         self._clock = clock
+        self._name = secrets.token_hex(8)
         self._queues: dict[str, dict[str, Command]] = {}
+        self._tried: set[str] = set()
         self._acks: dict[str, CommandAck] = {}
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self._news = asyncio.Event()
@@ -94,12 +97,12 @@ class Commands:
         """Keep the confirmations, pass on the rest."""
         acks = [event for event in events if type(event) is CommandAck]
         for ack in acks:
-            self.acknowledge(ack)
+            self._acknowledge(ack)
         others = [event for event in events if type(event) is not CommandAck] if acks else events
         if others:
             self._registry.publish(others)
 
-    def acknowledge(self, ack: CommandAck) -> None:
+    def _acknowledge(self, ack: CommandAck) -> None:
         """A device told what became of a command; noted in the store soon, and once it is back if it is away."""
         if len(self._acks) >= _ACKS_LIMIT:
             self.counts.acks_lost += 1
@@ -181,13 +184,14 @@ class Commands:
         """Send one that is queued. What came of it; raises `StoreUnavailable` while it could still be sent later."""
         async with self._one_at_a_time(command.device_id):
             if command.id not in self._queues.get(command.device_id, {}):  # somebody else saw to it
-                return await self._kept.get(command.id) or command
-            try:
-                sent = command.become(State.SENT, self._clock())
-            except CommandStateError:
-                return await self._settle(command, State.EXPIRED)
-            await self._kept.save(sent)
-            self._leave_queue(sent)
+                return await self._now(command)
+            sent = await self._take(command)
+            if sent is None:
+                return await self._now(command)
+            if sent.state is State.EXPIRED:
+                return self._ended(sent)
+            if sent.stale(self._clock()):
+                return await self._settle(sent, State.FAILED, "it could not be sent in time")
             self.counts.sent += 1
             try:
                 async with asyncio.timeout(_SEND_SECONDS):
@@ -197,19 +201,38 @@ class Commands:
         self._tell("updated", sent)
         return sent
 
+    async def _take(self, command: Command) -> Command | None:
+        """Take a queued one to send it, or to end it if it is stale; None if another bridge did.
+
+        What the store did without our hearing of it is ours all the same when it is tried again: nothing was sent meanwhile.
+        """
+        now, was_tried = self._clock(), command.id in self._tried
+        taken = replace(command.become(State.EXPIRED if command.stale(now) else State.SENT, now), bridge=self._name)
+        self._tried.add(command.id)
+        there = taken if await self._kept.change(taken, State.QUEUED) else await self._now(command)
+        self._leave_queue(command)
+        is_ours = there is taken or (was_tried and there.bridge == self._name and there.state in (State.SENT, State.EXPIRED))
+        return there if is_ours else None
+
+    async def _now(self, command: Command) -> Command:
+        """As it is kept."""
+        return await self._kept.get(command.id) or command
+
     def _way(self, command: Command) -> Way:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
 
     async def _settle(self, command: Command, state: State, error: str | None = None) -> Command:
-        """The end of a command; raises `StoreUnavailable` with nothing changed."""
+        """The end of one that was sent, unless somebody else saw to it; raises `StoreUnavailable` with nothing changed here."""
         settled = command.become(state, self._clock(), error)
-        await self._kept.save(settled)
-        self._leave_queue(settled)
-        setattr(self.counts, state, getattr(self.counts, state) + 1)
-        self._tell("updated", settled)
-        return settled
+        return self._ended(settled) if await self._kept.change(settled, command.state) else await self._now(command)
+
+    def _ended(self, command: Command) -> Command:
+        setattr(self.counts, command.state, getattr(self.counts, command.state) + 1)
+        self._tell("updated", command)
+        return command
 
     def _leave_queue(self, command: Command) -> None:
+        self._tried.discard(command.id)
         queue = self._queues.get(command.device_id)
         if queue is not None:
             queue.pop(command.id, None)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from bson.objectid import ObjectId
 
 from bridge.core.access import Identity
-from bridge.core.command import Command, CommandRequest
+from bridge.core.command import Command, CommandRequest, State
 from bridge.core.decode import Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device
 from bridge.core.events import Event
@@ -74,8 +74,8 @@ class KeptCommands(Protocol):
         """Keep a new one; what is there under its id now: itself, or another that was there before."""
         ...
 
-    async def save(self, command: Command) -> None:
-        """Keep it as it is now, over what was there."""
+    async def change(self, command: Command, was: State) -> bool:
+        """Keep it as it is now if its state is still `was`; of several who try that at once, one is told True."""
         ...
 
     async def get(self, command_id: str) -> Command | None:

@@ -117,7 +117,7 @@ class Registry:
             device = self._first_heard(reading.device_id, more)
             if device is None:
                 return
-        if device.heard(reading):
+        if device.heard(reading, self._clock()):
             self._seen[device.id] = None
             if device.status is None or device.status == OFFLINE:
                 more += self._turn(device, ONLINE, reading.received_ms)

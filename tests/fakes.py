@@ -13,7 +13,7 @@ from typing import Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.command import Command
+from bridge.core.command import Command, State
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device, read_device
 from bridge.core.errors import StoreUnavailable
@@ -224,8 +224,12 @@ class MemoryCommands:
     async def add(self, command: Command) -> Command:
         return self.by_id.setdefault(command.id, command)
 
-    async def save(self, command: Command) -> None:
+    async def change(self, command: Command, was: State) -> bool:
+        there = self.by_id.get(command.id)
+        if there is None or there.state is not was:
+            return False
         self.by_id[command.id] = command
+        return True
 
     async def get(self, command_id: str) -> Command | None:
         return self.by_id.get(command_id)

@@ -174,6 +174,27 @@ async def test_after_a_restart_what_is_queued_goes_on_and_what_was_sent_is_not_s
         await until_state(client, sent, "confirmed")
 
 
+async def test_of_two_bridges_that_load_the_same_queue_one_sends_it(
+    start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
+) -> None:
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        await client.ask("POST", "/api/v1/devices", {"id": "esp01"})
+        body = {"command": "x", "queue": True, "expires": 600}
+        asked = [(await client.ask("POST", "/api/v1/devices/esp01/commands", body))[1] for _ in range(20)]
+    async with start_bridge(broker_url, store_url) as one, start_bridge(broker_url, store_url) as other:
+        clients = [Client(bridge, session, broker_url) for bridge in (one, other)]
+        async with mqtt_device(broker_url, "esp01") as device:
+            for client in clients:
+                await client.until_device("esp01", status="online")
+            for command in asked:
+                await until_state(client, command, "sent")
+            for client in clients:
+                _, last = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "last"})
+                await until(lambda last=last: last["id"] in [one["id"] for one in device.commands])
+            assert sorted(one["id"] for one in device.commands if one["command"] == "x") == sorted(one["id"] for one in asked)
+
+
 async def test_socket_io_clients_send_commands_and_are_answered(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device, listening(client.bridge) as listener:
         await client.until_device("esp01", status="online")

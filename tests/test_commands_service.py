@@ -40,6 +40,7 @@ class Kept(MemoryCommands):
     """Away while it is told so."""
 
     away = False
+    loses_answers = 0
 
     async def get(self, command_id: str) -> Command | None:
         if self.away:
@@ -51,18 +52,22 @@ class Kept(MemoryCommands):
             raise StoreUnavailable("away")
         return await super().add(command)
 
-    async def save(self, command: Command) -> None:
+    async def change(self, command: Command, was: State) -> bool:
         if self.away:
             raise StoreUnavailable("away")
-        await super().save(command)
+        changed = await super().change(command, was)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise StoreUnavailable("away, though it was written")
+        return changed
 
 
 class House:
     """The service and all around it; device `a` is registered."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept | None = None) -> None:
         self.now_ms = START_MS
-        self.kept = Kept()
+        self.kept = kept or Kept()
         self.socket, self.mqtt = Way(), Way()
         settings = DevicesSettings(queue_limit=3)
         self.registry = Registry(MemoryStore(), RecordingPublisher(), settings, clock=lambda: self.now_ms)
@@ -177,3 +182,49 @@ async def test_a_confirmation_of_what_was_not_sent_changes_nothing(house: House)
     await until(lambda: house.state(command) is State.SENT)
     house.commands.publish([CommandAck("a", command.id, ok=True)])
     await until(lambda: house.state(command) is State.CONFIRMED)
+
+
+async def test_of_several_bridges_on_one_store_one_sends_what_is_queued(house: House) -> None:
+    asked = [await house.ask(queue=True, value=n) for n in range(3)]
+    houses = [house, House(house.kept), House(house.kept)]
+    async with houses[1].running(), houses[2].running():
+        for one in houses:
+            one.status("online")
+        await until(lambda: all(house.state(command) is State.SENT for command in asked))
+        last = await house.ask(value=3)
+        for one in houses:
+            await until(lambda one=one: not one.commands._queues)
+    sent = [str(body["id"]) for one in houses for _, body in one.mqtt.sent]
+    assert sorted(sent) == sorted([*(command.id for command in asked), last.id])
+    assert sum(one.commands.counts.sent for one in houses) == 4
+
+
+async def test_what_another_bridge_sent_does_not_expire_here(house: House) -> None:
+    command = await house.ask(queue=True, expires=5)
+    other = House(house.kept)
+    async with other.running():
+        other.status("online")
+        await until(lambda: house.state(command) is State.SENT)
+    house.now_ms += 5000
+    await until(lambda: not house.commands._queues)
+    assert house.state(command) is State.SENT
+    assert house.commands.counts.expired == 0
+
+
+async def test_a_claim_whose_answer_was_lost_is_made_again_and_the_command_sent_once(house: House) -> None:
+    command = await house.ask(queue=True)
+    house.kept.loses_answers = 1
+    house.status("online")
+    await until(lambda: house.mqtt.sent)
+    await house.ask()
+    assert [body["id"] for _, body in house.mqtt.sent].count(command.id) == 1
+
+
+async def test_a_claim_whose_answer_came_too_late_has_failed(house: House) -> None:
+    command = await house.ask(queue=True, expires=5)
+    house.kept.loses_answers = 1
+    house.status("online")
+    await until(lambda: house.state(command) is State.SENT)
+    house.now_ms += 5000
+    await until(lambda: house.state(command) is State.FAILED)
+    assert house.mqtt.sent == []

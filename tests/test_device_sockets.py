@@ -14,10 +14,16 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from bridge.core.message import Message, Outcome
-from bridge.realtime.devices import SocketOrigin
+from bridge.core.ledger import Ledger
+from bridge.core.message import Outcome
+from bridge.intake import Intake
+from bridge.realtime.device_messages import SocketOrigin
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.conftest import StartBridge
+from tests.realtime.clients import Plain, publish_many
+from tests.realtime.test_incoming import close, frame
+from tests.realtime.test_socketio import metric
+from tests.realtime.test_websocket import Raw
 from tests.servers import free_port, until
 from tests.test_devices import Client, session
 
@@ -163,6 +169,31 @@ async def test_commands_come_down_the_socket_and_are_confirmed_there(client: Cli
         assert await heard(socket) == {"command": "reboot", "id": plain["id"]}
 
 
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (ESP01, {"type": "ack", "id": "c", "ok": "yes"}),
+        (DEVICE001, {"type": "COMMAND_ACK", "payload": {"id": "c", "ok": "yes"}}),
+    ],
+)
+async def test_a_confirmation_takes_the_way_of_every_message_and_a_bad_one_is_told_and_kept(
+    client: Client, first: object, said: object
+) -> None:
+    async with opened(client, first, said) as socket:
+        while "error" not in (answer := orjson.dumps(await heard(socket)).decode()):
+            pass
+        assert "ok is 'yes'" in answer
+        line = client.bridge.ledger.account("device").as_dict()
+        assert (line["received"], line["rejected"]) == (1, 1)
+        (kept,) = (await client.ask("GET", "/api/v1/rejected"))[1]["messages"]
+        assert (kept["source"], kept["code"], kept["field"]) == ("device", "no_command_ack", "ok")
+        _, command = await client.ask("POST", f"/api/v1/devices/{kept['topic'].split('/')[1]}/commands", {"command": "x"})
+        assert (await heard(socket))["command"] == "x"
+        ack = {"type": "ACK", "id": command["id"], "ok": True}
+        await say(socket, {**ack, "payload": ack})
+        await until(lambda: client.bridge.ledger.account("device").stored == 1)
+
+
 async def test_a_queued_command_is_sent_when_the_socket_opens(client: Client) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "device001"})
     status, command = await client.ask(
@@ -260,16 +291,19 @@ def test_anyone_is_let_in_only_while_nobody_else_can_reach_us() -> None:
     assert Settings(http=HttpSettings(host="0.0.0.0"), devices=DevicesSettings(open=True)).any_device
 
 
-async def test_no_more_is_read_of_a_socket_than_may_wait_for_the_store() -> None:
-    origin = SocketOrigin(2)
-    message = Message("device", "$device/a", b"", 0, origin)
-    await origin.take(1)
-    await origin.take(1)
+async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
+    intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
+    origin = SocketOrigin(intake, 2, print)
+    origin.put_reading("a", {})
+    assert not origin.full
+    origin.put_ack("a", {})
+    assert origin.full
     with pytest.raises(TimeoutError):
-        await origin.take(0.01)
-    third = asyncio.ensure_future(origin.take(WAIT_SECONDS))
-    origin.settle(message, Outcome.STORED)
-    await third
+        await origin.until_room(0.01)
+    waiting = asyncio.ensure_future(origin.until_room(WAIT_SECONDS))
+    first, _ = await anext(intake)
+    origin.settle(first, Outcome.STORED)
+    await waiting
 
 
 async def test_a_device_that_was_not_read_is_told_to_come_again(
@@ -288,3 +322,101 @@ async def test_a_device_that_was_not_read_is_told_to_come_again(
             assert await ended(socket) == 1013
         assert bridge.ledger.account("device").waiting == 2
         assert (await client.ask("GET", "/api/v1/devices"))[0] == 503
+        assert await metric(bridge, 'bridge_clients_cut_total{reason="store away"}') == 1
+
+
+async def test_a_device_is_not_read_while_too_much_of_it_waits_for_the_store(
+    start_bridge: StartBridge, broker_url: str
+) -> None:
+    """So it can send no more than the connection holds, and is told why; that it answers no ping is not the reason."""
+    realtime = RealtimeSettings(
+        slow_seconds=3, ping_interval_seconds=1, ping_timeout_seconds=1, message_rate=10_000, message_burst=100_000
+    )
+    away, sent = f"mongodb://127.0.0.1:{free_port()}/gone", 0
+    async with start_bridge(
+        broker_url, away, ready=False, devices=DevicesSettings(waiting_limit=2, open=True), realtime=realtime
+    ) as bridge:
+        large = frame(1, orjson.dumps({"type": "telemetry", "temperature": 1, "x": "x" * 60_000}))
+        async with Raw.connected(bridge, "/ws/device", behind=frame(1, orjson.dumps(ESP01))) as raw:
+            code = asyncio.create_task(raw.received(8))
+            while sent < 5000 and not code.done():
+                raw.writer.write(large)
+                sent += 1
+                draining = asyncio.create_task(raw.writer.drain())
+                await asyncio.wait((draining, code), return_when=asyncio.FIRST_COMPLETED)
+                draining.cancel()
+            assert int.from_bytes((await code)[:2], "big") == 1013
+        assert sent < 5000, "or all of 300 MB was taken"
+        assert bridge.ledger.account("device").waiting == 2
+
+
+async def test_what_a_device_said_before_it_left_is_stored(client: Client) -> None:
+    """All in one breath, as devices do that go back to sleep."""
+    said = b"".join(frame(1, orjson.dumps(one)) for one in (ESP01, {"type": "telemetry", "temperature": 1}))
+    for n, behind in enumerate((said + close(1000), said), 1):
+        async with Raw.connected(client.bridge, "/ws/device", behind=behind):
+            pass
+        await until_readings(client, "esp01", n)
+    await client.until_device("esp01", status="offline")
+
+
+async def test_a_page_of_another_origin_is_no_device_and_an_arduino_library_is(client: Client) -> None:
+    url = f"ws://127.0.0.1:{client.bridge.port}/ws/device"
+    async with connect(url, origin="file://") as socket:  # type: ignore[arg-type]
+        await say(socket, DEVICE001)
+        assert await heard(socket) == {"type": "AUTH_OK"}
+    with pytest.raises(websockets.InvalidStatus):
+        async with connect(url, origin="https://b.example"):  # type: ignore[arg-type]
+            pass
+
+
+async def test_an_admin_who_does_not_read_is_told_what_it_missed_and_harms_nobody(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(
+            broker_url,
+            f"sqlite:///{tmp_path}/bridge.db",
+            devices=CLOSED,
+            realtime=RealtimeSettings(client_buffer_bytes=64 * 1024, settle_seconds=0),
+        ) as bridge,
+        Plain.stalled(bridge, "/ws/device") as slow,
+        Plain.connected(bridge, "/ws/device", max_queue=None) as quick,
+    ):
+        for admin in (slow, quick):
+            await admin.send(**DESK)
+            await admin.receive("AUTH_OK")
+        await publish_many(broker_url, 20_000)
+        temperatures = [(await quick.receive("TELEMETRY"))["payload"]["temperature"] for _ in range(20_000)]
+        assert temperatures == [n / 10 % 100 for n in range(20_000)]
+        kept, kept_bytes = 0, 0
+        while (message := await slow.receive())["type"] == "TELEMETRY":
+            kept, kept_bytes = kept + 1, kept_bytes + len(orjson.dumps(message))
+        assert (message["type"], list(message["payload"])) == ("GAP", ["from", "to", "missed"])
+        assert 0 < message["payload"]["missed"] <= 20_000 - kept
+        assert kept_bytes < 1_000_000, "of 2 MB: its buffer, a page of records and what the kernel holds"
+        await publish_many(broker_url, 1, first=20_005)
+        while message["type"] == "GAP":
+            message = await slow.receive()
+        assert message["payload"]["temperature"] == 0.5, "it is live again"
+
+
+async def test_an_admin_who_goes_on_not_reading_is_cut(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    async with (
+        start_bridge(
+            broker_url,
+            f"sqlite:///{tmp_path}/bridge.db",
+            devices=CLOSED,
+            realtime=RealtimeSettings(client_buffer_bytes=64 * 1024, settle_seconds=0, slow_seconds=1),
+        ) as bridge,
+        Plain.stalled(bridge, "/ws/device") as slow,
+        Plain.connected(bridge, max_queue=None) as other,
+    ):
+        await slow.send(**DESK)
+        await slow.receive("AUTH_OK")
+        sent = 0
+        while not await metric(bridge, 'bridge_clients_cut_total{reason="slow"}'):
+            await publish_many(broker_url, 2000, first=sent)
+            sent += 2000
+        assert await metric(bridge, "bridge_clients") == 1
+        assert [(await other.receive("measurement"))["temperature"] for _ in range(sent)] == [n / 10 % 100 for n in range(sent)]

@@ -46,9 +46,9 @@ class House:
         self.now_ms = START_MS
         self.registry = Registry(self.store, self.out, DevicesSettings.model_validate(settings), clock=lambda: self.now_ms)
 
-    def hear(self, device: str = "a", *, ago_ms: int = 0, retained: bool = False) -> None:
-        at = self.now_ms - ago_ms
-        self.registry.publish([Reading(ObjectId(), device, {"temperature": 1}, at, self.now_ms, retained=retained)])
+    def hear(self, device: str = "a", *, ago_ms: int = 0, came_ago_ms: int = 0, retained: bool = False) -> None:
+        at, came = self.now_ms - ago_ms, self.now_ms - came_ago_ms
+        self.registry.publish([Reading(ObjectId(), device, {"temperature": 1}, at, came, retained=retained)])
 
     def wait(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
@@ -87,9 +87,20 @@ async def test_a_rhythm_is_learnt_and_three_of_it_in_silence_are_offline(house: 
 
 async def test_what_was_kept_back_is_no_sign_of_life(house: House) -> None:
     house.hear(ago_ms=3_600_000)
+    house.hear(ago_ms=3_600_000, came_ago_ms=3_600_000)
     house.hear(retained=True)
     assert house.statuses() == []
     assert house.registry.get("a").last_seen_ms is None
+
+
+async def test_what_came_before_a_device_left_does_not_bring_it_back(house: House) -> None:
+    house.registry.connected("a")
+    house.registry.disconnected("a")
+    house.hear()
+    assert not house.registry.get("a").online
+    house.now_ms += 1
+    house.hear()
+    assert house.registry.get("a").online
 
 
 async def test_an_online_by_mqtt_holds_until_the_last_will_unless_the_operator_set_an_interval(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -92,8 +93,8 @@ async def test_a_second_command_of_the_same_id_is_not_added(store: Store) -> Non
 async def test_commands_are_found_by_device_and_state_newest_first(store: Store) -> None:
     for at in range(6):
         await store.commands.add(command(f"c{at}", at, device_id="ab"[at % 2]))
-    sent = command("c2", 2, state=State.SENT, sent_ms=START_MS + 9)
-    await store.commands.save(sent)
+    sent = command("c2", 2, state=State.SENT, sent_ms=START_MS + 9, bridge="b")
+    assert await store.commands.change(sent, State.QUEUED)
 
     async def found(**query: Any) -> list[str]:
         return [one.id for one in await store.commands.find(CommandsQuery(**query))]
@@ -102,3 +103,26 @@ async def test_commands_are_found_by_device_and_state_newest_first(store: Store)
     assert await found(device="a", limit=2) == ["c4", "c2"]
     assert await found(state=State.QUEUED, device="a") == ["c4", "c0"]
     assert await store.commands.find(CommandsQuery(state=State.SENT)) == [sent]
+
+
+async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(opened: Opener) -> None:
+    async with opened() as one, opened() as other:
+        await one.prepare()
+        for n in range(20):
+            name = f"c{n}"
+            await one.commands.add(command(name))
+            tried = [command(name, state=State.SENT, bridge=str(who)) for who in range(6)]
+            stores = (one, other, one, other, other, one)
+            done = await asyncio.gather(
+                *(store.commands.change(each, State.QUEUED) for store, each in zip(stores, tried, strict=True))
+            )
+            assert sorted(done) == [False] * 5 + [True]
+            assert await other.commands.get(name) == tried[done.index(True)]
+
+
+async def test_a_command_that_is_not_there_or_elsewhere_is_not_changed(store: Store) -> None:
+    assert not await store.commands.change(command("c1", state=State.SENT), State.QUEUED)
+    assert await store.commands.get("c1") is None
+    one = await store.commands.add(command("c1", state=State.CONFIRMED))
+    assert not await store.commands.change(command("c1", state=State.FAILED), State.SENT)
+    assert await store.commands.get("c1") == one

@@ -16,6 +16,7 @@ from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind,
 from bridge.core.message import Message, Outcome
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
+from bridge.sources.settlement import Settlement
 
 SOURCE = "http"
 EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)
@@ -28,10 +29,11 @@ _ANSWER_SECONDS = 5.0
 class EventsApi:
     """`POST /api/v1/events/{topic}`."""
 
-    def __init__(self, put: Callable[[Message], None], is_open: Callable[[], bool]) -> None:
-        """`put` takes a message in, as long as it `is_open`."""
+    def __init__(self, put: Callable[[Message], None], is_open: Callable[[], bool], over: asyncio.Event) -> None:
+        """`put` takes a message in, as long as it `is_open`; `over` tells that nothing more is settled."""
         self._put = put
         self._is_open = is_open
+        self._over = over
         self._waiting = 0
         self.refused = 0
         """Events not taken in: too many waited, or the bridge was stopping."""
@@ -59,15 +61,14 @@ class EventsApi:
         if self._waiting >= _WAITING_LIMIT:
             return self._refuse(f"{_WAITING_LIMIT} events wait already, the most")
         self._waiting += 1
-        answer = _Answer(self._settled)
+        settlement = Settlement(1, self._settled)
         received_ms = time.time_ns() // 1_000_000
-        self._put(Message(SOURCE, f"events/{topic}", payload, received_ms, answer))
-        try:
-            meaning = await asyncio.wait_for(asyncio.shield(answer.settled), _ANSWER_SECONDS)
-        except TimeoutError:
+        self._put(Message(SOURCE, f"events/{topic}", payload, received_ms, settlement))
+        if not await settlement.wait(_ANSWER_SECONDS, self._over):
             return problem(
                 503, "the event has not gone out yet; it will with what waits before it, unless the bridge stops first"
             )
+        (meaning,) = settlement.results
         if isinstance(meaning, Rejection):
             return problem(422, meaning.reason, code=meaning.code)
         return json_response({"success": True, "topic": topic, "timestamp": iso(received_ms)}, status=202)
@@ -78,18 +79,6 @@ class EventsApi:
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return answer
 
-    def _settled(self) -> None:
+    def _settled(self, _: Message, __: Outcome, meaning: Decoded | None) -> Decoded | None:
         self._waiting -= 1
-
-
-class _Answer:
-    """The way back of one event."""
-
-    def __init__(self, done: Callable[[], None]) -> None:
-        self.settled: asyncio.Future[Decoded | None] = asyncio.get_running_loop().create_future()
-        self._done = done
-
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
-        self._done()
-        if not self.settled.done():
-            self.settled.set_result(meaning)
+        return meaning

@@ -89,7 +89,7 @@ class CommandRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it is kept. `by` is who asked; times are milliseconds since the epoch."""
+    """A command as it is kept. `by` is who asked, `bridge` which bridge sends it; times are milliseconds since the epoch."""
 
     id: str
     device_id: str
@@ -102,6 +102,7 @@ class Command:
     changed_ms: int = 0
     sent_ms: int | None = None
     error: str | None = None
+    bridge: str | None = None
 
     def become(self, state: State, now_ms: int, error: str | None = None) -> Command:
         """The next state; raises `CommandStateError` for one that may not follow, and for sending what is stale."""
@@ -160,6 +161,7 @@ class Command:
             "changedAt": self.changed_ms,
             "sentAt": self.sent_ms,
             "error": self.error,
+            "bridge": self.bridge,
         }
 
 
@@ -181,4 +183,5 @@ def read_command(command_id: str, kept: Mapping[str, Any]) -> Command:
         changed_ms=kept["changedAt"],
         sent_ms=kept["sentAt"],
         error=kept["error"],
+        bridge=kept.get("bridge"),
     )

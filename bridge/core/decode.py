@@ -349,11 +349,7 @@ def _command_ack(message: Message, named: Mapping[str, str]) -> CommandAck | Sta
     device_id = _device_id(named.get("deviceId"), None)
     if message.retained:
         return Stale()
-    return read_command_ack(device_id, parse_object(message.payload))
-
-
-def read_command_ack(device_id: str, body: Mapping[str, Any]) -> CommandAck:
-    """Raises `PayloadError`."""
+    body = parse_object(message.payload)
     command_id, ok, error = body.get("id"), body.get("ok"), body.get("error")
     if not is_device_id(command_id):
         raise PayloadError(Reason.NO_COMMAND_ACK, f"no confirmation of a command: its id is {shown(command_id)}", "id")

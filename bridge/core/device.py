@@ -110,17 +110,21 @@ class Device:
         """It may be sent something."""
         return self.status is not None and self.status != OFFLINE
 
-    def heard(self, reading: Reading) -> bool:
-        """A reading was stored; whether it is a sign of life. A retained one is not, nor one that was kept back."""
+    def heard(self, reading: Reading, now_ms: int) -> bool:
+        """A reading was stored; whether it is a sign of life. A retained one is not, nor one that was kept back, by the device
+        or by us, nor what came before it went offline.
+        """
         last = self.last_reading
         if last is None or reading.timestamp_ms >= last.timestamp_ms:
             self.last_reading = reading
-        now_ms = reading.received_ms
-        if reading.retained or now_ms - reading.timestamp_ms > _LATE_MS:
+        came_ms = reading.received_ms
+        if reading.retained or now_ms - min(reading.timestamp_ms, came_ms) > _LATE_MS:
             return False
-        if self.last_seen_ms is None or now_ms > self.last_seen_ms:
-            self.last_seen_ms = now_ms
-            self.rhythm.hear(now_ms)
+        if self.status == OFFLINE and came_ms <= (self.status_ms or 0):
+            return False
+        if self.last_seen_ms is None or came_ms > self.last_seen_ms:
+            self.last_seen_ms = came_ms
+            self.rhythm.hear(came_ms)
         return True
 
     def silence_ms(self) -> int | None:

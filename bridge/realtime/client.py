@@ -56,8 +56,8 @@ class Client:
     """One connection. Of what it is fed nothing raises; what is sent after its end goes nowhere."""
 
     __slots__ = (
-        "_ended", "_limit", "_messages", "_owner", "_protocol", "_reader", "_unread", "_woken", "gone", "heard_at", "session",
-        "wire",
+        "_ended", "_limit", "_messages", "_owner", "_protocol", "_reader", "_unread", "_woken", "gone", "heard_at", "paused",
+        "session", "wire",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, wire: Wire, protocol: Any, limit: int, *, inflates: bool) -> None:  # noqa: ANN401
@@ -66,6 +66,8 @@ class Client:
         self.wire = wire
         self.session: Session
         self.heard_at = 0.0
+        self.paused = False
+        """We do not read from it."""
         self.gone: asyncio.Future[None] = loop.create_future()
         self._owner = owner
         self._protocol = protocol
@@ -106,7 +108,9 @@ class Client:
         elif incoming.opcode == PING:
             self.send_frame(control_frame(PONG, incoming.payload))
         elif incoming.opcode == CLOSE:
-            self.end(int.from_bytes(incoming.payload, "big") or None, "")
+            self._ended = True
+            self.wire.part(int.from_bytes(incoming.payload, "big") or None, "")
+            self._wake()
         elif incoming.opcode == BINARY:
             self.end(UNSUPPORTED, "messages here are text", _BINARY)
 
@@ -114,21 +118,33 @@ class Client:
         self._messages.append(text)
         self._unread += len(text)
         if self._unread > _UNREAD_BYTES:
-            self._protocol.pause_reading()
+            self.pause()
         self._wake()
+
+    def pause(self) -> None:
+        """Read nothing more from it; what was read already it said all the same. Its silence is ours now, not its own."""
+        self.paused = True
+        self._protocol.pause_reading()
+
+    def resume(self) -> None:
+        """Read on, unless enough waits for its turn."""
+        if self.paused and self._unread <= _UNREAD_BYTES:
+            self.paused = False
+            self.heard_at = self._owner.now()
+            self._protocol.resume_reading()
 
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """The texts it sends, until its end."""
+        """The texts it sends, until its end; also those it sent before it went, but not if it was we who ended it."""
         while True:
-            while self._messages and not self._ended:
+            while self._messages:
                 text = self._messages.popleft()
                 self._unread -= len(text)
                 if not self._messages:
-                    self._protocol.resume_reading()
+                    self.resume()
                 yield text
             if self._ended:
                 return
@@ -148,40 +164,49 @@ class Client:
     def cut(self, reason: str) -> None:
         """End the connection; one that does not read is left without a word."""
         if not self._ended:
-            self._ended = True
             if self.wire.waiting_bytes():
                 self.wire.transport.abort()
             else:
                 self.wire.part(POLICY_VIOLATION, reason)
-            self._wake()
+            self._finish()
 
     def send(self, message: dict[str, Any]) -> None:
         """An answer."""
-        self.send_frame(text_frame(orjson.dumps(message)))
+        self.send_text(orjson.dumps(message))
 
-    def send_frame(self, frame: bytes) -> None:
+    def send_text(self, text: bytes) -> bool:
+        """A message in UTF-8; whether it is on its way."""
+        return self.send_frame(text_frame(text))
+
+    def send_frame(self, frame: bytes) -> bool:
         """One frame; a client that reads no answers is cut."""
         if self._ended:
-            return
+            return False
         if self.wire.waiting_bytes() > self._limit:
             self._owner.cut(self, SLOW)
-        else:
-            self.wire.send(frame)
+            return False
+        return self.wire.send(frame)
 
     def end(self, code: int | None, text: str, counted: str | None = None) -> None:
         """Close with a code, and let the client read why; `counted` is the reason in the counter of those we ended."""
         if self._ended:
             return
-        self._ended = True
         if counted is not None:
             self._owner.count(counted)
         self.wire.part(code, text)
-        self._wake()
+        self._finish()
 
     def leave(self) -> None:
         """The bridge stops: say so, and do not wait for one that does not read."""
         if not self._ended:
-            self._ended = True
             self.wire.send(close_frame(GOING_AWAY, "the bridge is stopping"))
             self.wire.close_soon()
-            self._wake()
+            self._finish()
+
+    def _finish(self) -> None:
+        """We ended it. What it still sends is read, or the kernel would not let it read why, and passed over."""
+        self._ended = True
+        self._messages.clear()
+        self._unread = 0
+        self.resume()
+        self._wake()

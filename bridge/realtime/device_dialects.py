@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from bridge.core.events import Event
+from bridge.core import events
+from bridge.core.events import Event, Gap
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -127,11 +128,15 @@ class TelemetryCodec:
     """How readings look to an admin."""
 
     def encode(self, event: Event) -> bytes | None:
-        """`TELEMETRY`; nothing but readings."""
-        if not isinstance(event, Reading):
-            return None
-        payload = {"device_id": event.device_id, **event.values, "timestamp": iso(event.timestamp_ms)}
-        return orjson.dumps({"type": "TELEMETRY", "payload": payload})
+        """`TELEMETRY`, and `GAP` for what it was too slow to be sent; nothing else."""
+        match event:
+            case Reading():
+                payload = {"device_id": event.device_id, **event.values, "timestamp": iso(event.timestamp_ms)}
+                return orjson.dumps({"type": "TELEMETRY", "payload": payload})
+            case Gap():
+                return orjson.dumps({"type": "GAP", "payload": events.gap(event)})
+            case _:
+                return None
 
 
 TELEMETRY_CODEC = TelemetryCodec()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 import orjson
@@ -65,29 +67,35 @@ class WebSockets:
 
     async def serve(self, request: web.Request, talk: Talk, wish: Wish = EVERYTHING) -> web.StreamResponse:
         """Serve a client until it goes; raises an HTTP error when it is not let in."""
+        return await self.attend(request, partial(self._talk, talk, wish))
+
+    async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
+        """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
+
+        async def close(client: Client) -> None:
+            client.end(code, reason, "refused")
+
+        return await self.attend(request, close)
+
+    async def attend(self, request: web.Request, converse: Callable[[Client], Awaitable[None]]) -> web.StreamResponse:
+        """Let a client in, `converse` with it to its end, and see it off; raises an HTTP error when it is not let in."""
         client, response = await self._admit(request)
         try:
-            talk.greet(client)
-            client.session = self._hub.join(talk.encoder, client, wish, settles=False)
-            try:
-                await self._listen(client, talk)
-            finally:
-                self._hub.leave(client.session)
-                talk.forget(client)
+            await converse(client)
         finally:
             self._gate.leave(client)
             del self._clients[client]
         await client.gone
         return response
 
-    async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
-        """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
-        client, response = await self._admit(request)
-        client.end(code, reason, "refused")
-        self._gate.leave(client)
-        del self._clients[client]
-        await client.gone
-        return response
+    async def _talk(self, talk: Talk, wish: Wish, client: Client) -> None:
+        talk.greet(client)
+        client.session = self._hub.join(talk.encoder, client, wish, settles=False)
+        try:
+            await self._listen(client, talk)
+        finally:
+            self._hub.leave(client.session)
+            talk.forget(client)
 
     async def _admit(self, request: web.Request) -> tuple[Client, web.StreamResponse]:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
@@ -142,7 +150,7 @@ class WebSockets:
         now = self.now()
         while self._to_hear and self._to_hear[0][0] <= now:
             _, pinged_at, client = self._to_hear.popleft()
-            if client in self._clients and client.heard_at < pinged_at:
+            if client in self._clients and client.heard_at < pinged_at and not client.paused:
                 self.cut(client, _SILENT)
         while self._to_ping and self._to_ping[0][0] <= now:
             _, client = self._to_ping.popleft()

@@ -33,10 +33,12 @@ class Wire:
         if not (self._parted or self.transport.is_closing()):
             self.transport.write(parcel.deflated if self.deflates else parcel.wire)
 
-    def send(self, frame: bytes) -> None:
-        """One frame."""
-        if not (self._parted or self.transport.is_closing()):
-            self.transport.write(frame)
+    def send(self, frame: bytes) -> bool:
+        """One frame; whether it was given to the transport."""
+        if self._parted or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
     def cut(self, reason: str) -> None:
         """Close with the reason; a client that does not read is left without a word."""

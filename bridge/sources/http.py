@@ -19,6 +19,7 @@ from bridge.core.reading import Reading
 from bridge.intake import Intake
 from bridge.settings import HTTP_TOPIC, HttpSettings
 from bridge.sources.idempotency import Keys
+from bridge.sources.settlement import Settlement
 
 SOURCE = "http"
 _STORE = "store"
@@ -33,32 +34,12 @@ class Body:
     digest: bytes = b""
 
 
-class Post:
-    """One request, as the way back of its messages. `packet_id` is the place of an item in it."""
+Post = Settlement[dict[str, Any]]
+"""One request; of each of its items `index`, `status` and what there is to say of it."""
 
-    def __init__(self, count: int) -> None:
-        """`count` messages will be settled."""
-        self.results: list[dict[str, Any]] = [{}] * count
-        """What became of each item, once it is settled: `index`, `status` and what there is to say of it."""
-        self._left = count
-        self.settled = asyncio.Event()
 
-    def __len__(self) -> int:
-        """How many items it has."""
-        return len(self.results)
-
-    @property
-    def done(self) -> bool:
-        """Every item is settled."""
-        return not self._left
-
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """The last one wakes whoever waits; it is all the same when nobody does any more."""
-        index = message.packet_id
-        self.results[index] = {"index": index, "status": str(outcome), **_said_of(outcome, meaning)}
-        self._left -= 1
-        if not self._left:
-            self.settled.set()
+def _result(message: Message, outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
+    return {"index": message.packet_id, "status": str(outcome), **_said_of(outcome, meaning)}
 
 
 def _said_of(outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
@@ -76,14 +57,14 @@ def _said_of(outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
 class HttpSource:
     """Takes requests in, bounded by their number and by how many of their readings wait."""
 
-    def __init__(self, settings: HttpSettings, intake: Intake, ledger: Ledger, health: Health) -> None:
-        """`ledger` knows how many readings wait, `health` whether the store is there."""
+    def __init__(self, settings: HttpSettings, intake: Intake, ledger: Ledger, health: Health, over: asyncio.Event) -> None:
+        """`ledger` knows how many readings wait, `health` whether the store is there, `over` that nothing more is settled."""
         self._settings = settings
         self._intake = intake
         self._ledger = ledger
         self._health = health
         self._under_way = 0
-        self._over = asyncio.Event()
+        self._over = over
         self.keys: Keys[Post] = Keys()
         self.refused: Counter[str] = Counter({"requests": 0, "readings": 0, "store_away": 0, "stopping": 0, "deadline": 0})
         """Requests answered 503, by why."""
@@ -121,24 +102,10 @@ class HttpSource:
             post = self._put(body)
             if body.key:
                 self.keys.add(body.key, body.digest, post, now)
-        await self._settled(post)
-        return post
-
-    async def _settled(self, post: Post) -> None:
-        """Wait for a post: no longer than its deadline, nor than anybody settles anything."""
-        waiters = {asyncio.ensure_future(one.wait()) for one in (post.settled, self._over)}
-        try:
-            await asyncio.wait(waiters, timeout=self._settings.post_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiters:
-                one.cancel()
-        if not post.done:
+        if not await post.wait(self._settings.post_seconds, self._over):
             self.refused["stopping" if self._over.is_set() else "deadline"] += 1
             raise OutcomeUnknown(_UNKNOWN)
-
-    def leave(self) -> None:
-        """Nothing more will be settled: whoever still waits is told that the outcome is unknown."""
-        self._over.set()
+        return post
 
     def _put(self, body: Body) -> Post:
         self._check_open()
@@ -146,7 +113,7 @@ class HttpSource:
         if waiting + len(body.payloads) > self._settings.posted_readings_limit:
             self.refused["readings"] += 1
             raise IntakeFull(f"{waiting} readings wait for the store, too many for {len(body.payloads)} more; none was stored")
-        post = Post(len(body.payloads))
+        post = Post(len(body.payloads), _result)
         received_ms = time.time_ns() // 1_000_000
         for index, payload in enumerate(body.payloads):
             seed = f"{body.key}/{index}" if body.key else ""

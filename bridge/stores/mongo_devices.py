@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from bridge.core import command, device
-from bridge.core.command import Command, read_command
+from bridge.core.command import Command, State, read_command
 from bridge.core.device import Device, read_device
 from bridge.core.query import CommandsQuery
 from bridge.stores.mongo_driver import DUPLICATE_KEY, Document, milliseconds, refusals, translated, utc
@@ -67,10 +67,13 @@ class MongoCommands:
                 return _command(await self._commands.find_one({"_id": new.id}))
         return new
 
-    async def save(self, one: Command) -> None:
-        """An upsert."""
+    async def change(self, one: Command, was: State) -> bool:
+        """One update, which MongoDB does to a document whole or not at all."""
         async with translated():
-            await self._commands.update_one({"_id": one.id}, {"$set": _in_dates(one.kept(), command.TIMES)}, upsert=True)
+            changed = await self._commands.update_one(
+                {"_id": one.id, "state": str(was)}, {"$set": _in_dates(one.kept(), command.TIMES)}
+            )
+        return int(changed.matched_count) == 1
 
     async def get(self, command_id: str) -> Command | None:
         """By `_id`."""

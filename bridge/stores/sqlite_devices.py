@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from bridge.core.command import Command, read_command
+from bridge.core.command import Command, State, read_command
 from bridge.core.device import Device, read_device
 from bridge.core.query import CommandsQuery
 from bridge.stores.sqlite_worker import Connection, Worker
@@ -16,8 +15,10 @@ _SAVE_DEVICE = """
 INSERT INTO devices (id, status, status_at, document) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
 status = excluded.status, status_at = excluded.status_at, document = excluded.document
 """
-_ADD_COMMAND = "INSERT INTO commands (id, device_id, created_at, state, document) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO "
-_SAVE_COMMAND = _ADD_COMMAND + "UPDATE SET state = excluded.state, document = excluded.document"
+_ADD_COMMAND = """
+INSERT INTO commands (id, device_id, created_at, state, document) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+"""
+_CHANGE_COMMAND = "UPDATE commands SET state = ?, document = ? WHERE id = ? AND state = ?"
 _OLD = f"DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE created_at < ? LIMIT {_STEP})"  # noqa: S608
 
 
@@ -59,15 +60,17 @@ class SqliteCommands:
         """One transaction."""
 
         def add(connection: Connection) -> tuple[str, str]:
-            connection.execute(_ADD_COMMAND + "NOTHING", _row(new))
-            row: tuple[str, str] = connection.execute("SELECT id, document FROM commands WHERE id = ?", [new.id]).fetchone()
-            return row
+            row = (new.id, new.device_id, new.created_ms, str(new.state), json.dumps(new.kept()))
+            connection.execute(_ADD_COMMAND, row)
+            there: tuple[str, str] = connection.execute("SELECT id, document FROM commands WHERE id = ?", [new.id]).fetchone()
+            return there
 
         return _command(await self._writer.call(add))
 
-    async def save(self, one: Command) -> None:
-        """An upsert."""
-        await self._writer.change(_SAVE_COMMAND, _row(one))
+    async def change(self, one: Command, was: State) -> bool:
+        """One statement: SQLite lets one writer at a time at the file."""
+        row = (str(one.state), json.dumps(one.kept()), one.id, str(was))
+        return await self._writer.change(_CHANGE_COMMAND, row) == 1
 
     async def get(self, command_id: str) -> Command | None:
         """By id."""
@@ -86,10 +89,6 @@ class SqliteCommands:
     async def remove_older(self, before_ms: int) -> int:
         """Remove what was asked before; how many."""
         return await self._writer.change_stepwise(_OLD, [before_ms], _STEP)
-
-
-def _row(one: Command) -> tuple[Any, ...]:
-    return (one.id, one.device_id, one.created_ms, str(one.state), json.dumps(one.kept()))
 
 
 def _command(row: tuple[str, str]) -> Command:

@@ -286,7 +286,7 @@ async def until_free(bridge: Bridge) -> None:
 
 async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(opened: Open) -> None:
     bridge = await opened(http=HttpSettings(port=0, cors_origins=("https://a.example",)))
-    for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}"):
+    for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}", "file://"):
         async with Plain.connected(bridge, origin=origin) as client:
             assert await client.call(type="ping") == {"type": "pong"}
     with pytest.raises(InvalidStatus) as refused:
@@ -460,13 +460,27 @@ async def test_a_bad_event_is_refused_with_the_reason(
 
 async def test_an_event_that_is_not_taken_in_is_refused_at_once() -> None:
     taken: list[Message] = []
-    events = EventsApi(taken.append, is_open=lambda: False)
+    events = EventsApi(taken.append, is_open=lambda: False, over=asyncio.Event())
     app = web.Application()
     app.add_routes(events.routes())
     async with TestClient(TestServer(app)) as client, client.post("/api/v1/events/alerts", json={}) as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert "stopping" in (await answer.json())["detail"]
     assert (taken, events.refused) == ([], 1)
+
+
+async def test_an_event_that_waits_when_nothing_more_is_settled_is_told_that_it_may_not_go_out() -> None:
+    taken: list[Message] = []
+    over = asyncio.Event()
+    app = web.Application()
+    app.add_routes(EventsApi(taken.append, is_open=lambda: True, over=over).routes())
+    async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as tasks:
+        posting = tasks.create_task(client.post("/api/v1/events/alerts", json={}))
+        await until(lambda: taken)
+        over.set()
+        async with await posting as answer:
+            assert answer.status == 503
+            assert "unless the bridge stops" in (await answer.json())["detail"]
 
 
 async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> None:

@@ -25,7 +25,7 @@ HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-ENDPOINTS = ["/ws", "/api/v1/ws?channel=predictions"]
+ENDPOINTS = ["/ws", "/api/v1/ws?channel=predictions", "/ws/device"]
 
 
 @pytest.fixture
