@@ -5,13 +5,13 @@ import { aqi, aqiCategory, INDEX_BANDS, type Pollutant, TABLES, truncated } from
 const POLLUTANTS = Object.keys(TABLES) as Pollutant[];
 const step = (pollutant: Pollutant): number => 10 ** -TABLES[pollutant].digits;
 
-describe("worked examples of the EPA", () => {
-  test("carbon monoxide of 8.4 ppm is 90, as in its guideline for reporting the AQI (EPA-454/B-06-001, 2006)", () => {
-    expect(aqi("coPpm", 8.4)).toEqual({ index: 90, category: 1 });
+describe("worked examples", () => {
+  test("8.4 ppm of carbon monoxide, of the EPA and CIESE lesson \"What's Your AQI?\", are 90 by equation 1", () => {
+    expect(aqi("coPpm", 8.4)).toEqual({ index: 90, category: 1 }); // (100 - 51) / (9.4 - 4.5) * (8.4 - 4.5) + 51
   });
 
-  test("the NowCast of 17.4 µg/m³ of its NowCast example, with the breakpoints of 2024, is 66", () => {
-    expect(aqi("pm25", 17.4)).toEqual({ index: 66, category: 1 });
+  test("17.4 µg/m³, the result of the EPA's NowCast example, are 66 by the breakpoints of 2024; they were 62", () => {
+    expect(aqi("pm25", 17.4)).toEqual({ index: 66, category: 1 }); // (100 - 51) / (35.4 - 9.1) * (17.4 - 9.1) + 51
   });
 
   // The numbers of its table of 2024: where the standards lie, and what is worth an AQI of 500.
