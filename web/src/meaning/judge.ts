@@ -11,7 +11,7 @@ export interface Measured {
   readonly nowMs: number;
   /** The newest value of each field, as a record has them. Leave out what is too old to speak of now. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** By field, the hours of the last day, in any order; more of them do no harm. */
+  /** By field, the hours of the last day, in any order; more of them do no harm. Ask from the start of an hour: a cut one is a gap. */
   readonly hours: Readonly<Record<string, readonly Hour[]>>;
 }
 
