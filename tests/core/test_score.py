@@ -45,6 +45,17 @@ def test_further_from_comfort_is_never_better(name: str, one: float, other: floa
             assert sub_score(name, near) >= sub_score(name, far)
 
 
+def test_both_ends_of_a_humidity_category_score_the_same() -> None:
+    categories = {"I": (30, 50), "II": (25, 60), "III": (20, 70)}  # EN 16798-1:2019
+    scores = {name: {sub_score("humidity", end) for end in ends} for name, ends in categories.items()}
+    assert scores == {"I": {100}, "II": {80}, "III": {60}}
+
+
+def test_particles_have_the_breakpoints_of_the_us_epa_index_of_2024() -> None:
+    assert [value for value, _ in SCALES["pm25"]][2:] == [35.4, 55.4, 125.4, 225.4]
+    assert [value for value, _ in SCALES["pm10"]][2:] == [154, 254, 354, 424]
+
+
 @pytest.mark.parametrize("name", SCALES)
 def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
     assert [sub_score(name, value) for value, _ in SCALES[name]] == [score for _, score in SCALES[name]]
@@ -58,6 +69,9 @@ def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
         ({"co2": 400, "temperature": 22}, 100),
         ({"co2": 5000, "temperature": 22}, 0),
         ({"temperature": 18}, 60),
+        ({"humidity": 50}, 100),
+        ({"humidity": 60}, 80),
+        ({"humidity": 70}, 60),
         ({"battery": 90}, None),
     ],
 )

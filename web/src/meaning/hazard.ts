@@ -1,0 +1,61 @@
+/** What may burn, and what does: gas as a part of its lower explosive limit (LEL), and flames.
+ *
+ * Limits are those of IEC 60079-20-1 (2010): methane 4.4 % of the volume, propane 1.7 %, n-butane 1.4 %; ISO 10156 and American
+ * tables have 5.0, 2.1 and 1.8 %. Of two limits the lower makes the higher percentage, so it is the one to err with. LPG is
+ * propane, butane or a mixture of both, which a sensor cannot tell: it is counted as butane.
+ *
+ * Gas detectors usually alarm at 10 % of the limit, and again at 20 to 25 %.
+ */
+
+import type { AdviceKey, Judged, Level, LevelKey, Subject } from "./judgement";
+
+type Gas = "ch4Ppm" | "lpgPpm";
+
+interface Alarm {
+  readonly fromPercent: number;
+  readonly level: Level;
+  readonly levelKey: LevelKey;
+  readonly advice: AdviceKey;
+  readonly order: number;
+}
+
+const FLAME_ORDER = 7;
+const GAS_ORDER = 6;
+
+const ALARMS: readonly Alarm[] = [
+  { fromPercent: 100, level: 5, levelKey: "level.lel.explosive", advice: "advice.lel.leave", order: GAS_ORDER },
+  { fromPercent: 20, level: 5, levelKey: "level.lel.second", advice: "advice.lel.leave", order: GAS_ORDER },
+  { fromPercent: 10, level: 3, levelKey: "level.lel.first", advice: "advice.lel.air", order: 3 },
+];
+const NO_ALARM: Alarm = { fromPercent: 0, level: 0, levelKey: "level.lel.below", advice: "advice.none", order: 0 };
+
+export const LOWER_LIMIT_PPM: Readonly<Record<Gas, number>> = { ch4Ppm: 44_000, lpgPpm: 14_000 };
+
+const COMMON = { unit: "unit.lel", averaging: "averaging.latest", indicative: true } as const;
+const GASES: Readonly<Record<Gas, Subject>> = {
+  ch4Ppm: { key: "index.lel.ch4", standard: "standard.iecMethane", field: "ch4Ppm", ...COMMON, note: "note.gasSensor" },
+  lpgPpm: { key: "index.lel.lpg", standard: "standard.iecButane", field: "lpgPpm", ...COMMON, note: "note.lpg" },
+};
+
+const FLAME: Subject = {
+  key: "index.flame",
+  standard: "standard.flame",
+  field: "flameDetected",
+  unit: null,
+  averaging: "averaging.latest",
+  indicative: false,
+  note: null,
+};
+
+export function explosiveGas(gas: Gas, ppm: number): Judged {
+  const percent = (ppm * 100) / LOWER_LIMIT_PPM[gas];
+  const { level, levelKey, advice, order } = ALARMS.find(({ fromPercent }) => percent >= fromPercent) ?? NO_ALARM;
+  return { ...GASES[gas], complete: true, value: percent, measured: ppm, level, levelKey, advice, order };
+}
+
+export function flame(detected: boolean): Judged {
+  const found = detected
+    ? ({ level: 5, levelKey: "level.flame.detected", advice: "advice.flame", order: FLAME_ORDER } as const)
+    : ({ level: 0, levelKey: "level.flame.none", advice: "advice.none", order: 0 } as const);
+  return { ...FLAME, complete: true, value: detected, measured: detected, ...found };
+}

@@ -1,0 +1,31 @@
+import { describe, expect, test } from "vitest";
+
+import { messages as english, type MessageKey } from "./messages.en";
+import { messages as french } from "./messages.fr";
+import { messages as russian } from "./messages.ru";
+import { messages as spanish } from "./messages.es";
+
+const KEYS = Object.keys(english) as MessageKey[];
+const placeholders = (text: string): string[] => text.match(/\{\w+\}/g) ?? [];
+/** Amounts, standards and years say the same in every language; commas are points, and PM2.5 is PM2,5. */
+const numbers = (text: string): string[] => (text.replaceAll(",", ".").match(/\d+(\.\d+)?/g) ?? []).sort();
+
+describe.each([["Russian", russian], ["Spanish", spanish], ["French", french]])("the %s catalogue", (_, catalogue) => {
+  test("has the English keys in the English order", () => {
+    expect(Object.keys(catalogue)).toEqual(KEYS);
+  });
+
+  test.each(KEYS)("says %s, with the same placeholders and the same numbers", (key) => {
+    expect(catalogue[key].trim()).toBe(catalogue[key]);
+    expect(catalogue[key]).not.toBe("");
+    expect(placeholders(catalogue[key])).toEqual(placeholders(english[key]));
+    expect(numbers(catalogue[key])).toEqual(numbers(english[key]));
+  });
+});
+
+test("a missing key does not compile", () => {
+  const { "index.co2": _, ...rest } = english;
+  // @ts-expect-error: a language without one of the keys
+  const catalogue: typeof russian = rest;
+  expect(Object.keys(catalogue)).toHaveLength(KEYS.length - 1);
+});
