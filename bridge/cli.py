@@ -305,15 +305,16 @@ def rejected_retry(
     from bridge.app import every_route
     from bridge.core.decode import Decoder
     from bridge.quarantine import prepared
-    from bridge.retrying import alone
+    from bridge.retrying import alone, strict
 
     settings = load_settings(config)
     query = RejectedQuery(code, topic, device)
 
     async def retrying() -> None:
         async with prepared(settings.store) as (store, cursor):
+            decoder = await strict(Decoder(every_route(settings)), settings.devices, store)
             with _counted("trying again", await store.quarantine.count(query)) as advance:
-                async with alone(store, cursor, Decoder(every_route(settings))) as retrying:
+                async with alone(store, cursor, decoder) as retrying:
                     retried = await retrying.retry(query, advance)
             console.print(retried.table)
 

@@ -23,6 +23,8 @@ from bridge.intake import Intake
 from bridge.pipeline import Pipeline
 from bridge.ports import Decodes, Quarantine, Store
 from bridge.quarantine import FIRST, STEP, Advance, add_row
+from bridge.registry import Admission
+from bridge.settings import DevicesSettings
 from bridge.settlement import Settlement
 
 SOURCE = "quarantine"
@@ -128,6 +130,13 @@ def _count(retried: Retried, outcome: Outcome, meaning: Decoded | None) -> None:
 
 
 # --- without a bridge ------------------------------------------------------------------------------------------------
+
+
+async def strict(decoder: Decodes, settings: DevicesSettings, store: Store) -> Decodes:
+    """The same decoder, or one that lets in only those who are registered now, as the settings have it."""
+    if settings.registration != "required":
+        return decoder
+    return Admission(decoder, {device.id for device in await store.devices.all(settings.limit)})
 
 
 class _Nobody:

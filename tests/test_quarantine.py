@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from bridge.core.decode import Decoder, DeviceStatus, Reason, Rejection
+from bridge.core.device import Device
 from bridge.core.errors import OutcomeUnknown, Stopping, StoreUnavailable
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
@@ -190,6 +191,22 @@ async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(stor
         assert "not_json" in out
         assert await store.count(ReadingsQuery()) == many
         assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+async def test_where_devices_must_be_registered_the_command_lets_in_no_other(store_url: str, tmp_path: Path) -> None:
+    async with opened(store_url) as store:
+        await store.devices.save([Device("known")])
+        bad = [rejected(f"sensors/{name}/data", {"temperature": 1}) for name in ("known", "stranger")]
+        await store.write([], bad, [])
+        environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_DEVICES__REGISTRATION": "required"}
+        code, out, err = await ended(tmp_path, "rejected", "retry", **environ)
+        assert code == 0, err
+        assert "not_registered: deviceId" in out
+        assert await everything(store) == [("known", 1)]
+        (left,) = await store.quarantine.messages(RejectedQuery())
+        assert (left.id, left.code) == (bad[1].id, "not_registered")
+        code, _, err = await ended(tmp_path / "open", "rejected", "retry", BRIDGE_STORE__URL=store_url)
+        assert (code, len(await everything(store))) == (0, 2), err
 
 
 async def test_what_came_by_another_way_than_mqtt_is_tried_again_too(tmp_path: Path) -> None:
