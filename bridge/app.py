@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from functools import partial
 
 from aiohttp import web
 
@@ -18,17 +17,15 @@ from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
-from bridge.core.decode import Decoder
+from bridge.core.decode import Decoder, Route
 from bridge.core.errors import PortTaken, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
-from bridge.core.query import RejectedQuery
 from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
-from bridge.quarantine import Retried, retry
 from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
 from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
@@ -39,6 +36,7 @@ from bridge.realtime.socketio import SocketIo
 from bridge.realtime.topics import Topics
 from bridge.realtime.websocket import WebSockets
 from bridge.registry import Admission, Registry
+from bridge.retrying import Retrying
 from bridge.settings import HttpSettings, Settings
 from bridge.sources import mqtt
 from bridge.sources.http import HttpSource
@@ -72,7 +70,7 @@ class Bridge:
     async def run(self) -> None:
         """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
-        decoder = Decoder((*DEVICE_ROUTES, *settings.routes, EVENTS))
+        decoder = Decoder(every_route(settings))
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
         cursor = Cursor()
@@ -96,9 +94,10 @@ class Bridge:
             SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
             events = EventsApi(intake.put, lambda: not intake.closed, over)
+            admission = Admission(decoder, registry) if settings.devices.registration == "required" else decoder
             pipeline = Pipeline(
                 intake=intake,
-                decoder=Admission(decoder, registry) if settings.devices.registration == "required" else decoder,
+                decoder=admission,
                 store=store,
                 publisher=commands,
                 ledger=self.ledger,
@@ -130,7 +129,7 @@ class Bridge:
                 health=self.health,
                 counters=counters,
                 posted=posted,
-                retry=partial(self._retry, store, cursor),
+                retry=Retrying(store.quarantine, admission, intake, over, settings.http.post_seconds).retry,
                 registry=registry,
                 commands=commands,
             )
@@ -144,12 +143,6 @@ class Bridge:
                 await hub.close()
                 await registry.close()
         log.info("stopped")
-
-    async def _retry(self, store: Store, cursor: Cursor, query: RejectedQuery) -> Retried:
-        """Try rejected messages again; only once the cursor is above all that is stored."""
-        if not self.health.parts[STORE].up:
-            raise StoreUnavailable(self.health.parts[STORE].reason)
-        return await retry(store, cursor, self._settings.routes, query)
 
     async def _move_readings(
         self,
@@ -217,6 +210,11 @@ class Bridge:
                 if self.health.up(STORE):
                     log.info("store is back")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
+
+
+def every_route(settings: Settings) -> tuple[Route, ...]:
+    """Of all ways in."""
+    return (*DEVICE_ROUTES, *settings.routes, EVENTS)
 
 
 @asynccontextmanager

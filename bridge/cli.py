@@ -324,16 +324,24 @@ def rejected_show(identity: Annotated[str, typer.Argument(metavar="ID")], config
 def rejected_retry(
     config: ConfigOption = None, code: CodeOption = None, device: DeviceOption = None, topic: TopicOption = None
 ) -> None:
-    """Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine."""
-    from bridge.quarantine import prepared, retry
+    """Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine.
+
+    Clients of a running bridge do not hear of it; they do if the bridge does it: POST /api/v1/rejected/retry.
+    """
+    from bridge.app import every_route
+    from bridge.core.decode import Decoder
+    from bridge.quarantine import prepared
+    from bridge.retrying import alone, strict
 
     settings = load_settings(config)
     query = RejectedQuery(code, topic, device)
 
     async def retrying() -> None:
         async with prepared(settings.store) as (store, cursor):
+            decoder = await strict(Decoder(every_route(settings)), settings.devices, store)
             with _counted("trying again", await store.quarantine.count(query)) as advance:
-                retried = await retry(store, cursor, settings.routes, query, advance)
+                async with alone(store, cursor, decoder) as retrying:
+                    retried = await retrying.retry(query, advance)
             console.print(retried.table)
 
     _run_loop(retrying())

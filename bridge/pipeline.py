@@ -73,8 +73,11 @@ class Pipeline:
             self._acknowledge(messages, decoded, outcomes)
             self._publish(decoded, outcomes)
 
-    async def _keep(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> list[Outcome]:
-        """Put a batch where nothing is lost, however long that takes, and tell what became of each message."""
+    async def _keep(self, messages: Sequence[Message], decoded: list[Decoded]) -> list[Outcome]:
+        """Put a batch where nothing is lost, however long that takes, and tell what became of each message.
+
+        A reading that the store refuses for its own sake means a rejection from then on.
+        """
         readings = [item for item in decoded if type(item) is Reading]
         for reading in readings:
             reading.seq = self._cursor.next(self._clock())
@@ -82,7 +85,7 @@ class Pipeline:
         statuses = [item for item in decoded if type(item) is DeviceStatus]
         written = await self._write(readings, rejections, statuses)
         if written.refused:
-            await self._write((), _refusals(messages, decoded, written), ())
+            await self._write((), _refuse(messages, decoded, written), ())
         return [_outcome(item, written) for item in decoded]
 
     async def _write(
@@ -123,9 +126,7 @@ class Pipeline:
 def _outcome(item: Decoded, written: Written) -> Outcome:
     match item:
         case Reading(seq=seq):
-            if seq in written.stored:
-                return Outcome.STORED
-            return Outcome.REJECTED if seq in written.refused else Outcome.DUPLICATE
+            return Outcome.STORED if seq in written.stored else Outcome.DUPLICATE
         case DeviceStatus() | CommandAck() | TopicEvent():  # of an event nothing is stored: it is taken over, and goes out
             return Outcome.STORED
         case Rejection():
@@ -134,10 +135,12 @@ def _outcome(item: Decoded, written: Written) -> Outcome:
             return Outcome.DUPLICATE
 
 
-def _refusals(messages: Sequence[Message], decoded: Sequence[Decoded], written: Written) -> list[Rejection]:
-    """Readings that the store refused for their own sake, as the messages they came in."""
-    return [
-        Rejection(ObjectId(), message, Reason.REFUSED_BY_STORE, f"the store refused it: {written.refused[item.seq]}")
-        for message, item in zip(messages, decoded, strict=True)
-        if isinstance(item, Reading) and item.seq in written.refused
-    ]
+def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: Written) -> list[Rejection]:
+    """Put rejections in the place of the readings that the store refused; those rejections."""
+    rejections = []
+    for place, (message, item) in enumerate(zip(messages, decoded, strict=True)):
+        if isinstance(item, Reading) and item.seq in written.refused:
+            reason = f"the store refused it: {written.refused[item.seq]}"
+            decoded[place] = rejection = Rejection(message.id or ObjectId(), message, Reason.REFUSED_BY_STORE, reason)
+            rejections.append(rejection)
+    return rejections

@@ -1,12 +1,11 @@
-"""The rejected messages for the person who looks after the bridge: what there is, one of them whole, try again, remove."""
+"""The rejected messages for the person who looks after the bridge: what there is, one of them whole, remove."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bson.errors import InvalidId
 from bson.objectid import ObjectId
@@ -14,22 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, Decoder, DeviceStatus, Reason, Rejection, Route, Stale, TopicEvent
+from bridge.core.decode import PAYLOAD_LIMIT_BYTES
 from bridge.core.errors import BridgeError
 from bridge.core.identity import Cursor
-from bridge.core.message import Message, Outcome
-from bridge.core.query import Quarantined, RejectedQuery
-from bridge.core.reading import Reading
+from bridge.core.query import RejectedQuery
 from bridge.core.timestamp import iso
-from bridge.pipeline import now_us
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 
-_STEP = 200
+STEP = 200
 """Messages held at once: at most 64 KiB each."""
 
-_FIRST = ObjectId(b"\0" * 12)
+FIRST = ObjectId(b"\0" * 12)
+"""Before every message."""
+
 _HEX_WIDTH = 16
 
 Advance = Callable[[int], None]
@@ -65,7 +63,7 @@ async def list_groups(store: Store, console: Console) -> None:
     for column in ("code", "field", "count", "newest", "an example"):
         table.add_column(column, justify="right" if column == "count" else "left", overflow="fold")
     for group in groups:
-        _row(table, group.code, group.field or "", f"{group.count:,}", iso(group.newest_ms), group.reason)
+        add_row(table, group.code, group.field or "", f"{group.count:,}", iso(group.newest_ms), group.reason)
     console.print(table)
 
 
@@ -73,7 +71,7 @@ async def list_messages(store: Store, query: RejectedQuery, console: Console) ->
     """The newest messages."""
     table = Table("id", "received", "topic", "code", "field", "reason")
     for one in await store.quarantine.messages(query):
-        _row(table, str(one.id), iso(one.received_ms), one.topic, one.code, one.field or "", one.reason)
+        add_row(table, str(one.id), iso(one.received_ms), one.topic, one.code, one.field or "", one.reason)
     console.print(table)
 
 
@@ -110,7 +108,7 @@ def shown_payload(payload: bytes) -> str:
         )
 
 
-def _row(table: Table, *cells: str) -> None:
+def add_row(table: Table, *cells: str) -> None:
     """Strangers' texts are neither markup nor control characters."""
     table.add_row(*(Text(_printable(cell)) for cell in cells))
 
@@ -124,97 +122,14 @@ def _printable(text: str, keep: str = "") -> str:
     return "".join(one if one.isprintable() or one in keep else ascii(one)[1:-1] for one in text)
 
 
-# --- trying again ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Retried:
-    """What became of the messages; `bad` counts those that are still bad, by code and field."""
-
-    stored: int = 0
-    duplicate: int = 0
-    outdated: int = 0
-    bad: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    @property
-    def table(self) -> Table:
-        """The account, for people."""
-        table = Table("outcome", "why")
-        table.add_column("messages", justify="right")
-        _row(table, "stored", "", f"{self.stored:,}")
-        _row(table, "duplicate", "stored before", f"{self.duplicate:,}")
-        if self.outdated:
-            _row(table, "out of date", "a status of the past", f"{self.outdated:,}")
-        for (code, at), count in self.bad.most_common():
-            _row(table, "still bad", f"{code}: {at}" if at else code, f"{count:,}")
-        return table
-
-
-class _Nowhere:
-    """The way back of a message that was settled long ago."""
-
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """Nobody waits."""
-
-
-async def retry(
-    store: Store, cursor: Cursor, routes: Sequence[Route], query: RejectedQuery, advance: Advance = lambda _: None
-) -> Retried:
-    """Decode messages again, by today's rules and the time they were received; `advance` is told how many are done.
-
-    A good one is stored, then removed from the quarantine, so it can be stopped at any moment and repeated. What has no
-    identity of its own gets that of its rejected message, so the repetition finds it stored.
-    """
-    retried = Retried()
-    after = _FIRST
-    while messages := await store.quarantine.messages(replace(query, after=after, limit=_STEP)):
-        await _retry(store, cursor, routes, messages, retried)
-        after = messages[-1].id
-        advance(len(messages))
-    return retried
-
-
-async def _retry(
-    store: Store, cursor: Cursor, routes: Sequence[Route], messages: Sequence[Quarantined], retried: Retried
-) -> None:
-    decoded = [_decode(message, routes) for message in messages]
-    readings = [one for one in decoded if isinstance(one, Reading)]
-    for reading in readings:
-        reading.seq = cursor.next(now_us())
-    written = await store.write(readings, (), ())
-    settled, bad = [], []
-    for message, one in zip(messages, decoded, strict=True):
-        if isinstance(one, Rejection):
-            bad.append(replace(message, code=str(one.code), reason=one.reason, field=one.field))
-        elif isinstance(one, Reading) and one.seq in written.refused:
-            reason = f"the store refused it: {written.refused[one.seq]}"
-            bad.append(replace(message, code=str(Reason.REFUSED_BY_STORE), reason=reason, field=None))
-        else:
-            settled.append(message.id)
-    await store.quarantine.revise([one for one in bad if one not in messages])
-    await store.quarantine.release(settled)
-    retried.stored += len(written.stored)
-    retried.outdated += sum(isinstance(one, DeviceStatus | TopicEvent) for one in decoded)
-    retried.duplicate += len(readings) - len(written.stored) - len(written.refused)
-    retried.duplicate += sum(isinstance(one, Stale) for one in decoded)
-    retried.bad.update((one.code, one.field or "") for one in bad)
-
-
-def _decode(kept: Quarantined, routes: Sequence[Route]) -> Decoded:
-    message = Message(kept.source, kept.topic, kept.payload, kept.received_ms, _Nowhere(), retained=kept.retained)
-    if kept.code == Reason.TOO_LARGE and len(kept.payload) >= PAYLOAD_LIMIT_BYTES:  # cut: what it was, nobody knows
-        return Rejection(kept.id, message, Reason.TOO_LARGE, kept.reason, kept.field)
-    return Decoder(routes, new_id=lambda: kept.id).decode(message)
-
-
 # --- removing --------------------------------------------------------------------------------------------------------
 
 
 async def clear(store: Store, query: RejectedQuery, advance: Advance = lambda _: None) -> int:
     """Remove the messages that were received up to now; how many."""
     until_ms = time.time_ns() // 1_000_000
-    after, removed = _FIRST, 0
-    while messages := await store.quarantine.messages(replace(query, after=after, limit=_STEP)):
+    after, removed = FIRST, 0
+    while messages := await store.quarantine.messages(replace(query, after=after, limit=STEP)):
         removed += await store.quarantine.release([one.id for one in messages if one.received_ms <= until_ms])
         after = messages[-1].id
         advance(len(messages))

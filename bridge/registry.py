@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
@@ -76,7 +76,7 @@ class Registry:
     def __len__(self) -> int:
         return len(self._devices)
 
-    def __contains__(self, device_id: str) -> bool:
+    def __contains__(self, device_id: object) -> bool:
         return device_id in self._devices
 
     def place(self, device_id: str) -> Place | None:
@@ -334,16 +334,16 @@ def _check_size(device: Device) -> None:
 class Admission:
     """A decoder that lets nobody in but the registered. What a message means is decided without it, purely."""
 
-    def __init__(self, decoder: Decodes, registry: Registry) -> None:
-        """`registry` is asked for each message."""
+    def __init__(self, decoder: Decodes, registered: Container[str]) -> None:
+        """`registered` is asked for each message."""
         self._decoder = decoder
-        self._registry = registry
+        self._registered = registered
 
     def decode(self, message: Message) -> Decoded:
         """As the decoder says, but for devices that are not registered."""
         meaning = self._decoder.decode(message)
         device_id = getattr(meaning, "device_id", None)
-        if device_id is None or device_id in self._registry:
+        if device_id is None or device_id in self._registered:
             return meaning
         reason = f"device {device_id} is not registered, and devices.registration is required"
-        return Rejection(ObjectId(), message, Reason.NOT_REGISTERED, reason, "deviceId")
+        return Rejection(message.id or ObjectId(), message, Reason.NOT_REGISTERED, reason, "deviceId")

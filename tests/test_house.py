@@ -21,12 +21,13 @@ PACKAGE = REPO / "bridge"
 
 # What a room may import of the house, besides itself. A name without a dot behind it means the room and all in it.
 INNER = {"bridge.core", "bridge.ports"}
-ADAPTER = INNER | {"bridge.settings", "bridge.intake", "bridge.backoff"}
+ADAPTER = INNER | {"bridge.settings", "bridge.intake", "bridge.settlement", "bridge.backoff"}
 ROOMS: dict[str, set[str]] = {
     "bridge.core": set(),
     "bridge.ports": {"bridge.core"},
     "bridge.backoff": set(),
     "bridge.intake": {"bridge.core"},
+    "bridge.settlement": {"bridge.core"},
     "bridge.pipeline": INNER | {"bridge.intake", "bridge.backoff"},
     "bridge.settings": {"bridge.core"},
     "bridge.loading": {"bridge.core", "bridge.settings"},
@@ -34,19 +35,28 @@ ROOMS: dict[str, set[str]] = {
     "bridge.stores": ADAPTER,
     "bridge.realtime": ADAPTER,
     "bridge.api": INNER
-    | {"bridge.settings", "bridge.realtime", "bridge.sources", "bridge.quarantine", "bridge.registry", "bridge"},
+    | {
+        "bridge.settings",
+        "bridge.settlement",
+        "bridge.realtime",
+        "bridge.sources",
+        "bridge.registry",
+        "bridge.retrying",
+        "bridge",
+    },
     "bridge.keeping": INNER,
     "bridge.registry": INNER | {"bridge.settings"},
     "bridge.commands": INNER | {"bridge.settings", "bridge.registry", "bridge.backoff"},
-    "bridge.quarantine": INNER | {"bridge.settings", "bridge.stores", "bridge.pipeline"},
+    "bridge.quarantine": INNER | {"bridge.settings", "bridge.stores"},
+    "bridge.retrying": ADAPTER | {"bridge.pipeline", "bridge.quarantine", "bridge.registry"},
     "bridge.recordfile": {"bridge.core"},
     "bridge.transfer": INNER | {"bridge.settings", "bridge.stores", "bridge.pipeline", "bridge.recordfile"},
     "bridge.app": ADAPTER
     | {
         "bridge.pipeline",
         "bridge.keeping",
-        "bridge.quarantine",
         "bridge.registry",
+        "bridge.retrying",
         "bridge.commands",
         "bridge.sources",
         "bridge.stores",
@@ -76,6 +86,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.probe",
         "bridge.quarantine",
         "bridge.recordfile",
+        "bridge.retrying",
         "bridge.simulator",
         "bridge.tail",
         "bridge.transfer",

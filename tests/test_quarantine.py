@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,13 +16,17 @@ from bson.objectid import ObjectId
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.core.decode import DeviceStatus, Reason, Rejection
-from bridge.core.errors import StoreUnavailable
+from bridge.core.decode import Decoder, DeviceStatus, Reason, Rejection
+from bridge.core.device import Device
+from bridge.core.errors import OutcomeUnknown, Stopping, StoreUnavailable
 from bridge.core.identity import Cursor
+from bridge.core.ledger import Ledger
 from bridge.core.message import Message
 from bridge.core.query import ReadingsQuery, RejectedQuery
+from bridge.intake import Intake
 from bridge.ports import Store
-from bridge.quarantine import Retried, clear, list_groups, list_messages, retry, show_message, shown_payload
+from bridge.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload
+from bridge.retrying import Retried, Retrying, alone
 from bridge.settings import MqttSettings, StoreSettings, SubscriptionSettings
 from bridge.stores import open_store
 from tests.conftest import StartBridge
@@ -56,6 +61,11 @@ async def everything(store: Store) -> list[tuple[str, object]]:
     return [(one.device_id, one.values["temperature"]) for one in await store.readings(ReadingsQuery(since=0, limit=10_000))]
 
 
+async def retry(store: Store, cursor: Cursor, query: RejectedQuery, advance: Advance = lambda _: None) -> Retried:
+    async with alone(store, cursor, Decoder(ROUTES)) as retrying:
+        return await retrying.retry(query, advance)
+
+
 # --- trying again ----------------------------------------------------------------------------------------------------
 
 
@@ -71,7 +81,7 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         await store.write([], [*good, same, stale, status, *bad, large], [])
         done: list[int] = []
         cursor = Cursor(await store.prepare())
-        retried = await retry(store, cursor, ROUTES, RejectedQuery(), done.append)
+        retried = await retry(store, cursor, RejectedQuery(), done.append)
 
         assert (retried.stored, retried.duplicate, retried.outdated, sum(done)) == (3, 2, 1, 10)
         assert dict(retried.bad) == {("not_json", ""): 1, ("no_measurement", ""): 1, ("no_route", ""): 1, ("too_large", ""): 1}
@@ -87,22 +97,22 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         found = {one.id: one for one in await store.readings(ReadingsQuery(since=0))}
         assert found[good[1].id].timestamp_ms == START_MS, "the time it was received, not the time it is tried again"
         assert {good[1].id, good[2].id} < set(found), "without a time of its own it has the _id of its rejected message"
-        assert await retry(store, cursor, ROUTES, RejectedQuery()) == Retried(bad=retried.bad), "and again, the same"
+        assert await retry(store, cursor, RejectedQuery()) == Retried(bad=retried.bad), "and again, the same"
 
 
 async def test_only_what_is_asked_for_is_tried_again(store_url: str) -> None:
     async with opened(store_url) as store:
         bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, Reason.NOT_JSON)]
         await store.write([], [*bad, rejected("home/c", {"temperature": 3})], [])
-        await retry(store, Cursor(), ROUTES, RejectedQuery(device="a"))
-        await retry(store, Cursor(), ROUTES, RejectedQuery(code="not_json"))
+        await retry(store, Cursor(), RejectedQuery(device="a"))
+        await retry(store, Cursor(), RejectedQuery(code="not_json"))
         assert await everything(store) == [("a", 1), ("b", 2)]
 
 
 async def test_a_new_cursor_is_above_all_that_is_stored(store_url: str) -> None:
     async with opened(store_url) as store:
         await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
-        await retry(store, Cursor(2**52), ROUTES, RejectedQuery())
+        await retry(store, Cursor(2**52), RejectedQuery())
         assert {one.seq for one in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
 
 
@@ -123,11 +133,12 @@ async def test_between_storing_and_removing_nothing_is_lost_or_doubled() -> None
     store.quarantine = Interrupted()
     bad = [rejected("home/a", {"temperature": 1, "timestamp": TIMED}), rejected("home/b", {"temperature": 2})]
     await store.write([], bad, [])
-    with pytest.raises(StoreUnavailable):
-        await retry(store, Cursor(), ROUTES, RejectedQuery())
+    with pytest.raises(ExceptionGroup) as interrupted:
+        await retry(store, Cursor(), RejectedQuery())
+    assert isinstance(interrupted.value.exceptions[0], StoreUnavailable)
     assert len(store.by_id) == 2
     assert await store.quarantine.count(RejectedQuery()) == 2, "still there: it was not removed"
-    retried = await retry(store, Cursor(2**52), ROUTES, RejectedQuery())
+    retried = await retry(store, Cursor(2**52), RejectedQuery())
     assert (retried.stored, retried.duplicate) == (0, 2)
     assert (len(store.by_id), await store.quarantine.count(RejectedQuery())) == (2, 0)
 
@@ -136,10 +147,26 @@ async def test_what_the_store_refuses_stays_with_its_reason() -> None:
     store = MemoryStore()
     store.refuse = {"a"}
     await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2})], [])
-    retried = await retry(store, Cursor(), ROUTES, RejectedQuery())
+    retried = await retry(store, Cursor(), RejectedQuery())
     assert (retried.stored, dict(retried.bad)) == (1, {("refused_by_store", ""): 1})
     (left,) = await store.quarantine.messages(RejectedQuery())
     assert left.reason == "the store refused it: not welcome"
+
+
+async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None:
+    store, over = MemoryStore(), asyncio.Event()
+    await store.write([], [rejected("home/a", {"temperature": 1})], [])
+    intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
+    with pytest.raises(OutcomeUnknown):
+        await Retrying(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(RejectedQuery())
+    over.set()
+    retrying = Retrying(store.quarantine, Decoder(ROUTES), intake, over, 3600)
+    with pytest.raises(OutcomeUnknown):
+        await retrying.retry(RejectedQuery())
+    intake.close()
+    with pytest.raises(Stopping):
+        await retrying.retry(RejectedQuery())
+    assert await store.quarantine.count(RejectedQuery()) == 1
 
 
 async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(store_url: str, tmp_path: Path) -> None:
@@ -164,6 +191,34 @@ async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(stor
         assert "not_json" in out
         assert await store.count(ReadingsQuery()) == many
         assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+async def test_where_devices_must_be_registered_the_command_lets_in_no_other(store_url: str, tmp_path: Path) -> None:
+    async with opened(store_url) as store:
+        await store.devices.save([Device("known")])
+        bad = [rejected(f"sensors/{name}/data", {"temperature": 1}) for name in ("known", "stranger")]
+        await store.write([], bad, [])
+        environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_DEVICES__REGISTRATION": "required"}
+        code, out, err = await ended(tmp_path, "rejected", "retry", **environ)
+        assert code == 0, err
+        assert "not_registered: deviceId" in out
+        assert await everything(store) == [("known", 1)]
+        (left,) = await store.quarantine.messages(RejectedQuery())
+        assert (left.id, left.code) == (bad[1].id, "not_registered")
+        code, _, err = await ended(tmp_path / "open", "rejected", "retry", BRIDGE_STORE__URL=store_url)
+        assert (code, len(await everything(store))) == (0, 2), err
+
+
+async def test_what_came_by_another_way_than_mqtt_is_tried_again_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        good = [rejected(topic, {"deviceId": "a", "temperature": 1}) for topic in ("$device/a", "$http/readings")]
+        event = rejected("events/alerts", {"level": "high"})
+        await store.write([], [*good, event], [])
+        code, out, err = await ended(tmp_path, "rejected", "retry", BRIDGE_STORE__URL=url)
+        assert code == 0, err
+        assert "out of date" in out
+        assert await everything(store) == [("a", 1), ("a", 1)]
 
 
 async def test_it_can_be_tried_again_beside_a_running_bridge(

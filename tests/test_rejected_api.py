@@ -14,10 +14,12 @@ from bson.objectid import ObjectId
 
 from bridge.core.decode import Reason, Rejection
 from bridge.core.message import Message
-from bridge.settings import StoreSettings
+from bridge.settings import DevicesSettings, StoreSettings
 from bridge.stores import open_store
 from tests.conftest import StartBridge
 from tests.fakes import RecordingOrigin
+from tests.realtime.clients import Plain, listening
+from tests.servers import until
 from tests.test_ingest import Poster, posting, timed
 
 NOW_MS = time.time_ns() // 1_000_000 - 60_000  # what is older than a month is removed from the quarantine
@@ -99,6 +101,35 @@ async def test_what_is_good_now_is_stored_once_beside_readings_that_come_in(post
     assert len({one["seq"] for one in readings}) == 1000
     assert len({one["_id"] for one in readings}) == 1000
     assert (await retried(poster))[1] == {"stored": 0, "duplicate": 0, "outdated": 0, "bad": body["bad"]}
+
+
+async def test_those_who_listen_hear_what_is_good_now_and_no_news_of_the_past(poster: Poster, store_url: str) -> None:
+    old = NOW_MS - 600_000
+    messages = [("sensors/a/data", orjson.dumps({"temperature": n}), old + n) for n in range(3)]
+    await reject(store_url, *messages, ("sensors/a/status", b"online", old), ("events/alerts", b"{}", old))
+    async with listening(poster.bridge) as listener, Plain.connected(poster.bridge) as topics:
+        status, body = await retried(poster)
+        assert (status, body["stored"], body["outdated"]) == (200, 3, 2)
+        await until(lambda: len(listener.temperatures) == 3)
+        assert sorted(listener.temperatures) == [0, 1, 2]
+        assert {(await topics.receive())["type"] for _ in range(3)} == {"measurement"}
+        assert await topics.call(type="ping") == {"type": "pong"}, "and nothing else before"
+        assert (listener.of("deviceStatus"), listener.cursors) == ([], sorted(listener.cursors))
+    assert "status" not in await poster.get("/api/v1/devices/a")
+    line = (await poster.get("/websocket/status"))["ledger"]["quarantine"]
+    assert line == {"received": 3, "stored": 3, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
+
+
+async def test_what_is_good_but_of_a_stranger_stays_where_devices_must_be_registered(
+    start_bridge: StartBridge, broker_url: str, store_url: str
+) -> None:
+    devices = DevicesSettings(registration="required")
+    async with posting(start_bridge, broker_url, store_url, devices=devices) as poster:
+        await reject(store_url, ("sensors/stranger/data", b'{"temperature": 1}', NOW_MS))
+        _, body = await retried(poster)
+        assert (body["stored"], body["bad"]) == (0, [{"code": "not_registered", "field": "deviceId", "count": 1}])
+        (left,) = (await poster.get("/api/v1/rejected"))["messages"]
+        assert "registration is required" in left["reason"]
 
 
 async def test_two_at_once_are_not_possible(poster: Poster, store_url: str) -> None:

@@ -16,7 +16,7 @@ from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind,
 from bridge.core.message import Message, Outcome
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
-from bridge.sources.settlement import Settlement
+from bridge.settlement import Settlement
 
 SOURCE = "http"
 EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)

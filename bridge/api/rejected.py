@@ -16,7 +16,7 @@ from bridge.api.problems import json_response, problem
 from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
 from bridge.core.timestamp import iso
 from bridge.ports import Store
-from bridge.quarantine import Retried
+from bridge.retrying import Retried
 
 MESSAGES_LIMIT = 200
 """The most messages in one answer: at most 64 KiB each."""

@@ -165,7 +165,7 @@ class Decoder:
                 return _event(message, named)
             return self._reading(message, named, take_apart(route.format(message.payload, named)))
         except PayloadError as error:
-            return Rejection(self._new_id(), message, error.code, str(error), error.field, error.quality)
+            return Rejection(message.id or self._new_id(), message, error.code, str(error), error.field, error.quality)
 
     def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
         found = self._routed.get(topic)
@@ -204,7 +204,7 @@ class Decoder:
     def _id(self, message: Message, device_id: str, own_ms: int | None, values: Mapping[str, Value]) -> ObjectId:
         if own_ms is not None:
             return record_id(device_id, own_ms, values)
-        return seeded_id(device_id, message.seed, values) if message.seed else self._new_id()
+        return seeded_id(device_id, message.seed, values) if message.seed else message.id or self._new_id()
 
 
 class UnknownKeys:

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bson.objectid import ObjectId
+
 if TYPE_CHECKING:
     from bridge.core.decode import Decoded
 
@@ -34,6 +36,7 @@ class Message:
     """What arrived. `source` names its line in the ledger; `packet_id` and `origin` are its way back.
 
     `seed`, where the source has one, is the same when the message comes again: the identity of a reading without a time.
+    `id` is that of a message that was rejected before, under which it is kept.
     """
 
     source: str
@@ -45,3 +48,4 @@ class Message:
     packet_id: int = 0
     retained: bool = False
     seed: str = ""
+    id: ObjectId | None = None

@@ -18,8 +18,8 @@ from bridge.core.message import Message, Outcome
 from bridge.core.reading import Reading
 from bridge.intake import Intake
 from bridge.settings import HTTP_TOPIC, HttpSettings
+from bridge.settlement import Settlement
 from bridge.sources.idempotency import Keys
-from bridge.sources.settlement import Settlement
 
 SOURCE = "http"
 _STORE = "store"
@@ -39,13 +39,11 @@ Post = Settlement[dict[str, Any]]
 
 
 def _result(message: Message, outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
-    return {"index": message.packet_id, "status": str(outcome), **_said_of(outcome, meaning)}
+    return {"index": message.packet_id, "status": str(outcome), **_said_of(meaning)}
 
 
-def _said_of(outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
+def _said_of(meaning: Decoded | None) -> dict[str, Any]:
     match meaning:
-        case Reading() if outcome is Outcome.REJECTED:
-            return {"reason": "the store refused it; the quarantine says why"}
         case Reading(id=identity, quality=quality):
             return {"_id": str(identity), **({"quality": quality} if quality else {})}
         case Rejection(reason=reason, field=at, quality=quality):
