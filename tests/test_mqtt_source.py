@@ -378,7 +378,7 @@ async def broker_that(serves: Callable[[Peer], Awaitable[None]]) -> AsyncIterato
     finally:
         server.close()
         await until(lambda: not serving, what="the end of every connection")
-    assert not failures
+    assert not failures, failures
 
 
 def reading(n: int, topic: bytes = b"sensors/a/data") -> bytes:
@@ -498,8 +498,13 @@ async def test_a_broker_that_breaks_the_protocol_is_left() -> None:
 
     async def serve(peer: Peer) -> None:
         connections.append(peer)
-        await peer.welcome(reading(1) + b"\x32\xff\xff\xff\xff\xff")
-        await peer.packet()
+        if len(connections) == 1:
+            await peer.welcome(reading(1) + b"\x32\xff\xff\xff\xff\xff")
+        else:
+            await peer.hear(CONNECT)
+            peer.send(CONNACK)
+        while True:  # until it has gone
+            await peer.packet()
 
     async with broker_that(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
