@@ -28,8 +28,8 @@ from bridge.app import Bridge
 from bridge.core.reading import MEASUREMENTS
 from tests.conftest import StartBridge
 
-# What is no part of the API: the page with its files, Socket.IO and the WebSockets, whose contracts are in the README.
-NOT_DESCRIBED = ("/assets", "/socket.io/", "/ws", "/api/v1/ws")
+# What is no part of the API: the pages with their files, Socket.IO and the WebSockets, whose contracts are in the README.
+NOT_DESCRIBED = ("/assets", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
 
 
 class Running:
