@@ -171,9 +171,9 @@ class _PythonSocket(Socket):
 
 
 @asynccontextmanager
-async def python_socket(url: str) -> AsyncIterator[Socket]:
+async def python_socket(url: str, **options: Any) -> AsyncIterator[Socket]:
     """By `websockets`."""
-    async with connect(url) as connection, asyncio.TaskGroup() as tasks:
+    async with connect(url, **options) as connection, asyncio.TaskGroup() as tasks:
         socket = _PythonSocket(connection)
         listening = tasks.create_task(socket.listen())
         try:

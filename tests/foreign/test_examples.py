@@ -34,6 +34,29 @@ async def shown(stage: Stage, name: str, scheme: str = "light") -> AsyncIterator
         assert wrong == []
 
 
+UPGRADED = "5"
+"""What an Engine.IO client says at last when it changes over from polling."""
+
+
+async def through_us(page: Page) -> tuple[list[WebSocketRoute], list[str | bytes]]:
+    """From now on the page's Socket.IO goes through us: the servers' sides, and what the page said to them."""
+    servers: list[WebSocketRoute] = []
+    said: list[str | bytes] = []
+
+    def connected(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+        servers.append(server)
+
+        def pass_on(message: str | bytes) -> None:
+            server.send(message)
+            said.append(message)
+
+        line.on_message(pass_on)
+
+    await page.route_web_socket(re.compile("/socket.io/"), connected)
+    return servers, said
+
+
 async def test_by_socketio_a_reading_appears_and_after_a_lost_connection_what_was_missed(stage: Stage) -> None:
     await stage.publish("sensors/attic/data", READING)
     await stage.until("/get_telemetry?device=attic", temperature=21.5)
@@ -41,11 +64,9 @@ async def test_by_socketio_a_reading_appears_and_after_a_lost_connection_what_wa
         await expect(page.get_by_role("row", name="attic")).to_contain_text("temperature 21.5, co2 640")
         await stage.publish("sensors/hall/data", READING)
         await expect(page.get_by_role("row", name="hall")).to_contain_text("temperature 21.5, co2 640")
-        servers: list[WebSocketRoute] = []
-        await page.route_web_socket(re.compile("/socket.io/"), lambda line: servers.append(line.connect_to_server()))
+        servers, said = await through_us(page)
         await page.reload()
-        await expect(page.get_by_role("status")).to_have_class("connected")
-        await until(lambda: servers, what="a WebSocket to cut")
+        await until(lambda: UPGRADED in said, what="a WebSocket to cut")
         before = await page.get_by_role("status").text_content()
         await servers[0].close()
         await expect(page.get_by_role("status")).not_to_have_text(before or "")
