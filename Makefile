@@ -104,11 +104,14 @@ bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' s
 faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; a table of what was lost. ARGS=name chooses
 	$(BIN)/python -m tests.faults $(ARGS)
 
-# A broker and a browser for the tests: by Debian's packages where we are root on Debian, else said.
+# A broker, a browser, other people's clients and a compiler for the tests: by Debian's packages where we are root on Debian, else said.
 .PHONY: test-tools
 test-tools:
 	@missing=""; \
 	{ command -v mosquitto || test -x /usr/sbin/mosquitto || test -x /opt/homebrew/sbin/mosquitto; } >/dev/null || missing="$$missing mosquitto"; \
+	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
 	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing="$$missing chromium"; \
 	test -z "$$missing" && exit 0; \
 	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \

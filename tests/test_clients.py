@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,17 +15,16 @@ import pytest
 import socketio
 from aiohttp import web
 from bson.objectid import ObjectId
-from playwright.async_api import async_playwright
 from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt import mqtt_sender
 from tests.conftest import StartBridge
-from tests.servers import free_port, missing, until
+from tests.foreign.clients import SCRIPTS, chromium, program
+from tests.servers import free_port, until
 
 COUNT = 1000
-CLIENTS = Path(__file__).parent / "clients"
 DEADLINE_SECONDS = 60.0
 
 
@@ -72,11 +69,8 @@ async def stage(
 
 
 async def run_node(stage: Stage, transport: str) -> dict[str, Any]:
-    node = shutil.which("node")
-    if node is None:
-        missing("there is no Node; `make test` installs one")
-    arguments = [str(CLIENTS / "node.mjs"), stage.url, str(COUNT), transport]
-    process = await asyncio.create_subprocess_exec(str(node), *arguments, stdout=asyncio.subprocess.PIPE)
+    command = (program("node", package="nodejs"), str(SCRIPTS / "node.mjs"), stage.url, str(COUNT), transport)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -120,29 +114,20 @@ async def run_python(stage: Stage, transport: str) -> dict[str, Any]:
 
 async def run_browser(stage: Stage, transport: str) -> dict[str, Any]:
     assert transport == "websocket", "a browser begins with polling and upgrades by itself"
-    async with serving_page(stage.page_port), async_playwright() as playwright:
-        program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        if program is None:
-            missing("there is no Chromium; on Debian: apt-get install chromium")
-        browser = await playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        try:
-            page = await browser.new_page()
-            await page.goto(f"http://127.0.0.1:{stage.page_port}/?bridge={stage.url}&count={COUNT}")
-            await page.wait_for_function("result.info.length == 1")
-            await stage.publish()
-            await page.wait_for_function("result.done", timeout=DEADLINE_SECONDS * 1000)
-            result: dict[str, Any] = await page.evaluate("result")
-            return result
-        finally:
-            await browser.close()
+    async with serving_page(stage.page_port), chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"http://127.0.0.1:{stage.page_port}/?bridge={stage.url}&count={COUNT}")
+        await page.wait_for_function("result.info.length == 1")
+        await stage.publish()
+        await page.wait_for_function("result.done", timeout=DEADLINE_SECONDS * 1000)
+        result: dict[str, Any] = await page.evaluate("result")
+        return result
 
 
 @asynccontextmanager
 async def serving_page(port: int) -> AsyncIterator[None]:
     async def page(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(CLIENTS / "page.html")
+        return web.FileResponse(SCRIPTS / "page.html")
 
     app = web.Application()
     app.router.add_get("/", page)

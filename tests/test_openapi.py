@@ -17,6 +17,7 @@ import pytest
 import requests
 import schemathesis
 from aiohttp import web
+from hypothesis import strategies as st
 from pydantic import BaseModel
 from schemathesis import GenerationMode
 from schemathesis import checks as known
@@ -27,9 +28,10 @@ from bridge.api.openapi import document, operations, page
 from bridge.app import Bridge
 from bridge.core.reading import MEASUREMENTS
 from tests.conftest import StartBridge
+from tests.foreign.clients import python_socket
 
-# What is no part of the API: the page with its files, Socket.IO and the WebSockets, whose contracts are in the README.
-NOT_DESCRIBED = ("/assets", "/socket.io/", "/ws", "/api/v1/ws")
+# What is no part of the API: the pages with their files, Socket.IO and the WebSockets, whose contracts are in the README.
+NOT_DESCRIBED = ("/assets", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
 
 
 class Running:
@@ -165,6 +167,19 @@ def _ndjson(_: Any, value: Any) -> Any:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value, default=str).encode()
 
 
+KNOWN = {"id": "a", "command": "c1"}
+"""A device and a command that are there; by chance alone a case would hardly ever name one."""
+
+
+def _made_known(case: schemathesis.Case[Any]) -> None:
+    """Have a case ask about what is there; nothing of that is ever deleted."""
+    if case.method != "DELETE":
+        case.path_parameters |= {name: KNOWN[name] for name in case.path_parameters if name in KNOWN}
+    for name in ("device_name", "device") if case.method == "POST" else ("id",):
+        if isinstance(case.body, dict) and name in case.body:
+            case.body[name] = KNOWN["id"]
+
+
 def _answers_as_described(running_bridge: Running) -> dict[str, int]:
     """Ask every operation what its description allows and what it does not; how many cases of each."""
     asked: dict[str, int] = {}
@@ -183,8 +198,10 @@ def _answers_as_described(running_bridge: Running) -> dict[str, int]:
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
             )
-            @hypothesis.given(operation.as_strategy(mode))
-            def answered(case: schemathesis.Case[Any]) -> None:
+            @hypothesis.given(operation.as_strategy(mode), st.sampled_from((True, False)))
+            def answered(case: schemathesis.Case[Any], there: bool) -> None:
+                if there:
+                    _made_known(case)
                 url = requests.Request("GET", running_bridge.base + case.path, params=case.query or {}).prepare().url
                 hypothesis.assume(len(str(url)) < LINE_BYTES)  # else it is aiohttp that answers, before any route
                 response = case.call(base_url=running_bridge.base, timeout=20)
@@ -201,10 +218,27 @@ async def test_whatever_is_asked_the_answer_is_as_described_and_never_a_5xx(runn
     readings = [{"deviceId": "a", "temperature": n, "eco2": 0, "timestamp": 1_767_000_000 + n} for n in range(20)]
     async with running_bridge.session.post(f"{running_bridge.base}/api/ingest", json=[*readings, {"deviceId": "a"}]) as answer:
         assert answer.status == 201
-    asked = await asyncio.to_thread(_answers_as_described, running_bridge)
+    url = f"ws://127.0.0.1:{running_bridge.bridge.port}/ws/device"
+    async with python_socket(url, ping_interval=None) as device:  # its pings draw from `random`, which Hypothesis watches
+        await device.say({"type": "auth", "name": "a", "password": "x"})
+        command = {"id": "c1", "command": "servo1", "value": 90, "queue": True}
+        url = f"{running_bridge.base}/api/v1/devices/a/commands"
+        async with running_bridge.session.post(url, json=command) as answer:
+            assert answer.status == 202
+        assert (await device.hear())["id"] == "c1"
+        asked = await asyncio.to_thread(_answers_as_described, running_bridge)
     print(*(f"{count:6} {label}" for label, count in sorted(asked.items())), sum(asked.values()), sep="\n")
     assert sum(asked.values()) >= CASES / 2
-    assert asked["POST /api/v1/readings: 400"]
-    assert asked["GET /api/v1/readings: 200"]
+    for label in (
+        "POST /api/v1/readings: 400",
+        "GET /api/v1/readings: 200",
+        "POST /api/v1/events/{topic}: 202",
+        "GET /api/v1/ws/stats/{channel}: 200",
+        "PATCH /api/v1/devices/{id}: 200",
+        "POST /api/v1/devices/{id}/commands: 202",
+        "GET /api/v1/devices/{id}/commands/{command}: 200",
+        "POST /send_command: 202",
+    ):
+        assert asked[label], label
     line = running_bridge.bridge.ledger.account("http").as_dict()
     assert line["received"] == line["stored"] + line["duplicate"] + line["rejected"]

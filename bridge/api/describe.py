@@ -3,7 +3,8 @@
     @describes("Stored readings, in cursor order", query=ReadingsParameters, answers={200: ReadingsPage})
     async def _readings(self, request: web.Request) -> web.Response:
 
-Models are pydantic's; a text stands for an answer of that media type. Parameters in the path are found by themselves.
+Models are pydantic's; a text stands for an answer of that media type. Parameters in the path are found by themselves; a
+model of them says what they may be.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Described:
     """One operation. `answers` are those that succeed, `problems` the statuses of those that do not."""
 
     summary: str
+    path: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     body: Mapping[str, Content] = field(default_factory=dict)
@@ -52,6 +54,7 @@ def describes(
     summary: str,
     *,
     answers: Mapping[int, Content],
+    path: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     headers: type[BaseModel] | None = None,
     body: Mapping[str, Content] | type[BaseModel] | None = None,
@@ -64,7 +67,7 @@ def describes(
     """
     bodies = body if isinstance(body, Mapping) else {} if body is None else {"application/json": body}
     wrong = (400,) if query or headers or bodies else ()
-    told = Described(summary, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag)
+    told = Described(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag)
 
     def tell(handler: F) -> F:
         handler.__described__ = told  # type: ignore[attr-defined]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
 from bridge.api.models import EventTaken
@@ -24,6 +25,12 @@ EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)
 
 _WAITING_LIMIT = 256  # events not settled yet, of 64 KiB each
 _ANSWER_SECONDS = 5.0
+
+
+class EventPath(BaseModel):
+    """What the event is about."""
+
+    topic: Annotated[str, Field(json_schema_extra={"enum": [*EVENT_TOPICS]})]
 
 
 class EventsApi:
@@ -44,6 +51,7 @@ class EventsApi:
 
     @describes(
         "Pass on what another service says under a topic",
+        path=EventPath,
         body={"application/json": dict[str, Any]},
         answers={202: EventTaken},
         problems=(404, 413, 422, 503),

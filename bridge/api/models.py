@@ -325,13 +325,6 @@ class ChannelStats(Answer):
     channels: dict[str, Any]
 
 
-class TestEventParameters(BaseModel):
-    """Where a test event goes, and what it says."""
-
-    channel: str = "general"
-    message: Annotated[str, Field(max_length=1000)] = "test"
-
-
 class TestEventSent(Answer):
     """It was sent."""
 

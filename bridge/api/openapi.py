@@ -72,8 +72,9 @@ def document(found: Iterator[tuple[str, str, Described]]) -> Json:
 
 
 def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Json:
+    said = {one["name"]: one for one in _parameters("path", told.path)}
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        said.get(name) or {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _PARAMETER.findall(path)
     ]
     parameters += [*_parameters("query", told.query), *_parameters("header", told.headers)]

@@ -11,7 +11,7 @@ _PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/`, its files, and `/socket.io/socket.io.js`."""
+    """`/`, its files, `/socket.io/socket.io.js`, and the examples."""
     built = next((place for place in _PLACES if (place / "index.html").exists()), None)
     if built is None:
         return [web.get("/", _not_built), web.get("/socket.io/socket.io.js", _not_built)]
@@ -21,6 +21,16 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/socket.io/socket.io.js", page.client_script),
         *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and file.name != "index.html"),
         *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
+        *(_examples(page, built / "examples") if (built / "examples").is_dir() else []),
+    ]
+
+
+def _examples(page: _Page, folder: Path) -> list[web.AbstractRouteDef]:
+    """A page for each dialect, with an index."""
+    return [
+        web.get("/examples", _to_examples),
+        web.get("/examples/", page.examples),
+        *(web.get(f"/examples/{file.name}", page.file) for file in sorted(folder.iterdir())),
     ]
 
 
@@ -34,8 +44,15 @@ class _Page:
     async def client_script(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / "socket.io.js", headers={"Cache-Control": "public, max-age=3600"})
 
+    async def examples(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._built / "examples" / "index.html", headers={"Cache-Control": "no-cache"})
+
     async def file(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / request.path.lstrip("/"))
+
+
+async def _to_examples(_: web.Request) -> web.Response:
+    raise web.HTTPPermanentRedirect("examples/")
 
 
 async def _not_built(_: web.Request) -> web.Response:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.models import ChannelStats, TestEventParameters, TestEventSent, TopicStats
+from bridge.api.models import ChannelStats, TestEventSent, TopicStats
 from bridge.api.problems import json_response
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
-from bridge.realtime.channels import GENERAL, Channels, checked_channel
+from bridge.realtime.channels import CHANNELS, GENERAL, Channels, checked_channel
 from bridge.realtime.topics import Topics
 
 _MESSAGE_LENGTH = 1000
 _MESSAGE = "test"
+
+
+_Channel = Annotated[str, Field(json_schema_extra={"enum": [*CHANNELS]})]
+
+
+class ChannelPath(BaseModel):
+    """One channel."""
+
+    channel: _Channel
+
+
+class TestEventParameters(BaseModel):
+    """Where a test event goes, and what it says."""
+
+    channel: _Channel = GENERAL
+    message: Annotated[str, Field(max_length=_MESSAGE_LENGTH)] = _MESSAGE
 
 
 class WebSocketsApi:
@@ -38,7 +57,13 @@ class WebSocketsApi:
     async def _topic_stats(self, _: web.Request) -> web.Response:
         return json_response(self._topics.stats())
 
-    @describes("Who listens at /api/v1/ws, by channel", answers={200: ChannelStats}, problems=(404,), tag="websockets")
+    @describes(
+        "Who listens at /api/v1/ws, by channel",
+        path=ChannelPath,
+        answers={200: ChannelStats},
+        problems=(404,),
+        tag="websockets",
+    )
     async def _stats(self, request: web.Request) -> web.Response:
         named = request.match_info.get("channel")
         return json_response(self._channels.stats(None if named is None else checked_channel(named)))

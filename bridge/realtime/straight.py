@@ -157,8 +157,8 @@ class Outbox:
         return self.get_nowait()
 
     def get_nowait(self) -> Packet | None:
-        """A further packet of this handful; none when it is full."""
-        if not self._packets or self._taken >= _PACKETS_A_POLL:
+        """A further packet of this handful; none when it is full. Node's client passes over what came with a CLOSE."""
+        if not self._packets or self._taken >= _PACKETS_A_POLL or (self._taken and _is_close(self._packets[0])):
             raise asyncio.QueueEmpty
         self._taken += 1
         packet = self._packets.pop(0)
@@ -190,6 +190,10 @@ class Outbox:
     def _wake(self) -> None:
         if self._getter is not None and not self._getter.done():
             self._getter.set_result(None)
+
+
+def _is_close(packet: Packet | None) -> bool:
+    return packet is not None and packet.packet_type == CLOSE
 
 
 def _size(packet: Packet | None) -> int:
