@@ -173,6 +173,7 @@ def bench(
     seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="How long the rate is held.")] = None,
     rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Devices.")] = None,
     stalled: Annotated[int | None, typer.Option(min=1, max=5000, help="Clients of all that stop reading.")] = None,
+    way: Annotated[str | None, typer.Option(help="How clients hear: socketio, topics or channels.")] = None,
     url: Annotated[str | None, typer.Option(help="A running bridge; its readings of bench-… stay in its store.")] = None,
     broker: Annotated[str | None, typer.Option(help="mqtt://…; the one that bridge reads from. Default: our own.")] = None,
     store: Annotated[str | None, typer.Option(help="Of our own bridge. Default: SQLite in a temporary folder.")] = None,
@@ -190,7 +191,7 @@ def bench(
     if show_list:
         show_scenarios(console)
         return
-    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled}
+    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
     options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience)
     sys.exit(0 if _run_loop(measure(options, console, errors)) else FAILED)
 

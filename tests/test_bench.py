@@ -294,7 +294,8 @@ async def test_the_command_starts_a_bridge_measures_it_and_writes_what_it_found(
     ]  # fmt: skip
     assert rows[0]["latency"] is None
     assert sum(count for _, count in rows[3]["latency"]["buckets"]) == rows[3]["latency"]["count"] == 90
-    assert rows[0]["load"] == {"clients": 2, "rate": 100, "burst": 40, "seconds": 0.3, "rooms": 1, "stalled": 50}
+    load = {"clients": 2, "rate": 100, "burst": 40, "seconds": 0.3, "rooms": 1, "stalled": 50, "way": "socketio"}
+    assert rows[0]["load"] == load
     assert rows[0]["bench_cpu_seconds"] > 0
     assert {"at_seconds", "published", "delivered", "bridge_rss_bytes"} <= set(rows[0]["samples"][0])
     assert loads_nothing((tmp_path / "b.html").read_text())
@@ -362,3 +363,18 @@ def test_every_scenario_is_listed_with_its_idea() -> None:
     with pytest.raises(BridgeError, match="no scenario 'x'"):
         chosen(["x"])
     assert "clients 2000" in SCENARIOS["many"].summary
+
+
+@pytest.mark.parametrize("way", ["topics", "channels"])
+async def test_clients_of_the_plain_websockets_are_measured_as_well(tmp_path: Path, way: str) -> None:
+    few = ("--clients", "2", "--burst", "40", "--way", way)
+    code, _, err = await ended(tmp_path, "bench", "burst", *few, "--json", "b.json")
+    assert code == 0, err
+    (row,) = orjson.loads((tmp_path / "b.json").read_bytes())["measurements"]
+    assert (row["system"], row["deliveries"]) == (f"bridge, {way}", 80)
+
+
+async def test_a_way_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    code, _, err = await ended(tmp_path, "bench", "burst", "--way", "pigeon")
+    assert code != 0
+    assert "socketio, topics, channels" in err

@@ -99,6 +99,7 @@ ROOMS: dict[str, set[str]] = {
 CORE_LIBRARIES = {"bson", "orjson", "pydantic"}
 CORE_STANDARD = {
     "__future__",
+    "bisect",
     "collections",
     "dataclasses",
     "datetime",

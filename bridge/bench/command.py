@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,7 @@ class Options:
 
     scenarios: Sequence[str] | None = None
     clients: Sequence[int] | None = None
-    load: Mapping[str, float | None] | None = None
+    load: Mapping[str, float | str | None] | None = None
     url: str | None = None
     broker: str | None = None
     store: str | None = None
@@ -34,7 +35,7 @@ class Options:
     patience: float = 30.0
 
     @property
-    def loads(self) -> list[dict[str, float]]:
+    def loads(self) -> list[dict[str, Any]]:
         """What is given of the load, once for each number of clients."""
         given = {name: value for name, value in (self.load or {}).items() if value is not None}
         return [given | {"clients": count} for count in self.clients] if self.clients else [given]

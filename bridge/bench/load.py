@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bridge.bench.plain import WAYS
 from bridge.core.errors import BridgeError
 
 READINGS_LIMIT = 5_000_000
@@ -12,7 +13,10 @@ READINGS_LIMIT = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`rate` is in readings a second, `burst` in readings, `rooms` in devices; a scenario uses some of them."""
+    """`rate` is in readings a second, `burst` in readings, `rooms` in devices; a scenario uses some of them.
+
+    `way` is how clients hear: one of `plain.WAYS`.
+    """
 
     clients: int = 50
     rate: float = 200
@@ -20,9 +24,12 @@ class Load:
     seconds: float = 10
     rooms: int = 1
     stalled: int = 50
+    way: str = "socketio"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
+        if self.way not in WAYS:
+            raise BridgeError(f"clients hear by {', '.join(WAYS)}, not by {self.way!r}")
         if self.rate * self.seconds > READINGS_LIMIT:
             raise BridgeError(f"{self.rate:g} readings/s for {self.seconds:g} s: more than {READINGS_LIMIT:,} readings")
 

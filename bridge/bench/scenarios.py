@@ -30,13 +30,17 @@ class Scenario:
     @property
     def summary(self) -> str:
         """The idea, and the load it puts on unless told otherwise."""
-        return f"{self.idea} ({', '.join(f'{name} {getattr(self.load, name):g}' for name in self.uses)})"
+        return f"{self.idea} ({', '.join(f'{name} {_shown(getattr(self.load, name))}' for name in self.uses)})"
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 async def burst(stage: Stage) -> list[Measurement]:
     """From the first publish to the last client having the last reading."""
     count = stage.load.burst
-    async with stage.crowd(Subscriber, stage.load.clients) as crowd, stage.publisher() as publisher:
+    async with stage.crowd(stage.subscribers, stage.load.clients) as crowd, stage.publisher() as publisher:
         await stage.warm_up(publisher, crowd)
         async with stage.measuring(f"{count:,} readings at once", crowd) as meter:
             crowd.expect(count)
@@ -47,7 +51,7 @@ async def burst(stage: Stage) -> list[Measurement]:
 
 async def steady(stage: Stage) -> list[Measurement]:
     """Latency from publish to each client."""
-    async with stage.crowd(Subscriber, stage.load.clients, paced=True) as crowd, stage.publisher() as publisher:
+    async with stage.crowd(stage.subscribers, stage.load.clients, paced=True) as crowd, stage.publisher() as publisher:
         await stage.warm_up(publisher, crowd)
         latencies, count = Latencies(), stage.load.paced
         streams = stage.streams(latencies)[:1]
@@ -63,7 +67,7 @@ async def many(stage: Stage) -> list[Measurement]:
     clients, before = stage.load.clients, stage.target.usage.rss_bytes()
     stage.phase(f"{clients:,} clients connect")
     start = asyncio.get_running_loop().time()
-    async with stage.crowd(Subscriber, clients, paced=True) as crowd, stage.publisher() as publisher:
+    async with stage.crowd(stage.subscribers, clients, paced=True) as crowd, stage.publisher() as publisher:
         connected = asyncio.get_running_loop().time() - start
         await asyncio.sleep(_SETTLE_SECONDS)
         after = stage.target.usage.rss_bytes()
@@ -103,21 +107,21 @@ SCENARIOS = {
             "burst",
             "a heap of readings at once: how many a second are stored and delivered, and what one costs",
             Load(),
-            ("clients", "burst"),
+            ("clients", "burst", "way"),
             burst,
         ),
         Scenario(
             "steady",
             "readings at a constant rate: how long from publish to each client",
             Load(),
-            ("clients", "rate", "seconds"),
+            ("clients", "rate", "seconds", "way"),
             steady,
         ),
         Scenario(
             "many",
             "very many clients: latency, and the memory of each",
             Load(clients=2000, rate=50),
-            ("clients", "rate", "seconds"),
+            ("clients", "rate", "seconds", "way"),
             many,
         ),
         Scenario(

@@ -13,6 +13,7 @@ from bridge.bench.crowd import Crowd, plain_errors
 from bridge.bench.latencies import Latencies
 from bridge.bench.load import Load
 from bridge.bench.meter import Meter
+from bridge.bench.plain import WAYS
 from bridge.bench.publisher import Publisher
 from bridge.bench.readings import Readings
 from bridge.bench.results import Figure, Measurement, Sample
@@ -58,6 +59,11 @@ class Stage:
         self._readings = Readings(seed)
         self.published = 0
 
+    @property
+    def subscribers(self) -> type[Subscriber]:
+        """The kind of client that the load asks for."""
+        return WAYS[self.load.way]
+
     # --- who takes part ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -80,6 +86,8 @@ class Stage:
         name, address = self.target.name, self.target.address
         crowd = await Crowd.connect(kind, address, count, name=name, patience=self.patience, receive_bytes=receive_bytes)
         try:
+            if self.target.shared and not kind.CHOOSES:
+                raise BridgeError("on a bridge that others use, only Socket.IO clients hear our devices alone")
             if rooms is not None or self.target.shared:
                 await crowd.subscribe(self.devices, rooms)
             with plain_errors():
@@ -203,7 +211,7 @@ class Stage:
             )
         return Measurement(
             scenario=f"{self.scenario}{part}",
-            system=self.target.name,
+            system=self.target.name if self.load.way == "socketio" else f"{self.target.name}, {self.load.way}",
             clients=len(crowd.subscribers),
             load=self.load,
             readings=readings,

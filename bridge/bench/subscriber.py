@@ -61,6 +61,12 @@ class Stream:
 class Subscriber(asyncio.BufferedProtocol):
     """One client. `count` is of readings, `received_bytes` of all it read."""
 
+    PATH = "/socket.io/?EIO=4&transport=websocket"
+    MARK, PING, PONG = MARK, PING, PONG
+    """What each reading has in it once; the ping, and what answers it."""
+    CHOOSES = True
+    """Whether it can ask for some devices only."""
+
     def __init__(self, arena: Arena, address: Address) -> None:
         """Not connected yet."""
         self._arena = arena
@@ -102,21 +108,24 @@ class Subscriber(asyncio.BufferedProtocol):
         return self
 
     async def _join(self) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._transport.write(
-            f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {self._address.host}:{self._address.port}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        status = await self._heard(_STATUS)
-        if not status.startswith(b"101"):
-            raise BridgeError(f"no Socket.IO at {self._address}: it answers {status.decode('latin-1')}")
+        await self._upgrade()
         self._ping_interval = orjson.loads(await self._heard(_OPEN))["pingInterval"] / 1000
         self.say(b"40")
         joined = await self._heard(_JOINED)
         if not joined.startswith(b"0"):
             raise BridgeError(f"{self._address} refuses a client: {joined[1:].decode()}")
         self._talk = None
+
+    async def _upgrade(self) -> None:
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._transport.write(
+            f"GET {self.PATH} HTTP/1.1\r\nHost: {self._address.host}:{self._address.port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        status = await self._heard(_STATUS)
+        if not status.startswith(b"101"):
+            raise BridgeError(f"no WebSocket at {self._address}{self.PATH}: it answers {status.decode('latin-1')}")
 
     async def subscribe(self, devices: Sequence[str] | None, since: int | None = None, limit: int = 1000) -> dict[str, Any]:
         """The acknowledgement. Unless `since` is given, what came before it, of others, is forgotten. Raises `BridgeError`."""
@@ -204,16 +213,16 @@ class Subscriber(asyncio.BufferedProtocol):
         found = self._find(buffer, start, end)
         if found:
             self._arrived(found, now)
-        if (now > self._ping_after or nbytes < _SMALL_BYTES) and buffer.find(PING, max(start, HEAD - 2), end) >= 0:
+        if (now > self._ping_after or nbytes < _SMALL_BYTES) and buffer.find(self.PING, max(start, HEAD - 2), end) >= 0:
             self._ping_after = now + self._ping_interval * _PINGLESS
-            self._transport.write(PONG)
+            self._transport.write(self.PONG)
         if self._talk is not None:  # asked here so that nothing is copied for nobody
             self._hear(bytes(buffer[HEAD:end]))
 
     def _find(self, buffer: bytearray, start: int, end: int) -> int:
         """Readings that begin here; what may be the first part of a mark is kept for the next time."""
-        self._tail = bytes(buffer[max(start, end - len(MARK) + 1) : end])
-        return buffer.count(MARK, start, end)
+        self._tail = bytes(buffer[max(start, end - len(self.MARK) + 1) : end])
+        return buffer.count(self.MARK, start, end)
 
     def _arrived(self, found: int, now: float) -> None:
         before = self.count - self._base

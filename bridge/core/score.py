@@ -22,8 +22,8 @@ for particles, TVOC and CO2 at work are for means over hours, days or a year. Th
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
-from itertools import pairwise
 
 from bridge.core.reading import Value
 
@@ -37,19 +37,19 @@ SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
 }
 """Pairs of value and score by rising value; before the first and after the last the score stays."""
 
+_VALUES = {name: [value for value, _ in scale] for name, scale in SCALES.items()}
+
 
 def sub_score(name: str, value: float) -> float:
     """The score of one measurement of `SCALES`."""
-    scale = SCALES[name]
-    if value <= scale[0][0]:
-        return scale[0][1]
-    for (low, low_score), (high, high_score) in pairwise(scale):
-        if value <= high:
-            return low_score + (high_score - low_score) * (value - low) / (high - low)
-    return scale[-1][1]
+    scale, place = SCALES[name], bisect_left(_VALUES[name], value)
+    if place in (0, len(scale)):
+        return scale[min(place, len(scale) - 1)][1]
+    (low, low_score), (high, high_score) = scale[place - 1], scale[place]
+    return low_score + (high_score - low_score) * (value - low) / (high - low)
 
 
 def global_score(values: Mapping[str, Value]) -> int | None:
     """The worst score of what was measured, rounded; None when nothing of it has a scale."""
-    scores = [sub_score(name, float(value)) for name, value in values.items() if name in SCALES]
+    scores = [sub_score(name, value) for name, value in values.items() if name in SCALES and not isinstance(value, str)]
     return round(min(scores)) if scores else None

@@ -49,7 +49,7 @@ class Tutorial:
 
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:
     """The tutorial stack's burst is small: at a few hundred a second a large one takes minutes."""
-    load = _given(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst)
+    load = _given(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way)
     bridge: System = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = Tutorial(broker, mongo_url.replace("/?", "/tutorial?"), folder)
     made = []
@@ -58,11 +58,13 @@ def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, f
         for clients in arguments.clients or usual:
             made.append(Plan(scenario, bridge, load | {"clients": clients}))
             if scenario.name in COMPARED and not arguments.no_tutorial:
-                made.append(Plan(scenario, tutorial, load | {"clients": clients, "burst": arguments.tutorial_burst}))
+                made.append(
+                    Plan(scenario, tutorial, load | {"clients": clients, "burst": arguments.tutorial_burst, "way": "socketio"})
+                )
     return made
 
 
-def _given(**options: float | None) -> dict[str, Any]:
+def _given(**options: float | str | None) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -75,6 +77,7 @@ async def main() -> int:
     parser.add_argument("--no-tutorial", action="store_true", help="the bridge alone")
     parser.add_argument("--rate", type=float, help="readings a second while latency is measured")
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--way", help="how the bridge's clients hear: socketio, topics or channels")
     parser.add_argument("--html", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
