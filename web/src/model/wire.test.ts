@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { parseLatest, parseMeasurements, parseReading, parseSensorData } from "./wire";
+import { parseReadings, parseMeasurements, parseReading, parseSensorData } from "./wire";
 
 const table = parseMeasurements([
   { name: "temperature", label: "Temperature", unit: "°C", low: -40, high: 85 },
@@ -19,7 +19,7 @@ test("zero and false are values", () => {
 
 test("a live reading takes the event's cursor, a stored one its own seq", () => {
   expect(parseSensorData({ data: record, cursor: 1767000000000000 }, table)?.seq).toBe(1767000000000000);
-  expect(parseLatest({ readings: [{ ...record, seq: 7 }] }, table)[0]?.seq).toBe(7);
+  expect(parseReadings({ readings: [{ ...record, seq: 7 }] }, table)[0]?.seq).toBe(7);
 });
 
 test("quality names the bad fields and the clock, and nothing outside the table", () => {
@@ -44,7 +44,7 @@ describe("what is no reading is left out", () => {
   });
 
   test("while the good ones beside it live", () => {
-    expect(parseLatest({ readings: [null, record, 5] }, table)).toHaveLength(1);
-    expect(parseLatest("<html>", table)).toEqual([]);
+    expect(parseReadings({ readings: [null, record, 5] }, table)).toHaveLength(1);
+    expect(parseReadings("<html>", table)).toEqual([]);
   });
 });
