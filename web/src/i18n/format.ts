@@ -24,6 +24,7 @@ export class Formats {
   readonly #moment: Intl.DateTimeFormat;
   readonly #relative: Intl.RelativeTimeFormat;
   readonly #plurals: Intl.PluralRules;
+  readonly #fixedFormats = new Map<number, Intl.NumberFormat>();
   readonly #dates = new Map<string, Intl.DateTimeFormat>();
 
   constructor(locale: string) {
@@ -36,11 +37,19 @@ export class Formats {
     this.#plurals = new Intl.PluralRules(locale);
   }
 
-  number(value: number): string {
+  /** `least` digits after the point, so that a figure that changes keeps its width. */
+  number(value: number, least = 0): string {
+    if (least > 0 && Math.abs(value) < 10_000) return this.#fixed(least).format(value).replaceAll("-", "−");
     const size = Math.abs(value);
     const digits = value === 0 ? 0 : DIGITS.find(([from]) => size >= from)?.[1];
     const format = digits === undefined ? this.#tiny : this.#decimals[digits] ?? this.#tiny;
     return format.format(value).replace("E", "e").replaceAll("-", "−");
+  }
+
+  #fixed(digits: number): Intl.NumberFormat {
+    const format = this.#fixedFormats.get(digits) ?? new Intl.NumberFormat(this.locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    this.#fixedFormats.set(digits, format);
+    return format;
   }
 
   count(value: number): string {

@@ -52,10 +52,13 @@ export function fieldLabel(measurement: Measurement): string {
   return typeof own === "string" ? own : measurement.label;
 }
 
-export function valueText(value: Value | null): string {
+/** Fields whose last digit comes and goes otherwise. */
+const FIXED_DIGITS: Readonly<Record<string, number>> = { temperature: 1, humidity: 1, pressure: 1 };
+
+export function valueText(value: Value | null, field = ""): string {
   if (value === null) return t("value.none");
   if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
-  return formats.value.number(value);
+  return formats.value.number(value, FIXED_DIGITS[field]);
 }
 
 export function ageText(milliseconds: number): string {

@@ -8,6 +8,9 @@ export interface Columns {
   readonly max: (number | null)[];
 }
 
+const EMPTY = 1.5; // steps: more than from one bucket to the next
+const SILENT = 3.5; // intervals
+const AROUND = 4; // pauses to either side
 const SLACK = 2; // of the number of buckets a chart shows, before the oldest are let go
 
 /** One device's history in buckets of one width, read from the store and followed live. */
@@ -45,7 +48,7 @@ export class History {
     for (const start of this.#buckets.keys()) if (start < from) this.#buckets.delete(start);
   }
 
-  /** A line breaks where nothing came for longer than a device that sends every `intervalMs` is ever silent. */
+  /** A line breaks where nothing came for longer than this field is ever silent; its device sends every `intervalMs`. */
   columns(name: string, intervalMs: number | null): Columns {
     this.#sort();
     const times: number[] = [];
@@ -56,7 +59,7 @@ export class History {
       times.push(start);
       summaries.push(summary);
     }
-    return withGaps(times, summaries, this.step, longestPause(times, this.step, intervalMs));
+    return withGaps(times, summaries, this.step, intervalMs ?? 0);
   }
 
   #put(start: number, fields: Map<string, Summary>): void {
@@ -76,16 +79,23 @@ export class History {
 }
 
 /**
- * One and a half steps, for an empty bucket is silence, unless the device sends less often than that. A field may come less
- * often than its device sends; then its own median counts.
+ * Whether nothing came for too long before the time at `n`. An empty bucket is silence, unless the device sends less often
+ * than that: by what is known of it, or by the pauses around, for fields differ and so did the past.
  */
-export function longestPause(times: readonly number[], step: number, intervalMs: number | null): number {
-  const usual = median(times.slice(1).map((time, n) => time - (times[n] ?? time)));
-  const interval = usual !== null && usual > 1.5 * step ? usual : (intervalMs ?? 0);
-  return Math.max(1.5 * step, 3.5 * interval);
+function isGap(times: readonly number[], n: number, step: number, intervalMs: number): boolean {
+  const pause = pauseBefore(times, n);
+  if (pause <= EMPTY * step) return false;
+  const around = median(Array.from({ length: 2 * AROUND + 1 }, (_, near) => pauseBefore(times, n - AROUND + near)).filter((one) => one > 0));
+  const interval = around > EMPTY * step ? around : Math.min(intervalMs, step);
+  return pause > SILENT * interval;
 }
 
-function withGaps(times: readonly number[], summaries: readonly Summary[], step: number, pause: number): Columns {
+function pauseBefore(times: readonly number[], n: number): number {
+  const [before, time] = [times[n - 1], times[n]];
+  return before === undefined || time === undefined ? 0 : time - before;
+}
+
+function withGaps(times: readonly number[], summaries: readonly Summary[], step: number, intervalMs: number): Columns {
   const columns: Columns = { times: [], mean: [], min: [], max: [] };
   const push = (time: number, summary: Summary | null): void => {
     columns.times.push(time / 1000);
@@ -94,8 +104,7 @@ function withGaps(times: readonly number[], summaries: readonly Summary[], step:
     columns.max.push(summary?.max ?? null);
   };
   times.forEach((time, n) => {
-    const before = times[n - 1];
-    if (before !== undefined && time - before > pause) push(before + step / 2, null);
+    if (isGap(times, n, step, intervalMs)) push(time - pauseBefore(times, n) + step / 2, null);
     push(time, summaries[n] ?? null);
   });
   return columns;
@@ -112,6 +121,6 @@ function joined(summary: Summary | undefined, value: number): Summary {
   };
 }
 
-function median(numbers: readonly number[]): number | null {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? null;
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 }

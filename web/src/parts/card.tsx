@@ -2,22 +2,23 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
 import { ageText, fieldLabel, t, valueText } from "../i18n";
-import type { Severity } from "../model/concern";
 import { concernsOf } from "../model/concern";
 import type { Device } from "../model/device";
 import type { Headline } from "../model/headline";
 import { HEADLINES, headlines } from "../model/headline";
+import type { Ranked } from "../model/overview";
 import { link } from "../model/route";
 import { direction } from "../model/trend";
 import { Age } from "./age";
 import { Concerns } from "./concerns";
-import { useApp } from "./context";
+import { useApp, useDevice } from "./context";
 import { PresenceMark } from "./presence";
 import { useSeen } from "./seen";
 import { Sparkline } from "./sparkline";
 
 /** One device at a glance. Out of sight it is its name alone, which finding and screen readers need. */
-export function Card({ device, severity }: { device: Device; severity: Severity }): JSX.Element {
+export function Card({ ranked }: { ranked: Ranked }): JSX.Element {
+  const { device, severity } = ranked;
   const [root, isSeen] = useSeen<HTMLLIElement>();
   const rows = Math.ceil(headlines(device, useApp().table.value).length / 2);
   return (
@@ -30,7 +31,7 @@ export function Card({ device, severity }: { device: Device; severity: Severity 
 
 function CardBody({ device }: { device: Device }): JSX.Element {
   const app = useApp();
-  app.version(device.id).value;
+  useDevice(device);
   const table = app.table.value;
   const healed = app.healed.value;
   useEffect(() => app.wantTrend(device.id), [device.id, healed, table]);
@@ -64,7 +65,7 @@ function HeadlineValue({ device, headline }: { device: Device; headline: Headlin
     <div class="value" data-flagged={entry.flag !== "" && !isLagging}>
       <dt>{fieldLabel(measurement)}</dt>
       <dd>
-        <span class="figure">{valueText(entry.value)}</span>
+        <span class="figure">{valueText(entry.value, measurement.name)}</span>
         {entry.value !== null && measurement.unit && <span class="unit"> {measurement.unit}</span>}
         {trend && <span class="unseen">, {t(`device.trend.${trend}`)}</span>}
         {isLagging && <span class="aged"> {t("value.aged", { age: ageText(app.now.peek() - entry.measuredAt) })}</span>}

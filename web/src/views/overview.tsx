@@ -106,7 +106,7 @@ function Place({ place, isOnly }: { place: Group; isOnly: boolean }): JSX.Elemen
         </h2>
       )}
       <ul class="cards">
-        {devices.map(({ device, severity }) => <Card key={device.id} device={device} severity={severity} />)}
+        {devices.map((ranked) => <Card key={ranked.device.id} ranked={ranked} />)}
       </ul>
     </section>
   );
