@@ -17,12 +17,12 @@ import pytest
 import socketio
 from aiohttp import web
 from bson.objectid import ObjectId
-from playwright.async_api import async_playwright
 from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt import mqtt_sender
+from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.servers import free_port, missing, until
 
@@ -120,23 +120,14 @@ async def run_python(stage: Stage, transport: str) -> dict[str, Any]:
 
 async def run_browser(stage: Stage, transport: str) -> dict[str, Any]:
     assert transport == "websocket", "a browser begins with polling and upgrades by itself"
-    async with serving_page(stage.page_port), async_playwright() as playwright:
-        program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        if program is None:
-            missing("there is no Chromium; on Debian: apt-get install chromium")
-        browser = await playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        try:
-            page = await browser.new_page()
-            await page.goto(f"http://127.0.0.1:{stage.page_port}/?bridge={stage.url}&count={COUNT}")
-            await page.wait_for_function("result.info.length == 1")
-            await stage.publish()
-            await page.wait_for_function("result.done", timeout=DEADLINE_SECONDS * 1000)
-            result: dict[str, Any] = await page.evaluate("result")
-            return result
-        finally:
-            await browser.close()
+    async with serving_page(stage.page_port), chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"http://127.0.0.1:{stage.page_port}/?bridge={stage.url}&count={COUNT}")
+        await page.wait_for_function("result.info.length == 1")
+        await stage.publish()
+        await page.wait_for_function("result.done", timeout=DEADLINE_SECONDS * 1000)
+        result: dict[str, Any] = await page.evaluate("result")
+        return result
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import { Lag } from "./model/lag";
 import type { Link, Via } from "./model/link";
 import { NO_LINK } from "./model/link";
 import type { Counts, Ranked } from "./model/overview";
-import { SteadySeverity, count } from "./model/overview";
+import { Standings, count } from "./model/overview";
 import { Trends } from "./model/trend";
 import type { DeviceRecord, Level, Measurement, Reading } from "./model/wire";
 import { parseSensorData } from "./model/wire";
@@ -54,7 +54,7 @@ export class App {
 
   readonly #clock = new BridgeClock();
   readonly #lag = new Lag();
-  readonly #severity = new SteadySeverity();
+  readonly #standings = new Standings();
   readonly #versions = new Map<string, Signal<number>>();
   readonly #hearing = new Set<Hear>();
   readonly #live: LiveConnection;
@@ -70,7 +70,7 @@ export class App {
   #lastTick: number;
   #refreshedAt = 0;
   #noticedAt = 0;
-  readonly #standings = new Map<string, { readonly ranked: Ranked; readonly key: string }>();
+  readonly #rankedById = new Map<string, { readonly ranked: Ranked; readonly key: string }>();
 
   constructor(base: URL) {
     this.#lastTick = Date.now();
@@ -295,24 +295,24 @@ export class App {
     for (const id of deviceIds) {
       const device = this.fleet.devices.get(id);
       if (device === undefined) {
-        this.#severity.forget(id);
-        changed = this.#standings.delete(id) || changed;
+        this.#standings.forget(id);
+        changed = this.#rankedById.delete(id) || changed;
         continue;
       }
-      const ranked = { device, severity: this.#severity.of(device, now) };
+      const ranked = this.#standings.of(device, now);
       const key = rankKey(ranked);
-      if (this.#standings.get(id)?.key === key) continue;
-      this.#standings.set(id, { ranked, key });
+      if (this.#rankedById.get(id)?.key === key) continue;
+      this.#rankedById.set(id, { ranked, key });
       changed = true;
     }
     if (!changed) return;
-    this.ranked.value = [...this.#standings.values()].map(({ ranked }) => ranked);
+    this.ranked.value = [...this.#rankedById.values()].map(({ ranked }) => ranked);
     this.counts.value = count(this.ranked.value);
   }
 }
 
 /** What decides where a device stands. */
-function rankKey({ device, severity }: Ranked): string {
+function rankKey({ device, severity, standing }: Ranked): string {
   const { name, site, room, type } = device.record ?? {};
-  return [device.id, severity, device.presence, name, site, room, type].join("\t");
+  return [device.id, severity, standing, device.presence, name, site, room, type].join("\t");
 }

@@ -267,7 +267,7 @@ export const en = {
   "finding.dropped.do": "They came with QoS 0, faster than they could be stored. Let the devices send with QoS 1, or raise mqtt.qos0_limit.",
   "finding.slow": { one: "{count} client is behind.", other: "{count} clients are behind." },
   "finding.slow.do": "It reads more slowly than readings come, is told what it missed, and slows nobody else.",
-  "finding.rejected": { one: "{count} message was rejected lately: {reason}", other: "Messages were rejected lately, {count} of this kind in all: {reason}" },
+  "finding.rejected": "Messages were rejected in the last hour. The newest: {reason}",
   "finding.rejected.do": "See below what came. Once the settings can read it, try it again; nothing was thrown away.",
 } as const satisfies Catalogue;
 

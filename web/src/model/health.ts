@@ -58,7 +58,7 @@ export type Finding =
   | { readonly kind: "sum"; readonly source: string; readonly difference: number }
   | { readonly kind: "waiting" | "dropped"; readonly count: number }
   | { readonly kind: "slow"; readonly count: number }
-  | { readonly kind: "rejected"; readonly count: number; readonly reason: string };
+  | { readonly kind: "rejected"; readonly reason: string };
 
 export const MUCH_WAITING = 1000;
 export const RECENT_MS = 3_600_000;
@@ -183,7 +183,7 @@ export function findings({ answers, parts, status, metrics, quarantine }: Known,
   if (slow > 0) found.push({ kind: "slow", count: slow });
   const recent = quarantine?.groups.filter(({ newest }) => newest !== null && now - newest < RECENT_MS) ?? [];
   const newest = [...recent].sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0))[0];
-  if (newest) found.push({ kind: "rejected", count: recent.reduce((sum, one) => sum + one.count, 0), reason: newest.reason });
+  if (newest) found.push({ kind: "rejected", reason: newest.reason });
   return found;
 }
 

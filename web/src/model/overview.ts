@@ -13,13 +13,15 @@ export interface Filter {
 export interface Group {
   readonly site: string;
   readonly room: string;
-  readonly severity: Severity;
+  readonly standing: Severity;
   readonly devices: readonly Ranked[];
 }
 
 export interface Ranked {
   readonly device: Device;
   readonly severity: Severity;
+  /** How bad it counts for the order of things. */
+  readonly standing: Severity;
 }
 
 export interface Counts {
@@ -34,17 +36,17 @@ export const CALM_MS = 15_000;
 
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
-/** How bad a device is for the order of things: worse at once, better only when it has been for a while, so nothing jumps. */
-export class SteadySeverity {
+/** Where devices stand: a worse one goes up at once, a better one down only when it has been for a while, so nothing jumps. */
+export class Standings {
   readonly #held = new Map<string, { severity: Severity; at: number }>();
 
-  of(device: Device, now: number): Severity {
+  of(device: Device, now: number): Ranked {
     const severity = severityOf(concernsOf(device));
     const held = this.#held.get(device.id);
-    if (held && rank(severity) < rank(held.severity) && now - held.at < CALM_MS) return held.severity;
+    if (held && rank(severity) < rank(held.severity) && now - held.at < CALM_MS) return { device, severity, standing: held.severity };
     if (severity === "none") this.#held.delete(device.id);
     else this.#held.set(device.id, { severity, at: now });
-    return severity;
+    return { device, severity, standing: severity };
   }
 
   forget(deviceId: string): void {
@@ -82,12 +84,12 @@ export function group(ranked: readonly Ranked[]): Group[] {
   }
   const groups = [...places].map(([place, devices]) => {
     const [site, room] = JSON.parse(place) as [string, string];
-    devices.sort((a, b) => rank(b.severity) - rank(a.severity) || byName.compare(a.device.name, b.device.name));
-    return { site, room, severity: devices[0]?.severity ?? "none", devices };
+    devices.sort((a, b) => rank(b.standing) - rank(a.standing) || byName.compare(a.device.name, b.device.name));
+    return { site, room, standing: devices[0]?.standing ?? "none", devices };
   });
   return groups.sort(
     (a, b) =>
-      rank(b.severity) - rank(a.severity) ||
+      rank(b.standing) - rank(a.standing) ||
       Number(isNowhere(a)) - Number(isNowhere(b)) ||
       byName.compare(a.site, b.site) ||
       byName.compare(a.room, b.room),

@@ -30,6 +30,7 @@ export class LiveConnection {
   readonly #socket: Socket;
   readonly #listener: Listener;
   readonly #cursor: () => number;
+  readonly #transports = ["websocket", "polling"];
   #heardAt = Date.now();
   #comingBack: ReturnType<typeof setTimeout> | undefined;
 
@@ -39,7 +40,7 @@ export class LiveConnection {
     this.#cursor = cursor;
     this.#socket = io(base.origin, {
       path: `${base.pathname}socket.io/`,
-      transports: ["websocket", "polling"],
+      transports: this.#transports,
       tryAllTransports: true,
       reconnectionDelay: 500,
       reconnectionDelayMax: 5000,
@@ -79,8 +80,10 @@ export class LiveConnection {
       this.#listener.closed();
       if (!socket.active) this.#comeBack();
     });
-    socket.on("connect_error", () => {
+    socket.on("connect_error", ({ message }) => {
       this.#listener.closed();
+      // Some proxies let a WebSocket begin and then hold or end it: the other way goes first next time.
+      if (message === "timeout") this.#transports.reverse();
       if (!socket.active) this.#comeBack();
     });
     socket.on("sensorData", (body: unknown) => this.#listener.sensorData(body, time(field(body, "timestamp"))));

@@ -121,7 +121,7 @@ function findingText(finding: Finding): string {
     case "sum":
       return t("finding.sum", { source: finding.source, difference: finding.difference });
     case "rejected":
-      return t("finding.rejected", { count: finding.count, reason: finding.reason });
+      return t("finding.rejected", { reason: finding.reason });
     default:
       return t(`finding.${finding.kind}`, { count: finding.count });
   }
@@ -136,7 +136,7 @@ function Ledger({ accounts, rates }: { accounts: readonly Account[]; rates: Rate
         <p class="quiet">{t("health.ledger.empty")}</p>
       ) : (
         <div class="scroll" tabIndex={0} role="group" aria-labelledby="ledger-title">
-          <table class="ledger">
+          <table class="ledger" role="table">
             <caption>{t("health.ledger.more")}</caption>
             <thead>
               <tr>
@@ -161,12 +161,16 @@ function Ledger({ accounts, rates }: { accounts: readonly Account[]; rates: Rate
 function Line({ account, rate }: { account: Account; rate: number | null }): JSX.Element {
   const missing = difference(account);
   return (
-    <tr>
-      <th scope="row">{account.source}</th>
-      <td>{rate === null ? "–" : formats.value.rate(rate)}</td>
-      <td>{formats.value.count(account.received)}</td>
-      {OUTCOMES.map((name) => <td key={name} data-empty={account[name] === 0}>{formats.value.count(account[name])}</td>)}
-      <td class={missing === 0 ? "sums" : "error"}>
+    <tr role="row">
+      <th scope="row" role="rowheader">{account.source}</th>
+      <td role="cell" data-name={t("health.rate")}>{rate === null ? "–" : formats.value.rate(rate)}</td>
+      <td role="cell" data-name={t("health.received")}>{formats.value.count(account.received)}</td>
+      {OUTCOMES.map((name, place) => (
+        <td role="cell" key={name} data-name={`${place === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={account[name] === 0}>
+          {formats.value.count(account[name])}
+        </td>
+      ))}
+      <td role="cell" data-name={t("health.sum")} class={missing === 0 ? "sums" : "error"}>
         {missing === 0 ? <><Icon name="check" /><span>{t("health.sum.yes")}</span></> : t("health.sum.no", { count: missing })}
       </td>
     </tr>
