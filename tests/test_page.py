@@ -140,7 +140,7 @@ async def test_the_bridge_restarts_and_the_page_goes_on_without_a_hole(
             await window.post(deviceId="kitchen", temperature=value)
         await expect(window.page.locator(".link")).to_have_text("Live")
         await window.post(deviceId="kitchen", temperature=8)
-        await expect(window.page.locator(".row b")).to_have_text([f"{value}.0" for value in range(8, 0, -1)])
+        await expect(window.page.locator(".row ul")).to_have_text([f"Temperature {value}.0 °C" for value in range(8, 0, -1)])
 
 
 async def test_where_websockets_end_as_they_begin_readings_come_by_long_polling(seen: Seen) -> None:
@@ -169,7 +169,7 @@ async def test_where_nothing_else_works_readings_come_by_plain_http(seen: Seen) 
     await expect(seen.page.locator(".link")).to_have_text("Polling")
     for value in (21, 22, 23):
         await seen.post(deviceId="kitchen", temperature=value)
-    await expect(seen.page.locator(".row b")).to_have_text(["23.0", "22.0", "21.0", "20.0"])
+    await expect(seen.page.locator(".row ul")).to_have_text([f"Temperature {value}.0 °C" for value in range(23, 19, -1)])
 
 
 async def test_a_command_from_the_page_reaches_the_device_and_its_confirmation_the_page(bridge: Bridge, seen: Seen) -> None:

@@ -27,8 +27,12 @@ const DEVICES_EVERY_MS = 60_000;
 const POLLED_DEVICES_EVERY_MS = 10_000;
 const NOTICE_STAYS_MS = 5 * 60_000;
 const FEED_PAINT_MS = 250;
+const FEED_RUSH_PAINT_MS = 1000;
+const FEED_RUSH = 20;
 
-export type Notice = { readonly kind: "system"; readonly level: Level; readonly message: string } | { readonly kind: "gap"; readonly missed: number | null };
+export type News = { readonly kind: "system"; readonly level: Level; readonly message: string } | { readonly kind: "gap"; readonly missed: number | null };
+/** It tells of a moment; left standing, it would look like the state of things now. */
+export type Notice = News & { readonly at: number };
 export type Hear = (reading: Reading) => void;
 
 /** All that an open page is: what comes from the bridge changes the model, and once per frame the signals tell the views. */
@@ -63,13 +67,12 @@ export class App {
   readonly #trendReader: TrendReader;
   #cursor = 0;
   #frameAsked = false;
-  #feedChanged = false;
+  #feedNews = 0;
   #feedPaintedAt = 0;
   #lostSince: number | null;
   #hadConnection = false;
   #lastTick: number;
   #refreshedAt = 0;
-  #noticedAt = 0;
   readonly #rankedById = new Map<string, { readonly ranked: Ranked; readonly key: string }>();
 
   constructor(base: URL) {
@@ -122,8 +125,9 @@ export class App {
     return this.fleet.devices.get(id);
   }
 
-  wantTrend(deviceId: string): void {
-    this.#trendReader.want(deviceId);
+  /** The last hour of a device whose card is in sight, until what is returned is called. */
+  wantTrend(device: Device): () => void {
+    return this.#trendReader.want(device);
   }
 
   /** Calls with every reading from now on, until what is returned is called. */
@@ -182,7 +186,7 @@ export class App {
     this.#cursor = Math.max(this.#cursor, reading.seq);
     this.fleet.hear(reading);
     this.trends.hear(reading, this.bridgeNow());
-    this.#feedChanged = this.feed.add(reading) || this.#feedChanged;
+    this.#feedNews += Number(this.feed.add(reading));
     for (const hear of this.#hearing) hear(reading);
     this.#paintSoon();
   }
@@ -190,15 +194,14 @@ export class App {
   #missed(from: number, to: number, missed: number | null): void {
     this.#cursor = Math.max(this.#cursor, to);
     this.feed.addGap(from, to, missed);
-    this.#feedChanged = true;
+    this.#feedNews++;
     this.#notify({ kind: "gap", missed });
     this.#heal();
     this.#paintSoon();
   }
 
-  #notify(notice: Notice): void {
-    this.notice.value = notice;
-    this.#noticedAt = Date.now();
+  #notify(news: News): void {
+    this.notice.value = { ...news, at: this.bridgeNow() };
   }
 
   #heal(): void {
@@ -234,7 +237,7 @@ export class App {
     for (const { lastReading } of records) {
       if (lastReading === null) continue;
       this.#cursor = Math.max(this.#cursor, lastReading.seq);
-      this.#feedChanged = this.feed.add(lastReading) || this.#feedChanged;
+      this.#feedNews += Number(this.feed.add(lastReading));
     }
     this.#refreshedAt = Date.now();
     this.loaded.value = true;
@@ -245,7 +248,8 @@ export class App {
     const now = Date.now();
     if (now - this.#lastTick > SLEPT_MS) this.#live.reconnectIfSilent();
     this.#lastTick = now;
-    if (this.notice.peek() && now - this.#noticedAt > NOTICE_STAYS_MS) this.notice.value = null;
+    const notice = this.notice.peek();
+    if (notice && this.bridgeNow() - notice.at > NOTICE_STAYS_MS) this.notice.value = null;
     if (this.#lostSince !== null && now - this.#lostSince > LOST_MS) {
       this.fleet.forgetStatuses();
       this.#poller.start();
@@ -276,8 +280,9 @@ export class App {
     if (isNewSecond) this.now.value = now;
     this.#rank(isNewSecond ? new Set([...changed, ...this.fleet.devices.keys()]) : changed, now);
     this.#show(changed);
-    if (this.#feedChanged && now - this.#feedPaintedAt >= FEED_PAINT_MS) {
-      this.#feedChanged = false;
+    const rest = this.#feedNews > FEED_RUSH ? FEED_RUSH_PAINT_MS : FEED_PAINT_MS;
+    if (this.#feedNews > 0 && now - this.#feedPaintedAt >= rest) {
+      this.#feedNews = 0;
       this.#feedPaintedAt = now;
       this.feedVersion.value++;
     }

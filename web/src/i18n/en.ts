@@ -18,7 +18,6 @@ export const en = {
   "nav.feed": "Feed",
   "nav.health": "Health",
 
-  "theme.label": "Colours",
   "theme.auto": "Colours: as the system has them",
   "theme.light": "Colours: light",
   "theme.dark": "Colours: dark",
@@ -28,7 +27,6 @@ export const en = {
   "link.behind": "Behind",
   "link.polling": "Polling",
   "link.reconnecting": "Reconnecting",
-  "link.connecting.more": "Connecting to the bridge.",
   "link.connected.more": "Readings come as they are stored.",
   "link.catchingUp.more": "Reading what was missed.",
   "link.behind.more": "Readings are shown {time} late: they come faster than this page, or its network, can take them.",
@@ -45,10 +43,8 @@ export const en = {
   "notice.gap.some": "Some readings were not sent to this page. The charts have them.",
 
   "alarm.flame": "Flame detected",
-  "alarm.flame.since": "Last reported {age}",
   "alarm.devices": { one: "Flame detected by {count} device", other: "Flame detected by {count} devices" },
 
-  "overview.title": "Overview",
   "overview.calm": "All is well",
   "overview.alarm": { one: "{count} alarm", other: "{count} alarms" },
   "overview.attention": { one: "{count} device needs attention", other: "{count} devices need attention" },
@@ -118,6 +114,7 @@ export const en = {
   "range.closer": "Zoom in",
   "range.wider": "Zoom out",
   "chart.help": "Drag to zoom, Shift and drag to move, double-click for live. With the keyboard: arrows move, + and − zoom, End is live.",
+  "chart.help.touch": "One finger moves, two zoom.",
   "chart.loading": "Reading the history…",
   "chart.failed": "The history could not be read: {error}",
   "chart.empty": "No readings in this time.",
@@ -125,7 +122,6 @@ export const en = {
   "chart.summary": "{label}: {low} to {high}, now {value}",
   "chart.label": "Chart of {label}",
   "chart.region": "Charts",
-  "chart.at": "at {time}",
 
   "facts.title": "About this device",
   "facts.id": "Id",
@@ -201,9 +197,6 @@ export const en = {
     other: "{count} readings were not sent here, between {from} and {to}",
   },
   "feed.gap.some": "Readings between {from} and {to} were not sent here",
-  "feed.time": "Time",
-  "feed.values": "Values",
-  "feed.showing": { one: "The newest {count}", other: "The newest {count}" },
   "feed.retained": "kept by the broker",
 
   "health.title": "Health",

@@ -18,7 +18,8 @@ export type LengthName = keyof typeof LENGTHS;
 
 export const SHORTEST = 10_000;
 export const LONGEST = 5 * YEAR;
-export const MOST_POINTS = 1000;
+/** What a chart has room for. */
+export const MOST_POINTS = 500;
 
 export function spanOf(range: Range, now: number): Span {
   return range.live ? { from: now - range.length, to: now } : range.span;

@@ -1,28 +1,28 @@
 import { describe, expect, test } from "vitest";
 
 import { NOON, reading } from "./testing";
-import { MINUTES, MINUTE_MS, Trend, Trends, direction, sparkRange } from "./trend";
+import { SLOTS, SLOT_MS, Trend, Trends, direction, sparkRange } from "./trend";
 
-const minutesAgo = (minutes: number) => NOON - minutes * MINUTE_MS;
+const slotsAgo = (slots: number) => NOON - slots * SLOT_MS;
 
 describe("a trend", () => {
-  test("is a mean for each minute of the last hour, and nothing where nothing came", () => {
+  test("is a mean for each two minutes of the last hour, and nothing where nothing came", () => {
     const trend = new Trend(NOON);
-    trend.add(minutesAgo(0), 10);
-    trend.add(minutesAgo(0), 20);
-    trend.add(minutesAgo(2), 5, 3);
+    trend.add(slotsAgo(0), 10);
+    trend.add(slotsAgo(0), 20);
+    trend.add(slotsAgo(2), 5, 3);
     const points = trend.points(NOON);
-    expect(points).toHaveLength(MINUTES);
+    expect(points).toHaveLength(SLOTS);
     expect(points.slice(-3)).toEqual([5, Number.NaN, 15]);
   });
 
   test("moves on with the time, and forgets what is older than an hour", () => {
     const trend = new Trend(NOON);
     trend.add(NOON, 1);
-    expect(trend.points(NOON + 59 * MINUTE_MS)[0]).toBe(1);
-    expect(trend.points(NOON + 60 * MINUTE_MS).every(Number.isNaN)).toBe(true);
-    trend.add(minutesAgo(10), 7);
-    expect(trend.points(NOON + 60 * MINUTE_MS).every(Number.isNaN)).toBe(true);
+    expect(trend.points(NOON + 29 * SLOT_MS)[0]).toBe(1);
+    expect(trend.points(NOON + 30 * SLOT_MS).every(Number.isNaN)).toBe(true);
+    trend.add(slotsAgo(10), 7);
+    expect(trend.points(NOON + 30 * SLOT_MS).every(Number.isNaN)).toBe(true);
   });
 
   test("begins when its history was read", () => {
@@ -38,7 +38,7 @@ describe("a trend", () => {
   test("of a clock that is far ahead moves nothing", () => {
     const trends = new Trends();
     trends.load(["kitchen"], [], NOON);
-    trends.hear(reading(1, { temperature: 1 }, { measuredAt: NOON + 10 * MINUTE_MS }), NOON);
+    trends.hear(reading(1, { temperature: 1 }, { measuredAt: NOON + 10 * SLOT_MS }), NOON);
     expect(trends.of("kitchen", "temperature")).toBeUndefined();
   });
 });
@@ -50,10 +50,10 @@ test("noise does not look like a mountain", () => {
 });
 
 test.each([
-  [[...Array(50).fill(20), ...Array(10).fill(22)], "rising"],
-  [[...Array(50).fill(20), ...Array(10).fill(18)], "falling"],
-  [[...Array(50).fill(20), ...Array(10).fill(20.2)], "steady"],
-  [[...Array(50).fill(Number.NaN), ...Array(10).fill(20)], null],
+  [[...Array(25).fill(20), ...Array(5).fill(22)], "rising"],
+  [[...Array(25).fill(20), ...Array(5).fill(18)], "falling"],
+  [[...Array(25).fill(20), ...Array(5).fill(20.2)], "steady"],
+  [[...Array(25).fill(Number.NaN), ...Array(5).fill(20)], null],
 ])("the direction is told", (points, told) => {
   expect(direction("temperature", points)).toBe(told);
 });

@@ -1,48 +1,51 @@
 import type { Device } from "./device";
 import type { Bucket, Reading } from "./wire";
 
-export const MINUTES = 60;
-export const MINUTE_MS = 60_000;
+/** An hour, in as many points as a sparkline has room for. */
+export const SLOTS = 30;
+export const SLOT_MS = 120_000;
+
+const RECENT = 5; // slots
 
 export type Direction = "rising" | "falling" | "steady";
 
-/** The last hour of one field: a mean for each minute, NaN where nothing came. */
+/** The last hour of one field: a mean for each two minutes, NaN where nothing came. */
 export class Trend {
-  readonly #sums = new Float64Array(MINUTES);
-  readonly #counts = new Uint32Array(MINUTES);
-  /** The newest minute, counted from the epoch. */
+  readonly #sums = new Float64Array(SLOTS);
+  readonly #counts = new Uint32Array(SLOTS);
+  /** The newest slot, counted from the epoch. */
   #last: number;
 
   constructor(now: number) {
-    this.#last = Math.floor(now / MINUTE_MS);
+    this.#last = Math.floor(now / SLOT_MS);
   }
 
   add(at: number, value: number, count = 1): void {
-    const minute = Math.floor(at / MINUTE_MS);
-    this.#moveTo(minute);
-    if (minute <= this.#last - MINUTES) return;
-    this.#sums[minute % MINUTES] = (this.#sums[minute % MINUTES] ?? 0) + value * count;
-    this.#counts[minute % MINUTES] = (this.#counts[minute % MINUTES] ?? 0) + count;
+    const slot = Math.floor(at / SLOT_MS);
+    this.#moveTo(slot);
+    if (slot <= this.#last - SLOTS) return;
+    this.#sums[slot % SLOTS] = (this.#sums[slot % SLOTS] ?? 0) + value * count;
+    this.#counts[slot % SLOTS] = (this.#counts[slot % SLOTS] ?? 0) + count;
   }
 
   /** From an hour ago to now. */
   points(now: number): number[] {
-    const minute = Math.floor(now / MINUTE_MS);
-    this.#moveTo(minute);
-    return Array.from({ length: MINUTES }, (_, n) => {
-      const one = minute - MINUTES + 1 + n;
-      const place = one % MINUTES;
-      if (one <= this.#last - MINUTES || one > this.#last) return Number.NaN;
+    const slot = Math.floor(now / SLOT_MS);
+    this.#moveTo(slot);
+    return Array.from({ length: SLOTS }, (_, n) => {
+      const one = slot - SLOTS + 1 + n;
+      const place = one % SLOTS;
+      if (one <= this.#last - SLOTS || one > this.#last) return Number.NaN;
       const count = this.#counts[place] ?? 0;
       return count === 0 ? Number.NaN : (this.#sums[place] ?? 0) / count;
     });
   }
 
-  #moveTo(minute: number): void {
-    if (minute <= this.#last) return;
-    const from = Math.max(this.#last + 1, minute - MINUTES + 1);
-    for (let one = from; one <= minute; one++) this.#sums[one % MINUTES] = this.#counts[one % MINUTES] = 0;
-    this.#last = minute;
+  #moveTo(slot: number): void {
+    if (slot <= this.#last) return;
+    const from = Math.max(this.#last + 1, slot - SLOTS + 1);
+    for (let one = from; one <= slot; one++) this.#sums[one % SLOTS] = this.#counts[one % SLOTS] = 0;
+    this.#last = slot;
   }
 }
 
@@ -67,7 +70,7 @@ export class Trends {
   }
 
   hear({ deviceId, measuredAt, values }: Reading, now: number): void {
-    if (!this.#devices.has(deviceId) || measuredAt > now + MINUTE_MS) return;
+    if (!this.#devices.has(deviceId) || measuredAt > now + SLOT_MS) return;
     for (const [name, value] of values) {
       if (typeof value === "number") this.#trend(deviceId, name, now)?.add(measuredAt, value);
     }
@@ -105,8 +108,8 @@ export function sparkRange(field: string, points: readonly number[]): readonly [
 
 /** The last ten minutes against the hour before them; null when there is too little to tell. */
 export function direction(field: string, points: readonly number[]): Direction | null {
-  const recent = mean(points.slice(-10));
-  const before = mean(points.slice(0, -10));
+  const recent = mean(points.slice(-RECENT));
+  const before = mean(points.slice(0, -RECENT));
   if (recent === null || before === null) return null;
   const change = recent - before;
   if (Math.abs(change) < leastSpan(field, before) / 2) return "steady";

@@ -1,5 +1,7 @@
+import type { Device } from "../model/device";
+import { headlines } from "../model/headline";
 import type { Trends } from "../model/trend";
-import { MINUTES, MINUTE_MS } from "../model/trend";
+import { SLOTS, SLOT_MS } from "../model/trend";
 import type { Measurement } from "../model/wire";
 import type { Http } from "./http";
 
@@ -14,7 +16,7 @@ export class TrendReader {
   readonly #now: () => number;
   readonly #table: () => readonly Measurement[];
   readonly #loaded: (deviceIds: readonly string[]) => void;
-  readonly #wanted = new Set<string>();
+  readonly #wanted = new Map<string, Device>();
   #reading = false;
 
   constructor(http: Http, trends: Trends, now: () => number, table: () => readonly Measurement[], loaded: (ids: readonly string[]) => void) {
@@ -25,10 +27,13 @@ export class TrendReader {
     this.#loaded = loaded;
   }
 
-  want(deviceId: string): void {
-    if (this.#trends.has(deviceId)) return;
-    this.#wanted.add(deviceId);
-    void this.#read();
+  /** Until what is returned is called: a card that was scrolled past needs none. */
+  want(device: Device): () => void {
+    if (!this.#trends.has(device.id)) {
+      this.#wanted.set(device.id, device);
+      void this.#read();
+    }
+    return () => this.#wanted.delete(device.id);
   }
 
   async #read(): Promise<void> {
@@ -36,21 +41,25 @@ export class TrendReader {
     this.#reading = true;
     while (this.#wanted.size > 0) {
       await rest(GATHER_MS);
-      const ids = [...this.#wanted].slice(0, AT_ONCE);
-      if (!(await this.#load(ids).then(() => true, () => false))) await rest(RETRY_MS);
+      const devices = [...this.#wanted.values()].slice(-AT_ONCE);
+      if (devices.length > 0 && !(await this.#load(devices).then(() => true, () => false))) await rest(RETRY_MS);
     }
     this.#reading = false;
   }
 
-  async #load(devices: readonly string[]): Promise<void> {
+  /** The fields that their cards show. */
+  async #load(devices: readonly Device[]): Promise<void> {
     const now = this.#now();
-    const fields = this.#table().map(({ name }) => name);
-    if (fields.length === 0) throw new Error("the table is not known yet");
-    const from = now - (MINUTES - 1) * MINUTE_MS;
-    const buckets = await this.#http.history({ devices, from, to: now, step: MINUTE_MS, fields });
-    for (const id of devices) this.#wanted.delete(id);
-    this.#trends.load(devices, buckets, now);
-    this.#loaded(devices);
+    const table = this.#table();
+    if (table.length === 0) throw new Error("the table is not known yet");
+    const ids = devices.map(({ id }) => id);
+    const shown = new Set(devices.flatMap((device) => headlines(device, table).map(({ measurement }) => measurement.name)));
+    const fields = table.flatMap(({ name }) => (shown.has(name) ? [name] : []));
+    const from = now - (SLOTS - 1) * SLOT_MS;
+    const buckets = fields.length === 0 ? [] : await this.#http.history({ devices: ids, from, to: now, step: SLOT_MS, fields });
+    for (const id of ids) this.#wanted.delete(id);
+    this.#trends.load(ids, buckets, now);
+    this.#loaded(ids);
   }
 }
 

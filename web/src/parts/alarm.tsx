@@ -15,21 +15,23 @@ export function useAlarms(): readonly Device[] {
   return useApp().ranked.value.flatMap(({ device, severity }) => (severity === "alarm" ? [device] : []));
 }
 
-/** On every view, until no device says so any more. */
+/** On every view, until no device says so any more. It is announced without its age, which changes by the second. */
 export function AlarmBanner(): JSX.Element | null {
   const devices = useAlarms();
   const [first] = devices;
   if (first === undefined) return null;
   return (
-    <section class="alarm" role="alert">
-      <Icon name="flame" />
-      <h2>{devices.length === 1 ? t("alarm.flame") : t("alarm.devices", { count: devices.length })}</h2>
-      <ul>
-        {devices.slice(0, NAMED).map((device) => (
-          <li key={device.id}><a href={link({ view: "device", id: device.id })}>{place(device)}</a></li>
-        ))}
-        {devices.length > NAMED && <li>{t("concern.more", { count: devices.length - NAMED })}</li>}
-      </ul>
+    <section class="alarm" aria-label={t("app.title.alarm")}>
+      <div role="alert">
+        <Icon name="flame" />
+        <h2>{devices.length === 1 ? t("alarm.flame") : t("alarm.devices", { count: devices.length })}</h2>
+        <ul>
+          {devices.slice(0, NAMED).map((device) => (
+            <li key={device.id}><a href={link({ view: "device", id: device.id })}>{place(device)}</a></li>
+          ))}
+          {devices.length > NAMED && <li>{t("concern.more", { count: devices.length - NAMED })}</li>}
+        </ul>
+      </div>
       {devices.length === 1 && <Since device={first} />}
     </section>
   );

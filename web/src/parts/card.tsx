@@ -34,7 +34,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   useDevice(device);
   const table = app.table.value;
   const healed = app.healed.value;
-  useEffect(() => app.wantTrend(device.id), [device.id, healed, table]);
+  useEffect(() => app.wantTrend(device), [device, healed, table]);
   const shown = headlines(device, table);
   const left = device.entries.size - shown.length;
   return (

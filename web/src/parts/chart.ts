@@ -160,7 +160,7 @@ function chartOptions(
     bands: [{ series: [2, 3], fill: withOpacity(line, BAND_OPACITY) }],
     cursor: {
       y: false,
-      points: { size: 7, width: 0, fill: line },
+      points: { size: (_, series) => (series === 1 ? 7 : 0), width: 0, fill: line },
       drag: { x: true, y: false, setScale: false },
       sync: { key: SYNC, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
       bind: {

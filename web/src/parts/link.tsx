@@ -7,9 +7,10 @@ import { useApp } from "./context";
 
 /** The one word, announced when it changes. */
 export function LinkMark(): JSX.Element {
-  const state = linkState(useApp().link.value);
+  const { link, now } = useApp();
+  const state = linkState(link.value);
   return (
-    <p class="link" role="status" data-state={state}>
+    <p class="link" role="status" data-state={state} title={linkText(link.value, now.peek())}>
       <span class="mark" aria-hidden="true" />
       {t(`link.${state}`)}
     </p>
@@ -32,7 +33,7 @@ function linkText(link: Link, now: number): string {
     case "reconnecting":
       return t("link.lost", { time: formats.value.moment(link.lostAt ?? now, now) });
     case "behind":
-      return t("link.behind.more", { time: formats.value.duration(link.lagMs) });
+      return link.catchingUp ? t("link.catchingUp.more") : t("link.behind.more", { time: formats.value.duration(link.lagMs) });
     case "polling":
       return t(link.via === "http" ? "link.http.more" : "link.long-polling.more");
     case "connecting":
@@ -43,14 +44,14 @@ function linkText(link: Link, now: number): string {
 }
 
 export function NoticeLine(): JSX.Element | null {
-  const { notice } = useApp();
+  const { notice, now } = useApp();
   const shown = notice.value;
   if (shown === null) return null;
   const text = shown.kind === "system" ? shown.message : shown.missed === null ? t("notice.gap.some") : t("notice.gap", { count: shown.missed });
   const level = shown.kind === "system" ? shown.level : "info";
   return (
     <div class="line" data-level={level}>
-      <p>{text}</p>
+      <p><time>{formats.value.moment(shown.at, now.peek())}</time> {text}</p>
       <button type="button" class="text-button" onClick={() => (notice.value = null)}>{t("notice.dismiss")}</button>
     </div>
   );

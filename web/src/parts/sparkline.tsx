@@ -11,15 +11,44 @@ export function Sparkline({ field, points }: { field: string; points: readonly n
   const canvas = useRef<HTMLCanvasElement>(null);
   const dark = isDark.value;
   useEffect(() => {
-    if (canvas.current) draw(canvas.current, points, sparkRange(field, points));
+    if (canvas.current) drawSoon(canvas.current, field, points);
   }, [points, dark]);
   return <canvas class="sparkline" ref={canvas} aria-hidden="true" />;
 }
 
-function draw(canvas: HTMLCanvasElement, points: readonly number[], range: readonly [number, number] | null): void {
+interface Due {
+  readonly field: string;
+  readonly points: readonly number[];
+}
+
+interface Measured extends Due {
+  readonly canvas: HTMLCanvasElement;
+  readonly width: number;
+  readonly height: number;
+  readonly colour: string;
+}
+
+const due = new Map<HTMLCanvasElement, Due>();
+
+/** All of a frame together: first every canvas is measured, then every one is drawn, so the page is laid out once. */
+function drawSoon(canvas: HTMLCanvasElement, field: string, points: readonly number[]): void {
+  if (due.size === 0) requestAnimationFrame(drawDue);
+  due.set(canvas, { field, points });
+}
+
+function drawDue(): void {
+  const measured = [...due].map(([canvas, one]): Measured => {
+    const { clientWidth: width, clientHeight: height } = canvas;
+    return { ...one, canvas, width, height, colour: getComputedStyle(canvas).color };
+  });
+  due.clear();
+  for (const one of measured) draw(one);
+}
+
+function draw({ canvas, field, points, width, height, colour }: Measured): void {
   const context = canvas.getContext("2d");
-  const { clientWidth: width, clientHeight: height } = canvas;
   if (!context || width === 0) return;
+  const range = sparkRange(field, points);
   const scale = devicePixelRatio;
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
@@ -29,7 +58,7 @@ function draw(canvas: HTMLCanvasElement, points: readonly number[], range: reado
   const x = (n: number): number => INSET + (n / (points.length - 1)) * (width - 2 * INSET);
   const y = (value: number): number => height - INSET - ((value - low) / (high - low)) * (height - 2 * INSET);
 
-  context.strokeStyle = context.fillStyle = getComputedStyle(canvas).color;
+  context.strokeStyle = context.fillStyle = colour;
   context.lineWidth = 1.5;
   context.lineJoin = context.lineCap = "round";
   context.beginPath();

@@ -42,28 +42,31 @@ function Detail({ device }: { device: Device }): JSX.Element {
       <header>
         <a class="back" href="#/"><Icon name="back" />{t("detail.back")}</a>
         <h1>{device.name}</h1>
-        <p class="state">
-          <PresenceMark device={device} />
-          {device.measuredAt !== null && <Age at={device.measuredAt} />}
-          <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
-        </p>
-        <p class="jumps">
-          <Jump to="commands" label={t("command.title")} />
-          <Jump to="about" label={t("facts.title")} />
-          <a href={link({ view: "feed", device: device.id })}>{t("feed.title")}</a>
-        </p>
+        <div class="under">
+          <p class="state">
+            <PresenceMark device={device} />
+            {device.measuredAt !== null && <Age at={device.measuredAt} />}
+            <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
+          </p>
+          <p class="jumps">
+            <Jump to="commands" label={t("command.title")} />
+            <Jump to="about" label={t("facts.title")} />
+            <a href={link({ view: "feed", device: device.id })}>{t("feed.title")}</a>
+          </p>
+        </div>
         <Concerns concerns={concernsOf(device)} table={app.table.value} now={app.now.peek()} />
       </header>
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => keyed(event, history, app.bridgeNow())}>
         <Ranges history={history} />
         <HistoryState history={history} />
         <Charts device={device} history={history} />
-        <p class="quiet small help">{t("chart.help")}</p>
+        <p class="quiet small help mouse">{t("chart.help")}</p>
+        <p class="quiet small help touch">{t("chart.help.touch")}</p>
       </section>
-      <aside>
+      <div class="side">
         <Commands device={device} />
         <Facts device={device} />
-      </aside>
+      </div>
     </article>
   );
 }

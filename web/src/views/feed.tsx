@@ -10,7 +10,7 @@ import { useApp } from "../parts/context";
 import { Icon } from "../parts/icon";
 import "../style/feed.css";
 
-const SHOWN = 150;
+const SHOWN = 60;
 const SAID_MS = 3000;
 
 /** The newest readings, newest on top. Paused, it stands still and counts what came since. */
@@ -117,9 +117,8 @@ function Field({ measurement, reading, isSought }: { measurement: Measurement; r
   if (value === undefined && flaw === undefined) return null;
   return (
     <li class={isSought ? "sought" : flaw ? "flawed" : undefined}>
-      <span class="name">{fieldLabel(measurement)}</span> {value !== undefined && <b>{valueText(value, measurement.name)}</b>}
-      {value !== undefined && measurement.unit && ` ${measurement.unit}`}
-      {flaw && ` (${flawText(flaw)})`}
+      <span>{fieldLabel(measurement)}</span>
+      {[value === undefined ? "" : ` ${valueText(value, measurement.name)}`, value !== undefined && measurement.unit ? ` ${measurement.unit}` : "", flaw ? ` (${flawText(flaw)})` : ""].join("")}
     </li>
   );
 }
