@@ -52,6 +52,7 @@ export const en = {
   "overview.online": { one: "{count} device online", other: "{count} devices online" },
   "overview.known": { one: "{count} device", other: "{count} devices" },
   "overview.search": "Search by name, site or room",
+  "overview.search.hint": "Name, site or room",
   "overview.filter": "Show",
   "overview.show.all": "All",
   "overview.show.attention": "Attention",

@@ -74,7 +74,7 @@ function Filters({ filter, onChange }: FiltersProps): JSX.Element {
         <span class="unseen">{t("overview.search")}</span>
         <input
           type="search"
-          placeholder={t("overview.search")}
+          placeholder={t("overview.search.hint")}
           value={filter.text}
           onInput={(event) => onChange({ ...filter, text: event.currentTarget.value })}
         />
