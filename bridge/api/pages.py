@@ -19,7 +19,7 @@ def routes() -> list[web.AbstractRouteDef]:
     return [
         web.get("/", page.index),
         web.get("/socket.io/socket.io.js", page.client_script),
-        *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and file.name != "index.html"),
+        *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and not _is_apart(file)),
         *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
         *(_examples(page, built / "examples") if (built / "examples").is_dir() else []),
     ]
@@ -32,6 +32,11 @@ def _examples(page: _Page, folder: Path) -> list[web.AbstractRouteDef]:
         web.get("/examples/", page.examples),
         *(web.get(f"/examples/{file.name}", page.file) for file in sorted(folder.iterdir())),
     ]
+
+
+def _is_apart(file: Path) -> bool:
+    """The page itself, and what is beside a file, compressed: `FileResponse` finds that by itself."""
+    return file.name == "index.html" or file.suffix in (".gz", ".br")
 
 
 class _Page:

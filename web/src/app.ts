@@ -1,0 +1,323 @@
+import { batch, signal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
+
+import { BridgeClock } from "./model/clock";
+import type { Answer, CommandRequest } from "./model/command";
+import type { Device } from "./model/device";
+import { Feed } from "./model/feed";
+import { Fleet } from "./model/fleet";
+import { Lag } from "./model/lag";
+import type { Link, Via } from "./model/link";
+import { NO_LINK } from "./model/link";
+import type { Counts, Ranked } from "./model/overview";
+import { Standings, count } from "./model/overview";
+import { Trends } from "./model/trend";
+import type { DeviceRecord, Level, Measurement, Reading } from "./model/wire";
+import { parseSensorData } from "./model/wire";
+import { Http } from "./net/http";
+import { LiveConnection } from "./net/live";
+import { Poller } from "./net/poller";
+import { Refresher } from "./net/refresher";
+import { TrendReader } from "./net/trends";
+
+const TICK_MS = 1000;
+const LOST_MS = 5000;
+const SLEPT_MS = 20_000;
+const DEVICES_EVERY_MS = 60_000;
+const POLLED_DEVICES_EVERY_MS = 10_000;
+const NOTICE_STAYS_MS = 5 * 60_000;
+const FEED_PAINT_MS = 250;
+const FEED_RUSH_PAINT_MS = 1000;
+const FEED_RUSH = 20;
+
+export type News = { readonly kind: "system"; readonly level: Level; readonly message: string } | { readonly kind: "gap"; readonly missed: number | null };
+/** It tells of a moment; left standing, it would look like the state of things now. */
+export type Notice = News & { readonly at: number };
+export type Hear = (reading: Reading) => void;
+
+/** All that an open page is: what comes from the bridge changes the model, and once per frame the signals tell the views. */
+export class App {
+  readonly http: Http;
+  readonly fleet = new Fleet();
+  readonly feed = new Feed();
+  readonly trends = new Trends();
+
+  readonly table = signal<readonly Measurement[]>([]);
+  readonly link = signal<Link>(NO_LINK);
+  readonly notice = signal<Notice | null>(null);
+  /** The bridge's time, every second. */
+  readonly now: Signal<number>;
+  /** All devices with how bad they are; changes when one comes, goes, or is better or worse. */
+  readonly ranked = signal<readonly Ranked[]>([]);
+  readonly counts = signal<Counts>(count([]));
+  readonly loaded = signal(false);
+  /** Counts the changes of the feed. */
+  readonly feedVersion = signal(0);
+  /** Counts the times at which history must be read anew: a connection was lost, or something was not sent. */
+  readonly healed = signal(0);
+
+  readonly #clock = new BridgeClock();
+  readonly #lag = new Lag();
+  readonly #standings = new Standings();
+  readonly #versions = new Map<string, Signal<number>>();
+  readonly #hearing = new Set<Hear>();
+  readonly #live: LiveConnection;
+  readonly #poller: Poller;
+  readonly #refresher: Refresher;
+  readonly #trendReader: TrendReader;
+  #cursor = 0;
+  #frameAsked = false;
+  #feedNews = 0;
+  #feedPaintedAt = 0;
+  #lostSince: number | null;
+  #hadConnection = false;
+  #lastTick: number;
+  #refreshedAt = 0;
+  readonly #rankedById = new Map<string, { readonly ranked: Ranked; readonly key: string }>();
+
+  constructor(base: URL) {
+    this.#lastTick = Date.now();
+    this.#lostSince = this.#lastTick;
+    this.now = signal(this.#lastTick);
+    this.http = new Http(base, (bridgeNow) => this.#clock.observe(bridgeNow, Date.now()));
+    const now = (): number => this.bridgeNow();
+    this.#trendReader = new TrendReader(this.http, this.trends, now, () => this.table.value, (ids) => this.#show(ids));
+    this.#refresher = new Refresher(() => this.#refresh());
+    this.#poller = new Poller(
+      {
+        after: (cursor, limit) => this.http.after(cursor, limit, this.table.value),
+        newest: async () => {
+          await this.#refresh();
+          return this.#cursor;
+        },
+      },
+      {
+        opened: () => this.#opened("http"),
+        readings: (readings) => {
+          for (const reading of readings) this.#hear(reading);
+        },
+        skipped: (from, to) => this.#missed(from, to, null),
+        closed: () => this.#closed(),
+      },
+      () => this.#cursor,
+    );
+    this.#live = this.#connect(base);
+    this.#refresher.ask();
+    setInterval(() => this.#tick(), TICK_MS);
+    addEventListener("online", () => this.#live.reconnect());
+    document.addEventListener("visibilitychange", () => this.#paintSoon());
+  }
+
+  bridgeNow(): number {
+    return this.#clock.at(Date.now());
+  }
+
+  /** Changes whenever the device does; read it to be drawn again. */
+  version(deviceId: string): Signal<number> {
+    const known = this.#versions.get(deviceId);
+    if (known) return known;
+    const version = signal(0);
+    this.#versions.set(deviceId, version);
+    return version;
+  }
+
+  device(id: string): Device | undefined {
+    return this.fleet.devices.get(id);
+  }
+
+  /** The last hour of a device whose card is in sight, until what is returned is called. */
+  wantTrend(device: Device): () => void {
+    return this.#trendReader.want(device);
+  }
+
+  /** Calls with every reading from now on, until what is returned is called. */
+  onReading(hear: Hear): () => void {
+    this.#hearing.add(hear);
+    return () => this.#hearing.delete(hear);
+  }
+
+  /** What someone changed here or elsewhere. */
+  know(record: DeviceRecord): void {
+    this.fleet.know(record);
+    this.#paintSoon();
+  }
+
+  /** By the live connection; by HTTP where there is none, or it does not answer: the id makes both the same command. */
+  async send(request: CommandRequest): Promise<Answer> {
+    if (this.#live.connected) {
+      const answer = await this.#live.send(request).catch(() => null);
+      if (answer) return answer;
+    }
+    return this.http.command(request);
+  }
+
+  #connect(base: URL): LiveConnection {
+    return new LiveConnection(
+      base,
+      {
+        opened: (via) => {
+          this.#poller.stop();
+          this.#lag.forget();
+          this.#opened(via);
+          this.#setLink({ catchingUp: this.#cursor > 0 });
+        },
+        caughtUp: () => this.#setLink({ catchingUp: false }),
+        via: (via) => this.#setLink({ via }),
+        closed: () => {
+          if (this.link.peek().via !== "http") this.#closed();
+        },
+        sensorData: (body, sentAt) => {
+          if (sentAt !== null) this.#lag.observe(sentAt, Date.now());
+          const reading = parseSensorData(body, this.table.value);
+          if (reading) this.#hear(reading);
+        },
+        deviceStatus: (id, status, at) => {
+          this.fleet.setStatus(id, status, at);
+          this.#paintSoon();
+        },
+        systemEvent: (level, message) => this.#notify({ kind: "system", level, message }),
+        gap: (from, to, missed) => this.#missed(from, to, missed),
+      },
+      () => this.#cursor,
+    );
+  }
+
+  #hear(reading: Reading): void {
+    this.#cursor = Math.max(this.#cursor, reading.seq);
+    this.fleet.hear(reading);
+    this.trends.hear(reading, this.bridgeNow());
+    this.#feedNews += Number(this.feed.add(reading));
+    for (const hear of this.#hearing) hear(reading);
+    this.#paintSoon();
+  }
+
+  #missed(from: number, to: number, missed: number | null): void {
+    this.#cursor = Math.max(this.#cursor, to);
+    this.feed.addGap(from, to, missed);
+    this.#feedNews++;
+    this.#notify({ kind: "gap", missed });
+    this.#heal();
+    this.#paintSoon();
+  }
+
+  #notify(news: News): void {
+    this.notice.value = { ...news, at: this.bridgeNow() };
+  }
+
+  #heal(): void {
+    this.trends.forget();
+    this.healed.value++;
+    this.#refresher.ask();
+  }
+
+  #opened(via: Via): void {
+    const lostFor = this.#lostSince === null ? 0 : Date.now() - this.#lostSince;
+    this.#lostSince = null;
+    this.#setLink({ open: true, known: true, via, lostAt: null });
+    if (this.#hadConnection && lostFor > 0) this.#heal();
+    else if (lostFor > 0) this.#refresher.ask();
+    this.#hadConnection = true;
+  }
+
+  #closed(): void {
+    if (this.#lostSince !== null) return;
+    this.#lostSince = Date.now();
+    this.#setLink({ open: false, via: null, catchingUp: false, lostAt: this.bridgeNow() });
+  }
+
+  #setLink(change: Partial<Link>): void {
+    this.link.value = { ...this.link.value, ...change };
+  }
+
+  async #refresh(): Promise<void> {
+    if (this.table.value.length === 0) this.table.value = await this.http.measurements();
+    const records = await this.http.devices(this.table.value);
+    this.fleet.load(records);
+    this.trends.keepOnly(this.fleet.devices);
+    for (const { lastReading } of records) {
+      if (lastReading === null) continue;
+      this.#cursor = Math.max(this.#cursor, lastReading.seq);
+      this.#feedNews += Number(this.feed.add(lastReading));
+    }
+    this.#refreshedAt = Date.now();
+    this.loaded.value = true;
+    this.#paintSoon();
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    if (now - this.#lastTick > SLEPT_MS) this.#live.reconnectIfSilent();
+    this.#lastTick = now;
+    const notice = this.notice.peek();
+    if (notice && this.bridgeNow() - notice.at > NOTICE_STAYS_MS) this.notice.value = null;
+    if (this.#lostSince !== null && now - this.#lostSince > LOST_MS) {
+      this.fleet.forgetStatuses();
+      this.#poller.start();
+    }
+    const { lagMs, via } = this.link.peek();
+    const refreshEvery = via === "http" ? POLLED_DEVICES_EVERY_MS : DEVICES_EVERY_MS;
+    if (now - this.#refreshedAt > refreshEvery && !document.hidden && this.#lostSince === null) this.#refresher.ask();
+    const lag = Math.round(this.#lag.milliseconds / 1000) * 1000;
+    if (lag !== lagMs) this.#setLink({ lagMs: lag });
+    this.#paintSoon();
+  }
+
+  /** However many events come, one paint per animation frame; none while nobody looks. */
+  #paintSoon(): void {
+    if (this.#frameAsked) return;
+    this.#frameAsked = true;
+    requestAnimationFrame(() => {
+      this.#frameAsked = false;
+      batch(() => this.#paint());
+    });
+  }
+
+  #paint(): void {
+    const now = this.bridgeNow();
+    const second = Math.floor(now / 1000);
+    const isNewSecond = second !== Math.floor(this.now.peek() / 1000);
+    const changed = this.fleet.takeChanged();
+    if (isNewSecond) this.now.value = now;
+    this.#rank(isNewSecond ? new Set([...changed, ...this.fleet.devices.keys()]) : changed, now);
+    this.#show(changed);
+    const rest = this.#feedNews > FEED_RUSH ? FEED_RUSH_PAINT_MS : FEED_PAINT_MS;
+    if (this.#feedNews > 0 && now - this.#feedPaintedAt >= rest) {
+      this.#feedNews = 0;
+      this.#feedPaintedAt = now;
+      this.feedVersion.value++;
+    }
+  }
+
+  #show(deviceIds: Iterable<string>): void {
+    for (const id of deviceIds) {
+      const version = this.#versions.get(id);
+      if (version) version.value++;
+    }
+  }
+
+  #rank(deviceIds: Iterable<string>, now: number): void {
+    let changed = false;
+    for (const id of deviceIds) {
+      const device = this.fleet.devices.get(id);
+      if (device === undefined) {
+        this.#standings.forget(id);
+        changed = this.#rankedById.delete(id) || changed;
+        continue;
+      }
+      const ranked = this.#standings.of(device, now);
+      const key = rankKey(ranked);
+      if (this.#rankedById.get(id)?.key === key) continue;
+      this.#rankedById.set(id, { ranked, key });
+      changed = true;
+    }
+    if (!changed) return;
+    this.ranked.value = [...this.#rankedById.values()].map(({ ranked }) => ranked);
+    this.counts.value = count(this.ranked.value);
+  }
+}
+
+/** What decides where a device stands. */
+function rankKey({ device, severity, standing }: Ranked): string {
+  const { name, site, room, type } = device.record ?? {};
+  return [device.id, severity, standing, device.presence, name, site, room, type].join("\t");
+}

@@ -1,0 +1,102 @@
+import type { Value } from "../model/wire";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Digits after the point by size: a gas sensor's 0.042 and a barometer's 1,013.2 both stay readable. */
+const DIGITS: readonly (readonly [from: number, digits: number])[] = [[10_000, 0], [10, 1], [1, 2], [0.01, 3]];
+
+const AGES: readonly (readonly [from: number, unit: Intl.RelativeTimeFormatUnit])[] = [
+  [DAY, "day"],
+  [HOUR, "hour"],
+  [MINUTE, "minute"],
+  [SECOND, "second"],
+];
+
+/** Numbers and times as one language writes them. */
+export class Formats {
+  readonly locale: string;
+  readonly #decimals: readonly Intl.NumberFormat[];
+  readonly #tiny: Intl.NumberFormat;
+  readonly #clock: Intl.DateTimeFormat;
+  readonly #moment: Intl.DateTimeFormat;
+  readonly #relative: Intl.RelativeTimeFormat;
+  readonly #plurals: Intl.PluralRules;
+  readonly #fixedFormats = new Map<number, Intl.NumberFormat>();
+  readonly #dates = new Map<string, Intl.DateTimeFormat>();
+
+  constructor(locale: string) {
+    this.locale = locale;
+    this.#decimals = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits }));
+    this.#tiny = new Intl.NumberFormat(locale, { maximumSignificantDigits: 2, notation: "scientific" });
+    this.#clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23" });
+    this.#moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+    this.#relative = new Intl.RelativeTimeFormat(locale, { style: "narrow", numeric: "always" });
+    this.#plurals = new Intl.PluralRules(locale);
+  }
+
+  /** `least` digits after the point, so that a figure that changes keeps its width. */
+  number(value: number, least = 0): string {
+    if (least > 0 && Math.abs(value) < 10_000) return this.#fixed(least).format(value).replaceAll("-", "−");
+    const size = Math.abs(value);
+    const digits = value === 0 ? 0 : DIGITS.find(([from]) => size >= from)?.[1];
+    const format = digits === undefined ? this.#tiny : this.#decimals[digits] ?? this.#tiny;
+    return format.format(value).replace("E", "e").replaceAll("-", "−");
+  }
+
+  #fixed(digits: number): Intl.NumberFormat {
+    const format = this.#fixedFormats.get(digits) ?? new Intl.NumberFormat(this.locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    this.#fixedFormats.set(digits, format);
+    return format;
+  }
+
+  count(value: number): string {
+    return this.#decimals[0]?.format(value) ?? String(value);
+  }
+
+  /** A rate: one digit below ten, none above. */
+  rate(value: number): string {
+    return this.#decimals[value < 10 ? 1 : 0]?.format(value) ?? String(value);
+  }
+
+  plural(count: number): Intl.LDMLPluralRule {
+    return this.#plurals.select(count);
+  }
+
+  /** "4 s ago"; null for less than a second, and for times ahead: a device's clock may be. */
+  age(milliseconds: number): string | null {
+    const [size, unit] = AGES.find(([from]) => milliseconds >= from) ?? [];
+    return size === undefined || unit === undefined ? null : this.#relative.format(-Math.floor(milliseconds / size), unit);
+  }
+
+  /** A length of time: "10 s", "2 h". */
+  duration(milliseconds: number): string {
+    const [size, unit] = AGES.find(([from]) => milliseconds >= from) ?? [SECOND, "second"];
+    const format = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 } as const;
+    return new Intl.NumberFormat(this.locale, format).format(milliseconds / size);
+  }
+
+  /** The time of day where the reader is; with the date when that is another day. */
+  moment(milliseconds: number, now: number): string {
+    const moment = new Date(milliseconds);
+    const sameDay = moment.toDateString() === new Date(now).toDateString();
+    return (sameDay ? this.#clock : this.#moment).format(moment);
+  }
+
+  full(milliseconds: number): string {
+    return this.#moment.format(milliseconds);
+  }
+
+  date(milliseconds: number, options: Intl.DateTimeFormatOptions): string {
+    const key = JSON.stringify(options);
+    const format = this.#dates.get(key) ?? new Intl.DateTimeFormat(this.locale, { hourCycle: "h23", ...options });
+    this.#dates.set(key, format);
+    return format.format(milliseconds);
+  }
+}
+
+export function isNumber(value: Value | null): value is number {
+  return typeof value === "number";
+}

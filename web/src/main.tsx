@@ -1,0 +1,18 @@
+import { render } from "preact";
+
+import { App } from "./app";
+import { AppContext } from "./parts/context";
+import { Shell } from "./views/shell";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/shell.css";
+import "./style/overview.css";
+
+const app = new App(new URL(".", location.href.replace(/[?#].*$/, "")));
+
+render(
+  <AppContext.Provider value={app}>
+    <Shell />
+  </AppContext.Provider>,
+  document.body,
+);

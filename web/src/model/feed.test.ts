@@ -1,0 +1,59 @@
+import { beforeEach, describe, expect, test } from "vitest";
+
+import { FEED_LENGTH, Feed, asRecord, chosen } from "./feed";
+import { NOON, reading } from "./testing";
+
+let feed: Feed;
+beforeEach(() => {
+  feed = new Feed();
+});
+
+const ids = () => feed.items.map(({ id }) => id);
+
+test("the newest is on top, each reading once", () => {
+  for (const seq of [1, 3, 2, 3]) feed.add(reading(seq, { temperature: seq }));
+  expect(ids()).toEqual(["r3", "r2", "r1"]);
+});
+
+test("only the newest are kept, and what is older than those is no news", () => {
+  for (let seq = 1; seq <= FEED_LENGTH + 5; seq += 1) feed.add(reading(seq, { temperature: seq }));
+  expect(feed.add(reading(0, { temperature: 0 }))).toBe(false);
+  expect(ids()).toHaveLength(FEED_LENGTH);
+  expect([ids()[0], ids().at(-1)]).toEqual([`r${FEED_LENGTH + 5}`, "r6"]);
+});
+
+test("a gap stands between the readings it is between", () => {
+  feed.add(reading(1, { temperature: 1 }));
+  feed.add(reading(9, { temperature: 9 }));
+  feed.addGap(1, 8, 7);
+  expect(ids()).toEqual(["r9", "gap 1 8", "r1"]);
+});
+
+describe("what is chosen", () => {
+  beforeEach(() => {
+    feed.add(reading(1, { temperature: 1 }));
+    feed.add(reading(2, { humidity: 2 }, { deviceId: "Attic" }));
+    feed.add(reading(3, { humidity: 3 }, { quality: new Map([["temperature", "not a number"]]) }));
+    feed.addGap(3, 4, null);
+  });
+
+  const found = (device: string, field: string, most = 10) => chosen(feed.items, { device, field }, most).map(({ id }) => id);
+
+  test("by device, however it is written", () => expect(found(" att ", "")).toEqual(["gap 3 4", "r2"]));
+  test("by field, also where it was refused", () => expect(found("", "temperature")).toEqual(["gap 3 4", "r3", "r1"]));
+  test("no more than are asked for", () => expect(found("", "", 2)).toEqual(["gap 3 4", "r3"]));
+});
+
+test("a reading is copied in the names of the wire", () => {
+  const quality = new Map([["humidity", "not a number"]]);
+  expect(asRecord(reading(7, { temperature: 0, flameDetected: false }, { quality, retained: true, measuredAt: NOON }))).toEqual({
+    _id: "r7",
+    temperature: 0,
+    flameDetected: false,
+    timestamp: "2026-01-15T12:00:00.000Z",
+    deviceId: "kitchen",
+    seq: 7,
+    quality: { humidity: "not a number" },
+    retained: true,
+  });
+});

@@ -1,0 +1,27 @@
+/** What the tests of the model begin with. */
+
+import { Device } from "./device";
+import type { DeviceRecord, Measurement, Reading, Value } from "./wire";
+import { parseMeasurements } from "./wire";
+
+export const NOON = Date.UTC(2026, 0, 15, 12);
+
+export const TABLE: readonly Measurement[] = parseMeasurements(
+  ["temperature", "humidity", "aqi", "co2", "tvoc", "coPpm", "flameDetected", "pm25", "battery"].map((name) => ({ name, label: name })),
+);
+
+export function reading(seq: number, values: Record<string, Value>, over: Partial<Reading> = {}): Reading {
+  const filled = new Map(Object.entries(values));
+  return { id: `r${seq}`, deviceId: "kitchen", measuredAt: NOON + seq, seq, values: filled, quality: new Map(), retained: false, ...over };
+}
+
+export function record(id: string, over: Partial<DeviceRecord> = {}): DeviceRecord {
+  const unknown = { name: null, type: null, site: null, room: null, status: null, statusAt: null, connection: null, lastSeen: null, createdAt: null };
+  return { id, ...unknown, expectedInterval: null, interval: null, state: new Map(), lastReading: null, ...over };
+}
+
+export function device(id: string, over: Partial<DeviceRecord> = {}): Device {
+  const made = new Device(id);
+  made.know(record(id, over));
+  return made;
+}

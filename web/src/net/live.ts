@@ -1,0 +1,133 @@
+import type { Socket } from "socket.io-client";
+import { io } from "socket.io-client";
+
+import type { Answer, CommandRequest } from "../model/command";
+import { parseAnswer } from "../model/command";
+import type { Via } from "../model/link";
+import type { Level } from "../model/wire";
+import { field, level, number, text, time } from "../model/wire";
+
+const COME_BACK_MS = 5000;
+const ANSWER_MS = 10_000;
+const CATCH_UP_MS = 30_000;
+const REPLAY_LIMIT = 5000;
+const SILENT_MS = 30_000;
+
+export interface Listener {
+  /** Connected. What was missed since the cursor comes now, if there is one; `caughtUp` when that is done. */
+  opened(via: Via): void;
+  caughtUp(): void;
+  via(via: Via): void;
+  closed(): void;
+  sensorData(body: unknown, sentAt: number | null): void;
+  deviceStatus(deviceId: string, status: string, at: number | null): void;
+  systemEvent(level: Level, message: string): void;
+  gap(from: number, to: number, missed: number | null): void;
+}
+
+/** Keeps one Socket.IO connection to the bridge this page came from, for as long as the page is open. */
+export class LiveConnection {
+  readonly #socket: Socket;
+  readonly #listener: Listener;
+  readonly #cursor: () => number;
+  readonly #transports = ["websocket", "polling"];
+  #heardAt = Date.now();
+  #comingBack: ReturnType<typeof setTimeout> | undefined;
+
+  /** `cursor` is the newest that the page has; 0 for none. */
+  constructor(base: URL, listener: Listener, cursor: () => number) {
+    this.#listener = listener;
+    this.#cursor = cursor;
+    this.#socket = io(base.origin, {
+      path: `${base.pathname}socket.io/`,
+      transports: this.#transports,
+      tryAllTransports: true,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 5000,
+      timeout: ANSWER_MS,
+      autoConnect: false,
+    });
+    this.#listen();
+    this.#socket.connect();
+  }
+
+  get connected(): boolean {
+    return this.#socket.connected;
+  }
+
+  /** The computer slept: the connection may be dead without knowing it. The bridge pings every 25 s. */
+  reconnectIfSilent(): void {
+    if (Date.now() - this.#heardAt > SILENT_MS) this.reconnect();
+  }
+
+  /** The network is another. */
+  reconnect(): void {
+    clearTimeout(this.#comingBack);
+    this.#socket.disconnect().connect();
+  }
+
+  async send(request: CommandRequest): Promise<Answer> {
+    return parseAnswer(await this.#socket.timeout(ANSWER_MS).emitWithAck("sendCommand", request));
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    const heard = (): number => (this.#heardAt = Date.now());
+    socket.io.on("ping", heard);
+    socket.onAny(heard);
+    socket.on("connect", () => void this.#opened());
+    socket.on("disconnect", () => {
+      this.#listener.closed();
+      if (!socket.active) this.#comeBack();
+    });
+    socket.on("connect_error", ({ message }) => {
+      this.#listener.closed();
+      // Some proxies let a WebSocket begin and then hold or end it: the other way goes first next time.
+      if (message === "timeout") this.#transports.reverse();
+      if (!socket.active) this.#comeBack();
+    });
+    socket.on("sensorData", (body: unknown) => this.#listener.sensorData(body, time(field(body, "timestamp"))));
+    socket.on("deviceStatus", (body: unknown) => {
+      const [deviceId, status] = [text(field(body, "deviceId")), text(field(body, "status"))];
+      if (deviceId && status) this.#listener.deviceStatus(deviceId, status, time(field(body, "timestamp")));
+    });
+    socket.on("systemEvent", (body: unknown) => {
+      const message = text(field(body, "message"));
+      if (message) this.#listener.systemEvent(level(field(body, "level")), message);
+    });
+    socket.on("gap", (body: unknown) => {
+      const [from, to] = [number(field(body, "from")), number(field(body, "to"))];
+      if (from !== null && to !== null) this.#listener.gap(from, to, number(field(body, "missed")));
+    });
+  }
+
+  async #opened(): Promise<void> {
+    const { engine } = this.#socket.io;
+    this.#listener.opened(via(engine.transport.name));
+    engine.on("upgrade", (transport: { name: string }) => this.#listener.via(via(transport.name)));
+    const since = this.#cursor();
+    if (since > 0) await this.#catchUp(since);
+    this.#listener.caughtUp();
+  }
+
+  /** As long as it takes: without the answer nobody knows what is missing. The store may be away. */
+  async #catchUp(since: number): Promise<void> {
+    const { id } = this.#socket;
+    while (this.#socket.connected && this.#socket.id === id) {
+      const asked = { since, limit: REPLAY_LIMIT };
+      const answer: unknown = await this.#socket.timeout(CATCH_UP_MS).emitWithAck("subscribe", asked).catch(() => null);
+      if (field(answer, "ok") === true) return;
+      await new Promise((rested) => setTimeout(rested, COME_BACK_MS));
+    }
+  }
+
+  /** The client comes back by itself after a lost network, but not after the bridge has sent it away. */
+  #comeBack(): void {
+    clearTimeout(this.#comingBack);
+    this.#comingBack = setTimeout(() => this.#socket.connect(), COME_BACK_MS * (0.5 + Math.random()));
+  }
+}
+
+function via(transport: string): Via {
+  return transport === "websocket" ? "websocket" : "long-polling";
+}
