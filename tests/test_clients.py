@@ -22,7 +22,7 @@ from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt import mqtt_sender
 from tests.browser import chromium
 from tests.conftest import StartBridge
-from tests.foreign.clients import SCRIPTS, chromium, program
+from tests.foreign.clients import SCRIPTS, program
 from tests.servers import free_port, until
 
 COUNT = 1000

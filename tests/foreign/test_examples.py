@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from tests.foreign.clients import chromium, curl
+from tests.browser import chromium
+from tests.foreign.clients import curl
 from tests.foreign.conftest import Stage
 from tests.servers import REPO, until
 

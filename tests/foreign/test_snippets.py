@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.foreign.clients import SCRIPTS, chromium, program, run
+from tests.browser import chromium
+from tests.foreign.clients import SCRIPTS, program, run
 from tests.foreign.conftest import Stage
 from tests.servers import REPO, until
 
