@@ -12,12 +12,12 @@ import pytest
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings, RealtimeSettings
+from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import (
     Answer,
     Open,
     browser_socket,
-    chromium,
     curl,
     mosquitto_pub,
     mosquitto_sub,
