@@ -110,6 +110,7 @@ HOMES: dict[str, set[str]] = {
         "bridge.stores.mongo_devices",
         "bridge.stores.mongo_driver",
         "bridge.stores.mongo_quarantine",
+        "bridge.stores.mongo_rollups",
     },
     "sqlite3": {"bridge.stores.sqlite_worker"},
     "socketio": {"bridge.realtime.socketio", "bridge.realtime.straight", "bridge.tail"},
