@@ -7,7 +7,7 @@ Those hours, and all that follows, are read from the readings themselves; so an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.core.query import ReadingsQuery
@@ -16,6 +16,7 @@ _MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 LEVELS_MS = (5 * _MINUTE_MS, 30 * _MINUTE_MS, 3 * HOUR_MS)
 """The widths of rollups, each made of the one before. A chart of 2,000 points reads at most four of them a point."""
 
+_FEW = 50
 _ROUND_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 _ROUND_DAYS = (1, 2, 7, 14, 28, 56, 112, 224, 448, 896, 1792, 3584, 7168)
 _ROUND_MS = (*(1000 * seconds for seconds in _ROUND_SECONDS), *(DAY_MS * days for days in _ROUND_DAYS))
@@ -24,12 +25,15 @@ _UNITS_MS = {"w": 7 * DAY_MS, "d": DAY_MS, "h": HOUR_MS, "m": _MINUTE_MS, "s": 1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a device is rolled up: from `first_ms` (None: not at all) before `until_ms`, a second time before `again_ms`."""
+    """How far a device is rolled up: from `first_ms` (None: not at all) before `until_ms`, a second time before `again_ms`.
+    `fields` are those that its rollups have.
+    """
 
     device_id: str
     first_ms: int | None = None
     until_ms: int = 0
     again_ms: int = 0
+    fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Piece:
     to_ms: int | None
 
 
-Late = Iterable[tuple[str, int]]
+Late = Collection[tuple[str, int]]
 """Device, and the hour in which it has readings that its rollups may not hold."""
 
 
@@ -70,9 +74,24 @@ def intact_from(now_ms: int, retention_days: int | None) -> int:
     return 0 if retention_days is None else hour_of(now_ms - retention_days * DAY_MS) + 2 * HOUR_MS
 
 
-def is_rolled(query: ReadingsQuery, every_ms: int) -> bool:
-    """Rollups can answer: they know no cursors, and the width is made of theirs."""
-    return query.since is None and query.until is None and every_ms % LEVELS_MS[0] == 0
+def by_time(query: ReadingsQuery) -> bool:
+    """Rollups can help to answer: they know no cursors."""
+    return query.since is None and query.until is None
+
+
+def is_rolled(every_ms: int) -> bool:
+    """Rollups can answer: the width is made of theirs."""
+    return every_ms % LEVELS_MS[0] == 0
+
+
+def not_rolled(query: ReadingsQuery, places: Sequence[Place], late: Late) -> list[Piece] | None:
+    """The readings asked for that rollups may not have; None if that is much."""
+    begin_ms, end_ms = query.from_ms or 0, query.to_ms
+    tails = [Piece((place.device_id,), None, max(place.until_ms, begin_ms), end_ms) for place in places]
+    tails = [piece for piece in tails if end_ms is None or piece.from_ms < end_ms]
+    if len(places) + len(late) > _FEW or any(place.until_ms == 0 for place in places):
+        return None
+    return tails + [Piece((device_id,), None, hour, hour + HOUR_MS) for device_id, hour in late]
 
 
 def plan(query: ReadingsQuery, every_ms: int, places: Sequence[Place], late: Late) -> list[Piece]:

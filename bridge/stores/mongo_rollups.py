@@ -7,6 +7,7 @@ Both are made of the readings and can be dropped, together and with `rollups` in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pymongo
@@ -14,13 +15,29 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
 from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
 from bridge.core.reading import MEASUREMENT, Flag
-from bridge.core.rollup import HOUR_MS, LEVELS_MS, Extent, Late, Piece, Place, intact_from, is_rolled, outward, plan
+from bridge.core.rollup import (
+    HOUR_MS,
+    LEVELS_MS,
+    Extent,
+    Late,
+    Piece,
+    Place,
+    by_time,
+    intact_from,
+    is_rolled,
+    not_rolled,
+    outward,
+    plan,
+)
 from bridge.stores.mongo_driver import Document, collected, milliseconds, translated, utc
 from bridge.stores.rolling import LEASE_SECONDS, Rolling, now_ms
 
 _STATE = "rollups"
 _ROLL_SECONDS = 20.0
 """Deadline of a roll, as of nothing else: an hour of a device with 100 readings a second takes more than a second."""
+_MERGE = {
+    "$merge": {"into": "rollups", "on": ["device", "width", "start"], "whenMatched": "replace", "whenNotMatched": "insert"}
+}
 _SHORT = ("min", "max", "sum", "count")
 
 
@@ -59,13 +76,14 @@ class MongoHistory:
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         """Grouped in the server, to the deadline of every call."""
         async with translated():
-            if is_rolled(query, every_ms):
-                pieces = await self._pieces(query, every_ms)
-                if not pieces:
-                    return []
-                collection, stages = self._joined(pieces, every_ms, fields)
-            else:
-                collection, stages = self._readings, _from_readings(filter_of(query), every_ms, fields)
+            collection = self._readings
+            stages: list[Document] = [{"$match": filter_of(query)}]
+            if by_time(query):
+                places, late = await self._ground(query)
+                fields = await self._measured(fields, not_rolled(query, places, late), places)
+                if is_rolled(every_ms) and places:
+                    collection, stages = self._joined(plan(query, every_ms, places, late), fields)
+            stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
             newest = DESCENDING if query.newest else ASCENDING
             stages += [
                 {"$sort": {"_id.t": newest, "_id.d": ASCENDING}},
@@ -75,7 +93,7 @@ class MongoHistory:
             documents = await collected(collection.aggregate(stages))
         return [_bucket(document, fields) for document in documents]
 
-    async def _pieces(self, query: ReadingsQuery, every_ms: int) -> list[Piece]:
+    async def _ground(self, query: ReadingsQuery) -> tuple[list[Place], Late]:
         """In this order, cursor, places, late readings, nothing is missed or counted twice while rollups are made."""
         cursor = await self._tables.cursor()
         places = await self._tables.places(query.devices)
@@ -84,19 +102,29 @@ class MongoHistory:
         late: Late = ()
         if since_ms < rolled_ms:
             late = await self._tables.touched(cursor, None, rolled_ms, since_ms, query.devices)
-        return plan(query, every_ms, places, late)
+        return places, late
 
-    def _joined(self, pieces: Sequence[Piece], every_ms: int, fields: Sequence[str]) -> tuple[Any, list[Document]]:
-        """Where to begin, and the stages."""
-        rolled = [piece for piece in pieces if piece.width_ms is not None]
-        raw = [_readings_of(piece) for piece in pieces if piece.width_ms is None]
-        of_readings = _from_readings({"$or": raw}, every_ms, fields)
+    async def _measured(self, fields: Sequence[str], unsure: Sequence[Piece] | None, places: Sequence[Place]) -> Sequence[str]:
+        """Those of the fields that there are: each that is summed up takes its time, 0.8 µs a reading, be it there or not."""
+        if unsure is None:
+            return fields
+        known = frozenset[str]().union(*(place.fields for place in places))
+        if unsure and not known.issuperset(fields):
+            highest = {name: {"$max": f"${name}"} for name in fields}
+            match = {"$match": {"$or": [_readings_of(piece) for piece in unsure]}}
+            for found in await collected(self._readings.aggregate([match, {"$group": {"_id": None, **highest}}])):
+                known |= {name for name in fields if found[name] is not None}
+        return [name for name in fields if name in known]
+
+    def _joined(self, pieces: Sequence[Piece], fields: Sequence[str]) -> tuple[Any, list[Document]]:
+        """The collection to begin with, and the stages to its documents; among rollups, readings are made to look like them."""
+        rolled = [_rollups_of(piece) for piece in pieces if piece.width_ms is not None]
+        raw = {"$match": {"$or": [_readings_of(piece) for piece in pieces if piece.width_ms is None] or [{"_id": None}]}}
         if not rolled:
-            return self._readings, of_readings
-        stages = _from_rollups({"$or": [_rollups_of(piece) for piece in rolled]}, every_ms, fields)
-        if raw:
-            stages += [{"$unionWith": {"coll": "readings", "pipeline": of_readings}}, _merged(fields)]
-        return self._rollups, stages
+            return self._readings, [raw]
+        finest = LEVELS_MS[0]
+        like_rollups = [raw, _by_reading(finest, fields), _as_rollup(finest, fields)]
+        return self._rollups, [{"$match": {"$or": rolled}}, {"$unionWith": {"coll": "readings", "pipeline": like_rollups}}]
 
 
 class MongoRollups:
@@ -175,8 +203,8 @@ class MongoRollups:
     async def keep_place(self, place: Place) -> None:
         """One document."""
         first = None if place.first_ms is None else utc(place.first_ms)
-        known = {"first": first, "until": utc(place.until_ms), "again": utc(place.again_ms)}
-        await self._rolled.update_one({"_id": place.device_id}, {"$set": known}, upsert=True)
+        times = {"first": first, "until": utc(place.until_ms), "again": utc(place.again_ms)}
+        await self._rolled.update_one({"_id": place.device_id}, {"$set": times | {"fields": sorted(place.fields)}}, upsert=True)
 
     async def reach(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> tuple[int, int] | None:
         """From the index on device and time alone."""
@@ -188,20 +216,22 @@ class MongoRollups:
         last = await self._readings.find_one(span, **in_order, skip=limit - 1)
         return milliseconds(first["timestamp"]), milliseconds(last["timestamp"]) if last else to_ms
 
-    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> None:
+    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
         """The narrowest from the readings, each other from the one before."""
         fields = tuple(MEASUREMENT)
         finest, *wider = LEVELS_MS
         whole = Piece((device_id,), None, from_ms, to_ms)
         with pymongo.timeout(_ROLL_SECONDS):
-            stages = _from_readings(_readings_of(whole), finest, fields)
-            await collected(self._readings.aggregate(stages + _put(finest, fields)))
+            stages = [{"$match": _readings_of(whole)}, _by_reading(finest, fields), _as_rollup(finest, fields), _MERGE]
+            await collected(self._readings.aggregate(stages))
             below = finest
             for width in wider:
                 part = Piece((device_id,), below, *outward(from_ms, to_ms, width))
-                stages = _from_rollups(_rollups_of(part), width, fields)
-                await collected(self._rollups.aggregate(stages + _put(width, fields)))
+                stages = [{"$match": _rollups_of(part)}, _by_rollup(width, fields), _as_rollup(width, fields), _MERGE]
+                await collected(self._rollups.aggregate(stages))
                 below = width
+            made = self._rollups.find(_rollups_of(replace(part, width_ms=below)), {"_id": 0})
+            return frozenset([name async for one in made for name in one if name in MEASUREMENT])
 
 
 def filter_of(query: ReadingsQuery) -> Document:
@@ -236,28 +266,20 @@ def _start_of(time: str, every_ms: int) -> Document:
     return {"$subtract": [at, {"$mod": [at, every_ms]}]}
 
 
-def _from_readings(match: Document, every_ms: int, fields: Sequence[str]) -> list[Document]:
-    """Device and start as `_id`, `count`, and of each field four keys in a row, as in all of these summaries."""
+def _by_reading(every_ms: int, fields: Sequence[str]) -> Document:
+    """Device and start as `_id`, `count`, and of each field four keys, as in all of these summaries."""
     group: Document = {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", every_ms)}, "count": {"$sum": 1}}
     for name in fields:
         value = {"$toInt": f"${name}"} if isinstance(MEASUREMENT[name], Flag) else f"${name}"
         there = {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}
         group |= _four(name, value, value, value, there)
-    return [{"$match": match}, {"$group": group}]
+    return {"$group": group}
 
 
-def _from_rollups(match: Document, every_ms: int, fields: Sequence[str]) -> list[Document]:
+def _by_rollup(every_ms: int, fields: Sequence[str]) -> Document:
     group: Document = {"_id": {"d": "$device", "t": _start_of("$start", every_ms)}, "count": {"$sum": "$count"}}
     for name in fields:
         group |= _four(name, *(f"${name}.{part}" for part in _SHORT))
-    return [{"$match": match}, {"$group": group}]
-
-
-def _merged(fields: Sequence[str]) -> Document:
-    """Summaries of the same device and start as one."""
-    group: Document = {"_id": "$_id", "count": {"$sum": "$count"}}
-    for name in fields:
-        group |= _four(name, *(f"${name}_{part}" for part in _SHORT))
     return {"$group": group}
 
 
@@ -270,8 +292,8 @@ def _four(name: str, low: Any, high: Any, total: Any, count: Any) -> Document:  
     }
 
 
-def _put(width_ms: int, fields: Iterable[str]) -> list[Document]:
-    """Summaries into `rollups`, over what was there; only fields that were measured."""
+def _as_rollup(width_ms: int, fields: Iterable[str]) -> Document:
+    """A summary as it stands in `rollups`: only fields that were measured."""
     document: Document = {
         "_id": 0,
         "device": "$_id.d",
@@ -282,14 +304,14 @@ def _put(width_ms: int, fields: Iterable[str]) -> list[Document]:
     for name in fields:
         four = {part: f"${name}_{part}" for part in _SHORT}
         document[name] = {"$cond": [{"$gt": [f"${name}_count", 0]}, four, "$$REMOVE"]}
-    merge = {"into": "rollups", "on": ["device", "width", "start"], "whenMatched": "replace", "whenNotMatched": "insert"}
-    return [{"$project": document}, {"$merge": merge}]
+    return {"$project": document}
 
 
 def _place(document: Mapping[str, Any]) -> Place:
     first = document["first"]
     first_ms = None if first is None else milliseconds(first)
-    return Place(document["_id"], first_ms, milliseconds(document["until"]), milliseconds(document["again"]))
+    until_ms, again_ms = milliseconds(document["until"]), milliseconds(document["again"])
+    return Place(document["_id"], first_ms, until_ms, again_ms, frozenset(document["fields"]))
 
 
 def _bucket(document: Mapping[str, Any], fields: Sequence[str]) -> Bucket:

@@ -61,8 +61,8 @@ class RollupTables(Protocol):
         """When the first reading of this span was measured, and the `limit`th (with fewer: `to_ms`); None: there is none."""
         ...
 
-    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> None:
-        """Make the rollups of whole hours, of all widths, in place of what was there."""
+    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
+        """Make the rollups of whole hours, of all widths, in place of what was there; the fields that were measured."""
         ...
 
 
@@ -178,10 +178,12 @@ class Rolling:
         if reached is None:
             return 0, to_ms
         start_ms, end_ms = hour_of(reached[0]), min(max(hour_of(reached[1]), hour_of(reached[0]) + HOUR_MS), to_ms)
-        await self._tables.roll(device_id, start_ms, end_ms)
+        fields = await self._tables.roll(device_id, start_ms, end_ms)
         place = self._places[device_id]
-        if place.first_ms is None or start_ms < place.first_ms:
-            await self._keep(replace(place, first_ms=start_ms))
+        first_ms = start_ms if place.first_ms is None else min(place.first_ms, start_ms)
+        wider = replace(place, first_ms=first_ms, fields=place.fields | fields)
+        if wider != place:
+            await self._keep(wider)
         return (end_ms - start_ms) // HOUR_MS, end_ms
 
     async def _keep(self, place: Place) -> None:

@@ -14,12 +14,26 @@ from typing import Any
 
 from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
 from bridge.core.reading import MEASUREMENT
-from bridge.core.rollup import HOUR_MS, LEVELS_MS, Extent, Late, Piece, Place, intact_from, is_rolled, outward, plan
+from bridge.core.rollup import (
+    HOUR_MS,
+    LEVELS_MS,
+    Extent,
+    Late,
+    Piece,
+    Place,
+    by_time,
+    intact_from,
+    is_rolled,
+    not_rolled,
+    outward,
+    plan,
+)
 from bridge.stores.rolling import LEASE_SECONDS, Rolling, now_ms
 from bridge.stores.sqlite_worker import Connection, Worker
 
 _STATE = "rollups"
 _STEP = 1000
+_KEY = ("device_id", "width", "start", "count")
 _PARTS = ("min", "max", "sum", "count")
 _NO_END = 2**62
 
@@ -31,7 +45,9 @@ CREATE TABLE IF NOT EXISTS rollups (
     device_id TEXT NOT NULL, width INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (device_id, width, start)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rolled (device_id TEXT PRIMARY KEY, first INTEGER, until INTEGER NOT NULL, again INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rolled (
+    device_id TEXT PRIMARY KEY, first INTEGER, until INTEGER NOT NULL, again INTEGER NOT NULL, fields TEXT NOT NULL
+);
 """
 # The distinct devices by stepping through the index: as many look-ups as devices.
 DEVICES = """
@@ -58,8 +74,8 @@ _NTH = """
 SELECT timestamp FROM readings WHERE device_id = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp LIMIT 1 OFFSET ?
 """
 _KEEP_PLACE = """
-INSERT INTO rolled (device_id, first, until, again) VALUES (?, ?, ?, ?) ON CONFLICT (device_id) DO UPDATE SET
-first = excluded.first, until = excluded.until, again = excluded.again
+INSERT INTO rolled (device_id, first, until, again, fields) VALUES (?, ?, ?, ?, ?) ON CONFLICT (device_id) DO UPDATE SET
+first = excluded.first, until = excluded.until, again = excluded.again, fields = excluded.fields
 """
 _KEEP_STATE = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
@@ -99,8 +115,11 @@ class SqliteHistory:
 
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         """Grouped in SQL."""
-        if is_rolled(query, every_ms):
-            pieces = await self._pieces(query, every_ms)
+        places, late = await self._ground(query) if by_time(query) else ([], ())
+        if places:
+            fields = await self._measured(fields, not_rolled(query, places, late), places)
+        if places and is_rolled(every_ms):
+            pieces = plan(query, every_ms, places, late)
             if not pieces:
                 return []
             source, values = _from_pieces(pieces, fields)
@@ -115,7 +134,7 @@ class SqliteHistory:
         rows = await self._reader.rows_within(self._timeout_seconds, sql, [every_ms, *values, query.limit])
         return [_bucket(row, fields) for row in rows]
 
-    async def _pieces(self, query: ReadingsQuery, every_ms: int) -> list[Piece]:
+    async def _ground(self, query: ReadingsQuery) -> tuple[list[Place], Late]:
         """In this order, cursor, places, late readings, nothing is missed or counted twice while rollups are made."""
         cursor = await self._asked.cursor()
         places = await self._asked.places(query.devices)
@@ -124,7 +143,19 @@ class SqliteHistory:
         late: Late = ()
         if since_ms < rolled_ms:
             late = await self._asked.touched(cursor, _NO_END, rolled_ms, since_ms)
-        return plan(query, every_ms, places, late)
+        return places, late
+
+    async def _measured(self, fields: Sequence[str], unsure: Sequence[Piece] | None, places: Sequence[Place]) -> Sequence[str]:
+        """Those of the fields that there are: each that is summed up takes its time, be it there or not."""
+        if unsure is None:
+            return fields
+        known = frozenset[str]().union(*(place.fields for place in places))
+        if unsure and not known.issuperset(fields):
+            source, values = _from_pieces(unsure, fields)
+            sums = ", ".join(f"sum({name}_count)" for name in fields)
+            rows = await self._reader.rows_within(self._timeout_seconds, f"SELECT {sums} FROM ({source})", values)  # noqa: S608
+            known |= {name for name, found in zip(fields, rows[0], strict=True) if found}
+        return [name for name in fields if name in known]
 
 
 class SqliteRollups:
@@ -182,8 +213,11 @@ class SqliteRollups:
     async def kept(self, devices: Sequence[str] | None) -> list[Place]:
         """The places that are kept."""
         where, values = _among(devices)
-        rows = await self._reader.rows(f"SELECT device_id, first, until, again FROM rolled {where}", values)  # noqa: S608
-        return [Place(*row) for row in rows]
+        rows = await self._reader.rows(f"SELECT device_id, first, until, again, fields FROM rolled {where}", values)  # noqa: S608
+        return [
+            Place(device_id, first_ms, until_ms, again_ms, frozenset(fields.split()))
+            for device_id, first_ms, until_ms, again_ms, fields in rows
+        ]
 
     async def places(self, devices: Sequence[str] | None = None) -> list[Place]:
         """One look-up a device."""
@@ -203,7 +237,8 @@ class SqliteRollups:
 
     async def keep_place(self, place: Place) -> None:
         """One row."""
-        await self._writer.change(_KEEP_PLACE, [place.device_id, place.first_ms, place.until_ms, place.again_ms])
+        row = [place.device_id, place.first_ms, place.until_ms, place.again_ms, " ".join(sorted(place.fields))]
+        await self._writer.change(_KEEP_PLACE, row)
 
     async def reach(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> tuple[int, int] | None:
         """From the index on device and time alone."""
@@ -213,13 +248,19 @@ class SqliteRollups:
         last = await self._reader.rows(_NTH, [device_id, from_ms, to_ms, limit - 1])
         return int(first[0][0]), int(last[0][0]) if last else to_ms
 
-    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> None:
+    async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
         """The narrowest from the readings, each other from the one before."""
         below = None
         for width in LEVELS_MS:
             rows = await self._reader.rows(*_rolled(Piece((device_id,), below, *outward(from_ms, to_ms, width)), width))
             await self._writer.call(partial(_put, rows))
             below = width
+        return frozenset(
+            name
+            for row in rows
+            for name, count in zip(MEASUREMENT, row[len(_KEY) + len(_PARTS) - 1 :: len(_PARTS)], strict=True)
+            if count
+        )
 
 
 def where_of(query: ReadingsQuery) -> tuple[str, list[Any]]:
@@ -287,8 +328,8 @@ def _spans(pieces: Iterator[Piece]) -> Iterator[tuple[str, int, int, int]]:
 
 
 _PUT = (
-    f"INSERT OR REPLACE INTO rollups (device_id, width, start, count, {', '.join(COLUMNS)}) "  # noqa: S608
-    f"VALUES ({', '.join('?' * (len(COLUMNS) + 4))})"
+    f"INSERT OR REPLACE INTO rollups ({', '.join(_KEY + COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(_KEY + COLUMNS))})"
 )
 
 

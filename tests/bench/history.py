@@ -28,7 +28,7 @@ from rich.table import Table
 
 from bridge.bench.run import broker_settings
 from bridge.bench.systems import OwnBridge
-from bridge.core.reading import Reading
+from bridge.core.reading import Reading, Value
 from bridge.core.rollup import DAY_MS, HOUR_MS
 from bridge.core.timestamp import iso
 from bridge.settings import StoreSettings
@@ -61,7 +61,7 @@ def readings(days: float, now_ms: int) -> Iterator[list[Reading]]:
     batch: list[Reading] = []
     for at_ms in range(first_ms, now_ms, STEP_MS):
         day = math.sin(at_ms / DAY_MS * 2 * math.pi)
-        values = {
+        values: dict[str, Value] = {
             "temperature": round(21 + 3 * day + chance.random(), 2),
             "humidity": round(45 - 5 * day + chance.random(), 1),
             "eco2": round(600 + 200 * day + 50 * chance.random()),
