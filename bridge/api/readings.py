@@ -222,8 +222,8 @@ def _clipped(parameters: ReadingsParameters, extent: Extent | None) -> tuple[int
 
 def _chosen(parameters: ReadingsParameters, extent: Extent | None, from_ms: int, to_ms: int) -> int:
     """By what was asked for, so that it does not change while readings come. Where only rollups are left, one of theirs."""
-    begin_ms = from_ms if parameters.from_ms is None else parameters.from_ms
     end_ms = parameters.to_ms or max(to_ms, time.time_ns() // 1_000_000)
+    begin_ms = parameters.from_ms if parameters.from_ms is not None else from_ms if extent else end_ms
     only_rollups = extent is not None and from_ms < extent.readings_ms and extent.first_ms < extent.readings_ms
     return round_width(begin_ms, end_ms, parameters.points or _POINTS, LEVELS_MS[0] if only_rollups else 1000)
 

@@ -142,7 +142,8 @@ class SqliteHistory:
         since_ms = max(query.from_ms or 0, intact_from(now_ms(), self._retention_days))
         late: Late = ()
         if since_ms < rolled_ms:
-            late = await self._asked.touched(cursor, _NO_END, rolled_ms, since_ms)
+            names = {place.device_id for place in places}
+            late = [one for one in await self._asked.touched(cursor, _NO_END, rolled_ms, since_ms) if one[0] in names]
         return places, late
 
     async def _measured(self, fields: Sequence[str], unsure: Sequence[Piece] | None, places: Sequence[Place]) -> Sequence[str]:
