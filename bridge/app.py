@@ -141,7 +141,7 @@ class Bridge:
             app.add_routes(events.routes())
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
-                await self._move_readings(store, cursor, hub, intake, pipeline, source, (keeping, rolling), registry, commands)
+                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands)
                 posted.leave()
                 await hub.close()
                 await registry.close()
@@ -161,7 +161,8 @@ class Bridge:
         intake: Intake,
         pipeline: Pipeline,
         source: Source,
-        keeping: tuple[Keeping, RollingUp],
+        keeping: Keeping,
+        rolling: RollingUp,
         registry: Registry,
         commands: Commands,
     ) -> None:
@@ -174,7 +175,8 @@ class Bridge:
                 preparing.cancel()
                 return
             watching = tasks.create_task(self._watch(store), name="watch store")
-            tidying, rolling = (tasks.create_task(one.run(), name=type(one).__name__.lower()) for one in keeping)
+            tidying = tasks.create_task(keeping.run(), name="keeping")
+            rolling_up = tasks.create_task(rolling.run(), name="rolling up")
             registering = tasks.create_task(registry.run(), name="registry")
             commanding = tasks.create_task(commands.run(), name="commands")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
@@ -184,7 +186,7 @@ class Bridge:
             intake.close()
             # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
             await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, moving, watching, tidying, rolling, registering, commanding):
+            for task in (receiving, moving, watching, tidying, rolling_up, registering, commanding):
                 task.cancel()
 
     async def _prepare(self, store: Store, cursor: Cursor, hub: Hub, registry: Registry, commands: Commands) -> None:
