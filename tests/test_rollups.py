@@ -345,13 +345,19 @@ async def test_mongodb_reads_rollups_and_ends_by_their_indexes(mongo_url: str, d
     async with open_store(StoreSettings.model_validate({"url": mongo_url})) as store:
         await store.prepare()
         await sensors.write(store, [sensors.invent(device, n * HOUR_MS) for n in range(48) for device in "abcd"])
+        database.create_collection("system.profile", capped=True, size=2**25)
+        database.command("profile", 2)
         await rolled_up(store)
+        first_steps = list(database["system.profile"].find({"command.hint": "seq"}))
+        database.command("profile", 0)
+        database["system.profile"].drop()
         database.command("profile", 2)
         await store.history.buckets(ReadingsQuery(("a",), sensors.now - 40 * HOUR_MS, sensors.now), 6 * HOUR_MS, ["co2"])
         await store.history.extent(["a"])
         await store.history.extent(None)
         database.command("profile", 0)
     asked = list(database["system.profile"].find({"ns": {"$regex": "readings|rollups"}, "op": {"$in": ["command", "query"]}}))
+    assert first_steps == [], "of years of readings none is late while nothing is rolled up"
     assert len(asked) >= 6
     assert not [one for one in asked if "COLLSCAN" in str(one["planSummary"])]
     assert max(int(str(one["docsExamined"])) for one in asked) <= 40

@@ -127,7 +127,12 @@ class Rolling:
             return True
         until = now_ms() * 1000 - SETTLE_MS * 1000
         rolled_ms = max((place.until_ms for place in self._places.values()), default=0)
-        last = await self._tables.settled(cursor, until, _READINGS_AT_ONCE if rolled_ms else None)
+        if not rolled_ms:  # then nothing is late, be it years of readings
+            newest = await self._tables.settled(cursor, until)
+            if newest is not None:
+                await self._tables.keep_cursor(self._owner, newest)
+            return False
+        last = await self._tables.settled(cursor, until, _READINGS_AT_ONCE)
         if last is None:
             return False
         late = [one for one in await self._tables.touched(cursor, last, rolled_ms) if self._is_made_again(*one)]

@@ -145,28 +145,31 @@ async def measure(name: str, url: str, folder: Path, days: float, console: Conso
         begun = time.monotonic()
         count = await fill(url, days)
         console.print(f"{name}: {count:,} readings in {time.monotonic() - begun:.0f} s")
-        async with OwnBridge(broker_settings(broker.url), url, folder / name).started() as target:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
-                asking = Asking(session, str(target.address))
-                seconds = await asking.caught_up(days * 24 - 1.1)
-                console.print(f"{name}: rolled up in {seconds:.0f} s")
-                table = Table("range", "every", "points", "5 fields, ms", "worst", "all fields, ms", "worst", title=name)
-                worst = 0.0
-                for span, every in QUESTIONS:
-                    if span <= days:
-                        few, few_worst, points, width = await asking.timed(span, every, FEW)
-                        whole, whole_worst, _, _ = await asking.timed(span, every, "")
-                        worst = max(worst, few, whole)
-                        shown = [f"{number:.0f}" for number in (few, few_worst, whole, whole_worst)]
-                        table.add_row(f"{span:.3g} d", width if every == "auto" else every, str(points), *shown)
-                console.print(table)
-                same = await asking.same_as_readings(days)
-                console.print(
-                    f"{name}: rollups {'agree' if same else 'DISAGREE'} with the readings; slowest p50 {worst:.0f} ms"
-                )
-                return same
+        return await ask(name, url, broker, folder, days, console)
     finally:
         broker.kill()
+
+
+async def ask(name: str, url: str, broker: Mosquitto, folder: Path, days: float, console: Console) -> bool:
+    """Start a bridge, wait until all is rolled up, and time its answers; whether they agree."""
+    async with OwnBridge(broker_settings(broker.url), url, folder / name).started() as target:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
+            asking = Asking(session, str(target.address))
+            seconds = await asking.caught_up(days * 24 - 1.1)
+            console.print(f"{name}: rolled up in {seconds:.0f} s")
+            table = Table("range", "every", "points", "5 fields, ms", "worst", "all fields, ms", "worst", title=name)
+            worst = 0.0
+            for span, every in QUESTIONS:
+                if span <= days:
+                    few, few_worst, points, width = await asking.timed(span, every, FEW)
+                    whole, whole_worst, _, _ = await asking.timed(span, every, "")
+                    worst = max(worst, few, whole)
+                    shown = [f"{number:.0f}" for number in (few, few_worst, whole, whole_worst)]
+                    table.add_row(f"{span:.3g} d", width if every == "auto" else every, str(points), *shown)
+            console.print(table)
+            same = await asking.same_as_readings(days)
+            console.print(f"{name}: rollups {'agree' if same else 'DISAGREE'} with the readings; slowest p50 {worst:.0f} ms")
+            return same
 
 
 async def main() -> int:
