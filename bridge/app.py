@@ -23,7 +23,7 @@ from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
 from bridge.intake import Intake
-from bridge.keeping import Keeping
+from bridge.keeping import Keeping, RollingUp
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
 from bridge.ports import Source, Store
 from bridge.realtime.channels import Channels
@@ -105,13 +105,14 @@ class Bridge:
                 cursor=cursor,
             )
             posted = HttpSource(settings.http, intake, self.ledger, self.health, over)
-            keeping = Keeping(store)
+            keeping, rolling = Keeping(store), RollingUp(store)
             counters = (
                 Counter(
                     "bridge_unknown_keys", "Payload keys that mean no field, by device.", lambda: len(decoder.unknown_keys)
                 ),
                 Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
                 Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+                Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: rolling.hours),
                 Counter("bridge_posts_refused", "Requests with readings answered 503, by why.", lambda: posted.refused),
                 Counter(
                     "bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten
@@ -138,7 +139,7 @@ class Bridge:
             app.add_routes(events.routes())
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
-                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, registry, commands)
+                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands)
                 over.set()
                 await hub.close()
                 await registry.close()
@@ -153,6 +154,7 @@ class Bridge:
         pipeline: Pipeline,
         source: Source,
         keeping: Keeping,
+        rolling: RollingUp,
         registry: Registry,
         commands: Commands,
     ) -> None:
@@ -166,6 +168,7 @@ class Bridge:
                 return
             watching = tasks.create_task(self._watch(store), name="watch store")
             tidying = tasks.create_task(keeping.run(), name="keeping")
+            rolling_up = tasks.create_task(rolling.run(), name="rolling up")
             registering = tasks.create_task(registry.run(), name="registry")
             commanding = tasks.create_task(commands.run(), name="commands")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
@@ -175,7 +178,7 @@ class Bridge:
             intake.close()
             # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
             await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, moving, watching, tidying, registering, commanding):
+            for task in (receiving, moving, watching, tidying, rolling_up, registering, commanding):
                 task.cancel()
 
     async def _prepare(self, store: Store, cursor: Cursor, hub: Hub, registry: Registry, commands: Commands) -> None:

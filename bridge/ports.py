@@ -21,10 +21,12 @@ from bridge.core.query import (
     ReadingsQuery,
     RejectedGroup,
     RejectedQuery,
+    RolledUp,
     Tidied,
     Written,
 )
 from bridge.core.reading import Reading
+from bridge.core.rollup import Extent
 
 
 class Quarantine(Protocol):
@@ -87,6 +89,25 @@ class KeptCommands(Protocol):
         ...
 
 
+class History(Protocol):
+    """The stored readings over long times, by way of rollups. Each call may raise `StoreUnavailable`."""
+
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
+        """The readings asked for, in short: by device and by spans of `every_ms`, by rising time; at most `query.limit`.
+
+        What it gives does not depend on how far the rollups have come.
+        """
+        ...
+
+    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+        """From when to when there is history of these devices (None: of all); None if there is none."""
+        ...
+
+    async def roll_up(self) -> RolledUp:
+        """Bring the rollups forward by a step of about a second, or wait for no one and do nothing. Safe to break off."""
+        ...
+
+
 class Store(AbstractAsyncContextManager["Store"], Protocol):
     """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
 
@@ -103,6 +124,11 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     @property
     def commands(self) -> KeptCommands:
         """What was asked of devices; likewise."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """What was measured over long times; likewise."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -130,10 +156,6 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
 
     async def count(self, query: ReadingsQuery) -> int:
         """How many readings are meant, whatever the limit; an estimate will do when that is all of them."""
-        ...
-
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        """The readings asked for, in short: by device and by spans of `every_ms`, by rising time; at most `query.limit`."""
         ...
 
     async def latest(self) -> list[Reading]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError
@@ -205,9 +205,18 @@ class StoreSettings(Section):
     timeout_seconds: Seconds = 5.0
     batch_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
     retention_days: Days | None = None
+    rollup_days: Days | None = None
     rejected_days: Days = 30
     rejected_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     commands_days: Days = 30
+
+    @field_validator("rollup_days")
+    @classmethod
+    def _outlive_readings(cls, days: int | None, others: ValidationInfo) -> int | None:
+        kept = others.data.get("retention_days")
+        if days is not None and (kept is None or days < kept):
+            raise ValueError("rollups are kept as long as readings at least: rollup_days needs retention_days, and is not less")
+        return days
 
     @field_validator("url")
     @classmethod

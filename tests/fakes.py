@@ -26,11 +26,13 @@ from bridge.core.query import (
     ReadingsQuery,
     RejectedGroup,
     RejectedQuery,
+    RolledUp,
     Summary,
     Tidied,
     Written,
 )
 from bridge.core.reading import Reading
+from bridge.core.rollup import Extent
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -44,6 +46,7 @@ class MemoryStore:
         self.quarantine = MemoryQuarantine()
         self.devices = MemoryDevices()
         self.commands = MemoryCommands()
+        self.history = MemoryHistory(self)
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
         self.state: dict[str, str] = {}
@@ -88,7 +91,7 @@ class MemoryStore:
         there = self.by_id.get(reading.id)
         return there is not None and there.seq == reading.seq
 
-    def _matching(self, query: ReadingsQuery) -> list[Reading]:
+    def matching(self, query: ReadingsQuery) -> list[Reading]:
         return [
             one
             for one in sorted(self.by_id.values(), key=lambda one: one.seq)
@@ -100,21 +103,11 @@ class MemoryStore:
         ]
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
-        found = self._matching(query)
+        found = self.matching(query)
         return found[-query.limit :] if query.newest else found[: query.limit]
 
     async def count(self, query: ReadingsQuery) -> int:
-        return len(self._matching(query))
-
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        grouped: dict[tuple[int, str], list[Reading]] = {}
-        for one in self._matching(query):
-            grouped.setdefault((one.timestamp_ms - one.timestamp_ms % every_ms, one.device_id), []).append(one)
-        found = [
-            Bucket(device, start, len(group), {name: summary for name in fields if (summary := _summary(name, group))})
-            for (start, device), group in sorted(grouped.items())
-        ]
-        return found[-query.limit :] if query.newest else found[: query.limit]
+        return len(self.matching(query))
 
     async def latest(self) -> list[Reading]:
         newest: dict[str, Reading] = {}
@@ -151,6 +144,32 @@ class MemoryStore:
 def _summary(name: str, group: Sequence[Reading]) -> Summary | None:
     values = [float(one.values[name]) for one in group if name in one.values]
     return Summary(min(values), fmean(values), max(values), len(values)) if values else None
+
+
+class MemoryHistory:
+    """Summaries without rollups."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
+        grouped: dict[tuple[int, str], list[Reading]] = {}
+        for one in self._store.matching(query):
+            grouped.setdefault((one.timestamp_ms - one.timestamp_ms % every_ms, one.device_id), []).append(one)
+        found = [
+            Bucket(device, start, len(group), {name: summary for name in fields if (summary := _summary(name, group))})
+            for (start, device), group in sorted(
+                grouped.items(), key=lambda one: (-one[0][0] if query.newest else one[0][0], one[0][1])
+            )
+        ]
+        return sorted(found[: query.limit], key=lambda one: (one.start_ms, one.device_id))
+
+    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+        times = [one.timestamp_ms for one in self._store.matching(ReadingsQuery(None if devices is None else tuple(devices)))]
+        return Extent(min(times), max(times), min(times)) if times else None
+
+    async def roll_up(self) -> RolledUp:
+        return RolledUp()
 
 
 class MemoryQuarantine:

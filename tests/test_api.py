@@ -99,6 +99,28 @@ async def test_buckets_are_min_mean_max_and_count(client: Client) -> None:
     ]
 
 
+async def test_the_bridge_chooses_a_round_width_and_tells_it(client: Client) -> None:
+    await client.publish(*({"temperature": n, "timestamp": 1_767_000_000 + n * 3600} for n in range(48)))
+    span = "device=a&fields=temperature&from=1767000000&to=1767172800"
+    for asked, every, most in (("points=100", "30m", 100), ("points=3", "1d", 3), ("every=auto", "10m", 500)):
+        status, body = await client.get(f"/api/v1/readings?{span}&{asked}")
+        assert (status, body["every"], body["next"]) == (200, every, None)
+        assert 0 < len(body["readings"]) <= most
+        assert sum(one["count"] for one in body["readings"]) == 48
+    assert await client.get("/api/v1/readings?device=nobody&points=9") == (200, {"readings": [], "next": None, "every": "1s"})
+
+
+async def test_too_many_points_are_refused_with_what_to_ask_instead(client: Client) -> None:
+    await client.publish({"temperature": 1, "timestamp": 1_767_000_000}, {"temperature": 2, "timestamp": 1_767_172_800})
+    status, body = await client.get("/api/v1/readings?device=a&every=1m")
+    assert (status, body["title"]) == (422, "Unprocessable Entity")
+    assert (
+        "every=1m makes 2881 points of a device, and 2000 is the most: ask for a shorter time, for every=2m" in body["detail"]
+    )
+    assert (await client.get("/api/v1/readings?device=a&every=2m"))[0] == 200
+    assert (await client.get("/api/v1/readings?device=a&every=1m&from=1767172000"))[0] == 200, "as far as there are readings"
+
+
 async def test_latest_gives_each_device_once(client: Client) -> None:
     await client.publish({"temperature": 1}, {"temperature": 2})
     await client.publish({"temperature": 3}, device="b")
@@ -111,6 +133,7 @@ async def test_latest_gives_each_device_once(client: Client) -> None:
     [
         ("limit=0", "limit"), ("limit=10001", "limit"), ("limit=x", "limit"), ("since=-1", "since"),
         ("since=9007199254740992", "since"), ("from=yesterday", "from"), ("every=1y", "every"), ("every=0s", "every"),
+        ("points=0", "points"), ("points=2001", "points"), ("points=9&every=1m", ""),
         ("fields=temperature,secret", "fields"), ("fields=", "fields"), ("device_id=a", "device_id"),
     ],
 )  # fmt: skip

@@ -125,6 +125,7 @@ HOMES: dict[str, set[str]] = {
         "bridge.stores.mongo_driver",
         "bridge.stores.mongo_quarantine",
         "bridge.stores.mongo_straight",
+        "bridge.stores.mongo_rollups",
     },
     "sqlite3": {"bridge.stores.sqlite_worker"},
     "socketio": {"bridge.realtime.socketio", "bridge.realtime.straight", "bridge.tail", "bridge.probe.ways_out"},

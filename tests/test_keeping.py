@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
 from bridge.core.reading import Reading, Value
-from bridge.keeping import Keeping
+from bridge.keeping import Keeping, RollingUp
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -52,7 +52,7 @@ class Troubled(MemoryStore):
         return await super().tidy()
 
 
-async def keep_until(keeping: Keeping, condition: Any) -> None:
+async def keep_until(keeping: Keeping | RollingUp, condition: Any) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(keeping.run())
         await until(condition)

@@ -347,6 +347,12 @@ def test_a_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
     assert "mqtt.password is set, mqtt.username is not" in said
 
 
+@pytest.mark.parametrize("readings", [{}, {"BRIDGE_STORE__RETENTION_DAYS": "30"}])
+def test_rollups_that_go_before_their_readings_are_a_mistake(readings: dict[str, str], tmp_path: Path) -> None:
+    [said] = mistakes(environ=readings | {"BRIDGE_STORE__ROLLUP_DAYS": "29"}, folder=tmp_path)
+    assert "rollup_days needs retention_days, and is not less" in said
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -164,7 +164,9 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     ]
     await store.write([reading(n, at=offsets + at, values=values) for n, (at, values) in enumerate(rows, 1)], [], [])
     await store.write([reading(9, device="b", at=offsets, values={"temperature": 1})], [], [])
-    first, other, second = await store.buckets(ReadingsQuery(), 60_000, ["temperature", "humidity", "flameDetected", "co2"])
+    first, other, second = await store.history.buckets(
+        ReadingsQuery(), 60_000, ["temperature", "humidity", "flameDetected", "co2"]
+    )
     start = START_MS + offsets
     assert (first.device_id, first.start_ms, first.count) == ("a", start, 3)
     assert first.fields == {
@@ -173,7 +175,7 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
         "flameDetected": Summary(0, 0.5, 1, 2),
     }
     assert (other.device_id, other.start_ms, second.start_ms, second.count) == ("b", start, start + 60_000, 1)
-    newest = await store.buckets(ReadingsQuery(limit=1), 60_000, ["temperature"])
+    newest = await store.history.buckets(ReadingsQuery(limit=1), 60_000, ["temperature"])
     assert [(one.device_id, one.start_ms) for one in newest] == [("a", start + 60_000)]
 
 

@@ -140,10 +140,11 @@ class Bucket(BaseModel):
 
 
 class ReadingsPage(Answer):
-    """Stored readings in cursor order, or with `every` their summaries; `next` is the cursor to go on from."""
+    """Stored readings in cursor order, or their summaries by spans of `every`; `next` is the cursor to go on from."""
 
     readings: list[Record] | list[Bucket]
     next: Cursor | None
+    every: str = Absent
 
 
 class Latest(Answer):

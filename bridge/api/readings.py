@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bridge.api.describe import describes
 from bridge.api.models import Latest, Measured, NoData, ReadingsPage, Record
-from bridge.api.problems import json_response
+from bridge.api.problems import json_response, problem
 from bridge.core.identity import CURSOR_LIMIT
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
 from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
+from bridge.core.rollup import LEVELS_MS, Extent, parse_width, points_between, round_width, width_text
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
-_WIDTH = re.compile(r"(\d{1,6})(s|m|h|d)", re.ASCII)
-_WIDTH_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+POINTS_LIMIT = 2000
+"""The most spans of time of one device in one answer."""
+_POINTS = 500
+_WIDTH = re.compile(r"\d{1,6}[smhdw]", re.ASCII)
+_AUTO = "auto"
 _ALWAYS = ("_id", "timestamp", "deviceId", "receivedAt", "seq")
 _DEVICES_LIMIT = 1000
 
@@ -36,10 +42,10 @@ def _moment(raw: object) -> object:
 def _width(raw: object) -> object:
     if not isinstance(raw, str):
         return raw
-    width = _WIDTH.fullmatch(raw)
-    if not width or not int(width[1]):
-        raise ValueError("a width of time looks like 10s, 1m, 6h or 1d")
-    return int(width[1]) * _WIDTH_MS[width[2]]
+    width_ms = 0 if raw == _AUTO else parse_width(raw)
+    if width_ms is None:
+        raise ValueError("a width of time looks like 10s, 1m, 6h, 1d or 1w, or is auto")
+    return width_ms
 
 
 def _fields(raw: object) -> object:
@@ -55,8 +61,13 @@ def _fields(raw: object) -> object:
 _TIME = WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"})
 _FIELDS = WithJsonSchema({"type": "string", "description": "measurements, joined by commas"})
 _WIDTH_TEXT = WithJsonSchema(
-    {"type": "string", "pattern": f"^{_WIDTH.pattern}$", "description": "a width of time: 10s, 1m, 6h, 1d"}
+    {
+        "type": "string",
+        "pattern": f"^({_WIDTH.pattern}|{_AUTO})$",
+        "description": f"a width of time: 10s, 1m, 6h, 1d, 1w; or auto, as with points={_POINTS}",
+    }
 )
+_POINTS_TEXT = Field(description="instead of `every`: a round width that makes at most so many points of a device")
 
 
 class ReadingsParameters(BaseModel):
@@ -71,6 +82,18 @@ class ReadingsParameters(BaseModel):
     since: Annotated[int | None, Field(ge=0, lt=CURSOR_LIMIT)] = None
     fields: Annotated[tuple[str, ...], BeforeValidator(_fields), _FIELDS] = ()
     every_ms: Annotated[int | None, BeforeValidator(_width), _WIDTH_TEXT, Field(alias="every")] = None
+    points: Annotated[int | None, _POINTS_TEXT, Field(ge=1, le=POINTS_LIMIT)] = None
+
+    @model_validator(mode="after")
+    def _one_width(self) -> ReadingsParameters:
+        if self.points and self.every_ms:
+            raise ValueError("points chooses the width: every is auto then, or absent")
+        return self
+
+    @property
+    def in_short(self) -> bool:
+        """Summaries are asked for."""
+        return self.every_ms is not None or self.points is not None
 
     @property
     def query(self) -> ReadingsQuery:
@@ -101,21 +124,40 @@ class ReadingsApi:
         ]
 
     @describes(
-        "Stored readings in cursor order, or with `every` their summaries",
+        "Stored readings in cursor order, or with `every` or `points` their summaries",
         query=ReadingsParameters,
         answers={200: ReadingsPage},
-        problems=(503,),
+        problems=(422, 503),
         tag="readings",
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
-        if parameters.every_ms is not None:
-            fields = [name for name in parameters.fields or MEASUREMENT if name in MEASUREMENT]
-            buckets = await self._store.buckets(parameters.query, parameters.every_ms, fields)
-            return json_response({"readings": [_shown_bucket(bucket) for bucket in buckets], "next": None})
+        if parameters.in_short:
+            return await self._buckets(parameters)
         found = await self._store.readings(parameters.query)
         following = found[-1].seq if len(found) == parameters.limit else None
         return json_response({"readings": [_shown(reading, parameters.fields) for reading in found], "next": following})
+
+    async def _buckets(self, parameters: ReadingsParameters) -> web.Response:
+        extent = await self._store.history.extent(parameters.query.devices)
+        from_ms, to_ms = _clipped(parameters, extent)
+        every_ms = parameters.every_ms or _chosen(parameters, extent, from_ms, to_ms)
+        points = points_between(from_ms, to_ms, every_ms)
+        if points > POINTS_LIMIT:
+            wider = width_text(round_width(from_ms, to_ms, POINTS_LIMIT))
+            return problem(
+                422,
+                f"every={width_text(every_ms)} makes {points} points of a device, and {POINTS_LIMIT} is the most: "
+                f"ask for a shorter time, for every={wider}, or for points={POINTS_LIMIT}",
+            )
+        limit = parameters.limit if "limit" in parameters.model_fields_set else READINGS_LIMIT
+        fields = [name for name in parameters.fields or MEASUREMENT if name in MEASUREMENT]
+        found: list[Bucket] = []
+        if from_ms < to_ms:
+            query = replace(parameters.query, limit=limit)
+            found = await self._store.history.buckets(query, every_ms, fields)
+        shown = [_shown_bucket(bucket) for bucket in found]
+        return json_response({"readings": shown, "next": None, "every": width_text(every_ms)})
 
     @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings")
     async def _latest(self, _: web.Request) -> web.Response:
@@ -167,6 +209,23 @@ def _shown_bucket(bucket: Bucket) -> dict[str, Any]:
 
 def _shown_summary(summary: Summary) -> dict[str, float]:
     return {"min": summary.low, "mean": summary.mean, "max": summary.high, "count": summary.count}
+
+
+def _clipped(parameters: ReadingsParameters, extent: Extent | None) -> tuple[int, int]:
+    """The time asked for, as far as there are readings."""
+    if extent is None:
+        return 0, 0
+    from_ms = max(parameters.from_ms or 0, extent.first_ms)
+    to_ms = extent.last_ms + 1 if parameters.to_ms is None else min(parameters.to_ms, extent.last_ms + 1)
+    return from_ms, to_ms
+
+
+def _chosen(parameters: ReadingsParameters, extent: Extent | None, from_ms: int, to_ms: int) -> int:
+    """By what was asked for, so that it does not change while readings come. Where only rollups are left, one of theirs."""
+    end_ms = parameters.to_ms or max(to_ms, time.time_ns() // 1_000_000)
+    begin_ms = parameters.from_ms if parameters.from_ms is not None else from_ms if extent else end_ms
+    only_rollups = extent is not None and from_ms < extent.readings_ms and extent.first_ms < extent.readings_ms
+    return round_width(begin_ms, end_ms, parameters.points or _POINTS, LEVELS_MS[0] if only_rollups else 1000)
 
 
 def _finite(bound: float) -> float | None:

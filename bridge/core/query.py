@@ -124,3 +124,14 @@ class Tidied:
     readings: int = 0
     rejected_old: int = 0
     rejected_over: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What a step of the rollups came to: `hours` of devices made; how many devices are more than a day `behind`; whether there
+    is `more` to do at once.
+    """
+
+    hours: int = 0
+    behind: int = 0
+    more: bool = False

@@ -21,8 +21,8 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.errors import StoreError, StoreUnavailable
-from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
-from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
+from bridge.core.query import ReadingsQuery, Tidied, Written
+from bridge.core.reading import VALUE_NAMES, Reading
 from bridge.settings import StoreSettings
 from bridge.stores import mongo_straight
 from bridge.stores.mongo_devices import MongoCommands, MongoDevices
@@ -39,6 +39,7 @@ from bridge.stores.mongo_driver import (
     utc,
 )
 from bridge.stores.mongo_quarantine import MongoQuarantine
+from bridge.stores.mongo_rollups import MongoHistory, filter_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ _CLOSE_SECONDS = 0.5
 
 
 class MongoStore:
-    """The collections `readings`, `rejected`, `devices`, `commands` and `state` of one database."""
+    """The collections `readings`, `rollups`, `rejected`, `devices`, `commands`, `state` and `rolled` of one database."""
 
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is opened before the store is entered."""
@@ -80,6 +81,8 @@ class MongoStore:
         self._commands = database["commands"]
         self.commands = MongoCommands(self._commands)
         self._state = database["state"]
+        self._rollups = database["rollups"]
+        self.history = MongoHistory(database, self._settings.retention_days)
         return self
 
     async def __aexit__(
@@ -100,6 +103,7 @@ class MongoStore:
                 ]
             )
             await self._commands.create_indexes([IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")])
+            await self.history.prepare()
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
@@ -155,13 +159,13 @@ class MongoStore:
         """By the `seq` index."""
         direction = DESCENDING if query.newest else ASCENDING
         async with translated():
-            cursor = self._readings.find(_filter(query), sort=[("seq", direction)], limit=query.limit)
+            cursor = self._readings.find(filter_of(query), sort=[("seq", direction)], limit=query.limit)
             found = [_reading(document) async for document in cursor]
         return found[::-1] if query.newest else found
 
     async def count(self, query: ReadingsQuery) -> int:
         """From the collection's own count where nothing is filtered."""
-        conditions = _filter(replace(query, since=query.since or None))
+        conditions = filter_of(replace(query, since=query.since or None))
         async with translated():
             if not conditions:
                 return int(await self._readings.estimated_document_count())
@@ -181,34 +185,6 @@ class MongoStore:
             )
         return [_reading(document["newest"]) for document in documents]
 
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        """Grouped in the server."""
-        milliseconds = {"$toLong": "$timestamp"}
-        key = {"d": "$deviceId", "t": {"$subtract": [milliseconds, {"$mod": [milliseconds, every_ms]}]}}
-        group: Document = {"_id": key, "count": {"$sum": 1}}
-        for name in fields:
-            number = {"$toInt": f"${name}"} if isinstance(MEASUREMENT[name], Flag) else f"${name}"
-            group |= {
-                f"{name}_low": {"$min": number},
-                f"{name}_mean": {"$avg": number},
-                f"{name}_high": {"$max": number},
-            }
-            group[f"{name}_count"] = {"$sum": {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}}
-        newest = DESCENDING if query.newest else ASCENDING
-        async with translated():
-            documents = await collected(
-                self._readings.aggregate(
-                    [
-                        {"$match": _filter(query)},
-                        {"$group": group},
-                        {"$sort": {"_id.t": newest, "_id.d": ASCENDING}},
-                        {"$limit": query.limit},
-                        {"$sort": {"_id.t": ASCENDING, "_id.d": ASCENDING}},
-                    ]
-                )
-            )
-        return [_bucket(document, fields) for document in documents]
-
     async def tidy(self) -> Tidied:
         """Ages are left to TTL indexes, which the first call puts right; the number of rejected messages is kept here."""
         if not self._ages_kept:
@@ -216,6 +192,7 @@ class MongoStore:
             await self._keep_age(self._readings, "retention", "timestamp", settings.retention_days)
             await self._keep_age(self._rejected, "receivedAt", "receivedAt", settings.rejected_days)
             await self._keep_age(self._commands, "createdAt", "createdAt", settings.commands_days)
+            await self._keep_age(self._rollups, "start", "start", settings.rollup_days)
             self._ages_kept = True
         return Tidied(rejected_over=await self.quarantine.trim(self._settings.rejected_limit))
 
@@ -318,36 +295,4 @@ def _status_update(status: DeviceStatus) -> UpdateOne:
         {"_id": status.device_id},
         {"$set": {"status": status.status, "statusAt": utc(status.timestamp_ms)}},
         upsert=True,
-    )
-
-
-def _filter(query: ReadingsQuery) -> Document:
-    conditions: Document = {}
-    if query.devices is not None:
-        conditions["deviceId"] = {"$in": list(query.devices)}
-    cursors = {name: bound for name, bound in (("$gt", query.since), ("$lte", query.until)) if bound is not None}
-    if cursors:
-        conditions["seq"] = cursors
-    span = {}
-    if query.from_ms is not None:
-        span["$gte"] = utc(query.from_ms)
-    if query.to_ms is not None:
-        span["$lt"] = utc(query.to_ms)
-    if span:
-        conditions["timestamp"] = span
-    return conditions
-
-
-def _bucket(document: Mapping[str, Any], fields: Sequence[str]) -> Bucket:
-    return Bucket(
-        device_id=document["_id"]["d"],
-        start_ms=int(document["_id"]["t"]),
-        count=document["count"],
-        fields={
-            name: Summary(
-                document[f"{name}_low"], document[f"{name}_mean"], document[f"{name}_high"], document[f"{name}_count"]
-            )
-            for name in fields
-            if document[f"{name}_count"]
-        },
     )

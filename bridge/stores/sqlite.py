@@ -1,6 +1,6 @@
 """Readings in one SQLite file: no server to install, and the only choice where MongoDB 5+ cannot run.
 
-WAL with `synchronous=FULL`: a commit is on the disk before it is acknowledged. One thread writes and one reads, each with
+WAL with `synchronous=FULL`: a commit is on the disk before it is acknowledged. One thread writes and others read, each with
 its own connection, so a long query holds up no reading.
 """
 
@@ -15,11 +15,13 @@ from typing import Any, ClassVar, Self
 from bson.objectid import ObjectId
 
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
-from bridge.core.query import Bucket, ReadingsQuery, Summary, Tidied, Written
+from bridge.core.query import ReadingsQuery, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
 from bridge.stores.sqlite_devices import SqliteCommands, SqliteDevices
 from bridge.stores.sqlite_quarantine import SqliteQuarantine
+from bridge.stores.sqlite_rollups import COLUMNS as ROLLUP_COLUMNS
+from bridge.stores.sqlite_rollups import DEVICES, SCHEMA, SqliteHistory, where_of
 from bridge.stores.sqlite_worker import UNFIT, Connection, Worker
 
 _STEP = 1000
@@ -53,17 +55,9 @@ CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
-# The distinct devices by stepping through the index: as many look-ups as devices.
-_DEVICES = """
-WITH RECURSIVE device (name) AS (
-    SELECT min(device_id) FROM readings
-    UNION ALL
-    SELECT (SELECT min(device_id) FROM readings WHERE device_id > device.name) FROM device WHERE device.name IS NOT NULL
-)
-"""
 # The newest of each.
 _LATEST = f"""
-{_DEVICES}
+{DEVICES}
 SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
     SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
 ) ORDER BY device_id
@@ -71,13 +65,13 @@ SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
 # The oldest of each: no index on the time alone is needed.
 _EXPIRED = f"""
 DELETE FROM readings WHERE rowid IN (
-    {_DEVICES} SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {_STEP}
+    {DEVICES} SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {_STEP}
 )
 """  # noqa: S608
 
 
 class SqliteStore:
-    """The tables `readings`, `rejected`, `devices`, `commands` and `state` of one file."""
+    """The tables `readings`, `rollups`, `rejected`, `devices`, `commands`, `state` and `rolled` of one file."""
 
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
@@ -86,21 +80,26 @@ class SqliteStore:
         self._settings = settings
 
     async def __aenter__(self) -> Self:
-        """Two threads, each to own one connection."""
+        """Threads, each to own one connection."""
         path, timeout_seconds = self._settings.sqlite_path, self._settings.timeout_seconds
         self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
         self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
         self.quarantine = SqliteQuarantine(self._writer, self._reader)
         self.devices = SqliteDevices(self._writer, self._reader)
         self.commands = SqliteCommands(self._writer, self._reader)
+        self._historian = Worker(path, timeout_seconds, "sqlite-history", self.pragmas)
+        self._roller = Worker(path, timeout_seconds, "sqlite-rollups", self.pragmas)
+        self.history = SqliteHistory(
+            self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish what is under way and close."""
-        await self._reader.close()
-        await self._writer.close()
+        for worker in (self._roller, self._historian, self._reader, self._writer):
+            await worker.close()
 
     async def prepare(self) -> int:
         """Make the tables, add the columns of new measurements; the highest cursor."""
@@ -114,7 +113,7 @@ class SqliteStore:
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         """By the index on `seq`, or on device and time."""
-        where, values = _where(query)
+        where, values = where_of(query)
         order = "DESC" if query.newest else "ASC"
         sql = f"SELECT {_NAMES} FROM readings {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
         rows = await self._reader.rows(sql, [*values, query.limit])
@@ -122,24 +121,12 @@ class SqliteStore:
 
     async def count(self, query: ReadingsQuery) -> int:
         """By an index, or by a scan where a time is asked for."""
-        where, values = _where(query)
+        where, values = where_of(query)
         return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
 
     async def latest(self) -> list[Reading]:
         """One look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
-
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        """Grouped in SQL."""
-        where, values = _where(query)
-        columns = "".join(f', min("{name}"), avg("{name}"), max("{name}"), count("{name}")' for name in fields)
-        order = "DESC" if query.newest else "ASC"
-        sql = (
-            f"SELECT * FROM (SELECT device_id, timestamp - timestamp % ? AS start, count(*) {columns} FROM readings {where} "  # noqa: S608
-            f"GROUP BY device_id, start ORDER BY start {order}, device_id LIMIT ?) ORDER BY 2, 1"
-        )
-        rows = await self._reader.rows(sql, [every_ms, *values, query.limit])
-        return [_bucket(row, fields) for row in rows]
 
     async def tidy(self) -> Tidied:
         """Some rows at a time; the pages they free are used again, the file does not shrink."""
@@ -148,6 +135,8 @@ class SqliteStore:
         if settings.retention_days is not None:
             before_ms = now_ms - settings.retention_days * _DAY_MS
             expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], _STEP)
+        if settings.rollup_days is not None:
+            await self.history.remove_older(now_ms - settings.rollup_days * _DAY_MS)
         await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
         return Tidied(
             readings=expired,
@@ -171,8 +160,9 @@ class SqliteStore:
 
 
 def _prepare(connection: Connection) -> int:
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + SCHEMA)
     _add_columns(connection, "readings", VALUE_NAMES)
+    _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))
     _add_columns(connection, "devices", ("document",))
     return int(connection.execute("SELECT coalesce(max(seq), 0) FROM readings").fetchone()[0])
@@ -274,27 +264,3 @@ def _rejected_row(rejection: Rejection) -> tuple[Any, ...]:
         rejection.field,
         1 if message.retained else None,
     )
-
-
-def _where(query: ReadingsQuery) -> tuple[str, list[Any]]:
-    conditions: list[str] = []
-    values: list[Any] = []
-    if query.devices is not None:
-        conditions.append(f"device_id IN ({', '.join('?' * len(query.devices))})")
-        values.extend(query.devices)
-    for column, bound in (
-        ("seq >", query.since),
-        ("seq <=", query.until),
-        ("timestamp >=", query.from_ms),
-        ("timestamp <", query.to_ms),
-    ):
-        if bound is not None:
-            conditions.append(f"{column} ?")
-            values.append(bound)
-    return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
-
-
-def _bucket(row: tuple[Any, ...], fields: Sequence[str]) -> Bucket:
-    device_id, start_ms, count, *numbers = row
-    summaries = {name: numbers[4 * place : 4 * place + 4] for place, name in enumerate(fields)}
-    return Bucket(device_id, start_ms, count, {name: Summary(*four) for name, four in summaries.items() if four[3]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,8 @@ T = TypeVar("T")
 Connection = sqlite3.Connection
 UNFIT = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, ValueError)
 """What SQLite raises for a row's own sake: a number, text or type it cannot hold, a constraint, a trigger that refuses."""
+
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
 
 
 class Worker:
@@ -36,6 +39,19 @@ class Worker:
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
         return await self.call(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def rows_within(self, seconds: float, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The same, broken off after so many seconds: `StoreUnavailable`."""
+
+        def rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            end = time.monotonic() + seconds
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+            try:
+                return connection.execute(sql, values).fetchall()
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        return await self.call(rows)
 
     async def change(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Do one statement; how many rows it changed."""

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,9 +83,9 @@ async def process(*command: str) -> AsyncIterator[Printed]:
             yield printed
         finally:
             reading.cancel()
-            if child.returncode is None:
+            with suppress(ProcessLookupError):  # it ended by itself
                 os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+            await child.wait()
 
 
 @asynccontextmanager
