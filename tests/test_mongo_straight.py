@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError, NetworkTimeout
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 
 from bridge.stores import mongo_straight
-from bridge.stores.mongo_straight import insert_many
+from bridge.stores.mongo_straight import KeptConnection, insert_many
 from tests.servers import Mongod
 
 
@@ -103,3 +103,44 @@ async def test_a_server_that_does_not_answer_is_waited_for_until_the_deadline(mo
         finally:
             mongod.thaw()
         await insert_many(collection, documents(1))
+
+
+async def test_a_kept_connection_serves_insert_after_insert(mongod: Mongod) -> None:
+    async with opened(mongod, "kept", maxPoolSize=1) as collection:
+        kept = KeptConnection()
+        for one in documents(20):
+            await insert_many(collection, [one], kept)
+        await kept.give_back()
+        assert await collection.count_documents({}) == 20  # which needs the one connection there is
+
+
+async def test_inserts_at_once_do_not_share_the_kept_connection(mongod: Mongod) -> None:
+    async with opened(mongod, "at_once") as collection:
+        kept = KeptConnection()
+        await asyncio.gather(*(insert_many(collection, [one], kept) for one in documents(50)))
+        assert await collection.count_documents({}) == 50
+        await kept.give_back()
+
+
+async def test_a_kept_connection_that_broke_is_replaced(mongod: Mongod) -> None:
+    async with opened(mongod, "broke") as collection:
+        kept = KeptConnection()
+        await insert_many(collection, documents(1), kept)
+        mongod.kill()
+        mongod.start()
+        with suppress(AutoReconnect):  # it may learn of it only now
+            await insert_many(collection, documents(1), kept)
+        await insert_many(collection, last := documents(1), kept)
+        assert await collection.find_one(last[0]) == last[0]
+        await kept.give_back()
+
+
+async def test_a_duplicate_does_not_cost_the_kept_connection(mongod: Mongod) -> None:
+    async with opened(mongod, "dear", maxPoolSize=1) as collection:
+        kept, same = KeptConnection(), documents(1)
+        await insert_many(collection, same, kept)
+        before = kept._connection
+        with pytest.raises(BulkWriteError):
+            await insert_many(collection, same, kept)
+        assert kept._connection is before is not None
+        await kept.give_back()

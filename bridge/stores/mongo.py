@@ -72,6 +72,7 @@ class MongoStore:
         )
         if mongo_straight.MISSING and self._settings.driver == "pymongo":
             log.warning("inserts take the slower way, as this PyMongo has no %s", ", ".join(mongo_straight.MISSING))
+        self._kept = mongo_straight.KeptConnection()
         database = self._client.get_default_database("sensors")
         self._readings = database["readings"]
         self._rejected = database["rejected"]
@@ -89,6 +90,7 @@ class MongoStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the client's connections. It says goodbye to the server, which may be away: not for long."""
+        await self._kept.give_back()
         closing = self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close)
         with suppress(TimeoutError):
             await asyncio.wait_for(closing, _CLOSE_SECONDS)
@@ -118,7 +120,8 @@ class MongoStore:
                 await self._note(statuses)
             if not readings:
                 return Written()
-            return await self._written(readings, await insert(self._readings, [_document(reading) for reading in readings]))
+            documents = [_document(reading) for reading in readings]
+            return await self._written(readings, await insert(self._readings, documents, self._kept))
 
     async def _reject(self, rejections: Sequence[Rejection]) -> None:
         """The quarantine is the last place there is: what it refuses must not pass for kept."""

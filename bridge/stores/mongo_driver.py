@@ -15,7 +15,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
-from bridge.stores.mongo_straight import insert_many
+from bridge.stores.mongo_straight import KeptConnection, insert_many
 
 DUPLICATE_KEY = 11000
 # Codes that speak of the server's state, not of the document: worth another try. From MongoDB's error_codes.yml: those its
@@ -66,26 +66,26 @@ async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
     return [document async for document in cursor]
 
 
-async def insert(collection: Any, documents: Sequence[Document]) -> list[Refusal]:  # noqa: ANN401
+async def insert(collection: Any, documents: Sequence[Document], kept: KeptConnection | None = None) -> list[Refusal]:  # noqa: ANN401
     """One unordered `insert_many`, so that one bad document keeps no other out; raises if the whole is in doubt."""
     try:
-        return await _insert(collection, documents)
+        return await _insert(collection, documents, kept)
     except (*_UNENCODABLE, OperationFailure):
         # Perhaps one document is why, and nobody says which. What went out before it is recognised by its `_id`.
         unfit = {index: text for index, one in enumerate(documents) if (text := _why_unfit(one))}
         if not unfit:
             raise
     fit = [index for index in range(len(documents)) if index not in unfit]
-    refusals = await _insert(collection, [documents[index] for index in fit]) if fit else []
+    refusals = await _insert(collection, [documents[index] for index in fit], kept) if fit else []
     return [
         *(Refusal(index, 0, text) for index, text in unfit.items()),
         *(Refusal(fit[one.index], one.code, one.text) for one in refusals),
     ]
 
 
-async def _insert(collection: Any, documents: Sequence[Document]) -> list[Refusal]:  # noqa: ANN401
+async def _insert(collection: Any, documents: Sequence[Document], kept: KeptConnection | None) -> list[Refusal]:  # noqa: ANN401
     try:
-        await insert_many(collection, documents)
+        await insert_many(collection, documents, kept)
     except BulkWriteError as error:
         return refusals(error)
     return []

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymongo import AsyncMongoClient
@@ -23,6 +24,7 @@ _REACHED_FOR = (
     "pymongo.asynchronous.mongo_client:AsyncMongoClient._select_server",
     "pymongo.asynchronous.mongo_client:AsyncMongoClient._checkout",
     "pymongo.asynchronous.pool:AsyncConnection.add_server_api",
+    "pymongo.asynchronous.pool:AsyncConnection.conn_closed",
     "pymongo.asynchronous.pool:AsyncConnection._raise_connection_failure",
     "pymongo.network_layer:PyMongoProtocol.write",
     "pymongo.network_layer:PyMongoProtocol.read",
@@ -53,20 +55,67 @@ if TYPE_CHECKING or not MISSING:
     from pymongo.server_selectors import writable_server_selector
 
 
-async def insert_many(collection: Any, documents: Sequence[Document]) -> None:  # noqa: ANN401
+class KeptConnection:
+    """The connection of one insert, kept for the next: 0.2 ms less than choosing a server and asking the pool each time.
+
+    It goes back to the pool with the first error, of which PyMongo learns as of any other.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._checkout: Any = None
+        self._connection: AsyncConnection | None = None
+        self._busy = False
+
+    @asynccontextmanager
+    async def of(self, client: AsyncMongoClient[Any]) -> AsyncIterator[AsyncConnection]:
+        """A connection to where writes go; one of its own for whoever comes while it is used."""
+        if self._busy:
+            async with await _checked_out(client) as connection:
+                yield connection
+            return
+        self._busy = True
+        try:
+            if self._connection is None or self._connection.conn_closed():
+                await self.give_back()
+                checkout = await _checked_out(client)
+                self._connection, self._checkout = await checkout.__aenter__(), checkout
+            yield self._connection
+        except BaseException as error:
+            await self.give_back(error)
+            raise
+        finally:
+            self._busy = False
+
+    async def give_back(self, error: BaseException | None = None) -> None:
+        """To the pool. Safe to repeat."""
+        checkout, self._checkout, self._connection = self._checkout, None, None
+        if checkout is not None:
+            await checkout.__aexit__(type(error) if error else None, error, None)
+
+
+async def _checked_out(client: AsyncMongoClient[Any]) -> Any:  # noqa: ANN401
+    return client._checkout(await client._select_server(writable_server_selector, None, "insert"), None)
+
+
+async def insert_many(collection: Any, documents: Sequence[Document], kept: KeptConnection | None = None) -> None:  # noqa: ANN401
     """As `collection.insert_many(documents, ordered=False)`, errors included, in the client's `timeoutMS`; not tried again when
     the connection breaks. Takes that way itself for what needs more than one message, and for a client that is not PyMongo's.
     """
     client = collection.database.client
-    if MISSING or not isinstance(client, AsyncMongoClient) or not await _in_one_message(client, collection, documents):
+    if MISSING or not isinstance(client, AsyncMongoClient) or not await _in_one_message(client, kept, collection, documents):
         await collection.insert_many(documents, ordered=False)
 
 
-async def _in_one_message(client: AsyncMongoClient[Any], collection: Any, documents: Sequence[Document]) -> bool:  # noqa: ANN401
+async def _in_one_message(
+    client: AsyncMongoClient[Any],
+    kept: KeptConnection | None,
+    collection: Any,  # noqa: ANN401
+    documents: Sequence[Document],
+) -> bool:
     try:
         async with asyncio.timeout(client.options.timeout):
-            server = await client._select_server(writable_server_selector, None, "insert")
-            async with client._checkout(server, None) as connection:
+            async with kept.of(client) if kept else await _checked_out(client) as connection:
                 reply = await _asked(connection, collection, documents)
     except TimeoutError as error:
         raise NetworkTimeout(f"no answer to an insert within {client.options.timeout:g} s") from error
