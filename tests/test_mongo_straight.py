@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 
 from bridge.stores import mongo_straight
+from bridge.stores.mongo_driver import translated
 from bridge.stores.mongo_straight import KeptConnection, insert_many
 from tests.servers import Mongod
 
@@ -144,3 +145,20 @@ async def test_a_duplicate_does_not_cost_the_kept_connection(mongod: Mongod) -> 
             await insert_many(collection, same, kept)
         assert kept._connection is before is not None
         await kept.give_back()
+
+
+async def test_a_cancellation_that_the_driver_forgets_is_not_lost() -> None:
+    begun = asyncio.Event()
+
+    async def asks() -> None:
+        async with translated():
+            with suppress(asyncio.CancelledError):  # as Python 3.11's `wait_for`, which PyMongo uses, when an answer is there
+                begun.set()
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(asks())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait((task,), timeout=10)
+    assert task.cancelled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -51,12 +52,20 @@ def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """The driver's errors as ours. Its texts can be pages long; the first sentence says it."""
+    """The driver's errors as ours. Its texts can be pages long; the first sentence says it.
+
+    PyMongo waits with `asyncio.wait_for`, which in Python 3.11 forgets a cancellation that comes together with the answer: a
+    task that was told to end went on for ever, once in some hundred stops of a bridge. What was asked of it meanwhile holds.
+    """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         yield
     except PyMongoError as error:
         text = str(error).split(", Timeout:")[0].split(" (configured timeouts:")[0]
         raise StoreUnavailable(f"MongoDB: {type(error).__name__}: {text[:_TEXT_LENGTH]}") from error
+    if task and task.cancelling() > cancelled_before:
+        raise asyncio.CancelledError
 
 
 async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
