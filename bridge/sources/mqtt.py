@@ -309,6 +309,7 @@ class MqttSource:
                 self._away(reason)
                 self._publisher.publish([SystemEvent("error", reason)])
                 waits = itertools.chain([_TAKEN_SECONDS], self._waits())
+            stop_if_cancelled()
             await asyncio.sleep(next(waits))
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
@@ -444,7 +445,9 @@ async def _connected(client: aiomqtt.Client, settings: MqttSettings) -> None:
 
 
 def stop_if_cancelled() -> None:
-    """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer."""
+    """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer; and its
+    `TaskGroup` one that comes together with the error of a task.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -62,6 +62,8 @@ async def translated() -> AsyncIterator[None]:
     try:
         yield
     except PyMongoError as error:
+        if task and task.cancelling() > cancelled_before:
+            raise asyncio.CancelledError from error
         text = str(error).split(", Timeout:")[0].split(" (configured timeouts:")[0]
         raise StoreUnavailable(f"MongoDB: {type(error).__name__}: {text[:_TEXT_LENGTH]}") from error
     if task and task.cancelling() > cancelled_before:
