@@ -43,7 +43,7 @@ export const en = {
   "notice.gap.some": "Some readings were not sent to this page. The charts have them.",
 
   "alarm.flame": "Flame detected",
-  "alarm.devices": { one: "Flame detected by {count} device", other: "Flame detected by {count} devices" },
+  "alarm.devices": { one: "Alarm from {count} device", other: "Alarm from {count} devices" },
 
   "overview.calm": "All is well",
   "overview.alarm": { one: "{count} alarm", other: "{count} alarms" },
@@ -84,6 +84,9 @@ export const en = {
   "concern.battery": "Battery low: {percent} %",
   "concern.clock": "Clock: {flaw}",
   "concern.more": { one: "and {count} more", other: "and {count} more" },
+
+  "meaning.title": "What it means",
+  "meaning.from": "from {value}",
 
   "flaw.outside": "outside {low} to {high}",
   "flaw.clamped": "outside {low} to {high}, shown at the limit",
@@ -268,7 +271,3 @@ export const en = {
 /** A text for each plural of the language; `other` is always there. */
 export type Plurals = { readonly other: string } & Partial<Readonly<Record<Intl.LDMLPluralRule, string>>>;
 export type Catalogue = Readonly<Record<string, string | Plurals>>;
-export type Key = keyof typeof en;
-
-/** What another language must have. */
-export type Messages = { readonly [K in Key]: (typeof en)[K] extends string ? string : Plurals };

@@ -1,12 +1,17 @@
 import { computed, signal } from "@preact/signals";
 
+import { messages as meaning } from "../meaning/messages.en";
 import { parseFlaw } from "../model/quality";
 import type { Measurement, Value } from "../model/wire";
-import type { Key, Messages } from "./en";
-import { en } from "./en";
+import type { Plurals } from "./en";
+import { en as page } from "./en";
 import { Formats } from "./format";
 
-export type { Key } from "./en";
+const en = { ...page, ...meaning } as const;
+
+export type Key = keyof typeof en;
+/** What another language must have. */
+export type Messages = { readonly [K in Key]: (typeof en)[K] extends string ? string : Plurals };
 
 /** The languages there are; all but English are loaded when they are wanted. */
 const LANGUAGES: Readonly<Record<string, () => Promise<Messages>>> = {
