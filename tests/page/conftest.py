@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings, HttpSettings
@@ -19,6 +19,7 @@ from tests.servers import free_port
 
 OPEN = DevicesSettings.model_validate({"open": True})
 WAIT_MS = 15_000
+LANGUAGES = ("en", "ru", "es", "fr")
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -63,9 +64,15 @@ async def running(start_bridge: StartBridge, broker_url: str, tmp_path: Path, po
 
 
 @pytest.fixture
-async def window(port: int) -> AsyncIterator[Seen]:
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def window(browser: Browser, port: int) -> AsyncIterator[Seen]:
     """A browser, whether there is a bridge or not."""
-    async with chromium() as browser, aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session:
         seen = Seen(await browser.new_page(), port, session)
         yield seen
         assert seen.errors == []

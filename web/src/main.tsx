@@ -2,6 +2,7 @@ import { render } from "preact";
 
 import { App } from "./app";
 import { AppContext } from "./parts/context";
+import { speakAsChosen } from "./parts/language";
 import { Shell } from "./views/shell";
 import "./style/tokens.css";
 import "./style/base.css";
@@ -10,6 +11,7 @@ import "./style/overview.css";
 
 const app = new App(new URL(".", location.href.replace(/[?#].*$/, "")));
 
+await speakAsChosen();
 render(
   <AppContext.Provider value={app}>
     <Shell />

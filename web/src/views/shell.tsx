@@ -9,6 +9,7 @@ import { AlarmBanner, useAlarms } from "../parts/alarm";
 import { useApp } from "../parts/context";
 import type { IconName } from "../parts/icon";
 import { Icon } from "../parts/icon";
+import { LanguageChoice } from "../parts/language";
 import { lazy } from "../parts/lazy";
 import { LinkLine, LinkMark, NoticeLine } from "../parts/link";
 import { ThemeButton } from "../parts/theme";
@@ -52,9 +53,23 @@ export function Shell(): JSX.Element {
       <main id="main" tabIndex={-1} ref={main}>
         <View route={here} />
       </main>
-      <footer class="foot"><p>{t("app.disclaimer")}</p></footer>
+      <Foot />
       <Title here={here} />
     </>
+  );
+}
+
+function Foot(): JSX.Element {
+  return (
+    <footer class="foot">
+      <p>{t("app.disclaimer")}</p>
+      <ul aria-label={t("foot.label")}>
+        <li><a href="test">{t("foot.test")}</a></li>
+        <li><a href="examples/">{t("foot.examples")}</a></li>
+        <li><a href="api/docs">{t("foot.docs")}</a></li>
+      </ul>
+      <LanguageChoice />
+    </footer>
   );
 }
 
