@@ -14,7 +14,11 @@ from tests.servers import REPO
 
 @pytest.mark.parametrize(
     ("locale", "heading", "label"),
-    [("ru-RU", "Всё в порядке", "Температура"), ("es-MX", "Todo en orden", "Temperatura"), ("fr", "Tout va bien", "Température")],
+    [
+        ("ru-RU", "Всё в порядке", "Температура"),
+        ("es-MX", "Todo en orden", "Temperatura"),
+        ("fr", "Tout va bien", "Température"),
+    ],
 )
 async def test_the_page_speaks_the_language_of_the_browser(
     browser: Browser, seen: Seen, locale: str, heading: str, label: str
@@ -41,7 +45,9 @@ async def test_a_language_that_was_chosen_is_kept(seen: Seen) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_nothing_runs_over_the_side_of_the_narrowest_screen(browser: Browser, seen: Seen, language: str) -> None:
-    await seen.post(deviceId="greenhouse.north:row-12:plant-humidity-sensor-0001", humidity=103, co2=2500, pm25=60, temperature=31.2)
+    await seen.post(
+        deviceId="greenhouse.north:row-12:plant-humidity-sensor-0001", humidity=103, co2=2500, pm25=60, temperature=31.2
+    )
     context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     page = await context.new_page()
     for view in ("#/", "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001", "#/feed", "#/health", "test"):

@@ -18,3 +18,6 @@ render(
   </AppContext.Provider>,
   document.body,
 );
+
+/** Says honestly that the bridge is away; it keeps nothing of the page. */
+if (import.meta.env.PROD && "serviceWorker" in navigator) void navigator.serviceWorker.register("sw.js").catch(() => undefined);

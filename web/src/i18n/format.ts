@@ -78,6 +78,11 @@ export class Formats {
     return new Intl.NumberFormat(this.locale, format).format(milliseconds / size);
   }
 
+  milliseconds(value: number): string {
+    const format = { style: "unit", unit: "millisecond", unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0 } as const;
+    return new Intl.NumberFormat(this.locale, format).format(value).replaceAll("-", "−");
+  }
+
   /** The time of day where the reader is; with the date when that is another day. */
   moment(milliseconds: number, now: number): string {
     const moment = new Date(milliseconds);
