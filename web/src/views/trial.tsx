@@ -2,7 +2,6 @@ import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
-import type { Key } from "../i18n";
 import { formats, t } from "../i18n";
 import { Latency } from "../model/latency";
 import type { Transport } from "../net/raw";
@@ -82,11 +81,11 @@ function ConnectionPanel({ trial }: { trial: Trial }): JSX.Element {
 
 function LatencyPanel({ trial }: { trial: Trial }): JSX.Element {
   trial.measured.value;
-  const rows: readonly (readonly [Key, Latency])[] = [
-    ["test.latency.ping", trial.roundTrip],
-    ["test.latency.sent", trial.sent],
-    ["test.latency.measured", trial.taken],
-  ];
+  const rows = [
+    [t("test.latency.ping"), trial.roundTrip.figures],
+    [t("test.latency.sent"), trial.sent.figures],
+    [t("test.latency.measured"), trial.taken.figures],
+  ] as const;
   return (
     <section class="panel latency" aria-labelledby="latency-title">
       <h2 id="latency-title">{t("test.latency")}</h2>
@@ -99,15 +98,14 @@ function LatencyPanel({ trial }: { trial: Trial }): JSX.Element {
             <th scope="col">{t("test.latency.highest")}</th>
           </tr>
         </thead>
-        <tbody>{rows.map(([name, latency]) => <LatencyRow key={name} name={t(name as "test.latency.ping")} latency={latency} />)}</tbody>
+        <tbody>{rows.map(([name, figures]) => <LatencyRow key={name} name={name} figures={figures} />)}</tbody>
       </table>
       <p class="quiet small">{t("test.latency.note", { count: Latency.KEPT })}</p>
     </section>
   );
 }
 
-function LatencyRow({ name, latency }: { name: string; latency: Latency }): JSX.Element {
-  const { figures } = latency;
+function LatencyRow({ name, figures }: { name: string; figures: Latency["figures"] }): JSX.Element {
   const text = (milliseconds: number | undefined): string => (milliseconds === undefined ? t("value.none") : formats.value.milliseconds(milliseconds));
   return (
     <tr>
@@ -227,7 +225,7 @@ function EventRow({ heard }: { heard: Heard }): JSX.Element {
 }
 
 function CopyButton({ text }: { text: string | (() => string) }): JSX.Element {
-  const said = useSignal<Key | null>(null);
+  const said = useSignal<"test.copied" | "feed.notCopied" | null>(null);
   const copy = async (): Promise<void> => {
     const isCopied = await copyText(typeof text === "string" ? text : text());
     said.value = isCopied ? "test.copied" : "feed.notCopied";
@@ -236,7 +234,7 @@ function CopyButton({ text }: { text: string | (() => string) }): JSX.Element {
   return (
     <button type="button" onClick={() => void copy()}>
       <Icon name="copy" />
-      <span role="status">{t((said.value ?? "test.copy") as "test.copy")}</span>
+      <span role="status">{t(said.value ?? "test.copy")}</span>
     </button>
   );
 }
