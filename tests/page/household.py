@@ -39,6 +39,7 @@ class Household:
         """`base` is the bridge's address."""
         self._base = base
         self._session = session
+        self._burning = False
         self._sensors = {device: SimulatedSensor(device, 1) for device, *_ in _DEVICES}
 
     async def settle(self) -> None:
@@ -64,7 +65,8 @@ class Household:
 
     async def burn(self) -> None:
         """In the garage."""
-        await self._post([{"deviceId": "garage", "temperature": 61, "humidity": 22, "flameDetected": True, "coPpm": 180}])
+        self._burning = True
+        await self._post(list(self._readings(time.time())))
 
     def _readings(self, at: float) -> Iterator[dict[str, Any]]:
         for device, _, _, _, fields in _DEVICES:
@@ -74,6 +76,8 @@ class Household:
             kept: dict[str, Any] = {name: reading[name] for name in (*fields, "timestamp")}
             if "aqi" in kept:
                 kept["aqiScale"] = "uba"
+            if self._burning and device == "garage":
+                kept |= {"temperature": 61, "flameDetected": True, "coPpm": 180}
             yield {"deviceId": device, **kept, **_own(device, at)}
 
     async def _post(self, readings: list[dict[str, Any]]) -> None:
@@ -91,6 +95,6 @@ def _own(device: str, at: float) -> dict[str, float]:
         return {"co2": round(2150 + 300 * math.sin(at / 5400)), "pressure": round(1009 + 4 * day, 1)}
     if device == "workshop":
         return {"pm10": round(46 + 12 * math.sin(at / 4000), 1), "pm25": round(38 + 8 * math.sin(at / 4000), 1)}
-    if device == "attic" and at % 3600 < 1800:
+    if device == "attic":
         return {"humidity": 103}
     return {}

@@ -73,7 +73,14 @@ async def shoot(page: Page, url: str, file: Path, *, whole: bool = True) -> None
     await page.wait_for_load_state("networkidle" if "test" in url else "load")
     await page.wait_for_timeout(2500)
     file.parent.mkdir(exist_ok=True)
-    await page.screenshot(path=file, full_page=whole)
+    size = page.viewport_size
+    if whole and size:  # what is out of sight is not drawn, so everything is brought into sight
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        await page.set_viewport_size({"width": size["width"], "height": height})
+        await page.wait_for_timeout(700)
+    await page.screenshot(path=file)
+    if size:
+        await page.set_viewport_size(size)
 
 
 async def main() -> None:

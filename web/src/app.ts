@@ -28,6 +28,8 @@ const SLEPT_MS = 20_000;
 const DEVICES_EVERY_MS = 60_000;
 const POLLED_DEVICES_EVERY_MS = 10_000;
 const NOTICE_STAYS_MS = 5 * 60_000;
+/** Sooner than anyone sees, and a sixth of what a paint at every frame costs when hundreds of readings come a second. */
+const PAINT_MS = 100;
 const FEED_PAINT_MS = 250;
 const FEED_RUSH_PAINT_MS = 1000;
 const FEED_RUSH = 20;
@@ -76,6 +78,7 @@ export class App {
   readonly #hourReader: SightReader;
   #cursor = 0;
   #frameAsked = false;
+  #paintedAt = 0;
   #feedNews = 0;
   #feedPaintedAt = 0;
   #lostSince: number | null;
@@ -296,14 +299,18 @@ export class App {
     this.#paintSoon();
   }
 
-  /** However many events come, one paint per animation frame; none while nobody looks. */
+  /** However many events come, one paint in a while, with an animation frame; none while nobody looks. */
   #paintSoon(): void {
     if (this.#frameAsked) return;
     this.#frameAsked = true;
-    requestAnimationFrame(() => {
+    const paint = (): void => {
       this.#frameAsked = false;
+      this.#paintedAt = performance.now();
       batch(() => this.#paint());
-    });
+    };
+    const wait = this.#paintedAt + PAINT_MS - performance.now();
+    if (wait <= 0) requestAnimationFrame(paint);
+    else setTimeout(() => requestAnimationFrame(paint), wait);
   }
 
   #paint(): void {

@@ -112,7 +112,7 @@ const page: Translated = {
   "concern.offline": "Sin conexión",
   "concern.offline.since": "Sin conexión desde {time}",
   "concern.quality": "{field}: {flaw}",
-  "concern.battery": "Batería baja: {percent} %",
+  "concern.battery": "Batería baja: {percent} %",
   "concern.clock": "Reloj: {flaw}",
   "concern.more": { one: "y {count} más", other: "y {count} más" },
 

@@ -129,7 +129,7 @@ const page: Translated = {
   "concern.offline": "Не в сети",
   "concern.offline.since": "Не в сети с {time}",
   "concern.quality": "{field}: {flaw}",
-  "concern.battery": "Батарея разряжена: {percent} %",
+  "concern.battery": "Батарея разряжена: {percent} %",
   "concern.clock": "Часы: {flaw}",
   "concern.more": { one: "и ещё {count}", few: "и ещё {count}", many: "и ещё {count}", other: "и ещё {count}" },
 

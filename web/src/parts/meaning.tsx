@@ -56,7 +56,7 @@ function Figure({ judged }: { judged: Judged }): JSX.Element | null {
   if (typeof judged.value === "boolean") return null;
   return (
     <>
-      <span class="figure">{formats.value.number(judged.value)}</span>
+      <span class="figure">{formats.value.rate(judged.value)}</span>
       {judged.unit && <span class="unit"> {t(judged.unit)}</span>}
     </>
   );
