@@ -20,14 +20,15 @@ async def start_bridge(
     store_url: str,
     *,
     ready: bool = True,
+    client_id: str | None = None,
     http: HttpSettings | None = None,
     realtime: RealtimeSettings | None = None,
     devices: DevicesSettings | None = None,
     **store: object,
 ) -> AsyncIterator[Bridge]:
-    """Running, connected, and stopped the proper way."""
+    """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
     settings = Settings(
-        mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=f"bridge-{uuid.uuid4().hex[:8]}"),
+        mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=client_id or f"bridge-{uuid.uuid4().hex[:8]}"),
         store=StoreSettings.model_validate({"url": store_url, **store}),
         http=http or HttpSettings(port=0),
         realtime=realtime or RealtimeSettings(),

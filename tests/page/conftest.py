@@ -59,7 +59,9 @@ async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path, por
 @asynccontextmanager
 async def running(start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int) -> AsyncIterator[Bridge]:
     store = f"sqlite:///{tmp_path}/bridge.db"
-    async with start_bridge(broker_url, store, http=HttpSettings(port=port), devices=OPEN) as bridge:
+    async with start_bridge(
+        broker_url, store, http=HttpSettings(port=port), devices=OPEN, client_id=f"bridge-{port}"
+    ) as bridge:
         yield bridge
 
 

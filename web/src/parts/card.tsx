@@ -14,7 +14,7 @@ import { useApp, useDevice } from "./context";
 import { PresenceMark } from "./presence";
 import { useSeen } from "./seen";
 import { useHours, useTrend } from "./sight";
-import { Sparkline } from "./sparkline";
+import { Sparkline, usePoints } from "./sparkline";
 import { Verdict } from "./verdict";
 
 /** One device at a glance. Out of sight it is its name alone, which finding and screen readers need. */
@@ -64,7 +64,7 @@ function HeadlineValue({ device, headline }: { device: Device; headline: Headlin
   const app = useApp();
   const { measurement, entry } = headline;
   const isLagging = device.isLagging(entry);
-  const points = app.trends.of(device.id, measurement.name)?.points(app.bridgeNow()) ?? [];
+  const points = usePoints(app.trends.of(device.id, measurement.name), app.bridgeNow());
   const trend = direction(measurement.name, points);
   return (
     <div class="value" data-flagged={entry.flag !== "" && !isLagging}>
