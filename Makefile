@@ -100,6 +100,14 @@ test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the w
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
 	$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: bench-page
+bench-page: $(VENV)/.dev $(PAGE) test-tools ## What the page costs the browser while 500 devices send; ARGS='--seconds 300 --view overview'
+	$(BIN)/python -m tests.bench.page $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in light, dark and phone width into web/screenshots/, two into web/readme/
+	$(BIN)/python -m tests.page.screenshots
+
 .PHONY: faults
 faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; a table of what was lost. ARGS=name chooses
 	$(BIN)/python -m tests.faults $(ARGS)

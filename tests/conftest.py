@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pymongo
 import pytest
-from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
-from tests import servers
+from tests import running, servers
 
 
 @pytest.fixture(scope="session")
@@ -52,40 +49,5 @@ StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]
 
 @pytest.fixture
 def start_bridge() -> StartBridge:
-    """`async with start_bridge(mqtt_url, store_url) as bridge`: running, connected, and stopped the proper way."""
-
-    @asynccontextmanager
-    async def start(
-        mqtt_url: str,
-        store_url: str,
-        *,
-        ready: bool = True,
-        http: HttpSettings | None = None,
-        realtime: RealtimeSettings | None = None,
-        devices: DevicesSettings | None = None,
-        **store: object,
-    ) -> AsyncIterator[Bridge]:
-        settings = Settings(
-            mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=f"bridge-{uuid.uuid4().hex[:8]}"),
-            store=StoreSettings.model_validate({"url": store_url, **store}),
-            http=http or HttpSettings(port=0),
-            realtime=realtime or RealtimeSettings(),
-            devices=devices or DevicesSettings(),
-        )
-        bridge = Bridge(settings)
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(bridge.run(), name="bridge")
-            waiting = tasks.create_task(bridge.listening.wait())
-            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if running.done():
-                running.result()
-            if ready:
-                await servers.until(lambda: bridge.health.ready, what="ready")
-            try:
-                yield bridge
-            finally:
-                bridge.stop()
-                await running
-
-    return start
+    """`async with start_bridge(mqtt_url, store_url) as bridge`."""
+    return running.start_bridge

@@ -31,7 +31,7 @@ from tests.conftest import StartBridge
 from tests.foreign.clients import python_socket
 
 # What is no part of the API: the pages with their files, Socket.IO and the WebSockets, whose contracts are in the README.
-NOT_DESCRIBED = ("/assets", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
+NOT_DESCRIBED = ("/assets", "/test", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
 
 
 class Running:

@@ -11,13 +11,14 @@ _PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/`, its files, `/socket.io/socket.io.js`, and the examples."""
+    """`/`, its files, `/test`, `/socket.io/socket.io.js`, and the examples."""
     built = next((place for place in _PLACES if (place / "index.html").exists()), None)
     if built is None:
         return [web.get("/", _not_built), web.get("/socket.io/socket.io.js", _not_built)]
     page = _Page(built)
     return [
         web.get("/", page.index),
+        web.get("/test", page.test),
         web.get("/socket.io/socket.io.js", page.client_script),
         *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and not _is_apart(file)),
         *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
@@ -35,8 +36,8 @@ def _examples(page: _Page, folder: Path) -> list[web.AbstractRouteDef]:
 
 
 def _is_apart(file: Path) -> bool:
-    """The page itself, and what is beside a file, compressed: `FileResponse` finds that by itself."""
-    return file.name == "index.html" or file.suffix in (".gz", ".br")
+    """The pages themselves, and what is beside a file, compressed: `FileResponse` finds that by itself."""
+    return file.name in ("index.html", "test.html") or file.suffix in (".gz", ".br")
 
 
 class _Page:
@@ -45,6 +46,9 @@ class _Page:
 
     async def index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def test(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self._built / "test.html", headers={"Cache-Control": "no-cache"})
 
     async def client_script(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / "socket.io.js", headers={"Cache-Control": "public, max-age=3600"})

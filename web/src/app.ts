@@ -1,4 +1,4 @@
-import { batch, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 
 import { BridgeClock } from "./model/clock";
@@ -6,6 +6,8 @@ import type { Answer, CommandRequest } from "./model/command";
 import type { Device } from "./model/device";
 import { Feed } from "./model/feed";
 import { Fleet } from "./model/fleet";
+import type { Meaning } from "./model/meaning";
+import { HourBook, Meanings, hasHours } from "./model/meaning";
 import { Lag } from "./model/lag";
 import type { Link, Via } from "./model/link";
 import { NO_LINK } from "./model/link";
@@ -18,7 +20,7 @@ import { Http } from "./net/http";
 import { LiveConnection } from "./net/live";
 import { Poller } from "./net/poller";
 import { Refresher } from "./net/refresher";
-import { TrendReader } from "./net/trends";
+import { SightReader, hourLoader, trendLoader } from "./net/sight";
 
 const TICK_MS = 1000;
 const LOST_MS = 5000;
@@ -26,9 +28,14 @@ const SLEPT_MS = 20_000;
 const DEVICES_EVERY_MS = 60_000;
 const POLLED_DEVICES_EVERY_MS = 10_000;
 const NOTICE_STAYS_MS = 5 * 60_000;
+/** Sooner than anyone sees, and a sixth of what a paint at every frame costs when hundreds of readings come a second. */
+const PAINT_MS = 100;
 const FEED_PAINT_MS = 250;
 const FEED_RUSH_PAINT_MS = 1000;
 const FEED_RUSH = 20;
+const TRENDS_AT_ONCE = 25;
+const HOURS_AT_ONCE = 10;
+const HOUR_MS = 3_600_000;
 
 export type News = { readonly kind: "system"; readonly level: Level; readonly message: string } | { readonly kind: "gap"; readonly missed: number | null };
 /** It tells of a moment; left standing, it would look like the state of things now. */
@@ -47,6 +54,7 @@ export class App {
   readonly notice = signal<Notice | null>(null);
   /** The bridge's time, every second. */
   readonly now: Signal<number>;
+  readonly hour = computed(() => Math.floor(this.now.value / HOUR_MS));
   /** All devices with how bad they are; changes when one comes, goes, or is better or worse. */
   readonly ranked = signal<readonly Ranked[]>([]);
   readonly counts = signal<Counts>(count([]));
@@ -64,9 +72,13 @@ export class App {
   readonly #live: LiveConnection;
   readonly #poller: Poller;
   readonly #refresher: Refresher;
-  readonly #trendReader: TrendReader;
+  readonly #hours = new HourBook();
+  readonly #meanings = new Meanings(this.#hours);
+  readonly #trendReader: SightReader;
+  readonly #hourReader: SightReader;
   #cursor = 0;
   #frameAsked = false;
+  #paintedAt = 0;
   #feedNews = 0;
   #feedPaintedAt = 0;
   #lostSince: number | null;
@@ -81,7 +93,9 @@ export class App {
     this.now = signal(this.#lastTick);
     this.http = new Http(base, (bridgeNow) => this.#clock.observe(bridgeNow, Date.now()));
     const now = (): number => this.bridgeNow();
-    this.#trendReader = new TrendReader(this.http, this.trends, now, () => this.table.value, (ids) => this.#show(ids));
+    const table = (): readonly Measurement[] => this.table.peek();
+    this.#trendReader = this.#sightReader(trendLoader(this.http, this.trends, now, table), TRENDS_AT_ONCE);
+    this.#hourReader = this.#sightReader(hourLoader(this.http, this.#hours, now, table), HOURS_AT_ONCE);
     this.#refresher = new Refresher(() => this.#refresh());
     this.#poller = new Poller(
       {
@@ -127,7 +141,16 @@ export class App {
 
   /** The last hour of a device whose card is in sight, until what is returned is called. */
   wantTrend(device: Device): () => void {
-    return this.#trendReader.want(device);
+    return this.trends.has(device.id) ? () => undefined : this.#trendReader.want(device);
+  }
+
+  /** The hours of its last day, for what is judged by them, in the same way. */
+  wantHours(device: Device): () => void {
+    return !hasHours(device) || this.#hours.isFresh(device.id, this.bridgeNow()) ? () => undefined : this.#hourReader.want(device);
+  }
+
+  meaning(device: Device): Meaning {
+    return this.#meanings.of(device, this.bridgeNow());
   }
 
   /** Calls with every reading from now on, until what is returned is called. */
@@ -149,6 +172,18 @@ export class App {
       if (answer) return answer;
     }
     return this.http.command(request);
+  }
+
+  #sightReader(load: (devices: readonly Device[]) => Promise<void>, atOnce: number): SightReader {
+    const loadAndShow = async (devices: readonly Device[]): Promise<void> => {
+      await load(devices);
+      const ids = devices.map(({ id }) => id);
+      batch(() => {
+        this.#rank(ids, this.bridgeNow());
+        this.#show(ids);
+      });
+    };
+    return new SightReader(loadAndShow, atOnce);
   }
 
   #connect(base: URL): LiveConnection {
@@ -206,6 +241,7 @@ export class App {
 
   #heal(): void {
     this.trends.forget();
+    this.#hours.doubt();
     this.healed.value++;
     this.#refresher.ask();
   }
@@ -234,6 +270,7 @@ export class App {
     const records = await this.http.devices(this.table.value);
     this.fleet.load(records);
     this.trends.keepOnly(this.fleet.devices);
+    this.#hours.keepOnly(this.fleet.devices);
     for (const { lastReading } of records) {
       if (lastReading === null) continue;
       this.#cursor = Math.max(this.#cursor, lastReading.seq);
@@ -262,14 +299,18 @@ export class App {
     this.#paintSoon();
   }
 
-  /** However many events come, one paint per animation frame; none while nobody looks. */
+  /** However many events come, one paint in a while, with an animation frame; none while nobody looks. */
   #paintSoon(): void {
     if (this.#frameAsked) return;
     this.#frameAsked = true;
-    requestAnimationFrame(() => {
+    const paint = (): void => {
       this.#frameAsked = false;
+      this.#paintedAt = performance.now();
       batch(() => this.#paint());
-    });
+    };
+    const wait = this.#paintedAt + PAINT_MS - performance.now();
+    if (wait <= 0) requestAnimationFrame(paint);
+    else setTimeout(() => requestAnimationFrame(paint), wait);
   }
 
   #paint(): void {
@@ -301,10 +342,11 @@ export class App {
       const device = this.fleet.devices.get(id);
       if (device === undefined) {
         this.#standings.forget(id);
+        this.#meanings.forget(id);
         changed = this.#rankedById.delete(id) || changed;
         continue;
       }
-      const ranked = this.#standings.of(device, now);
+      const ranked = this.#standings.of(device, this.#meanings.of(device, now).order, now);
       const key = rankKey(ranked);
       if (this.#rankedById.get(id)?.key === key) continue;
       this.#rankedById.set(id, { ranked, key });

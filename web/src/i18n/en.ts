@@ -18,6 +18,12 @@ export const en = {
   "nav.feed": "Feed",
   "nav.health": "Health",
 
+  "foot.label": "More",
+  "foot.docs": "API",
+  "foot.examples": "Example pages",
+  "foot.test": "Test page",
+  "language.label": "Language",
+
   "theme.auto": "Colours: as the system has them",
   "theme.light": "Colours: light",
   "theme.dark": "Colours: dark",
@@ -43,7 +49,7 @@ export const en = {
   "notice.gap.some": "Some readings were not sent to this page. The charts have them.",
 
   "alarm.flame": "Flame detected",
-  "alarm.devices": { one: "Flame detected by {count} device", other: "Flame detected by {count} devices" },
+  "alarm.devices": { one: "Alarm from {count} device", other: "Alarm from {count} devices" },
 
   "overview.calm": "All is well",
   "overview.alarm": { one: "{count} alarm", other: "{count} alarms" },
@@ -84,6 +90,9 @@ export const en = {
   "concern.battery": "Battery low: {percent} %",
   "concern.clock": "Clock: {flaw}",
   "concern.more": { one: "and {count} more", other: "and {count} more" },
+
+  "meaning.title": "What it means",
+  "meaning.from": "from {value}",
 
   "flaw.outside": "outside {low} to {high}",
   "flaw.clamped": "outside {low} to {high}, shown at the limit",
@@ -263,12 +272,46 @@ export const en = {
   "finding.slow.do": "It reads more slowly than readings come, is told what it missed, and slows nobody else.",
   "finding.rejected": "Messages were rejected in the last hour. The newest: {reason}",
   "finding.rejected.do": "See below what came. Once the settings can read it, try it again; nothing was thrown away.",
+
+  "test.title": "Test page",
+  "test.lead": "What a client of this bridge hears and may say, by Socket.IO.",
+  "test.connection": "Connection",
+  "test.transport": "Transport",
+  "test.transport.any": "WebSocket, else long-polling",
+  "test.transport.websocket": "WebSocket alone",
+  "test.transport.polling": "Long-polling alone",
+  "test.connect": "Connect",
+  "test.disconnect": "Disconnect",
+  "test.state.closed": "Not connected",
+  "test.state.connecting": "Connecting…",
+  "test.state.open": "Connected by {transport}",
+  "test.state.id": "Client id",
+  "test.latency": "Latency",
+  "test.latency.newest": "newest",
+  "test.latency.median": "median",
+  "test.latency.highest": "highest",
+  "test.latency.ping": "There and back",
+  "test.latency.sent": "From the bridge to here",
+  "test.latency.measured": "From the measurement to here",
+  "test.latency.note": "Of the newest {count}. All but the first compare two clocks; how far these are apart is in it.",
+  "test.send": "Send",
+  "test.event": "Event",
+  "test.body": "Body, in JSON",
+  "test.notJson": "Not JSON: {error}",
+  "test.answer": "Acknowledged after {time}",
+  "test.noAnswer": "Not acknowledged within {time}",
+  "test.events": "Events",
+  "test.events.any": "Any event",
+  "test.events.count": { one: "{count} event since this page was opened", other: "{count} events since this page was opened" },
+  "test.events.none": "Events appear here as they come.",
+  "test.events.clear": "Clear",
+  "test.copy": "Copy",
+  "test.copied": "Copied",
 } as const satisfies Catalogue;
 
 /** A text for each plural of the language; `other` is always there. */
 export type Plurals = { readonly other: string } & Partial<Readonly<Record<Intl.LDMLPluralRule, string>>>;
 export type Catalogue = Readonly<Record<string, string | Plurals>>;
-export type Key = keyof typeof en;
 
 /** What another language must have. */
-export type Messages = { readonly [K in Key]: (typeof en)[K] extends string ? string : Plurals };
+export type Translated = { readonly [K in keyof typeof en]: (typeof en)[K] extends string ? string : Plurals };

@@ -33,7 +33,7 @@ export class Formats {
     this.#tiny = new Intl.NumberFormat(locale, { maximumSignificantDigits: 2, notation: "scientific" });
     this.#clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23" });
     this.#moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
-    this.#relative = new Intl.RelativeTimeFormat(locale, { style: "narrow", numeric: "always" });
+    this.#relative = relative(locale);
     this.#plurals = new Intl.PluralRules(locale);
   }
 
@@ -78,6 +78,11 @@ export class Formats {
     return new Intl.NumberFormat(this.locale, format).format(milliseconds / size);
   }
 
+  milliseconds(value: number): string {
+    const format = { style: "unit", unit: "millisecond", unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0 } as const;
+    return new Intl.NumberFormat(this.locale, format).format(value).replaceAll("-", "−");
+  }
+
   /** The time of day where the reader is; with the date when that is another day. */
   moment(milliseconds: number, now: number): string {
     const moment = new Date(milliseconds);
@@ -95,6 +100,13 @@ export class Formats {
     this.#dates.set(key, format);
     return format.format(milliseconds);
   }
+}
+
+/** As short as it stays a phrase: some languages make a bare "-3 min" of the narrowest. */
+function relative(locale: string): Intl.RelativeTimeFormat {
+  const narrow = new Intl.RelativeTimeFormat(locale, { style: "narrow", numeric: "always" });
+  if (!/^[-−]/.test(narrow.format(-3, "minute"))) return narrow;
+  return new Intl.RelativeTimeFormat(locale, { style: "short", numeric: "always" });
 }
 
 export function isNumber(value: Value | null): value is number {

@@ -1,19 +1,31 @@
 import { computed, signal } from "@preact/signals";
 
+import type { Messages as Meaning } from "../meaning/messages.en";
+import { messages as meaning } from "../meaning/messages.en";
 import { parseFlaw } from "../model/quality";
 import type { Measurement, Value } from "../model/wire";
-import type { Key, Messages } from "./en";
-import { en } from "./en";
+import type { Translated } from "./en";
+import { en as page } from "./en";
 import { Formats } from "./format";
 
-export type { Key } from "./en";
+const en = { ...page, ...meaning } as const;
 
-/** The languages there are; all but English are loaded when they are wanted. */
-const LANGUAGES: Readonly<Record<string, () => Promise<Messages>>> = {
+export type Key = keyof typeof en;
+/** What another language must have: without one of these keys it does not build. */
+export type Messages = Translated & Meaning;
+
+/** The languages there are, by their own names; all but English are loaded when they are wanted. */
+export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français" } as const;
+export type Language = keyof typeof LANGUAGES;
+
+const CATALOGUES: Readonly<Record<Language, () => Promise<Messages>>> = {
   en: () => Promise.resolve(en),
+  ru: async () => (await import("./ru")).ru,
+  es: async () => (await import("./es")).es,
+  fr: async () => (await import("./fr")).fr,
 };
 
-const language = signal<{ readonly code: string; readonly messages: Messages }>({ code: "en", messages: en });
+const language = signal<{ readonly code: Language; readonly messages: Messages }>({ code: "en", messages: en });
 
 /** Numbers and times of the page's language; with the reader's region where it is the same language. */
 export const formats = computed(() => {
@@ -21,13 +33,18 @@ export const formats = computed(() => {
   return new Formats(own ?? language.value.code);
 });
 
-export async function speak(code: string): Promise<void> {
-  const load = Object.hasOwn(LANGUAGES, code) ? LANGUAGES[code] : undefined;
-  if (load) language.value = { code, messages: await load() };
+/** When its texts are there; what is on screen changes with them. */
+export async function speak(code: Language): Promise<void> {
+  language.value = { code, messages: await CATALOGUES[code]() };
 }
 
-export function languageCode(): string {
+export function spoken(): Language {
   return language.value.code;
+}
+
+export function asLanguage(tag: string): Language | null {
+  const code = tag.split("-")[0] ?? "";
+  return Object.hasOwn(LANGUAGES, code) ? (code as Language) : null;
 }
 
 type Holes<Text> = Text extends `${string}{${infer Name}}${infer Rest}` ? Name | Holes<Rest> : never;

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
 
 import { en } from "./en";
-import { fieldLabel, flawText, t, valueText } from ".";
+import { es } from "./es";
+import { FIELDS } from "./fields";
+import { fr } from "./fr";
+import { ru } from "./ru";
+import { asLanguage, fieldLabel, flawText, speak, t, valueText } from ".";
 
 test("holes are filled, and a count chooses its form", () => {
   expect(t("overview.attention", { count: 1 })).toBe("1 device needs attention");
@@ -37,4 +41,45 @@ describe("the catalogue", () => {
     const other = forms.at(-1) ?? "";
     for (const form of forms) expect(other).toContain(form);
   });
+});
+
+describe.each([["ru", ru], ["es", es], ["fr", fr]] as const)("the %s catalogue", (language, catalogue) => {
+  const formsOf = (message: unknown): string[] => (typeof message === "string" ? [message] : Object.values(message as Record<string, string>));
+  const holes = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g))].sort();
+  const texts: Readonly<Record<string, unknown>> = catalogue;
+
+  test.each(Object.entries(en))("%s has the English holes", (key, message) => {
+    const english = new Set(formsOf(message).flatMap(holes));
+    for (const form of formsOf(texts[key])) {
+      expect(form.trim()).not.toBe("");
+      expect(new Set(holes(form))).toEqual(english);
+    }
+  });
+
+  test("has every plural that its language makes of numbers below a million", () => {
+    const rules = new Intl.PluralRules(language);
+    const needed = new Set(Array.from({ length: 2000 }, (_, count) => rules.select(count)));
+    const plurals = Object.values(texts).filter((message) => typeof message === "object");
+    for (const message of plurals) expect(Object.keys(message as object)).toEqual(expect.arrayContaining([...needed]));
+  });
+
+  test("names every measurement", () => {
+    for (const field of FIELDS) expect(texts[`field.${field}`]).toBeTruthy();
+  });
+});
+
+test("a language is spoken by its own rules", async () => {
+  await speak("ru");
+  expect([1, 3, 5, 21].map((count) => t("overview.attention", { count }))).toEqual([
+    "1 устройство требует внимания",
+    "3 устройства требуют внимания",
+    "5 устройств требуют внимания",
+    "21 устройство требует внимания",
+  ]);
+  expect(fieldLabel({ name: "temperature", label: "Temperature", unit: "°C", low: null, high: null })).toBe("Температура");
+  await speak("en");
+});
+
+test.each([["fr-CA", "fr"], ["ru", "ru"], ["de-DE", null], ["constructor", null], ["", null]])("%j is the language %j", (tag, code) => {
+  expect(asLanguage(tag)).toBe(code);
 });

@@ -8,7 +8,7 @@ export type IndexKey = KeyOf<"index">;
 export type StandardKey = KeyOf<"standard">;
 export type AveragingKey = KeyOf<"averaging">;
 export type UnitKey = KeyOf<"unit">;
-export type LevelKey = KeyOf<"level">;
+export type LevelKey = Exclude<KeyOf<"level">, "level.pending">;
 export type AdviceKey = KeyOf<"advice">;
 export type NoteKey = KeyOf<"note">;
 

@@ -1,4 +1,4 @@
-/** What is the matter with a device, from its own words. Named indices and their levels join here. */
+/** What is the matter with a device, from its own words. What its values mean is in `meaning.ts`. */
 
 import type { Device } from "./device";
 
@@ -36,6 +36,10 @@ export function concernsOf(device: Device): Concern[] {
   return concerns;
 }
 
+export function worse(one: Severity, other: Severity): Severity {
+  return RANK[other] > RANK[one] ? other : one;
+}
+
 export function severityOf(concerns: readonly Concern[]): Severity {
-  return concerns.reduce<Severity>((worst, { severity }) => (RANK[severity] > RANK[worst] ? severity : worst), "none");
+  return concerns.reduce<Severity>((worst, { severity }) => worse(worst, severity), "none");
 }

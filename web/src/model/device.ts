@@ -21,6 +21,10 @@ export class Device {
   /** When the newest reading was measured; null until one came. */
   measuredAt: number | null = null;
   clockFlag = "";
+  /** By which scale its newest `aqi` is. */
+  aqiScale = "";
+  /** How many readings were heard: another number, and what was made of them must be made anew. */
+  heard = 0;
   /** As the bridge said last; null while it has not, or cannot be asked. */
   status: string | null = null;
   statusAt: number | null = null;
@@ -54,6 +58,8 @@ export class Device {
   /** The same reading twice, or an older one late, changes nothing that is newer. */
   hear(reading: Reading): void {
     const { measuredAt, retained } = reading;
+    this.heard++;
+    if (reading.values.has("aqi") && measuredAt >= (this.entries.get("aqi")?.measuredAt ?? measuredAt)) this.aqiScale = reading.aqiScale;
     for (const [name, value] of reading.values) {
       this.#put(name, { value, flag: reading.quality.get(name) ?? "", measuredAt, retained });
     }

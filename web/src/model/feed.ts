@@ -64,6 +64,7 @@ export function asRecord(reading: Reading): Record<string, unknown> {
   return {
     _id: reading.id,
     ...Object.fromEntries(reading.values),
+    ...(reading.aqiScale ? { aqiScale: reading.aqiScale } : {}),
     timestamp: new Date(reading.measuredAt).toISOString(),
     deviceId: reading.deviceId,
     seq: reading.seq,

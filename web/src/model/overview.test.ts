@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { concernsOf, severityOf } from "./concern";
+import type { Device } from "./device";
+import { meaningOf } from "./meaning";
 import { CALM_MS, Standings, count, group, matches } from "./overview";
 import { NOON, device, reading, record } from "./testing";
 
@@ -36,9 +38,10 @@ describe("what is the matter with a device", () => {
 });
 
 describe("the order of things", () => {
-  const ranked = (...devices: ReturnType<typeof device>[]) => {
+  const standingOf = (standings: Standings, one: Device, now: number) => standings.of(one, meaningOf(one, {}, now).order, now);
+  const ranked = (...devices: Device[]) => {
     const standings = new Standings();
-    return devices.map((one) => standings.of(one, NOON));
+    return devices.map((one) => standingOf(standings, one, NOON));
   };
 
   test("the place with the worst device first, the worst device first in it, then by name as people count", () => {
@@ -60,16 +63,26 @@ describe("the order of things", () => {
     ]);
   });
 
+  test("among devices of a kind, those whose values mean more come first", () => {
+    const air = (id: string, co2: number) => device(id, { status: "online", lastReading: reading(1, { co2 }, { deviceId: id }) });
+    const [place] = group(ranked(air("a", 600), air("b", 1200), air("c", 2500), device("d", { status: "offline" })));
+    expect(place?.devices.map((one) => [one.device.id, one.severity])).toEqual([["c", "warning"], ["d", "warning"], ["b", "notice"], ["a", "none"]]);
+  });
+
   test("worse counts at once, better only after a while, but is said at once", () => {
     const standings = new Standings();
     const one = device("a", { status: "online" });
-    const at = (now: number) => Object.values(standings.of(one, now)).slice(1);
-    expect(at(NOON)).toEqual(["none", "none"]);
+    const at = (now: number) => {
+      const { severity, standing } = standingOf(standings, one, now);
+      return [severity, standing];
+    };
+    expect(at(NOON)).toEqual(["none", 0]);
     one.hear(flame(1, true));
-    expect(at(NOON + 1)).toEqual(["alarm", "alarm"]);
+    const [severity, burning] = at(NOON + 1);
+    expect([severity, Number(burning) > 0]).toEqual(["alarm", true]);
     one.hear(flame(2, false));
-    expect(at(NOON + CALM_MS)).toEqual(["none", "alarm"]);
-    expect(at(NOON + CALM_MS + 1)).toEqual(["none", "none"]);
+    expect(at(NOON + CALM_MS)).toEqual(["none", burning]);
+    expect(at(NOON + CALM_MS + 1)).toEqual(["none", 0]);
   });
 
   test("counts and filters go by what is so now", () => {
@@ -90,5 +103,5 @@ describe("the order of things", () => {
 test("a device that was renamed is found by its new name", () => {
   const one = device("a", { name: "Old" });
   one.know(record("a", { name: "New" }));
-  expect(matches(new Standings().of(one, NOON), { text: "new", show: "all" })).toBe(true);
+  expect(matches(new Standings().of(one, -1, NOON), { text: "new", show: "all" })).toBe(true);
 });

@@ -1,6 +1,7 @@
-import { concernsOf, rank, severityOf } from "./concern";
+import { concernsOf, rank, severityOf, worse } from "./concern";
 import type { Severity } from "./concern";
 import type { Device } from "./device";
+import { severityOfOrder } from "./meaning";
 
 export type Show = "all" | "attention" | "offline";
 
@@ -13,15 +14,15 @@ export interface Filter {
 export interface Group {
   readonly site: string;
   readonly room: string;
-  readonly standing: Severity;
+  readonly standing: number;
   readonly devices: readonly Ranked[];
 }
 
 export interface Ranked {
   readonly device: Device;
   readonly severity: Severity;
-  /** How bad it counts for the order of things. */
-  readonly standing: Severity;
+  /** How bad it counts for the order of things: by severity, then by what its values mean. */
+  readonly standing: number;
 }
 
 export interface Counts {
@@ -33,20 +34,23 @@ export interface Counts {
 }
 
 export const CALM_MS = 15_000;
+const ORDERS = 8;
 
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /** Where devices stand: a worse one goes up at once, a better one down only when it has been for a while, so nothing jumps. */
 export class Standings {
-  readonly #held = new Map<string, { severity: Severity; at: number }>();
+  readonly #held = new Map<string, { standing: number; at: number }>();
 
-  of(device: Device, now: number): Ranked {
-    const severity = severityOf(concernsOf(device));
+  /** `order` is that of the worst judgement, -1 for none. */
+  of(device: Device, order: number, now: number): Ranked {
+    const severity = worse(severityOf(concernsOf(device)), severityOfOrder(order));
+    const standing = rank(severity) * ORDERS + Math.max(order, 0);
     const held = this.#held.get(device.id);
-    if (held && rank(severity) < rank(held.severity) && now - held.at < CALM_MS) return { device, severity, standing: held.severity };
-    if (severity === "none") this.#held.delete(device.id);
-    else this.#held.set(device.id, { severity, at: now });
-    return { device, severity, standing: severity };
+    if (held && standing < held.standing && now - held.at < CALM_MS) return { device, severity, standing: held.standing };
+    if (standing === 0) this.#held.delete(device.id);
+    else this.#held.set(device.id, { standing, at: now });
+    return { device, severity, standing };
   }
 
   forget(deviceId: string): void {
@@ -84,12 +88,12 @@ export function group(ranked: readonly Ranked[]): Group[] {
   }
   const groups = [...places].map(([place, devices]) => {
     const [site, room] = JSON.parse(place) as [string, string];
-    devices.sort((a, b) => rank(b.standing) - rank(a.standing) || byName.compare(a.device.name, b.device.name));
-    return { site, room, standing: devices[0]?.standing ?? "none", devices };
+    devices.sort((a, b) => b.standing - a.standing || byName.compare(a.device.name, b.device.name));
+    return { site, room, standing: devices[0]?.standing ?? 0, devices };
   });
   return groups.sort(
     (a, b) =>
-      rank(b.standing) - rank(a.standing) ||
+      b.standing - a.standing ||
       Number(isNowhere(a)) - Number(isNowhere(b)) ||
       byName.compare(a.site, b.site) ||
       byName.compare(a.room, b.room),

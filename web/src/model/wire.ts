@@ -23,6 +23,8 @@ export interface Reading {
   readonly quality: ReadonlyMap<string, string>;
   /** The broker kept it: it tells of the past and never raises an alarm. */
   readonly retained: boolean;
+  /** By which scale its `aqi` is: `uba`, `epa`; empty where nobody said. */
+  readonly aqiScale: string;
 }
 
 /** A device as the registry tells of it; what is not known is null. */
@@ -103,7 +105,8 @@ export function parseReading(record: unknown, table: readonly Measurement[], cur
   const clock = text(field(flags, "timestamp"));
   if (clock) quality.set("timestamp", clock);
   const retained = field(record, "retained") === true;
-  return { id, deviceId, measuredAt, seq: number(field(record, "seq")) ?? cursor, values, quality, retained };
+  const aqiScale = text(field(record, "aqiScale"));
+  return { id, deviceId, measuredAt, seq: number(field(record, "seq")) ?? cursor, values, quality, retained, aqiScale };
 }
 
 export function parseDevices(body: unknown, table: readonly Measurement[]): DeviceRecord[] {

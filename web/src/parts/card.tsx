@@ -1,5 +1,4 @@
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 
 import { ageText, fieldLabel, t, valueText } from "../i18n";
 import { concernsOf } from "../model/concern";
@@ -14,7 +13,9 @@ import { Concerns } from "./concerns";
 import { useApp, useDevice } from "./context";
 import { PresenceMark } from "./presence";
 import { useSeen } from "./seen";
-import { Sparkline } from "./sparkline";
+import { useHours, useTrend } from "./sight";
+import { Sparkline, usePoints } from "./sparkline";
+import { Verdict } from "./verdict";
 
 /** One device at a glance. Out of sight it is its name alone, which finding and screen readers need. */
 export function Card({ ranked }: { ranked: Ranked }): JSX.Element {
@@ -33,10 +34,11 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   const app = useApp();
   useDevice(device);
   const table = app.table.value;
-  const healed = app.healed.value;
-  useEffect(() => app.wantTrend(device), [device, healed, table]);
+  useTrend(device);
+  useHours(device);
   const shown = headlines(device, table);
   const left = device.entries.size - shown.length;
+  const { worst } = app.meaning(device);
   return (
     <>
       <p class="state">
@@ -48,7 +50,10 @@ function CardBody({ device }: { device: Device }): JSX.Element {
         {shown.map((headline) => <HeadlineValue key={headline.measurement.name} device={device} headline={headline} />)}
       </dl>
       <footer>
-        <Concerns concerns={concernsOf(device)} table={table} now={app.now.peek()} most={2} />
+        <div class="words">
+          {worst && <Verdict judged={worst} />}
+          <Concerns concerns={concernsOf(device)} table={table} now={app.now.peek()} most={2} />
+        </div>
         {left > 0 && shown.length === HEADLINES && <span class="more">{t("device.more", { count: left })}</span>}
       </footer>
     </>
@@ -59,7 +64,7 @@ function HeadlineValue({ device, headline }: { device: Device; headline: Headlin
   const app = useApp();
   const { measurement, entry } = headline;
   const isLagging = device.isLagging(entry);
-  const points = app.trends.of(device.id, measurement.name)?.points(app.bridgeNow()) ?? [];
+  const points = usePoints(app.trends.of(device.id, measurement.name), app.bridgeNow());
   const trend = direction(measurement.name, points);
   return (
     <div class="value" data-flagged={entry.flag !== "" && !isLagging}>

@@ -1,10 +1,25 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
+import type { Trend } from "../model/trend";
 import { sparkRange } from "../model/trend";
 import { isDark } from "./theme";
 
 const INSET = 3;
+/** An hour on so few pixels does not change sooner, and to draw it with every reading would cost a busy page much. */
+const STANDS_MS = 5000;
+
+const NONE: readonly number[] = [];
+
+/** The points of a trend, the same ones for a while. */
+export function usePoints(trend: Trend | undefined, now: number): readonly number[] {
+  const known = useRef<{ readonly trend: Trend | undefined; readonly at: number; readonly points: readonly number[] } | null>(null);
+  const { current } = known;
+  if (current !== null && current.trend === trend && now - current.at < STANDS_MS) return current.points;
+  const points = trend?.points(now) ?? NONE;
+  known.current = { trend, at: now, points };
+  return points;
+}
 
 /** The last hour of one field, drawn in the colour of the text; a gap is a gap. */
 export function Sparkline({ field, points }: { field: string; points: readonly number[] }): JSX.Element {
@@ -50,13 +65,14 @@ function draw({ canvas, field, points, width, height, colour }: Measured): void 
   if (!context || width === 0) return;
   const range = sparkRange(field, points);
   const scale = devicePixelRatio;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  context.scale(scale, scale);
+  const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
   if (range === null) return;
-  const [low, high] = range;
+  const [low, top] = range;
   const x = (n: number): number => INSET + (n / (points.length - 1)) * (width - 2 * INSET);
-  const y = (value: number): number => height - INSET - ((value - low) / (high - low)) * (height - 2 * INSET);
+  const y = (value: number): number => height - INSET - ((value - low) / (top - low)) * (height - 2 * INSET);
 
   context.strokeStyle = context.fillStyle = colour;
   context.lineWidth = 1.5;

@@ -2,6 +2,7 @@ import { computed, signal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { t } from "../i18n";
+import { remember, remembered } from "./choice";
 import { Icon } from "./icon";
 
 const CHOICES = ["auto", "light", "dark"] as const;
@@ -10,7 +11,7 @@ type Choice = (typeof CHOICES)[number];
 const KEY = "sensor-bridge.colours";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
-const choice = signal<Choice>(remembered());
+const choice = signal<Choice>(CHOICES.find((one) => one === remembered(KEY)) ?? "auto");
 const systemIsDark = signal(system.matches);
 
 /** What is drawn on canvas reads its colours anew when this changes. */
@@ -19,14 +20,6 @@ export const isDark = computed(() => choice.value === "dark" || (choice.value ==
 system.addEventListener("change", ({ matches }) => (systemIsDark.value = matches));
 apply();
 
-function remembered(): Choice {
-  try {
-    return CHOICES.find((one) => one === localStorage.getItem(KEY)) ?? "auto";
-  } catch {
-    return "auto"; // storage is not allowed here
-  }
-}
-
 function apply(): void {
   document.documentElement.dataset["theme"] = choice.value;
 }
@@ -34,11 +27,7 @@ function apply(): void {
 function next(): void {
   choice.value = CHOICES[(CHOICES.indexOf(choice.value) + 1) % CHOICES.length] ?? "auto";
   apply();
-  try {
-    localStorage.setItem(KEY, choice.value);
-  } catch {
-    // for this visit, then
-  }
+  remember(KEY, choice.value);
 }
 
 export function ThemeButton(): JSX.Element {

@@ -13,8 +13,10 @@ import { Concerns } from "../parts/concerns";
 import { useApp, useDevice } from "../parts/context";
 import { Facts } from "../parts/facts";
 import { Icon } from "../parts/icon";
+import { MeaningPanel } from "../parts/meaning";
 import { PresenceMark } from "../parts/presence";
 import { Ranges } from "../parts/ranges";
+import { Verdict } from "../parts/verdict";
 import { DeviceHistory } from "./history";
 import "../style/device.css";
 
@@ -25,7 +27,7 @@ export function DeviceView({ id }: { id: string }): JSX.Element {
   if (device) return <Detail device={device} />;
   return (
     <div class="waiting">
-      <p>{t(app.loaded.value ? "detail.unknown" : "app.loading")}</p>
+      <h1>{t(app.loaded.value ? "detail.unknown" : "app.loading")}</h1>
       <p class="code">{id}</p>
       <p><a href="#/">{t("app.back")}</a></p>
     </div>
@@ -37,6 +39,7 @@ function Detail({ device }: { device: Device }): JSX.Element {
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
   useEffect(() => () => history.close(), [history]);
   useDevice(device);
+  const { judgements, worst } = app.meaning(device);
   return (
     <article class="device">
       <header>
@@ -49,11 +52,13 @@ function Detail({ device }: { device: Device }): JSX.Element {
             <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
           </p>
           <p class="jumps">
+            {judgements.length > 0 && <Jump to="meaning" label={t("meaning.title")} />}
             <Jump to="commands" label={t("command.title")} />
             <Jump to="about" label={t("facts.title")} />
             <a href={link({ view: "feed", device: device.id })}>{t("feed.title")}</a>
           </p>
         </div>
+        {worst && worst.level > 0 && <Verdict judged={worst} />}
         <Concerns concerns={concernsOf(device)} table={app.table.value} now={app.now.peek()} />
       </header>
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => keyed(event, history, app.bridgeNow())}>
@@ -63,6 +68,7 @@ function Detail({ device }: { device: Device }): JSX.Element {
         <p class="quiet small help mouse">{t("chart.help")}</p>
         <p class="quiet small help touch">{t("chart.help.touch")}</p>
       </section>
+      <MeaningPanel device={device} />
       <div class="side">
         <Commands device={device} />
         <Facts device={device} />

@@ -7,6 +7,7 @@ import { asRecord, chosen, cursorTime, isGap } from "../model/feed";
 import { link } from "../model/route";
 import type { Measurement, Reading } from "../model/wire";
 import { useApp } from "../parts/context";
+import { copyText } from "../parts/copy";
 import { Icon } from "../parts/icon";
 import "../style/feed.css";
 
@@ -133,17 +134,4 @@ function GapRow({ gap }: { gap: Gap }): JSX.Element {
       {gap.missed === null ? t("feed.gap.some", between) : t("feed.gap", { ...between, count: gap.missed })}
     </li>
   );
-}
-
-/** By the clipboard, which browsers keep for HTTPS; else as it was done before. */
-async function copyText(text: string): Promise<boolean> {
-  if (isSecureContext) return navigator.clipboard.writeText(text).then(() => true, () => false);
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "unseen";
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  return copied;
 }

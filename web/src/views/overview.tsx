@@ -51,7 +51,7 @@ function Summary(): JSX.Element {
   return (
     <div class="summary" data-severity={isKnown ? state : "unknown"}>
       <h1>
-        <Icon name={state === "none" ? "check" : state === "alarm" ? "flame" : "warning"} />
+        <Icon name={state === "none" ? "check" : "warning"} />
         {isKnown || state !== "none" ? text : t("overview.unknown")}
       </h1>
       <p>{isKnown ? (online === all ? t("overview.online", { count: all }) : `${t("overview.known", { count: all })}, ${online} ${t("device.online")}`) : t("overview.known", { count: all })}</p>

@@ -7,10 +7,12 @@ import type { Route } from "../model/route";
 import { link, parseRoute } from "../model/route";
 import { AlarmBanner, useAlarms } from "../parts/alarm";
 import { useApp } from "../parts/context";
+import { Foot } from "../parts/foot";
 import type { IconName } from "../parts/icon";
 import { Icon } from "../parts/icon";
 import { lazy } from "../parts/lazy";
 import { LinkLine, LinkMark, NoticeLine } from "../parts/link";
+import { Mark } from "../parts/mark";
 import { ThemeButton } from "../parts/theme";
 import { Overview } from "./overview";
 
@@ -52,7 +54,7 @@ export function Shell(): JSX.Element {
       <main id="main" tabIndex={-1} ref={main}>
         <View route={here} />
       </main>
-      <footer class="foot"><p>{t("app.disclaimer")}</p></footer>
+      <Foot />
       <Title here={here} />
     </>
   );
@@ -107,13 +109,4 @@ function Title({ here }: { here: Route }): null {
     document.title = title;
   }, [title]);
   return null;
-}
-
-function Mark(): JSX.Element {
-  return (
-    <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="8" />
-      <path d="M5 21.5h22M7.5 21.5a8.5 8.5 0 0 1 17 0M16 13v8.5M11 14.6v6.9M21 14.6v6.9" />
-    </svg>
-  );
 }

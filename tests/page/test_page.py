@@ -7,78 +7,23 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, Route, WebSocketRoute, expect
+from playwright.async_api import Route, WebSocketRoute, expect
+from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
 from bridge.app import Bridge
-from bridge.settings import DevicesSettings, HttpSettings
-from tests.browser import chromium
+from bridge.settings import MqttSettings
+from bridge.sources.mqtt import mqtt_sender
 from tests.conftest import StartBridge
+from tests.page.conftest import WAIT_MS, Seen, running
 from tests.servers import free_port
 
-OPEN = DevicesSettings.model_validate({"open": True})
-WAIT_MS = 15_000
-expect.set_options(timeout=WAIT_MS)
-
-
-class Seen:
-    """A page that is open, and the bridge it shows. What the page complains of is a failure."""
-
-    def __init__(self, page: Page, port: int, session: aiohttp.ClientSession) -> None:
-        self.page = page
-        self.base = f"http://127.0.0.1:{port}"
-        self.session = session
-        self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.set_default_timeout(WAIT_MS)
-
-    async def post(self, **reading: object) -> None:
-        async with self.session.post(f"{self.base}/api/v1/readings", json=reading) as answer:
-            assert answer.status == 201, await answer.text()
-
-    async def go(self, where: str = "#/") -> None:
-        await self.page.goto(f"{self.base}/{where}")
-
-    def card(self, name: str) -> Any:
-        return self.page.locator(".card").filter(has_text=name)
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int) -> AsyncIterator[Bridge]:
-    async with running(start_bridge, broker_url, tmp_path, port) as bridge:
-        yield bridge
-
-
-@asynccontextmanager
-async def running(start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int) -> AsyncIterator[Bridge]:
-    store = f"sqlite:///{tmp_path}/bridge.db"
-    async with start_bridge(broker_url, store, http=HttpSettings(port=port), devices=OPEN) as bridge:
-        yield bridge
-
-
-@pytest.fixture
-async def window(port: int) -> AsyncIterator[Seen]:
-    """A browser, whether there is a bridge or not."""
-    async with chromium() as browser, aiohttp.ClientSession() as session:
-        seen = Seen(await browser.new_page(), port, session)
-        yield seen
-        assert seen.errors == []
-
-
-@pytest.fixture
-def seen(bridge: Bridge, window: Seen) -> Seen:  # noqa: ARG001 - it runs
-    return window
+NOON_MS = 1_767_009_600_000  # 2025-12-29T12:00:00Z
 
 
 async def test_an_empty_page_says_how_to_begin_and_a_first_reading_ends_that(seen: Seen) -> None:
@@ -127,20 +72,32 @@ async def test_a_bad_value_is_told_in_words(seen: Seen) -> None:
         await expect(seen.page.locator(".device > header")).to_contain_text(words)
 
 
-async def test_the_bridge_restarts_and_the_page_goes_on_without_a_hole(
+async def test_the_bridge_restarts_and_the_page_shows_every_reading_of_a_stream_once(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int, window: Seen
 ) -> None:
-    async with running(start_bridge, broker_url, tmp_path, port):
-        await window.post(deviceId="kitchen", temperature=1)
-        await window.go("#/feed")
-        await expect(window.page.locator(".link")).to_have_text("Live")
-    await expect(window.page.locator(".link")).to_have_text("Reconnecting")
-    async with running(start_bridge, broker_url, tmp_path, port):
-        for value in range(2, 8):  # while the page may still be away
-            await window.post(deviceId="kitchen", temperature=value)
-        await expect(window.page.locator(".link")).to_have_text("Live")
-        await window.post(deviceId="kitchen", temperature=8)
-        await expect(window.page.locator(".row ul")).to_have_text([f"Temperature {value}.0 °C" for value in range(8, 0, -1)])
+    """Numbered, by MQTT with QoS 1: before, while the bridge is away, and after."""
+    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url), client_id="numbers")) as sender:
+
+        async def publish(numbers: range) -> None:
+            for number in numbers:
+                reading = {"temperature": number, "timestamp": NOON_MS + number}
+                await sender.publish("sensors/kitchen/data", orjson.dumps(reading))
+
+        rows = window.page.locator(".row")
+        async with running(start_bridge, broker_url, tmp_path, port):
+            await window.go("#/feed")
+            await expect(window.page.locator(".link")).to_have_text("Live")
+            await publish(range(1, 11))
+            await expect(rows).to_have_count(10)
+        await expect(window.page.locator(".link")).to_have_text("Reconnecting")
+        await publish(range(11, 21))
+        async with running(start_bridge, broker_url, tmp_path, port):
+            await publish(range(21, 31))
+            await expect(window.page.locator(".link")).to_have_text("Live")
+            await publish(range(31, 41))
+            await expect(rows).to_have_count(40)
+    shown = await rows.locator("ul").all_text_contents()
+    assert [round(float(text.split()[1])) for text in shown] == list(range(40, 0, -1))
 
 
 async def test_where_websockets_end_as_they_begin_readings_come_by_long_polling(seen: Seen) -> None:

@@ -1,0 +1,51 @@
+"""A bridge in this process, as the command runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from bridge.app import Bridge
+from bridge.settings import DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
+from tests import servers
+
+
+@asynccontextmanager
+async def start_bridge(
+    mqtt_url: str,
+    store_url: str,
+    *,
+    ready: bool = True,
+    client_id: str | None = None,
+    http: HttpSettings | None = None,
+    realtime: RealtimeSettings | None = None,
+    devices: DevicesSettings | None = None,
+    **store: object,
+) -> AsyncIterator[Bridge]:
+    """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
+    settings = Settings(
+        mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=client_id or f"bridge-{uuid.uuid4().hex[:8]}"),
+        store=StoreSettings.model_validate({"url": store_url, **store}),
+        http=http or HttpSettings(port=0),
+        realtime=realtime or RealtimeSettings(),
+        devices=devices or DevicesSettings(),
+    )
+    bridge = Bridge(settings)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bridge.run(), name="bridge")
+        waiting = tasks.create_task(bridge.listening.wait())
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if running.done():
+            running.result()
+        if ready:
+            await servers.until(lambda: bridge.health.ready, what="ready")
+        try:
+            yield bridge
+        finally:
+            bridge.stop()
+            await running
