@@ -38,7 +38,8 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   useHours(device);
   const shown = headlines(device, table);
   const left = device.entries.size - shown.length;
-  const { worst } = app.meaning(device);
+  const concerns = concernsOf(device);
+  const { worst } = app.meaning(device); // that some of it is well is no word for a device with a concern
   return (
     <>
       <p class="state">
@@ -51,8 +52,8 @@ function CardBody({ device }: { device: Device }): JSX.Element {
       </dl>
       <footer>
         <div class="words">
-          {worst && <Verdict judged={worst} />}
-          <Concerns concerns={concernsOf(device)} table={table} now={app.now.peek()} most={2} />
+          <Concerns concerns={concerns} table={table} now={app.now.peek()} most={2} />
+          {worst && (worst.level > 0 || concerns.length === 0) && <Verdict judged={worst} />}
         </div>
         {left > 0 && shown.length === HEADLINES && <span class="more">{t("device.more", { count: left })}</span>}
       </footer>
