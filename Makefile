@@ -92,9 +92,9 @@ test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k na
 	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
 .PHONY: test-containers
-test-containers: $(VENV)/.dev $(PAGE) ## The tests on Testcontainers, then the whole of it with `make up`; needs Docker
+test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers, then all of it with `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
-		$(BIN)/pytest $(ARGS)
+		$(BIN)/pytest --ignore=tests/core --ignore=tests/page --ignore=tests/foreign $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
