@@ -98,7 +98,7 @@ def test_devices_that_are_rolled_up_alike_share_their_pieces() -> None:
     ]
 
 
-@given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(1, 2000))
+@given(st.integers(0, 10**12), st.integers(0, 6 * 10**11), st.integers(1, 2000))  # to 19 years, as wide as the widest
 def test_a_round_width_makes_no_more_points_than_asked_for(from_ms: int, length_ms: int, points: int) -> None:
     width_ms = round_width(from_ms, from_ms + length_ms, points)
     assert points_between(from_ms, from_ms + length_ms, width_ms) <= max(points, 2)
@@ -276,6 +276,8 @@ async def test_one_bridge_of_several_rolls_up_and_another_goes_on(opened: Opener
         await asyncio.gather(rolled_up(first), rolled_up(second), sensors.compare(first), sensors.compare(second))
 
 
+# Broken off while it connects, PyMongo leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("short_lease")
 async def test_a_step_broken_off_anywhere_does_no_harm(opened: Opener) -> None:
     sensors = Sensors(4)
