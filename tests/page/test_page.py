@@ -21,7 +21,7 @@ from bridge.settings import MqttSettings
 from bridge.sources.mqtt import mqtt_sender
 from tests.conftest import StartBridge
 from tests.page.conftest import WAIT_MS, Seen, running
-from tests.servers import free_port
+from tests.servers import free_port, until
 
 NOON_MS = 1_767_009_600_000  # 2025-12-29T12:00:00Z
 
@@ -98,6 +98,48 @@ async def test_the_bridge_restarts_and_the_page_shows_every_reading_of_a_stream_
             await expect(rows).to_have_count(40)
     shown = await rows.locator("ul").all_text_contents()
     assert [round(float(text.split()[1])) for text in shown] == list(range(40, 0, -1))
+
+
+async def test_what_is_looked_up_between_two_connections_hides_nothing_that_was_missed(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int, window: Seen
+) -> None:
+    """The devices' last readings come by HTTP; they are newer than what the page has to catch up with."""
+    asked, looks, connects = 0, asyncio.Event(), True
+
+    async def look_up(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await looks.wait()
+        await route.continue_()
+
+    async def open_socket(route: WebSocketRoute) -> None:
+        if connects:
+            route.connect_to_server()
+        else:
+            await route.close()
+
+    async def poll(route: Route) -> None:
+        await (route.continue_() if connects else route.abort())
+
+    await window.page.route(re.compile("/api/v1/devices"), look_up)
+    await window.page.route_web_socket(re.compile("socket.io"), open_socket)
+    await window.page.route(re.compile("/socket.io/"), poll)
+    rows = window.page.locator(".row")
+    async with running(start_bridge, broker_url, tmp_path, port):
+        await window.go("#/feed")
+        await expect(window.page.locator(".link")).to_have_text("Live")
+        await window.post(deviceId="kitchen", temperature=1)
+        await expect(rows).to_have_count(1)
+        await until(lambda: asked > 1, what="the page looking up its devices again")
+        connects = False
+    async with running(start_bridge, broker_url, tmp_path, port):
+        for temperature in range(2, 7):
+            await window.post(deviceId="kitchen", temperature=temperature)
+        looks.set()
+        await expect(rows.first).to_contain_text("6")
+        connects = True
+        await expect(rows).to_have_count(6)
 
 
 async def test_where_websockets_end_as_they_begin_readings_come_by_long_polling(seen: Seen) -> None:

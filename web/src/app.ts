@@ -76,7 +76,8 @@ export class App {
   readonly #meanings = new Meanings(this.#hours);
   readonly #trendReader: SightReader;
   readonly #hourReader: SightReader;
-  #cursor = 0;
+  /** The newest that this page has; null: nothing yet, and nobody has said where it begins. */
+  #cursor: number | null = null;
   #frameAsked = false;
   #paintedAt = 0;
   #feedNews = 0;
@@ -96,14 +97,11 @@ export class App {
     const table = (): readonly Measurement[] => this.table.peek();
     this.#trendReader = this.#sightReader(trendLoader(this.http, this.trends, now, table), TRENDS_AT_ONCE);
     this.#hourReader = this.#sightReader(hourLoader(this.http, this.#hours, now, table), HOURS_AT_ONCE);
-    this.#refresher = new Refresher(() => this.#refresh());
+    this.#refresher = new Refresher(async () => void (await this.#refresh()));
     this.#poller = new Poller(
       {
         after: (cursor, limit) => this.http.after(cursor, limit, this.table.value),
-        newest: async () => {
-          await this.#refresh();
-          return this.#cursor;
-        },
+        newest: () => this.#refresh(),
       },
       {
         opened: () => this.#opened("http"),
@@ -194,9 +192,12 @@ export class App {
           this.#poller.stop();
           this.#lag.forget();
           this.#opened(via);
-          this.#setLink({ catchingUp: this.#cursor > 0 });
+          this.#setLink({ catchingUp: this.#cursor !== null });
         },
-        caughtUp: () => this.#setLink({ catchingUp: false }),
+        caughtUp: (cursor) => {
+          this.#advance(cursor);
+          this.#setLink({ catchingUp: false });
+        },
         via: (via) => this.#setLink({ via }),
         closed: () => {
           if (this.link.peek().via !== "http") this.#closed();
@@ -217,8 +218,13 @@ export class App {
     );
   }
 
+  /** Whatever is before it this page has been sent. What is only looked up, such as the devices' last readings, moves nothing. */
+  #advance(cursor: number): void {
+    this.#cursor = Math.max(this.#cursor ?? 0, cursor);
+  }
+
   #hear(reading: Reading): void {
-    this.#cursor = Math.max(this.#cursor, reading.seq);
+    this.#advance(reading.seq);
     this.fleet.hear(reading);
     this.trends.hear(reading, this.bridgeNow());
     this.#feedNews += Number(this.feed.add(reading));
@@ -227,7 +233,7 @@ export class App {
   }
 
   #missed(from: number, to: number, missed: number | null): void {
-    this.#cursor = Math.max(this.#cursor, to);
+    this.#advance(to);
     this.feed.addGap(from, to, missed);
     this.#feedNews++;
     this.#notify({ kind: "gap", missed });
@@ -265,20 +271,25 @@ export class App {
     this.link.value = { ...this.link.value, ...change };
   }
 
-  async #refresh(): Promise<void> {
+  /** The newest cursor of what was read. */
+  async #refresh(): Promise<number> {
     if (this.table.value.length === 0) this.table.value = await this.http.measurements();
+    this.#live.connect(); // without the table a reading could not be read
     const records = await this.http.devices(this.table.value);
     this.fleet.load(records);
     this.trends.keepOnly(this.fleet.devices);
     this.#hours.keepOnly(this.fleet.devices);
+    let newest = 0;
     for (const { lastReading } of records) {
       if (lastReading === null) continue;
-      this.#cursor = Math.max(this.#cursor, lastReading.seq);
+      newest = Math.max(newest, lastReading.seq);
       this.#feedNews += Number(this.feed.add(lastReading));
     }
+    if (newest > 0) this.#cursor ??= newest;
     this.#refreshedAt = Date.now();
     this.loaded.value = true;
     this.#paintSoon();
+    return newest;
   }
 
   #tick(): void {

@@ -14,9 +14,10 @@ const REPLAY_LIMIT = 5000;
 const SILENT_MS = 30_000;
 
 export interface Listener {
-  /** Connected. What was missed since the cursor comes now, if there is one; `caughtUp` when that is done. */
+  /** Connected. What was missed since the page's cursor comes now. */
   opened(via: Via): void;
-  caughtUp(): void;
+  /** That is done: all up to this cursor was sent. */
+  caughtUp(cursor: number): void;
   via(via: Via): void;
   closed(): void;
   sensorData(body: unknown, sentAt: number | null): void;
@@ -29,13 +30,13 @@ export interface Listener {
 export class LiveConnection {
   readonly #socket: Socket;
   readonly #listener: Listener;
-  readonly #cursor: () => number;
+  readonly #cursor: () => number | null;
   readonly #transports = ["websocket", "polling"];
   #heardAt = Date.now();
   #comingBack: ReturnType<typeof setTimeout> | undefined;
 
-  /** `cursor` is the newest that the page has; 0 for none. */
-  constructor(base: URL, listener: Listener, cursor: () => number) {
+  /** `cursor` is where the page is; null: it begins with what comes. */
+  constructor(base: URL, listener: Listener, cursor: () => number | null) {
     this.#listener = listener;
     this.#cursor = cursor;
     this.#socket = io(base.origin, {
@@ -48,7 +49,11 @@ export class LiveConnection {
       autoConnect: false,
     });
     this.#listen();
-    this.#socket.connect();
+  }
+
+  /** Begin; safe to repeat. */
+  connect(): void {
+    if (!this.#socket.active) this.#socket.connect();
   }
 
   get connected(): boolean {
@@ -105,18 +110,20 @@ export class LiveConnection {
     const { engine } = this.#socket.io;
     this.#listener.opened(via(engine.transport.name));
     engine.on("upgrade", (transport: { name: string }) => this.#listener.via(via(transport.name)));
-    const since = this.#cursor();
-    if (since > 0) await this.#catchUp(since);
-    this.#listener.caughtUp();
+    await this.#catchUp(this.#cursor());
   }
 
   /** As long as it takes: without the answer nobody knows what is missing. The store may be away. */
-  async #catchUp(since: number): Promise<void> {
+  async #catchUp(since: number | null): Promise<void> {
     const { id } = this.#socket;
+    const asked = since === null ? {} : { since, limit: REPLAY_LIMIT };
     while (this.#socket.connected && this.#socket.id === id) {
-      const asked = { since, limit: REPLAY_LIMIT };
       const answer: unknown = await this.#socket.timeout(CATCH_UP_MS).emitWithAck("subscribe", asked).catch(() => null);
-      if (field(answer, "ok") === true) return;
+      const cursor = number(field(answer, "cursor"));
+      if (field(answer, "ok") === true && cursor !== null) {
+        this.#listener.caughtUp(cursor);
+        return;
+      }
       await new Promise((rested) => setTimeout(rested, COME_BACK_MS));
     }
   }

@@ -24,10 +24,10 @@ export interface PollSource {
 export class Poller {
   readonly #source: PollSource;
   readonly #listener: PollListener;
-  readonly #cursor: () => number;
+  readonly #cursor: () => number | null;
   #turn = 0;
 
-  constructor(source: PollSource, listener: PollListener, cursor: () => number) {
+  constructor(source: PollSource, listener: PollListener, cursor: () => number | null) {
     this.#source = source;
     this.#listener = listener;
     this.#cursor = cursor;
@@ -53,14 +53,14 @@ export class Poller {
   }
 
   async #poll(isOn: () => boolean): Promise<void> {
-    if (this.#cursor() === 0) await this.#source.newest();
+    const begin = this.#cursor() ?? (await this.#source.newest());
     for (let page = 0; page < MOST_PAGES; page++) {
-      const { readings, next } = await this.#source.after(this.#cursor(), PAGE);
+      const { readings, next } = await this.#source.after(this.#cursor() ?? begin, PAGE);
       if (!isOn()) return;
       this.#listener.readings(readings);
       if (next === null) return;
     }
-    const from = this.#cursor();
+    const from = this.#cursor() ?? begin;
     const to = await this.#source.newest();
     if (isOn() && to > from) this.#listener.skipped(from, to);
   }
