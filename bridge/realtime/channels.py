@@ -17,6 +17,7 @@ from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
+from bridge.realtime.form import Forms
 from bridge.realtime.parcel import SENT_AT
 from bridge.realtime.websocket import WebSockets
 
@@ -105,9 +106,15 @@ class _OnChannel:
 class ChannelCodec:
     """How events look on a channel."""
 
+    def __init__(self) -> None:
+        """Without state, but for what it has learned of readings' forms."""
+        self._readings = Forms(lambda reading: events.entity_event(_as_entity(reading), SENT_AT))
+
     def encode(self, event: Event) -> bytes | None:
         """A JSON object with its `type` first."""
         match event:
+            case Reading():
+                return self._readings.encode(event)
             case SystemEvent():
                 body = {"type": "system_event", **events.system_event(event, SENT_AT)}
             case Gap():

@@ -24,6 +24,7 @@ from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.ports import Commander, Presence
 from bridge.realtime import straight
+from bridge.realtime.form import Forms
 from bridge.realtime.gate import Gate, client_address
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.parcel import SENT_AT, Published
@@ -42,6 +43,7 @@ STATUSES_LIMIT = 1000
 _LEAVE_SECONDS = 1.0
 _REFUSED_SECONDS = 0.5  # how long a client whose CONNECT was refused may stay to read that
 _CONNECT, _EVENT = "0", "2"  # types of Socket.IO packets
+_MESSAGE = b"42"  # an event in a message of Engine.IO (4)
 _WITH_ATTACHMENTS = ("5", "6")
 _NAMED = re.compile(r'2(/[^,]*,)?\d*\s*\[\s*"', re.ASCII)  # an event: namespace, number, and a list that begins with its name
 _MALFORMED = "malformed"
@@ -267,10 +269,16 @@ class SocketIo:
 class Codec:
     """How events look in Socket.IO."""
 
+    def __init__(self) -> None:
+        """Without state, but for what it has learned of readings' forms."""
+        self._readings = Forms(lambda reading: ("sensorData", events.sensor_data(reading, SENT_AT)), _MESSAGE)
+
     def encode(self, event: Event) -> bytes | None:
-        """A message of Engine.IO (4) that holds an event of Socket.IO (2)."""
+        """A message of Engine.IO that holds an event of Socket.IO."""
+        if isinstance(event, Reading):
+            return self._readings.encode(event)
         named = _named(event)
-        return None if named is None else b"42" + orjson.dumps(named)
+        return None if named is None else _MESSAGE + orjson.dumps(named)
 
 
 CODEC = Codec()
@@ -278,8 +286,6 @@ CODEC = Codec()
 
 def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
     match event:
-        case Reading():
-            return "sensorData", events.sensor_data(event, SENT_AT)
         case DeviceStatus():
             return "deviceStatus", events.device_status(event)
         case Gap():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from bridge.core.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
+from bridge.realtime.form import Forms
 from bridge.realtime.hub import Hub
 from bridge.realtime.parcel import SENT_AT
 from bridge.realtime.websocket import WebSockets
@@ -98,31 +98,27 @@ def _topics(message: dict[str, Any]) -> frozenset[str]:
     return frozenset(topics)
 
 
-@lru_cache(1000)
-def _names(fields: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """For the fields of a reading, in the order of sending: the field, its name in `values`, and the one of its flat twin.
-
-    Devices have the same fields again and again: 2 µs less a reading.
-    """
-    return [(name, shouted, shouted.lower()) for name, shouted in NAMES.items() if name in fields]
-
-
 class TopicCodec:
     """How events look on `/ws`."""
 
     def __init__(self, places: Places) -> None:
         """`places` is asked once for each event."""
         self._places = places
+        self._readings = Forms(_measurement)
 
     def encode(self, event: Event) -> bytes | None:
         """A JSON object with its `type` first."""
+        if isinstance(event, Reading):
+            place, score = self._place(event.device_id), global_score(event.values)
+            return self._readings.encode(event, place.site, place.room, *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
 
+    def _place(self, device_id: str) -> Place:
+        return self._places(device_id) or NOWHERE
+
     def _body(self, event: Event) -> dict[str, Any] | None:
         match event:
-            case Reading():
-                return self._measurement(event)
             case DeviceStatus():
                 about = self._about(event.device_id)
                 return {"type": "module", "timestamp": iso(event.timestamp_ms), **about, "status": event.status}
@@ -135,22 +131,26 @@ class TopicCodec:
             case _:
                 return None
 
-    def _measurement(self, reading: Reading) -> dict[str, Any]:
-        measured, names = reading.values, _names(tuple(reading.values))
-        body: dict[str, Any] = {
-            "type": "measurement",
-            "timestamp": iso(reading.timestamp_ms),
-            **self._about(reading.device_id),
-            "values": {shouted: measured[name] for name, shouted, _ in names},
-        }
-        for name, _, flat in names:
-            body[flat] = measured[name]
-        score = global_score(measured)
-        if score is not None:
-            body["global_score"] = score
-        body["cursor"] = reading.seq
-        return body
-
     def _about(self, device_id: str) -> dict[str, str]:
-        place = self._places(device_id) or NOWHERE
-        return {"sensor_id": device_id, "enseigne": place.site, "salle": place.room}
+        place = self._place(device_id)
+        return _about(device_id, place.site, place.room)
+
+
+def _measurement(reading: Reading, site: str, room: str, score: int | None = None) -> dict[str, Any]:
+    measured, names = reading.values, [(name, shouted) for name, shouted in NAMES.items() if name in reading.values]
+    body: dict[str, Any] = {
+        "type": "measurement",
+        "timestamp": iso(reading.timestamp_ms),
+        **_about(reading.device_id, site, room),
+        "values": {shouted: measured[name] for name, shouted in names},
+    }
+    for name, shouted in names:
+        body[shouted.lower()] = measured[name]
+    if score is not None:
+        body["global_score"] = score
+    body["cursor"] = reading.seq
+    return body
+
+
+def _about(device_id: str, site: str, room: str) -> dict[str, str]:
+    return {"sensor_id": device_id, "enseigne": site, "salle": room}
