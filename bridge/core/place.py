@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A room of a site; empty where nobody has said."""
+class Place(NamedTuple):
+    """A room of a site; empty where nobody has said. A tuple, being made for each reading that is sent by topic."""
 
     site: str = ""
     room: str = ""

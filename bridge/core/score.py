@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import pairwise
 
 from bridge.core.reading import Value
 
@@ -37,19 +38,25 @@ SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
 }
 """Pairs of value and score by rising value; before the first and after the last the score stays."""
 
-_VALUES = {name: [value for value, _ in scale] for name, scale in SCALES.items()}
+
+def _lines(scale: tuple[tuple[float, float], ...]) -> list[tuple[float, float, float, float]]:
+    """A line for each place between breakpoints: where it begins, the score there, and how far it rises over how much."""
+    (first, first_score), (last, last_score) = scale[0], scale[-1]
+    between = [(low, score, to - score, high - low) for (low, score), (high, to) in pairwise(scale)]
+    return [(first, first_score, 0, 1), *between, (last, last_score, 0, 1)]
 
 
-def sub_score(name: str, value: float) -> float:
-    """The score of one measurement of `SCALES`."""
-    scale, place = SCALES[name], bisect_left(_VALUES[name], value)
-    if place in (0, len(scale)):
-        return scale[min(place, len(scale) - 1)][1]
-    (low, low_score), (high, high_score) = scale[place - 1], scale[place]
-    return low_score + (high_score - low_score) * (value - low) / (high - low)
+_LINES = {name: ([value for value, _ in scale], _lines(scale)) for name, scale in SCALES.items()}
 
 
 def global_score(values: Mapping[str, Value]) -> int | None:
     """The worst score of what was measured, rounded; None when nothing of it has a scale."""
-    scores = [sub_score(name, value) for name, value in values.items() if name in SCALES and not isinstance(value, str)]
-    return round(min(scores)) if scores else None
+    worst = None
+    for name, value in values.items():
+        if name in _LINES and not isinstance(value, str):
+            breakpoints, lines = _LINES[name]
+            begin, score, rise, run = lines[bisect_left(breakpoints, value)]
+            score += rise * (value - begin) / run
+            if worst is None or score < worst:
+                worst = score
+    return None if worst is None else round(worst)

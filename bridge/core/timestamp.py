@@ -23,12 +23,13 @@ _EPOCH_TEXT = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
 _TEXT_LENGTH = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_MILLISECONDS = [f".{rest:03d}Z" for rest in range(1000)]
 
 
 def iso(milliseconds: int) -> str:
     """`2026-01-31T12:00:00.000Z`."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{_iso_seconds(seconds)}.{rest:03d}Z"
+    return _iso_seconds(seconds) + _MILLISECONDS[rest]
 
 
 @lru_cache(maxsize=64)

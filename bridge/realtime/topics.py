@@ -109,8 +109,8 @@ class TopicCodec:
     def encode(self, event: Event) -> bytes | None:
         """A JSON object with its `type` first."""
         if isinstance(event, Reading):
-            place, score = self._place(event.device_id), global_score(event.values)
-            return self._readings.encode(event, place.site, place.room, *(() if score is None else (score,)))
+            score = global_score(event.values)
+            return self._readings.encode(event, *self._place(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
 
@@ -132,8 +132,7 @@ class TopicCodec:
                 return None
 
     def _about(self, device_id: str) -> dict[str, str]:
-        place = self._place(device_id)
-        return _about(device_id, place.site, place.room)
+        return _about(device_id, *self._place(device_id))
 
 
 def _measurement(reading: Reading, site: str, room: str, score: int | None = None) -> dict[str, Any]:

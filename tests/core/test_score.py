@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.reading import MEASUREMENT
-from bridge.core.score import SCALES, global_score, sub_score
+from bridge.core.score import SCALES, global_score
 
 RISING_IS_WORSE = ("co2", "pm25", "pm10", "tvoc")
 values = st.dictionaries(st.sampled_from(sorted(MEASUREMENT)), st.floats(-1e6, 1e6) | st.booleans(), max_size=8)
@@ -42,12 +42,12 @@ def test_further_from_comfort_is_never_better(name: str, one: float, other: floa
     low, high = min(best), max(best)
     for near, far in ((max(one, other), min(one, other)), (min(one, other), max(one, other))):
         if far <= near <= low or high <= near <= far:
-            assert sub_score(name, near) >= sub_score(name, far)
+            assert (global_score({name: near}) or 0) >= (global_score({name: far}) or 0)
 
 
 def test_both_ends_of_a_humidity_category_score_the_same() -> None:
     categories = {"I": (30, 50), "II": (25, 60), "III": (20, 70)}  # EN 16798-1:2019
-    scores = {name: {sub_score("humidity", end) for end in ends} for name, ends in categories.items()}
+    scores = {name: {global_score({"humidity": end}) for end in ends} for name, ends in categories.items()}
     assert scores == {"I": {100}, "II": {80}, "III": {60}}
 
 
@@ -58,7 +58,7 @@ def test_particles_have_the_breakpoints_of_the_us_epa_index_of_2024() -> None:
 
 @pytest.mark.parametrize("name", SCALES)
 def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
-    assert [sub_score(name, value) for value, _ in SCALES[name]] == [score for _, score in SCALES[name]]
+    assert [global_score({name: value}) for value, _ in SCALES[name]] == [score for _, score in SCALES[name]]
     assert [value for value, _ in SCALES[name]] == sorted({value for value, _ in SCALES[name]})
 
 
