@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 
 from bson.objectid import ObjectId
 
+from bridge.core.access import Identity
 from bridge.core.command import Command, CommandRequest, State
 from bridge.core.decode import Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device
@@ -237,6 +238,31 @@ class Commander(Protocol):
 
         Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
         """
+        ...
+
+
+class Access(Protocol):
+    """Tells who somebody is. While access is open everybody is `ANYONE`, and nothing is looked at."""
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody must show who he is."""
+        ...
+
+    async def identify(self, shown: str | None, address: str) -> Identity:
+        """Who shows this token or key, from this address. Raises `Unauthorized`; `StoreUnavailable` if nobody can tell."""
+        ...
+
+    def is_valid(self, identity: Identity) -> bool:
+        """Whether one who was let in may stay: not expired, not taken back. Asked once a second of each live connection."""
+        ...
+
+
+class Audit(Protocol):
+    """Keeps who did what. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
+
+    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:
+        """`act` in a word or two (`login refused`, `command`), `about` the one it was done to. Never a secret."""
         ...
 
 

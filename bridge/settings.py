@@ -20,6 +20,7 @@ HTTP_TOPIC = "$http/readings"
 """The topic of messages that come by HTTP. No wildcard of a subscription matches it; their device id stands in the body."""
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+_SECRET_BYTES = 32
 Days = Annotated[int, Field(ge=1, le=24_855)]  # as seconds, what MongoDB's TTL index can hold
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -323,6 +324,23 @@ class DevicesSettings(Section):
         return credentials
 
 
+class AccessSettings(Section):
+    """Who may see, send and command. While `mode` is "open", everybody who reaches the port."""
+
+    mode: Literal["open", "required"] = "open"
+    secret: SecretStr | None = None
+    token_seconds: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
+    refresh_days: Annotated[float, Field(ge=0.01, le=365)] = 30.0
+    login_seconds: Seconds = 10.0
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < _SECRET_BYTES:
+            raise ValueError(f"shorter than {_SECRET_BYTES} bytes: make one with `openssl rand -base64 32`")
+        return secret
+
+
 class LogSettings(Section):
     """What is said on standard error."""
 
@@ -337,6 +355,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     realtime: RealtimeSettings = RealtimeSettings()
     devices: DevicesSettings = DevicesSettings()
+    access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 

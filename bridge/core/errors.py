@@ -78,6 +78,19 @@ class DeviceError(BridgeError):
         self.fields = fields
 
 
+class Unauthorized(BridgeError):
+    """Nobody who is known: nothing was shown, or what was shown is not valid. `code` groups it (`expired`, `revoked`, …)."""
+
+    def __init__(self, code: str, text: str) -> None:
+        """`text` says what to do; never what was shown."""
+        super().__init__(text)
+        self.code = code
+
+
+class Forbidden(BridgeError):
+    """Somebody who is known, and may not do this."""
+
+
 class UnknownDevice(BridgeError):
     """No device of this id is known."""
 
