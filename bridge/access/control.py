@@ -22,7 +22,7 @@ from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_heade
 from bridge.access.users import Users
 from bridge.core.access import ANYONE, NOBODY, Identity, Kind
 from bridge.core.account import User
-from bridge.core.errors import AccountError, StoreUnavailable, TooManyAttempts, Unauthorized
+from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TooManyAttempts, Unauthorized
 from bridge.ports import Store
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -158,6 +158,8 @@ class Control:
             raise Unauthorized("revoked", "this was taken back: log in again")
 
     def _loaded(self) -> Tokens:
+        if not self.required:
+            raise Forbidden("access is open: nobody has to log in, and nobody can")
         if self._tokens is None:
             raise StoreUnavailable("who may come in was not read yet")
         return self._tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from bridge.api.describe import describes
 from bridge.api.models import Latest, Measured, NoData, ReadingsPage, Record
 from bridge.api.problems import json_response
+from bridge.api.reach import Reach
+from bridge.core.access import Right
 from bridge.core.identity import CURSOR_LIMIT
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
 from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
@@ -87,9 +90,10 @@ class TelemetryParameters(BaseModel):
 class ReadingsApi:
     """History, from the store."""
 
-    def __init__(self, store: Store) -> None:
-        """`store` is asked at every call."""
+    def __init__(self, store: Store, reach: Reach) -> None:
+        """`store` is asked at every call, for what is within `reach`."""
         self._store = store
+        self._reach = reach
 
     def routes(self) -> list[web.RouteDef]:
         """The paths it answers."""
@@ -106,20 +110,25 @@ class ReadingsApi:
         answers={200: ReadingsPage},
         problems=(503,),
         tag="readings",
+        right=Right.SEE,
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
+        query = replace(parameters.query, devices=self._reach.devices(request, parameters.device))
+        if query.devices == ():
+            return json_response({"readings": [], "next": None})
         if parameters.every_ms is not None:
             fields = [name for name in parameters.fields or MEASUREMENT if name in MEASUREMENT]
-            buckets = await self._store.buckets(parameters.query, parameters.every_ms, fields)
+            buckets = await self._store.buckets(query, parameters.every_ms, fields)
             return json_response({"readings": [_shown_bucket(bucket) for bucket in buckets], "next": None})
-        found = await self._store.readings(parameters.query)
+        found = await self._store.readings(query)
         following = found[-1].seq if len(found) == parameters.limit else None
         return json_response({"readings": [_shown(reading, parameters.fields) for reading in found], "next": following})
 
-    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings")
-    async def _latest(self, _: web.Request) -> web.Response:
-        return json_response({"readings": [reading.public() for reading in await self._store.latest()]})
+    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", right=Right.SEE)
+    async def _latest(self, request: web.Request) -> web.Response:
+        found = [one.public() for one in await self._store.latest() if self._reach.holds(request, one.device_id)]
+        return json_response({"readings": found})
 
     @describes(
         "The newest reading of a device, for an older client",
@@ -127,13 +136,15 @@ class ReadingsApi:
         answers={200: Record | NoData},
         problems=(503,),
         tag="readings",
+        right=Right.SEE,
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
         asked = TelemetryParameters.model_validate(dict(request.query))
-        found = [one for one in await self._store.latest() if one.device_id == asked.device]
+        latest = await self._store.latest() if self._reach.holds(request, asked.device) else []
+        found = [one for one in latest if one.device_id == asked.device]
         return json_response(found[0].public() if found else {"error": "no data"})
 
-    @describes("What can be measured", answers={200: list[Measured]}, tag="readings")
+    @describes("What can be measured", answers={200: list[Measured]}, tag="readings", right=Right.SEE)
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [

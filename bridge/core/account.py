@@ -18,7 +18,7 @@ from bridge.core.identity import is_device_id
 NAMES_LIMIT = 32
 _SITE_LENGTH = 128
 _SCOPE_LENGTH = 2048
-"""Scopes stand in tokens, and tokens in headers."""
+"""Scopes stand in tokens, in ASCII, and tokens in headers and cookies, of 4096 bytes."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}", re.ASCII)
 _LABEL_LENGTH = 64
 
@@ -50,8 +50,8 @@ def scope_of(devices: Iterable[str], sites: Iterable[str]) -> Scope | None:
     if bad := [name for name in scope.sites if not name.isprintable() or not 0 < len(name) <= _SITE_LENGTH]:
         raise AccountError("sites", f"{bad[0][:64]!r} is no site: 1 to {_SITE_LENGTH} characters that can be printed")
     names = [*scope.devices, *scope.sites]
-    if len(names) > NAMES_LIMIT or sum(len(name.encode()) for name in names) > _SCOPE_LENGTH:
-        raise AccountError("devices", f"a scope has {NAMES_LIMIT} names and {_SCOPE_LENGTH} bytes at most: name sites instead")
+    if len(names) > NAMES_LIMIT or sum(len(ascii(name)) for name in names) > _SCOPE_LENGTH:
+        raise AccountError("devices", f"a scope has {NAMES_LIMIT} names and {_SCOPE_LENGTH} signs at most: name sites instead")
     return scope if names else None
 
 
