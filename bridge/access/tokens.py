@@ -22,6 +22,9 @@ from bridge.core.secret import hashed
 LIMIT = 8192
 """No token is longer, in characters; longer ones are not looked at."""
 
+OWN_LIMIT = 4096
+"""Nor one of ours: it fits into a cookie."""
+
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "sensor-bridge"
 EARLY_SECONDS = 5.0
@@ -128,7 +131,7 @@ class Tokens:
 
     def read(self, token: str, header: Header, now: float) -> Identity:
         """Whose it is; raises `Unauthorized`."""
-        if header.algorithm != ALGORITHM or header.key_id != self._key_id:
+        if header.algorithm != ALGORITHM or header.key_id != self._key_id or len(token) > OWN_LIMIT:
             raise invalid()
         claims = verified(token, self._secret, ALGORITHM, issuer=ISSUER, audience=AUDIENCE)
         expires = check_times(claims, now)

@@ -26,7 +26,7 @@ SOCKETS = frozenset({"/ws/device"})
 """Paths whose handlers ask for themselves who comes."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_WHO = "identity"
+_WHO = web.RequestKey("identity", Identity)
 
 
 def public(handler: F) -> F:
