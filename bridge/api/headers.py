@@ -25,7 +25,10 @@ def page_headers(policy: str) -> dict[str, str]:
     }
 
 
-DASHBOARD = page_headers("script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'")
+DASHBOARD = page_headers(
+    "script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'"
+)
 """All of it is ours, in files; it opens sockets to where it came from."""
 
 
