@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ LIMIT = 8192
 
 OWN_LIMIT = 4096
 """Nor one of ours: it fits into a cookie."""
+
+_GOOD_LIMIT = 10_000
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "sensor-bridge"
@@ -82,7 +85,7 @@ def check_times(claims: Mapping[str, Any], now: float, early: float = EARLY_SECO
     """When it expires, in seconds since the epoch; raises `Unauthorized` when that is over, or it is not valid yet."""
     expires, begins = _number(claims["exp"]), _number(claims["nbf"])
     if now >= expires:
-        raise Unauthorized("expired", "the token has expired: renew it, or log in again")
+        raise expired()
     if now + early < begins:
         raise Unauthorized("early", "the token is not valid yet")
     return expires
@@ -99,6 +102,11 @@ def malformed() -> Unauthorized:
     return Unauthorized("malformed", "this is no token or key of ours")
 
 
+def expired() -> Unauthorized:
+    """One that was good."""
+    return Unauthorized("expired", "the token has expired: renew it, or log in again")
+
+
 def invalid() -> Unauthorized:
     """One that does not hold. Which part of it does not is nobody's business."""
     return Unauthorized("invalid", "the token is not valid: log in again")
@@ -112,6 +120,7 @@ class Tokens:
         self._secret = secret.encode()
         self._key_id = hashed(b"kid\0" + self._secret)[:16]
         self.seconds = seconds
+        self._good: OrderedDict[str, Identity] = OrderedDict()
 
     def make(self, user: User, session_id: str, now: float) -> str:
         """For a person who has logged in."""
@@ -141,4 +150,15 @@ class Tokens:
             raise invalid() from None
         if not isinstance(session_id, str) or not isinstance(claims["sub"], str):
             raise invalid()
-        return Identity(Kind.PERSON, claims["sub"], RIGHTS[role], scope, expires, f"session:{session_id}")
+        identity = Identity(Kind.PERSON, claims["sub"], RIGHTS[role], scope, expires, f"session:{session_id}")
+        self._good[hashed(token.encode())] = identity
+        while len(self._good) > _GOOD_LIMIT:
+            self._good.popitem(last=False)
+        return identity
+
+    def known(self, token: str, now: float) -> Identity | None:
+        """Whose it is, if it held before, by its hash: 2 µs, where checking it takes 150. Raises `Unauthorized` once expired."""
+        identity = self._good.get(hashed(token.encode("utf-8", "replace")))
+        if identity is not None and identity.expires is not None and now >= identity.expires:
+            raise expired()
+        return identity
