@@ -157,7 +157,7 @@ class Tokens:
         return identity
 
     def known(self, token: str, now: float) -> Identity | None:
-        """Whose it is, if it held before, by its hash: 2 µs, where checking it takes 150. Raises `Unauthorized` once expired."""
+        """Whose it is, if it held before, by its hash: 2 µs, where checking takes 150. Raises `Unauthorized` once expired."""
         identity = self._good.get(hashed(token.encode("utf-8", "replace")))
         if identity is not None and identity.expires is not None and now >= identity.expires:
             raise expired()
