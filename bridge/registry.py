@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
@@ -83,6 +83,10 @@ class Registry:
         """Where a device stands; None for one that nobody knows."""
         device = self._devices.get(device_id)
         return None if device is None else Place(device.site or "", device.room or "")
+
+    def standing_at(self, sites: Collection[str]) -> list[str]:
+        """The ids of the devices at these sites."""
+        return [one.id for one in self._devices.values() if one.site in sites]
 
     async def load(self) -> None:
         """Read what the store keeps; raises `StoreUnavailable`. A socket from before has ended."""

@@ -13,7 +13,15 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
+from bridge.settings import (
+    AccessSettings,
+    DevicesSettings,
+    HttpSettings,
+    MqttSettings,
+    RealtimeSettings,
+    Settings,
+    StoreSettings,
+)
 from tests import servers
 
 
@@ -63,6 +71,7 @@ def start_bridge() -> StartBridge:
         http: HttpSettings | None = None,
         realtime: RealtimeSettings | None = None,
         devices: DevicesSettings | None = None,
+        access: AccessSettings | None = None,
         **store: object,
     ) -> AsyncIterator[Bridge]:
         settings = Settings(
@@ -71,6 +80,7 @@ def start_bridge() -> StartBridge:
             http=http or HttpSettings(port=0),
             realtime=realtime or RealtimeSettings(),
             devices=devices or DevicesSettings(),
+            access=access or AccessSettings(),
         )
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:
