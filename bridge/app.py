@@ -18,6 +18,7 @@ from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
+from bridge.core.access import ANYONE, Identity
 from bridge.core.decode import Decoder
 from bridge.core.errors import PortTaken, StoreUnavailable
 from bridge.core.health import Health
@@ -27,15 +28,17 @@ from bridge.core.query import RejectedQuery
 from bridge.intake import Intake
 from bridge.keeping import Keeping
 from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS, Pipeline
-from bridge.ports import Source, Store
+from bridge.ports import Access, Source, Store
 from bridge.quarantine import Retried, retry
 from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
 from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.devices import DeviceSockets
+from bridge.realtime.entrance import Entrance
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.realtime.stay import Stays
 from bridge.realtime.topics import Topics
 from bridge.realtime.websocket import WebSockets
 from bridge.registry import Admission, Registry
@@ -54,9 +57,10 @@ _HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by them
 class Bridge:
     """One bridge. `run` is all there is to call; `port` is where it listens once `listening` is set."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is opened before `run`."""
+    def __init__(self, settings: Settings, *, access: Access | None = None) -> None:
+        """Nothing is opened before `run`; without `access` everybody may come in."""
         self._settings = settings
+        self._access = access or OpenAccess()
         self._stopping = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = settings.http.port
@@ -81,7 +85,10 @@ class Bridge:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
-            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
+            stays = Stays(self._access)
+            hub.add(stays)
+            entrance = Entrance(self._access, stays, registry, login_seconds=settings.access.login_seconds)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate, entrance)
             device_sockets = DeviceSockets(
                 settings.devices,
                 settings.realtime,
@@ -89,11 +96,12 @@ class Bridge:
                 hub=hub,
                 intake=intake,
                 presence=registry,
-                credentials=credentials_of(settings.devices, anyone=settings.any_device),
+                credentials=credentials_of(settings.devices, anyone=settings.any_device and not entrance.required),
+                entrance=entrance,
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-            SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
+            SocketIo(settings.http, settings.realtime, app, hub, gate, entrance, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
             events = EventsApi(intake.put, lambda: not intake.closed, over)
             pipeline = Pipeline(
@@ -217,6 +225,24 @@ class Bridge:
                 if self.health.up(STORE):
                     log.info("store is back")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
+
+
+class OpenAccess:
+    """Everybody may do all."""
+
+    required = False
+
+    async def identify(self, shown: str | None, address: str) -> Identity:  # noqa: ARG002 - nothing is looked at
+        """Anyone."""
+        return ANYONE
+
+    async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:  # noqa: ARG002
+        """Anyone."""
+        return ANYONE
+
+    def is_valid(self, identity: Identity) -> bool:  # noqa: ARG002
+        """For ever."""
+        return True
 
 
 @asynccontextmanager

@@ -231,6 +231,13 @@ class Access(Protocol):
         """Who shows this token or key, from this address. Raises `Unauthorized`; `StoreUnavailable` if nobody can tell."""
         ...
 
+    async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
+        """Which device shows its secret or its key; `name` is None where a dialect has none.
+
+        Raises as `identify` does, and `TooManyAttempts` where somebody guesses.
+        """
+        ...
+
     def is_valid(self, identity: Identity) -> bool:
         """Whether one who was let in may stay: not expired, not taken back. Asked once a second of each live connection."""
         ...
