@@ -15,6 +15,7 @@ from aiohttp import web
 from bridge.api import build_api, new_application
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
+from bridge.api.requestlog import request_log
 from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
@@ -248,7 +249,7 @@ class OpenAccess:
 @asynccontextmanager
 async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
     """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
+    runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)

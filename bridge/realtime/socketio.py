@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -31,6 +31,7 @@ from bridge.realtime.audience import Wish
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.gate import Gate, client_address
+from bridge.realtime.handshake import is_own
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.login import expiry
 from bridge.realtime.parcel import SENT_AT, Published
@@ -396,6 +397,12 @@ class _Json:
     loads = staticmethod(orjson.loads)
 
 
-def _origins(allowed: Sequence[str]) -> str | list[str] | None:
-    """What python-socketio takes: None is the page's own origin only."""
-    return "*" if "*" in allowed else list(allowed) or None
+def _origins(allowed: Sequence[str]) -> str | Callable[[str, dict[str, Any]], bool] | None:
+    """What python-socketio takes: None is the page's own origin only, which with a list of others would not be in it."""
+    if "*" in allowed or not allowed:
+        return "*" if allowed else None
+
+    def is_allowed(origin: str, environ: dict[str, Any]) -> bool:
+        return origin in allowed or is_own(origin, environ["aiohttp.request"])
+
+    return is_allowed
