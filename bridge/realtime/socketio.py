@@ -122,8 +122,11 @@ class SocketIo:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """Every request of Engine.IO; one without `sid` begins a connection. It is read as python-engineio will read it."""
-        if "sid" not in parse_qs(request.query_string) and (full := self._gate.refusal(self._address(request))):
+        (sid, *_) = parse_qs(request.query_string).get("sid", [None])
+        if sid is None and (full := self._gate.refusal(self._address(request))):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
+        if (known := self._server.eio.sockets.get(sid)) is not None and known.closed:  # python-engineio would raise KeyError
+            raise web.HTTPBadRequest(text="this connection has ended")
         if self._entrance.required and in_address(request):
             raise web.HTTPBadRequest(text="a token in the address is not looked at: show it by auth: {token}, or by header")
         answer: web.StreamResponse = await self._server.handle_request(request)

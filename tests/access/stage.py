@@ -89,6 +89,10 @@ class Stage:
         await until(lambda: len(settled.settled) == len(devices), what="settled")
         return max(one.seq for one in self.store.by_id.values())
 
+    async def until_live(self) -> None:
+        """Whoever has joined hears what is published."""
+        await until(lambda: all(session.live for session in self.hub._sessions), what="live")
+
     @property
     def is_empty(self) -> bool:
         """Nobody is connected, and nothing of those that were is kept."""
@@ -108,7 +112,7 @@ async def staged(
     devices: DevicesSettings | None = None,
 ) -> AsyncIterator[Stage]:
     """Wired as the bridge is, without a broker."""
-    realtime = realtime or RealtimeSettings(settle_seconds=0, ping_interval_seconds=1, ping_timeout_seconds=1)
+    realtime = realtime or RealtimeSettings(settle_seconds=0)
     http, devices = http or HttpSettings(), devices or DevicesSettings()
     store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
     app, intake = new_application(http), Intake(ledger, qos0_limit=1000, batch_limit=1000)

@@ -131,7 +131,8 @@ async def polled(
         async with session.get(url) as answer:
             first = (await answer.text()).split("\x1e")[0]
         if first.startswith("40"):
-            return True, None, ""
+            async with session.post(url, data="1"):  # it takes its leave
+                return True, None, ""
         body = orjson.loads(first[2:])
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
