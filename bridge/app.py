@@ -21,7 +21,7 @@ from bridge.backoff import delays
 from bridge.commands import Commands
 from bridge.core.access import ANYONE, Identity
 from bridge.core.decode import Decoder
-from bridge.core.errors import PortTaken, StoreUnavailable
+from bridge.core.errors import PortTaken, SettingsError, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
@@ -58,10 +58,9 @@ _HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by them
 class Bridge:
     """One bridge. `run` is all there is to call; `port` is where it listens once `listening` is set."""
 
-    def __init__(self, settings: Settings, *, access: Access | None = None) -> None:
-        """Nothing is opened before `run`; without `access` everybody may come in."""
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened before `run`."""
         self._settings = settings
-        self._access = access or OpenAccess()
         self._stopping = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = settings.http.port
@@ -80,15 +79,16 @@ class Bridge:
         decoder = Decoder((*DEVICE_ROUTES, *settings.routes, EVENTS))
         app = self.application
         intake = Intake(self.ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
+        access = _access(settings)
         cursor = Cursor()
         over = asyncio.Event()  # from then on nothing is settled any more
         async with open_store(settings.store) as store:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
-            stays = Stays(self._access)
+            stays = Stays(access)
             hub.add(stays)
-            entrance = Entrance(self._access, stays, registry, login_seconds=settings.access.login_seconds)
+            entrance = Entrance(access, stays, registry, login_seconds=settings.access.login_seconds)
             sockets = WebSockets(settings.http, settings.realtime, hub, gate, entrance)
             device_sockets = DeviceSockets(
                 settings.devices,
@@ -226,6 +226,12 @@ class Bridge:
                 if self.health.up(STORE):
                     log.info("store is back")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
+
+
+def _access(settings: Settings) -> Access:
+    if settings.access.mode == "required":
+        raise SettingsError("access.mode: there is nothing here yet that could tell who somebody is")
+    return OpenAccess()
 
 
 class OpenAccess:

@@ -84,14 +84,9 @@ class Registry:
         device = self._devices.get(device_id)
         return None if device is None else Place(device.site or "", device.room or "")
 
-    def site_of(self, device_id: str) -> str:
-        """The site where a device stands; empty where nobody has said."""
-        device = self._devices.get(device_id)
-        return "" if device is None else device.site or ""
-
-    def devices_at(self, sites: Collection[str]) -> Iterable[str]:
-        """The devices that stand at these sites."""
-        return [device.id for device in self._devices.values() if device.site in sites]
+    def standing_at(self, sites: Collection[str]) -> list[str]:
+        """The ids of the devices at these sites."""
+        return [one.id for one in self._devices.values() if one.site in sites]
 
     async def load(self) -> None:
         """Read what the store keeps; raises `StoreUnavailable`. A socket from before has ended."""

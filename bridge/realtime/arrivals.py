@@ -9,7 +9,7 @@ from bridge.core.access import ANYONE, Identity, Right
 from bridge.core.errors import Unauthorized
 from bridge.realtime.entrance import Entrance
 from bridge.realtime.gate import Gate
-from bridge.realtime.shown import shown_by
+from bridge.realtime.proof import proof_of
 
 WAY = "socket.io"
 RIGHTS = (Right.SEE, Right.COMMAND)
@@ -44,7 +44,7 @@ class Arrivals:
         request = environ.get("aiohttp.request")
         if request is None:  # it was forgotten when this connection joined for the first time
             return self._again(engine_sid)
-        identity = await self._entrance.identify(shown_by(request).token, address, WAY, *RIGHTS)
+        identity = await self._entrance.identify(proof_of(request).token, address, WAY, *RIGHTS)
         if engine_sid in self._gate:
             self._by_handshake[engine_sid] = identity
         return identity

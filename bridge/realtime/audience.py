@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bridge.realtime.parcel import Encoder, Published
-from bridge.realtime.sight import Sight
+from bridge.realtime.sight import Sight, site_of
 
 Member = TypeVar("Member", bound=Hashable)
 
@@ -124,7 +124,7 @@ class _Sighted(Generic[Member]):
         self._by_device.add(audience, sight.scope.devices)
         if sight.scope.sites:
             self._by_site.add(audience, sight.scope.sites)
-            self._site_of = sight.sites.site_of
+            self._sites = sight.sites
 
     def remove(self, audience: Audience[Member], sight: Sight) -> None:
         self._by_device.remove(audience, sight.scope.devices)
@@ -137,7 +137,7 @@ class _Sighted(Generic[Member]):
             return self._by_device.of(None)
         seeing = dict.fromkeys(self._by_device.of((device_id,)))
         if self._by_site:
-            seeing.update(dict.fromkeys(self._by_site.of((self._site_of(device_id),))))
+            seeing.update(dict.fromkeys(self._by_site.of((site_of(device_id, self._sites),))))
         return seeing
 
 
@@ -199,6 +199,10 @@ class Audiences(Generic[Member]):
             for one in batch:
                 for audience in self._concerned(one):
                     narrow.setdefault(audience, []).append(one)
+            for one in batch if self._sighted else ():
+                for audience in self._sighted.of(one.about):
+                    if audience.wish.topics is None or audience.wish.wants(one):
+                        narrow.setdefault(audience, []).append(one)
             chosen += narrow.items()
         return chosen
 
@@ -209,7 +213,3 @@ class Audiences(Generic[Member]):
                     yield audience
         if self._by_topic:
             yield from self._by_topic.of(one.topics)
-        if self._sighted:
-            for audience in self._sighted.of(one.about):
-                if audience.wish.topics is None or audience.wish.wants(one):
-                    yield audience

@@ -18,7 +18,7 @@ from bridge.realtime.device_dialects import DIALECTS, Dialect, Lower, Upper
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.incoming import BAD_TEXT
-from bridge.realtime.shown import shown_by
+from bridge.realtime.proof import proof_of
 from bridge.realtime.stay import UNAUTHORIZED
 
 WAY = "/ws/device"
@@ -67,7 +67,7 @@ class DeviceLogin:
         if not self._entrance.required:
             return None
         try:
-            token = shown_by(request).token
+            token = proof_of(request).token
             if token is None:
                 return None
             who = await self._entrance.identify(token, address, WAY, *RIGHTS)

@@ -8,7 +8,7 @@ from bridge.core.access import NOBODY, Identity, Kind, Right
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
 from bridge.ports import Access, Audit
 from bridge.realtime.frames import TRY_AGAIN_LATER
-from bridge.realtime.sight import Sight, Sites, sight_of
+from bridge.realtime.sight import Sight, Sites, sight_of, site_of
 from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED, Stay, Stays
 
 
@@ -84,7 +84,7 @@ class Entrance:
 
     def may(self, identity: Identity, right: Right, device_id: str) -> bool:
         """Whether this is allowed of this device, where it stands now."""
-        return identity.may(right, device_id, self._sites.site_of(device_id))
+        return identity.may(right, device_id, site_of(device_id, self._sites))
 
     def may_command(self, identity: Identity, device_id: str, address: str) -> bool:
         """Whether a command is allowed; it is noted either way, unless access is open."""

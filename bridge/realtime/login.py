@@ -22,7 +22,7 @@ from bridge.realtime.audience import Wish
 from bridge.realtime.client import Client
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.parcel import Encoder
-from bridge.realtime.shown import shown_by
+from bridge.realtime.proof import proof_of
 from bridge.realtime.stay import UNAUTHORIZED, Stay
 
 AUTH, AUTH_OK = "auth", "auth_ok"
@@ -91,7 +91,7 @@ class Login:
         if not entrance.required:
             return LoggedIn(entrance, way)
         try:
-            shown = shown_by(request, by_query=by_query)
+            shown = proof_of(request, by_query=by_query)
             first = shown.token is None and not by_query
             token = await self._first(messages) if first else shown.token
             identity = await entrance.identify(token, address, way, Right.SEE)

@@ -7,18 +7,25 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.access import Identity, Right, Scope
+from bridge.core.place import Place
 
 
 class Sites(Protocol):
     """Where devices stand. A device that is moved is seen, or not, from then on, also in what is replayed."""
 
-    def site_of(self, device_id: str) -> str:
-        """The site of a device; empty where nobody has said."""
+    def place(self, device_id: str) -> Place | None:
+        """Where a device stands; None for one that nobody knows."""
         ...
 
-    def devices_at(self, sites: Collection[str]) -> Iterable[str]:
-        """The devices that stand there."""
+    def standing_at(self, sites: Collection[str]) -> Iterable[str]:
+        """The ids of the devices at these sites."""
         ...
+
+
+def site_of(device_id: str, sites: Sites) -> str:
+    """The site of a device; empty where nobody has said."""
+    place = sites.place(device_id)
+    return "" if place is None else place.site
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,11 @@ class Sight:
 
     def shows(self, device_id: str) -> bool:
         """Whether a device is in the scope now."""
-        return self.scope.holds(device_id, self.sites.site_of(device_id) if self.scope.sites else "")
+        return self.scope.holds(device_id, site_of(device_id, self.sites) if self.scope.sites else "")
 
     def devices(self) -> frozenset[str]:
         """Every device that is in the scope now."""
-        return self.scope.devices.union(self.sites.devices_at(self.scope.sites) if self.scope.sites else ())
+        return self.scope.devices.union(self.sites.standing_at(self.scope.sites) if self.scope.sites else ())
 
     def check(self, devices: Iterable[str] | None) -> None:
         """Raises `ValueError`, in words that do not tell whether there is such a device."""

@@ -35,9 +35,9 @@ from bridge.realtime.handshake import is_own
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.login import expiry
 from bridge.realtime.parcel import SENT_AT, Published
+from bridge.realtime.proof import in_address
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
 from bridge.realtime.session import Session
-from bridge.realtime.shown import in_address
 from bridge.realtime.stay import UNAUTHORIZED, Stay
 from bridge.settings import HttpSettings, RealtimeSettings
 

@@ -26,7 +26,7 @@ from bridge.realtime.hub import Hub, Left
 from bridge.realtime.incoming import PING
 from bridge.realtime.login import AUTH, AUTH_OK, LoggedIn, Login, as_object, token_in
 from bridge.realtime.parcel import Encoder
-from bridge.realtime.shown import subprotocol_of
+from bridge.realtime.proof import subprotocol_of
 from bridge.realtime.stay import UNAUTHORIZED
 from bridge.realtime.wire import Wire
 from bridge.settings import HttpSettings, RealtimeSettings

@@ -32,7 +32,7 @@ from tests.access.ways import (
 TOKEN = f"{SECRET_MARK}.admin"
 DEVICE = f"{SECRET_MARK}.device"
 FRIEND, STRANGER = "https://dashboard.example", "https://elsewhere.example"
-COOKIE = {"Cookie": f"bridge_session={TOKEN}"}
+COOKIE = {"Cookie": f"sb_session={TOKEN}"}
 
 
 @pytest.fixture
@@ -89,6 +89,8 @@ ROWS: dict[str, tuple[dict[str, str], bool]] = {
     "a header from another origin": (bearer(TOKEN) | {"Origin": STRANGER}, False),
     "a header from an origin that may connect": (bearer(TOKEN) | {"Origin": FRIEND}, True),
     "a header with no origin": (bearer(TOKEN), True),
+    "a key": ({"X-API-Key": TOKEN}, True),
+    "a key beside a token": ({"X-API-Key": TOKEN, "Authorization": f"Bearer {TOKEN}"}, False),
     "a header in other letters": ({"authorization": f"bEARER {TOKEN}"}, True),
     "a header of another scheme": ({"Authorization": f"Basic {TOKEN}"}, False),
     "a header of no scheme": ({"Authorization": TOKEN}, False),

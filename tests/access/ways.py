@@ -108,7 +108,7 @@ async def by_header(bridge: Served, token: str | None) -> tuple[bool, int | None
 async def by_cookie(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
     headers = {"Origin": f"http://127.0.0.1:{bridge.port}"}
     if token is not None:
-        headers["Cookie"] = f"other=1; bridge_session={token}"
+        headers["Cookie"] = f"other=1; sb_session={token}"
     async with opened(bridge, SOCKET_IO, headers=headers) as socket:
         return await joined(socket)
 
@@ -202,7 +202,7 @@ def plain_by_cookie(path: str) -> Attempt:
     async def attempt(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
         headers = {"Origin": f"http://127.0.0.1:{bridge.port}"}
         if token is not None:
-            headers["Cookie"] = f"bridge_session={token}"
+            headers["Cookie"] = f"sb_session={token}"
         async with opened(bridge, path, headers=headers) as socket:
             return await (silently if token is None else heard_pong)(socket)
 

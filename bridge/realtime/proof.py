@@ -11,7 +11,7 @@ from aiohttp import web
 from bridge.core.errors import Unauthorized
 from bridge.realtime.handshake import is_own
 
-SESSION_COOKIE = "bridge_session"
+SESSION_COOKIE = "sb_session"
 SUBPROTOCOL = "sensor-bridge"
 _BEARER = "bearer."
 _QUERY_NAMES = ("token", "access_token")
@@ -19,21 +19,21 @@ _SCHEME = "bearer "
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Proof:
     """A token, if there was one, and the subprotocol to be chosen, if one was offered that is ours."""
 
     token: str | None = field(default=None, repr=False)
     subprotocol: str | None = None
 
 
-def shown_by(request: web.Request, *, by_query: bool = False) -> Shown:
+def proof_of(request: web.Request, *, by_query: bool = False) -> Proof:
     """What a handshake shows; raises `Unauthorized`. Only with `by_query` may the address have it: addresses are logged."""
     subprotocol, offered = _offered(request)
     in_query = _in_query(request.query_string)
     if in_query and not by_query:
         raise Unauthorized("query", "a token in the address is not looked at here: show it by header, subprotocol or message")
     token = _by_header(request) or offered or (in_query[0] if in_query else None) or _by_cookie(request)
-    return Shown(token, subprotocol)
+    return Proof(token, subprotocol)
 
 
 def subprotocol_of(request: web.Request) -> str | None:
@@ -53,13 +53,12 @@ def _in_query(query: str) -> list[str]:
 
 
 def _by_header(request: web.Request) -> str | None:
-    """Of `Authorization: Bearer`; what a proxy in front of us asks for by another scheme is not ours."""
-    shown = request.headers.getall("Authorization", ())
-    if len(shown) > 1:
-        raise Unauthorized("malformed", "there is more than one Authorization header")
-    if not shown or not shown[0].lower().startswith(_SCHEME):
-        return None
-    return shown[0][len(_SCHEME) :].strip()
+    """Of `Authorization: Bearer` or `X-API-Key`; what a proxy in front of us asks for by another scheme is not ours."""
+    keys, headers = request.headers.getall("X-API-Key", ()), request.headers.getall("Authorization", ())
+    if len(keys) + len(headers) > 1:
+        raise Unauthorized("malformed", "show one token or key, in one header")
+    bearers = [one[len(_SCHEME) :] for one in headers if one.lower().startswith(_SCHEME)]
+    return _first(one.strip() for one in (*keys, *bearers))
 
 
 def _offered(request: web.Request) -> tuple[str | None, str | None]:
