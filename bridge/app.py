@@ -16,6 +16,7 @@ from bridge.access import Control
 from bridge.api import build_api, new_application
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
+from bridge.api.requestlog import request_log
 from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
@@ -32,9 +33,11 @@ from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
 from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.devices import DeviceSockets
+from bridge.realtime.entrance import Entrance
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.realtime.stay import Stays
 from bridge.realtime.topics import Topics
 from bridge.realtime.websocket import WebSockets
 from bridge.registry import Admission, Registry
@@ -83,7 +86,10 @@ class Bridge:
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
-            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
+            stays = Stays(control)
+            hub.add(stays)
+            entrance = Entrance(control, stays, registry, login_seconds=settings.access.login_seconds, audit=control.audit)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate, entrance)
             device_sockets = DeviceSockets(
                 settings.devices,
                 settings.realtime,
@@ -92,10 +98,11 @@ class Bridge:
                 intake=intake,
                 presence=registry,
                 credentials=credentials_of(settings.devices, anyone=settings.any_device),
+                entrance=entrance,
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-            SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
+            SocketIo(settings.http, settings.realtime, app, hub, gate, entrance, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
             events = EventsApi(intake.put, lambda: not intake.closed, over)
             admission = Admission(decoder, registry) if settings.devices.registration == "required" else decoder
@@ -257,7 +264,7 @@ def every_route(settings: Settings) -> tuple[Route, ...]:
 @asynccontextmanager
 async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
     """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
+    runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
     await runner.setup()
     try:
         try:

@@ -260,11 +260,11 @@ class Registry:
         """Forget one; raises `UnknownDevice` and `StoreUnavailable`. Its next reading makes it anew, if that is open."""
         device = self.get(device_id)
         await self._store.devices.remove(device_id)
+        self._out.publish([self._change("deleted", device)])  # who may see its site is told, so it still stands there
         self._devices.pop(device_id, None)
-        event = self._change("deleted", device)
+        self._statuses = None
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)
-        self._out.publish([event])
 
     def _check_loaded(self) -> None:
         if not self._loaded:

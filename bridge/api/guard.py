@@ -17,12 +17,13 @@ from bridge.api.problems import Handler
 from bridge.core.access import ANYONE, NOBODY, Identity, Right
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
 from bridge.ports import Access, Audit
+from bridge.realtime import channels, devices, socketio, topics
 from bridge.realtime.shown import Shown, address_of, is_from_own_page, shown_by
 from bridge.settings import HttpSettings
 
 F = TypeVar("F", bound=Callable[..., object])
 
-SOCKETS = frozenset({"/ws/device"})
+SOCKETS = frozenset((channels.PATH, channels.SECURE_PATH, devices.PATH, socketio.PATH, topics.PATH))
 """Paths whose handlers ask for themselves who comes."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")

@@ -1,4 +1,4 @@
-"""Who is let in at `/ws/device`: the one seam that access control will replace."""
+"""Who is let in at `/ws/device` while access is open."""
 
 from __future__ import annotations
 

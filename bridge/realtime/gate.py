@@ -73,6 +73,11 @@ class Gate:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._visitors
 
+    def address(self, key: Hashable) -> str:
+        """Where a connection comes from."""
+        visitor = self._visitors.get(key)
+        return "unknown" if visitor is None else visitor.address
+
     def refusal(self, address: str) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""
         settings = self.settings

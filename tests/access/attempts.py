@@ -316,8 +316,6 @@ REQUESTS: tuple[Sent, ...] = (
     Sent("nothing shown", "GET", "/api/v1/readings", lambda _: {}, 401),
     Sent("nothing shown, and a command", "POST", COMMANDS, lambda _: {}, 401, COMMAND),
     Sent("nothing shown at the metrics", "GET", "/metrics", lambda _: {}, 401),
-    Sent("nothing shown at the sockets", "GET", "/ws", lambda _: {}, 401),
-    Sent("nothing shown at the polls", "GET", "/socket.io/?EIO=4&transport=polling", lambda _: {}, 401),
     Sent("who am I, nobody", "GET", "/auth/me", lambda _: {}, 401),
     Sent("a cookie reads", "GET", "/api/v1/readings", cookie, 200),
     Sent("a cookie and its own page", "POST", COMMANDS, lambda g: cookie(g, Origin=g.base), 202, COMMAND),
@@ -445,7 +443,12 @@ REQUESTS: tuple[Sent, ...] = (
     Sent("a path that is none", "GET", "/nowhere", lambda _: {}, 404),
     *(
         Sent(f"a token in the query of {path}", "GET", path, lambda _: {}, 401)
-        for path in ("/api/v1/readings?token=TOKEN", "/metrics?access_token=TOKEN", "/auth/me?token=TOKEN", "/ws?token=TOKEN")
+        for path in (
+            "/api/v1/readings?token=TOKEN",
+            "/metrics?access_token=TOKEN",
+            "/auth/me?token=TOKEN",
+            "/ws/stats?token=TOKEN",
+        )
     ),
 )
 
