@@ -76,3 +76,6 @@ class Identity:
 
 ANYONE = Identity(Kind.ANYONE, "anyone", frozenset(Right))
 """Who comes while access is open."""
+
+NOBODY = Identity(Kind.ANYONE, "nobody", frozenset())
+"""Who comes, and shows nothing, while access is required."""
