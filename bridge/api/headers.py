@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from bridge.core.access import Kind
 
 _STRICT = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HSTS = "max-age=31536000"
+_SCRIPT = re.compile(r"<script(?: type=\"module\")?>(.*?)</script>", re.DOTALL)
 
 
 def page_headers(policy: str) -> dict[str, str]:
@@ -33,8 +35,14 @@ DASHBOARD = page_headers(
 
 
 def hash_source(inline: str) -> str:
-    """What a policy calls an inline style that it lets be."""
+    """What a policy calls an inline style or script that it lets be."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+
+def whole_page(html: str) -> dict[str, str]:
+    """Of a page that has its script in it, to be read and taken as one file: these scripts, and no others."""
+    scripts = " ".join(["'self'", *map(hash_source, _SCRIPT.findall(html))])
+    return page_headers(f"script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'")
 
 
 async def add(request: web.Request, response: web.StreamResponse) -> None:
