@@ -22,6 +22,8 @@ from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096
 _PATH = "/auth"
+_HERE = ""
+"""No path: a browser takes that of these calls, also where a proxy has put them below one of its own."""
 _Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -125,7 +127,7 @@ class AuthApi:
         if self._control.required:
             await self._control.logout(identity_of(request), shown, address_of(request, self._http))
         answer = web.Response(status=204)
-        for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _PATH)):
+        for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _HERE)):
             answer.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_behind_tls(request, self._http))
         return answer
 
@@ -178,7 +180,7 @@ class AuthApi:
             secure = is_behind_tls(request, self._http)
             for name, value, path, seconds in (
                 (SESSION_COOKIE, given.token, "/", given.token_seconds),
-                (REFRESH_COOKIE, given.refresh, _PATH, given.refresh_seconds),
+                (REFRESH_COOKIE, given.refresh, _HERE, given.refresh_seconds),
             ):
                 answer.set_cookie(
                     name, value, path=path, max_age=round(seconds), httponly=True, samesite="Strict", secure=secure
