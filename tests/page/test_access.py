@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from bridge.app import Bridge
+from bridge.settings import HttpSettings
 from tests.access.parts import PASSWORD, Guarded, access_settings, guarded
 from tests.conftest import StartBridge
 from tests.page.conftest import LANGUAGES, log_in
@@ -202,6 +203,25 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
         assert len(sockets) == 2
         for one in (page, another):
             await expect(one.locator(".left")).to_have_text("Your session is over: log in again to go on.")
+
+
+async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_closed(
+    browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int
+) -> None:
+    store, http = f"sqlite:///{tmp_path}/bridge.db", HttpSettings(port=port)
+    async with start_bridge(broker_url, store, http=http) as bridge:
+        context = await browser.new_context(base_url=base_of(bridge))
+        page = await context.new_page()
+        await page.goto("/#/feed")
+        await expect(page.locator(".link")).to_have_text("Live")
+        await expect(page.locator(".account")).to_have_count(0)
+    access = access_settings(admin_password=SecretStr(PASSWORD))
+    async with start_bridge(broker_url, store, http=http, access=access):
+        await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        await log_in(page, "admin", PASSWORD)
+        await is_in(page, "admin, admin")
+        await expect(page).to_have_title("Feed · Sensor Bridge")
+        await context.close()
 
 
 def base_of(bridge: Bridge) -> str:

@@ -116,7 +116,9 @@ export class Access {
   }
 
   async #admit(): Promise<boolean> {
-    if (this.door.peek().kind !== "in") return false;
+    const { kind } = this.door.peek();
+    if (kind === "open") this.#leave(null); // it is not any more
+    if (kind !== "in") return false;
     const before = this.#token;
     try {
       return await inTurn(async () => this.#token !== before || (await this.#renew()));
@@ -159,11 +161,11 @@ export class Access {
       this.#take(await inTurn(() => this.#auth.renew()));
       await this.#learn();
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 401) {
+      if (!(error instanceof Refusal) || error.status >= 500) {
         this.door.value = { kind: "silent" };
         return;
       }
-      const isNew = code === MISSING && error.code === MISSING;
+      const isNew = code === MISSING && (error.status !== 401 || error.code === MISSING);
       this.door.value = { kind: "out", left: leftBefore() ?? (isNew ? null : whyLeft(code, error.code, false)) };
       this.#setUpByLink();
     }
@@ -172,7 +174,10 @@ export class Access {
   async #learn(): Promise<void> {
     const { me, at } = await this.#auth.me();
     const door = this.door.peek();
-    if (door.kind === "in" && door.me.name !== me.name) location.reload(); // somebody else logged in, in another window
+    if (door.kind === "in" && door.me.name !== me.name) {
+      this.#leave(null); // somebody else logged in, in another window
+      return;
+    }
     this.door.value = me.required ? { kind: "in", me } : { kind: "open" };
     leftBefore();
     if (me.required && me.expires !== null) this.#last(me.expires - at);
@@ -211,7 +216,7 @@ export class Access {
   }
 
   /** All that this page knows goes with it; why is told by the next. */
-  #leave(left: Left): void {
+  #leave(left: Left | null): void {
     clearTimeout(this.#timer);
     history.replaceState({ left }, "");
     this.door.value = { kind: "asking" };
