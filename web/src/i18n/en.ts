@@ -312,7 +312,7 @@ export const en = {
   "audit.address": "From where",
   "audit.outcome": "Outcome",
   "audit.any": "Anything",
-  "audit.exactly": "The whole name",
+  "audit.exactly": "Whole name",
   "audit.again": "Read again",
   "audit.older": "Older",
   "audit.none": "Nothing like this has been written down.",

@@ -337,7 +337,7 @@ const page: Translated = {
   "audit.address": "Desde dónde",
   "audit.outcome": "Resultado",
   "audit.any": "Todo",
-  "audit.exactly": "El nombre completo",
+  "audit.exactly": "Completo",
   "audit.again": "Actualizar",
   "audit.older": "Anteriores",
   "audit.none": "No hay nada así anotado.",

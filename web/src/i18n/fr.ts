@@ -337,7 +337,7 @@ const page: Translated = {
   "audit.address": "D’où",
   "audit.outcome": "Issue",
   "audit.any": "Tout",
-  "audit.exactly": "Le nom entier",
+  "audit.exactly": "Nom entier",
   "audit.again": "Actualiser",
   "audit.older": "Plus anciens",
   "audit.none": "Rien de tel n’a été noté.",
