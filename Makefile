@@ -85,6 +85,19 @@ check: $(VENV)/.dev web/node_modules/.installed ## Lint and types, Python and Ty
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm run --silent check
+	@$(MAKE) --no-print-directory audit
+
+# A hole that is known fails; a network that is not there does not.
+.PHONY: audit
+audit: $(VENV)/.dev web/node_modules/.installed ## Known holes in what we depend on, where the network allows to ask
+	@said="$$($(BIN)/pip-audit --local --skip-editable --progress-spinner off --timeout 10 2>&1)"; \
+	case "$$said" in *"Found "*"known vulnerabilit"*) echo "$$said"; exit 1;; \
+		*"could not be audited"*) echo "pip-audit: nothing known of what it could ask for";; \
+		*"No known vulnerabilities"*) echo "pip-audit: nothing known";; \
+		*) echo "pip-audit: cannot ask; skipped";; esac
+	@said="$$(cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm audit --audit-level=high --fetch-retries=0 --fetch-timeout=10000 2>&1)"; \
+	code=$$?; case "$$said" in *" vulnerabilit"*) test $$code = 0 && echo "npm audit: nothing known" || { echo "$$said"; exit 1; };; \
+		*) echo "npm audit: cannot ask; skipped";; esac
 
 .PHONY: test
 test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k name' chooses

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from aiohttp import web
 
+from bridge.access import Control
 from bridge.api import build_api, new_application
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
+from bridge.api.requestlog import request_log
 from bridge.api.websockets import WebSocketsApi
 from bridge.backoff import delays
 from bridge.commands import Commands
 from bridge.core.decode import Decoder, Route
-from bridge.core.errors import PortTaken, StoreUnavailable
+from bridge.core.errors import PortTaken, SettingsError, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
@@ -30,9 +33,11 @@ from bridge.realtime.channels import Channels
 from bridge.realtime.credentials import credentials_of
 from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.devices import DeviceSockets
+from bridge.realtime.entrance import Entrance
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub
 from bridge.realtime.socketio import SocketIo
+from bridge.realtime.stay import Stays
 from bridge.realtime.topics import Topics
 from bridge.realtime.websocket import WebSockets
 from bridge.registry import Admission, Registry
@@ -76,10 +81,15 @@ class Bridge:
         cursor = Cursor()
         over = asyncio.Event()  # from then on nothing is settled any more
         async with open_store(settings.store) as store:
+            control = Control(settings.access, settings.devices, store)
+            control.setup.on_link = self._print_link
             hub = Hub(store, settings.realtime)
             gate = Gate(settings.realtime)
             registry = Registry(store, hub, settings.devices)
-            sockets = WebSockets(settings.http, settings.realtime, hub, gate)
+            stays = Stays(control)
+            hub.add(stays)
+            entrance = Entrance(control, stays, registry, login_seconds=settings.access.login_seconds, audit=control.audit)
+            sockets = WebSockets(settings.http, settings.realtime, hub, gate, entrance)
             device_sockets = DeviceSockets(
                 settings.devices,
                 settings.realtime,
@@ -88,10 +98,11 @@ class Bridge:
                 intake=intake,
                 presence=registry,
                 credentials=credentials_of(settings.devices, anyone=settings.any_device),
+                entrance=entrance,
             )
             source = mqtt.MqttSource(settings.mqtt, intake, self.health, memory=store, publisher=hub)
             commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-            SocketIo(settings.http, settings.realtime, app, hub, gate, presence=registry, commander=commands)
+            SocketIo(settings.http, settings.realtime, app, hub, gate, entrance, presence=registry, commander=commands)
             topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
             events = EventsApi(intake.put, lambda: not intake.closed, over)
             admission = Admission(decoder, registry) if settings.devices.registration == "required" else decoder
@@ -120,6 +131,7 @@ class Bridge:
                 Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
                 *realtime_counters(hub, gate),
                 *device_counters(registry, commands),
+                *access_counters(control),
             )
             build_api(
                 app,
@@ -133,16 +145,22 @@ class Bridge:
                 retry=Retrying(store.quarantine, admission, intake, over, settings.http.post_seconds).retry,
                 registry=registry,
                 commands=commands,
+                control=control,
+                login_seconds=settings.access.login_seconds,
             )
             app.add_routes(device_sockets.routes())
             app.add_routes(WebSocketsApi(topics, channels, hub).routes())
             app.add_routes(events.routes())
             async with _serving(app, settings.http) as self.port, hub.running():
                 self.listening.set()
-                await self._move_readings(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands)
+                self._warn_if_open()
+                await self._move_readings(
+                    store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control
+                )
                 over.set()
                 await hub.close()
                 await registry.close()
+                await control.close()
         log.info("stopped")
 
     async def _move_readings(
@@ -157,11 +175,12 @@ class Bridge:
         rolling: RollingUp,
         registry: Registry,
         commands: Commands,
+        control: Control,
     ) -> None:
         """From the store's being ready to `stop`."""
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
-            preparing = tasks.create_task(self._prepare(store, cursor, hub, registry, commands), name="prepare store")
+            preparing = tasks.create_task(self._prepare(store, cursor, hub, registry, commands, control), name="prepare store")
             await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
                 preparing.cancel()
@@ -171,6 +190,7 @@ class Bridge:
             rolling_up = tasks.create_task(rolling.run(), name="rolling up")
             registering = tasks.create_task(registry.run(), name="registry")
             commanding = tasks.create_task(commands.run(), name="commands")
+            watching_access = tasks.create_task(control.run(), name="access")
             moving = tasks.create_task(pipeline.run(), name="pipeline")
             receiving = tasks.create_task(source.run(), name="mqtt source")
             await stopping
@@ -178,10 +198,12 @@ class Bridge:
             intake.close()
             # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
             await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, moving, watching, tidying, rolling_up, registering, commanding):
+            for task in (receiving, moving, watching, tidying, rolling_up, registering, commanding, watching_access):
                 task.cancel()
 
-    async def _prepare(self, store: Store, cursor: Cursor, hub: Hub, registry: Registry, commands: Commands) -> None:
+    async def _prepare(
+        self, store: Store, cursor: Cursor, hub: Hub, registry: Registry, commands: Commands, control: Control
+    ) -> None:
         """Wait for the store, and go on above the highest cursor it holds."""
         told = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
@@ -189,6 +211,7 @@ class Bridge:
                 cursor.resume_above(await store.prepare())
                 await registry.load()
                 await commands.load()
+                await control.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))
                 if not told:
@@ -200,6 +223,24 @@ class Bridge:
                 log.info("the store is ready: %s", self._settings.store.address)
                 return
             await asyncio.sleep(delay)
+
+    def _warn_if_open(self) -> None:
+        http = self._settings.http
+        if not self._settings.access.required and not http.is_local:
+            log.warning(
+                "access is open: whoever reaches port %d on %s may see, send and command; "
+                'access.mode = "required" (BRIDGE_ACCESS__MODE) closes it',
+                self.port,
+                http.host,
+            )
+
+    def _print_link(self, secret: str) -> None:
+        """On the terminal and not in the log: who reads the log shall not be the first admin."""
+        http = self._settings.http
+        host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else http.host
+        scheme = "http" if http.tls.cert_file is None else "https"
+        link = f"{scheme}://{host}:{self.port}/#setup={secret}"
+        print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
 
     async def _watch(self, store: Store) -> None:
         """Know that the store is away also while nothing is written."""
@@ -223,10 +264,13 @@ def every_route(settings: Settings) -> tuple[Route, ...]:
 @asynccontextmanager
 async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
     """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
+    runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port, ssl_context=settings.tls.context)
+        except OSError as error:
+            raise SettingsError(f"http.tls: {settings.tls.cert_file}: {error}") from None
         try:
             await site.start()
         except OSError as error:
@@ -237,6 +281,15 @@ async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterato
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def access_counters(control: Control) -> tuple[Counter, ...]:
+    """Whom the door was closed on."""
+    return (
+        Counter("bridge_access_refused", "Those who were not let in, by why.", lambda: control.counts),
+        Counter("bridge_login_attempts_delayed", "Attempts that came too soon.", lambda: control.lockout.refused),
+        Counter("bridge_audit_lost", "Acts that found no place in the audit.", lambda: control.audit.lost),
+    )
 
 
 def device_counters(registry: Registry, commands: Commands) -> tuple[Counter, ...]:

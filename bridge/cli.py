@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bridge import __version__
+from bridge import __version__, cli_access
 from bridge.core.decode import Reason
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats import FormatName
@@ -39,6 +39,8 @@ errors = Console(stderr=True)
 
 rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
 app.add_typer(rejected, name="rejected")
+app.add_typer(cli_access.users, name="user")
+app.add_typer(cli_access.keys, name="key")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
 

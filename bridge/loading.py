@@ -26,8 +26,11 @@ PREFIX = "BRIDGE_"
 CONFIG_VARIABLE = "BRIDGE_CONFIG"
 DEFAULT_PATH = Path("config/bridge.toml")
 
-_SECRETS = {"url", "password"}
+_SECRETS = {"url", "password", "secret", "admin_password"}
 """Settings whose values are never shown and never read as JSON."""
+
+_HIDDEN = _SECRETS | {"credentials", "admins"}
+"""Settings whose values are never shown."""
 
 
 _ALSO = {
@@ -179,7 +182,7 @@ def _mistake(error: Any, origins: Mapping[tuple[str, ...], str], path: Path, tex
     unknown = error["type"] == "extra_forbidden"
     said = "is not a setting" if unknown else error["msg"].removeprefix("Value error, ")
     given = error.get("input")
-    secret = unknown or _SECRETS & set(named)  # what is not a setting may be a password misspelt
+    secret = unknown or _HIDDEN & set(named)  # what is not a setting may be a password misspelt
     value = f" = {given!r}" if isinstance(given, str | int | float) and not secret and len(str(given)) < 80 else ""
     return f"{origin}: {'.'.join(named)}{value}: {said}" if named else f"{origin}: {said}"
 

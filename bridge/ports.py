@@ -8,6 +8,9 @@ from typing import Any, Protocol, Self
 
 from bson.objectid import ObjectId
 
+from bridge.core.access import Identity
+from bridge.core.account import ApiKey, Revocation, Session, User
+from bridge.core.audit import Act, AuditQuery
 from bridge.core.command import Command, CommandRequest, State
 from bridge.core.decode import Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device
@@ -107,6 +110,94 @@ class History(Protocol):
         ...
 
 
+class KeptUsers(Protocol):
+    """The people of a store, by name. Each call may raise `StoreUnavailable`."""
+
+    async def all(self) -> list[User]:
+        """By id."""
+        ...
+
+    async def get(self, identity: str) -> User | None:
+        """The one with this id."""
+        ...
+
+    async def add(self, one: User) -> bool:
+        """Keep a new one; False, and nothing is changed, if there is one of this id."""
+        ...
+
+    async def save(self, one: User) -> bool:
+        """Keep it as it is now, over what was there; False, and nothing is kept, if there was none."""
+        ...
+
+    async def remove(self, identity: str) -> bool:
+        """Forget it; whether it was there."""
+        ...
+
+
+class KeptKeys(Protocol):
+    """The keys of programs and devices, likewise."""
+
+    async def all(self) -> list[ApiKey]:
+        """By id."""
+        ...
+
+    async def get(self, identity: str) -> ApiKey | None:
+        """The one with this id."""
+        ...
+
+    async def add(self, one: ApiKey) -> bool:
+        """Keep a new one; False, and nothing is changed, if there is one of this id."""
+        ...
+
+    async def remove(self, identity: str) -> bool:
+        """Forget it; whether it was there."""
+        ...
+
+
+class KeptSessions(Protocol):
+    """Sessions, and what was taken back; both are forgotten once they have expired. Each call may raise `StoreUnavailable`."""
+
+    async def get(self, identity: str) -> Session | None:
+        """The one with this id."""
+        ...
+
+    async def add(self, one: Session) -> bool:
+        """Keep a new one; False if there is one of this id."""
+        ...
+
+    async def turn(self, before: Session, after: Session) -> bool:
+        """Put `after` in the place of `before`; False, and nothing is changed, if it is not as it was `before`."""
+        ...
+
+    async def of(self, user: str) -> list[Session]:
+        """Those of a user, the oldest first."""
+        ...
+
+    async def remove(self, identity: str) -> bool:
+        """Forget it; whether it was there."""
+        ...
+
+    async def revoke(self, one: Revocation) -> None:
+        """Keep that a grant was taken back; safe to repeat."""
+        ...
+
+    async def revocations(self, from_ms: int) -> list[Revocation]:
+        """What was taken back since then."""
+        ...
+
+
+class KeptAudit(Protocol):
+    """Who did what, for as long as the settings say. Each call may raise `StoreUnavailable`."""
+
+    async def add(self, acts: Sequence[Act]) -> None:
+        """Keep them; those that are there by their id stay as they are."""
+        ...
+
+    async def find(self, query: AuditQuery) -> list[Act]:
+        """The acts asked for."""
+        ...
+
+
 class Store(AbstractAsyncContextManager["Store"], Protocol):
     """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
 
@@ -128,6 +219,26 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     @property
     def history(self) -> History:
         """What was measured over long times; likewise."""
+        ...
+
+    @property
+    def users(self) -> KeptUsers:
+        """Who may log in; likewise."""
+        ...
+
+    @property
+    def keys(self) -> KeptKeys:
+        """The keys of programs and devices; likewise."""
+        ...
+
+    @property
+    def sessions(self) -> KeptSessions:
+        """Who has logged in; likewise."""
+        ...
+
+    @property
+    def audit(self) -> KeptAudit:
+        """Who did what; likewise."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -174,6 +285,10 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
 
     async def recall(self, key: str) -> str | None:
         """What `remember` kept last under `key`, also before a restart; None if nothing."""
+        ...
+
+    async def settle(self, key: str, value: str) -> str:
+        """Keep `value` under `key` unless something is there; what is there now. Of two at once, both are given the same."""
         ...
 
     async def ping(self) -> None:
@@ -237,6 +352,38 @@ class Commander(Protocol):
 
         Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
         """
+        ...
+
+
+class Access(Protocol):
+    """Tells who somebody is. While access is open everybody is `ANYONE`, and nothing is looked at."""
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody must show who he is."""
+        ...
+
+    async def identify(self, shown: str | None, address: str) -> Identity:
+        """Who shows this token or key, from this address. Raises `Unauthorized`; `StoreUnavailable` if nobody can tell."""
+        ...
+
+    async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
+        """Which device shows its secret or its key; `name` is None where a dialect has none.
+
+        Raises as `identify` does, and `TooManyAttempts` where somebody guesses.
+        """
+        ...
+
+    def is_valid(self, identity: Identity) -> bool:
+        """Whether one who was let in may stay: not expired, not taken back. Asked once a second of each live connection."""
+        ...
+
+
+class Audit(Protocol):
+    """Keeps who did what. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
+
+    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:
+        """`act` in a word or two (`login refused`, `command`), `about` the one it was done to. Never a secret."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
@@ -83,6 +83,10 @@ class Registry:
         """Where a device stands; None for one that nobody knows."""
         device = self._devices.get(device_id)
         return None if device is None else Place(device.site or "", device.room or "")
+
+    def standing_at(self, sites: Collection[str]) -> list[str]:
+        """The ids of the devices at these sites."""
+        return [one.id for one in self._devices.values() if one.site in sites]
 
     async def load(self) -> None:
         """Read what the store keeps; raises `StoreUnavailable`. A socket from before has ended."""
@@ -256,11 +260,11 @@ class Registry:
         """Forget one; raises `UnknownDevice` and `StoreUnavailable`. Its next reading makes it anew, if that is open."""
         device = self.get(device_id)
         await self._store.devices.remove(device_id)
+        self._out.publish([self._change("deleted", device)])  # who may see its site is told, so it still stands there
         self._devices.pop(device_id, None)
-        event = self._change("deleted", device)
+        self._statuses = None
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)
-        self._out.publish([event])
 
     def _check_loaded(self) -> None:
         if not self._loaded:

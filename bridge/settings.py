@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 
+from bridge.core.access import Role
+from bridge.core.account import user_name
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError
 from bridge.core.formats import FieldPath, FormatName, make_format
@@ -20,6 +22,11 @@ HTTP_TOPIC = "$http/readings"
 """The topic of messages that come by HTTP. No wildcard of a subscription matches it; their device id stands in the body."""
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+PASSWORD_LENGTHS = (10, 256)
+"""The fewest and the most characters of a password."""
+
+_SECRET_BYTES = 32
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Days = Annotated[int, Field(ge=1, le=24_855)]  # as seconds, what MongoDB's TTL index can hold
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -208,6 +215,7 @@ class StoreSettings(Section):
     rejected_days: Days = 30
     rejected_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     commands_days: Days = 30
+    audit_days: Days = 365
 
     @field_validator("rollup_days")
     @classmethod
@@ -246,6 +254,30 @@ class StoreSettings(Section):
         return f"{self._parts.scheme}://{host}{self._parts.path}"
 
 
+class CertificateSettings(Section):
+    """The bridge's own certificate, in PEM form: https and wss on its port."""
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+    @model_validator(mode="after")
+    def _both(self) -> CertificateSettings:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is set, cert_file is not")
+        return self
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """None for plain HTTP; raises `OSError` when a file cannot be read, or is no certificate or key."""
+        if self.cert_file is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3 if self.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
 class HttpSettings(Section):
     """The one port: page, API, Socket.IO."""
 
@@ -256,6 +288,7 @@ class HttpSettings(Section):
     post_seconds: Seconds = 10.0
     post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
     posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
+    tls: CertificateSettings = CertificateSettings()
 
     @property
     def is_local(self) -> bool:
@@ -323,6 +356,65 @@ class DevicesSettings(Section):
         return credentials
 
 
+class AccessSettings(Section):
+    """Who may see, send and command. While `mode` is "open", everybody who reaches the port."""
+
+    mode: Literal["open", "required"] = "open"
+    secret: SecretStr | None = None
+    token_seconds: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
+    refresh_days: Annotated[float, Field(ge=0.01, le=365)] = 30.0
+    login_seconds: Seconds = 10.0
+    admin_name: str = "admin"
+    admin_password: SecretStr | None = None
+    issuer: str | None = None
+    jwks_url: str | None = None
+    audience: str | None = None
+    role_claim: str = "roles"
+    roles: dict[str, Role] = {}
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody must show who he is."""
+        return self.mode == "required"
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < _SECRET_BYTES:
+            raise ValueError(f"shorter than {_SECRET_BYTES} bytes: make one with `openssl rand -base64 32`")
+        return secret
+
+    @field_validator("admin_password")
+    @classmethod
+    def _no_guess(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and not PASSWORD_LENGTHS[0] <= len(password.get_secret_value()) <= PASSWORD_LENGTHS[1]:
+            raise ValueError("a password has {} to {} characters".format(*PASSWORD_LENGTHS))
+        return password
+
+    @field_validator("admin_name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return user_name(name)
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _usable(cls, url: str | None) -> str | None:
+        """A key that comes over a wire anybody can write on is nobody's."""
+        parts = urlsplit(url or "https://")
+        if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in _LOOPBACK):
+            raise ValueError("must begin with https://; http:// is for this machine only")
+        if parts.username or parts.password:
+            raise ValueError("holds a user or password, which is not sent")
+        return url
+
+    @model_validator(mode="after")
+    def _one_whole(self) -> AccessSettings:
+        external = (self.issuer, self.jwks_url, self.audience)
+        if any(external) and not all(external):
+            raise ValueError("issuer, jwks_url and audience are set together, or none of them")
+        return self
+
+
 class LogSettings(Section):
     """What is said on standard error."""
 
@@ -337,6 +429,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     realtime: RealtimeSettings = RealtimeSettings()
     devices: DevicesSettings = DevicesSettings()
+    access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 
@@ -353,10 +446,12 @@ class Settings(Section):
 
     @property
     def any_device(self) -> bool:
-        """Whether a device over a socket needs no credentials: as the settings say, else only while nobody but this machine
-        can reach us, and no credentials are set.
+        """Whether a device over a socket needs no credentials: never where access is required; else as the settings say, and if
+        they do not, only while nobody but this machine can reach us, and no credentials are set.
         """
         devices = self.devices
+        if self.access.required:
+            return False
         if devices.open is not None:
             return devices.open
         return self.http.is_local and not devices.credentials

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from bson.objectid import ObjectId
 
+from bridge.core.account import ApiKey, Kept, Revocation, Session, User
+from bridge.core.audit import Act, AuditQuery
 from bridge.core.command import Command, State
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device, read_device
@@ -47,6 +49,10 @@ class MemoryStore:
         self.devices = MemoryDevices()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
+        self.users = MemoryDocuments[User]()
+        self.keys = MemoryDocuments[ApiKey]()
+        self.sessions = MemorySessions()
+        self.audit = MemoryAudit()
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
         self.state: dict[str, str] = {}
@@ -135,6 +141,9 @@ class MemoryStore:
 
     async def recall(self, key: str) -> str | None:
         return self.state.get(key)
+
+    async def settle(self, key: str, value: str) -> str:
+        return self.state.setdefault(key, value)
 
     async def ping(self) -> None:
         if self.failures:
@@ -258,6 +267,81 @@ class MemoryCommands:
             one for one in self.by_id.values() if query.device in (None, one.device_id) and query.state in (None, one.state)
         ]
         return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[: query.limit]
+
+
+T = TypeVar("T", bound=Kept)
+
+
+class MemoryDocuments(Generic[T]):
+    """Users or keys in a dictionary."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, T] = {}
+
+    async def all(self) -> list[T]:
+        return [self.by_id[name] for name in sorted(self.by_id)]
+
+    async def get(self, identity: str) -> T | None:
+        return self.by_id.get(identity)
+
+    async def add(self, one: T) -> bool:
+        if one.id in self.by_id:
+            return False
+        self.by_id[one.id] = one
+        return True
+
+    async def save(self, one: T) -> bool:
+        if one.id in self.by_id:
+            self.by_id[one.id] = one
+        return one.id in self.by_id
+
+    async def remove(self, identity: str) -> bool:
+        return self.by_id.pop(identity, None) is not None
+
+
+class MemorySessions(MemoryDocuments[Session]):
+    """Sessions and revocations in dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.revoked: dict[str, Revocation] = {}
+
+    async def turn(self, before: Session, after: Session) -> bool:
+        if self.by_id.get(before.id) != before:
+            return False
+        self.by_id[before.id] = after
+        return True
+
+    async def of(self, user: str) -> list[Session]:
+        return sorted((one for one in self.by_id.values() if one.user == user), key=lambda one: (one.created_ms, one.id))
+
+    async def revoke(self, one: Revocation) -> None:
+        self.revoked.setdefault(one.id, one)
+
+    async def revocations(self, from_ms: int) -> list[Revocation]:
+        return sorted((one for one in self.revoked.values() if one.at_ms >= from_ms), key=lambda one: one.at_ms)
+
+
+class MemoryAudit:
+    """Acts in a dictionary."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[ObjectId, Act] = {}
+
+    async def add(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            self.by_id.setdefault(act.id, act)
+
+    async def find(self, query: AuditQuery) -> list[Act]:
+        found = [
+            one
+            for one in self.by_id.values()
+            if query.act in (None, one.act)
+            and query.by in (None, one.by)
+            and query.about in (None, one.about)
+            and (query.before is None or one.id < query.before)
+        ]
+        return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
 
 
 def _kept(rejection: Rejection) -> Quarantined:

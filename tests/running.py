@@ -10,7 +10,15 @@ from contextlib import asynccontextmanager
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, Settings, StoreSettings
+from bridge.settings import (
+    AccessSettings,
+    DevicesSettings,
+    HttpSettings,
+    MqttSettings,
+    RealtimeSettings,
+    Settings,
+    StoreSettings,
+)
 from tests import servers
 
 
@@ -24,6 +32,7 @@ async def start_bridge(
     http: HttpSettings | None = None,
     realtime: RealtimeSettings | None = None,
     devices: DevicesSettings | None = None,
+    access: AccessSettings | None = None,
     **store: object,
 ) -> AsyncIterator[Bridge]:
     """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
@@ -33,6 +42,7 @@ async def start_bridge(
         http=http or HttpSettings(port=0),
         realtime=realtime or RealtimeSettings(),
         devices=devices or DevicesSettings(),
+        access=access or AccessSettings(),
     )
     bridge = Bridge(settings)
     async with asyncio.TaskGroup() as tasks:

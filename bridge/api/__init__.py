@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from bridge.api import cors, pages, problems
+from bridge.access import Control
+from bridge.api import cors, guard, headers, pages, problems
+from bridge.api.accounts import AccountsApi
+from bridge.api.auth import AuthApi
 from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.openapi import OpenApi
+from bridge.api.reach import Reach
 from bridge.api.readings import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
@@ -39,12 +43,22 @@ def build_api(
     retry: Retry,
     registry: Registry,
     commands: Book,
+    control: Control,
+    login_seconds: float,
 ) -> None:
-    """Add every route to `app`; `posted` takes the readings that come by HTTP, `retry` tries rejected messages again."""
-    app.add_routes(ReadingsApi(store).routes())
-    app.add_routes(IngestApi(posted, settings.post_seconds).routes())
+    """Add every route to `app`, and where access is required the guard before them.
+
+    `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
+    """
+    if control.required:
+        app.middlewares.append(guard.middleware(control, control.audit, settings))
+    reach = Reach(registry)
+    app.add_routes(AuthApi(control, settings, login_seconds).routes())
+    app.add_routes(AccountsApi(control, store.audit, settings).routes())
+    app.add_routes(ReadingsApi(store, reach).routes())
+    app.add_routes(IngestApi(posted, reach, settings.post_seconds).routes())
     app.add_routes(RejectedApi(store, retry).routes())
-    app.add_routes(DevicesApi(registry, commands).routes())
+    app.add_routes(DevicesApi(registry, commands, reach, control.audit, settings).routes())
     app.add_routes(StatusApi(hub, ledger).routes())
     app.add_routes(HealthApi(health).routes())
     app.add_routes(MetricsApi(hub, ledger, health, counters).routes())
@@ -54,6 +68,8 @@ def build_api(
 
 def new_application(settings: HttpSettings) -> web.Application:
     """An application that answers errors as problems and other origins as the settings allow."""
-    return web.Application(
+    app = web.Application(
         middlewares=[cors.middleware(settings.cors_origins), problems.middleware], client_max_size=BODY_LIMIT_BYTES
     )
+    app.on_response_prepare.append(headers.add)
+    return app

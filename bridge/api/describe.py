@@ -1,6 +1,6 @@
 """How a route is described: `@describes(…)` on its handler, from which `openapi.py` makes the description.
 
-    @describes("Stored readings, in cursor order", query=ReadingsParameters, answers={200: ReadingsPage})
+    @describes("Stored readings, in cursor order", query=ReadingsParameters, answers={200: ReadingsPage}, right=Right.SEE)
     async def _readings(self, request: web.Request) -> web.Response:
 
 Models are pydantic's; a text stands for an answer of that media type. Parameters in the path are found by themselves; a
@@ -9,11 +9,14 @@ model of them says what they may be.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+
+from bridge.core.access import Right
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +25,8 @@ Content = Any
 
 PROBLEMS: Mapping[int, str] = {
     400: "something in the request is wrong; the problem names it",
+    401: "nobody who is known: show a token or key that is valid",
+    403: "this may not be done by whoever asks",
     404: "there is no such thing",
     405: "the method is not possible here",
     408: "the request took too long to arrive",
@@ -29,11 +34,20 @@ PROBLEMS: Mapping[int, str] = {
     413: "the request is too large",
     415: "a media type that is not read here",
     422: "the request is understood, and nothing of it could be done",
-    429: "too many requests",
+    429: "too many attempts: see Retry-After",
     503: "not now: see Retry-After",
     507: "there is no room for more",
 }
 """Answers as `application/problem+json`, by status."""
+
+
+class Door(enum.Enum):
+    """What a route needs where that is no right."""
+
+    OPEN = "open"  # nothing: nobody is asked who he is
+    AJAR = "ajar"  # nothing, but it says less to those who show nothing
+    KNOWN = "known"  # to be somebody, whoever that is
+    UNSTATED = "unstated"  # nobody has said; taken for the highest right there is, and a test insists
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,12 @@ class Described:
     answers: Mapping[int, Content] = field(default_factory=dict)
     problems: Sequence[int] = ()
     tag: str = "api"
+    right: Right | Door = Door.UNSTATED
+
+    @property
+    def guarded(self) -> bool:
+        """Whether somebody must show who he is, where access is required."""
+        return self.right not in (Door.OPEN, Door.AJAR)
 
 
 def describes(
@@ -60,14 +80,17 @@ def describes(
     body: Mapping[str, Content] | type[BaseModel] | None = None,
     problems: Sequence[int] = (),
     tag: str = "api",
+    right: Right | Door = Door.UNSTATED,
 ) -> Callable[[F], F]:
-    """Describe the route of a handler. `body` is a model of JSON, or one for each media type.
+    """Describe the route of a handler, and say what it needs. `body` is a model of JSON, or one for each media type.
 
     A route with a query or a body can answer 400; that needs no mention.
     """
     bodies = body if isinstance(body, Mapping) else {} if body is None else {"application/json": body}
-    wrong = (400,) if query or headers or bodies else ()
-    told = Described(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag)
+    wrong = [400] if query or headers or bodies else []
+    if right not in (Door.OPEN, Door.AJAR):
+        wrong += [401, 403, 503]  # 503: nobody can tell who it is
+    told = Described(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag, right)
 
     def tell(handler: F) -> F:
         handler.__described__ = told  # type: ignore[attr-defined]

@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from functools import wraps
 from typing import Annotated, Any, Protocol
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bridge.api.bodies import read_object
 from bridge.api.describe import describes
+from bridge.api.guard import identity_of
 from bridge.api.models import CommandShown, CommandsPage, DeviceShown, DevicesPage, FormCommand, NewDevice
 from bridge.api.problems import Handler, json_response, problem
+from bridge.api.reach import Reach
+from bridge.core.access import Kind, Right
 from bridge.core.command import Command, CommandRequest
 from bridge.core.device import Device
 from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, TooManyDevices, UnknownDevice
 from bridge.core.identity import is_device_id
-from bridge.ports import Commander
+from bridge.ports import Audit, Commander
+from bridge.realtime.shown import address_of
 from bridge.registry import Registry
+from bridge.settings import HttpSettings
 
 DEVICES_LIMIT = 10_000
 _COMMANDS_LIMIT = 1000
@@ -70,10 +75,13 @@ class RecentParameters(BaseModel):
 class DevicesApi:
     """The registry, for operators, and commands for everyone who may."""
 
-    def __init__(self, registry: Registry, commands: Book) -> None:
-        """Both are asked at every call."""
+    def __init__(self, registry: Registry, commands: Book, reach: Reach, audit: Audit, http: HttpSettings) -> None:
+        """`registry` and `commands` are asked at every call, for devices within `reach`."""
         self._registry = registry
         self._commands = commands
+        self._reach = reach
+        self._audit = audit
+        self._http = http
 
     def routes(self) -> list[web.RouteDef]:
         """The paths it answers; `sensors` is another word for devices."""
@@ -93,20 +101,20 @@ class DevicesApi:
         ]
         return [*routes, web.post("/send_command", _told(self._ask_by_form))]
 
-    @describes("The devices, by id", query=DevicesParameters, answers={200: DevicesPage}, tag="devices")
+    @describes("The devices, by id", query=DevicesParameters, answers={200: DevicesPage}, tag="devices", right=Right.SEE)
     async def _list(self, request: web.Request) -> web.Response:
         asked = DevicesParameters.model_validate(dict(request.query))
         found: list[Device] = []
         for device in self._registry.all():
-            if asked.wants(device):
+            if asked.wants(device) and self._reach.holds(request, device.id):
                 if len(found) == asked.limit:
                     return json_response({"devices": [one.public() for one in found], "next": found[-1].id})
                 found.append(device)
         return json_response({"devices": [one.public() for one in found], "next": None})
 
-    @describes("One device", answers={200: DeviceShown}, problems=(404,), tag="devices")
+    @describes("One device", answers={200: DeviceShown}, problems=(404,), tag="devices", right=Right.SEE)
     async def _get(self, request: web.Request) -> web.Response:
-        return json_response(self._registry.get(request.match_info["id"]).public())
+        return json_response(self._registry.get(self._seen(request)).public())
 
     @describes(
         "Register a device; attributes we do not know are kept",
@@ -114,14 +122,17 @@ class DevicesApi:
         answers={201: DeviceShown},
         problems=(409, 413, 422, 503, 507),
         tag="devices",
+        right=Right.MANAGE,
     )
     async def _register(self, request: web.Request) -> web.Response:
-        given = await _object(request)
+        given = await read_object(request)
         named = [name for name in _ID_NAMES if name in given]
         device_id = given.pop(named[0]) if named else None
         if not is_device_id(device_id):
             raise DeviceError({"id": "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
+        self._reach.check_place(request, str(device_id), given.get("site"))
         device = await self._registry.register(str(device_id), given)
+        self._note(request, "device added", device.id)
         answer = json_response(device.public(), status=201)
         answer.headers["Location"] = f"/api/v1/devices/{device.id}"
         return answer
@@ -132,16 +143,25 @@ class DevicesApi:
         answers={200: DeviceShown},
         problems=(404, 413, 422, 503, 507),
         tag="devices",
+        right=Right.MANAGE,
     )
     async def _amend(self, request: web.Request) -> web.Response:
-        device_id, given = request.match_info["id"], await _object(request)
+        device_id, given = self._seen(request, Right.MANAGE), await read_object(request)
         if given.pop("id", device_id) != device_id:
             raise DeviceError({"id": "cannot be changed"})
-        return json_response((await self._registry.amend(device_id, given)).public())
+        if "site" in given:
+            self._reach.check_place(request, device_id, given["site"])
+        device = await self._registry.amend(device_id, given)
+        self._note(request, "device changed", device_id)
+        return json_response(device.public())
 
-    @describes("Forget a device; its readings stay", answers={204: None}, problems=(404, 503), tag="devices")
+    @describes(
+        "Forget a device; its readings stay", answers={204: None}, problems=(404, 503), tag="devices", right=Right.MANAGE
+    )
     async def _remove(self, request: web.Request) -> web.Response:
-        await self._registry.remove(request.match_info["id"])
+        device_id = self._seen(request, Right.MANAGE)
+        await self._registry.remove(device_id)
+        self._note(request, "device removed", device_id)
         return web.Response(status=204)
 
     @describes(
@@ -150,13 +170,13 @@ class DevicesApi:
         answers={202: CommandShown},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
+        right=Right.COMMAND,
     )
     async def _ask(self, request: web.Request) -> web.Response:
-        body = await _object(request)
+        body = await read_object(request)
         if body.pop("device", request.match_info["id"]) != request.match_info["id"]:
             raise DeviceError({"device": "is another one than that of the path"})
-        asked = _request(body | {"device": request.match_info["id"]})
-        command = await self._commands.ask(asked, _who(request))
+        command = await self._asked(request, _request(body | {"device": request.match_info["id"]}))
         answer = json_response(command.public(), status=202)
         answer.headers["Location"] = f"/api/v1/devices/{command.device_id}/commands/{command.id}"
         return answer
@@ -167,13 +187,14 @@ class DevicesApi:
         answers={202: CommandShown},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
+        right=Right.COMMAND,
     )
     async def _ask_by_form(self, request: web.Request) -> web.Response:
         """Of an older client: `device_name`, `command` and `value` of a form; no `value`, or an empty one, is none."""
         form = await request.post()
         given = {name: form.get(field) for name, field in (("device", "device_name"), ("command", "command"))}
         asked = _request(given | {"value": form.get("value") or None})
-        return json_response((await self._commands.ask(asked, _who(request))).public(), status=202)
+        return json_response((await self._asked(request, asked)).public(), status=202)
 
     @describes(
         "The newest commands of a device",
@@ -181,18 +202,34 @@ class DevicesApi:
         answers={200: CommandsPage},
         problems=(404, 503),
         tag="devices",
+        right=Right.SEE,
     )
     async def _recent(self, request: web.Request) -> web.Response:
-        device_id = self._registry.get(request.match_info["id"]).id
+        device_id = self._registry.get(self._seen(request)).id
         limit = RecentParameters.model_validate(dict(request.query)).limit
         return json_response({"commands": [one.public() for one in await self._commands.recent(device_id, limit)]})
 
-    @describes("One command", answers={200: CommandShown}, problems=(404, 503), tag="devices")
+    @describes("One command", answers={200: CommandShown}, problems=(404, 503), tag="devices", right=Right.SEE)
     async def _command(self, request: web.Request) -> web.Response:
-        command = await self._commands.get(request.match_info["id"], request.match_info["command"])
+        command = await self._commands.get(self._seen(request), request.match_info["command"])
         if command is None:
             raise web.HTTPNotFound(text=f"device {request.match_info['id'][:128]!r} has no such command")
         return json_response(command.public())
+
+    async def _asked(self, request: web.Request, asked: CommandRequest) -> Command:
+        self._reach.check(request, asked.device, Right.COMMAND)
+        command = await self._commands.ask(asked, _who(request))
+        self._note(request, "command", command.device_id, command=command.command, id=command.id)
+        return command
+
+    def _seen(self, request: web.Request, right: Right = Right.SEE) -> str:
+        """The device of the path; raises `UnknownDevice` where it is out of reach."""
+        device_id = request.match_info["id"]
+        self._reach.check(request, device_id, right)
+        return device_id
+
+    def _note(self, request: web.Request, act: str, device_id: str, **more: str) -> None:
+        self._audit.note(act, by=identity_of(request), address=address_of(request, self._http), about=device_id, **more)
 
 
 def _told(handler: Handler) -> Handler:
@@ -215,16 +252,6 @@ def _told(handler: Handler) -> Handler:
     return told
 
 
-async def _object(request: web.Request) -> dict[str, Any]:
-    try:
-        body = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as error:
-        raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text="the body is not a JSON object")
-    return body
-
-
 def _request(given: Mapping[str, Any]) -> CommandRequest:
     try:
         return CommandRequest.model_validate(given)
@@ -236,5 +263,6 @@ def _request(given: Mapping[str, Any]) -> CommandRequest:
 
 
 def _who(request: web.Request) -> str:
-    """Who asks: the address, until access control knows more."""
-    return f"http:{request.remote or 'unknown'}"
+    """Who asks: the address, while access is open."""
+    identity = identity_of(request)
+    return f"http:{request.remote or 'unknown'}" if identity.kind is Kind.ANYONE else f"{identity.kind}:{identity.name}"

@@ -11,8 +11,10 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
+from bridge.api.guard import check_whole
 from bridge.api.models import EventTaken
 from bridge.api.problems import RETRY_AFTER_SECONDS, json_response, problem
+from bridge.core.access import Right
 from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind, Rejection, Route
 from bridge.core.message import Message, Outcome
 from bridge.core.timestamp import iso
@@ -56,8 +58,10 @@ class EventsApi:
         answers={202: EventTaken},
         problems=(404, 413, 422, 503),
         tag="events",
+        right=Right.SEND,
     )
     async def _post(self, request: web.Request) -> web.Response:
+        check_whole(request)
         topic = request.match_info["topic"]
         if topic not in EVENT_TOPICS:
             raise web.HTTPNotFound(text=f"topic: {topic[:64]!a} is none; there are {', '.join(EVENT_TOPICS)}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bridge.api.describe import describes
+from bridge.api.describe import Door, describes
+from bridge.api.guard import identity_of
 from bridge.api.models import Alive, Ready
 from bridge.api.problems import json_response
+from bridge.core.access import Right
 from bridge.core.health import Health
 
 
@@ -25,16 +27,20 @@ class HealthApi:
             web.get("/health", self._ready),
         ]
 
-    @describes("Is the process alive?", answers={200: Alive}, tag="health")
+    @describes("Is the process alive?", answers={200: Alive}, tag="health", right=Door.OPEN)
     async def _live(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
-    @describes("Does every part work?", answers={200: Ready, 503: Ready}, tag="health")
-    async def _ready(self, _: web.Request) -> web.Response:
+    @describes("Does every part work?", answers={200: Ready, 503: Ready}, tag="health", right=Door.AJAR)
+    async def _ready(self, request: web.Request) -> web.Response:
+        """Who may not see is told whether it is, and no more: reasons name hosts."""
         parts = {
             name: {"status": "ok"} if part.up else {"status": "failing", "reason": part.reason}
             for name, part in self._health.parts.items()
         }
         failing = [name for name, part in self._health.parts.items() if not part.up]
         status = 503 if failing else 200
-        return json_response({"status": "failing" if failing else "ok", "failing": failing, "parts": parts}, status=status)
+        told: dict[str, object] = {"status": "failing" if failing else "ok"}
+        if Right.SEE in identity_of(request).rights:
+            told |= {"failing": failing, "parts": parts}
+        return json_response(told, status=status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -14,12 +14,18 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
+from bridge.api.guard import identity_of
 from bridge.api.models import Ingested, NewReading, NoneIngested
 from bridge.api.problems import json_response, problem
-from bridge.core.decode import PayloadError, loads
+from bridge.api.reach import Reach
+from bridge.core.access import Kind, Right
+from bridge.core.decode import Decoded, Decoder, PayloadError, Route, loads
 from bridge.core.errors import KeyReused
-from bridge.core.message import Outcome
-from bridge.sources.http import Body, HttpSource
+from bridge.core.message import Message, Outcome
+from bridge.core.reading import Reading
+from bridge.core.topic import TopicPattern
+from bridge.settings import HTTP_TOPIC
+from bridge.sources.http import SOURCE, Body, HttpSource
 
 ITEMS_LIMIT = 10_000
 JSON, NDJSON = "application/json", "application/x-ndjson"
@@ -47,15 +53,17 @@ _describes_it = describes(
     answers={201: Ingested, 422: NoneIngested},
     problems=(400, 408, 413, 415, 503),
     tag="readings",
+    right=Right.SEND,
 )
 
 
 class IngestApi:
     """Readings in."""
 
-    def __init__(self, source: HttpSource, read_seconds: float) -> None:
-        """A body must arrive within `read_seconds`."""
+    def __init__(self, source: HttpSource, reach: Reach, read_seconds: float) -> None:
+        """A body must arrive within `read_seconds`, and be of devices within `reach`."""
         self._source = source
+        self._reach = reach
         self._read_seconds = read_seconds
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,7 +80,10 @@ class IngestApi:
         with self._source.admitted():
             raw = await self._read(request)
             try:
-                post = await self._source.take(_body(raw, request.content_type, key))
+                body = _body(raw, request.content_type, key)
+                if identity_of(request).scope is not None:
+                    self._reach.check_senders(request, senders(body.payloads))
+                post = await self._source.take(body)
             except KeyReused as error:
                 return problem(422, str(error))
         return _answer(post.results)
@@ -91,7 +102,25 @@ def _key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise web.HTTPBadRequest(text="an Idempotency-Key is 1 to 255 visible ASCII characters")
-    return key
+    who = identity_of(request)
+    return key if key is None or who.kind is Kind.ANYONE else f"{who.kind}:{who.name}/{key}"  # nobody meets another's keys
+
+
+def senders(payloads: Sequence[bytes]) -> set[str]:
+    """The devices that payloads are of, as the pipeline will read them; what has no device is no reading either."""
+    decoder = Decoder((Route(TopicPattern.parse(HTTP_TOPIC)),))
+    meanings = (decoder.decode(Message(SOURCE, HTTP_TOPIC, payload, 0, _NOWHERE)) for payload in payloads)
+    return {meaning.device_id for meaning in meanings if isinstance(meaning, Reading)}
+
+
+class _Nowhere:
+    """The way back of a message that only wants to be read."""
+
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+        """It has none."""
+
+
+_NOWHERE = _Nowhere()
 
 
 def _body(raw: bytes, content_type: str, key: str | None) -> Body:

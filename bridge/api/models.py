@@ -39,6 +39,7 @@ class Problem(Answer):
     status: int
     detail: str
     errors: list[WrongField] = Absent
+    code: str = Absent
 
 
 def _told(one: Measurement) -> str:
@@ -186,8 +187,8 @@ class Ready(Answer):
     """What works and what does not."""
 
     status: Literal["ok", "failing"]
-    failing: list[str]
-    parts: dict[str, Part]
+    failing: list[str] = Absent
+    parts: dict[str, Part] = Absent
 
 
 class Account(Answer):
@@ -340,3 +341,92 @@ class EventTaken(Answer):
     success: bool
     topic: str
     timestamp: Time
+
+
+class TokenGiven(Answer):
+    """A token, to be shown as `Authorization: Bearer …`; `refresh_token` only to who wants no cookies."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    role: str
+    refresh_token: str = Absent
+
+
+class Named(Answer):
+    """Devices by their ids, and all that stand at these sites."""
+
+    devices: list[str]
+    sites: list[str]
+
+
+class Me(Answer):
+    """Who asks. Without a scope the rights are of every device."""
+
+    kind: Literal["anyone", "person", "program", "device", "external"]
+    name: str
+    rights: list[str]
+    scope: Named | None
+    expires: Time | None
+    required: bool
+
+
+class UserShown(Answer):
+    """A person; never the password, nor its hash."""
+
+    name: str
+    role: str
+    scope: Named | None
+    createdAt: Time  # noqa: N815
+
+
+class UsersPage(Answer):
+    """People by name."""
+
+    users: list[UserShown]
+
+
+class KeyShown(Answer):
+    """A key; never the key itself."""
+
+    id: str
+    name: str
+    kind: Literal["program", "device"]
+    rights: list[str]
+    scope: Named | None
+    createdAt: Time  # noqa: N815
+    expires: Time | None
+    by: str
+
+
+class KeyMade(KeyShown):
+    """A new key, which is shown this once."""
+
+    key: str
+
+
+class KeysPage(Answer):
+    """Keys by id."""
+
+    keys: list[KeyShown]
+
+
+class ActShown(Answer):
+    """Something that was done or refused, so many times within a second."""
+
+    id: Annotated[Identity, Field(alias="_id")]
+    timestamp: Time
+    act: str
+    kind: str
+    by: str
+    address: str
+    about: str
+    more: dict[str, str]
+    times: int
+
+
+class AuditPage(Answer):
+    """Acts, the newest first; `next` is what `before` is for the following page, if there is one."""
+
+    acts: list[ActShown]
+    next: Identity | None

@@ -13,9 +13,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge import __version__
-from bridge.api.describe import PROBLEMS, Content, Described, described, describes
+from bridge.api.describe import PROBLEMS, Content, Described, Door, described, describes
+from bridge.api.headers import hash_source, page_headers
 from bridge.api.models import Problem
 from bridge.api.problems import json_response
+from bridge.core.access import Right
+from bridge.realtime.shown import SESSION_COOKIE
 
 Json = dict[str, Any]
 
@@ -40,13 +43,27 @@ class OpenApi:
             self._document = document(operations(request.app))
         return self._document
 
-    @describes("This description", answers={200: dict[str, Any]}, tag="description")
+    @describes("This description", answers={200: dict[str, Any]}, tag="description", right=Door.OPEN)
     async def _json(self, request: web.Request) -> web.Response:
         return json_response(self._of(request))
 
-    @describes("This description, as a page", answers={200: "text/html"}, tag="description")
+    @describes("This description, as a page", answers={200: "text/html"}, tag="description", right=Door.OPEN)
     async def _page(self, request: web.Request) -> web.Response:
-        return web.Response(text=page(self._of(request)), content_type="text/html")
+        return web.Response(text=page(self._of(request)), content_type="text/html", headers=_HEADERS)
+
+
+_SCHEMES: Json = {
+    "token": {"type": "http", "scheme": "bearer", "description": "a token of POST /auth/login, or an API key"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "device": {"type": "http", "scheme": "basic", "description": "a device: its id, and its secret or key"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "of the dashboard; what changes something must come from a page of the same origin",
+    },
+}
+"""Any one of them, where access is required; none while it is open."""
 
 
 def operations(app: web.Application) -> Iterator[tuple[str, str, Described]]:
@@ -67,7 +84,7 @@ def document(found: Iterator[tuple[str, str, Described]]) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "Sensor Bridge", "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.components.items()))},
+        "components": {"schemas": dict(sorted(schemas.components.items())), "securitySchemes": _SCHEMES},
     }
 
 
@@ -83,7 +100,10 @@ def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Js
         "summary": told.summary,
         "tags": [told.tag],
         "responses": {str(status): answer for status, answer in _responses(told, schemas)},
+        "security": [{name: []} for name in _SCHEMES] if told.guarded else [],
     }
+    if isinstance(told.right, Right):
+        made["description"] = f"Where access is required: the right to {told.right}."
     if parameters:
         made["parameters"] = parameters
     if told.body:
@@ -100,7 +120,7 @@ def _responses(told: Described, schemas: _Schemas) -> Iterator[tuple[int, Json]]
             answer["content"] = {content: {"schema": {"type": "string"}}}
         elif content is not None:
             answer["content"] = {_media(content): {"schema": schemas.of(content)}}
-        if status == 503 and _media(content) == _PROBLEM:
+        if status in (429, 503) and _media(content) == _PROBLEM:
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
         yield status, answer
 
@@ -171,6 +191,8 @@ summary { cursor: pointer; } code, pre { font: 13px/1.4 ui-monospace, monospace;
 pre { overflow: auto; background: #8881; padding: .6rem; } b.m { display: inline-block; min-width: 4rem; }
 table { border-collapse: collapse; } td { border-top: 1px solid #8883; padding: .2rem .8rem .2rem 0; vertical-align: top; }
 """
+
+_HEADERS = page_headers(f"style-src {hash_source(_STYLE)}")
 
 
 def page(described_api: Mapping[str, Any]) -> str:

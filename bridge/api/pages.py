@@ -6,6 +6,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bridge.api.guard import public
+from bridge.api.headers import DASHBOARD, whole_page
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
 
@@ -43,26 +46,36 @@ def _is_apart(file: Path) -> bool:
 class _Page:
     def __init__(self, built: Path) -> None:
         self._built = built
+        self._whole = {file: whole_page(file.read_text("utf-8")) for file in (*built.glob("*.html"), *built.glob("*/*.html"))}
 
+    @public
     async def index(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._built / "index.html", headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(self._built / "index.html", headers={"Cache-Control": "no-cache", **DASHBOARD})
 
+    @public
     async def test(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._built / "test.html", headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(self._built / "test.html", headers={"Cache-Control": "no-cache", **DASHBOARD})
 
+    @public
     async def client_script(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / "socket.io.js", headers={"Cache-Control": "public, max-age=3600"})
 
+    @public
     async def examples(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._built / "examples" / "index.html", headers={"Cache-Control": "no-cache"})
+        file = self._built / "examples" / "index.html"
+        return web.FileResponse(file, headers={"Cache-Control": "no-cache", **self._whole[file]})
 
+    @public
     async def file(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._built / request.path.lstrip("/"))
+        file = self._built / request.path.lstrip("/")
+        return web.FileResponse(file, headers=self._whole.get(file))
 
 
+@public
 async def _to_examples(_: web.Request) -> web.Response:
     raise web.HTTPPermanentRedirect("examples/")
 
 
+@public
 async def _not_built(_: web.Request) -> web.Response:
     raise web.HTTPNotFound(text="the page is not built: run `make install`, which needs npm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -11,11 +12,23 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from bridge.core.errors import NotNow, StoreUnavailable
+from bridge.core.errors import (
+    AccountError,
+    AccountExists,
+    Forbidden,
+    LastAdmin,
+    NotNow,
+    StoreUnavailable,
+    TooManyAttempts,
+    Unauthorized,
+    UnknownAccount,
+    UnknownDevice,
+)
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+_CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,26 +50,66 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     """Turn what handlers raise into problems."""
     try:
         return await handler(request)
-    except ValidationError as error:
-        errors = [
-            {"field": ".".join(map(str, one["loc"])), "message": one["msg"].removeprefix("Value error, ")}
-            for one in error.errors(include_url=False, include_context=False)
-        ]
-        named = ", ".join(one["field"] or "the query" for one in errors)
-        return problem(400, f"wrong parameters: {named}", errors=errors)
-    except StoreUnavailable as error:
-        return _later(f"the store is away: {error}")
-    except NotNow as error:
-        return _later(str(error))
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         answer = problem(error.status, _detail(request, error))
         answer.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
         return answer
-    except Exception:
+    except Exception as error:
+        expected = problem_of(error)
+        if expected is not None:
+            return expected
         log.exception("%s %s failed", request.method, request.path)
         return problem(500, "the bridge made a mistake; its log tells more")
+
+
+def problem_of(error: Exception) -> web.Response | None:
+    """What is raised on purpose; None for a mistake of ours."""
+    match error:
+        case ValidationError():
+            return _wrong(error)
+        case StoreUnavailable():
+            return _later(f"the store is away: {error}")
+        case NotNow():
+            return _later(str(error))
+        case Unauthorized() | Forbidden() | TooManyAttempts():
+            return refusal(error)
+        case UnknownAccount() | UnknownDevice():
+            return problem(404, str(error))
+        case AccountExists() | LastAdmin():
+            return problem(409, str(error))
+        case AccountError():
+            return problem(422, str(error), errors=[{"field": error.field, "message": error.text}])
+        case _:
+            return None
+
+
+def _wrong(error: ValidationError) -> web.Response:
+    errors = [
+        {"field": ".".join(map(str, one["loc"])), "message": one["msg"].removeprefix("Value error, ")}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    named = ", ".join(one["field"] or "the query" for one in errors)
+    return problem(400, f"wrong parameters: {named}", errors=errors)
+
+
+def refusal(error: Unauthorized | Forbidden | TooManyAttempts) -> web.Response:
+    """Somebody is not let in. `code` tells a program what to do: `expired` to renew, the others to log in."""
+    match error:
+        case Unauthorized(code="missing"):
+            answer = problem(401, str(error), code=error.code)
+            answer.headers["WWW-Authenticate"] = _CHALLENGE
+        case Unauthorized():
+            answer = problem(401, str(error), code=error.code)
+            answer.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="invalid_token"'
+        case TooManyAttempts():
+            answer = problem(429, str(error))
+            answer.headers["Retry-After"] = str(max(1, math.ceil(error.seconds)))
+        case _:
+            answer = problem(403, str(error))
+            answer.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="insufficient_scope"'
+    return answer
 
 
 def _later(detail: str) -> web.Response:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from bridge.api.describe import describes
 from bridge.api.models import Latest, Measured, NoData, ReadingsPage, Record
 from bridge.api.problems import json_response, problem
+from bridge.api.reach import Reach
+from bridge.core.access import Right
 from bridge.core.identity import CURSOR_LIMIT
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
 from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
@@ -110,9 +112,10 @@ class TelemetryParameters(BaseModel):
 class ReadingsApi:
     """History, from the store."""
 
-    def __init__(self, store: Store) -> None:
-        """`store` is asked at every call."""
+    def __init__(self, store: Store, reach: Reach) -> None:
+        """`store` is asked at every call, for what is within `reach`."""
         self._store = store
+        self._reach = reach
 
     def routes(self) -> list[web.RouteDef]:
         """The paths it answers."""
@@ -129,17 +132,19 @@ class ReadingsApi:
         answers={200: ReadingsPage},
         problems=(422, 503),
         tag="readings",
+        right=Right.SEE,
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
+        query = replace(parameters.query, devices=self._reach.devices(request, parameters.device))
         if parameters.in_short:
-            return await self._buckets(parameters)
-        found = await self._store.readings(parameters.query)
+            return await self._buckets(parameters, query)
+        found = await self._store.readings(query) if query.devices != () else []
         following = found[-1].seq if len(found) == parameters.limit else None
         return json_response({"readings": [_shown(reading, parameters.fields) for reading in found], "next": following})
 
-    async def _buckets(self, parameters: ReadingsParameters) -> web.Response:
-        extent = await self._store.history.extent(parameters.query.devices)
+    async def _buckets(self, parameters: ReadingsParameters, query: ReadingsQuery) -> web.Response:
+        extent = await self._store.history.extent(query.devices) if query.devices != () else None
         from_ms, to_ms = _clipped(parameters, extent)
         every_ms = parameters.every_ms or _chosen(parameters, extent, from_ms, to_ms)
         points = points_between(from_ms, to_ms, every_ms)
@@ -153,15 +158,15 @@ class ReadingsApi:
         limit = parameters.limit if "limit" in parameters.model_fields_set else READINGS_LIMIT
         fields = [name for name in parameters.fields or MEASUREMENT if name in MEASUREMENT]
         found: list[Bucket] = []
-        if from_ms < to_ms:
-            query = replace(parameters.query, limit=limit)
-            found = await self._store.history.buckets(query, every_ms, fields)
+        if from_ms < to_ms and query.devices != ():
+            found = await self._store.history.buckets(replace(query, limit=limit), every_ms, fields)
         shown = [_shown_bucket(bucket) for bucket in found]
         return json_response({"readings": shown, "next": None, "every": width_text(every_ms)})
 
-    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings")
-    async def _latest(self, _: web.Request) -> web.Response:
-        return json_response({"readings": [reading.public() for reading in await self._store.latest()]})
+    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", right=Right.SEE)
+    async def _latest(self, request: web.Request) -> web.Response:
+        found = [one.public() for one in await self._store.latest() if self._reach.holds(request, one.device_id)]
+        return json_response({"readings": found})
 
     @describes(
         "The newest reading of a device, for an older client",
@@ -169,13 +174,15 @@ class ReadingsApi:
         answers={200: Record | NoData},
         problems=(503,),
         tag="readings",
+        right=Right.SEE,
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
         asked = TelemetryParameters.model_validate(dict(request.query))
-        found = [one for one in await self._store.latest() if one.device_id == asked.device]
+        latest = await self._store.latest() if self._reach.holds(request, asked.device) else []
+        found = [one for one in latest if one.device_id == asked.device]
         return json_response(found[0].public() if found else {"error": "no data"})
 
-    @describes("What can be measured", answers={200: list[Measured]}, tag="readings")
+    @describes("What can be measured", answers={200: list[Measured]}, tag="readings", right=Right.SEE)
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.api import models
 from bridge.api.describe import describes
+from bridge.api.guard import check_whole
 from bridge.api.problems import json_response, problem
+from bridge.core.access import Right
 from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
 from bridge.core.timestamp import iso
 from bridge.ports import Store
@@ -59,8 +61,10 @@ class RejectedApi:
         answers={200: models.Rejected},
         problems=(503,),
         tag="quarantine",
+        right=Right.MANAGE,
     )
     async def _rejected(self, request: web.Request) -> web.Response:
+        check_whole(request)
         asked = RejectedParameters.model_validate(dict(request.query))
         messages = await self._store.quarantine.messages(
             RejectedQuery(asked.code, asked.topic, asked.device, limit=asked.limit)
@@ -74,8 +78,10 @@ class RejectedApi:
         answers={200: models.Retried},
         problems=(409, 503),
         tag="quarantine",
+        right=Right.MANAGE,
     )
     async def _retry(self, request: web.Request) -> web.Response:
+        check_whole(request)
         asked = RetryParameters.model_validate(dict(request.query))
         if self._retrying.locked():
             return problem(409, "rejected messages are being tried again already; wait for that to end")

@@ -7,6 +7,7 @@ from aiohttp import web
 from bridge.api.describe import describes
 from bridge.api.models import Status
 from bridge.api.problems import json_response
+from bridge.core.access import Right
 from bridge.core.ledger import Ledger
 from bridge.realtime.hub import Hub
 
@@ -23,7 +24,7 @@ class StatusApi:
         """The paths it answers."""
         return [web.get("/websocket/status", self._status)]
 
-    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health")
+    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health", right=Right.SEE)
     async def _status(self, _: web.Request) -> web.Response:
         return json_response(
             {

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from bridge.api.describe import describes
 from bridge.api.models import ChannelStats, TestEventSent, TopicStats
 from bridge.api.problems import json_response
+from bridge.core.access import Right
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
 from bridge.realtime.channels import CHANNELS, GENERAL, Channels, checked_channel
@@ -53,7 +54,7 @@ class WebSocketsApi:
             web.post("/api/v1/ws/test-event", self._test_event),
         ]
 
-    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets")
+    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets", right=Right.SEE)
     async def _topic_stats(self, _: web.Request) -> web.Response:
         return json_response(self._topics.stats())
 
@@ -63,6 +64,7 @@ class WebSocketsApi:
         answers={200: ChannelStats},
         problems=(404,),
         tag="websockets",
+        right=Right.MANAGE,
     )
     async def _stats(self, request: web.Request) -> web.Response:
         named = request.match_info.get("channel")
@@ -74,6 +76,7 @@ class WebSocketsApi:
         answers={200: TestEventSent},
         problems=(404,),
         tag="websockets",
+        right=Right.MANAGE,
     )
     async def _test_event(self, request: web.Request) -> web.Response:
         channel = checked_channel(request.query.get("channel", GENERAL))

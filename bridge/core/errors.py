@@ -78,6 +78,50 @@ class DeviceError(BridgeError):
         self.fields = fields
 
 
+class Unauthorized(BridgeError):
+    """Nobody who is known: nothing was shown, or what was shown is not valid. `code` groups it (`expired`, `revoked`, …)."""
+
+    def __init__(self, code: str, text: str) -> None:
+        """`text` says what to do; never what was shown."""
+        super().__init__(text)
+        self.code = code
+
+
+class Forbidden(BridgeError):
+    """Somebody who is known, and may not do this."""
+
+
+class TooManyAttempts(BridgeError):
+    """Guessed too often; `seconds` is how long to wait before the next attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        """The same whether there is such a user or not."""
+        super().__init__(f"too many attempts: try again in {max(1, round(seconds))} s")
+        self.seconds = seconds
+
+
+class AccountError(BridgeError, ValueError):
+    """What was said of a user or a key cannot be kept; `field` tells which part of it."""
+
+    def __init__(self, field: str, text: str) -> None:
+        """`text` is the rule."""
+        super().__init__(f"{field}: {text}")
+        self.field = field
+        self.text = text
+
+
+class AccountExists(BridgeError):
+    """There is one of this name."""
+
+
+class UnknownAccount(BridgeError):
+    """There is no such user or key."""
+
+
+class LastAdmin(BridgeError):
+    """Nobody would be left who may administer."""
+
+
 class UnknownDevice(BridgeError):
     """No device of this id is known."""
 

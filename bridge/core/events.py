@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,6 +34,14 @@ class Gap:
     missed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """What one client showed is good for `seconds` more; it can show something newer on the same connection."""
+
+    expires_ms: int
+    seconds: int
+
+
 EntityEventType = Literal["created", "updated", "deleted", "anomaly_detected", "prediction_completed"]
 
 
@@ -47,7 +56,7 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | EntityEvent | TopicEvent
+Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | Expiring | EntityEvent | TopicEvent
 
 _OF_READING = frozenset(("measurements", "readings"))
 _OF_STATUS = frozenset(("modules", "sensors"))
@@ -88,6 +97,35 @@ def topics(event: Event) -> frozenset[str] | None:
             return None
 
 
+_DEVICE_KEYS = ("deviceId", "device_id", "sensorId", "sensor_id", "device")
+UNTOLD = ""
+"""No device has this id: see `about`."""
+
+
+def about(event: Event) -> str | None:
+    """The device that an event tells of; None: it tells of none, and everyone may hear it.
+
+    `UNTOLD` is what may tell of a device without naming it in a way we know: only who may see every device may hear that.
+    """
+    match event:
+        case Reading() | DeviceStatus() | CommandAck():
+            return event.device_id
+        case EntityEvent(entity_type="sensor" | "device"):
+            return event.entity_id
+        case EntityEvent():
+            return _named(event.data)
+        case TopicEvent():
+            return _named(event.body)
+        case _:
+            return None
+
+
+def _named(body: Mapping[str, Any]) -> str:
+    """One device, named once or always the same; of two nobody can say which it tells of."""
+    named = {body[key] for key in _DEVICE_KEYS if isinstance(body.get(key), str)}
+    return named.pop() if len(named) == 1 else UNTOLD
+
+
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
     """Body of `connectionInfo`."""
     return {"clientId": client_id, "totalClients": total_clients}
@@ -106,6 +144,11 @@ def device_status(status: DeviceStatus) -> dict[str, Any]:
 def gap(missing: Gap) -> dict[str, Any]:
     """Body of `gap`."""
     return {"from": missing.after, "to": missing.last, "missed": missing.missed}
+
+
+def expiring(event: Expiring) -> dict[str, Any]:
+    """Body of `authExpiring`."""
+    return {"expires": iso(event.expires_ms), "seconds": event.seconds}
 
 
 def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:

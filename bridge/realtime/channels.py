@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from bridge.core import events
+from bridge.core.access import Identity, Kind
 from bridge.core.decode import CommandAck, DeviceStatus, TopicEvent
-from bridge.core.events import EntityEvent, Event, Gap, SystemEvent
+from bridge.core.events import EntityEvent, Event, Expiring, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.audience import EVERYTHING, Wish
@@ -25,7 +26,6 @@ PATH = "/api/v1/ws"
 SECURE_PATH = "/api/v1/ws/secure"
 GENERAL = "general"
 CHANNELS = (GENERAL, "sensors", "readings", "locations", "anomalies", "predictions")
-UNAUTHORIZED = 4401
 ANONYMOUS = "anonymous"
 _USER_LENGTH = 128
 
@@ -39,31 +39,28 @@ class Guest:
     connected_ms: int
 
 
-def _nobody(_token: str) -> bool:
-    return False
-
-
 class Channels:
     """Clients of `/api/v1/ws` and `/api/v1/ws/secure`, each on one channel."""
 
-    def __init__(self, app: web.Application, sockets: WebSockets, valid: Callable[[str], bool] = _nobody) -> None:
-        """Adds its routes to `app`; `valid` tells whether a token opens the secure one, and by default none does."""
+    def __init__(self, app: web.Application, sockets: WebSockets) -> None:
+        """Adds its routes to `app`; while access is open no token is valid, and nobody is let in at the secure one."""
         self._sockets = sockets
-        self._valid = valid
         self._guests: dict[Client, Guest] = {}
         app.router.add_get(PATH, self._serve)
         app.router.add_get(SECURE_PATH, self._serve_secure)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        return await self._sockets.serve(request, *self._asked(request))
+
+    async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
+        return await self._sockets.serve_secure(request, partial(self._asked, request))
+
+    def _asked(self, request: web.Request) -> tuple[_OnChannel, Wish]:
+        """Raises an HTTP error for what there is not."""
         channel = checked_channel(request.query.get("channel", GENERAL))
         guest = Guest(channel, _user(request.query.get("user_id", "")), _now_ms())
         wish = EVERYTHING if channel == GENERAL else Wish(topics=frozenset((channel,)))
-        return await self._sockets.serve(request, _OnChannel(self._guests, guest), wish)
-
-    async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
-        if not self._valid(request.query.get("token", "")):
-            return await self._sockets.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
-        return await self._serve(request)
+        return _OnChannel(self._guests, guest), wish
 
     def stats(self, channel: str | None = None) -> dict[str, Any]:
         """Who listens: on one channel, or on all that have someone."""
@@ -85,7 +82,10 @@ class _OnChannel:
         self._guests = guests
         self._guest = guest
 
-    def greet(self, client: Client) -> None:
+    def greet(self, client: Client, who: Identity) -> None:
+        """Who had to say who it is, is not who it likes to be called."""
+        if who.kind is not Kind.ANYONE:
+            self._guest = replace(self._guest, user_id=who.name[:_USER_LENGTH])
         self._guests[client] = self._guest
         at = iso(self._guest.connected_ms)
         client.send({"type": "connection", "status": "connected", "channel": self._guest.channel, "timestamp": at})
@@ -121,6 +121,8 @@ class ChannelCodec:
                 body = {"type": "gap", **events.gap(event)}
             case EntityEvent():
                 body = events.entity_event(event, SENT_AT)
+            case Expiring():
+                body = {"type": "auth_expiring", **events.expiring(event)}
             case CommandAck():
                 return None
             case _:

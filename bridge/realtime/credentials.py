@@ -1,18 +1,13 @@
-"""Who is let in at `/ws/device`: the one seam that access control will replace."""
+"""Who is let in at `/ws/device` while access is open."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from bridge.core.identity import is_device_id
+from bridge.core.secret import whose
 from bridge.settings import DevicesSettings
-
-_HASHED = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +28,9 @@ def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
     """
 
     def identify(name: str | None, secret: str) -> Identity | None:
-        if _found(settings.admins, name, secret) is not None:
+        if whose(settings.admins, name, secret) is not None:
             return Identity(admin=True)
-        if (device_id := _found(settings.credentials, name, secret)) is not None:
+        if (device_id := whose(settings.credentials, name, secret)) is not None:
             return Identity(device_id)
         if not anyone or name in settings.credentials or name in settings.admins:
             return None
@@ -44,16 +39,3 @@ def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
         return Identity(name) if is_device_id(name) else None
 
     return identify
-
-
-def _found(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
-    """The one whose secret it is. Every candidate is compared, in a time that does not tell how far it was right."""
-    candidates = secrets if name is None else {name: secrets[name]} if name in secrets else {}
-    matching = [one for one, kept in candidates.items() if _is_right(secret, kept.get_secret_value())]
-    return matching[0] if matching else None
-
-
-def _is_right(secret: str, kept: str) -> bool:
-    if kept.startswith(_HASHED):
-        secret, kept = hashlib.sha256(secret.encode()).hexdigest(), kept.removeprefix(_HASHED).lower()
-    return hmac.compare_digest(secret.encode(), kept.encode())

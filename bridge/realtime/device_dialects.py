@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from bridge.core import events
-from bridge.core.events import Event, Gap
+from bridge.core.events import Event, Expiring, Gap
 from bridge.core.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -36,6 +36,14 @@ class Dialect(Protocol):
 
     def error(self, text: str) -> bytes:
         """What was wrong with a message."""
+        ...
+
+    def expiring(self, event: Expiring) -> bytes:
+        """What was shown is not good for much longer."""
+        ...
+
+    def renewed(self, expires: str | None) -> bytes:
+        """The answer to something newer that was shown."""
         ...
 
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,6 +80,14 @@ class Upper:
     def error(self, text: str) -> bytes:
         """`ERROR`."""
         return orjson.dumps({"type": "ERROR", "payload": {"error": text[:_TEXT_LENGTH]}})
+
+    def expiring(self, event: Expiring) -> bytes:
+        """`AUTH_EXPIRING`."""
+        return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.expiring(event)})
+
+    def renewed(self, expires: str | None) -> bytes:
+        """`AUTH_OK`."""
+        return orjson.dumps({"type": "AUTH_OK", "payload": {"expires": expires}})
 
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """`payload`."""
@@ -111,6 +127,14 @@ class Lower:
         """In words."""
         return orjson.dumps({"error": text[:_TEXT_LENGTH]})
 
+    def expiring(self, event: Expiring) -> bytes:
+        """With a type, as `telemetry` has one; nobody is told whose secret does not expire."""
+        return orjson.dumps({"type": "auth_expiring", **events.expiring(event)})
+
+    def renewed(self, expires: str | None) -> bytes:
+        """With a type too."""
+        return orjson.dumps({"type": "auth_ok", "expires": expires})
+
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The message itself."""
         return body
@@ -135,6 +159,8 @@ class TelemetryCodec:
                 return orjson.dumps({"type": "TELEMETRY", "payload": payload})
             case Gap():
                 return orjson.dumps({"type": "GAP", "payload": events.gap(event)})
+            case Expiring():
+                return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.expiring(event)})
             case _:
                 return None
 

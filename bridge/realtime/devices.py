@@ -6,41 +6,36 @@ and it is online while that is open. An admin hears every device, or those it na
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import orjson
 from aiohttp import web
 
-from bridge.core.errors import BrokerUnavailable
+from bridge.core.access import Right
+from bridge.core.errors import BridgeError, BrokerUnavailable
+from bridge.core.events import Expiring
 from bridge.core.identity import is_device_id
 from bridge.intake import Intake
 from bridge.ports import Presence
+from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
 from bridge.realtime.credentials import Credentials, Identity
 from bridge.realtime.device_dialects import DIALECTS, TELEMETRY_CODEC, Dialect, Lower
+from bridge.realtime.device_login import RIGHTS, WAY, Admitted, Closed, DeviceLogin, message_of
 from bridge.realtime.device_messages import IDS, SocketOrigin, parted
-from bridge.realtime.frames import POLICY_VIOLATION, TRY_AGAIN_LATER
+from bridge.realtime.entrance import Entrance, closing
+from bridge.realtime.frames import TRY_AGAIN_LATER
 from bridge.realtime.hub import Hub, Left
-from bridge.realtime.incoming import BAD_TEXT
+from bridge.realtime.login import end, expiry
 from bridge.realtime.session import Session
+from bridge.realtime.stay import Stay
 from bridge.realtime.websocket import WebSockets
 from bridge.settings import DevicesSettings, RealtimeSettings
 
-PATH = "/ws/device"
-
-
-class Closed(Exception):
-    """The socket is to be closed; why, in a word."""
-
-    def __init__(self, reason: str, code: int = POLICY_VIOLATION, told: bytes | None = None) -> None:
-        """`code` is WebSocket's, `told` the last message."""
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code
-        self.told = told
+PATH = WAY
+_AS_ITSELF = "a device may write as itself only"
 
 
 @dataclass(slots=True, eq=False)
@@ -53,10 +48,15 @@ class Connection:
     origin: SocketOrigin
     device_id: str | None = None
     session: Session | None = None
+    stay: Stay | None = None
 
     def complain(self, text: str) -> None:
         """Tell it what was wrong."""
         self.client.send_text(self.dialect.error(text))
+
+    def warn(self, event: Expiring) -> None:
+        """Tell it to show something newer."""
+        self.client.send_text(self.dialect.expiring(event))
 
 
 class DeviceSockets:
@@ -72,15 +72,17 @@ class DeviceSockets:
         intake: Intake,
         presence: Presence,
         credentials: Credentials,
+        entrance: Entrance,
     ) -> None:
-        """`credentials` decides who is let in."""
+        """Who is let in is decided by `credentials`, or while access is required by `entrance`."""
         self._settings = settings
         self._realtime = realtime
         self._sockets = sockets
         self._hub = hub
         self._intake = intake
         self._presence = presence
-        self._credentials = credentials
+        self._entrance = entrance
+        self._login = DeviceLogin(entrance, credentials, realtime.handshake_seconds)
         self._of_device: dict[str, Connection] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -88,57 +90,50 @@ class DeviceSockets:
         return [web.get(PATH, self._serve)]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        return await self._sockets.attend(request, self._converse)
+        return await self._sockets.attend(request, partial(self._converse, request))
 
     # --- connections -------------------------------------------------------------------------------------------------------
 
-    async def _converse(self, client: Client) -> None:
+    async def _converse(self, request: web.Request, client: Client) -> None:
         messages = client.messages()
         try:
-            connection = await self._admitted(client, messages)
-            if connection is not None:
-                await self._listen(connection, messages)
+            address = self._sockets.address(request)
+            admitted = await self._login.of(messages, request, address)
+            if admitted is not None:
+                await self._listen(self._connection(client, admitted, address), messages)
         except Closed as closed:
             if closed.told is not None:
                 client.send_text(closed.told)
             client.end(closed.code, closed.reason, closed.reason)
 
-    async def _admitted(self, client: Client, messages: AsyncIterator[bytes]) -> Connection | None:
-        """Who it is, by its first message; None if it went without one."""
-        dialect: Dialect = Lower()
-        try:
-            async with asyncio.timeout(self._realtime.handshake_seconds):
-                first = await anext(messages, None)
-        except TimeoutError:
-            raise Closed("handshake", told=dialect.auth_required()) from None
-        if first is None:
-            return None
-        body = _object(first, dialect)
-        dialect = DIALECTS.get(str(body.get("type")), Lower)()
-        asked = dialect.credentials(body)
-        if asked is None:
-            raise Closed("unauthorized", told=dialect.auth_required())
-        identity = self._credentials(*asked)
-        if identity is None:
-            raise Closed("unauthorized", told=dialect.unauthorized())
-        if (answer := dialect.welcome()) is not None:
-            client.send_text(answer)
-        origin = SocketOrigin(self._intake, self._settings.waiting_limit, lambda text: client.send_text(dialect.error(text)))
-        return Connection(client, dialect, identity, origin)
+    def _connection(self, client: Client, admitted: Admitted, address: str) -> Connection:
+        if admitted.welcome is not None:
+            client.send_text(admitted.welcome)
+        origin = SocketOrigin(self._intake, self._settings.waiting_limit, lambda text: connection.complain(text))
+        connection = Connection(client, admitted.dialect, admitted.identity, origin)
+        if admitted.who is not None:
+            connection.stay = Stay(admitted.who, address, connection.warn, partial(end, client))
+        return connection
 
     async def _listen(self, connection: Connection, messages: AsyncIterator[bytes]) -> None:
         self._enter(connection)
         try:
             async for text in messages:
-                await self._take(connection, _object(text, connection.dialect))
+                await self._take(connection, message_of(text, connection.dialect))
         finally:
             self._leave(connection)
 
     def _enter(self, connection: Connection) -> None:
+        if connection.stay is not None:
+            self._entrance.stays.begin(connection.stay)
         if connection.identity.admin:
-            connection.session = self._hub.join(TELEMETRY_CODEC, connection.client)
+            connection.session = self._hub.join(TELEMETRY_CODEC, connection.client, self._seen_by(connection, EVERYTHING))
         elif connection.identity.device_id is not None:
             self._bind(connection, connection.identity.device_id)
+
+    def _seen_by(self, connection: Connection, wish: Wish) -> Wish:
+        stay = connection.stay
+        return wish if stay is None else replace(wish, sight=self._entrance.sight(stay.identity))
 
     def _bind(self, connection: Connection, device_id: str) -> None:
         """It is this device. A second socket takes the place of the first: a device that was restarted left that one open."""
@@ -152,6 +147,8 @@ class DeviceSockets:
     def _leave(self, connection: Connection) -> None:
         if connection.session is not None:
             self._hub.leave(connection.session)
+        if connection.stay is not None:
+            self._entrance.stays.leave(connection.stay)
         device_id = connection.device_id
         if device_id is not None and self._of_device.get(device_id) is connection:
             del self._of_device[device_id]
@@ -160,6 +157,11 @@ class DeviceSockets:
     # --- what they say -----------------------------------------------------------------------------------------------------
 
     async def _take(self, connection: Connection, body: dict[str, Any]) -> None:
+        if connection.stay is not None:
+            connection.dialect = DIALECTS.get(str(body.get("type")), type(connection.dialect))()
+            if (newer := connection.dialect.credentials(body) or Lower().credentials(body)) is not None:
+                await self._renew(connection, connection.stay, *newer)
+                return
         kind, payload = str(body.get("type", "")).lower(), connection.dialect.payload(body)
         if connection.session is not None:
             await self._take_of_admin(connection, connection.session, kind, payload)
@@ -170,12 +172,27 @@ class DeviceSockets:
         else:
             connection.complain("unknown type: a device sends telemetry, and ack for a command")
 
+    async def _renew(self, connection: Connection, stay: Stay, name: str | None, secret: str) -> None:
+        """It shows something newer of its own."""
+        try:
+            await self._entrance.renew(stay, secret, PATH, *RIGHTS, name=name)
+            if connection.session is not None:
+                await self._hub.change(connection.session, self._seen_by(connection, connection.session.wish))
+        except BridgeError as error:
+            connection.complain(closing(error).reason)
+        except Left:
+            raise Closed("slow") from None
+        else:
+            connection.client.send_text(connection.dialect.renewed(expiry(stay.identity)))
+
     async def _take_of_admin(self, connection: Connection, session: Session, kind: str, payload: Mapping[str, Any]) -> None:
         device_id = payload.get("device_id")
         if kind != "subscribe" or not is_device_id(device_id):
             connection.complain("an admin sends SUBSCRIBE with payload.device_id")
             return
         try:
+            if session.wish.sight is not None:
+                session.wish.sight.check((str(device_id),))
             await self._hub.subscribe(session, frozenset({str(device_id)}), None, None, 1)
         except ValueError as error:
             connection.complain(str(error))
@@ -216,11 +233,21 @@ class DeviceSockets:
             if named in self._settings.credentials:
                 connection.complain("this device has a secret of its own")
                 return None
+            if not self._may_write(connection, str(named)):
+                return None
             self._bind(connection, str(named))
         elif named is not None and str(named) != connection.device_id:
-            connection.complain("a device may write as itself only")
+            connection.complain(_AS_ITSELF)
             return None
-        return connection.device_id
+        return connection.device_id if self._may_write(connection, str(connection.device_id)) else None
+
+    def _may_write(self, connection: Connection, device_id: str) -> bool:
+        """What a device is let in as is looked at each time: what it showed last may allow less."""
+        stay = connection.stay
+        if stay is None or self._entrance.may(stay.identity, Right.SEND, device_id):
+            return True
+        connection.complain(_AS_ITSELF)
+        return False
 
     # --- what they are told ------------------------------------------------------------------------------------------------
 
@@ -229,14 +256,3 @@ class DeviceSockets:
         connection = self._of_device.get(device_id)
         if connection is None or not connection.client.send_text(connection.dialect.command(body)):
             raise BrokerUnavailable("the device's socket has ended, or the device does not read")
-
-
-def _object(text: bytes, dialect: Dialect) -> dict[str, Any]:
-    """A message; what is no JSON object ends the connection."""
-    try:
-        body = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise Closed("malformed", BAD_TEXT, dialect.error("not a JSON object"))
-    return body

@@ -29,6 +29,12 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
     return str(_parse(address) or address)
 
 
+def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether what comes from this peer comes through a proxy that may say who its client is."""
+    parsed = _parse(peer or "")
+    return parsed is not None and any(parsed in network for network in trusted)
+
+
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     """Also with a port, as some proxies write it; an IPv4 address as such, however it came."""
     bare = address[1:].partition("]")[0] if address.startswith("[") else address
@@ -66,6 +72,11 @@ class Gate:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._visitors
+
+    def address(self, key: Hashable) -> str:
+        """Where a connection comes from."""
+        visitor = self._visitors.get(key)
+        return "unknown" if visitor is None else visitor.address
 
     def refusal(self, address: str) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""

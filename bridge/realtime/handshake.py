@@ -26,12 +26,18 @@ def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin in (_ARDUINO, *allowed) or "*" in allowed:
         return
-    if urlsplit(origin).netloc in (request.host, request.headers.get("X-Forwarded-Host")):
+    if is_own(origin, request):
         return
     raise web.HTTPForbidden(text="pages of this origin may not connect here; http.cors_origins names those that may")
 
 
-async def upgraded(request: web.Request, *, compress: bool) -> tuple[web.StreamResponse, bool]:
+def is_own(origin: str, request: web.Request) -> bool:
+    """Whether a page of ours asks: one that came from where it connects to."""
+    host = urlsplit(origin).netloc
+    return host != "" and host in (request.host, request.headers.get("X-Forwarded-Host"))
+
+
+async def upgraded(request: web.Request, *, compress: bool, subprotocol: str | None = None) -> tuple[web.StreamResponse, bool]:
     """Answer 101, and tell whether messages may be compressed; raises 400 or 426 when it is no handshake."""
     response = web.StreamResponse(status=101)
     response.headers.update(
@@ -40,6 +46,8 @@ async def upgraded(request: web.Request, *, compress: bool) -> tuple[web.StreamR
     deflates = compress and takes_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", ())))
     if deflates:
         response.headers["Sec-WebSocket-Extensions"] = f"{_DEFLATE}; client_no_context_takeover"
+    if subprotocol is not None:
+        response.headers["Sec-WebSocket-Protocol"] = subprotocol
     response.force_close()
     try:
         await response.prepare(request)

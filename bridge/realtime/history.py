@@ -17,6 +17,8 @@ PAGE = 500
 
 _QUERIES = 4  # at once; a thousand clients that come back together must not keep the store from writing
 
+_NAMES = 10_000  # in a query, well below what SQLite takes; past that all are read, and those that are not wished are left out
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -45,8 +47,11 @@ class History:
         """The same wherever `cursor` is; raises `StoreUnavailable`."""
         if self._recent.covers(cursor):
             return self.page(cursor, until, wish, limit)
+        query = _query(cursor, until, wish, limit)
+        if query.devices == ():
+            return Page([], until)
         async with self._queries:
-            found = await self._store.readings(_query(cursor, until, wish, limit))
+            found = await self._store.readings(query)
         records = [one for one in map(Published, found) if wish.wants(one)]
         return Page(records, found[-1].seq if len(found) == limit else until)
 
@@ -54,10 +59,17 @@ class History:
         """How many records are wished after `cursor` and up to `until`; raises `StoreUnavailable`."""
         if self._recent.covers(cursor):
             return sum(one.seq <= until and wish.wants(one) for one in self._recent.after(cursor))
-        async with self._queries:
-            return await self._store.count(_query(cursor, until, wish))
+        query, counted = _query(cursor, until, wish), 0
+        if query.devices is not None or wish.sight is None:
+            async with self._queries:
+                return await self._store.count(query) if query.devices != () else 0
+        while cursor < until:  # more devices are seen than can be named to the store
+            page = await self.stored_page(cursor, until, wish)
+            cursor, counted = page.reached, counted + len(page.records)
+        return counted
 
 
 def _query(cursor: int, until: int, wish: Wish, limit: int = PAGE) -> ReadingsQuery:
-    devices = None if wish.devices is None else tuple(sorted(wish.devices))
+    named = wish.device_ids()
+    devices = None if named is None or len(named) > _NAMES else tuple(sorted(named))
     return ReadingsQuery(devices, since=cursor, until=until, limit=limit)

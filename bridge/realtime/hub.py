@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bridge.core.errors import StoreUnavailable
@@ -232,7 +232,7 @@ class Hub:
             await self._hold(session)
             try:
                 wish = _added(session.wish, devices, every_ms)
-                replayed = 0 if since is None else await self._replay(session, Wish(devices), since, limit)
+                replayed = 0 if since is None else await self._replay(session, Wish(devices, sight=wish.sight), since, limit)
                 session.change(wish)
                 await self._catch_up(session)
                 return Subscribed(session.wish, replayed, session.position)
@@ -419,16 +419,16 @@ class Hub:
 
 def _added(old: Wish, devices: frozenset[str] | None, every_ms: int | None) -> Wish:
     if devices is None or old.devices is None:
-        return Wish(devices, every_ms, old.topics)
+        return replace(old, devices=devices, every_ms=every_ms)
     both = old.devices | devices
     if len(both) > DEVICES_LIMIT:
         raise ValueError(f"{len(both)} with those before; a client hears {DEVICES_LIMIT} by name, or every one")
-    return Wish(both, every_ms, old.topics)
+    return replace(old, devices=both, every_ms=every_ms)
 
 
 def _removed(old: Wish, devices: frozenset[str] | None) -> Wish:
     if devices is None:
-        return Wish(frozenset(), old.every_ms, old.topics)
+        return replace(old, devices=frozenset())
     if old.devices is None:
         raise ValueError("this client hears every device; subscribe to some first, or unsubscribe without devices")
-    return Wish(old.devices - devices, old.every_ms, old.topics)
+    return replace(old, devices=old.devices - devices)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,19 +18,28 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.core import events
+from bridge.core.access import ANYONE, NOBODY, Identity
 from bridge.core.command import CommandRequest
 from bridge.core.decode import DeviceStatus
-from bridge.core.errors import CommandRefused, StoreUnavailable, UnknownDevice
-from bridge.core.events import Event, Gap, SystemEvent
+from bridge.core.errors import BridgeError, CommandRefused, StoreUnavailable, UnknownDevice
+from bridge.core.events import Event, Expiring, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.ports import Commander, Presence
 from bridge.realtime import straight
+from bridge.realtime.arrivals import RIGHTS, WAY, Arrivals, token_of
+from bridge.realtime.audience import Wish
+from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.form import Forms
+from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.gate import Gate, client_address
+from bridge.realtime.handshake import is_own
 from bridge.realtime.hub import Hub, Left, Subscribed
+from bridge.realtime.login import expiry
 from bridge.realtime.parcel import SENT_AT, Published
+from bridge.realtime.proof import in_address
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
-from bridge.realtime.session import Link, Session
+from bridge.realtime.session import Session
+from bridge.realtime.stay import UNAUTHORIZED, Stay
 from bridge.settings import HttpSettings, RealtimeSettings
 
 log = logging.getLogger(__name__)
@@ -59,11 +69,12 @@ class SocketIo:
         app: web.Application,
         hub: Hub,
         gate: Gate,
+        entrance: Entrance,
         *,
         presence: Presence | None = None,
         commander: Commander | None = None,
     ) -> None:
-        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`.
+        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`, and let in at `entrance`.
 
         `presence` tells the devices' statuses to new clients, `commander` takes their commands.
         """
@@ -73,8 +84,13 @@ class SocketIo:
         self._trusted = http.trusted_proxies
         self._hub = hub
         self._gate = gate
+        self._entrance = entrance
+        self._arrivals = Arrivals(entrance, gate)
         self._handshake_seconds = settings.handshake_seconds
+        if entrance.required:
+            self._handshake_seconds = min(settings.handshake_seconds, entrance.login_seconds)
         self._sessions: dict[str, Session] = {}
+        self._stays: dict[str, Stay] = {}
         self._leaving: list[Any] = []
         self._emits = straight.Emits()
         self._clients = straight.Clients(self._joined)
@@ -93,11 +109,12 @@ class SocketIo:
         )
         self._server.eio.compression = settings.compression
         self._server.eio.upgrade_seconds = settings.handshake_seconds
-        self._server.on("connect", _welcome)
+        self._server.on("connect", self._welcome)
         self._server.on("disconnect", self._left)
         self._server.on("subscribe", self._subscribe)
         self._server.on("unsubscribe", self._unsubscribe)
         self._server.on("sendCommand", self._send_command)
+        self._server.on("refresh", self._refresh)
         self._server.on("*", _unknown)
         self._watch_connections()
         app.router.add_route("*", PATH, self._handle)
@@ -107,8 +124,13 @@ class SocketIo:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """Every request of Engine.IO; one without `sid` begins a connection. It is read as python-engineio will read it."""
-        if "sid" not in parse_qs(request.query_string) and (full := self._gate.refusal(self._address(request))):
+        (sid, *_) = parse_qs(request.query_string).get("sid", [None])
+        if sid is None and (full := self._gate.refusal(self._address(request))):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
+        if (known := self._server.eio.sockets.get(sid)) is not None and known.closed:  # python-engineio would raise KeyError
+            raise web.HTTPBadRequest(text="this connection has ended")
+        if self._entrance.required and in_address(request):
+            raise web.HTTPBadRequest(text="a token in the address is not looked at: show it by auth: {token}, or by header")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
@@ -121,7 +143,9 @@ class SocketIo:
         inner = {name: engine.handlers[name] for name in ("connect", "message", "disconnect")}
 
         async def connect(engine_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as the inner one
-            self._gate.enter(engine_sid, self._address(environ["aiohttp.request"]), time.monotonic())
+            now = time.monotonic()
+            self._gate.enter(engine_sid, self._address(environ["aiohttp.request"]), now)
+            self._gate.give(engine_sid, self._handshake_seconds, now)
             return await inner["connect"](engine_sid, environ)
 
         async def message(engine_sid: str, data: Any) -> None:  # noqa: ANN401 - what was JSON comes parsed
@@ -140,6 +164,7 @@ class SocketIo:
 
         async def disconnect(engine_sid: str, reason: str) -> None:
             self._gate.leave(engine_sid)
+            self._arrivals.forget(engine_sid)
             await inner["disconnect"](engine_sid, reason)
 
         for handler in (connect, message, disconnect):
@@ -157,31 +182,66 @@ class SocketIo:
             return _MALFORMED
         return None if self._gate.takes(engine_sid, time.monotonic()) else "rate"
 
-    def _cut(self, engine_sid: str, reason: str) -> None:
+    def _cut(self, engine_sid: str, reason: str, code: int = POLICY_VIOLATION) -> None:
         self._gate.leave(engine_sid)
         socket = self._server.eio.sockets.get(engine_sid)
         if socket is not None:
-            self._hub.cut(self._link(socket, engine_sid), reason)
+            self._hub.count_cut(reason)
+            self._link(socket, engine_sid).cut(reason, code)
 
-    def _link(self, socket: Any, sid: str) -> Link:  # noqa: ANN401 - python-engineio has no types
+    def _link(self, socket: Any, sid: str) -> straight.StraightLink | straight.PlainLink:  # noqa: ANN401 - engineio's
         if self._plain:
             return straight.PlainLink(socket, sid, self._emits, self._leaving.append)
         return straight.StraightLink(socket, self._leaving.append)
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 
+    async def _welcome(self, sid: str, environ: Any = None, auth: object = None, *_more: object) -> None:  # noqa: ANN401
+        """Let a client in, or tell it why not. No answer to an event so named."""
+        if self._clients.is_connected(sid, NAMESPACE):
+            return
+        try:
+            await self._arrivals.find(self._clients.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
+        except BridgeError as error:
+            why = closing(error)
+            self._hub.count_cut(why.counted)
+            raise socketio.exceptions.ConnectionRefusedError(why.reason, {"code": why.code}) from None
+
     async def _joined(self, sid: str) -> None:
         """Its CONNECT was answered: what is sent before that, a client may miss or misorder."""
         engine_sid = self._clients.eio_sid_from_sid(sid, NAMESPACE)
         socket = self._server.eio.sockets.get(engine_sid)
-        if socket is None or socket.closed:
+        who = self._arrivals.take(engine_sid)
+        if socket is None or socket.closed or who is None:  # it went while we asked who it is
+            await self._clients.disconnect(sid, NAMESPACE, ignore_queue=True)
             return
         self._gate.shake(engine_sid)
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
-        self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid))
+        sight = self._entrance.sight(who)
+        session = self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid), Wish(sight=sight))
+        if self._entrance.required:
+            self._stay(sid, engine_sid, session, who)
         await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
-        if (statuses := self._present()) and sid in self._sessions:
-            self._hub.tell(self._sessions[sid], statuses)
+        statuses = self._present() if sight is None else [one for one in self._present() if session.wish.wants(one)]
+        if statuses and sid in self._sessions:
+            self._hub.tell(session, statuses)
+
+    def _stay(self, sid: str, engine_sid: str, session: Session, who: Identity) -> None:
+        def warn(event: Expiring) -> None:
+            self._hub.tell(session, [Published(event)])
+
+        def end(reason: str) -> None:
+            self._cut(engine_sid, reason, UNAUTHORIZED)
+
+        stay = self._stays[sid] = Stay(who, self._gate.address(engine_sid), warn, end)
+        self._entrance.stays.begin(stay)
+
+    def _who(self, sid: str) -> Identity:
+        """One who has gone meanwhile may do nothing any more."""
+        if not self._entrance.required:
+            return ANYONE
+        stay = self._stays.get(sid)
+        return NOBODY if stay is None else stay.identity
 
     def _present(self) -> list[Published]:
         """The devices' statuses, made ready once for all clients that come before one of them changes."""
@@ -197,6 +257,9 @@ class SocketIo:
         """
         if self._clients.is_connected(sid, NAMESPACE):  # a client sent an event of this name
             return
+        stay = self._stays.pop(sid, None)
+        if stay is not None:
+            self._entrance.stays.leave(stay)
         session = self._sessions.pop(sid, None)
         if session is not None:
             self._hub.leave(session)
@@ -209,7 +272,10 @@ class SocketIo:
     async def _subscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
             asked = Subscribe.model_validate({} if body is None else body)
-            done = await self._hub.subscribe(self._sessions[sid], asked.devices, asked.every, asked.since, asked.limit)
+            session = self._sessions[sid]
+            if session.wish.sight is not None:
+                session.wish.sight.check(asked.devices)
+            done = await self._hub.subscribe(session, asked.devices, asked.every, asked.since, asked.limit)
         except ValidationError as error:
             return refusal(error)
         except StoreUnavailable as error:
@@ -236,7 +302,10 @@ class SocketIo:
             return _failed("this bridge takes no commands")
         try:
             asked = CommandRequest.model_validate(body)
-            command = await self._commander.ask(asked, f"socket.io:{sid}")
+            who, address = self._who(sid), self._gate.address(self._clients.eio_sid_from_sid(sid, NAMESPACE))
+            if not self._entrance.may_command(who, asked.device, address):
+                return _failed("you may not command this device")
+            command = await self._commander.ask(asked, f"socket.io:{sid}" if who is ANYONE else f"{who.kind}:{who.name}")
         except ValidationError as error:
             return refusal(error)
         except (UnknownDevice, CommandRefused) as error:
@@ -244,6 +313,22 @@ class SocketIo:
         except StoreUnavailable as error:
             return _failed(f"the store is away, ask again: {error}")
         return {"ok": True, **command.public()}
+
+    async def _refresh(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
+        """A client shows something newer of its own, and may see more or less by that."""
+        if not self._entrance.required:
+            return {"ok": True, "expires": None}
+        try:
+            stay, session = self._stays[sid], self._sessions[sid]
+            await self._entrance.renew(stay, token_of(body) or "", WAY, *RIGHTS)
+            wish = replace(session.wish, sight=self._entrance.sight(stay.identity))
+            if wish != session.wish:
+                await self._hub.change(session, wish)
+        except (KeyError, Left):
+            return _failed("the connection has ended")
+        except BridgeError as error:
+            return _failed(closing(error).reason)
+        return {"ok": True, "expires": expiry(stay.identity)}
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -290,6 +375,8 @@ def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "deviceStatus", events.device_status(event)
         case Gap():
             return "gap", events.gap(event)
+        case Expiring():
+            return "authExpiring", events.expiring(event)
         case SystemEvent(channel=None):
             return "systemEvent", events.system_event(event, SENT_AT)
         case _:
@@ -306,11 +393,7 @@ def _failed(text: str) -> dict[str, Any]:
 
 
 def _unknown(event: str, _sid: str, *_body: object) -> dict[str, Any]:
-    return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe, unsubscribe and sendCommand")
-
-
-def _welcome(*_: object) -> None:
-    """Everyone may connect; without a handler python-socketio would refuse the namespace. No answer to an event so named."""
+    return _failed(f"{event[:100]!r} is no event of this bridge; there are subscribe, unsubscribe, sendCommand and refresh")
 
 
 class _Json:
@@ -323,6 +406,12 @@ class _Json:
     loads = staticmethod(orjson.loads)
 
 
-def _origins(allowed: Sequence[str]) -> str | list[str] | None:
-    """What python-socketio takes: None is the page's own origin only."""
-    return "*" if "*" in allowed else list(allowed) or None
+def _origins(allowed: Sequence[str]) -> str | Callable[[str, dict[str, Any]], bool] | None:
+    """What python-socketio takes: None is the page's own origin only, which with a list of others would not be in it."""
+    if "*" in allowed or not allowed:
+        return "*" if allowed else None
+
+    def is_allowed(origin: str, environ: dict[str, Any]) -> bool:
+        return origin in allowed or is_own(origin, environ["aiohttp.request"])
+
+    return is_allowed

@@ -27,7 +27,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet
 
-from bridge.realtime.frames import GOING_AWAY, text_frame
+from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, text_frame
 from bridge.realtime.parcel import Parcel
 from bridge.realtime.wire import Wire
 
@@ -310,13 +310,13 @@ class StraightLink:
         else:
             websocket.wire.write(parcel)
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
         websocket = self._client.queue.websocket
         if websocket is None:
             self._leave(self._client)
         else:
-            websocket.wire.cut(reason)
+            websocket.wire.cut(reason, code)
 
 
 class PlainLink:
@@ -340,7 +340,7 @@ class PlainLink:
         self.unsent += len(parcel.texts)
         self._emits.extend((self, text) for text in parcel.texts)
 
-    def cut(self, reason: str) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
+    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
         """Disconnect."""
         self._leave(self._client)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from bridge.core import events
+from bridge.core.access import Identity
 from bridge.core.decode import DeviceStatus, TopicEvent
-from bridge.core.events import Event, Gap, SystemEvent
+from bridge.core.events import Event, Expiring, Gap, SystemEvent
 from bridge.core.place import NOWHERE, Place
 from bridge.core.reading import VALUE_NAMES, Reading
 from bridge.core.score import global_score
 from bridge.core.timestamp import iso
-from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
 from bridge.realtime.form import Forms
 from bridge.realtime.hub import Hub
@@ -55,7 +56,7 @@ class Topics:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve(request, self)
 
-    def greet(self, client: Client) -> None:
+    def greet(self, client: Client, who: Identity) -> None:  # noqa: ARG002
         """Nothing is said."""
         self._chosen[client] = frozenset((ALL,))
 
@@ -78,7 +79,7 @@ class Topics:
                 raise ValueError("type: is one of subscribe, unsubscribe, ping and pong")
 
     async def _choose(self, client: Client, answer: str, chosen: frozenset[str]) -> None:
-        wish = EVERYTHING if ALL in chosen else Wish(topics=chosen)
+        wish = replace(client.session.wish, topics=None if ALL in chosen else chosen)
         if wish != client.session.wish:
             await self._hub.change(client.session, wish)
         self._chosen[client] = chosen
@@ -126,6 +127,8 @@ class TopicCodec:
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
             case Gap():
                 return {"type": "gap", **events.gap(event)}
+            case Expiring():
+                return {"type": "auth_expiring", **events.expiring(event)}
             case SystemEvent(channel=None):
                 return {"type": "system_event", **events.system_event(event, SENT_AT)}
             case _:

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
+from bridge.core.access import Identity
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
+from bridge.realtime.entrance import Entrance
 from bridge.realtime.frames import control_frame
-from bridge.realtime.gate import Gate, client_address
+from bridge.realtime.gate import Gate
 from bridge.realtime.handshake import check_origin, upgraded
 from bridge.realtime.hub import Hub, Left
 from bridge.realtime.incoming import PING
+from bridge.realtime.login import AUTH, AUTH_OK, LoggedIn, Login, as_object, token_in
 from bridge.realtime.parcel import Encoder
+from bridge.realtime.proof import subprotocol_of
+from bridge.realtime.shown import address_of
+from bridge.realtime.stay import UNAUTHORIZED
 from bridge.realtime.wire import Wire
 from bridge.settings import HttpSettings, RealtimeSettings
 
@@ -38,7 +43,7 @@ class Talk(Protocol):
         """How it looks to all of its clients."""
         ...
 
-    def greet(self, client: Client) -> None:
+    def greet(self, client: Client, who: Identity) -> None:
         """It has connected; what is sent to it here comes first."""
         ...
 
@@ -54,12 +59,13 @@ class Talk(Protocol):
 class WebSockets:
     """All clients of the plain dialects."""
 
-    def __init__(self, http: HttpSettings, settings: RealtimeSettings, hub: Hub, gate: Gate) -> None:
-        """Adds itself to `hub`; connections and messages are counted at `gate`."""
+    def __init__(self, http: HttpSettings, settings: RealtimeSettings, hub: Hub, gate: Gate, entrance: Entrance) -> None:
+        """Adds itself to `hub`; connections and messages are counted at `gate`, who may come in is asked at `entrance`."""
         self._http = http
         self._settings = settings
         self._hub = hub
         self._gate = gate
+        self._login = Login(entrance)
         self._clients: dict[Client, None] = {}
         self._to_ping: deque[tuple[float, Client]] = deque()
         self._to_hear: deque[tuple[float, float, Client]] = deque()
@@ -67,7 +73,13 @@ class WebSockets:
 
     async def serve(self, request: web.Request, talk: Talk, wish: Wish = EVERYTHING) -> web.StreamResponse:
         """Serve a client until it goes; raises an HTTP error when it is not let in."""
-        return await self.attend(request, partial(self._talk, talk, wish))
+        return await self.attend(request, partial(self._talk, talk, wish, request))
+
+    async def serve_secure(self, request: web.Request, asked: Callable[[], tuple[Talk, Wish]]) -> web.StreamResponse:
+        """The same where nobody is let in who has shown nothing, and the address may hold the token."""
+        if not self._login.required:
+            return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
+        return await self.attend(request, partial(self._talk, *asked(), request, by_query=True))
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
         """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
@@ -88,22 +100,31 @@ class WebSockets:
         await client.gone
         return response
 
-    async def _talk(self, talk: Talk, wish: Wish, client: Client) -> None:
-        talk.greet(client)
-        client.session = self._hub.join(talk.encoder, client, wish, settles=False)
+    async def _talk(self, talk: Talk, wish: Wish, request: web.Request, client: Client, *, by_query: bool = False) -> None:
+        messages = client.messages()
+        address = self.address(request)
+        login = await self._login.of(client, messages, request, address, talk.encoder, by_query=by_query)
+        if login is None:
+            return
+        talk.greet(client, login.identity)
+        client.session = self._hub.join(talk.encoder, client, login.narrowed(wish), settles=False)
         try:
-            await self._listen(client, talk)
+            await self._listen(client, messages, talk, login)
         finally:
             self._hub.leave(client.session)
             talk.forget(client)
+            login.leave()
+
+    def address(self, request: web.Request) -> str:
+        """Of a client, behind the proxies we trust."""
+        return address_of(request, self._http)
 
     async def _admit(self, request: web.Request) -> tuple[Client, web.StreamResponse]:
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        address = client_address(request.remote, forwarded, self._http.trusted_proxies)
+        address = self.address(request)
         check_origin(request, self._http.cors_origins)
         if full := self._gate.refusal(address):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
-        response, deflates = await upgraded(request, compress=self._settings.compression)
+        response, deflates = await upgraded(request, compress=self._settings.compression, subprotocol=subprotocol_of(request))
         if request.transport is None:
             raise web.HTTPBadRequest(text="the client has gone")  # which nobody will read
         wire = Wire(request.transport, deflates=deflates)
@@ -117,14 +138,25 @@ class WebSockets:
         protocol.set_parser(client)
         return client, response
 
-    async def _listen(self, client: Client, talk: Talk) -> None:
-        async for text in client.messages():
+    async def _listen(self, client: Client, messages: AsyncIterator[bytes], talk: Talk, login: LoggedIn) -> None:
+        async for text in messages:
             try:
-                await talk.hear(client, _object(text))
+                message = as_object(text)
+                if message.get("type") == AUTH:
+                    await self._renew(client, message, login)
+                else:
+                    await talk.hear(client, message)
             except Left:
                 return
             except ValueError as error:
                 client.send({"type": "error", "error": str(error)})
+
+    async def _renew(self, client: Client, message: dict[str, Any], login: LoggedIn) -> None:
+        """It shows something newer, and may see more or less by that. Raises `ValueError` and `Left`."""
+        client.send({"type": AUTH_OK, "expires": await login.renew(token_in(message))})
+        wish = login.narrowed(client.session.wish)
+        if wish != client.session.wish:
+            await self._hub.change(client.session, wish)
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -163,14 +195,3 @@ class WebSockets:
         """Take leave of every client."""
         for client in tuple(self._clients):
             client.leave()
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    """Raises `ValueError` with what is wrong."""
-    try:
-        message = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"the message is not JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise ValueError('the message is not a JSON object; one looks like {"type": "ping"}')  # noqa: TRY004
-    return cast("dict[str, Any]", message)

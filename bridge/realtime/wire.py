@@ -40,12 +40,12 @@ class Wire:
         self.transport.write(frame)
         return True
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
         if self.waiting_bytes():
             self.transport.abort()
         elif not self.transport.is_closing():
-            self.transport.write(close_frame(POLICY_VIOLATION, reason))
+            self.transport.write(close_frame(code, reason))
             self.close_soon()
 
     def close_soon(self) -> None:

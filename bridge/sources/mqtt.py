@@ -309,7 +309,7 @@ class MqttSource:
                 self._away(reason)
                 self._publisher.publish([SystemEvent("error", reason)])
                 waits = itertools.chain([_TAKEN_SECONDS], self._waits())
-            stop_if_cancelled()
+            stop_if_cancelled()  # a TaskGroup whose connection broke just then tells of that alone
             await asyncio.sleep(next(waits))
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:

@@ -17,14 +17,16 @@ from typing import Any, Self
 import pymongo
 from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
+from bridge.core.account import ApiKey, User, read_key, read_user
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import ReadingsQuery, Tidied, Written
 from bridge.core.reading import VALUE_NAMES, Reading
 from bridge.settings import StoreSettings
 from bridge.stores import mongo_straight
+from bridge.stores.mongo_access import MongoAudit, MongoDocuments, MongoSessions
 from bridge.stores.mongo_devices import MongoCommands, MongoDevices
 from bridge.stores.mongo_driver import (
     DUPLICATE_KEY,
@@ -50,7 +52,10 @@ _CLOSE_SECONDS = 0.5
 
 
 class MongoStore:
-    """The collections `readings`, `rollups`, `rejected`, `devices`, `commands`, `state` and `rolled` of one database."""
+    """The collections `readings`, `rollups`, `rejected`, `devices`, `commands`, `state`, `rolled` of one database.
+
+    Beside them are those of `mongo_access.py`.
+    """
 
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is opened before the store is entered."""
@@ -81,6 +86,11 @@ class MongoStore:
         self.devices = MongoDevices(self._devices)
         self._commands = database["commands"]
         self.commands = MongoCommands(self._commands)
+        self.users = MongoDocuments[User](database["users"], read_user)
+        self.keys = MongoDocuments[ApiKey](database["keys"], read_key)
+        self.sessions = MongoSessions(database["sessions"], database["revocations"])
+        self._audit = database["audit"]
+        self.audit = MongoAudit(self._audit)
         self._state = database["state"]
         self._rollups = database["rollups"]
         self.history = MongoHistory(database, self._settings.retention_days)
@@ -106,6 +116,7 @@ class MongoStore:
             )
             await self._commands.create_indexes([IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")])
             await self.history.prepare()
+            await self.sessions.prepare()
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
@@ -196,6 +207,7 @@ class MongoStore:
             await self._keep_age(self._rejected, "receivedAt", "receivedAt", settings.rejected_days)
             await self._keep_age(self._commands, "createdAt", "createdAt", settings.commands_days)
             await self._keep_age(self._rollups, "start", "start", settings.rollup_days)
+            await self._keep_age(self._audit, "at", "at", settings.audit_days)
             self._ages_kept = True
         return Tidied(rejected_over=await self.quarantine.trim(self._settings.rejected_limit))
 
@@ -230,6 +242,13 @@ class MongoStore:
         async with translated():
             found = await self._state.find_one({"_id": key})
         return str(found["value"]) if found else None
+
+    async def settle(self, key: str, value: str) -> str:
+        """An upsert that changes nothing; of two at once one finds the other's."""
+        async with translated():
+            with suppress(DuplicateKeyError):
+                await self._state.update_one({"_id": key}, {"$setOnInsert": {"value": value}}, upsert=True)
+            return str((await self._state.find_one({"_id": key}))["value"])
 
     async def ping(self) -> None:
         """Ask the server whether it would take a write."""

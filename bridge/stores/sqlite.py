@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Self
 
 from bson.objectid import ObjectId
 
+from bridge.core.account import ApiKey, User, read_key, read_user
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.query import ReadingsQuery, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
+from bridge.stores.sqlite_access import SqliteAudit, SqliteDocuments, SqliteSessions
 from bridge.stores.sqlite_devices import SqliteCommands, SqliteDevices
 from bridge.stores.sqlite_quarantine import SqliteQuarantine
 from bridge.stores.sqlite_rollups import COLUMNS as ROLLUP_COLUMNS
@@ -26,6 +28,7 @@ from bridge.stores.sqlite_worker import UNFIT, Connection, Worker
 
 _STEP = 1000
 _DAY_MS = 86_400_000
+_VARIABLES = 1000  # of one statement; SQLite takes 32,766 or fewer
 
 _FLAGS = frozenset(name for name, measurement in MEASUREMENT.items() if isinstance(measurement, Flag))
 _FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
@@ -50,6 +53,20 @@ CREATE TABLE IF NOT EXISTS commands (
     id TEXT PRIMARY KEY, device_id TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
+CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, turn TEXT NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_user ON sessions (user);
+CREATE TABLE IF NOT EXISTS revocations (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS revocations_at ON revocations (at);
+CREATE TABLE IF NOT EXISTS audit (
+    id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -71,7 +88,10 @@ DELETE FROM readings WHERE rowid IN (
 
 
 class SqliteStore:
-    """The tables `readings`, `rollups`, `rejected`, `devices`, `commands`, `state` and `rolled` of one file."""
+    """The tables `readings`, `rollups`, `rejected`, `devices`, `commands`, `state`, `rolled` of one file.
+
+    Beside them are those of `sqlite_access.py`.
+    """
 
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
@@ -92,6 +112,10 @@ class SqliteStore:
         self.history = SqliteHistory(
             self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
         )
+        self.users = SqliteDocuments[User]("users", read_user, self._writer, self._reader)
+        self.keys = SqliteDocuments[ApiKey]("keys", read_key, self._writer, self._reader)
+        self.sessions = SqliteSessions(self._writer, self._reader)
+        self.audit = SqliteAudit(self._writer, self._reader)
         return self
 
     async def __aexit__(
@@ -138,6 +162,8 @@ class SqliteStore:
         if settings.rollup_days is not None:
             await self.history.remove_older(now_ms - settings.rollup_days * _DAY_MS)
         await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
+        await self.sessions.remove_expired(now_ms)
+        await self.audit.remove_older(now_ms - settings.audit_days * _DAY_MS)
         return Tidied(
             readings=expired,
             rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
@@ -153,6 +179,15 @@ class SqliteStore:
         """By the key."""
         rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
         return str(rows[0][0]) if rows else None
+
+    async def settle(self, key: str, value: str) -> str:
+        """One transaction."""
+
+        def settle(connection: Connection) -> str:
+            connection.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING", [key, value])
+            return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
+
+        return await self._writer.call(settle)
 
     async def ping(self) -> None:
         """Read from the file and see that it can be written."""

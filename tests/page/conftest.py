@@ -45,6 +45,13 @@ class Seen:
         return self.page.locator(".card").filter(has_text=name)
 
 
+async def log_in(page: Page, name: str, password: str) -> None:
+    """In any language."""
+    await page.locator("[name=username]").fill(name)
+    await page.locator("[name=password]").fill(password)
+    await page.locator("[type=submit]").click()
+
+
 @pytest.fixture
 def port() -> int:
     return free_port()

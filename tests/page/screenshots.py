@@ -13,7 +13,9 @@ import aiohttp
 from playwright.async_api import Browser, Page, expect
 
 from bridge.settings import DevicesSettings
+from tests.access.parts import PASSWORD, guarded
 from tests.browser import chromium
+from tests.page.conftest import log_in
 from tests.page.household import Household
 from tests.running import start_bridge
 from tests.servers import REPO, mosquitto
@@ -54,6 +56,18 @@ async def household() -> AsyncIterator[tuple[str, Household]]:
 
 
 @asynccontextmanager
+async def closed_to_strangers() -> AsyncIterator[str]:
+    """The address of a bridge whose access is required, where somebody tried what he may not."""
+    with tempfile.TemporaryDirectory() as folder, mosquitto(Path(folder) / "mosquitto") as broker:
+        async with guarded(start_bridge, broker, f"sqlite:///{folder}/bridge.db") as made:
+            await made.as_("operator", "POST", "/api/v1/devices/hall/commands", {"command": "on", "queue": True})
+            await made.as_("viewer", "GET", "/api/v1/users")
+            await made.ask("GET", "/api/v1/readings", {"X-API-Key": "sbk_no"})
+            await made.login("viewer", "a wrong password")
+            yield made.base
+
+
+@asynccontextmanager
 async def window(browser: Browser, name: str, language: str = "en") -> AsyncIterator[Page]:
     """A page of that size and colours."""
     width, height = SIZES[name]
@@ -83,6 +97,14 @@ async def shoot(page: Page, url: str, file: Path, *, whole: bool = True) -> None
         await page.set_viewport_size(size)
 
 
+async def shoot_access(page: Page, base: str, suffix: str) -> None:
+    """Before the door, and what an admin sees of those who came through."""
+    await shoot(page, base, FOLDER / f"login-{suffix}.png", whole=False)
+    await log_in(page, "admin", PASSWORD)
+    await expect(page.locator(".account")).to_be_visible()
+    await shoot(page, f"{base}/#/audit", FOLDER / f"audit-{suffix}.png", whole=False)
+
+
 async def main() -> None:
     """Into `web/screenshots/`; the two of the README into `web/readme/`."""
     async with household() as (base, rooms), chromium() as browser:
@@ -102,6 +124,13 @@ async def main() -> None:
         for size in SIZES:
             async with window(browser, size) as page:
                 await shoot(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
+    async with closed_to_strangers() as base, chromium() as browser:
+        for size in SIZES:
+            async with window(browser, size) as page:
+                await shoot_access(page, base, size)
+        for language in LANGUAGES:
+            async with window(browser, "phone", language) as page:
+                await shoot_access(page, base, f"phone-{language}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
 import pytest
 
+from bridge.core.access import Scope
 from bridge.core.decode import TopicEvent
 from bridge.core.events import EntityEvent, SystemEvent
+from bridge.core.place import Place
 from bridge.realtime.audience import EVERYTHING, Audience, Audiences, Wish
 from bridge.realtime.parcel import Published
+from bridge.realtime.sight import Sight
 from bridge.realtime.socketio import CODEC, Codec
 from tests.realtime.parts import published, status
 
@@ -16,9 +22,39 @@ A_READINGS, A_ALERTS = (Wish(frozenset("a"), topics=frozenset((topic,))) for top
 A, B, AB, NOTHING = (Wish(frozenset(devices)) for devices in ("a", "b", "ab", ""))
 
 
+class Map:
+    """Where devices stand: a at Home, b at Work."""
+
+    def __init__(self) -> None:
+        self.sites = {"a": "Home", "b": "Work"}
+
+    def place(self, device_id: str) -> Place | None:
+        return Place(self.sites[device_id]) if device_id in self.sites else None
+
+    def standing_at(self, sites: Collection[str]) -> Iterable[str]:
+        return [device for device, site in self.sites.items() if site in sites]
+
+
+MAP = Map()
+
+
+def seeing(*devices: str, sites: Iterable[str] = (), wish: Wish = EVERYTHING) -> Wish:
+    return replace(wish, sight=Sight(Scope(frozenset(devices), frozenset(sites)), MAP))
+
+
 @pytest.mark.parametrize(
     ("wish", "hears"),
     [
+        (seeing("a"), ["a", "news"]),
+        (seeing(sites=["Work"]), ["b", "news"]),
+        (seeing("a", "b", sites=["Home", "Work"]), ["a", "b", "news"]),
+        (seeing("c", sites=["Elsewhere"]), ["news"]),
+        (seeing(), ["news"]),
+        (seeing("a", wish=AB), ["a", "news"]),
+        (seeing("a", wish=B), ["news"]),
+        (seeing("a", sites=["Work"], wish=READINGS), ["a", "b", "news"]),
+        (seeing("a", wish=ALERTS), ["news"]),
+        (seeing("a", wish=A_READINGS), ["a", "news"]),
         (EVERYTHING, ["a", "b", "news"]),
         (A, ["a", "news"]),
         (AB, ["a", "b", "news"]),
@@ -128,3 +164,32 @@ def test_an_audience_that_does_not_coalesce_keeps_nothing_back() -> None:
     batch = published(1, 2)
     assert audience.now(batch) == batch
     assert audience.kept_back() == []
+
+
+def test_those_of_one_scope_hear_together_and_nothing_is_kept_of_them() -> None:
+    audiences: Audiences[str] = Audiences()
+    wish = seeing("a", sites=["Work"])
+    assert audiences.of(CODEC, wish) is audiences.of(CODEC, seeing("a", sites=["Work"]))
+    assert audiences.of(CODEC, wish) is not audiences.of(CODEC, seeing("a"))
+    audiences.of(CODEC, wish).members["one"] = None
+    audiences.leave("one", CODEC, wish)
+    audiences.leave("nobody", CODEC, seeing("a"))
+    assert list(audiences) == []
+    assert list(audiences.choose(published(1))) == []
+
+
+def test_what_a_coalescing_audience_kept_back_of_a_device_that_was_moved_away_is_not_heard() -> None:
+    audience: Audience[str] = Audience(CODEC, seeing(sites=["Home"], wish=Wish(every_ms=1000)))
+    audience.now(published(1))
+    MAP.sites["a"] = "Work"
+    try:
+        assert audience.kept_back() == []
+    finally:
+        MAP.sites["a"] = "Home"
+
+
+def test_a_wish_that_sees_everything_includes_every_other_and_one_of_a_scope_its_own() -> None:
+    assert EVERYTHING.includes(seeing("a"))
+    assert seeing("a").includes(seeing("a", wish=A))
+    assert not seeing("a").includes(seeing("b"))
+    assert not seeing("a").includes(EVERYTHING)

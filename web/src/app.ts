@@ -1,6 +1,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 
+import type { Access } from "./access";
 import { BridgeClock } from "./model/clock";
 import type { Answer, CommandRequest } from "./model/command";
 import type { Device } from "./model/device";
@@ -45,6 +46,7 @@ export type Hear = (reading: Reading) => void;
 /** All that an open page is: what comes from the bridge changes the model, and once per frame the signals tell the views. */
 export class App {
   readonly http: Http;
+  readonly access: Access;
   readonly fleet = new Fleet();
   readonly feed = new Feed();
   readonly trends = new Trends();
@@ -88,11 +90,12 @@ export class App {
   #refreshedAt = 0;
   readonly #rankedById = new Map<string, { readonly ranked: Ranked; readonly key: string }>();
 
-  constructor(base: URL) {
+  constructor(base: URL, access: Access) {
+    this.access = access;
     this.#lastTick = Date.now();
     this.#lostSince = this.#lastTick;
     this.now = signal(this.#lastTick);
-    this.http = new Http(base, (bridgeNow) => this.#clock.observe(bridgeNow, Date.now()));
+    this.http = new Http(base, (bridgeNow) => this.#clock.observe(bridgeNow, Date.now()), () => access.admit());
     const now = (): number => this.bridgeNow();
     const table = (): readonly Measurement[] => this.table.peek();
     this.#trendReader = this.#sightReader(trendLoader(this.http, this.trends, now, table), TRENDS_AT_ONCE);
@@ -114,6 +117,7 @@ export class App {
       () => this.#cursor,
     );
     this.#live = this.#connect(base);
+    access.onToken(({ text }) => this.#live.refresh(text));
     this.#refresher.ask();
     setInterval(() => this.#tick(), TICK_MS);
     addEventListener("online", () => this.#live.reconnect());
@@ -213,8 +217,11 @@ export class App {
         },
         systemEvent: (level, message) => this.#notify({ kind: "system", level, message }),
         gap: (from, to, missed) => this.#missed(from, to, missed),
+        expiring: (seconds) => this.access.expiring(seconds),
+        unknown: () => this.access.admit(),
       },
       () => this.#cursor,
+      () => this.access.token,
     );
   }
 

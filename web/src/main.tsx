@@ -1,7 +1,11 @@
+import type { JSX } from "preact";
 import { render } from "preact";
+import { useMemo } from "preact/hooks";
 
+import { Access } from "./access";
 import { App } from "./app";
 import { AppContext } from "./parts/context";
+import { Gate } from "./parts/gate";
 import { speakAsChosen } from "./parts/language";
 import { Shell } from "./views/shell";
 import "./style/tokens.css";
@@ -9,15 +13,21 @@ import "./style/base.css";
 import "./style/shell.css";
 import "./style/overview.css";
 
-const app = new App(new URL(".", location.href.replace(/[?#].*$/, "")));
+const base = new URL(".", location.href.replace(/[?#].*$/, ""));
+const access = new Access(base);
+void access.begin();
+
+function Dashboard(): JSX.Element {
+  const app = useMemo(() => new App(base, access), []);
+  return (
+    <AppContext.Provider value={app}>
+      <Shell />
+    </AppContext.Provider>
+  );
+}
 
 await speakAsChosen();
-render(
-  <AppContext.Provider value={app}>
-    <Shell />
-  </AppContext.Provider>,
-  document.body,
-);
+render(<Gate access={access} page={Dashboard} />, document.body);
 
 /** Says honestly that the bridge is away; it keeps nothing of the page. */
 if (import.meta.env.PROD && "serviceWorker" in navigator) void navigator.serviceWorker.register("sw.js").catch(() => undefined);

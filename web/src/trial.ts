@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 
+import type { Access } from "./access";
 import { Latency } from "./model/latency";
 import { field, text, time } from "./model/wire";
 import type { Transport } from "./net/raw";
@@ -38,17 +39,26 @@ export class Trial {
   /** By the device's clock, or the bridge's where the device has none, and ours. */
   readonly taken = new Latency();
 
+  readonly access: Access;
   readonly #connection: RawConnection;
   #heard: Heard[] = [];
   #count = 0;
   #isPainting = false;
 
-  constructor(base: URL) {
-    this.#connection = new RawConnection(base, {
-      opened: (id, transport) => (this.state.value = { kind: "open", id, transport }),
-      closed: (reason) => (this.state.value = { kind: "closed", reason }),
-      heard: (event, body) => this.#hear(event, body),
-    });
+  constructor(base: URL, access: Access) {
+    this.access = access;
+    this.#connection = new RawConnection(
+      base,
+      {
+        opened: (id, transport) => (this.state.value = { kind: "open", id, transport }),
+        closed: (reason) => (this.state.value = { kind: "closed", reason }),
+        heard: (event, body) => this.#hear(event, body),
+        unknown: () => void access.admit(),
+      },
+      () => access.token,
+    );
+    access.onToken((token) => void this.ask("refresh", { token: token.text }));
+    this.open("any");
     setInterval(() => void this.#ping(), PING_EVERY_MS);
   }
 

@@ -3,6 +3,7 @@ export type Route =
   | { readonly view: "device"; readonly id: string }
   | { readonly view: "feed"; readonly device: string }
   | { readonly view: "health" }
+  | { readonly view: "audit" }
   | { readonly view: "nowhere" };
 
 export function parseRoute(hash: string): Route {
@@ -14,7 +15,7 @@ export function parseRoute(hash: string): Route {
     return id ? { view: "device", id } : { view: "nowhere" };
   }
   if (view === "feed" && rest.length === 0) return { view: "feed", device: new URLSearchParams(query).get("device") ?? "" };
-  if (view === "health" && rest.length === 0) return { view: "health" };
+  if ((view === "health" || view === "audit") && rest.length === 0) return { view };
   return { view: "nowhere" };
 }
 
@@ -25,7 +26,8 @@ export function link(route: Route): string {
     case "feed":
       return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
     case "health":
-      return "#/health";
+    case "audit":
+      return `#/${route.view}`;
     default:
       return "#/";
   }

@@ -1,6 +1,8 @@
 import type { Command, CommandRequest } from "../model/command";
 import { parseCommand, parseCommands, parseAnswer, refused } from "../model/command";
 import type { Answer } from "../model/command";
+import type { AuditPage, AuditQuery } from "../model/audit";
+import { parseAudit, queryOf } from "../model/audit";
 import type { Part, Quarantine, Status } from "../model/health";
 import { parseParts, parseQuarantine, parseStatus } from "../model/health";
 import type { Metrics } from "../model/metrics";
@@ -18,11 +20,25 @@ const MOST_BUCKETS = 10_000;
 /** What the bridge refused, in its words. */
 export class Refusal extends Error {
   readonly status: number;
+  /** For programs: which token was refused how. */
+  readonly code: string;
+  /** How long to wait before asking again, where that was said. */
+  readonly waitSeconds: number;
 
-  constructor(status: number, detail: string) {
+  constructor(status: number, detail: string, code = "", waitSeconds = 0) {
     super(detail);
     this.status = status;
+    this.code = code;
+    this.waitSeconds = waitSeconds;
   }
+}
+
+/** What was answered, of JSON; throws what was refused. */
+export async function answered(response: Response): Promise<unknown> {
+  const answer: unknown = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  const detail = text(field(answer, "detail")) || `${response.status} ${response.statusText}`;
+  throw new Refusal(response.status, detail, text(field(answer, "code")), Number(response.headers.get("Retry-After")) || 0);
 }
 
 export interface HistoryQuery extends Span {
@@ -36,17 +52,24 @@ export interface Page {
   readonly next: number | null;
 }
 
+type Asked = [method: string, path: string, body?: unknown, deadline?: number, signal?: AbortSignal];
+
 /** What is said of a device; null takes it away. */
 export type Amendment = Readonly<Record<string, string | number | null>>;
 
-/** The bridge's HTTP calls, beside this page wherever that is served. `onClock` hears the bridge's time with every answer. */
+/**
+ * The bridge's HTTP calls, beside this page wherever that is served. `onClock` hears the bridge's time with every answer. `admit`
+ * is asked when the bridge does not know who we are: whether it does now, so that it is worth asking again.
+ */
 export class Http {
   readonly #base: URL;
   readonly #onClock: (bridgeNow: number) => void;
+  readonly #admit: () => Promise<boolean>;
 
-  constructor(base: URL, onClock: (bridgeNow: number) => void) {
+  constructor(base: URL, onClock: (bridgeNow: number) => void, admit: () => Promise<boolean>) {
     this.#base = base;
     this.#onClock = onClock;
+    this.#admit = admit;
   }
 
   async measurements(): Promise<Measurement[]> {
@@ -114,6 +137,11 @@ export class Http {
     return parseQuarantine(await this.#get("api/v1/rejected?limit=50"));
   }
 
+  /** Who did what, the newest first. */
+  async audit(query: AuditQuery): Promise<AuditPage> {
+    return parseAudit(await this.#get(`api/v1/audit?${queryOf(query)}`));
+  }
+
   async retry(): Promise<{ stored: number; duplicate: number; bad: number }> {
     const body = await this.#ask("POST", "api/v1/rejected/retry", undefined, HISTORY_DEADLINE_MS);
     const of = (name: string): number => number(field(body, name)) ?? 0;
@@ -127,13 +155,15 @@ export class Http {
   }
 
   async #ask(method: string, path: string, body?: unknown, deadline = DEADLINE_MS, signal?: AbortSignal): Promise<unknown> {
-    const response = await this.#fetch(method, path, body, deadline, signal);
-    const answer: unknown = await response.json().catch(() => null);
-    if (response.ok) return answer;
-    throw new Refusal(response.status, text(field(answer, "detail")) || `${response.status} ${response.statusText}`);
+    return answered(await this.#fetch(method, path, body, deadline, signal));
   }
 
-  async #fetch(method: string, path: string, body?: unknown, deadline = DEADLINE_MS, signal?: AbortSignal): Promise<Response> {
+  async #fetch(...asked: Asked): Promise<Response> {
+    const response = await this.#once(...asked);
+    return response.status === 401 && (await this.#admit()) ? this.#once(...asked) : response;
+  }
+
+  async #once(...[method, path, body, deadline = DEADLINE_MS, signal]: Asked): Promise<Response> {
     const signals = [AbortSignal.timeout(deadline), ...(signal ? [signal] : [])];
     const response = await fetch(new URL(path, this.#base), {
       method,

@@ -6,6 +6,7 @@ import { parseAnswer } from "../model/command";
 import type { Via } from "../model/link";
 import type { Level } from "../model/wire";
 import { field, level, number, text, time } from "../model/wire";
+import { isOver, isUnknown, proof } from "./proof";
 
 const COME_BACK_MS = 5000;
 const ANSWER_MS = 10_000;
@@ -24,6 +25,10 @@ export interface Listener {
   deviceStatus(deviceId: string, status: string, at: number | null): void;
   systemEvent(level: Level, message: string): void;
   gap(from: number, to: number, missed: number | null): void;
+  /** So long will what was shown be good. */
+  expiring(seconds: number): void;
+  /** The bridge does not know us; whether it does now. */
+  unknown(): Promise<boolean>;
 }
 
 /** Keeps one Socket.IO connection to the bridge this page came from, for as long as the page is open. */
@@ -34,9 +39,13 @@ export class LiveConnection {
   readonly #transports = ["websocket", "polling"];
   #heardAt = Date.now();
   #comingBack: ReturnType<typeof setTimeout> | undefined;
+  #refusals = 0;
 
-  /** `cursor` is where the page is; null: it begins with what comes. */
-  constructor(base: URL, listener: Listener, cursor: () => number | null) {
+  /**
+   * `cursor` is where the page is; null: it begins with what comes. `token` is shown where the bridge cannot tell whose the
+   * cookie is.
+   */
+  constructor(base: URL, listener: Listener, cursor: () => number | null, token: () => string | null) {
     this.#listener = listener;
     this.#cursor = cursor;
     this.#socket = io(base.origin, {
@@ -47,6 +56,7 @@ export class LiveConnection {
       reconnectionDelayMax: 5000,
       timeout: ANSWER_MS,
       autoConnect: false,
+      auth: proof(token),
     });
     this.#listen();
   }
@@ -75,20 +85,30 @@ export class LiveConnection {
     return parseAnswer(await this.#socket.timeout(ANSWER_MS).emitWithAck("sendCommand", request));
   }
 
+  /** Shows something newer on the connection that is open; one that is made later shows it anyway. */
+  refresh(token: string): void {
+    if (this.#socket.connected) this.#socket.emit("refresh", { token });
+  }
+
   #listen(): void {
     const socket = this.#socket;
     const heard = (): number => (this.#heardAt = Date.now());
     socket.io.on("ping", heard);
     socket.onAny(heard);
     socket.on("connect", () => void this.#opened());
-    socket.on("disconnect", () => {
+    socket.on("disconnect", (_, details) => {
       this.#listener.closed();
+      if (isOver(details)) void this.#listener.unknown();
       if (!socket.active) this.#comeBack();
     });
-    socket.on("connect_error", ({ message }) => {
+    socket.on("connect_error", (error) => {
       this.#listener.closed();
+      if (isUnknown(error)) {
+        void this.#askWhoWeAre();
+        return;
+      }
       // Some proxies let a WebSocket begin and then hold or end it: the other way goes first next time.
-      if (message === "timeout") this.#transports.reverse();
+      if (error.message === "timeout") this.#transports.reverse();
       if (!socket.active) this.#comeBack();
     });
     socket.on("sensorData", (body: unknown) => this.#listener.sensorData(body, time(field(body, "timestamp"))));
@@ -100,13 +120,22 @@ export class LiveConnection {
       const message = text(field(body, "message"));
       if (message) this.#listener.systemEvent(level(field(body, "level")), message);
     });
+    socket.on("authExpiring", (body: unknown) => this.#listener.expiring(number(field(body, "seconds")) ?? 0));
     socket.on("gap", (body: unknown) => {
       const [from, to] = [number(field(body, "from")), number(field(body, "to"))];
       if (from !== null && to !== null) this.#listener.gap(from, to, number(field(body, "missed")));
     });
   }
 
+  /** At once for the first time; a bridge that goes on refusing is not asked any faster than one that is away. */
+  async #askWhoWeAre(): Promise<void> {
+    const isFirst = this.#refusals++ === 0;
+    if ((await this.#listener.unknown()) && isFirst) this.#socket.connect();
+    else this.#comeBack();
+  }
+
   async #opened(): Promise<void> {
+    this.#refusals = 0;
     const { engine } = this.#socket.io;
     this.#listener.opened(via(engine.transport.name));
     engine.on("upgrade", (transport: { name: string }) => this.#listener.via(via(transport.name)));

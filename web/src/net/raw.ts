@@ -1,6 +1,8 @@
 import type { Socket } from "socket.io-client";
 import { io } from "socket.io-client";
 
+import { isOver, isUnknown, proof } from "./proof";
+
 export const ANSWER_MS = 10_000;
 
 /** Which ways may be tried. */
@@ -12,17 +14,22 @@ export interface RawListener {
   /** `reason` as Socket.IO says it; empty when it was asked for. */
   closed(reason: string): void;
   heard(event: string, body: unknown): void;
+  /** The bridge does not know us. */
+  unknown(): void;
 }
 
 /** A Socket.IO connection as any client makes it: nothing is translated, nothing caught up. */
 export class RawConnection {
   readonly #base: URL;
   readonly #listener: RawListener;
+  readonly #token: () => string | null;
   #socket: Socket | null = null;
 
-  constructor(base: URL, listener: RawListener) {
+  /** `token` is shown where the bridge cannot tell whose the cookie is. */
+  constructor(base: URL, listener: RawListener, token: () => string | null) {
     this.#base = base;
     this.#listener = listener;
+    this.#token = token;
   }
 
   open(transport: Transport): void {
@@ -32,6 +39,7 @@ export class RawConnection {
       transports: [...TRANSPORTS[transport]],
       tryAllTransports: true,
       forceNew: true,
+      auth: proof(this.#token),
     });
     this.#socket = socket;
     const opened = (): void => this.#listener.opened(socket.id ?? "", socket.io.engine.transport.name);
@@ -39,8 +47,14 @@ export class RawConnection {
       opened();
       socket.io.engine.on("upgrade", opened);
     });
-    socket.on("disconnect", (reason) => this.#listener.closed(reason));
-    socket.on("connect_error", ({ message }) => this.#listener.closed(message));
+    socket.on("disconnect", (reason, details) => {
+      this.#listener.closed(reason);
+      if (isOver(details)) this.#listener.unknown();
+    });
+    socket.on("connect_error", (error) => {
+      this.#listener.closed(error.message);
+      if (isUnknown(error)) this.#listener.unknown();
+    });
     socket.onAny((event: string, body: unknown) => this.#listener.heard(event, body));
   }
 

@@ -27,10 +27,11 @@ const ICONS: Readonly<Record<Command["state"], IconName>> = {
 /** Asks the device to do something, and tells what becomes of it. */
 export function Commands({ device }: { device: Device }): JSX.Element {
   const commands = useCommands(device);
+  const { access } = useApp();
   return (
     <section class="panel commands" id="commands" aria-labelledby="commands-title">
       <h2 id="commands-title">{t("command.title")}</h2>
-      <Form device={device} commands={commands} />
+      {access.may("command") ? <Form device={device} commands={commands} /> : <p class="quiet small">{t("command.notYours")}</p>}
       {commands.value.length === 0 ? <p class="quiet small">{t("command.none")}</p> : <Recent commands={commands.value} />}
     </section>
   );

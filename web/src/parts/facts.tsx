@@ -5,6 +5,7 @@ import { formats, t } from "../i18n";
 import type { Device } from "../model/device";
 import { Age } from "./age";
 import { useApp, useDevice } from "./context";
+import { errorText } from "./error";
 import { Icon } from "./icon";
 import { PresenceMark } from "./presence";
 
@@ -13,11 +14,12 @@ const TEXTS = ["name", "type", "site", "room"] as const;
 /** What is known of the device; what an operator says of it can be changed. */
 export function Facts({ device }: { device: Device }): JSX.Element {
   const isEditing = useSignal(false);
+  const { access } = useApp();
   return (
     <section class="panel facts" id="about" aria-labelledby="about-title">
       <header>
         <h2 id="about-title">{t("facts.title")}</h2>
-        {!isEditing.value && (
+        {!isEditing.value && access.may("manage") && (
           <button type="button" class="quiet-button" aria-label={t("facts.edit")} title={t("facts.edit")} onClick={() => (isEditing.value = true)}>
             <Icon name="edit" />
           </button>
@@ -75,7 +77,7 @@ function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.E
       if (record) app.know(record);
       onDone();
     } catch (failure) {
-      error.value = failure instanceof Error ? failure.message : String(failure);
+      error.value = errorText(failure);
     }
     isSaving.value = false;
   };

@@ -10,6 +10,7 @@ import { OUTCOMES, Rates, difference, findings, gravity, sum } from "../model/he
 import { label, total } from "../model/metrics";
 import { Age } from "../parts/age";
 import { useApp } from "../parts/context";
+import { errorText } from "../parts/error";
 import { Icon } from "../parts/icon";
 import "../style/health.css";
 
@@ -20,6 +21,8 @@ const QUARANTINE_EVERY = 5; // of those
 class HealthWatch {
   readonly known: Signal<Known | null> = signal(null);
   readonly rates = new Rates();
+  /** What was rejected may be of any device. */
+  readonly mayManage: boolean;
   readonly #app: App;
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,6 +30,7 @@ class HealthWatch {
 
   constructor(app: App) {
     this.#app = app;
+    this.mayManage = app.access.may("manage") && app.access.mayAll;
     void this.#run();
   }
 
@@ -48,7 +52,7 @@ class HealthWatch {
   async #read(): Promise<void> {
     const { http } = this.#app;
     const before = this.known.peek();
-    const isQuarantineDue = this.#turn++ % QUARANTINE_EVERY === 0;
+    const isQuarantineDue = this.mayManage && this.#turn++ % QUARANTINE_EVERY === 0;
     const [status, parts, metrics, quarantine] = await Promise.all([
       http.status().catch(() => null),
       http.parts().catch(() => null),
@@ -80,7 +84,7 @@ export function HealthView(): JSX.Element {
         <Parts known={known} />
         <Clients known={known} />
       </div>
-      <Rejected watch={watch} quarantine={known.quarantine} />
+      {watch.mayManage ? <Rejected watch={watch} quarantine={known.quarantine} /> : <NotYours />}
     </div>
   );
 }
@@ -214,6 +218,15 @@ function Clients({ known: { metrics, status } }: { known: Known }): JSX.Element 
   );
 }
 
+function NotYours(): JSX.Element {
+  return (
+    <section class="panel rejected" aria-labelledby="rejected-title">
+      <h2 id="rejected-title">{t("health.rejected.title")}</h2>
+      <p class="quiet">{t("health.rejected.notYours")}</p>
+    </section>
+  );
+}
+
 function Rejected({ watch, quarantine }: { watch: HealthWatch; quarantine: Quarantine | null }): JSX.Element {
   const app = useApp();
   const state = useMemo(() => signal<string | null>(null), []);
@@ -222,7 +235,7 @@ function Rejected({ watch, quarantine }: { watch: HealthWatch; quarantine: Quara
     isTrying.value = true;
     state.value = await app.http.retry().then(
       (retried) => t("health.retried", retried),
-      (error: unknown) => t("health.retry.failed", { error: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) => t("health.retry.failed", { error: errorText(error) }),
     );
     isTrying.value = false;
     const found = await watch.readQuarantine();

@@ -2,9 +2,11 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
+import type { App } from "../app";
 import { t } from "../i18n";
 import type { Route } from "../model/route";
 import { link, parseRoute } from "../model/route";
+import { Account } from "../parts/account";
 import { AlarmBanner, useAlarms } from "../parts/alarm";
 import { useApp } from "../parts/context";
 import { Foot } from "../parts/foot";
@@ -19,12 +21,14 @@ import { Overview } from "./overview";
 const DeviceView = lazy(async () => (await import("./device")).DeviceView);
 const FeedView = lazy(async () => (await import("./feed")).FeedView);
 const HealthView = lazy(async () => (await import("./health")).HealthView);
+const AuditView = lazy(async () => (await import("./audit")).AuditView);
 
 const route = signal<Route>(parseRoute(location.hash));
 addEventListener("hashchange", () => (route.value = parseRoute(location.hash)));
 
 /** The frame around every view. */
 export function Shell(): JSX.Element {
+  const { access } = useApp();
   const here = route.value;
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -38,12 +42,13 @@ export function Shell(): JSX.Element {
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("app.skip")}</a>
-      <header class="bar">
-        <a class="brand" href="#/"><Mark />{t("app.name")}</a>
+      <header class="bar" data-crowded={access.door.value.kind === "in"}>
+        <a class="brand" href="#/"><Mark /><span>{t("app.name")}</span></a>
         <Nav here={here} />
         <div class="tools">
           <LinkMark />
           <ThemeButton />
+          <Account access={access} />
         </div>
       </header>
       <div class="lines">
@@ -70,28 +75,48 @@ function View({ route }: { route: Route }): JSX.Element {
       return <FeedView key={route.device} device={route.device} />;
     case "health":
       return <HealthView />;
+    case "audit":
+      return <Audit />;
     case "nowhere":
-      return (
-        <div class="waiting">
-          <h1>{t("app.nowhere")}</h1>
-          <p><a href="#/">{t("app.back")}</a></p>
-        </div>
-      );
+      return <Nowhere text={t("app.nowhere")} />;
   }
 }
 
-const PLACES: readonly (readonly [Route, IconName, "overview" | "feed" | "health"])[] = [
-  [{ view: "overview" }, "overview", "overview"],
-  [{ view: "feed", device: "" }, "feed", "feed"],
-  [{ view: "health" }, "health", "health"],
+function Audit(): JSX.Element {
+  const app = useApp();
+  if (isForAdmins(app)) return <AuditView />;
+  return <Nowhere text={t(app.access.door.value.kind === "open" ? "app.nowhere" : "audit.notYours")} />;
+}
+
+function Nowhere({ text }: { text: string }): JSX.Element {
+  return (
+    <div class="waiting">
+      <h1>{text}</h1>
+      <p><a href="#/">{t("app.back")}</a></p>
+    </div>
+  );
+}
+
+/** While access is open nobody is known, so nothing that anybody does is written down. */
+function isForAdmins({ access }: App): boolean {
+  return access.door.value.kind === "in" && access.may("administer");
+}
+
+type Place = readonly [Route, IconName & Route["view"]];
+const PLACES: readonly Place[] = [
+  [{ view: "overview" }, "overview"],
+  [{ view: "feed", device: "" }, "feed"],
+  [{ view: "health" }, "health"],
 ];
+const ADMINS_PLACES: readonly Place[] = [...PLACES, [{ view: "audit" }, "audit"]];
 
 function Nav({ here }: { here: Route }): JSX.Element {
+  const places = isForAdmins(useApp()) ? ADMINS_PLACES : PLACES;
   return (
     <nav aria-label={t("nav.label")}>
-      {PLACES.map(([place, icon, name]) => (
+      {places.map(([place, name]) => (
         <a key={name} href={link(place)} aria-current={here.view === place.view ? "page" : undefined}>
-          <Icon name={icon} />
+          <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
         </a>
       ))}

@@ -6,6 +6,7 @@ import { formats, t } from "../i18n";
 import { Latency } from "../model/latency";
 import type { Transport } from "../net/raw";
 import { ANSWER_MS, TRANSPORTS } from "../net/raw";
+import { Account } from "../parts/account";
 import { copyText } from "../parts/copy";
 import { Foot } from "../parts/foot";
 import { Icon } from "../parts/icon";
@@ -34,9 +35,9 @@ export function TrialView({ trial }: { trial: Trial }): JSX.Element {
     <>
       <header class="bar">
         <a class="brand" href="./"><Mark />{t("app.name")}</a>
-        <div class="tools"><ThemeButton /></div>
+        <div class="tools"><ThemeButton /><Account access={trial.access} /></div>
       </header>
-      <main class="trial">
+      <main class="trial" tabIndex={-1}>
         <header>
           <a class="back" href="./"><Icon name="back" />{t("app.back")}</a>
           <h1>{t("test.title")}</h1>

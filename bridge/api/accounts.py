@@ -1,0 +1,231 @@
+"""People and keys, and who did what: for admins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from aiohttp import web
+from bson.objectid import ObjectId
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.access import Control
+from bridge.api.bodies import read_object
+from bridge.api.describe import describes
+from bridge.api.guard import identity_of
+from bridge.api.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
+from bridge.api.problems import json_response
+from bridge.core.access import Right, Role
+from bridge.core.account import ApiKey, User, scope_kept, scope_of
+from bridge.core.audit import ACTS_LIMIT, AuditQuery
+from bridge.core.errors import Forbidden
+from bridge.core.timestamp import iso
+from bridge.ports import KeptAudit
+from bridge.realtime.shown import address_of
+from bridge.settings import HttpSettings
+
+_USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
+_Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
+_STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class NewUser(BaseModel):
+    """A person; without devices and sites, of all."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(max_length=64)]
+    password: Annotated[str, Field(max_length=256, repr=False)]
+    role: Role = Role.VIEWER
+    devices: _Names = []
+    sites: _Names = []
+
+
+class ChangedUser(BaseModel):
+    """What is to be another; devices and sites go together."""
+
+    model_config = _STRICT
+
+    password: Annotated[str | None, Field(max_length=256, repr=False)] = None
+    role: Role | None = None
+    devices: _Names | None = None
+    sites: _Names | None = None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What was named."""
+        named: dict[str, Any] = {"password": self.password, "role": self.role}
+        found = {name: value for name, value in named.items() if value is not None}
+        if self.devices is not None or self.sites is not None:
+            found["scope"] = scope_of(self.devices or (), self.sites or ())
+        return found
+
+
+class NewKey(BaseModel):
+    """A key of a program. With `device` true, `name` is the id of a device, and the key sends as it and does no more."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(max_length=128)]
+    rights: list[Right] = [Right.SEE]
+    devices: _Names = []
+    sites: _Names = []
+    device: bool = False
+    days: Annotated[float | None, Field(gt=0, le=3650)] = None
+
+
+class AuditParameters(BaseModel):
+    """The query of `GET /api/v1/audit`; `before` is the id of the oldest act of the page before."""
+
+    model_config = _STRICT
+
+    act: Annotated[str | None, Field(max_length=64)] = None
+    by: Annotated[str | None, Field(max_length=200)] = None
+    about: Annotated[str | None, Field(max_length=200)] = None
+    before: Annotated[str | None, Field(pattern="^[0-9a-f]{24}$")] = None
+    limit: Annotated[int, Field(ge=1, le=ACTS_LIMIT)] = 100
+
+
+class AccountsApi:
+    """Users, keys, audit."""
+
+    def __init__(self, control: Control, kept: KeptAudit, http: HttpSettings) -> None:
+        """`kept` is where the audit is."""
+        self._control = control
+        self._kept = kept
+        self._http = http
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths it answers."""
+        return [
+            web.get(_USERS, self._users),
+            web.post(_USERS, self._add_user),
+            web.patch(_USERS + "/{name}", self._change_user),
+            web.delete(_USERS + "/{name}", self._remove_user),
+            web.get(_KEYS, self._keys),
+            web.post(_KEYS, self._add_key),
+            web.delete(_KEYS + "/{id}", self._remove_key),
+            web.get("/api/v1/audit", self._audit),
+        ]
+
+    @describes("Who may log in", answers={200: UsersPage}, problems=(403, 503), tag="access", right=Right.ADMINISTER)
+    async def _users(self, _: web.Request) -> web.Response:
+        self._check_required()
+        return json_response({"users": [_user(one) for one in await self._control.users.all()]})
+
+    @describes(
+        "Add a person",
+        body=NewUser,
+        answers={201: UserShown},
+        problems=(409, 413, 422, 503),
+        tag="access",
+        right=Right.ADMINISTER,
+    )
+    async def _add_user(self, request: web.Request) -> web.Response:
+        self._check_required()
+        asked = NewUser.model_validate(await read_object(request))
+        scope = scope_of(asked.devices, asked.sites)
+        user = await self._control.users.add(asked.name, asked.password, asked.role, scope)
+        self._note(request, "user added", user.id, role=user.role)
+        return json_response(_user(user), status=201)
+
+    @describes(
+        "Change a person's password, role or devices; his sessions end",
+        body=ChangedUser,
+        answers={200: UserShown},
+        problems=(404, 409, 413, 422, 503),
+        tag="access",
+        right=Right.ADMINISTER,
+    )
+    async def _change_user(self, request: web.Request) -> web.Response:
+        self._check_required()
+        changes = ChangedUser.model_validate(await read_object(request)).changes
+        user = await self._control.users.change(request.match_info["name"], changes)
+        self._note(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
+        return json_response(_user(user))
+
+    @describes(
+        "Remove a person; his sessions end",
+        answers={204: None},
+        problems=(404, 409, 503),
+        tag="access",
+        right=Right.ADMINISTER,
+    )
+    async def _remove_user(self, request: web.Request) -> web.Response:
+        self._check_required()
+        name = request.match_info["name"].lower()
+        await self._control.users.remove(name)
+        self._note(request, "user removed", name)
+        return web.Response(status=204)
+
+    @describes("The keys there are", answers={200: KeysPage}, problems=(403, 503), tag="access", right=Right.ADMINISTER)
+    async def _keys(self, _: web.Request) -> web.Response:
+        self._check_required()
+        return json_response({"keys": [_key(one) for one in await self._control.keys.all()]})
+
+    @describes(
+        "Make a key of a program or a device; it is shown this once",
+        body=NewKey,
+        answers={201: KeyMade},
+        problems=(413, 422, 503),
+        tag="access",
+        right=Right.ADMINISTER,
+    )
+    async def _add_key(self, request: web.Request) -> web.Response:
+        self._check_required()
+        asked = NewKey.model_validate(await read_object(request))
+        scope, by = scope_of(asked.devices, asked.sites), identity_of(request)
+        key, text = await self._control.keys.make(
+            asked.name, asked.rights, scope, device=asked.device, days=asked.days, by=f"{by.kind}:{by.name}"
+        )
+        self._note(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.rights)))
+        answer = json_response(_key(key) | {"key": text}, status=201)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    @describes("Take a key back", answers={204: None}, problems=(404, 503), tag="access", right=Right.ADMINISTER)
+    async def _remove_key(self, request: web.Request) -> web.Response:
+        self._check_required()
+        key = await self._control.keys.remove(request.match_info["id"])
+        self._note(request, "key removed", key.id, name=key.name)
+        return web.Response(status=204)
+
+    @describes(
+        "Who did what, the newest first",
+        query=AuditParameters,
+        answers={200: AuditPage},
+        problems=(503,),
+        tag="access",
+        right=Right.ADMINISTER,
+    )
+    async def _audit(self, request: web.Request) -> web.Response:
+        self._check_required()
+        asked = AuditParameters.model_validate(dict(request.query))
+        before = None if asked.before is None else ObjectId(asked.before)
+        found = await self._kept.find(AuditQuery(asked.act, asked.by, asked.about, before, asked.limit))
+        following = str(found[-1].id) if len(found) == asked.limit else None
+        return json_response({"acts": [one.public() for one in found], "next": following})
+
+    def _check_required(self) -> None:
+        """While access is open whoever comes could make himself an admin for the time after."""
+        if not self._control.required:
+            raise Forbidden('access is open, so nobody is an admin here; access.mode = "required", or sensor-bridge user')
+
+    def _note(self, request: web.Request, act: str, about: str, **more: str) -> None:
+        self._control.audit.note(act, by=identity_of(request), address=address_of(request, self._http), about=about, **more)
+
+
+def _user(one: User) -> dict[str, Any]:
+    return {"name": one.id, "role": one.role, "scope": scope_kept(one.scope), "createdAt": iso(one.created_ms)}
+
+
+def _key(one: ApiKey) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "rights": sorted(one.rights),
+        "scope": scope_kept(one.scope),
+        "createdAt": iso(one.created_ms),
+        "expires": None if one.expires_ms is None else iso(one.expires_ms),
+        "by": one.by,
+    }

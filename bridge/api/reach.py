@@ -1,0 +1,56 @@
+"""Which devices somebody's rights reach, asked by every route that names or shows one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aiohttp import web
+
+from bridge.api.guard import identity_of
+from bridge.core.access import Right
+from bridge.core.errors import Forbidden, UnknownDevice
+from bridge.registry import Registry
+
+
+class Reach:
+    """Rights by device and, through the registry, by where a device stands."""
+
+    def __init__(self, registry: Registry) -> None:
+        """`registry` is asked where a device stands now."""
+        self._registry = registry
+
+    def holds(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> bool:
+        """Whether who asks has this right of this device."""
+        identity = identity_of(request)
+        return right in identity.rights if identity.scope is None else identity.may(right, device_id, self._site(device_id))
+
+    def check(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> None:
+        """Raises `UnknownDevice`: who may not see a device does not learn that there is one."""
+        if not self.holds(request, device_id, right):
+            raise UnknownDevice(f"no device {device_id!r} is known")
+
+    def check_place(self, request: web.Request, device_id: str, site: object) -> None:
+        """Raises `Forbidden` where who asks would put a device out of his own reach, or into another's."""
+        scope = identity_of(request).scope
+        if scope is not None and not scope.holds(device_id, site if isinstance(site, str) else ""):
+            raise Forbidden("a device of yours stands at a site of yours, or is one of those named to you")
+
+    def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
+        """Raises `Forbidden` where one sends as a device that is not his."""
+        for device_id in devices:
+            if not self.holds(request, device_id, Right.SEND):
+                raise Forbidden("you may send as yourself or your devices only; nothing was stored")
+
+    def devices(self, request: web.Request, asked: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """Those asked for that are within reach, or all that are; None where that is every device there is."""
+        scope = identity_of(request).scope
+        if scope is None:
+            return tuple(asked) or None
+        if asked:
+            return tuple(one for one in asked if scope.holds(one, self._site(one)))
+        standing = self._registry.standing_at(scope.sites) if scope.sites else ()
+        return tuple(sorted(scope.devices.union(standing)))
+
+    def _site(self, device_id: str) -> str:
+        place = self._registry.place(device_id)
+        return place.site if place else ""

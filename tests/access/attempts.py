@@ -1,0 +1,459 @@
+"""Attempts to come in, as data: what is shown and whether it is good. Every way in tries all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, key_id, signed
+
+RAW = SECRET.encode()
+NOW = int(time.time())
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A token or key, and whether who shows it may see."""
+
+    name: str
+    show: Callable[[Guarded], str]
+    good: bool = False
+
+
+def header(**more: object) -> dict[str, Any]:
+    given = {"alg": "HS256", "typ": "JWT", "kid": key_id()} | more
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def own(**more: object) -> str:
+    """A token of the bridge's own, but for these claims."""
+    return signed(header(), claims(**more), RAW)
+
+
+def headed(**more: object) -> str:
+    """A token of the bridge's own, but for this of its header."""
+    return signed(header(**more), claims(), RAW)
+
+
+def changed(token: str, part: int, text: str) -> str:
+    """With one part replaced, and the signature of before."""
+    parts = token.split(".")
+    parts[part] = text
+    return ".".join(parts)
+
+
+_OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+_OTHER_EC = ec.generate_private_key(ec.SECP256R1())
+
+CREDENTIALS: tuple[Credential, ...] = (
+    # --- that must open
+    Credential("a token of a login", lambda g: g.tokens["viewer"], good=True),
+    Credential("a token made by hand as the bridge makes them", lambda _: own(), good=True),
+    Credential("an API key that may see", lambda g: g.keys["see"], good=True),
+    Credential("RS256 of the identity provider", lambda g: g.provider.token(), good=True),
+    Credential("ES256 of the identity provider", lambda g: g.provider.token("ES256", "e1"), good=True),
+    Credential("for several audiences, one of them ours", lambda g: g.provider.token(aud=["x", "air"]), good=True),
+    # --- algorithms
+    Credential("alg none", lambda _: f"{encoded(header(alg='none'))}.{encoded(claims())}."),
+    Credential("alg None, capitalised", lambda _: f"{encoded(header(alg='None'))}.{encoded(claims())}."),
+    Credential("alg none with a signature", lambda _: headed(alg="none")),
+    Credential("alg missing", lambda _: headed(alg=None)),
+    Credential("alg a list", lambda _: headed(alg=["HS256"])),
+    Credential("alg a number", lambda _: headed(alg=256)),
+    Credential("alg in small letters", lambda _: headed(alg="hs256")),
+    Credential("HS384 with our secret", lambda _: jwt.encode(claims(), RAW, "HS384", {"kid": key_id()})),
+    Credential("HS512 with our secret", lambda _: jwt.encode(claims(), RAW, "HS512", {"kid": key_id()})),
+    Credential(
+        "HS256 by their public key, as theirs",
+        lambda g: signed({"alg": "HS256", "kid": "r1"}, theirs(), g.provider.public_pem),
+    ),
+    Credential("HS256 by their public key, as ours", lambda g: signed(header(), claims(), g.provider.public_pem)),
+    Credential("RS256 of theirs with our kid", lambda g: g.provider.token(key_id=key_id())),
+    Credential("RS256 header over our HS256", lambda _: headed(alg="RS256")),
+    Credential("PS256 by their key", lambda g: jwt.encode(theirs(), g.provider.rsa, "PS256", {"kid": "r1"})),
+    Credential("RS512 by their key", lambda g: jwt.encode(theirs(), g.provider.rsa, "RS512", {"kid": "r1"})),
+    Credential("ES256 by the kid of an RSA key", lambda g: g.provider.token("ES256", "r1")),
+    Credential("RS256 by the kid of an EC key", lambda g: g.provider.token("RS256", "e1")),
+    # --- keys
+    Credential("signed with another secret", lambda _: signed(header(), claims(), b"x" * 48)),
+    Credential("signed with no secret", lambda _: signed(header(), claims(), b"")),
+    Credential("our secret, another kid", lambda _: headed(kid="1")),
+    Credential("no kid", lambda _: headed(kid=None)),
+    Credential("kid a path", lambda _: signed(header(kid="../../../../dev/null"), claims(), b"")),
+    Credential("kid an injection", lambda _: headed(kid="' UNION SELECT 'x")),
+    Credential("kid an operator", lambda _: headed(kid={"$gt": ""})),
+    Credential("kid a number", lambda _: headed(kid=0)),
+    Credential("kid null", lambda _: signed({**header(), "kid": None}, claims(), RAW)),
+    Credential("kid a NUL", lambda _: headed(kid=f"{key_id()}\0")),
+    Credential("RS256 by a key that is not theirs", lambda g: g.provider.token(key=_OTHER_RSA)),
+    Credential("ES256 by a key that is not theirs", lambda g: g.provider.token("ES256", "e1", _OTHER_EC)),
+    Credential("RS256 of an unknown kid", lambda g: g.provider.token(key_id="r9")),
+    Credential("RS256 without a kid", lambda g: g.provider.token(key_id=None)),
+    Credential("its own key in the header", lambda g: by_own_key(g, jwk=True)),
+    Credential("its own key by a URL in the header", lambda g: by_own_key(g, jku=True)),
+    # --- headers that ask for more
+    Credential("crit that nobody knows", lambda _: headed(crit=["exp2"], exp2=1)),
+    Credential("crit empty", lambda _: headed(crit=[])),
+    Credential("crit b64", lambda _: headed(crit=["b64"], b64=False)),
+    Credential("b64 without crit", lambda _: headed(b64=False)),
+    Credential("crit of theirs", lambda g: jwt.encode(theirs(), g.provider.rsa, "RS256", {"kid": "r1", "crit": ["x"], "x": 1})),
+    # --- claims
+    Credential("expired", lambda _: own(exp=NOW - 1)),
+    Credential("expired long ago, of theirs", lambda g: g.provider.token(exp=NOW - 3600)),
+    Credential("not valid yet", lambda _: own(nbf=NOW + 600)),
+    Credential("not valid yet, of theirs", lambda g: g.provider.token(nbf=NOW + 600)),
+    Credential("no exp", lambda _: own(exp=None)),
+    Credential("no exp, of theirs", lambda g: g.provider.token(exp=None)),
+    Credential("exp a text", lambda _: own(exp="4000000000")),
+    Credential("exp true", lambda _: own(exp=True)),
+    Credential("exp infinite", lambda _: signed(header(), b'{"exp":1e999,' + encoded_claims(), RAW)),
+    Credential("exp not a number", lambda _: signed(header(), b'{"exp":NaN,' + encoded_claims(), RAW)),
+    Credential("exp far too large", lambda _: own(exp=2**62)),
+    Credential("another issuer", lambda _: own(iss="someone")),
+    Credential("another issuer, of theirs", lambda g: g.provider.token(iss="https://evil.example")),
+    Credential("their issuer, our signature", lambda _: own(iss="https://id.example.org", aud="air")),
+    Credential("our issuer, their signature", lambda g: g.provider.token(iss="sensor-bridge", aud="sensor-bridge")),
+    Credential("another audience", lambda _: own(aud="someone")),
+    Credential("another audience, of theirs", lambda g: g.provider.token(aud="someone")),
+    Credential("no audience", lambda _: own(aud=None)),
+    Credential("no issuer, of theirs", lambda g: g.provider.token(iss=None)),
+    Credential("no subject", lambda _: own(sub=None)),
+    Credential("a subject that is a number", lambda _: own(sub=1)),
+    Credential("no jti", lambda _: own(jti=None)),
+    Credential("a role nobody knows", lambda _: own(role="root")),
+    Credential("a role that is a list", lambda _: own(role=["admin"])),
+    Credential("a scope that is a text", lambda _: own(scope="all")),
+    Credential("no session", lambda _: own(sid=None)),
+    Credential("a session that is an object", lambda _: own(sid={"$ne": ""})),
+    Credential("nobody's role at the provider", lambda g: g.provider.token(roles=["guest"])),
+    Credential("no role at the provider", lambda g: g.provider.token(roles=None)),
+    # --- form
+    Credential("claims changed after signing", lambda g: changed(g.tokens["viewer"], 1, encoded(claims()))),
+    Credential("cut in the signature", lambda g: g.tokens["viewer"][:-4]),
+    Credential("cut in the claims", lambda g: g.tokens["viewer"][:120]),
+    Credential("without its signature", lambda g: changed(g.tokens["viewer"], 2, "")),
+    Credential("two signatures", lambda g: g.tokens["viewer"] + "." + g.tokens["viewer"].split(".")[2]),
+    Credential("a part that is no base64", lambda g: changed(g.tokens["viewer"], 1, "%%%%")),
+    Credential("a header that is no JSON", lambda g: changed(g.tokens["viewer"], 0, encoded(b"no"))),
+    Credential("a header that is a list", lambda g: changed(g.tokens["viewer"], 0, encoded([1]))),
+    Credential("claims that are a list", lambda _: signed(header(), [1], RAW)),
+    Credential("a header nested a thousand deep", lambda _: signed(b"[" * 1500, claims(), RAW)),
+    Credential("claims nested a thousand deep", lambda _: signed(header(), b'{"a":' * 1000, RAW)),
+    Credential("huge", lambda _: own(more="x" * 5000)),
+    Credential("what is no token", lambda _: "secret"),
+    Credential("dots alone", lambda _: ".."),
+    # --- keys and secrets
+    Credential("a key that does not exist", lambda _: "sbk_" + "0" * 16 + "_" + "A" * 43),
+    Credential("the id of a key with another secret", lambda g: g.keys["see"][:21] + "A" * 43),
+    Credential("a key cut short", lambda g: g.keys["see"][:-1]),
+    Credential("a key with more behind it", lambda g: g.keys["see"] + "A"),
+    Credential("a key's id alone", lambda g: g.keys["see"][:20]),
+    Credential("a key that may only send", lambda g: g.keys["send"]),
+    Credential("a key of a device", lambda g: g.keys["hall"]),
+    Credential("the secret of a device", lambda _: DEVICE_SECRET),
+    Credential("what renews a session", lambda g: g.refresh["viewer"]),
+    Credential("the signing secret", lambda _: SECRET.replace(" ", "")),
+)
+
+
+def theirs(**more: object) -> dict[str, Any]:
+    return {"iss": "https://id.example.org", "aud": "air", "sub": "eve", "exp": NOW + 600, "roles": ["staff"]} | more
+
+
+def encoded_claims() -> bytes:
+    """The rest of an object without its `exp`."""
+    import orjson
+
+    return orjson.dumps(claims(exp=None))[1:]
+
+
+def by_own_key(g: Guarded, *, jwk: bool = False, jku: bool = False) -> str:
+    """Signed by a key that the header itself names."""
+    more: dict[str, Any] = {"jwk": g.provider.jwk(_OTHER_RSA, "r7")} if jwk else {}
+    if jku:
+        more["jku"] = g.provider.url
+    return jwt.encode(theirs(), _OTHER_RSA, "RS256", {"kid": "r7", **more})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request by one of `parts.PEOPLE`, or by a key, and what is answered."""
+
+    who: str
+    method: str
+    path: str
+    status: int
+    body: Any = None
+    without: str = field(default="")
+    """What must not stand in the answer."""
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.method} {self.path}: {self.status}"
+
+
+READING = {"temperature": 21, "timestamp": 1_767_000_500}
+
+CROSSINGS: tuple[Asked, ...] = (
+    # --- roles
+    Asked("viewer", "GET", "/api/v1/readings", 200),
+    Asked("viewer", "POST", "/api/v1/devices/hall/commands", 403, {"command": "on", "queue": True}),
+    Asked("viewer", "POST", "/send_command", 403),
+    Asked("viewer", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("viewer", "POST", "/api/ingest", 403, {"deviceId": "hall", **READING}),
+    Asked("viewer", "POST", "/api/v1/events/alerts", 403, {"level": "high"}),
+    Asked("viewer", "POST", "/api/v1/ws/test-event", 403),
+    Asked("viewer", "POST", "/api/v1/devices", 403, {"id": "new"}),
+    Asked("viewer", "PATCH", "/api/v1/devices/hall", 403, {"name": "x"}),
+    Asked("viewer", "DELETE", "/api/v1/sensors/hall", 403),
+    Asked("viewer", "GET", "/api/v1/rejected", 403),
+    Asked("viewer", "POST", "/api/v1/rejected/retry", 403),
+    Asked("viewer", "GET", "/api/v1/users", 403),
+    Asked("viewer", "POST", "/api/v1/users", 403, {"name": "me", "password": "x" * 12, "role": "admin"}),
+    Asked("viewer", "PATCH", "/api/v1/users/viewer", 403, {"role": "admin"}),
+    Asked("viewer", "DELETE", "/api/v1/users/admin", 403),
+    Asked("viewer", "GET", "/api/v1/keys", 403),
+    Asked("viewer", "POST", "/api/v1/keys", 403, {"name": "k", "rights": ["administer"]}),
+    Asked("viewer", "GET", "/api/v1/audit", 403),
+    Asked("operator", "POST", "/api/v1/devices/hall/commands", 202, {"command": "on", "queue": True}),
+    Asked("operator", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("operator", "PATCH", "/api/v1/devices/hall", 403, {"name": "x"}),
+    Asked("operator", "POST", "/api/v1/keys", 403, {"name": "k"}),
+    Asked("admin", "GET", "/api/v1/audit", 200),
+    Asked("admin", "GET", "/api/v1/rejected", 200),
+    # --- rights of keys
+    Asked("see", "GET", "/metrics", 200),
+    Asked("see", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("send", "GET", "/api/v1/readings", 403),
+    Asked("send", "GET", "/metrics", 403),
+    Asked("send", "POST", "/api/v1/readings", 201, {"deviceId": "anything", **READING}),
+    Asked("command", "GET", "/api/v1/devices", 403),
+    Asked("command", "POST", "/api/v1/devices/cellar/commands", 202, {"command": "on", "queue": True}),
+    Asked("manage", "GET", "/api/v1/users", 403),
+    Asked("manage", "PATCH", "/api/v1/devices/cellar", 200, {"name": "Keller"}),
+    Asked("administer", "GET", "/api/v1/users", 200, without="argon2"),
+    Asked("administer", "GET", "/api/v1/readings", 403),
+    # --- sites and devices: what is seen
+    Asked("kitchen", "GET", "/api/v1/readings", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/readings?device=hall&since=0", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/readings?device=hall&device=stove&since=0", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/readings?since=0&limit=10000", 200, without="cellar"),
+    Asked("kitchen", "GET", "/api/v1/readings?every=1h&from=2025-12-01", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/readings?every=1h&from=2025-12-01&device=cellar", 200, without="cellar"),
+    Asked("kitchen", "GET", "/api/v1/readings/latest", 200, without="hall"),
+    Asked("kitchen", "GET", "/get_telemetry?device=hall", 200, without="temperature"),
+    Asked("kitchen", "GET", "/get_telemetry?device=stove", 200, without="no data"),
+    Asked("kitchen", "GET", "/api/v1/devices", 200, without="cellar"),
+    Asked("kitchen", "GET", "/api/v1/devices?q=hall", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/devices?site=Hall", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/devices/stove", 200),
+    Asked("kitchen", "GET", "/api/v1/devices/hall", 404),
+    Asked("kitchen", "GET", "/api/v1/sensors/cellar", 404),
+    Asked("kitchen", "GET", "/api/v1/devices/hall/commands", 404),
+    Asked("kitchen", "GET", "/api/v1/devices/hall/commands/c1", 404),
+    Asked("one", "GET", "/api/v1/readings?since=0", 200, without="stove"),
+    Asked("one", "GET", "/api/v1/devices/hall", 200),
+    Asked("one", "GET", "/api/v1/devices/stove", 404),
+    Asked("one", "GET", "/api/v1/readings/latest", 200, without="fridge"),
+    # --- commands
+    Asked("kitchen", "POST", "/api/v1/devices/stove/commands", 202, {"command": "off", "queue": True}),
+    Asked("kitchen", "POST", "/api/v1/devices/hall/commands", 404, {"command": "off", "queue": True}),
+    Asked("kitchen", "POST", "/api/v1/devices/stove/commands", 422, {"command": "off", "device": "hall", "queue": True}),
+    Asked("one", "POST", "/api/v1/devices/hall/commands", 403, {"command": "off", "queue": True}),
+    Asked("hall", "POST", "/api/v1/devices/hall/commands", 403, {"command": "off", "queue": True}),
+    # --- what is sent
+    Asked("hall", "POST", "/api/v1/readings", 201, {"deviceId": "hall", **READING}),
+    Asked("hall", "POST", "/api/v1/readings", 403, {"deviceId": "stove", **READING}),
+    Asked("hall", "POST", "/api/v1/readings", 403, [{"deviceId": "hall", **READING}, {"deviceId": "stove", **READING}]),
+    Asked("hall", "POST", "/api/v1/readings", 403, {"sensor_id": "stove", "values": {"Temperature": 1}}),
+    Asked("hall", "POST", "/api/v1/readings", 403, {"DEVICE-ID": "stove", **READING}),
+    Asked("hall", "POST", "/api/ingest", 403, {"sensorId": "HALL", **READING}),
+    Asked("hall", "POST", "/api/v1/events/alerts", 403, {"level": "high"}),
+    Asked("hall", "GET", "/api/v1/readings?device=hall", 403),
+    Asked("hall", "GET", "/websocket/status", 403),
+    Asked("bounded", "POST", "/api/v1/readings", 201, {"deviceId": "fridge", **READING}),
+    Asked("bounded", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("bounded", "POST", "/api/v1/readings", 403, {"deviceId": "nobody-knows", **READING}),
+    # --- the registry, bounded
+    Asked("bounded", "PATCH", "/api/v1/devices/fridge", 200, {"name": "F"}),
+    Asked("bounded", "PATCH", "/api/v1/devices/hall", 404, {"site": "Kitchen"}),
+    Asked("bounded", "PATCH", "/api/v1/devices/fridge", 403, {"site": "Hall"}),
+    Asked("bounded", "PATCH", "/api/v1/devices/fridge", 403, {"site": None}),
+    Asked("bounded", "POST", "/api/v1/devices", 403, {"id": "new1", "site": "Hall"}),
+    Asked("bounded", "POST", "/api/v1/devices", 403, {"id": "new2"}),
+    Asked("bounded", "POST", "/api/v1/devices", 201, {"id": "new3", "site": "Kitchen"}),
+    Asked("bounded", "DELETE", "/api/v1/devices/cellar", 404),
+    Asked("bounded", "GET", "/api/v1/rejected", 403),
+    Asked("bounded", "POST", "/api/v1/rejected/retry", 403),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request with headers of its own; `None` of a status is any below 400."""
+
+    name: str
+    method: str
+    path: str
+    headers: Callable[[Guarded], dict[str, str]]
+    status: int
+    body: Any = None
+
+
+def cookie(g: Guarded, **more: str) -> dict[str, str]:
+    """As the dashboard's browser sends it."""
+    return {"Cookie": f"sb_session={g.tokens['operator']}"} | {name.replace("_", "-"): text for name, text in more.items()}
+
+
+COMMAND = {"command": "on", "queue": True}
+COMMANDS = "/api/v1/devices/hall/commands"
+
+REQUESTS: tuple[Sent, ...] = (
+    Sent("nothing shown", "GET", "/api/v1/readings", lambda _: {}, 401),
+    Sent("nothing shown, and a command", "POST", COMMANDS, lambda _: {}, 401, COMMAND),
+    Sent("nothing shown at the metrics", "GET", "/metrics", lambda _: {}, 401),
+    Sent("who am I, nobody", "GET", "/auth/me", lambda _: {}, 401),
+    Sent("a cookie reads", "GET", "/api/v1/readings", cookie, 200),
+    Sent("a cookie and its own page", "POST", COMMANDS, lambda g: cookie(g, Origin=g.base), 202, COMMAND),
+    Sent(
+        "a cookie and a browser that says same-origin",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, Sec_Fetch_Site="same-origin"),
+        202,
+        COMMAND,
+    ),
+    Sent("a cookie and no origin", "POST", COMMANDS, cookie, 403, COMMAND),
+    Sent("a cookie, another origin", "POST", COMMANDS, lambda g: cookie(g, Origin="https://evil.example"), 403, COMMAND),
+    Sent("a cookie, origin null", "POST", COMMANDS, lambda g: cookie(g, Origin="null"), 403, COMMAND),
+    Sent("a cookie, another port", "POST", COMMANDS, lambda g: cookie(g, Origin="http://127.0.0.1:1"), 403, COMMAND),
+    Sent(
+        "a cookie, an origin that begins like ours",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, Origin=f"{g.base}.evil.example"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a cookie, our origin as a user",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, Origin=f"http://127.0.0.1:{g.bridge.port}@evil.example"),
+        403,
+        COMMAND,
+    ),
+    Sent("a cookie, cross-site", "POST", COMMANDS, lambda g: cookie(g, Sec_Fetch_Site="cross-site"), 403, COMMAND),
+    Sent("a cookie, same site", "POST", COMMANDS, lambda g: cookie(g, Sec_Fetch_Site="same-site"), 403, COMMAND),
+    Sent(
+        "a cookie, our origin but cross-site",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, Origin=g.base, Sec_Fetch_Site="cross-site"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a cookie, a forwarded host that nobody trusts",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, Origin="https://evil.example", X_Forwarded_Host="evil.example"),
+        403,
+        COMMAND,
+    ),
+    Sent("a cookie deletes without an origin", "DELETE", "/api/v1/devices/hall", cookie, 403),
+    Sent("a cookie that is a key", "GET", "/api/v1/readings", lambda _: {"Cookie": "sb_session=sbk_0_0"}, 401),
+    Sent(
+        "a header wins over a bad cookie",
+        "GET",
+        "/api/v1/readings",
+        lambda g: {**g.showing("viewer"), "Cookie": "sb_session=x"},
+        200,
+    ),
+    Sent(
+        "a bad header wins over a cookie",
+        "GET",
+        "/api/v1/readings",
+        lambda g: cookie(g, Authorization="Bearer x.y.z"),
+        401,
+    ),
+    Sent(
+        "a header needs no origin",
+        "POST",
+        COMMANDS,
+        lambda g: {**g.showing("operator"), "Origin": "https://evil.example"},
+        202,
+        COMMAND,
+    ),
+    Sent(
+        "two headers",
+        "GET",
+        "/api/v1/readings",
+        lambda g: {**g.showing("viewer"), "X-API-Key": g.keys["see"]},
+        401,
+    ),
+    Sent("a key in its own header", "GET", "/api/v1/readings", lambda g: {"X-API-Key": g.keys["see"]}, 200),
+    Sent("a scheme nobody knows", "GET", "/api/v1/readings", lambda g: {"Authorization": f"Token {g.keys['see']}"}, 401),
+    Sent("a scheme and nothing", "GET", "/api/v1/readings", lambda _: {"Authorization": "Bearer"}, 401),
+    Sent("a scheme in small letters", "GET", "/api/v1/readings", lambda g: {"Authorization": f"bearer {g.keys['see']}"}, 200),
+    Sent("a device's name and secret, to see", "GET", "/api/v1/readings", lambda _: basic("esp01", DEVICE_SECRET), 403),
+    Sent(
+        "a device's name and secret, to send",
+        "POST",
+        "/api/v1/readings",
+        lambda _: basic("esp01", DEVICE_SECRET),
+        201,
+        {"deviceId": "esp01", **READING},
+    ),
+    Sent(
+        "a device's name and secret, as another",
+        "POST",
+        "/api/v1/readings",
+        lambda _: basic("esp01", DEVICE_SECRET),
+        403,
+        {"deviceId": "hall", **READING},
+    ),
+    Sent(
+        "a device's name and key",
+        "POST",
+        "/api/v1/readings",
+        lambda g: basic("hall", g.keys["hall"]),
+        201,
+        {"deviceId": "hall", **READING},
+    ),
+    Sent(
+        "another's name and a device's key",
+        "POST",
+        "/api/v1/readings",
+        lambda g: basic("stove", g.keys["hall"]),
+        401,
+        {"deviceId": "stove", **READING},
+    ),
+    Sent("a person's name and password", "GET", "/api/v1/readings", lambda _: basic("viewer", "no password"), 401),
+    Sent("Basic that is no base64", "GET", "/api/v1/readings", lambda _: {"Authorization": "Basic %%%"}, 401),
+    Sent("a preflight", "OPTIONS", "/api/v1/readings", lambda _: {}, 405),
+    Sent("the page", "GET", "/", lambda _: {}, 200),
+    Sent("the description", "GET", "/api/openapi.json", lambda _: {}, 200),
+    Sent("alive", "GET", "/health/live", lambda _: {}, 200),
+    Sent("ready", "GET", "/health/ready", lambda _: {}, 200),
+    Sent("a path that is none", "GET", "/nowhere", lambda _: {}, 404),
+    *(
+        Sent(f"a token in the query of {path}", "GET", path, lambda _: {}, 401)
+        for path in (
+            "/api/v1/readings?token=TOKEN",
+            "/metrics?access_token=TOKEN",
+            "/auth/me?token=TOKEN",
+            "/ws/stats?token=TOKEN",
+        )
+    ),
+)
+
+
+def basic(name: str, secret: str) -> dict[str, str]:
+    import base64
+
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()}

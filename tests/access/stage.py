@@ -1,0 +1,163 @@
+"""Every socket way in and out on one port, with access required, and the parts behind them to look into."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import web
+
+from bridge.api import new_application
+from bridge.api.requestlog import request_log
+from bridge.commands import Commands
+from bridge.core.access import Identity
+from bridge.core.decode import Decoder
+from bridge.core.health import Health
+from bridge.core.identity import Cursor
+from bridge.core.ledger import Ledger
+from bridge.core.message import Message
+from bridge.intake import Intake
+from bridge.pipeline import Pipeline
+from bridge.ports import Access
+from bridge.realtime.channels import Channels
+from bridge.realtime.credentials import credentials_of
+from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
+from bridge.realtime.devices import DeviceSockets
+from bridge.realtime.entrance import Entrance
+from bridge.realtime.gate import Gate
+from bridge.realtime.hub import Hub
+from bridge.realtime.socketio import SocketIo
+from bridge.realtime.stay import Stays
+from bridge.realtime.topics import Topics
+from bridge.realtime.websocket import WebSockets
+from bridge.registry import Registry
+from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
+from tests.fakes import MemoryStore, RecordingOrigin
+from tests.servers import until
+
+EPOCH_MS = 1_767_000_000_000
+
+
+class Notes:
+    """The audit, as a list."""
+
+    def __init__(self) -> None:
+        self.acts: list[tuple[str, str, str]] = []
+
+    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:  # noqa: ARG002
+        self.acts.append((act, by.name, about))
+
+
+class Mqtt:
+    """The way of commands, as a list."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, object]]] = []
+
+    async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:  # noqa: ARG002
+        self.sent.append((device_id, body))
+
+
+@dataclass
+class Stage:
+    """What a test takes hold of."""
+
+    port: int
+    gate: Gate
+    hub: Hub
+    stays: Stays
+    registry: Registry
+    store: MemoryStore
+    intake: Intake
+    ledger: Ledger
+    mqtt: Mqtt
+    notes: Notes
+    _said: int = field(default=0)
+
+    async def say(self, *devices: str, **values: object) -> int:
+        """A reading of each, stored and published; the cursor after it."""
+        settled = RecordingOrigin()
+        for device in devices:
+            self._said += 1
+            body = {"temperature": self._said % 80, "timestamp": EPOCH_MS + self._said} | values
+            payload = orjson.dumps(body)
+            self.intake.put(Message("test", f"sensors/{device}/data", payload, time.time_ns() // 1_000_000, settled))
+        await until(lambda: len(settled.settled) == len(devices), what="settled")
+        return max(one.seq for one in self.store.by_id.values())
+
+    async def until_live(self) -> None:
+        """Whoever has joined hears what is published."""
+        await until(lambda: all(session.live for session in self.hub._sessions), what="live")
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody is connected, and nothing of those that were is kept."""
+        return not (len(self.gate) or self.hub.client_count or len(self.stays))
+
+    async def until_empty(self) -> None:
+        await until(lambda: self.is_empty, what="everything released")
+
+
+@asynccontextmanager
+async def staged(
+    access: Access,
+    *,
+    login_seconds: float = 10.0,
+    realtime: RealtimeSettings | None = None,
+    http: HttpSettings | None = None,
+    devices: DevicesSettings | None = None,
+) -> AsyncIterator[Stage]:
+    """Wired as the bridge is, without a broker."""
+    realtime = realtime or RealtimeSettings(settle_seconds=0)
+    http, devices = http or HttpSettings(), devices or DevicesSettings()
+    store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
+    app, intake = new_application(http), Intake(ledger, qos0_limit=1000, batch_limit=1000)
+    hub, gate, stays = Hub(store, realtime), Gate(realtime), Stays(access)
+    hub.add(stays)
+    registry = Registry(store, hub, devices)
+    entrance = Entrance(access, stays, registry, login_seconds=login_seconds, audit=notes)
+    sockets = WebSockets(http, realtime, hub, gate, entrance)
+    device_sockets = DeviceSockets(
+        devices,
+        realtime,
+        sockets=sockets,
+        hub=hub,
+        intake=intake,
+        presence=registry,
+        credentials=credentials_of(devices, anyone=False),
+        entrance=entrance,
+    )
+    commands = Commands(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)
+    SocketIo(http, realtime, app, hub, gate, entrance, presence=registry, commander=commands)
+    Topics(app, sockets, hub, registry.place)
+    Channels(app, sockets)
+    app.add_routes(device_sockets.routes())
+    pipeline = Pipeline(
+        intake=intake,
+        decoder=Decoder((*DEVICE_ROUTES, *Settings().routes)),
+        store=store,
+        publisher=commands,
+        ledger=ledger,
+        health=Health(("store",)),
+        cursor=Cursor(),
+    )
+    await registry.load()
+    hub.begin(0)
+    runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with hub.running(), asyncio.TaskGroup() as tasks:
+        moving = tasks.create_task(pipeline.run())
+        try:
+            port = runner.addresses[0][1]
+            yield Stage(port, gate, hub, stays, registry, store, intake, ledger, mqtt, notes)
+        finally:
+            await hub.close()
+            await runner.cleanup()
+            intake.close()
+            await asyncio.wait_for(moving, 5)

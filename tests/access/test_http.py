@@ -1,0 +1,299 @@
+"""Logging in by HTTP, cookies, headers, TLS, and what is said of a bridge that is open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
+from pathlib import Path
+
+import aiohttp
+import jwt
+import pytest
+
+from bridge.api.describe import Door, described
+from bridge.api.guard import SOCKETS
+from bridge.app import Bridge
+from bridge.core.errors import SettingsError
+from bridge.settings import HttpSettings
+from tests.access.parts import PASSWORD, SECRET, Guarded, guarded, stored_sessions
+from tests.conftest import StartBridge
+from tests.servers import REPO, until
+
+LOGIN = {"username": "viewer", "password": PASSWORD}
+
+
+@pytest.fixture
+async def guarded_bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
+    async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db", trusted_proxies=["127.0.0.1"]) as made:
+        yield made
+
+
+def cookies_of(headers: object) -> SimpleCookie:
+    found = SimpleCookie()
+    for one in headers.getall("Set-Cookie", ()):  # type: ignore[attr-defined]
+        found.load(one)
+    return found
+
+
+async def test_a_login_answers_as_the_contract_says_and_sets_cookies_that_no_script_reads(guarded_bridge: Guarded) -> None:
+    """What renews has no path of its own: browsers make that `/auth`, or what a proxy has put before it."""
+    status, body, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
+    assert status == 200
+    assert (body["token_type"], body["expires_in"], "refresh_token" in body) == ("bearer", 3600, False)
+    assert jwt.decode(body["access_token"], SECRET, ["HS256"], audience="sensor-bridge")["sub"] == "viewer"
+    cookies = cookies_of(headers)
+    assert {name: (one["path"], one["httponly"], one["samesite"], one["secure"]) for name, one in cookies.items()} == {
+        "sb_session": ("/", True, "Strict", ""),
+        "sb_refresh": ("", True, "Strict", ""),
+    }
+    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_cookies_are_secure_behind_tls_and_behind_a_trusted_proxy_that_says_so(guarded_bridge: Guarded) -> None:
+    _, _, headers = await guarded_bridge.ask("POST", "/auth/login", {"X-Forwarded-Proto": "https"}, LOGIN)
+    assert all(one["secure"] for one in cookies_of(headers).values())
+
+
+async def test_the_cookie_renews_for_pages_of_ours_and_after_logging_out_for_nobody(guarded_bridge: Guarded) -> None:
+    _, _, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
+
+    def jar(headers: object, **more: str) -> dict[str, str]:
+        pairs = "; ".join(f"{name}={one.value}" for name, one in cookies_of(headers).items())
+        return {"Cookie": pairs, "Content-Type": "application/json", **more}
+
+    origin = guarded_bridge.base
+    assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(headers)))[0] == 403
+    assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(headers, Origin="https://evil.example")))[0] == 403
+    status, body, renewed = await guarded_bridge.ask("POST", "/auth/refresh", jar(headers, Origin=origin))
+    assert status == 200
+    status, me, _ = await guarded_bridge.ask("GET", "/auth/me", jar(renewed))
+    assert (status, me["name"], me["rights"], me["scope"]) == (200, "viewer", ["see"], None)
+    assert (await guarded_bridge.ask("POST", "/auth/logout", jar(renewed)))[0] == 403
+    status, _, gone = await guarded_bridge.ask("POST", "/auth/logout", jar(renewed, Origin=origin))
+    assert status == 204
+    assert all(one["max-age"] == "0" for one in cookies_of(gone).values())
+    status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {body['access_token']}"})
+    assert (status, problem["code"]) == (401, "revoked")
+    assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(renewed, Origin=origin)))[0] == 401
+
+
+async def test_a_replayed_refresh_ends_the_session(guarded_bridge: Guarded) -> None:
+    first = {"refresh_token": guarded_bridge.refresh["viewer"]}
+    status, second, _ = await guarded_bridge.ask("POST", "/auth/refresh", body=first)
+    assert (status, second["refresh_token"] == first["refresh_token"]) == (200, False)
+    status, problem, _ = await guarded_bridge.ask("POST", "/auth/refresh", body=first)
+    assert (status, problem["code"]) == (401, "replayed")
+    for token in (guarded_bridge.tokens["viewer"], second["access_token"]):
+        status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {token}"})
+        assert (status, problem["code"]) == (401, "revoked")
+
+
+async def test_a_page_of_another_origin_logs_nobody_in(guarded_bridge: Guarded) -> None:
+    for headers in ({"Origin": "https://evil.example"}, {"Content-Type": "text/plain"}):
+        assert (await guarded_bridge.ask("POST", "/auth/login", headers, LOGIN))[0] in (403, 415)
+    assert (await guarded_bridge.ask("POST", "/auth/login", {"Origin": guarded_bridge.base}, LOGIN))[0] == 200
+
+
+async def test_a_guesser_is_told_to_wait_and_each_client_of_a_proxy_by_itself(guarded_bridge: Guarded) -> None:
+    wrong = LOGIN | {"password": "wrong password"}
+    answers = [await guarded_bridge.ask("POST", "/auth/login", {"X-Forwarded-For": "198.51.100.7"}, wrong) for _ in range(12)]
+    assert [status for status, _, _ in answers].count(401) < 10
+    status, problem, headers = answers[-1]
+    assert (status, problem["title"], int(headers["Retry-After"]) >= 1) == (429, "Too Many Requests", True)
+    assert (await guarded_bridge.login("viewer"))[0] == 200  # from where he is known
+
+
+async def test_a_refusal_says_how_to_come_in_and_is_a_problem(guarded_bridge: Guarded) -> None:
+    status, problem, headers = await guarded_bridge.ask("GET", "/api/v1/readings")
+    assert (status, problem["code"], headers["Content-Type"]) == (401, "missing", "application/problem+json")
+    assert headers["WWW-Authenticate"] == 'Bearer realm="sensor-bridge"'
+    status, problem, headers = await guarded_bridge.ask("GET", "/api/v1/users", guarded_bridge.showing("viewer"))
+    assert (status, problem["title"]) == (403, "Forbidden")
+    assert 'error="insufficient_scope"' in headers["WWW-Authenticate"]
+
+
+async def test_health_says_whether_and_only_to_who_may_see_what(guarded_bridge: Guarded) -> None:
+    _, body, _ = await guarded_bridge.ask("GET", "/health/ready", {"Authorization": "Bearer no.good.token"})
+    assert body == {"status": "ok"}
+    _, body = await guarded_bridge.as_("viewer", "GET", "/health")
+    assert set(body["parts"]) == {"mqtt", "store"}
+
+
+async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded) -> None:
+    command = {"command": "on", "value": "a secret, perhaps", "queue": True}
+    status, sent = await guarded_bridge.as_("operator", "POST", "/api/v1/devices/hall/commands", command)
+    assert status == 202
+    await guarded_bridge.as_("viewer", "GET", "/api/v1/users")
+    await guarded_bridge.ask("GET", "/api/v1/readings", {"X-API-Key": "sbk_no"})
+
+    async def acts(query: str = "") -> list[dict[str, object]]:
+        _, body = await guarded_bridge.as_("admin", "GET", f"/api/v1/audit?limit=1000{query}")
+        return list(body["acts"])
+
+    async def has_all() -> bool:
+        found = {(one["act"], one["by"], one["about"]) for one in await acts()}
+        return found >= {
+            ("command", "operator", "hall"),
+            ("refused", "viewer", "GET /api/v1/users"),
+            ("refused", "nobody", "GET /api/v1/readings"),
+            ("user added", "admin", "kitchen"),
+            ("login", "viewer", ""),
+        }
+
+    async with asyncio.timeout(10):
+        while not await has_all():
+            await asyncio.sleep(0.05)
+    (one,) = await acts("&act=command&by=operator")
+    assert one["more"] == {"command": "on", "id": sent["id"]}
+    _, page = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?limit=2")
+    _, following = await guarded_bridge.as_("admin", "GET", f"/api/v1/audit?limit=2&before={page['next']}")
+    assert following["acts"][0]["_id"] < page["acts"][-1]["_id"]
+
+
+async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guarded_bridge: Guarded) -> None:
+    for path in ("/", "/api/docs"):
+        _, body, headers = await guarded_bridge.ask("GET", path)
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Frame-Options"] == "DENY"
+        assert b"<script>" not in body
+    for path in ("/", "/health/live", "/api/v1/readings", "/nowhere"):
+        _, _, headers = await guarded_bridge.ask("GET", path)
+        assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
+    _, _, headers = await guarded_bridge.ask("GET", "/api/v1/readings", guarded_bridge.showing("viewer"))
+    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
+    unstated, opened = [], set()
+    for route in guarded_bridge.bridge.application.router.routes():
+        told = described(route.handler)
+        if told is not None and told.right is Door.UNSTATED:
+            unstated.append(f"{route.method} {route.resource and route.resource.canonical}")
+        if told is not None and told.right is Door.OPEN and route.resource is not None:
+            opened.add(route.resource.canonical)
+    assert unstated == []
+    assert opened == {"/auth/login", "/auth/setup", "/auth/refresh", "/health/live", "/api/openapi.json", "/api/docs"}
+    assert "/ws/device" in SOCKETS
+
+
+async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(guarded_bridge: Guarded, tmp_path: Path) -> None:
+    environ = {
+        "BRIDGE_STORE__URL": guarded_bridge.store_url,
+        "PYTHONPATH": str(REPO),
+        "PATH": "/usr/bin:/bin",
+        "COLUMNS": "200",
+    }
+
+    async def command(*arguments: str, given: str = "") -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bridge", *arguments, cwd=tmp_path, env=environ,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate(given.encode())
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def status(who: str) -> int:
+        return (await guarded_bridge.as_(who, "GET", "/auth/me"))[0]
+
+    assert await status("viewer") == 200
+    code, out, _ = await command("user", "remove", "Viewer")
+    assert (code, out) == (0, "viewer removed\n")
+    async with asyncio.timeout(3):
+        while await status("viewer") != 401:
+            await asyncio.sleep(0.05)
+    assert await stored_sessions(guarded_bridge.store_url, "viewer") == 0
+    code, _, err = await command("user", "add", "new", "--role", "operator", given="short\n")
+    assert (code, "10 to 256" in err) == (1, True)
+    assert (await command("user", "add", "new", "--role", "operator", given=f"{PASSWORD}\n"))[0] == 0
+    assert (await guarded_bridge.login("new"))[0] == 200
+    code, out, err = await command("key", "add", "lab", "--right", "see", "--site", "Kitchen")
+    assert (code, out.startswith("sbk_")) == (0, True)
+    guarded_bridge.keys["lab"] = out.strip()
+    assert await status("lab") == 200
+    code, listed, _ = await command("key", "list")
+    assert out.strip().rpartition("_")[2] not in listed
+    assert (await command("key", "remove", out.split("_")[1]))[0] == 0
+    async with asyncio.timeout(3):
+        while await status("lab") != 401:
+            await asyncio.sleep(0.05)
+
+
+# --- the edges -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+async def test_with_a_certificate_the_bridge_speaks_tls_and_sets_secure_cookies(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    from tests.access.parts import access_settings
+
+    http = HttpSettings.model_validate({"port": 0, "tls": {"cert_file": certificate[0], "key_file": certificate[1]}})
+    trust = ssl.create_default_context(cafile=certificate[0])
+    store = f"sqlite:///{tmp_path}/bridge.db"
+    access = access_settings(admin_password=PASSWORD)
+    async with start_bridge(broker_url, store, http=http, access=access) as bridge, aiohttp.ClientSession() as session:
+        url, given = f"https://127.0.0.1:{bridge.port}", {"username": "admin", "password": PASSWORD}
+        async with session.post(f"{url}/auth/login", json=given, ssl=trust, headers={"Origin": url}) as answer:
+            assert answer.status == 200
+            assert all(one["secure"] for one in cookies_of(answer.headers).values())
+            assert "max-age" in answer.headers["Strict-Transport-Security"]
+        plain = url.replace("https", "http")
+        async with session.post(f"{url}/auth/login", json=given, ssl=trust, headers={"Origin": plain}) as answer:
+            assert answer.status == 403
+
+
+async def test_a_certificate_that_cannot_be_read_is_one_clear_line(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    http = HttpSettings.model_validate({"port": 0, "tls": {"cert_file": tmp_path / "none.pem"}})
+    with pytest.raises(ExceptionGroup) as raised:
+        async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http):
+            pass
+    (error,) = raised.value.exceptions
+    assert isinstance(error, SettingsError)
+    assert "none.pem" in str(error)
+
+
+@pytest.mark.parametrize(("host", "warnings"), [("127.0.0.1", 0), ("0.0.0.0", 1)])
+async def test_a_bridge_that_is_open_to_others_says_so_once(
+    host: str, warnings: int, start_bridge: StartBridge, broker_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    http = HttpSettings(port=0, host=host)
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http) as bridge:
+        await until(lambda: bridge.health.ready)
+    assert [one.levelname for one in caplog.records if "access is open" in one.message] == ["WARNING"] * warnings
+
+
+async def test_while_access_is_open_nobody_is_asked_and_nobody_is_made_an_admin(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as session,
+    ):
+        assert isinstance(bridge, Bridge)
+        for shown in ({}, {"Authorization": "Bearer nonsense"}, {"Cookie": "sb_session=x", "Origin": "https://evil.example"}):
+            async with session.get("/api/v1/readings", headers=shown) as answer:
+                assert answer.status == 200
+        async with session.get("/auth/me") as answer:
+            assert (await answer.json())["required"] is False
+        for path, body in (("/auth/login", LOGIN), ("/api/v1/users", {"name": "x", "password": PASSWORD, "role": "admin"})):
+            async with session.post(path, json=body) as answer:
+                assert answer.status == 403

@@ -1,0 +1,104 @@
+"""How long a guesser waits; by a clock that is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.access.lockout import _LIMIT, ADDRESS_CAP_SECONDS, USER_CAP_SECONDS, Attempt, Lockout, delay_seconds
+
+
+def guesses(lockout: Lockout, seconds: float, user: str = "alice", address: str = "192.0.2.1", begin: float = 0.0) -> int:
+    """How many wrong guesses get through if one is made as soon as it may be."""
+    now, count = begin, 0
+    while now < begin + seconds:
+        attempt = lockout.begin(user, address, now)
+        if isinstance(attempt, Attempt):
+            count += 1
+        else:
+            now += attempt
+    return count
+
+
+def test_guessing_is_slowed_to_fewer_than_ten_a_minute_by_address() -> None:
+    lockout = Lockout()
+    for minute in range(60):
+        assert guesses(lockout, 60, user=f"user{minute}", begin=minute * 60.0) < 10
+
+
+def test_guessing_is_slowed_to_fewer_than_ten_a_minute_by_user_from_many_addresses() -> None:
+    lockout = Lockout()
+    for minute in range(60):
+        count = 0
+        for number in range(600):
+            attempt = lockout.begin("alice", f"198.51.{minute}.{number % 250}", minute * 60.0 + number / 10)
+            count += isinstance(attempt, Attempt)
+        assert count < 10
+
+
+def test_a_hundred_guesses_at_once_are_a_hundred() -> None:
+    lockout = Lockout()
+    through = [lockout.begin("alice", "192.0.2.1", 0.0) for _ in range(100)]
+    assert sum(isinstance(one, Attempt) for one in through) == 3
+    assert lockout.refused == 97
+
+
+def test_who_logs_in_as_he_should_never_waits() -> None:
+    lockout = Lockout()
+    for number in range(100):
+        attempt = lockout.begin("alice", "192.0.2.1", float(number))
+        assert isinstance(attempt, Attempt)
+        attempt.succeeded()
+
+
+def test_nobody_locks_a_user_out_from_where_he_is_known() -> None:
+    lockout = Lockout()
+    known = lockout.begin("alice", "192.0.2.1", 0.0)
+    assert isinstance(known, Attempt)
+    known.succeeded()
+    for number in range(1000):
+        lockout.begin("alice", f"198.51.100.{number % 250}", 1.0)
+    assert isinstance(lockout.begin("alice", "192.0.2.1", 1.0), Attempt)
+
+
+def test_elsewhere_a_user_waits_no_longer_than_the_cap() -> None:
+    lockout = Lockout()
+    for number in range(1000):
+        lockout.begin("alice", f"198.51.{number // 250}.{number % 250}", number * USER_CAP_SECONDS)
+    wait = lockout.begin("alice", "203.0.113.9", 1000 * USER_CAP_SECONDS)
+    assert isinstance(wait, Attempt) or wait <= USER_CAP_SECONDS
+
+
+def test_an_account_of_his_own_washes_off_no_guess() -> None:
+    lockout = Lockout()
+    through = 0
+    for number in range(60):
+        mine = lockout.begin("mallory", "192.0.2.1", float(number))
+        guess = lockout.begin(f"user{number}", "192.0.2.1", float(number))
+        if isinstance(mine, Attempt):
+            mine.succeeded()
+        through += isinstance(guess, Attempt)
+    assert through < 10
+
+
+def test_an_ipv6_network_is_one_address() -> None:
+    lockout = Lockout()
+    through = [lockout.begin(f"user{n}", f"2001:db8:0:1::{n:x}", 0.0) for n in range(100)]
+    assert sum(isinstance(one, Attempt) for one in through) == 3
+    assert isinstance(lockout.begin("x", "2001:db8:0:2::1", 0.0), Attempt)
+
+
+@pytest.mark.parametrize("cap", [USER_CAP_SECONDS, ADDRESS_CAP_SECONDS])
+def test_the_wait_grows_and_ends_at_the_cap(cap: float) -> None:
+    waits = [delay_seconds(failures, cap) for failures in range(2000)]
+    assert waits == sorted(waits)
+    assert (waits[2], waits[3], waits[-1]) == (0, 2, cap)
+
+
+def test_memory_is_bounded() -> None:
+    lockout = Lockout()
+    for number in range(3 * _LIMIT):
+        attempt = lockout.begin(f"user{number}", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+        if isinstance(attempt, Attempt):
+            attempt.succeeded()
+    assert len(lockout._counts) <= 2 * _LIMIT + 1
+    assert len(lockout._known) <= _LIMIT

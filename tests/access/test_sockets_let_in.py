@@ -1,0 +1,121 @@
+"""Every socket way in, tried with everything that may be shown: nobody wrongly let in, nobody wrongly refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bridge.core.access import Right, Role
+from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED
+from bridge.settings import DevicesSettings
+from tests.access.stage import Stage, staged
+from tests.access.tokens import TokenAccess, device, person, program, scope
+from tests.access.ways import DEVICES, LISTENING, SECRET_MARK, attempted
+
+LOGIN_SECONDS = 0.3
+SECOND = 1.0
+MARK = SECRET_MARK
+
+
+@pytest.fixture
+def access() -> TokenAccess:
+    """Tokens of all sorts, named for what they are."""
+    access, now = TokenAccess(), time.time()
+    access.give(f"{MARK}.viewer", person("ada"))
+    access.give(f"{MARK}.operator", person("bob", Role.OPERATOR, scope("a")))
+    access.give(f"{MARK}.admin", person("eve", Role.ADMIN, expires=now + 3600))
+    access.give(f"{MARK}.nothing-in-scope", person("dan", scope=scope()))
+    access.give(f"{MARK}.expired", person("ada", expires=now - 1))
+    access.give(f"{MARK}.early", person("ada"), begins=now + 3600)
+    access.give(f"{MARK}.revoked", person("ada"))
+    access.revoke(f"{MARK}.revoked")
+    access.give(f"{MARK}.device", device("a"))
+    access.give(f"{MARK}.commander", program("tool", {Right.COMMAND}))
+    access.give(f"{MARK}.manager", program("tool", {Right.MANAGE}))
+    access.give(f"{MARK}.sender", program("feeder", {Right.SEND}))
+    return access
+
+
+DEVICE_SETTINGS = DevicesSettings.model_validate({"credentials": {"plain": f"{MARK}-of-plain"}, "open": True})
+
+
+@pytest.fixture
+async def stage(access: TokenAccess) -> AsyncIterator[Stage]:
+    async with staged(access, login_seconds=LOGIN_SECONDS, devices=DEVICE_SETTINGS) as running:
+        yield running
+
+
+NEVER = {
+    "nothing": None,
+    "empty": "",
+    "no token": f"{MARK}-nobodys",
+    "truncated": f"{MARK}.viewe",
+    "longer": f"{MARK}.viewerr",
+    "other case": f"{MARK}.VIEWER",
+    "two at once": f"{MARK}.viewer+{MARK}.viewer",
+    "a wildcard": "*",
+    "an operator of MongoDB": "$ne",
+    "long": MARK + "x" * 5000,
+    "huge": MARK + "x" * 30_000,
+    "enormous": MARK + "x" * 100_000,
+    "expired": f"{MARK}.expired",
+    "not valid yet": f"{MARK}.early",
+    "revoked": f"{MARK}.revoked",
+    "without a right here": f"{MARK}.manager",
+}
+"""Refused everywhere."""
+
+LISTENERS = {f"{MARK}.viewer", f"{MARK}.operator", f"{MARK}.admin", f"{MARK}.nothing-in-scope"}
+SENDERS = {f"{MARK}.device", f"{MARK}.sender"}
+COMMANDERS = {f"{MARK}.commander"}
+
+
+def expected(name: str, token: str) -> bool:
+    if token in COMMANDERS:
+        return name.startswith(("Socket.IO", "long-polling"))
+    return token in LISTENERS or (token in SENDERS and name in DEVICES)
+
+
+@pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
+async def test_who_may_come_in_does_and_nobody_else(stage: Stage, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("websockets").setLevel(logging.INFO)  # the client's own log has what the client sends
+    way = (LISTENING | DEVICES)[name]
+    for what, token in NEVER.items():
+        verdict = await attempted(way, stage, token)
+        assert not verdict.let_in, f"{name}: {what} was let in"
+        assert verdict.seconds < SECOND, f"{name}: {what} was refused after {verdict.seconds:.2f} s"
+        assert MARK not in verdict.told or verdict.code == 400  # aiohttp shows who sent it what was too long
+    for token in sorted(LISTENERS | SENDERS | COMMANDERS):
+        verdict = await attempted(way, stage, token)
+        assert verdict.let_in == expected(name, token), f"{name}: {token}: {verdict}"
+        assert verdict.let_in or verdict.code == FORBIDDEN
+    await stage.until_empty()
+    assert MARK not in caplog.text
+
+
+CODES = {
+    "nothing": UNAUTHORIZED,
+    "no token": UNAUTHORIZED,
+    "expired": UNAUTHORIZED,
+    "revoked": UNAUTHORIZED,
+    "without a right here": FORBIDDEN,
+}
+
+
+@pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
+async def test_a_code_tells_whether_something_else_to_show_would_help(stage: Stage, name: str) -> None:
+    verdicts = {what: await attempted((LISTENING | DEVICES)[name], stage, NEVER[what]) for what in CODES}
+    assert {what: verdict.code for what, verdict in verdicts.items()} == CODES
+
+
+@pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
+async def test_while_nobody_can_tell_nobody_is_let_in_and_all_are_asked_to_come_again(
+    stage: Stage, access: TokenAccess, name: str
+) -> None:
+    access.away = True
+    verdict = await attempted((LISTENING | DEVICES)[name], stage, f"{MARK}.admin")
+    assert (verdict.let_in, verdict.code) == (False, 1013)

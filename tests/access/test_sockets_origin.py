@@ -1,0 +1,159 @@
+"""Pages: which may connect, which may do so by cookie, and where a token may not stand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from bridge.core.access import Role
+from bridge.realtime.stay import UNAUTHORIZED
+from bridge.settings import HttpSettings
+from tests.access.stage import Stage, staged
+from tests.access.tokens import TokenAccess, device, person
+from tests.access.ways import (
+    SECRET_MARK,
+    SOCKET_IO,
+    Attempt,
+    Served,
+    attempted,
+    bearer,
+    device_answer,
+    ended,
+    heard_pong,
+    joined,
+    opened,
+    polled,
+)
+
+TOKEN = f"{SECRET_MARK}.admin"
+DEVICE = f"{SECRET_MARK}.device"
+FRIEND, STRANGER = "https://dashboard.example", "https://elsewhere.example"
+COOKIE = {"Cookie": f"sb_session={TOKEN}"}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    access = TokenAccess()
+    access.give(TOKEN, person("eve", Role.ADMIN))
+    access.give(DEVICE, device("a"))
+    async with staged(access, login_seconds=0.3, http=HttpSettings(cors_origins=(FRIEND,))) as running:
+        yield running
+
+
+def opening(path: str, headers: dict[str, str]) -> Attempt:
+    """A handshake with these headers; `{host}` in them is the bridge's own."""
+
+    async def attempt(bridge: Served, _: str | None) -> tuple[bool, int | None, str]:
+        filled = {name: text.replace("{host}", f"127.0.0.1:{bridge.port}") for name, text in headers.items()}
+        if path == "polling":
+            return await polled(bridge, headers=filled)
+        async with opened(bridge, path, headers=filled) as socket:
+            return await asking(path)(socket)
+
+    return attempt
+
+
+def asking(path: str) -> Callable[[ClientConnection], Awaitable[tuple[bool, int | None, str]]]:
+    if path.startswith("/socket.io/"):
+        return joined
+    return device_answer if path.startswith("/ws/device") else heard_pong
+
+
+PATHS = {
+    "Socket.IO": SOCKET_IO,
+    "long-polling": "polling",
+    "/ws": "/ws",
+    "/api/v1/ws": "/api/v1/ws",
+    "/api/v1/ws/secure": "/api/v1/ws/secure",
+    "/ws/device": "/ws/device",
+}
+OWN = {"Origin": "http://{host}"}
+FETCHED = {"Sec-Fetch-Site": "same-origin"}
+ROWS: dict[str, tuple[dict[str, str], bool]] = {
+    "a cookie from our own page": (COOKIE | OWN, True),
+    "a cookie with no origin": (COOKIE, False),
+    "a cookie from another origin": (COOKIE | {"Origin": STRANGER}, False),
+    "a cookie from an origin that may connect": (COOKIE | {"Origin": FRIEND}, False),
+    "a cookie from a page opened from a disk": (COOKIE | {"Origin": "file://"}, False),
+    "a cookie from no origin to speak of": (COOKIE | {"Origin": "null"}, False),
+    "a cookie with an empty origin": (COOKIE | {"Origin": ""}, False),
+    "a cookie from our host on another port": (COOKIE | {"Origin": "http://127.0.0.1:1"}, False),
+    "a cookie from a name that begins with ours": (COOKIE | {"Origin": "http://{host}.elsewhere.example"}, False),
+    "a cookie from our page as the browser says": (COOKIE | FETCHED, True),
+    "a cookie from another site as the browser says": (COOKIE | {"Sec-Fetch-Site": "cross-site"}, False),
+    "a cookie from the same site as the browser says": (COOKIE | {"Sec-Fetch-Site": "same-site"}, False),
+    "a header from another origin": (bearer(TOKEN) | {"Origin": STRANGER}, False),
+    "a header from an origin that may connect": (bearer(TOKEN) | {"Origin": FRIEND}, True),
+    "a header with no origin": (bearer(TOKEN), True),
+    "a key": ({"X-API-Key": TOKEN}, True),
+    "a key beside a token": ({"X-API-Key": TOKEN, "Authorization": f"Bearer {TOKEN}"}, False),
+    "a header in other letters": ({"authorization": f"bEARER {TOKEN}"}, True),
+    "a header of another scheme": ({"Authorization": f"Basic {TOKEN}"}, False),
+    "a header of no scheme": ({"Authorization": TOKEN}, False),
+    "a cookie of another name": ({"Cookie": f"session={TOKEN}"} | OWN, False),
+    "a header that is wrong beside a cookie that is right": (COOKIE | OWN | bearer("wrong"), False),
+}
+
+
+@pytest.mark.parametrize("where", PATHS)
+async def test_a_cookie_counts_for_our_own_pages_alone(stage: Stage, where: str) -> None:
+    outcomes = {name: await attempted(opening(PATHS[where], headers), stage, None) for name, (headers, _) in ROWS.items()}
+    assert {name: verdict.let_in for name, verdict in outcomes.items()} == {name: may for name, (_, may) in ROWS.items()}
+    assert all(verdict.let_in or verdict.code in (400, 403, UNAUTHORIZED) for verdict in outcomes.values())
+    await stage.until_empty()
+
+
+IN_ADDRESS = ["token={token}", "access_token={token}", "TOKEN={token}", "token=", "a=1&token={token}", "%74oken={token}"]
+
+
+@pytest.mark.parametrize("where", [path for path in PATHS if path != "/api/v1/ws/secure"])
+async def test_a_token_in_the_address_is_refused_even_beside_one_that_is_shown_well(
+    stage: Stage, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("websockets").setLevel(logging.INFO)
+    path = SOCKET_IO.replace("websocket", "polling") if where == "long-polling" else PATHS[where]
+    for query in IN_ADDRESS:
+        address = f"{path}{'&' if '?' in path else '?'}{query.format(token=TOKEN)}"
+        for headers in ({}, bearer(TOKEN)):
+            verdict = await attempted(opening(address, headers), stage, None)
+            assert (verdict.let_in, verdict.code) in ((False, UNAUTHORIZED), (False, 400)), (address, verdict)
+            assert TOKEN not in verdict.told
+    assert TOKEN not in caplog.text
+
+
+async def test_of_the_subprotocols_offered_one_is_chosen_as_a_browser_wants_it(stage: Stage) -> None:
+    async with opened(stage, "/ws", offers=["sensor-bridge", f"bearer.{TOKEN}"]) as socket:
+        assert socket.subprotocol == "sensor-bridge"
+        assert await heard_pong(socket) == (True, None, "")
+    async with opened(stage, "/ws", offers=[f"bearer.{TOKEN}", "mqtt"]) as socket:
+        assert socket.subprotocol == f"bearer.{TOKEN}"
+        assert await heard_pong(socket) == (True, None, "")
+
+
+async def test_who_does_not_log_in_has_to_go_when_the_time_is_over(stage: Stage) -> None:
+    async def silent(path: str) -> float:
+        began = asyncio.get_running_loop().time()
+        async with opened(stage, path) as socket:
+            await ended(socket)
+        return asyncio.get_running_loop().time() - began
+
+    lasted = await asyncio.gather(*map(silent, (SOCKET_IO, "/ws", "/api/v1/ws", "/ws/device")))
+    assert max(lasted) < 0.3 + 1.0
+    await stage.until_empty()
+
+
+async def test_of_two_authorization_headers_none_is_looked_at(stage: Stage) -> None:
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {}\r\nAuthorization: Bearer {}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+    writer.write(head.format("other", TOKEN).encode())
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert b"HTTP/1.1 400" in answer or UNAUTHORIZED.to_bytes(2, "big") in answer

@@ -1,0 +1,345 @@
+"""Whoever is in stays as long as what was shown is good: told before, renewed in place, closed in time, and nothing kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from bridge.core.access import Identity, Role
+from bridge.core.errors import Forbidden
+from bridge.core.events import Expiring
+from bridge.core.timestamp import iso
+from bridge.realtime.stay import CHECK_SECONDS, EXPIRED, REVOKED, UNAUTHORIZED, WARNING_SECONDS, Stay, Stays
+from tests.access.stage import Stage, staged
+from tests.access.test_sockets_scope import call
+from tests.access.tokens import TokenAccess, device, person, scope
+from tests.access.ways import SOCKET_IO, bearer, connect_packet, ended, opened, received
+from tests.realtime.parts import Clock
+
+EXPIRED_SECONDS, REVOKED_SECONDS = 5.0, 2.0
+LIFE_SECONDS = 1.0
+
+
+@pytest.fixture
+def access() -> TokenAccess:
+    return TokenAccess()
+
+
+@pytest.fixture
+async def stage(access: TokenAccess) -> AsyncIterator[Stage]:
+    async with staged(access) as running:
+        yield running
+
+
+# --- each dialect -------------------------------------------------------------------------------------------------------------
+
+Entered = AbstractAsyncContextManager[ClientConnection]
+
+
+@asynccontextmanager
+async def socket_io(stage: Stage, token: str) -> AsyncIterator[ClientConnection]:
+    async with opened(stage, SOCKET_IO) as socket:
+        assert (await connect_packet(socket, token))[0] == "40"
+        yield socket
+
+
+@asynccontextmanager
+async def by_message(stage: Stage, token: str, path: str) -> AsyncIterator[ClientConnection]:
+    async with opened(stage, path) as socket:
+        await socket.send(orjson.dumps({"type": "auth", "token": token}).decode())
+        assert orjson.loads(await received(socket))["type"] == "auth_ok"
+        yield socket
+
+
+@asynccontextmanager
+async def telemetry(stage: Stage, token: str) -> AsyncIterator[ClientConnection]:
+    async with opened(stage, "/ws/device") as socket:
+        await socket.send(orjson.dumps({"type": "AUTH", "payload": {"token": token}}).decode())
+        assert orjson.loads(await received(socket)) == {"type": "AUTH_OK"}
+        yield socket
+
+
+@asynccontextmanager
+async def as_device(stage: Stage, token: str) -> AsyncIterator[ClientConnection]:
+    async with opened(stage, "/ws/device", headers=bearer(token)) as socket:
+        yield socket
+
+
+DIALECTS: dict[str, Callable[[Stage, str], Entered]] = {
+    "Socket.IO": socket_io,
+    "/ws": lambda stage, token: by_message(stage, token, "/ws"),
+    "/api/v1/ws": lambda stage, token: by_message(stage, token, "/api/v1/ws"),
+    "/api/v1/ws/secure": lambda stage, token: opened(stage, f"/api/v1/ws/secure?token={token}"),
+    "/ws/device, listening": telemetry,
+    "/ws/device, a device": as_device,
+}
+
+
+def identity_for(dialect: str, name: str = "ada", expires: float | None = None) -> Identity:
+    if dialect == "/ws/device, a device":
+        return Identity(**{slot: getattr(device(name), slot) for slot in ("kind", "name", "rights", "scope")}, expires=expires)
+    return person(name, Role.ADMIN, expires=expires)
+
+
+def body_of(text: str) -> Any:
+    """A message without its dressing: name, and content."""
+    if text.startswith("42"):
+        return orjson.loads(text[2:])
+    message = orjson.loads(text)
+    return [message["type"], message.get("payload", message)]
+
+
+async def warning(socket: ClientConnection) -> Any:
+    while True:
+        text = await received(socket)
+        if text[0] in "{4" and "xpiring" in text.lower():
+            return body_of(text)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_expires_is_announced_and_then_closed(stage: Stage, access: TokenAccess, dialect: str) -> None:
+    expires = time.time() + LIFE_SECONDS
+    access.give("token", identity_for(dialect, expires=expires))
+    async with DIALECTS[dialect](stage, "token") as socket:
+        name, content = await warning(socket)
+        assert name in ("authExpiring", "auth_expiring", "AUTH_EXPIRING")
+        assert content["expires"] == iso(round(expires * 1000))
+        assert 0 <= content["seconds"] <= WARNING_SECONDS
+        assert (await ended(socket)) == (UNAUTHORIZED, EXPIRED)
+        assert 0 <= time.time() - expires < EXPIRED_SECONDS
+    await stage.until_empty()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_is_taken_back_is_closed(stage: Stage, access: TokenAccess, dialect: str) -> None:
+    access.give("token", identity_for(dialect))
+    async with DIALECTS[dialect](stage, "token") as socket:
+        await stage.say("ada")
+        access.revoke("token")
+        began = time.monotonic()
+        assert (await ended(socket)) == (UNAUTHORIZED, REVOKED)
+        assert time.monotonic() - began < REVOKED_SECONDS
+    await stage.until_empty()
+
+
+async def test_a_client_that_reads_nothing_is_closed_all_the_same(stage: Stage, access: TokenAccess) -> None:
+    access.give("token", person("ada"))
+    async with socket_io(stage, "token") as socket:
+        socket.transport.pause_reading()
+        for _ in range(60):
+            await stage.say(*("abcdefghij" * 10))
+        access.revoke("token")
+        began = time.monotonic()
+        await stage.until_empty()
+        assert time.monotonic() - began < REVOKED_SECONDS
+
+
+async def test_a_client_of_long_polling_is_closed_too_and_may_not_come_again(stage: Stage, access: TokenAccess) -> None:
+    access.give("token", person("ada"))
+    url = f"http://127.0.0.1:{stage.port}/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as answer:
+            url += "&sid=" + orjson.loads((await answer.text())[1:])["sid"]
+        async with session.post(url, data='40{"token":"token"}') as answer:
+            assert answer.status == 200
+        async with session.get(url) as answer:
+            assert (await answer.text()).startswith("40")
+        access.revoke("token")
+        began = time.monotonic()
+        await stage.until_empty()
+        assert time.monotonic() - began < REVOKED_SECONDS
+        async with session.post(url, data='40{"token":"token"}') as answer:
+            assert answer.status == 400
+
+
+async def renewed(dialect: str, socket: ClientConnection, token: str) -> tuple[bool, Any]:
+    """Whether something newer was taken, and what was answered."""
+    if dialect == "Socket.IO":
+        answer, _ = await call(socket, "refresh", {"token": token})
+        return answer["ok"], answer.get("expires", answer.get("error"))
+    upper = dialect == "/ws/device, listening"
+    message = {"type": "AUTH", "payload": {"token": token}} if upper else {"type": "auth", "token": token}
+    await socket.send(orjson.dumps(message).decode())
+    while True:
+        answer = orjson.loads(await received(socket))
+        content = answer.get("payload", answer)
+        if "error" in content:
+            return False, content["error"]
+        if answer.get("type") in ("auth_ok", "AUTH_OK"):
+            return True, content["expires"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_something_newer_keeps_a_connection_open(stage: Stage, access: TokenAccess, dialect: str) -> None:
+    soon, later = time.time() + 2 * LIFE_SECONDS, time.time() + 3600
+    access.give("old", identity_for(dialect, expires=soon))
+    access.give("new", identity_for(dialect, expires=later))
+    async with DIALECTS[dialect](stage, "old") as socket:
+        await warning(socket)
+        assert await renewed(dialect, socket, "new") == (True, iso(round(later * 1000)))
+        await asyncio.sleep(max(0.0, soon - time.time()) + 2 * CHECK_SECONDS)  # that it stays open cannot be waited for
+        assert await renewed(dialect, socket, "new") == (True, iso(round(later * 1000)))
+        access.revoke("new")
+        assert await ended(socket) == (UNAUTHORIZED, REVOKED)
+    await stage.until_empty()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_connection_is_renewed_by_the_same_one_only_and_by_what_is_valid(
+    stage: Stage, access: TokenAccess, dialect: str
+) -> None:
+    access.give("own", identity_for(dialect))
+    access.give("another", identity_for(dialect, "eve"))
+    access.give("old", identity_for(dialect, expires=time.time() - 1))
+    access.tokens["own, other kind"] = identity_for("/ws" if "a device" in dialect else "/ws/device, a device")
+    access.begins["own, other kind"] = 0.0
+    async with DIALECTS[dialect](stage, "own") as socket:
+        answers = {token: await renewed(dialect, socket, token) for token in ("another", "old", "own, other kind", "none", "")}
+        assert [taken for taken, _ in answers.values()] == [False] * 5
+        assert "somebody else's" in answers["another"][1]
+        assert await renewed(dialect, socket, "own") == (True, None)
+        (stay,) = stage.stays._stays
+        assert stay.identity.name == "ada"
+
+
+@pytest.mark.parametrize("dialect", ["Socket.IO", "/ws", "/ws/device, listening"])
+async def test_something_newer_that_sees_less_hears_less(stage: Stage, access: TokenAccess, dialect: str) -> None:
+    access.give("wide", person("ada"))
+    access.give("narrow", person("ada", scope=scope("a")))
+    async with DIALECTS[dialect](stage, "wide") as socket:
+        await stage.until_live()
+        assert (await renewed(dialect, socket, "narrow"))[0]
+        await stage.say("b", "a")
+        while '"a"' not in (text := await received(socket)):
+            assert '"b"' not in text
+        assert (await renewed(dialect, socket, "wide"))[0]
+        await stage.say("b")
+        while '"b"' not in await received(socket):
+            pass
+
+
+async def test_a_connection_that_leaves_and_joins_again_is_asked_again(stage: Stage, access: TokenAccess) -> None:
+    access.give("token", person("ada"))
+    async with opened(stage, SOCKET_IO, headers=bearer("token")) as socket:
+        assert (await connect_packet(socket))[0] == "40"
+        await socket.send("41")
+        await socket.send("40")
+        while not (text := await received(socket)).startswith("40"):
+            assert not text.startswith("44")
+        await socket.send("41")
+        access.revoke("token")
+        await socket.send("40")
+        while not (text := await received(socket)).startswith("44"):
+            assert not text.startswith("40")
+    async with opened(stage, SOCKET_IO) as socket:
+        access.give("other", person("bob"))
+        assert (await connect_packet(socket, "other"))[0] == "40"
+        await socket.send("41")
+        await socket.send("40")
+        while not (text := await received(socket)).startswith("44"):
+            assert not text.startswith("40"), "what was shown by auth is shown anew each time"
+    await stage.until_empty()
+
+
+async def test_events_that_are_named_like_ours_let_nobody_in(stage: Stage, access: TokenAccess) -> None:
+    access.give("token", person("ada", scope=scope("a")))
+    access.give("admin", person("eve", Role.ADMIN))
+    async with opened(stage, SOCKET_IO) as socket:
+        assert (await received(socket)).startswith("0{")
+        for text in ('42["connect",{},{"token":"admin"}]', '42["refresh",{"token":"admin"}]', '42["subscribe",{"since":0}]'):
+            await socket.send(text)
+        await socket.send('40{"token":"token"}')
+        assert (await received(socket)).startswith("40")
+        await call(socket, "connect", {"token": "admin"})
+        await call(socket, "disconnect", "x")
+        (stay,) = stage.stays._stays
+        assert stay.identity.name == "ada"
+        assert access.asked == 1
+
+
+async def test_who_goes_while_he_is_being_identified_leaves_nothing_behind() -> None:
+    class Slow(TokenAccess):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+        async def identify(self, shown: str | None, address: str) -> Identity:
+            self.reached.set()
+            await self.go_on.wait()
+            return await super().identify(shown, address)
+
+    for path, first in (
+        (SOCKET_IO, '40{"token":"t"}'),
+        ("/ws", '{"type":"auth","token":"t"}'),
+        ("/ws/device", '{"type":"auth","token":"t"}'),
+    ):
+        slow = Slow()
+        slow.give("t", person("ada"))
+        async with staged(slow) as stage:
+            async with opened(stage, path) as socket:
+                await socket.send(first)
+                await slow.reached.wait()
+                socket.transport.abort()
+            slow.go_on.set()
+            await stage.until_empty()
+
+
+# --- the one who looks ----------------------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A stay whose connection remembers what it was told."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.told: list[int] = []
+        self.ends: list[str] = []
+        self.stay = Stay(identity, "127.0.0.1", self._warn, self.ends.append)
+
+    def _warn(self, event: Expiring) -> None:
+        self.told.append(event.seconds)
+
+
+async def test_a_right_is_announced_once_a_minute_before_its_end_and_again_for_a_newer_one() -> None:
+    clock = Clock()
+    stays = Stays(TokenAccess(clock), clock=clock, monotonic=clock)
+    watched = Watched(person("ada", expires=clock.now + 100))
+    stays.begin(watched.stay)
+    for seconds, told in ((39, []), (1, [60]), (30, [60])):
+        clock.now += seconds
+        await stays.tend()
+        assert watched.told == told
+    with pytest.raises(Forbidden):
+        stays.renew(watched.stay, person("eve"))
+    stays.renew(watched.stay, person("ada", expires=clock.now + 50))
+    clock.now += 1
+    await stays.tend()
+    assert watched.told == [60, 49]
+    clock.now += 49
+    await stays.tend()
+    assert (watched.ends, len(stays)) == ([EXPIRED], 0)
+
+
+async def test_what_never_expires_is_looked_at_for_being_taken_back() -> None:
+    clock, access = Clock(), TokenAccess()
+    stays = Stays(access, clock=clock, monotonic=clock)
+    access.give("token", person("ada"))
+    watched = Watched(access.tokens["token"])
+    stays.begin(watched.stay)
+    clock.now += 1e6
+    await stays.tend()
+    assert watched.ends == []
+    access.revoke("token")
+    await stays.tend()
+    assert watched.ends == [], "not at each tick"
+    clock.now += CHECK_SECONDS
+    await stays.tend()
+    assert (watched.ends, len(stays)) == ([REVOKED], 0)
+    stays.leave(watched.stay)
