@@ -25,6 +25,7 @@ from bridge.core.account import scope_of, user_name
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 from bridge.loading import load_settings
+from bridge.settings import Settings
 from bridge.stores import open_store
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def add_user(
     """Add a person. The password is asked for, or comes by standard input."""
     name, scope = user_name(name), scope_of(device or (), site or ())
     password = _password(name)
-    added = _with_control(config, lambda control: control.users.add(name, password, role, scope))
+    added = with_control(config, lambda control, _: control.users.add(name, password, role, scope))
     console.print(f"{added.id} added, {added.role}", markup=False, highlight=False)
 
 
@@ -59,7 +60,7 @@ def add_user(
 def change_password(name: NameArgument, config: ConfigOption = None) -> None:
     """Give a person another password; whoever is logged in by the old one is logged out."""
     password = _password(user_name(name))
-    _with_control(config, lambda control: control.users.change(name, {"password": password}))
+    with_control(config, lambda control, _: control.users.change(name, {"password": password}))
     console.print(f"{user_name(name)} has another password", markup=False, highlight=False)
 
 
@@ -67,7 +68,7 @@ def change_password(name: NameArgument, config: ConfigOption = None) -> None:
 def list_users(config: ConfigOption = None) -> None:
     """Who may log in."""
     table = Table("name", "role", "devices", "sites", "since")
-    for one in _with_control(config, lambda control: control.users.all()):
+    for one in with_control(config, lambda control, _: control.users.all()):
         table.add_row(one.id, one.role, *_shown(one.scope), iso(one.created_ms)[:10])
     console.print(table)
 
@@ -75,7 +76,7 @@ def list_users(config: ConfigOption = None) -> None:
 @users.command("remove")
 def remove_user(name: NameArgument, config: ConfigOption = None) -> None:
     """Remove a person; his sessions end within two seconds, also in a bridge that runs."""
-    _with_control(config, lambda control: control.users.remove(name))
+    with_control(config, lambda control, _: control.users.remove(name))
     console.print(f"{user_name(name)} removed", markup=False, highlight=False)
 
 
@@ -92,10 +93,10 @@ def add_key(
     """Make a key and print it, this once."""
     if of_device and (right or device or site):
         raise typer.BadParameter("the key of a device has no other rights, devices or sites")
-    scope, by = scope_of(device or (), site or ()), f"cli:{getpass.getuser()}"
+    scope, by = scope_of(device or (), site or ()), caller()
     rights = right or [Right.SEE]
-    key, text = _with_control(
-        config, lambda control: control.keys.make(name, rights, scope, device=of_device, days=days, by=by)
+    key, text = with_control(
+        config, lambda control, _: control.keys.make(name, rights, scope, device=of_device, days=days, by=by)
     )
     errors.print(f"{key.id} {key.name}: keep it, it is not shown again", markup=False, highlight=False)
     console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -105,7 +106,7 @@ def add_key(
 def list_keys(config: ConfigOption = None) -> None:
     """The keys there are; not what they are."""
     table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
-    for one in _with_control(config, lambda control: control.keys.all()):
+    for one in with_control(config, lambda control, _: control.keys.all()):
         expires = iso(one.expires_ms)[:10] if one.expires_ms else "never"
         table.add_row(one.id, escape(one.name), one.kind, " ".join(sorted(one.rights)), *_shown(one.scope), expires)
     console.print(table)
@@ -114,20 +115,26 @@ def list_keys(config: ConfigOption = None) -> None:
 @keys.command("remove")
 def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
     """Take a key back; it is worth nothing within two seconds, also in a bridge that runs."""
-    key = _with_control(config, lambda control: control.keys.remove(key_id))
+    key = with_control(config, lambda control, _: control.keys.remove(key_id))
     console.print(f"{key.id} {key.name} removed", markup=False, highlight=False)
 
 
-def _with_control(config: Path | None, work: Callable[[Control], Awaitable[T]]) -> T:
+def with_control(config: Path | None, work: Callable[[Control, Settings], Awaitable[T]]) -> T:
+    """The outcome of some work on the store of the settings."""
     settings = load_settings(config)
 
     async def working() -> T:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(settings.store))
             await store.prepare()
-            return await work(Control(settings.access, settings.devices, store))
+            return await work(Control(settings.access, settings.devices, store), settings)
 
     return asyncio.run(working())
+
+
+def caller() -> str:
+    """Who types, for the records."""
+    return f"cli:{getpass.getuser()}"
 
 
 def _password(name: str) -> str:

@@ -107,6 +107,20 @@ class TlsSettings(Section):
     insecure: bool = False
 
 
+class BrokerFilesSettings(Section):
+    """Files of a Mosquitto that `sensor-bridge device` writes: both or none; by its pid file it is told to read them again."""
+
+    passwords: Path | None = None
+    acl: Path | None = None
+    pid: Path | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> BrokerFilesSettings:
+        if (self.passwords is None) != (self.acl is None):
+            raise ValueError("passwords and acl are set together, or none of them")
+        return self
+
+
 class MqttSettings(Section):
     """The broker, and how much of it we take in at once."""
 
@@ -123,6 +137,7 @@ class MqttSettings(Section):
     timeout_seconds: Seconds = 5.0
     reconnect_cap_seconds: Seconds = 1.0
     tls: TlsSettings = TlsSettings()
+    files: BrokerFilesSettings = BrokerFilesSettings()
     subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),

@@ -51,8 +51,11 @@ class Target:
         """Readings in its ledger since it started; None where that says nothing of ours."""
         if self.shared or not self.ledger:
             return None
-        timeout = aiohttp.ClientTimeout(_ASK_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.address}/websocket/status") as answer:
+        timeout, url = aiohttp.ClientTimeout(_ASK_SECONDS), f"{self.address}/websocket/status"
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=self.address.headers) as session,
+            session.get(url) as answer,
+        ):
             ledger: dict[str, dict[str, int]] = orjson.loads(await answer.read())["ledger"]
             return sum(account["stored"] for account in ledger.values())
 
