@@ -386,6 +386,10 @@ class AccessSettings(Section):
     audience: str | None = None
     role_claim: str = "roles"
     roles: dict[str, Role] = {}
+    site_claim: str | None = None
+    sites: dict[str, str] = {}
+    device_claim: str | None = None
+    devices: dict[str, str] = {}
 
     @property
     def required(self) -> bool:
@@ -427,6 +431,8 @@ class AccessSettings(Section):
         external = (self.issuer, self.jwks_url, self.audience)
         if any(external) and not all(external):
             raise ValueError("issuer, jwks_url and audience are set together, or none of them")
+        if (self.sites and self.site_claim is None) or (self.devices and self.device_claim is None):
+            raise ValueError("sites need site_claim, and devices need device_claim")
         return self
 
 

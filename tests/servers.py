@@ -137,7 +137,7 @@ class ClosedMosquitto(Process):
             ("/etc/mosquitto/accounts/", f"{folder}/"),
             ("/run/mosquitto/", f"{folder}/"),
             ("/mosquitto/data/", f"{folder}/"),
-            ("log_dest stdout\n", f"log_dest stdout\nuser {getpass.getuser()}\n"),
+            ("log_dest stdout\n", f"log_dest stderr\nuser {getpass.getuser()}\n"),
         ):
             assert text.count(shipped) > 0, shipped
             text = text.replace(shipped, ours)

@@ -42,6 +42,15 @@ PEOPLE: Mapping[str, tuple[Role, Scope | None]] = {
 }
 """By name; all have the same password."""
 
+THEIR_PEOPLE: Mapping[str, Any] = {
+    "their boss": {"sites": "everything"},
+    "their kitchen": {"sites": ["plant-1", "plant-2", 1, None]},
+    "their hall": {"devices": ["hall"]},
+    "their nobody": {},
+    "their stranger": {"sites": ["Kitchen", "Hall", "*", "$ne"], "devices": {"$ne": 1}},
+}
+"""Who comes from the identity provider as a boss, by what his token says of sites and devices."""
+
 
 def encoded(part: object) -> str:
     """A part of a token."""
@@ -78,6 +87,7 @@ class Provider:
 
     def token(self, algorithm: str = "RS256", key_id: str | None = "r1", key: Any = None, **claims: object) -> str:
         shown = {"iss": THEIR_ISSUER, "aud": THEIR_AUDIENCE, "sub": "eve", "exp": int(time.time()) + 600, "roles": ["staff"]}
+        shown["air"] = {"sites": "everything"}
         made = {name: value for name, value in (shown | claims).items() if value is not None}
         signer = key or (self.rsa if algorithm == "RS256" else self.ec)
         return jwt.encode(made, signer, algorithm=algorithm, headers={"kid": key_id} if key_id else {})
@@ -100,7 +110,8 @@ def access_settings(provider: Provider | None = None, **more: object) -> AccessS
     given: dict[str, Any] = {"mode": "required", "secret": SecretStr(SECRET), **more}
     if provider is not None:
         given |= {"issuer": THEIR_ISSUER, "audience": THEIR_AUDIENCE, "jwks_url": provider.url}
-        given |= {"roles": {"staff": "viewer", "boss": "admin"}}
+        given |= {"roles": {"staff": "viewer", "boss": "admin"}, "device_claim": "air.devices", "site_claim": "air.sites"}
+        given |= {"sites": {"plant-1": "Kitchen", "everything": "*"}}
     return AccessSettings.model_validate(given)
 
 
@@ -190,6 +201,8 @@ async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **
             status, found, _ = await made.login(name)
             assert status == 200, found
             made.tokens[name], made.refresh[name] = found["access_token"], found["refresh_token"]
+        for name, air in THEIR_PEOPLE.items():
+            made.tokens[name] = provider.token(roles=["boss"], sub=name, air=air)
         for right in Right:
             await _add_key(made, right, {"name": f"may {right}", "rights": [right]})
         await _add_key(made, "hall", {"name": "hall", "device": True})

@@ -64,12 +64,9 @@ async def test_probe_finds_that_all_holds_with_one_key(guarded_bridge: Guarded, 
     assert "everything tested held" in out
 
 
-@pytest.mark.parametrize("way", ["socketio", "topics"])
-async def test_bench_measures_a_bridge_that_lets_it_in(
-    guarded_bridge: Guarded, broker_url: str, tmp_path: Path, way: str
-) -> None:
-    asked = ("bench", "steady", "--url", guarded_bridge.base, "--broker", broker_url, "--rate", "20", "--seconds", "1")
-    asked += ("--clients", "2", "--way", way, "--json", "b.json")
+async def test_bench_measures_a_bridge_that_lets_it_in(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
+    system = ("--url", guarded_bridge.base, "--broker", broker_url)
+    asked = ("bench", "steady", *system, "--rate", "20", "--seconds", "1", "--clients", "2", "--json", "b.json")
     code, out, err = await ended(tmp_path / "a", *asked, BRIDGE_TOKEN=guarded_bridge.keys["see"])
     assert code == 0, out + err
     assert guarded_bridge.keys["see"] not in (tmp_path / "a" / "b.json").read_text()
