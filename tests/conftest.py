@@ -12,6 +12,7 @@ import pytest
 
 from bridge.app import Bridge
 from tests import running, servers
+from tests.access.tally import PROPERTY
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,23 @@ StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]
 def start_bridge() -> StartBridge:
     """`async with start_bridge(mqtt_url, store_url) as bridge`."""
     return running.start_bridge
+
+
+class Attempts:
+    """What the tests of access counted, from all workers."""
+
+    def __init__(self) -> None:
+        self.counts: list[tuple[int, int, int]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":
+            self.counts += [tuple(value) for name, value in report.user_properties if name == PROPERTY]  # type: ignore[misc]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.counts:
+            tried, accepted, refused = (sum(column) for column in zip(*self.counts, strict=True))
+            terminalreporter.write_line(f"access: {tried:,} attempts, {accepted} wrongly accepted, {refused} wrongly refused")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Attempts())

@@ -57,6 +57,7 @@ class Target:
     def __init__(self, url: str, session: aiohttp.ClientSession, patience: float, token: str | None = None) -> None:
         """Raises `BridgeError` for what is no address of a bridge. `token` is shown wherever access may be required."""
         Address.parse(url)
+        self.token = token
         self.shown = bearer(token)
         self.url = url.rstrip("/")
         self.session = session

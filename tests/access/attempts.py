@@ -18,11 +18,16 @@ NOW = int(time.time())
 
 @dataclass(frozen=True)
 class Credential:
-    """A token or key, and whether who shows it may see."""
+    """A token or key, and whether who shows it may see; `sends` says that he may send."""
 
     name: str
     show: Callable[[Guarded], str]
     good: bool = False
+    sends: bool = False
+
+
+A_GUESS = "the secret of a device"
+"""Where devices come in it opens, unless too many guessed before."""
 
 
 def header(**more: object) -> dict[str, Any]:
@@ -153,9 +158,9 @@ CREDENTIALS: tuple[Credential, ...] = (
     Credential("a key cut short", lambda g: g.keys["see"][:-1]),
     Credential("a key with more behind it", lambda g: g.keys["see"] + "A"),
     Credential("a key's id alone", lambda g: g.keys["see"][:20]),
-    Credential("a key that may only send", lambda g: g.keys["send"]),
-    Credential("a key of a device", lambda g: g.keys["hall"]),
-    Credential("the secret of a device", lambda _: DEVICE_SECRET),
+    Credential("a key that may only send", lambda g: g.keys["send"], sends=True),
+    Credential("a key of a device", lambda g: g.keys["hall"], sends=True),
+    Credential(A_GUESS, lambda _: DEVICE_SECRET),
     Credential("what renews a session", lambda g: g.refresh["viewer"]),
     Credential("the signing secret", lambda _: SECRET.replace(" ", "")),
 )
