@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
 
 from bridge.app import Bridge
+from bridge.settings import AccessSettings
 from tests import running, servers
 from tests.access.tally import PROPERTY
 
@@ -45,6 +47,12 @@ def broker_url(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def access() -> AccessSettings:
+    """Open, unless a test says otherwise."""
+    return AccessSettings()
+
+
 StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]
 
 
@@ -62,7 +70,8 @@ class Attempts:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
-            self.counts += [tuple(value) for name, value in report.user_properties if name == PROPERTY]  # type: ignore[misc]
+            found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
+            self.counts += [(tried, accepted, refused) for tried, accepted, refused in found]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.counts:

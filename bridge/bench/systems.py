@@ -99,8 +99,8 @@ class OwnBridge:
         more: Mapping[str, str] | None = None,
         token: str | None = None,
     ) -> None:
-        """`store` is a URL; without one each start has a new SQLite file under `folder`. `more` are settings in its environment,
-        `token` is what opens it if they require that.
+        """`store` is a URL; without one each start has a new SQLite file under `folder`. `more` are settings, as the
+        environment has them; `token` is what opens it if they require that.
         """
         self._more = dict(more or {})
         self._token = token

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import jwt
 import orjson
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import serialization
@@ -123,6 +124,13 @@ def access_settings(provider: Provider | None = None, **more: object) -> AccessS
     return AccessSettings.model_validate(given)
 
 
+ACCESS = [
+    pytest.param(AccessSettings(), id="open"),
+    pytest.param(access_settings(admin_password=SecretStr(PASSWORD)), id="required"),
+]
+"""For `@pytest.mark.parametrize("access", ACCESS)`: what holds whether access is open or required."""
+
+
 @dataclass
 class Guarded:
     """A running bridge with people, keys and devices, and what each of them shows."""
@@ -171,6 +179,11 @@ class Guarded:
 def own_tokens(secret: str = SECRET) -> Tokens:
     """What makes tokens as the bridge does."""
     return Tokens(secret, 3600)
+
+
+def own_token(role: Role = Role.ADMIN) -> str:
+    """One that is valid for an hour, of a bridge with `access_settings`."""
+    return own_tokens().make(User("tester", role, ""), "0" * 24, time.time())
 
 
 def claims(**more: object) -> dict[str, Any]:

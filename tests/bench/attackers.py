@@ -1,4 +1,4 @@
-"""`python -m tests.bench.attackers URL SECONDS`: who wants in and may not, and who is in and misbehaves; in a process of its own.
+"""`python -m tests.bench.attackers URL SECONDS`: who wants in and may not, and who is in and misbehaves; in its own process.
 
 Says at its end how often each tried, and how often somebody was let in who may not.
 """
@@ -61,7 +61,7 @@ class Attackers:
         self.tried["frames"] += 1
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         shown = f"Authorization: Bearer {token_for()}\r\n\r\n"
-        writer.write(HANDSHAKE.format(path="/ws").encode()[:-2] + shown.encode() + sent)
+        writer.write(HANDSHAKE.format(path="/ws").encode() + shown.encode() + sent)
         with suppress(ConnectionError, TimeoutError):
             await asyncio.wait_for(reader.read(), 5)
         writer.close()
