@@ -53,7 +53,11 @@ class OpenApi:
 
 
 _SCHEMES: Json = {
-    "token": {"type": "http", "scheme": "bearer", "description": "a token of POST /auth/login or of an identity provider, or an API key"},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a token of POST /auth/login or of an identity provider, or an API key",
+    },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "device": {"type": "http", "scheme": "basic", "description": "a device: its id, and its key or secret"},
     "session": {

@@ -10,6 +10,9 @@ import pytest
 from tests.access.leaks import LEAKS
 from tests.access.tally import PROPERTY, Tally
 
+OUTSPOKEN = ("bridge", "aiohttp", "socketio.server", "engineio.server", "pymongo", "asyncio")
+"""Loggers of a bridge, which may say all they can."""
+
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
@@ -22,11 +25,12 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 @pytest.fixture(scope="package", autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """No token, password or key that any of these tests used stands where others read, whichever of them brought it there."""
-    root = logging.getLogger()
-    level = root.level
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in OUTSPOKEN}
     root.addHandler(LEAKS)
-    root.setLevel(logging.DEBUG)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
     yield
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     root.removeHandler(LEAKS)
     assert LEAKS.found() == set()
