@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 import typer
 from rich.table import Table
 
+from bridge.access.accounts import Accounts
 from bridge.access.enrolment import Enrolment
-from bridge.access.mosquitto import Accounts, user_of
+from bridge.access.mosquitto import user_of
 from bridge.cli_access import ConfigOption, caller, console, errors, with_control
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso

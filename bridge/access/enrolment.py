@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bridge.access.accounts import Accounts
 from bridge.access.keys import Keys
-from bridge.access.mosquitto import Accounts
 from bridge.core.access import Kind
 from bridge.core.account import ApiKey
 from bridge.core.errors import AccountError, BridgeError, UnknownAccount

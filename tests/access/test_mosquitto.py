@@ -14,9 +14,10 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from bridge.access.accounts import Accounts
 from bridge.access.enrolment import Enrolment
 from bridge.access.keys import Keys
-from bridge.access.mosquitto import Accounts, bridge_rules, device_rules, hashed_password, matches, with_password, with_rules
+from bridge.access.mosquitto import bridge_rules, device_rules, hashed_password, matches, with_password, with_rules
 from bridge.access.revocations import Revocations
 from bridge.app import Bridge
 from bridge.core.errors import AccountError, BridgeError, BrokerUnavailable

@@ -29,7 +29,7 @@ from bridge.bench.systems import OwnBridge, Target, child
 from bridge.settings import AccessSettings, DevicesSettings, MqttSettings, StoreSettings
 from bridge.stores import open_store
 from tests.access.test_sockets_stay import DIALECTS
-from tests.access.ways import DEVICES, LISTENING, attempted, ended
+from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
 from tests.bench.attackers import GUESSED
 from tests.bench.guarded import PASSWORD, GuardedBridge, token_for
 from tests.servers import Mongod, Mosquitto
@@ -58,12 +58,15 @@ async def closing(broker: MqttSettings, _: str, folder: Path) -> None:
     table = Table("client", "no login", "refused", "expired", "taken back", "by another process", title="closed after, s")
     async with GuardedBridge(broker, store, folder).started() as target:
         ways = LISTENING | DEVICES
-        silent = dict(
-            zip(ways, await asyncio.gather(*(attempted(way, target.address, None) for way in ways.values())), strict=True)
+        names = (*ways, *MUTE)
+        waits = await asyncio.gather(
+            *(_seconds(attempted(way, target.address, None)) for way in ways.values()),
+            *(_seconds(way(target)) for way in MUTE.values()),
         )
-        refused = {name: await attempted(way, target.address, GUESSED) for name, way in ways.items()}
-        for name in ways:
-            table.add_row(name, *(f"{one[name].seconds:.2f}" + " in!" * one[name].let_in for one in (silent, refused)))
+        silent = dict(zip(names, waits, strict=True))
+        refused = {name: await _seconds(attempted(way, target.address, GUESSED)) for name, way in ways.items()}
+        for name in names:
+            table.add_row(name, *(f"{one[name]:.2f}" if name in one else "" for one in (silent, refused)))
         expired = await _out_after(target, await _with_token(), LIFE_SECONDS)
         taken = await _out_after(target, await _person(target, "ada"), 0, lambda: _remove(target, "ada"))
         elsewhere = await _out_after(target, await _person(target, "bob"), 0, lambda: _remove_elsewhere(store, "bob"))
@@ -72,7 +75,25 @@ async def closing(broker: MqttSettings, _: str, folder: Path) -> None:
     console.print(table)
 
 
+async def _seconds(attempt: Awaitable[Verdict | None]) -> float:
+    """How long it took not to be let in."""
+    began = time.monotonic()
+    verdict = await attempt
+    assert verdict is None or not verdict.let_in
+    return time.monotonic() - began
+
+
+async def _mute(target: Target) -> None:
+    """Connected by Socket.IO, and never a word."""
+    async with opened(target.address, SOCKET_IO) as socket:
+        await ended(socket)
+
+
 POLLING = "long-polling"
+MUTE: dict[str, Callable[[Target], Awaitable[None]]] = {
+    "Socket.IO, not a word": _mute,
+    "long-polling, not a word": lambda target: _polled_out(target, None),
+}
 
 
 async def _with_token() -> str:
@@ -102,14 +123,15 @@ async def _out_after(
         return dict(await asyncio.gather(*map(out, (*sockets, POLLING))))
 
 
-async def _polled_out(target: Target, token: str) -> None:
-    """Polls until that is refused."""
+async def _polled_out(target: Target, token: str | None) -> None:
+    """Polls until that is refused; without a token it never asks to join."""
     url = f"{target.address}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
         async with session.get(url) as answer:
             url += "&sid=" + orjson.loads((await answer.text())[1:])["sid"]
-        async with session.post(url, data="40" + orjson.dumps({"token": token}).decode()) as answer:
-            assert answer.status == 200
+        if token is not None:
+            async with session.post(url, data="40" + orjson.dumps({"token": token}).decode()) as answer:
+                assert answer.status == 200
         while True:
             async with session.get(url) as answer:
                 text = await answer.text()
