@@ -27,7 +27,7 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The device's id."
 @devices.command("add")
 def add(device: IdArgument, config: ConfigOption = None) -> None:
     """Give a device its credentials and print them, this once. One that has some keeps them."""
-    key, accounts = _enrolling(config, lambda enrolment: enrolment.add(device))
+    key, accounts = _enrolling(config, lambda enrolment: enrolment.add(device), "device add", device)
     if key is None:
         errors.print(f"{device} has its credentials already; `device passwd` gives it others", markup=False, highlight=False)
         _reload(accounts)
@@ -38,7 +38,7 @@ def add(device: IdArgument, config: ConfigOption = None) -> None:
 @devices.command("passwd")
 def passwd(device: IdArgument, config: ConfigOption = None) -> None:
     """Give a device other credentials and print them, this once; the old ones are worth nothing within two seconds."""
-    key, accounts = _enrolling(config, lambda enrolment: enrolment.change(device))
+    key, accounts = _enrolling(config, lambda enrolment: enrolment.change(device), "device passwd", device)
     _show(device, key, accounts)
 
 
@@ -55,7 +55,7 @@ def list_devices(config: ConfigOption = None) -> None:
 @devices.command("remove")
 def remove(device: IdArgument, config: ConfigOption = None) -> None:
     """Take a device's credentials back; what it has open here is closed within two seconds."""
-    _, accounts = _enrolling(config, lambda enrolment: enrolment.remove(device))
+    _, accounts = _enrolling(config, lambda enrolment: enrolment.remove(device), "device remove", device)
     console.print(f"{device} removed", markup=False, highlight=False)
     _reload(accounts)
 
@@ -73,9 +73,12 @@ def broker(config: ConfigOption = None) -> None:
     _reload(accounts)
 
 
-def _enrolling(config: Path | None, work: Callable[[Enrolment], Awaitable[T]]) -> tuple[T, Accounts]:
+def _enrolling(
+    config: Path | None, work: Callable[[Enrolment], Awaitable[T]], act: str = "", about: str = ""
+) -> tuple[T, Accounts]:
     accounts = Accounts(load_settings(config).mqtt)
-    return with_control(config, lambda control, _: work(Enrolment(control.keys, accounts, by=caller()))), accounts
+    enrolled = with_control(config, lambda control, _: work(Enrolment(control.keys, accounts, by=caller())), act, about)
+    return enrolled, accounts
 
 
 def _show(device: str, key: str, accounts: Accounts) -> None:

@@ -184,7 +184,7 @@ async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
 
 
 async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(guarded_bridge: Guarded, tmp_path: Path) -> None:
-    command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url)
+    command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url, BRIDGE_ACCESS__MODE="required")
 
     async def status(who: str) -> int:
         return (await guarded_bridge.as_(who, "GET", "/auth/me"))[0]
@@ -196,6 +196,8 @@ async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(gua
         while await status("viewer") != 401:
             await asyncio.sleep(0.05)
     assert await stored_sessions(guarded_bridge.store_url, "viewer") == 0
+    _, audit = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?about=viewer&act=user+removed")
+    assert [one["by"].partition(":")[0] for one in audit["acts"]] == ["cli"]
     code, _, err = await command("user", "add", "new", "--role", "operator", given="short\n")
     assert (code, "10 to 256" in err) == (1, True)
     assert (await command("user", "add", "new", "--role", "operator", given=f"{PASSWORD}\n"))[0] == 0
