@@ -30,12 +30,12 @@ from bridge.settings import AccessSettings, DevicesSettings, MqttSettings, Store
 from bridge.stores import open_store
 from tests.access.test_sockets_stay import DIALECTS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
-from tests.bench.attackers import GUESSED
+from tests.bench.attackers import ATTACKS, GUESSED
 from tests.bench.guarded import PASSWORD, GuardedBridge, token_for
 from tests.servers import Mongod, Mosquitto
 
 PROXIED = {"BRIDGE_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
-LIFE_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS = 3, 60, 15
+LIFE_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS = 3, 60, 10
 PAIRS, BURST, CLIENTS = 3, 20_000, 50
 
 console = Console(width=110)
@@ -192,28 +192,31 @@ async def guessing(broker: MqttSettings, _: str, folder: Path) -> None:
 
 
 async def siege(broker: MqttSettings, _: str, folder: Path) -> None:
-    """What 50 clients notice of floods and hostile frames, and what they cost in memory."""
+    """What 50 clients notice of floods and hostile frames, of each kind and of all at once, and what they cost in memory."""
     load = Load(clients=50, rate=200, seconds=SIEGE_SECONDS)
+    table = Table("who attacks", "p50, ms", "p99, ms", "p99 to nobody's", "memory, MB", "tried", "let in")
     async with GuardedBridge(broker, None, folder).started() as target:
         stage = Stage("siege", target, load, 1, 30, Quiet())
         async with stage.crowd(stage.subscribers, load.clients, paced=True) as crowd, stage.publisher() as publisher:
             await stage.warm_up(publisher, crowd)
-            before = await _held(stage, publisher, crowd)
-            rss = target.usage.rss_bytes() or 0
-            command = [sys.executable, "-m", "tests.bench.attackers", str(target.address), str(SIEGE_SECONDS + 4)]
-            place = folder / "attackers"
-            place.mkdir()
-            async with child(command, {}, place) as attackers:
-                await asyncio.sleep(2)
-                during = await _held(stage, publisher, crowd)
-                await attackers.wait()
-            said = (place / "log.txt").read_text().splitlines()[-1:]
-    most = max(one.bridge_rss_bytes or 0 for one in during.samples)
-    for name, row in (("before", before), ("during", during)):
-        p50, p99 = ((row.percentile(part) or 0) * 1000 for part in (0.5, 0.99))
-        console.print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms of {row.deliveries:,} deliveries, none missing")
-    ratio = (during.percentile(0.99) or 0) / (before.percentile(0.99) or 1)
-    console.print(f"p99 during / before {ratio:.2f}; memory {(most - rss) / 1e6:+.1f} MB; attackers: {' '.join(said)}")
+            await _held(stage, publisher, crowd)
+            rss, quiet = target.usage.rss_bytes() or 0, 0.0
+            for name, attacks in {"nobody": [], **{one: [one] for one in ATTACKS}, "all": [*ATTACKS]}.items():
+                place = folder / name
+                place.mkdir()
+                seconds = str(SIEGE_SECONDS + 2)
+                command = [sys.executable, "-m", "tests.bench.attackers", str(target.address), seconds, *attacks]
+                async with child(command, {}, place) as attackers:
+                    await asyncio.sleep(1)
+                    row = await _held(stage, publisher, crowd)
+                    await attackers.wait()
+                said = orjson.loads((place / "log.txt").read_text().splitlines()[-1])
+                p50, p99 = (row.percentile(part) or 0 for part in (0.5, 0.99))
+                quiet = quiet or p99
+                most = max(one.bridge_rss_bytes or 0 for one in row.samples)
+                figures = (f"{p50 * 1000:.1f}", f"{p99 * 1000:.1f}", f"{p99 / quiet:.2f}", f"{(most - rss) / 1e6:+.1f}")
+                table.add_row(name, *figures, *(str(sum(said[one].values())) for one in ("tried", "let in")))
+    console.print(table)
 
 
 async def _held(stage: Stage, publisher: Publisher, crowd: Any) -> Measurement:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.attackers URL SECONDS`: who wants in and may not, and who is in and misbehaves; in its own process.
+"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: who wants in and may not, and who is in and misbehaves; in its own process.
 
 Says at its end how often each tried, and how often somebody was let in who may not.
 """
@@ -83,27 +83,37 @@ class Attackers:
                 await socket.wait_closed()
 
 
-async def main(url: str, seconds: float) -> None:
+ATTACKS = {
+    "silent": (Attackers.stay_silent, SILENT, PAUSE_SECONDS),
+    "sockets": (Attackers.knock, 1, PAUSE_SECONDS),
+    "requests": (Attackers.ask, 1, PAUSE_SECONDS),
+    "logins": (Attackers.guess, 1, PAUSE_SECONDS),
+    "frames": (Attackers.misbehave, 1, PAUSE_SECONDS),
+    "floods": (Attackers.babble, 1, 0.2),
+}
+"""What each does, how many at once do it, and how long each rests in between."""
+
+
+async def main(url: str, seconds: float, names: list[str]) -> None:
     until = time.monotonic() + seconds
     async with aiohttp.ClientSession() as session:
         attackers = Attackers(url, session)
 
-        async def again_and_again(attack: Callable[[], Awaitable[None]], pause: float) -> None:
+        async def again_and_again(attack: Callable[[Attackers], Awaitable[None]], pause: float) -> None:
             while time.monotonic() < until:
                 with suppress(aiohttp.ClientError, OSError, TimeoutError, websockets.WebSocketException, AssertionError):
-                    await attack()
+                    await attack(attackers)
                 await asyncio.sleep(pause)
 
-        jobs = [(attackers.stay_silent, PAUSE_SECONDS)] * SILENT
-        jobs += [(one, PAUSE_SECONDS) for one in (attackers.knock, attackers.ask, attackers.guess, attackers.misbehave)]
-        jobs += [(attackers.babble, 0.2)]
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds + 1), asyncio.TaskGroup() as tasks:
-                for attack, pause in jobs:
-                    tasks.create_task(again_and_again(attack, pause))
+                for name in names:
+                    attack, count, pause = ATTACKS[name]
+                    for _ in range(count):
+                        tasks.create_task(again_and_again(attack, pause))
     sys.stdout.write(orjson.dumps({"tried": attackers.tried, "let in": attackers.let_in}).decode() + "\n")
 
 
 if __name__ == "__main__":
     os.nice(19)  # they are on other machines, whose time is none of the bridge's
-    uvloop.run(main(sys.argv[1], float(sys.argv[2])))
+    uvloop.run(main(sys.argv[1], float(sys.argv[2]), sys.argv[3:]))
