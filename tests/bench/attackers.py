@@ -1,4 +1,4 @@
-"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: who wants in and may not, and who is in and misbehaves; in its own process.
+"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: those who may not come in, and those who misbehave; in its own process.
 
 Says at its end how often each tried, and how often somebody was let in who may not.
 """
