@@ -1,4 +1,4 @@
-"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: those who may not come in, and those who misbehave; in its own process.
+"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: those who may not come in, and those who misbehave.
 
 Says at its end how often each tried, and how often somebody was let in who may not.
 """
