@@ -9,7 +9,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/build -type f 2>/dev/null) $(wildcard web/*.json web/*.ts web/*.html)
-COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml \
+	$(if $(REQUIRED),-f docker/compose.required.yaml)
 export COMPOSE_PROJECT_NAME ?= sensor-bridge
 ARGS ?=
 # Tests mostly wait for servers; two at a time take 60 % of the time of one.
@@ -66,7 +67,7 @@ run: install ## Try it: a broker, the bridge with SQLite under data/, three simu
 	@exec $(BIN)/sensor-bridge demo $(ARGS)
 
 .PHONY: up
-up: ## Mosquitto, MongoDB and the bridge in containers
+up: ## Mosquitto, MongoDB and the bridge in containers; REQUIRED=1 for those who are known alone
 	$(COMPOSE) up -d --build
 
 .PHONY: down

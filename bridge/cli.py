@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bridge import __version__, cli_access
+from bridge import __version__, cli_access, cli_devices
 from bridge.core.decode import Reason
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats import FormatName
@@ -41,6 +41,7 @@ rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that wer
 app.add_typer(rejected, name="rejected")
 app.add_typer(cli_access.users, name="user")
 app.add_typer(cli_access.keys, name="key")
+app.add_typer(cli_devices.devices, name="device")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
 
@@ -48,6 +49,13 @@ CodeOption = Annotated[Reason | None, typer.Option("--code", help="Only those re
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")]
+
+
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token", envvar="BRIDGE_TOKEN", help="A token or key, where access is required; better not as an argument."),
+]
+TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="A file that holds it.")]
 
 
 def _moment(text: str) -> int:
@@ -136,11 +144,15 @@ def tail(
     url: Annotated[str, typer.Option(help="A running bridge.")] = "http://localhost:3000",
     plain: Annotated[bool, typer.Option(help="One JSON line a reading, for pipes.")] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many readings.")] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
 ) -> None:
     """Watch readings as they come, from a running bridge's Socket.IO."""
+    from bridge.asking import token_given
     from bridge.tail import tail as watch
 
-    _run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count))
+    shown = token_given(token, token_file)
+    _run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count, token=shown))
 
 
 @app.command()
@@ -152,12 +164,15 @@ def command(
     queue: Annotated[bool, typer.Option("--queue", help="Let it wait if the device is offline.")] = False,
     expires: Annotated[float | None, typer.Option(min=0.1, help="How long it is worth sending, in seconds.")] = None,
     wait: Annotated[float, typer.Option(min=0, help="Wait so many seconds for the device's answer.")] = 0.0,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
 ) -> None:
     """Send a device a command, by a running bridge."""
-    from bridge.asking import send_command
+    from bridge.asking import send_command, token_given
 
     asked = {"command": name, "value": value, "queue": queue, "expires": expires}
-    sent = _run_loop(send_command(url, device, {key: one for key, one in asked.items() if one is not None}, wait))
+    body = {key: one for key, one in asked.items() if one is not None}
+    sent = _run_loop(send_command(url, device, body, wait, token_given(token, token_file)))
     console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
     if sent["state"] in ("failed", "expired"):
         sys.exit(FAILED)
@@ -184,8 +199,11 @@ def bench(
     json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same values.")] = 1,
     patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds without a delivery are a failure.")] = 30.0,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
 ) -> None:
     """Put load on a bridge and measure it: one of its own, or with --url one that runs. Only to the hosts you name."""
+    from bridge.asking import token_given
     from bridge.bench.command import Options
     from bridge.bench.command import bench as measure
     from bridge.bench.screen import show_scenarios
@@ -194,7 +212,8 @@ def bench(
         show_scenarios(console)
         return
     load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
-    options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience)
+    shown = token_given(token, token_file)
+    options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience, shown)
     sys.exit(0 if _run_loop(measure(options, console, errors)) else FAILED)
 
 
@@ -207,20 +226,24 @@ def probe(
     minutes: Annotated[float | None, typer.Option(min=0.1, max=1440, help="The same in minutes.")] = None,
     interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds from one round to the next.")] = 1.0,
     device: Annotated[str | None, typer.Option(help="To send as; of its own for the probe. Default: probe-…")] = None,
-    token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Of the device, for /ws/device.")] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    device_token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Of the device, for /ws/device.")] = None,
     password: Annotated[str | None, typer.Option(envvar="PROBE_PASSWORD", help="The same, with --device.")] = None,
     admin_token: Annotated[str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="To listen at /ws/device.")] = None,
     json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
     patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds that every answer may take.")] = 5.0,
 ) -> None:
     """Test a running bridge from outside by every way in and out. Its readings stay in the store, its device does not."""
+    from bridge.asking import token_given
     from bridge.probe.command import Options
     from bridge.probe.command import probe as test
 
     if seconds is not None and minutes is not None:
         raise typer.BadParameter("give either --seconds or --minutes")
     duration = seconds if minutes is None else minutes * 60
-    options = Options(url, broker, duration, interval, device, token, password, admin_token, json, patience)
+    shown = token_given(token, token_file)
+    options = Options(url, broker, duration, interval, device, shown, device_token, password, admin_token, json, patience)
     sys.exit(0 if _run_loop(test(options, load_settings(config), console, errors)) else FAILED)
 
 

@@ -10,6 +10,7 @@ import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -19,12 +20,14 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from bridge.access import Control
+from bridge.access.keys import Keys
 from bridge.access.passwords import check_password
-from bridge.core.access import Right, Role, Scope
+from bridge.core.access import Identity, Kind, Right, Role, Scope
 from bridge.core.account import scope_of, user_name
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 from bridge.loading import load_settings
+from bridge.settings import Settings
 from bridge.stores import open_store
 
 T = TypeVar("T")
@@ -51,7 +54,7 @@ def add_user(
     """Add a person. The password is asked for, or comes by standard input."""
     name, scope = user_name(name), scope_of(device or (), site or ())
     password = _password(name)
-    added = _with_control(config, lambda control: control.users.add(name, password, role, scope))
+    added = with_control(config, lambda control, _: control.users.add(name, password, role, scope), "user added", name)
     console.print(f"{added.id} added, {added.role}", markup=False, highlight=False)
 
 
@@ -59,7 +62,8 @@ def add_user(
 def change_password(name: NameArgument, config: ConfigOption = None) -> None:
     """Give a person another password; whoever is logged in by the old one is logged out."""
     password = _password(user_name(name))
-    _with_control(config, lambda control: control.users.change(name, {"password": password}))
+    changes = {"password": password}
+    with_control(config, lambda control, _: control.users.change(name, changes), "user changed", user_name(name))
     console.print(f"{user_name(name)} has another password", markup=False, highlight=False)
 
 
@@ -67,7 +71,7 @@ def change_password(name: NameArgument, config: ConfigOption = None) -> None:
 def list_users(config: ConfigOption = None) -> None:
     """Who may log in."""
     table = Table("name", "role", "devices", "sites", "since")
-    for one in _with_control(config, lambda control: control.users.all()):
+    for one in with_control(config, lambda control, _: control.users.all()):
         table.add_row(one.id, one.role, *_shown(one.scope), iso(one.created_ms)[:10])
     console.print(table)
 
@@ -75,7 +79,7 @@ def list_users(config: ConfigOption = None) -> None:
 @users.command("remove")
 def remove_user(name: NameArgument, config: ConfigOption = None) -> None:
     """Remove a person; his sessions end within two seconds, also in a bridge that runs."""
-    _with_control(config, lambda control: control.users.remove(name))
+    with_control(config, lambda control, _: control.users.remove(name), "user removed", user_name(name))
     console.print(f"{user_name(name)} removed", markup=False, highlight=False)
 
 
@@ -92,11 +96,10 @@ def add_key(
     """Make a key and print it, this once."""
     if of_device and (right or device or site):
         raise typer.BadParameter("the key of a device has no other rights, devices or sites")
-    scope, by = scope_of(device or (), site or ()), f"cli:{getpass.getuser()}"
+    scope, by = scope_of(device or (), site or ()), caller()
     rights = right or [Right.SEE]
-    key, text = _with_control(
-        config, lambda control: control.keys.make(name, rights, scope, device=of_device, days=days, by=by)
-    )
+    making = partial(Keys.make, name=name, rights=rights, scope=scope, device=of_device, days=days, by=by)
+    key, text = with_control(config, lambda control, _: making(control.keys), "key added", name)
     errors.print(f"{key.id} {key.name}: keep it, it is not shown again", markup=False, highlight=False)
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -105,7 +108,7 @@ def add_key(
 def list_keys(config: ConfigOption = None) -> None:
     """The keys there are; not what they are."""
     table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
-    for one in _with_control(config, lambda control: control.keys.all()):
+    for one in with_control(config, lambda control, _: control.keys.all()):
         expires = iso(one.expires_ms)[:10] if one.expires_ms else "never"
         table.add_row(one.id, escape(one.name), one.kind, " ".join(sorted(one.rights)), *_shown(one.scope), expires)
     console.print(table)
@@ -114,20 +117,31 @@ def list_keys(config: ConfigOption = None) -> None:
 @keys.command("remove")
 def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
     """Take a key back; it is worth nothing within two seconds, also in a bridge that runs."""
-    key = _with_control(config, lambda control: control.keys.remove(key_id))
+    key = with_control(config, lambda control, _: control.keys.remove(key_id), "key removed", key_id)
     console.print(f"{key.id} {key.name} removed", markup=False, highlight=False)
 
 
-def _with_control(config: Path | None, work: Callable[[Control], Awaitable[T]]) -> T:
+def with_control(config: Path | None, work: Callable[[Control, Settings], Awaitable[T]], act: str = "", about: str = "") -> T:
+    """The outcome of some work on the store of the settings; what it was, if it changed something, is in the audit."""
     settings = load_settings(config)
 
     async def working() -> T:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(settings.store))
             await store.prepare()
-            return await work(Control(settings.access, settings.devices, store))
+            control = Control(settings.access, settings.devices, store)
+            done = await work(control, settings)
+            if act:
+                control.audit.note(act, by=Identity(Kind.PROGRAM, caller(), frozenset()), about=about)
+                await control.close()
+            return done
 
     return asyncio.run(working())
+
+
+def caller() -> str:
+    """Who types, for the records."""
+    return f"cli:{getpass.getuser()}"
 
 
 def _password(name: str) -> str:

@@ -107,6 +107,20 @@ class TlsSettings(Section):
     insecure: bool = False
 
 
+class BrokerFilesSettings(Section):
+    """Files of a Mosquitto that `sensor-bridge device` writes: both or none; by its pid file it is told to read them again."""
+
+    passwords: Path | None = None
+    acl: Path | None = None
+    pid: Path | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> BrokerFilesSettings:
+        if (self.passwords is None) != (self.acl is None):
+            raise ValueError("passwords and acl are set together, or none of them")
+        return self
+
+
 class MqttSettings(Section):
     """The broker, and how much of it we take in at once."""
 
@@ -123,6 +137,7 @@ class MqttSettings(Section):
     timeout_seconds: Seconds = 5.0
     reconnect_cap_seconds: Seconds = 1.0
     tls: TlsSettings = TlsSettings()
+    files: BrokerFilesSettings = BrokerFilesSettings()
     subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
         SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
@@ -363,7 +378,7 @@ class AccessSettings(Section):
     secret: SecretStr | None = None
     token_seconds: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
     refresh_days: Annotated[float, Field(ge=0.01, le=365)] = 30.0
-    login_seconds: Seconds = 10.0
+    login_seconds: Seconds = 9.0  # so that a client sees it within 10
     admin_name: str = "admin"
     admin_password: SecretStr | None = None
     issuer: str | None = None
@@ -371,6 +386,10 @@ class AccessSettings(Section):
     audience: str | None = None
     role_claim: str = "roles"
     roles: dict[str, Role] = {}
+    site_claim: str | None = None
+    sites: dict[str, str] = {}
+    device_claim: str | None = None
+    devices: dict[str, str] = {}
 
     @property
     def required(self) -> bool:
@@ -412,6 +431,8 @@ class AccessSettings(Section):
         external = (self.issuer, self.jwks_url, self.audience)
         if any(external) and not all(external):
             raise ValueError("issuer, jwks_url and audience are set together, or none of them")
+        if (self.sites and self.site_claim is None) or (self.devices and self.device_claim is None):
+            raise ValueError("sites need site_claim, and devices need device_claim")
         return self
 
 

@@ -46,8 +46,10 @@ class ReadingsTable:
         return table
 
 
-async def tail(url: str, console: Console, *, plain: bool, count: int | None) -> None:
-    """Show `sensorData` from `url` until cancelled or `count` readings; raises `BridgeError` if nothing answers there."""
+async def tail(url: str, console: Console, *, plain: bool, count: int | None, token: str | None = None) -> None:
+    """Show `sensorData` from `url` until cancelled or `count` readings; raises `BridgeError` if nothing answers there, or it is
+    not let in.
+    """
     table = ReadingsTable(rows=max(console.height - 6, 5))
     enough = asyncio.Event()
     received = 0
@@ -67,9 +69,13 @@ async def tail(url: str, console: Console, *, plain: bool, count: int | None) ->
     client.on("sensorData", on_data)
     client.on("connect", lambda: setattr(table, "connected", True))
     client.on("disconnect", lambda *_: setattr(table, "connected", False))
+    refused: list[str] = []
+    client.on("connect_error", lambda body=None: refused.extend([str(body["message"])] if isinstance(body, dict) else []))
     try:
-        await client.connect(url, wait_timeout=_CONNECT_SECONDS)
+        await client.connect(url, auth={"token": token} if token else None, wait_timeout=_CONNECT_SECONDS)
     except socketio.exceptions.ConnectionError as error:
+        if refused:
+            raise BridgeError(f"the bridge at {url} does not let us in: {refused[0]} (--token)") from None
         raise BridgeError(f"no bridge answers at {url}: {error}") from None
     try:
         with _shown(table, console, plain=plain):

@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
 
 from bridge.app import Bridge
+from bridge.settings import AccessSettings
 from tests import running, servers
+from tests.access.tally import PROPERTY
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,12 @@ def broker_url(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def access() -> AccessSettings:
+    """Open, unless a test says otherwise."""
+    return AccessSettings()
+
+
 StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]
 
 
@@ -51,3 +60,24 @@ StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]
 def start_bridge() -> StartBridge:
     """`async with start_bridge(mqtt_url, store_url) as bridge`."""
     return running.start_bridge
+
+
+class Attempts:
+    """What the tests of access counted, from all workers."""
+
+    def __init__(self) -> None:
+        self.counts: list[tuple[int, int, int]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":
+            found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
+            self.counts += [(tried, accepted, refused) for tried, accepted, refused in found]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.counts:
+            tried, accepted, refused = (sum(column) for column in zip(*self.counts, strict=True))
+            terminalreporter.write_line(f"access: {tried:,} attempts, {accepted} wrongly accepted, {refused} wrongly refused")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Attempts())

@@ -99,24 +99,50 @@ class Process:
         os.kill(self.pid, signal.SIGCONT)
 
 
+def mosquitto_program() -> str:
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+    if program is None:
+        missing("there is no mosquitto; on Debian: apt-get install mosquitto")
+    return str(program)
+
+
 class Mosquitto(Process):
     """A mosquitto with its own files, set up like the one we ship: persistent, with long finite queues."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
-        if program is None:
-            missing("there is no mosquitto; on Debian: apt-get install mosquitto")
+        program = mosquitto_program()
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         shipped = (REPO / "config" / "mosquitto.conf").read_text()
         own = [line for line in shipped.splitlines() if not line.startswith(("listener", "persistence_location", "log_dest"))]
         own += [f"listener {port} 127.0.0.1", f"persistence_location {folder}/", f"user {getpass.getuser()}", *lines]
         (folder / "mosquitto.conf").write_text("\n".join(own) + "\n")
-        super().__init__([str(program), "-c", str(folder / "mosquitto.conf")], port, folder / "mosquitto.log")
+        super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, folder / "mosquitto.log")
 
     @property
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
+
+
+class ClosedMosquitto(Process):
+    """One set up like the one we ship for required access: devices come by `port`, the bridge by `inner_port`."""
+
+    def __init__(self, folder: Path) -> None:
+        program = mosquitto_program()
+        port, self.inner_port, self.log = free_port(), free_port(), folder / "mosquitto.log"
+        text = (REPO / "config" / "mosquitto-required.conf").read_text()
+        for shipped, ours in (
+            ("listener 1883\n", f"listener {port} 127.0.0.1\n"),
+            ("listener 1884 ", f"listener {self.inner_port} "),
+            ("/etc/mosquitto/accounts/", f"{folder}/"),
+            ("/run/mosquitto/", f"{folder}/"),
+            ("/mosquitto/data/", f"{folder}/"),
+            ("log_dest stdout\n", f"log_dest stderr\nuser {getpass.getuser()}\n"),
+        ):
+            assert text.count(shipped) > 0, shipped
+            text = text.replace(shipped, ours)
+        (folder / "mosquitto.conf").write_text(text)
+        super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, self.log)
 
 
 class Mongod(Process):

@@ -18,7 +18,8 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 from bridge.intake import Intake
 from bridge.realtime.device_messages import SocketOrigin
-from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings, Settings
+from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many
 from tests.realtime.test_incoming import close, frame
@@ -45,12 +46,18 @@ def devices() -> DevicesSettings:
 
 @pytest.fixture
 async def client(
-    start_bridge: StartBridge, broker_url: str, tmp_path: Path, session: aiohttp.ClientSession, devices: DevicesSettings
+    start_bridge: StartBridge,
+    broker_url: str,
+    tmp_path: Path,
+    session: aiohttp.ClientSession,
+    devices: DevicesSettings,
+    access: AccessSettings,
 ) -> AsyncIterator[Client]:
     async with start_bridge(
         broker_url,
         f"sqlite:///{tmp_path}/bridge.db",
         devices=devices,
+        access=access,
         realtime=RealtimeSettings(handshake_seconds=1, settle_seconds=0, message_burst=50),
     ) as bridge:
         yield Client(bridge, session, broker_url)
@@ -253,6 +260,7 @@ async def test_a_second_socket_of_a_device_takes_the_place_of_the_first(client: 
     await client.until_device("esp01", status="offline")
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_who_sends_too_much_or_no_text_is_closed(client: Client) -> None:
     async with opened(client, ESP01) as socket:
         with suppress(websockets.ConnectionClosed):

@@ -11,8 +11,9 @@ import pymongo
 import pytest
 from pydantic import SecretStr
 
-from bridge.settings import MqttSettings
+from bridge.settings import AccessSettings, MqttSettings
 from bridge.sources.mqtt import SENDER_WINDOW, mqtt_sender
+from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.payloads import good, hostile
 from tests.servers import until
@@ -20,18 +21,20 @@ from tests.servers import until
 HOSTILE, GOOD = 10_000, 2_000
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_10000_hostile_payloads_keep_no_good_one_out(
     start_bridge: StartBridge,
     broker_url: str,
     mongo_url: str,
     database: pymongo.database.Database[dict[str, Any]],
     caplog: pytest.LogCaptureFixture,
+    access: AccessSettings,
 ) -> None:
     caplog.set_level(logging.INFO)
     source = random.Random(20261121)
     payloads = [("good", good(n)) for n in range(GOOD)] + [("bad", hostile(n, source)) for n in range(HOSTILE)]
     source.shuffle(payloads)
-    async with start_bridge(broker_url, mongo_url) as bridge:
+    async with start_bridge(broker_url, mongo_url, access=access) as bridge:
         line = bridge.ledger.account("mqtt")
         async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
             for start in range(0, len(payloads), SENDER_WINDOW):

@@ -73,7 +73,7 @@ ROOMS: dict[str, set[str]] = {
     "bridge.tail": {"bridge.core"},
     "bridge.asking": {"bridge.core"},
     "bridge.mapping": {"bridge.core", "bridge.settings", "bridge.sources"},
-    "bridge.bench": {"bridge", "bridge.core", "bridge.settings", "bridge.embedded"},
+    "bridge.bench": {"bridge", "bridge.core", "bridge.settings", "bridge.asking", "bridge.embedded"},
     "bridge.probe": {"bridge", "bridge.core", "bridge.settings", "bridge.sources", "bridge.asking", "bridge.bench"},
     "bridge.cli": {
         "bridge",
@@ -84,6 +84,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.bench",
         "bridge.check",
         "bridge.cli_access",
+        "bridge.cli_devices",
         "bridge.demo",
         "bridge.loading",
         "bridge.mapping",
@@ -96,6 +97,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.transfer",
     },
     "bridge.cli_access": {"bridge.core", "bridge.settings", "bridge.loading", "bridge.stores", "bridge.access"},
+    "bridge.cli_devices": {"bridge.core", "bridge.settings", "bridge.loading", "bridge.access", "bridge.cli_access"},
     "bridge.__main__": {"bridge.cli"},
     "bridge": set(),
 }
@@ -140,7 +142,7 @@ HOMES: dict[str, set[str]] = {
     "amqtt": {"bridge.embedded"},
     "jwt": {"bridge.access.external", "bridge.access.tokens"},
     "pwdlib": {"bridge.access.passwords"},
-    "typer": {"bridge.cli", "bridge.cli_access"},
+    "typer": {"bridge.cli", "bridge.cli_access", "bridge.cli_devices"},
     "uvloop": {"bridge.cli"},
     "pydantic_settings": {"bridge.loading"},
     "tomllib": {"bridge.loading"},

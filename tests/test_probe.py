@@ -113,7 +113,7 @@ async def test_a_long_run_goes_on_until_its_time_is_over_or_it_is_told_to_stop(
         assert (await get(f"{url_of(bridge)}/api/v1/devices"))["devices"] == []
 
 
-@pytest.mark.parametrize("secret", [("--password", "1234"), ("--token", "1234")])
+@pytest.mark.parametrize("secret", [("--password", "1234"), ("--device-token", "1234")])
 async def test_where_not_everyone_may_be_a_device_credentials_open_the_way(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, secret: tuple[str, str]
 ) -> None:
@@ -131,7 +131,7 @@ async def test_what_cannot_be_tested_is_skipped_and_said(start_bridge: StartBrid
         code, out, err = await ended(tmp_path / "run", "probe", "--url", url, BRIDGE_MQTT__URL="mqtt://127.0.0.1:1")
     assert (code, err) == (0, "")
     assert "no broker (mqtt://127.0.0.1:1: " in " ".join(out.split())
-    assert "give --token, or --device and --password" in out
+    assert "give --token or --device-token, or --device and --password" in out
     assert "3 skipped" in out
 
 
@@ -209,7 +209,7 @@ async def until_cannot_connect(url: str) -> None:
         (["--broker", "mqtt://127.0.0.1:1"], "MQTT in", "no broker: mqtt://127.0.0.1:1: "),
         (["--admin-token", "wrong"], f"{ADMIN} out", "Invalid token"),
         (["--device", "tester", "--password", "wrong"], "/ws/device in", "unauthorized"),
-        (["--token", "wrong"], "/ws/device in", "Invalid token"),
+        (["--device-token", "wrong"], "/ws/device in", "Invalid token"),
     ],
 )
 async def test_what_is_given_and_wrong_is_a_failure(

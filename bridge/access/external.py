@@ -16,7 +16,7 @@ import jwt
 import orjson
 
 from bridge.access.tokens import THEIRS, Header, check_times, invalid, verified
-from bridge.core.access import RIGHTS, Identity, Kind, Right, Role
+from bridge.core.access import RIGHTS, Identity, Kind, Right, Role, Scope
 from bridge.core.errors import NotNow
 from bridge.core.secret import hashed
 from bridge.settings import AccessSettings
@@ -38,6 +38,7 @@ _KEYS_LIMIT = 64
 _RSA_BITS = 2048
 _EARLY_SECONDS = 30.0
 _NAME_LENGTH = 128
+_ALL = "*"
 
 
 class ExternalTokens:
@@ -69,7 +70,10 @@ class ExternalTokens:
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
             raise invalid()
         grant = f"external:{hashed(token.encode())[:32]}"
-        return Identity(Kind.EXTERNAL, name, rights_of(claims, settings.role_claim, settings.roles), None, expires, grant)
+        rights, scope = rights_of(claims, settings.role_claim, settings.roles), scope_in(claims, settings)
+        if scope is not None:
+            rights -= {Right.ADMINISTER}  # who may administer has no bounds
+        return Identity(Kind.EXTERNAL, name, rights, scope, expires, grant)
 
     async def _key(self, header: Header) -> Any:  # noqa: ANN401 - of the library that PyJWT uses
         wanted = (header.key_id or "", header.algorithm)
@@ -151,11 +155,34 @@ def _algorithm(key: Mapping[str, Any]) -> str | None:
 
 def rights_of(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Right]:
     """The rights of all roles a claim names, a text or a list of them; a dot leads inside."""
+    named = _named(claims, path, apart=True)
+    allowed = [RIGHTS[roles[name]] for name in named if name in roles]
+    return frozenset().union(*allowed)
+
+
+def scope_in(claims: Mapping[str, Any], settings: AccessSettings) -> Scope | None:
+    """The sites and devices that claims name; None, all, where the settings name no claim for them or one of them is `*`."""
+    if settings.site_claim is None and settings.device_claim is None:
+        return None
+    sites = _meant(claims, settings.site_claim, settings.sites)
+    devices = _meant(claims, settings.device_claim, settings.devices)
+    return None if _ALL in sites | devices else Scope(devices, sites)
+
+
+def _meant(claims: Mapping[str, Any], path: str | None, meanings: Mapping[str, str]) -> frozenset[str]:
+    """What a claim names, as it is called here; what has no meaning where meanings are given is nothing."""
+    named = () if path is None else _named(claims, path)
+    return frozenset(meanings.get(name, "") if meanings else name for name in named) - {""}
+
+
+def _named(claims: Mapping[str, Any], path: str, *, apart: bool = False) -> list[str]:
+    """The texts that stand where a path leads; with `apart` one alone is of words."""
     value: Any = claims.get(path)
     if value is None:
         value = claims
         for name in path.split("."):
             value = value.get(name) if isinstance(value, dict) else None
-    named = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-    allowed = [RIGHTS[roles[name]] for name in named if isinstance(name, str) and name in roles]
-    return frozenset().union(*allowed)
+    if apart and isinstance(value, str):
+        return value.split()
+    listed = value if isinstance(value, list) else [value]
+    return [one for one in listed if isinstance(one, str)]

@@ -17,7 +17,14 @@ from bridge.api.problems import json_response
 from bridge.core.account import scope_kept
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
-from bridge.realtime.shown import REFRESH_COOKIE, SESSION_COOKIE, address_of, is_behind_tls, is_from_own_page
+from bridge.realtime.shown import (
+    REFRESH_COOKIE,
+    SESSION_COOKIE,
+    address_of,
+    is_behind_tls,
+    is_from_known_page,
+    is_from_own_page,
+)
 from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096
@@ -159,7 +166,7 @@ class AuthApi:
         """JSON, said to be so: a form of another page cannot. Nor may such a page log somebody in by script."""
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="the body is application/json; say so in Content-Type")
-        if "Origin" in request.headers and not is_from_own_page(request, self._http):
+        if not is_from_known_page(request, self._http):
             raise Forbidden("pages of this origin may not log in here; http.cors_origins names those that may")
         if (request.content_length or 0) > _BODY_BYTES:
             raise web.HTTPRequestEntityTooLarge(_BODY_BYTES, request.content_length or 0)

@@ -18,7 +18,7 @@ from bridge.core.access import ANYONE, NOBODY, Identity, Right
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
 from bridge.ports import Access, Audit
 from bridge.realtime import channels, devices, socketio, topics
-from bridge.realtime.shown import Shown, address_of, is_from_own_page, shown_by
+from bridge.realtime.shown import address_of, shown_by
 from bridge.settings import HttpSettings
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -26,7 +26,6 @@ F = TypeVar("F", bound=Callable[..., object])
 SOCKETS = frozenset((channels.PATH, channels.SECURE_PATH, devices.PATH, socketio.PATH, topics.PATH))
 """Paths whose handlers ask for themselves who comes."""
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _WHO = web.RequestKey("identity", Identity)
 
 
@@ -105,10 +104,11 @@ class _Watch:
 
     async def _who(self, request: web.Request) -> Identity:
         address = address_of(request, self._http)
-        shown = Shown()
         try:
-            shown = shown_by(request)
-            self._check_page(request, shown)
+            shown = shown_by(request, self._http)
+            if shown.stray:
+                request[_WHO] = NOBODY
+                raise Forbidden("a page of ours must ask for this, or a program, with its token in the header Authorization")
             if shown.device is not None:
                 return await self._access.identify_device(shown.device, shown.credential or "", address)
             return await self._access.identify(shown.credential, address)
@@ -116,12 +116,6 @@ class _Watch:
             if error.code != "missing":
                 self._audit.note("refused", by=NOBODY, address=address, about=_path(request), why=error.code)
             raise
-
-    def _check_page(self, request: web.Request, shown: Shown) -> None:
-        """A cookie comes along whoever made the page: what changes something must be asked for by a page of ours."""
-        if shown.by_cookie and request.method not in _SAFE and not is_from_own_page(request, self._http):
-            request[_WHO] = NOBODY
-            raise Forbidden("a page of ours must ask for this, or a program, with its token in the header Authorization")
 
     def note(self, request: web.Request, why: str) -> None:
         """Somebody known was refused."""

@@ -53,14 +53,18 @@ class OpenApi:
 
 
 _SCHEMES: Json = {
-    "token": {"type": "http", "scheme": "bearer", "description": "a token of POST /auth/login, or an API key"},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a token of POST /auth/login or of an identity provider, or an API key",
+    },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "device": {"type": "http", "scheme": "basic", "description": "a device: its id, and its secret or key"},
+    "device": {"type": "http", "scheme": "basic", "description": "a device: its id, and its key or secret"},
     "session": {
         "type": "apiKey",
         "in": "cookie",
         "name": SESSION_COOKIE,
-        "description": "of the dashboard; what changes something must come from a page of the same origin",
+        "description": "of the dashboard; it counts for pages of the bridge itself, and what changes something must name one",
     },
 }
 """Any one of them, where access is required; none while it is open."""

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Options:
     json: Path | None = None
     seed: int = 1
     patience: float = 30.0
+    token: str | None = field(default=None, repr=False)
 
     @property
     def loads(self) -> list[dict[str, Any]]:
@@ -64,7 +65,8 @@ async def _bench(options: Options, console: Console, errors: Console) -> bool:
     screen = LiveScreen(errors)
     scenarios = chosen(options.scenarios or DEFAULT)
     with tempfile.TemporaryDirectory(prefix="sensor-bridge-bench-") as folder, screen.shown():
-        async with opened(options.url, options.broker, options.store, options.pid, Path(folder)) as system:
+        opening = opened(options.url, options.broker, options.store, options.pid, Path(folder), options.token)
+        async with opening as system:
             plans = [Plan(scenario, system, load) for scenario in scenarios for load in options.loads]
             report = await run_plans(plans, options.as_dict(), options.seed, options.patience, screen)
     show(report, console)

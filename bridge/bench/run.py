@@ -86,13 +86,13 @@ def chosen(names: Sequence[str]) -> list[Scenario]:
 
 @asynccontextmanager
 async def opened(
-    url: str | None, broker: str | None, store: str | None, pid: int | None, folder: Path
+    url: str | None, broker: str | None, store: str | None, pid: int | None, folder: Path, token: str | None = None
 ) -> AsyncIterator[System]:
     """The system that the options mean; with neither URL nor broker a broker too. Raises `BridgeError`."""
     if url is not None:
         if broker is None:
             raise BridgeError("--url needs --broker: the broker that this bridge reads from")
-        yield RunningBridge(Address.parse(url), broker_settings(broker), pid)
+        yield RunningBridge(Address.parse(url, token), broker_settings(broker), pid)
     elif broker is not None:
         yield OwnBridge(broker_settings(broker), store, folder)
     else:

@@ -118,10 +118,11 @@ class Subscriber(asyncio.BufferedProtocol):
 
     async def _upgrade(self) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
+        shown = "".join(f"{name}: {text}\r\n" for name, text in self._address.headers.items())
         self._transport.write(
             f"GET {self.PATH} HTTP/1.1\r\nHost: {self._address.host}:{self._address.port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\n{shown}\r\n".encode()
         )
         status = await self._heard(_STATUS)
         if not status.startswith(b"101"):

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +51,11 @@ class Target:
         """Readings in its ledger since it started; None where that says nothing of ours."""
         if self.shared or not self.ledger:
             return None
-        timeout = aiohttp.ClientTimeout(_ASK_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.address}/websocket/status") as answer:
+        timeout, url = aiohttp.ClientTimeout(_ASK_SECONDS), f"{self.address}/websocket/status"
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=self.address.headers) as session,
+            session.get(url) as answer,
+        ):
             ledger: dict[str, dict[str, int]] = orjson.loads(await answer.read())["ledger"]
             return sum(account["stored"] for account in ledger.values())
 
@@ -87,8 +90,20 @@ class OwnBridge:
 
     name = "bridge"
 
-    def __init__(self, broker: MqttSettings, store: str | None, folder: Path) -> None:
-        """`store` is a URL; without one each start has a new SQLite file under `folder`."""
+    def __init__(
+        self,
+        broker: MqttSettings,
+        store: str | None,
+        folder: Path,
+        *,
+        more: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """`store` is a URL; without one each start has a new SQLite file under `folder`. `more` are settings, as the
+        environment has them; `token` is what opens it if they require that.
+        """
+        self._more = dict(more or {})
+        self._token = token
         self._broker = broker
         self._store = store
         self._folder = folder
@@ -109,8 +124,9 @@ class OwnBridge:
             "BRIDGE_STORE__URL": self._store or f"sqlite:///{folder / 'bridge.db'}",
             "BRIDGE_HTTP__PORT": str(port),
             "BRIDGE_LOG__LEVEL": "warning",
+            **self._more,
         }
-        address = Address("127.0.0.1", port)
+        address = Address("127.0.0.1", port, token=self._token)
         async with child([sys.executable, "-m", "bridge", "run"], environment, folder) as running:
             await answering(f"{address}/health/ready", running, folder)
             yield Target(self.name, address, self._broker, Usage(running.pid), root=name)

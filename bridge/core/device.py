@@ -243,8 +243,8 @@ def _interval(value: object) -> float:
 
 def check_kept(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
     """Raises `ValueError` for what not every store holds: odd names, numbers of more than 64 bits, deep nesting."""
-    if not 0 < len(name) <= _NAME_LENGTH or name.startswith("$") or "." in name or "\0" in name:
-        raise ValueError(f"a name has 1 to {_NAME_LENGTH} characters, no dot, and does not begin with $")
+    if not 0 < len(name) <= _NAME_LENGTH or name.startswith("$") or "." in name or "\0" in name or name == "__proto__":
+        raise ValueError(f"a name has 1 to {_NAME_LENGTH} characters, no dot, does not begin with $, and is not __proto__")
     inner = value.items() if isinstance(value, dict) else [(name, one) for one in value] if isinstance(value, list) else ()
     if inner and not depth:
         raise ValueError(f"is nested deeper than {VALUE_DEPTH} levels")

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ class Options:
     seconds: float | None = None
     interval: float = 1.0
     device: str | None = None
-    token: str | None = None
-    password: str | None = None
-    admin_token: str | None = None
+    token: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
     json: Path | None = None
     patience: float = 5.0
 
@@ -49,8 +50,8 @@ class Options:
         """Refuse what does not go together."""
         if self.device is not None and not is_device_id(self.device):
             raise BridgeError(f"--device {self.device[:64]!r}: is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-        if self.password is not None and (self.token is not None or self.device is None):
-            raise BridgeError("--password goes with --device, and not with --token")
+        if self.password is not None and (self.device_token is not None or self.device is None):
+            raise BridgeError("--password goes with --device, and not with --device-token")
 
     def mqtt(self, settings: Settings) -> MqttSettings:
         """The broker that is named, else that of the settings; the topics are theirs."""
@@ -92,13 +93,15 @@ async def _probe(options: Options, settings: Settings, stopped: asyncio.Event, c
     mqtt, named = options.mqtt(settings), options.broker is not None
     started, began = datetime.now(UTC), time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-        target = Target(options.url, session, options.patience)
+        target = Target(options.url, session, options.patience, options.token)
         await target.contact()
         duration = Duration(options.seconds, options.interval, stopped)
         run = Probe(target, ways_out(options.admin(settings)), duration, screen)
         with screen.shown():
             async with asyncio.TaskGroup() as tasks:
-                await run.run(Given(target, device, tasks, mqtt, named, options.token, options.password))
+                await run.run(
+                    Given(target, device, tasks, mqtt, named, options.device_token or options.token, options.password)
+                )
     seconds = time.monotonic() - began
     console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)
     show(run.findings, console)

@@ -60,11 +60,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def connected(target: Target, path: str) -> AsyncIterator[Socket]:
-    """Raises `Failed`."""
+async def connected(target: Target, path: str, *, showing: bool = True) -> AsyncIterator[Socket]:
+    """Raises `Failed`. Where the first message is to say who it is, nothing is shown."""
     try:
         async with asyncio.timeout(target.patience):
-            wire = await target.session.ws_connect(target.url + path)
+            wire = await target.session.ws_connect(target.url + path, headers=target.shown if showing else {})
     except aiohttp.WSServerHandshakeError as error:
         raise Failed(
             f"{path} answers {error.status} to a WebSocket", "a proxy before the bridge must pass on `Upgrade: websocket`"

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from bridge.asking import bearer
 from bridge.bench.address import Address
 from bridge.core.errors import BridgeError
 from bridge.probe.findings import Failed
@@ -53,9 +54,11 @@ class Answer:
 class Target:
     """Every request has `patience` seconds."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, patience: float) -> None:
-        """Raises `BridgeError` for what is no address of a bridge."""
+    def __init__(self, url: str, session: aiohttp.ClientSession, patience: float, token: str | None = None) -> None:
+        """Raises `BridgeError` for what is no address of a bridge. `token` is shown wherever access may be required."""
         Address.parse(url)
+        self.token = token
+        self.shown = bearer(token)
         self.url = url.rstrip("/")
         self.session = session
         self.patience = patience
@@ -63,7 +66,9 @@ class Target:
 
     async def ask(self, method: str, path: str, body: object = None, **query: str | int) -> Answer:
         """Any status is an answer; raises `Failed` when there is none."""
-        data, headers = (None, {}) if body is None else (orjson.dumps(body), {"Content-Type": "application/json"})
+        data, headers = None if body is None else orjson.dumps(body), dict(self.shown)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
         shown = f"{method} {path}"
         try:
             async with (

@@ -248,7 +248,7 @@ class SocketWay:
 
 @asynccontextmanager
 async def _by_socket(given: Given) -> AsyncIterator[WayIn]:
-    async with connected(given.target, SOCKET) as socket:
+    async with connected(given.target, SOCKET, showing=False) as socket:
         if given.password is not None:
             await _enter_by_password(socket, given.device, given.password)
         else:
@@ -263,7 +263,7 @@ async def _enter_by_token(socket: Socket, token: str | None) -> None:
     if (answer := await socket.answer()).get("type") == "AUTH_OK":
         return
     if token is None:
-        raise Skipped("not open to everyone; give --token, or --device and --password")
+        raise Skipped("not open to everyone; give --token or --device-token, or --device and --password")
     raise Failed(f"{SOCKET} answers {answer}", "the token must be one of the bridge's devices.credentials")
 
 

@@ -73,7 +73,7 @@ async def _subscribed(client: Any, ears: Ears, transport: str) -> None:  # noqa:
     patience = ears.target.patience
     try:
         async with asyncio.timeout(patience):
-            await client.connect(ears.target.url, transports=[transport], wait_timeout=patience)
+            await client.connect(ears.target.url, ears.target.shown, transports=[transport], wait_timeout=patience)
             answer = await client.call("subscribe", {"devices": [ears.device]}, timeout=patience)
     except (socketio.exceptions.SocketIOError, TimeoutError) as error:
         why = str(error) or f"no answer within {patience:g} s"
@@ -140,7 +140,7 @@ async def _as_admin(ears: Ears, token: str | None) -> AsyncIterator[Listener]:
         elif body["type"] == "TELEMETRY" and body["payload"]["device_id"] == ears.device:
             listener.note(body["payload"]["timestamp"], Heard(time.monotonic(), body["payload"]))
 
-    async with connected(ears.target, "/ws/device") as socket:
+    async with connected(ears.target, "/ws/device", showing=False) as socket:
         await socket.send(type="AUTH", payload={"token": token})
         if (answer := await socket.answer()).get("type") != "AUTH_OK":
             raise Failed(f"/ws/device answers {answer}", "--admin-token must be one of the bridge's devices.admins")

@@ -9,7 +9,8 @@ from bridge.core.access import ANYONE, Identity, Right
 from bridge.core.errors import Unauthorized
 from bridge.realtime.entrance import Entrance
 from bridge.realtime.gate import Gate
-from bridge.realtime.proof import proof_of
+from bridge.realtime.shown import shown_in_handshake
+from bridge.settings import HttpSettings
 
 WAY = "socket.io"
 RIGHTS = (Right.SEE, Right.COMMAND)
@@ -19,8 +20,9 @@ RIGHTS = (Right.SEE, Right.COMMAND)
 class Arrivals:
     """Identities of connections, by their Engine.IO sid, from their being found until they are asked for."""
 
-    def __init__(self, entrance: Entrance, gate: Gate) -> None:
+    def __init__(self, entrance: Entrance, gate: Gate, http: HttpSettings) -> None:
         """`gate` knows where a connection comes from."""
+        self._http = http
         self._entrance = entrance
         self._gate = gate
         self._found: dict[str, Identity] = {}
@@ -44,7 +46,8 @@ class Arrivals:
         request = environ.get("aiohttp.request")
         if request is None:  # it was forgotten when this connection joined for the first time
             return self._again(engine_sid)
-        identity = await self._entrance.identify(proof_of(request).token, address, WAY, *RIGHTS)
+        token = shown_in_handshake(request, self._http).credential
+        identity = await self._entrance.identify(token, address, WAY, *RIGHTS)
         if engine_sid in self._gate:
             self._by_handshake[engine_sid] = identity
         return identity

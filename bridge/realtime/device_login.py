@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from bridge.realtime.device_dialects import DIALECTS, Dialect, Lower, Upper
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.incoming import BAD_TEXT
-from bridge.realtime.proof import proof_of
+from bridge.realtime.shown import Shown
 from bridge.realtime.stay import UNAUTHORIZED
 
 WAY = "/ws/device"
@@ -49,8 +49,15 @@ class Admitted:
 class DeviceLogin:
     """Lets in devices, and those who hear them."""
 
-    def __init__(self, entrance: Entrance, credentials: Credentials, handshake_seconds: float) -> None:
-        """`credentials` are asked while access is open, `entrance` while it is required."""
+    def __init__(
+        self,
+        entrance: Entrance,
+        credentials: Credentials,
+        handshake_seconds: float,
+        shown: Callable[[web.Request], Shown],
+    ) -> None:
+        """`credentials` are asked while access is open, `entrance` while it is required; `shown` is what a handshake shows."""
+        self._shown = shown
         self._entrance = entrance
         self._credentials = credentials
         self._seconds = min(handshake_seconds, entrance.login_seconds) if entrance.required else handshake_seconds
@@ -65,7 +72,7 @@ class DeviceLogin:
         if not self._entrance.required:
             return None
         try:
-            token = proof_of(request).token
+            token = self._shown(request).credential
             if token is None:
                 return None
             who = await self._entrance.identify(token, address, WAY, *RIGHTS)

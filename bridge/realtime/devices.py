@@ -82,7 +82,7 @@ class DeviceSockets:
         self._intake = intake
         self._presence = presence
         self._entrance = entrance
-        self._login = DeviceLogin(entrance, credentials, realtime.handshake_seconds)
+        self._login = DeviceLogin(entrance, credentials, realtime.handshake_seconds, sockets.shown)
         self._of_device: dict[str, Connection] = {}
 
     def routes(self) -> list[web.RouteDef]:

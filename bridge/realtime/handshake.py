@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -16,25 +14,6 @@ _KEY_BYTES = 16
 _DEFLATE = "permessage-deflate"
 _HARMLESS = {"client_no_context_takeover", "client_max_window_bits"}
 """What a client may ask of itself. What it may ask of us we do not do: all clients get the same compressed bytes."""
-
-_ARDUINO = "file://"
-"""The origin that WebSockets, a library for ESP32 and ESP8266, says it has, and a page that somebody opened from a disk."""
-
-
-def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
-    """A page of another origin is let in only by the settings (403); what is no page names no origin."""
-    origin = request.headers.get("Origin")
-    if origin is None or origin in (_ARDUINO, *allowed) or "*" in allowed:
-        return
-    if is_own(origin, request):
-        return
-    raise web.HTTPForbidden(text="pages of this origin may not connect here; http.cors_origins names those that may")
-
-
-def is_own(origin: str, request: web.Request) -> bool:
-    """Whether a page of ours asks: one that came from where it connects to."""
-    host = urlsplit(origin).netloc
-    return host != "" and host in (request.host, request.headers.get("X-Forwarded-Host"))
 
 
 async def upgraded(request: web.Request, *, compress: bool, subprotocol: str | None = None) -> tuple[web.StreamResponse, bool]:

@@ -22,8 +22,9 @@ from bridge.realtime.audience import Wish
 from bridge.realtime.client import Client
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.parcel import Encoder
-from bridge.realtime.proof import proof_of
+from bridge.realtime.shown import shown_in_handshake
 from bridge.realtime.stay import UNAUTHORIZED, Stay
+from bridge.settings import HttpSettings
 
 AUTH, AUTH_OK = "auth", "auth_ok"
 
@@ -64,9 +65,10 @@ class LoggedIn:
 class Login:
     """Lets in the clients that listen."""
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: Entrance, http: HttpSettings) -> None:
         """`entrance` decides."""
         self._entrance = entrance
+        self._http = http
 
     @property
     def required(self) -> bool:
@@ -91,9 +93,10 @@ class Login:
         if not entrance.required:
             return LoggedIn(entrance, way)
         try:
-            shown = proof_of(request, by_query=by_query)
-            first = shown.token is None and not by_query
-            token = await self._first(messages) if first else shown.token
+            token = shown_in_handshake(request, self._http, by_query=by_query).credential
+            first = token is None and not by_query
+            if first:
+                token = await self._first(messages)
             identity = await entrance.identify(token, address, way, Right.SEE)
         except BridgeError as error:
             why = closing(error)

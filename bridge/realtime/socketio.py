@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -31,14 +31,13 @@ from bridge.realtime.audience import Wish
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.form import Forms
 from bridge.realtime.frames import POLICY_VIOLATION
-from bridge.realtime.gate import Gate, client_address
-from bridge.realtime.handshake import is_own
+from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.login import expiry
 from bridge.realtime.parcel import SENT_AT, Published
-from bridge.realtime.proof import in_address
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
 from bridge.realtime.session import Session
+from bridge.realtime.shown import address_of, in_address, may_connect
 from bridge.realtime.stay import UNAUTHORIZED, Stay
 from bridge.settings import HttpSettings, RealtimeSettings
 
@@ -81,11 +80,11 @@ class SocketIo:
         self._presence = presence
         self._commander = commander
         self._told: tuple[list[DeviceStatus], list[Published]] = [], []
-        self._trusted = http.trusted_proxies
+        self._http = http
         self._hub = hub
         self._gate = gate
         self._entrance = entrance
-        self._arrivals = Arrivals(entrance, gate)
+        self._arrivals = Arrivals(entrance, gate, http)
         self._handshake_seconds = settings.handshake_seconds
         if entrance.required:
             self._handshake_seconds = min(settings.handshake_seconds, entrance.login_seconds)
@@ -101,7 +100,7 @@ class SocketIo:
         self._server = server(
             async_mode="aiohttp",
             client_manager=self._clients,
-            cors_allowed_origins=_origins(http.cors_origins),
+            cors_allowed_origins=self._may_connect,
             json=_Json,
             max_http_buffer_size=MESSAGE_LIMIT_BYTES,
             ping_interval=settings.ping_interval_seconds,
@@ -134,8 +133,12 @@ class SocketIo:
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
+    def _may_connect(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
+        """Instead of python-socketio's own judgement, which believes a forwarded host from anybody."""
+        return may_connect(origin, environ["aiohttp.request"], self._http)
+
     def _address(self, request: web.Request) -> str:
-        return client_address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())), self._trusted)
+        return address_of(request, self._http)
 
     def _watch_connections(self) -> None:
         """Put ourselves between Engine.IO and Socket.IO: what connects, what it sends, and its end."""
@@ -404,14 +407,3 @@ class _Json:
         return orjson.dumps(value).decode()
 
     loads = staticmethod(orjson.loads)
-
-
-def _origins(allowed: Sequence[str]) -> str | Callable[[str, dict[str, Any]], bool] | None:
-    """What python-socketio takes: None is the page's own origin only, which with a list of others would not be in it."""
-    if "*" in allowed or not allowed:
-        return "*" if allowed else None
-
-    def is_allowed(origin: str, environ: dict[str, Any]) -> bool:
-        return origin in allowed or is_own(origin, environ["aiohttp.request"])
-
-    return is_allowed

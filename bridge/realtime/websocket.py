@@ -21,13 +21,12 @@ from bridge.realtime.client import Client
 from bridge.realtime.entrance import Entrance
 from bridge.realtime.frames import control_frame
 from bridge.realtime.gate import Gate
-from bridge.realtime.handshake import check_origin, upgraded
+from bridge.realtime.handshake import upgraded
 from bridge.realtime.hub import Hub, Left
 from bridge.realtime.incoming import PING
 from bridge.realtime.login import AUTH, AUTH_OK, LoggedIn, Login, as_object, token_in
 from bridge.realtime.parcel import Encoder
-from bridge.realtime.proof import subprotocol_of
-from bridge.realtime.shown import address_of
+from bridge.realtime.shown import Shown, address_of, check_origin, shown_in_handshake, subprotocol_of
 from bridge.realtime.stay import UNAUTHORIZED
 from bridge.realtime.wire import Wire
 from bridge.settings import HttpSettings, RealtimeSettings
@@ -65,7 +64,7 @@ class WebSockets:
         self._settings = settings
         self._hub = hub
         self._gate = gate
-        self._login = Login(entrance)
+        self._login = Login(entrance, http)
         self._clients: dict[Client, None] = {}
         self._to_ping: deque[tuple[float, Client]] = deque()
         self._to_hear: deque[tuple[float, float, Client]] = deque()
@@ -119,9 +118,13 @@ class WebSockets:
         """Of a client, behind the proxies we trust."""
         return address_of(request, self._http)
 
+    def shown(self, request: web.Request) -> Shown:
+        """What a handshake shows; raises `Unauthorized`."""
+        return shown_in_handshake(request, self._http)
+
     async def _admit(self, request: web.Request) -> tuple[Client, web.StreamResponse]:
         address = self.address(request)
-        check_origin(request, self._http.cors_origins)
+        check_origin(request, self._http)
         if full := self._gate.refusal(address):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
         response, deflates = await upgraded(request, compress=self._settings.compression, subprotocol=subprotocol_of(request))

@@ -83,7 +83,9 @@ def _filter(query: RejectedQuery) -> Document:
     if query.topic is not None:
         conditions.append({"topic": query.topic})
     if query.device is not None:
-        conditions.append({"topic": {"$regex": f"(^|/){re.escape(query.device)}(/|$)"}})
+        level = f"(^|/){re.escape(query.device)}(/|$)"
+        # No topic has a NUL in it, and no regular expression may.
+        conditions.append({"topic": {"$regex": level} if "\0" not in level else {"$in": []}})
     if query.id is not None:
         conditions.append({"_id": query.id})
     return {"$and": conditions} if conditions else {}

@@ -18,11 +18,16 @@ NOW = int(time.time())
 
 @dataclass(frozen=True)
 class Credential:
-    """A token or key, and whether who shows it may see."""
+    """A token or key, and whether who shows it may see; `sends` says that he may send."""
 
     name: str
     show: Callable[[Guarded], str]
     good: bool = False
+    sends: bool = False
+
+
+A_GUESS = "the secret of a device"
+"""Where devices come in it opens, unless too many guessed before."""
 
 
 def header(**more: object) -> dict[str, Any]:
@@ -153,9 +158,9 @@ CREDENTIALS: tuple[Credential, ...] = (
     Credential("a key cut short", lambda g: g.keys["see"][:-1]),
     Credential("a key with more behind it", lambda g: g.keys["see"] + "A"),
     Credential("a key's id alone", lambda g: g.keys["see"][:20]),
-    Credential("a key that may only send", lambda g: g.keys["send"]),
-    Credential("a key of a device", lambda g: g.keys["hall"]),
-    Credential("the secret of a device", lambda _: DEVICE_SECRET),
+    Credential("a key that may only send", lambda g: g.keys["send"], sends=True),
+    Credential("a key of a device", lambda g: g.keys["hall"], sends=True),
+    Credential(A_GUESS, lambda _: DEVICE_SECRET),
     Credential("what renews a session", lambda g: g.refresh["viewer"]),
     Credential("the signing secret", lambda _: SECRET.replace(" ", "")),
 )
@@ -259,6 +264,28 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("one", "GET", "/api/v1/devices/hall", 200),
     Asked("one", "GET", "/api/v1/devices/stove", 404),
     Asked("one", "GET", "/api/v1/readings/latest", 200, without="fridge"),
+    # --- sites and devices of an identity provider
+    Asked("their boss", "GET", "/api/v1/devices/hall", 200),
+    Asked("their boss", "GET", "/api/v1/users", 200),
+    Asked("their kitchen", "GET", "/api/v1/readings?since=0&limit=10000", 200, without="hall"),
+    Asked("their kitchen", "GET", "/api/v1/readings/latest", 200, without="cellar"),
+    Asked("their kitchen", "GET", "/api/v1/devices/stove", 200),
+    Asked("their kitchen", "GET", "/api/v1/devices/hall", 404),
+    Asked("their kitchen", "POST", "/api/v1/devices/stove/commands", 202, {"command": "off", "queue": True}),
+    Asked("their kitchen", "POST", "/api/v1/devices/hall/commands", 404, {"command": "off", "queue": True}),
+    Asked("their kitchen", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("their kitchen", "PATCH", "/api/v1/devices/stove", 403, {"site": "Hall"}),
+    Asked("their kitchen", "GET", "/api/v1/users", 403),
+    Asked("their kitchen", "POST", "/api/v1/keys", 403, {"name": "k", "rights": ["administer"]}),
+    Asked("their kitchen", "GET", "/api/v1/rejected", 403),
+    Asked("their hall", "GET", "/api/v1/devices/hall", 200),
+    Asked("their hall", "GET", "/api/v1/devices/stove", 404),
+    Asked("their hall", "GET", "/api/v1/readings?since=0&limit=10000", 200, without="stove"),
+    Asked("their nobody", "GET", "/api/v1/readings?since=0&limit=10000", 200, without="temperature"),
+    Asked("their nobody", "GET", "/api/v1/devices/hall", 404),
+    Asked("their nobody", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
+    Asked("their stranger", "GET", "/api/v1/readings?since=0&limit=10000", 200, without="temperature"),
+    Asked("their stranger", "GET", "/api/v1/devices/stove", 404),
     # --- commands
     Asked("kitchen", "POST", "/api/v1/devices/stove/commands", 202, {"command": "off", "queue": True}),
     Asked("kitchen", "POST", "/api/v1/devices/hall/commands", 404, {"command": "off", "queue": True}),
@@ -365,6 +392,16 @@ REQUESTS: tuple[Sent, ...] = (
         403,
         COMMAND,
     ),
+    Sent(
+        "a cookie reads for a page of another site",
+        "GET",
+        "/api/v1/readings",
+        lambda g: cookie(g, Origin="https://evil.example"),
+        403,
+    ),
+    Sent("a cookie reads, cross-site", "GET", "/api/v1/readings", lambda g: cookie(g, Sec_Fetch_Site="cross-site"), 403),
+    Sent("a cookie reads by the address bar", "GET", "/api/v1/readings", lambda g: cookie(g, Sec_Fetch_Site="none"), 200),
+    Sent("a cookie writes by the address bar", "POST", COMMANDS, lambda g: cookie(g, Sec_Fetch_Site="none"), 403, COMMAND),
     Sent("a cookie deletes without an origin", "DELETE", "/api/v1/devices/hall", cookie, 403),
     Sent("a cookie that is a key", "GET", "/api/v1/readings", lambda _: {"Cookie": "sb_session=sbk_0_0"}, 401),
     Sent(

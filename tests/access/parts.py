@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import jwt
 import orjson
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import serialization
@@ -27,6 +28,7 @@ from bridge.core.access import Right, Role, Scope
 from bridge.core.account import User
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
 from bridge.stores import open_store
+from tests.access.leaks import LEAKS
 from tests.conftest import StartBridge
 
 SECRET = "only for tests: 64 bytes, so that HS512 takes it too, and no more secret than this"
@@ -41,6 +43,21 @@ PEOPLE: Mapping[str, tuple[Role, Scope | None]] = {
     "one": (Role.VIEWER, Scope(frozenset({"hall"}))),
 }
 """By name; all have the same password."""
+
+GIVEN_OUT = ("access_token", "refresh_token", "key")
+"""What answers hold that is shown once."""
+
+READ_BY_MANY = ("/metrics", "/websocket/status", "/api/openapi.json", "/api/docs", "/health", "/api/v1/devices")
+READ_BY_ADMINS = ("/api/v1/users", "/api/v1/keys", "/api/v1/audit?limit=1000")
+
+THEIR_PEOPLE: Mapping[str, Any] = {
+    "their boss": {"sites": "everything"},
+    "their kitchen": {"sites": ["plant-1", "plant-2", 1, None]},
+    "their hall": {"devices": ["hall"]},
+    "their nobody": {},
+    "their stranger": {"sites": ["Kitchen", "Hall", "*", "$ne"], "devices": {"$ne": 1}},
+}
+"""Who comes from the identity provider as a boss, by what his token says of sites and devices."""
 
 
 def encoded(part: object) -> str:
@@ -78,12 +95,14 @@ class Provider:
 
     def token(self, algorithm: str = "RS256", key_id: str | None = "r1", key: Any = None, **claims: object) -> str:
         shown = {"iss": THEIR_ISSUER, "aud": THEIR_AUDIENCE, "sub": "eve", "exp": int(time.time()) + 600, "roles": ["staff"]}
+        shown["air"] = {"sites": "everything"}
         made = {name: value for name, value in (shown | claims).items() if value is not None}
         signer = key or (self.rsa if algorithm == "RS256" else self.ec)
         return jwt.encode(made, signer, algorithm=algorithm, headers={"kid": key_id} if key_id else {})
 
-    async def _answer(self, _: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        LEAKS.say("a request to the identity provider", f"{request.path_qs} {request.headers}")
         return web.json_response({"keys": self.keys}, status=self.status)
 
     @asynccontextmanager
@@ -100,8 +119,16 @@ def access_settings(provider: Provider | None = None, **more: object) -> AccessS
     given: dict[str, Any] = {"mode": "required", "secret": SecretStr(SECRET), **more}
     if provider is not None:
         given |= {"issuer": THEIR_ISSUER, "audience": THEIR_AUDIENCE, "jwks_url": provider.url}
-        given |= {"roles": {"staff": "viewer", "boss": "admin"}}
+        given |= {"roles": {"staff": "viewer", "boss": "admin"}, "device_claim": "air.devices", "site_claim": "air.sites"}
+        given |= {"sites": {"plant-1": "Kitchen", "everything": "*"}}
     return AccessSettings.model_validate(given)
+
+
+ACCESS = [
+    pytest.param(AccessSettings(), id="open"),
+    pytest.param(access_settings(admin_password=SecretStr(PASSWORD)), id="required"),
+]
+"""For `@pytest.mark.parametrize("access", ACCESS)`: what holds whether access is open or required."""
 
 
 @dataclass
@@ -130,7 +157,12 @@ class Guarded:
             given.setdefault("Content-Type", "application/json")
         async with self.session.request(method, self.base + path, headers=given, data=data) as answer:
             raw = await answer.read()
-            return answer.status, orjson.loads(raw) if "json" in answer.content_type else raw, answer.headers
+            found = orjson.loads(raw) if "json" in answer.content_type else raw
+            given_out = [found.get(name) for name in GIVEN_OUT] if isinstance(found, dict) else []
+            LEAKS.hide(*(one for one in given_out if isinstance(one, str)))
+            if answer.status >= 300:
+                LEAKS.say(f"{answer.status} of {method} {path.partition('?')[0]}", f"{answer.headers} {raw!r}")
+            return answer.status, found, answer.headers
 
     async def as_(self, who: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Asked by one of those whom it knows: by token or by key."""
@@ -147,6 +179,11 @@ class Guarded:
 def own_tokens(secret: str = SECRET) -> Tokens:
     """What makes tokens as the bridge does."""
     return Tokens(secret, 3600)
+
+
+def own_token(role: Role = Role.ADMIN) -> str:
+    """One that is valid for an hour, of a bridge with `access_settings`."""
+    return own_tokens().make(User("tester", role, ""), "0" * 24, time.time())
 
 
 def claims(**more: object) -> dict[str, Any]:
@@ -190,6 +227,9 @@ async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **
             status, found, _ = await made.login(name)
             assert status == 200, found
             made.tokens[name], made.refresh[name] = found["access_token"], found["refresh_token"]
+        for name, air in THEIR_PEOPLE.items():
+            made.tokens[name] = provider.token(roles=["boss"], sub=name, air=air)
+        LEAKS.hide(PASSWORD, SECRET, DEVICE_SECRET, *made.tokens.values())
         for right in Right:
             await _add_key(made, right, {"name": f"may {right}", "rights": [right]})
         await _add_key(made, "hall", {"name": "hall", "device": True})
@@ -200,6 +240,11 @@ async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **
             reading = {"deviceId": device, "temperature": 20, "timestamp": 1_767_000_000}
             assert (await made.as_("send", "POST", "/api/v1/readings", reading))[0] == 201
         yield made
+        LEAKS.say("the settings", repr(bridge._settings))
+        for who, paths in (("see", READ_BY_MANY), ("administer", READ_BY_ADMINS)):
+            for path in paths:
+                _, found = await made.as_(who, "GET", path)
+                LEAKS.say(path, found if isinstance(found, bytes) else orjson.dumps(found))
 
 
 async def _add_key(made: Guarded, name: str, given: dict[str, object]) -> None:

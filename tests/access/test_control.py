@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.access import Control
-from bridge.access.external import REFRESH_SECONDS, ExternalTokens, public_keys, rights_of
+from bridge.access.external import REFRESH_SECONDS, ExternalTokens, public_keys, rights_of, scope_in
 from bridge.access.sessions import PER_USER_LIMIT
 from bridge.access.tokens import read_header
 from bridge.core.access import ANYONE, RIGHTS, Identity, Kind, Right, Role, Scope
@@ -402,5 +402,22 @@ def test_roles_are_found_where_the_claim_leads() -> None:
     assert rights_of({"roles": "x a"}, "roles", roles) == RIGHTS[Role.VIEWER]
     assert rights_of({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles) == RIGHTS[Role.OPERATOR]
     assert rights_of({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles) == RIGHTS[Role.VIEWER]
+    assert rights_of({"roles": ["x a"]}, "roles", roles) == frozenset(), "one of a list is one, whatever it is called"
     for odd in ({}, {"roles": {"a": 1}}, {"roles": [["a"], None, 1]}, {"roles": True}):
         assert rights_of(odd, "roles", roles) == frozenset()
+
+
+def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
+    both = AccessSettings(site_claim="air.sites", sites={"p1": "Main hall", "all": "*"}, device_claim="devices")
+    assert scope_in({}, AccessSettings()) is None
+    assert scope_in({}, both) == Scope()
+    assert scope_in({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == Scope(frozenset({"a"}), frozenset({"Main hall"}))
+    assert scope_in({"air": {"sites": ["p1", "all"]}}, both) is None
+    assert scope_in({"devices": "*"}, both) is None
+    for odd in (
+        {"air": {"sites": ["*", "p2", "Main hall", ""]}},
+        {"air": {"sites": {"p1": 1}}},
+        {"devices": [["*"], True, ""]},
+    ):
+        assert scope_in(odd, both) == Scope(), odd
+    assert scope_in({"s": "Main hall"}, AccessSettings(site_claim="s")) == Scope(sites=frozenset({"Main hall"}))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import ssl
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -21,8 +20,9 @@ from bridge.app import Bridge
 from bridge.core.errors import SettingsError
 from bridge.settings import HttpSettings
 from tests.access.parts import PASSWORD, SECRET, Guarded, guarded, stored_sessions
+from tests.access.typed import command_line
 from tests.conftest import StartBridge
-from tests.servers import REPO, until
+from tests.servers import until
 
 LOGIN = {"username": "viewer", "password": PASSWORD}
 
@@ -185,20 +185,7 @@ async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
 
 
 async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(guarded_bridge: Guarded, tmp_path: Path) -> None:
-    environ = {
-        "BRIDGE_STORE__URL": guarded_bridge.store_url,
-        "PYTHONPATH": str(REPO),
-        "PATH": "/usr/bin:/bin",
-        "COLUMNS": "200",
-    }
-
-    async def command(*arguments: str, given: str = "") -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bridge", *arguments, cwd=tmp_path, env=environ,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate(given.encode())
-        return process.returncode or 0, out.decode(), err.decode()
+    command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url, BRIDGE_ACCESS__MODE="required")
 
     async def status(who: str) -> int:
         return (await guarded_bridge.as_(who, "GET", "/auth/me"))[0]
@@ -210,6 +197,8 @@ async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(gua
         while await status("viewer") != 401:
             await asyncio.sleep(0.05)
     assert await stored_sessions(guarded_bridge.store_url, "viewer") == 0
+    _, audit = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?about=viewer&act=user+removed")
+    assert [one["by"].partition(":")[0] for one in audit["acts"]] == ["cli"]
     code, _, err = await command("user", "add", "new", "--role", "operator", given="short\n")
     assert (code, "10 to 256" in err) == (1, True)
     assert (await command("user", "add", "new", "--role", "operator", given=f"{PASSWORD}\n"))[0] == 0

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from bridge.core.access import RIGHTS, Identity, Kind, Right, Role, Scope
 from bridge.core.errors import StoreUnavailable, Unauthorized
+from tests.access.leaks import LEAKS
+from tests.access.ways import SECRET_MARK
 
 LIMIT = 8192
 
@@ -30,6 +32,8 @@ class TokenAccess:
         """`token` is one of this identity from now on; its grant is the token's own name, which is no secret here."""
         self.tokens[token] = replace(identity, grant=f"grant:{token}")
         self.begins[token] = begins
+        if token.startswith(SECRET_MARK):
+            LEAKS.hide(token)
         return token
 
     def revoke(self, token: str) -> None:

@@ -15,7 +15,7 @@ import orjson
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 15.0
 SECRET_MARK = "s3cr3t"
 """Stands in every token of these tests, so that logs can be searched for it."""
 

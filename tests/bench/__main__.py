@@ -20,6 +20,7 @@ from bridge.bench.screen import LiveScreen, show
 from bridge.bench.systems import OwnBridge, System, Target, answering, child, free_port
 from bridge.bench.usage import Usage
 from bridge.settings import MqttSettings
+from tests.bench.guarded import GuardedBridge
 from tests.servers import Mongod, Mosquitto
 
 COMPARED = ("burst", "steady")
@@ -50,7 +51,8 @@ class Tutorial:
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:
     """The tutorial stack's burst is small: at a few hundred a second a large one takes minutes."""
     load = _given(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way)
-    bridge: System = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
+    own = GuardedBridge if arguments.required else OwnBridge
+    bridge: System = own(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = Tutorial(broker, mongo_url.replace("/?", "/tutorial?"), folder)
     made = []
     for scenario in chosen(arguments.scenarios or COMPARED):
@@ -75,6 +77,7 @@ async def main() -> int:
     parser.add_argument("--burst", type=int, help="readings of the bridge's burst")
     parser.add_argument("--tutorial-burst", type=int, default=500, help="readings of the tutorial stack's burst")
     parser.add_argument("--no-tutorial", action="store_true", help="the bridge alone")
+    parser.add_argument("--required", action="store_true", help="a bridge whose access is required")
     parser.add_argument("--rate", type=float, help="readings a second while latency is measured")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--way", help="how the bridge's clients hear: socketio, topics or channels")

@@ -15,8 +15,15 @@ from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 
 from bridge.app import Bridge
+from bridge.asking import bearer
 from bridge.bench.publisher import Publisher
 from bridge.settings import MqttSettings
+from tests.access.parts import own_token
+
+
+def shown(bridge: Bridge) -> dict[str, str]:
+    """The headers of a client who may do everything, where that has to be shown."""
+    return bearer(own_token()) if bridge._settings.access.required else {}
 
 
 class Listener:
@@ -43,7 +50,7 @@ class Listener:
 async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
     async with aiohttp.ClientSession() as session:
         listener = Listener(socketio.AsyncClient(http_session=session, reconnection=False))
-        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", **options)
+        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", shown(bridge), **options)
         try:
             yield listener
         finally:
@@ -90,7 +97,7 @@ class Bare:
     async def connected(cls, bridge: Bridge, *, joins: bool = True, **options: Any) -> AsyncIterator[Self]:
         """With `joins` it has been let into the namespace."""
         url = f"ws://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=websocket"
-        async with connect(url, **{"compression": None} | options) as socket:
+        async with connect(url, **{"compression": None, "additional_headers": shown(bridge)} | options) as socket:
             bare = cls(socket)
             assert (await bare.receive()).startswith("0{")
             if joins:
@@ -135,7 +142,8 @@ class Plain:
     @classmethod
     @asynccontextmanager
     async def connected(cls, bridge: Bridge, path: str = "/ws", **options: Any) -> AsyncIterator[Self]:
-        async with connect(f"ws://127.0.0.1:{bridge.port}{path}", **{"compression": None} | options) as socket:
+        options = {"compression": None, "additional_headers": shown(bridge)} | options
+        async with connect(f"ws://127.0.0.1:{bridge.port}{path}", **options) as socket:
             yield cls(socket)
 
     @classmethod

@@ -20,10 +20,11 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from bridge.app import Bridge
 from bridge.core.reading import Reading
-from bridge.settings import HttpSettings, RealtimeSettings, StoreSettings
+from bridge.settings import AccessSettings, HttpSettings, RealtimeSettings, StoreSettings
 from bridge.stores import open_store
+from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
-from tests.realtime.clients import Bare, Listener, listening, publish_many
+from tests.realtime.clients import Bare, Listener, listening, publish_many, shown
 from tests.servers import until
 
 TRANSPORTS = ["websocket", "polling"]
@@ -31,14 +32,14 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Open]:
+async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Open]:
     """`await opened(slow_seconds=1)`: a bridge with these settings."""
     async with AsyncExitStack() as stack:
 
         async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
             settings = RealtimeSettings(**realtime)
             url = f"sqlite:///{tmp_path}/bridge.db"
-            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings))
+            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings, access=access))
 
         yield start
 
@@ -51,7 +52,8 @@ async def bridge(opened: Open) -> Bridge:
 
 async def metric(bridge: Bridge, name: str) -> float:
     """The value of a line of `/metrics`; 0 when there is none."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{bridge.port}/metrics") as answer:
+    url = f"http://127.0.0.1:{bridge.port}/metrics"
+    async with aiohttp.ClientSession(headers=shown(bridge)) as session, session.get(url) as answer:
         lines = (await answer.text()).splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), 0.0)
 
@@ -167,6 +169,7 @@ async def test_a_client_that_comes_back_with_its_last_cursor_has_everything_once
 # --- slow clients ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_client_that_stops_reading_misses_records_alone_and_is_told_when_it_goes_on(
     opened: Open, broker_url: str
 ) -> None:
@@ -197,6 +200,7 @@ async def test_a_client_that_stops_reading_misses_records_alone_and_is_told_when
         assert await metric(bridge, "bridge_records_missed_total") == gap["missed"]
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_client_that_answers_pings_and_never_reads_is_cut(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, slow_seconds=0.3)
     async with Bare.stalled(bridge), listening(bridge) as quick:
@@ -305,6 +309,7 @@ async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_co
         assert await closed(client) == (1008, "handshake")
 
 
+@pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
@@ -333,9 +338,10 @@ async def test_what_no_client_of_ours_sends_ends_the_connection(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: Bridge) -> None:
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=shown(bridge)) as session:
         async with session.get(url) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         await session.post(f"{url}&sid={sid}", data="40")
@@ -344,6 +350,7 @@ async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: B
     assert await metric(bridge, 'bridge_clients_cut_total{reason="binary"}') == 1
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_events_named_as_the_librarys_own_change_nothing(bridge: Bridge, broker_url: str) -> None:
     async with Bare.connected(bridge) as client:
         for text in ('42["disconnect","x"]', '42["disconnect"]', '42["connect"]', '42["connect",1,2,3,4]'):
@@ -353,6 +360,7 @@ async def test_events_named_as_the_librarys_own_change_nothing(bridge: Bridge, b
         assert (await client.event())[0] == "sensorData"
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_client_that_sends_too_much_is_cut(opened: Open) -> None:
     bridge = await opened(message_rate=1, message_burst=5)
     async with Bare.connected(bridge) as client:

@@ -30,8 +30,9 @@ from bridge.core.place import Place
 from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.topics import NAMES, TopicCodec
-from bridge.settings import HttpSettings, MqttSettings, RealtimeSettings
+from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
 from bridge.sources.mqtt import mqtt_sender
+from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many
 from tests.realtime.test_socketio import metric, temperatures
@@ -43,14 +44,14 @@ EPOCH = "2025-12-29T09:20:00.000Z"
 
 
 @pytest.fixture
-async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Open]:
+async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Open]:
     """`await opened(slow_seconds=1)`: a bridge with these settings."""
     async with AsyncExitStack() as stack:
 
         async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
             url = f"sqlite:///{tmp_path}/bridge.db"
             settings = RealtimeSettings(**realtime)
-            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings))
+            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings, access=access))
 
         yield start
 
@@ -162,6 +163,7 @@ async def test_topics_are_chosen_and_answered(bridge: Bridge, broker_url: str) -
         assert [(await other.receive())["type"] for _ in range(3)] == ["measurement", "prediction", "alert"]
 
 
+@pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
@@ -188,6 +190,7 @@ async def test_a_bad_message_is_answered_with_what_is_allowed(bridge: Bridge, se
         assert await client.call(type="ping") == {"type": "pong"}
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Bridge) -> None:
     async with Plain.connected(bridge) as client:
         await client.socket.send(b"\0")
@@ -198,6 +201,7 @@ async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Brid
     assert await metric(bridge, 'bridge_clients_cut_total{reason="binary"}') == 1
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_who_sends_too_much_is_cut_with_a_reason(opened: Open) -> None:
     bridge = await opened(message_rate=1, message_burst=5)
     async with Plain.connected(bridge) as client:
@@ -223,6 +227,7 @@ async def test_a_thousand_of_a_thousand_come_in_order_to_each(bridge: Bridge, br
             assert heard == temperatures(1000)
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_slow_client_is_skipped_and_told_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024)
     async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:

@@ -14,8 +14,10 @@ import pytest
 
 from bridge.app import Bridge
 from bridge.realtime.handshake import takes_deflate
+from bridge.settings import AccessSettings
+from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
-from tests.realtime.clients import Plain, publish_many
+from tests.realtime.clients import Plain, publish_many, shown
 from tests.realtime.test_incoming import BROKEN, close, frame
 from tests.realtime.test_socketio import metric
 from tests.servers import REPO
@@ -23,14 +25,14 @@ from tests.servers import REPO
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 ENDPOINTS = ["/ws", "/api/v1/ws?channel=predictions", "/ws/device"]
 
 
 @pytest.fixture
-async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Bridge]:
-    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as running:
+async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Bridge]:
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access) as running:
         yield running
 
 
@@ -46,7 +48,8 @@ class Raw:
     async def connected(cls, bridge: Bridge, path: str = "/ws", behind: bytes = b"") -> AsyncIterator[Raw]:
         """`behind` is sent together with the handshake."""
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
-        writer.write(HANDSHAKE.format(path=path).encode() + behind)
+        headers = "".join(f"{name}: {text}\r\n" for name, text in shown(bridge).items())
+        writer.write(f"{HANDSHAKE.format(path=path)}{headers}\r\n".encode() + behind)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
         assert head.startswith(b"HTTP/1.1 101 "), head
         assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, "the example of RFC 6455, section 1.3"
@@ -79,6 +82,7 @@ class Raw:
         return int.from_bytes(payload[:2], "big") if payload else None
 
 
+@pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize("path", ENDPOINTS)
 async def test_every_breach_ends_with_its_code_and_nobody_else_notices(
     bridge: Bridge, broker_url: str, path: str, caplog: pytest.LogCaptureFixture
@@ -119,6 +123,7 @@ async def test_what_comes_with_the_handshake_or_a_byte_at_a_time_is_understood(b
         assert {await raw.receive(), await raw.receive()} == {(TEXT, b'{"type":"pong"}'), (PONG, b"?")}
 
 
+@pytest.mark.parametrize("access", ACCESS)
 async def test_a_half_frame_and_a_sudden_end_leave_nothing_behind(bridge: Bridge) -> None:
     for rest in (b"\x81", frame(TEXT, b"{}")[:-1], frame(TEXT, b"{", fin=False)):
         async with Raw.connected(bridge) as raw:
@@ -147,7 +152,7 @@ async def test_what_a_client_sends_behind_its_end_is_passed_over(bridge: Bridge)
 )
 async def test_what_is_no_handshake_is_refused(bridge: Bridge, changed: str, to: str, status: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
-    writer.write(HANDSHAKE.format(path="/ws").replace(changed, to).encode())
+    writer.write(f"{HANDSHAKE.format(path='/ws')}\r\n".replace(changed, to).encode())
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     writer.transport.abort()
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
