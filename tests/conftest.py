@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,32 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def mongo_alone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same, but no replica set: what `mongod` is out of the box."""
+    with servers.mongo(tmp_path_factory.mktemp("mongo"), alone=True) as url:
+        yield url
+
+
 @pytest.fixture
 def mongo_url(mongo_server: str) -> Iterator[str]:
     """The URL of a database of this test's own, dropped afterwards."""
+    with _database_of(mongo_server) as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_alone_url(mongo_alone_server: str) -> Iterator[str]:
+    """The same, where there is no replica set."""
+    with _database_of(mongo_alone_server) as url:
+        yield url
+
+
+@contextmanager
+def _database_of(server: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield mongo_server.replace("/?", f"/{name}?") if "/?" in mongo_server else f"{mongo_server.rstrip('/')}/{name}"
-    with pymongo.MongoClient[dict[str, object]](mongo_server) as client:
+    yield server.replace("/?", f"/{name}?") if "/?" in server else f"{server.rstrip('/')}/{name}"
+    with pymongo.MongoClient[dict[str, object]](server) as client:
         client.drop_database(name)
 
 

@@ -146,21 +146,23 @@ class ClosedMosquitto(Process):
 
 
 class Mongod(Process):
-    """A mongod as a replica set of one, journaled."""
+    """A mongod, journaled: as a replica set of one, or `alone`, as it is out of the box."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, alone: bool = False) -> None:
         program = mongod_program()
         if program is None:
             missing("there is no mongod: set BRIDGE_TEST_MONGO_URL, start Docker, or install MongoDB")
         (folder / "db").mkdir(parents=True, exist_ok=True)
         port = free_port()
         command = [str(program), "--dbpath", str(folder / "db"), "--port", str(port), "--bind_ip", "127.0.0.1"]
-        command += ["--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket", *FAST_EXPIRY]
+        command += ["--wiredTigerCacheSizeGB", "0.5", "--nounixsocket", *options, *([] if alone else ["--replSet", "rs0"])]
         super().__init__(command, port, folder / "mongod.log")
+        self._alone = alone
 
     def start(self) -> None:
         super().start()
-        make_primary("127.0.0.1", self.port, f"127.0.0.1:{self.port}")
+        if not self._alone:
+            make_primary("127.0.0.1", self.port, f"127.0.0.1:{self.port}")
 
     @property
     def url(self) -> str:
@@ -198,16 +200,17 @@ def make_primary(host: str, port: int, member: str) -> None:
 
 
 @contextmanager
-def mongo(folder: Path) -> Iterator[str]:
-    """The URL of a MongoDB."""
+def mongo(folder: Path, *, alone: bool = False) -> Iterator[str]:
+    """The URL of a MongoDB: a replica set of one, or `alone` (unless one is given)."""
     if url := os.environ.get(MONGO_VARIABLE):
         yield url
     elif wants_containers() or (mongod_program() is None and docker_runs()):
-        with _container("mongo:7", 27017, ["mongod", "--replSet", "rs0", *FAST_EXPIRY]) as (host, port):
-            make_primary(host, port, "127.0.0.1:27017")
+        with _container("mongo:7", 27017, ["mongod", *FAST_EXPIRY, *([] if alone else ["--replSet", "rs0"])]) as (host, port):
+            if not alone:
+                make_primary(host, port, "127.0.0.1:27017")
             yield f"mongodb://{host}:{port}/?directConnection=true"
     else:
-        server = Mongod(folder)
+        server = Mongod(folder, *FAST_EXPIRY, alone=alone)
         server.start()
         try:
             yield server.url

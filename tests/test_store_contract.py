@@ -29,7 +29,7 @@ START_MS = 1_767_000_000_000
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-@pytest.fixture(params=["memory", "sqlite", "motor", "pymongo"])
+@pytest.fixture(params=["memory", "sqlite", "motor", "pymongo", "pymongo alone"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """`async with opened(**settings) as store`: each time the same store, prepared."""
     memory = MemoryStore()
@@ -43,7 +43,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
         if request.param == "sqlite":
             where = {"url": f"sqlite:///{tmp_path}/deep/er/bridge.db"}
         else:
-            where = {"url": request.getfixturevalue("mongo_url"), "driver": request.param}
+            driver, _, alone = request.param.partition(" ")
+            where = {"url": request.getfixturevalue("mongo_alone_url" if alone else "mongo_url"), "driver": driver}
         async with open_store(StoreSettings.model_validate(where | more)) as store:
             await store.prepare()
             yield store

@@ -27,6 +27,9 @@ _SEQ = 1_234_567_890_123_456
 _SLOTS = (str(_ID), iso(_TIMESTAMP_MS), iso(_RECEIVED_MS), str(_SEQ))
 """How the first texts of a specimen look in its message; all others are `_blank`s."""
 
+_Form = tuple[bytes, Callable[[list[bytes]], tuple[bytes, ...]]]
+"""A template, and what of a reading's texts goes into it, in order."""
+
 
 class Forms:
     """The forms of one kind of message: `body` gives it for a reading, with what its dialect adds, in this order."""
@@ -35,7 +38,7 @@ class Forms:
         """`head` comes before the JSON text. `body` may not look at a value: it is given texts for them."""
         self._body = body
         self._head = head
-        self._forms: dict[tuple[Any, ...], tuple[bytes, Callable[[list[bytes]], tuple[bytes, ...]]]] = {}
+        self._forms: dict[tuple[Any, ...], _Form] = {}
 
     @property
     def count(self) -> int:
@@ -55,16 +58,15 @@ class Forms:
         times = iso(reading.timestamp_ms).encode(), iso(reading.received_ms).encode()
         return template % chosen([str(reading.id).encode(), *times, b"%d" % reading.seq, *texts])
 
-    def _made(self, fields: tuple[str, ...], added: int) -> tuple[bytes, Callable[[list[bytes]], tuple[bytes, ...]]]:
-        """A template, and what of a reading's texts goes into it, in order."""
+    def _made(self, fields: tuple[str, ...], added: int) -> _Form:
         device_id, *more = (_blank(at) for at in range(1 + added + len(fields)))
         values: dict[str, Value] = dict(zip(fields, more[added:], strict=True))
         specimen = Reading(_ID, device_id, values, _TIMESTAMP_MS, _RECEIVED_MS, seq=_SEQ)
         message = orjson.dumps(self._body(specimen, *more[:added])).decode()
         slots = [*_SLOTS, *(f'"{blank}"' for blank in (device_id, *more))]
-        parts = re.split("|".join(re.escape(slot) for slot in slots), message)
-        order = [slots.index(found) for found in re.findall("|".join(re.escape(slot) for slot in slots), message)]
-        template = "%b".join(part.replace("%", "%%") for part in parts)
+        a_slot = re.compile("|".join(map(re.escape, slots)))
+        order = map(slots.index, a_slot.findall(message))
+        template = "%b".join(part.replace("%", "%%") for part in a_slot.split(message))
         return self._head + template.encode(), itemgetter(*order)
 
 

@@ -78,6 +78,7 @@ async def main() -> int:
     parser.add_argument("--tutorial-burst", type=int, default=500, help="readings of the tutorial stack's burst")
     parser.add_argument("--no-tutorial", action="store_true", help="the bridge alone")
     parser.add_argument("--required", action="store_true", help="a bridge whose access is required")
+    parser.add_argument("--replica-set", action="store_true", help="mongod as a replica set of one, 1 ms slower to answer")
     parser.add_argument("--rate", type=float, help="readings a second while latency is measured")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--way", help="how the bridge's clients hear: socketio, topics or channels")
@@ -88,14 +89,15 @@ async def main() -> int:
     screen = LiveScreen(Console(stderr=True))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongo")
+        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongo", alone=not arguments.replica_set)
+        store = "mongod, a replica set" if arguments.replica_set else "mongod"
         broker.start()
         database.start()
         try:
             with screen.shown():
                 made = plans(arguments, broker_settings(broker.url), database.url, folder)
                 given = {name: value for name, value in vars(arguments).items() if name not in ("html", "json")}
-                report = await run_plans(made, given | {"broker": "mosquitto", "store": "mongod"}, 1, 60, screen)
+                report = await run_plans(made, given | {"broker": "mosquitto", "store": store}, 1, 60, screen)
         finally:
             broker.kill()
             database.kill()
