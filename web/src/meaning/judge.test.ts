@@ -41,8 +41,8 @@ describe("what is judged", () => {
     const values = {
       pm25: 5, pm10: 9, coPpm: 1, co2: 600, eco2: 600, tvoc: 90, ch4Ppm: 1, lpgPpm: 1, flameDetected: false, aqi: 2, aqiScale: "uba",
     };
-    expect(new Set(keys(judged(values))).size).toBe(12);
-    expect(judged(values)).toHaveLength(12);
+    expect(new Set(keys(judged(values))).size).toBe(13);
+    expect(judged(values)).toHaveLength(13);
   });
 });
 
@@ -77,11 +77,22 @@ describe("particles", () => {
 });
 
 describe("carbon monoxide", () => {
+  test.each([
+    [0, 0, 0, "level.co.below"], [29.9, 0, 0, "level.co.below"], [30, 2, 2, "level.co.30"], [50, 3, 3, "level.co.50"],
+    [99, 3, 3, "level.co.50"], [100, 5, 5, "level.co.100"], [180, 5, 5, "level.co.100"], [300, 5, 6, "level.co.300"],
+  ])("of %f ppm now is of level %i, whatever the hours before were", (ppm, level, order, levelKey) => {
+    const now = judged({ coPpm: ppm }, { coPpm: hours(1) }).find(({ key }) => key === "index.co.now");
+    expect(now).toMatchObject({ standard: "standard.enCo", value: ppm, unit: "unit.ppm", level, order, levelKey });
+  });
+
   test("is the mean of eight hours, and only indicative", () => {
     expect(judged({}, { coPpm: hours(8.4, 6) })).toMatchObject([
       { key: "index.aqi.co", value: 90, measured: 8.4, averaging: "averaging.mean8h", indicative: true, advice: "advice.co.source" },
     ]);
-    expect(judged({ coPpm: 8.4 }, { coPpm: hours(8.4, 5) })).toMatchObject([{ complete: false, hoursNeeded: 1, indicative: true }]);
+    expect(judged({ coPpm: 8.4 }, { coPpm: hours(8.4, 5) })).toMatchObject([
+      { key: "index.co.now" },
+      { complete: false, hoursNeeded: 1, indicative: true },
+    ]);
   });
 });
 
@@ -139,7 +150,7 @@ describe("gas", () => {
 });
 
 describe("a level", () => {
-  test.each(["co2", "eco2", "tvoc", "ch4Ppm", "lpgPpm"])("of %s never falls where the value rises", (field) => {
+  test.each(["co2", "eco2", "tvoc", "ch4Ppm", "lpgPpm", "coPpm"])("of %s never falls where the value rises", (field) => {
     const levels = Array.from({ length: 1400 }, (_, place) => only({ [field]: place * 50 })?.level ?? -1);
     expect(levels).toEqual([...levels].sort((one, other) => one - other));
     expect(levels[0]).toBe(0);
@@ -151,7 +162,7 @@ describe("the order", () => {
 
   test("is the worst first, and last what still needs hours", () => {
     const levels = judged({ co2: 1500, tvoc: 10, pm25: 80, coPpm: 1 }, { pm25: hours(80, 4) }).map(({ level }) => level);
-    expect(levels).toEqual([3, 2, 0, null, null]);
+    expect(levels).toEqual([3, 2, 0, 0, null, null]);
   });
 
   test("has a flame before gas, and gas from 20 % of its limit on before all else", () => {

@@ -1,7 +1,7 @@
 /** What a device's readings mean, by named standards. What its fields do not allow to compute is not there. */
 
 import { carbonMonoxide, ownEpaIndex, particles } from "./epa";
-import { explosiveGas, flame } from "./hazard";
+import { carbonMonoxideNow, explosiveGas, flame } from "./hazard";
 import { type Hour, lastDay } from "./hours";
 import { co2, eco2, ownUbaIndex, tvoc } from "./indoor";
 import type { Field, Judged, Judgement } from "./judgement";
@@ -21,6 +21,7 @@ export function judge(measured: Measured): Judgement[] {
     flameOf(measured),
     latest(measured, "ch4Ppm", (ppm) => explosiveGas("ch4Ppm", ppm)),
     latest(measured, "lpgPpm", (ppm) => explosiveGas("lpgPpm", ppm)),
+    latest(measured, "coPpm", carbonMonoxideNow),
     hourly(measured, "coPpm", carbonMonoxide),
     ...(hourly(measured, "pm25", (window) => particles("pm25", window)) ?? []),
     ...(hourly(measured, "pm10", (window) => particles("pm10", window)) ?? []),

@@ -44,7 +44,7 @@ export interface Judged extends Subject {
   readonly level: Level;
   readonly levelKey: LevelKey;
   readonly advice: AdviceKey;
-  /** For sorting, 0 to 7: `level`, but 7 for a flame and 6 for gas from 20 % of its explosive limit on. */
+  /** For sorting, 0 to 7: `level`, but 7 for a flame and 6 for gas from 20 % of its explosive limit on, and CO from 300 ppm. */
   readonly order: number;
 }
 

@@ -6,6 +6,7 @@ export const messages = {
   "index.aqi.pm10.now": "PM10 now",
   "index.aqi.pm10.day": "PM10 over 24 hours",
   "index.aqi.co": "Carbon monoxide over 8 hours",
+  "index.co.now": "Carbon monoxide now",
   "index.tvoc": "Volatile organic compounds",
   "index.co2": "Carbon dioxide",
   "index.eco2": "CO₂ equivalent (estimate)",
@@ -23,6 +24,7 @@ export const messages = {
   "standard.ubaDevice": "Indoor air levels of the German Environment Agency (UBA), as the sensor computes them",
   "standard.iecMethane": "IEC 60079-20-1, methane: 4.4 % vol",
   "standard.iecButane": "IEC 60079-20-1, n-butane: 1.4 % vol",
+  "standard.enCo": "EN 50291-1, alarm points of household CO alarms",
   "standard.flame": "Flame sensor",
 
   "averaging.mean24h": "24-hour mean",
@@ -53,6 +55,11 @@ export const messages = {
   "level.lel.first": "First alarm point: 10 % of the explosive limit",
   "level.lel.second": "Second alarm point: 20 % of the explosive limit",
   "level.lel.explosive": "Explosive mixture possible",
+  "level.co.below": "Below the alarm points",
+  "level.co.30": "First alarm point, 30 ppm: dangerous over hours",
+  "level.co.50": "Second alarm point, 50 ppm: a CO alarm sounds within 90 minutes",
+  "level.co.100": "Third alarm point, 100 ppm: a CO alarm sounds within 40 minutes",
+  "level.co.300": "Highest alarm point, 300 ppm: a CO alarm sounds within 3 minutes",
   "level.flame.none": "No flame detected",
   "level.flame.detected": "Flame detected",
 

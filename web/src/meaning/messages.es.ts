@@ -6,6 +6,7 @@ export const messages: Messages = {
   "index.aqi.pm10.now": "PM10 ahora",
   "index.aqi.pm10.day": "PM10 en 24 horas",
   "index.aqi.co": "Monóxido de carbono en 8 horas",
+  "index.co.now": "Monóxido de carbono ahora",
   "index.tvoc": "Compuestos orgánicos volátiles",
   "index.co2": "Dióxido de carbono",
   "index.eco2": "CO₂ equivalente (estimación)",
@@ -23,6 +24,7 @@ export const messages: Messages = {
   "standard.ubaDevice": "Niveles de aire interior de la agencia alemana UBA, calculados por el sensor",
   "standard.iecMethane": "IEC 60079-20-1, metano: 4,4 % vol.",
   "standard.iecButane": "IEC 60079-20-1, n-butano: 1,4 % vol.",
+  "standard.enCo": "EN 50291-1, puntos de alarma de los detectores de CO domésticos",
   "standard.flame": "Detector de llama",
 
   "averaging.mean24h": "media de 24 horas",
@@ -53,6 +55,11 @@ export const messages: Messages = {
   "level.lel.first": "Primer punto de alarma: 10 % del límite de explosividad",
   "level.lel.second": "Segundo punto de alarma: 20 % del límite de explosividad",
   "level.lel.explosive": "Posible mezcla explosiva",
+  "level.co.below": "Por debajo de los puntos de alarma",
+  "level.co.30": "Primer punto de alarma, 30 ppm: peligroso al cabo de horas",
+  "level.co.50": "Segundo punto de alarma, 50 ppm: un detector de CO suena antes de 90 minutos",
+  "level.co.100": "Tercer punto de alarma, 100 ppm: un detector de CO suena antes de 40 minutos",
+  "level.co.300": "Punto de alarma más alto, 300 ppm: un detector de CO suena antes de 3 minutos",
   "level.flame.none": "Sin llama detectada",
   "level.flame.detected": "Llama detectada",
 

@@ -6,6 +6,7 @@ export const messages: Messages = {
   "index.aqi.pm10.now": "PM10 en ce moment",
   "index.aqi.pm10.day": "PM10 sur 24 heures",
   "index.aqi.co": "Monoxyde de carbone sur 8 heures",
+  "index.co.now": "Monoxyde de carbone maintenant",
   "index.tvoc": "Composés organiques volatils",
   "index.co2": "Dioxyde de carbone",
   "index.eco2": "Équivalent CO₂ (estimation)",
@@ -23,6 +24,7 @@ export const messages: Messages = {
   "standard.ubaDevice": "Niveaux d’air intérieur de l’agence allemande UBA, calculés par le capteur",
   "standard.iecMethane": "IEC 60079-20-1, méthane : 4,4 % vol.",
   "standard.iecButane": "IEC 60079-20-1, n-butane : 1,4 % vol.",
+  "standard.enCo": "EN 50291-1, seuils d’alarme des détecteurs de CO domestiques",
   "standard.flame": "Détecteur de flamme",
 
   "averaging.mean24h": "moyenne sur 24 heures",
@@ -53,6 +55,11 @@ export const messages: Messages = {
   "level.lel.first": "Premier seuil d’alarme : 10 % de la limite d’explosivité",
   "level.lel.second": "Second seuil d’alarme : 20 % de la limite d’explosivité",
   "level.lel.explosive": "Mélange explosif possible",
+  "level.co.below": "Sous les seuils d’alarme",
+  "level.co.30": "Premier seuil d’alarme, 30 ppm : dangereux en quelques heures",
+  "level.co.50": "Deuxième seuil d’alarme, 50 ppm : un détecteur de CO sonne en moins de 90 minutes",
+  "level.co.100": "Troisième seuil d’alarme, 100 ppm : un détecteur de CO sonne en moins de 40 minutes",
+  "level.co.300": "Seuil d’alarme le plus haut, 300 ppm : un détecteur de CO sonne en moins de 3 minutes",
   "level.flame.none": "Aucune flamme détectée",
   "level.flame.detected": "Flamme détectée",
 

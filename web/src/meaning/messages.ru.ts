@@ -6,6 +6,7 @@ export const messages: Messages = {
   "index.aqi.pm10.now": "PM10 сейчас",
   "index.aqi.pm10.day": "PM10 за 24 часа",
   "index.aqi.co": "Угарный газ (CO) за 8 часов",
+  "index.co.now": "Угарный газ сейчас",
   "index.tvoc": "Летучие органические соединения",
   "index.co2": "Углекислый газ",
   "index.eco2": "Эквивалент CO₂ (оценка)",
@@ -23,6 +24,7 @@ export const messages: Messages = {
   "standard.ubaDevice": "Уровни качества воздуха в помещениях UBA (Германия) по расчёту датчика",
   "standard.iecMethane": "IEC 60079-20-1, метан: 4,4 % об.",
   "standard.iecButane": "IEC 60079-20-1, н-бутан: 1,4 % об.",
+  "standard.enCo": "EN 50291-1, пороги бытовых сигнализаторов CO",
   "standard.flame": "Датчик пламени",
 
   "averaging.mean24h": "среднее за 24 часа",
@@ -53,6 +55,11 @@ export const messages: Messages = {
   "level.lel.first": "Первый порог: 10 % НКПР",
   "level.lel.second": "Второй порог: 20 % НКПР",
   "level.lel.explosive": "Возможна взрывоопасная смесь",
+  "level.co.below": "Ниже порогов сигнализации",
+  "level.co.30": "Первый порог, 30 ppm: опасно через несколько часов",
+  "level.co.50": "Второй порог, 50 ppm: сигнализатор CO срабатывает в течение 90 минут",
+  "level.co.100": "Третий порог, 100 ppm: сигнализатор CO срабатывает в течение 40 минут",
+  "level.co.300": "Высший порог, 300 ppm: сигнализатор CO срабатывает в течение 3 минут",
   "level.flame.none": "Пламя не обнаружено",
   "level.flame.detected": "Обнаружено пламя",
 

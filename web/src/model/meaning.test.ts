@@ -25,6 +25,12 @@ describe("what a device's values mean", () => {
     expect([meaning.order, meaning.worst?.key]).toEqual([7, "index.co2"]);
   });
 
+  test("of gas and carbon monoxide there is something to say once there is some", () => {
+    expect(meaningOf(heard({ coPpm: 1, ch4Ppm: 2 }), {}, NOON).worst).toBeNull();
+    const meaning = meaningOf(heard({ coPpm: 180, ch4Ppm: 2 }), {}, NOON);
+    expect([meaning.worst?.levelKey, severityOfOrder(meaning.order)]).toEqual(["level.co.100", "alarm"]);
+  });
+
   test("what is old, or was kept by the broker, means nothing now", () => {
     expect(meaningOf(heard({ co2: 2500 }), {}, NOON + HOUR).judgements).toEqual([]);
     expect(meaningOf(heard({ co2: 2500 }, { retained: true }), {}, NOON).judgements).toEqual([]);

@@ -10,7 +10,8 @@ import type { Bucket } from "./wire";
 /** What is judged by its hours, and so must be asked for by the hour. */
 export const HOURLY = ["pm25", "pm10", "coPpm"] as const;
 
-const GASES: ReadonlySet<string> = new Set(["ch4Ppm", "lpgPpm"]);
+/** That there is none of it goes without saying. */
+const HAZARDS: ReadonlySet<string> = new Set(["index.lel.ch4", "index.lel.lpg", "index.co.now"]);
 const HOUR_MS = 3_600_000;
 const KEPT_HOURS = 25;
 const MINUTE_MS = 60_000;
@@ -118,7 +119,7 @@ export function meaningOf(device: Device, hours: Readonly<Record<string, readonl
   const values = { ...Object.fromEntries(current.map(([name, { value }]) => [name, value])), aqiScale: device.aqiScale };
   const flagged = new Set(current.flatMap(([name, { flag }]) => (flag ? [name] : [])));
   const judgements = judge({ nowMs: now, values, hours }).filter(({ level, field }) => level !== 0 || !flagged.has(field));
-  const air = judgements.filter(({ field, level }) => field !== "flameDetected" && (level !== 0 || !GASES.has(field)));
+  const air = judgements.filter(({ key, field, level }) => field !== "flameDetected" && (level !== 0 || !HAZARDS.has(key)));
   return { judgements, order: worst(judgements)?.order ?? -1, worst: worst(air) };
 }
 
