@@ -106,6 +106,14 @@ async def ended(folder: Path, *arguments: str, **environ: str) -> tuple[int, str
 
 
 @contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody listens on, nor will meanwhile."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        yield int(other.getsockname()[1])
+
+
+@contextmanager
 def taken_port() -> Iterator[int]:
     """A port that somebody else listens on."""
     with socket.socket() as other:
@@ -319,11 +327,11 @@ async def test_simulate_publishes_as_many_as_asked_and_says_offline_in_the_end(
 
 
 async def test_simulate_without_a_broker_is_one_clear_line(tmp_path: Path) -> None:
-    port = free_port()
-    code, _, err = await ended(tmp_path, "simulate", "--count", "1", BRIDGE_MQTT__URL=f"mqtt://127.0.0.1:{port}")
+    with held_port() as port:
+        code, _, err = await ended(tmp_path, "simulate", "--count", "1", BRIDGE_MQTT__URL=f"mqtt://127.0.0.1:{port}")
     assert code == 1
-    [line] = err.splitlines()
-    assert line.startswith(f"mqtt://127.0.0.1:{port}: ")
+    assert err.startswith(f"mqtt://127.0.0.1:{port}: ")
+    assert len(err.splitlines()) == 1, err
 
 
 async def test_a_signal_ends_simulate_without_an_error(tmp_path: Path, broker_url: str, start_bridge: StartBridge) -> None:

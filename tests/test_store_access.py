@@ -126,10 +126,10 @@ async def test_what_is_settled_first_stays(store: Store) -> None:
     assert await store.recall("k") == first != "later"
 
 
+@pytest.mark.parametrize("opened", ["sqlite"], indirect=True)
 async def test_what_has_expired_is_forgotten_once_tidied(opened: Opener) -> None:
+    """MongoDB forgets by itself."""
     async with opened(audit_days=1) as store:
-        if not hasattr(store.sessions, "remove_expired"):
-            pytest.skip("the database forgets by itself, or nothing does")
         await store.sessions.add(replace(SESSION, expires_ms=START_MS))
         await store.sessions.revoke(Revocation("session:0", START_MS, START_MS))
         await store.audit.add([act(1)])

@@ -12,6 +12,7 @@ import { Icon } from "../parts/icon";
 import "../style/feed.css";
 
 const SHOWN = 60;
+const SHOWN_IN_A_RUSH = 20; // every row is new each second: 60 of them are a frame of 67 ms
 const SAID_MS = 3000;
 
 /** The newest readings, newest on top. Paused, it stands still and counts what came since. */
@@ -22,7 +23,8 @@ export function FeedView({ device }: { device: string }): JSX.Element {
   const said = useSignal("");
   const items = useComputed(() => {
     app.feedVersion.value;
-    return chosen(held.value ?? app.feed.items, filter.value, SHOWN);
+    const most = held.value === null && app.feedRushes.value ? SHOWN_IN_A_RUSH : SHOWN;
+    return chosen(held.value ?? app.feed.items, filter.value, most);
   });
   const copy = async (found: readonly FeedItem[]): Promise<void> => {
     const records = found.flatMap((item) => (isGap(item) ? [] : [asRecord(item)]));
@@ -42,7 +44,7 @@ export function FeedView({ device }: { device: string }): JSX.Element {
             <span>{t("feed.device")}</span>
             <input type="search" list="feed-devices" placeholder={t("feed.device.any")} value={filter.value.device} onInput={(event) => (filter.value = { ...filter.value, device: event.currentTarget.value })} />
           </label>
-          <datalist id="feed-devices">{app.ranked.value.map(({ device }) => <option key={device.id} value={device.id}>{device.name}</option>)}</datalist>
+          <DeviceNames />
           <label>
             <span>{t("feed.field")}</span>
             <select value={filter.value.field} onChange={(event) => (filter.value = { ...filter.value, field: event.currentTarget.value })}>
@@ -75,6 +77,12 @@ export function FeedView({ device }: { device: string }): JSX.Element {
   );
 }
 
+/** Apart, so that 500 names are not compared for each paint of the feed. */
+function DeviceNames(): JSX.Element {
+  const app = useApp();
+  return <datalist id="feed-devices">{app.ranked.value.map(({ device }) => <option key={device.id} value={device.id}>{device.name}</option>)}</datalist>;
+}
+
 function Paused({ held }: { held: readonly FeedItem[] }): JSX.Element {
   const app = useApp();
   app.feedVersion.value;
@@ -101,7 +109,7 @@ function Row({ reading, name, table, field, onCopy }: RowProps): JSX.Element {
       </time>
       <a href={link({ view: "device", id: reading.deviceId })}>{name}</a>
       <ul>
-        {table.map((one) => <Field key={one.name} measurement={one} reading={reading} isSought={one.name === field} />)}
+        {table.filter((one) => reading.values.has(one.name) || reading.quality.has(one.name)).map((one) => <Field key={one.name} measurement={one} reading={reading} isSought={one.name === field} />)}
         {reading.retained && <li class="quiet">{t("feed.retained")}, {ageText(late)}</li>}
         {reading.quality.has("timestamp") && <li class="flawed">{t("concern.clock", { flaw: flawText(reading.quality.get("timestamp") ?? "") })}</li>}
       </ul>
@@ -112,10 +120,9 @@ function Row({ reading, name, table, field, onCopy }: RowProps): JSX.Element {
   );
 }
 
-function Field({ measurement, reading, isSought }: { measurement: Measurement; reading: Reading; isSought: boolean }): JSX.Element | null {
+function Field({ measurement, reading, isSought }: { measurement: Measurement; reading: Reading; isSought: boolean }): JSX.Element {
   const value = reading.values.get(measurement.name);
   const flaw = reading.quality.get(measurement.name);
-  if (value === undefined && flaw === undefined) return null;
   return (
     <li class={isSought ? "sought" : flaw ? "flawed" : undefined}>
       <span>{fieldLabel(measurement)}</span>
