@@ -344,6 +344,7 @@ export class App {
     this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
     this.#show(changed);
     if (this.#feedNews > 0) this.#paintFeed(now, isNewSecond);
+    else if (now - this.#feedPaintedAt > FEED_RUSH_PAINT_MS) this.feedRushes.value = false;
   }
 
   /** Time alone moves devices too. A few at a time: all 500 in one frame took 50 ms. */
