@@ -108,7 +108,7 @@ test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k na
 .PHONY: test-containers
 test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers, then all of it with `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
-		$(BIN)/pytest --ignore=tests/page --ignore=tests/foreign $(ARGS)
+		$(BIN)/pytest $(foreach room,access foreign page realtime,--ignore=tests/$(room)) $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
