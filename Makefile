@@ -105,10 +105,14 @@ test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k na
 	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm test --silent
 	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
+# What is about the servers themselves: other tests speak to them in no other way.
+OF_SERVERS := tests/containers $(wildcard tests/test_store_*.py) \
+	$(patsubst %,tests/test_%.py,api clients hostile keeping mqtt_source rollups socketio)
+
 .PHONY: test-containers
 test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers, then all of it with `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
-		$(BIN)/pytest $(foreach room,access foreign page realtime,--ignore=tests/$(room)) $(ARGS)
+		$(BIN)/pytest $(OF_SERVERS) $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'

@@ -16,21 +16,6 @@ from bridge.settings import AccessSettings
 from tests import running, servers
 from tests.access.tally import PROPERTY
 
-_ON_SERVERS = {"mongo_server", "broker_url", "opened"}
-"""Fixtures whose servers are containers, where tests are to run on those."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On containers only what has its servers there: all else would be the same again."""
-    if servers.wants_containers():
-        others = [item for item in items if not _is_on_servers(item)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if _is_on_servers(item)]
-
-
-def _is_on_servers(item: pytest.Item) -> bool:
-    return "containers" in item.path.parts or not _ON_SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
-
 
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
