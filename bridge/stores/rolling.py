@@ -74,6 +74,7 @@ class Rolling:
         self._tables = tables
         self._retention_days = retention_days
         self._owner = uuid.uuid4().hex
+        self._one = asyncio.Lock()
         self._forget()
 
     def _forget(self) -> None:
@@ -85,7 +86,11 @@ class Rolling:
         self._late_cursor = 0
 
     async def step(self) -> RolledUp:
-        """About a second's work, or none; `StoreUnavailable` if the store is."""
+        """About a second's work, or none; `StoreUnavailable` if the store is. One that was cancelled ends first."""
+        async with self._one:
+            return await self._whole_step()
+
+    async def _whole_step(self) -> RolledUp:
         try:
             async with asyncio.timeout(_STEP_LIMIT_SECONDS):
                 return await self._step()
