@@ -11,7 +11,7 @@ from rich.console import Console
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
 from bridge.loading import load_settings
 from bridge.settings import Settings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt_client import mqtt_sender
 from bridge.stores import open_store
 
 

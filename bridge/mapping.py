@@ -23,7 +23,7 @@ from bridge.core.reading import MEASUREMENT, Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import first_message
+from bridge.sources.mqtt_client import first_message
 
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 

@@ -18,7 +18,7 @@ import orjson
 from bridge.core.reading import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled
+from bridge.sources.mqtt_client import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled
 
 _DAY_SECONDS = 86_400
 _OUTDOOR_CO2 = 420.0

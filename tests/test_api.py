@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bridge.app import Bridge
 from bridge.core.reading import MEASUREMENTS
 from bridge.settings import HttpSettings, MqttSettings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt_client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.servers import free_port, until
 

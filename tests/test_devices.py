@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bridge.app import Bridge
 from bridge.core.device import LEARNT_RANGE_SECONDS, Device, Rhythm
 from bridge.settings import DevicesSettings, MqttSettings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt_client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening
 from tests.servers import until

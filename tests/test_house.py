@@ -124,7 +124,7 @@ CORE_STANDARD = {
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 
 HOMES: dict[str, set[str]] = {
-    "aiomqtt": {"bridge.sources.mqtt"},
+    "aiomqtt": {"bridge.sources.mqtt", "bridge.sources.mqtt_client"},
     "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo_driver"},
     "pymongo": {

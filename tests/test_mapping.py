@@ -23,7 +23,7 @@ from bridge.core.reading import Reading
 from bridge.loading import load_settings
 from bridge.mapping import Attempt, best_of, capture, explain, try_formats
 from bridge.settings import MqttSettings, SubscriptionSettings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt_client import mqtt_sender
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
 from tests.core.test_formats import SENSOR
 from tests.servers import REPO

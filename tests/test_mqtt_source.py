@@ -23,7 +23,8 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.intake import Intake
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import BatchQueue, MqttConnection, MqttSource, can_tap, mqtt_sender
+from bridge.sources.mqtt import BatchQueue, MqttConnection, MqttSource, can_tap
+from bridge.sources.mqtt_client import mqtt_sender
 from bridge.sources.tapped_socket import TappedSocket
 from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until

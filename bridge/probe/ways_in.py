@@ -20,7 +20,7 @@ from bridge.probe.samples import Sample
 from bridge.probe.sockets import Json, Socket, connected, under_way
 from bridge.probe.target import Target
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt import MqttSender, mqtt_sender
+from bridge.sources.mqtt_client import MqttSender, mqtt_sender
 
 MQTT, POST, INGEST, SOCKET = "MQTT", "POST /api/v1/readings", "POST /api/ingest", "/ws/device"
 

@@ -1,4 +1,4 @@
-"""Messages from an MQTT broker; the only file that knows aiomqtt.
+"""Messages from an MQTT broker; with `mqtt_client.py` the only file that knows aiomqtt.
 
 Two things here are not aiomqtt's everyday use, both measured:
 
@@ -18,8 +18,7 @@ import logging
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import aiomqtt
@@ -40,6 +39,7 @@ from bridge.core.window import AckWindow
 from bridge.intake import Intake
 from bridge.ports import Memory, Publisher
 from bridge.settings import MqttSettings
+from bridge.sources.mqtt_client import SEND_AT_ONCE, connected, made_client, stop_if_cancelled
 from bridge.sources.publish_stream import Publish, PublishStream, pubacks
 from bridge.sources.session import SessionMemory, ShortConnections
 from bridge.sources.tapped_socket import TappedSocket
@@ -49,11 +49,6 @@ log = logging.getLogger(__name__)
 SOURCE = "mqtt"
 """The name of this source in the ledger and in the health report."""
 
-SENDER_WINDOW = 500
-"""How many messages a sender may have under way at once."""
-
-# Small packets go out at once. With Nagle's algorithm a PUBACK can wait 40 ms for the other side's delayed TCP ACK.
-_SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _RECONNECT_FIRST_SECONDS = 0.2
 _TAKEN_SECONDS = 10.0  # two bridges that share a client id take the session from each other no faster than this
 _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, some 15 MB
@@ -117,7 +112,7 @@ class MqttConnection:
 
         def connect_tapped() -> TappedSocket:
             inner = cast("socket.socket", connect())
-            for option in _SEND_AT_ONCE:  # aiomqtt sets its options on real sockets only
+            for option in SEND_AT_ONCE:  # aiomqtt sets its options on real sockets only
                 inner.setsockopt(*option)
             return TappedSocket(inner, PublishStream(properties=self._settings.protocol == "5"), self._arrived)
 
@@ -135,7 +130,7 @@ class MqttConnection:
     async def __aenter__(self) -> MqttConnection:
         """Connect; raises `BrokerUnavailable`."""
         try:
-            await _connected(self._client, self._settings)
+            await connected(self._client, self._settings)
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             self._ended = True
             raise BrokerUnavailable(str(error)) from error
@@ -362,100 +357,6 @@ def _shared_client_id(client_id: str) -> str:
     )
 
 
-@asynccontextmanager
-async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> AsyncIterator[MqttSender]:
-    """A connection to publish on, without a session; raises `BrokerUnavailable`."""
-    client = _client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
-    client.pending_calls_threshold = SENDER_WINDOW
-    try:
-        await _connected(client, settings)
-        try:
-            yield MqttSender(client, settings.address)
-        finally:
-            await client.__aexit__(None, None, None)
-    except (aiomqtt.MqttError, OSError) as error:
-        raise BrokerUnavailable(f"{settings.address}: {error}") from error
-
-
-class MqttSender:
-    """Publishes, and hears what it asks for. Everything raises `BrokerUnavailable`."""
-
-    def __init__(self, client: aiomqtt.Client, address: str) -> None:
-        """`client` is connected; `address` is for people."""
-        self._client = client
-        self._address = address
-
-    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Return when the broker has it (QoS 1)."""
-        with self._translated():
-            await self._client.publish(topic, payload, qos, retain)
-
-    async def subscribe(self, topic: str) -> None:
-        """Return when the broker will deliver (QoS 1)."""
-        with self._translated():
-            await self._client.subscribe(topic, qos=1)
-
-    async def arrived(self) -> AsyncIterator[bytes]:
-        """The payloads that come, until the broker leaves."""
-        with self._translated():
-            async for message in self._client.messages:
-                yield message.payload
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (aiomqtt.MqttError, OSError) as error:
-            raise BrokerUnavailable(f"{self._address}: {error}") from error
-
-
-async def first_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes] | None:
-    """Topic and payload of the first message on a topic filter, without a session, or None; raises `BrokerUnavailable`."""
-    client = _client(settings, None)
-    try:
-        await _connected(client, settings)
-        try:
-            await client.subscribe(topic)
-            async with asyncio.timeout(seconds):
-                arrived = await anext(aiter(client.messages))
-            return arrived.topic.value, arrived.payload
-        finally:
-            await client.__aexit__(None, None, None)
-    except TimeoutError:
-        return None
-    except (aiomqtt.MqttError, OSError) as error:
-        raise BrokerUnavailable(f"{settings.address}: {error}") from error
-
-
-async def _connected(client: aiomqtt.Client, settings: MqttSettings) -> None:
-    """Connect. Cancelled in the middle, aiomqtt would leave its socket open: then connect first, and leave.
-
-    The deadline is one of its own, and short: aiomqtt does not notice when the other side hangs up before the CONNACK.
-    """
-    client.timeout = client._client.connect_timeout = settings.connect_timeout_seconds  # noqa: SLF001
-    connecting = asyncio.ensure_future(client.__aenter__())
-    try:
-        await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        with suppress(aiomqtt.MqttError, OSError, ValueError):
-            await connecting
-            await client.__aexit__(None, None, None)
-        raise
-    client.timeout = settings.timeout_seconds
-
-
-def stop_if_cancelled() -> None:
-    """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer; and its
-    `TaskGroup` one that comes together with the error of a task.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-_PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
-
-
 def _session_client(settings: MqttSettings, queue: BatchQueue) -> aiomqtt.Client:
     """A client whose session outlives the connection: what arrives meanwhile waits at the broker."""
 
@@ -463,33 +364,11 @@ def _session_client(settings: MqttSettings, queue: BatchQueue) -> aiomqtt.Client
         return queue
 
     if settings.protocol == "3.1.1":
-        return _client(settings, settings.client_id, queue_type=our_queue, clean_session=False)
+        return made_client(settings, settings.client_id, queue_type=our_queue, clean_session=False)
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = settings.session_expiry_seconds
     properties.ReceiveMaximum = settings.receive_maximum
-    return _client(settings, settings.client_id, queue_type=our_queue, clean_start=False, properties=properties)
-
-
-def _client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
-    username, password = settings.login
-    try:
-        tls_context = settings.tls_context
-    except OSError as error:
-        raise BrokerUnavailable(f"TLS files of mqtt.tls: {error}") from error
-    return aiomqtt.Client(
-        settings.host,
-        settings.port,
-        username=username,
-        password=password,
-        identifier=client_id,
-        protocol=_PROTOCOLS[settings.protocol],
-        keepalive=settings.keepalive_seconds,
-        timeout=settings.timeout_seconds,
-        tls_context=tls_context,
-        socket_options=_SEND_AT_ONCE,
-        logger=logging.getLogger("bridge.sources.mqtt.client"),
-        **session,
-    )
+    return made_client(settings, settings.client_id, queue_type=our_queue, clean_start=False, properties=properties)
 
 
 def _subscribe_options(qos: int, protocol: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.topics import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
-from bridge.sources.mqtt import mqtt_sender
+from bridge.sources.mqtt_client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many
