@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from bridge.realtime.backlog import HANDED_BYTES, Backlog
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
 from bridge.realtime.parcel import Parcel
 
@@ -15,30 +16,41 @@ _KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 M
 class Wire:
     """What is written here, by whom ever, is on the wire in the order of writing."""
 
-    __slots__ = ("_parted", "deflates", "transport")
+    __slots__ = ("_backlog", "_parted", "deflates", "transport")
 
     def __init__(self, transport: asyncio.Transport, *, deflates: bool) -> None:
         """`deflates`: the client takes compressed messages, with a window kept between them."""
         self.transport = transport
         self.deflates = deflates
         self._parted = False
+        self._backlog: Backlog | None = None
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
 
     def waiting_bytes(self) -> int:
         """What the kernel has not taken yet."""
-        return self.transport.get_write_buffer_size()
+        waiting = self.transport.get_write_buffer_size()
+        return waiting + self._backlog.waiting_bytes if self._backlog else waiting
 
     def write(self, parcel: Parcel) -> None:
         """A parcel, compressed where the client takes that."""
         if not (self._parted or self.transport.is_closing()):
-            self.transport.write(parcel.deflated if self.deflates else parcel.wire)
+            self._put(parcel.deflated if self.deflates else parcel.wire)
 
     def send(self, frame: bytes) -> bool:
-        """One frame; whether it was given to the transport."""
+        """One frame; whether it is on its way."""
         if self._parted or self.transport.is_closing():
             return False
-        self.transport.write(frame)
+        self._put(frame)
         return True
+
+    def _put(self, frames: bytes) -> None:
+        if self._backlog:
+            self._backlog.append(frames)
+        elif self.transport.get_write_buffer_size() <= HANDED_BYTES:
+            self.transport.write(frames)
+        else:
+            self._backlog = Backlog(self.transport)
+            self._backlog.append(frames)
 
     def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
@@ -50,6 +62,7 @@ class Wire:
 
     def close_soon(self) -> None:
         """When all is written; a client that does not read has a second."""
+        self._release()
         self.transport.close()
         asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
 
@@ -61,6 +74,7 @@ class Wire:
         """
         if self._parted or self.transport.is_closing():
             return
+        self._release()
         self.transport.write(close_frame(code, reason))
         self._parted = True
         if self.transport.can_write_eof():
@@ -68,3 +82,7 @@ class Wire:
             asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
         else:  # TLS has no half
             self.close_soon()
+
+    def _release(self) -> None:
+        if self._backlog:
+            self._backlog.release()
