@@ -28,6 +28,8 @@ from bridge.bench.scenarios import SCENARIOS
 from bridge.bench.subscriber import PING, PONG, Arena, Stream, Subscriber
 from bridge.bench.svg import linear, logarithmic, thinned
 from bridge.bench.systems import RunningBridge
+from bridge.bench.visits import Change, Visit
+from bridge.bench.visits import account as visits_account
 from bridge.core.errors import BridgeError
 from bridge.settings import MqttSettings
 from tests.bench.stand_in import Faults, StandIn, frame
@@ -171,6 +173,51 @@ def test_the_account_of_a_client_that_came_back() -> None:
     assert account(truth, 104, [106, 105, *whole[2:]], 10, 10) == Account(0, 0, 0, 1)
 
 
+# Of devices a and b; those of a are odd.
+TRUTH = {"a": range(101, 200, 2), "b": range(102, 200, 2)}
+A, B = frozenset("a"), frozenset("b")
+
+
+def visited(got: Sequence[int]) -> Visit:
+    """Who wished a after 110, heard 4, also b after 118, heard 4 more, no b from 126 on, and left at 131."""
+    visit = Visit(got)
+    visit.added(A, 110, Change(0, 4))
+    visit.added(B, 118, Change(4, 6))
+    visit.dropped(B, 126, Change(12, 12))
+    visit.left(131)
+    return visit
+
+
+HEARD = [111, 113, 115, 117, 119, 120, *range(121, 128), 129, 131]
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (HEARD, (0, 0, 0, 0)),
+        ([one for one in HEARD if one != 124], (1, 0, 0, 0)),
+        ([*HEARD, 131], (0, 1, 0, 0)),
+        ([*HEARD, 132], (0, 0, 1, 0)),
+        ([102, *HEARD], (0, 0, 0, 0)),  # before its first answer it heard every device
+        ([111, 113, 115, 117, 119, 121, 120, *HEARD[7:]], (0, 0, 0, 0)),  # the replay of b began late
+        ([111, 115, 113, *HEARD[3:]], (0, 0, 0, 0)),  # the first replay too
+        ([*HEARD[:8], HEARD[9], HEARD[8], *HEARD[10:]], (0, 0, 0, 1)),
+        ([111, 110, 113, 112, *HEARD[2:]], (0, 0, 0, 1)),  # one step back is a beginning, a second is not
+    ],
+)
+def test_the_account_of_a_client_that_changed_its_mind(got: list[int], said: tuple[int, ...]) -> None:
+    one = visits_account([visited(got)], TRUTH)
+    assert (one.holes, one.repeats, one.strangers, one.misordered) == said
+
+
+def test_what_was_heard_on_one_connection_is_not_to_come_on_the_next() -> None:
+    second = Visit([131, 133])
+    second.added(A, 131, Change(0, 2))
+    second.left(134)
+    one = visits_account([visited(HEARD), second], TRUTH)
+    assert (one.holes, one.repeats) == (0, 1)
+
+
 # --- what it finds out -----------------------------------------------------------------------------------------------
 
 
@@ -304,20 +351,23 @@ async def test_the_command_starts_a_bridge_measures_it_and_writes_what_it_found(
 @pytest.mark.skipif(not SUBSCRIBE, reason="this bridge knows no `subscribe` yet")
 async def test_every_other_scenario_runs_on_a_real_bridge(tmp_path: Path, broker_url: str) -> None:
     few = ("--clients", "4", "--stalled", "2", "--rooms", "2", "--burst", "50", "--rate", "200", "--seconds", "0.3")
-    names = ("many", "reconnect", "stalled", "rooms")
+    names = ("many", "reconnect", "stalled", "churn", "rooms")
     code, _, err = await ended(tmp_path, "bench", *names, *few, "--broker", broker_url, "--json", "b.json")
     assert code == 0, err
     rows = {one["scenario"]: one for one in orjson.loads((tmp_path / "b.json").read_bytes())["measurements"]}
-    assert list(rows) == ["many", "reconnect", "stalled without", "stalled with 2", "rooms"]
+    assert list(rows) == ["many", "reconnect", "stalled without", "stalled with 2", "churn", "rooms"]
     assert [rows[name]["deliveries"] for name in ("many", "stalled without", "stalled with 2", "rooms")] == [240, 120, 120, 120]
     returned = rows["reconnect"]["figures"]
     assert [returned[name]["value"] for name in ("holes", "repeats", "out of order", "cut again")] == [0, 0, 0, 0]
+    churned = rows["churn"]["figures"]
+    assert [churned[name]["value"] for name in ("holes", "repeats", "not asked for", "out of order", "cut")] == [0, 0, 0, 0, 0]
+    assert churned["changed over from polling"]["value"] > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nonsense"], "no scenario 'nonsense'; there are burst, steady, many, reconnect, stalled, rooms"),
+        (["nonsense"], "no scenario 'nonsense'; there are burst, steady, many, reconnect, stalled, churn, rooms"),
         (["--url", "http://127.0.0.1:1"], "--url needs --broker"),
         (["--url", "ftp://x", "--broker", "mqtt://x"], "ftp://x: a bridge's address looks like http://host:3000"),
         (["--broker", "mqtt://u:hunter2@x:99999"], "--broker"),

@@ -51,9 +51,16 @@ class CursorSubscriber(Subscriber):
 
     def _find(self, buffer: bytearray, start: int, end: int) -> int:
         self._tail = bytes(buffer[max(start, end - len(PING) + 1) : end])
-        found = self._matches.feed(bytes(buffer[HEAD:end]))
+        return self._keep(bytes(buffer[HEAD:end]))
+
+    def _keep(self, piece: bytes) -> int:
+        found = self._matches.feed(piece)
         self.cursors.extend(map(int, found))
         return len(found)
+
+    def take(self, packet: bytes) -> None:
+        """A whole packet that came by another way than the WebSocket."""
+        self.count += self._keep(packet)
 
     def _answered(self, rest: bytes) -> None:
         self.at_answer = len(self.cursors) - len(CURSOR.findall(rest))

@@ -93,7 +93,7 @@ async def _coming_back(
         truth = witness.subscribers[0].cursors
         await _caught_up([one.subscriber for one in back], truth[-1], stage.patience)
         row = stage.measurement(meter, crowd, stage.published - before, latencies, _figures(back, truth))
-        row.clients = len(back)
+        row.clients, row.heard_by = len(back), 1
         return row
     finally:
         crowd.close()

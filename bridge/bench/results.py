@@ -54,6 +54,8 @@ class Measurement:
     bridge_cpu_seconds: float | None
     bench_cpu_seconds: float
     latencies: Latencies | None = None
+    heard_by: int | None = None
+    """How many clients the latencies are of; None: all, or the first `WATCHED`."""
     figures: dict[str, Figure] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bridge.bench.churn import churn
 from bridge.bench.latencies import Latencies
 from bridge.bench.load import Load
 from bridge.bench.reconnect import reconnect
@@ -138,6 +139,14 @@ SCENARIOS = {
             Load(clients=200, rate=1000),
             ("clients", "stalled", "rate", "seconds"),
             stalled,
+        ),
+        Scenario(
+            "churn",
+            "clients come, go, change over from polling and ask for other devices: does each hear all it asked for, once and "
+            "in order? Latency is of one client that stays",
+            Load(clients=200, rate=1000, seconds=60, rooms=10),
+            ("clients", "rooms", "rate", "seconds"),
+            churn,
         ),
         Scenario(
             "rooms",

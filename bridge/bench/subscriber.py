@@ -25,11 +25,12 @@ PING, PONG = b"\x81\x012", b"\x81\x81\0\0\0\x003"  # Engine.IO ping, and pong ma
 HEAD = 64
 _PINGLESS = 0.8  # of the interval in which no ping comes, so that looking for one costs nothing: 1 GB/s, counting 2.2 GB/s
 _SMALL_BYTES = 64
-_CONNECT_SECONDS = 30.0
+CONNECT_SECONDS = 30.0
 
 _STATUS = re.compile(rb"HTTP/1\.1 (.*?)\r\n(?s:.*?)\r\n\r\n")
 _OPEN = re.compile(rb"0(\{.*?\})")
 _JOINED = re.compile(rb"4([04]\{.*?\})")
+PROBED = re.compile(b"(3probe)")
 
 
 class Arena:
@@ -94,7 +95,7 @@ class Subscriber(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self = cls(arena, address)
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await loop.create_connection(lambda: self, address.host, address.port, ssl=address.tls)
                 if receive_bytes is not None:
                     plug = self._transport.get_extra_info("socket")
@@ -103,7 +104,7 @@ class Subscriber(asyncio.BufferedProtocol):
         except (OSError, TimeoutError) as error:
             self.close()
             raise BridgeError(
-                f"a client could not connect to {address}: {str(error) or f'no answer in {_CONNECT_SECONDS:g} s'}"
+                f"a client could not connect to {address}: {str(error) or f'no answer in {CONNECT_SECONDS:g} s'}"
             ) from None
         return self
 
@@ -130,20 +131,27 @@ class Subscriber(asyncio.BufferedProtocol):
 
     async def subscribe(self, devices: Sequence[str] | None, since: int | None = None, limit: int = 1000) -> dict[str, Any]:
         """The acknowledgement. Unless `since` is given, what came before it, of others, is forgotten. Raises `BridgeError`."""
-        self._asked += 1
         self._resuming = since is not None
-        body = {"devices": devices, "since": since, "limit": limit}
+        return await self._ask(b"subscribe", {"devices": devices, "since": since, "limit": limit})
+
+    async def unsubscribe(self, devices: Sequence[str]) -> dict[str, Any]:
+        """The acknowledgement. Raises `BridgeError`."""
+        self._resuming = True
+        return await self._ask(b"unsubscribe", {"devices": devices})
+
+    async def _ask(self, event: bytes, body: dict[str, Any]) -> dict[str, Any]:
+        self._asked += 1
         self._talk = bytearray()
-        self.say(b'42%d["subscribe",%b]' % (self._asked, orjson.dumps(body)))
+        self.say(b'42%d["%b",%b]' % (self._asked, event, orjson.dumps(body)))
         pattern = re.compile(rb"43%d\[(\{.*?\})\]" % self._asked)
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 answer: dict[str, Any] = orjson.loads(await self._heard(pattern, b"43%d[" % self._asked))
         except (OSError, TimeoutError) as error:
-            reason = str(error) or f"no answer in {_CONNECT_SECONDS:g} s"
-            raise BridgeError(f"{self._address} does not answer `subscribe`: {reason}") from None
+            reason = str(error) or f"no answer in {CONNECT_SECONDS:g} s"
+            raise BridgeError(f"{self._address} does not answer `{event.decode()}`: {reason}") from None
         if not answer.get("ok"):
-            raise BridgeError(f"{self._address} refuses `subscribe`: {answer.get('error')}")
+            raise BridgeError(f"{self._address} refuses `{event.decode()}`: {answer.get('error')}")
         return answer
 
     def say(self, text: bytes) -> None:

@@ -88,8 +88,8 @@ def figures(one: Measurement) -> list[tuple[str, str]]:
     """What only this row has, and what receiving cost."""
     cost = one.bench_seconds_per_byte
     shown = [(name, figure(value)) for name, value in one.figures.items()]
-    if one.latencies and one.clients > WATCHED:
-        shown.append(("latency measured at", f"{WATCHED} of the clients"))
+    if one.latencies and one.clients > (heard_by := one.heard_by or WATCHED):
+        shown.append(("latency measured at", f"{heard_by} of the clients"))
     if cost is not None:
         shown.append(("received", size(one.received_bytes)))
         shown.append(("bench CPU for each MB", duration(cost * 1e6)))
