@@ -66,7 +66,7 @@ class WebSockets:
         self._gate = gate
         self._login = Login(entrance, http)
         self._clients: dict[Client, None] = {}
-        self._to_ping: deque[tuple[float, Client]] = deque()
+        self._to_ping: dict[Client, float] = {}  # and when; of who has gone nothing may stay in here
         self._to_hear: deque[tuple[float, float, Client]] = deque()
         hub.add(self)
 
@@ -96,6 +96,7 @@ class WebSockets:
         finally:
             self._gate.leave(client)
             del self._clients[client]
+            self._to_ping.pop(client, None)
         await client.gone
         return response
 
@@ -111,6 +112,7 @@ class WebSockets:
             await self._listen(client, messages, talk, login)
         finally:
             self._hub.leave(client.session)
+            del client.session  # or the two would hold each other until the collector comes by
             talk.forget(client)
             login.leave()
 
@@ -137,7 +139,7 @@ class WebSockets:
         self._gate.enter(client, address, now)
         self._gate.shake(client)
         self._clients[client] = None
-        self._to_ping.append((now + self._settings.ping_interval_seconds, client))
+        self._to_ping[client] = now + self._settings.ping_interval_seconds
         protocol.set_parser(client)
         return client, response
 
@@ -187,12 +189,14 @@ class WebSockets:
             _, pinged_at, client = self._to_hear.popleft()
             if client in self._clients and client.heard_at < pinged_at and not client.paused:
                 self.cut(client, _SILENT)
-        while self._to_ping and self._to_ping[0][0] <= now:
-            _, client = self._to_ping.popleft()
-            if client in self._clients:
-                client.send_frame(control_frame(PING, b""))
-                self._to_ping.append((now + self._settings.ping_interval_seconds, client))
-                self._to_hear.append((now + self._settings.ping_timeout_seconds, now, client))
+        while self._to_ping:
+            client, due = next(iter(self._to_ping.items()))
+            if due > now:
+                break
+            del self._to_ping[client]
+            client.send_frame(control_frame(PING, b""))
+            self._to_ping[client] = now + self._settings.ping_interval_seconds
+            self._to_hear.append((now + self._settings.ping_timeout_seconds, now, client))
 
     async def close(self) -> None:
         """Take leave of every client."""

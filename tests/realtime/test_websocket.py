@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import struct
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from bridge.app import Bridge
+from bridge.realtime.client import Client
 from bridge.realtime.handshake import takes_deflate
 from bridge.settings import AccessSettings
 from tests.access.parts import ACCESS
@@ -20,7 +22,7 @@ from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many, shown
 from tests.realtime.test_incoming import BROKEN, close, frame
 from tests.realtime.test_socketio import metric
-from tests.servers import REPO
+from tests.servers import REPO, until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 HANDSHAKE = (
@@ -208,3 +210,20 @@ async def test_the_ws_package_of_node_hears_a_thousand_of_a_thousand(bridge: Bri
         if node.returncode is None:
             node.kill()
             await node.wait()
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """What a cycle of references holds stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge) -> None:
+    for _ in range(20):
+        async with Plain.connected(bridge):
+            pass
+    await until(lambda: not [one for one in gc.get_objects() if isinstance(one, Client)], what="no client in memory")
