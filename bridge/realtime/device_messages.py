@@ -56,6 +56,10 @@ class SocketOrigin:
         self._waiting += 1
         self._intake.put(Message(SOURCE, _TOPIC + topic, orjson.dumps(body), time.time_ns() // 1_000_000, self))
 
+    def leave(self) -> None:
+        """The device has gone: nobody is told what was wrong any more."""
+        self._complain = _nobody
+
     def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """One fewer waits. Of a confirmation that is none the device is told."""
         self._waiting -= 1
@@ -84,3 +88,7 @@ def _is_of_a_reading(name: str) -> bool:
 
 def _is_measured(name: str) -> bool:
     return name == "values" or field_name(name) not in ("timestamp", "aqiScale")
+
+
+def _nobody(_: str) -> None:
+    pass

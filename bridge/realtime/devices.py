@@ -149,6 +149,8 @@ class DeviceSockets:
             self._hub.leave(connection.session)
         if connection.stay is not None:
             self._entrance.stays.leave(connection.stay)
+            connection.stay = None  # the two hold each other
+        connection.origin.leave()
         device_id = connection.device_id
         if device_id is not None and self._of_device.get(device_id) is connection:
             del self._of_device[device_id]

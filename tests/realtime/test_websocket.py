@@ -221,9 +221,19 @@ def without_collector() -> Iterator[None]:
     gc.enable()
 
 
+def clients() -> int:
+    return sum(isinstance(one, Client) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("access", ACCESS)
+@pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.usefixtures("without_collector")
-async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge) -> None:
+async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge, path: str) -> None:
+    before = clients()  # of bridges that have stopped
     for _ in range(20):
-        async with Plain.connected(bridge):
-            pass
-    await until(lambda: not [one for one in gc.get_objects() if isinstance(one, Client)], what="no client in memory")
+        async with Plain.connected(bridge, path) as client:
+            if path == "/ws/device":
+                await client.send(type="auth", name="esp01", password="x")
+                await client.send(type="nonsense")
+                await client.socket.recv()  # it is in, and was told what was wrong
+    await until(lambda: clients() == before, what="no client in memory")
