@@ -1,0 +1,80 @@
+"""The settings, typed: each with its bounds, and with what the parts read off it. `loading.py` fills them in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bridge.core.decode import Route
+from bridge.core.topic import TopicPattern
+from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
+from bridge.settings.http import CertificateSettings, HttpSettings
+from bridge.settings.mqtt import BrokerFilesSettings, FieldSettings, MqttSettings, SubscriptionSettings, TlsSettings
+from bridge.settings.realtime import DevicesSettings, RealtimeSettings
+from bridge.settings.section import Seconds, Section
+from bridge.settings.store import StoreSettings
+
+__all__ = [
+    "HTTP_TOPIC",
+    "PASSWORD_LENGTHS",
+    "AccessSettings",
+    "BrokerFilesSettings",
+    "CertificateSettings",
+    "DevicesSettings",
+    "FieldSettings",
+    "HttpSettings",
+    "LogSettings",
+    "MqttSettings",
+    "RealtimeSettings",
+    "Section",
+    "Settings",
+    "StoreSettings",
+    "SubscriptionSettings",
+    "TlsSettings",
+]
+
+HTTP_TOPIC = "$http/readings"
+"""The topic of messages that come by HTTP. No wildcard of a subscription matches it; their device id stands in the body."""
+
+
+class LogSettings(Section):
+    """What is said on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section):
+    """All of it."""
+
+    mqtt: MqttSettings = MqttSettings()
+    store: StoreSettings = StoreSettings()
+    http: HttpSettings = HttpSettings()
+    realtime: RealtimeSettings = RealtimeSettings()
+    devices: DevicesSettings = DevicesSettings()
+    access: AccessSettings = AccessSettings()
+    log: LogSettings = LogSettings()
+    stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What the decoder needs to know: of what comes by HTTP, and of the subscriptions."""
+        return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Settings:
+        if self.mqtt.password and not self.mqtt.login[0]:
+            raise ValueError("mqtt.password is set, mqtt.username is not")
+        return self
+
+    @property
+    def any_device(self) -> bool:
+        """Whether a device over a socket needs no credentials: never where access is required; else as the settings say, and if
+        they do not, only while nobody but this machine can reach us, and no credentials are set.
+        """
+        devices = self.devices
+        if self.access.required:
+            return False
+        if devices.open is not None:
+            return devices.open
+        return self.http.is_local and not devices.credentials

@@ -1,0 +1,68 @@
+"""The port."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
+
+from bridge.settings.section import Seconds, Section
+
+
+class CertificateSettings(Section):
+    """The bridge's own certificate, in PEM form: https and wss on its port."""
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+    @model_validator(mode="after")
+    def _both(self) -> CertificateSettings:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is set, cert_file is not")
+        return self
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """None for plain HTTP; raises `OSError` when a file cannot be read, or is no certificate or key."""
+        if self.cert_file is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3 if self.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
+class HttpSettings(Section):
+    """The one port: page, API, Socket.IO."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    post_seconds: Seconds = 10.0
+    post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
+    posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
+    tls: CertificateSettings = CertificateSettings()
+
+    @property
+    def is_local(self) -> bool:
+        """Only programs of this machine reach us."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
+                raise ValueError(f"{origin!r} is no origin; one looks like https://example.org, or * for any")
+        return origins

@@ -1,0 +1,197 @@
+"""The broker: what is heard there, and how."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from bridge.core.decode import Kind, Route
+from bridge.core.errors import PatternError
+from bridge.core.formats import FieldPath, FormatName, make_format
+from bridge.core.topic import TopicPattern
+from bridge.settings.section import Seconds, Section, check_url
+
+
+class FieldSettings(Section):
+    """Where a field stands in a payload; a path alone may stand for it. A number there, times `scale` plus `offset`, is in
+    the field's unit.
+    """
+
+    path: str
+    scale: float = 1
+    offset: float = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _well_formed(cls, text: str) -> str:
+        FieldPath.parse(text)
+        return text
+
+    @property
+    def field_path(self) -> FieldPath:
+        """The same for the decoder."""
+        return FieldPath.parse(self.path, self.scale, self.offset)
+
+
+class SubscriptionSettings(Section):
+    """Topics to listen to; `{deviceId}` stands for one level. `fields` are the paths of a mapping."""
+
+    pattern: str
+    kind: Kind = Kind.READINGS
+    qos: Literal[0, 1] = 1
+    format: FormatName = FormatName.JSON
+    fields: dict[str, FieldSettings] = Field(default_factory=dict)
+
+    @field_validator("pattern")
+    @classmethod
+    def _well_formed(cls, text: str) -> str:
+        try:
+            TopicPattern.parse(text)
+        except PatternError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> SubscriptionSettings:
+        if self.kind is not Kind.READINGS and self.format is not FormatName.JSON:
+            raise ValueError(f"format {self.format} is for readings; a {self.kind} has none")
+        if self.kind is Kind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
+            raise ValueError("a pattern of events names their topic, like events/{topic}")
+        self.route  # noqa: B018 - raises FormatError
+        return self
+
+    @property
+    def route(self) -> Route:
+        """What the decoder needs to know of it."""
+        pattern = TopicPattern.parse(self.pattern)
+        paths = {name: one.field_path for name, one in self.fields.items()}
+        return Route(pattern, self.kind, make_format(self.format, pattern, paths))
+
+
+class TlsSettings(Section):
+    """Files in PEM form; used with `mqtts://`."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    insecure: bool = False
+
+
+class BrokerFilesSettings(Section):
+    """Files of a Mosquitto that `sensor-bridge device` writes: both or none; by its pid file it is told to read them again."""
+
+    passwords: Path | None = None
+    acl: Path | None = None
+    pid: Path | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> BrokerFilesSettings:
+        if (self.passwords is None) != (self.acl is None):
+            raise ValueError("passwords and acl are set together, or none of them")
+        return self
+
+
+class MqttSettings(Section):
+    """The broker, and how much of it we take in at once."""
+
+    url: SecretStr = SecretStr("mqtt://localhost:1883")
+    username: str | None = None
+    password: SecretStr | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=128)] = "sensor-bridge"
+    protocol: Literal["5", "3.1.1"] = "5"
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 1000
+    qos0_limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    session_expiry_seconds: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 7 * 86400
+    keepalive_seconds: Annotated[int, Field(ge=5, le=3600)] = 20
+    connect_timeout_seconds: Seconds = 2.5
+    timeout_seconds: Seconds = 5.0
+    reconnect_cap_seconds: Seconds = 1.0
+    tls: TlsSettings = TlsSettings()
+    files: BrokerFilesSettings = BrokerFilesSettings()
+    subscriptions: tuple[SubscriptionSettings, ...] = (
+        SubscriptionSettings(pattern="sensors/{deviceId}/data"),
+        SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
+        SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=Kind.COMMAND_ACK),
+        SubscriptionSettings(pattern="events/{topic}", kind=Kind.EVENTS),
+    )
+    commands: str = "sensors/{deviceId}/command"
+
+    @field_validator("commands")
+    @classmethod
+    def _for_one_device(cls, text: str) -> str:
+        pattern = TopicPattern.parse(text)
+        if [name for name in pattern.names if name] != ["deviceId"] or {"#"} & set(pattern.levels):
+            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
+        if sum(level == "+" for level in pattern.levels) > 1:
+            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
+        return text
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: SecretStr) -> SecretStr:
+        check_url(url, {"mqtt", "mqtts"})
+        return url
+
+    @field_validator("subscriptions")
+    @classmethod
+    def _not_empty(cls, subscriptions: tuple[SubscriptionSettings, ...]) -> tuple[SubscriptionSettings, ...]:
+        if not subscriptions:  # a validator, for min_length also complains when the only one has a mistake
+            raise ValueError("names no subscription; there must be one at least")
+        return subscriptions
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url.get_secret_value())
+
+    @property
+    def host(self) -> str:
+        """The broker's host."""
+        return self._parts.hostname or "localhost"
+
+    @property
+    def port(self) -> int:
+        """The broker's port; 1883, or 8883 with TLS, unless the URL says."""
+        return self._parts.port or (8883 if self._parts.scheme == "mqtts" else 1883)
+
+    @property
+    def address(self) -> str:
+        """The broker, without secrets, for people."""
+        return f"{self._parts.scheme}://{self.host}:{self.port}"
+
+    @property
+    def login(self) -> tuple[str | None, str | None]:
+        """User and password, from their settings or else from the URL."""
+        name, secret = self._parts.username, self._parts.password
+        password = self.password.get_secret_value() if self.password else secret and unquote(secret)
+        return self.username or (name and unquote(name)), password
+
+    @property
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For `mqtts://`; raises `OSError` when a file cannot be read."""
+        if self._parts.scheme != "mqtts":
+            return None
+        context = ssl.create_default_context(cafile=self.tls.ca_file)
+        if self.tls.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.tls.cert_file:
+            context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
+        return context
+
+    def command_topic(self, device_id: str) -> str:
+        """Where commands to a device go."""
+        return self.commands.replace("{deviceId}", device_id)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What the decoder needs to know of the subscriptions."""
+        return tuple(subscription.route for subscription in self.subscriptions)

@@ -1,0 +1,56 @@
+"""Those who listen, and devices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from bridge.core.identity import is_device_id
+from bridge.settings.section import Seconds, Section
+
+
+class RealtimeSettings(Section):
+    """Who may listen, and how long we wait for those who listen slowly."""
+
+    client_buffer_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    slow_seconds: Seconds = 30.0
+    recent_records: Annotated[int, Field(ge=1000, le=1_000_000)] = 10_000
+    settle_seconds: Annotated[float, Field(ge=0, le=5)] = 0.25
+    handshake_seconds: Seconds = 10.0
+    max_clients: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_clients_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 2_500
+    message_rate: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    message_burst: Annotated[int, Field(ge=1, le=100_000)] = 100
+    ping_interval_seconds: Annotated[float, Field(ge=1, le=3600)] = 25.0
+    ping_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 20.0
+    compression: bool = False
+
+
+class DevicesSettings(Section):
+    """Who may be a device, and what waits for one. Secrets are as they are, or `sha256:` and their hash in hexadecimal."""
+
+    registration: Literal["open", "required"] = "open"
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    open: bool | None = None
+    credentials: dict[str, SecretStr] = Field(default_factory=dict)
+    admins: dict[str, SecretStr] = Field(default_factory=dict)
+    waiting_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    command_seconds: Seconds = 60.0
+    queue_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+    @field_validator("credentials")
+    @classmethod
+    def _device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in credentials:
+            if not is_device_id(name):
+                raise ValueError(f"{name[:64]!r} is no device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        return credentials
+
+    @field_validator("credentials", "admins")
+    @classmethod
+    def _secrets(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in credentials.items():
+            if not secret.get_secret_value():
+                raise ValueError(f"the secret of {name[:64]!r} is empty")
+        return credentials
