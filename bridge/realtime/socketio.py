@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 import socketio
@@ -25,15 +22,17 @@ from bridge.core.errors import BridgeError, CommandRefused, StoreUnavailable, Un
 from bridge.core.events import Event, Expiring, Gap, SystemEvent
 from bridge.core.reading import Reading
 from bridge.ports import Commander, Presence
-from bridge.realtime import straight
+from bridge.realtime import packets, straight
 from bridge.realtime.arrivals import RIGHTS, WAY, Arrivals, token_of
 from bridge.realtime.audience import Wish
+from bridge.realtime.engine import asked_by, refused, wants_websocket
 from bridge.realtime.entrance import Entrance, closing
 from bridge.realtime.form import Forms
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.gate import Gate
 from bridge.realtime.hub import Hub, Left, Subscribed
 from bridge.realtime.login import expiry
+from bridge.realtime.packets import CONNECT, NAMESPACE, Said, Unspeakable
 from bridge.realtime.parcel import SENT_AT, Published
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
 from bridge.realtime.session import Session
@@ -43,7 +42,6 @@ from bridge.settings import HttpSettings, RealtimeSettings
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "/"
 PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
 STATUSES_LIMIT = 1000
@@ -51,10 +49,9 @@ STATUSES_LIMIT = 1000
 
 _LEAVE_SECONDS = 1.0
 _REFUSED_SECONDS = 0.5  # how long a client whose CONNECT was refused may stay to read that
-_CONNECT, _EVENT = "0", "2"  # types of Socket.IO packets
+_LOOK_SECONDS = 0.5  # how often we look whose answer to a ping is overdue
 _MESSAGE = b"42"  # an event in a message of Engine.IO (4)
-_WITH_ATTACHMENTS = ("5", "6")
-_NAMED = re.compile(r'2(/[^,]*,)?\d*\s*\[\s*"', re.ASCII)  # an event: namespace, number, and a list that begins with its name
+_METHODS = "OPTIONS, GET, POST"
 _MALFORMED = "malformed"
 
 
@@ -91,6 +88,7 @@ class SocketIo:
         self._sessions: dict[str, Session] = {}
         self._stays: dict[str, Stay] = {}
         self._leaving: list[Any] = []
+        self._looked = 0.0
         self._emits = straight.Emits()
         self._clients = straight.Clients(self._joined)
         self._plain = straight.missing()
@@ -100,14 +98,17 @@ class SocketIo:
         self._server = server(
             async_mode="aiohttp",
             client_manager=self._clients,
-            cors_allowed_origins=self._may_connect,
+            cors_allowed_origins=[],  # `_handle` judges
             json=_Json,
             max_http_buffer_size=MESSAGE_LIMIT_BYTES,
+            monitor_clients=False,
             ping_interval=settings.ping_interval_seconds,
             ping_timeout=settings.ping_timeout_seconds,
         )
+        self._watch = straight.Watch(self._server.eio)
         self._server.eio.compression = settings.compression
         self._server.eio.upgrade_seconds = settings.handshake_seconds
+        self._server.eio.post_seconds = http.post_seconds
         self._server.on("connect", self._welcome)
         self._server.on("disconnect", self._left)
         self._server.on("subscribe", self._subscribe)
@@ -122,20 +123,31 @@ class SocketIo:
     # --- connections -----------------------------------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        """Every request of Engine.IO; one without `sid` begins a connection. It is read as python-engineio will read it."""
-        (sid, *_) = parse_qs(request.query_string).get("sid", [None])
-        if sid is None and (full := self._gate.refusal(self._address(request))):
+        """Every request of Engine.IO. Which pages may connect is judged here: python-socketio believes a forwarded host."""
+        origin = request.headers.get("Origin")
+        if origin and not may_connect(origin, request, self._http):
+            raise web.HTTPBadRequest(text="pages of this origin may not connect here; http.cors_origins names those that may")
+        answer = web.Response(status=204) if request.method == "OPTIONS" else await self._answer(request)
+        if not answer.prepared:
+            answer.headers["Cache-Control"] = "no-store"
+            if origin:
+                answer.headers.update(_granted(origin, request))
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        asked = asked_by(request.query_string)
+        client = self._server.eio.sockets.get(asked.get("sid"))
+        if client is not None and client.closed and not (request.method == "GET" and straight.has_last_words(client)):
+            client = None  # python-engineio would raise KeyError
+        upgrade = wants_websocket(request.headers)
+        if wrong := refused(asked, request.method, client, upgrade=upgrade):
+            return wrong.answer()
+        if client is None and (full := self._gate.refusal(self._address(request))):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
-        if (known := self._server.eio.sockets.get(sid)) is not None and known.closed:  # python-engineio would raise KeyError
-            raise web.HTTPBadRequest(text="this connection has ended")
         if self._entrance.required and in_address(request):
             raise web.HTTPBadRequest(text="a token in the address is not looked at: show it by auth: {token}, or by header")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
-
-    def _may_connect(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
-        """Instead of python-socketio's own judgement, which believes a forwarded host from anybody."""
-        return may_connect(origin, environ["aiohttp.request"], self._http)
 
     def _address(self, request: web.Request) -> str:
         return address_of(request, self._http)
@@ -154,36 +166,42 @@ class SocketIo:
         async def message(engine_sid: str, data: Any) -> None:  # noqa: ANN401 - what was JSON comes parsed
             if engine_sid not in self._gate:  # it was cut; this came before
                 return
-            if wrong := self._wrong(engine_sid, data):
-                self._cut(engine_sid, wrong)
-                return
             try:
-                await inner["message"](engine_sid, data)
+                said = packets.read(data)
+                self._check(engine_sid, said)
+                if said.namespace == NAMESPACE:
+                    await inner["message"](engine_sid, data)
+                else:
+                    await engine.send(engine_sid, packets.invalid_namespace(said.namespace))
+            except Unspeakable as error:
+                self._cut(engine_sid, error.reason)
+                return
             except (ValueError, TypeError, LookupError, AttributeError):  # what python-socketio cannot read
                 self._cut(engine_sid, _MALFORMED)
                 return
-            if data[:1] == _CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
+            if said.kind == CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
                 self._gate.give(engine_sid, _REFUSED_SECONDS, time.monotonic())
 
         async def disconnect(engine_sid: str, reason: str) -> None:
             self._gate.leave(engine_sid)
             self._arrivals.forget(engine_sid)
             await inner["disconnect"](engine_sid, reason)
+            straight.part(engine.sockets.get(engine_sid), reason)
 
         for handler in (connect, message, disconnect):
             engine.on(handler.__name__, handler)
 
-    def _wrong(self, engine_sid: str, data: object) -> str | None:
-        """Why a client may not send this."""
-        if isinstance(data, bytes):
-            return "binary"
-        if not isinstance(data, str):
-            return _MALFORMED
-        if data.startswith(_WITH_ATTACHMENTS):
-            return "binary"
-        if data.startswith(_EVENT) and not _NAMED.match(data):
-            return _MALFORMED
-        return None if self._gate.takes(engine_sid, time.monotonic()) else "rate"
+    def _check(self, engine_sid: str, said: Said) -> None:
+        """Whether it is the time to say this: a client joins, once, and then says the rest. Raises `Unspeakable`."""
+        sid = self._clients.sid_from_eio_sid(engine_sid, NAMESPACE)
+        if said.namespace != NAMESPACE:
+            in_turn = said.kind == CONNECT
+        else:
+            in_turn = sid is None if said.kind == CONNECT else sid in self._sessions
+        if not in_turn:
+            raise Unspeakable("order")
+        if not self._gate.takes(engine_sid, time.monotonic()):
+            raise Unspeakable("rate")
 
     def _cut(self, engine_sid: str, reason: str, code: int = POLICY_VIOLATION) -> None:
         self._gate.leave(engine_sid)
@@ -199,10 +217,8 @@ class SocketIo:
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 
-    async def _welcome(self, sid: str, environ: Any = None, auth: object = None, *_more: object) -> None:  # noqa: ANN401
-        """Let a client in, or tell it why not. No answer to an event so named."""
-        if self._clients.is_connected(sid, NAMESPACE):
-            return
+    async def _welcome(self, sid: str, environ: Any, auth: object = None) -> None:  # noqa: ANN401
+        """Let a client in, or tell it why not."""
         try:
             await self._arrivals.find(self._clients.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
         except BridgeError as error:
@@ -224,7 +240,8 @@ class SocketIo:
         session = self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid), Wish(sight=sight))
         if self._entrance.required:
             self._stay(sid, engine_sid, session, who)
-        await self._server.emit("connectionInfo", events.connection_info(sid, self._hub.client_count), to=sid)
+        info = events.connection_info(sid, self._hub.client_count)
+        await self._server.eio.send(engine_sid, f"2{_Json.dumps(['connectionInfo', info])}")  # at once: an emit is a task
         statuses = self._present() if sight is None else [one for one in self._present() if session.wish.wants(one)]
         if statuses and sid in self._sessions:
             self._hub.tell(session, statuses)
@@ -253,24 +270,15 @@ class SocketIo:
             self._told = statuses, [Published(status) for status in statuses]
         return self._told[1]
 
-    def _left(self, sid: str, reason: object = None, *_more: object) -> None:
-        """Also release the poll that a leaving client may still wait for; python-engineio would hold it until the next ping.
-
-        Its connection may last: to begin anew on it there is as much time as for the first handshake.
-        """
-        if self._clients.is_connected(sid, NAMESPACE):  # a client sent an event of this name
-            return
+    def _left(self, sid: str, _reason: object = None) -> None:
+        """Its connection may last: to begin anew on it there is as much time as for the first handshake."""
         stay = self._stays.pop(sid, None)
         if stay is not None:
             self._entrance.stays.leave(stay)
         session = self._sessions.pop(sid, None)
         if session is not None:
             self._hub.leave(session)
-        engine_sid = self._clients.eio_sid_from_sid(sid, NAMESPACE)
-        self._gate.give(engine_sid, self._handshake_seconds, time.monotonic())
-        connection = self._server.eio.sockets.get(engine_sid)
-        if connection is not None and not connection.upgraded and reason == self._server.reason.CLIENT_DISCONNECT:
-            connection.queue.put_nowait(None)
+        self._gate.give(self._clients.eio_sid_from_sid(sid, NAMESPACE), self._handshake_seconds, time.monotonic())
 
     async def _subscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
@@ -337,13 +345,15 @@ class SocketIo:
 
     async def tend(self) -> None:
         """End the connections whose time is over, and send what waits on the plain way."""
-        for engine_sid in self._gate.overdue(time.monotonic()):
+        now = time.monotonic()
+        for engine_sid in self._gate.overdue(now):
             if isinstance(engine_sid, str):
                 self._cut(engine_sid, "handshake")
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            await self._watch.look(now)
         while self._leaving:
-            socket = self._leaving.pop()
-            await socket.close(wait=False, abort=True)
-            socket.queue.put_nowait(None)
+            await straight.end(self._leaving.pop())
         await self._emits.send(self._server)
 
     async def close(self) -> None:
@@ -384,6 +394,16 @@ def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "systemEvent", events.system_event(event, SENT_AT)
         case _:
             return None
+
+
+def _granted(origin: str, request: web.Request) -> dict[str, str]:
+    """What a browser is to know so that a page of another origin may read the answer."""
+    headers = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}
+    if request.method == "OPTIONS":
+        headers["Access-Control-Allow-Methods"] = _METHODS
+    if asked := request.headers.get("Access-Control-Request-Headers"):
+        headers["Access-Control-Allow-Headers"] = asked
+    return headers
 
 
 def _answer(done: Subscribed) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The straight way to a Socket.IO client: framed bytes given to its transport, without the queues and tasks in between.
 
 Every reach into the inside of python-socketio, python-engineio and aiohttp is in this file; `missing` names what is no longer
-as we know it, and then `PlainLink` sends by `emit`: slower, otherwise the same.
+as we know it, and then `PlainLink` sends by `emit`: slower, and what is polled and posted is python-engineio's
+again; otherwise the same.
 
 python-engineio keeps a queue, a writing task and a reading task with its timers for each client. Here a WebSocket has one
 task, the request's own, and no queue: whatever is sent to it, by whom ever, is written to its transport at once, so the
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import engineio
@@ -25,17 +27,31 @@ from aiohttp.http_websocket import WebSocketWriter
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
-from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet
+from engineio.packet import Packet
 
+from bridge.realtime.engine import (
+    CLOSE,
+    MESSAGE,
+    NOOP,
+    PING,
+    PONG,
+    SEPARATOR,
+    UPGRADE,
+    Wrong,
+    asked_by,
+    packet_of,
+    wants_websocket,
+)
 from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, text_frame
+from bridge.realtime.outbox import Outbox
 from bridge.realtime.parcel import Parcel
 from bridge.realtime.wire import Wire
 
 _Socket: Any = AsyncSocket  # the libraries have no types
 _WebSocket: Any = driver.WebSocket
 
+_LAST_WORDS_SECONDS = 5.0  # how long a client that was closed may take to poll once more, and read that
 _PACKET_BYTES = 512  # of a usual reading, and its keeping
-_PACKETS_A_POLL = 16  # the most that the Python client takes in one answer to a poll
 _WINDOW_BITS = 15  # a client that keeps a smaller window than this is sent nothing compressed
 
 
@@ -52,7 +68,9 @@ def missing() -> str | None:
             and inspect.iscoroutinefunction(_WebSocket.__call__)
         ),
         "engineio.AsyncSocket": lambda: (
-            {"queue", "connected", "upgrading", "upgraded", "closing", "closed"} <= vars(_Socket(_Probe(), "sid")).keys()
+            {"queue", "connected", "upgrading", "upgraded", "closing", "closed", "last_ping"}
+            <= vars(_Socket(_Probe(), "sid")).keys()
+            and _parameters(_Socket.poll) == _parameters(_Socket.check_ping_timeout) == ["self"]
             and _parameters(_Socket.receive) == ["self", "pkt"]
             and _parameters(_Socket.close) == ["self", "wait", "abort", "reason"]
             and inspect.iscoroutinefunction(_Socket._websocket_handler)  # noqa: SLF001
@@ -101,10 +119,14 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socket
 
 
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
-    """python-engineio's server with our queues and our WebSocket."""
+    """python-engineio's server with our queues, our WebSocket, and what is posted read by us.
+
+    python-engineio takes of a body what has come when it looks, and not more than 16 packets of it, and says "OK" to all.
+    """
 
     compression = False
     upgrade_seconds = 10.0
+    post_seconds = 10.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the original
         super().__init__(*arguments, **options)
@@ -112,92 +134,128 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
     def create_queue(self, *_: Any, **__: Any) -> Outbox:  # noqa: ANN401 - as the original
         """One a client."""
-        return Outbox()
+        return Outbox(self.ping_interval)
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """A request that `engine.refused` has nothing against."""
+        client = self.sockets.get(asked_by(request.query_string).get("sid"))
+        if client is not None and request.method == "POST":
+            return await self._posted(request, client)
+        if client is not None and request.method == "GET" and not wants_websocket(request.headers):
+            return await self._polled(request, client)
+        answer: web.StreamResponse = await super().handle_request(request)
+        return answer
+
+    async def _polled(self, request: web.Request, client: AsyncSocket) -> web.StreamResponse:
+        """One poll at a time: what is given to an earlier one that broke off, nobody would read."""
+        if client.closed:
+            packets = await client.poll()
+            return web.Response(text=SEPARATOR.join(packet.encode(b64=True) for packet in packets))
+        if client.queue.is_waited_for:
+            await self._fail(client)
+            return web.Response(status=400)
+        answer: web.StreamResponse = await super().handle_request(request)
+        if request.transport is None:
+            await self._fail(client)
+        elif client.closed and has_last_words(client):  # python-engineio has forgotten it already
+            self.sockets[client.sid] = client
+        return answer
+
+    async def _posted(self, request: web.Request, client: AsyncSocket) -> web.Response:
+        """Packets, all or none of them; one body at a time."""
+        outbox = client.queue
+        if outbox.is_posted_to or request.headers.get("Content-Type") == "application/octet-stream":
+            await self._fail(client)
+            return Wrong.REQUEST.answer()
+        outbox.is_posted_to = True
+        try:
+            body = await self._body(request)
+            if body is None:
+                return web.Response(status=413)
+            for packet in [packet_of(text) for text in body.decode().split(SEPARATOR)]:
+                await receive(client, *packet)
+        except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError):  # no packets, or not all of the body
+            await self._fail(client)
+            return Wrong.REQUEST.answer()
+        finally:
+            outbox.is_posted_to = False
+        return web.Response(text="ok", content_type="text/html")
+
+    async def _fail(self, client: AsyncSocket) -> None:
+        await client.close(wait=False, abort=True, reason=self.reason.TRANSPORT_ERROR)
+
+    async def _body(self, request: web.Request) -> bytes | None:
+        """None if it is longer than a client may send."""
+        body = bytearray()
+        async with asyncio.timeout(self.post_seconds):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > self.max_http_buffer_size:
+                    return None
+        return bytes(body)
 
 
-class Outbox:
-    """What is to be sent to a client, in the shape of the queue that python-engineio has there.
-
-    It knows how many bytes wait in it, and gives them out by the handful; once it is poured into a WebSocket it stays empty.
-    """
-
-    __slots__ = ("_getter", "_packets", "_taken", "waiting_bytes", "websocket")
-
-    def __init__(self) -> None:
-        self._packets: list[Packet | None] = []
-        self._getter: asyncio.Future[None] | None = None
-        self.websocket: WebSocket | None = None
-        self._taken = 0
-        self.waiting_bytes = 0
-
-    def put_nowait(self, packet: Packet | None) -> None:
-        """Send it in its turn; None is the end."""
-        if self.websocket is not None:
-            self.websocket.post(packet)
-            return
-        self._packets.append(packet)
-        self.waiting_bytes += _size(packet)
-        self._wake()
-
-    async def put(self, packet: Packet | None) -> None:
-        """The same; there is always room, and who fills it too much is skipped."""
-        self.put_nowait(packet)
-
-    async def get(self) -> Packet | None:
-        """The next packet; a new handful begins with it."""
-        if not self._packets and self.websocket is None:
-            self._wake()  # a poll that waits already is answered with nothing
-            waiting = self._getter = asyncio.get_running_loop().create_future()
-            await waiting
-            if waiting is not self._getter:
-                return None
-        if not self._packets:
-            return None
-        self._taken = 0
-        return self.get_nowait()
-
-    def get_nowait(self) -> Packet | None:
-        """A further packet of this handful; none when it is full. Node's client passes over what came with a CLOSE."""
-        if not self._packets or self._taken >= _PACKETS_A_POLL or (self._taken and _is_close(self._packets[0])):
-            raise asyncio.QueueEmpty
-        self._taken += 1
-        packet = self._packets.pop(0)
-        self.waiting_bytes -= _size(packet)
-        return packet
-
-    def task_done(self) -> None:
-        """Nobody waits for that here."""
-
-    async def join(self) -> None:
-        """Not needed: who closes a connection writes what is in here, or gives it up."""
-
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._packets
-
-    def pour_into(self, websocket: WebSocket) -> None:
-        """What waits, and from now on everything, goes there; a poll that waits is answered with nothing."""
-        self.websocket = websocket
-        packets, self._packets, self.waiting_bytes = self._packets, [], 0
-        for packet in packets:
-            websocket.post(packet)
-        self._wake()
-
-    def retire(self) -> None:
-        """The client has left. Its socket outlives it by a ping interval, and is not to hold more than it must."""
-        self.websocket, self._packets, self.waiting_bytes = None, [], 0
-
-    def _wake(self) -> None:
-        if self._getter is not None and not self._getter.done():
-            self._getter.set_result(None)
+async def receive(client: AsyncSocket, kind: int, content: str | bytes) -> None:
+    """A packet from a client. Raises ValueError for one that is the server's to send."""
+    if kind == PING:
+        raise ValueError("a client does not ping")
+    if kind in (CLOSE, PONG, MESSAGE):
+        await client.receive(Packet(kind, content))
 
 
-def _is_close(packet: Packet | None) -> bool:
-    return packet is not None and packet.packet_type == CLOSE
+async def end(client: AsyncSocket) -> None:
+    """The client is to go: its session ends now, and the poll that waits, or comes next, says so."""
+    await client.close(wait=False, abort=True)
+    _put(client, CLOSE)
 
 
-def _size(packet: Packet | None) -> int:
-    return len(packet.data) if packet is not None and isinstance(packet.data, str | bytes) else 1
+def part(client: AsyncSocket | None, reason: str) -> None:
+    """The session of a client has ended, `reason` is python-engineio's: end what it is connected by, where that would not."""
+    reasons = engineio.AsyncServer.reason
+    if client is None or reason not in (reasons.CLIENT_DISCONNECT, reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
+        return
+    if client.upgraded or not isinstance(client.queue, Outbox):
+        _put(client, CLOSE)
+    elif client.queue.is_waited_for:
+        _put(client, NOOP if reason == reasons.CLIENT_DISCONNECT else CLOSE)
+    else:
+        client.queue.retire()
+
+
+def _put(client: AsyncSocket, kind: int) -> None:
+    client.queue.put_nowait(Packet(kind))
+    if not isinstance(client.queue, Outbox):
+        client.queue.put_nowait(None)  # so python-engineio's own writer ends
+
+
+def has_last_words(client: AsyncSocket) -> bool:
+    """Whether something waits for the next poll of a client whose session has ended."""
+    return isinstance(client.queue, Outbox) and not client.queue.empty()
+
+
+class Watch:
+    """Looks after the connections in place of python-engineio, which comes to each only once in a `ping_timeout`."""
+
+    def __init__(self, server: engineio.AsyncServer) -> None:
+        """Made for a server that does not monitor its clients itself."""
+        self._server = server
+        self._ended: dict[str, float] = {}
+
+    async def look(self, now: float) -> None:
+        """End those whose answer to a ping is overdue; forget what has ended, when it has been told so or has not asked."""
+        sockets, oldest = self._server.sockets, time.time() - self._server.ping_timeout
+        ended = {}
+        for sid, client in list(sockets.items()):
+            if not client.closed:
+                if client.last_ping and client.last_ping < oldest:
+                    await client.check_ping_timeout()
+                continue
+            since = self._ended.get(sid, now)
+            if has_last_words(client) and now - since < _LAST_WORDS_SECONDS:
+                ended[sid] = since
+            else:
+                sockets.pop(sid, None)
+        self._ended = ended
 
 
 class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has no types
@@ -211,7 +269,8 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the client until it goes. Compression is ours: aiohttp would compress for each client anew."""
         request = environ["aiohttp.request"]
-        self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=self.server.compression)
+        limit = self.server.max_http_buffer_size + 1  # aiohttp lets through what is shorter
+        self._sock = web.WebSocketResponse(max_msg_size=limit, compress=self.server.compression)
         await self._sock.prepare(request)
         writer: Any = self._sock._writer  # noqa: SLF001
         self.wire = Wire(writer.transport, deflates=writer.compress == _WINDOW_BITS and not writer.notakeover)
@@ -241,11 +300,11 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             client.upgrading = False
 
     @staticmethod
-    def _is(message: Any, kind: int, data: str | None = None) -> bool:  # noqa: ANN401
+    def _is(message: Any, kind: int, content: str | None = None) -> bool:  # noqa: ANN401
         if message.type is not WSMsgType.TEXT:
             return False
-        packet = Packet(encoded_packet=message.data)
-        return packet.packet_type == kind and (data is None or packet.data == data)
+        got = packet_of(message.data)
+        return got[0] == kind and content in (None, got[1])
 
     async def _serve(self) -> None:
         """All that the client sends, until it goes or breaks the rules of Engine.IO."""
@@ -253,23 +312,16 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         client.connected = client.upgraded = True
         client.queue.pour_into(self)
         try:
-            async for packet in self._packets():
-                await client.receive(packet)
-        except EngineIOError:
-            self.wire.transport.close()
+            async for message in self._sock:
+                if message.type is WSMsgType.TEXT:
+                    await receive(client, *packet_of(message.data))
+                elif message.type is WSMsgType.BINARY:
+                    await receive(client, MESSAGE, message.data)
+        except (ValueError, EngineIOError):
+            self.wire.cut("malformed")
         finally:
             await client.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
             client.queue.retire()
-
-    async def _packets(self) -> AsyncIterator[Packet]:
-        async for message in self._sock:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY) or not message.data:
-                break
-            try:
-                packet = Packet(encoded_packet=message.data)
-            except ValueError:
-                break
-            yield packet
 
     def post(self, packet: Packet | None) -> None:
         """Write a packet; None, or Engine.IO's CLOSE, ends the connection behind it."""

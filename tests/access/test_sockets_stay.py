@@ -249,20 +249,35 @@ async def test_a_connection_that_leaves_and_joins_again_is_asked_again(stage: St
     await stage.until_empty()
 
 
-async def test_events_that_are_named_like_ours_let_nobody_in(stage: Stage, access: TokenAccess) -> None:
-    access.give("token", person("ada", scope=scope("a")))
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('42["connect",{},{"token":"admin"}]', "malformed"),
+        ('42["refresh",{"token":"admin"}]', "order"),
+        ('42["subscribe",{"since":0}]', "order"),
+    ],
+)
+async def test_events_before_the_login_let_nobody_in(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
     access.give("admin", person("eve", Role.ADMIN))
     async with opened(stage, SOCKET_IO) as socket:
         assert (await received(socket)).startswith("0{")
-        for text in ('42["connect",{},{"token":"admin"}]', '42["refresh",{"token":"admin"}]', '42["subscribe",{"since":0}]'):
-            await socket.send(text)
-        await socket.send('40{"token":"token"}')
-        assert (await received(socket)).startswith("40")
-        await call(socket, "connect", {"token": "admin"})
-        await call(socket, "disconnect", "x")
-        (stay,) = stage.stays._stays
-        assert stay.identity.name == "ada"
-        assert access.asked == 1
+        await socket.send(said)
+        assert await ended(socket) == (1008, reason)
+    assert access.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [('42["connect",{"token":"admin"}]', "malformed"), ('42["disconnect","x"]', "malformed"), ('40{"token":"admin"}', "order")],
+)
+async def test_who_is_in_becomes_nobody_else(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
+    access.give("token", person("ada", scope=scope("a")))
+    access.give("admin", person("eve", Role.ADMIN))
+    async with socket_io(stage, "token") as socket:
+        await socket.send(said)
+        assert await ended(socket) == (1008, reason)
+    assert access.asked == 1
+    await stage.until_empty()
 
 
 async def test_who_goes_while_he_is_being_identified_leaves_nothing_behind() -> None:

@@ -259,7 +259,7 @@ async def test_a_poller_that_does_not_say_what_it_wants_is_closed(opened: Open) 
         async with session.get(url) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         async with session.get(f"{url}&sid={sid}") as answer:
-            assert (answer.status, await answer.text()) == (200, "")
+            assert (answer.status, await answer.text()) == (200, "1")
         async with session.get(f"{url}&sid={sid}") as answer:
             assert answer.status == 400
 
@@ -326,6 +326,12 @@ async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_co
         ("42[1]", "malformed"),
         ("42[[]]", "malformed"),
         ('44{"message":"no"}', "malformed"),
+        ('42["disconnect","x"]', "malformed"),
+        ('42["\\u0063onnect",1,2,3,4]', "malformed"),
+        ("41{}", "malformed"),
+        ("431{}", "malformed"),
+        ("40", "order"),
+        ('42/nope,["subscribe"]', "order"),
     ],
 )
 async def test_what_no_client_of_ours_sends_ends_the_connection(
@@ -351,13 +357,21 @@ async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: B
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_events_named_as_the_librarys_own_change_nothing(bridge: Bridge, broker_url: str) -> None:
+@pytest.mark.parametrize("said", ['42["subscribe"]', "41", "431[]"])
+async def test_who_speaks_before_it_has_joined_is_cut(bridge: Bridge, said: str) -> None:
+    async with Bare.connected(bridge, joins=False) as client:
+        await client.send(said)
+        assert await closed(client) == (1008, "order")
+
+
+async def test_who_does_not_answer_pings_is_left_and_counts_no_more(opened: Open) -> None:
+    bridge = await opened(ping_interval_seconds=1, ping_timeout_seconds=1)
     async with Bare.connected(bridge) as client:
-        for text in ('42["disconnect","x"]', '42["disconnect"]', '42["connect"]', '42["connect",1,2,3,4]'):
-            await client.send(text)
-        assert (await client.call('["subscribe",{"devices":["d"]}]'))["ok"]
-        await publish_many(broker_url, 1)
-        assert (await client.event())[0] == "sensorData"
+        while (heard := await client.socket.recv()) != "1":
+            assert isinstance(heard, str)
+        with pytest.raises(ConnectionClosed, match="1001"):
+            await client.socket.recv()
+        assert await metric(bridge, "bridge_clients") == 0
 
 
 @pytest.mark.parametrize("access", ACCESS)

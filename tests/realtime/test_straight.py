@@ -13,10 +13,11 @@ import socketio
 from aiohttp.http_websocket import WebSocketWriter
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
-from engineio.packet import MESSAGE, Packet
+from engineio.packet import MESSAGE, OPEN, Packet
 
 from bridge.realtime import straight
-from bridge.realtime.straight import _PACKETS_A_POLL, Emits, EngineServer, Outbox, PlainLink, SocketServer, missing
+from bridge.realtime.outbox import PACKETS_A_POLL, Outbox
+from bridge.realtime.straight import Emits, EngineServer, PlainLink, SocketServer, missing
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening, publish_many
 from tests.realtime.test_session import parcel
@@ -47,6 +48,8 @@ class OtherWebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio
         (driver.WebSocket, "__call__", None, "engineio's WebSocket driver"),
         (AsyncSocket, "__init__", lambda *_: None, "engineio.AsyncSocket"),
         (AsyncSocket, "receive", something_else, "engineio.AsyncSocket"),
+        (AsyncSocket, "poll", something_else, "engineio.AsyncSocket"),
+        (AsyncSocket, "check_ping_timeout", None, "engineio.AsyncSocket"),
         (AsyncSocket, "close", something_else, "engineio.AsyncSocket"),
         (AsyncSocket, "_websocket_handler", None, "engineio.AsyncSocket"),
         (WebSocketWriter, "__init__", something_else, "aiohttp.WebSocketWriter"),
@@ -102,7 +105,7 @@ def packet(text: str) -> Packet:
     return Packet(MESSAGE, text)
 
 
-async def poll(outbox: Outbox) -> list[str | None]:
+async def poll(outbox: Outbox) -> list[Any]:
     """As python-engineio's socket does it."""
     packets = [await asyncio.wait_for(outbox.get(), 5)]
     outbox.task_done()
@@ -126,24 +129,45 @@ async def test_an_outbox_knows_how_many_bytes_wait_in_it() -> None:
     assert outbox.empty()
 
 
+async def test_the_client_is_told_the_interval_between_pings_to_the_millisecond() -> None:
+    outbox = Outbox(2.5)
+    await outbox.put(Packet(OPEN, {"sid": "a", "pingInterval": 2000}))
+    (opening,) = await poll(outbox)
+    assert opening == {"sid": "a", "pingInterval": 2500}
+
+
 async def test_a_poll_is_given_a_handful_and_the_next_goes_on_behind_it() -> None:
     outbox = Outbox()
-    texts = [str(n) for n in range(2 * _PACKETS_A_POLL + 3)]
+    texts = [str(n) for n in range(2 * PACKETS_A_POLL + 3)]
     for text in texts:
         outbox.put_nowait(packet(text))
     polls = [await poll(outbox) for _ in range(3)]
-    assert [len(one) for one in polls] == [_PACKETS_A_POLL, _PACKETS_A_POLL, 3]
+    assert [len(one) for one in polls] == [PACKETS_A_POLL, PACKETS_A_POLL, 3]
     assert [text for one in polls for text in one] == texts
 
 
 async def test_a_poll_that_waits_is_given_what_comes() -> None:
     outbox = Outbox()
+    assert not outbox.is_waited_for
     waiting = asyncio.create_task(poll(outbox))
-    await asyncio.sleep(0)
+    await until(lambda: outbox.is_waited_for)
     outbox.put_nowait(packet("late"))
+    assert not outbox.is_waited_for
     assert await waiting == ["late"]
     outbox.put_nowait(packet("later"))
     assert await poll(outbox) == ["later"]
+
+
+async def test_who_closes_waits_until_polls_have_taken_the_last_words() -> None:
+    outbox = Outbox()
+    await asyncio.wait_for(outbox.join(), 5)
+    for text in ("last", "words"):
+        outbox.put_nowait(packet(text))
+    closing = asyncio.create_task(outbox.join())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    assert await poll(outbox) == ["last", "words"]
+    await asyncio.wait_for(closing, 5)
 
 
 class FakeWebSocket:
@@ -211,16 +235,3 @@ async def test_on_the_plain_way_everything_is_emitted_in_order_and_what_waits_is
     assert first.waiting_bytes() > 0, "what python-engineio has not sent yet counts too"
     first.cut("slow")
     assert left == [socket]
-
-
-async def test_of_two_polls_at_once_the_later_one_is_answered_and_the_first_ends_with_nothing() -> None:
-    outbox = straight.Outbox()
-    first = asyncio.create_task(outbox.get())
-    await asyncio.sleep(0)
-    second = asyncio.create_task(outbox.get())
-    await asyncio.sleep(0)
-    outbox.put_nowait(Packet(MESSAGE, "a"))
-    assert await asyncio.wait_for(first, 5) is None
-    answer = await asyncio.wait_for(second, 5)
-    assert answer is not None
-    assert answer.data == "a"
