@@ -279,6 +279,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             await self._serve()
         else:
             self.wire.transport.close()
+        self._sock._exception = None  # noqa: SLF001 - that it is closed; its traceback holds all that there was, 13 KB
         return self._sock
 
     async def _upgrade(self) -> bool:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from bridge.app import Bridge
 from bridge.realtime.client import Client
@@ -222,11 +223,15 @@ def without_collector() -> Iterator[None]:
 
 
 def clients() -> int:
-    return sum(isinstance(one, Client) for one in gc.get_objects())
+    """Objects of plain clients, and of those of Socket.IO."""
+    return sum(isinstance(one, Client | web.WebSocketResponse) for one in gc.get_objects())
+
+
+SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
 @pytest.mark.parametrize("access", ACCESS)
-@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize("path", [*ENDPOINTS, SOCKET_IO])
 @pytest.mark.usefixtures("without_collector")
 async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge, path: str) -> None:
     before = clients()  # of bridges that have stopped
@@ -236,4 +241,7 @@ async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge, path: s
                 await client.send(type="auth", name="esp01", password="x")
                 await client.send(type="nonsense")
                 await client.socket.recv()  # it is in, and was told what was wrong
+            if path == SOCKET_IO:
+                await client.socket.send("40")
+                assert [(await client.socket.recv())[0] for _ in range(2)] == ["0", "4"]
     await until(lambda: clients() == before, what="no client in memory")
