@@ -1,8 +1,8 @@
-"""Who hears what, each client at its own pace: encode once, join once, one write per client.
+"""Who hears what: encode once, join once, one write per client.
 
 A batch is chosen, framed and joined once for each audience (equal wishes, same dialect); each member is then one write that
-never waits. A client with too much waiting is skipped, told so with a `gap` when it has caught its breath, and cut when that
-takes too long. What a client missed it is sent in pages, beside the live flow, until the two meet: see `subscribe`.
+never waits, or is skipped: see `delivery.py`. What a client missed it is sent in pages, beside the live flow, until the two
+meet: see `subscribe`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
-from bridge.core.timestamp import iso
 from bridge.ports import Store
 from bridge.realtime.audience import EVERYTHING, Audience, Audiences, Wish
+from bridge.realtime.delivery import Counts, Delivery
 from bridge.realtime.history import PAGE, History
-from bridge.realtime.parcel import Encoder, Parcel, Published
+from bridge.realtime.parcel import Encoder, Published
 from bridge.realtime.recent import Recent
 from bridge.realtime.requests import DEVICES_LIMIT
 from bridge.realtime.session import Heard, Link, Session
@@ -30,7 +30,6 @@ from bridge.settings import RealtimeSettings
 TICK_SECONDS = 0.05
 _DRAIN_SECONDS = 0.02  # how often a client that is being caught up is asked whether it has drained
 SLOW = "slow"
-_LOW_WATER = 0.5  # of the buffer: a client that fell behind is live again when so much of it, or less, is left
 
 
 class Dialect(Protocol):
@@ -43,19 +42,6 @@ class Dialect(Protocol):
     async def close(self) -> None:
         """Take leave of every client."""
         ...
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the hub did since its start; records, but for `missed_others`: other messages, and `cut` and `gaps`: clients."""
-
-    published: int = 0
-    delivered: int = 0
-    replayed: int = 0
-    missed: int = 0
-    missed_others: int = 0
-    gaps: int = 0
-    cut: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +70,17 @@ class Hub:
     ) -> None:
         """`store` is asked for what clients missed; `clock` gives seconds since the epoch."""
         self._settings = settings
-        self._clock = clock
         self._monotonic = monotonic
+        self.counts = Counts()
+        self._delivery = Delivery(settings, self.counts, clock=clock, monotonic=monotonic)
         self._recent = Recent(settings.recent_records)
         self._history = History(store, self._recent)
         self._audiences: Audiences[Session] = Audiences()
         self._sessions: dict[Session, None] = {}
         self._settling: deque[tuple[float, Session]] = deque()
         self._held: dict[Session, None] = {}
-        self._behind: dict[Session, None] = {}
         self._dialects: list[Dialect] = []
         self._begun = False
-        self.counts = Counts()
 
     @property
     def client_count(self) -> int:
@@ -105,7 +90,7 @@ class Hub:
     @property
     def slow_count(self) -> int:
         """Those of them that are being skipped."""
-        return len(self._behind)
+        return len(self._delivery.behind)
 
     def add(self, dialect: Dialect) -> None:
         """One more protocol; it tells of its clients by `join` and `leave`."""
@@ -139,18 +124,7 @@ class Hub:
                 self._send(audience, now, before)
 
     def _send(self, audience: Audience[Session], chosen: Sequence[Published], before: int) -> None:
-        """One parcel for all members; `before` is the cursor ahead of it."""
-        parcel = self._parcel(chosen, audience.encoder)
-        if not parcel:
-            return
-        limit, reached = self._settings.client_buffer_bytes, 0
-        for session in audience.members:
-            if session.away_since is None and session.link.waiting_bytes() < limit:
-                session.link.write(parcel)
-                reached += 1
-            else:
-                self._skip(session, parcel, before)
-        self.counts.delivered += reached * parcel.records
+        self._delivery.send(audience.members, self._delivery.parcel(chosen, audience.encoder), before)
 
     def _send_to_held(self, others: Sequence[Published]) -> None:
         """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
@@ -161,37 +135,7 @@ class Hub:
 
     def tell(self, session: Session, events: Sequence[Published]) -> None:
         """Send one client what is no record; it goes without when too much waits for it already."""
-        parcel = self._parcel(events, session.encoder)
-        if parcel and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
-            session.link.write(parcel)
-
-    def _parcel(self, chosen: Sequence[Published], encoder: Encoder) -> Parcel:
-        return Parcel(chosen, encoder, iso(int(self._clock() * 1000)))
-
-    def _skip(self, session: Session, parcel: Parcel, before: int) -> None:
-        """A client with too much waiting misses this one, unless it has drained since."""
-        if session.away_since is not None and self._has_drained(session):
-            self._tell(session)
-            session.link.write(parcel)
-            self.counts.delivered += parcel.records
-            return
-        if session.miss(parcel, before, self._monotonic()):
-            self._behind[session] = None
-        self.counts.missed += parcel.records
-        self.counts.missed_others += parcel.others
-
-    def _has_drained(self, session: Session) -> bool:
-        return session.link.waiting_bytes() <= self._settings.client_buffer_bytes * _LOW_WATER
-
-    def _tell(self, session: Session) -> None:
-        """What it missed, and from here on it is live again."""
-        del self._behind[session]
-        if gap := session.catch_breath():
-            self._write_gap(session, gap)
-
-    def _write_gap(self, session: Session, gap: Gap) -> None:
-        self.counts.gaps += 1
-        session.link.write(self._parcel([Published(gap)], session.encoder))
+        self._delivery.tell(session, events)
 
     # --- the clients -------------------------------------------------------------------------------------------------------
 
@@ -214,7 +158,7 @@ class Hub:
         session.closed = True
         self._sessions.pop(session, None)
         self._held.pop(session, None)
-        self._behind.pop(session, None)
+        self._delivery.behind.pop(session, None)
         self._audiences.leave(session, session.encoder, session.wish)
 
     async def subscribe(
@@ -262,7 +206,7 @@ class Hub:
         """Take a client out of the live flow, at a known position, with room to write to it."""
         await self._writable(session)
         if session.away_since is not None:
-            self._tell(session)
+            self._delivery.catch_breath(session)
         if session.live:
             self._send_newest(self._audiences.of(session.encoder, session.wish))
             self._audiences.leave(session, session.encoder, session.wish)
@@ -281,7 +225,7 @@ class Hub:
             self.counts.replayed += len(unsent)
             sent, reached = sent + len(unsent), page.reached
         if reached < until and (missed := await self._history.count(reached, until, asked)):
-            self._write_gap(session, Gap(reached, until, missed))
+            self._delivery.tell_gap(session, Gap(reached, until, missed))
         return sent
 
     async def _catch_up(self, session: Session) -> None:
@@ -297,15 +241,14 @@ class Hub:
 
     async def _write(self, session: Session, records: Sequence[Published]) -> None:
         """A page; then it is everyone else's turn."""
-        if records:
-            session.link.write(self._parcel(records, session.encoder))
+        self._delivery.write(session, records)
         await asyncio.sleep(0)
         await self._writable(session)
 
     async def _writable(self, session: Session) -> None:
         """Wait until the client has drained; raises `Left` when it went, or takes too long."""
         deadline = self._monotonic() + self._settings.slow_seconds
-        while not session.closed and not self._has_drained(session):
+        while not session.closed and not self._delivery.has_drained(session):
             if self._monotonic() > deadline:
                 self._give_up(session)
                 raise Left
@@ -324,7 +267,7 @@ class Hub:
         while session.position < last:
             page = self._history.page(session.position, last, session.wish)
             if page.records:
-                self._offer(session, self._parcel(page.records, session.encoder))
+                self._delivery.send((session,), self._delivery.parcel(page.records, session.encoder), session.position)
             session.position = page.reached
         session.live = True
         del self._held[session]
@@ -335,13 +278,6 @@ class Hub:
         audience = self._audiences.of(session.encoder, session.wish)
         self._send_newest(audience)
         audience.members[session] = None
-
-    def _offer(self, session: Session, parcel: Parcel) -> None:
-        if session.away_since is None and session.link.waiting_bytes() < self._settings.client_buffer_bytes:
-            session.link.write(parcel)
-            self.counts.delivered += parcel.records
-        else:
-            self._skip(session, parcel, session.position)
 
     def cut(self, link: Link, reason: str) -> None:
         """End a connection, and count why."""
@@ -381,8 +317,8 @@ class Hub:
         now = self._monotonic()
         while self._settling and self._settling[0][0] <= now:
             self._settle_next()
-        for session in tuple(self._behind):
-            self._attend(session, now)
+        for session in self._delivery.too_slow(now):
+            self._give_up(session)
         for audience in self._audiences:
             self._send_kept_back(audience, now)
 
@@ -391,13 +327,6 @@ class Hub:
         _, session = self._settling.popleft()
         if not session.lock.locked():
             self._go_live(session)
-
-    def _attend(self, session: Session, now: float) -> None:
-        """To a client that fell behind."""
-        if self._has_drained(session):
-            self._tell(session)
-        elif session.away_since is not None and now - session.away_since > self._settings.slow_seconds:
-            self._give_up(session)
 
     def _send_kept_back(self, audience: Audience[Session], now: float) -> None:
         if audience.wish.every_ms is None or audience.due > now:

@@ -169,7 +169,7 @@ async def test_clients_with_equal_wishes_are_given_the_same_parcel() -> None:
 
 async def test_the_time_of_sending_is_that_of_the_batch() -> None:
     stage = Stage()
-    stage.hub._clock = lambda: 1_767_000_000.5
+    stage.hub._delivery._clock = lambda: 1_767_000_000.5
     _, link = stage.join_live()
     stage.publish()
     assert link.of("sensorData")[0]["timestamp"] == "2025-12-29T09:20:00.500Z"

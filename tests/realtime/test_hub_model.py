@@ -332,7 +332,7 @@ class HubAndClients(RuleBasedStateMachine):
         members = {member for audience in self.hub._audiences for member in audience.members}
         assert self.hub._sessions.keys() == sessions
         assert self.hub._held.keys() <= sessions
-        assert self.hub._behind.keys() <= sessions
+        assert self.hub._delivery.behind.keys() <= sessions
         assert members == {session for session in sessions if session.live}
         assert self.hub._held.keys() == sessions - members
 
