@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
@@ -326,3 +327,10 @@ async def test_a_server_still_tells_its_manager_after_it_sent_the_connect_packet
     server.environ["engine"] = {}
     await server._handle_connect("engine", "/", None)
     assert steps == ["CONNECT", "joined"]
+
+
+def test_the_plan_of_the_house_is_short_and_names_files_that_are_there() -> None:
+    plan = (REPO / "ARCHITECTURE.md").read_text()
+    assert len(plan.splitlines()) <= 120
+    there = {path.name for folder in (PACKAGE, REPO / "tests") for path in folder.rglob("*.py")}
+    assert set(re.findall(r"`(?:[a-z_]+/)*([a-z_]+\.py)`", plan)) <= there
