@@ -354,8 +354,8 @@ def rejected_retry(
 
     Clients of a running bridge do not hear of it; they do if the bridge does it: POST /api/v1/rejected/retry.
     """
-    from bridge.app import every_route
     from bridge.core.decode import Decoder
+    from bridge.parts import every_route
     from bridge.quarantine import prepared
     from bridge.retrying import alone, strict
 
