@@ -3,66 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import random
-import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bridge import __version__, cli_access, cli_devices
-from bridge.core.decode import Reason
+from bridge import __version__, cli_access, cli_devices, cli_kept
+from bridge.cli_loop import FAILED, ConfigOption, console, errors, on_stop_signals, run_loop, run_until_stopped, say
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats import FormatName
-from bridge.core.query import ReadingsQuery, RejectedQuery
-from bridge.core.timestamp import parse_time
 from bridge.loading import load_settings
-from bridge.recordfile import Format
 from bridge.settings import Settings
 
-T = TypeVar("T")
-
-FAILED, WRONG_SETTINGS = 1, 2
+WRONG_SETTINGS = 2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
-errors = Console(stderr=True)
-
-rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
-app.add_typer(rejected, name="rejected")
+app.add_typer(cli_kept.rejected, name="rejected")
 app.add_typer(cli_access.users, name="user")
 app.add_typer(cli_access.keys, name="key")
 app.add_typer(cli_devices.devices, name="device")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
-
-CodeOption = Annotated[Reason | None, typer.Option("--code", help="Only those rejected for this.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
-TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
-FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")]
-
 
 TokenOption = Annotated[
     str | None,
     typer.Option("--token", envvar="BRIDGE_TOKEN", help="A token or key, where access is required; better not as an argument."),
 ]
 TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="A file that holds it.")]
-
-
-def _moment(text: str) -> int:
-    milliseconds = parse_time(text)
-    if milliseconds is None:
-        raise typer.BadParameter("a time is ISO 8601 (UTC where it names no zone), or epoch seconds or milliseconds")
-    return milliseconds
 
 
 def main() -> None:
@@ -88,13 +59,13 @@ def run(config: ConfigOption = None) -> None:
 
     async def bridge() -> None:
         running = Bridge(settings)
-        _on_stop_signals(running.stop)
+        on_stop_signals(running.stop)
         await running.run()
         # All is closed and said. Python would still wait for threads of the drivers, which wait for a server that is away.
         logging.shutdown()
         os._exit(0)
 
-    _run_loop(bridge())
+    run_loop(bridge())
 
 
 @app.command()
@@ -112,10 +83,10 @@ def demo(
 
     async def demonstration() -> None:
         stop = asyncio.Event()
-        _on_stop_signals(stop.set)
-        await run_demo(settings, data=data, sensors=sensors, stop=stop, say=_say)
+        on_stop_signals(stop.set)
+        await run_demo(settings, data=data, sensors=sensors, stop=stop, say=say)
 
-    _run_loop(demonstration())
+    run_loop(demonstration())
 
 
 @app.command()
@@ -136,7 +107,7 @@ def simulate(
     with Progress(*(columns if count else columns[:1]), console=console) as progress:
         task = progress.add_task("", total=count)
         job = publish(settings.mqtt, devices=devices, rate=rate, count=count, seed=seed, sent=lambda _: progress.advance(task))
-        _run_until_stopped(job)
+        run_until_stopped(job)
 
 
 @app.command()
@@ -152,7 +123,7 @@ def tail(
     from bridge.tail import tail as watch
 
     shown = token_given(token, token_file)
-    _run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count, token=shown))
+    run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count, token=shown))
 
 
 @app.command()
@@ -172,7 +143,7 @@ def command(
 
     asked = {"command": name, "value": value, "queue": queue, "expires": expires}
     body = {key: one for key, one in asked.items() if one is not None}
-    sent = _run_loop(send_command(url, device, body, wait, token_given(token, token_file)))
+    sent = run_loop(send_command(url, device, body, wait, token_given(token, token_file)))
     console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
     if sent["state"] in ("failed", "expired"):
         sys.exit(FAILED)
@@ -214,7 +185,7 @@ def bench(
     load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
     shown = token_given(token, token_file)
     options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience, shown)
-    sys.exit(0 if _run_loop(measure(options, console, errors)) else FAILED)
+    sys.exit(0 if run_loop(measure(options, console, errors)) else FAILED)
 
 
 @app.command()
@@ -244,7 +215,7 @@ def probe(
     duration = seconds if minutes is None else minutes * 60
     shown = token_given(token, token_file)
     options = Options(url, broker, duration, interval, device, shown, device_token, password, admin_token, json, patience)
-    sys.exit(0 if _run_loop(test(options, load_settings(config), console, errors)) else FAILED)
+    sys.exit(0 if run_loop(test(options, load_settings(config), console, errors)) else FAILED)
 
 
 @app.command()
@@ -271,131 +242,14 @@ def map_message(
         raise typer.BadParameter("give either --payload, or --capture with --topic")
     if captured:
         topic, body = asyncio.run(capture(load_settings(config).mqtt, topic or "#", seconds))
-        _say(f"captured from {topic!a}, {len(body)} bytes")
+        say(f"captured from {topic!a}, {len(body)} bytes")
     else:
         body = sys.stdin.buffer.read() if payload == "-" else (payload or "").encode("utf-8", "surrogateescape")
     sys.exit(0 if explain(console, try_formats(body, topic, time.time_ns() // 1_000_000, only)) else FAILED)
 
 
-@app.command("export")
-def export_readings(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help=".ndjson or .csv, with .gz if you like; - is standard output.")],
-    config: ConfigOption = None,
-    named: FormatOption = None,
-    device: Annotated[list[str] | None, typer.Option(help="Only this device; may be repeated.")] = None,
-    start: Annotated[int | None, typer.Option("--from", parser=_moment, metavar="TIME", help="Measured from then on.")] = None,
-    end: Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="Measured before then.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last reading in FILE.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write FILE anew if it exists.")] = False,
-) -> None:
-    """Write stored readings to a file, in the order they were stored."""
-    from bridge.transfer import export_to
-
-    store = load_settings(config).store
-    query = ReadingsQuery(tuple(device) if device else None, start, end)
-    written = _run_loop(export_to(path, store, query, errors, named=named, resume=resume, force=force))
-    errors.print(f"{written:,} readings exported", highlight=False)
-
-
-@app.command("import")
-def import_readings(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="As written by export; - is standard input.")],
-    config: ConfigOption = None,
-    named: FormatOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
-) -> None:
-    """Store the readings of a file. Those that are stored already are skipped, so it can be repeated."""
-    from bridge.transfer import import_from
-
-    done = _run_loop(import_from(path, load_settings(config).store, errors, named=named, strict=strict))
-    errors.print(f"{done.stored:,} stored, {done.duplicate:,} there already, {done.bad:,} bad lines", highlight=False)
-    sys.exit(FAILED if done.bad else 0)
-
-
-@rejected.command("list")
-def rejected_list(
-    config: ConfigOption = None,
-    messages: Annotated[bool, typer.Option("--messages", help="The messages, not the groups.")] = False,
-    code: CodeOption = None,
-    device: DeviceOption = None,
-    topic: TopicOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many messages.")] = 20,
-) -> None:
-    """What was rejected and why, in groups; with --messages, the newest messages."""
-    from bridge.quarantine import list_groups, list_messages, prepared
-
-    async def listing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
-            if messages or code or device or topic:
-                await list_messages(store, RejectedQuery(code, topic, device, limit=limit), console)
-            else:
-                await list_groups(store, console)
-
-    _run_loop(listing())
-
-
-@rejected.command("show")
-def rejected_show(identity: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
-    """One rejected message, whole."""
-    from bridge.quarantine import as_id, prepared, show_message
-
-    async def showing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
-            await show_message(store, as_id(identity), console)
-
-    _run_loop(showing())
-
-
-@rejected.command("retry")
-def rejected_retry(
-    config: ConfigOption = None, code: CodeOption = None, device: DeviceOption = None, topic: TopicOption = None
-) -> None:
-    """Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine.
-
-    Clients of a running bridge do not hear of it; they do if the bridge does it: POST /api/v1/rejected/retry.
-    """
-    from bridge.core.decode import Decoder
-    from bridge.parts import every_route
-    from bridge.quarantine import prepared
-    from bridge.retrying import alone, strict
-
-    settings = load_settings(config)
-    query = RejectedQuery(code, topic, device)
-
-    async def retrying() -> None:
-        async with prepared(settings.store) as (store, cursor):
-            decoder = await strict(Decoder(every_route(settings)), settings.devices, store)
-            with _counted("trying again", await store.quarantine.count(query)) as advance:
-                async with alone(store, cursor, decoder) as retrying:
-                    retried = await retrying.retry(query, advance)
-            console.print(retried.table)
-
-    _run_loop(retrying())
-
-
-@rejected.command("clear")
-def rejected_clear(
-    config: ConfigOption = None,
-    code: CodeOption = None,
-    device: DeviceOption = None,
-    topic: TopicOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Remove rejected messages for good."""
-    from bridge.quarantine import clear, prepared
-
-    query = RejectedQuery(code, topic, device)
-
-    async def clearing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
-            count = await store.quarantine.count(query)
-            if count and not yes:
-                typer.confirm(f"Remove {count:,} rejected messages for good?", abort=True)
-            with _counted("removing", count) as advance:
-                removed = await clear(store, query, advance)
-            _say(f"{removed:,} removed")
-
-    _run_loop(clearing())
+app.command("export")(cli_kept.export_readings)
+app.command("import")(cli_kept.import_readings)
 
 
 @app.command()
@@ -404,65 +258,9 @@ def version() -> None:
     console.print(__version__, highlight=False)
 
 
-def _say(line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)
-
-
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log.level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     for chatty in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-@contextmanager
-def _counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, and how to advance it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-_COLLECT_AFTER = 50_000  # objects more than there were; 700 by default
-
-
-def _run_loop(job: Coroutine[Any, Any, T]) -> T:
-    """On uvloop where it installs, with the garbage collector looking less often.
-
-    What a reading leaves behind goes by its reference count. The collector, as it is set by default, walks over the readings
-    that are under way again and again: 4 of 10 µs of encoding one.
-    """
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 10, 50)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        try:
-            return runner.run(job)
-        except* BridgeError as group:
-            raise group.exceptions[0] from None
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        return None
-    return new_event_loop
-
-
-def _on_stop_signals(stop: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-def _run_until_stopped(job: Coroutine[Any, Any, None]) -> None:
-    """Ctrl-C ends a command that watches or sends; that is no error."""
-
-    async def supervised() -> None:
-        task = asyncio.ensure_future(job)
-        _on_stop_signals(task.cancel)
-        with suppress(asyncio.CancelledError):
-            await task
-
-    _run_loop(supervised())

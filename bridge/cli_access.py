@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from bridge.access import Control
 from bridge.access.keys import Keys
 from bridge.access.passwords import check_password
+from bridge.cli_loop import ConfigOption, console, errors
 from bridge.core.access import Identity, Kind, Right, Role, Scope
 from bridge.core.account import scope_of, user_name
 from bridge.core.errors import AccountError
@@ -34,10 +34,6 @@ T = TypeVar("T")
 
 users = typer.Typer(no_args_is_help=True, help="People who may log in.")
 keys = typer.Typer(no_args_is_help=True, help="Keys of programs and devices.")
-console = Console()
-errors = Console(stderr=True)
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 DeviceOption = Annotated[list[str] | None, typer.Option("--device", help="Only this device; may be repeated.")]
 SiteOption = Annotated[list[str] | None, typer.Option("--site", help="Only devices at this site; may be repeated.")]

@@ -12,7 +12,8 @@ from rich.table import Table
 from bridge.access.accounts import Accounts
 from bridge.access.enrolment import Enrolment
 from bridge.access.mosquitto import user_of
-from bridge.cli_access import ConfigOption, caller, console, errors, with_control
+from bridge.cli_access import caller, with_control
+from bridge.cli_loop import ConfigOption, console, errors
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 from bridge.loading import load_settings
