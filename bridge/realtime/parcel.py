@@ -6,9 +6,9 @@ the same joined bytes costs 0.3-3 µs (50 clients, batches of 100 and more).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.core.events import Event, about, topics
 from bridge.core.reading import Reading
@@ -66,6 +66,7 @@ class Parcel:
         """`published` is not empty, by rising cursor; `sent_at` is ISO 8601 with milliseconds."""
         self._frames = [frame for one in published if (frame := one.frame(encoder))]
         self._sent_at = sent_at.encode()
+        self._made: dict[Callable[[Parcel], list[Any]], list[Any]] = {}
         cursors = [one.seq for one in published if one.seq]
         self.records = len(cursors)
         self.others = len(self._frames) - self.records
@@ -74,6 +75,13 @@ class Parcel:
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
         return bool(self._frames)
+
+    def once(self, make: Callable[[Parcel], list[Any]]) -> list[Any]:
+        """What a transport makes of it, made when the first client asks, and shared by all."""
+        made = self._made.get(make)
+        if made is None:
+            made = self._made[make] = make(self)
+        return made
 
     @cached_property
     def wire(self) -> bytes:

@@ -335,6 +335,11 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             self.wire.part(GOING_AWAY, "")  # aiohttp's client waits ten seconds for it
 
 
+def _packets(parcel: Parcel) -> list[Packet]:
+    """For those who poll; python-engineio writes the 4 of a message itself."""
+    return [Packet(MESSAGE, text[1:]) for text in parcel.texts]
+
+
 class StraightLink:
     """The way to one client of `SocketServer`."""
 
@@ -358,8 +363,8 @@ class StraightLink:
             return
         websocket = client.queue.websocket
         if websocket is None:
-            for text in parcel.texts:
-                client.queue.put_nowait(Packet(MESSAGE, text[1:]))  # it writes the 4 of a message itself
+            for packet in parcel.once(_packets):
+                client.queue.put_nowait(packet)
         else:
             websocket.wire.write(parcel)
 
