@@ -181,8 +181,11 @@ class KeptSessions(Protocol):
         """Keep that a grant was taken back; safe to repeat."""
         ...
 
-    async def revocations(self, from_ms: int) -> list[Revocation]:
-        """What was taken back since then."""
+    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
+        """What was written after a mark, 0 for all, whatever the clocks of those who wrote it.
+
+        And the mark to ask with the next time. Some may be told twice.
+        """
         ...
 
 

@@ -273,15 +273,18 @@ T = TypeVar("T", bound=Kept)
 
 
 class MemoryDocuments(Generic[T]):
-    """Users or keys in a dictionary."""
+    """Users or keys in a dictionary; `away` fails what is asked for by id, and what is taken back."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, T] = {}
+        self.away = False
 
     async def all(self) -> list[T]:
         return [self.by_id[name] for name in sorted(self.by_id)]
 
     async def get(self, identity: str) -> T | None:
+        if self.away:
+            raise StoreUnavailable("it is away")
         return self.by_id.get(identity)
 
     async def add(self, one: T) -> bool:
@@ -316,10 +319,12 @@ class MemorySessions(MemoryDocuments[Session]):
         return sorted((one for one in self.by_id.values() if one.user == user), key=lambda one: (one.created_ms, one.id))
 
     async def revoke(self, one: Revocation) -> None:
+        if self.away:
+            raise StoreUnavailable("it is away")
         self.revoked.setdefault(one.id, one)
 
-    async def revocations(self, from_ms: int) -> list[Revocation]:
-        return sorted((one for one in self.revoked.values() if one.at_ms >= from_ms), key=lambda one: one.at_ms)
+    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
+        return list(self.revoked.values())[mark:], len(self.revoked)
 
 
 class MemoryAudit:

@@ -22,7 +22,7 @@ from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_heade
 from bridge.access.users import Users
 from bridge.core.access import ANYONE, NOBODY, Identity, Kind
 from bridge.core.account import User
-from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TooManyAttempts, Unauthorized
+from bridge.core.errors import AccountError, Forbidden, NotNow, StoreUnavailable, TooManyAttempts, Unauthorized
 from bridge.ports import Store
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -180,7 +180,11 @@ class Control:
         """By password. Raises `Unauthorized`, `TooManyAttempts`, `NotNow` and `StoreUnavailable`."""
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
-        user, right = await self.users.check(name, password)
+        try:
+            user, right = await self.users.check(name, password)
+        except (StoreUnavailable, NotNow):
+            attempt.take_back()
+            raise
         if user is None or not right:
             self._count("password")
             # What is no user's name may be a password, typed into the wrong field.
@@ -198,6 +202,9 @@ class Control:
             user = await self.setup.finish(shown, password)
         except AccountError:  # the link was right
             attempt.succeeded()
+            raise
+        except (StoreUnavailable, NotNow):
+            attempt.take_back()
             raise
         attempt.succeeded()
         self.audit.note("user added", by=_person(user), address=address, about=user.id, role=str(user.role))

@@ -81,12 +81,13 @@ class Keys:
         return key, f"{PREFIX}{key.id}_{secret}"
 
     async def remove(self, key_id: str) -> ApiKey:
-        """Take it back; raises `UnknownAccount`."""
+        """Take it back, and then forget it: it is worth nothing whatever fails in between. Raises `UnknownAccount`."""
         key = await self._kept.get(key_id)
-        if key is None or not await self._kept.remove(key_id):
+        if key is None:
             raise UnknownAccount(f"there is no key {key_id[:32]!a}")
         self.drop(key_id)
         await self._revocations.revoke(f"key:{key_id}")
+        await self._kept.remove(key_id)
         return key
 
     def drop(self, key_id: str) -> None:

@@ -2,10 +2,13 @@
 
 Each attempt counts as failed until it is told to have succeeded, so that a hundred at once are a hundred. After three failures
 each one costs a longer wait: from one address twice as long each time, up to five minutes; for one user, whoever asks, up to
-15 s. Both come to 8 attempts in the first minute, and fewer in any other.
+15 s. Both come to 9 attempts in the first minute, and 4 at most in any other.
 
-Who has come in as this user from this address before is asked to wait by his own failures alone: so nobody can lock a user out
-from where he is known, and elsewhere never for longer than 15 s at a time.
+Where somebody has come in as this user before, what others fail at elsewhere does not count: he waits for his own failures
+there, and for those of others there, or where he is known too, 15 s at the most. So nobody can lock a user out from where he
+is known.
+
+What is refused changes nothing that is remembered: who has to wait can push nobody's failures out by asking on.
 """
 
 from __future__ import annotations
@@ -25,37 +28,44 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Count:
-    """Failures in a row, when the next attempt may be, and when this was last touched."""
+    """Failures in a row, and when the last attempt was."""
 
-    failures: int = 0
-    until: float = 0.0
-    at: float = 0.0
+    failures: int
+    at: float
+
+    def wait(self, cap: float, now: float) -> float:
+        """How many seconds too soon an attempt would be."""
+        return self.at + delay_seconds(self.failures, cap) - now
 
 
 class Attempt:
-    """One that was let through, and counts as failed until `succeeded`."""
+    """One that was let through, and counts as failed until it `succeeded`, or turns out to be none."""
 
-    def __init__(self, lockout: Lockout, key: Key, counts: list[tuple[_Count, float, float]]) -> None:
-        """Where it is counted, each with the end of its wait before and now."""
+    def __init__(self, lockout: Lockout, pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
+        """Where it is counted, each with when the last attempt was before, and now."""
         self._lockout = lockout
-        self._key = key
-        self._counts = counts
+        self._pair = pair
+        self._counted = counted
 
     def succeeded(self) -> None:
-        """It was no guess: it is not counted. Failures of before stay, or a guesser with an account would wash his off."""
-        for count, before, after in self._counts:
+        """It was no guess."""
+        self.take_back()
+        self._lockout.know(self._pair)
+
+    def take_back(self) -> None:
+        """It is not counted. Failures of before stay, or a guesser with an account would wash his off."""
+        for count, before, at in self._counted:
             count.failures = max(count.failures - 1, 0)
-            if count.until == after:  # nobody has failed meanwhile
-                count.until = before
-        self._lockout.know(self._key)
+            if count.at == at:  # nobody has tried meanwhile
+                count.at = before
 
 
 class Lockout:
-    """The failures of users and addresses; the least recent are forgotten past 10,000 of each."""
+    """The failures by address, by user, and by both; the least recent are forgotten past 10,000 of each."""
 
     def __init__(self) -> None:
         """Nobody has failed yet."""
-        self._counts: OrderedDict[Key, _Count] = OrderedDict()
+        self._counts: dict[str, OrderedDict[Key, _Count]] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()
         self.refused = 0
         """Attempts that came too soon."""
@@ -63,22 +73,27 @@ class Lockout:
     def begin(self, user: str, address: str, now: float) -> Attempt | float:
         """An attempt; or how many seconds too soon it came, which makes it none."""
         place = _place(address)
-        pair = ("pair", user, place)
-        known = pair in self._known
-        keys: list[tuple[Key, float]] = [(pair, ADDRESS_CAP_SECONDS)]
-        if not known:
-            keys = [(("address", place), ADDRESS_CAP_SECONDS)]
-            keys += [(("user", user), USER_CAP_SECONDS)] if user else []
-        counts = [(self._count(key, now), cap) for key, cap in keys]
-        wait = max(count.until - now for count, _ in counts)
+        pair = (user, place)
+        caps: dict[Key, float]
+        if pair in self._known:
+            caps = {
+                ("pair", user, place): ADDRESS_CAP_SECONDS,
+                ("address", place): USER_CAP_SECONDS,
+                ("known user", user): USER_CAP_SECONDS,
+            }
+        else:
+            caps = {("address", place): ADDRESS_CAP_SECONDS} | ({("user", user): USER_CAP_SECONDS} if user else {})
+        counts = {key: count for key in caps if (count := self._there(key, now)) is not None}
+        wait = max((count.wait(caps[key], now) for key, count in counts.items()), default=0.0)
         if wait > 0:
             self.refused += 1
             return wait
         counted = []
-        for count, cap in counts:
-            before, count.failures, count.at = count.until, count.failures + 1, now
-            count.until = now + delay_seconds(count.failures, cap)
-            counted.append((count, before, count.until))
+        for key in caps:
+            count = counts.get(key) or _Count(0, now)
+            counted.append((count, count.at, now))
+            count.failures, count.at = count.failures + 1, now
+            self._keep(key, count)
         return Attempt(self, pair, counted)
 
     def know(self, pair: Key) -> None:
@@ -88,14 +103,17 @@ class Lockout:
         while len(self._known) > _LIMIT:
             self._known.popitem(last=False)
 
-    def _count(self, key: Key, now: float) -> _Count:
-        count = self._counts.setdefault(key, _Count())
-        self._counts.move_to_end(key)
-        while len(self._counts) > 2 * _LIMIT:
-            self._counts.popitem(last=False)
-        if now - count.at > FORGET_SECONDS:
-            count.failures = 0
-        return count
+    def _there(self, key: Key, now: float) -> _Count | None:
+        count = self._counts.get(key[0], OrderedDict[Key, _Count]()).get(key)
+        return None if count is None or now - count.at > FORGET_SECONDS else count
+
+    def _keep(self, key: Key, count: _Count) -> None:
+        """As the most recent of its kind."""
+        of_kind = self._counts.setdefault(key[0], OrderedDict())
+        of_kind[key] = count
+        of_kind.move_to_end(key)
+        while len(of_kind) > _LIMIT:
+            of_kind.popitem(last=False)
 
 
 def delay_seconds(failures: int, cap: float) -> float:

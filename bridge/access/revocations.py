@@ -13,7 +13,6 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 90_000
 """Longer than any token is valid. What a key was taken back for is not needed after that: the key is gone."""
 
-_OVERLAP_MS = 60_000  # what another machine wrote may come late, and its clock may be behind
 _LIMIT = 200_000
 
 
@@ -25,23 +24,35 @@ class Revocations:
         self._kept = kept
         self._clock = clock
         self._until_ms: dict[str, int] = {}
-        self._seen_ms = 0
+        self._unwritten: dict[str, Revocation] = {}
+        self._mark = 0
         self.on_revoked: Callable[[str], None] = lambda _: None
 
     def __contains__(self, grant: str) -> bool:
         return grant in self._until_ms
 
     async def revoke(self, grant: str) -> None:
-        """Take it back: here at once, elsewhere within a second or two. Raises `StoreUnavailable`; here it holds even so."""
+        """Take it back: here at once, elsewhere within a second or two.
+
+        Raises `StoreUnavailable`; here it holds even so, and it is written when the store is back.
+        """
         now_ms = round(self._clock() * 1000)
         one = Revocation(grant, now_ms, now_ms + KEPT_SECONDS * 1000)
         self._note(one)
-        await self._kept.revoke(one)
+        self._unwritten[one.id] = one
+        await self._write()
+
+    async def _write(self) -> None:
+        """Each until it is written: it is safe to repeat."""
+        for one in tuple(self._unwritten.values()):
+            await self._kept.revoke(one)
+            self._unwritten.pop(one.id, None)
 
     async def look(self) -> None:
-        """Learn what was taken back by others, and forget what needs no remembering. Raises `StoreUnavailable`."""
-        for one in await self._kept.revocations(max(self._seen_ms - _OVERLAP_MS, 0)):
-            self._seen_ms = max(self._seen_ms, one.at_ms)
+        """Write what waits, learn what others took back, forget what needs no remembering. Raises `StoreUnavailable`."""
+        await self._write()
+        found, self._mark = await self._kept.revocations(self._mark)
+        for one in found:
             self._note(one)
         now_ms = self._clock() * 1000
         while self._until_ms and (next(iter(self._until_ms.values())) < now_ms or len(self._until_ms) > _LIMIT):

@@ -1,4 +1,7 @@
-"""People: added, changed and removed. What changes what somebody may do ends his sessions, so no token says otherwise."""
+"""People: added, changed and removed. What changes what somebody may do ends his sessions, so no token says otherwise.
+
+They are ended before and after: whatever fails in between, nobody keeps what he is to lose.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,7 @@ class Users:
             after = replace(before, **changes)
             if before.role is Role.ADMIN and after.role is not Role.ADMIN:
                 await self._check_other_admin(before)
+            await self._sessions.end_all(after.id)
             if not await self._kept.save(after):
                 raise _unknown(name)
         await self._sessions.end_all(after.id)
@@ -73,6 +77,7 @@ class Users:
             user = await self._known(name)
             if user.role is Role.ADMIN:
                 await self._check_other_admin(user)
+            await self._sessions.end_all(user.id)
             await self._kept.remove(user.id)
         await self._sessions.end_all(user.id)
 

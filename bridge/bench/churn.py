@@ -28,8 +28,9 @@ from bridge.core.errors import BridgeError
 
 _READING = re.compile(rb'"deviceId":"([^"]*"[^}]*\},"cursor":\d+)[,}]')
 _READING_BYTES = 512
-_STAY_SECONDS = 1.0, 8.0  # between changes of mind, and before it goes
+_STAY_SECONDS = 0.5, 4.0  # between changes of mind, and before it goes; less where the whole lasts less than this
 _AWAY_SECONDS = 0.0, 2.0
+_WHOLE_SECONDS = 20.0
 _CHANGES = 0, 2  # of its mind while it stays
 _ATTEMPTS = 5
 
@@ -75,13 +76,16 @@ class Guest:
         while True:
             visit = await self._come(session)
             for _ in range(self._random.randint(*_CHANGES)):
-                await asyncio.sleep(self._random.uniform(*_STAY_SECONDS) / 2)
+                await self._rest(_STAY_SECONDS)
                 await self._change_its_mind(visit)
-            await asyncio.sleep(self._random.uniform(*_STAY_SECONDS) / 2)
+            await self._rest(_STAY_SECONDS)
             if perf_counter() > until:
                 return
             self._go(visit)
-            await asyncio.sleep(self._random.uniform(*_AWAY_SECONDS))
+            await self._rest(_AWAY_SECONDS)
+
+    async def _rest(self, seconds: tuple[float, float]) -> None:
+        await asyncio.sleep(self._random.uniform(*seconds) * min(self._stage.load.seconds / _WHOLE_SECONDS, 1))
 
     async def _come(self, session: aiohttp.ClientSession) -> Visit:
         """As a real client: it tries again when the server is too busy to take it. Raises `BridgeError` at the last time."""

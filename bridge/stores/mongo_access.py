@@ -60,6 +60,10 @@ class MongoDocuments(Generic[T]):
         return self._read(str(document["_id"]), _in_milliseconds(document))
 
 
+_WRITTEN = "writtenAt"
+_OVERLAP_MS = 60_000  # what is written at once by two may become visible in the other order; a new primary has another clock
+
+
 class MongoSessions(MongoDocuments[Session]):
     """Sessions, and in a collection beside them the revocations; TTL indexes remove what has expired."""
 
@@ -72,7 +76,7 @@ class MongoSessions(MongoDocuments[Session]):
         """Make the indexes. When something expires stands in it, so they are the same whatever the settings."""
         expiring = IndexModel([(EXPIRES, ASCENDING)], name="expires", expireAfterSeconds=0)
         await self._collection.create_indexes([IndexModel([("user", ASCENDING)], name="user"), expiring])
-        await self._revocations.create_indexes([IndexModel([("at", ASCENDING)], name="at"), expiring])
+        await self._revocations.create_indexes([IndexModel([(_WRITTEN, ASCENDING)], name="written"), expiring])
 
     async def turn(self, before: Session, after: Session) -> bool:
         """One update, of the document as it was."""
@@ -87,16 +91,19 @@ class MongoSessions(MongoDocuments[Session]):
             return [self._one(one) async for one in self._collection.find({"user": user}, sort=order)]
 
     async def revoke(self, one: Revocation) -> None:
-        """An upsert."""
+        """An upsert of what is not there; when it was written is for MongoDB to say."""
         async with translated():
-            await self._revocations.update_one({"_id": one.id}, {"$setOnInsert": _in_dates(one.kept())}, upsert=True)
+            kept = {name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in _in_dates(one.kept()).items()}
+            written = {_WRITTEN: {"$ifNull": [f"${_WRITTEN}", "$$NOW"]}}
+            await self._revocations.update_one({"_id": one.id}, [{"$set": kept | written}], upsert=True)
 
-    async def revocations(self, from_ms: int) -> list[Revocation]:
-        """By the index on the time."""
-        order = [("at", ASCENDING)]
+    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
+        """By the index on when it was written, by the clock of MongoDB: the one that all writers share."""
         async with translated():
-            found = self._revocations.find({"at": {"$gte": utc(from_ms)}}, sort=order)
-            return [read_revocation(str(one["_id"]), _in_milliseconds(one)) async for one in found]
+            found = self._revocations.find({_WRITTEN: {"$gte": utc(max(mark - _OVERLAP_MS, 0))}}, sort=[(_WRITTEN, ASCENDING)])
+            documents = [one async for one in found]
+        last = milliseconds(documents[-1][_WRITTEN]) if documents else 0
+        return [read_revocation(str(one["_id"]), _in_milliseconds(one)) for one in documents], max(mark, last)
 
 
 class MongoAudit:

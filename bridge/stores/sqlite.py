@@ -62,7 +62,6 @@ CREATE INDEX IF NOT EXISTS sessions_user ON sessions (user);
 CREATE TABLE IF NOT EXISTS revocations (
     id TEXT PRIMARY KEY, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS revocations_at ON revocations (at);
 CREATE TABLE IF NOT EXISTS audit (
     id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
 );

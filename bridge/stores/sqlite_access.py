@@ -13,6 +13,7 @@ from bridge.core.audit import Act, AuditQuery, read_act
 from bridge.stores.sqlite_worker import Worker
 
 _STEP = 1000
+_TOLD_AGAIN = 100
 
 
 T = TypeVar("T", bound=Kept)
@@ -95,10 +96,15 @@ class SqliteSessions:
         sql = "INSERT INTO revocations VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
         await self._writer.change(sql, [one.id, one.at_ms, one.expires_ms, json.dumps(one.kept())])
 
-    async def revocations(self, from_ms: int) -> list[Revocation]:
-        """By the index on the time."""
-        rows = await self._reader.rows("SELECT id, document FROM revocations WHERE at >= ? ORDER BY at", [from_ms])
-        return [read_revocation(row[0], json.loads(row[1])) for row in rows]
+    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
+        """By the row's number, which rises; where the last rows were removed theirs are given again."""
+        sql = """
+            SELECT rowid, id, document FROM revocations
+            WHERE rowid > CASE WHEN (SELECT coalesce(max(rowid), 0) FROM revocations) < ?1 THEN 0 ELSE ?1 - ?2 END
+            ORDER BY rowid
+        """
+        rows = await self._reader.rows(sql, [mark, _TOLD_AGAIN])
+        return [read_revocation(row[1], json.loads(row[2])) for row in rows], rows[-1][0] if rows else mark
 
     async def remove_expired(self, now_ms: int) -> None:
         """Of both, what has expired."""

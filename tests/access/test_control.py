@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
@@ -89,6 +91,18 @@ async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control:
     await control.login("admin", PASSWORD, HERE)
 
 
+async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back(clock: Clock) -> None:
+    store = MemoryStore()
+    control = Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock)
+    await control.load()
+    store.users.away = True
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            await control.login("admin", PASSWORD, HERE)
+    store.users.away = False
+    assert (await control.login("admin", PASSWORD, HERE)).user.id == "admin"
+
+
 async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(control: Control) -> None:
     first = await control.login("admin", PASSWORD, HERE)
     second = await control.refresh(first.refresh, HERE)
@@ -154,6 +168,48 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
     for one in (other, again):
         await refused("revoked", one, given.token)
         await refused("invalid", one, text)
+
+
+async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_is_there(clock: Clock) -> None:
+    store = MemoryStore()
+    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    for one in (here, there):
+        await one.load()
+    given = await here.login("admin", PASSWORD, HERE)
+    known = await there.identify(given.token, HERE)
+    store.sessions.away = True
+    with pytest.raises(StoreUnavailable):
+        await here.logout(await here.identify(given.token, HERE), "", HERE)
+    with pytest.raises(StoreUnavailable):
+        await here._revocations.look()
+    assert there.is_valid(known)
+    store.sessions.away = False
+    await here._revocations.look()
+    await there._revocations.look()
+    assert not there.is_valid(known)
+
+
+@pytest.mark.parametrize("kind", ["key", "user"])
+async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeated(clock: Clock, kind: str) -> None:
+    store = MemoryStore()
+    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    for one in (here, there):
+        await one.load()
+    if kind == "key":
+        key, shown = await here.keys.make("grafana", {Right.SEE})
+        remove: Callable[[], Awaitable[object]] = partial(here.keys.remove, key.id)
+    else:
+        await here.users.add("bob", PASSWORD, Role.OPERATOR)
+        shown = (await here.login("bob", PASSWORD, HERE)).token
+        remove = partial(here.users.remove, "bob")
+    known = await there.identify(shown, HERE)
+    store.sessions.away = True
+    with pytest.raises(StoreUnavailable):
+        await remove()
+    store.sessions.away = False
+    await remove()
+    await there._revocations.look()
+    assert not there.is_valid(known)
 
 
 async def test_what_changes_a_user_ends_his_sessions(control: Control) -> None:

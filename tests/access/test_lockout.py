@@ -94,11 +94,62 @@ def test_the_wait_grows_and_ends_at_the_cap(cap: float) -> None:
     assert (waits[2], waits[3], waits[-1]) == (0, 2, cap)
 
 
+def test_who_asks_on_while_he_has_to_wait_pushes_nobodys_failures_out() -> None:
+    lockout = Lockout()
+    assert guesses(lockout, 1, user="admin") == 3
+    for number in range(3 * _LIMIT):
+        lockout.begin(f"nobody{number}", "203.0.113.9", 1.0)
+    assert isinstance(lockout.begin("admin", "192.0.2.1", 1.0), float)
+    assert isinstance(lockout.begin("admin", "198.51.100.1", 1.0), float)
+
+
+def known(lockout: Lockout, user: str, address: str) -> None:
+    attempt = lockout.begin(user, address, -10_000.0)
+    assert isinstance(attempt, Attempt)
+    attempt.succeeded()
+
+
+def most_in_a_minute(lockout: Lockout, pairs: list[tuple[str, str]]) -> int:
+    """How many guesses get through of one who tries each as soon as he may."""
+    return sum(isinstance(lockout.begin(*pair, tenth / 10), Attempt) for tenth in range(600) for pair in pairs)
+
+
+def test_users_who_are_known_at_an_address_are_guessed_there_no_faster_than_others() -> None:
+    lockout, pairs = Lockout(), [(f"user{number}", "192.0.2.1") for number in range(5)]
+    for pair in pairs:
+        known(lockout, *pair)
+    assert most_in_a_minute(lockout, pairs) < 10
+
+
+def test_a_user_who_is_known_at_several_addresses_is_guessed_no_faster() -> None:
+    lockout, pairs = Lockout(), [("alice", f"192.0.2.{number}") for number in range(5)]
+    for pair in pairs:
+        known(lockout, *pair)
+    assert most_in_a_minute(lockout, pairs) < 10
+
+
+def test_who_is_known_at_an_address_waits_for_others_there_no_longer_than_the_cap() -> None:
+    lockout = Lockout()
+    known(lockout, "alice", "192.0.2.1")
+    guesses(lockout, 3600, user="bob")
+    assert (lockout.begin("bob", "192.0.2.1", 3600.0) or 0) > USER_CAP_SECONDS  # type: ignore[operator]
+    wait = lockout.begin("alice", "192.0.2.1", 3600.0)
+    assert isinstance(wait, Attempt) or wait <= USER_CAP_SECONDS
+
+
+def test_an_attempt_that_was_none_is_not_counted() -> None:
+    lockout = Lockout()
+    for number in range(100):
+        attempt = lockout.begin("alice", "192.0.2.1", float(number))
+        assert isinstance(attempt, Attempt)
+        attempt.take_back()
+
+
 def test_memory_is_bounded() -> None:
     lockout = Lockout()
     for number in range(3 * _LIMIT):
         attempt = lockout.begin(f"user{number}", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
         if isinstance(attempt, Attempt):
             attempt.succeeded()
-    assert len(lockout._counts) <= 2 * _LIMIT + 1
+    assert all(len(of_kind) <= _LIMIT for of_kind in lockout._counts.values())
     assert len(lockout._known) <= _LIMIT
