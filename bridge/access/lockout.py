@@ -82,7 +82,9 @@ class Lockout:
                 ("known user", user): USER_CAP_SECONDS,
             }
         else:
-            caps = {("address", place): ADDRESS_CAP_SECONDS} | ({("user", user): USER_CAP_SECONDS} if user else {})
+            caps = {("address", place): ADDRESS_CAP_SECONDS}
+            if user:
+                caps["user", user] = USER_CAP_SECONDS
         counts = {key: count for key in caps if (count := self._there(key, now)) is not None}
         wait = max((count.wait(caps[key], now) for key, count in counts.items()), default=0.0)
         if wait > 0:
