@@ -256,7 +256,9 @@ async def test_a_clean_return_has_neither_holes_nor_repeats() -> None:
 @pytest.mark.parametrize(("faults", "holes", "repeats"), [(Faults(holes=True), 8, 0), (Faults(repeats=True), 0, 8)])
 async def test_holes_and_repeats_are_counted_at_every_client(faults: Faults, holes: int, repeats: int) -> None:
     report = await measured("reconnect", faults, clients=8, burst=100, rate=100)
-    assert (figure(report, "holes"), figure(report, "repeats")) == (holes, repeats)
+    figures = report.measurements[-1].figures
+    assert (figures["holes"].value, figures["repeats"].value) == (holes, repeats)
+    assert report.failures == [f"reconnect: bridge: {'holes' if holes else 'repeats'}: 8"]
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ LIBRARIES = ("aiohttp", "python-socketio", "python-engineio", "aiomqtt", "motor"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that only one scenario has. None is: not known."""
+    """A number that only one scenario has. None is: not known. Of `wrong` things there may be none."""
 
     value: float | None
     unit: Unit = ""
+    wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)

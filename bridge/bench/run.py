@@ -54,12 +54,20 @@ async def run_plans(plans: Sequence[Plan], settings: dict[str, Any], seed: int, 
     report = Report(datetime.now(UTC).isoformat(timespec="seconds"), settings)
     for plan in plans:
         try:
-            report.measurements += await plan.measure(seed, patience, screen)
+            rows = await plan.measure(seed, patience, screen)
+            report.measurements += rows
+            report.failures += [text for row in rows for text in wrongs(row)]
         except BridgeError as error:
             report.failures.append(f"{plan.scenario.name}: {error}")
             screen.phase(f"{plan.scenario.name} failed: {error}")
     report.notes = notes(report.measurements)
     return report
+
+
+def wrongs(row: Measurement) -> list[str]:
+    """What was found that may not be."""
+    found = [(name, one.value) for name, one in row.figures.items() if one.wrong and one.value]
+    return [f"{row.scenario}: {row.system}: {name}: {value:,.0f}" for name, value in found]
 
 
 def notes(rows: Sequence[Measurement]) -> list[str]:
