@@ -32,13 +32,13 @@ def program(*names: str, package: str | None = None) -> str:
     return str(found)
 
 
-async def run(*command: str, sent: bytes = b"") -> bytes:
+async def run(*command: str, sent: bytes = b"", seconds: float = SECONDS) -> bytes:
     """What a program prints, which must succeed."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        printed, errors = await asyncio.wait_for(process.communicate(sent), SECONDS)
+        printed, errors = await asyncio.wait_for(process.communicate(sent), seconds)
     finally:
         if process.returncode is None:
             process.kill()

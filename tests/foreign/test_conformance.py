@@ -53,7 +53,7 @@ async def reference() -> AsyncIterator[str]:
 
 async def seen(url: str) -> dict[str, dict[str, Any]]:
     """What the program has seen there, by check."""
-    printed = await run(program("node", package="nodejs"), str(SCRIPTS / "conformance.mjs"), url)
+    printed = await run(program("node", package="nodejs"), str(SCRIPTS / "conformance.mjs"), url, seconds=4 * SECONDS)
     lines = [orjson.loads(line) for line in printed.splitlines()]
     checks = {line["check"]: line for line in lines}
     assert len(checks) == len(lines), "every check has a name of its own"

@@ -96,7 +96,22 @@ async function run({ name, expected, look }, url) {
   return { check: name, ok: isDeepStrictEqual(saw, expected), saw };
 }
 
-/** All at once; each is printed when it is over. */
+const ALONE = 2;
+
+/** All at once, and each is printed when it is over. Deadlines pass where all compete for a busy machine: what fails is tried again alone. */
 export async function runAll(url) {
-  await Promise.all(checks.map(async (one) => console.log(JSON.stringify(await run(one, url)))));
+  const failed = [];
+  const print = (result) => console.log(JSON.stringify(result));
+  await Promise.all(
+    checks.map(async (one) => {
+      const result = await run(one, url);
+      if (result.ok) print(result);
+      else failed.push(one);
+    }),
+  );
+  for (const one of failed) {
+    let result;
+    for (let n = 0; n < ALONE && !result?.ok; n++) result = await run(one, url);
+    print(result);
+  }
 }
