@@ -155,6 +155,45 @@ async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded
     assert following["acts"][0]["_id"] < page["acts"][-1]["_id"]
 
 
+async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
+    bob = {"name": "bob", "password": PASSWORD, "devices": ["hall"], "sites": ["Kitchen"]}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", bob))[0] == 201
+
+    async def changed(**asked: object) -> object:
+        status, found = await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/Bob", asked)
+        return found["scope"] if status == 200 else (status, [one["field"] for one in found["errors"]])
+
+    assert await changed(role="operator") == {"devices": ["hall"], "sites": ["Kitchen"]}
+    assert await changed(devices=["cellar"]) == {"devices": ["cellar"], "sites": ["Kitchen"]}
+    assert await changed(devices=[]) == {"devices": [], "sites": ["Kitchen"]}
+    assert await changed(sites=[]) == (422, ["sites"])
+    assert await changed(devices=[], sites=[]) == (422, ["devices"])
+    assert await changed(scope=None, devices=["hall"]) == (422, ["scope"])
+    assert await changed(scope={}) == (400, ["scope"])
+    assert await changed(devices=None, sites=None) == {"devices": [], "sites": ["Kitchen"]}, "null names nothing"
+    assert await changed(scope=None) is None
+    assert await changed(devices=[]) == (422, ["devices"])
+    assert await changed(devices=["hall"]) == {"devices": ["hall"], "sites": []}
+    status, problem = await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/bob", {"devices": []})
+    assert (status, '"scope": null' in problem["detail"]) == (422, True)
+    assert (await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/eve", {"devices": []}))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/keys"])
+async def test_who_is_made_of_no_device_and_no_site_is_not_of_all(guarded_bridge: Guarded, path: str) -> None:
+    async def made(name: str, **scope: object) -> object:
+        given = {"name": name} | ({"password": PASSWORD} if path.endswith("users") else {}) | scope
+        status, found = await guarded_bridge.as_("admin", "POST", path, given)
+        return found["scope"] if status == 201 else status
+
+    assert await made("a", devices=[]) == 422
+    assert await made("b", devices=[], sites=[]) == 422
+    assert await made("c", devices=["hall"], scope=None) == 422
+    assert await made("d", devices=["hall"], sites=[]) == {"devices": ["hall"], "sites": []}
+    assert await made("e", scope=None) is None
+    assert await made("f") is None
+
+
 async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guarded_bridge: Guarded) -> None:
     for path in ("/", "/api/docs"):
         _, body, headers = await guarded_bridge.ask("GET", path)
