@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 
 import pymongo
 import pytest
+from bson.objectid import ObjectId
 from pydantic import SecretStr
 
+from bridge.core.audit import Act
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
 from bridge.core.reading import Reading, Value
@@ -82,6 +84,18 @@ async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.L
     ]
 
 
+async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    store = Troubled()
+    store.settings = StoreSettings(audit_limit=1)
+    await store.audit.add([Act(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
+    keeping = Keeping(store, every_seconds=0)
+    await keep_until(keeping, lambda: store.tidied >= 2)
+    assert keeping.removed == Tidied(acts_over=3)
+    assert [record.message for record in caplog.records] == [
+        "the audit was full: 3 acts are removed, refusals before others, 3 since the start"
+    ]
+
+
 async def test_a_bridge_keeps_its_store(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with open_store(StoreSettings(url=SecretStr(url))) as store:
@@ -117,6 +131,18 @@ async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
         assert (await tidying).readings == 20_000
         assert written >= 10, "as many turns as steps"
         assert await store.count(ReadingsQuery()) == written
+
+
+async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
+    from bridge.stores.sqlite_access import _REFUSALS_OVER
+
+    async with sqlite(tmp_path / "bridge.db"):
+        pass
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_REFUSALS_OVER}", [0])]
+    connection.close()
+    assert "SCAN audit USING INDEX audit_refusals" in plan
+    assert not [step for step in plan if "TEMP B-TREE" in step]
 
 
 async def test_expiry_looks_at_no_reading_that_stays(tmp_path: Path) -> None:
