@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.api.guard import identity_of
 from bridge.core.access import Right
-from bridge.core.errors import Forbidden, UnknownDevice
+from bridge.core.errors import Forbidden, OutOfReach, UnknownDevice
 from bridge.registry import Registry
 
 
@@ -27,7 +27,8 @@ class Reach:
     def check(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> None:
         """Raises `UnknownDevice`: who may not see a device does not learn that there is one."""
         if not self.holds(request, device_id, right):
-            raise UnknownDevice(f"no device {device_id!r} is known")
+            text = f"no device {device_id!r} is known"
+            raise OutOfReach(text, device_id) if device_id in self._registry else UnknownDevice(text)
 
     def check_place(self, request: web.Request, device_id: str, site: object) -> None:
         """Raises `Forbidden` where who asks would put a device out of his own reach, or into another's."""

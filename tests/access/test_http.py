@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import jwt
+import orjson
 import pytest
 
 from bridge.api.describe import Door, described
@@ -153,6 +154,35 @@ async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded
     _, page = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?limit=2")
     _, following = await guarded_bridge.as_("admin", "GET", f"/api/v1/audit?limit=2&before={page['next']}")
     assert following["acts"][0]["_id"] < page["acts"][-1]["_id"]
+
+
+async def test_what_is_out_of_reach_is_answered_as_unknown_and_noted(guarded_bridge: Guarded) -> None:
+    on = {"command": "on", "queue": True}
+    for method, rest, body in (("GET", "", None), ("POST", "/commands", on), ("GET", "/commands", None)):
+        answers = [
+            await guarded_bridge.as_("kitchen", method, f"/api/v1/devices/{device}{rest}", body)
+            for device in ("hall", "nowhere")
+        ]
+        assert [status for status, _ in answers] == [404, 404]
+        assert orjson.loads(orjson.dumps(answers[0][1]).replace(b"hall", b"nowhere")) == answers[1][1]
+    await guarded_bridge.as_("operator", "GET", "/api/v1/devices/nowhere")
+
+    async def refused() -> list[tuple[object, ...]]:
+        _, body = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?act=refused&limit=1000")
+        return [(one["by"], one["about"], one["more"]) for one in reversed(body["acts"])]
+
+    why = {"why": "out of reach", "device": "hall"}
+    expected = [
+        ("kitchen", "GET /api/v1/devices/{id}", why),
+        ("kitchen", "POST /api/v1/devices/{id}/commands", why),
+        ("kitchen", "GET /api/v1/devices/{id}/commands", why),
+    ]
+
+    async def noted() -> bool:
+        return len(await refused()) == len(expected)
+
+    await until(noted)
+    assert await refused() == expected
 
 
 async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
