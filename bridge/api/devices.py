@@ -131,6 +131,7 @@ class DevicesApi:
         if not is_device_id(device_id):
             raise DeviceError({"id": "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
         self._reach.check_place(request, str(device_id), given.get("site"))
+        await self._reach.check_new(request, str(device_id))
         device = await self._registry.register(str(device_id), given)
         self._note(request, "device added", device.id)
         answer = json_response(device.public(), status=201)

@@ -9,15 +9,18 @@ from aiohttp import web
 from bridge.api.guard import identity_of
 from bridge.core.access import Right
 from bridge.core.errors import Forbidden, OutOfReach, UnknownDevice
+from bridge.core.query import CommandsQuery, ReadingsQuery
+from bridge.ports import Store
 from bridge.registry import Registry
 
 
 class Reach:
     """Rights by device and, through the registry, by where a device stands."""
 
-    def __init__(self, registry: Registry) -> None:
-        """`registry` is asked where a device stands now."""
+    def __init__(self, registry: Registry, store: Store) -> None:
+        """`registry` is asked where a device stands now, `store` what there is of one from before."""
         self._registry = registry
+        self._store = store
 
     def holds(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> bool:
         """Whether who asks has this right of this device."""
@@ -35,6 +38,18 @@ class Reach:
         scope = identity_of(request).scope
         if scope is not None and not scope.holds(device_id, site if isinstance(site, str) else ""):
             raise Forbidden("a device of yours stands at a site of yours, or is one of those named to you")
+
+    async def check_new(self, request: web.Request, device_id: str) -> None:
+        """Raises `Forbidden` where who asks would come by what is not his: another's device, or readings and commands of one.
+
+        Which of them it is, he does not learn. May raise `StoreUnavailable`.
+        """
+        if identity_of(request).scope is None or self.holds(request, device_id, Right.MANAGE):
+            return
+        readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
+        commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
+        if device_id in self._registry or readings or commands:
+            raise Forbidden("this id is not free for you: choose another, or ask somebody who manages all devices")
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raises `Forbidden` where one sends as a device that is not his."""

@@ -185,6 +185,24 @@ async def test_what_is_out_of_reach_is_answered_as_unknown_and_noted(guarded_bri
     assert await refused() == expected
 
 
+async def test_who_manages_a_site_comes_by_no_device_of_another_nor_by_what_is_left_of_one(guarded_bridge: Guarded) -> None:
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices", {"id": "gate"}))[0] == 201
+    on = {"command": "open", "value": "4711", "queue": True}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices/gate/commands", on))[0] == 202
+    for removed in ("gate", "hall"):
+        assert (await guarded_bridge.as_("admin", "DELETE", f"/api/v1/devices/{removed}"))[0] == 204
+
+    async def registered(who: str, device: str) -> tuple[int, object]:
+        status, found = await guarded_bridge.as_(who, "POST", "/api/v1/devices", {"id": device, "site": "Kitchen"})
+        return status, found["detail"] if status >= 300 else found["id"]
+
+    refused = (403, "this id is not free for you: choose another, or ask somebody who manages all devices")
+    assert [await registered("bounded", device) for device in ("cellar", "hall", "gate")] == [refused] * 3
+    assert await registered("bounded", "new") == (201, "new")
+    assert (await registered("bounded", "stove"))[0] == 409
+    assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
+
+
 async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
     bob = {"name": "bob", "password": PASSWORD, "devices": ["hall"], "sites": ["Kitchen"]}
     assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", bob))[0] == 201
