@@ -203,6 +203,29 @@ async def test_who_manages_a_site_comes_by_no_device_of_another_nor_by_what_is_l
     assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
 
 
+async def test_nobody_meets_an_idempotency_key_of_another_and_everybody_his_own_again(guarded_bridge: Guarded) -> None:
+    """Names of keys are not unique, and hold what they like."""
+    for who, name in (("one gate", "gate"), ("another gate", "gate"), ("a gate of others", "gate/1")):
+        made = {"name": name, "rights": ["see", "send"]}
+        _, found = await guarded_bridge.as_("admin", "POST", "/api/v1/keys", made)
+        guarded_bridge.keys[who] = found["key"]
+    boss = guarded_bridge.provider.token
+    guarded_bridge.tokens |= {f"boss {turn}": boss(roles=["boss"], sub="boss", jti=turn) for turn in ("1", "2")}
+
+    async def stored(who: str, key: str) -> tuple[int, object]:
+        shown = guarded_bridge.showing(who) | {"Idempotency-Key": key}
+        body = {"deviceId": "cellar", "temperature": 20}
+        status, found, _ = await guarded_bridge.ask("POST", "/api/v1/readings", shown, body)
+        return status, found["ids"]
+
+    callers = [("one gate", "1/k"), ("another gate", "1/k"), ("a gate of others", "k"), ("boss 1", "1/k"), ("admin", "1/k")]
+    first = [await stored(*one) for one in callers]
+    assert [status for status, _ in first] == [201] * len(callers)
+    assert len({str(ids) for _, ids in first}) == len(callers), "each is a reading of its own"
+    assert [await stored(*one) for one in callers] == first
+    assert await stored("boss 2", "1/k") == first[3], "with a newer token he is the same"
+
+
 async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
     bob = {"name": "bob", "password": PASSWORD, "devices": ["hall"], "sites": ["Kitchen"]}
     assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", bob))[0] == 201
