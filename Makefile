@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 PAGE := web/dist/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/build -type f 2>/dev/null) $(wildcard web/*.json web/*.ts web/*.html)
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f docker/compose.yaml \
-	$(if $(REQUIRED),-f docker/compose.required.yaml)
+	-f docker/compose.$(if $(REQUIRED),required,open).yaml
 export COMPOSE_PROJECT_NAME ?= sensor-bridge
 ARGS ?=
 # Tests mostly wait for servers; two at a time take 60 % of the time of one.
@@ -67,7 +67,7 @@ run: install ## Try it: a broker, the bridge with SQLite under data/, three simu
 	@exec $(BIN)/sensor-bridge demo $(ARGS)
 
 .PHONY: up
-up: ## Mosquitto, MongoDB and the bridge in containers; REQUIRED=1 for those who are known alone
+up: ## Mosquitto, MongoDB and the bridge in containers, for this machine; REQUIRED=1 for all who are known
 	$(COMPOSE) up -d --build
 
 .PHONY: down

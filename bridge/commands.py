@@ -80,7 +80,7 @@ class Commands:
         self._name = secrets.token_hex(8)
         self._queues: dict[str, dict[str, Command]] = {}
         self._tried: set[str] = set()
-        self._acks: dict[str, CommandAck] = {}
+        self._acks: dict[tuple[str, str], CommandAck] = {}
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self._news = asyncio.Event()
         self._slots = asyncio.Semaphore(_UNDER_WAY)
@@ -107,7 +107,7 @@ class Commands:
         if len(self._acks) >= _ACKS_LIMIT:
             self.counts.acks_lost += 1
             return
-        self._acks.setdefault(ack.command_id, ack)
+        self._acks.setdefault((ack.device_id, ack.command_id), ack)
         self._news.set()
 
     def _came_online(self, device_id: str) -> None:
@@ -267,12 +267,12 @@ class Commands:
 
     async def _note_acks(self) -> None:
         while self._acks:
-            command_id, ack = next(iter(self._acks.items()))
-            command = await self._kept.get(command_id)
+            key, ack = next(iter(self._acks.items()))
+            command = await self._kept.get(ack.command_id)
             if command is not None and command.device_id == ack.device_id and command.state is State.SENT:
                 error = None if ack.ok else ack.error or "the device refused it"
                 await self._settle(command, State.CONFIRMED if ack.ok else State.FAILED, error)
-            del self._acks[command_id]
+            del self._acks[key]
 
     async def _attend_queues(self) -> None:
         """To all devices at once, to each in the order in which it was asked."""

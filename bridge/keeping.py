@@ -46,12 +46,19 @@ class Keeping:
             before.readings + tidied.readings,
             before.rejected_old + tidied.rejected_old,
             before.rejected_over + tidied.rejected_over,
+            before.acts_over + tidied.acts_over,
         )
         if tidied.rejected_over:
             log.warning(
                 "the quarantine was full: its %d oldest messages are removed, %d since the start",
                 tidied.rejected_over,
                 self.removed.rejected_over,
+            )
+        if tidied.acts_over:
+            log.warning(
+                "the audit was full: %d acts are removed, refusals before others, %d since the start",
+                tidied.acts_over,
+                self.removed.acts_over,
             )
 
 

@@ -111,6 +111,7 @@ def joined(
         Counter("bridge_unknown_keys", "Payload keys that mean no field, by device.", lambda: len(decoder.unknown_keys)),
         Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
         Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
+        Counter("bridge_audit_removed", "Acts removed from a full audit.", lambda: keeping.removed.acts_over),
         Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: rolling.hours),
         Counter("bridge_posts_refused", "Requests with readings answered 503, by why.", lambda: posted.refused),
         Counter("bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten),

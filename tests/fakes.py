@@ -14,7 +14,7 @@ from typing import Generic, Self, TypeVar
 from bson.objectid import ObjectId
 
 from bridge.core.account import ApiKey, Kept, Revocation, Session, User
-from bridge.core.audit import Act, AuditQuery
+from bridge.core.audit import REFUSALS, Act, AuditQuery
 from bridge.core.command import Command, State
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
 from bridge.core.device import Device, read_device
@@ -134,7 +134,8 @@ class MemoryStore:
         newest_first = await self.quarantine.messages(RejectedQuery(limit=sys.maxsize))
         young = [one for one in newest_first if one.received_ms >= now_ms - self.settings.rejected_days * DAY_MS]
         self.quarantine.by_id = {one.id: one for one in young[: self.settings.rejected_limit]}
-        return Tidied(len(old), len(newest_first) - len(young), max(len(young) - self.settings.rejected_limit, 0))
+        over = max(len(young) - self.settings.rejected_limit, 0)
+        return Tidied(len(old), len(newest_first) - len(young), over, self.audit.trim(self.settings.audit_limit))
 
     async def remember(self, key: str, value: str) -> None:
         self.state[key] = value
@@ -347,6 +348,14 @@ class MemoryAudit:
             and (query.before is None or one.id < query.before)
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
+
+    def trim(self, limit: int) -> int:
+        going = sorted(self.by_id, key=lambda one: (self.by_id[one].act not in REFUSALS, one))[
+            : max(len(self.by_id) - limit, 0)
+        ]
+        for one in going:
+            del self.by_id[one]
+        return len(going)
 
 
 def _kept(rejection: Rejection) -> Quarantined:

@@ -184,6 +184,14 @@ async def test_a_confirmation_of_what_was_not_sent_changes_nothing(house: House)
     await until(lambda: house.state(command) is State.CONFIRMED)
 
 
+async def test_a_confirmation_by_another_device_is_not_taken_for_its_own(house: House) -> None:
+    house.status("online")
+    command = await house.ask(id="cmd-1")
+    acks = [CommandAck("b", "cmd-1", ok=False, error="poison"), CommandAck("a", "cmd-1", ok=True)]
+    house.commands.publish(acks)
+    await until(lambda: house.state(command) is State.CONFIRMED)
+
+
 async def test_of_several_bridges_on_one_store_one_sends_what_is_queued(house: House) -> None:
     asked = [await house.ask(queue=True, value=n) for n in range(3)]
     houses = [house, House(house.kept), House(house.kept)]

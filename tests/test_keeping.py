@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pymongo
 import pytest
+from bson.objectid import ObjectId
 from pydantic import SecretStr
 
+from bridge.core.audit import Act
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
 from bridge.core.reading import Reading, Value
@@ -80,6 +84,18 @@ async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.L
     ]
 
 
+async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    store = Troubled()
+    store.settings = StoreSettings(audit_limit=1)
+    await store.audit.add([Act(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
+    keeping = Keeping(store, every_seconds=0)
+    await keep_until(keeping, lambda: store.tidied >= 2)
+    assert keeping.removed == Tidied(acts_over=3)
+    assert [record.message for record in caplog.records] == [
+        "the audit was full: 3 acts are removed, refusals before others, 3 since the start"
+    ]
+
+
 async def test_a_bridge_keeps_its_store(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with open_store(StoreSettings(url=SecretStr(url))) as store:
@@ -115,6 +131,18 @@ async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
         assert (await tidying).readings == 20_000
         assert written >= 10, "as many turns as steps"
         assert await store.count(ReadingsQuery()) == written
+
+
+async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
+    from bridge.stores.sqlite_access import _REFUSALS_OVER
+
+    async with sqlite(tmp_path / "bridge.db"):
+        pass
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_REFUSALS_OVER}", [0])]
+    connection.close()
+    assert "SCAN audit USING INDEX audit_refusals" in plan
+    assert not [step for step in plan if "TEMP B-TREE" in step]
 
 
 async def test_expiry_looks_at_no_reading_that_stays(tmp_path: Path) -> None:
@@ -172,6 +200,63 @@ async def test_what_a_constraint_of_sqlite_refuses_keeps_nothing_else_out(tmp_pa
         assert written.stored == {1, 2}
         assert written.refused == dict.fromkeys((3, 4), "IntegrityError: too hot for us")
         assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {one.name: oct(one.stat().st_mode & 0o777) for one in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """With it files can be read by everybody, unless somebody says otherwise."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+OURS_ALONE = {"bridge.db": "0o600", "bridge.db-shm": "0o600", "bridge.db-wal": "0o600"}
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_what_sqlite_keeps_is_its_owners_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "deep" / "er"
+    async with sqlite(folder / "bridge.db") as store:
+        await store.write([reading(1)], [], [])
+        assert await store.count(ReadingsQuery()) == 1
+        assert modes(folder) == OURS_ALONE
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_what_others_could_read_is_narrowed_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "bridge.db"
+    before = sqlite3.connect(path)
+    before.execute("PRAGMA journal_mode = WAL")
+    before.execute("CREATE TABLE theirs (id)")
+    assert set(modes(tmp_path).values()) == {"0o644"}
+    folder_mode = tmp_path.stat().st_mode
+    for _ in range(2):
+        async with sqlite(path) as store:
+            assert await store.count(ReadingsQuery()) == 0
+            assert modes(tmp_path) == OURS_ALONE
+    before.close()
+    assert tmp_path.stat().st_mode == folder_mode, "not made by us"
+    assert [record.message for record in caplog.records] == [
+        f"{path} could be read by others on this machine; now its owner alone can"
+    ]
+
+
+async def test_opening_a_store_takes_no_lock_from_those_who_have_it_open(tmp_path: Path) -> None:
+    """A file that is closed loses all locks of the process on it; who leaves last would then remove what others still use."""
+    path = tmp_path / "bridge.db"
+    leaving = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM readings').fetchone()"
+    async with sqlite(path) as store, sqlite(path) as other:
+        await store.write([reading(1)], [], [])
+        assert await other.count(ReadingsQuery()) == await store.count(ReadingsQuery()) == 1
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", f"{leaving}; c.close()", str(path))
+        assert await process.wait() == 0
+        assert (tmp_path / "bridge.db-wal").stat().st_size, "it is in use"
 
 
 async def test_a_database_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:

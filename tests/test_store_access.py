@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from bson.objectid import ObjectId
 from bridge.core.access import Kind, Right, Role, Scope
 from bridge.core.account import ApiKey, Revocation, Session, User
 from bridge.core.audit import Act, AuditQuery
+from bridge.core.query import Tidied
 from bridge.ports import Store
 from tests.test_store_contract import START_MS, Opener, opened
 
@@ -129,6 +131,23 @@ async def test_what_is_settled_first_stays(store: Store) -> None:
     assert len(set(await asyncio.gather(*(store.settle("k", f"v{number}") for number in range(5))))) == 1
     first = await store.settle("k", "later")
     assert await store.recall("k") == first != "later"
+
+
+async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(opened: Opener) -> None:
+    def at_once(number: int, **more: Any) -> Act:
+        return replace(act(number, **more), at_ms=time.time_ns() // 1_000_000)
+
+    done = [at_once(number) for number in range(1, 31)]
+    refused = [at_once(number, act="refused") for number in range(31, 1_231)]
+    refused += [at_once(1_231, act="login refused"), at_once(1_232, act="login delayed"), at_once(1_233, act="command refused")]
+    async with opened(audit_limit=31) as store:
+        await store.audit.add(done + refused)
+        assert await store.tidy() == Tidied(acts_over=1_202)
+        assert await store.audit.find(AuditQuery()) == [refused[-1], *reversed(done)]
+        assert await store.tidy() == Tidied()
+    async with opened(audit_limit=5) as store:
+        assert (await store.tidy()).acts_over == 26
+        assert await store.audit.find(AuditQuery()) == [*reversed(done[-5:])]
 
 
 @pytest.mark.parametrize("opened", ["sqlite"], indirect=True)

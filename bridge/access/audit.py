@@ -1,4 +1,8 @@
-"""Who did what: noted at once, written every second. The same of the same within that second is one record, counted."""
+"""Who did what: noted at once, written every second. The same of the same within that second is one record, counted.
+
+Who is nobody can be refused as often as he likes. So of a place and a kind of refusal there are two records a minute at the
+most: the first at once, and one of all that followed when the minute is over.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,26 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from bson.objectid import ObjectId
 
-from bridge.core.access import Identity
-from bridge.core.audit import Act
+from bridge.core.access import NOBODY, Identity
+from bridge.core.audit import REFUSED, Act
 from bridge.core.errors import StoreError
 from bridge.ports import KeptAudit
 
 log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000
+PLACES_LIMIT = 1000
+"""Places and kinds of refusal told apart within a minute; what more there are count together, as of no place."""
+
+_STRANGERS_LIMIT = WAITING_LIMIT // 2  # what those who are nobody leave to the others while the store is away
+_MINUTE_SECONDS = 60
 _BATCH = 500
 _TEXT_LENGTH = 200
+_MORE = ", …"
 
 
 class AuditTrail:
@@ -30,6 +41,9 @@ class AuditTrail:
         self._keeps = keeps
         self._clock = clock
         self._waiting: dict[tuple[object, ...], Act] = {}
+        self._minute = 0
+        self._strangers: dict[tuple[object, ...], Act | None] = {}
+        """Of this minute, what followed the first."""
         self.lost = 0
         """Acts that found no room while the store was away, or that it would not take."""
 
@@ -39,18 +53,55 @@ class AuditTrail:
             return
         said = {name: _short(text) for name, text in more.items()}
         name, about, address = _short(by.name), _short(about), _short(address)
+        if by == NOBODY:
+            self._note_stranger(act, _place(address), about, said)
+            return
         key = (act, by.kind, name, address, about, *said.items())
         there = self._waiting.get(key)
-        if there is not None:
-            self._waiting[key] = replace(there, times=there.times + 1)
-        elif len(self._waiting) >= WAITING_LIMIT:
-            self.lost += 1
-        else:
-            at_ms = round(self._clock() * 1000)
-            self._waiting[key] = Act(ObjectId(), at_ms, act, str(by.kind), name, address, about, said)
+        made = self._act(act, by, address, about, said) if there is None else replace(there, times=there.times + 1)
+        self._put(key, made, WAITING_LIMIT)
 
-    async def write(self) -> None:
-        """All that waits; raises `StoreUnavailable`, and it goes on waiting."""
+    def _note_stranger(self, act: str, place: str, about: str, said: dict[str, str]) -> None:
+        self._begin_minute()
+        kind = (act, "" if act == REFUSED else about, *said.items())
+        if (place, *kind) not in self._strangers and len(self._strangers) >= PLACES_LIMIT:
+            place = ""
+        key = (place, *kind)
+        there = self._waiting.get(key) or self._strangers.get(key)
+        made = self._act(act, NOBODY, place, about, said) if there is None else _again(there, about)
+        if key in self._strangers and key not in self._waiting:
+            self._strangers[key] = made
+        else:
+            self._strangers.setdefault(key, None)
+            self._put(key, made, _STRANGERS_LIMIT)
+
+    def _begin_minute(self) -> None:
+        """Where another has begun, what was held back of the one before is to be written."""
+        minute = int(self._clock() // _MINUTE_SECONDS)
+        if minute != self._minute:
+            self._hand_over()
+            self._minute = minute
+
+    def _hand_over(self) -> None:
+        held = [(key, one) for key, one in self._strangers.items() if one is not None]
+        self._strangers = {}
+        for key, one in held:
+            self._put((one.id, *key), one, _STRANGERS_LIMIT)
+
+    def _act(self, act: str, by: Identity, address: str, about: str, said: dict[str, str]) -> Act:
+        return Act(ObjectId(), round(self._clock() * 1000), act, str(by.kind), _short(by.name), address, about, said)
+
+    def _put(self, key: tuple[object, ...], one: Act, limit: int) -> None:
+        if key in self._waiting or len(self._waiting) < limit:
+            self._waiting[key] = one
+        else:
+            self.lost += 1
+
+    async def write(self, *, last: bool = False) -> None:
+        """All that waits, and with `last` what is held back too; raises `StoreUnavailable`, and it goes on waiting."""
+        self._begin_minute()
+        if last:
+            self._hand_over()
         while self._waiting:
             keys = list(self._waiting)[:_BATCH]
             acts = [self._waiting.pop(key) for key in keys]  # what comes meanwhile is a record of its own
@@ -69,3 +120,20 @@ def _short(text: str) -> str:
     """Printable, and not long: it may be anything."""
     cut = text[:_TEXT_LENGTH]
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_TEXT_LENGTH]
+
+
+def _place(address: str) -> str:
+    """An IPv6 address by its first 64 bits: whoever has one has all of the rest."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64))) if isinstance(parsed, IPv6Address) else address
+
+
+def _again(there: Act, about: str) -> Act:
+    """Once more, with what it was about, as far as there is room."""
+    told = there.about
+    if about not in told.split(", ") and not told.endswith(_MORE):
+        told = f"{told}, {about}" if len(told) + len(about) < _TEXT_LENGTH - len(_MORE) - 1 else told + _MORE
+    return replace(there, about=told, times=there.times + 1)

@@ -52,7 +52,7 @@ def build_api(
     """
     if control.required:
         app.middlewares.append(guard.middleware(control, control.audit, settings))
-    reach = Reach(registry)
+    reach = Reach(registry, store)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())
     app.add_routes(ReadingsApi(store, reach).routes())

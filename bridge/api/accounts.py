@@ -14,10 +14,10 @@ from bridge.api.describe import describes
 from bridge.api.guard import identity_of
 from bridge.api.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
 from bridge.api.problems import json_response
-from bridge.core.access import Right, Role
-from bridge.core.account import ApiKey, User, scope_kept, scope_of
+from bridge.core.access import Right, Role, Scope
+from bridge.core.account import ApiKey, User, scope_kept, scope_with
 from bridge.core.audit import ACTS_LIMIT, AuditQuery
-from bridge.core.errors import Forbidden
+from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
 from bridge.ports import KeptAudit
 from bridge.realtime.shown import address_of
@@ -28,47 +28,56 @@ _Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class NewUser(BaseModel):
-    """A person; without devices and sites, of all."""
-
+class _Bounds(BaseModel):
     model_config = _STRICT
+
+    devices: _Names | None = None
+    sites: _Names | None = None
+    scope: Annotated[None, Field(description="null is every device; without devices and sites")] = None
+
+    @property
+    def named(self) -> bool:
+        """Whether anything is said of devices."""
+        return self.devices is not None or self.sites is not None or "scope" in self.model_fields_set
+
+    def after(self, before: Scope | None) -> Scope | None:
+        """The scope that is meant, where it was `before`; raises `AccountError` for one that would be of nothing."""
+        if self.devices is None and self.sites is None:
+            return None if self.named else before
+        if "scope" in self.model_fields_set:
+            raise AccountError("scope", "null is every device: name no devices and sites beside it")
+        return scope_with(before, self.devices, self.sites)
+
+
+class NewUser(_Bounds):
+    """A person; without devices and sites, of all."""
 
     name: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
     role: Role = Role.VIEWER
-    devices: _Names = []
-    sites: _Names = []
 
 
-class ChangedUser(BaseModel):
-    """What is to be another; devices and sites go together."""
-
-    model_config = _STRICT
+class ChangedUser(_Bounds):
+    """What is to be another; the rest stays as it is, also devices where sites are named, and sites where devices are."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None
-    devices: _Names | None = None
-    sites: _Names | None = None
 
-    @property
-    def changes(self) -> dict[str, Any]:
-        """What was named."""
+    def changes(self, before: Scope | None) -> dict[str, Any]:
+        """What was named, of one whose scope was `before`."""
         named: dict[str, Any] = {"password": self.password, "role": self.role}
         found = {name: value for name, value in named.items() if value is not None}
-        if self.devices is not None or self.sites is not None:
-            found["scope"] = scope_of(self.devices or (), self.sites or ())
-        return found
+        return found | ({"scope": self.after(before)} if self.named else {})
 
 
-class NewKey(BaseModel):
-    """A key of a program. With `device` true, `name` is the id of a device, and the key sends as it and does no more."""
+class NewKey(_Bounds):
+    """A key of a program; without devices and sites, of all.
 
-    model_config = _STRICT
+    With `device` true, `name` is the id of a device, and the key sends as it and does no more.
+    """
 
     name: Annotated[str, Field(max_length=128)]
     rights: list[Right] = [Right.SEE]
-    devices: _Names = []
-    sites: _Names = []
     device: bool = False
     days: Annotated[float | None, Field(gt=0, le=3650)] = None
 
@@ -123,8 +132,7 @@ class AccountsApi:
     async def _add_user(self, request: web.Request) -> web.Response:
         self._check_required()
         asked = NewUser.model_validate(await read_object(request))
-        scope = scope_of(asked.devices, asked.sites)
-        user = await self._control.users.add(asked.name, asked.password, asked.role, scope)
+        user = await self._control.users.add(asked.name, asked.password, asked.role, asked.after(None))
         self._note(request, "user added", user.id, role=user.role)
         return json_response(_user(user), status=201)
 
@@ -138,8 +146,10 @@ class AccountsApi:
     )
     async def _change_user(self, request: web.Request) -> web.Response:
         self._check_required()
-        changes = ChangedUser.model_validate(await read_object(request)).changes
-        user = await self._control.users.change(request.match_info["name"], changes)
+        asked, name = ChangedUser.model_validate(await read_object(request)), request.match_info["name"]
+        there = await self._control.users.get(name.strip().lower())
+        changes = asked.changes(there.scope) if there else {}
+        user = await self._control.users.change(name, changes)
         self._note(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
         return json_response(_user(user))
 
@@ -173,7 +183,7 @@ class AccountsApi:
     async def _add_key(self, request: web.Request) -> web.Response:
         self._check_required()
         asked = NewKey.model_validate(await read_object(request))
-        scope, by = scope_of(asked.devices, asked.sites), identity_of(request)
+        scope, by = asked.after(None), identity_of(request)
         key, text = await self._control.keys.make(
             asked.name, asked.rights, scope, device=asked.device, days=asked.days, by=f"{by.kind}:{by.name}"
         )

@@ -18,7 +18,7 @@ from bridge.api.reach import Reach
 from bridge.core.access import Kind, Right
 from bridge.core.command import Command, CommandRequest
 from bridge.core.device import Device
-from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, TooManyDevices, UnknownDevice
+from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, OutOfReach, TooManyDevices, UnknownDevice
 from bridge.core.identity import is_device_id
 from bridge.ports import Audit, Commander
 from bridge.realtime.shown import address_of
@@ -131,6 +131,7 @@ class DevicesApi:
         if not is_device_id(device_id):
             raise DeviceError({"id": "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
         self._reach.check_place(request, str(device_id), given.get("site"))
+        await self._reach.check_new(request, str(device_id))
         device = await self._registry.register(str(device_id), given)
         self._note(request, "device added", device.id)
         answer = json_response(device.public(), status=201)
@@ -239,6 +240,8 @@ def _told(handler: Handler) -> Handler:
     async def told(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
+        except OutOfReach:  # noted on its way out, and answered the same
+            raise
         except UnknownDevice as error:
             return problem(404, str(error))
         except (DeviceExists, CommandRefused) as error:

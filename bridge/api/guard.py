@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 from bridge.api.describe import Door, described
 from bridge.api.problems import Handler
 from bridge.core.access import ANYONE, NOBODY, Identity, Right
-from bridge.core.errors import BridgeError, Forbidden, Unauthorized
+from bridge.core.errors import BridgeError, Forbidden, OutOfReach, Unauthorized
 from bridge.ports import Access, Audit
 from bridge.realtime import channels, devices, socketio, topics
 from bridge.realtime.shown import address_of, shown_by
@@ -71,7 +71,10 @@ def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
             request[_WHO] = await watch.let_in(request, door_of(request))
             return await handler(request)
         except Forbidden as error:
-            watch.note(request, str(error))
+            watch.note(request, why=str(error))
+            raise
+        except OutOfReach as error:
+            watch.note(request, why="out of reach", device=error.device_id)
             raise
 
     return guard
@@ -117,10 +120,10 @@ class _Watch:
                 self._audit.note("refused", by=NOBODY, address=address, about=_path(request), why=error.code)
             raise
 
-    def note(self, request: web.Request, why: str) -> None:
+    def note(self, request: web.Request, **more: str) -> None:
         """Somebody known was refused."""
         address = address_of(request, self._http)
-        self._audit.note("refused", by=identity_of(request), address=address, about=_path(request), why=why)
+        self._audit.note("refused", by=identity_of(request), address=address, about=_path(request), **more)
 
 
 def _path(request: web.Request) -> str:

@@ -18,7 +18,7 @@ from bridge.api.guard import identity_of
 from bridge.api.models import Ingested, NewReading, NoneIngested
 from bridge.api.problems import json_response, problem
 from bridge.api.reach import Reach
-from bridge.core.access import Kind, Right
+from bridge.core.access import Identity, Kind, Right
 from bridge.core.decode import Decoded, Decoder, PayloadError, Route, loads
 from bridge.core.errors import KeyReused
 from bridge.core.message import Message, Outcome
@@ -103,7 +103,15 @@ def _key(request: web.Request) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise web.HTTPBadRequest(text="an Idempotency-Key is 1 to 255 visible ASCII characters")
     who = identity_of(request)
-    return key if key is None or who.kind is Kind.ANYONE else f"{who.kind}:{who.name}/{key}"  # nobody meets another's keys
+    return key if key is None or who.kind is Kind.ANYONE else _owned(key, who)
+
+
+def _owned(key: str, who: Identity) -> str:
+    """So that nobody meets another's: keys of programs may be called alike; people and those from a provider are not, and go on
+    being the same with the next token.
+    """
+    grant = who.grant if who.kind in (Kind.PROGRAM, Kind.DEVICE) else ""
+    return orjson.dumps([who.kind, who.name, grant, key]).decode()
 
 
 def senders(payloads: Sequence[bytes]) -> set[str]:

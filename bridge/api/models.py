@@ -412,7 +412,7 @@ class KeysPage(Answer):
 
 
 class ActShown(Answer):
-    """Something that was done or refused, so many times within a second."""
+    """Something that was done or refused, so many times within a second, or by nobody and from one place within a minute."""
 
     id: Annotated[Identity, Field(alias="_id")]
     timestamp: Time

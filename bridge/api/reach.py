@@ -8,16 +8,19 @@ from aiohttp import web
 
 from bridge.api.guard import identity_of
 from bridge.core.access import Right
-from bridge.core.errors import Forbidden, UnknownDevice
+from bridge.core.errors import Forbidden, OutOfReach, UnknownDevice
+from bridge.core.query import CommandsQuery, ReadingsQuery
+from bridge.ports import Store
 from bridge.registry import Registry
 
 
 class Reach:
     """Rights by device and, through the registry, by where a device stands."""
 
-    def __init__(self, registry: Registry) -> None:
-        """`registry` is asked where a device stands now."""
+    def __init__(self, registry: Registry, store: Store) -> None:
+        """`registry` is asked where a device stands now, `store` what there is of one from before."""
         self._registry = registry
+        self._store = store
 
     def holds(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> bool:
         """Whether who asks has this right of this device."""
@@ -27,13 +30,26 @@ class Reach:
     def check(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> None:
         """Raises `UnknownDevice`: who may not see a device does not learn that there is one."""
         if not self.holds(request, device_id, right):
-            raise UnknownDevice(f"no device {device_id!r} is known")
+            text = f"no device {device_id!r} is known"
+            raise OutOfReach(text, device_id) if device_id in self._registry else UnknownDevice(text)
 
     def check_place(self, request: web.Request, device_id: str, site: object) -> None:
         """Raises `Forbidden` where who asks would put a device out of his own reach, or into another's."""
         scope = identity_of(request).scope
         if scope is not None and not scope.holds(device_id, site if isinstance(site, str) else ""):
             raise Forbidden("a device of yours stands at a site of yours, or is one of those named to you")
+
+    async def check_new(self, request: web.Request, device_id: str) -> None:
+        """Raises `Forbidden` where who asks would come by what is not his: another's device, or readings and commands of one.
+
+        Which of them it is, he does not learn. May raise `StoreUnavailable`.
+        """
+        if identity_of(request).scope is None or self.holds(request, device_id, Right.MANAGE):
+            return
+        readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
+        commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
+        if device_id in self._registry or readings or commands:
+            raise Forbidden("this id is not free for you: choose another, or ask somebody who manages all devices")
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raises `Forbidden` where one sends as a device that is not his."""

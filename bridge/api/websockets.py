@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
+from bridge.api.guard import check_whole
 from bridge.api.models import ChannelStats, TestEventSent, TopicStats
 from bridge.api.problems import json_response
 from bridge.core.access import Right
@@ -67,6 +68,7 @@ class WebSocketsApi:
         right=Right.MANAGE,
     )
     async def _stats(self, request: web.Request) -> web.Response:
+        check_whole(request)
         named = request.match_info.get("channel")
         return json_response(self._channels.stats(None if named is None else checked_channel(named)))
 
@@ -79,6 +81,7 @@ class WebSocketsApi:
         right=Right.MANAGE,
     )
     async def _test_event(self, request: web.Request) -> web.Response:
+        check_whole(request)
         channel = checked_channel(request.query.get("channel", GENERAL))
         message = request.query.get("message", _MESSAGE)
         if len(message) > _MESSAGE_LENGTH:

@@ -55,6 +55,19 @@ def scope_of(devices: Iterable[str], sites: Iterable[str]) -> Scope | None:
     return scope if names else None
 
 
+def scope_with(before: Scope | None, devices: Iterable[str] | None, sites: Iterable[str] | None) -> Scope:
+    """The scope of those named; a part that is None stays as it was `before`.
+
+    Raises `AccountError`, also where nobody is named in the end: that is no way to every device.
+    """
+    there = before or Scope()
+    scope = scope_of(there.devices if devices is None else devices, there.sites if sites is None else sites)
+    if scope is None:
+        named = "sites" if devices is None else "devices"
+        raise AccountError(named, 'no device and no site would be left: name one of them; every device is "scope": null')
+    return scope
+
+
 def scope_kept(scope: Scope | None) -> dict[str, list[str]] | None:
     """A scope in JSON types."""
     return None if scope is None else {"devices": sorted(scope.devices), "sites": sorted(scope.sites)}
@@ -91,7 +104,7 @@ class User:
     def __post_init__(self) -> None:
         """Raises `AccountError`: who may make others what they like has no bounds of his own."""
         if self.role is Role.ADMIN and self.scope is not None:
-            raise AccountError("role", "an admin has no scope: choose another role, or name no devices and sites")
+            raise AccountError("role", "an admin has no scope: choose another role, or no devices and sites")
 
     def kept(self) -> dict[str, Any]:
         """For the store."""

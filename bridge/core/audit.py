@@ -13,6 +13,10 @@ from bridge.core.timestamp import iso
 ACTS_LIMIT = 1000
 """The most acts one answer holds."""
 
+REFUSED = "refused"
+REFUSALS = (REFUSED, "command refused", "login delayed", "login refused")
+"""Acts that came to nothing: they go first where there are too many. What tells of a theft is not among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Act:

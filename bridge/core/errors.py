@@ -126,6 +126,15 @@ class UnknownDevice(BridgeError):
     """No device of this id is known."""
 
 
+class OutOfReach(UnknownDevice):
+    """There is such a device, and not for whoever asks; the text says no more than that of one that is unknown."""
+
+    def __init__(self, text: str, device_id: str) -> None:
+        """`device_id` is for those who may know."""
+        super().__init__(text)
+        self.device_id = device_id
+
+
 class DeviceExists(BridgeError):
     """A device of this id is registered already."""
 

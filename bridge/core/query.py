@@ -116,7 +116,7 @@ class CommandsQuery:
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """What was removed: readings past their age, rejected messages past theirs, and the oldest beyond the number kept.
+    """What was removed: readings past their age, rejected messages past theirs, and those and acts beyond the number kept.
 
     What a database removes by itself is not counted here.
     """
@@ -124,6 +124,7 @@ class Tidied:
     readings: int = 0
     rejected_old: int = 0
     rejected_over: int = 0
+    acts_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)

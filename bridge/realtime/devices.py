@@ -40,13 +40,17 @@ _AS_ITSELF = "a device may write as itself only"
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One socket that is let in. `device_id` is None for an admin, and until a device whose token names none has spoken."""
+    """One socket that is let in. `device_id` is None for an admin, and until a device whose token names none has spoken.
+
+    `bound` is whether that device's commands come here.
+    """
 
     client: Client
     dialect: Dialect
     identity: Identity
     origin: SocketOrigin
     device_id: str | None = None
+    bound: bool = False
     session: Session | None = None
     stay: Stay | None = None
 
@@ -138,11 +142,18 @@ class DeviceSockets:
     def _bind(self, connection: Connection, device_id: str) -> None:
         """It is this device. A second socket takes the place of the first: a device that was restarted left that one open."""
         before = self._of_device.get(device_id)
-        connection.device_id = device_id
+        connection.device_id, connection.bound = device_id, True
         self._of_device[device_id] = connection
         if before is not None:
             self._sockets.cut(before.client, "replaced")
         self._presence.connected(device_id)
+
+    def _unbind(self, connection: Connection) -> None:
+        """It is no device any more, until it may write as one again."""
+        device_id, connection.bound = connection.device_id, False
+        if device_id is not None and self._of_device.get(device_id) is connection:
+            del self._of_device[device_id]
+            self._presence.disconnected(device_id)
 
     def _leave(self, connection: Connection) -> None:
         if connection.session is not None:
@@ -151,10 +162,7 @@ class DeviceSockets:
             self._entrance.stays.leave(connection.stay)
             connection.stay = None  # the two hold each other
         connection.origin.leave()
-        device_id = connection.device_id
-        if device_id is not None and self._of_device.get(device_id) is connection:
-            del self._of_device[device_id]
-            self._presence.disconnected(device_id)
+        self._unbind(connection)
 
     # --- what they say -----------------------------------------------------------------------------------------------------
 
@@ -241,20 +249,32 @@ class DeviceSockets:
         elif named is not None and str(named) != connection.device_id:
             connection.complain(_AS_ITSELF)
             return None
-        return connection.device_id if self._may_write(connection, str(connection.device_id)) else None
+        device_id = str(connection.device_id)
+        if not self._may_write(connection, device_id):
+            self._unbind(connection)
+            return None
+        if not connection.bound:
+            self._bind(connection, device_id)
+        return device_id
 
     def _may_write(self, connection: Connection, device_id: str) -> bool:
-        """What a device is let in as is looked at each time: what it showed last may allow less."""
-        stay = connection.stay
-        if stay is None or self._entrance.may(stay.identity, Right.SEND, device_id):
+        if self._may_be(connection, device_id):
             return True
         connection.complain(_AS_ITSELF)
         return False
+
+    def _may_be(self, connection: Connection, device_id: str) -> bool:
+        """Looked at each time: what was shown last may allow less, and the device may stand elsewhere by now."""
+        stay = connection.stay
+        return stay is None or self._entrance.may(stay.identity, Right.SEND, device_id)
 
     # --- what they are told ------------------------------------------------------------------------------------------------
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:  # noqa: ARG002
         """A command, down the device's socket; raises `BrokerUnavailable` if it has none, or does not read."""
         connection = self._of_device.get(device_id)
+        if connection is not None and not self._may_be(connection, device_id):
+            self._unbind(connection)
+            raise BrokerUnavailable("who speaks for the device at its socket may do so no more")
         if connection is None or not connection.client.send_text(connection.dialect.command(body)):
             raise BrokerUnavailable("the device's socket has ended, or the device does not read")

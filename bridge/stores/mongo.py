@@ -117,6 +117,7 @@ class MongoStore:
             await self._commands.create_indexes([IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")])
             await self.history.prepare()
             await self.sessions.prepare()
+            await self.audit.prepare()
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
@@ -200,7 +201,7 @@ class MongoStore:
         return [_reading(document["newest"]) for document in documents]
 
     async def tidy(self) -> Tidied:
-        """Ages are left to TTL indexes, which the first call puts right; the number of rejected messages is kept here."""
+        """Ages are left to TTL indexes, which the first call puts right; the numbers of rejections and acts are kept here."""
         if not self._ages_kept:
             settings = self._settings
             await self._keep_age(self._readings, "retention", "timestamp", settings.retention_days)
@@ -209,7 +210,10 @@ class MongoStore:
             await self._keep_age(self._rollups, "start", "start", settings.rollup_days)
             await self._keep_age(self._audit, "at", "at", settings.audit_days)
             self._ages_kept = True
-        return Tidied(rejected_over=await self.quarantine.trim(self._settings.rejected_limit))
+        return Tidied(
+            rejected_over=await self.quarantine.trim(self._settings.rejected_limit),
+            acts_over=await self.audit.trim(self._settings.audit_limit),
+        )
 
     async def _keep_age(self, collection: Any, name: str, field: str, days: int | None) -> None:  # noqa: ANN401
         """Make, change or drop the TTL index called `name`, and no other."""

@@ -9,11 +9,13 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from bridge.core.account import EXPIRES, Kept, Revocation, Session, read_revocation, read_session
-from bridge.core.audit import Act, AuditQuery, read_act
+from bridge.core.audit import REFUSALS, Act, AuditQuery, read_act
 from bridge.core.errors import StoreError
 from bridge.stores.mongo_driver import DUPLICATE_KEY, Document, insert, milliseconds, translated, utc
 
 T = TypeVar("T", bound=Kept)
+
+_STEP = 1000
 
 
 class MongoDocuments(Generic[T]):
@@ -107,11 +109,15 @@ class MongoSessions(MongoDocuments[Session]):
 
 
 class MongoAudit:
-    """Who did what; bounded, by age, by a TTL index that the store keeps."""
+    """Who did what; bounded by `trim` and, by age, by a TTL index that the store keeps."""
 
     def __init__(self, audit: Any) -> None:  # noqa: ANN401
         """`audit` is the collection."""
         self._audit = audit
+
+    async def prepare(self) -> None:
+        """Make the index by which refusals are found."""
+        await self._audit.create_indexes([IndexModel([("act", ASCENDING), ("_id", ASCENDING)], name="act")])
 
     async def add(self, acts: Sequence[Act]) -> None:
         """One unordered insert; what is there already stays."""
@@ -132,6 +138,25 @@ class MongoAudit:
         async with translated():
             found = self._audit.find(conditions, sort=[("_id", DESCENDING)], limit=query.limit)
             return [read_act(one["_id"], milliseconds(one["at"]), one) async for one in found]
+
+    async def trim(self, limit: int) -> int:
+        """Remove what is beyond `limit`: refusals first, then the oldest; how many. Counted when the estimate is above it."""
+        async with translated():
+            if await self._audit.estimated_document_count() <= limit:
+                return 0
+            over = max(int(await self._audit.count_documents({})) - limit, 0)
+            removed = await self._remove({"act": {"$in": REFUSALS}}, over)
+            return removed + await self._remove({}, over - removed)
+
+    async def _remove(self, which: Document, number: int) -> int:
+        removed = 0
+        while removed < number:
+            oldest = self._audit.find(which, {"_id": 1}, sort=[("_id", ASCENDING)], limit=min(number - removed, _STEP))
+            ids = [one["_id"] async for one in oldest]
+            if not ids:
+                break
+            removed += int((await self._audit.delete_many({"_id": {"$in": ids}})).deleted_count)
+        return removed
 
 
 _TIMES = ("createdAt", EXPIRES, "at", "validUntil")

@@ -19,7 +19,7 @@ from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.query import ReadingsQuery, Tidied, Written
 from bridge.core.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
 from bridge.settings import StoreSettings
-from bridge.stores.sqlite_access import SqliteAudit, SqliteDocuments, SqliteSessions
+from bridge.stores.sqlite_access import AUDIT_SCHEMA, SqliteAudit, SqliteDocuments, SqliteSessions
 from bridge.stores.sqlite_devices import SqliteCommands, SqliteDevices
 from bridge.stores.sqlite_quarantine import SqliteQuarantine
 from bridge.stores.sqlite_rollups import COLUMNS as ROLLUP_COLUMNS
@@ -62,10 +62,6 @@ CREATE INDEX IF NOT EXISTS sessions_user ON sessions (user);
 CREATE TABLE IF NOT EXISTS revocations (
     id TEXT PRIMARY KEY, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS audit (
-    id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -167,6 +163,7 @@ class SqliteStore:
             readings=expired,
             rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
+            acts_over=await self.audit.trim(settings.audit_limit),
         )
 
     async def remember(self, key: str, value: str) -> None:
@@ -194,7 +191,7 @@ class SqliteStore:
 
 
 def _prepare(connection: Connection) -> int:
-    connection.executescript(_SCHEMA + SCHEMA)
+    connection.executescript(_SCHEMA + AUDIT_SCHEMA + SCHEMA)
     _add_columns(connection, "readings", VALUE_NAMES)
     _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))

@@ -9,12 +9,26 @@ from typing import Any, Generic, TypeVar
 from bson.objectid import ObjectId
 
 from bridge.core.account import Kept, Revocation, Session, read_revocation, read_session
-from bridge.core.audit import Act, AuditQuery, read_act
+from bridge.core.audit import REFUSALS, Act, AuditQuery, read_act
 from bridge.stores.sqlite_worker import Worker
 
 _STEP = 1000
 _TOLD_AGAIN = 100
 
+_REFUSALS = ", ".join(f"'{one}'" for one in REFUSALS)
+AUDIT_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS audit (
+    id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
+CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE act IN ({_REFUSALS});
+"""
+_OVER = """
+DELETE FROM audit WHERE id IN (
+    SELECT id FROM audit WHERE {} ORDER BY id LIMIT max(0, min({}, (SELECT count(*) FROM audit) - ?))
+)
+"""
+_REFUSALS_OVER, _ALL_OVER = _OVER.format(f"act IN ({_REFUSALS})", _STEP), _OVER.format("1", _STEP)
 
 T = TypeVar("T", bound=Kept)
 
@@ -114,7 +128,7 @@ class SqliteSessions:
 
 
 class SqliteAudit:
-    """Who did what; bounded by `remove_older`."""
+    """Who did what; bounded by `remove_older` and `trim`."""
 
     def __init__(self, writer: Worker, reader: Worker) -> None:
         """The store's own threads."""
@@ -145,6 +159,10 @@ class SqliteAudit:
         """Remove what was done before; how many."""
         sql = f"DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT {_STEP})"  # noqa: S608
         return await self._writer.change_stepwise(sql, [before_ms], _STEP)
+
+    async def trim(self, limit: int) -> int:
+        """Remove what is beyond `limit`, in steps: refusals first, then the oldest; how many."""
+        return sum([await self._writer.change_stepwise(sql, [limit], _STEP) for sql in (_REFUSALS_OVER, _ALL_OVER)])
 
 
 def _session(row: tuple[Any, ...]) -> Session:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.core.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -19,6 +25,10 @@ UNFIT = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqli
 """What SQLite raises for a row's own sake: a number, text or type it cannot hold, a constraint, a trigger that refuses."""
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
+
+_OTHERS = 0o077
+_MAKING = threading.Lock()
+"""Closing a file takes a process's locks on it away, SQLite's too: nobody connects before it is made and closed."""
 
 
 class Worker:
@@ -77,7 +87,9 @@ class Worker:
             raise StoreUnavailable(f"SQLite, {self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with _MAKING:
+            _make(self._path)
+            _narrow(self._path)
         connection = sqlite3.connect(self._path, timeout=self._timeout_seconds)
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
@@ -92,3 +104,21 @@ class Worker:
         """Finish what is under way and close."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
+
+
+def _make(path: Path) -> None:
+    """A file that its owner alone may read, if there is none: it holds secrets. SQLite makes those beside it likewise."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _narrow(path: Path) -> None:
+    """What an earlier version made for everybody to read, if it is ours and the disk knows modes."""
+    with suppress(OSError):
+        for one in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+            there = one.stat()
+            if there.st_mode & _OTHERS and there.st_uid == os.geteuid():
+                one.chmod(there.st_mode & 0o700)
+                if one is path:
+                    log.warning("%s could be read by others on this machine; now its owner alone can", path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import jwt
+import orjson
 import pytest
 
 from bridge.api.describe import Door, described
@@ -153,6 +154,115 @@ async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded
     _, page = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?limit=2")
     _, following = await guarded_bridge.as_("admin", "GET", f"/api/v1/audit?limit=2&before={page['next']}")
     assert following["acts"][0]["_id"] < page["acts"][-1]["_id"]
+
+
+async def test_what_is_out_of_reach_is_answered_as_unknown_and_noted(guarded_bridge: Guarded) -> None:
+    on = {"command": "on", "queue": True}
+    for method, rest, body in (("GET", "", None), ("POST", "/commands", on), ("GET", "/commands", None)):
+        answers = [
+            await guarded_bridge.as_("kitchen", method, f"/api/v1/devices/{device}{rest}", body)
+            for device in ("hall", "nowhere")
+        ]
+        assert [status for status, _ in answers] == [404, 404]
+        assert orjson.loads(orjson.dumps(answers[0][1]).replace(b"hall", b"nowhere")) == answers[1][1]
+    await guarded_bridge.as_("operator", "GET", "/api/v1/devices/nowhere")
+
+    async def refused() -> list[tuple[object, ...]]:
+        _, body = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?act=refused&limit=1000")
+        return [(one["by"], one["about"], one["more"]) for one in reversed(body["acts"])]
+
+    why = {"why": "out of reach", "device": "hall"}
+    expected = [
+        ("kitchen", "GET /api/v1/devices/{id}", why),
+        ("kitchen", "POST /api/v1/devices/{id}/commands", why),
+        ("kitchen", "GET /api/v1/devices/{id}/commands", why),
+    ]
+
+    async def noted() -> bool:
+        return len(await refused()) == len(expected)
+
+    await until(noted)
+    assert await refused() == expected
+
+
+async def test_who_manages_a_site_comes_by_no_device_of_another_nor_by_what_is_left_of_one(guarded_bridge: Guarded) -> None:
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices", {"id": "gate"}))[0] == 201
+    on = {"command": "open", "value": "4711", "queue": True}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices/gate/commands", on))[0] == 202
+    for removed in ("gate", "hall"):
+        assert (await guarded_bridge.as_("admin", "DELETE", f"/api/v1/devices/{removed}"))[0] == 204
+
+    async def registered(who: str, device: str) -> tuple[int, object]:
+        status, found = await guarded_bridge.as_(who, "POST", "/api/v1/devices", {"id": device, "site": "Kitchen"})
+        return status, found["detail"] if status >= 300 else found["id"]
+
+    refused = (403, "this id is not free for you: choose another, or ask somebody who manages all devices")
+    assert [await registered("bounded", device) for device in ("cellar", "hall", "gate")] == [refused] * 3
+    assert await registered("bounded", "new") == (201, "new")
+    assert (await registered("bounded", "stove"))[0] == 409
+    assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
+
+
+async def test_nobody_meets_an_idempotency_key_of_another_and_everybody_his_own_again(guarded_bridge: Guarded) -> None:
+    """Names of keys are not unique, and hold what they like."""
+    for who, name in (("one gate", "gate"), ("another gate", "gate"), ("a gate of others", "gate/1")):
+        made = {"name": name, "rights": ["see", "send"]}
+        _, found = await guarded_bridge.as_("admin", "POST", "/api/v1/keys", made)
+        guarded_bridge.keys[who] = found["key"]
+    boss = guarded_bridge.provider.token
+    guarded_bridge.tokens |= {f"boss {turn}": boss(roles=["boss"], sub="boss", jti=turn) for turn in ("1", "2")}
+
+    async def stored(who: str, key: str) -> tuple[int, object]:
+        shown = guarded_bridge.showing(who) | {"Idempotency-Key": key}
+        body = {"deviceId": "cellar", "temperature": 20}
+        status, found, _ = await guarded_bridge.ask("POST", "/api/v1/readings", shown, body)
+        return status, found["ids"]
+
+    callers = [("one gate", "1/k"), ("another gate", "1/k"), ("a gate of others", "k"), ("boss 1", "1/k"), ("admin", "1/k")]
+    first = [await stored(*one) for one in callers]
+    assert [status for status, _ in first] == [201] * len(callers)
+    assert len({str(ids) for _, ids in first}) == len(callers), "each is a reading of its own"
+    assert [await stored(*one) for one in callers] == first
+    assert await stored("boss 2", "1/k") == first[3], "with a newer token he is the same"
+
+
+async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
+    bob = {"name": "bob", "password": PASSWORD, "devices": ["hall"], "sites": ["Kitchen"]}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", bob))[0] == 201
+
+    async def changed(**asked: object) -> object:
+        status, found = await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/Bob", asked)
+        return found["scope"] if status == 200 else (status, [one["field"] for one in found["errors"]])
+
+    assert await changed(role="operator") == {"devices": ["hall"], "sites": ["Kitchen"]}
+    assert await changed(devices=["cellar"]) == {"devices": ["cellar"], "sites": ["Kitchen"]}
+    assert await changed(devices=[]) == {"devices": [], "sites": ["Kitchen"]}
+    assert await changed(sites=[]) == (422, ["sites"])
+    assert await changed(devices=[], sites=[]) == (422, ["devices"])
+    assert await changed(scope=None, devices=["hall"]) == (422, ["scope"])
+    assert await changed(scope={}) == (400, ["scope"])
+    assert await changed(devices=None, sites=None) == {"devices": [], "sites": ["Kitchen"]}, "null names nothing"
+    assert await changed(scope=None) is None
+    assert await changed(devices=[]) == (422, ["devices"])
+    assert await changed(devices=["hall"]) == {"devices": ["hall"], "sites": []}
+    status, problem = await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/bob", {"devices": []})
+    assert (status, '"scope": null' in problem["detail"]) == (422, True)
+    assert (await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/eve", {"devices": []}))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/keys"])
+async def test_who_is_made_of_no_device_and_no_site_is_not_of_all(guarded_bridge: Guarded, path: str) -> None:
+    async def made(name: str, **scope: object) -> object:
+        given = {"name": name} | ({"password": PASSWORD} if path.endswith("users") else {}) | scope
+        status, found = await guarded_bridge.as_("admin", "POST", path, given)
+        return found["scope"] if status == 201 else status
+
+    assert await made("a", devices=[]) == 422
+    assert await made("b", devices=[], sites=[]) == 422
+    assert await made("c", devices=["hall"], scope=None) == 422
+    assert await made("d", devices=["hall"], sites=[]) == {"devices": ["hall"], "sites": []}
+    assert await made("e", scope=None) is None
+    assert await made("f") is None
 
 
 async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guarded_bridge: Guarded) -> None:

@@ -18,6 +18,7 @@ from bridge.settings import DevicesSettings
 from tests.access.stage import EPOCH_MS, Stage, staged
 from tests.access.tokens import TokenAccess, device, person, program, scope
 from tests.access.ways import SOCKET_IO, bearer, connect_packet, ended, opened, received
+from tests.servers import until
 
 ALL, ONE, HOME, BOTH, NONE = "all", "one", "home", "both", "none"
 SCOPES: dict[str, Scope | None] = {
@@ -39,6 +40,7 @@ def access() -> TokenAccess:
         access.give(f"{name}-operator", person(name, Role.OPERATOR, limits))
     access.give("commander", program("commander", {Right.COMMAND}, scope("a")))
     access.give("feeder", program("feeder", {Right.SEND}, scope("a", "b")))
+    access.give("gateway", program("gateway", {Right.SEND}, scope(sites=["Home"])))
     access.give("device", device("a"))
     access.secrets["a", "pass"] = device("a")
     return access
@@ -368,6 +370,35 @@ async def test_a_device_writes_as_itself_only_and_a_program_as_those_of_its_scop
     await asyncio.sleep(0)
     stored = [one.device_id for one in stage.store.by_id.values()]
     assert stored == ([name or "a"] if may else [])
+
+
+async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_its_scope(stage: Stage) -> None:
+    async def said(socket: ClientConnection) -> None:
+        """Its telemetry is looked at: what comes after it is answered."""
+        await socket.send('{"type": "telemetry", "device_id": "b", "temperature": 7}')
+        await socket.send('{"type": "hello"}')
+        while not orjson.loads(await received(socket)).get("error", "").startswith("unknown type"):
+            pass
+
+    async with opened(stage, "/ws/device", headers=bearer("gateway")) as gateway, socket_io(stage, "all-operator") as desk:
+        await said(gateway)
+        await until(lambda: stage.registry.get("b").last_reading is not None)
+        assert stage.registry.get("b").connection == "socket"
+        assert (await call(desk, "sendCommand", {"device": "b", "command": "on"}))[0]["state"] == "sent"
+        assert orjson.loads(await received(gateway))["command"] == "on"
+        await stage.registry.amend("b", {"site": "Office"})
+        answer, _ = await call(desk, "sendCommand", {"device": "b", "command": "unlock", "value": "4711"})
+        assert (answer["state"], answer["error"]) == ("failed", "who speaks for the device at its socket may do so no more")
+        assert (stage.registry.get("b").online, stage.registry.get("b").connection) == (False, None)
+        await said(gateway)
+        assert stage.registry.get("b").connection is None
+        await stage.registry.amend("b", {"site": "Home"})
+        await said(gateway)
+        assert stage.registry.get("b").connection == "socket"
+        await stage.registry.amend("b", {"site": "Office"})
+        await said(gateway)
+        assert stage.registry.get("b").connection is None, "also where nobody commands it"
+    assert stage.mqtt.sent == []
 
 
 async def test_a_device_comes_in_by_name_and_secret_and_not_by_saying_so(access: TokenAccess) -> None:

@@ -23,7 +23,7 @@ export interface Act {
   readonly address: string;
   readonly about: string;
   readonly more: readonly (readonly [name: string, said: string])[];
-  /** The same came so often within a second. */
+  /** The same came so often within a second; within a minute where nobody was logged in. */
   readonly times: number;
 }
 

@@ -1,0 +1,101 @@
+"""What is noted of who did what, by a clock that is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.access.audit import PLACES_LIMIT, WAITING_LIMIT, AuditTrail
+from bridge.core.access import NOBODY, Identity, Kind
+from bridge.core.audit import Act, AuditQuery
+from tests.access.test_control import Clock
+from tests.fakes import MemoryAudit
+
+ALICE = Identity(Kind.PERSON, "alice", frozenset())
+
+
+class Trail(AuditTrail):
+    """With what it has written."""
+
+    def __init__(self) -> None:
+        self.now, self.kept = Clock(), MemoryAudit()
+        super().__init__(self.kept, clock=self.now)
+
+    async def written(self, *, last: bool = False) -> list[Act]:
+        """All of it, the oldest first."""
+        await self.write(last=last)
+        return (await self.kept.find(AuditQuery(limit=100_000)))[::-1]
+
+
+@pytest.fixture
+def trail() -> Trail:
+    return Trail()
+
+
+def counted(acts: list[Act]) -> list[tuple[str, str, int]]:
+    return [(one.address, one.about, one.times) for one in acts]
+
+
+async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind(trail: Trail) -> None:
+    routes = [f"GET /api/v1/{number}" for number in range(88)]
+    for second in range(10):
+        for about in routes:
+            trail.note("refused", by=NOBODY, address=f"2001:db8::{second}:1", about=about, why="malformed")
+        await trail.write()
+        trail.now.now += 1
+    ((place, about, times),) = counted(await trail.written())
+    assert (place, times) == ("2001:db8::/64", 88)
+    assert (about.startswith("GET /api/v1/0, GET /api/v1/1, "), about.endswith(", …"), len(about) <= 200) == (True, True, True)
+    trail.now.now += 60
+    assert [one.times for one in await trail.written()] == [88, 792]
+    trail.now.now += 60
+    assert len(await trail.written()) == 2
+
+
+async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(trail: Trail) -> None:
+    for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "unknown"):
+        trail.note("refused", by=NOBODY, address=address, about="GET /", why="malformed")
+    trail.note("refused", by=NOBODY, address="192.0.2.1", about="GET /", why="expired")
+    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="alice")
+    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
+    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
+    assert sorted((one.act, one.address, one.about, one.more.get("why", ""), one.times) for one in await trail.written()) == [
+        ("login refused", "192.0.2.1", "alice", "", 1),
+        ("login refused", "192.0.2.1", "bob", "", 2),
+        ("refused", "192.0.2.1", "GET /", "expired", 1),
+        ("refused", "192.0.2.1", "GET /", "malformed", 1),
+        ("refused", "192.0.2.2", "GET /", "malformed", 1),
+        ("refused", "2001:db8:0:1::/64", "GET /", "malformed", 1),
+        ("refused", "2001:db8::/64", "GET /", "malformed", 1),
+        ("refused", "unknown", "GET /", "malformed", 1),
+    ]
+
+
+async def test_more_places_than_are_told_apart_count_together(trail: Trail) -> None:
+    for number in range(2 * PLACES_LIMIT):
+        trail.note("refused", by=NOBODY, address=f"10.0.{number // 250}.{number % 250}", about="GET /", why="malformed")
+    acts = await trail.written()
+    assert len(acts) == PLACES_LIMIT + 1
+    assert counted(acts)[-1] == ("", "GET /", PLACES_LIMIT)
+
+
+async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail) -> None:
+    for _ in range(3):
+        trail.note("refused", by=NOBODY, address="192.0.2.1", about="GET /", why="malformed")
+        await trail.write()
+    assert [one.times for one in await trail.written()] == [1]
+    assert [one.times for one in await trail.written(last=True)] == [1, 2]
+
+
+async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> None:
+    for number in range(WAITING_LIMIT):
+        trail.note("login refused", by=NOBODY, address="192.0.2.1", about=f"user {number}")
+        trail.now.now += 60
+    trail.note("command", by=ALICE, about="hall")
+    assert trail.lost == WAITING_LIMIT // 2
+    assert (await trail.written())[-1].by == "alice"
+
+
+async def test_those_who_are_known_are_told_apart_by_all_they_do(trail: Trail) -> None:
+    for about in ("hall", "stove", "hall"):
+        trail.note("command", by=ALICE, address="2001:db8::1", about=about)
+    assert counted(await trail.written()) == [("2001:db8::1", "hall", 2), ("2001:db8::1", "stove", 1)]

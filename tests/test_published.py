@@ -1,0 +1,42 @@
+"""Who reaches what `make up` starts: read from the configuration that Compose makes of our files. No engine is needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+from tests.servers import REPO, missing
+
+SHORT = re.compile(r"- (\S+):(\d+):\d+/tcp")
+LONG = re.compile(r"host_ip: (\S+)\s+target: \d+\s+published: \"?(\d+)")
+"""A published port as version 1 of Compose tells it, and as version 2."""
+
+SECRETS = {"MQTT_PASSWORD": "only for tests", "ADMIN_PASSWORD": "only for tests"}
+BRIDGE, MQTT, MONGO = "3000", "1883", "27017"
+
+
+def published(*asked: str, **environ: str) -> set[tuple[str, str]]:
+    """Address and port of everything that `make up` publishes."""
+    if shutil.which("make") is None or not (shutil.which("docker-compose") or shutil.which("docker")):
+        missing("there is no Compose, or no make")
+    own = {name: text for name, text in os.environ.items() if name not in ("BIND", "REQUIRED", "COMPOSE_FILE")} | environ
+    (line,) = subprocess.run(
+        ["make", "-n", "up", *asked], cwd=REPO, env=own, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    command = [*line.split()[: line.split().index("up")], "config"]
+    told = subprocess.run(command, cwd=REPO, env=own, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    return set(SHORT.findall(told.stdout) + LONG.findall(told.stdout))
+
+
+def test_what_is_open_is_on_this_machine_only_unless_somebody_says_otherwise() -> None:
+    assert published() == {("127.0.0.1", BRIDGE), ("127.0.0.1", MQTT), ("127.0.0.1", MONGO)}
+    assert published(BIND="0.0.0.0") == {("0.0.0.0", BRIDGE), ("0.0.0.0", MQTT), ("127.0.0.1", MONGO)}
+    assert published(BRIDGE_PORT="8080", MONGO_PORT="1") == {("127.0.0.1", "8080"), ("127.0.0.1", MQTT), ("127.0.0.1", "1")}
+
+
+def test_where_access_is_required_the_bridge_and_the_broker_are_reached_and_the_database_is_not() -> None:
+    assert published("REQUIRED=1", **SECRETS) == {("0.0.0.0", BRIDGE), ("0.0.0.0", MQTT)}
+    assert published("REQUIRED=1", **SECRETS, BIND="127.0.0.1") == {("127.0.0.1", BRIDGE), ("127.0.0.1", MQTT)}
