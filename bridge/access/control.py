@@ -101,7 +101,7 @@ class Control:
         """Write what waits, if the store takes it at once."""
         try:
             async with asyncio.timeout(_LAST_WRITE_SECONDS):
-                await self.audit.write()
+                await self.audit.write(last=True)
         except (StoreUnavailable, TimeoutError):
             log.warning("what was done last is not in the audit: the store is away")
 
