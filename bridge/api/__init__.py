@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.access import Control
-from bridge.api import cors, guard, headers, pages, problems
+from bridge.api import connections, cors, guard, headers, pages, problems
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
 from bridge.api.devices import Book, DevicesApi
@@ -69,7 +69,8 @@ def build_api(
 def new_application(settings: HttpSettings) -> web.Application:
     """An application that answers errors as problems and other origins as the settings allow."""
     app = web.Application(
-        middlewares=[cors.middleware(settings.cors_origins), problems.middleware], client_max_size=BODY_LIMIT_BYTES
+        middlewares=[connections.middleware, cors.middleware(settings.cors_origins), problems.middleware],
+        client_max_size=BODY_LIMIT_BYTES,
     )
     app.on_response_prepare.append(headers.add)
     return app

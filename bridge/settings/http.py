@@ -43,6 +43,9 @@ class HttpSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    header_seconds: Seconds = 10.0
+    idle_seconds: Seconds = 75.0
+    connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     post_seconds: Seconds = 10.0
     post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
     posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
