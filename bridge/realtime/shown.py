@@ -153,7 +153,10 @@ def check_origin(request: web.Request, http: HttpSettings) -> None:
 
 def _is_own(origin: str, request: web.Request, http: HttpSettings) -> bool:
     """Whether a page came from where it connects to, by the name that it, or a proxy that is trusted, calls us by."""
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as http://[
+        return False
     hosts = {request.host}
     if is_trusted(request.remote, http.trusted_proxies):
         hosts.add(request.headers.get("X-Forwarded-Host", ""))
