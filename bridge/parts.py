@@ -74,7 +74,7 @@ def joined(
     control = Control(settings.access, settings.devices, store)
     control.setup.on_link = on_link
     hub = Hub(store, settings.realtime)
-    gate = Gate(settings.realtime)
+    gate = Gate(settings.realtime, required=control.required)
     connections = Connections(settings.http, settings.realtime)
     registry = Registry(store, hub, settings.devices)
     stays = Stays(control)

@@ -64,6 +64,7 @@ class WebSockets:
         self._settings = settings
         self._hub = hub
         self._gate = gate
+        self._entrance = entrance
         self._login = Login(entrance, http)
         self._clients: dict[Client, None] = {}
         self._to_ping: dict[Client, float] = {}  # and when; of who has gone nothing may stay in here
@@ -78,7 +79,7 @@ class WebSockets:
         """The same where nobody is let in who has shown nothing, and the address may hold the token."""
         if not self._login.required:
             return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
-        return await self.attend(request, partial(self._talk, *asked(), request, by_query=True))
+        return await self.attend(request, partial(self._talk, *asked(), request, by_query=True), by_query=True)
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
         """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
@@ -88,9 +89,11 @@ class WebSockets:
 
         return await self.attend(request, close)
 
-    async def attend(self, request: web.Request, converse: Callable[[Client], Awaitable[None]]) -> web.StreamResponse:
+    async def attend(
+        self, request: web.Request, converse: Callable[[Client], Awaitable[None]], *, by_query: bool = False
+    ) -> web.StreamResponse:
         """Let a client in, `converse` with it to its end, and see it off; raises an HTTP error when it is not let in."""
-        client, response = await self._admit(request)
+        client, response = await self._admit(request, by_query=by_query)
         try:
             await converse(client)
         finally:
@@ -106,6 +109,7 @@ class WebSockets:
         login = await self._login.of(client, messages, request, address, talk.encoder, by_query=by_query)
         if login is None:
             return
+        self.know(client)
         talk.greet(client, login.identity)
         client.session = self._hub.join(talk.encoder, client, login.narrowed(wish), settles=False)
         try:
@@ -116,6 +120,10 @@ class WebSockets:
             talk.forget(client)
             login.leave()
 
+    def know(self, client: Client) -> None:
+        """It has logged in."""
+        self._gate.know(client)
+
     def address(self, request: web.Request) -> str:
         """Of a client, behind the proxies we trust."""
         return address_of(request, self._http)
@@ -124,10 +132,11 @@ class WebSockets:
         """What a handshake shows; raises `Unauthorized`."""
         return shown_in_handshake(request, self._http)
 
-    async def _admit(self, request: web.Request) -> tuple[Client, web.StreamResponse]:
+    async def _admit(self, request: web.Request, *, by_query: bool) -> tuple[Client, web.StreamResponse]:
         address = self.address(request)
         check_origin(request, self._http)
-        if full := self._gate.refusal(address):
+        shown = partial(shown_in_handshake, request, self._http, by_query=by_query)
+        if full := await self._entrance.refusal(self._gate, address, request.path, shown):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
         response, deflates = await upgraded(request, compress=self._settings.compression, subprotocol=subprotocol_of(request))
         if request.transport is None:
