@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.access import Control
-from bridge.api import connections, cors, guard, headers, pages, problems
+from bridge.api import connections, cors, foreign, guard, headers, pages, problems
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
 from bridge.api.devices import Book, DevicesApi
@@ -46,12 +46,14 @@ def build_api(
     control: Control,
     login_seconds: float,
 ) -> None:
-    """Add every route to `app`, and where access is required the guard before them.
+    """Add every route to `app`, and before them the guard where access is required, else one against pages of others.
 
     `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
     """
     if control.required:
         app.middlewares.append(guard.middleware(control, control.audit, settings))
+    else:
+        app.middlewares.append(foreign.middleware(settings))
     reach = Reach(registry)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())

@@ -26,7 +26,8 @@ _QUERY_NAMES = ("token", "access_token")
 _ARDUINO = "file://"
 """The origin that WebSockets, a library for ESP32 and ESP8266, says it has, and a page that somebody opened from a disk."""
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""What changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _cookie(request: web.Request, http: HttpSettings) -> Shown:
     if not cookie:
         return Shown()
     unsaid = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
-    reads = request.method in _SAFE and "Upgrade" not in request.headers
+    reads = request.method in SAFE and "Upgrade" not in request.headers
     return Shown(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Shown(stray=True)
 
 
