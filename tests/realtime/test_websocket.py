@@ -101,6 +101,12 @@ async def test_every_breach_ends_with_its_code_and_nobody_else_notices(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR") or record.exc_info] == []
 
 
+async def test_frames_that_hold_nothing_end_a_connection_and_hold_nobody_up(bridge: Bridge) -> None:
+    async with Raw.connected(bridge) as raw:
+        raw.writer.write(frame(TEXT, b"{", fin=False) + frame(0, b"", fin=False) * 20_000)
+        assert await raw.end() == 1009
+
+
 @pytest.mark.parametrize("code", [1000, 3000, 4999, None])
 async def test_a_close_is_answered_with_its_code_and_the_connection_ended(bridge: Bridge, code: int | None) -> None:
     async with Raw.connected(bridge) as raw:
