@@ -73,7 +73,7 @@ class FrameReader:
 
     def __init__(self, limit_bytes: int, *, inflates: bool = False) -> None:
         """`inflates`: compressed messages were agreed, each of them for itself (`client_no_context_takeover`)."""
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._inflates = inflates
         self._bytes = bytearray()
         self._message = bytearray()
@@ -124,8 +124,8 @@ class FrameReader:
                 raise ProtocolError(PROTOCOL_ERROR, f"a control frame is whole and holds {_CONTROL_BYTES} bytes at most")
         elif starts is (self._opcode is not None):
             raise ProtocolError(PROTOCOL_ERROR, "a message begins inside another" if starts else "nothing is to be continued")
-        elif len(self._message) + head.length > self._limit:
-            raise ProtocolError(TOO_BIG, f"a message holds {self._limit} bytes at most")
+        elif len(self._message) + head.length > self.limit_bytes:
+            raise ProtocolError(TOO_BIG, f"a message holds {self.limit_bytes} bytes at most")
         elif not starts and self._frames >= _FRAMES:
             raise ProtocolError(TOO_BIG, f"a message comes in {_FRAMES} frames at most")
 
@@ -139,7 +139,7 @@ class FrameReader:
         opcode, self._opcode = self._opcode or TEXT, None
         whole, self._message = bytes(self._message), bytearray()
         if self._compressed:
-            whole = _inflated(whole, self._limit)
+            whole = _inflated(whole, self.limit_bytes)
         if opcode == TEXT:
             _check_text(whole)
         return Incoming(opcode, whole)

@@ -123,6 +123,7 @@ class WebSockets:
     def know(self, client: Client) -> None:
         """It has logged in."""
         self._gate.know(client)
+        client.know()
 
     def address(self, request: web.Request) -> str:
         """Of a client, behind the proxies we trust."""
@@ -143,7 +144,8 @@ class WebSockets:
             raise web.HTTPBadRequest(text="the client has gone")  # which nobody will read
         wire = Wire(request.transport, deflates=deflates)
         protocol: Any = request.protocol
-        client = Client(self, wire, protocol, self._settings.client_buffer_bytes, inflates=deflates)
+        waiting, known = self._settings.client_buffer_bytes, not self._login.required
+        client = Client(self, wire, protocol, waiting, inflates=deflates, known=known)
         now = self.now()
         self._gate.enter(client, address, now)
         self._gate.shake(client)

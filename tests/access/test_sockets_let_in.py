@@ -7,16 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+import orjson
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from bridge.core.access import Right, Role
+from bridge.realtime.client import STRANGER_LIMIT_BYTES
 from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED
 from bridge.settings import DevicesSettings, RealtimeSettings
 from tests.access.stage import Stage, staged
 from tests.access.tally import Tally
 from tests.access.tokens import TokenAccess, device, person, program, scope
-from tests.access.ways import DEVICES, LISTENING, SECRET_MARK, SOCKET_IO, attempted, bearer, heard_pong, opened
+from tests.access.ways import DEVICES, LISTENING, SECRET_MARK, SOCKET_IO, attempted, bearer, ended, heard_pong, opened, received
 
 LOGIN_SECONDS = 0.3
 SECOND = 1.0
@@ -146,3 +148,21 @@ async def test_who_has_not_logged_in_keeps_nobody_out_who_shows_who_he_is(access
             assert (await attempted(LISTENING[name], stage, f"{MARK}.admin")).let_in, name
         assert (await heard_pong(inside))[0]
     await stage.until_empty()
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/v1/ws", "/ws/device"])
+async def test_who_has_not_logged_in_yet_says_no_more_at_once_than_a_token_needs(access: TokenAccess, path: str) -> None:
+    longest = access.give(f"{MARK}.".ljust(8192, "x"), person("ada"))
+    async with staged(access) as stage:
+        async with opened(stage, path) as socket:
+            await socket.send("x" * (STRANGER_LIMIT_BYTES + 1))
+            assert (await ended(socket))[0] == 1009
+        async with opened(stage, path) as socket:
+            shown = (
+                {"type": "AUTH", "payload": {"token": longest}} if path == "/ws/device" else {"type": "auth", "token": longest}
+            )
+            await socket.send(orjson.dumps(shown).decode())
+            await received(socket)
+            await socket.send(orjson.dumps({"type": "ping", "more": "x" * 60_000}).decode())
+            assert orjson.loads(await received(socket)), "it is answered"
+        await stage.until_empty()
