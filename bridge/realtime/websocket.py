@@ -7,6 +7,7 @@ clients on Python 3.11: 7-16 KB each; with 50 clients and 20,000 readings at onc
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,7 @@ from bridge.core.access import Identity
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
 from bridge.realtime.entrance import Entrance
-from bridge.realtime.frames import control_frame
+from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
 from bridge.realtime.gate import Gate
 from bridge.realtime.handshake import upgraded
 from bridge.realtime.hub import Hub, Left
@@ -30,6 +31,8 @@ from bridge.realtime.shown import Shown, address_of, check_origin, shown_in_hand
 from bridge.realtime.stay import UNAUTHORIZED
 from bridge.realtime.wire import Wire
 from bridge.settings import HttpSettings, RealtimeSettings
+
+log = logging.getLogger(__name__)
 
 _SILENT = "ping"
 
@@ -96,7 +99,11 @@ class WebSockets:
         client, response = await self._admit(request, by_query=by_query)
         try:
             await converse(client)
+        except Exception:  # an answer by HTTP would be none any more
+            log.exception("a conversation at %r failed", request.path)
+            client.end(INTERNAL_ERROR, "the bridge made a mistake; its log tells more", "mistake")
         finally:
+            client.end(GOING_AWAY, "")
             self._gate.leave(client)
             del self._clients[client]
             self._to_ping.pop(client, None)
