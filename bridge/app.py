@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import new_application
+from bridge.api.connections import Connections, allow_open_files
 from bridge.api.requestlog import request_log
 from bridge.backoff import delays
 from bridge.core.errors import PortTaken, SettingsError, StoreUnavailable
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 STORE = "store"
 _STORE_CHECK_SECONDS = 2.0
+_BACKLOG = 128
 _HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
@@ -54,7 +56,7 @@ class Bridge:
         settings = self._settings
         async with open_store(settings.store) as store:
             parts = joined(settings, store, self.application, self.ledger, self.health, self._print_link)
-            async with _serving(self.application, settings.http) as self.port, parts.hub.running():
+            async with _serving(self.application, settings.http, parts.connections) as self.port, parts.hub.running():
                 self.listening.set()
                 self._warn_if_open()
                 await self._move_readings(parts)
@@ -146,22 +148,39 @@ class Bridge:
 
 
 @asynccontextmanager
-async def _serving(app: web.Application, settings: HttpSettings) -> AsyncIterator[int]:
+async def _serving(app: web.Application, settings: HttpSettings, connections: Connections) -> AsyncIterator[int]:
     """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=_HANG_UP_SECONDS)
+    connections.share(allow_open_files())
+    runner = web.AppRunner(
+        app,
+        logger=request_log(),
+        access_log=None,
+        shutdown_timeout=_HANG_UP_SECONDS,
+        keepalive_timeout=settings.idle_seconds,
+    )
     await runner.setup()
     try:
         try:
-            site = web.TCPSite(runner, settings.host, settings.port, ssl_context=settings.tls.context)
+            context = settings.tls.context
         except OSError as error:
             raise SettingsError(f"http.tls: {settings.tls.cert_file}: {error}") from None
         try:
-            await site.start()
+            server = await asyncio.get_running_loop().create_server(
+                connections.factory(runner),
+                settings.host,
+                settings.port,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else settings.header_seconds,
+                backlog=_BACKLOG,
+            )
         except OSError as error:
             why = {errno.EADDRINUSE: "is in use", errno.EACCES: "is not ours to use"}.get(error.errno or 0, str(error))
             raise PortTaken(
                 f"port {settings.port} on {settings.host} {why}: choose another with http.port (BRIDGE_HTTP__PORT)"
             ) from None
-        yield runner.addresses[0][1]
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
     finally:
         await runner.cleanup()

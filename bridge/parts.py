@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bridge.access import Control
 from bridge.api import build_api
+from bridge.api.connections import Connections
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.websockets import WebSocketsApi
@@ -55,6 +56,7 @@ class Parts:
     registry: Registry
     commands: Commands
     control: Control
+    connections: Connections
     over: asyncio.Event
 
 
@@ -72,7 +74,8 @@ def joined(
     control = Control(settings.access, settings.devices, store)
     control.setup.on_link = on_link
     hub = Hub(store, settings.realtime)
-    gate = Gate(settings.realtime)
+    gate = Gate(settings.realtime, required=control.required)
+    connections = Connections(settings.http, settings.realtime)
     registry = Registry(store, hub, settings.devices)
     stays = Stays(control)
     hub.add(stays)
@@ -116,6 +119,8 @@ def joined(
         Counter("bridge_posts_refused", "Requests with readings answered 503, by why.", lambda: posted.refused),
         Counter("bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten),
         Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
+        Counter("bridge_connections", "TCP connections that were accepted.", lambda: connections.accepted),
+        Counter("bridge_connections_ended", "TCP connections that we ended, by why.", lambda: connections.ended),
         *realtime_counters(hub, gate),
         *device_counters(registry, commands),
         *access_counters(control),
@@ -137,7 +142,7 @@ def joined(
     )
     for more in (device_sockets, WebSocketsApi(topics, channels, hub), events):
         app.add_routes(more.routes())
-    return Parts(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control, over)
+    return Parts(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control, connections, over)
 
 
 def every_route(settings: Settings) -> tuple[Route, ...]:

@@ -9,8 +9,11 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
+from bridge.api import new_application
 from bridge.app import Bridge
 from bridge.core.reading import MEASUREMENTS
 from bridge.settings import HttpSettings, MqttSettings
@@ -151,6 +154,27 @@ async def test_errors_are_problems(client: Client) -> None:
     async with client.session.delete(f"{base}/api/v1/readings") as answer:
         assert (answer.status, answer.content_type) == (405, "application/problem+json")
         assert "GET" in answer.headers["Allow"]
+
+
+async def test_an_origin_that_cannot_be_read_is_no_mistake_of_ours(client: Client) -> None:
+    assert (await client.get("/health/live", headers={"Origin": "http://["}))[0] == 200
+    async with client.session.get(
+        f"http://127.0.0.1:{client.bridge.port}/socket.io/?EIO=4&transport=polling", headers={"Origin": "http://["}
+    ) as answer:
+        assert answer.status == 400
+
+
+async def test_no_client_writes_a_line_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_: web.Request) -> web.Response:
+        raise LookupError
+
+    app = new_application(HttpSettings())
+    app.router.add_get("/{any}", fails)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        async with session.get(f"{server.make_url('/')}x%0A2026-01-01 INFO bridge.access: eve has logged in") as answer:
+            assert answer.status == 500
+    (record,) = [one for one in caplog.records if one.name.startswith("bridge")]
+    assert len(record.getMessage().splitlines()) == 1
 
 
 async def test_the_measurement_table_is_served(client: Client) -> None:

@@ -275,6 +275,28 @@ async def test_who_sends_too_much_or_no_text_is_closed(client: Client) -> None:
         assert await ended(socket) == 1009
 
 
+@pytest.mark.parametrize("field", ["values", "odd"])
+@pytest.mark.parametrize("first", [ESP01, DEVICE001])
+async def test_what_is_nested_too_deep_is_refused_as_malformed_and_nothing_is_kept(
+    client: Client, first: dict[str, Any], field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def telemetry(depth: int) -> str:
+        nested = f'{{"temperature": 1, "{field}": {"[" * depth}{"]" * depth}}}'
+        return f'{{"type": "TELEMETRY", "payload": {nested}}}' if first is DEVICE001 else f'{{"type": "telemetry", {nested[1:]}'
+
+    async with opened(client, first) as socket:
+        if first is DEVICE001:
+            await heard(socket)
+        await say(socket, telemetry(100))
+        await client.until_device("esp01" if first is ESP01 else "device001", status="online")
+        await say(socket, telemetry(300))
+        assert "nested more than 254 deep" in orjson.dumps(await heard(socket)).decode()
+        assert await ended(socket) == 1007
+    await until(lambda: not client.bridge.ledger.account("device").waiting)
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+    assert await metric(client.bridge, 'bridge_clients_cut_total{reason="malformed"}') == 1
+
+
 @pytest.mark.parametrize("devices", [DevicesSettings.model_validate({"credentials": {"esp01": "1234"}, "open": True})])
 async def test_where_it_is_open_a_device_is_who_it_says_it_is_but_not_who_has_a_secret(client: Client) -> None:
     async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:

@@ -139,6 +139,7 @@ CORE_STANDARD = {
     "functools",
     "hashlib",
     "hmac",
+    "ipaddress",
     "itertools",
     "json",
     "math",

@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from bson.objectid import ObjectId
 
 from bridge.core.access import NOBODY, Identity
+from bridge.core.address import place_of
 from bridge.core.audit import REFUSED, Act
 from bridge.core.errors import StoreError
 from bridge.ports import KeptAudit
@@ -54,7 +54,7 @@ class AuditTrail:
         said = {name: _short(text) for name, text in more.items()}
         name, about, address = _short(by.name), _short(about), _short(address)
         if by == NOBODY:
-            self._note_stranger(act, _place(address), about, said)
+            self._note_stranger(act, place_of(address), about, said)
             return
         key = (act, by.kind, name, address, about, *said.items())
         there = self._waiting.get(key)
@@ -120,15 +120,6 @@ def _short(text: str) -> str:
     """Printable, and not long: it may be anything."""
     cut = text[:_TEXT_LENGTH]
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_TEXT_LENGTH]
-
-
-def _place(address: str) -> str:
-    """An IPv6 address by its first 64 bits: whoever has one has all of the rest."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(IPv6Network((int(parsed) >> 64 << 64, 64))) if isinstance(parsed, IPv6Address) else address
 
 
 def _again(there: Act, about: str) -> Act:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+
+from bridge.core.address import place_of
 
 FREE = 3
 ADDRESS_CAP_SECONDS = 300.0
@@ -72,7 +73,7 @@ class Lockout:
 
     def begin(self, user: str, address: str, now: float) -> Attempt | float:
         """An attempt; or how many seconds too soon it came, which makes it none."""
-        place = _place(address)
+        place = place_of(address)
         pair = (user, place)
         caps: dict[Key, float]
         if pair in self._known:
@@ -121,12 +122,3 @@ class Lockout:
 def delay_seconds(failures: int, cap: float) -> float:
     """How long to wait after so many failures."""
     return 0.0 if failures < FREE else float(min(2.0 ** min(failures - FREE + 1, 30), cap))
-
-
-def _place(address: str) -> str:
-    """An IPv6 address by its first 64 bits: whoever has one has all of the rest."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address[:64]
-    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address

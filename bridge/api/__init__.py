@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.access import Control
-from bridge.api import cors, guard, headers, pages, problems
+from bridge.api import connections, cors, foreign, guard, headers, pages, problems
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
 from bridge.api.devices import Book, DevicesApi
@@ -46,12 +46,14 @@ def build_api(
     control: Control,
     login_seconds: float,
 ) -> None:
-    """Add every route to `app`, and where access is required the guard before them.
+    """Add every route to `app`, and before them the guard where access is required, else one against pages of others.
 
     `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
     """
     if control.required:
         app.middlewares.append(guard.middleware(control, control.audit, settings))
+    else:
+        app.middlewares.append(foreign.middleware(settings))
     reach = Reach(registry, store)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())
@@ -69,7 +71,8 @@ def build_api(
 def new_application(settings: HttpSettings) -> web.Application:
     """An application that answers errors as problems and other origins as the settings allow."""
     app = web.Application(
-        middlewares=[cors.middleware(settings.cors_origins), problems.middleware], client_max_size=BODY_LIMIT_BYTES
+        middlewares=[connections.middleware, cors.middleware(settings.cors_origins), problems.middleware],
+        client_max_size=BODY_LIMIT_BYTES,
     )
     app.on_response_prepare.append(headers.add)
     return app

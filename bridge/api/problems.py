@@ -60,7 +60,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         expected = problem_of(error)
         if expected is not None:
             return expected
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %r failed", request.method, request.path)
         return problem(500, "the bridge made a mistake; its log tells more")
 
 

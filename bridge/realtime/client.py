@@ -28,7 +28,10 @@ from bridge.realtime.session import Session
 from bridge.realtime.wire import Wire
 
 MESSAGE_LIMIT_BYTES = 64 * 1024
-_UNREAD_BYTES = 64 * 1024  # of messages that wait for their turn; from there on we stop reading from the client
+"""Of messages that wait for their turn as much, too; from there on we stop reading from the client."""
+STRANGER_LIMIT_BYTES = 16 * 1024
+"""The same, of who has to log in yet: a token is 8 KiB at most."""
+
 _BINARY, _MALFORMED, _RATE = "binary", "malformed", "rate"
 
 
@@ -60,8 +63,20 @@ class Client:
         "session", "wire",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, wire: Wire, protocol: Any, limit: int, *, inflates: bool) -> None:  # noqa: ANN401
-        """`protocol` is aiohttp's, to be told to stop reading; `limit` is how many bytes may wait for the client."""
+    def __init__(
+        self,
+        owner: Owner,
+        wire: Wire,
+        protocol: Any,  # noqa: ANN401
+        limit: int,
+        *,
+        inflates: bool,
+        known: bool = True,
+    ) -> None:
+        """`protocol` is aiohttp's, to be told to stop reading; `limit` is how many bytes may wait for the client.
+
+        One that is not `known` has to log in yet.
+        """
         loop = asyncio.get_running_loop()
         self.wire = wire
         self.session: Session
@@ -72,7 +87,7 @@ class Client:
         self._owner = owner
         self._protocol = protocol
         self._limit = limit
-        self._reader = FrameReader(MESSAGE_LIMIT_BYTES, inflates=inflates)
+        self._reader = FrameReader(MESSAGE_LIMIT_BYTES if known else STRANGER_LIMIT_BYTES, inflates=inflates)
         self._messages: deque[bytes] = deque()
         self._unread = 0
         self._woken: asyncio.Future[None] | None = None
@@ -117,9 +132,14 @@ class Client:
     def _gather(self, text: bytes) -> None:
         self._messages.append(text)
         self._unread += len(text)
-        if self._unread > _UNREAD_BYTES:
+        if self._unread > self._reader.limit_bytes:
             self.pause()
         self._wake()
+
+    def know(self) -> None:
+        """It has logged in, and may say more at once."""
+        self._reader.limit_bytes = MESSAGE_LIMIT_BYTES
+        self.resume()
 
     def pause(self) -> None:
         """Read nothing more from it; what was read already it said all the same. Its silence is ours now, not its own."""
@@ -128,7 +148,7 @@ class Client:
 
     def resume(self) -> None:
         """Read on, unless enough waits for its turn."""
-        if self.paused and self._unread <= _UNREAD_BYTES:
+        if self.paused and self._unread <= self._reader.limit_bytes:
             self.paused = False
             self.heard_at = self._owner.now()
             self._protocol.resume_reading()

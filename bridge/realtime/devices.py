@@ -104,6 +104,7 @@ class DeviceSockets:
             address = self._sockets.address(request)
             admitted = await self._login.of(messages, request, address)
             if admitted is not None:
+                self._sockets.know(client)
                 await self._listen(self._connection(client, admitted, address), messages)
         except Closed as closed:
             if closed.told is not None:

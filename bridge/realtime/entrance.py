@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.core.access import NOBODY, Identity, Kind, Right
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
 from bridge.ports import Access, Audit
 from bridge.realtime.frames import TRY_AGAIN_LATER
+from bridge.realtime.gate import Gate
+from bridge.realtime.shown import Shown
 from bridge.realtime.sight import Sight, Sites, sight_of, site_of
 from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED, Stay, Stays
 
@@ -46,6 +49,23 @@ class Entrance:
             self._note("refused", NOBODY, address, way, error)
             raise
         return identity
+
+    async def refusal(self, gate: Gate, address: str, way: str, shown: Callable[[], Shown]) -> str | None:
+        """Why one more connection is not let in. Who shows with his handshake that he is known takes no stranger's place.
+
+        He is asked only where there is none left; `shown` may raise `Unauthorized`.
+        """
+        known = gate.required and gate.is_crowded(address) and await self._is_known(address, way, shown)
+        return gate.refusal(address, known=known)
+
+    async def _is_known(self, address: str, way: str, shown: Callable[[], Shown]) -> bool:
+        try:
+            credential = shown().credential
+            if credential is not None:
+                await self.identify(credential, address, way, *Right)
+        except BridgeError:
+            return False
+        return credential is not None
 
     async def identify_device(self, name: str | None, secret: str, address: str, way: str) -> Identity:
         """Who shows this at a way in for devices: with a name a device, without also anybody else. Raises likewise."""

@@ -1,16 +1,23 @@
 """Who may connect, and how much may come from one connection: limits in total and per address, and a message rate.
 
+Where access is required, those who have not logged in yet are strangers: a tenth of the places, or 50, is theirs, and half of
+that one address's, so that they can take no more from those who have, nor one of them all from the others.
+
 Plain bookkeeping, without sockets: a dialect asks, and ends the connections it is told to end.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from bridge.core.address import place_of
 from bridge.settings import RealtimeSettings
+
+_STRANGERS_SHARE, _STRANGERS_LEAST = 10, 50
 
 Network = IPv4Network | IPv6Network
 
@@ -52,6 +59,7 @@ class Visitor:
     """One connection, and its bucket of tokens, filled at the message rate."""
 
     address: str
+    place: str
     tokens: float
     filled: float
 
@@ -61,11 +69,15 @@ class Gate:
     """The connections of all dialects, each under a key of its dialect's choice. Times are monotonic seconds."""
 
     settings: RealtimeSettings
+    required: bool = False
+    """Whether somebody must log in."""
     refused: dict[str, int] = field(default_factory=dict)
     """Connections not let in, by reason."""
     _visitors: dict[Hashable, Visitor] = field(default_factory=dict)
     _deadlines: dict[Hashable, float] = field(default_factory=dict)
-    _of_address: dict[str, int] = field(default_factory=dict)
+    _of_place: Counter[str] = field(default_factory=Counter)
+    _strangers: dict[Hashable, str] = field(default_factory=dict)  # and the place of each
+    _strangers_of: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self._visitors)
@@ -78,13 +90,25 @@ class Gate:
         visitor = self._visitors.get(key)
         return "unknown" if visitor is None else visitor.address
 
-    def refusal(self, address: str) -> str | None:
+    @property
+    def strangers_limit(self) -> int:
+        """The most who have not logged in yet."""
+        return max(_STRANGERS_LEAST, self.settings.max_clients // _STRANGERS_SHARE)
+
+    def is_crowded(self, address: str) -> bool:
+        """Whether one more from there is let in only if he is known."""
+        limit = self.strangers_limit
+        return len(self._strangers) >= limit or self._strangers_of[place_of(address)] >= limit // 2
+
+    def refusal(self, address: str, *, known: bool = False) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""
         settings = self.settings
         if len(self._visitors) >= settings.max_clients:
             reason, text = "total", f"the bridge has {settings.max_clients} clients, the most it may have"
-        elif self._of_address.get(address, 0) >= settings.max_clients_per_address:
+        elif self._of_place[place_of(address)] >= settings.max_clients_per_address:
             reason, text = "address", f"{settings.max_clients_per_address} clients are connected from this address, the most"
+        elif not known and self.is_crowded(address):
+            reason, text = "strangers", "too many are connected who have not logged in yet; show a token with the handshake"
         else:
             return None
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -92,21 +116,27 @@ class Gate:
 
     def enter(self, key: Hashable, address: str, now: float) -> None:
         """A connection begins; its handshake is to be over in time."""
-        self._visitors[key] = Visitor(address, self.settings.message_burst, now)
+        place = place_of(address)
+        self._visitors[key] = Visitor(address, place, self.settings.message_burst, now)
         self._deadlines[key] = now + self.settings.handshake_seconds
-        self._of_address[address] = self._of_address.get(address, 0) + 1
+        self._of_place[place] += 1
+        if self.required:
+            self._strangers[key] = place
+            self._strangers_of[place] += 1
+
+    def know(self, key: Hashable) -> None:
+        """It has logged in; safe to repeat."""
+        place = self._strangers.pop(key, None)
+        if place is not None:
+            _decrease(self._strangers_of, place)
 
     def leave(self, key: Hashable) -> None:
         """It has ended; safe to repeat."""
+        self.know(key)
         visitor = self._visitors.pop(key, None)
         self._deadlines.pop(key, None)
-        if visitor is None:
-            return
-        left = self._of_address[visitor.address] - 1
-        if left:
-            self._of_address[visitor.address] = left
-        else:
-            del self._of_address[visitor.address]
+        if visitor is not None:
+            _decrease(self._of_place, visitor.place)
 
     def shake(self, key: Hashable) -> None:
         """Its handshake is over."""
@@ -132,3 +162,9 @@ class Gate:
             return False
         visitor.tokens -= 1
         return True
+
+
+def _decrease(counts: Counter[str], place: str) -> None:
+    counts[place] -= 1
+    if not counts[place]:
+        del counts[place]

@@ -21,6 +21,8 @@ _CONTROL_BYTES = 125
 _MASK_BYTES = 4
 _FLUSHED = b"\x00\x00\xff\xff"
 _WINDOW_BITS = -15
+_FRAMES = 256
+"""The most that a message may be cut into: an empty one holds nothing, and takes as long as any other."""
 
 GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, BAD_TEXT, TOO_BIG = 1001, 1002, 1003, 1007, 1009
 _CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
@@ -71,11 +73,12 @@ class FrameReader:
 
     def __init__(self, limit_bytes: int, *, inflates: bool = False) -> None:
         """`inflates`: compressed messages were agreed, each of them for itself (`client_no_context_takeover`)."""
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._inflates = inflates
         self._bytes = bytearray()
         self._message = bytearray()
         self._opcode: int | None = None  # of the message that has begun
+        self._frames = 0  # of it
         self._compressed = False
 
     def feed(self, chunk: bytes) -> Iterator[Incoming]:
@@ -121,19 +124,22 @@ class FrameReader:
                 raise ProtocolError(PROTOCOL_ERROR, f"a control frame is whole and holds {_CONTROL_BYTES} bytes at most")
         elif starts is (self._opcode is not None):
             raise ProtocolError(PROTOCOL_ERROR, "a message begins inside another" if starts else "nothing is to be continued")
-        elif len(self._message) + head.length > self._limit:
-            raise ProtocolError(TOO_BIG, f"a message holds {self._limit} bytes at most")
+        elif len(self._message) + head.length > self.limit_bytes:
+            raise ProtocolError(TOO_BIG, f"a message holds {self.limit_bytes} bytes at most")
+        elif not starts and self._frames >= _FRAMES:
+            raise ProtocolError(TOO_BIG, f"a message comes in {_FRAMES} frames at most")
 
     def _data(self, head: _Head, payload: bytes) -> Incoming | None:
         if head.opcode != CONTINUATION:
-            self._opcode, self._compressed = head.opcode, bool(head.first & _RSV1)
+            self._opcode, self._compressed, self._frames = head.opcode, bool(head.first & _RSV1), 0
+        self._frames += 1
         self._message += payload
         if not head.is_last:
             return None
         opcode, self._opcode = self._opcode or TEXT, None
         whole, self._message = bytes(self._message), bytearray()
         if self._compressed:
-            whole = _inflated(whole, self._limit)
+            whole = _inflated(whole, self.limit_bytes)
         if opcode == TEXT:
             _check_text(whole)
         return Incoming(opcode, whole)

@@ -26,7 +26,8 @@ _QUERY_NAMES = ("token", "access_token")
 _ARDUINO = "file://"
 """The origin that WebSockets, a library for ESP32 and ESP8266, says it has, and a page that somebody opened from a disk."""
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""What changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _cookie(request: web.Request, http: HttpSettings) -> Shown:
     if not cookie:
         return Shown()
     unsaid = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
-    reads = request.method in _SAFE and "Upgrade" not in request.headers
+    reads = request.method in SAFE and "Upgrade" not in request.headers
     return Shown(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Shown(stray=True)
 
 
@@ -153,7 +154,10 @@ def check_origin(request: web.Request, http: HttpSettings) -> None:
 
 def _is_own(origin: str, request: web.Request, http: HttpSettings) -> bool:
     """Whether a page came from where it connects to, by the name that it, or a proxy that is trusted, calls us by."""
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as http://[
+        return False
     hosts = {request.host}
     if is_trusted(request.remote, http.trusted_proxies):
         hosts.add(request.headers.get("X-Forwarded-Host", ""))

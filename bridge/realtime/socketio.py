@@ -7,6 +7,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -36,7 +37,7 @@ from bridge.realtime.packets import CONNECT, NAMESPACE, Said, Unspeakable
 from bridge.realtime.parcel import SENT_AT, Published
 from bridge.realtime.requests import Subscribe, Unsubscribe, refusal
 from bridge.realtime.session import Session
-from bridge.realtime.shown import address_of, in_address, may_connect
+from bridge.realtime.shown import address_of, in_address, may_connect, shown_in_handshake
 from bridge.realtime.stay import UNAUTHORIZED, Stay
 from bridge.settings import HttpSettings, RealtimeSettings
 
@@ -142,12 +143,16 @@ class SocketIo:
         upgrade = wants_websocket(request.headers)
         if wrong := refused(asked, request.method, client, upgrade=upgrade):
             return wrong.answer()
-        if client is None and (full := self._gate.refusal(self._address(request))):
+        if client is None and (full := await self._refusal(request)):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
         if self._entrance.required and in_address(request):
             raise web.HTTPBadRequest(text="a token in the address is not looked at: show it by auth: {token}, or by header")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
+
+    async def _refusal(self, request: web.Request) -> str | None:
+        shown = partial(shown_in_handshake, request, self._http)
+        return await self._entrance.refusal(self._gate, self._address(request), WAY, shown)
 
     def _address(self, request: web.Request) -> str:
         return address_of(request, self._http)
@@ -235,6 +240,7 @@ class SocketIo:
             await self._clients.disconnect(sid, NAMESPACE, ignore_queue=True)
             return
         self._gate.shake(engine_sid)
+        self._gate.know(engine_sid)
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
         sight = self._entrance.sight(who)
         session = self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid), Wish(sight=sight))

@@ -7,6 +7,7 @@ clients on Python 3.11: 7-16 KB each; with 50 clients and 20,000 readings at onc
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,7 @@ from bridge.core.access import Identity
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.client import Client
 from bridge.realtime.entrance import Entrance
-from bridge.realtime.frames import control_frame
+from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
 from bridge.realtime.gate import Gate
 from bridge.realtime.handshake import upgraded
 from bridge.realtime.hub import Hub, Left
@@ -30,6 +31,8 @@ from bridge.realtime.shown import Shown, address_of, check_origin, shown_in_hand
 from bridge.realtime.stay import UNAUTHORIZED
 from bridge.realtime.wire import Wire
 from bridge.settings import HttpSettings, RealtimeSettings
+
+log = logging.getLogger(__name__)
 
 _SILENT = "ping"
 
@@ -64,6 +67,7 @@ class WebSockets:
         self._settings = settings
         self._hub = hub
         self._gate = gate
+        self._entrance = entrance
         self._login = Login(entrance, http)
         self._clients: dict[Client, None] = {}
         self._to_ping: dict[Client, float] = {}  # and when; of who has gone nothing may stay in here
@@ -78,7 +82,7 @@ class WebSockets:
         """The same where nobody is let in who has shown nothing, and the address may hold the token."""
         if not self._login.required:
             return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
-        return await self.attend(request, partial(self._talk, *asked(), request, by_query=True))
+        return await self.attend(request, partial(self._talk, *asked(), request, by_query=True), by_query=True)
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
         """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
@@ -88,12 +92,18 @@ class WebSockets:
 
         return await self.attend(request, close)
 
-    async def attend(self, request: web.Request, converse: Callable[[Client], Awaitable[None]]) -> web.StreamResponse:
+    async def attend(
+        self, request: web.Request, converse: Callable[[Client], Awaitable[None]], *, by_query: bool = False
+    ) -> web.StreamResponse:
         """Let a client in, `converse` with it to its end, and see it off; raises an HTTP error when it is not let in."""
-        client, response = await self._admit(request)
+        client, response = await self._admit(request, by_query=by_query)
         try:
             await converse(client)
+        except Exception:  # an answer by HTTP would be none any more
+            log.exception("a conversation at %r failed", request.path)
+            client.end(INTERNAL_ERROR, "the bridge made a mistake; its log tells more", "mistake")
         finally:
+            client.end(GOING_AWAY, "")
             self._gate.leave(client)
             del self._clients[client]
             self._to_ping.pop(client, None)
@@ -106,6 +116,7 @@ class WebSockets:
         login = await self._login.of(client, messages, request, address, talk.encoder, by_query=by_query)
         if login is None:
             return
+        self.know(client)
         talk.greet(client, login.identity)
         client.session = self._hub.join(talk.encoder, client, login.narrowed(wish), settles=False)
         try:
@@ -116,6 +127,11 @@ class WebSockets:
             talk.forget(client)
             login.leave()
 
+    def know(self, client: Client) -> None:
+        """It has logged in."""
+        self._gate.know(client)
+        client.know()
+
     def address(self, request: web.Request) -> str:
         """Of a client, behind the proxies we trust."""
         return address_of(request, self._http)
@@ -124,17 +140,19 @@ class WebSockets:
         """What a handshake shows; raises `Unauthorized`."""
         return shown_in_handshake(request, self._http)
 
-    async def _admit(self, request: web.Request) -> tuple[Client, web.StreamResponse]:
+    async def _admit(self, request: web.Request, *, by_query: bool) -> tuple[Client, web.StreamResponse]:
         address = self.address(request)
         check_origin(request, self._http)
-        if full := self._gate.refusal(address):
+        shown = partial(shown_in_handshake, request, self._http, by_query=by_query)
+        if full := await self._entrance.refusal(self._gate, address, request.path, shown):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
         response, deflates = await upgraded(request, compress=self._settings.compression, subprotocol=subprotocol_of(request))
         if request.transport is None:
             raise web.HTTPBadRequest(text="the client has gone")  # which nobody will read
         wire = Wire(request.transport, deflates=deflates)
         protocol: Any = request.protocol
-        client = Client(self, wire, protocol, self._settings.client_buffer_bytes, inflates=deflates)
+        waiting, known = self._settings.client_buffer_bytes, not self._login.required
+        client = Client(self, wire, protocol, waiting, inflates=deflates, known=known)
         now = self.now()
         self._gate.enter(client, address, now)
         self._gate.shake(client)

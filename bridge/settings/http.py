@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
 
 from bridge.settings.section import Seconds, Section
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
 class CertificateSettings(Section):
@@ -42,7 +45,11 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    header_seconds: Seconds = 10.0
+    idle_seconds: Seconds = 75.0
+    connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     post_seconds: Seconds = 10.0
     post_limit: Annotated[int, Field(ge=1, le=10_000)] = 250
     posted_readings_limit: Annotated[int, Field(ge=10_000, le=1_000_000)] = 20_000
@@ -53,10 +60,18 @@ class HttpSettings(Section):
         """Only programs of this machine reach us."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is no name of a host; one looks like bridge.example.org, without a port")
+        return tuple(host.lower() for host in hosts)
 
     @field_validator("cors_origins")
     @classmethod

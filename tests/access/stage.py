@@ -116,7 +116,7 @@ async def staged(
     http, devices = http or HttpSettings(), devices or DevicesSettings()
     store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
     app, intake = new_application(http), Intake(ledger, qos0_limit=1000, batch_limit=1000)
-    hub, gate, stays = Hub(store, realtime), Gate(realtime), Stays(access)
+    hub, gate, stays = Hub(store, realtime), Gate(realtime, required=access.required), Stays(access)
     hub.add(stays)
     registry = Registry(store, hub, devices)
     entrance = Entrance(access, stays, registry, login_seconds=login_seconds, audit=notes)

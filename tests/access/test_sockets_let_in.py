@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
+import orjson
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from bridge.core.access import Right, Role
+from bridge.realtime.client import STRANGER_LIMIT_BYTES
 from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED
-from bridge.settings import DevicesSettings
+from bridge.settings import DevicesSettings, RealtimeSettings
 from tests.access.stage import Stage, staged
 from tests.access.tally import Tally
 from tests.access.tokens import TokenAccess, device, person, program, scope
-from tests.access.ways import DEVICES, LISTENING, SECRET_MARK, attempted
+from tests.access.ways import DEVICES, LISTENING, SECRET_MARK, SOCKET_IO, attempted, bearer, ended, heard_pong, opened, received
 
 LOGIN_SECONDS = 0.3
 SECOND = 1.0
@@ -123,3 +127,42 @@ async def test_while_nobody_can_tell_nobody_is_let_in_and_all_are_asked_to_come_
     access.away = True
     verdict = await attempted((LISTENING | DEVICES)[name], stage, f"{MARK}.admin")
     assert (verdict.let_in, verdict.code) == (False, 1013)
+
+
+KNOWN_BY_HANDSHAKE = [name for name in LISTENING if "auth" not in name and "message" not in name]
+
+
+async def test_who_has_not_logged_in_keeps_nobody_out_who_shows_who_he_is(access: TokenAccess) -> None:
+    realtime = RealtimeSettings(max_clients=100, settle_seconds=0)
+    async with staged(access, realtime=realtime) as stage, AsyncExitStack() as stack:
+        inside = await stack.enter_async_context(opened(stage, "/ws", headers=bearer(f"{MARK}.viewer")))
+        assert (await heard_pong(inside))[0]
+        while not stage.gate.is_crowded("127.0.0.1"):
+            await stack.enter_async_context(opened(stage, "/ws/device" if len(stage.gate) % 2 else "/ws"))
+        for token in (None, f"{MARK}-nobodys"):
+            for path in ("/ws", "/ws/device", SOCKET_IO):
+                with pytest.raises(InvalidStatus, match="503"):
+                    await stack.enter_async_context(opened(stage, path, headers=bearer(token)))
+        assert stage.gate.refused == {"strangers": 6}
+        for name in KNOWN_BY_HANDSHAKE:
+            assert (await attempted(LISTENING[name], stage, f"{MARK}.admin")).let_in, name
+        assert (await heard_pong(inside))[0]
+    await stage.until_empty()
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/v1/ws", "/ws/device"])
+async def test_who_has_not_logged_in_yet_says_no_more_at_once_than_a_token_needs(access: TokenAccess, path: str) -> None:
+    longest = access.give(f"{MARK}.".ljust(8192, "x"), person("ada"))
+    async with staged(access) as stage:
+        async with opened(stage, path) as socket:
+            await socket.send("x" * (STRANGER_LIMIT_BYTES + 1))
+            assert (await ended(socket))[0] == 1009
+        async with opened(stage, path) as socket:
+            shown = (
+                {"type": "AUTH", "payload": {"token": longest}} if path == "/ws/device" else {"type": "auth", "token": longest}
+            )
+            await socket.send(orjson.dumps(shown).decode())
+            await received(socket)
+            await socket.send(orjson.dumps({"type": "ping", "more": "x" * 60_000}).decode())
+            assert orjson.loads(await received(socket)), "it is answered"
+        await stage.until_empty()

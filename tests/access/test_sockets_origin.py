@@ -82,6 +82,8 @@ ROWS: dict[str, tuple[dict[str, str], bool]] = {
     "a cookie from a page opened from a disk": (COOKIE | {"Origin": "file://"}, False),
     "a cookie from no origin to speak of": (COOKIE | {"Origin": "null"}, False),
     "a cookie with an empty origin": (COOKIE | {"Origin": ""}, False),
+    "a cookie from an origin that cannot be read": (COOKIE | {"Origin": "http://["}, False),
+    "a header from an origin that cannot be read": (bearer(TOKEN) | {"Origin": "http://["}, False),
     "a cookie from our host on another port": (COOKIE | {"Origin": "http://127.0.0.1:1"}, False),
     "a cookie from a name that begins with ours": (COOKIE | {"Origin": "http://{host}.elsewhere.example"}, False),
     "a cookie from our page as the browser says": (COOKIE | FETCHED, True),

@@ -64,13 +64,55 @@ def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() 
 
 
 def test_nothing_is_kept_of_who_has_left() -> None:
-    gate = Gate(RealtimeSettings())
+    gate = Gate(RealtimeSettings(), required=True)
     for key in range(3):
         gate.enter(key, "a", 0)
         assert key in gate
+    gate.know(1)
     for key in (0, 1, 2, 2, 99):
         gate.leave(key)
-    assert (len(gate), gate._deadlines, gate._of_address) == (0, {}, {})
+    assert (len(gate), gate._deadlines, gate._of_place, gate._strangers, gate._strangers_of) == (0, {}, {}, {}, {})
+
+
+def test_an_address_of_ipv6_is_counted_with_all_that_its_owner_has() -> None:
+    gate = Gate(RealtimeSettings(max_clients_per_address=2))
+    for key, address in enumerate(("2001:db8::1", "2001:db8::2")):
+        gate.enter(key, address, 0)
+    assert gate.refusal("2001:db8:0:0:ffff::9") is not None
+    assert gate.refusal("2001:db8:0:1::1") is None
+    gate.leave(0)
+    assert gate.refusal("2001:db8::3") is None
+
+
+def test_who_has_not_logged_in_takes_no_place_of_those_who_have() -> None:
+    gate = Gate(RealtimeSettings(max_clients=1000), required=True)
+    assert gate.strangers_limit == 100
+    for key in range(100):
+        assert gate.refusal(f"10.0.0.{key}") is None
+        gate.enter(key, f"10.0.0.{key}", 0)
+    assert "not logged in yet" in (gate.refusal("10.0.1.1") or "")
+    assert gate.refusal("10.0.1.1", known=True) is None
+    assert gate.refused == {"strangers": 1}
+    gate.know(0)
+    assert gate.refusal("10.0.1.1") is None
+
+
+def test_one_address_leaves_strangers_of_others_half_of_their_places() -> None:
+    gate = Gate(RealtimeSettings(max_clients=10), required=True)
+    assert gate.strangers_limit == 50
+    gate = Gate(RealtimeSettings(max_clients=200), required=True)
+    for key in range(25):
+        assert gate.refusal("10.0.0.1") is None
+        gate.enter(key, "10.0.0.1", 0)
+    assert gate.refusal("10.0.0.1") is not None
+    assert gate.refusal("10.0.0.2") is None
+
+
+def test_while_access_is_open_nobody_is_a_stranger() -> None:
+    gate = Gate(RealtimeSettings(max_clients=200))
+    for key in range(200):
+        assert gate.refusal("a") is None
+        gate.enter(key, "a", 0)
 
 
 def test_a_handshake_has_its_time() -> None:

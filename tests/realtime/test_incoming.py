@@ -59,6 +59,8 @@ BROKEN = [
     (b"\x81\xff" + struct.pack(">Q", 1 << 40) + MASK, 1009),
     (frame(TEXT, b"a" * LIMIT, fin=False) + frame(0, b"a"), 1009),
     (frame(BINARY, b"a" * LIMIT, fin=False) + frame(0, b"a"), 1009),
+    (frame(TEXT, b"", fin=False) + frame(0, b"", fin=False) * 256, 1009),
+    (frame(TEXT, b"a", fin=False) + frame(0, b"a", fin=False) * 255 + frame(0, b"a"), 1009),
     (frame(CLOSE, b"a"), 1002),
     (close(1000, b"\xff"), 1007),
     *((close(code), 1002) for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)),
@@ -86,6 +88,11 @@ def test_a_valid_code_to_close_with_is_taken(code: int) -> None:
 def test_a_control_frame_may_come_between_the_fragments_of_a_message() -> None:
     sent = frame(TEXT, b"\xc3", fin=False) + frame(PING, b"?") + frame(0, b"", fin=False) + frame(0, b"\xbc")
     assert list(FrameReader(LIMIT).feed(sent)) == [Incoming(PING, b"?"), Incoming(TEXT, "ü".encode())]
+
+
+def test_a_message_may_come_in_many_frames_and_each_has_as_many() -> None:
+    sent = frame(TEXT, b"a", fin=False) + frame(0, b"b", fin=False) * 254 + frame(0, b"c")
+    assert list(FrameReader(LIMIT).feed(sent * 3)) == [Incoming(TEXT, b"a" + b"b" * 254 + b"c")] * 3
 
 
 @given(

@@ -420,6 +420,8 @@ async def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_says(ope
     assert await status("198.51.100.1") == 503
     assert await status("1.1.1.1, 198.51.100.1") == 503, "what the client wrote itself"
     assert await status("1.1.1.1", "198.51.100.1") == 503, "also when the proxy adds a line of its own"
+    assert [await status(f"2001:db8::{n}") for n in (1, 2)] == [200, 503], "one network of IPv6 is one address"
+    assert await status("2001:db8:0:1::1") == 200
 
 
 # --- compression -------------------------------------------------------------------------------------------------------

@@ -10,16 +10,30 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
+from bridge.access import Control
 from bridge.app import Bridge
+from bridge.core.access import Identity
 from bridge.realtime.client import Client
+from bridge.realtime.device_dialects import TELEMETRY_CODEC
+from bridge.realtime.entrance import Entrance
+from bridge.realtime.gate import Gate
 from bridge.realtime.handshake import takes_deflate
-from bridge.settings import AccessSettings
+from bridge.realtime.hub import Hub
+from bridge.realtime.stay import Stays
+from bridge.realtime.websocket import WebSockets
+from bridge.registry import Registry
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
+from tests.fakes import MemoryStore
 from tests.realtime.clients import Plain, publish_many, shown
 from tests.realtime.test_incoming import BROKEN, close, frame
 from tests.realtime.test_socketio import metric
@@ -99,6 +113,48 @@ async def test_every_breach_ends_with_its_code_and_nobody_else_notices(
         assert [(await other.receive())["temperature"] for _ in range(10)] == [n / 10 for n in range(10)]
     assert await metric(bridge, 'bridge_clients_cut_total{reason="malformed"}') == len(BROKEN)
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR") or record.exc_info] == []
+
+
+async def test_frames_that_hold_nothing_end_a_connection_and_hold_nobody_up(bridge: Bridge) -> None:
+    async with Raw.connected(bridge) as raw:
+        raw.writer.write(frame(TEXT, b"{", fin=False) + frame(0, b"", fin=False) * 20_000)
+        assert await raw.end() == 1009
+
+
+class Mistaken:
+    """A dialect with a mistake in it."""
+
+    encoder = TELEMETRY_CODEC
+
+    def greet(self, client: Client, who: Identity) -> None:
+        pass
+
+    async def hear(self, client: Client, message: dict[str, Any]) -> None:  # noqa: ARG002
+        raise LookupError(message)
+
+    def forget(self, client: Client) -> None:
+        pass
+
+
+async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    http, realtime, store = HttpSettings(), RealtimeSettings(), MemoryStore()
+    hub, gate, app = Hub(store, realtime), Gate(realtime), web.Application()
+    control, registry = Control(AccessSettings(), DevicesSettings(), store), Registry(store, hub, DevicesSettings())
+    sockets = WebSockets(http, realtime, hub, gate, Entrance(control, Stays(control), registry, login_seconds=1))
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await sockets.serve(request, Mistaken())
+
+    app.router.add_get("/ws", serve)
+    async with hub.running(), TestServer(app) as server:
+        async with connect(f"ws://127.0.0.1:{server.port}/ws", compression=None) as socket:
+            await socket.send('{"type": "ping"}')
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+        assert (len(gate), hub.client_count, hub.counts.cut) == (0, 0, {"mistake": 1})
+    assert [one.name for one in caplog.records if one.levelname == "ERROR"] == ["bridge.realtime.websocket"]
 
 
 @pytest.mark.parametrize("code", [1000, 3000, 4999, None])

@@ -1,0 +1,16 @@
+"""Where a connection comes from, as it is counted."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+_LENGTH = 64
+
+
+def place_of(address: str) -> str:
+    """An IPv6 address by its first 64 bits: whoever has one has all of the rest. What is no address stands for itself."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:_LENGTH]
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64))) if isinstance(parsed, IPv6Address) else address
