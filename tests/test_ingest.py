@@ -197,7 +197,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
     http = HttpSettings(port=0, post_seconds=0.2)
     async with posting(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http) as poster:
         reader, writer = await asyncio.open_connection("127.0.0.1", poster.bridge.port)
-        head = "POST /api/ingest HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n["
+        head = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n["
         writer.write(head.encode())
         assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
         writer.close()
