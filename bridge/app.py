@@ -44,7 +44,7 @@ class Bridge:
         self.port = settings.http.port
         self.health = Health((mqtt.SOURCE, STORE))
         self.ledger = Ledger()
-        self.application = new_application(settings.http)
+        self.application = new_application(settings.http, required=settings.access.required)
         """Has every route once `listening` is set."""
 
     def stop(self) -> None:

@@ -168,7 +168,7 @@ async def test_no_client_writes_a_line_of_its_own_into_the_log(caplog: pytest.Lo
     async def fails(_: web.Request) -> web.Response:
         raise LookupError
 
-    app = new_application(HttpSettings())
+    app = new_application(HttpSettings(), required=False)
     app.router.add_get("/{any}", fails)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         async with session.get(f"{server.make_url('/')}x%0A2026-01-01 INFO bridge.access: eve has logged in") as answer:

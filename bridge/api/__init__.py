@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from aiohttp import web
 
 from bridge.access import Control
-from bridge.api import connections, cors, foreign, guard, headers, pages, problems
+from bridge.api import connections, foreign, guard, headers, pages, problems
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
+from bridge.api.cors import Cors
 from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
@@ -46,14 +48,12 @@ def build_api(
     control: Control,
     login_seconds: float,
 ) -> None:
-    """Add every route to `app`, and before them the guard where access is required, else one against pages of others.
+    """Add every route to `app`, and before them the guard where access is required.
 
     `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
     """
     if control.required:
         app.middlewares.append(guard.middleware(control, control.audit, settings))
-    else:
-        app.middlewares.append(foreign.middleware(settings))
     reach = Reach(registry, store)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())
@@ -68,11 +68,15 @@ def build_api(
     app.add_routes(pages.routes())
 
 
-def new_application(settings: HttpSettings) -> web.Application:
-    """An application that answers errors as problems and other origins as the settings allow."""
-    app = web.Application(
-        middlewares=[connections.middleware, cors.middleware(settings.cors_origins), problems.middleware],
-        client_max_size=BODY_LIMIT_BYTES,
-    )
-    app.on_response_prepare.append(headers.add)
+def new_application(settings: HttpSettings, *, required: bool) -> web.Application:
+    """An application that answers errors as problems and other origins as the settings allow.
+
+    Where access is not `required`, pages of others may only read.
+    """
+    cors = Cors(settings.cors_origins)
+    looks: list[Callable[[web.Request], object]] = [connections.heard, cors.look]
+    if not required:
+        looks.append(partial(foreign.check, settings))
+    app = web.Application(middlewares=[problems.middleware(*looks)], client_max_size=BODY_LIMIT_BYTES)
+    app.on_response_prepare.extend((headers.add, cors.add))
     return app

@@ -5,31 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
-
-from bridge.api.problems import Handler
 
 _METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_SECONDS = "600"
 
 
-def middleware(origins: Sequence[str]) -> Middleware:
-    """Let pages of `origins` (or `*`) read the answers."""
-    everyone = "*" in origins
+class Cors:
+    """Lets pages of some origins (or `*`) read the answers."""
 
-    @web.middleware
-    async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def __init__(self, origins: Sequence[str]) -> None:
+        """As the settings have them."""
+        self._origins = origins
+        self._everyone = "*" in origins
+
+    def _granted(self, request: web.Request) -> str | None:
+        """To whom the answer may be shown."""
         origin = request.headers.get("Origin")
-        if origin is None or not (everyone or origin in origins) or request.path.startswith("/socket.io/"):
-            return await handler(request)
-        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        answer = web.Response(status=204) if preflight else await handler(request)
-        answer.headers["Access-Control-Allow-Origin"] = "*" if everyone else origin
-        answer.headers["Vary"] = "Origin"
-        if preflight:
-            answer.headers["Access-Control-Allow-Methods"] = _METHODS
-            answer.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "")
-            answer.headers["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
-        return answer
+        if origin is None or not (self._everyone or origin in self._origins) or request.path.startswith("/socket.io/"):
+            return None
+        return "*" if self._everyone else origin
 
-    return cors
+    def look(self, request: web.Request) -> None:
+        """Answer a preflight: what a page asks before it sends something; raises the answer."""
+        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not self._granted(request):
+            return
+        headers = {
+            "Access-Control-Allow-Methods": _METHODS,
+            "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", ""),
+            "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
+        }
+        raise web.HTTPNoContent(headers=headers)
+
+    async def add(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """To every answer, as it begins; an aiohttp signal."""
+        if granted := self._granted(request):
+            answer.headers["Access-Control-Allow-Origin"] = granted
+            answer.headers["Vary"] = "Origin"

@@ -11,10 +11,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from bridge.api.guard import SOCKETS
-from bridge.api.problems import Handler
 from bridge.realtime.gate import is_trusted
 from bridge.realtime.shown import SAFE, may_connect
 from bridge.settings import HttpSettings
@@ -29,20 +27,12 @@ _OTHERS_NAME = (
 )
 
 
-def middleware(http: HttpSettings) -> Middleware:
-    """For an application whose access is open."""
-
-    @web.middleware
-    async def foreign(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_ours(request, http):
-            raise web.HTTPMisdirectedRequest(text=_OTHERS_NAME)
-        if request.method not in SAFE and not _is_socket(request):
-            origin = request.headers.get("Origin")
-            if not may_connect(origin, request, http):
-                raise web.HTTPForbidden(text=_OTHERS_PAGE)
-        return await handler(request)
-
-    return foreign
+def check(http: HttpSettings, request: web.Request) -> None:
+    """Of an application whose access is open; raises an HTTP error."""
+    if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_ours(request, http):
+        raise web.HTTPMisdirectedRequest(text=_OTHERS_NAME)
+    if request.method not in SAFE and not _is_socket(request) and not may_connect(request.headers.get("Origin"), request, http):
+        raise web.HTTPForbidden(text=_OTHERS_PAGE)
 
 
 def _is_socket(request: web.Request) -> bool:

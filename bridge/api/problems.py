@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from pydantic import ValidationError
 
 from bridge.core.errors import (
@@ -45,23 +46,32 @@ def problem(status: int, detail: str, **more: Any) -> web.Response:  # noqa: ANN
     return json_response(body, status=status, content_type="application/problem+json")
 
 
-@web.middleware
-async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what handlers raise into problems."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < HTTPStatus.BAD_REQUEST:
-            raise
-        answer = problem(error.status, _detail(request, error))
-        answer.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
-        return answer
-    except Exception as error:
-        expected = problem_of(error)
-        if expected is not None:
-            return expected
-        log.exception("%s %r failed", request.method, request.path)
-        return problem(500, "the bridge made a mistake; its log tells more")
+def middleware(*first: Callable[[web.Request], object]) -> Middleware:
+    """Turn what handlers raise into problems. What is called `first`, with every request, may raise too.
+
+    Each middleware costs a WebSocket 0.5 KB for as long as it lives, so what is only looked at is no middleware.
+    """
+
+    @web.middleware
+    async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            for look in first:
+                look(request)
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < HTTPStatus.BAD_REQUEST:
+                raise
+            answer = problem(error.status, _detail(request, error))
+            answer.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
+            return answer
+        except Exception as error:
+            expected = problem_of(error)
+            if expected is not None:
+                return expected
+            log.exception("%s %r failed", request.method, request.path)
+            return problem(500, "the bridge made a mistake; its log tells more")
+
+    return problems
 
 
 def problem_of(error: Exception) -> web.Response | None:

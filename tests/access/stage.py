@@ -115,7 +115,7 @@ async def staged(
     realtime = realtime or RealtimeSettings(settle_seconds=0)
     http, devices = http or HttpSettings(), devices or DevicesSettings()
     store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
-    app, intake = new_application(http), Intake(ledger, qos0_limit=1000, batch_limit=1000)
+    app, intake = new_application(http, required=access.required), Intake(ledger, qos0_limit=1000, batch_limit=1000)
     hub, gate, stays = Hub(store, realtime), Gate(realtime, required=access.required), Stays(access)
     hub.add(stays)
     registry = Registry(store, hub, devices)
