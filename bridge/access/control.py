@@ -126,7 +126,7 @@ class Control:
         if len(shown) > LIMIT:
             raise malformed()
         if shown.startswith(PREFIX):
-            return await self.keys.identify(shown)
+            return await self.keys.identify(shown, address)
         if (known := tokens.known(shown, self._clock())) is not None:
             return known
         if shown.count(".") != 2 and self._device_secrets.expected:
@@ -143,7 +143,7 @@ class Control:
         self._loaded()
         try:
             if secret.startswith(PREFIX):
-                return _of_device(await self.keys.identify(secret), name)
+                return _of_device(await self.keys.identify(secret, address), name)
             return self._device_secrets.identify(name, secret, address)
         except Unauthorized as error:
             self._count(error.code)

@@ -1,7 +1,7 @@
 """Keys of programs and devices: `sbk_`, the key's id, and a secret that is shown once. The store has its hash.
 
 Keys are held in memory, so a request asks no store; one that is not there is looked for in it, for it may be new, but only so
-often: whoever makes ids up makes no work.
+often for each address, and for all: whoever makes ids up makes no work, and keeps nobody else's new key out.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from bridge.access.revocations import Revocations
 from bridge.core.access import Identity, Kind, Right, Scope
 from bridge.core.account import ApiKey, label
+from bridge.core.address import place_of
 from bridge.core.errors import AccountError, NotNow, Unauthorized, UnknownAccount
 from bridge.core.identity import is_device_id
 from bridge.core.secret import hashed, is_hash_of
@@ -23,7 +25,27 @@ PREFIX = "sbk_"
 LIMIT = 10_000
 _DAYS_LIMIT = 3650
 _FORM = re.compile(r"sbk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
-_LOOKS_A_SECOND = 20.0
+_LOOKS_A_SECOND, _LOOKS_OF_ALL_A_SECOND = 20.0, 200.0
+_PLACES_LIMIT = 10_000
+
+
+class _Looks:
+    """So many a second."""
+
+    __slots__ = ("_at", "_left", "_rate")
+
+    def __init__(self, rate: float) -> None:
+        self._rate = self._left = rate
+        self._at = 0.0
+
+    def take(self, now: float) -> bool:
+        """One more, if it may be."""
+        self._left = min(self._rate, self._left + max(now - self._at, 0.0) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Keys:
@@ -35,7 +57,8 @@ class Keys:
         self._revocations = revocations
         self._clock = clock
         self._held: dict[str, ApiKey] = {}
-        self._looks, self._looked_at = _LOOKS_A_SECOND, 0.0
+        self._looks = _Looks(_LOOKS_OF_ALL_A_SECOND)
+        self._looks_of: OrderedDict[str, _Looks] = OrderedDict()
 
     async def load(self) -> None:
         """Hold those of the store."""
@@ -94,10 +117,10 @@ class Keys:
         """It was taken back."""
         self._held.pop(key_id, None)
 
-    async def identify(self, shown: str) -> Identity:
-        """Whose key it is; raises `Unauthorized`."""
+    async def identify(self, shown: str, address: str) -> Identity:
+        """Whose key it is; raises `Unauthorized`, and `NotNow` where too many that nobody knows come from `address`."""
         found = _FORM.fullmatch(shown)
-        key = await self._find(found[1]) if found else None
+        key = await self._find(found[1], address) if found else None
         if found is None or key is None or not is_hash_of(found[2].encode(), key.secret):
             raise Unauthorized("invalid", "there is no such key, or it was taken back")
         if key.expires_ms is not None and self._clock() * 1000 >= key.expires_ms:
@@ -105,19 +128,19 @@ class Keys:
         expires = None if key.expires_ms is None else key.expires_ms / 1000
         return Identity(key.kind, key.name, key.rights, key.scope, expires, f"key:{key.id}")
 
-    async def _find(self, key_id: str) -> ApiKey | None:
+    async def _find(self, key_id: str, address: str) -> ApiKey | None:
         key = self._held.get(key_id)
         if key is None and f"key:{key_id}" not in self._revocations:
-            self._take_look()
+            self._take_look(place_of(address))
             key = await self._kept.get(key_id)
             if key is not None and f"key:{key_id}" not in self._revocations:
                 self._held[key_id] = key
         return key
 
-    def _take_look(self) -> None:
-        now = self._clock()
-        self._looks = min(_LOOKS_A_SECOND, self._looks + max(now - self._looked_at, 0.0) * _LOOKS_A_SECOND)
-        self._looked_at = now
-        if self._looks < 1:
+    def _take_look(self, place: str) -> None:
+        looks = self._looks_of.setdefault(place, _Looks(_LOOKS_A_SECOND))
+        self._looks_of.move_to_end(place)
+        if len(self._looks_of) > _PLACES_LIMIT:
+            self._looks_of.popitem(last=False)
+        if not (looks.take(self._clock()) and self._looks.take(self._clock())):
             raise NotNow("too many keys that nobody knows; try again soon")
-        self._looks -= 1

@@ -294,6 +294,17 @@ async def test_ids_of_keys_made_up_make_no_work(control: Control) -> None:
     assert answers.count(Unauthorized) == 20
 
 
+async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Clock) -> None:
+    store = MemoryStore()
+    ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
+    await ours.load()
+    for number in range(100):
+        with pytest.raises((Unauthorized, NotNow)):
+            await ours.identify(f"sbk_{number:016x}_{'A' * 43}", HERE)
+    _, text = await theirs.keys.make("k", [Right.SEE])
+    assert (await ours.identify(text, "198.51.100.7")).name == "k"
+
+
 async def test_the_secret_of_a_device_is_guessed_slowly(control: Control) -> None:
     who = await control.identify_device("esp01", DEVICE_SECRET, HERE)
     assert who.scope == Scope(frozenset({"esp01"}))
