@@ -7,7 +7,11 @@ import re
 import shutil
 import subprocess
 
+import pytest
+
 from tests.servers import REPO, missing
+
+pytestmark = pytest.mark.containers
 
 SHORT = re.compile(r"- (\S+):(\d+):\d+/tcp")
 LONG = re.compile(r"host_ip: (\S+)\s+target: \d+\s+published: \"?(\d+)")
@@ -21,9 +25,10 @@ def published(*asked: str, **environ: str) -> set[tuple[str, str]]:
     """Address and port of everything that `make up` publishes."""
     if shutil.which("make") is None or not (shutil.which("docker-compose") or shutil.which("docker")):
         missing("there is no Compose, or no make")
-    own = {name: text for name, text in os.environ.items() if name not in ("BIND", "REQUIRED", "COMPOSE_FILE")} | environ
+    ours = ("BIND", "REQUIRED", "COMPOSE_FILE", "MAKEFLAGS", "MAKELEVEL")
+    own = {name: text for name, text in os.environ.items() if name not in ours} | environ
     (line,) = subprocess.run(
-        ["make", "-n", "up", *asked], cwd=REPO, env=own, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "up", *asked], cwd=REPO, env=own, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     command = [*line.split()[: line.split().index("up")], "config"]
     told = subprocess.run(command, cwd=REPO, env=own, capture_output=True, text=True, check=False)
