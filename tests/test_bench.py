@@ -210,6 +210,13 @@ def test_the_account_of_a_client_that_changed_its_mind(got: list[int], said: tup
     assert (one.holes, one.repeats, one.strangers, one.misordered) == said
 
 
+def test_what_a_client_was_too_slow_for_is_no_hole_if_it_was_told() -> None:
+    visit = visited([one for one in HEARD if not 120 < one <= 124])
+    visit.gaps = [(120, 123)]
+    one = visits_account([visit], TRUTH)
+    assert (one.told, one.holes) == (3, 1)
+
+
 def test_what_was_heard_on_one_connection_is_not_to_come_on_the_next() -> None:
     second = Visit([131, 133])
     second.added(A, 131, Change(0, 2))

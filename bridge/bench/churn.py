@@ -16,7 +16,7 @@ import aiohttp
 from bridge.bench.address import Address
 from bridge.bench.crowd import Crowd, wait_until
 from bridge.bench.latencies import Latencies
-from bridge.bench.listeners import CursorSubscriber, Matches
+from bridge.bench.listeners import AttentiveSubscriber, CursorSubscriber, Matches
 from bridge.bench.load import READINGS_LIMIT
 from bridge.bench.publisher import Publisher
 from bridge.bench.reconnect import REPLAY_LIMIT
@@ -99,7 +99,7 @@ class Guest:
         raise AssertionError("the last attempt returned or raised")
 
     async def _arrive(self, session: aiohttp.ClientSession) -> Visit:
-        kind = UpgradingSubscriber if self._polls else CursorSubscriber
+        kind = UpgradingSubscriber if self._polls else AttentiveSubscriber
         one = await kind.connect(self._crowd.arena, self._stage.target.address)
         asked = (self._named(self._wish), self._last, REPLAY_LIMIT)
         if isinstance(one, UpgradingSubscriber):
@@ -109,7 +109,7 @@ class Guest:
             answer = await one.subscribe(*asked)
         self.subscriber = one
         self._crowd.subscribers.append(one)
-        self.visits.append(visit := Visit(one.cursors))
+        self.visits.append(visit := Visit(one.cursors, one.gaps))
         visit.added(self._wish, self._last, Change(0, one.at_answer))
         self.replayed += answer["replayed"]
         return visit
@@ -208,6 +208,7 @@ def _figures(guests: Sequence[Guest], truth: dict[str, array[int]]) -> dict[str,
         "changes of wish": Figure(sum(guest.changes for guest in guests)),
         "readings replayed": Figure(sum(guest.replayed for guest in guests)),
         "cut": Figure(sum(guest.subscriber.lost for guest in guests)),
+        "missed by who was too slow, and told": Figure(total.told),
         "holes": Figure(total.holes, wrong=True),
         "repeats": Figure(total.repeats, wrong=True),
         "not asked for": Figure(total.strangers, wrong=True),

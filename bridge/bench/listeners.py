@@ -69,6 +69,21 @@ class CursorSubscriber(Subscriber):
             self.at_answer, self.count = 0, len(self.cursors)
 
 
+class AttentiveSubscriber(CursorSubscriber):
+    """Keeps what it is told of gaps, too: after which cursor, and up to which."""
+
+    def __init__(self, arena: Arena, address: Address) -> None:
+        """Not connected yet."""
+        super().__init__(arena, address)
+        self._gaps = Matches(GAP, 256)
+        self.gaps: list[tuple[int, int]] = []
+
+    def _keep(self, piece: bytes) -> int:
+        for told in map(orjson.loads, self._gaps.feed(piece)):
+            self.gaps.append((told["from"], told["to"]))
+        return super()._keep(piece)
+
+
 class StallingSubscriber(Subscriber):
     """Stops reading, reads again, and keeps what it is told of gaps."""
 

@@ -120,7 +120,7 @@ class Subscriber(asyncio.BufferedProtocol):
     async def _upgrade(self) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         shown = "".join(f"{name}: {text}\r\n" for name, text in self._address.headers.items())
-        self._transport.write(
+        self._write(
             f"GET {self.PATH} HTTP/1.1\r\nHost: {self._address.host}:{self._address.port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {key}\r\n{shown}\r\n".encode()
@@ -157,7 +157,13 @@ class Subscriber(asyncio.BufferedProtocol):
     def say(self, text: bytes) -> None:
         """One WebSocket frame, masked with zeros."""
         size = bytes((0x80 | len(text),)) if len(text) < 126 else b"\xfe" + struct.pack(">H", len(text))
-        self._transport.write(b"\x81" + size + b"\0\0\0\0" + text)
+        self._write(b"\x81" + size + b"\0\0\0\0" + text)
+
+    def _write(self, piece: bytes) -> None:
+        """Raises `ConnectionResetError` when the connection is gone."""
+        if self.lost or self._transport.is_closing():
+            raise ConnectionResetError("the connection was closed")
+        self._transport.write(piece)
 
     def expect(self, readings: int, stream: Stream | None, reached: Callable[[float], None]) -> None:
         """So many more, from now on; `reached` is told when the last of them came."""

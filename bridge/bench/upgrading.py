@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from bridge.bench.address import Address
-from bridge.bench.listeners import CursorSubscriber
+from bridge.bench.listeners import AttentiveSubscriber
 from bridge.bench.subscriber import CONNECT_SECONDS, PROBED, Arena, Subscriber
 from bridge.core.errors import BridgeError
 
@@ -48,7 +48,7 @@ class Polls:
             answer.raise_for_status()
 
 
-class UpgradingSubscriber(CursorSubscriber):
+class UpgradingSubscriber(AttentiveSubscriber):
     """`connect` makes the connection that becomes the WebSocket; `arrive` does the rest."""
 
     def __init__(self, arena: Arena, address: Address) -> None:

@@ -18,9 +18,13 @@ class Change:
 
 @dataclass(slots=True)
 class Visit:
-    """One connection, and the cursors it `got`; `owed` are devices with the cursors after and until which they were wished."""
+    """One connection, and the cursors it `got`; `owed` are devices with the cursors after and until which they were wished.
+
+    `gaps` are spans of cursors too: that it was too slow for, and was told.
+    """
 
     got: Sequence[int]
+    gaps: Sequence[tuple[int, int]] = ()
     changes: list[Change] = field(default_factory=list)
     owed: list[tuple[str, int, int]] = field(default_factory=list)
     _open: dict[str, int] = field(default_factory=dict)
@@ -44,9 +48,13 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """In readings; `strangers` were not asked for. Before its first answer a client may hear any device."""
+    """In readings; `told` were missed and told of, `strangers` were not asked for.
+
+    Before its first answer a client may hear any device.
+    """
 
     holes: int = 0
+    told: int = 0
     repeats: int = 0
     strangers: int = 0
     misordered: int = 0
@@ -55,6 +63,7 @@ class Account:
         """Of several clients."""
         return Account(
             self.holes + other.holes,
+            self.told + other.told,
             self.repeats + other.repeats,
             self.strangers + other.strangers,
             self.misordered + other.misordered,
@@ -70,8 +79,11 @@ def account(visits: Sequence[Visit], truth: Mapping[str, Sequence[int]]) -> Acco
             cursors = truth.get(device, ())
             owed.update(cursors[bisect_right(cursors, after) : bisect_right(cursors, until)])
         got, first = set(visit.got), visit.changes[0].answered_at if visit.changes else len(visit.got)
+        missed = owed - got
+        told = {cursor for cursor in missed if any(after < cursor <= until for after, until in visit.gaps)}
         total += Account(
-            holes=len(owed - got),
+            holes=len(missed - told),
+            told=len(told),
             repeats=len(visit.got) - len(got) + len(got & seen),
             strangers=len(set(visit.got[first:]) - owed),
             misordered=_misordered(visit),
