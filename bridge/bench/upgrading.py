@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import orjson
@@ -49,7 +49,7 @@ class Polls:
 
 
 class UpgradingSubscriber(AttentiveSubscriber):
-    """`connect` makes the connection that becomes the WebSocket; `arrive` does the rest."""
+    """`arrive` connects it, and all that follows."""
 
     def __init__(self, arena: Arena, address: Address) -> None:
         """Not connected yet."""
@@ -57,8 +57,10 @@ class UpgradingSubscriber(AttentiveSubscriber):
         self._polling = False
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
-    async def _join(self) -> None:
-        """Not here."""
+    @classmethod
+    async def connect(cls, arena: Arena, address: Address, receive_bytes: int | None = None) -> Self:  # noqa: ARG003
+        """Not yet: the connection that becomes the WebSocket is made when it changes over."""
+        return cls(arena, address)
 
     async def arrive(
         self, session: aiohttp.ClientSession, devices: Sequence[str] | None, since: int, limit: int
@@ -83,6 +85,8 @@ class UpgradingSubscriber(AttentiveSubscriber):
             polling = tasks.create_task(self._poll(polls), name="polls")
             answer = await self._answer
             await asyncio.sleep(_POLLING_SECONDS)
+            host, port, tls = self._address.host, self._address.port, self._address.tls
+            await asyncio.get_running_loop().create_connection(lambda: self, host, port, ssl=tls)
             await self._upgrade()
             self.say(b"2probe")
             await self._heard(PROBED)
