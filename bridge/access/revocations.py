@@ -49,8 +49,7 @@ class Revocations:
             self._unwritten.pop(one.id, None)
 
     async def look(self) -> None:
-        """Write what waits, learn what others took back, forget what needs no remembering. Raises `StoreUnavailable`."""
-        await self._write()
+        """Learn what others took back, forget what needs no remembering, write what waits. Raises `StoreUnavailable`."""
         found, self._mark = await self._kept.revocations(self._mark)
         for one in found:
             self._note(one)
@@ -60,6 +59,8 @@ class Revocations:
             if until_ms >= now_ms:
                 log.error("%d grants were taken back within a day: the oldest of them is forgotten", _LIMIT)
             del self._until_ms[first]
+            self._unwritten.pop(first, None)
+        await self._write()
 
     def _note(self, one: Revocation) -> None:
         if one.id not in self._until_ms:
