@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pymongo
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import StoreUnavailable
-from bridge.core.query import Bucket, ReadingsQuery, RolledUp
+from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
 from bridge.core.reading import MEASUREMENT, Reading, Value
 from bridge.core.rollup import (
     DAY_MS,
@@ -184,15 +184,16 @@ class Sensors:
             )
             fields = self.chance.choice([list(MEASUREMENT), ["temperature"], ["flameDetected", "co2", "so2"]])
             expected = await self.memory.history.buckets(query, every_ms, fields)
-            assert rounded(await store.history.buckets(query, every_ms, fields)) == rounded(expected), (query, every_ms)
+            assert await store.history.buckets(query, every_ms, fields) == nearly(expected), (query, every_ms)
 
 
-def rounded(buckets: list[Bucket]) -> list[Bucket]:
-    """A mean by another order of summing differs in its last digit."""
-    return [
-        replace(one, fields={name: replace(short, mean=round(short.mean, 9)) for name, short in one.fields.items()})
-        for one in buckets
-    ]
+def nearly(buckets: list[Bucket]) -> list[Bucket]:
+    """To compare with: a mean by another order of summing differs in its last digit."""
+
+    def near(short: Summary) -> Summary:
+        return replace(short, mean=cast("float", pytest.approx(short.mean, rel=1e-9, abs=1e-9)))
+
+    return [replace(one, fields={name: near(short) for name, short in one.fields.items()}) for one in buckets]
 
 
 async def rolled_up(store: Store) -> int:
