@@ -51,13 +51,17 @@ EVERYTHING = Wish()
 
 
 class Audience(Generic[Member]):
-    """The members who hear live what one wish asks for."""
+    """The members who hear live what one wish asks for. What those who are behind miss is counted once for all of them."""
 
     def __init__(self, encoder: Encoder, wish: Wish) -> None:
         """Without members."""
         self.encoder = encoder
         self.wish = wish
         self.members: dict[Member, None] = {}
+        self.behind: dict[Member, None] = {}
+        """Members too, but for the time being not sent to."""
+        self.records = self.last = 0
+        """How many were sent since its first member came, and the cursor of the last."""
         self.narrow = wish.topics is not None or wish.sight is not None
         """Being of the wished devices is not enough."""
         self.due = 0.0
@@ -176,7 +180,8 @@ class Audiences(Generic[Member]):
         if audience is None:
             return
         audience.members.pop(member, None)
-        if audience.members:
+        audience.behind.pop(member, None)
+        if audience.members or audience.behind:
             return
         del self._all[encoder, wish]
         if wish.devices is not None:

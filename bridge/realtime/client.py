@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import orjson
@@ -24,7 +24,7 @@ from bridge.realtime.incoming import (
     ProtocolError,
 )
 from bridge.realtime.parcel import Parcel
-from bridge.realtime.session import Session
+from bridge.realtime.session import ANY, Session
 from bridge.realtime.wire import Wire
 
 MESSAGE_LIMIT_BYTES = 64 * 1024
@@ -177,9 +177,13 @@ class Client:
         """In its transport."""
         return self.wire.waiting_bytes()
 
-    def write(self, parcel: Parcel) -> None:
+    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
         """Straight to its transport."""
-        self.wire.write(parcel)
+        return self.wire.write(parcel, limit_bytes)
+
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        """Told by its transport."""
+        self.wire.when_drained(waiting_bytes, then)
 
     def cut(self, reason: str) -> None:
         """End the connection; one that does not read is left without a word."""

@@ -124,7 +124,7 @@ class Hub:
                 self._send(audience, now, before)
 
     def _send(self, audience: Audience[Session], chosen: Sequence[Published], before: int) -> None:
-        self._delivery.send(audience.members, self._delivery.parcel(chosen, audience.encoder), before)
+        self._delivery.send(audience, self._delivery.parcel(chosen, audience.encoder), before)
 
     def _send_to_held(self, others: Sequence[Published]) -> None:
         """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
@@ -158,7 +158,7 @@ class Hub:
         session.closed = True
         self._sessions.pop(session, None)
         self._held.pop(session, None)
-        self._delivery.behind.pop(session, None)
+        self._delivery.leave(session)
         self._audiences.leave(session, session.encoder, session.wish)
 
     async def subscribe(
@@ -267,7 +267,7 @@ class Hub:
         while session.position < last:
             page = self._history.page(session.position, last, session.wish)
             if page.records:
-                self._delivery.send((session,), self._delivery.parcel(page.records, session.encoder), session.position)
+                self._delivery.send_alone(session, self._delivery.parcel(page.records, session.encoder), session.position)
             session.position = page.reached
         session.live = True
         del self._held[session]
@@ -277,7 +277,7 @@ class Hub:
         """From the next batch on; what its audience keeps back for the others was sent to it already."""
         audience = self._audiences.of(session.encoder, session.wish)
         self._send_newest(audience)
-        audience.members[session] = None
+        self._delivery.enter(session, audience)
 
     def cut(self, link: Link, reason: str) -> None:
         """End a connection, and count why."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from bridge.core.events import Gap
 from bridge.realtime.audience import EVERYTHING, Wish
 from bridge.realtime.parcel import Encoder, Parcel, Published
+
+ANY = sys.maxsize
+"""However much waits."""
 
 _SPANS = 64  # changes of wish, gaps and replays that are remembered; before those a record may be replayed twice
 
@@ -20,8 +25,12 @@ class Link(Protocol):
         """What was written and has not left for the client's machine."""
         ...
 
-    def write(self, parcel: Parcel) -> None:
-        """Send, after everything written before."""
+    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+        """Send, after everything written before, unless so much or more waits; false then."""
+        ...
+
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        """Call once when no more than so much waits; a link that cannot tell does nothing, and is looked at."""
         ...
 
     def cut(self, reason: str) -> None:
@@ -70,8 +79,8 @@ class Session:
     """What the hub knows of a client. Live: its audience writes to it. Else `position` says where it goes on."""
 
     __slots__ = (
-        "away_since", "closed", "encoder", "heard", "link", "live", "lock", "missed", "missed_after", "missed_last",
-        "position", "wish",
+        "away_since", "closed", "encoder", "heard", "link", "live", "lock", "missed", "missed_after", "missed_from",
+        "missed_last", "position", "wish",
     )  # fmt: skip
 
     def __init__(self, encoder: Encoder, link: Link, position: int, wish: Wish = EVERYTHING) -> None:
@@ -88,15 +97,17 @@ class Session:
         self.away_since: float | None = None
         """When it fell behind, by the hub's clock; None while it keeps up."""
         self.missed = self.missed_after = self.missed_last = 0
+        self.missed_from = 0
+        """How many records its audience had been sent when it began to miss those, too."""
 
-    def miss(self, parcel: Parcel, before: int, now: float) -> bool:
-        """Skip a parcel; `before` is the cursor ahead of it. Whether this is the first it misses."""
-        first = self.away_since is None
-        if first:
-            self.away_since, self.missed_after, self.missed_last = now, before, before
-        self.missed += parcel.records
-        self.missed_last = max(self.missed_last, parcel.last)
-        return first
+    def fall_behind(self, before: int, now: float) -> None:
+        """It misses what comes after the cursor `before`."""
+        self.away_since, self.missed_after, self.missed_last = now, before, before
+
+    def miss(self, records: int, last: int) -> None:
+        """So many records, the last of them with this cursor."""
+        if records:
+            self.missed, self.missed_last = self.missed + records, last
 
     def catch_breath(self) -> Gap | None:
         """It keeps up again: what it has to be told."""

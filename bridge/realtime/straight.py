@@ -45,6 +45,7 @@ from bridge.realtime.engine import (
 from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, text_frame
 from bridge.realtime.outbox import Outbox
 from bridge.realtime.parcel import Parcel
+from bridge.realtime.session import ANY
 from bridge.realtime.wire import Wire
 
 _Socket: Any = AsyncSocket  # the libraries have no types
@@ -356,17 +357,26 @@ class StraightLink:
         waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.wire.waiting_bytes()
         return waiting
 
-    def write(self, parcel: Parcel) -> None:
+    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
         """Straight to the transport, or behind what waits for the next poll."""
         client = self._client
         if client.closed or client.closing:
-            return
+            return True
         websocket = client.queue.websocket
-        if websocket is None:
-            for packet in parcel.once(_packets):
-                client.queue.put_nowait(packet)
-        else:
-            websocket.wire.write(parcel)
+        if websocket is not None:
+            written: bool = websocket.wire.write(parcel, limit_bytes)
+            return written
+        if client.queue.waiting_bytes >= limit_bytes:
+            return False
+        for packet in parcel.once(_packets):
+            client.queue.put_nowait(packet)
+        return True
+
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        """Told by the transport; one that polls is looked at."""
+        websocket = self._client.queue.websocket
+        if websocket is not None:
+            websocket.wire.when_drained(waiting_bytes, then)
 
     def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
@@ -393,10 +403,16 @@ class PlainLink:
         queued: int = self._client.queue.qsize()
         return (self.unsent + queued) * _PACKET_BYTES
 
-    def write(self, parcel: Parcel) -> None:
+    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
         """One emit a message."""
+        if self.waiting_bytes() >= limit_bytes:
+            return False
         self.unsent += len(parcel.texts)
         self._emits.extend((self, text) for text in parcel.texts)
+        return True
+
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        """It is looked at: python-engineio does not tell."""
 
     def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
         """Disconnect."""

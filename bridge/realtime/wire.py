@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from bridge.realtime.backlog import HANDED_BYTES, Backlog
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
@@ -31,26 +32,35 @@ class Wire:
         waiting = self.transport.get_write_buffer_size()
         return waiting + self._backlog.waiting_bytes if self._backlog else waiting
 
-    def write(self, parcel: Parcel) -> None:
-        """A parcel, compressed where the client takes that."""
+    def write(self, parcel: Parcel, limit_bytes: int) -> bool:
+        """A parcel, compressed where the client takes that, unless so much or more waits; false then."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting + (self._backlog.waiting_bytes if self._backlog else 0) >= limit_bytes:
+            return False
         if not (self._parted or self.transport.is_closing()):
-            self._put(parcel.deflated if self.deflates else parcel.wire)
+            self._put(parcel.deflated if self.deflates else parcel.wire, waiting)
+        return True
 
     def send(self, frame: bytes) -> bool:
         """One frame; whether it is on its way."""
         if self._parted or self.transport.is_closing():
             return False
-        self._put(frame)
+        self._put(frame, self.transport.get_write_buffer_size())
         return True
 
-    def _put(self, frames: bytes) -> None:
+    def _put(self, frames: bytes, waiting: int) -> None:
         if self._backlog:
             self._backlog.append(frames)
-        elif self.transport.get_write_buffer_size() <= HANDED_BYTES:
+        elif waiting <= HANDED_BYTES:
             self.transport.write(frames)
         else:
             self._backlog = Backlog(self.transport)
             self._backlog.append(frames)
+
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        """Call once when no more than so much waits, if anything is held that the transport was not given yet."""
+        if self._backlog:
+            self._backlog.when_drained(waiting_bytes, then)
 
     def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ from bson.objectid import ObjectId
 from bridge.core.decode import DeviceStatus
 from bridge.core.reading import Reading
 from bridge.realtime.parcel import Parcel, Published
+from bridge.realtime.session import ANY
+from bridge.realtime.socketio import CODEC
 from bridge.settings import RealtimeSettings
 
 EPOCH_MS = 1_767_000_000_000
@@ -25,6 +28,10 @@ def readings(*seqs: int, device: str = "a") -> list[Reading]:
 
 def published(*seqs: int, device: str = "a") -> list[Published]:
     return [Published(reading(seq, device)) for seq in seqs]
+
+
+def parcel(*seqs: int) -> Parcel:
+    return Parcel(published(*seqs), CODEC, "2026-01-01T00:00:00.000Z")
 
 
 def status(device: str = "a", word: str = "online") -> DeviceStatus:
@@ -47,25 +54,51 @@ class Clock:
 
 
 class FakeLink:
-    """A client that has read at once what is written to it, or, when `stalled`, lets it wait."""
+    """A client that has read at once what is written to it, or, when `stalled`, lets it wait.
 
-    def __init__(self) -> None:
+    When it has drained it tells; one that is not `telling` has to be looked at.
+    """
+
+    def __init__(self, *, telling: bool = True) -> None:
         self.heard: list[tuple[str, Any]] = []
         self.cuts: list[str] = []
         self.parcels: list[Parcel] = []
-        self.waiting = 0
         self.stalled = False
+        self.asked = 0
+        self._waiting = 0
+        self._telling = telling
+        self._drained: tuple[int, Callable[[], None]] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting
+
+    @waiting.setter
+    def waiting(self, count: int) -> None:
+        self._waiting = count
+        if self._drained is not None and count <= self._drained[0]:
+            (_, tell), self._drained = self._drained, None
+            tell()
 
     def waiting_bytes(self) -> int:
+        self.asked += 1
         return self.waiting
 
-    def write(self, parcel: Parcel) -> None:
+    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
+        if self._telling:
+            self._drained = waiting_bytes, then
+
+    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+        self.asked += 1
+        if self.waiting >= limit_bytes:
+            return False
         self.parcels.append(parcel)
         for text in parcel.texts:
             name, body = orjson.loads(text.removeprefix("42"))
             self.heard.append((name, body))
         if self.stalled:
-            self.waiting += len(parcel.wire)
+            self._waiting += len(parcel.wire)
+        return True
 
     def cut(self, reason: str) -> None:
         self.cuts.append(reason)

@@ -66,12 +66,12 @@ class Stage:
         self.write(records)
         self.hub.publish(records)
 
-    def join(self) -> tuple[Session, FakeLink]:
-        link = FakeLink()
+    def join(self, *, telling: bool = True) -> tuple[Session, FakeLink]:
+        link = FakeLink(telling=telling)
         return self.hub.join(CODEC, link), link
 
-    def join_live(self) -> tuple[Session, FakeLink]:
-        joined = self.join()
+    def join_live(self, *, telling: bool = True) -> tuple[Session, FakeLink]:
+        joined = self.join(telling=telling)
         self.pass_time(SETTLED_SECONDS)
         return joined
 
@@ -487,6 +487,61 @@ async def test_a_client_that_drained_is_told_before_the_next_record_not_at_the_n
     stage.publish()
     assert [name for name, _ in link.heard] == ["gap", "sensorData"]
     assert link.gaps == [(0, 1, 1)]
+
+
+async def test_a_client_whose_link_does_not_tell_that_it_drained_is_looked_at_with_each_tick() -> None:
+    stage = Stage(client_buffer_bytes=1000)
+    _, link = stage.join_live(telling=False)
+    link.waiting = 1000
+    stage.publish()
+    link.waiting = 0
+    stage.publish()
+    assert link.heard == []
+    stage.pass_time(0.05)
+    assert link.gaps == [(0, 2, 2)]
+
+
+async def test_each_that_is_behind_is_told_what_it_missed_itself_and_costs_nothing_meanwhile() -> None:
+    stage = Stage(client_buffer_bytes=1000)
+    (_, first), (_, second), (_, quick) = (stage.join_live() for _ in range(3))
+    first.waiting = 1000
+    stage.publish()
+    second.waiting = 1000
+    stage.publish(2)
+    asked = first.asked, second.asked
+    stage.publish(3)
+    stage.hub.publish([status("a")])
+    assert (first.asked, second.asked) == asked
+    first.waiting = 500
+    stage.publish()
+    second.waiting = 500
+    assert (first.gaps, second.gaps, quick.gaps) == ([(0, 6, 6)], [(1, 7, 6)], [])
+    assert (first.cursors, second.cursors, quick.cursors) == ([7], [1], [1, 2, 3, 4, 5, 6, 7])
+    assert (stage.hub.counts.missed, stage.hub.counts.missed_others) == (12, 2)
+
+
+async def test_a_client_that_leaves_while_it_is_behind_is_told_nothing_when_its_link_drains() -> None:
+    stage = Stage(client_buffer_bytes=1000)
+    session, link = stage.join_live()
+    link.waiting = 1000
+    stage.publish()
+    stage.hub.leave(session)
+    link.waiting = 0
+    assert link.heard == []
+    assert list(stage.hub._audiences) == []
+
+
+async def test_a_client_that_falls_behind_with_what_was_kept_for_it_misses_the_rest_and_is_told() -> None:
+    stage = Stage(client_buffer_bytes=1000)
+    _, link = stage.join()
+    stage.publish(3)
+    link.waiting = 1000
+    stage.pass_time(SETTLED_SECONDS)
+    stage.publish(2)
+    link.waiting = 0
+    assert link.gaps == [(0, 5, 5)]
+    stage.publish()
+    assert link.cursors == [6]
 
 
 async def test_what_a_slow_client_missed_it_can_ask_for() -> None:

@@ -329,10 +329,11 @@ class HubAndClients(RuleBasedStateMachine):
     @invariant()
     def the_hub_keeps_nothing_of_those_who_left(self) -> None:
         sessions = {client.session for client in self.clients}
-        members = {member for audience in self.hub._audiences for member in audience.members}
+        audiences = list(self.hub._audiences)
+        members = {member for audience in audiences for member in (*audience.members, *audience.behind)}
         assert self.hub._sessions.keys() == sessions
         assert self.hub._held.keys() <= sessions
-        assert self.hub._delivery.behind.keys() <= sessions
+        assert self.hub._delivery.behind.keys() == {member for audience in audiences for member in audience.behind}
         assert members == {session for session in sessions if session.live}
         assert self.hub._held.keys() == sessions - members
 

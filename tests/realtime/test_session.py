@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from bridge.core.events import Gap
 from bridge.realtime.audience import EVERYTHING, Wish
-from bridge.realtime.parcel import Parcel, Published
+from bridge.realtime.parcel import Published
 from bridge.realtime.session import _SPANS, Heard, Session
 from bridge.realtime.socketio import CODEC
-from tests.realtime.parts import FakeLink, published, reading
+from tests.realtime.parts import FakeLink, reading
 
 A, B = Wish(frozenset("a")), Wish(frozenset("b"))
 
@@ -90,14 +90,12 @@ def test_heard_is_what_a_set_of_all_that_was_sent_would_be(steps: list[tuple[str
             }
 
 
-def parcel(*seqs: int) -> Parcel:
-    return Parcel(published(*seqs), CODEC, "2026-01-01T00:00:00.000Z")
-
-
 def test_a_client_that_falls_behind_is_told_what_it_missed() -> None:
     session = Session(CODEC, FakeLink(), 10)
-    assert session.miss(parcel(12, 13), before=11, now=5.0)
-    assert not session.miss(parcel(17), before=13, now=6.0)
+    session.fall_behind(before=11, now=5.0)
+    session.miss(2, 13)
+    session.miss(0, 0)
+    session.miss(1, 17)
     assert session.away_since == 5.0
     assert session.catch_breath() == Gap(11, 17, 3)
     assert session.away_since is None

@@ -20,7 +20,7 @@ from bridge.realtime.outbox import PACKETS_A_POLL, Outbox
 from bridge.realtime.straight import Emits, EngineServer, PlainLink, SocketServer, missing
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening, publish_many
-from tests.realtime.test_session import parcel
+from tests.realtime.parts import parcel
 from tests.servers import until
 
 

@@ -119,6 +119,42 @@ def test_the_transport_is_given_little_and_a_client_that_reads_again_gets_all_in
     run(test)
 
 
+def test_whoever_waits_for_the_client_to_drain_is_told_once_and_not_before(run: Run) -> None:
+    async def test(peer: Peer) -> None:
+        wire, told = peer.wire, asyncio.Event()
+        mark, seen = len(ALL) // 4, []
+
+        def tell() -> None:
+            seen.append(wire.waiting_bytes())
+            told.set()
+
+        write(wire)
+        wire.when_drained(mark, tell)
+        read = 0
+        while not told.is_set():
+            assert wire.waiting_bytes() > 0
+            read += len(await peer.read(1000))
+            await asyncio.sleep(0)
+        assert 0 < seen[0] <= mark
+        write(wire)
+        await peer.read(2 * len(ALL) - read)
+        assert wire.waiting_bytes() == 0
+        assert len(seen) == 1
+
+    run(test)
+
+
+def test_nobody_is_told_of_a_connection_that_ends(run: Run) -> None:
+    async def test(peer: Peer) -> None:
+        write(peer.wire)
+        peer.wire.when_drained(0, lambda: pytest.fail("it did not drain"))
+        peer.hang_up()
+        await peer.protocol.lost.wait()
+        peer.wire.when_drained(0, lambda: pytest.fail("nothing is held"))
+
+    run(test)
+
+
 def test_what_is_written_while_some_is_held_comes_behind_it(run: Run) -> None:
     async def test(peer: Peer) -> None:
         write(peer.wire)
