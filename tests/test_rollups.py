@@ -240,9 +240,28 @@ async def test_late_readings_are_rolled_up_and_then_not_looked_for_any_more(open
         await sensors.write(store, [sensors.invent("a", hour * HOUR_MS) for hour in range(30)])
         assert await rolled_up(store) >= 29
         assert await rolled_up(store) == 0
-        await sensors.write(store, [sensors.invent("a", 10 * HOUR_MS + n) for n in range(3)])
+        await sensors.write(store, [sensors.invent("a", 27 * HOUR_MS + n) for n in range(3)])
         await sensors.write(store, [sensors.invent("a", 50 * HOUR_MS)])
         assert await rolled_up(store) in (2, 3)
+        assert await rolled_up(store) == 0
+        await sensors.compare(store)
+
+
+async def test_late_readings_of_the_last_day_are_rolled_up_when_the_device_has_rested(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors = Sensors(6)
+    async with opened() as store:
+        await sensors.write(store, [sensors.invent(device, hour * HOUR_MS) for hour in range(30) for device in "ab"])
+        assert await rolled_up(store) >= 29
+        for hour in (10, 9, 12, 8):
+            await sensors.write(store, [sensors.invent("a", hour * HOUR_MS)])
+            await sensors.compare(store)
+            assert await rolled_up(store) == 0, "more may be coming"
+            await sensors.compare(store)
+        monkeypatch.setattr("bridge.stores.rolling._REST_SECONDS", 0.0)
+        await sensors.write(store, [sensors.invent("a", 13 * HOUR_MS)])
+        assert [await rolled_up(store) for _ in range(3)] in ([0, 13, 0], [0, 14, 0])
         assert await rolled_up(store) == 0
         await sensors.compare(store)
 

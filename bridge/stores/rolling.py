@@ -1,8 +1,10 @@
 """How rollups come about, whichever store: by steps of about a second, each safe to repeat and to break off anywhere.
 
 A device's hours are rolled up in order, wholly, from its readings, five minutes after their end. Readings that come later than
-that are found by their cursor, and their hours rolled up again. Once more a day later, for what was stored under an old cursor:
-by a bridge that could not reach the store for a while, or whose clock is behind. One bridge of several does it, by a lease.
+that are found by their cursor, and their hours rolled up again: those of the last day when the device has rested, for more may
+be coming, as from one that sends what it kept, or whose clock is behind for good. Once more a day later, for what was stored
+under an old cursor: by a bridge that could not reach the store for a while, or whose clock is behind. One of several bridges
+does it, by a lease.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ _CLOSED_AFTER_MS = 5 * 60_000
 SETTLE_MS = 30_000
 """So long after its cursor a reading is looked for in the store: six times the usual deadline of a write."""
 _READINGS_AT_ONCE = 20_000
+_REST_SECONDS = 900.0
+"""So long a device rests that had late readings: at 1,000 of them a second, an hour made again every 10 s took mongod 10 % of a
+core after two minutes, and more each minute."""
 
 
 class RollupTables(Protocol):
@@ -84,6 +89,7 @@ class Rolling:
         self._due: deque[str] = deque()
         self._late: deque[tuple[str, int, int]] = deque()
         self._late_cursor = 0
+        self._resting: dict[str, float] = {}
 
     async def step(self) -> RolledUp:
         """About a second's work, or none; `StoreUnavailable` if the store is. One that was cancelled ends first."""
@@ -120,7 +126,9 @@ class Rolling:
             self._places = {place.device_id: place for place in await self._tables.places()}
             self._places_until = time.monotonic() + _PLACES_SECONDS
         if not self._due:
-            due = [name for name, place in self._places.items() if _is_due(place, now_ms())]
+            now = time.monotonic()
+            self._resting = {name: until for name, until in self._resting.items() if until > now}
+            due = [name for name, place in self._places.items() if self._is_due(place)]
             random.shuffle(due)  # or one that always fails would keep the others waiting for ever
             self._due.extend(due)
 
@@ -154,7 +162,11 @@ class Rolling:
     async def _roll_late(self) -> int:
         """The first of the late spans, or a part of it; after the last of them all up to the cursor is done."""
         device_id, from_ms, to_ms = self._late[0]
-        hours, end_ms = await self._roll(device_id, from_ms, to_ms)
+        if from_ms >= now_ms() - DAY_MS:
+            await self._take_back(device_id, from_ms)
+            hours, end_ms = 0, to_ms
+        else:
+            hours, end_ms = await self._roll(device_id, from_ms, to_ms)
         if end_ms < to_ms:
             self._late[0] = (device_id, end_ms, to_ms)
             return hours
@@ -163,10 +175,23 @@ class Rolling:
             await self._tables.keep_cursor(self._owner, self._late_cursor)
         return hours
 
+    async def _take_back(self, device_id: str, hour: int) -> None:
+        """From this hour on the device counts as not rolled up; its readings are read themselves until it has rested."""
+        self._resting[device_id] = time.monotonic() + _REST_SECONDS
+        place = self._places[device_id]
+        if hour < place.until_ms:
+            await self._keep(replace(place, until_ms=hour, again_ms=min(place.again_ms, hour)))
+
     # --- in order ---
+
+    def _is_due(self, place: Place) -> bool:
+        now = now_ms()
+        return place.device_id not in self._resting and (place.until_ms < _closed(now) or place.again_ms < _old(now))
 
     async def _go_on(self, place: Place) -> int:
         """The next hours of a device, for the first time or for the second."""
+        if not self._is_due(place):  # it had late readings since
+            return 0
         now, old = now_ms(), _old(now_ms())
         if place.until_ms < _closed(now):
             hours, end_ms = await self._roll(place.device_id, place.until_ms, _closed(now))
@@ -178,7 +203,7 @@ class Rolling:
             until_ms = place.until_ms
         place = replace(self._places[place.device_id], until_ms=until_ms, again_ms=again_ms)
         await self._keep(place)
-        if _is_due(place, now):
+        if self._is_due(place):
             self._due.append(place.device_id)
         return hours
 
@@ -212,7 +237,3 @@ def _closed(now: int) -> int:
 
 def _old(now: int) -> int:
     return hour_of(now - DAY_MS)
-
-
-def _is_due(place: Place, now: int) -> bool:
-    return place.until_ms < _closed(now) or place.again_ms < _old(now)
