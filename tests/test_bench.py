@@ -364,7 +364,7 @@ async def test_every_other_scenario_runs_on_a_real_bridge(tmp_path: Path, broker
     code, _, err = await ended(tmp_path, "bench", *names, *few, "--broker", broker_url, "--json", "b.json")
     assert code == 0, err
     rows = {one["scenario"]: one for one in orjson.loads((tmp_path / "b.json").read_bytes())["measurements"]}
-    turns = [f"stalled {part} {n}" for n in (1, 2, 3) for part in ("without", "with 2")]
+    turns = [f"stalled {n}: {count}" for n in (1, 2, 3) for count in ("none", 2)]
     assert list(rows) == ["many", "reconnect", *turns, "churn", "rooms"]
     assert [rows[name]["deliveries"] for name in ("many", *turns, "rooms")] == [240, *[120] * 6, 120]
     returned = rows["reconnect"]["figures"]

@@ -34,18 +34,18 @@ async def stalled(stage: Stage) -> list[Measurement]:
         await stage.warm_up(publisher, healthy)
         pairs = [await _pair(stage, publisher, healthy, n) for n in range(1, PAIRS + 1)]
     ratios = sorted(ratio for pair in pairs if (ratio := _ratio(*pair)))
-    pairs[-1][1].figures["p99 with / without, the middle one"] = Figure(ratios[len(ratios) // 2] if ratios else None)
+    pairs[-1][1].figures["p99 with / without, the middle of all"] = Figure(ratios[len(ratios) // 2] if ratios else None)
     return [row for pair in pairs for row in pair]
 
 
 async def _pair(stage: Stage, publisher: Publisher, healthy: Crowd[Subscriber], n: int) -> tuple[Measurement, Measurement]:
     load = stage.load
-    before = await _round(stage, publisher, healthy, f"without {n}", [])
+    before = await _round(stage, publisher, healthy, f"{n}: none", [])
     async with stage.crowd(StallingSubscriber, load.stalled, receive_bytes=_RECEIVE_BYTES) as others:
         others.expect(load.paced)
         for one in others.subscribers:
             one.stall()
-        during = await _round(stage, publisher, healthy, f"with {load.stalled} {n}", others.subscribers[::2])
+        during = await _round(stage, publisher, healthy, f"{n}: {load.stalled}", others.subscribers[::2])
         stage.phase("the stalled ones read again")
         await _released(others)
         during.figures |= _ends(others)
@@ -61,7 +61,7 @@ async def _round(
     latencies, count = Latencies(), stage.load.paced
     streams = stage.streams(latencies)[:1]
     async with (
-        stage.measuring(f"{stage.load.rate:g} readings/s, {part} stalled", healthy) as meter,
+        stage.measuring(f"{stage.load.rate:g} readings/s, stalled {part}", healthy) as meter,
         asyncio.TaskGroup() as tasks,
     ):
         ponging = tasks.create_task(_pong(alive), name="pongs")
