@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 STORE = "store"
 _STORE_CHECK_SECONDS = 2.0
-_BACKLOG = 128
+_BACKLOG = 4096  # the kernel allows as many as `somaxconn`; who does not fit in comes again after a second
 _HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
@@ -182,5 +182,6 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            connections.close()
     finally:
         await runner.cleanup()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bridge.api.connections import Connections, allow_open_files
+from bridge.api.connections import Connections, Turns, allow_open_files
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, RealtimeSettings
 from tests.access.test_http import certificate
@@ -163,3 +165,62 @@ def test_as_many_files_may_be_open_as_the_system_lets() -> None:
         assert allowed is None or allowed >= min(before[0], 10_240)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+# --- many at once ------------------------------------------------------------------------------------------------------
+
+
+class Beginning:
+    """A connection that begins when its turn comes."""
+
+    def __init__(self, number: int, begun: list[int]) -> None:
+        self._number = number
+        self._begun = begun
+
+    def begin(self) -> None:
+        self._begun.append(self._number)
+
+
+async def test_a_few_connections_begin_in_each_turn_of_the_loop_and_in_their_order() -> None:
+    turns, begun = Turns(), list[int]()
+    for connection in [Beginning(number, begun) for number in range(11)]:
+        if turns.take(connection):  # type: ignore[arg-type]
+            connection.begin()
+    seen = []
+    for _ in range(4):
+        seen.append(list(begun))
+        await asyncio.sleep(0)
+    assert seen == [[*range(4)], [*range(8)], [*range(11)], [*range(11)]]
+    assert turns.take(Beginning(11, begun))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=400)])
+async def test_hundreds_that_come_at_once_are_all_let_in_and_answered(bridge: Bridge) -> None:
+    """The loop does not run while they connect, so they have to fit into the kernel's queue; the second time, in place of the
+    first.
+    """
+    for _ in range(2):
+        plugs = [socket.create_connection(("127.0.0.1", bridge.port), timeout=0.5) for _ in range(400)]
+        for plug in plugs:
+            plug.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        plugs.pop(100).close()  # one that does not wait for its turn
+        heard = await asyncio.gather(*(asyncio.open_connection(sock=plug) for plug in plugs))
+        answers = await asyncio.gather(*(to_the_end(reader) for reader, _ in heard))
+        assert {one.partition(b"\r\n")[0] for one in answers} == {b"HTTP/1.1 200 OK"}
+        for _, writer in heard:
+            writer.close()
+
+
+@pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=400)])
+async def test_a_bridge_that_stops_waits_for_nobody_who_has_said_nothing(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path, http: HttpSettings
+) -> None:
+    async with AsyncExitStack() as stack:
+        async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http) as bridge:
+            readers = [(await stack.enter_async_context(connected(bridge)))[0] for _ in range(3)]
+            await until(partial(was_accepted, bridge, 3))
+        assert [await to_the_end(reader) for reader in readers] == [b"", b"", b""]
+
+
+async def was_accepted(bridge: Bridge, count: int) -> bool:
+    return (await metric(bridge, "bridge_connections_total") or 0) >= count

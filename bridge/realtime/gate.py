@@ -12,9 +12,10 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from bridge.core.address import place_of
+from bridge.core.address import REMEMBERED, place_of
 from bridge.settings import RealtimeSettings
 
 _STRANGERS_SHARE, _STRANGERS_LEAST = 10, 50
@@ -42,6 +43,7 @@ def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in trusted)
 
 
+@lru_cache(REMEMBERED)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     """Also with a port, as some proxies write it; an IPv4 address as such, however it came."""
     bare = address[1:].partition("]")[0] if address.startswith("[") else address
