@@ -61,6 +61,7 @@ def test_what_is_no_secret_is_none() -> None:
 
 
 def test_the_look_of_this_run_is_under_way() -> None:
-    logging.getLogger("bridge.planted.here").debug("said")
+    before = LEAKS.seen[1]
+    logging.getLogger("bridge.under_way").debug("said")
     assert LEAKS in logging.getLogger().handlers
-    assert LEAKS.seen[1] > 0
+    assert LEAKS.seen[1] > before
