@@ -118,7 +118,7 @@ class OwnBridge:
         environment = {
             "BRIDGE_MQTT__URL": self._broker.url.get_secret_value(),
             "BRIDGE_MQTT__CLIENT_ID": name,
-            "BRIDGE_MQTT__SESSION_EXPIRY_SECONDS": "0",  # leave nothing at the broker
+            "BRIDGE_MQTT__SESSION_EXPIRY_SECONDS": "60",  # leave nothing at the broker, but outlive a lost connection
             "BRIDGE_MQTT__PROTOCOL": self._broker.protocol,
             "BRIDGE_MQTT__SUBSCRIPTIONS": orjson.dumps([{"pattern": f"{name}/{{deviceId}}/data"}]).decode(),
             "BRIDGE_STORE__URL": self._store or f"sqlite:///{folder / 'bridge.db'}",

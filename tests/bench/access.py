@@ -38,7 +38,7 @@ from tests.servers import Mongod, Mosquitto
 PROXIED = {"BRIDGE_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
 LIFE_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS = 3, 60, 10
 SIEGES = 3
-PAIRS, BURST, CLIENTS = 3, 20_000, 50
+PAIRS, BURST, CLIENTS = 5, 50_000, 50
 REMEMBERED = 12_000
 
 console = Console(width=110)
@@ -274,7 +274,7 @@ async def _held(stage: Stage, publisher: Publisher, crowd: Any) -> Measurement:
 
 
 async def cost(broker: MqttSettings, store: str, folder: Path) -> None:
-    """Bursts of 20,000 to 50 clients, by turns with access open and required."""
+    """Bursts of 50,000 to 50 clients, by turns with access open and required."""
     table = Table("pair", "open, readings/s", "required", "open, CPU a reading", "required", "more CPU")
     differences = []
     for pair in range(PAIRS):
