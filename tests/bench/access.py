@@ -194,7 +194,7 @@ async def guessing(broker: MqttSettings, _: str, folder: Path) -> None:
 # --- a siege -------------------------------------------------------------------------------------------------------------
 
 
-async def siege(broker: MqttSettings, _: str, folder: Path) -> None:
+async def siege(broker: MqttSettings, store: str, folder: Path) -> None:
     """What 50 clients notice of floods and hostile frames, of each kind and of all at once, and what they cost in memory.
 
     Three rounds, each p99 beside that of its round's peace: one pause of the disk decides that of ten seconds.
@@ -203,7 +203,7 @@ async def siege(broker: MqttSettings, _: str, folder: Path) -> None:
     table = Table("who attacks", "p99, ms", "to nobody's of the round", "the middle one", "memory, MB", "tried", "let in")
     kinds: dict[str, list[str]] = {"nobody": [], "all": [*ATTACKS]} | {one: [one] for one in ATTACKS}
     sums = {name: _Siege() for name in (*kinds, "nobody again")}
-    async with GuardedBridge(broker, None, folder).started() as target:
+    async with GuardedBridge(broker, store.format("siege"), folder).started() as target:
         stage = Stage("siege", target, load, 1, 30, Quiet())
         async with stage.crowd(stage.subscribers, load.clients, paced=True) as crowd, stage.publisher() as publisher:
             await stage.warm_up(publisher, crowd)
