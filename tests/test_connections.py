@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +193,24 @@ async def test_a_few_connections_begin_in_each_turn_of_the_loop_and_in_their_ord
         await asyncio.sleep(0)
     assert seen == [[*range(4)], [*range(8)], [*range(11)], [*range(11)]]
     assert turns.take(Beginning(11, begun))  # type: ignore[arg-type]
+
+
+async def test_one_that_cannot_begin_keeps_nobody_else_waiting() -> None:
+    class Broken(Beginning):
+        def begin(self) -> None:
+            raise OSError("as a socket that is gone")
+
+    turns, begun, told = Turns(), list[int](), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    for number in range(11):
+        one = (Broken if number == 4 else Beginning)(number, begun)
+        if turns.take(one):  # type: ignore[arg-type]
+            one.begin()
+    async with asyncio.timeout(LONG_SECONDS):
+        while len(begun) < 10:
+            await asyncio.sleep(0)
+    assert begun == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=400)])

@@ -8,6 +8,7 @@ import secrets
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from pwdlib import PasswordHash
@@ -78,4 +79,5 @@ class Passwords:
 def _step_back() -> None:
     """This thread alone; elsewhere than on Linux a priority is a process's."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with suppress(OSError):  # a sandbox may forbid it; without a thread nobody could log in
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

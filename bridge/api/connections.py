@@ -111,10 +111,10 @@ class Turns:
 
     def _next(self) -> None:
         self._begun = min(len(self._waiting), _AT_ONCE)
+        if self._begun:  # asked for first: one that fails must not keep the others waiting for ever
+            asyncio.get_running_loop().call_soon(self._next)
         for _ in range(self._begun):
             self._waiting.popleft().begin()
-        if self._begun:
-            asyncio.get_running_loop().call_soon(self._next)
 
 
 class _Connection(asyncio.Protocol):
