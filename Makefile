@@ -106,8 +106,9 @@ test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k na
 	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
 # What is about the servers themselves: other tests speak to them in no other way.
-OF_SERVERS := tests/containers $(wildcard tests/test_store_*.py) \
-	$(patsubst %,tests/test_%.py,api clients hostile keeping mqtt_source rollups socketio)
+OF_SERVERS := tests/containers tests/stores tests/api/test_api.py tests/maintenance/test_retention.py \
+	tests/sources/mqtt/test_hostile.py tests/sources/mqtt/test_source.py \
+	tests/realtime/socketio/test_clients.py tests/realtime/socketio/test_stored_readings.py
 
 .PHONY: test-containers
 test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers, then all of it with `make up`; needs Docker

@@ -12,18 +12,18 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import new_application
-from bridge.api.connections import Connections, allow_open_files
-from bridge.api.requestlog import request_log
-from bridge.backoff import delays
+from bridge.api.middleware.connections import Connections, allow_open_files
+from bridge.api.middleware.request_log import request_log
 from bridge.core.errors import PortTaken, SettingsError, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.parts import Parts, joined
-from bridge.pipeline import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
+from bridge.pipeline.backoff import delays
+from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Store
 from bridge.settings import HttpSettings, Settings
-from bridge.sources import mqtt
+from bridge.sources.mqtt import source
 from bridge.stores import open_store
+from bridge.wiring import Parts, joined
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Bridge:
         self._stopping = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = settings.http.port
-        self.health = Health((mqtt.SOURCE, STORE))
+        self.health = Health((source.SOURCE, STORE))
         self.ledger = Ledger()
         self.application = new_application(settings.http, required=settings.access.required)
         """Has every route once `listening` is set."""

@@ -8,12 +8,12 @@ from typing import Any, Protocol, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.access import Identity
-from bridge.core.account import ApiKey, Revocation, Session, User
-from bridge.core.audit import Act, AuditQuery
-from bridge.core.command import Command, CommandRequest, State
+from bridge.core.access.accounts import ApiKey, Revocation, Session, User
+from bridge.core.access.audit import Act, AuditQuery
+from bridge.core.access.permissions import Identity
 from bridge.core.decode import Decoded, DeviceStatus, Rejection
-from bridge.core.device import Device
+from bridge.core.devices.command import Command, CommandRequest, State
+from bridge.core.devices.device import Device
 from bridge.core.events import Event
 from bridge.core.message import Message
 from bridge.core.query import (
@@ -27,7 +27,7 @@ from bridge.core.query import (
     Tidied,
     Written,
 )
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import Extent
 
 

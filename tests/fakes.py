@@ -13,11 +13,11 @@ from typing import Generic, Self, TypeVar
 
 from bson.objectid import ObjectId
 
-from bridge.core.account import ApiKey, Kept, Revocation, Session, User
-from bridge.core.audit import REFUSALS, Act, AuditQuery
-from bridge.core.command import Command, State
+from bridge.core.access.accounts import ApiKey, Kept, Revocation, Session, User
+from bridge.core.access.audit import REFUSALS, Act, AuditQuery
 from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
-from bridge.core.device import Device, read_device
+from bridge.core.devices.command import Command, State
+from bridge.core.devices.device import Device, read_device
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Message, Outcome
@@ -33,7 +33,7 @@ from bridge.core.query import (
     Tidied,
     Written,
 )
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import Extent
 from bridge.settings import StoreSettings
 

@@ -15,7 +15,7 @@ import aiomqtt
 import pytest
 import socketio
 
-from bridge.realtime.straight import Clients
+from bridge.realtime.socketio.direct import Clients
 from tests.servers import REPO
 
 PACKAGE = REPO / "bridge"

@@ -3,6 +3,6 @@
 `Control` is the whole of it, behind `ports.Access`.
 """
 
-from bridge.access.control import Control
+from bridge.access.service import Control
 
 __all__ = ["Control"]

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from bson.objectid import ObjectId
 
-from bridge.core.access import NOBODY, Identity
+from bridge.core.access.audit import REFUSED, Act
+from bridge.core.access.permissions import NOBODY, Identity
 from bridge.core.address import place_of
-from bridge.core.audit import REFUSED, Act
 from bridge.core.errors import StoreError
 from bridge.ports import KeptAudit
 

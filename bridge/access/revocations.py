@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from bridge.core.account import Revocation
+from bridge.core.access.accounts import Revocation
 from bridge.ports import KeptSessions
 
 log = logging.getLogger(__name__)

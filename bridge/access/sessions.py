@@ -11,9 +11,9 @@ import secrets
 from collections.abc import Callable
 
 from bridge.access.revocations import Revocations
-from bridge.core.account import Session
+from bridge.core.access.accounts import Session
+from bridge.core.access.secrets import hashed, is_hash_of
 from bridge.core.errors import Unauthorized
-from bridge.core.secret import hashed, is_hash_of
 from bridge.ports import KeptSessions
 
 PER_USER_LIMIT = 50

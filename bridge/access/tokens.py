@@ -15,10 +15,10 @@ from typing import Any
 
 import jwt
 
-from bridge.core.access import RIGHTS, Identity, Kind, Role
-from bridge.core.account import User, read_scope, scope_kept
+from bridge.core.access.accounts import User, read_scope, scope_kept
+from bridge.core.access.permissions import RIGHTS, Identity, Kind, Role
+from bridge.core.access.secrets import hashed
 from bridge.core.errors import Unauthorized
-from bridge.core.secret import hashed
 
 LIMIT = 8192
 """No token is longer, in characters; longer ones are not looked at."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from bridge.access.passwords import Passwords
 from bridge.access.sessions import Sessions
-from bridge.core.access import Role, Scope
-from bridge.core.account import User, user_name
+from bridge.core.access.accounts import User, user_name
+from bridge.core.access.permissions import Role, Scope
 from bridge.core.errors import AccountError, AccountExists, LastAdmin, UnknownAccount
 from bridge.ports import KeptUsers
 

@@ -8,26 +8,27 @@ from functools import partial
 from aiohttp import web
 
 from bridge.access import Control
-from bridge.api import connections, foreign, guard, headers, pages, problems
+from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
-from bridge.api.cors import Cors
+from bridge.api.device_authorizer import Reach
 from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
-from bridge.api.openapi import OpenApi
-from bridge.api.reach import Reach
+from bridge.api.middleware import auth, connections, csrf, headers, problems
+from bridge.api.middleware.cors import Cors
+from bridge.api.openapi.document import OpenApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
+from bridge.devices.registry import Registry
 from bridge.ports import Store
-from bridge.realtime.hub import Hub
-from bridge.registry import Registry
+from bridge.realtime.hub.hub import Hub
 from bridge.settings import HttpSettings
-from bridge.sources.http import HttpSource
+from bridge.sources.http.source import HttpSource
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
@@ -53,7 +54,7 @@ def build_api(
     `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
     """
     if control.required:
-        app.middlewares.append(guard.middleware(control, control.audit, settings))
+        app.middlewares.append(auth.middleware(control, control.audit, settings))
     reach = Reach(registry, store)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())
@@ -76,7 +77,7 @@ def new_application(settings: HttpSettings, *, required: bool) -> web.Applicatio
     cors = Cors(settings.cors_origins)
     looks: list[Callable[[web.Request], object]] = [connections.heard, cors.look]
     if not required:
-        looks.append(partial(foreign.check, settings))
+        looks.append(partial(csrf.check, settings))
     app = web.Application(middlewares=[problems.middleware(*looks)], client_max_size=BODY_LIMIT_BYTES)
     app.on_response_prepare.extend((headers.add, cors.add))
     return app

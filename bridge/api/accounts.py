@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.access import Control
 from bridge.api.bodies import read_object
 from bridge.api.describe import describes
-from bridge.api.guard import identity_of
-from bridge.api.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
-from bridge.api.problems import json_response
-from bridge.core.access import Right, Role, Scope
-from bridge.core.account import ApiKey, User, scope_kept, scope_with
-from bridge.core.audit import ACTS_LIMIT, AuditQuery
+from bridge.api.middleware.auth import identity_of
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
+from bridge.core.access.accounts import ApiKey, User, scope_kept, scope_with
+from bridge.core.access.audit import ACTS_LIMIT, AuditQuery
+from bridge.core.access.permissions import Right, Role, Scope
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
+from bridge.http.credentials import address_of
 from bridge.ports import KeptAudit
-from bridge.realtime.shown import address_of
 from bridge.settings import HttpSettings
 
 _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"

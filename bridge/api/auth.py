@@ -8,16 +8,16 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.access import Control
-from bridge.access.control import LoggedIn
+from bridge.access.service import LoggedIn
 from bridge.api.bodies import read_object
 from bridge.api.describe import Door, describes
-from bridge.api.guard import identity_of
-from bridge.api.models import Me, TokenGiven
-from bridge.api.problems import json_response
-from bridge.core.account import scope_kept
+from bridge.api.middleware.auth import identity_of
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.models import Me, TokenGiven
+from bridge.core.access.accounts import scope_kept
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
-from bridge.realtime.shown import (
+from bridge.http.credentials import (
     REFRESH_COOKIE,
     SESSION_COOKIE,
     address_of,

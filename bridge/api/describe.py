@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bridge.core.access import Right
+from bridge.core.access.permissions import Right
 
 F = TypeVar("F", bound=Callable[..., Any])
 

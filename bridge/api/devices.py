@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.api.bodies import read_object
 from bridge.api.describe import describes
-from bridge.api.guard import identity_of
-from bridge.api.models import CommandShown, CommandsPage, DeviceShown, DevicesPage, FormCommand, NewDevice
-from bridge.api.problems import Handler, json_response, problem
-from bridge.api.reach import Reach
-from bridge.core.access import Kind, Right
-from bridge.core.command import Command, CommandRequest
-from bridge.core.device import Device
+from bridge.api.device_authorizer import Reach
+from bridge.api.middleware.auth import identity_of
+from bridge.api.middleware.problems import Handler, json_response, problem
+from bridge.api.openapi.models import CommandShown, CommandsPage, DeviceShown, DevicesPage, FormCommand, NewDevice
+from bridge.core.access.permissions import Kind, Right
+from bridge.core.devices.command import Command, CommandRequest
+from bridge.core.devices.device import Device
 from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, OutOfReach, TooManyDevices, UnknownDevice
-from bridge.core.identity import is_device_id
+from bridge.core.readings.identity import is_device_id
+from bridge.devices.registry import Registry
+from bridge.http.credentials import address_of
 from bridge.ports import Audit, Commander
-from bridge.realtime.shown import address_of
-from bridge.registry import Registry
 from bridge.settings import HttpSettings
 
 DEVICES_LIMIT = 10_000

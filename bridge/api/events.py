@@ -11,15 +11,15 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.guard import check_whole
-from bridge.api.models import EventTaken
-from bridge.api.problems import RETRY_AFTER_SECONDS, json_response, problem
-from bridge.core.access import Right
+from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.problems import RETRY_AFTER_SECONDS, json_response, problem
+from bridge.api.openapi.models import EventTaken
+from bridge.core.access.permissions import Right
 from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind, Rejection, Route
 from bridge.core.message import Message, Outcome
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
-from bridge.settlement import Settlement
+from bridge.pipeline.pending import Settlement
 
 SOURCE = "http"
 EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from bridge.api.describe import Door, describes
-from bridge.api.guard import identity_of
-from bridge.api.models import Alive, Ready
-from bridge.api.problems import json_response
-from bridge.core.access import Right
+from bridge.api.middleware.auth import identity_of
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.models import Alive, Ready
+from bridge.core.access.permissions import Right
 from bridge.core.health import Health
 
 

@@ -14,18 +14,18 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.guard import identity_of
-from bridge.api.models import Ingested, NewReading, NoneIngested
-from bridge.api.problems import json_response, problem
-from bridge.api.reach import Reach
-from bridge.core.access import Identity, Kind, Right
+from bridge.api.device_authorizer import Reach
+from bridge.api.middleware.auth import identity_of
+from bridge.api.middleware.problems import json_response, problem
+from bridge.api.openapi.models import Ingested, NewReading, NoneIngested
+from bridge.core.access.permissions import Identity, Kind, Right
 from bridge.core.decode import Decoded, Decoder, PayloadError, Route, loads
 from bridge.core.errors import KeyReused
 from bridge.core.message import Message, Outcome
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.settings import HTTP_TOPIC
-from bridge.sources.http import SOURCE, Body, HttpSource
+from bridge.sources.http.source import SOURCE, Body, HttpSource
 
 ITEMS_LIMIT = 10_000
 JSON, NDJSON = "application/json", "application/x-ndjson"

@@ -14,12 +14,12 @@ from prometheus_client.registry import Collector
 
 from bridge import __version__
 from bridge.api.describe import describes
-from bridge.core.access import Right
+from bridge.core.access.permissions import Right
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
-from bridge.realtime.gate import Gate
-from bridge.realtime.hub import Hub
+from bridge.realtime.hub.hub import Hub
+from bridge.realtime.limits import Gate
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bridge.api.guard import public
-from bridge.api.headers import DASHBOARD, whole_page
+from bridge.api.middleware.auth import public
+from bridge.api.middleware.headers import DASHBOARD, whole_page
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout

@@ -12,13 +12,13 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bridge.api.describe import describes
-from bridge.api.models import Latest, Measured, NoData, ReadingsPage, Record
-from bridge.api.problems import json_response, problem
-from bridge.api.reach import Reach
-from bridge.core.access import Right
-from bridge.core.identity import CURSOR_LIMIT
+from bridge.api.device_authorizer import Reach
+from bridge.api.middleware.problems import json_response, problem
+from bridge.api.openapi.models import Latest, Measured, NoData, ReadingsPage, Record
+from bridge.core.access.permissions import Right
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
-from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
+from bridge.core.readings.identity import CURSOR_LIMIT
+from bridge.core.readings.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
 from bridge.core.rollup import LEVELS_MS, Extent, parse_width, points_between, round_width, width_text
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store

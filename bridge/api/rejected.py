@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.api import models
 from bridge.api.describe import describes
-from bridge.api.guard import check_whole
-from bridge.api.problems import json_response, problem
-from bridge.core.access import Right
+from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.problems import json_response, problem
+from bridge.api.openapi import models
+from bridge.core.access.permissions import Right
 from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
 from bridge.core.timestamp import iso
+from bridge.maintenance.retry import Retried
 from bridge.ports import Store
-from bridge.retrying import Retried
 
 MESSAGES_LIMIT = 200
 """The most messages in one answer: at most 64 KiB each."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from bridge.api.describe import describes
-from bridge.api.models import Status
-from bridge.api.problems import json_response
-from bridge.core.access import Right
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.models import Status
+from bridge.core.access.permissions import Right
 from bridge.core.ledger import Ledger
-from bridge.realtime.hub import Hub
+from bridge.realtime.hub.hub import Hub
 
 
 class StatusApi:

@@ -8,10 +8,10 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.guard import check_whole
-from bridge.api.models import ChannelStats, TestEventSent, TopicStats
-from bridge.api.problems import json_response
-from bridge.core.access import Right
+from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
+from bridge.core.access.permissions import Right
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
 from bridge.realtime.channels import CHANNELS, GENERAL, Channels, checked_channel

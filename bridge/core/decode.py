@@ -16,10 +16,10 @@ import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.errors import BridgeError
-from bridge.core.fields import Fields, take_apart
-from bridge.core.identity import is_device_id, record_id, seeded_id
 from bridge.core.message import Message
-from bridge.core.reading import Reading, Value
+from bridge.core.readings.fields import Fields, take_apart
+from bridge.core.readings.identity import is_device_id, record_id, seeded_id
+from bridge.core.readings.reading import Reading, Value
 from bridge.core.timestamp import judge
 from bridge.core.topic import TopicPattern
 

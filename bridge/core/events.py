@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bridge.core.decode import CommandAck, DeviceStatus
 from bridge.core.decode import TopicEvent as TopicEvent
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 
 Level = Literal["info", "warning", "error"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bson.objectid import ObjectId
 
-from bridge.core.command import State
+from bridge.core.devices.command import State
 
 READINGS_LIMIT = 10_000
 """The most readings one answer holds."""

@@ -11,16 +11,16 @@ import orjson
 from aiohttp import web
 
 from bridge.core import events
-from bridge.core.access import Identity, Kind
+from bridge.core.access.permissions import Identity, Kind
 from bridge.core.decode import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.events import EntityEvent, Event, Expiring, Gap, SystemEvent
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
-from bridge.realtime.audience import EVERYTHING, Wish
-from bridge.realtime.client import Client
-from bridge.realtime.form import Forms
-from bridge.realtime.parcel import SENT_AT
-from bridge.realtime.websocket import WebSockets
+from bridge.realtime.hub.publication import SENT_AT
+from bridge.realtime.hub.subscriptions import EVERYTHING, Wish
+from bridge.realtime.hub.templates import Forms
+from bridge.realtime.websocket.connection import Client
+from bridge.realtime.websocket.server import WebSockets
 
 PATH = "/api/v1/ws"
 SECURE_PATH = "/api/v1/ws/secure"

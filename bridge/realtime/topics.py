@@ -10,18 +10,18 @@ import orjson
 from aiohttp import web
 
 from bridge.core import events
-from bridge.core.access import Identity
+from bridge.core.access.permissions import Identity
 from bridge.core.decode import DeviceStatus, TopicEvent
+from bridge.core.devices.location import NOWHERE, Place
 from bridge.core.events import Event, Expiring, Gap, SystemEvent
-from bridge.core.place import NOWHERE, Place
-from bridge.core.reading import VALUE_NAMES, Reading
-from bridge.core.score import global_score
+from bridge.core.readings.reading import VALUE_NAMES, Reading
+from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
-from bridge.realtime.client import Client
-from bridge.realtime.form import Forms
-from bridge.realtime.hub import Hub
-from bridge.realtime.parcel import SENT_AT
-from bridge.realtime.websocket import WebSockets
+from bridge.realtime.hub.hub import Hub
+from bridge.realtime.hub.publication import SENT_AT
+from bridge.realtime.hub.templates import Forms
+from bridge.realtime.websocket.connection import Client
+from bridge.realtime.websocket.server import WebSockets
 
 PATH = "/ws"
 ALL = "all"

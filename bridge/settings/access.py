@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bridge.core.access import Role
-from bridge.core.account import user_name
+from bridge.core.access.accounts import user_name
+from bridge.core.access.permissions import Role
 from bridge.settings.section import Seconds, Section
 
 PASSWORD_LENGTHS = (10, 256)

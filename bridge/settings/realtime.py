@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bridge.core.identity import is_device_id
+from bridge.core.readings.identity import is_device_id
 from bridge.settings.section import Seconds, Section
 
 

@@ -9,9 +9,9 @@ from bridge.settings import StoreSettings
 def open_store(settings: StoreSettings) -> Store:
     """The store the settings name; nothing is connected yet. Only the adapter that is used is imported."""
     if settings.is_sqlite:
-        from bridge.stores.sqlite import SqliteStore
+        from bridge.stores.sqlite.store import SqliteStore
 
         return SqliteStore(settings)
-    from bridge.stores.mongo import MongoStore
+    from bridge.stores.mongo.store import MongoStore
 
     return MongoStore(settings)

@@ -24,8 +24,8 @@ from pydantic import SecretStr
 
 from bridge.access.tokens import AUDIENCE, ISSUER, Tokens
 from bridge.app import Bridge
-from bridge.core.access import Right, Role, Scope
-from bridge.core.account import User
+from bridge.core.access.accounts import User
+from bridge.core.access.permissions import Right, Role, Scope
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
 from bridge.stores import open_store
 from tests.access.leaks import LEAKS

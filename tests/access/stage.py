@@ -12,29 +12,29 @@ import orjson
 from aiohttp import web
 
 from bridge.api import new_application
-from bridge.api.requestlog import request_log
-from bridge.commands import Commands
-from bridge.core.access import Identity
+from bridge.api.middleware.request_log import request_log
+from bridge.core.access.permissions import Identity
 from bridge.core.decode import Decoder
 from bridge.core.health import Health
-from bridge.core.identity import Cursor
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message
-from bridge.intake import Intake
-from bridge.pipeline import Pipeline
+from bridge.core.readings.identity import Cursor
+from bridge.devices.commands import Commands
+from bridge.devices.registry import Registry
+from bridge.pipeline.intake import Intake
+from bridge.pipeline.loop import Pipeline
 from bridge.ports import Access
+from bridge.realtime.auth.authenticator import Entrance
+from bridge.realtime.auth.expiry import Stays
 from bridge.realtime.channels import Channels
-from bridge.realtime.credentials import credentials_of
-from bridge.realtime.device_messages import ROUTES as DEVICE_ROUTES
-from bridge.realtime.devices import DeviceSockets
-from bridge.realtime.entrance import Entrance
-from bridge.realtime.gate import Gate
-from bridge.realtime.hub import Hub
-from bridge.realtime.socketio import SocketIo
-from bridge.realtime.stay import Stays
+from bridge.realtime.device.credentials import credentials_of
+from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
+from bridge.realtime.device.server import DeviceSockets
+from bridge.realtime.hub.hub import Hub
+from bridge.realtime.limits import Gate
+from bridge.realtime.socketio.server import SocketIo
 from bridge.realtime.topics import Topics
-from bridge.realtime.websocket import WebSockets
-from bridge.registry import Registry
+from bridge.realtime.websocket.server import WebSockets
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.fakes import MemoryStore, RecordingOrigin
 from tests.servers import until

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bridge.access.audit import PLACES_LIMIT, WAITING_LIMIT, AuditTrail
-from bridge.core.access import NOBODY, Identity, Kind
-from bridge.core.audit import Act, AuditQuery
-from tests.access.test_control import Clock
+from bridge.core.access.audit import Act, AuditQuery
+from bridge.core.access.permissions import NOBODY, Identity, Kind
+from tests.access.test_service import Clock
 from tests.fakes import MemoryAudit
 
 ALICE = Identity(Kind.PERSON, "alice", frozenset())

@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from bridge.api.describe import Door, described
-from bridge.api.guard import SOCKETS
+from bridge.api.middleware.auth import SOCKETS
 from bridge.app import Bridge
 from bridge.core.errors import SettingsError
 from bridge.settings import HttpSettings

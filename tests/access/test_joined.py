@@ -11,8 +11,8 @@ import aiohttp
 import orjson
 import pytest
 
-from bridge.access.control import Control
-from bridge.realtime.stay import UNAUTHORIZED
+from bridge.access.service import Control
+from bridge.realtime.auth.expiry import UNAUTHORIZED
 from bridge.settings import AccessSettings, DevicesSettings, StoreSettings
 from bridge.stores import open_store
 from tests.access.attempts import A_GUESS, CREDENTIALS, Credential

@@ -14,15 +14,15 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from bridge.access.accounts import Accounts
-from bridge.access.enrolment import Enrolment
-from bridge.access.keys import Keys
-from bridge.access.mosquitto import bridge_rules, device_rules, hashed_password, matches, with_password, with_rules
+from bridge.access.api_keys import Keys
+from bridge.access.mosquitto.accounts import Accounts
+from bridge.access.mosquitto.files import bridge_rules, device_rules, hashed_password, matches, with_password, with_rules
+from bridge.access.provisioning import Enrolment
 from bridge.access.revocations import Revocations
 from bridge.app import Bridge
 from bridge.core.errors import AccountError, BridgeError, BrokerUnavailable
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt_client import MqttSender, mqtt_sender
+from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from tests.access.parts import PASSWORD, access_settings
 from tests.access.typed import Command, command_line
 from tests.conftest import StartBridge

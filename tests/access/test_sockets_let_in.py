@@ -11,9 +11,9 @@ import orjson
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from bridge.core.access import Right, Role
-from bridge.realtime.client import STRANGER_LIMIT_BYTES
-from bridge.realtime.stay import FORBIDDEN, UNAUTHORIZED
+from bridge.core.access.permissions import Right, Role
+from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED
+from bridge.realtime.websocket.connection import STRANGER_LIMIT_BYTES
 from bridge.settings import DevicesSettings, RealtimeSettings
 from tests.access.stage import Stage, staged
 from tests.access.tally import Tally

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from bridge.core.access import Role
-from bridge.realtime.stay import UNAUTHORIZED
+from bridge.core.access.permissions import Role
+from bridge.realtime.auth.expiry import UNAUTHORIZED
 from bridge.settings import HttpSettings
 from tests.access.stage import Stage, staged
 from tests.access.tally import Tally

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from bridge.core.access import Right, Role, Scope
+from bridge.core.access.permissions import Right, Role, Scope
 from bridge.core.decode import DeviceStatus, TopicEvent
 from bridge.core.events import EntityEvent, Event, SystemEvent
 from bridge.settings import DevicesSettings

@@ -13,11 +13,11 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from bridge.core.access import Identity, Role
+from bridge.core.access.permissions import Identity, Role
 from bridge.core.errors import Forbidden
 from bridge.core.events import Expiring
 from bridge.core.timestamp import iso
-from bridge.realtime.stay import CHECK_SECONDS, EXPIRED, REVOKED, UNAUTHORIZED, WARNING_SECONDS, Stay, Stays
+from bridge.realtime.auth.expiry import CHECK_SECONDS, EXPIRED, REVOKED, UNAUTHORIZED, WARNING_SECONDS, Stay, Stays
 from tests.access.stage import Stage, staged
 from tests.access.test_sockets_scope import call
 from tests.access.tokens import TokenAccess, device, person, scope

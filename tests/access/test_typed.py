@@ -9,11 +9,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bridge.asking import bearer, token_given
 from bridge.core.errors import BridgeError
+from bridge.tools.api_client import bearer, token_given
 from tests.access.parts import Guarded, guarded
+from tests.cli.test_cli import ended, running
 from tests.conftest import StartBridge
-from tests.test_cli import ended, running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from bridge.core.access import RIGHTS, Identity, Kind, Right, Role, Scope
+from bridge.core.access.permissions import RIGHTS, Identity, Kind, Right, Role, Scope
 from bridge.core.errors import StoreUnavailable, Unauthorized
 from tests.access.leaks import LEAKS
 from tests.access.ways import SECRET_MARK

@@ -13,13 +13,13 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bridge.bench.address import Address
-from bridge.bench.run import Plan, broker_settings, chosen, run_plans, write_files
-from bridge.bench.scenarios import SCENARIOS
-from bridge.bench.screen import LiveScreen, show
-from bridge.bench.systems import OwnBridge, System, Target, answering, child, free_port
-from bridge.bench.usage import Usage
 from bridge.settings import MqttSettings
+from bridge.tools.bench.address import Address
+from bridge.tools.bench.report.terminal import LiveScreen, show
+from bridge.tools.bench.run import Plan, broker_settings, chosen, run_plans, write_files
+from bridge.tools.bench.scenarios.catalog import SCENARIOS
+from bridge.tools.bench.systems import OwnBridge, System, Target, answering, child, free_port
+from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
 from tests.servers import Mongod, Mosquitto
 

@@ -19,16 +19,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.access import Control
-from bridge.bench.latencies import Latencies
-from bridge.bench.load import Load
-from bridge.bench.publisher import Publisher
-from bridge.bench.results import Measurement
-from bridge.bench.run import broker_settings
-from bridge.bench.scenarios import burst
-from bridge.bench.stage import Stage
-from bridge.bench.systems import OwnBridge, Target, child
 from bridge.settings import AccessSettings, DevicesSettings, MqttSettings, StoreSettings
 from bridge.stores import open_store
+from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.load import Load
+from bridge.tools.bench.report.latencies import Latencies
+from bridge.tools.bench.report.results import Measurement
+from bridge.tools.bench.run import broker_settings
+from bridge.tools.bench.scenarios.catalog import burst
+from bridge.tools.bench.stage import Stage
+from bridge.tools.bench.systems import OwnBridge, Target, child
 from tests.access.test_sockets_stay import DIALECTS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
 from tests.bench.attackers import ATTACKS, GUESSED

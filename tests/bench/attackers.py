@@ -21,8 +21,8 @@ from websockets.asyncio.client import connect
 
 from tests.access.ways import LISTENING, attempted, bearer
 from tests.bench.guarded import token_for
-from tests.realtime.test_incoming import BROKEN
-from tests.realtime.test_websocket import HANDSHAKE
+from tests.realtime.websocket.test_parser import BROKEN
+from tests.realtime.websocket.test_server import HANDSHAKE
 
 SILENT, PAUSE_SECONDS = 200, 0.02
 GUESSED = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.access.tokens import Tokens
-from bridge.bench.systems import OwnBridge
-from bridge.core.access import Role
-from bridge.core.account import User
+from bridge.core.access.accounts import User
+from bridge.core.access.permissions import Role
 from bridge.settings import MqttSettings
+from bridge.tools.bench.systems import OwnBridge
 
 SECRET = "what the bridges of the bench sign with, and nobody else"
 PASSWORD = "the password of the admin of the bench"

@@ -26,13 +26,13 @@ from bson.objectid import ObjectId
 from rich.console import Console
 from rich.table import Table
 
-from bridge.bench.run import broker_settings
-from bridge.bench.systems import OwnBridge
-from bridge.core.reading import Reading, Value
+from bridge.core.readings.reading import Reading, Value
 from bridge.core.rollup import DAY_MS, HOUR_MS
 from bridge.core.timestamp import iso
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
+from bridge.tools.bench.run import broker_settings
+from bridge.tools.bench.systems import OwnBridge
 from tests.servers import Mongod, Mosquitto
 
 DEVICE = "history"

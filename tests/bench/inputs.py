@@ -15,9 +15,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bridge.bench.readings import Readings
-from bridge.bench.run import broker_settings
-from bridge.bench.systems import OwnBridge, Target
+from bridge.tools.bench.clients.readings import Readings
+from bridge.tools.bench.run import broker_settings
+from bridge.tools.bench.systems import OwnBridge, Target
 from tests.servers import Mongod, Mosquitto
 
 POSTS, PER_POST = 400, 100

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.settings import DevicesSettings, MqttSettings
-from bridge.simulator import simulate
+from bridge.tools.simulator import simulate
 from tests.browser import chromium
 from tests.running import start_bridge
 from tests.servers import mosquitto, until

@@ -28,11 +28,11 @@ from bridge.core.decode import (
     UnknownKeys,
     shown,
 )
-from bridge.core.identity import is_device_id
 from bridge.core.message import Message, Outcome
-from bridge.core.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag, Reading
+from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag, Reading
 from bridge.core.topic import TopicPattern
-from bridge.stores.mongo import _document, _rejected_document, _status_update
+from bridge.stores.mongo.store import _document, _rejected_document, _status_update
 
 NOW_MS = 1_767_000_000_000
 OWN = "2025-12-29T09:19:59.500Z"

@@ -6,7 +6,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.decode import DeviceStatus
 from bridge.core.events import SystemEvent, connection_info, device_status, sensor_data, system_event
-from bridge.core.reading import Reading
+from bridge.core.readings.reading import Reading
 
 NOW_MS = 1_767_000_000_000
 NOW = "2025-12-29T09:20:00.000Z"

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import cli
+from bridge.cli.main import main
 from bridge.core.events import Event
-from bridge.pipeline import Pipeline
-from bridge.realtime.hub import Hub
+from bridge.pipeline.loop import Pipeline
+from bridge.realtime.hub.hub import Hub
 
 
 def die() -> None:
@@ -67,4 +67,4 @@ if __name__ == "__main__":
         set_trap(trap.partition(":")[0], int(trap.partition(":")[2]))
     if clock := os.environ.get("BRIDGE_CLOCK"):
         set_clock(Path(clock))
-    cli.main()
+    main()

@@ -25,8 +25,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pymongo.errors import PyMongoError
 
-from bridge.bench.publisher import connect_packet, publish_packet
-from bridge.core.identity import record_id
+from bridge.core.readings.identity import record_id
+from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
 from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
 from tests.servers import Mongod, Mosquitto, free_port, until
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.realtime.socketio import MESSAGE_LIMIT_BYTES, PATH
+from bridge.realtime.socketio.server import MESSAGE_LIMIT_BYTES, PATH
 from bridge.settings import HttpSettings, RealtimeSettings
 from tests.conftest import StartBridge
 from tests.foreign.clients import SCRIPTS, SECONDS, program, run

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from bridge.simulator import SimulatedSensor
+from bridge.tools.simulator import SimulatedSensor
 
 _DAY_SECONDS = 86_400
 _STEP_SECONDS = 60

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 
 from bridge.app import Bridge
-from bridge.asking import bearer
-from bridge.bench.publisher import Publisher
 from bridge.settings import MqttSettings
+from bridge.tools.api_client import bearer
+from bridge.tools.bench.clients.publisher import Publisher
 from tests.access.parts import own_token
 
 

@@ -9,10 +9,10 @@ import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.decode import DeviceStatus
-from bridge.core.reading import Reading
-from bridge.realtime.parcel import Parcel, Published
-from bridge.realtime.session import ANY
-from bridge.realtime.socketio import CODEC
+from bridge.core.readings.reading import Reading
+from bridge.realtime.hub.publication import Parcel, Published
+from bridge.realtime.hub.session import ANY
+from bridge.realtime.socketio.server import CODEC
 from bridge.settings import RealtimeSettings
 
 EPOCH_MS = 1_767_000_000_000

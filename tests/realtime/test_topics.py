@@ -23,19 +23,19 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from bridge.api.events import EventsApi
 from bridge.app import Bridge
 from bridge.core.decode import DeviceStatus, TopicEvent
+from bridge.core.devices.location import Place
 from bridge.core.events import EntityEvent, SystemEvent
-from bridge.core.fields import take_apart
 from bridge.core.message import Message
-from bridge.core.place import Place
-from bridge.core.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
+from bridge.core.readings.fields import take_apart
+from bridge.core.readings.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.topics import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
-from bridge.sources.mqtt_client import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many
-from tests.realtime.test_socketio import metric, temperatures
+from tests.realtime.socketio.test_server import metric, temperatures
 from tests.servers import until
 
 Open = Callable[..., Any]

@@ -1,0 +1,134 @@
+"""Who asks, and may he: one middleware before every route, where access is required.
+
+What a route needs stands at its handler, `@describes(…, right=Right.SEE)`. What is not described is refused without the right
+to see, but for the page with its files (`@public`) and the sockets that ask for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from bridge.api.describe import Door, described
+from bridge.api.middleware.problems import Handler
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Right
+from bridge.core.errors import BridgeError, Forbidden, OutOfReach, Unauthorized
+from bridge.http.credentials import address_of, shown_by
+from bridge.ports import Access, Audit
+from bridge.realtime import channels, topics
+from bridge.realtime.device import server as device
+from bridge.realtime.socketio import server as socketio
+from bridge.settings import HttpSettings
+
+F = TypeVar("F", bound=Callable[..., object])
+
+SOCKETS = frozenset((channels.PATH, channels.SECURE_PATH, device.PATH, socketio.PATH, topics.PATH))
+"""Paths whose handlers ask for themselves who comes."""
+
+_WHO = web.RequestKey("identity", Identity)
+
+
+def public(handler: F) -> F:
+    """Whoever comes is answered: there is nothing in it but what was shipped."""
+    handler.__public__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def identity_of(request: web.Request) -> Identity:
+    """Who asks. `ANYONE` while access is open."""
+    who: Identity = request.get(_WHO, ANYONE)
+    return who
+
+
+def check_whole(request: web.Request) -> None:
+    """Raises `Forbidden` for somebody who is bound to some devices: what is asked for is of all."""
+    if identity_of(request).scope is not None:
+        raise Forbidden("this is about all devices, and you may see or send for some")
+
+
+def door_of(request: web.Request) -> Right | Door:
+    """What a request needs."""
+    handler = request.match_info.handler
+    told = described(handler)
+    if told is not None:
+        return told.right
+    resource = request.match_info.route.resource
+    if isinstance(resource, web.StaticResource) or getattr(handler, "__public__", False):
+        return Door.OPEN
+    return Door.OPEN if resource is not None and resource.canonical in SOCKETS else Right.SEE
+
+
+def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
+    """For an application whose access is required."""
+    watch = _Watch(access, audit, http)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is not None:
+            return await handler(request)
+        try:
+            request[_WHO] = await watch.let_in(request, door_of(request))
+            return await handler(request)
+        except Forbidden as error:
+            watch.note(request, why=str(error))
+            raise
+        except OutOfReach as error:
+            watch.note(request, why="out of reach", device=error.device_id)
+            raise
+
+    return guard
+
+
+class _Watch:
+    def __init__(self, access: Access, audit: Audit, http: HttpSettings) -> None:
+        self._access = access
+        self._audit = audit
+        self._http = http
+
+    async def let_in(self, request: web.Request, door: Right | Door) -> Identity:
+        """Who asks; raises `Unauthorized`, `Forbidden` and what stands in the way of telling."""
+        match door:
+            case Door.OPEN:
+                return NOBODY
+            case Door.AJAR:
+                try:
+                    return await self._who(request)
+                except BridgeError:
+                    return NOBODY
+            case Door.KNOWN:
+                return await self._who(request)
+            case Door.UNSTATED:
+                door = Right.ADMINISTER
+        identity = request[_WHO] = await self._who(request)
+        if door not in identity.rights:
+            raise Forbidden(f"this needs the right to {door}, which you do not have")
+        return identity
+
+    async def _who(self, request: web.Request) -> Identity:
+        address = address_of(request, self._http)
+        try:
+            shown = shown_by(request, self._http)
+            if shown.stray:
+                request[_WHO] = NOBODY
+                raise Forbidden("a page of ours must ask for this, or a program, with its token in the header Authorization")
+            if shown.device is not None:
+                return await self._access.identify_device(shown.device, shown.credential or "", address)
+            return await self._access.identify(shown.credential, address)
+        except Unauthorized as error:
+            if error.code != "missing":
+                self._audit.note("refused", by=NOBODY, address=address, about=_path(request), why=error.code)
+            raise
+
+    def note(self, request: web.Request, **more: str) -> None:
+        """Somebody known was refused."""
+        address = address_of(request, self._http)
+        self._audit.note("refused", by=identity_of(request), address=address, about=_path(request), **more)
+
+
+def _path(request: web.Request) -> str:
+    """As the route has it: what was asked for may be anything."""
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical}" if resource is not None else request.method

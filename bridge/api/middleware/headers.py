@@ -1,0 +1,56 @@
+"""Headers that tell a browser what not to do with what it is given."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from aiohttp import web
+
+from bridge.api.middleware.auth import identity_of
+from bridge.core.access.permissions import Kind
+
+_STRICT = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+_HSTS = "max-age=31536000"
+_SCRIPT = re.compile(r"<script(?: type=\"module\")?>(.*?)</script>", re.DOTALL)
+
+
+def page_headers(policy: str) -> dict[str, str]:
+    """Of a page: what it may load stands in `policy`, and nobody may frame it."""
+    return {
+        "Content-Security-Policy": f"{_STRICT}; {policy}",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    }
+
+
+DASHBOARD = page_headers(
+    "script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'"
+)
+"""All of it is ours, in files; it opens sockets to where it came from."""
+
+
+def hash_source(inline: str) -> str:
+    """What a policy calls an inline style or script that it lets be."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+
+def whole_page(html: str) -> dict[str, str]:
+    """Of a page that has its script in it, to be read and taken as one file: these scripts, and no others."""
+    scripts = " ".join(["'self'", *map(hash_source, _SCRIPT.findall(html))])
+    return page_headers(f"script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'")
+
+
+async def add(request: web.Request, response: web.StreamResponse) -> None:
+    """To every answer, as it begins; an aiohttp signal."""
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    if request.secure:
+        headers.setdefault("Strict-Transport-Security", _HSTS)
+    if identity_of(request).kind is not Kind.ANYONE:
+        headers.setdefault("Cache-Control", "no-store")

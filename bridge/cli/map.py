@@ -1,0 +1,186 @@
+"""What a message would become in each format, and the settings that read it best.
+
+For `sensor-bridge map`: a pasted or a captured message goes through the decoder of the bridge, once for each format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bridge.core.decode import Decoded, Decoder, PayloadError, Route, listed, parse_json, shown
+from bridge.core.errors import BridgeError, FormatError, PatternError
+from bridge.core.formats.formats import USUAL_PATTERNS, FieldPath, FormatName, make_format
+from bridge.core.formats.suggest import leaves, propose_fields, propose_pattern, settings_line
+from bridge.core.message import Message, Outcome
+from bridge.core.readings.fields import take_apart
+from bridge.core.readings.reading import MEASUREMENT, Reading
+from bridge.core.timestamp import iso
+from bridge.core.topic import TopicPattern
+from bridge.settings import MqttSettings
+from bridge.sources.mqtt.client import first_message
+
+_CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
+
+
+class _Nowhere:
+    """An origin that nobody waits at."""
+
+    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One format tried: the reading it makes, or what is wrong."""
+
+    format: FormatName
+    pattern: str
+    fields: Mapping[str, FieldPath] = field(default_factory=dict)
+    reading: Reading | None = None
+    complaint: str = ""
+    fit: int = 0
+
+    @property
+    def rank(self) -> tuple[int, int, bool]:
+        """The higher the better: good values, then the shape of the topic, then a time of its own."""
+        assert self.reading is not None  # noqa: S101 - only readings are ranked
+        own_time = self.reading.timestamp_ms != self.reading.received_ms
+        return len(self.reading.values) - len(self.reading.quality), self.fit, own_time
+
+    @property
+    def setting(self) -> str:
+        """The line of the settings that reads messages this way."""
+        return settings_line(self.pattern, self.format, self.fields)
+
+
+async def capture(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes]:
+    """Topic and payload of the next message on a topic filter; raises `BridgeError` when none comes in time."""
+    arrived = await first_message(settings, TopicPattern.parse(topic).filter, seconds)
+    if arrived is None:
+        raise BridgeError(f"no message on {shown(topic)} at {settings.address} within {seconds:g} seconds")
+    return arrived
+
+
+def try_formats(payload: bytes, topic: str | None, now_ms: int, only: FormatName | None = None) -> list[Attempt]:
+    """Every format, or `only` one, in the order of their list. Without a topic each is tried on its usual one."""
+    names = list(FormatName) if only is None else [only]
+    return [_attempt(name, payload, topic, now_ms) for name in names]
+
+
+def best_of(attempts: list[Attempt]) -> Attempt | None:
+    """The attempt with the best reading, the first of equals."""
+    return max((one for one in attempts if one.reading is not None), key=lambda one: one.rank, default=None)
+
+
+def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -> Attempt:
+    try:
+        pattern, fields = _proposal(name, payload, topic)
+        parsed = TopicPattern.parse(pattern)
+        route = Route(parsed, format=make_format(name, parsed, fields))
+    except (PatternError, FormatError) as error:
+        return Attempt(name, USUAL_PATTERNS[name], complaint=str(error))
+    arrived = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _Nowhere())
+    return _judged(Attempt(name, pattern, fields, fit=_fit(name, topic, payload)), Decoder([route]).decode(arrived))
+
+
+def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
+    """Pattern and fields to try; raises `FormatError` when there is nothing to try."""
+    fields = propose_fields(_body(payload)) if name is FormatName.MAPPING else {}
+    if name is FormatName.MAPPING and not MEASUREMENT.keys() & fields.keys():
+        raise FormatError(_nothing_known(payload))
+    if topic is None and name in (FormatName.SCALAR, FormatName.ESPHOME):
+        raise FormatError("the field is a level of the topic; give --topic")
+    device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in(name, payload)
+    named_in_body = device if isinstance(device, str) else None
+    pattern = USUAL_PATTERNS[name] if topic is None else propose_pattern(name, topic, named_in_body)
+    if pattern is None:
+        raise FormatError("the topic has no such shape")
+    if "{deviceId}" in pattern:
+        fields.pop("deviceId", None)
+    return pattern, fields
+
+
+def _judged(attempt: Attempt, decoded: Decoded) -> Attempt:
+    reading = decoded if isinstance(decoded, Reading) else None
+    complaint = "" if reading else getattr(decoded, "reason", "no reading")
+    return Attempt(attempt.format, attempt.pattern, attempt.fields, reading, complaint, attempt.fit)
+
+
+def _fit(name: FormatName, topic: str | None, payload: bytes) -> int:
+    """1 when the topic, or a key that only one program writes, speaks for this format; -1 when nothing does and it should."""
+    levels = (topic or "").split("/")
+    match name:
+        case FormatName.TASMOTA:
+            return 1 if levels[-1] in ("SENSOR", "STATE") or b'"TempUnit"' in payload else -1
+        case FormatName.ZIGBEE2MQTT:
+            return 1 if levels[0] == "zigbee2mqtt" or b'"linkquality"' in payload else -1
+        case FormatName.ESPHOME:
+            return 1
+        case _:
+            return 0
+
+
+def _body(payload: bytes) -> object:
+    try:
+        return parse_json(payload)
+    except PayloadError:
+        return None
+
+
+def _device_in(name: FormatName, payload: bytes) -> object:
+    """The device that a plain object names."""
+    body = _body(payload)
+    return take_apart(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
+
+
+def _nothing_known(payload: bytes) -> str:
+    try:
+        paths = [shown(".".join(steps)) for steps, _ in leaves(parse_json(payload))]
+    except PayloadError as error:
+        return str(error)
+    return f"no name we know among {listed(paths)}" if paths else "the payload names nothing"
+
+
+# --- for people --------------------------------------------------------------------------------------------------------
+
+
+def explain(console: Console, attempts: list[Attempt]) -> bool:
+    """Print what each format makes of the message, and the settings for the best; False when none makes a reading."""
+    best = best_of(attempts)
+    table = Table(show_lines=True)
+    for heading in ("format", "pattern", "what it makes of the message"):
+        table.add_column(heading, overflow="fold")
+    for one in attempts:
+        style = "bold green" if one is best else "" if one.reading else "dim"
+        table.add_row(Text(one.format, style), Text(shown(one.pattern)[1:-1]), _outcome(one))
+    console.print(table)
+    if best is None:
+        _say(
+            console,
+            'No format makes a reading of it. For JSON of a shape of its own give each field its path: format = "mapping".',
+        )
+        return False
+    _say(console, f"Best: {best.format}. In config/bridge.toml, under [mqtt]; add what else you listen to:\n")
+    _say(console, f"subscriptions = [\n    {best.setting},\n]")
+    if any(path.converts for path in best.fields.values()):
+        _say(console, "\nThe scale is guessed from the size of the number: compare it with the sensor's own display.")
+    return True
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _outcome(attempt: Attempt) -> Text:
+    reading = attempt.reading
+    if reading is None:
+        return Text(attempt.complaint, "dim")
+    record = {**reading.values, "timestamp": iso(reading.timestamp_ms), "deviceId": reading.device_id, **reading.extras()}
+    units = {name: MEASUREMENT[name].unit for name in reading.values if name in MEASUREMENT}
+    return Text("\n".join(f"{name}: {value} {units.get(name, '')}".rstrip() for name, value in record.items()))

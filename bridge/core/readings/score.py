@@ -1,0 +1,62 @@
+"""One number for the air of a room, 0 (bad) to 100 (good).
+
+Every measurement of `SCALES` that a reading has gives a score, in straight lines between breakpoints; the worst of them is the
+score of the reading. The worst and not a mean, as in the indices of the US EPA and of the European Environment Agency: a room
+with 5,000 ppm CO2 is not half as bad because its temperature is pleasant. What is measured besides changes nothing.
+
+Breakpoints, from limits that others publish; the scores at them are ours, and so is their use on single readings: the limits
+for particles, TVOC and CO2 at work are for means over hours, days or a year. This is no index of the US EPA's.
+
+- co2, ppm: outdoor air about 420; EN 16798-1:2019 categories I, II, III end 550, 800 and 1,350 ppm above it; the German guide
+  values (2008) call less than 1,000 harmless and more than 2,000 unacceptable; 5,000 is the usual limit at work (8 h).
+- pm25, µg/m³: WHO 2021 guidelines 5 (year) and 15 (day); the upper ends of four categories of the US EPA index in force since
+  May 2024 (40 CFR 58 App. G; EPA-454/B-24-002, table 6): 35.4, 55.4, 125.4, 225.4.
+- pm10, µg/m³: WHO 2021 guidelines 15 (year) and 45 (day); of the same index: 154, 254, 354, 424.
+- tvoc, ppb: the German levels (2007) to 0.3, 1, 3, 10, 25 mg/m³, which makers of sensors give as 65, 220, 660, 2,200,
+  5,500 ppb.
+- temperature, °C: EN 16798-1:2019 categories II and III of offices, winter to summer: 20 to 26, 19 to 27; WHO (housing, 2018)
+  asks for 18 at least.
+- humidity, %RH: EN 16798-1:2019 categories I, II and III: 30 to 50, 25 to 60, 20 to 70; US EPA advises 30 to 50 and
+  less than 60.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import pairwise
+
+from bridge.core.readings.reading import Value
+
+SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "co2": ((420, 100), (970, 80), (1220, 60), (1770, 40), (2000, 25), (5000, 0)),
+    "pm25": ((5, 100), (15, 80), (35.4, 60), (55.4, 40), (125.4, 20), (225.4, 0)),
+    "pm10": ((15, 100), (45, 80), (154, 60), (254, 40), (354, 20), (424, 0)),
+    "tvoc": ((65, 100), (220, 80), (660, 60), (2200, 30), (5500, 0)),
+    "temperature": ((5, 0), (16, 40), (18, 60), (19, 80), (20, 100), (26, 100), (27, 80), (29, 60), (32, 40), (40, 0)),
+    "humidity": ((0, 0), (20, 60), (25, 80), (30, 100), (50, 100), (60, 80), (70, 60), (100, 0)),
+}
+"""Pairs of value and score by rising value; before the first and after the last the score stays."""
+
+
+def _lines(scale: tuple[tuple[float, float], ...]) -> list[tuple[float, float, float, float]]:
+    """A line for each place between breakpoints: where it begins, the score there, and how far it rises over how much."""
+    (first, first_score), (last, last_score) = scale[0], scale[-1]
+    between = [(low, score, to - score, high - low) for (low, score), (high, to) in pairwise(scale)]
+    return [(first, first_score, 0, 1), *between, (last, last_score, 0, 1)]
+
+
+_LINES = {name: ([value for value, _ in scale], _lines(scale)) for name, scale in SCALES.items()}
+
+
+def global_score(values: Mapping[str, Value]) -> int | None:
+    """The worst score of what was measured, rounded; None when nothing of it has a scale."""
+    worst = None
+    for name, value in values.items():
+        if name in _LINES and not isinstance(value, str):
+            breakpoints, lines = _LINES[name]
+            begin, score, rise, run = lines[bisect_left(breakpoints, value)]
+            score += rise * (value - begin) / run
+            if worst is None or score < worst:
+                worst = score
+    return None if worst is None else round(worst)

@@ -1,0 +1,131 @@
+"""The one place where live connections are let in: who somebody is, what he may do here, and that he may stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.core.access.permissions import NOBODY, Identity, Kind, Right
+from bridge.core.errors import BridgeError, Forbidden, Unauthorized
+from bridge.http.credentials import Shown
+from bridge.ports import Access, Audit
+from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED, Stay, Stays
+from bridge.realtime.auth.visibility import Sight, Sites, sight_of, site_of
+from bridge.realtime.frames import TRY_AGAIN_LATER
+from bridge.realtime.limits import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a WebSocket is closed whose client is not let in."""
+
+    code: int
+    reason: str
+    counted: str
+
+
+class Entrance:
+    """What every dialect asks. While access is open nothing of it is, but `required`."""
+
+    def __init__(self, access: Access, stays: Stays, sites: Sites, *, login_seconds: float, audit: Audit | None = None) -> None:
+        """`sites` tells where devices stand; who has not logged in after `login_seconds` has to go."""
+        self._access = access
+        self._sites = sites
+        self._audit = audit
+        self.stays = stays
+        self.login_seconds = login_seconds
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody must show who he is."""
+        return self._access.required
+
+    async def identify(self, token: str | None, address: str, way: str, *rights: Right) -> Identity:
+        """Who shows this, and has one of the rights. Raises `Unauthorized`, `Forbidden`, and others if nobody can tell now."""
+        try:
+            identity = await self._access.identify(token, address)
+            self.check(identity, *rights)
+        except (Unauthorized, Forbidden) as error:
+            self._note("refused", NOBODY, address, way, error)
+            raise
+        return identity
+
+    async def refusal(self, gate: Gate, address: str, way: str, shown: Callable[[], Shown]) -> str | None:
+        """Why one more connection is not let in. Who shows with his handshake that he is known takes no stranger's place.
+
+        He is asked only where there is none left; `shown` may raise `Unauthorized`.
+        """
+        known = gate.required and gate.is_crowded(address) and await self._is_known(address, way, shown)
+        return gate.refusal(address, known=known)
+
+    async def _is_known(self, address: str, way: str, shown: Callable[[], Shown]) -> bool:
+        try:
+            credential = shown().credential
+            if credential is not None:
+                await self.identify(credential, address, way, *Right)
+        except BridgeError:
+            return False
+        return credential is not None
+
+    async def identify_device(self, name: str | None, secret: str, address: str, way: str) -> Identity:
+        """Who shows this at a way in for devices: with a name a device, without also anybody else. Raises likewise."""
+        if not name:
+            return await self.identify(secret, address, way, Right.SEND, Right.SEE)
+        try:
+            return await self._access.identify_device(name, secret, address)
+        except Unauthorized as error:
+            self._note("refused", NOBODY, address, way, error)
+            raise
+
+    def is_valid(self, identity: Identity) -> bool:
+        """Whether somebody who was let in may stay."""
+        return self._access.is_valid(identity)
+
+    @staticmethod
+    def check(identity: Identity, *rights: Right) -> None:
+        """Raises `Forbidden` unless one of the rights is there."""
+        if identity.rights.isdisjoint(rights):
+            raise Forbidden(f"this needs the right to {' or '.join(rights)}")
+
+    async def renew(self, stay: Stay, token: str, way: str, *rights: Right, name: str | None = None) -> None:
+        """Somebody who is in shows something newer of his own; raises as `identify` does, and then nothing has changed.
+
+        A `name` is that of a device.
+        """
+        if name:
+            newer = await self.identify_device(name, token, stay.address, way)
+        else:
+            newer = await self.identify(token, stay.address, way, *rights)
+        self.stays.renew(stay, newer)
+
+    def sight(self, identity: Identity) -> Sight | None:
+        """How far somebody sees."""
+        return sight_of(identity, self._sites)
+
+    def may(self, identity: Identity, right: Right, device_id: str) -> bool:
+        """Whether this is allowed of this device, where it stands now."""
+        return identity.may(right, device_id, site_of(device_id, self._sites))
+
+    def may_command(self, identity: Identity, device_id: str, address: str) -> bool:
+        """Whether a command is allowed; it is noted either way, unless access is open."""
+        allowed = self.may(identity, Right.COMMAND, device_id)
+        if self._audit is not None and identity.kind is not Kind.ANYONE:
+            act = "command" if allowed else "command refused"
+            self._audit.note(act, by=identity, address=address, about=device_id)
+        return allowed
+
+    def _note(self, act: str, by: Identity, address: str, way: str, error: Unauthorized | Forbidden) -> None:
+        if self._audit is not None:
+            why = error.code if isinstance(error, Unauthorized) else "forbidden"
+            self._audit.note(act, by=by, address=address, about=way, why=why)
+
+
+def closing(error: BridgeError) -> Closing:
+    """How one is closed that was not let in for this; never with what it showed."""
+    match error:
+        case Unauthorized():
+            return Closing(UNAUTHORIZED, str(error), "unauthorized")
+        case Forbidden():
+            return Closing(FORBIDDEN, str(error), "forbidden")
+        case _:
+            return Closing(TRY_AGAIN_LATER, "who you are cannot be told now: try again soon", "not now")

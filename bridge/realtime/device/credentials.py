@@ -1,0 +1,41 @@
+"""Who is let in at `/ws/device` while access is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.core.access.secrets import whose
+from bridge.core.readings.identity import is_device_id
+from bridge.settings import DevicesSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One who is let in: a device, or an admin. `device_id` is None where a token names no device: it says itself who it is."""
+
+    device_id: str | None = None
+    admin: bool = False
+
+
+Credentials = Callable[[str | None, str], Identity | None]
+"""From a name (None in the dialect that has none) and a secret to who that is; None: nobody."""
+
+
+def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
+    """As the settings have it. With `anyone`, who is not named there is let in as the device it says it is; not as an admin,
+    and not under the name of one who has a secret.
+    """
+
+    def identify(name: str | None, secret: str) -> Identity | None:
+        if whose(settings.admins, name, secret) is not None:
+            return Identity(admin=True)
+        if (device_id := whose(settings.credentials, name, secret)) is not None:
+            return Identity(device_id)
+        if not anyone or name in settings.credentials or name in settings.admins:
+            return None
+        if name is None:
+            return Identity() if secret else None
+        return Identity(name) if is_device_id(name) else None
+
+    return identify

@@ -1,0 +1,297 @@
+"""Readings in one SQLite file: no server to install, and the only choice where MongoDB 5+ cannot run.
+
+WAL with `synchronous=FULL`: a commit is on the disk before it is acknowledged. One thread writes and others read, each with
+its own connection, so a long query holds up no reading.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from bson.objectid import ObjectId
+
+from bridge.core.access.accounts import ApiKey, User, read_key, read_user
+from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
+from bridge.core.query import ReadingsQuery, Tidied, Written
+from bridge.core.readings.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
+from bridge.settings import StoreSettings
+from bridge.stores.sqlite.access import AUDIT_SCHEMA, SqliteAudit, SqliteDocuments, SqliteSessions
+from bridge.stores.sqlite.devices import SqliteCommands, SqliteDevices
+from bridge.stores.sqlite.quarantine import SqliteQuarantine
+from bridge.stores.sqlite.rollups import COLUMNS as ROLLUP_COLUMNS
+from bridge.stores.sqlite.rollups import DEVICES, SCHEMA, SqliteHistory, where_of
+from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
+
+_STEP = 1000
+_DAY_MS = 86_400_000
+_VARIABLES = 1000  # of one statement; SQLite takes 32,766 or fewer
+
+_FLAGS = frozenset(name for name, measurement in MEASUREMENT.items() if isinstance(measurement, Flag))
+_FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
+_COLUMNS = (*_FIXED, *VALUE_NAMES)
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+
+# Times are milliseconds since the epoch. A measurement's column has no type: what a device sent as 25 stays 25.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS readings (
+    id BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, device_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
+    received_at INTEGER NOT NULL, quality TEXT, device_timestamp TEXT, retained INTEGER
+);
+CREATE INDEX IF NOT EXISTS readings_seq ON readings (seq);
+CREATE INDEX IF NOT EXISTS readings_device_timestamp ON readings (device_id, timestamp);
+CREATE TABLE IF NOT EXISTS rejected (
+    id BLOB PRIMARY KEY, received_at INTEGER NOT NULL, source TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+    code TEXT NOT NULL, reason TEXT NOT NULL, field TEXT
+);
+CREATE INDEX IF NOT EXISTS rejected_received_at ON rejected (received_at);
+CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, status TEXT, status_at INTEGER);
+CREATE TABLE IF NOT EXISTS commands (
+    id TEXT PRIMARY KEY, device_id TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
+CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, turn TEXT NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_user ON sessions (user);
+CREATE TABLE IF NOT EXISTS revocations (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+_INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+
+# The newest of each.
+_LATEST = f"""
+{DEVICES}
+SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
+    SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
+) ORDER BY device_id
+"""  # noqa: S608
+# The oldest of each: no index on the time alone is needed.
+_EXPIRED = f"""
+DELETE FROM readings WHERE rowid IN (
+    {DEVICES} SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {_STEP}
+)
+"""  # noqa: S608
+
+
+class SqliteStore:
+    """The tables `readings`, `rollups`, `rejected`, `devices`, `commands`, `state`, `rolled` of one file.
+
+    Beside them are those of `sqlite_access.py`.
+    """
+
+    pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Nothing is opened before it is needed."""
+        self._settings = settings
+
+    async def __aenter__(self) -> Self:
+        """Threads, each to own one connection."""
+        path, timeout_seconds = self._settings.sqlite_path, self._settings.timeout_seconds
+        self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
+        self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
+        self.quarantine = SqliteQuarantine(self._writer, self._reader)
+        self.devices = SqliteDevices(self._writer, self._reader)
+        self.commands = SqliteCommands(self._writer, self._reader)
+        self._historian = Worker(path, timeout_seconds, "sqlite-history", self.pragmas)
+        self._roller = Worker(path, timeout_seconds, "sqlite-rollups", self.pragmas)
+        self.history = SqliteHistory(
+            self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
+        )
+        self.users = SqliteDocuments[User]("users", read_user, self._writer, self._reader)
+        self.keys = SqliteDocuments[ApiKey]("keys", read_key, self._writer, self._reader)
+        self.sessions = SqliteSessions(self._writer, self._reader)
+        self.audit = SqliteAudit(self._writer, self._reader)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish what is under way and close."""
+        for worker in (self._roller, self._historian, self._reader, self._writer):
+            await worker.close()
+
+    async def prepare(self) -> int:
+        """Make the tables, add the columns of new measurements; the highest cursor."""
+        return await self._writer.call(_prepare)
+
+    async def write(
+        self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
+    ) -> Written:
+        """One transaction."""
+        return await self._writer.call(lambda connection: _write(connection, readings, rejections, statuses))
+
+    async def readings(self, query: ReadingsQuery) -> list[Reading]:
+        """By the index on `seq`, or on device and time."""
+        where, values = where_of(query)
+        order = "DESC" if query.newest else "ASC"
+        sql = f"SELECT {_NAMES} FROM readings {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
+        rows = await self._reader.rows(sql, [*values, query.limit])
+        return [_reading(row) for row in (reversed(rows) if query.newest else rows)]
+
+    async def count(self, query: ReadingsQuery) -> int:
+        """By an index, or by a scan where a time is asked for."""
+        where, values = where_of(query)
+        return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
+
+    async def latest(self) -> list[Reading]:
+        """One look-up a device."""
+        return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
+
+    async def tidy(self) -> Tidied:
+        """Some rows at a time; the pages they free are used again, the file does not shrink."""
+        settings, now_ms = self._settings, time.time_ns() // 1_000_000
+        expired = 0
+        if settings.retention_days is not None:
+            before_ms = now_ms - settings.retention_days * _DAY_MS
+            expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], _STEP)
+        if settings.rollup_days is not None:
+            await self.history.remove_older(now_ms - settings.rollup_days * _DAY_MS)
+        await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
+        await self.sessions.remove_expired(now_ms)
+        await self.audit.remove_older(now_ms - settings.audit_days * _DAY_MS)
+        return Tidied(
+            readings=expired,
+            rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
+            rejected_over=await self.quarantine.trim(settings.rejected_limit),
+            acts_over=await self.audit.trim(settings.audit_limit),
+        )
+
+    async def remember(self, key: str, value: str) -> None:
+        """One row of `state`."""
+        sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        await self._writer.change(sql, [key, value])
+
+    async def recall(self, key: str) -> str | None:
+        """By the key."""
+        rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
+        return str(rows[0][0]) if rows else None
+
+    async def settle(self, key: str, value: str) -> str:
+        """One transaction."""
+
+        def settle(connection: Connection) -> str:
+            connection.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING", [key, value])
+            return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
+
+        return await self._writer.call(settle)
+
+    async def ping(self) -> None:
+        """Read from the file and see that it can be written."""
+        await self._writer.call(_check_writable)
+
+
+def _prepare(connection: Connection) -> int:
+    connection.executescript(_SCHEMA + AUDIT_SCHEMA + SCHEMA)
+    _add_columns(connection, "readings", VALUE_NAMES)
+    _add_columns(connection, "rollups", ROLLUP_COLUMNS)
+    _add_columns(connection, "rejected", ("retained",))
+    _add_columns(connection, "devices", ("document",))
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM readings").fetchone()[0])
+
+
+def _add_columns(connection: Connection, table: str, names: Sequence[str]) -> None:
+    present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for name in names:
+        if name not in present:
+            connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}"')
+
+
+def _check_writable(connection: Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("SELECT 1 FROM readings LIMIT 1")
+
+
+def _write(
+    connection: Connection,
+    readings: Sequence[Reading],
+    rejections: Sequence[Rejection],
+    statuses: Sequence[DeviceStatus],
+) -> Written:
+    connection.executemany(
+        "INSERT INTO rejected (id, received_at, source, topic, payload, code, reason, field, retained) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        [_rejected_row(rejection) for rejection in rejections],
+    )
+    connection.executemany(
+        "INSERT INTO devices (id, status, status_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
+        "status_at = excluded.status_at",
+        [(status.device_id, status.status, status.timestamp_ms) for status in statuses],
+    )
+    if not readings:
+        return Written()
+    refused = _insert(connection, readings)
+    # What is there under our `seq` is ours, written now or by an earlier attempt; the others were duplicates.
+    span = (min(reading.seq for reading in readings), max(reading.seq for reading in readings))
+    there = set(connection.execute("SELECT seq, id FROM readings WHERE seq BETWEEN ? AND ?", span))
+    return Written(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there), refused)
+
+
+def _insert(connection: Connection, readings: Sequence[Reading]) -> dict[int, str]:
+    """What SQLite will not hold, by `seq`, with the reason; all else is inserted, or there already."""
+    try:
+        connection.executemany(_INSERT, [_row(reading) for reading in readings])
+    except UNFIT:
+        refused: dict[int, str] = {}
+        for reading in readings:
+            try:
+                connection.execute(_INSERT, _row(reading))
+            except UNFIT as error:
+                refused[reading.seq] = f"{type(error).__name__}: {error}"
+        return refused
+    return {}
+
+
+def _row(reading: Reading) -> tuple[Any, ...]:
+    return (
+        reading.id.binary,
+        reading.seq,
+        reading.device_id,
+        reading.timestamp_ms,
+        reading.received_ms,
+        json.dumps(reading.quality) if reading.quality else None,
+        json.dumps(reading.device_timestamp) if reading.device_timestamp is not None else None,
+        1 if reading.retained else None,
+        *map(reading.values.get, VALUE_NAMES),
+    )
+
+
+def _reading(row: tuple[Any, ...]) -> Reading:
+    record = dict(zip(_COLUMNS, row, strict=True))
+    return Reading(
+        id=ObjectId(record["id"]),
+        device_id=record["device_id"],
+        values={
+            name: bool(record[name]) if name in _FLAGS else record[name] for name in VALUE_NAMES if record[name] is not None
+        },
+        timestamp_ms=record["timestamp"],
+        received_ms=record["received_at"],
+        quality=json.loads(record["quality"]) if record["quality"] else {},
+        device_timestamp=json.loads(record["device_timestamp"]) if record["device_timestamp"] else None,
+        retained=bool(record["retained"]),
+        seq=record["seq"],
+    )
+
+
+def _rejected_row(rejection: Rejection) -> tuple[Any, ...]:
+    message = rejection.message
+    return (
+        rejection.id.binary,
+        message.received_ms,
+        message.source,
+        message.topic,
+        message.payload[:PAYLOAD_LIMIT_BYTES],
+        str(rejection.code),
+        rejection.reason,
+        rejection.field,
+        1 if message.retained else None,
+    )

@@ -1,0 +1,157 @@
+"""Believable sensors: a room's air over a day, with people, the odd gas event, and gaps.
+
+The model is pure and seeded: the same seed gives the same readings for the same times. Its rules of thumb: CO2 rises
+towards about 420 ppm outdoors plus 300 ppm a person and falls with a time constant of half an hour; temperature follows
+the day with its peak in the afternoon; a gas event decays within minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable
+
+import orjson
+
+from bridge.core.readings.reading import Value
+from bridge.core.timestamp import iso
+from bridge.settings import MqttSettings
+from bridge.sources.mqtt.client import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled
+
+_DAY_SECONDS = 86_400
+_OUTDOOR_CO2 = 420.0
+_CO2_PER_PERSON = 300.0
+_AIRING_SECONDS = 1800.0
+_GAS_DECAY_SECONDS = 240.0
+_GAS_EVENTS_PER_DAY = 4.0
+_MOVES_PER_HOUR = 3.0
+_PEOPLE = 4
+_DROPOUT_CHANCE = 0.002
+_DROPOUT_READINGS = 20
+_WAKING_HOURS = (7, 23)
+
+ROOMS = ("living-room", "kitchen", "bedroom", "office", "workshop", "garage", "hall", "attic")
+
+
+class SimulatedSensor:
+    """One board in one room: ENS160, MQ-5/MQ-7, PM sensor, flame detector."""
+
+    def __init__(self, device_id: str, seed: int) -> None:
+        """`seed` and the id decide everything that follows."""
+        self.device_id = device_id
+        self._random = random.Random(f"{seed}/{device_id}")  # noqa: S311 - not a secret
+        self._warmth = self._random.uniform(-2, 2)
+        self._people = self._random.randint(0, 2)
+        self._co2 = _OUTDOOR_CO2 + _CO2_PER_PERSON * self._people
+        self._gas_ppm = 0.0
+        self._battery = self._random.uniform(60, 100)
+        self._silent = 0
+        self._at: float | None = None
+
+    def reading(self, at_seconds: float) -> dict[str, Value] | None:
+        """The reading at a time (epoch seconds, rising from call to call), or None while the sensor has dropped out."""
+        passed = 0.0 if self._at is None else max(at_seconds - self._at, 0.0)
+        self._at = at_seconds
+        self._live(at_seconds, passed)
+        if self._silent:
+            self._silent -= 1
+            return None
+        if self._random.random() < _DROPOUT_CHANCE:
+            self._silent = self._random.randint(1, _DROPOUT_READINGS)
+        return self._measure(at_seconds)
+
+    def _live(self, at_seconds: float, passed: float) -> None:
+        if self._random.random() < passed / 3600 * _MOVES_PER_HOUR:
+            awake = _WAKING_HOURS[0] <= at_seconds % _DAY_SECONDS / 3600 < _WAKING_HOURS[1]
+            self._people = self._random.randint(0, _PEOPLE if awake else 1)
+        target = _OUTDOOR_CO2 + _CO2_PER_PERSON * self._people
+        self._co2 += (target - self._co2) * (1 - math.exp(-passed / _AIRING_SECONDS))
+        self._gas_ppm *= math.exp(-passed / _GAS_DECAY_SECONDS)
+        if self._random.random() < passed / _DAY_SECONDS * _GAS_EVENTS_PER_DAY:
+            self._gas_ppm = self._random.uniform(200, 2500)
+        self._battery = max(self._battery - passed / _DAY_SECONDS, 5.0)
+
+    def _measure(self, at_seconds: float) -> dict[str, Value]:
+        noise = self._random.gauss
+        afternoon = math.cos((at_seconds % _DAY_SECONDS / _DAY_SECONDS - 15 / 24) * 2 * math.pi)
+        temperature = 21.5 + self._warmth + 2.5 * afternoon + 0.15 * self._people + noise(0, 0.05)
+        eco2 = max(self._co2 + noise(0, 8), 400)
+        tvoc = max(30 + (eco2 - 400) * 0.25 + self._gas_ppm * 0.8 + noise(0, 4), 0)
+        pm25 = max(6 + 3 * self._people + noise(0, 0.8), 0)
+        return {
+            "temperature": round(temperature, 2),
+            "humidity": round(min(max(52 - 1.6 * (temperature - 21) + 1.5 * self._people + noise(0, 0.3), 5), 95), 1),
+            "aqi": 1 + sum(tvoc > limit for limit in (65, 220, 660, 2200)),  # UBA classes by TVOC, ppb
+            "eco2": round(eco2),
+            "tvoc": round(tvoc),
+            "coPpm": round(max(0.4 + self._gas_ppm * 0.01 + noise(0, 0.05), 0), 2),
+            "lpgPpm": round(max(self._gas_ppm + noise(0, 1), 0), 1),
+            "flameDetected": self._gas_ppm > 2400,
+            "pm25": round(pm25, 1),
+            "battery": round(self._battery),
+            "timestamp": iso(int(at_seconds * 1000)),
+        }
+
+
+def device_ids(count: int) -> list[str]:
+    """Names for `count` simulated devices: rooms, numbered from the second round on."""
+    return [ROOMS[n % len(ROOMS)] + (f"-{n // len(ROOMS) + 1}" if n >= len(ROOMS) else "") for n in range(count)]
+
+
+async def simulate(
+    settings: MqttSettings,
+    *,
+    devices: int,
+    rate: float,
+    seed: int,
+    count: int | None = None,
+    sent: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Publish at `rate` readings a second over all devices, `count` in all (None: until cancelled).
+
+    Each device says `online` first, retained, and `offline` at the end. Raises `BrokerUnavailable`.
+    """
+    sensors = [SimulatedSensor(device_id, seed) for device_id in device_ids(devices)]
+    async with mqtt_sender(settings) as sender:
+        try:
+            for sensor in sensors:
+                stop_if_cancelled()
+                await sender.publish(f"sensors/{sensor.device_id}/status", b"online", retain=True)
+            async with asyncio.TaskGroup() as tasks:
+                await _send(sensors, sender, tasks, rate=rate, count=count, sent=sent)
+        finally:
+            for sensor in sensors:
+                await sender.publish(f"sensors/{sensor.device_id}/status", b"offline", retain=True)
+
+
+async def _send(
+    sensors: list[SimulatedSensor],
+    sender: MqttSender,
+    tasks: asyncio.TaskGroup,
+    *,
+    rate: float,
+    count: int | None,
+    sent: Callable[[str], None],
+) -> None:
+    """One reading a turn, each sensor in its turn; as many under way at once as the sender's window allows."""
+    window = asyncio.Semaphore(SENDER_WINDOW)
+
+    async def publish(device_id: str, payload: bytes) -> None:
+        try:
+            await sender.publish(f"sensors/{device_id}/data", payload)
+            sent(device_id)
+        finally:
+            window.release()
+
+    start, turn, done = time.monotonic(), 0, 0
+    while count is None or done < count:
+        sensor = sensors[turn % len(sensors)]
+        turn += 1
+        reading = sensor.reading(time.time())
+        if reading is not None:
+            await window.acquire()
+            tasks.create_task(publish(sensor.device_id, orjson.dumps(reading)), name="publish")
+            done += 1
+        await asyncio.sleep(max(start + turn / rate - time.monotonic(), 0))

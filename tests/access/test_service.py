@@ -1,0 +1,490 @@
+"""The door by itself, on a store in memory and by a clock that is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+from pydantic import SecretStr
+
+from bridge.access import Control
+from bridge.access.oidc import REFRESH_SECONDS, ExternalTokens, public_keys, rights_of, scope_in
+from bridge.access.sessions import PER_USER_LIMIT
+from bridge.access.tokens import read_header
+from bridge.core.access.audit import AuditQuery
+from bridge.core.access.permissions import ANYONE, RIGHTS, Identity, Kind, Right, Role, Scope
+from bridge.core.errors import (
+    AccountError,
+    AccountExists,
+    Forbidden,
+    LastAdmin,
+    NotNow,
+    StoreUnavailable,
+    TooManyAttempts,
+    Unauthorized,
+)
+from bridge.settings import AccessSettings, DevicesSettings
+from tests.access.parts import DEVICE_SECRET, PASSWORD, Provider, access_settings
+from tests.fakes import MemoryStore
+
+HERE = "192.0.2.1"
+DEVICES = DevicesSettings.model_validate({"credentials": {"esp01": DEVICE_SECRET}})
+
+
+class Clock:
+    """Seconds since the epoch, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def control(clock: Clock) -> Control:
+    made = Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, MemoryStore(), clock=clock)
+    await made.load()
+    return made
+
+
+async def refused(code: str, control: Control, shown: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        await control.identify(shown, HERE)
+    assert caught.value.code == code
+
+
+async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: Control, clock: Clock) -> None:
+    given = await control.login(" Admin ", PASSWORD, HERE)
+    who = await control.identify(given.token, HERE)
+    assert who == Identity(Kind.PERSON, "admin", RIGHTS[Role.ADMIN], None, clock.now + 3600)
+    clock.now += 3599
+    assert control.is_valid(who)
+    clock.now += 1
+    assert not control.is_valid(who)
+    await refused("expired", control, given.token)
+
+
+@pytest.mark.parametrize(("name", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("$where", PASSWORD)])
+async def test_a_wrong_name_and_a_wrong_password_are_told_the_same(control: Control, name: str, password: str) -> None:
+    with pytest.raises(Unauthorized, match="user or password is wrong"):
+        await control.login(name, password, HERE)
+
+
+async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control: Control, clock: Clock) -> None:
+    await control.login("admin", PASSWORD, "203.0.113.5")
+    for _ in range(3):
+        with pytest.raises(Unauthorized):
+            await control.login("admin", "wrong password", HERE)
+    with pytest.raises(TooManyAttempts) as caught:
+        await control.login("admin", PASSWORD, HERE)
+    assert 0 < caught.value.seconds <= 2
+    await control.login("admin", PASSWORD, "203.0.113.5")
+    clock.now += 3
+    await control.login("admin", PASSWORD, HERE)
+
+
+async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back(clock: Clock) -> None:
+    store = MemoryStore()
+    control = Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock)
+    await control.load()
+    store.users.away = True
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            await control.login("admin", PASSWORD, HERE)
+    store.users.away = False
+    assert (await control.login("admin", PASSWORD, HERE)).user.id == "admin"
+
+
+async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(control: Control) -> None:
+    first = await control.login("admin", PASSWORD, HERE)
+    second = await control.refresh(first.refresh, HERE)
+    third = await control.refresh(second.refresh, HERE)
+    who = await control.identify(third.token, HERE)
+    with pytest.raises(Unauthorized) as caught:
+        await control.refresh(second.refresh, HERE)
+    assert caught.value.code == "replayed"
+    assert not control.is_valid(who)
+    await refused("revoked", control, third.token)
+    with pytest.raises(Unauthorized):
+        await control.refresh(third.refresh, HERE)
+
+
+async def test_a_forged_turn_ends_no_session(control: Control) -> None:
+    given = await control.login("admin", PASSWORD, HERE)
+    forged = given.refresh.split("_")
+    with pytest.raises(Unauthorized) as caught:
+        await control.refresh("_".join([forged[0], forged[1], "0" * 32, forged[3]]), HERE)
+    assert caught.value.code == "invalid"
+    assert (await control.refresh(given.refresh, HERE)).token
+
+
+async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed(control: Control, clock: Clock) -> None:
+    given = await control.login("admin", PASSWORD, HERE)
+    clock.now += 29 * 86_400
+    given = await control.refresh(given.refresh, HERE)
+    assert given.refresh_seconds == pytest.approx(86_400)
+    clock.now += 86_400
+    with pytest.raises(Unauthorized):
+        await control.refresh(given.refresh, HERE)
+
+
+async def test_after_logging_out_nothing_of_the_session_opens(control: Control) -> None:
+    given, other = await control.login("admin", PASSWORD, HERE), await control.login("admin", PASSWORD, HERE)
+    who = await control.identify(given.token, HERE)
+    await control.logout(who, "", HERE)
+    await refused("revoked", control, given.token)
+    with pytest.raises(Unauthorized):
+        await control.refresh(given.refresh, HERE)
+    await control.logout(None, other.refresh, HERE)
+    await refused("revoked", control, other.token)
+    await control.logout(None, other.refresh, HERE)
+
+
+async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(clock: Clock) -> None:
+    store = MemoryStore()
+    settings = access_settings(admin_password=SecretStr(PASSWORD))
+    first, other = (Control(settings, DEVICES, store, clock=clock) for _ in range(2))
+    await first.load()
+    await other.load()
+    given = await first.login("admin", PASSWORD, HERE)
+    key, text = await first.keys.make("k", [Right.SEE])
+    there = [await other.identify(given.token, HERE), await other.identify(text, HERE)]
+    await first.users.add("second", PASSWORD, Role.ADMIN)
+    await first.users.remove("admin")
+    await first.keys.remove(key.id)
+    assert all(map(other.is_valid, there))
+    await other._revocations.look()
+    assert not any(map(other.is_valid, there))
+    again = Control(settings, DEVICES, store, clock=clock)
+    await again.load()
+    for one in (other, again):
+        await refused("revoked", one, given.token)
+        await refused("invalid", one, text)
+
+
+async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_is_there(clock: Clock) -> None:
+    store = MemoryStore()
+    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    for one in (here, there):
+        await one.load()
+    given = await here.login("admin", PASSWORD, HERE)
+    known = await there.identify(given.token, HERE)
+    store.sessions.away = True
+    with pytest.raises(StoreUnavailable):
+        await here.logout(await here.identify(given.token, HERE), "", HERE)
+    with pytest.raises(StoreUnavailable):
+        await here._revocations.look()
+    assert there.is_valid(known)
+    store.sessions.away = False
+    await here._revocations.look()
+    await there._revocations.look()
+    assert not there.is_valid(known)
+
+
+@pytest.mark.parametrize("kind", ["key", "user"])
+async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeated(clock: Clock, kind: str) -> None:
+    store = MemoryStore()
+    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    for one in (here, there):
+        await one.load()
+    if kind == "key":
+        key, shown = await here.keys.make("grafana", {Right.SEE})
+        remove: Callable[[], Awaitable[object]] = partial(here.keys.remove, key.id)
+    else:
+        await here.users.add("bob", PASSWORD, Role.OPERATOR)
+        shown = (await here.login("bob", PASSWORD, HERE)).token
+        remove = partial(here.users.remove, "bob")
+    known = await there.identify(shown, HERE)
+    store.sessions.away = True
+    with pytest.raises(StoreUnavailable):
+        await remove()
+    store.sessions.away = False
+    await remove()
+    await there._revocations.look()
+    assert not there.is_valid(known)
+
+
+async def test_what_changes_a_user_ends_his_sessions(control: Control) -> None:
+    await control.users.add("bob", PASSWORD, Role.VIEWER)
+    for changes in ({"role": Role.OPERATOR}, {"scope": Scope(frozenset({"a"}))}, {"password": "another password"}):
+        given = await control.login("bob", PASSWORD, HERE)
+        await control.users.change("bob", changes)
+        await refused("revoked", control, given.token)
+    with pytest.raises(Unauthorized):
+        await control.login("bob", PASSWORD, HERE)
+    assert (await control.login("bob", "another password", HERE)).user.role is Role.OPERATOR
+
+
+async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: Control) -> None:
+    for job in (control.users.remove("admin"), control.users.change("admin", {"role": Role.VIEWER})):
+        with pytest.raises(LastAdmin):
+            await job
+    with pytest.raises(AccountError):
+        await control.users.add("x", PASSWORD, Role.ADMIN, Scope(frozenset({"a"})))
+    with pytest.raises(AccountError):
+        await control.users.change("admin", {"scope": Scope(frozenset({"a"}))})
+    with pytest.raises(AccountExists):
+        await control.users.add("ADMIN", PASSWORD, Role.VIEWER)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "$where", "a\0", ".a", "ü", "x" * 65])
+async def test_a_name_that_cannot_be_kept_is_refused(control: Control, name: str) -> None:
+    with pytest.raises(AccountError):
+        await control.users.add(name, PASSWORD, Role.VIEWER)
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 257])
+async def test_a_password_is_neither_short_nor_endless(control: Control, password: str) -> None:
+    with pytest.raises(AccountError):
+        await control.users.add("bob", password, Role.VIEWER)
+
+
+async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: Control, clock: Clock) -> None:
+    sessions = []
+    for _ in range(PER_USER_LIMIT + 1):
+        clock.now += 1
+        sessions.append((await control._sessions.begin("admin"))[1])
+    with pytest.raises(Unauthorized):
+        await control._sessions.renew(sessions[0])
+    await control._sessions.renew(sessions[1])
+
+
+async def test_a_key_expires_and_a_device_sends_as_itself(control: Control, clock: Clock) -> None:
+    _, text = await control.keys.make("lab", [Right.SEE, Right.SEND], Scope(frozenset(), frozenset({"Kitchen"})), days=1)
+    who = await control.identify(text, HERE)
+    assert (who.kind, who.name, who.may(Right.SEND, "x", "Kitchen"), who.may(Right.SEND, "x")) == (
+        Kind.PROGRAM,
+        "lab",
+        True,
+        False,
+    )
+    clock.now += 86_400
+    assert not control.is_valid(who)
+    await refused("expired", control, text)
+    _, text = await control.keys.make("esp02", [], device=True)
+    for device in (await control.identify_device("esp02", text, HERE), await control.identify_device(None, text, HERE)):
+        assert (device.kind, device.rights, device.scope) == (Kind.DEVICE, frozenset({Right.SEND}), Scope(frozenset({"esp02"})))
+    with pytest.raises(Unauthorized):
+        await control.identify_device("esp03", text, HERE)
+
+
+async def test_a_key_that_another_process_made_is_found(clock: Clock) -> None:
+    store = MemoryStore()
+    ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
+    await ours.load()
+    _, text = await theirs.keys.make("k", [Right.SEE])
+    assert (await ours.identify(text, HERE)).name == "k"
+
+
+async def test_ids_of_keys_made_up_make_no_work(control: Control) -> None:
+    answers = []
+    for number in range(100):
+        try:
+            await control.identify(f"sbk_{number:016x}_{'A' * 43}", HERE)
+        except (Unauthorized, NotNow) as error:
+            answers.append(type(error))
+    assert answers.count(Unauthorized) == 20
+
+
+async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Clock) -> None:
+    store = MemoryStore()
+    ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
+    await ours.load()
+    for number in range(100):
+        with pytest.raises((Unauthorized, NotNow)):
+            await ours.identify(f"sbk_{number:016x}_{'A' * 43}", HERE)
+    _, text = await theirs.keys.make("k", [Right.SEE])
+    assert (await ours.identify(text, "198.51.100.7")).name == "k"
+
+
+async def test_the_secret_of_a_device_is_guessed_slowly(control: Control) -> None:
+    who = await control.identify_device("esp01", DEVICE_SECRET, HERE)
+    assert who.scope == Scope(frozenset({"esp01"}))
+    assert (await control.identify(DEVICE_SECRET, HERE)).name == "esp01"
+    outcomes = []
+    for number in range(20):
+        try:
+            await control.identify_device("esp01", f"guess {number}", "198.51.100.7")
+        except (Unauthorized, TooManyAttempts) as error:
+            outcomes.append(type(error))
+    assert outcomes.count(Unauthorized) == 3
+    assert (await control.identify_device("esp01", DEVICE_SECRET, HERE)).name == "esp01"
+
+
+async def test_what_was_done_is_in_the_audit_once_for_the_same(control: Control) -> None:
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            await control.login("admin", "wrong password", HERE)
+    with pytest.raises(Unauthorized):
+        await control.login("my password", "x", "198.51.100.7")
+    await control.audit.write()
+    acts = await control._store.audit.find(AuditQuery())
+    assert [(one.act, one.about, one.times) for one in acts] == [("login refused", "", 1), ("login refused", "admin", 2)]
+
+
+async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counted(control: Control) -> None:
+    class Away:
+        async def add(self, _: object) -> None:
+            raise StoreUnavailable("away")
+
+    kept = control.audit._kept
+    control.audit._kept = Away()  # type: ignore[assignment]
+    for number in range(10_001):
+        control.audit.note("command", by=ANYONE, about=f"d{number}")
+    with pytest.raises(StoreUnavailable):
+        await control.audit.write()
+    assert (len(control.audit._waiting), control.audit.lost) == (10_000, 1)
+    control.audit._kept = kept
+    await control.audit.write()
+    assert len(await kept.find(AuditQuery(limit=20_000))) == 10_000
+
+
+async def test_the_first_admin_comes_by_a_link_that_works_once_and_for_an_hour(clock: Clock) -> None:
+    store, links = MemoryStore(), list[str]()
+    control = Control(access_settings(), DEVICES, store, clock=clock)
+    control.setup.on_link = links.append
+    await control.load()
+    await control.load()
+    (link,) = links
+    with pytest.raises(Unauthorized):
+        await control.set_up("x" * 43, PASSWORD, HERE)
+    with pytest.raises(AccountError):
+        await control.set_up(link, "short", HERE)
+    given = await control.set_up(link, PASSWORD, HERE)
+    assert (await control.identify(given.token, HERE)).rights == RIGHTS[Role.ADMIN]
+    with pytest.raises(Unauthorized):
+        await control.set_up(link, PASSWORD, "198.51.100.7")
+    late = Control(access_settings(), DEVICES, MemoryStore(), clock=clock)
+    late.setup.on_link = links.append
+    await late.load()
+    clock.now += 3600
+    with pytest.raises(Unauthorized):
+        await late.set_up(links[1], PASSWORD, HERE)
+
+
+async def test_the_secret_is_made_once_and_stays_with_the_store(clock: Clock) -> None:
+    store = MemoryStore()
+    settings = AccessSettings.model_validate({"mode": "required", "admin_password": PASSWORD})
+    first = Control(settings, DEVICES, store, clock=clock)
+    await first.load()
+    given = await first.login("admin", PASSWORD, HERE)
+    again = Control(settings, DEVICES, store, clock=clock)
+    await again.load()
+    assert (await again.identify(given.token, HERE)).name == "admin"
+    other = Control(settings, DEVICES, MemoryStore(), clock=clock)
+    await other.load()
+    await refused("invalid", other, given.token)
+
+
+async def test_before_the_store_was_read_nobody_can_tell_and_while_open_nobody_asks() -> None:
+    with pytest.raises(StoreUnavailable):
+        await Control(access_settings(), DEVICES, MemoryStore()).identify("x", HERE)
+    store = MemoryStore()
+    opened = Control(AccessSettings(), DEVICES, store)
+    await opened.load()
+    assert await opened.identify(None, HERE) is await opened.identify_device("a", "b", HERE) is ANYONE
+    assert opened.is_valid(ANYONE)
+    with pytest.raises(Forbidden):
+        await opened.login("admin", PASSWORD, HERE)
+    assert (store.state, store.users.by_id) == ({}, {})
+
+
+# --- the identity provider -----------------------------------------------------------------------------------------------
+
+
+async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_ten_seconds() -> None:
+    elapsed, provider = [0.0], Provider()
+    async with provider.serving():
+        tokens = ExternalTokens(access_settings(provider), monotonic=lambda: elapsed[0])
+
+        async def read(token: str) -> Identity:
+            return await tokens.read(token, read_header(token), time.time())
+
+        who = await read(provider.token(roles=["staff", "boss", "other"]))
+        assert (who.kind, who.name, who.rights) == (Kind.EXTERNAL, "eve", frozenset(Right))
+        await read(provider.token("ES256", "e1"))
+        assert provider.asked == 1
+        for number in range(20):
+            with pytest.raises(Unauthorized):
+                await read(provider.token(key_id=f"r{number + 2}"))
+        assert provider.asked == 1
+        provider.keys.append(provider.jwk(provider.rsa, "r2"))
+        elapsed[0] += REFRESH_SECONDS
+        await read(provider.token(key_id="r2"))
+        assert provider.asked == 2
+        provider.status = 500
+        elapsed[0] += 3601
+        await read(provider.token())
+        assert provider.asked == 3
+        elapsed[0] += 86_400
+        with pytest.raises(NotNow):
+            await read(provider.token())
+
+
+async def test_keys_that_are_taken_out_are_worth_nothing_an_hour_later() -> None:
+    elapsed, provider = [0.0], Provider()
+    async with provider.serving():
+        tokens = ExternalTokens(access_settings(provider), monotonic=lambda: elapsed[0])
+        token = provider.token()
+        await tokens.read(token, read_header(token), time.time())
+        provider.keys = provider.keys[1:]
+        elapsed[0] += 3601
+        with pytest.raises(Unauthorized):
+            await tokens.read(token, read_header(token), time.time())
+
+
+def test_only_public_keys_of_our_algorithms_that_sign_are_taken() -> None:
+    import orjson
+
+    provider = Provider()
+    good = provider.jwk(provider.rsa, "a")
+    bad = [
+        {"kty": "oct", "k": "AAAA", "kid": "b", "alg": "HS256"},
+        good | {"kid": "c", "use": "enc"},
+        good | {"kid": "d", "alg": "RS512"},
+        good | {"kid": "e", "alg": "HS256"},
+        good | {"kid": "f", "d": "AQAB"},
+        good | {"kid": {"$gt": ""}},
+        good | {"kid": "g", "n": "AQAB"},
+        provider.jwk(provider.ec, "h", crv="P-384"),
+        "text",
+        None,
+    ]
+    assert set(public_keys(orjson.dumps({"keys": [*bad, good]}))) == {("a", "RS256")}
+    for document in (b"[]", b"{}", b'{"keys": {}}', b"no"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            public_keys(document)
+
+
+def test_roles_are_found_where_the_claim_leads() -> None:
+    roles = {"a": Role.VIEWER, "b": Role.OPERATOR}
+    assert rights_of({"roles": "x a"}, "roles", roles) == RIGHTS[Role.VIEWER]
+    assert rights_of({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles) == RIGHTS[Role.OPERATOR]
+    assert rights_of({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles) == RIGHTS[Role.VIEWER]
+    assert rights_of({"roles": ["x a"]}, "roles", roles) == frozenset(), "one of a list is one, whatever it is called"
+    for odd in ({}, {"roles": {"a": 1}}, {"roles": [["a"], None, 1]}, {"roles": True}):
+        assert rights_of(odd, "roles", roles) == frozenset()
+
+
+def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
+    both = AccessSettings(site_claim="air.sites", sites={"p1": "Main hall", "all": "*"}, device_claim="devices")
+    assert scope_in({}, AccessSettings()) is None
+    assert scope_in({}, both) == Scope()
+    assert scope_in({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == Scope(frozenset({"a"}), frozenset({"Main hall"}))
+    assert scope_in({"air": {"sites": ["p1", "all"]}}, both) is None
+    assert scope_in({"devices": "*"}, both) is None
+    for odd in (
+        {"air": {"sites": ["*", "p2", "Main hall", ""]}},
+        {"air": {"sites": {"p1": 1}}},
+        {"devices": [["*"], True, ""]},
+    ):
+        assert scope_in(odd, both) == Scope(), odd
+    assert scope_in({"s": "Main hall"}, AccessSettings(site_claim="s")) == Scope(sites=frozenset({"Main hall"}))

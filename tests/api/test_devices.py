@@ -1,0 +1,236 @@
+"""The device registry of a running bridge: who is known, who is there, and what operators may say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from bridge.app import Bridge
+from bridge.core.devices.device import LEARNT_RANGE_SECONDS, Device, Rhythm
+from bridge.settings import DevicesSettings, MqttSettings
+from bridge.sources.mqtt.client import mqtt_sender
+from tests.conftest import StartBridge
+from tests.realtime.clients import listening
+from tests.servers import until
+
+
+class Client:
+    """Asks a bridge."""
+
+    def __init__(self, bridge: Bridge, session: aiohttp.ClientSession, broker_url: str) -> None:
+        self.bridge = bridge
+        self.session = session
+        self.broker_url = broker_url
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.bridge.port}"
+
+    async def ask(self, method: str, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
+        data = None if body is None else orjson.dumps(body)
+        async with self.session.request(method, self.url + path, data=data, **more) as answer:
+            raw = await answer.read()
+            return answer.status, orjson.loads(raw) if raw else None
+
+    async def device(self, device_id: str) -> Any:
+        status, body = await self.ask("GET", f"/api/v1/devices/{device_id}")
+        return body if status == 200 else {}
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        async with mqtt_sender(MqttSettings(url=SecretStr(self.broker_url))) as sender:
+            await sender.publish(topic, payload, retain=retain)
+
+    async def until_device(self, device_id: str, **expected: object) -> Any:
+        async def there() -> bool:
+            device = await self.device(device_id)
+            return bool(device) and all(device.get(name) == value for name, value in expected.items())
+
+        await until(there, what=f"{device_id} with {expected}")
+        return await self.device(device_id)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/bridge.db" if request.param == "sqlite" else request.getfixturevalue("mongo_url")
+
+
+@pytest.fixture
+async def client(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path, session: aiohttp.ClientSession
+) -> AsyncIterator[Client]:
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
+        yield Client(bridge, session, broker_url)
+
+
+async def test_a_device_appears_with_its_first_reading_and_is_online(client: Client) -> None:
+    async with listening(client.bridge) as listener:
+        await client.publish("sensors/esp32-1/data", b'{"temperature": 21.5}')
+        await until(lambda: listener.of("deviceStatus"))
+        assert listener.of("deviceStatus")[0].items() >= {"deviceId": "esp32-1", "status": "online"}.items()
+    device = await client.device("esp32-1")
+    assert device["status"] == "online"
+    assert device["lastReading"]["temperature"] == 21.5
+    assert device["lastSeen"] == device["lastReading"]["receivedAt"]
+    assert "name" not in device, "missing is missing"
+    assert (await client.ask("GET", "/api/v1/sensors"))[1]["devices"] == [device]
+
+
+async def test_the_last_will_of_a_device_takes_it_offline(client: Client) -> None:
+    await client.publish("sensors/a/status", b"online")
+    await client.until_device("a", status="online", connection="mqtt")
+    await client.publish("sensors/a/status", b'{"status": "offline"}')
+    assert "connection" not in await client.until_device("a", status="offline")
+
+
+async def test_a_device_that_is_silent_for_three_intervals_is_offline(client: Client) -> None:
+    await client.ask("POST", "/api/v1/devices", {"id": "a", "expectedInterval": 0.2})
+    async with listening(client.bridge) as listener:
+        await client.publish("sensors/a/data", b'{"temperature": 1}')
+        await until(lambda: len(listener.of("deviceStatus")) == 2)
+        assert [one["status"] for one in listener.of("deviceStatus")] == ["online", "offline"]
+        await client.publish("sensors/a/data", b'{"temperature": 2}')
+        await until(lambda: len(listener.of("deviceStatus")) >= 3)
+        assert listener.of("deviceStatus")[2]["status"] == "online"
+
+
+async def test_a_new_client_is_told_who_is_there(client: Client) -> None:
+    for name, status in (("a", b"online"), ("b", b"offline")):
+        await client.publish(f"sensors/{name}/status", status)
+    await client.until_device("b", status="offline")
+    async with listening(client.bridge) as listener:
+        await until(lambda: len(listener.of("deviceStatus")) == 2)
+        assert [name for name, _ in listener.heard] == ["connectionInfo", "deviceStatus", "deviceStatus"]
+        assert {one["deviceId"]: one["status"] for one in listener.of("deviceStatus")} == {"a": "online", "b": "offline"}
+
+
+async def test_a_device_is_registered_changed_and_forgotten(client: Client) -> None:
+    given = {"id": "bureau1", "name": "Büro", "site": "Maison", "room": "Bureau", "tipo": "MQ-135", "modelo": {"rev": 2}}
+    status, made = await client.ask("POST", "/api/v1/sensors", given)
+    assert status == 201
+    assert made.items() >= given.items()
+    assert (await client.ask("POST", "/api/v1/devices", given))[0] == 409
+    status, changed = await client.ask(
+        "PATCH", "/api/v1/devices/bureau1", {"room": "Salle", "tipo": None, "expectedInterval": 5}
+    )
+    assert (status, changed["room"], changed["expectedInterval"], changed["modelo"]) == (200, "Salle", 5, {"rev": 2})
+    assert "tipo" not in changed
+    assert await client.device("bureau1") == changed
+    await client.publish("sensors/bureau1/data", b'{"temperature": 1}')
+    await client.until_device("bureau1", status="online")
+    assert await client.ask("DELETE", "/api/v1/devices/bureau1") == (204, None)
+    assert (await client.ask("GET", "/api/v1/devices/bureau1"))[0] == 404
+    assert len((await client.ask("GET", "/api/v1/readings?device=bureau1"))[1]["readings"]) == 1, "its readings stay"
+
+
+async def test_devices_are_filtered_and_paged(client: Client) -> None:
+    for n in range(5):
+        await client.ask("POST", "/api/v1/devices", {"id": f"d{n}", "site": "ab"[n % 2], "type": "air", "name": f"Küche {n}"})
+
+    async def found(query: str) -> list[str]:
+        return [one["id"] for one in (await client.ask("GET", f"/api/v1/devices?{query}"))[1]["devices"]]
+
+    assert await found("site=b") == ["d1", "d3"]
+    assert await found("site=a&type=air&q=KÜCHE+2") == ["d2"]
+    assert await found("status=online") == []
+    page = (await client.ask("GET", "/api/v1/devices?limit=3"))[1]
+    assert page["next"] == "d2"
+    assert await found("limit=3&after=d2") == ["d3", "d4"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "field"),
+    [
+        ("POST", "", {}, 422, "id"),
+        ("POST", "", {"id": "a b"}, 422, "id"),
+        ("POST", "", {"id": "n", "name": 5}, 422, "name"),
+        ("POST", "", {"id": "n", "expectedInterval": "often"}, 422, "expectedInterval"),
+        ("POST", "", {"id": "n", "status": "online"}, 422, "status"),
+        ("POST", "", {"id": "n", "$where": 1}, 422, "$where"),
+        ("POST", "", {"id": "n", "big": 2**64 - 1}, 422, "big"),
+        ("POST", "", {"id": "n", "deep": [[[[[[[[1]]]]]]]]}, 422, "deep"),
+        ("POST", "", {"id": "n"} | {f"a{i}": i for i in range(65)}, 422, "attributes"),
+        ("POST", "", {"id": "n", "long": "x" * 20_000}, 422, "attributes"),
+        ("POST", "", [1], 400, None),
+        ("PATCH", "/a", {"id": "b"}, 422, "id"),
+        ("PATCH", "/nobody", {"name": "x"}, 404, None),
+        ("DELETE", "/nobody", None, 404, None),
+        ("GET", "?limit=0", None, 400, "limit"),
+        ("GET", "?where=1", None, 400, "where"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_kept_is_a_problem_that_names_the_field(
+    client: Client, method: str, path: str, body: object, status: int, field: str | None
+) -> None:
+    await client.ask("POST", "/api/v1/devices", {"id": "a"})
+    got, answer = await client.ask(method, f"/api/v1/devices{path}", body)
+    assert got == status, answer
+    assert [one["field"] for one in answer.get("errors", [])] == ([field] if field else [])
+
+
+async def test_the_registry_outlives_the_bridge(
+    start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
+) -> None:
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        await client.ask("POST", "/api/v1/devices", {"id": "a", "name": "Büro", "modelo": "x"})
+        await client.publish("sensors/a/data", b'{"temperature": 1}')
+        await client.publish("sensors/b/status", b"sleeping")
+        await client.until_device("b", status="sleeping")
+        before = await client.until_device("a", status="online")
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        assert await client.device("a") == before
+        assert (await client.device("b"))["status"] == "sleeping"
+
+
+async def test_who_is_not_registered_is_rejected_where_that_is_required(
+    start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
+) -> None:
+    async with start_bridge(broker_url, store_url, devices=DevicesSettings(registration="required")) as bridge:
+        client = Client(bridge, session, broker_url)
+        await client.publish("sensors/stranger/data", b'{"temperature": 1}')
+        await client.publish("sensors/stranger/status", b"online")
+        await until(lambda: bridge.ledger.account("mqtt").rejected == 2)
+        assert (await client.ask("GET", "/api/v1/devices"))[1]["devices"] == []
+        await client.ask("POST", "/api/v1/devices", {"id": "stranger"})
+        await client.publish("sensors/stranger/data", b'{"temperature": 2}')
+        await client.until_device("stranger", status="online")
+        assert bridge.ledger.account("mqtt").stored == 1
+
+
+def test_the_rhythm_is_the_median_whatever_a_few_intervals_are() -> None:
+    rhythm, now = Rhythm(), 1
+    for n in range(200):
+        now += 3_600_000 if n % 10 == 9 else 0 if n % 3 else 30_000
+        rhythm.hear(now)
+    assert rhythm.known
+    assert 27 <= rhythm.seconds <= 33
+
+
+def test_the_rhythm_stays_within_its_bounds() -> None:
+    fast, slow = Rhythm(), Rhythm()
+    for n in range(1, 1000):
+        fast.hear(n * 10)
+        slow.hear(n * 10**9)
+    assert fast.seconds >= LEARNT_RANGE_SECONDS[0]
+    assert slow.seconds <= LEARNT_RANGE_SECONDS[1]
+
+
+def test_nobody_is_called_silent_before_enough_was_heard() -> None:
+    assert Device("a").silence_ms() is None
+    assert Device("a", expected_seconds=2).silence_ms() == 6000
+    assert Device("a", rhythm=Rhythm(60, 5)).silence_ms() == 180_000
+    assert Device("a", rhythm=Rhythm(1, 5)).silence_ms() == 10_000
+    assert Device("a", connection="socket", expected_seconds=2).silence_ms() is None

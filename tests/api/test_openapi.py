@@ -1,0 +1,244 @@
+"""The description of the API: it has every route, and the running bridge answers as it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import hypothesis
+import orjson
+import pytest
+import requests
+import schemathesis
+from aiohttp import web
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from schemathesis import GenerationMode
+from schemathesis import checks as known
+from schemathesis.core.result import Ok
+
+from bridge.api.describe import described, describes
+from bridge.api.openapi.document import document, operations, page
+from bridge.app import Bridge
+from bridge.core.readings.reading import MEASUREMENTS
+from tests.conftest import StartBridge
+from tests.foreign.clients import python_socket
+
+# What is no part of the API: the pages with their files, Socket.IO and the WebSockets, whose contracts are in the README.
+NOT_DESCRIBED = ("/assets", "/test", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
+
+
+class Running:
+    """A bridge and the description it gives."""
+
+    def __init__(self, bridge: Bridge, session: aiohttp.ClientSession, description: dict[str, Any]) -> None:
+        self.base = f"http://127.0.0.1:{bridge.port}"
+        self.session = session
+        self.description = description
+        self.bridge = bridge
+
+
+@pytest.fixture
+async def running_bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{bridge.port}/api/openapi.json") as answer,
+    ):
+        assert answer.content_type == "application/json"
+        yield Running(bridge, session, orjson.loads(await answer.read()))
+
+
+async def test_every_route_is_described_and_everything_described_is_a_route(
+    running_bridge: Running,
+) -> None:
+    routes, ours = set(), set()
+    for route in running_bridge.bridge.application.router.routes():
+        assert route.resource is not None
+        path = route.resource.canonical
+        if route.method == "HEAD":
+            continue
+        if described(route.handler) is None:
+            root = path.count("/") == 1 and not path.startswith("/get") and (path == "/" or "." in path)
+            assert root or path.startswith(NOT_DESCRIBED), f"{route.method} {path}: say what it is with @describes"
+        else:
+            routes.add((route.method.lower(), path))
+    for path, methods in running_bridge.description["paths"].items():
+        ours |= {(method, path) for method in methods}
+    assert ours == routes
+    assert {("post", "/api/ingest"), ("get", "/metrics"), ("get", "/get_telemetry")} <= ours
+
+
+async def test_the_description_names_every_measurement_with_its_unit(running_bridge: Running) -> None:
+    schemas = running_bridge.description["components"]["schemas"]
+    for one in MEASUREMENTS:
+        for model in ("Record", "NewReading"):
+            assert one.label in schemas[model]["properties"][one.name]["description"]
+    assert schemas["Record"]["required"] == ["_id", "timestamp", "deviceId", "receivedAt", "seq"]
+
+
+async def test_every_reference_leads_somewhere_and_names_are_unique(running_bridge: Running) -> None:
+    description = running_bridge.description
+    text = orjson.dumps(description).decode()
+    schemas = description["components"]["schemas"]
+    for part in text.split('"$ref":"#/components/schemas/')[1:]:
+        assert part.split('"')[0] in schemas
+    names = [one["operationId"] for methods in description["paths"].values() for one in methods.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_the_page_needs_nothing_from_elsewhere_and_has_every_route(running_bridge: Running) -> None:
+    async with running_bridge.session.get(f"{running_bridge.base}/api/docs") as answer:
+        text = await answer.text()
+        assert (answer.status, answer.content_type) == (200, "text/html")
+    assert "<script" not in text
+    assert "http://" not in text.replace("https://", "")
+    for path in running_bridge.description["paths"]:
+        assert f"<code>{path}</code>" in text
+
+
+def test_texts_of_a_description_are_no_markup_on_the_page() -> None:
+    app = web.Application()
+
+    class Odd(BaseModel):
+        """</pre><b>bold</b>"""
+
+    @describes("<i>odd</i>", answers={200: Odd})
+    async def odd(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app.add_routes([web.get("/odd/{name}", odd)])
+    made = document(operations(app))
+    assert made["paths"]["/odd/{name}"]["get"]["parameters"][0]["name"] == "name"
+    assert "<i>" not in page(made)
+    assert "<b>bold" not in page(made)
+
+
+def test_two_models_of_one_name_are_a_mistake() -> None:
+    app = web.Application()
+
+    def model(kind: Any) -> type[BaseModel]:
+        class Same(BaseModel):
+            """Same."""
+
+            value: kind
+
+        return Same
+
+    for path, kind in (("/a", int), ("/b", str)):
+
+        @describes("one", answers={200: model(kind)})
+        async def handler(_: web.Request) -> web.Response:
+            return web.Response()
+
+        app.add_routes([web.get(path, handler)])
+    with pytest.raises(ValueError, match="two models are called Same"):
+        document(operations(app))
+
+
+# --- the bridge answers as it says -----------------------------------------------------------------------------------
+
+CASES = int(os.environ.get("BRIDGE_TEST_API_CASES", "400"))
+"""`BRIDGE_TEST_API_CASES=5000 make test ARGS='tests/test_openapi.py -s'` asks longer."""
+
+LINE_BYTES = 8000
+
+EXCLUDED = {
+    "negative_data_rejection",  # the decoder takes more than its description promises
+    "positive_data_acceptance",  # and refuses what no schema can say: a measurement out of range
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "object_level_authorization",
+}
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _ndjson(_: Any, value: Any) -> Any:
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value, default=str).encode()
+
+
+KNOWN = {"id": "a", "command": "c1"}
+"""A device and a command that are there; by chance alone a case would hardly ever name one."""
+
+
+def _made_known(case: schemathesis.Case[Any]) -> None:
+    """Have a case ask about what is there; nothing of that is ever deleted."""
+    if case.method != "DELETE":
+        case.path_parameters |= {name: KNOWN[name] for name in case.path_parameters if name in KNOWN}
+    for name in ("device_name", "device") if case.method == "POST" else ("id",):
+        if isinstance(case.body, dict) and name in case.body:
+            case.body[name] = KNOWN["id"]
+
+
+def _answers_as_described(running_bridge: Running) -> dict[str, int]:
+    """Ask every operation what its description allows and what it does not; how many cases of each."""
+    asked: dict[str, int] = {}
+    known.load_all_checks()
+    excluded: list[Any] = known.CHECKS.get_by_names(sorted(EXCLUDED))
+    schema = schemathesis.openapi.from_dict(running_bridge.description)
+    found = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
+    free = [one for one in found if list(one.iter_parameters()) or one.body]
+    for operation in found:
+        modes = list(GenerationMode) if operation in free else [GenerationMode.POSITIVE]
+        for mode in modes:
+
+            @hypothesis.settings(
+                max_examples=CASES // len(free) // 2 + 1,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(hypothesis.HealthCheck),
+            )
+            @hypothesis.given(operation.as_strategy(mode), st.sampled_from((True, False)))
+            def answered(case: schemathesis.Case[Any], there: bool) -> None:
+                if there:
+                    _made_known(case)
+                url = requests.Request("GET", running_bridge.base + case.path, params=case.query or {}).prepare().url
+                hypothesis.assume(len(str(url)) < LINE_BYTES)  # else it is aiohttp that answers, before any route
+                response = case.call(base_url=running_bridge.base, timeout=20)
+                case.validate_response(response, excluded_checks=excluded)
+                label = f"{case.operation.label}: {response.status_code}"
+                asked[label] = asked.get(label, 0) + 1
+
+            with suppress(hypothesis.errors.Unsatisfiable):  # some have nothing that could be wrong
+                answered()
+    return asked
+
+
+async def test_whatever_is_asked_the_answer_is_as_described_and_never_a_5xx(running_bridge: Running) -> None:
+    readings = [{"deviceId": "a", "temperature": n, "eco2": 0, "timestamp": 1_767_000_000 + n} for n in range(20)]
+    async with running_bridge.session.post(f"{running_bridge.base}/api/ingest", json=[*readings, {"deviceId": "a"}]) as answer:
+        assert answer.status == 201
+    url = f"ws://127.0.0.1:{running_bridge.bridge.port}/ws/device"
+    async with python_socket(url, ping_interval=None) as device:  # its pings draw from `random`, which Hypothesis watches
+        await device.say({"type": "auth", "name": "a", "password": "x"})
+        command = {"id": "c1", "command": "servo1", "value": 90, "queue": True}
+        url = f"{running_bridge.base}/api/v1/devices/a/commands"
+        async with running_bridge.session.post(url, json=command) as answer:
+            assert answer.status == 202
+        assert (await device.hear())["id"] == "c1"
+        asked = await asyncio.to_thread(_answers_as_described, running_bridge)
+    print(*(f"{count:6} {label}" for label, count in sorted(asked.items())), sum(asked.values()), sep="\n")
+    assert sum(asked.values()) >= CASES / 2
+    for label in (
+        "POST /api/v1/readings: 400",
+        "GET /api/v1/readings: 200",
+        "POST /api/v1/events/{topic}: 202",
+        "GET /api/v1/ws/stats/{channel}: 200",
+        "PATCH /api/v1/devices/{id}: 200",
+        "POST /api/v1/devices/{id}/commands: 202",
+        "GET /api/v1/devices/{id}/commands/{command}: 200",
+        "POST /send_command: 202",
+    ):
+        assert asked[label], label
+    line = running_bridge.bridge.ledger.account("http").as_dict()
+    assert line["received"] == line["stored"] + line["duplicate"] + line["rejected"]

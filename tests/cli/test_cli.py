@@ -1,0 +1,461 @@
+"""The commands as people run them: real processes, real brokers, and what stands on the screen and in the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from bridge import __version__
+from bridge.app import Bridge
+from bridge.settings import HttpSettings, MqttSettings, Settings, StoreSettings
+from bridge.tools.local_broker import _amqtt
+from bridge.tools.simulator import simulate
+from tests.conftest import StartBridge
+from tests.servers import REPO, free_port, until
+
+END_SECONDS = 20.0
+
+
+class Command:
+    """`sensor-bridge` with arguments, as a process in a folder of its own; what it prints goes to files there."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self._folder = folder
+        self._environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+        self._environ |= {"PYTHONPATH": str(REPO), "COLUMNS": "200", **environ}
+        self._process: asyncio.subprocess.Process
+
+    async def start(self, *arguments: str) -> None:
+        with self._path("out").open("wb") as out, self._path("err").open("wb") as err:
+            command = (sys.executable, "-m", "bridge", *arguments)
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=self._folder,
+                env=self._environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.txt"
+
+    @property
+    def out(self) -> str:
+        return self._path("out").read_text("utf-8")
+
+    @property
+    def err(self) -> str:
+        return self._path("err").read_text("utf-8")
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """SIGINT to the process and to all that it started in its session, as a terminal sends it."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    async def end(self) -> int:
+        async with asyncio.timeout(END_SECONDS):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def until_out(self, text: str) -> None:
+        await until(lambda: text in self.out or not self.running, what=f"{text!r} on standard output")
+        assert text in self.out, self.err
+
+
+@asynccontextmanager
+async def running(folder: Path, *arguments: str, **environ: str) -> AsyncIterator[Command]:
+    """A command under way; killed in the end if it is not over by itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = Command(folder, environ)
+    await command.start(*arguments)
+    try:
+        yield command
+    finally:
+        await command.kill()
+
+
+async def ended(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command that ends by itself."""
+    async with running(folder, *arguments, **environ) as command:
+        code = await command.end()
+        return code, command.out, command.err
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody listens on, nor will meanwhile."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        yield int(other.getsockname()[1])
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield int(other.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+async def get(url: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        body: dict[str, Any] = await response.json()
+        return body
+
+
+async def readings_at(port: int) -> list[dict[str, Any]]:
+    try:
+        latest = await get(f"http://127.0.0.1:{port}/api/v1/readings/latest")
+    except (aiohttp.ClientError, OSError):
+        return []
+    readings: list[dict[str, Any]] = latest.get("readings", [])  # none in the problem that says the store is away
+    return readings
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_version_is_printed(tmp_path: Path) -> None:
+    assert await ended(tmp_path, "version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "simulate"])
+async def test_wrong_settings_are_shown_all_at_once(command: str, tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text("[http]\nprot = 1\n")
+    wrong = {"BRIDGE_HTTP__PORT": "x", "BRIDGE_LOG__LEVEL": "[/red]", "BRIDGE_MQTT__URL": "mqtt://user:hunter2"}
+    code, out, err = await ended(tmp_path, command, "--config", "bridge.toml", **wrong)
+    assert code == 2
+    assert out == ""
+    assert "environment BRIDGE_HTTP__PORT: http.port = 'x'" in err
+    assert "environment BRIDGE_LOG__LEVEL: log.level = '[/red]'" in err
+    assert "bridge.toml:2: http.prot: is not a setting" in err
+    assert "environment BRIDGE_MQTT__URL: mqtt.url: " in err
+    assert len(err.splitlines()) == 5
+    assert "hunter2" not in err
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+async def test_check_is_content_when_all_is_there(tmp_path: Path, broker_url: str) -> None:
+    store = f"sqlite:///{tmp_path}/bridge.db"
+    port = str(free_port())
+    code, out, err = await ended(
+        tmp_path / "run", "check", BRIDGE_MQTT__URL=broker_url, BRIDGE_STORE__URL=store, BRIDGE_HTTP__PORT=port
+    )
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 4
+
+
+async def test_check_names_what_fails_and_how_to_mend_it(tmp_path: Path) -> None:
+    nobody = free_port()
+    (tmp_path / "file").write_text("")
+    with taken_port() as taken:
+        code, out, err = await ended(
+            tmp_path / "run",
+            "check",
+            BRIDGE_MQTT__URL=f"mqtt://user:hunter2@127.0.0.1:{nobody}",
+            BRIDGE_STORE__URL=f"sqlite:///{tmp_path}/file/bridge.db",
+            BRIDGE_HTTP__PORT=str(taken),
+        )
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("ok ")
+    for line, failing, remedy in zip(
+        (1, 3, 5),
+        (f"broker mqtt://127.0.0.1:{nobody}", f"store sqlite:///{tmp_path}/file/bridge.db", f"port {taken} on 127.0.0.1"),
+        ("BRIDGE_MQTT__URL", "BRIDGE_STORE__URL", "BRIDGE_HTTP__PORT"),
+        strict=True,
+    ):
+        assert lines[line].startswith(f"fails {failing}: ")
+        assert remedy in lines[line + 1]
+    assert "hunter2" not in out
+
+
+async def test_check_of_a_database_that_is_away_says_so_within_its_deadline(tmp_path: Path, broker_url: str) -> None:
+    code, out, err = await ended(
+        tmp_path / "run",
+        "check",
+        BRIDGE_MQTT__URL=broker_url,
+        BRIDGE_STORE__URL=f"mongodb://user:hunter2@127.0.0.1:{free_port()}/sensors",
+        BRIDGE_STORE__TIMEOUT_SECONDS="0.5",
+        BRIDGE_HTTP__PORT="0",
+    )
+    assert (code, err) == (1, "")
+    assert "fails store mongodb://127.0.0.1:" in out
+    assert "hunter2" not in out
+
+
+async def test_check_shows_wrong_settings_too(tmp_path: Path) -> None:
+    code, out, err = await ended(tmp_path, "check", BRIDGE_HTTP__PORT="[/red]")
+    assert (code, err) == (1, "")
+    assert "environment BRIDGE_HTTP__PORT: http.port = '[/red]'" in out
+
+
+# --- demo ------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def demo(folder: Path) -> AsyncIterator[tuple[Command, int, int]]:
+    """The demo on free ports, with the port of its page and the port of its broker."""
+    http, mqtt = free_port(), free_port()
+    environ = {"BRIDGE_HTTP__PORT": str(http), "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{mqtt}"}
+    async with running(folder, "demo", "--sensors", "6", **environ) as command:
+        await command.until_out("Ctrl-C stops all of it.")
+        try:
+            yield command, http, mqtt
+        finally:
+            if command.running:  # let it take its broker along
+                command.signal(signal.SIGTERM)
+                await command.end()
+
+
+async def test_the_demo_tells_where_everything_is_and_readings_arrive(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, http, mqtt):
+        for text in (
+            f"http://localhost:{http}",
+            f"mqtt://127.0.0.1:{mqtt}",
+            "sqlite:///data/bridge.db",
+            "6 simulated",
+            f"mosquitto_pub -p {mqtt}",
+        ):
+            assert text in command.out
+        await until(lambda: _have_readings(http, devices=2), what="readings")
+        ledger = (await get(f"http://127.0.0.1:{http}/websocket/status"))["ledger"]["mqtt"]
+        assert ledger["stored"] >= 2
+        assert ledger["rejected"] == ledger["dropped"] == 0
+
+
+async def _have_readings(port: int, devices: int) -> bool:
+    return len(await readings_at(port)) >= devices
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+async def test_a_signal_ends_the_demo_and_its_broker(number: signal.Signals, tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, http, mqtt):
+        await until(lambda: _have_readings(http, devices=1), what="readings")
+        assert answers(mqtt)
+        command.signal(number)
+        assert await command.end() == 0
+        assert "stopping" in command.out
+        assert "Traceback" not in command.err
+        assert "WARNING" not in command.err
+        assert "ERROR" not in command.err
+        assert not answers(mqtt)
+        assert not answers(http)
+
+
+async def test_ctrl_c_in_a_terminal_does_not_take_the_broker_from_under_the_bridge(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, http, mqtt):
+        await until(lambda: _have_readings(http, devices=1), what="readings")
+        command.press_ctrl_c()
+        assert await command.end() == 0
+        assert "Traceback" not in command.err
+        assert "WARNING" not in command.err
+        assert not answers(mqtt)
+
+
+async def test_a_taken_http_port_is_one_clear_line_and_leaves_no_broker(tmp_path: Path) -> None:
+    mqtt = free_port()
+    with taken_port() as taken:
+        environ = {"BRIDGE_HTTP__PORT": str(taken), "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{mqtt}"}
+        code, _, err = await ended(tmp_path, "demo", **environ)
+    assert code == 1
+    [line] = [line for line in err.splitlines() if " INFO " not in line]
+    assert f"port {taken} on 127.0.0.1 is in use" in line
+    assert "BRIDGE_HTTP__PORT" in line
+    assert not answers(mqtt)
+
+
+async def test_a_taken_broker_port_is_one_clear_line(tmp_path: Path) -> None:
+    with taken_port() as taken:
+        environ = {"BRIDGE_HTTP__PORT": "0", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{taken}"}
+        code, out, err = await ended(tmp_path, "demo", **environ)
+    assert (code, out) == (1, "")
+    [line] = err.splitlines()
+    assert f"port {taken} on 127.0.0.1" in line
+    assert "BRIDGE_MQTT__URL=mqtt://" in line
+
+
+# --- simulate and tail -----------------------------------------------------------------------------------------------
+
+
+async def test_simulate_publishes_as_many_as_asked_and_says_offline_in_the_end(
+    tmp_path: Path, broker_url: str, start_bridge: StartBridge
+) -> None:
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
+        arguments = ("simulate", "--count", "20", "--seed", "1", "--rate", "500", "--devices", "4")
+        code, out, err = await ended(tmp_path / "run", *arguments, BRIDGE_MQTT__URL=broker_url)
+        assert (code, err) == (0, "")
+        assert "4 devices" in out
+        assert "seed 1" in out
+        account = bridge.ledger.account("mqtt")
+        await until(lambda: account.stored == 28 and not account.waiting, what="20 readings and 8 statuses")
+        assert account.received == 28
+        assert len(await readings_at(bridge.port)) == 4
+
+
+async def test_simulate_without_a_broker_is_one_clear_line(tmp_path: Path) -> None:
+    with held_port() as port:
+        code, _, err = await ended(tmp_path, "simulate", "--count", "1", BRIDGE_MQTT__URL=f"mqtt://127.0.0.1:{port}")
+    assert code == 1
+    assert err.startswith(f"mqtt://127.0.0.1:{port}: ")
+    assert len(err.splitlines()) == 1, err
+
+
+async def test_a_signal_ends_simulate_without_an_error(tmp_path: Path, broker_url: str, start_bridge: StartBridge) -> None:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        running(tmp_path / "run", "simulate", "--rate", "50", BRIDGE_MQTT__URL=broker_url) as command,
+    ):
+        account = bridge.ledger.account("mqtt")
+        await until(lambda: account.stored > 5, what="readings")
+        command.signal(signal.SIGINT)
+        assert await command.end() == 0
+        assert command.err == ""
+
+
+async def test_tail_prints_exactly_as_many_readings_as_asked(
+    tmp_path: Path, broker_url: str, start_bridge: StartBridge
+) -> None:
+    settings = MqttSettings(url=SecretStr(broker_url))
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
+        url = f"http://127.0.0.1:{bridge.port}"
+        async with running(tmp_path / "run", "tail", "--plain", "--count", "3", "--url", url) as command:
+            await until(lambda: _clients(url, at_least=1), what="a connected client")
+            await simulate(settings, devices=2, rate=5000, seed=1, count=50)  # many at once
+            assert await command.end() == 0
+            lines = [orjson.loads(line) for line in command.out.splitlines()]
+            assert len(lines) == 3
+            assert {line["deviceId"] for line in lines} <= {"living-room", "kitchen"}
+            assert all(line["_id"] and line["seq"] and "temperature" in line for line in lines)
+            assert command.err == ""
+
+
+async def _clients(url: str, at_least: int) -> bool:
+    return bool((await get(f"{url}/websocket/status"))["connectedClients"] >= at_least)
+
+
+async def test_tail_watches_the_demo(tmp_path: Path) -> None:
+    async with demo(tmp_path / "demo") as (_, http, _):
+        code, out, err = await ended(tmp_path / "tail", "tail", "--plain", "--count", "3", "--url", f"http://127.0.0.1:{http}")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 3
+
+
+async def test_tail_without_a_bridge_is_one_clear_line(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    code, out, err = await ended(tmp_path, "tail", "--url", url)
+    assert (code, out) == (1, "")
+    [line] = err.splitlines()
+    assert line.startswith(f"no bridge answers at {url}: ")
+
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["mongodb", "sqlite"])
+async def test_run_waits_for_broker_and_store_and_stops_when_told(store: str, tmp_path: Path) -> None:
+    http = free_port()
+    (tmp_path / "file").write_text("")  # so that the folder of the database cannot be made
+    away = {"mongodb": f"mongodb://127.0.0.1:{free_port()}/sensors", "sqlite": f"sqlite:///{tmp_path}/file/bridge.db"}
+    environ = {
+        "BRIDGE_HTTP__PORT": str(http),
+        "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
+        "BRIDGE_STORE__URL": away[store],
+        "BRIDGE_STORE__TIMEOUT_SECONDS": "0.5",
+    }
+    async with running(tmp_path / "run", "run", **environ) as command:
+        await until(lambda: _failing(http, "store"), what="an answer that the store is away")
+        await until(lambda: "waiting for the store" in command.err, what="a word about the store")
+        assert command.running
+        command.signal(signal.SIGTERM)
+        assert await command.end() == 0
+        assert "Traceback" not in command.err
+
+
+async def test_run_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
+    http = free_port()
+    environ = {
+        "BRIDGE_HTTP__PORT": str(http),
+        "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
+        "BRIDGE_STORE__URL": "sqlite:///data/bridge.db",
+    }
+    async with running(tmp_path / "run", "run", **environ) as command:
+        await until(lambda: "the store is ready" in command.err, what="the store")
+        assert await _failing(http, "mqtt")
+        assert not await _failing(http, "store")
+        command.signal(signal.SIGTERM)
+        assert await command.end() == 0
+        assert "Traceback" not in command.err
+
+
+async def _failing(port: int, part: str) -> bool:
+    try:
+        return part in (await get(f"http://127.0.0.1:{port}/health"))["failing"]
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_run_on_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with taken_port() as taken:
+        environ = {"BRIDGE_HTTP__PORT": str(taken), "BRIDGE_STORE__URL": "sqlite:///data/bridge.db"}
+        code, out, err = await ended(tmp_path, "run", **environ)
+    assert (code, out) == (1, "")
+    [line] = err.splitlines()
+    assert f"port {taken} on 127.0.0.1 is in use" in line
+    assert "BRIDGE_HTTP__PORT" in line
+
+
+# --- the broker within -----------------------------------------------------------------------------------------------
+
+
+async def test_the_broker_within_the_process_carries_readings_from_end_to_end(tmp_path: Path) -> None:
+    port = free_port()
+    settings = Settings(
+        mqtt=MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}"), protocol="3.1.1"),
+        store=StoreSettings(url=SecretStr(f"sqlite:///{tmp_path}/bridge.db")),
+        http=HttpSettings(port=0),
+    )
+    async with _amqtt("127.0.0.1", port), asyncio.TaskGroup() as tasks:
+        bridge = Bridge(settings)
+        running = tasks.create_task(bridge.run(), name="bridge")
+        await until(lambda: bridge.health.ready, what="ready")
+        await simulate(settings.mqtt, devices=2, rate=100, seed=1, count=10)
+        account = bridge.ledger.account("mqtt")
+        await until(lambda: account.stored == 14 and not account.waiting, what="10 readings and 4 statuses")
+        assert {one["deviceId"] for one in await readings_at(bridge.port)} == {"living-room", "kitchen"}
+        bridge.stop()
+        await running
+    assert not answers(port)

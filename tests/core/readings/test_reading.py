@@ -1,0 +1,269 @@
+"""The measurement table: every field's bounds, flags, aliases, and the record as clients see it."""
+
+from __future__ import annotations
+
+import math
+
+import orjson
+import pytest
+from bson.objectid import ObjectId
+
+from bridge.core.readings.reading import (
+    AQI_SCALES,
+    MEASUREMENT,
+    MEASUREMENTS,
+    VALUE_NAMES,
+    Flag,
+    Measurement,
+    Reading,
+    Value,
+    aqi_scale,
+)
+
+PPM = (0, 1_000_000)
+# Section 1 of the contract, row by row: unit, refuse outside, flag outside (None: nothing is flagged).
+CONTRACT: dict[str, tuple[str, tuple[float, float], tuple[float, float] | None]] = {
+    "temperature": ("°C", (-90, 200), (-40, 85)),
+    "humidity": ("%RH", (-5, 105), (0, 100)),
+    "aqi": ("", (0, 999), None),
+    "eco2": ("ppm", (0, 65535), (400, 65000)),
+    "tvoc": ("ppb", (0, 65535), (0, 65000)),
+    "coPpm": ("ppm", PPM, (0, 1000)),
+    "ch4Ppm": ("ppm", PPM, (0, 10000)),
+    "lpgPpm": ("ppm", PPM, (0, 10000)),
+    "co2": ("ppm", PPM, (300, 10000)),
+    "alcohol": ("ppm", PPM, (0, 500)),
+    "toluene": ("ppm", PPM, (0, 1000)),
+    "acetone": ("ppm", PPM, (0, 5000)),
+    "flameDetected": ("", (0, 1), None),
+    "flameIntensity": ("", (0, 4095), None),
+    "pm1": ("µg/m³", (0, 10000), (0, 1000)),
+    "pm25": ("µg/m³", (0, 10000), (0, 1000)),
+    "pm10": ("µg/m³", (0, 10000), (0, 1000)),
+    "no2": ("ppb", PPM, (0, 20000)),
+    "o3": ("ppb", PPM, (0, 20000)),
+    "so2": ("ppb", PPM, (0, 20000)),
+    "pressure": ("hPa", (100, 1200), (800, 1100)),
+    "battery": ("%", (0, 100), None),
+}
+NUMBERS = [name for name in CONTRACT if name != "flameDetected"]
+FLAGGED = [name for name in NUMBERS if CONTRACT[name][2] is not None]
+
+
+def usual(name: str) -> tuple[float, float]:
+    bounds = CONTRACT[name][2]
+    assert bounds is not None
+    return bounds
+
+
+def range_text(bounds: tuple[float, float]) -> str:
+    return f"outside {int(bounds[0])}..{int(bounds[1])}"
+
+
+def beyond(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The nearest floats that are out of bounds."""
+    return math.nextafter(bounds[0], -math.inf), math.nextafter(bounds[1], math.inf)
+
+
+def test_the_table_has_the_rows_of_the_contract_in_its_order() -> None:
+    assert {one.name: one.unit for one in MEASUREMENTS} == {name: row[0] for name, row in CONTRACT.items()}
+    assert [one.name for one in MEASUREMENTS] == list(CONTRACT)
+    assert all(one.label for one in MEASUREMENTS)
+
+
+def test_the_scale_of_an_index_stands_behind_it() -> None:
+    assert [name for name in VALUE_NAMES if name != "aqiScale"] == list(CONTRACT)
+    assert VALUE_NAMES.index("aqiScale") == VALUE_NAMES.index("aqi") + 1
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_value_on_the_edge_of_the_refused_is_kept(name: str) -> None:
+    for value in CONTRACT[name][1]:
+        kept, _ = MEASUREMENT[name].accept(value)
+        assert kept is not None
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_value_just_beyond_the_edge_is_refused_with_the_range(name: str) -> None:
+    bounds = CONTRACT[name][1]
+    for value in beyond(bounds):
+        assert MEASUREMENT[name].accept(value) == (None, range_text(bounds))
+
+
+@pytest.mark.parametrize("name", FLAGGED)
+def test_a_value_on_the_edge_of_the_usual_is_not_flagged(name: str) -> None:
+    for value in usual(name):
+        assert MEASUREMENT[name].accept(value) == (value, None)
+
+
+@pytest.mark.parametrize("name", [name for name in FLAGGED if name != "humidity"])
+def test_a_value_just_beyond_the_usual_is_kept_and_flagged(name: str) -> None:
+    refused_low, refused_high = CONTRACT[name][1]
+    for value in beyond(usual(name)):
+        if refused_low <= value <= refused_high:
+            assert MEASUREMENT[name].accept(value) == (value, range_text(usual(name)))
+
+
+@pytest.mark.parametrize(("raw", "kept"), [(-0.1, 0), (-5, 0), (100.1, 100), (105, 100)])
+def test_humidity_beyond_its_scale_is_pulled_onto_it_and_flagged(raw: float, kept: float) -> None:
+    value, complaint = MEASUREMENT["humidity"].accept(raw)
+    assert value == kept
+    assert complaint is not None
+    assert complaint.startswith("outside 0..100")
+
+
+@pytest.mark.parametrize("name", ["aqi", "flameIntensity", "battery"])
+def test_a_field_without_a_usual_range_is_never_flagged(name: str) -> None:
+    low, high = CONTRACT[name][1]
+    for value in (low, (low + high) / 2, high):
+        assert MEASUREMENT[name].accept(value) == (value, None)
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if CONTRACT[name][1][0] <= 0])
+def test_zero_is_a_value(name: str) -> None:
+    kept, _ = MEASUREMENT[name].accept(0)
+    assert kept == 0
+    assert kept is not None
+
+
+@pytest.mark.parametrize("raw", [-127, -1000, -273.15, 999.9, 85.5e3])
+def test_a_thermometers_error_value_is_refused(raw: float) -> None:
+    assert MEASUREMENT["temperature"].accept(raw) == (None, "outside -90..200")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("21.5", 21.5),
+        (" 21 ", 21),
+        ("-4", -4),
+        ("+4", 4),
+        (".5", 0.5),
+        ("4.", 4.0),
+        ("2e1", 20),
+        ("25.0", 25.0),
+        ("1.5E1", 15.0),
+        ("0", 0),
+    ],
+)
+def test_a_number_in_a_text_is_a_number(text: str, value: float) -> None:
+    assert MEASUREMENT["temperature"].accept(text) == (value, None)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(
+            "",
+            " ",
+            "warm",
+            "21,5",
+            "0x10",
+            "1_0",
+            "nan",
+            "NaN",
+            "inf",
+            "-Infinity",
+            "1e999",
+            "٢١",
+            "21 °C",
+            "1" * 65,
+            "--1",
+            ".",
+        ),
+        *(math.nan, math.inf, -math.inf, True, False, [], [21], {}, {"value": 21}),
+    ],
+    ids=repr,
+)
+def test_what_is_no_number_is_refused_as_such(raw: object) -> None:
+    assert MEASUREMENT["temperature"].accept(raw) == (None, "not a number")
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        *((True, True), (False, False), (1, True), (0, False), (1.0, True), (0.0, False), ("1", True), ("0", False)),
+        *(("ON", True), ("OFF", False), ("on", True), (" Off ", False), ("true", True), ("FALSE", False)),
+    ],
+    ids=repr,
+)
+def test_a_flag_is_said_in_many_ways(raw: object, value: bool) -> None:
+    kept, complaint = MEASUREMENT["flameDetected"].accept(raw)
+    assert kept is value
+    assert complaint is None
+
+
+@pytest.mark.parametrize(
+    "raw", [2, -1, 0.5, math.nan, math.inf, "yes", "", "maybe", [], [True], {}, 10**400], ids=lambda raw: repr(raw)[:9]
+)
+def test_what_is_no_flag_is_refused_as_such(raw: object) -> None:
+    assert MEASUREMENT["flameDetected"].accept(raw) == (None, "not true or false")
+
+
+def test_no_name_or_alias_stands_twice() -> None:
+    names = [name.lower() for one in MEASUREMENTS for name in (one.name, *one.aliases)]
+    assert len(names) == len(set(names))
+
+
+def test_only_the_flame_is_a_flag() -> None:
+    assert [one.name for one in MEASUREMENTS if isinstance(one, Flag)] == ["flameDetected"]
+
+
+def test_only_humidity_is_pulled_into_its_range() -> None:
+    assert [one.name for one in MEASUREMENTS if one.clamp] == ["humidity"]
+
+
+@pytest.mark.parametrize(
+    ("aqi", "named", "scale"),
+    [
+        (0, None, "uba"),
+        (1, None, "uba"),
+        (5, None, "uba"),
+        (5.1, None, "epa"),
+        (500, None, "epa"),
+        (3, "epa", "epa"),
+        (80, "uba", "uba"),
+    ],
+)
+def test_an_index_is_on_the_scale_it_names_or_else_on_the_one_it_fits(aqi: float, named: str | None, scale: str) -> None:
+    assert aqi_scale(aqi, named) == scale
+
+
+def test_the_scales_are_those_of_the_contract() -> None:
+    assert dict(AQI_SCALES) == {"uba": (1, 5), "epa": (0, 500)}
+
+
+def reading(**more: object) -> Reading:
+    values: dict[str, Value] = {"temperature": 25.5, "flameDetected": False}
+    return Reading(ObjectId(), "a", values, 1_767_000_000_123, 1_767_000_000_456, seq=7, **more)  # type: ignore[arg-type]
+
+
+def test_a_record_goes_out_with_its_id_first_then_values_then_times() -> None:
+    one = reading()
+    assert list(one.public().items()) == [
+        ("_id", str(one.id)),
+        ("temperature", 25.5),
+        ("flameDetected", False),
+        ("timestamp", "2025-12-29T09:20:00.123Z"),
+        ("deviceId", "a"),
+        ("receivedAt", "2025-12-29T09:20:00.456Z"),
+        ("seq", 7),
+    ]
+
+
+def test_what_does_not_apply_is_not_sent() -> None:
+    assert not {"quality", "deviceTimestamp", "retained"} & set(reading().public())
+    assert b"null" not in orjson.dumps(reading().public())
+
+
+def test_what_applies_is_sent() -> None:
+    public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True).public()
+    assert public["quality"] == {"eco2": "outside 400..65000"}
+    assert public["deviceTimestamp"] == 0
+    assert public["retained"] is True
+
+
+def test_a_range_is_named_without_exponents() -> None:
+    one = Measurement("x", "X", "", (0, 1_000_000), (0.5, 20_000))
+    assert one.accept(2_000_000) == (None, "outside 0..1000000")
+    assert one.accept(0.25) == (0.25, "outside 0.5..20000")

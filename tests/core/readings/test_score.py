@@ -1,0 +1,79 @@
+"""One number for the air."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.readings.reading import MEASUREMENT
+from bridge.core.readings.score import SCALES, global_score
+
+RISING_IS_WORSE = ("co2", "pm25", "pm10", "tvoc")
+values = st.dictionaries(st.sampled_from(sorted(MEASUREMENT)), st.floats(-1e6, 1e6) | st.booleans(), max_size=8)
+
+
+@given(values)
+def test_a_score_is_from_0_to_100_and_absent_where_nothing_has_a_scale(given_values: dict[str, float]) -> None:
+    score = global_score(given_values)
+    assert (score is None) is (not SCALES.keys() & given_values.keys())
+    assert score is None or (type(score) is int and 0 <= score <= 100)
+
+
+@given(values, st.sampled_from(RISING_IS_WORSE), st.floats(0, 1e5), st.floats(0, 1e5))
+def test_more_of_what_is_bad_is_never_better(others: dict[str, float], name: str, one: float, more: float) -> None:
+    low, high = sorted((one, more))
+    assert (global_score(others | {name: low}) or 0) >= (global_score(others | {name: high}) or 0)
+
+
+@given(values, st.sampled_from(sorted(SCALES)), st.floats(-100, 1e5))
+def test_one_measurement_more_never_makes_it_better(others: dict[str, float], name: str, value: float) -> None:
+    others.pop(name, None)
+    before = global_score(others)
+    after = global_score(others | {name: value})
+    assert after is not None
+    assert before is None or after <= before
+
+
+@pytest.mark.parametrize("name", ["temperature", "humidity"])
+@given(st.floats(-50, 150), st.floats(-50, 150))
+def test_further_from_comfort_is_never_better(name: str, one: float, other: float) -> None:
+    best = [value for value, score in SCALES[name] if score == 100]
+    low, high = min(best), max(best)
+    for near, far in ((max(one, other), min(one, other)), (min(one, other), max(one, other))):
+        if far <= near <= low or high <= near <= far:
+            assert (global_score({name: near}) or 0) >= (global_score({name: far}) or 0)
+
+
+def test_both_ends_of_a_humidity_category_score_the_same() -> None:
+    categories = {"I": (30, 50), "II": (25, 60), "III": (20, 70)}  # EN 16798-1:2019
+    scores = {name: {global_score({"humidity": end}) for end in ends} for name, ends in categories.items()}
+    assert scores == {"I": {100}, "II": {80}, "III": {60}}
+
+
+def test_particles_have_the_breakpoints_of_the_us_epa_index_of_2024() -> None:
+    assert [value for value, _ in SCALES["pm25"]][2:] == [35.4, 55.4, 125.4, 225.4]
+    assert [value for value, _ in SCALES["pm10"]][2:] == [154, 254, 354, 424]
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
+    assert [global_score({name: value}) for value, _ in SCALES[name]] == [score for _, score in SCALES[name]]
+    assert [value for value, _ in SCALES[name]] == sorted({value for value, _ in SCALES[name]})
+
+
+@pytest.mark.parametrize(
+    ("measured", "score"),
+    [
+        ({"co2": 645, "pm25": 12, "tvoc": 0.2, "temperature": 22.3, "humidity": 45}, 86),
+        ({"co2": 400, "temperature": 22}, 100),
+        ({"co2": 5000, "temperature": 22}, 0),
+        ({"temperature": 18}, 60),
+        ({"humidity": 50}, 100),
+        ({"humidity": 60}, 80),
+        ({"humidity": 70}, 60),
+        ({"battery": 90}, None),
+    ],
+)
+def test_the_worst_measurement_is_the_score(measured: dict[str, float], score: int | None) -> None:
+    assert global_score(measured) == score

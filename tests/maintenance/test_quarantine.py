@@ -1,0 +1,319 @@
+"""The quarantine for the person who looks after the bridge, as commands on real stores."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from bson.objectid import ObjectId
+from pydantic import SecretStr
+from rich.console import Console
+
+from bridge.core.decode import Decoder, DeviceStatus, Reason, Rejection
+from bridge.core.devices.device import Device
+from bridge.core.errors import OutcomeUnknown, Stopping, StoreUnavailable
+from bridge.core.ledger import Ledger
+from bridge.core.message import Message
+from bridge.core.query import ReadingsQuery, RejectedQuery
+from bridge.core.readings.identity import Cursor
+from bridge.maintenance.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload
+from bridge.maintenance.retry import Retried, Retrying, alone
+from bridge.pipeline.intake import Intake
+from bridge.ports import Store
+from bridge.settings import MqttSettings, StoreSettings, SubscriptionSettings
+from bridge.stores import open_store
+from tests.cli.test_cli import ended, running
+from tests.conftest import StartBridge
+from tests.fakes import MemoryQuarantine, MemoryStore, RecordingOrigin
+from tests.servers import until
+from tests.stores.test_store_contract import START_MS
+
+ROUTES = MqttSettings(subscriptions=(SubscriptionSettings(pattern="home/{deviceId}"), *MqttSettings().subscriptions)).routes
+TIMED = 1_767_000_000
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/bridge.db" if request.param == "sqlite" else str(request.getfixturevalue("mongo_url"))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    async with open_store(StoreSettings(url=SecretStr(url))) as store:
+        await store.prepare()
+        yield store
+
+
+def rejected(topic: str, payload: bytes | object, code: Reason = Reason.NO_ROUTE, **more: Any) -> Rejection:
+    body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    message = Message("mqtt", topic, body, more.pop("received_ms", START_MS), RecordingOrigin(), **more)
+    return Rejection(ObjectId(), message, code, f"was {code}")
+
+
+async def everything(store: Store) -> list[tuple[str, object]]:
+    return [(one.device_id, one.values["temperature"]) for one in await store.readings(ReadingsQuery(since=0, limit=10_000))]
+
+
+async def retry(store: Store, cursor: Cursor, query: RejectedQuery, advance: Advance = lambda _: None) -> Retried:
+    async with alone(store, cursor, Decoder(ROUTES)) as retrying:
+        return await retrying.retry(query, advance)
+
+
+# --- trying again ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_of_today(store_url: str) -> None:
+    async with opened(store_url) as store:
+        timed = {"temperature": 1, "timestamp": TIMED}
+        good = [rejected("home/a", timed), rejected("home/b", {"temperature": 2}), rejected("home/b", {"temperature": 2})]
+        same = rejected("home/a", timed)
+        stale = rejected("home/c", {"temperature": 3}, retained=True)
+        status = rejected("sensors/a/status", b"online", Reason.NO_STATUS)
+        bad = [rejected("home/d", b"{"), rejected("home/e", {}), rejected("nowhere", {"temperature": 4})]
+        large = rejected("home/f", b" " * 65_530 + b"{}    " + b"x" * 10_000, Reason.TOO_LARGE)
+        await store.write([], [*good, same, stale, status, *bad, large], [])
+        done: list[int] = []
+        cursor = Cursor(await store.prepare())
+        retried = await retry(store, cursor, RejectedQuery(), done.append)
+
+        assert (retried.stored, retried.duplicate, retried.outdated, sum(done)) == (3, 2, 1, 10)
+        assert dict(retried.bad) == {("not_json", ""): 1, ("no_measurement", ""): 1, ("no_route", ""): 1, ("too_large", ""): 1}
+        assert sorted(await everything(store)) == [("a", 1), ("b", 2), ("b", 2)]
+        left = {one.id: (one.code, one.reason) for one in await store.quarantine.messages(RejectedQuery())}
+        assert left == {
+            bad[0].id: ("not_json", left[bad[0].id][1]),
+            bad[1].id: ("no_measurement", "no measurement: the object names none"),
+            bad[2].id: ("no_route", "no subscription has a topic like 'nowhere'"),
+            large.id: ("too_large", "was too_large"),
+        }
+        assert left[bad[0].id][1].startswith("not JSON")
+        found = {one.id: one for one in await store.readings(ReadingsQuery(since=0))}
+        assert found[good[1].id].timestamp_ms == START_MS, "the time it was received, not the time it is tried again"
+        assert {good[1].id, good[2].id} < set(found), "without a time of its own it has the _id of its rejected message"
+        assert await retry(store, cursor, RejectedQuery()) == Retried(bad=retried.bad), "and again, the same"
+
+
+async def test_only_what_is_asked_for_is_tried_again(store_url: str) -> None:
+    async with opened(store_url) as store:
+        bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, Reason.NOT_JSON)]
+        await store.write([], [*bad, rejected("home/c", {"temperature": 3})], [])
+        await retry(store, Cursor(), RejectedQuery(device="a"))
+        await retry(store, Cursor(), RejectedQuery(code="not_json"))
+        assert await everything(store) == [("a", 1), ("b", 2)]
+
+
+async def test_a_new_cursor_is_above_all_that_is_stored(store_url: str) -> None:
+    async with opened(store_url) as store:
+        await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
+        await retry(store, Cursor(2**52), RejectedQuery())
+        assert {one.seq for one in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
+
+
+class Interrupted(MemoryQuarantine):
+    """The first removal never happens."""
+
+    interrupted = False
+
+    async def release(self, ids: Sequence[ObjectId]) -> int:
+        if not self.interrupted:
+            self.interrupted = True
+            raise StoreUnavailable("away")
+        return await super().release(ids)
+
+
+async def test_between_storing_and_removing_nothing_is_lost_or_doubled() -> None:
+    store = MemoryStore()
+    store.quarantine = Interrupted()
+    bad = [rejected("home/a", {"temperature": 1, "timestamp": TIMED}), rejected("home/b", {"temperature": 2})]
+    await store.write([], bad, [])
+    with pytest.raises(ExceptionGroup) as interrupted:
+        await retry(store, Cursor(), RejectedQuery())
+    assert isinstance(interrupted.value.exceptions[0], StoreUnavailable)
+    assert len(store.by_id) == 2
+    assert await store.quarantine.count(RejectedQuery()) == 2, "still there: it was not removed"
+    retried = await retry(store, Cursor(2**52), RejectedQuery())
+    assert (retried.stored, retried.duplicate) == (0, 2)
+    assert (len(store.by_id), await store.quarantine.count(RejectedQuery())) == (2, 0)
+
+
+async def test_what_the_store_refuses_stays_with_its_reason() -> None:
+    store = MemoryStore()
+    store.refuse = {"a"}
+    await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2})], [])
+    retried = await retry(store, Cursor(), RejectedQuery())
+    assert (retried.stored, dict(retried.bad)) == (1, {("refused_by_store", ""): 1})
+    (left,) = await store.quarantine.messages(RejectedQuery())
+    assert left.reason == "the store refused it: not welcome"
+
+
+async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None:
+    store, over = MemoryStore(), asyncio.Event()
+    await store.write([], [rejected("home/a", {"temperature": 1})], [])
+    intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
+    with pytest.raises(OutcomeUnknown):
+        await Retrying(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(RejectedQuery())
+    over.set()
+    retrying = Retrying(store.quarantine, Decoder(ROUTES), intake, over, 3600)
+    with pytest.raises(OutcomeUnknown):
+        await retrying.retry(RejectedQuery())
+    intake.close()
+    with pytest.raises(Stopping):
+        await retrying.retry(RejectedQuery())
+    assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(store_url: str, tmp_path: Path) -> None:
+    many = 20_000
+    async with opened(store_url) as store:
+        bad = [rejected(f"sensors/d{n % 50}/data", {"temperature": n % 40, "x": n}) for n in range(many)]
+        for start in range(0, many, 2000):
+            await store.write([], bad[start : start + 2000], [])
+        await store.write([], [rejected("sensors/d/data", b"{")], [])
+        async with running(tmp_path / "first", "rejected", "retry", BRIDGE_STORE__URL=store_url) as command:
+
+            async def under_way() -> bool:
+                return await store.quarantine.count(RejectedQuery()) < many
+
+            await until(under_way)
+            await command.kill()
+        left = await store.quarantine.count(RejectedQuery())
+        assert 1 < left < many, "in the middle"
+        code, out, err = await ended(tmp_path / "second", "rejected", "retry", BRIDGE_STORE__URL=store_url)
+        assert code == 0, err
+        assert "still bad" in out
+        assert "not_json" in out
+        assert await store.count(ReadingsQuery()) == many
+        assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+async def test_where_devices_must_be_registered_the_command_lets_in_no_other(store_url: str, tmp_path: Path) -> None:
+    async with opened(store_url) as store:
+        await store.devices.save([Device("known")])
+        bad = [rejected(f"sensors/{name}/data", {"temperature": 1}) for name in ("known", "stranger")]
+        await store.write([], bad, [])
+        environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_DEVICES__REGISTRATION": "required"}
+        code, out, err = await ended(tmp_path, "rejected", "retry", **environ)
+        assert code == 0, err
+        assert "not_registered: deviceId" in out
+        assert await everything(store) == [("known", 1)]
+        (left,) = await store.quarantine.messages(RejectedQuery())
+        assert (left.id, left.code) == (bad[1].id, "not_registered")
+        code, _, err = await ended(tmp_path / "open", "rejected", "retry", BRIDGE_STORE__URL=store_url)
+        assert (code, len(await everything(store))) == (0, 2), err
+
+
+async def test_what_came_by_another_way_than_mqtt_is_tried_again_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        good = [rejected(topic, {"deviceId": "a", "temperature": 1}) for topic in ("$device/a", "$http/readings")]
+        event = rejected("events/alerts", {"level": "high"})
+        await store.write([], [*good, event], [])
+        code, out, err = await ended(tmp_path, "rejected", "retry", BRIDGE_STORE__URL=url)
+        assert code == 0, err
+        assert "out of date" in out
+        assert await everything(store) == [("a", 1), ("a", 1)]
+
+
+async def test_it_can_be_tried_again_beside_a_running_bridge(
+    store_url: str, broker_url: str, tmp_path: Path, start_bridge: StartBridge
+) -> None:
+    async with start_bridge(broker_url, store_url) as bridge, opened(store_url) as store:
+        now_ms = time.time_ns() // 1_000_000  # or the bridge would find them too old
+        bad = [rejected("home/a", {"temperature": n % 100}, received_ms=now_ms) for n in range(500)]
+        await store.write([], bad, [])
+        settings = '[{"pattern": "home/{deviceId}"}]'
+        environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_MQTT__SUBSCRIPTIONS": settings}
+        async with running(tmp_path / "retry", "rejected", "retry", **environ) as command:
+            for n in range(20):
+                await store.write([], [], [DeviceStatus("b", "online", START_MS + n)])
+            assert await command.end() == 0, command.err
+        assert bridge.health.ready
+        assert (await store.count(ReadingsQuery()), await store.quarantine.count(RejectedQuery())) == (500, 0)
+
+
+# --- looking and removing --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def screen() -> Console:
+    """A console that writes to memory."""
+    return Console(file=io.StringIO(), width=200)
+
+
+async def test_the_list_shows_groups_and_the_messages_are_shown_newest_first(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        await store.write([], [rejected("home/a", b"{", Reason.NOT_JSON) for _ in range(3)], [])
+        await store.write([], [rejected("home/[red]b", b"", Reason.NO_MEASUREMENT)], [])
+    environ = {"BRIDGE_STORE__URL": url}
+    code, out, _ = await ended(tmp_path / "list", "rejected", "list", **environ)
+    assert code == 0
+    assert "4 rejected messages" in out
+    assert "not_json" in out
+    code, out, _ = await ended(tmp_path / "messages", "rejected", "list", "--messages", "--limit", "2", **environ)
+    assert (code, out.count("home/")) == (0, 2)
+    code, out, _ = await ended(tmp_path / "code", "rejected", "list", "--code", "no_measurement", **environ)
+    assert (code, out.count("home/")) == (0, 1)
+    assert "home/[red]b" in out, "as it stands"
+
+
+async def test_an_empty_quarantine_says_so(tmp_path: Path) -> None:
+    code, out, _ = await ended(tmp_path, "rejected", "list", BRIDGE_STORE__URL=f"sqlite:///{tmp_path}/bridge.db")
+    assert (code, out.strip()) == (0, "the quarantine is empty")
+
+
+async def test_one_message_is_shown_whole(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        one = rejected("home/a", b'{"a": "\xc2\xb5\x1b[31m"}\n', Reason.NOT_JSON)
+        await store.write([], [one], [])
+    code, out, err = await ended(tmp_path, "rejected", "show", str(one.id), BRIDGE_STORE__URL=url)
+    assert code == 0, err
+    assert out.rstrip("\n").splitlines()[-1] == '{"a": "µ\\x1b[31m"}'
+    code, _, err = await ended(tmp_path, "rejected", "show", str(ObjectId()), BRIDGE_STORE__URL=url)
+    assert code == 1
+    assert "there is no rejected message" in err
+    code, _, err = await ended(tmp_path, "rejected", "show", "x", BRIDGE_STORE__URL=url)
+    assert code == 1
+    assert "24 hexadecimal digits" in err
+
+
+def test_a_payload_that_is_no_text_is_shown_in_hexadecimal() -> None:
+    assert shown_payload(b"\xff\x00abc" + b"d" * 12).splitlines() == [
+        "00000  ff 00 61 62 63 64 64 64 64 64 64 64 64 64 64 64  ..abcddddddddddd",
+        "00010  64                                               d",
+    ]
+    assert shown_payload(b"") == ""
+
+
+async def test_removing_asks_first(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        await store.write([], [rejected(f"home/{'ab'[n % 2]}", b"{", Reason.NOT_JSON) for n in range(500)], [])
+        code, _, _ = await ended(tmp_path / "ask", "rejected", "clear", BRIDGE_STORE__URL=url)
+        assert code == 1, "nobody said yes"
+        assert await store.quarantine.count(RejectedQuery()) == 500
+        code, out, _ = await ended(tmp_path / "yes", "rejected", "clear", "--device", "a", "--yes", BRIDGE_STORE__URL=url)
+        assert (code, out.strip()) == (0, "250 removed")
+        assert await store.quarantine.count(RejectedQuery()) == 250
+        assert await clear(store, RejectedQuery()) == 250
+
+
+async def test_strangers_texts_are_neither_markup_nor_control_characters(screen: Console) -> None:
+    store = MemoryStore()
+    one = rejected("home/\x1b[2J[bold]", b"\x07", Reason.NOT_JSON)
+    await store.write([], [one], [])
+    await list_groups(store, screen)
+    await list_messages(store, RejectedQuery(), screen)
+    await show_message(store, one.id, screen)
+    assert isinstance(screen.file, io.StringIO)
+    text = screen.file.getvalue()
+    assert not {"\x1b", "\x07"} & set(text)
+    assert text.count("home/\\x1b[2J[bold]") == 2

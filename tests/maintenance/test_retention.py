@@ -1,0 +1,411 @@
+"""What keeps a store in bounds: ages, numbers, what MongoDB does by itself, a full disk, and documents it will not have."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pymongo
+import pytest
+from bson.objectid import ObjectId
+from pydantic import SecretStr
+
+from bridge.core.access.audit import Act
+from bridge.core.errors import StoreError, StoreUnavailable
+from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
+from bridge.core.readings.reading import Reading, Value
+from bridge.maintenance.retention import Keeping, RollingUp
+from bridge.ports import Store
+from bridge.settings import StoreSettings
+from bridge.stores import open_store
+from bridge.stores.sqlite.store import SqliteStore
+from tests.conftest import StartBridge
+from tests.fakes import DAY_MS, MemoryStore
+from tests.servers import until
+from tests.stores.test_store_contract import START_MS, reading, rejection
+
+Database = pymongo.database.Database[dict[str, object]]
+
+
+def ago(days: float) -> int:
+    return time.time_ns() // 1_000_000 - round(days * DAY_MS) - START_MS
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+class Troubled(MemoryStore):
+    """Tidying fails as often as it is told to."""
+
+    def __init__(self, *errors: StoreError) -> None:
+        super().__init__(StoreSettings(rejected_limit=1))
+        self.errors = list(errors)
+        self.tidied = 0
+
+    async def tidy(self) -> Tidied:
+        self.tidied += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().tidy()
+
+
+async def keep_until(keeping: Keeping | RollingUp, condition: Any) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(keeping.run())
+        await until(condition)
+        running.cancel()
+
+
+async def test_what_fails_is_tried_again_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = Troubled(StoreUnavailable("away"), StoreUnavailable("away"), StoreError("not ours"))
+    keeping = Keeping(store, every_seconds=0)
+    await keep_until(keeping, lambda: store.tidied >= 5)
+    assert [record.message for record in caplog.records] == [
+        "the store cannot be tidied: away",
+        "the store cannot be tidied: not ours",
+    ]
+
+
+async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    store = Troubled()
+    await store.write([], [rejection(b"x", ago(0)) for _ in range(4)], [])
+    keeping = Keeping(store, every_seconds=0)
+    await keep_until(keeping, lambda: store.tidied >= 2)
+    assert keeping.removed == Tidied(rejected_over=3)
+    assert [record.message for record in caplog.records] == [
+        "the quarantine was full: its 3 oldest messages are removed, 3 since the start"
+    ]
+
+
+async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    store = Troubled()
+    store.settings = StoreSettings(audit_limit=1)
+    await store.audit.add([Act(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
+    keeping = Keeping(store, every_seconds=0)
+    await keep_until(keeping, lambda: store.tidied >= 2)
+    assert keeping.removed == Tidied(acts_over=3)
+    assert [record.message for record in caplog.records] == [
+        "the audit was full: 3 acts are removed, refusals before others, 3 since the start"
+    ]
+
+
+async def test_a_bridge_keeps_its_store(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with open_store(StoreSettings(url=SecretStr(url))) as store:
+        await store.prepare()
+        await store.write([reading(1, at=ago(9)), reading(2, at=ago(0))], [rejection(b"x", ago(40))], [])
+        async with start_bridge(broker_url, url, retention_days=7):
+
+            async def kept() -> bool:
+                return (await store.count(ReadingsQuery()), await store.quarantine.count(RejectedQuery())) == (1, 0)
+
+            await until(kept)
+
+
+# --- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def sqlite(path: Path, kind: type[SqliteStore] = SqliteStore, **more: Any) -> AsyncIterator[SqliteStore]:
+    async with kind(StoreSettings(url=SecretStr(f"sqlite:///{path}"), **more)) as store:
+        await store.prepare()
+        yield store
+
+
+async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
+    async with sqlite(tmp_path / "bridge.db", retention_days=1) as store:
+        old = ago(2)
+        await store.write([reading(n, device=f"d{n % 3}", at=old - n) for n in range(1, 20_001)], [], [])
+        tidying = asyncio.ensure_future(store.tidy())
+        written = 0
+        while not tidying.done():
+            written += 1
+            await store.write([reading(30_000 + written, device="new", at=ago(0) + written)], [], [])
+        assert (await tidying).readings == 20_000
+        assert written >= 10, "as many turns as steps"
+        assert await store.count(ReadingsQuery()) == written
+
+
+async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
+    from bridge.stores.sqlite.access import _REFUSALS_OVER
+
+    async with sqlite(tmp_path / "bridge.db"):
+        pass
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_REFUSALS_OVER}", [0])]
+    connection.close()
+    assert "SCAN audit USING INDEX audit_refusals" in plan
+    assert not [step for step in plan if "TEMP B-TREE" in step]
+
+
+async def test_expiry_looks_at_no_reading_that_stays(tmp_path: Path) -> None:
+    from bridge.stores.sqlite.store import _EXPIRED
+
+    async with sqlite(tmp_path / "bridge.db") as store:
+        await store.write([reading(n, device=f"d{n}", at=n) for n in range(1, 5)], [], [])
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_EXPIRED}", [0])]
+    connection.close()
+    assert "SEARCH readings USING COVERING INDEX readings_device_timestamp (device_id=? AND timestamp<?)" in plan
+    assert not [step for step in plan if step.startswith("SCAN readings")]
+
+
+class SmallDisk(SqliteStore):
+    """No room for more than a few pages."""
+
+    pragmas: ClassVar[tuple[str, ...]] = (*SqliteStore.pragmas, "max_page_count = 40")
+
+
+async def written_until_full(store: Store, batches: list[list[Reading]]) -> int:
+    """How many batches were stored."""
+    for number, batch in enumerate(batches):
+        try:
+            await store.write(batch, [], [])
+        except StoreUnavailable:
+            return number
+    return len(batches)
+
+
+async def test_a_full_disk_is_an_unavailable_store_until_there_is_room_again(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.db"
+    batches = [[reading(n, at=n) for n in range(start, start + 50)] for start in range(1, 2001, 50)]
+    async with sqlite(path, SmallDisk) as store:
+        stored = await written_until_full(store, batches)
+        assert 0 < stored < len(batches)
+        with pytest.raises(StoreUnavailable, match="full"):
+            await store.write(batches[stored], [], [])
+        assert await store.count(ReadingsQuery()) == stored * 50, "what is stored can be read, and no batch is stored in part"
+        room = store._writer
+        room._pragmas = SqliteStore.pragmas
+        for batch in batches[stored:]:
+            assert len((await store.write(batch, [], [])).stored) == 50
+        assert await store.count(ReadingsQuery()) == 2000
+
+
+async def test_what_a_constraint_of_sqlite_refuses_keeps_nothing_else_out(tmp_path: Path) -> None:
+    async with sqlite(tmp_path / "bridge.db") as store:
+        await store._writer.change(
+            "CREATE TRIGGER cold BEFORE INSERT ON readings WHEN NEW.temperature > 50 "
+            "BEGIN SELECT RAISE(ABORT, 'too hot for us'); END"
+        )
+        batch = [reading(n, at=n, values={"temperature": 20 * n}) for n in range(1, 5)]
+        written = await store.write(batch, [rejection(b"x")], [])
+        assert written.stored == {1, 2}
+        assert written.refused == dict.fromkeys((3, 4), "IntegrityError: too hot for us")
+        assert await store.quarantine.count(RejectedQuery()) == 1
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {one.name: oct(one.stat().st_mode & 0o777) for one in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """With it files can be read by everybody, unless somebody says otherwise."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+OURS_ALONE = {"bridge.db": "0o600", "bridge.db-shm": "0o600", "bridge.db-wal": "0o600"}
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_what_sqlite_keeps_is_its_owners_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "deep" / "er"
+    async with sqlite(folder / "bridge.db") as store:
+        await store.write([reading(1)], [], [])
+        assert await store.count(ReadingsQuery()) == 1
+        assert modes(folder) == OURS_ALONE
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_what_others_could_read_is_narrowed_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "bridge.db"
+    before = sqlite3.connect(path)
+    before.execute("PRAGMA journal_mode = WAL")
+    before.execute("CREATE TABLE theirs (id)")
+    assert set(modes(tmp_path).values()) == {"0o644"}
+    folder_mode = tmp_path.stat().st_mode
+    for _ in range(2):
+        async with sqlite(path) as store:
+            assert await store.count(ReadingsQuery()) == 0
+            assert modes(tmp_path) == OURS_ALONE
+    before.close()
+    assert tmp_path.stat().st_mode == folder_mode, "not made by us"
+    assert [record.message for record in caplog.records] == [
+        f"{path} could be read by others on this machine; now its owner alone can"
+    ]
+
+
+async def test_opening_a_store_takes_no_lock_from_those_who_have_it_open(tmp_path: Path) -> None:
+    """A file that is closed loses all locks of the process on it; who leaves last would then remove what others still use."""
+    path = tmp_path / "bridge.db"
+    leaving = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM readings').fetchone()"
+    async with sqlite(path) as store, sqlite(path) as other:
+        await store.write([reading(1)], [], [])
+        assert await other.count(ReadingsQuery()) == await store.count(ReadingsQuery()) == 1
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", f"{leaving}; c.close()", str(path))
+        assert await process.wait() == 0
+        assert (tmp_path / "bridge.db-wal").stat().st_size, "it is in use"
+
+
+async def test_a_database_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "bridge.db") as connection:
+        connection.execute(
+            "CREATE TABLE rejected (id BLOB PRIMARY KEY, received_at INTEGER NOT NULL, source TEXT NOT NULL, "
+            "topic TEXT NOT NULL, payload BLOB NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL, field TEXT)"
+        )
+        row = (b"0" * 12, START_MS, "mqtt", "a", b"x", "not_json", "no", None)
+        connection.execute("INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.close()
+    async with sqlite(tmp_path / "bridge.db") as store:
+        await store.write([], [rejection(b"y", 1, retained=True)], [])
+        assert [one.retained for one in await store.quarantine.messages(RejectedQuery())] == [True, False]
+
+
+# --- MongoDB ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@asynccontextmanager
+async def mongo(url: str, driver: str, **more: Any) -> AsyncIterator[Store]:
+    async with open_store(StoreSettings.model_validate({"url": url, "driver": driver, **more})) as store:
+        await store.prepare()
+        yield store
+
+
+def expiries(database: Database) -> dict[str, object]:
+    """The TTL indexes, by collection and name, in days."""
+    return {
+        f"{name}.{index}": options["expireAfterSeconds"] / 86_400
+        for name in ("readings", "rejected")
+        for index, options in database[name].index_information().items()
+        if "expireAfterSeconds" in options
+    }
+
+
+async def test_ttl_indexes_follow_the_settings(mongo_url: str, driver: str, database: Database) -> None:
+    steps: list[tuple[dict[str, int], dict[str, float]]] = [
+        ({}, {"rejected.receivedAt": 30}),
+        ({"retention_days": 365}, {"readings.retention": 365, "rejected.receivedAt": 30}),
+        ({"retention_days": 24_855, "rejected_days": 1}, {"readings.retention": 24_855, "rejected.receivedAt": 1}),
+        ({"rejected_days": 2}, {"rejected.receivedAt": 2}),
+        ({}, {"rejected.receivedAt": 30}),
+    ]
+    for settings, expected in steps:
+        async with mongo(mongo_url, driver, **settings) as store:
+            await store.tidy()
+            await store.tidy()
+        assert expiries(database) == expected
+
+
+async def test_only_a_running_bridge_changes_what_expires(mongo_url: str, driver: str, database: Database) -> None:
+    async with mongo(mongo_url, driver, retention_days=7) as store:
+        await store.tidy()
+    async with mongo(mongo_url, driver) as store:  # a command with other settings
+        await store.write([reading(1)], [], [])
+    assert expiries(database) == {"readings.retention": 7, "rejected.receivedAt": 30}
+
+
+async def test_an_index_of_an_earlier_version_becomes_one_that_expires(mongo_url: str, driver: str, database: Database) -> None:
+    database["rejected"].create_index([("receivedAt", 1)], name="receivedAt")
+    async with mongo(mongo_url, driver) as store:
+        await store.tidy()
+    assert expiries(database) == {"rejected.receivedAt": 30}
+
+
+async def test_indexes_of_others_are_left_alone(mongo_url: str, driver: str, database: Database) -> None:
+    database["readings"].create_index([("timestamp", 1)], name="theirs", expireAfterSeconds=86_400_000)
+    database["readings"].create_index([("timestamp", -1)], name="also theirs")
+    before = database["readings"].index_information()
+    async with mongo(mongo_url, driver) as store:
+        await store.tidy()
+    async with mongo(mongo_url, driver, retention_days=7) as store:
+        with pytest.raises(StoreError, match="readings has an index on timestamp that is not ours") as caught:
+            await store.tidy()
+        assert not isinstance(caught.value, StoreUnavailable)
+        await store.write([reading(1)], [], [])
+    after = database["readings"].index_information()
+    assert {name: after[name] for name in before} == before
+
+
+async def test_an_index_of_others_under_our_name_is_left_alone(mongo_url: str, driver: str, database: Database) -> None:
+    database["readings"].create_index([("battery", 1)], name="retention")
+    for settings in ({}, {"retention_days": 7}):
+        async with mongo(mongo_url, driver, **settings) as store:
+            with pytest.raises(StoreError, match="the index retention of readings is not ours"):
+                await store.tidy()
+    assert database["readings"].index_information()["retention"]["key"] == [("battery", 1)]
+
+
+async def test_what_a_validator_refuses_comes_back_and_the_rest_is_stored(
+    mongo_url: str, driver: str, database: Database
+) -> None:
+    async with mongo(mongo_url, driver) as store:
+        rule = {"$jsonSchema": {"properties": {"temperature": {"maximum": 50}}}}
+        database.command("collMod", "readings", validator=rule)
+        values: list[dict[str, Value]] = [
+            {"temperature": 20},
+            {"temperature": 60},
+            {"temperature": 2**70},
+            {"temperature": 30},
+            {"temperature": 70},
+        ]
+        batch = [reading(n, at=n, values=values[n - 1]) for n in range(1, 6)]
+        written = await store.write([*batch, reading(6, at=1, values=values[0])], [], [])
+        assert written.stored == {1, 4}
+        assert set(written.refused) == {2, 3, 5}
+        assert "validation" in written.refused[2]
+        assert "8-byte ints" in written.refused[3]
+
+
+async def test_a_document_larger_than_mongodb_takes_is_refused(mongo_url: str, driver: str) -> None:
+    async with mongo(mongo_url, driver) as store:
+        large = reading(2, at=2, quality={"eco2": "x" * 17_000_000})
+        written = await store.write([reading(1), large, reading(3, at=3)], [], [])
+        assert written.stored == {1, 3}
+        assert list(written.refused) == [2]
+        assert "16777216" in written.refused[2]
+
+
+async def test_a_unique_index_of_others_refuses_and_loses_nothing(mongo_url: str, driver: str, database: Database) -> None:
+    async with mongo(mongo_url, driver) as store:
+        database["readings"].create_index([("battery", 1)], unique=True, sparse=True)
+        batch = [reading(n, at=n, values={"battery": 50}) for n in (1, 2)]
+        written = await store.write(batch, [], [])
+        assert written.stored == {1}
+        assert list(written.refused) == [2]
+
+
+async def test_a_quarantine_that_refuses_is_an_unavailable_store(mongo_url: str, driver: str, database: Database) -> None:
+    async with mongo(mongo_url, driver) as store:
+        await store.write([], [rejection(b"x")], [])
+        database.command("collMod", "rejected", validator={"topic": "only this"})
+        with pytest.raises(StoreUnavailable, match="the collection rejected refuses a message"):
+            await store.write([], [rejection(b"y")], [])
+        database.command("collMod", "rejected", validator={})
+        await store.write([], [rejection(b"y")], [])
+
+
+async def test_a_status_that_is_refused_holds_up_no_reading(mongo_url: str, driver: str, database: Database) -> None:
+    from bridge.core.decode import DeviceStatus
+
+    async with mongo(mongo_url, driver) as store:
+        database.create_collection("devices", validator={"status": "online"})
+        statuses = [DeviceStatus("a", "asleep", START_MS), DeviceStatus("b", "online", START_MS)]
+        assert (await store.write([reading(1)], [], statuses)).stored == {1}
+        assert [one["_id"] for one in database["devices"].find()] == ["b"]

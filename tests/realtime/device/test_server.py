@@ -1,0 +1,452 @@
+"""`/ws/device`, seen by clients that know nothing of us: both dialects, as the contract has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from bridge.core.ledger import Ledger
+from bridge.core.message import Outcome
+from bridge.pipeline.intake import Intake
+from bridge.realtime.device.messages import SocketOrigin
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings, Settings
+from tests.access.parts import ACCESS
+from tests.api.test_devices import Client, session
+from tests.conftest import StartBridge
+from tests.realtime.clients import Plain, publish_many
+from tests.realtime.socketio.test_server import metric
+from tests.realtime.websocket.test_parser import close, frame
+from tests.realtime.websocket.test_server import Raw
+from tests.servers import free_port, until
+
+__all__ = ["session"]
+
+HASH = "sha256:6ca13d52ca70c883e0f0bb101e425a89e8624de51db2d2392593af6a84118090"  # of abc123
+CLOSED = DevicesSettings.model_validate(
+    {"open": False, "credentials": {"esp01": "1234", "device001": HASH}, "admins": {"desk": "let me in"}}
+)
+WAIT_SECONDS = 10.0
+
+Opener = Callable[..., AbstractAsyncContextManager[ClientConnection]]
+
+
+@pytest.fixture
+def devices() -> DevicesSettings:
+    return CLOSED
+
+
+@pytest.fixture
+async def client(
+    start_bridge: StartBridge,
+    broker_url: str,
+    tmp_path: Path,
+    session: aiohttp.ClientSession,
+    devices: DevicesSettings,
+    access: AccessSettings,
+) -> AsyncIterator[Client]:
+    async with start_bridge(
+        broker_url,
+        f"sqlite:///{tmp_path}/bridge.db",
+        devices=devices,
+        access=access,
+        realtime=RealtimeSettings(handshake_seconds=1, settle_seconds=0, message_burst=50),
+    ) as bridge:
+        yield Client(bridge, session, broker_url)
+
+
+@asynccontextmanager
+async def opened(client: Client, *first: object) -> AsyncIterator[ClientConnection]:
+    async with connect(f"ws://127.0.0.1:{client.bridge.port}/ws/device") as socket:
+        for body in first:
+            await say(socket, body)
+        yield socket
+
+
+async def say(socket: ClientConnection, body: object) -> None:
+    await socket.send(body if isinstance(body, str) else orjson.dumps(body).decode())
+
+
+async def heard(socket: ClientConnection) -> Any:
+    async with asyncio.timeout(WAIT_SECONDS):
+        return orjson.loads(await socket.recv())
+
+
+async def ended(socket: ClientConnection) -> int | None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                await socket.recv()
+    return socket.close_code
+
+
+ESP01 = {"type": "auth", "name": "esp01", "password": "1234"}
+DEVICE001 = {"type": "AUTH", "payload": {"token": "abc123"}}
+DESK = {"type": "AUTH", "payload": {"token": "let me in"}}
+
+
+async def readings(client: Client, device: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.ask("GET", f"/api/v1/readings?device={device}"))[1]["readings"]
+    return found
+
+
+async def until_readings(client: Client, device: str, count: int) -> list[dict[str, Any]]:
+    async def there() -> bool:
+        return len(await readings(client, device)) >= count
+
+    await until(there, what=f"{count} readings of {device}")
+    return await readings(client, device)
+
+
+async def test_a_token_is_answered_and_telemetry_is_stored(client: Client) -> None:
+    async with opened(client, DEVICE001) as socket:
+        assert await heard(socket) == {"type": "AUTH_OK"}
+        payload = {"device_id": "device001", "temperature": 25.5, "humidity": 60, "battery": 87}
+        await say(socket, {"type": "TELEMETRY", "payload": payload})
+        (record,) = await until_readings(client, "device001", 1)
+        assert record.items() >= {"temperature": 25.5, "humidity": 60, "battery": 87, "deviceId": "device001"}.items()
+        line = client.bridge.ledger.account("device").as_dict()
+        assert line == {"received": 1, "stored": 1, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
+        await client.until_device("device001", status="online", connection="socket")
+    await client.until_device("device001", status="offline")
+
+
+@pytest.mark.parametrize(
+    ("first", "answer"),
+    [
+        ({"type": "AUTH", "payload": {"token": "wrong"}}, {"type": "AUTH_ERROR", "payload": {"error": "Invalid token"}}),
+        ({"type": "AUTH", "payload": {}}, {"type": "AUTH_ERROR", "payload": {"error": "Invalid token"}}),
+        ({"type": "AUTH"}, {"type": "AUTH_ERROR", "payload": {"error": "Invalid token"}}),
+        ({"type": "auth", "name": "esp01", "password": "4321"}, {"error": "unauthorized"}),
+        ({"type": "auth", "name": "nobody", "password": "1234"}, {"error": "unauthorized"}),
+        ({"type": "auth", "name": "device001", "password": HASH}, {"error": "unauthorized"}),
+        ({"type": "auth"}, {"error": "unauthorized"}),
+        ({"type": "telemetry", "temperature": 1}, {"error": "auth_required"}),
+        ({"hello": 1}, {"error": "auth_required"}),
+        ("[1]", {"error": "not a JSON object"}),
+        ("{", {"error": "not a JSON object"}),
+    ],
+)
+async def test_who_is_not_let_in_is_told_and_the_socket_closed(client: Client, first: object, answer: object) -> None:
+    async with opened(client, first) as socket:
+        assert await heard(socket) == answer
+        await ended(socket)
+    assert client.bridge.ledger.as_dict().get("device") is None
+
+
+async def test_who_says_nothing_is_closed_after_the_time_for_it(client: Client) -> None:
+    async with opened(client) as socket:
+        assert await heard(socket) == {"error": "auth_required"}
+        assert await ended(socket) == 1008
+
+
+async def test_status_and_unlisted_keys_become_the_devices_state(client: Client) -> None:
+    async with opened(client, ESP01) as socket:
+        await say(socket, {"type": "telemetry", "status": "работает", "servo1": 90, "button1": "released"})
+        device = await client.until_device("esp01", state={"status": "работает", "servo1": 90, "button1": "released"})
+        assert device["status"] == "online"
+        await say(socket, {"type": "telemetry", "servo1": 45, "temperature": 20, "$odd": 1})
+        device = await client.until_device("esp01", state={"status": "работает", "servo1": 45, "button1": "released"})
+        (record,) = await until_readings(client, "esp01", 1)
+        assert record["temperature"] == 20
+        assert "quality" not in record
+
+
+async def test_commands_come_down_the_socket_and_are_confirmed_there(client: Client) -> None:
+    async with opened(client, ESP01) as socket:
+        await client.until_device("esp01", connection="socket")
+        _, command = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "servo1", "value": "90"})
+        assert await heard(socket) == {"command": "servo1", "value": "90", "id": command["id"]}
+        await say(socket, {"type": "ack", "id": command["id"], "ok": True})
+        path = f"/api/v1/devices/esp01/commands/{command['id']}"
+
+        async def confirmed() -> bool:
+            return bool((await client.ask("GET", path))[1]["state"] == "confirmed")
+
+        await until(confirmed)
+        _, plain = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "reboot"})
+        assert await heard(socket) == {"command": "reboot", "id": plain["id"]}
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (ESP01, {"type": "ack", "id": "c", "ok": "yes"}),
+        (DEVICE001, {"type": "COMMAND_ACK", "payload": {"id": "c", "ok": "yes"}}),
+    ],
+)
+async def test_a_confirmation_takes_the_way_of_every_message_and_a_bad_one_is_told_and_kept(
+    client: Client, first: object, said: object
+) -> None:
+    async with opened(client, first, said) as socket:
+        while "error" not in (answer := orjson.dumps(await heard(socket)).decode()):
+            pass
+        assert "ok is 'yes'" in answer
+        line = client.bridge.ledger.account("device").as_dict()
+        assert (line["received"], line["rejected"]) == (1, 1)
+        (kept,) = (await client.ask("GET", "/api/v1/rejected"))[1]["messages"]
+        assert (kept["source"], kept["code"], kept["field"]) == ("device", "no_command_ack", "ok")
+        _, command = await client.ask("POST", f"/api/v1/devices/{kept['topic'].split('/')[1]}/commands", {"command": "x"})
+        assert (await heard(socket))["command"] == "x"
+        ack = {"type": "ACK", "id": command["id"], "ok": True}
+        await say(socket, {**ack, "payload": ack})
+        await until(lambda: client.bridge.ledger.account("device").stored == 1)
+
+
+async def test_a_queued_command_is_sent_when_the_socket_opens(client: Client) -> None:
+    await client.ask("POST", "/api/v1/devices", {"id": "device001"})
+    status, command = await client.ask(
+        "POST", "/api/v1/devices/device001/commands", {"command": "servo1", "value": 1, "queue": True}
+    )
+    assert (status, command["state"]) == (202, "queued")
+    async with opened(client, DEVICE001) as socket:
+        assert await heard(socket) == {"type": "AUTH_OK"}
+        came = await heard(socket)
+        assert (came["type"], came["payload"]) == ("COMMAND", {"command": "servo1", "value": 1, "id": command["id"]})
+
+
+async def test_an_admin_hears_every_device_or_those_it_names(client: Client) -> None:
+    async with opened(client, DESK) as everyone, opened(client, DESK) as some, opened(client, ESP01) as device:
+        assert [await heard(everyone), await heard(some)] == [{"type": "AUTH_OK"}] * 2
+        await say(some, {"type": "SUBSCRIBE", "payload": {"device_id": "device001"}})
+        await say(some, {"type": "SUBSCRIBE", "payload": {}})
+        assert (await heard(some))["type"] == "ERROR", "the one before it was taken"
+        await say(device, {"type": "telemetry", "temperature": 1})
+        await until_readings(client, "esp01", 1)
+        await client.publish("sensors/device001/data", b'{"temperature": 2, "timestamp": "2026-01-01T00:00:00Z"}')
+        first, second = await heard(everyone), await heard(everyone)
+        assert (first["type"], first["payload"]["device_id"], first["payload"]["temperature"]) == ("TELEMETRY", "esp01", 1)
+        only = {"device_id": "device001", "temperature": 2, "timestamp": "2026-01-01T00:00:00.000Z"}
+        assert second["payload"] == only
+        assert await heard(some) == {"type": "TELEMETRY", "payload": only}
+
+
+async def test_a_device_may_write_as_itself_only(client: Client) -> None:
+    async with opened(client, DEVICE001) as socket:
+        await heard(socket)
+        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
+        assert (await heard(socket))["payload"] == {"error": "a device may write as itself only"}
+        await say(socket, {"type": "TELEMETRY", "payload": {"temperature": 2}})
+        await until_readings(client, "device001", 1)
+    assert await readings(client, "esp01") == []
+
+
+async def test_a_reading_by_mqtt_and_by_socket_is_one_record(client: Client) -> None:
+    body = {"temperature": 21.5, "timestamp": "2026-01-01T00:00:00Z"}
+    async with opened(client, ESP01) as socket:
+        await client.publish("sensors/esp01/data", orjson.dumps(body))
+        await until(lambda: client.bridge.ledger.account("mqtt").stored == 1)
+        await say(socket, {"type": "telemetry", **body})
+        await until(lambda: client.bridge.ledger.account("device").duplicate == 1)
+    assert len(await readings(client, "esp01")) == 1
+
+
+async def test_a_second_socket_of_a_device_takes_the_place_of_the_first(client: Client) -> None:
+    async with opened(client, ESP01) as first:
+        await client.until_device("esp01", connection="socket")
+        async with opened(client, ESP01) as second:
+            assert await ended(first) == 1008
+            await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "x"})
+            assert (await heard(second))["command"] == "x"
+            assert (await client.device("esp01"))["status"] == "online"
+    await client.until_device("esp01", status="offline")
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_who_sends_too_much_or_no_text_is_closed(client: Client) -> None:
+    async with opened(client, ESP01) as socket:
+        with suppress(websockets.ConnectionClosed):
+            for _ in range(200):
+                await say(socket, {"type": "telemetry", "servo1": 1})
+        assert await ended(socket) == 1008
+    async with opened(client, ESP01) as socket:
+        await socket.send(b"\0")
+        assert await ended(socket) == 1003
+    async with opened(client, ESP01) as socket:
+        await say(socket, {"type": "telemetry", "long": "x" * 70_000})
+        assert await ended(socket) == 1009
+
+
+@pytest.mark.parametrize("field", ["values", "odd"])
+@pytest.mark.parametrize("first", [ESP01, DEVICE001])
+async def test_what_is_nested_too_deep_is_refused_as_malformed_and_nothing_is_kept(
+    client: Client, first: dict[str, Any], field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def telemetry(depth: int) -> str:
+        nested = f'{{"temperature": 1, "{field}": {"[" * depth}{"]" * depth}}}'
+        return f'{{"type": "TELEMETRY", "payload": {nested}}}' if first is DEVICE001 else f'{{"type": "telemetry", {nested[1:]}'
+
+    async with opened(client, first) as socket:
+        if first is DEVICE001:
+            await heard(socket)
+        await say(socket, telemetry(100))
+        await client.until_device("esp01" if first is ESP01 else "device001", status="online")
+        await say(socket, telemetry(300))
+        assert "nested more than 254 deep" in orjson.dumps(await heard(socket)).decode()
+        assert await ended(socket) == 1007
+    await until(lambda: not client.bridge.ledger.account("device").waiting)
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+    assert await metric(client.bridge, 'bridge_clients_cut_total{reason="malformed"}') == 1
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings.model_validate({"credentials": {"esp01": "1234"}, "open": True})])
+async def test_where_it_is_open_a_device_is_who_it_says_it_is_but_not_who_has_a_secret(client: Client) -> None:
+    async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:
+        assert await heard(socket) == {"type": "AUTH_OK"}
+        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "new", "temperature": 1}})
+        await until_readings(client, "new", 1)
+        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "other", "temperature": 1}})
+        assert (await heard(socket))["type"] == "ERROR"
+    async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:
+        await heard(socket)
+        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
+        assert (await heard(socket))["type"] == "ERROR"
+    async with opened(client, {"type": "auth", "name": "esp01", "password": "guess"}) as socket:
+        assert await heard(socket) == {"error": "unauthorized"}
+    assert await readings(client, "esp01") == []
+
+
+def test_anyone_is_let_in_only_while_nobody_else_can_reach_us() -> None:
+    assert Settings().any_device
+    assert not Settings(http=HttpSettings(host="0.0.0.0")).any_device
+    assert not Settings(devices=DevicesSettings.model_validate({"credentials": {"a": "b"}})).any_device
+    assert Settings(http=HttpSettings(host="0.0.0.0"), devices=DevicesSettings(open=True)).any_device
+
+
+async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
+    intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
+    origin = SocketOrigin(intake, 2, print)
+    origin.put_reading("a", {})
+    assert not origin.full
+    origin.put_ack("a", {})
+    assert origin.full
+    with pytest.raises(TimeoutError):
+        await origin.until_room(0.01)
+    waiting = asyncio.ensure_future(origin.until_room(WAIT_SECONDS))
+    first, _ = await anext(intake)
+    origin.settle(first, Outcome.STORED)
+    await waiting
+
+
+async def test_a_device_that_was_not_read_is_told_to_come_again(
+    start_bridge: StartBridge, broker_url: str, session: aiohttp.ClientSession
+) -> None:
+    """The store is away from the start: nothing is settled."""
+    away = f"mongodb://127.0.0.1:{free_port()}/gone"
+    devices = DevicesSettings(waiting_limit=2, open=True)
+    async with start_bridge(
+        broker_url, away, ready=False, devices=devices, realtime=RealtimeSettings(slow_seconds=0.3), timeout_seconds=0.5
+    ) as bridge:
+        client = Client(bridge, session, broker_url)
+        async with opened(client, ESP01) as socket:
+            for n in range(3):
+                await say(socket, {"type": "telemetry", "temperature": n})
+            assert await ended(socket) == 1013
+        assert bridge.ledger.account("device").waiting == 2
+        assert (await client.ask("GET", "/api/v1/devices"))[0] == 503
+        assert await metric(bridge, 'bridge_clients_cut_total{reason="store away"}') == 1
+
+
+async def test_a_device_is_not_read_while_too_much_of_it_waits_for_the_store(
+    start_bridge: StartBridge, broker_url: str
+) -> None:
+    """So it can send no more than the connection holds, and is told why; that it answers no ping is not the reason."""
+    realtime = RealtimeSettings(
+        slow_seconds=3, ping_interval_seconds=1, ping_timeout_seconds=1, message_rate=10_000, message_burst=100_000
+    )
+    away, sent = f"mongodb://127.0.0.1:{free_port()}/gone", 0
+    async with start_bridge(
+        broker_url, away, ready=False, devices=DevicesSettings(waiting_limit=2, open=True), realtime=realtime
+    ) as bridge:
+        large = frame(1, orjson.dumps({"type": "telemetry", "temperature": 1, "x": "x" * 60_000}))
+        async with Raw.connected(bridge, "/ws/device", behind=frame(1, orjson.dumps(ESP01))) as raw:
+            code = asyncio.create_task(raw.received(8))
+            while sent < 5000 and not code.done():
+                raw.writer.write(large)
+                sent += 1
+                draining = asyncio.create_task(raw.writer.drain())
+                await asyncio.wait((draining, code), return_when=asyncio.FIRST_COMPLETED)
+                draining.cancel()
+            assert int.from_bytes((await code)[:2], "big") == 1013
+        assert sent < 5000, "or all of 300 MB was taken"
+        assert bridge.ledger.account("device").waiting == 2
+
+
+async def test_what_a_device_said_before_it_left_is_stored(client: Client) -> None:
+    """All in one breath, as devices do that go back to sleep."""
+    said = b"".join(frame(1, orjson.dumps(one)) for one in (ESP01, {"type": "telemetry", "temperature": 1}))
+    for n, behind in enumerate((said + close(1000), said), 1):
+        async with Raw.connected(client.bridge, "/ws/device", behind=behind):
+            pass
+        await until_readings(client, "esp01", n)
+    await client.until_device("esp01", status="offline")
+
+
+async def test_a_page_of_another_origin_is_no_device_and_an_arduino_library_is(client: Client) -> None:
+    url = f"ws://127.0.0.1:{client.bridge.port}/ws/device"
+    async with connect(url, origin="file://") as socket:  # type: ignore[arg-type]
+        await say(socket, DEVICE001)
+        assert await heard(socket) == {"type": "AUTH_OK"}
+    with pytest.raises(websockets.InvalidStatus):
+        async with connect(url, origin="https://b.example"):  # type: ignore[arg-type]
+            pass
+
+
+async def test_an_admin_who_does_not_read_is_told_what_it_missed_and_harms_nobody(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(
+            broker_url,
+            f"sqlite:///{tmp_path}/bridge.db",
+            devices=CLOSED,
+            realtime=RealtimeSettings(client_buffer_bytes=64 * 1024, settle_seconds=0),
+        ) as bridge,
+        Plain.stalled(bridge, "/ws/device") as slow,
+        Plain.connected(bridge, "/ws/device", max_queue=None) as quick,
+    ):
+        for admin in (slow, quick):
+            await admin.send(**DESK)
+            await admin.receive("AUTH_OK")
+        await publish_many(broker_url, 20_000)
+        temperatures = [(await quick.receive("TELEMETRY"))["payload"]["temperature"] for _ in range(20_000)]
+        assert temperatures == [n / 10 % 100 for n in range(20_000)]
+        kept, kept_bytes = 0, 0
+        while (message := await slow.receive())["type"] == "TELEMETRY":
+            kept, kept_bytes = kept + 1, kept_bytes + len(orjson.dumps(message))
+        assert (message["type"], list(message["payload"])) == ("GAP", ["from", "to", "missed"])
+        assert 0 < message["payload"]["missed"] <= 20_000 - kept
+        assert kept_bytes < 1_000_000, "of 2 MB: its buffer, a page of records and what the kernel holds"
+        await publish_many(broker_url, 1, first=20_005)
+        while message["type"] == "GAP":
+            message = await slow.receive()
+        assert message["payload"]["temperature"] == 0.5, "it is live again"
+
+
+async def test_an_admin_who_goes_on_not_reading_is_cut(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    async with (
+        start_bridge(
+            broker_url,
+            f"sqlite:///{tmp_path}/bridge.db",
+            devices=CLOSED,
+            realtime=RealtimeSettings(client_buffer_bytes=64 * 1024, settle_seconds=0, slow_seconds=1),
+        ) as bridge,
+        Plain.stalled(bridge, "/ws/device") as slow,
+        Plain.connected(bridge, max_queue=None) as other,
+    ):
+        await slow.send(**DESK)
+        await slow.receive("AUTH_OK")
+        sent = 0
+        while not await metric(bridge, 'bridge_clients_cut_total{reason="slow"}'):
+            await publish_many(broker_url, 2000, first=sent)
+            sent += 2000
+        assert await metric(bridge, "bridge_clients") == 1
+        assert [(await other.receive("measurement"))["temperature"] for _ in range(sent)] == [n / 10 % 100 for n in range(sent)]

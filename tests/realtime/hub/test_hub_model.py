@@ -1,0 +1,351 @@
+"""The hub against a model of what each client must be sent: whatever is published, asked, stalled and left, in any order."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bridge.core.query import ReadingsQuery
+from bridge.core.readings.reading import Reading
+from bridge.realtime.hub.hub import TICK_SECONDS, Hub, Left
+from bridge.realtime.hub.session import Session
+from bridge.realtime.socketio.server import CODEC
+from tests.fakes import MemoryStore
+from tests.realtime.parts import FakeLink, readings, small
+
+DEVICES = "abc"
+BUFFER_BYTES = 600  # of two records
+SLOW_SECONDS = 5.0
+
+wishes = st.none() | st.frozensets(st.sampled_from(DEVICES), max_size=2)
+Devices = frozenset[str] | None
+
+
+class FastLoop(asyncio.SelectorEventLoop):
+    """A loop whose time is moved by hand; it never waits while something is ready."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class SlowStore(MemoryStore):
+    """Takes some steps of the loop to answer, and sees what is there somewhere between."""
+
+    async def readings(self, query: ReadingsQuery) -> list[Reading]:
+        await asyncio.sleep(0)
+        found = await super().readings(query)
+        await asyncio.sleep(0)
+        return found
+
+    async def count(self, query: ReadingsQuery) -> int:
+        await asyncio.sleep(0)
+        return await super().count(query)
+
+
+@dataclass
+class Request:
+    """A `subscribe` or `unsubscribe` under way, and the wish it leads to."""
+
+    task: asyncio.Task[Any]
+    devices: Devices
+    since: int | None = None
+    gaps: int = 0
+    unsubscribes: bool = False
+
+
+@dataclass
+class Client:
+    """One connection, with what it is owed and what it may be sent."""
+
+    session: Session
+    link: FakeLink
+    wish: Devices = None
+    request: Request | None = None
+    owed: set[int] = field(default_factory=set)
+    allowed: set[int] = field(default_factory=set)
+    read: int = 0
+    sent: list[tuple[int, str]] = field(default_factory=list)
+    gaps: list[tuple[int, int, int]] = field(default_factory=list)
+    last: int = 0
+    replays: int = 0
+    held_from: int = sys.maxsize
+    has_asked: bool = False
+
+    def wishes(self) -> list[Devices]:
+        """Any of these may hold when a record is published now."""
+        if self.request is None:
+            return [self.wish]
+        return [self.wish, self.coming()]
+
+    def untold(self, owed: set[int], gaps: list[tuple[int, int, int]]) -> set[int]:
+        """Which of these were not sent, and are in none of these gaps."""
+        without = owed - {cursor for cursor, _ in self.sent}
+        return {seq for seq in without if not any(after < seq <= last for after, last, _ in gaps)}
+
+    def coming(self) -> Devices:
+        """The wish after the request that is under way."""
+        assert self.request is not None
+        asked = self.request.devices
+        if self.request.unsubscribes:
+            return frozenset() if asked is None or self.wish is None else self.wish - asked
+        return asked if asked is None or self.wish is None else self.wish | asked
+
+
+def wants(devices: Devices, one: Reading) -> bool:
+    return devices is None or one.device_id in devices
+
+
+class HubAndClients(RuleBasedStateMachine):
+    """The promise: each record that a client wishes comes once, in order, after it was published, or a gap tells of it."""
+
+    recent_records = 8
+    sizes: tuple[int, ...] = (1, 2, 3, 7, 20)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = FastLoop()
+        self.store = SlowStore()
+        chosen = small(recent_records=self.recent_records, client_buffer_bytes=BUFFER_BYTES, slow_seconds=SLOW_SECONDS)
+        self.hub = Hub(self.store, chosen, monotonic=self.loop.time)
+        self.seq = 0
+        self.written: list[list[Reading]] = []
+        self.published: dict[int, Reading] = {}
+        self.clients: list[Client] = []
+
+    def teardown(self) -> None:
+        self.loop.run_until_complete(self._finish())
+        self.loop.close()
+
+    async def _finish(self) -> None:
+        tasks = [client.request.task for client in self.clients if client.request]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what happens ----------------------------------------------------------------------------------------------------
+
+    @initialize(stored=st.integers(0, 30))
+    def begin(self, stored: int) -> None:
+        for _ in range(stored):
+            self._write(1, "a")
+        for (one,) in self.written:
+            self.published[one.seq] = one
+        self.written.clear()
+        self.hub.begin(self.seq)
+        self._join()
+        self.pass_time(0.3)
+
+    def _write(self, count: int, device: str) -> None:
+        batch = readings(*range(self.seq + 1, self.seq + 1 + 2 * count, 2), device=device)
+        self.seq = batch[-1].seq
+        self.store.by_id |= {one.id: one for one in batch}
+        self.written.append(batch)
+
+    @rule(data=st.data(), device=st.sampled_from(DEVICES))
+    def write(self, data: st.DataObject, device: str) -> None:
+        self._write(data.draw(st.sampled_from(self.sizes)), device)
+
+    @precondition(lambda self: self.written)
+    @rule()
+    def publish(self) -> None:
+        batch = self.written.pop(0)
+        self.published |= {one.seq: one for one in batch}
+        for client in self.clients:
+            self._learn(client)
+            possible = client.wishes()
+            client.allowed |= {one.seq for one in batch if any(wants(devices, one) for devices in possible)}
+            client.owed |= {one.seq for one in batch if all(wants(devices, one) for devices in possible)}
+            if not client.session.live:
+                client.held_from = min(client.held_from, batch[0].seq)
+        self.hub.publish(batch)
+
+    @rule(device=st.sampled_from(DEVICES))
+    def write_and_publish(self, device: str) -> None:
+        self._write(2, device)
+        while self.written:
+            self.publish()
+
+    @precondition(lambda self: len(self.clients) < 3)
+    @rule()
+    def join(self) -> None:
+        self._join()
+
+    def _join(self, last: int = 0) -> Client:
+        link = FakeLink()
+        client = Client(self.hub.join(CODEC, link), link, last=last)
+        self.clients.append(client)
+        return client
+
+    @precondition(lambda self: any(client.request is None for client in self.clients))
+    @rule(data=st.data(), devices=wishes, limit=st.sampled_from([1, 5, 1000]))
+    def subscribe(self, data: st.DataObject, devices: Devices, limit: int) -> None:
+        client = data.draw(st.sampled_from([client for client in self.clients if client.request is None]))
+        since = data.draw(st.none() | st.integers(0, self.seq + 2), label="since")
+        self._subscribe(client, devices, since, limit)
+
+    def _subscribe(self, client: Client, devices: Devices, since: int | None, limit: int) -> None:
+        asking = self.hub.subscribe(client.session, devices, None, since, limit)
+        client.request = Request(self.loop.create_task(asking), devices, since, len(client.gaps))
+        client.has_asked = True
+        if since is not None:
+            client.replays += 1
+            client.allowed |= {seq for seq, one in self.published.items() if seq > since and wants(devices, one)}
+
+    @precondition(lambda self: any(client.request is None for client in self.clients))
+    @rule(data=st.data(), devices=wishes)
+    def unsubscribe(self, data: st.DataObject, devices: Devices) -> None:
+        client = data.draw(st.sampled_from([client for client in self.clients if client.request is None]))
+        if client.wish is not None or devices is None:
+            asking = self.hub.unsubscribe(client.session, devices)
+            client.request = Request(self.loop.create_task(asking), devices, unsubscribes=True)
+            client.has_asked = True
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), stalled=st.booleans())
+    def stall_or_drain(self, data: st.DataObject, *, stalled: bool) -> None:
+        link = data.draw(st.sampled_from(self.clients)).link
+        if stalled:
+            link.stalled = True
+        else:
+            link.drain()
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), drains=st.booleans())
+    def overflow(self, data: st.DataObject, *, drains: bool) -> None:
+        link = data.draw(st.sampled_from(self.clients)).link
+        link.stalled = True
+        for device in DEVICES:
+            self.write_and_publish(device)
+        if drains:
+            link.drain()
+            self.pass_time(TICK_SECONDS)
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), resumes=st.booleans())
+    def leave(self, data: st.DataObject, *, resumes: bool) -> None:
+        client = data.draw(st.sampled_from(self.clients))
+        self._learn(client)
+        self._part(client)
+        if resumes:
+            again = self._join()
+            self._subscribe(again, client.wish, client.last, 1000)
+
+    def _part(self, client: Client) -> None:
+        self.hub.leave(client.session)
+        self.clients.remove(client)
+        if client.request:
+            client.request.task.cancel()
+
+    @rule(count=st.sampled_from([1, 1, 2, 3, 30]))
+    def step(self, count: int) -> None:
+        self.loop.run_until_complete(self._steps(count))
+
+    @staticmethod
+    async def _steps(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    @rule(seconds=st.sampled_from([TICK_SECONDS, 0.3, SLOW_SECONDS + 1]))
+    def pass_time(self, seconds: float) -> None:
+        self.loop.now += seconds
+        self.hub.tick()
+
+    # --- what must hold ----------------------------------------------------------------------------------------------------
+
+    def _learn(self, client: Client) -> None:
+        """Take in what the client was sent, and what came of its request."""
+        new, client.read = client.link.heard[client.read :], len(client.link.heard)
+        for name, body in new:
+            if name == "gap":
+                client.gaps.append((body["from"], body["to"], body["missed"]))
+            else:
+                client.sent.append((body["cursor"], body["data"]["deviceId"]))
+        if client.request is None or not client.request.task.done():
+            return
+        request = client.request
+        if request.task.cancelled() or isinstance(request.task.exception(), Left):
+            assert client.link.cuts
+            return
+        done = request.task.result()
+        client.wish, client.request = client.coming(), None
+        assert done.wish.devices == client.wish
+        # What came while it was held, also before it asked, is for the wish with which it goes live.
+        client.owed -= {seq for seq in client.owed if seq >= client.held_from and not wants(client.wish, self.published[seq])}
+        client.held_from = sys.maxsize
+        if request.since is not None:
+            asked = {
+                seq for seq, one in self.published.items() if request.since < seq <= done.cursor and wants(request.devices, one)
+            }
+            client.owed |= asked
+            assert not client.untold(asked, client.gaps[request.gaps :]), "a gap told before is filled by asking"
+            client.last = max(client.last, done.cursor)
+
+    @invariant()
+    def every_client_is_sent_what_it_may_be_sent_and_no_record_twice(self) -> None:
+        for client in self.clients:
+            self._learn(client)
+            cursors = [cursor for cursor, _ in client.sent]
+            assert len(set(cursors)) == len(cursors), "none twice"
+            assert set(cursors) <= client.allowed, "none that was not wished"
+            assert set(cursors) <= self.published.keys(), "none before it was published"
+
+    @invariant()
+    def records_come_in_order_and_begin_anew_only_for_a_replay(self) -> None:
+        for client in self.clients:
+            self._learn(client)
+            cursors = [cursor for cursor, _ in client.sent]
+            assert sum(second < first for first, second in pairwise(cursors)) <= client.replays
+
+    @invariant()
+    def a_client_that_is_live_and_reads_has_everything_or_was_told(self) -> None:
+        for client in self.clients:
+            self._learn(client)
+            session = client.session
+            if client.request or not session.live or session.away_since is not None:
+                continue
+            client.held_from = sys.maxsize
+            without = client.owed - {cursor for cursor, _ in client.sent}
+            assert not client.untold(client.owed, client.gaps), "neither sent nor told"
+            told = sum(missed for _, _, missed in client.gaps)
+            assert told >= len(without)
+            assert told == len(without) or client.has_asked
+
+    @invariant()
+    def a_client_that_was_cut_is_gone(self) -> None:
+        for client in [client for client in self.clients if client.link.cuts]:
+            assert client.link.cuts == ["slow"]
+            assert client.session not in self.hub._sessions
+            self._part(client)
+
+    @invariant()
+    def the_hub_keeps_nothing_of_those_who_left(self) -> None:
+        sessions = {client.session for client in self.clients}
+        audiences = list(self.hub._audiences)
+        members = {member for audience in audiences for member in (*audience.members, *audience.behind)}
+        assert self.hub._sessions.keys() == sessions
+        assert self.hub._held.keys() <= sessions
+        assert self.hub._delivery.behind.keys() == {member for audience in audiences for member in audience.behind}
+        assert members == {session for session in sessions if session.live}
+        assert self.hub._held.keys() == sessions - members
+
+
+class HubAndClientsInPages(HubAndClients):
+    """The same with batches of more than a page and some memory."""
+
+    recent_records = 600
+    sizes = (1, 20, 600, 1300)
+
+
+TestHubAndClients = HubAndClients.TestCase
+TestHubAndClients.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestHubAndClientsInPages = HubAndClientsInPages.TestCase
+TestHubAndClientsInPages.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

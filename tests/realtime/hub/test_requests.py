@@ -1,0 +1,103 @@
+"""What clients ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bridge.realtime.hub.requests import DEVICES_LIMIT, REPLAY_LIMIT, Subscribe, Unsubscribe, refusal
+
+
+@pytest.mark.parametrize(
+    ("body", "devices", "since", "limit", "every"),
+    [
+        ({}, None, None, 1000, None),
+        ({"devices": None, "since": None, "every": None}, None, None, 1000, None),
+        ({"devices": ["a", "b", "a"]}, frozenset("ab"), None, 1000, None),
+        ({"devices": []}, frozenset(), None, 1000, None),
+        ({"since": 0}, None, 0, 1000, None),
+        ({"since": 1_767_000_000_000_000, "limit": 1}, None, 1_767_000_000_000_000, 1, None),
+        ({"since": 5.0}, None, 5, 1000, None),
+        ({"every": "100ms"}, None, None, 1000, 100),
+        ({"every": "1s"}, None, None, 1000, 1000),
+        ({"every": "60m"}, None, None, 1000, 3_600_000),
+    ],
+)
+def test_a_request_is_understood(
+    body: dict[str, Any], devices: frozenset[str] | None, since: int | None, limit: int, every: int | None
+) -> None:
+    asked = Subscribe.model_validate(body)
+    assert (asked.devices, asked.since, asked.limit, asked.every) == (devices, since, limit, every)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ([], None, "the request"),
+        ("a", None, "the request"),
+        (0, None, "the request"),
+        ({"device": ["a"]}, "device", "not permitted"),
+        ({"devices": "a"}, "devices", "frozenset"),
+        ({"devices": {"a": 1}}, "devices", "frozenset"),
+        ({"devices": ["a b"]}, "devices.0", "a device id is 1 to 128 characters"),
+        ({"devices": [""]}, "devices.0", "a device id"),
+        ({"devices": [7]}, "devices.0", "string"),
+        ({"devices": [str(n) for n in range(DEVICES_LIMIT + 1)]}, "devices", "at most 1000"),
+        ({"since": -1}, "since", "greater than or equal to 0"),
+        ({"since": 2**53}, "since", "less than"),
+        ({"since": "soon"}, "since", "integer"),
+        ({"since": 1.5}, "since", "integer"),
+        ({"limit": 0}, "limit", "greater than or equal to 1"),
+        ({"limit": REPLAY_LIMIT + 1}, "limit", "less than or equal to 100000"),
+        ({"limit": None}, "limit", "integer"),
+        ({"every": 1000}, "every", "an interval looks like 500ms, 1s or 5m"),
+        ({"every": "99ms"}, "every", "from 100ms to 60m"),
+        ({"every": "61m"}, "every", "from 100ms to 60m"),
+        ({"every": "1h"}, "every", "an interval"),
+        ({"every": "-1s"}, "every", "an interval"),
+        ({"every": "١s"}, "every", "an interval"),
+    ],
+)
+def test_a_bad_request_is_answered_with_what_was_wrong_and_where(body: object, field: str | None, words: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Subscribe.model_validate(body)
+    answer = refusal(raised.value)
+    assert answer["ok"] is False
+    assert answer["field"] == field
+    assert words in answer["error"]
+
+
+def test_several_mistakes_are_counted() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Subscribe.model_validate({"since": -1, "limit": 0, "every": 1})
+    assert refusal(raised.value)["error"].endswith("(and 2 more)")
+
+
+def test_unsubscribe_takes_devices_and_nothing_else() -> None:
+    assert Unsubscribe.model_validate({"devices": ["a"]}).devices == frozenset("a")
+    with pytest.raises(ValidationError):
+        Unsubscribe.model_validate({"since": 0})
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json | st.fixed_dictionaries({}, optional=dict.fromkeys(("devices", "since", "limit", "every"), json)))
+def test_whatever_is_asked_is_understood_or_refused_with_words(body: object) -> None:
+    assert _since_or_words(body)
+
+
+def _since_or_words(body: object) -> bool:
+    try:
+        since = Subscribe.model_validate(body).since
+    except ValidationError as error:
+        return bool(refusal(error)["error"])
+    return since is None or 0 <= since < 2**53

@@ -1,0 +1,99 @@
+"""A message by its form is the message that its body would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+from bson.objectid import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core import events
+from bridge.core.devices.location import Place
+from bridge.core.events import EntityEvent
+from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.score import global_score
+from bridge.core.timestamp import iso
+from bridge.realtime.channels import ChannelCodec
+from bridge.realtime.hub.publication import SENT_AT, Encoder
+from bridge.realtime.hub.templates import Forms
+from bridge.realtime.socketio.server import Codec
+from bridge.realtime.topics import NAMES, TopicCodec
+
+PLACE = Place('a "site", with 100 %', "salle 1")
+
+
+def socketio(reading: Reading) -> bytes:
+    return b"42" + orjson.dumps(["sensorData", events.sensor_data(reading, SENT_AT)])
+
+
+def channels(reading: Reading) -> bytes:
+    created = EntityEvent("reading", "created", str(reading.id), reading.public(), {"action": "create_reading"})
+    return orjson.dumps(events.entity_event(created, SENT_AT))
+
+
+def topics(reading: Reading) -> bytes:
+    named = [(shouted, reading.values[name]) for name, shouted in NAMES.items() if name in reading.values]
+    score = global_score(reading.values)
+    return orjson.dumps(
+        {
+            "type": "measurement",
+            "timestamp": iso(reading.timestamp_ms),
+            "sensor_id": reading.device_id,
+            "enseigne": PLACE.site,
+            "salle": PLACE.room,
+            "values": dict(named),
+            **{shouted.lower(): value for shouted, value in named},
+            **({} if score is None else {"global_score": score}),
+            "cursor": reading.seq,
+        }
+    )
+
+
+DIALECTS: dict[str, tuple[Encoder, Callable[[Reading], bytes]]] = {
+    "Socket.IO": (Codec(), socketio),
+    "by channel": (ChannelCodec(), channels),
+    "by topic": (TopicCodec(lambda _: PLACE), topics),
+}
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
+    ["specimen 0", "a,b", '"', "%b", "\x7f", "2001-09-09T01:46:40.123Z"]
+)
+numbers: st.SearchStrategy[Value] = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+milliseconds = st.integers(0, 4_000_000_000_000)
+readings = st.builds(
+    Reading,
+    id=st.binary(min_size=12, max_size=12).map(ObjectId),
+    device_id=texts,
+    values=st.dictionaries(
+        st.sampled_from(("temperature", "humidity", "aqi", "co2", "pm25", "battery", "flameIntensity")), numbers, min_size=1
+    ).flatmap(
+        lambda values: st.fixed_dictionaries(
+            {name: st.just(value) for name, value in values.items()},
+            optional={"flameDetected": st.booleans(), "aqiScale": st.sampled_from(("uba", "epa"))},
+        )
+    ),
+    timestamp_ms=milliseconds,
+    received_ms=milliseconds,
+    quality=st.just({}) | st.dictionaries(texts, texts, max_size=2),
+    device_timestamp=st.none() | texts | st.integers(0, 2**40),
+    retained=st.booleans(),
+    seq=st.integers(1, 2**53),
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(reading=readings)
+def test_a_reading_by_its_form_is_the_bytes_of_its_body(dialect: str, reading: Reading) -> None:
+    codec, in_full = DIALECTS[dialect]
+    assert codec.encode(reading) == in_full(reading)
+    assert codec.encode(reading) == in_full(reading), "by a form that was made before"
+
+
+def test_with_more_kinds_of_readings_than_forms_are_kept_each_is_still_written() -> None:
+    forms = Forms(lambda reading: reading.public())
+    for number in range(1100):
+        reading = Reading(ObjectId(), "kitchen", {f"field{number}": number}, 0, 0)
+        assert forms.encode(reading) == orjson.dumps(reading.public())
+    assert forms.count == 1000

@@ -1,0 +1,76 @@
+"""What a Socket.IO client may say."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.realtime.socketio.packets import Said, Unspeakable, invalid_namespace, read
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0", Said("0", "/")),
+        ('0{"token":"a"}', Said("0", "/")),
+        ("0/", Said("0", "/")),
+        ('0/,{"token":"a"}', Said("0", "/")),
+        ("0/nope", Said("0", "/nope")),
+        ("0/nope?a=1,{}", Said("0", "/nope?a=1")),
+        ("1", Said("1", "/")),
+        ('2["subscribe",{"devices":["a"]}]', Said("2", "/")),
+        ('2/,0 ["subscribe"]', Said("2", "/")),
+        ('29007199254740991["subscribe"]', Said("2", "/")),
+        ("3", Said("3", "/")),
+        ("37[1]", Said("3", "/")),
+    ],
+)
+def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: Said) -> None:
+    assert read(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "7",
+            "a",
+            "0[]",
+            '0"a"',
+            "0null",
+            "0{",
+            "1{}",
+            "1/,null",
+            "2",
+            "2{}",
+            "2[]",
+            "2[1]",
+            "2[[]]",
+            "2[",
+            "2null",
+            "2[NaN]",
+        ),
+        *('2["disconnect"]', '2["\\u0063onnect"]', '2["newListener",1]', "3{}", "4", '4{"message":"no"}', '2/a["subscribe"]'),
+    ],
+)
+def test_what_cannot_be_read_is_malformed(text: str) -> None:
+    with pytest.raises(Unspeakable) as refused:
+        read(text)
+    assert refused.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("message", [b"", b"2[]", '51-["a",{"_placeholder":true,"num":0}]', "6"])
+def test_bytes_are_refused_whatever_they_are(message: object) -> None:
+    with pytest.raises(Unspeakable) as refused:
+        read(message)
+    assert refused.value.reason == "binary"
+
+
+@pytest.mark.parametrize("message", [None, 1, {}, []])
+def test_what_is_no_text_is_malformed(message: object) -> None:
+    with pytest.raises(Unspeakable):
+        read(message)
+
+
+def test_a_namespace_there_is_not_is_refused_by_its_name() -> None:
+    assert invalid_namespace("/nope") == '4/nope,{"message":"Invalid namespace"}'

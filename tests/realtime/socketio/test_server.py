@@ -1,0 +1,487 @@
+"""What clients of Socket.IO see of the hub: real clients, a real broker, a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from bson.objectid import ObjectId
+from pydantic import SecretStr
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+from bridge.app import Bridge
+from bridge.core.readings.reading import Reading
+from bridge.settings import AccessSettings, HttpSettings, RealtimeSettings, StoreSettings
+from bridge.stores import open_store
+from tests.access.parts import ACCESS
+from tests.conftest import StartBridge
+from tests.realtime.clients import Bare, Listener, listening, publish_many, shown
+from tests.servers import until
+
+TRANSPORTS = ["websocket", "polling"]
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Open]:
+    """`await opened(slow_seconds=1)`: a bridge with these settings."""
+    async with AsyncExitStack() as stack:
+
+        async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
+            settings = RealtimeSettings(**realtime)
+            url = f"sqlite:///{tmp_path}/bridge.db"
+            return await stack.enter_async_context(start_bridge(broker_url, url, http=http, realtime=settings, access=access))
+
+        yield start
+
+
+@pytest.fixture
+async def bridge(opened: Open) -> Bridge:
+    running: Bridge = await opened()
+    return running
+
+
+async def metric(bridge: Bridge, name: str) -> float:
+    """The value of a line of `/metrics`; 0 when there is none."""
+    url = f"http://127.0.0.1:{bridge.port}/metrics"
+    async with aiohttp.ClientSession(headers=shown(bridge)) as session, session.get(url) as answer:
+        lines = (await answer.text()).splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), 0.0)
+
+
+async def heard(listener: Listener, count: int) -> list[float]:
+    await until(lambda: len(listener.of("sensorData")) >= count, what=f"{count} readings")
+    return listener.temperatures
+
+
+def temperatures(count: int, first: int = 0) -> list[float]:
+    return [n / 10 % 100 for n in range(first, first + count)]
+
+
+# --- subscribing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_subscription_is_acknowledged_and_heard(bridge: Bridge, broker_url: str, transport: str) -> None:
+    async with listening(bridge, transports=[transport]) as listener:
+        answer = await listener.client.call("subscribe", {"devices": ["b", "a"]})
+        assert answer == {"ok": True, "devices": ["a", "b"], "cursor": answer["cursor"], "replayed": 0}
+        assert type(answer["cursor"]) is int
+        await publish_many(broker_url, 30, devices="abc")
+        await heard(listener, 20)
+        assert {body["data"]["deviceId"] for body in listener.of("sensorData")} == {"a", "b"}
+        answer = await listener.client.call("unsubscribe", {"devices": ["a"]})
+        assert answer == {"ok": True, "devices": ["b"], "cursor": answer["cursor"]}
+        await publish_many(broker_url, 30, first=30, devices="abc")
+        await heard(listener, 30)
+        assert {body["data"]["deviceId"] for body in listener.of("sensorData")[20:]} == {"b"}
+        assert (await listener.client.call("subscribe"))["devices"] is None
+        assert (await listener.client.call("unsubscribe"))["devices"] == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_bad_request_is_acknowledged_with_what_was_wrong(bridge: Bridge, transport: str) -> None:
+    async with listening(bridge, transports=[transport]) as listener:
+        for event, body, words in (
+            ("subscribe", {"devices": "a"}, "devices"),
+            ("subscribe", {"since": -1}, "since"),
+            ("subscribe", {"every": "1h"}, "an interval"),
+            ("subscribe", {"device": []}, "device"),
+            ("subscribe", "a", "the request"),
+            ("subscribe", [], "the request"),
+            ("subscribe", 0, "the request"),
+            ("subscribe", False, "the request"),
+            ("unsubscribe", {"devices": ["a"]}, "devices: this client hears every device"),
+            ("unsubscribe", {"since": 1}, "since"),
+            ("publish", {"temperature": 1}, "'publish' is no event of this bridge"),
+        ):
+            answer = await listener.client.call(event, body)
+            assert answer["ok"] is False
+            assert words in answer["error"], event
+        assert (await listener.client.call("subscribe", ({"devices": ["a"]}, "more")))["ok"], "what is more is passed over"
+        assert listener.client.connected
+
+
+# --- what was missed ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_was_missed_comes_in_order_out_of_the_store_and_out_of_memory(
+    opened: Open, broker_url: str, tmp_path: Path, transport: str
+) -> None:
+    before = time.time_ns() // 1000 - 3_600_000_000
+    old = [Reading(ObjectId(), "d", {"temperature": n / 10 % 100}, 1_767_000_000_000, 0, seq=before + n) for n in range(1200)]
+    async with open_store(StoreSettings(url=SecretStr(f"sqlite:///{tmp_path}/bridge.db"))) as store:
+        await store.prepare()
+        await store.write(old, [], [])
+    bridge = await opened(recent_records=1000)
+    async with listening(bridge, transports=["websocket"]) as witness:
+        await publish_many(broker_url, 1400, first=1200)
+        await heard(witness, 1400)
+        latest = witness.cursors[-10]
+    async with listening(bridge, transports=[transport]) as listener:
+        answer = await listener.client.call("subscribe", {"since": before, "limit": 5000}, timeout=30)
+        assert answer["replayed"] == 2599, "all but the first, whose cursor it has"
+        await publish_many(broker_url, 5, first=2600)
+        assert await heard(listener, 2604) == temperatures(2604, 1)
+        assert listener.cursors == sorted(set(listener.cursors))
+    async with listening(bridge, transports=[transport]) as recent:
+        assert (await recent.client.call("subscribe", {"since": latest}))["replayed"] == 14
+        assert await heard(recent, 14) == temperatures(14, 2591)
+        limited = await recent.client.call("subscribe", {"since": before, "limit": 3})
+        assert limited["replayed"] == 3
+        await until(lambda: recent.of("gap"))
+        (gap,) = recent.of("gap")
+        assert list(gap) == ["from", "to", "missed"]
+        assert gap["from"] == recent.cursors[-1] == before + 3
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_comes_back_with_its_last_cursor_has_everything_once(
+    bridge: Bridge, broker_url: str, transport: str
+) -> None:
+    seen: list[float] = []
+    cursor: int | None = None
+    for turn in range(5):
+        publishing = asyncio.create_task(publish_many(broker_url, 200, first=200 * turn))
+        async with listening(bridge, transports=[transport]) as listener:
+            await listener.client.call("subscribe", {"since": cursor or 0, "limit": 10_000})
+            await heard(listener, 50)
+        await publishing
+        seen += listener.temperatures
+        cursor = listener.cursors[-1]
+    async with listening(bridge, transports=[transport]) as listener:
+        await listener.client.call("subscribe", {"since": cursor, "limit": 10_000})
+        await until(lambda: len(seen) + len(listener.temperatures) >= 1000)
+        seen += listener.temperatures
+    assert seen == temperatures(1000)
+
+
+# --- slow clients ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_a_client_that_stops_reading_misses_records_alone_and_is_told_when_it_goes_on(
+    opened: Open, broker_url: str
+) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024)
+    async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
+        await until(lambda: quick.heard)
+        count = 0
+        while not await metric(bridge, "bridge_clients_slow"):
+            await publish_many(broker_url, 2000, first=count)
+            count += 2000
+            await heard(quick, count)
+        await publish_many(broker_url, 100, first=count)
+        await heard(quick, count + 100)
+        cursors, gap = [], None
+        while gap is None:
+            name, body = await stalled.event()
+            if name == "sensorData":
+                cursors.append(body["cursor"])
+            gap = body if name == "gap" else None
+        assert cursors == quick.cursors[: len(cursors)], "no hole before the gap"
+        missed = [cursor for cursor in quick.cursors if gap["from"] < cursor <= gap["to"]]
+        assert gap["from"] == cursors[-1]
+        assert gap["missed"] == len(missed) > 0
+        assert len(cursors) + gap["missed"] == count + 100
+        answer = await stalled.call(f'["subscribe",{{"since":{gap["from"]},"limit":1}}]')
+        assert answer["replayed"] == 1
+        assert await metric(bridge, "bridge_clients_slow") == 0
+        assert await metric(bridge, "bridge_records_missed_total") == gap["missed"]
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_a_client_that_answers_pings_and_never_reads_is_cut(opened: Open, broker_url: str) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024, slow_seconds=0.3)
+    async with Bare.stalled(bridge), listening(bridge) as quick:
+        count = 0
+        while not await metric(bridge, 'bridge_clients_cut_total{reason="slow"}'):
+            await publish_many(broker_url, 2000, first=count)
+            count += 2000
+            await heard(quick, count)
+        await until_clients(bridge, 1)
+        assert quick.temperatures == temperatures(count)
+
+
+async def until_clients(bridge: Bridge, count: int) -> None:
+    async def are() -> bool:
+        return await metric(bridge, "bridge_clients") == count
+
+    await until(are, what=f"{count} clients")
+
+
+async def test_a_bridge_with_a_stalled_client_stops_in_time(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        async with start_bridge(broker_url, f"sqlite:///{tmp_path}/stop.db") as bridge:
+            await stack.enter_async_context(Bare.stalled(bridge))
+            quick = await stack.enter_async_context(listening(bridge))
+            polling = await stack.enter_async_context(listening(bridge, transports=["polling"]))
+            await publish_many(broker_url, 5000)
+            await heard(quick, 5000)
+            assert polling.client.connected
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 4, "the stop deadline of the settings"
+
+
+# --- connections -------------------------------------------------------------------------------------------------------
+
+
+async def closed(client: Bare) -> tuple[int, str]:
+    """Code and reason with which the bridge closes it."""
+    try:
+        while True:
+            await client.receive()
+    except ConnectionClosed as error:
+        return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
+
+
+async def test_a_websocket_that_does_not_say_what_it_wants_is_closed(opened: Open) -> None:
+    bridge = await opened(handshake_seconds=0.2)
+    async with Bare.connected(bridge, joins=False) as client:
+        assert await closed(client) == (1008, "handshake")
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="handshake"}') == 1
+
+
+async def test_a_poller_that_does_not_say_what_it_wants_is_closed(opened: Open) -> None:
+    bridge = await opened(handshake_seconds=0.2)
+    url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as answer:
+            sid = orjson.loads((await answer.text())[1:])["sid"]
+        async with session.get(f"{url}&sid={sid}") as answer:
+            assert (answer.status, await answer.text()) == (200, "1")
+        async with session.get(f"{url}&sid={sid}") as answer:
+            assert answer.status == 400
+
+
+async def test_an_upgrade_that_is_not_gone_through_with_leaves_the_client_polling(opened: Open, broker_url: str) -> None:
+    bridge = await opened()
+    async with listening(bridge, transports=["polling"]) as listener:
+        sid = listener.client.eio.sid
+        url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=websocket&sid={sid}"
+        async with aiohttp.ClientSession() as session:
+            for first in ("what", "x", ""):
+                async with session.ws_connect(url) as websocket:
+                    await websocket.send_str(first)
+                    assert (await websocket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
+            async with session.ws_connect(url) as one, session.ws_connect(url) as other:
+                await one.send_str("2probe")
+                assert await one.receive_str() == "3probe"
+                assert (await other.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE), "one at a time"
+        await publish_many(broker_url, 10)
+        assert await heard(listener, 10) == temperatures(10)
+
+
+async def test_a_refused_connect_is_closed_however_often_it_is_tried(opened: Open) -> None:
+    bridge = await opened()
+
+    async def guess(client: Bare) -> None:
+        while True:
+            await client.send("40/admin,")
+            await asyncio.sleep(0.1)
+
+    async with Bare.connected(bridge, joins=False) as client:
+        guessing = asyncio.create_task(guess(client))
+        assert (await client.receive()).startswith("44/admin,")
+        assert await closed(client) == (1008, "handshake")
+        guessing.cancel()
+    assert await metric(bridge, "bridge_clients") == 0
+
+
+async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_come_back(opened: Open) -> None:
+    bridge = await opened(handshake_seconds=0.3)
+    async with Bare.connected(bridge) as client:
+        await client.send("41")
+        await client.send("40")
+        while not (await client.receive()).startswith("40{"):
+            pass
+        await client.send("41")
+        assert await closed(client) == (1008, "handshake")
+
+
+@pytest.mark.parametrize("access", ACCESS)
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"bytes", "binary"),
+        ('451-["subscribe",{"_placeholder":true,"num":0}]', "binary"),
+        ("4{}", "malformed"),
+        ("4null", "malformed"),
+        ("4-5", "malformed"),
+        ("49", "malformed"),
+        ("42", "malformed"),
+        ("42[", "malformed"),
+        ("42[]", "malformed"),
+        ("42{}", "malformed"),
+        ("42[1]", "malformed"),
+        ("42[[]]", "malformed"),
+        ('44{"message":"no"}', "malformed"),
+        ('42["disconnect","x"]', "malformed"),
+        ('42["\\u0063onnect",1,2,3,4]', "malformed"),
+        ("41{}", "malformed"),
+        ("431{}", "malformed"),
+        ("40", "order"),
+        ('42/nope,["subscribe"]', "order"),
+    ],
+)
+async def test_what_no_client_of_ours_sends_ends_the_connection(
+    bridge: Bridge, said: str | bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Bare.connected(bridge) as client:
+        await client.send(said)
+        assert await closed(client) == (1008, reason)
+    assert await metric(bridge, f'bridge_clients_cut_total{{reason="{reason}"}}') == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: Bridge) -> None:
+    url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession(headers=shown(bridge)) as session:
+        async with session.get(url) as answer:
+            sid = orjson.loads((await answer.text())[1:])["sid"]
+        await session.post(f"{url}&sid={sid}", data="40")
+        await session.post(f"{url}&sid={sid}", data="\x1e".join(["bAAAA"] * 10))
+        await until_clients(bridge, 0)
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="binary"}') == 1
+
+
+@pytest.mark.parametrize("access", ACCESS)
+@pytest.mark.parametrize("said", ['42["subscribe"]', "41", "431[]"])
+async def test_who_speaks_before_it_has_joined_is_cut(bridge: Bridge, said: str) -> None:
+    async with Bare.connected(bridge, joins=False) as client:
+        await client.send(said)
+        assert await closed(client) == (1008, "order")
+
+
+async def test_who_does_not_answer_pings_is_left_and_counts_no_more(opened: Open) -> None:
+    bridge = await opened(ping_interval_seconds=1, ping_timeout_seconds=1)
+    async with Bare.connected(bridge) as client:
+        while (heard := await client.socket.recv()) != "1":
+            assert isinstance(heard, str)
+        with pytest.raises(ConnectionClosed, match="1001"):
+            await client.socket.recv()
+        assert await metric(bridge, "bridge_clients") == 0
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_a_client_that_sends_too_much_is_cut(opened: Open) -> None:
+    bridge = await opened(message_rate=1, message_burst=5)
+    async with Bare.connected(bridge) as client:
+        for _ in range(20):
+            await client.send('42["subscribe"]')
+        assert await closed(client) in [(1008, "rate"), (1006, "")]
+    assert await metric(bridge, 'bridge_clients_cut_total{reason="rate"}') == 1
+
+
+@pytest.mark.parametrize(("limit", "counted"), [("max_clients", "total"), ("max_clients_per_address", "address")])
+async def test_past_the_limit_no_more_are_let_in(opened: Open, limit: str, counted: str) -> None:
+    bridge = await opened(**{limit: 2})
+    url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
+    async with Bare.connected(bridge), aiohttp.ClientSession() as session:
+        async with listening(bridge, transports=["polling"]) as polling:
+            for more in ("", "&sid=", "&sid"):
+                async with session.get(url + more) as answer:
+                    assert answer.status == 503
+                    assert answer.content_type == "application/problem+json"
+                    assert answer.headers["Retry-After"] == "5"
+                    assert "the most" in (await answer.json())["detail"]
+            with pytest.raises(Exception, match="503"):
+                async with Bare.connected(bridge):
+                    pass
+            assert polling.client.connected
+        async with Bare.connected(bridge):
+            pass
+    assert await metric(bridge, f'bridge_clients_refused_total{{reason="{counted}"}}') == 4
+
+
+async def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_says(opened: Open) -> None:
+    http = HttpSettings.model_validate({"port": 0, "trusted_proxies": "127.0.0.1"})
+    bridge = await opened(http, max_clients_per_address=1)
+    url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
+
+    async def status(*forwarded: str) -> int:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url, headers=[("X-Forwarded-For", one) for one in forwarded]) as answer:
+                return answer.status
+
+    assert await status("198.51.100.1") == 200
+    assert await status("198.51.100.2") == 200
+    assert await status("198.51.100.1") == 503
+    assert await status("1.1.1.1, 198.51.100.1") == 503, "what the client wrote itself"
+    assert await status("1.1.1.1", "198.51.100.1") == 503, "also when the proxy adds a line of its own"
+    assert [await status(f"2001:db8::{n}") for n in (1, 2)] == [200, 503], "one network of IPv6 is one address"
+    assert await status("2001:db8:0:1::1") == 200
+
+
+# --- compression -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [True, False], ids=["with its window", "without"])
+async def test_a_client_that_can_is_sent_compressed_messages(opened: Open, broker_url: str, *, context: bool) -> None:
+    bridge = await opened(compression=True)
+    offers = [ClientPerMessageDeflateFactory(server_no_context_takeover=not context, client_max_window_bits=True)]
+    async with Bare.connected(bridge, extensions=offers) as client, listening(bridge, transports=["websocket"]) as python:
+        assert client.socket.protocol.extensions, "it was agreed on"
+        await client.call('["subscribe",{}]')
+        await publish_many(broker_url, 300)
+        await heard(python, 300)
+        got = [await client.event() for _ in range(300)]
+        assert [body["data"]["temperature"] for _, body in got] == temperatures(300) == python.temperatures
+        answer = await client.call('["subscribe",{"since":0}]')
+        assert (answer["ok"], answer["replayed"]) == (True, 0)
+
+
+async def test_compression_is_off_unless_the_settings_say(bridge: Bridge) -> None:
+    async with Bare.connected(bridge, compression="deflate") as client:
+        assert client.socket.protocol.extensions == []
+
+
+# --- order -------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_order_holds_while_clients_upgrade_under_load_and_beside_acknowledgements(
+    bridge: Bridge, broker_url: str
+) -> None:
+    publishing = asyncio.create_task(publish_many(broker_url, 1500))
+    async with AsyncExitStack() as stack:
+        listeners = [await stack.enter_async_context(listening(bridge)) for _ in range(10)]
+        assert {listener.client.transport() for listener in listeners} == {"websocket"}
+        for listener in listeners:
+            answer = await listener.client.call("subscribe", {"since": 0, "limit": 10_000})
+            assert answer["ok"]
+        for listener in listeners:
+            for _ in range(3):
+                assert (await listener.client.call("subscribe", {}))["ok"]
+        await publishing
+        for listener in listeners:
+            await heard(listener, 1500)
+            assert sorted(listener.cursors) == sorted(set(listener.cursors)), "none twice"
+            descents = sum(second < first for first, second in pairwise(listener.cursors))
+            assert descents <= 1, "only where the replay began"
+
+
+# --- coalescing --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_coalescing_client_hears_the_latest_of_each_device_and_ends_with_the_last(
+    bridge: Bridge, broker_url: str
+) -> None:
+    async with listening(bridge) as all_of_it, listening(bridge) as some_of_it:
+        assert (await some_of_it.client.call("subscribe", {"every": "200ms"}))["ok"]
+        await publish_many(broker_url, 600, devices="ab")
+        await heard(all_of_it, 600)
+        await until(lambda: some_of_it.temperatures[-2:] == temperatures(2, 598))
+        assert len(some_of_it.cursors) < 600
+        assert some_of_it.cursors == sorted(set(some_of_it.cursors))
+        assert set(some_of_it.cursors) <= set(all_of_it.cursors)

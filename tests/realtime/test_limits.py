@@ -1,0 +1,154 @@
+"""Who may connect, and how much may come from one connection."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from bridge.realtime.limits import Gate, client_address
+from bridge.settings import RealtimeSettings
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        pytest.param("203.0.113.7", "", "203.0.113.7", id="no proxy"),
+        pytest.param("203.0.113.7", "198.51.100.1", "203.0.113.7", id="a client that writes the header itself"),
+        pytest.param("10.0.0.1", "198.51.100.1", "198.51.100.1", id="a proxy"),
+        pytest.param("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1", id="a client that writes, behind a proxy"),
+        pytest.param(
+            "10.0.0.1", "1.1.1.1, 10.9.9.9, 198.51.100.1", "198.51.100.1", id="one that names a proxy, behind a proxy"
+        ),
+        pytest.param("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2", "198.51.100.1", id="two proxies"),
+        pytest.param("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3", id="a client in the proxies' network"),
+        pytest.param("10.0.0.1", "", "10.0.0.1", id="a proxy that says nothing"),
+        pytest.param("10.0.0.1", " , ,, ", "10.0.0.1", id="a proxy that says nothing, at length"),
+        pytest.param("10.0.0.1", " 198.51.100.1 ,", "198.51.100.1", id="spaces and an empty end"),
+        pytest.param("10.0.0.1", "unknown", "unknown", id="a word"),
+        pytest.param("10.0.0.1", "198.51.100.1, <script>", "<script>", id="junk stands for itself, and no further"),
+        pytest.param("10.0.0.1", "x" * 5000, "x" * 64, id="junk is cut"),
+        pytest.param("10.0.0.1", "2001:db8::1", "2001:db8::1", id="IPv6"),
+        pytest.param("fd00::1", "2001:DB8:0::1", "2001:db8::1", id="IPv6 in another spelling"),
+        pytest.param("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1", id="a proxy seen by a socket for both"),
+        pytest.param("::ffff:203.0.113.7", "1.1.1.1", "203.0.113.7", id="a client seen by a socket for both"),
+        pytest.param("10.0.0.1", "198.51.100.1:5123", "198.51.100.1", id="with a port"),
+        pytest.param("10.0.0.1", "[2001:db8::1]:5123", "2001:db8::1", id="IPv6 with a port"),
+        pytest.param("10.0.0.1", "198.51.100.1, 10.0.0.2:80", "198.51.100.1", id="a proxy with a port"),
+        pytest.param(None, "198.51.100.1", "unknown", id="no peer"),
+    ],
+)
+def test_the_client_is_who_the_trusted_proxies_say(peer: str | None, forwarded: str, client: str) -> None:
+    assert client_address(peer, forwarded, PROXIES) == client
+
+
+def test_no_proxy_is_trusted_unless_the_settings_name_it() -> None:
+    assert client_address("127.0.0.1", "198.51.100.1", ()) == "127.0.0.1"
+
+
+def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() -> None:
+    gate = Gate(RealtimeSettings(max_clients=3, max_clients_per_address=2))
+    for key in (1, 2):
+        assert gate.refusal("a") is None
+        gate.enter(key, "a", 0)
+    assert "2 clients are connected from this address" in (gate.refusal("a") or "")
+    assert gate.refusal("b") is None
+    gate.enter(3, "b", 0)
+    assert "the bridge has 3 clients" in (gate.refusal("c") or "")
+    assert gate.refused == {"address": 1, "total": 1}
+    gate.leave(1)
+    assert gate.refusal("a") is None
+    assert len(gate) == 2
+
+
+def test_nothing_is_kept_of_who_has_left() -> None:
+    gate = Gate(RealtimeSettings(), required=True)
+    for key in range(3):
+        gate.enter(key, "a", 0)
+        assert key in gate
+    gate.know(1)
+    for key in (0, 1, 2, 2, 99):
+        gate.leave(key)
+    assert (len(gate), gate._deadlines, gate._of_place, gate._strangers, gate._strangers_of) == (0, {}, {}, {}, {})
+
+
+def test_an_address_of_ipv6_is_counted_with_all_that_its_owner_has() -> None:
+    gate = Gate(RealtimeSettings(max_clients_per_address=2))
+    for key, address in enumerate(("2001:db8::1", "2001:db8::2")):
+        gate.enter(key, address, 0)
+    assert gate.refusal("2001:db8:0:0:ffff::9") is not None
+    assert gate.refusal("2001:db8:0:1::1") is None
+    gate.leave(0)
+    assert gate.refusal("2001:db8::3") is None
+
+
+def test_who_has_not_logged_in_takes_no_place_of_those_who_have() -> None:
+    gate = Gate(RealtimeSettings(max_clients=1000), required=True)
+    assert gate.strangers_limit == 100
+    for key in range(100):
+        assert gate.refusal(f"10.0.0.{key}") is None
+        gate.enter(key, f"10.0.0.{key}", 0)
+    assert "not logged in yet" in (gate.refusal("10.0.1.1") or "")
+    assert gate.refusal("10.0.1.1", known=True) is None
+    assert gate.refused == {"strangers": 1}
+    gate.know(0)
+    assert gate.refusal("10.0.1.1") is None
+
+
+def test_one_address_leaves_strangers_of_others_half_of_their_places() -> None:
+    gate = Gate(RealtimeSettings(max_clients=10), required=True)
+    assert gate.strangers_limit == 50
+    gate = Gate(RealtimeSettings(max_clients=200), required=True)
+    for key in range(25):
+        assert gate.refusal("10.0.0.1") is None
+        gate.enter(key, "10.0.0.1", 0)
+    assert gate.refusal("10.0.0.1") is not None
+    assert gate.refusal("10.0.0.2") is None
+
+
+def test_while_access_is_open_nobody_is_a_stranger() -> None:
+    gate = Gate(RealtimeSettings(max_clients=200))
+    for key in range(200):
+        assert gate.refusal("a") is None
+        gate.enter(key, "a", 0)
+
+
+def test_a_handshake_has_its_time() -> None:
+    gate = Gate(RealtimeSettings(handshake_seconds=10))
+    gate.enter("early", "a", 0)
+    gate.enter("late", "a", 5)
+    gate.enter("shaken", "a", 0)
+    gate.shake("shaken")
+    assert gate.overdue(9.9) == []
+    assert gate.overdue(10) == ["early"]
+    assert gate.overdue(99) == ["early", "late"]
+
+
+def test_one_that_was_refused_has_a_moment_and_no_more_by_asking_again() -> None:
+    gate = Gate(RealtimeSettings(handshake_seconds=10))
+    gate.enter("guesser", "a", 0)
+    for moment in range(5):
+        gate.give("guesser", 0.5, moment / 10)
+    assert gate.overdue(0.5) == ["guesser"]
+    gate.give("gone", 0.5, 0)
+    assert "gone" not in gate._deadlines
+
+
+def test_one_that_was_let_in_can_be_given_a_new_deadline() -> None:
+    gate = Gate(RealtimeSettings(handshake_seconds=10))
+    gate.enter("a", "a", 0)
+    gate.shake("a")
+    gate.give("a", 10, 100)
+    assert gate.overdue(109) == []
+    assert gate.overdue(110) == ["a"]
+
+
+def test_a_client_may_send_so_many_at_once_and_then_so_many_a_second() -> None:
+    gate = Gate(RealtimeSettings(message_rate=2, message_burst=5))
+    gate.enter("a", "a", 0)
+    assert [gate.takes("a", 0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [gate.takes("a", 1.0) for _ in range(3)] == [True, True, False]
+    assert [gate.takes("a", 1000.0) for _ in range(6)] == [True] * 5 + [False], "what was not used does not gather"
+    assert not gate.takes("unknown", 0)

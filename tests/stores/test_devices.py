@@ -1,0 +1,128 @@
+"""What every store promises of devices and commands; one suite, the fake one too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from bridge.core.decode import DeviceStatus
+from bridge.core.devices.command import Command, State
+from bridge.core.devices.device import Device, Rhythm
+from bridge.core.query import CommandsQuery
+from bridge.ports import Store
+from tests.stores.test_store_contract import START_MS, Opener, opened
+
+__all__ = ["opened"]
+
+
+@pytest.fixture
+async def store(opened: Opener) -> AsyncIterator[Store]:
+    async with opened() as store:
+        await store.prepare()
+        yield store
+
+
+FULL = Device(
+    "esp32-1",
+    name="Küche",
+    type="air",
+    site="Maison",
+    room="Bureau",
+    expected_seconds=2.5,
+    attributes={"tipo": "MQ-135", "modelo": {"rev": [1, 2.5, None, True]}, "größe": 2**62},
+    state={"servo1": 90, "status": "работает"},
+    status="online",
+    status_ms=START_MS,
+    connection="socket",
+    last_seen_ms=START_MS + 5,
+    created_ms=START_MS - 7,
+    rhythm=Rhythm(9.75, 12),
+)
+
+
+async def test_a_device_comes_back_as_it_was(store: Store) -> None:
+    await store.devices.save([FULL, Device("b", created_ms=START_MS)])
+    assert await store.devices.all(10) == [Device("b", created_ms=START_MS), FULL]
+    assert await store.devices.all(1) == [Device("b", created_ms=START_MS)]
+
+
+async def test_a_device_saved_again_is_one_and_what_was_taken_away_is_gone(store: Store) -> None:
+    await store.devices.save([FULL])
+    await store.devices.save([Device("esp32-1", created_ms=START_MS)])
+    await store.devices.save([])
+    assert await store.devices.all(10) == [Device("esp32-1", created_ms=START_MS)]
+
+
+async def test_a_status_that_was_written_is_the_devices(store: Store) -> None:
+    await store.devices.save([FULL])
+    await store.write([], [], [DeviceStatus("esp32-1", "offline", START_MS + 9), DeviceStatus("new", "online", START_MS)])
+    new, full = sorted(await store.devices.all(10), key=lambda one: one.id, reverse=True)
+    assert (full.status, full.status_ms, full.name) == ("offline", START_MS + 9, "Küche")
+    assert (new.id, new.status, new.created_ms) == ("new", "online", START_MS)
+
+
+async def test_a_device_removed_is_gone_and_may_be_removed_again(store: Store) -> None:
+    await store.devices.save([FULL, Device("b")])
+    for _ in range(2):
+        await store.devices.remove("esp32-1")
+    assert [one.id for one in await store.devices.all(10)] == ["b"]
+
+
+def command(name: str, at: int = 0, **more: object) -> Command:
+    made = Command(name, "a", "servo1", "90", "desk", START_MS + at, START_MS + at + 60_000, changed_ms=START_MS + at)
+    return made if not more else Command(**{field: getattr(made, field) for field in made.__slots__} | more)
+
+
+@pytest.mark.parametrize("value", ["90", "", 90, 0, 1.5, True, None])
+async def test_a_command_comes_back_as_it_was(store: Store, value: object) -> None:
+    one = command("c1", value=value, state=State.FAILED, error="no", sent_ms=START_MS + 3)
+    assert await store.commands.add(one) == one
+    assert await store.commands.get("c1") == one
+    assert await store.commands.get("c2") is None
+
+
+async def test_a_second_command_of_the_same_id_is_not_added(store: Store) -> None:
+    first = await store.commands.add(command("c1"))
+    assert await store.commands.add(command("c1", command="other")) == first
+    assert await store.commands.find(CommandsQuery()) == [first]
+
+
+async def test_commands_are_found_by_device_and_state_newest_first(store: Store) -> None:
+    for at in range(6):
+        await store.commands.add(command(f"c{at}", at, device_id="ab"[at % 2]))
+    sent = command("c2", 2, state=State.SENT, sent_ms=START_MS + 9, bridge="b")
+    assert await store.commands.change(sent, State.QUEUED)
+
+    async def found(**query: Any) -> list[str]:
+        return [one.id for one in await store.commands.find(CommandsQuery(**query))]
+
+    assert await found() == ["c5", "c4", "c3", "c2", "c1", "c0"]
+    assert await found(device="a", limit=2) == ["c4", "c2"]
+    assert await found(state=State.QUEUED, device="a") == ["c4", "c0"]
+    assert await store.commands.find(CommandsQuery(state=State.SENT)) == [sent]
+
+
+async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(opened: Opener) -> None:
+    async with opened() as one, opened() as other:
+        await one.prepare()
+        for n in range(20):
+            name = f"c{n}"
+            await one.commands.add(command(name))
+            tried = [command(name, state=State.SENT, bridge=str(who)) for who in range(6)]
+            stores = (one, other, one, other, other, one)
+            done = await asyncio.gather(
+                *(store.commands.change(each, State.QUEUED) for store, each in zip(stores, tried, strict=True))
+            )
+            assert sorted(done) == [False] * 5 + [True]
+            assert await other.commands.get(name) == tried[done.index(True)]
+
+
+async def test_a_command_that_is_not_there_or_elsewhere_is_not_changed(store: Store) -> None:
+    assert not await store.commands.change(command("c1", state=State.SENT), State.QUEUED)
+    assert await store.commands.get("c1") is None
+    one = await store.commands.add(command("c1", state=State.CONFIRMED))
+    assert not await store.commands.change(command("c1", state=State.FAILED), State.SENT)
+    assert await store.commands.get("c1") == one

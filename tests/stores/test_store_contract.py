@@ -1,0 +1,344 @@
+"""What every store promises; the fake one too, or tests with it would prove nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson.objectid import ObjectId
+
+from bridge.core.decode import DeviceStatus, Reason, Rejection
+from bridge.core.message import Message
+from bridge.core.query import Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Summary, Tidied, Written
+from bridge.core.readings.identity import record_id
+from bridge.core.readings.reading import Reading, Value
+from bridge.ports import Store
+from bridge.settings import StoreSettings
+from bridge.stores import open_store
+from tests.fakes import DAY_MS, MemoryStore, RecordingOrigin
+from tests.servers import until
+
+START_MS = 1_767_000_000_000
+
+
+Opener = Callable[..., AbstractAsyncContextManager[Store]]
+
+
+@pytest.fixture(params=["memory", "sqlite", "motor", "pymongo", "pymongo alone"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """`async with opened(**settings) as store`: each time the same store, prepared."""
+    memory = MemoryStore()
+
+    @asynccontextmanager
+    async def enter(**more: Any) -> AsyncIterator[Store]:
+        if request.param == "memory":
+            memory.settings = StoreSettings.model_validate(more)
+            yield memory
+            return
+        if request.param == "sqlite":
+            where = {"url": f"sqlite:///{tmp_path}/deep/er/bridge.db"}
+        else:
+            driver, _, alone = request.param.partition(" ")
+            where = {"url": request.getfixturevalue("mongo_alone_url" if alone else "mongo_url"), "driver": driver}
+        async with open_store(StoreSettings.model_validate(where | more)) as store:
+            await store.prepare()
+            yield store
+
+    return enter
+
+
+@pytest.fixture
+async def store(opened: Opener) -> AsyncIterator[Store]:
+    async with opened() as store:
+        assert await store.prepare() == 0
+        yield store
+
+
+def reading(seq: int, device: str = "a", at: int = 0, **more: Any) -> Reading:
+    """A reading whose identity is its device, time and values; `at` is in milliseconds after the start."""
+    values: dict[str, Value] = more.pop("values", None) or {"temperature": 20.5, "eco2": 400, "flameDetected": False}
+    own = record_id(device, START_MS + at, values)
+    return Reading(more.pop("id", own), device, values, START_MS + at, START_MS + at + 7, seq=seq, **more)
+
+
+def rejection(payload: bytes, at: int = 0, topic: str = "sensors/a/data", **more: Any) -> Rejection:
+    """A rejected message; `at` is in milliseconds after the start."""
+    message = Message("mqtt", topic, payload, START_MS + at, RecordingOrigin(), retained=more.pop("retained", False))
+    code = more.pop("code", Reason.NOT_JSON)
+    return Rejection(ObjectId(), message, code, more.pop("reason", "not JSON: no"), more.pop("field", None))
+
+
+async def everything(store: Store) -> list[Reading]:
+    return await store.readings(ReadingsQuery(since=0))
+
+
+async def test_what_is_written_comes_back_as_it_was(store: Store) -> None:
+    full = reading(
+        5,
+        values={"temperature": -0.5, "humidity": 100, "aqi": 3, "aqiScale": "epa", "flameDetected": True, "pm25": 12},
+        quality={"eco2": "not a number", "timestamp": "more than 5 minutes ahead"},
+        device_timestamp="2031-01-01T00:00:00Z",
+        retained=True,
+    )
+    plain = reading(6, at=1, device_timestamp=12.5)
+    assert await store.write([full, plain], [], []) == Written(frozenset({5, 6}))
+    assert await everything(store) == [full, plain]
+    assert [type(value) for value in (await everything(store))[0].values.values()] == [float, int, int, str, bool, int]
+    assert list((await everything(store))[0].values) == list(full.values)
+
+
+async def test_the_same_reading_again_is_a_duplicate_and_one_record(store: Store) -> None:
+    await store.write([reading(1)], [], [])
+    assert await store.write([reading(2), reading(3, at=9)], [], []) == Written(frozenset({3}))
+    assert [one.seq for one in await everything(store)] == [1, 3]
+
+
+async def test_the_same_reading_twice_in_one_write_is_stored_once(store: Store) -> None:
+    assert await store.write([reading(1), reading(2), reading(3)], [], []) == Written(frozenset({1}))
+    assert [one.seq for one in await everything(store)] == [1]
+
+
+async def test_the_same_write_again_counts_as_stored(store: Store) -> None:
+    batch = [reading(1), reading(2, at=5), reading(3, at=6)]
+    bad = [rejection(b"x")]
+    first = await store.write(batch, bad, [])
+    assert await store.write(batch, bad, []) == first == Written(frozenset({1, 2, 3}))
+    assert len(await everything(store)) == 3
+
+
+async def test_a_write_of_nothing_but_bad_messages_and_statuses_is_fine(store: Store) -> None:
+    statuses = [DeviceStatus("a", "online", START_MS), DeviceStatus("a", "offline", START_MS + 1)]
+    assert await store.write([], [rejection(b""), rejection(b"\0\xff" * 40_000)], statuses) == Written()
+    assert await store.write([], [], []) == Written()
+
+
+async def test_the_highest_cursor_is_found_again(store: Store) -> None:
+    await store.write([reading(2**52 + 5), reading(7, at=1)], [], [])
+    assert await store.prepare() == 2**52 + 5
+
+
+async def test_queries_by_device_time_and_cursor(store: Store) -> None:
+    batch = [reading(seq, device="ab"[seq % 2], at=seq * 1000) for seq in range(1, 9)]
+    await store.write(batch, [], [])
+
+    async def found(**query: Any) -> list[int]:
+        return [one.seq for one in await store.readings(ReadingsQuery(**query))]
+
+    assert await found() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert await found(limit=3) == [6, 7, 8], "without a beginning, the newest are meant"
+    assert await found(since=2, limit=3) == [3, 4, 5], "with a cursor, those that follow it"
+    assert await found(since=2, until=4) == [3, 4], "up to a cursor, and with it"
+    assert await found(since=8, until=4) == []
+    assert await found(devices=("b",)) == [1, 3, 5, 7]
+    assert await found(devices=("a", "b"), since=6) == [7, 8]
+    assert await found(devices=("nobody",)) == []
+    assert await found(devices=()) == []
+    assert await found(from_ms=START_MS + 3000, to_ms=START_MS + 6000) == [3, 4, 5], "from is in, to is out"
+    assert await found(since=8) == []
+
+
+async def test_a_late_reading_has_its_place_in_the_cursor_order(store: Store) -> None:
+    await store.write([reading(1, at=10_000), reading(2, at=0)], [], [])
+    assert [one.seq for one in await everything(store)] == [1, 2]
+    assert [one.seq for one in await store.latest()] == [1], "the newest is by time of measurement"
+
+
+async def test_latest_gives_one_reading_a_device(store: Store) -> None:
+    assert await store.latest() == []
+    await store.write([reading(seq, device=f"d{seq % 5}", at=seq) for seq in range(1, 101)], [], [])
+    latest = await store.latest()
+    assert [(one.device_id, one.seq) for one in latest] == [("d0", 100), ("d1", 96), ("d2", 97), ("d3", 98), ("d4", 99)]
+
+
+async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
+    offsets = 60_000 - START_MS % 60_000  # to a whole minute
+    rows: list[tuple[int, dict[str, Value]]] = [
+        (0, {"temperature": 10, "flameDetected": False}),
+        (20_000, {"temperature": 20.0, "flameDetected": True}),
+        (59_999, {"humidity": 50}),
+        (60_000, {"temperature": -5}),
+    ]
+    await store.write([reading(n, at=offsets + at, values=values) for n, (at, values) in enumerate(rows, 1)], [], [])
+    await store.write([reading(9, device="b", at=offsets, values={"temperature": 1})], [], [])
+    first, other, second = await store.history.buckets(
+        ReadingsQuery(), 60_000, ["temperature", "humidity", "flameDetected", "co2"]
+    )
+    start = START_MS + offsets
+    assert (first.device_id, first.start_ms, first.count) == ("a", start, 3)
+    assert first.fields == {
+        "temperature": Summary(10, 15, 20, 2),
+        "humidity": Summary(50, 50, 50, 1),
+        "flameDetected": Summary(0, 0.5, 1, 2),
+    }
+    assert (other.device_id, other.start_ms, second.start_ms, second.count) == ("b", start, start + 60_000, 1)
+    newest = await store.history.buckets(ReadingsQuery(limit=1), 60_000, ["temperature"])
+    assert [(one.device_id, one.start_ms) for one in newest] == [("a", start + 60_000)]
+
+
+async def test_what_is_remembered_is_recalled(store: Store) -> None:
+    assert await store.recall("a") is None
+    await store.remember("a", "1")
+    await store.remember("b", "")
+    await store.remember("a", '{"two": "2 €"}')
+    assert [await store.recall(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
+    await store.prepare()
+    assert await store.recall("a") == '{"two": "2 €"}'
+
+
+async def test_it_answers(store: Store) -> None:
+    await store.ping()
+
+
+async def test_hostile_names_are_only_names(store: Store) -> None:
+    await store.write([reading(1)], [], [])
+    assert await store.readings(ReadingsQuery(devices=("a' OR '1'='1", "$ne", '{"$gt": ""}'))) == []
+
+
+async def test_count_is_by_query_whatever_the_limit(store: Store) -> None:
+    await store.write([reading(seq, device="ab"[seq % 2], at=seq * 1000) for seq in range(1, 9)], [], [])
+    assert await store.count(ReadingsQuery(limit=1)) == 8
+    assert await store.count(ReadingsQuery(since=0)) == 8
+    assert await store.count(ReadingsQuery(since=2)) == 6
+    assert await store.count(ReadingsQuery(since=2, until=5)) == 3
+    assert await store.count(ReadingsQuery(devices=("b",), from_ms=START_MS + 3000)) == 3
+
+
+# --- what a store refuses --------------------------------------------------------------------------------------------
+
+
+async def test_a_document_that_cannot_be_stored_is_refused_and_the_rest_is_stored(store: Store) -> None:
+    batch = [reading(1), reading(2, values={"eco2": 2**70}), reading(3, at=1), reading(4)]
+    written = await store.write(batch, [rejection(b"x")], [])
+    assert written.stored == {1, 3}
+    assert list(written.refused) == [2]
+    assert written.refused[2]
+    assert [one.seq for one in await everything(store)] == [1, 3]
+    again = await store.write(batch, [], [])
+    assert (again.stored, again.refused) == (written.stored, written.refused), "the same write again says the same"
+
+
+async def test_a_write_of_nothing_but_what_cannot_be_stored_is_refused(store: Store) -> None:
+    written = await store.write([reading(1, values={"eco2": -(2**70)})], [], [])
+    assert (written.stored, set(written.refused)) == (frozenset(), {1})
+
+
+# --- the quarantine --------------------------------------------------------------------------------------------------
+
+
+async def test_a_rejected_message_is_kept_as_it_came(store: Store) -> None:
+    bad = rejection(b"\x00\xff{", 5, retained=True, code=Reason.NO_MEASUREMENT, reason="none is left", field="eco2")
+    await store.write([], [bad, rejection(b"y" * 70_000, 4)], [])
+    kept, large = await store.quarantine.messages(RejectedQuery())
+    said = ("no_measurement", "none is left", "eco2")
+    assert kept == Quarantined(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *said, retained=True)
+    assert (large.payload, large.field, large.retained) == (b"y" * 65_536, None, False)
+
+
+async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store) -> None:
+    bad = [
+        rejection(b"0", 0, "sensors/a/data"),
+        rejection(b"1", 1, "sensors/ab/data", code=Reason.NO_DEVICE_ID),
+        rejection(b"2", 2, "a/b", code=Reason.NO_DEVICE_ID),
+        rejection(b"3", 3, "sensors/a.c/data"),
+    ]
+    await store.write([], bad, [])
+
+    async def found(**query: Any) -> bytes:
+        messages = await store.quarantine.messages(RejectedQuery(**query))
+        if "limit" not in query and "after" not in query:
+            assert await store.quarantine.count(RejectedQuery(**query)) == len(messages)
+        return b"".join(one.payload for one in messages)
+
+    assert await found() == b"3210"
+    assert await found(limit=2) == b"32"
+    assert await found(code="no_device_id") == b"21"
+    assert await found(device="a") == b"20", "a level of the topic, whole"
+    assert await found(device="a.c") == b"3", "as it stands, no pattern"
+    assert await found(device="a%") == await found(device="a\0") == b""
+    assert await found(topic="sensors/a/data") == b"0"
+    assert await found(topic="sensors/+/data") == b""
+    assert await found(device="a", code="no_device_id") == b"2"
+    assert await found(id=bad[1].id) == b"1"
+
+
+async def test_the_quarantine_is_walked_by_id(store: Store) -> None:
+    bad = [rejection(b"%d" % n, -n, code=[Reason.NOT_JSON, Reason.TOO_LARGE][n % 2]) for n in range(5)]
+    await store.write([], bad, [])
+    by_id = [one.id for one in sorted(bad, key=lambda one: one.id)]
+    first = ObjectId(b"\0" * 12)
+
+    async def walked(after: ObjectId, **query: Any) -> list[ObjectId]:
+        return [one.id for one in await store.quarantine.messages(RejectedQuery(after=after, **query))]
+
+    assert await walked(first) == by_id
+    assert await walked(first, limit=2) == by_id[:2]
+    assert await walked(by_id[1]) == by_id[2:]
+    assert await walked(first, code="too_large") == [one.id for one in bad if one.code is Reason.TOO_LARGE]
+    assert await walked(by_id[0], id=by_id[0]) == []
+
+
+async def test_the_quarantine_is_grouped_by_code_and_field(store: Store) -> None:
+    assert await store.quarantine.groups() == []
+    missing = {"code": Reason.NO_MEASUREMENT, "field": "eco2"}
+    bad = [rejection(b"", n, reason=f"x {9 - n}", **missing) for n in (1, 3, 2)]
+    bad += [rejection(b"", 7, reason="a"), rejection(b"", 9, code=Reason.NO_MEASUREMENT, reason="b")]
+    await store.write([], bad, [])
+    assert await store.quarantine.groups() == [
+        RejectedGroup("no_measurement", "eco2", 3, START_MS + 3, "x 6"),
+        RejectedGroup("no_measurement", None, 1, START_MS + 9, "b"),
+        RejectedGroup("not_json", None, 1, START_MS + 7, "a"),
+    ]
+
+
+async def test_a_rejected_message_is_revised_only_while_it_is_there_and_released_once(store: Store) -> None:
+    await store.write([], [rejection(b"0", 0), rejection(b"1", 1)], [])
+    one, zero = await store.quarantine.messages(RejectedQuery())
+    assert await store.quarantine.release([one.id, ObjectId()]) == 1
+    assert await store.quarantine.release([one.id]) == 0
+    assert await store.quarantine.release([]) == 0
+    await store.quarantine.revise([])
+    await store.quarantine.revise([replace(it, code="no_route", reason="new", field="a") for it in (zero, one)])
+    assert await store.quarantine.messages(RejectedQuery()) == [replace(zero, code="no_route", reason="new", field="a")]
+
+
+# --- tidiness --------------------------------------------------------------------------------------------------------
+
+
+def ago_ms(days: float) -> int:
+    """What `at` must be for a time so long ago."""
+    return time.time_ns() // 1_000_000 - round(days * DAY_MS) - START_MS
+
+
+async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> None:
+    async with opened(rejected_limit=10) as store:
+        now = ago_ms(0)
+        bad = [rejection(b"%d" % n, now - n) for n in range(2_500)]
+        await store.write([], bad, [])
+        assert await store.tidy() == Tidied(rejected_over=2_490)
+        assert [one.payload for one in await store.quarantine.messages(RejectedQuery())] == [b"%d" % n for n in range(10)]
+        assert await store.tidy() == Tidied()
+
+
+async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> None:
+    async with opened() as store:
+        readings = [reading(n, device=f"d{n % 7}", at=ago_ms(10 + n)) for n in range(1, 2_001)]
+        readings += [reading(2_001, at=ago_ms(9.9)), reading(2_002, at=ago_ms(0))]
+        for start in range(0, 2_002, 1000):
+            await store.write(readings[start : start + 1000], [], [])
+        await store.write([], [rejection(b"old", ago_ms(20.1)), rejection(b"new", ago_ms(19.9))], [])
+        await store.tidy()
+        assert await store.count(ReadingsQuery()) == 2_002, "for ever, unless it is set"
+
+    async with opened(retention_days=10, rejected_days=20) as store:
+
+        async def tidied() -> bool:
+            await store.tidy()
+            left = [one.payload for one in await store.quarantine.messages(RejectedQuery())]
+            return [one.seq for one in await everything(store)] == [2_001, 2_002] and left == [b"new"]
+
+        await until(tidied, 90, "what is too old is gone")
