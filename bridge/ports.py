@@ -11,11 +11,10 @@ from bson.objectid import ObjectId
 from bridge.core.access.accounts import ApiKey, Revocation, Session, User
 from bridge.core.access.audit import Act, AuditQuery
 from bridge.core.access.permissions import Identity
-from bridge.core.decode import Decoded, DeviceStatus, Rejection
 from bridge.core.devices.command import Command, CommandRequest, State
 from bridge.core.devices.device import Device
 from bridge.core.events import Event
-from bridge.core.message import Message
+from bridge.core.message import Decoded, DeviceStatus, Message, Rejection
 from bridge.core.query import (
     Bucket,
     CommandsQuery,

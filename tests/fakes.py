@@ -15,12 +15,12 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, Kept, Revocation, Session, User
 from bridge.core.access.audit import REFUSALS, Act, AuditQuery
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, DeviceStatus, Rejection
 from bridge.core.devices.command import Command, State
 from bridge.core.devices.device import Device, read_device
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import (
     Bucket,
     CommandsQuery,

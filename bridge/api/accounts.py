@@ -19,7 +19,7 @@ from bridge.core.access.audit import ACTS_LIMIT, AuditQuery
 from bridge.core.access.permissions import Right, Role, Scope
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
-from bridge.http.credentials import address_of
+from bridge.http.proxies import address_of
 from bridge.ports import KeptAudit
 from bridge.settings import HttpSettings
 

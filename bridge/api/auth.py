@@ -17,14 +17,9 @@ from bridge.api.openapi.models import Me, TokenGiven
 from bridge.core.access.accounts import scope_kept
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
-from bridge.http.credentials import (
-    REFRESH_COOKIE,
-    SESSION_COOKIE,
-    address_of,
-    is_behind_tls,
-    is_from_known_page,
-    is_from_own_page,
-)
+from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE
+from bridge.http.origins import is_from_known_page, is_from_own_page
+from bridge.http.proxies import address_of, is_behind_tls
 from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096

@@ -21,7 +21,7 @@ from bridge.core.devices.device import Device
 from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, OutOfReach, TooManyDevices, UnknownDevice
 from bridge.core.readings.identity import is_device_id
 from bridge.devices.registry import Registry
-from bridge.http.credentials import address_of
+from bridge.http.proxies import address_of
 from bridge.ports import Audit, Commander
 from bridge.settings import HttpSettings
 

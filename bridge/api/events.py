@@ -15,8 +15,9 @@ from bridge.api.middleware.auth import check_whole
 from bridge.api.middleware.problems import RETRY_AFTER_SECONDS, json_response, problem
 from bridge.api.openapi.models import EventTaken
 from bridge.core.access.permissions import Right
-from bridge.core.decode import EVENT_TOPICS, PAYLOAD_LIMIT_BYTES, Decoded, Kind, Rejection, Route
-from bridge.core.message import Message, Outcome
+from bridge.core.decode import Kind, Route
+from bridge.core.message import EVENT_TOPICS, Decoded, Message, Outcome, Rejection
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.pending import Settlement

@@ -19,9 +19,10 @@ from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Ingested, NewReading, NoneIngested
 from bridge.core.access.permissions import Identity, Kind, Right
-from bridge.core.decode import Decoded, Decoder, PayloadError, Route, loads
+from bridge.core.decode import Decoder, Route
 from bridge.core.errors import KeyReused
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome
+from bridge.core.payload import PayloadError, loads
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.settings import HTTP_TOPIC

@@ -18,7 +18,8 @@ from bridge.api.openapi.models import Latest, Measured, NoData, ReadingsPage, Re
 from bridge.core.access.permissions import Right
 from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
 from bridge.core.readings.identity import CURSOR_LIMIT
-from bridge.core.readings.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Reading
+from bridge.core.readings.measurements import MEASUREMENT, MEASUREMENTS, VALUE_NAMES
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import LEVELS_MS, Extent, parse_width, points_between, round_width, width_text
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store

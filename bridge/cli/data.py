@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.runner import FAILED, ConfigOption, console, counted, errors, run_loop, say
-from bridge.core.decode import Reason
+from bridge.core.message import Reason
 from bridge.core.query import ReadingsQuery, RejectedQuery
 from bridge.core.timestamp import parse_time
 from bridge.maintenance.files import Format

@@ -18,7 +18,7 @@ from bridge import __version__
 from bridge.cli import data, devices, users
 from bridge.cli.runner import FAILED, ConfigOption, console, errors, on_stop_signals, run_loop, run_until_stopped, say
 from bridge.core.errors import BridgeError, SettingsError
-from bridge.core.formats.formats import FormatName
+from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 

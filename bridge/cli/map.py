@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.decode import Decoded, Decoder, PayloadError, Route, listed, parse_json, shown
+from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
-from bridge.core.formats.formats import USUAL_PATTERNS, FieldPath, FormatName, make_format
+from bridge.core.formats.mapping import FieldPath
+from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
 from bridge.core.formats.suggest import leaves, propose_fields, propose_pattern, settings_line
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome
+from bridge.core.payload import PayloadError, listed, parse_json, shown
 from bridge.core.readings.fields import take_apart
-from bridge.core.readings.reading import MEASUREMENT, Reading
+from bridge.core.readings.measurements import MEASUREMENT
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings

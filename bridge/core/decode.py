@@ -7,25 +7,23 @@ large, names no usable device, or is left with no measurement.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.errors import BridgeError
-from bridge.core.message import Message
+from bridge.core.formats.format import Format
+from bridge.core.formats.json import json_format
+from bridge.core.message import EVENT_TOPICS, CommandAck, Decoded, DeviceStatus, Message, Reason, Rejection, Stale, TopicEvent
+from bridge.core.payload import JSON_TYPES, PayloadError, check_size, listed, parse_object, shown
 from bridge.core.readings.fields import Fields, take_apart
 from bridge.core.readings.identity import is_device_id, record_id, seeded_id
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import judge
 from bridge.core.topic import TopicPattern
 
-PAYLOAD_LIMIT_BYTES = 64 * 1024
-_NAMED_FIELDS = 5  # how many field names a reason lists before it says "and n more"
-_WHOLE_DIGITS = 20  # from here on a number does not fit into 64 bits
 _TOPIC_LENGTH = 256  # a longer topic is routed anew each time, and must not sit in the cache
 _CACHE_LIMIT = 10_000  # topics and key spellings remembered; both are chosen by strangers
 
@@ -37,101 +35,6 @@ class Kind(enum.StrEnum):
     STATUS = "status"
     COMMAND_ACK = "command_ack"
     EVENTS = "events"
-
-
-class Reason(enum.StrEnum):
-    """Why a message was rejected whole; the quarantine is grouped by these."""
-
-    NOT_JSON = "not_json"
-    NOT_OBJECT = "not_object"
-    NOT_SCALAR = "not_scalar"
-    TOO_LARGE = "too_large"
-    NO_DEVICE_ID = "no_device_id"
-    NO_MEASUREMENT = "no_measurement"
-    NO_STATUS = "no_status"
-    NO_ROUTE = "no_route"
-    NO_COMMAND_ACK = "no_command_ack"
-    NOT_REGISTERED = "not_registered"
-    UNKNOWN_TOPIC = "unknown_topic"
-    TOO_DEEP = "too_deep"
-    REFUSED_BY_STORE = "refused_by_store"
-
-
-class PayloadError(BridgeError):
-    """A message that cannot become a reading. `code` groups it, `field` is the key at fault where there is one.
-
-    `quality` has every field at fault, where they were looked at one by one.
-    """
-
-    def __init__(self, code: Reason, text: str, at: str | None = None, quality: Mapping[str, str] | None = None) -> None:
-        """`text` is for a person."""
-        super().__init__(text)
-        self.code = code
-        self.field = at
-        self.quality = quality
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A bad message on its way to the quarantine. `quality` says what was wrong with each field, where that is why."""
-
-    id: ObjectId
-    message: Message
-    code: Reason
-    reason: str
-    field: str | None = None
-    quality: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceStatus:
-    """What a device, or the broker by its last will, said of it: `online`, `offline` or the device's own word."""
-
-    device_id: str
-    status: str
-    timestamp_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """A retained message with no time of its own: no new reading, or every restart would invent one."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandAck:
-    """A device tells what became of a command."""
-
-    device_id: str
-    command_id: str
-    ok: bool
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TopicEvent:
-    """What another service said under a topic of `EVENT_TOPICS`, passed on as it is; `timestamp_ms` is when it came."""
-
-    topic: str
-    body: dict[str, Any]
-    timestamp_ms: int
-
-
-Decoded = Reading | Rejection | DeviceStatus | CommandAck | Stale | TopicEvent
-
-EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")
-"""What other services may speak of."""
-
-
-Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
-"""What makes raw fields, flat and by names that `take_apart` knows, of a payload and the named levels of its topic.
-
-Raises `PayloadError`, whatever the bytes, and nothing else. `bridge.core.formats` has those other than `json_format`.
-"""
-
-
-def json_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001 - it needs the payload only
-    """The object as it stands."""
-    return parse_object(payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,55 +133,6 @@ class UnknownKeys:
         return iter(self._seen)
 
 
-def parse_object(payload: bytes) -> dict[str, Any]:
-    """The JSON object in a payload; `NaN` and `Infinity` are let through, as bad values of their fields."""
-    body = parse_json(payload)
-    if not isinstance(body, dict):
-        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
-    return body
-
-
-JSON_TYPES: Mapping[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
-
-
-def check_size(payload: bytes) -> None:
-    """Raises `PayloadError` for more than `PAYLOAD_LIMIT_BYTES`."""
-    if len(payload) > PAYLOAD_LIMIT_BYTES:
-        raise PayloadError(Reason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
-
-
-def parse_json(payload: bytes) -> object:
-    """Any JSON of a payload that is not too large; raises `PayloadError`."""
-    check_size(payload)
-    return loads(payload)
-
-
-def loads(payload: bytes) -> object:
-    """Any JSON, of any size; raises `PayloadError`."""
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError as strict:
-        if not payload.strip():
-            raise PayloadError(Reason.NOT_JSON, "not JSON: the payload is empty") from None
-        try:
-            return json.loads(payload, parse_int=_whole)
-        except (ValueError, RecursionError):
-            raise PayloadError(Reason.NOT_JSON, f"not JSON: {strict}") from None
-
-
-def _whole(digits: str) -> int | float:
-    """As orjson reads them: what no 64 bits hold is a float, and infinite if it must be."""
-    return int(digits) if len(digits) < _WHOLE_DIGITS else float(digits)
-
-
 def _device_id(from_topic: str | None, from_body: object) -> str:
     """The topic wins; the body is asked only where the topic names no device."""
     device_id = from_topic if from_topic is not None else from_body
@@ -305,21 +159,6 @@ def _no_measurement(fields: Fields) -> PayloadError:
         unknown = [shown(key) for key in fields.unknown]
         return PayloadError(Reason.NO_MEASUREMENT, f"no measurement: none is known by the name {listed(unknown)}")
     return PayloadError(Reason.NO_MEASUREMENT, "no measurement: the object names none")
-
-
-def listed(items: Sequence[str]) -> str:
-    """The first few, and how many more."""
-    more = len(items) - _NAMED_FIELDS
-    return ", ".join(items[:_NAMED_FIELDS]) + (f" and {more} more" if more > 0 else "")
-
-
-def shown(value: object) -> str:
-    """Somebody's text made harmless for a log line or a reason: quoted, ASCII, at most 64 characters.
-
-    Lists and objects are only named: nested deep enough, they cannot even be printed.
-    """
-    whole = JSON_TYPES[type(value)] if isinstance(value, list | dict) else ascii(value)
-    return whole if len(whole) <= 64 else whole[:61] + "..."
 
 
 _STATUS_LENGTH = 64

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bridge.core.decode import CommandAck, DeviceStatus
-from bridge.core.decode import TopicEvent as TopicEvent
+from bridge.core.message import CommandAck, DeviceStatus
+from bridge.core.message import TopicEvent as TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 

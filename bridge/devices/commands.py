@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from bridge.core.decode import CommandAck
 from bridge.core.devices.command import Command, CommandRequest, State
 from bridge.core.devices.device import SOCKET
 from bridge.core.errors import BrokerUnavailable, CommandRefused, StoreUnavailable, UnknownDevice
 from bridge.core.events import EntityEvent, Event
+from bridge.core.message import CommandAck
 from bridge.core.query import CommandsQuery
 from bridge.devices.registry import Registry, now_ms
 from bridge.ports import KeptCommands

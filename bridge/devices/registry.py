@@ -18,12 +18,11 @@ from typing import Any, Literal
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.decode import Decoded, DeviceStatus, Reason, Rejection
 from bridge.core.devices.device import DOCUMENT_BYTES, MQTT, OFFLINE, ONLINE, SOCKET, Device, amend, merged_state
 from bridge.core.devices.location import Place
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
-from bridge.core.message import Message
+from bridge.core.message import Decoded, DeviceStatus, Message, Reason, Rejection
 from bridge.core.readings.reading import Reading
 from bridge.ports import Decodes, Publisher, Store
 from bridge.settings import DevicesSettings

@@ -10,12 +10,12 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from bridge.core.errors import Unauthorized
-from bridge.realtime.limits import client_address, is_trusted
+from bridge.http.origins import SAFE, is_from_own_page
 from bridge.settings import HttpSettings
 
 SESSION_COOKIE, REFRESH_COOKIE = "sb_session", "sb_refresh"
@@ -23,11 +23,6 @@ SUBPROTOCOL = "sensor-bridge"
 
 _BEARER = "bearer."
 _QUERY_NAMES = ("token", "access_token")
-_ARDUINO = "file://"
-"""The origin that WebSockets, a library for ESP32 and ESP8266, says it has, and a page that somebody opened from a disk."""
-
-SAFE = ("GET", "HEAD", "OPTIONS")
-"""What changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,56 +121,4 @@ def _cookie(request: web.Request, http: HttpSettings) -> Shown:
     return Shown(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Shown(stray=True)
 
 
-def is_from_own_page(request: web.Request, http: HttpSettings) -> bool:
-    """Whether the browser says that a page of ours made this request. Without `Origin` and `Sec-Fetch-Site` nobody says so."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin is None:
-        return site == "same-origin"
-    return site in (None, "same-origin") and _is_own(origin, request, http)
-
-
-def is_from_known_page(request: web.Request, http: HttpSettings) -> bool:
-    """Whether a page of ours or of the settings made it, or no page, which names no origin. `*` names nobody."""
-    origin = request.headers.get("Origin")
-    return origin is None or origin in http.cors_origins or is_from_own_page(request, http)
-
-
-def may_connect(origin: str | None, request: web.Request, http: HttpSettings) -> bool:
-    """Whether a page of this origin may connect: ours, and those of the settings. What is no page names none."""
-    return origin is None or origin in http.cors_origins or "*" in http.cors_origins or _is_own(origin, request, http)
-
-
-def check_origin(request: web.Request, http: HttpSettings) -> None:
-    """A page of another origin has no WebSocket here (403)."""
-    origin = request.headers.get("Origin")
-    if origin != _ARDUINO and not may_connect(origin, request, http):
-        raise web.HTTPForbidden(text="pages of this origin may not connect here; http.cors_origins names those that may")
-
-
-def _is_own(origin: str, request: web.Request, http: HttpSettings) -> bool:
-    """Whether a page came from where it connects to, by the name that it, or a proxy that is trusted, calls us by."""
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # such as http://[
-        return False
-    hosts = {request.host}
-    if is_trusted(request.remote, http.trusted_proxies):
-        hosts.add(request.headers.get("X-Forwarded-Host", ""))
-    expected = ("https",) if is_behind_tls(request, http) else ("http", "https")
-    return parts.netloc != "" and parts.netloc in hosts and parts.scheme in expected
-
-
 # --- where it comes from -------------------------------------------------------------------------------------------------
-
-
-def address_of(request: web.Request, http: HttpSettings) -> str:
-    """The client's, past the proxies that are trusted."""
-    return client_address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())), http.trusted_proxies)
-
-
-def is_behind_tls(request: web.Request, http: HttpSettings) -> bool:
-    """Whether the client came by https: to us, or to a proxy that is trusted and says so."""
-    if request.secure:
-        return True
-    said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
-    return said in ("https", "wss") and is_trusted(request.remote, http.trusted_proxies)

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES
 from bridge.core.errors import BridgeError
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import RejectedQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.timestamp import iso

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from rich.table import Table
 
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, Decoded, Reason, Rejection, Stale
 from bridge.core.errors import OutcomeUnknown, Stopping
 from bridge.core.events import Event
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome, Reason, Rejection, Stale
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import Quarantined, RejectedQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 
 from bson.objectid import ObjectId
 
-from bridge.core.decode import CommandAck, Decoded, DeviceStatus, Reason, Rejection, TopicEvent
 from bridge.core.errors import StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Message, Outcome
+from bridge.core.message import CommandAck, Decoded, DeviceStatus, Message, Outcome, Reason, Rejection, TopicEvent
 from bridge.core.query import Written
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading

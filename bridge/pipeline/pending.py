@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from bridge.core.decode import Decoded
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity, Kind
-from bridge.core.decode import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.events import EntityEvent, Event, Expiring, Gap, SystemEvent
+from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.publication import SENT_AT

@@ -11,10 +11,11 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity
-from bridge.core.decode import DeviceStatus, TopicEvent
 from bridge.core.devices.location import NOWHERE, Place
 from bridge.core.events import Event, Expiring, Gap, SystemEvent
-from bridge.core.readings.reading import VALUE_NAMES, Reading
+from bridge.core.message import DeviceStatus, TopicEvent
+from bridge.core.readings.measurements import VALUE_NAMES
+from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.hub import Hub

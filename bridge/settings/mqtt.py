@@ -11,7 +11,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.core.decode import Kind, Route
 from bridge.core.errors import PatternError
-from bridge.core.formats.formats import FieldPath, FormatName, make_format
+from bridge.core.formats.mapping import FieldPath
+from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
 

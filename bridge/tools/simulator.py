@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import orjson
 
-from bridge.core.readings.reading import Value
+from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled

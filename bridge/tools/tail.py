@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from bridge.core.errors import BridgeError
-from bridge.core.readings.reading import MEASUREMENTS
+from bridge.core.readings.measurements import MEASUREMENTS
 
 _FRAMES_PER_SECOND = 8
 _CONNECT_SECONDS = 5

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from bridge.core.access.permissions import Right, Role, Scope
-from bridge.core.decode import DeviceStatus, TopicEvent
 from bridge.core.events import EntityEvent, Event, SystemEvent
+from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.settings import DevicesSettings
 from tests.access.stage import EPOCH_MS, Stage, staged
 from tests.access.tokens import TokenAccess, device, person, program, scope

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.api import new_application
 from bridge.app import Bridge
-from bridge.core.readings.reading import MEASUREMENTS
+from bridge.core.readings.measurements import MEASUREMENTS
 from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge

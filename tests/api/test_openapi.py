@@ -26,7 +26,7 @@ from schemathesis.core.result import Ok
 from bridge.api.describe import described, describes
 from bridge.api.openapi.document import document, operations, page
 from bridge.app import Bridge
-from bridge.core.readings.reading import MEASUREMENTS
+from bridge.core.readings.measurements import MEASUREMENTS
 from tests.conftest import StartBridge
 from tests.foreign.clients import python_socket
 

@@ -12,8 +12,7 @@ import orjson
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.decode import Reason, Rejection
-from bridge.core.message import Message
+from bridge.core.message import Message, Reason, Rejection
 from bridge.settings import DevicesSettings, StoreSettings
 from bridge.stores import open_store
 from tests.api.test_ingest import Poster, posting, timed

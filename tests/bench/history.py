@@ -26,7 +26,8 @@ from bson.objectid import ObjectId
 from rich.console import Console
 from rich.table import Table
 
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import DAY_MS, HOUR_MS
 from bridge.core.timestamp import iso
 from bridge.settings import StoreSettings

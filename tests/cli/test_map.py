@@ -19,7 +19,7 @@ from rich.console import Console
 from bridge.cli.map import Attempt, best_of, capture, explain, try_formats
 from bridge.core.decode import Decoder
 from bridge.core.errors import BridgeError
-from bridge.core.formats.formats import FormatName
+from bridge.core.formats.registry import FormatName
 from bridge.core.readings.reading import Reading
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings

@@ -15,22 +15,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.core.decode import (
-    PAYLOAD_LIMIT_BYTES,
-    Decoded,
-    Decoder,
-    DeviceStatus,
-    Kind,
-    Reason,
-    Rejection,
-    Route,
-    Stale,
-    UnknownKeys,
-    shown,
-)
-from bridge.core.message import Message, Outcome
+from bridge.core.decode import Decoder, Kind, Route, UnknownKeys
+from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Reason, Rejection, Stale
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES, shown
 from bridge.core.readings.identity import is_device_id
-from bridge.core.readings.reading import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag, Reading
+from bridge.core.readings.measurements import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag
+from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.stores.mongo.store import _document, _rejected_document, _status_update
 

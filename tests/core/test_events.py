@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus
 from bridge.core.events import SystemEvent, connection_info, device_status, sensor_data, system_event
+from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 
 NOW_MS = 1_767_000_000_000

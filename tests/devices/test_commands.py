@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bridge.core.decode import CommandAck, DeviceStatus
 from bridge.core.devices.command import Command, CommandRequest, State
 from bridge.core.errors import BrokerUnavailable, CommandRefused, StoreUnavailable, UnknownDevice
+from bridge.core.message import CommandAck, DeviceStatus
 from bridge.devices.commands import Commands
 from bridge.devices.registry import Registry
 from bridge.settings import DevicesSettings

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus
 from bridge.core.devices.device import Device, Rhythm
 from bridge.core.errors import StoreUnavailable, TooManyDevices
 from bridge.core.events import EntityEvent
+from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.devices.registry import SAVE_BATCH, Registry
 from bridge.settings import DevicesSettings

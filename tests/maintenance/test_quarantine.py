@@ -16,11 +16,11 @@ from bson.objectid import ObjectId
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.core.decode import Decoder, DeviceStatus, Reason, Rejection
+from bridge.core.decode import Decoder
 from bridge.core.devices.device import Device
 from bridge.core.errors import OutcomeUnknown, Stopping, StoreUnavailable
 from bridge.core.ledger import Ledger
-from bridge.core.message import Message
+from bridge.core.message import DeviceStatus, Message, Reason, Rejection
 from bridge.core.query import ReadingsQuery, RejectedQuery
 from bridge.core.readings.identity import Cursor
 from bridge.maintenance.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload

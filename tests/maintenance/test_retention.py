@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from bridge.core.access.audit import Act
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.maintenance.retention import Keeping, RollingUp
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -402,7 +403,7 @@ async def test_a_quarantine_that_refuses_is_an_unavailable_store(mongo_url: str,
 
 
 async def test_a_status_that_is_refused_holds_up_no_reading(mongo_url: str, driver: str, database: Database) -> None:
-    from bridge.core.decode import DeviceStatus
+    from bridge.core.message import DeviceStatus
 
     async with mongo(mongo_url, driver) as store:
         database.create_collection("devices", validator={"status": "online"})

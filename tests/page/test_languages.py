@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from bridge.core.readings.reading import MEASUREMENTS
+from bridge.core.readings.measurements import MEASUREMENTS
 from tests.page.conftest import LANGUAGES, Seen
 from tests.servers import REPO
 

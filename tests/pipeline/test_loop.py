@@ -11,10 +11,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.decode import Decoder, DeviceStatus, Kind, Reason, Route
+from bridge.core.decode import Decoder, Kind, Route
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Message, Outcome
+from bridge.core.message import DeviceStatus, Message, Outcome, Reason
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern

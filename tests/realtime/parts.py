@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus
+from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.publication import Parcel, Published
 from bridge.realtime.hub.session import ANY

@@ -6,7 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from bridge.realtime.limits import Gate, client_address
+from bridge.http.proxies import client_address
+from bridge.realtime.limits import Gate
 from bridge.settings import RealtimeSettings
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]

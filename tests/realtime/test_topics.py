@@ -22,12 +22,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bridge.api.events import EventsApi
 from bridge.app import Bridge
-from bridge.core.decode import DeviceStatus, TopicEvent
 from bridge.core.devices.location import Place
 from bridge.core.events import EntityEvent, SystemEvent
-from bridge.core.message import Message
+from bridge.core.message import DeviceStatus, Message, TopicEvent
 from bridge.core.readings.fields import take_apart
-from bridge.core.readings.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Reading
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES
+from bridge.core.readings.reading import Reading
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.topics import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings

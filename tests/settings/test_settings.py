@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
-from bridge.core.decode import Kind, json_format
+from bridge.core.decode import Kind
 from bridge.core.errors import BridgeError, SettingsError
-from bridge.core.formats.formats import FieldPath, FormatName, MappingFormat, tasmota_format
+from bridge.core.formats.json import json_format
+from bridge.core.formats.mapping import FieldPath, MappingFormat
+from bridge.core.formats.registry import FormatName
+from bridge.core.formats.tasmota import tasmota_format
 from bridge.settings import Settings
 from bridge.settings.loader import _leaves, load_settings
 from tests.servers import REPO

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bridge.core.decode import DeviceStatus
 from bridge.core.devices.command import Command, State
 from bridge.core.devices.device import Device, Rhythm
+from bridge.core.message import DeviceStatus
 from bridge.core.query import CommandsQuery
 from bridge.ports import Store
 from tests.stores.test_store_contract import START_MS, Opener, opened

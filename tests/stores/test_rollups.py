@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.reading import MEASUREMENT, Reading, Value
+from bridge.core.readings.measurements import MEASUREMENT, Value
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import (
     DAY_MS,
     HOUR_MS,

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.decode import DeviceStatus, Reason, Rejection
-from bridge.core.message import Message
+from bridge.core.message import DeviceStatus, Message, Reason, Rejection
 from bridge.core.query import Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Summary, Tidied, Written
 from bridge.core.readings.identity import record_id
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store

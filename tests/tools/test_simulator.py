@@ -8,9 +8,10 @@ from statistics import fmean
 import orjson
 import pytest
 
-from bridge.core.decode import Decoded, Decoder, Route
-from bridge.core.message import Message, Outcome
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.decode import Decoder, Route
+from bridge.core.message import Decoded, Message, Outcome
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.tools.simulator import ROOMS, SimulatedSensor, device_ids
 

@@ -16,7 +16,8 @@ from bridge.api.describe import Door, described
 from bridge.api.middleware.problems import Handler
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Right
 from bridge.core.errors import BridgeError, Forbidden, OutOfReach, Unauthorized
-from bridge.http.credentials import address_of, shown_by
+from bridge.http.credentials import shown_by
+from bridge.http.proxies import address_of
 from bridge.ports import Access, Audit
 from bridge.realtime import channels, topics
 from bridge.realtime.device import server as device

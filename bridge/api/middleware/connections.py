@@ -17,7 +17,7 @@ from typing import cast
 from aiohttp import web
 
 from bridge.core.address import place_of
-from bridge.realtime.limits import client_address, is_trusted
+from bridge.http.proxies import client_address, is_trusted
 from bridge.settings import HttpSettings, RealtimeSettings
 
 _FILES = (1_048_576, 65_536, 10_240)  # macOS allows less than it says

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bridge.api.middleware.auth import SOCKETS
-from bridge.http.credentials import SAFE, may_connect
-from bridge.realtime.limits import is_trusted
+from bridge.http.origins import SAFE, may_connect
+from bridge.http.proxies import is_trusted
 from bridge.settings import HttpSettings
 
 _OTHERS_PAGE = (

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from bridge.core.readings.reading import AQI_SCALES, MEASUREMENTS, Flag, Measurement
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, Flag, Measurement
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
 Time = Annotated[str, Field(description="ISO 8601 in UTC, with milliseconds", examples=["2026-01-31T12:00:00.000Z"])]

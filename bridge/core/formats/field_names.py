@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from bridge.core.readings.fields import field_name
-from bridge.core.readings.reading import MEASUREMENT
+from bridge.core.readings.measurements import MEASUREMENT
 
 _LONG_NAMES = {
     "carbondioxide": "co2",

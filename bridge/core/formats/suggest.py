@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bridge.core.formats.field_names import measurement_in
-from bridge.core.formats.formats import PATH_LENGTH, USUAL_PATTERNS, FieldPath, FormatName
+from bridge.core.formats.mapping import PATH_LENGTH, FieldPath
+from bridge.core.formats.registry import USUAL_PATTERNS, FormatName
 from bridge.core.readings.fields import field_name
 from bridge.core.readings.identity import is_device_id
-from bridge.core.readings.reading import MEASUREMENT, number
+from bridge.core.readings.measurements import MEASUREMENT, number
 from bridge.core.timestamp import parse_time
 
 _GENERIC_LEVELS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from bridge.core.readings.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Value, aqi_scale, outside
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Value, aqi_scale, outside
 
 _KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
 _CACHE_LIMIT = 10_000  # spellings remembered; they are chosen by strangers

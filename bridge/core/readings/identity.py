@@ -11,7 +11,7 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
-from bridge.core.readings.reading import Value
+from bridge.core.readings.measurements import Value
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 

@@ -11,7 +11,8 @@ from bson.objectid import ObjectId
 
 from bridge.core.errors import RecordError
 from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id, record_id
-from bridge.core.readings.reading import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Reading, Value
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Value
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import parse_time
 
 _ID = "_id"

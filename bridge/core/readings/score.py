@@ -26,7 +26,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import pairwise
 
-from bridge.core.readings.reading import Value
+from bridge.core.readings.measurements import Value
 
 SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
     "co2": ((420, 100), (970, 80), (1220, 60), (1770, 40), (2000, 25), (5000, 0)),

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from bridge.core.decode import Decoded, Kind, Reason, Rejection, Route, json_format
-from bridge.core.message import Message, Outcome
+from bridge.core.decode import Kind, Route
+from bridge.core.formats.json import json_format
+from bridge.core.message import Decoded, Message, Outcome, Reason, Rejection
 from bridge.core.readings.fields import field_name
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 
 _FORMS = 1000

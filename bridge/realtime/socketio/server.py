@@ -17,12 +17,14 @@ from pydantic import ValidationError
 
 from bridge.core import events
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity
-from bridge.core.decode import DeviceStatus
 from bridge.core.devices.command import CommandRequest
 from bridge.core.errors import BridgeError, CommandRefused, StoreUnavailable, UnknownDevice
 from bridge.core.events import Event, Expiring, Gap, SystemEvent
+from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.http.credentials import address_of, in_address, may_connect, shown_in_handshake
+from bridge.http.credentials import in_address, shown_in_handshake
+from bridge.http.origins import may_connect
+from bridge.http.proxies import address_of
 from bridge.ports import Commander, Presence
 from bridge.realtime.auth.authenticator import Entrance, closing
 from bridge.realtime.auth.expiry import UNAUTHORIZED, Stay

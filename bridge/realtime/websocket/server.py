@@ -17,7 +17,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from bridge.core.access.permissions import Identity
-from bridge.http.credentials import Shown, address_of, check_origin, shown_in_handshake, subprotocol_of
+from bridge.http.credentials import Shown, shown_in_handshake, subprotocol_of
+from bridge.http.origins import check_origin
+from bridge.http.proxies import address_of
 from bridge.realtime.auth.authenticator import Entrance
 from bridge.realtime.auth.expiry import UNAUTHORIZED
 from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame

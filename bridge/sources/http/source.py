@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.core.decode import Decoded, Rejection
 from bridge.core.errors import IntakeFull, OutcomeUnknown, Stopping, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome, Rejection
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.pending import Settlement

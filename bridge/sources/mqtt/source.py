@@ -29,11 +29,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.core.decode import Decoded
 from bridge.core.errors import BrokerUnavailable, SessionTaken, WindowOverflow
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
-from bridge.core.message import Message, Outcome
+from bridge.core.message import Decoded, Message, Outcome
 from bridge.core.window import AckWindow
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake

@@ -14,7 +14,7 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
 from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.reading import MEASUREMENT, Flag
+from bridge.core.readings.measurements import MEASUREMENT, Flag
 from bridge.core.rollup import (
     HOUR_MS,
     LEVELS_MS,

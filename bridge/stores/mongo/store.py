@@ -20,10 +20,12 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from bridge.core.access.accounts import ApiKey, User, read_key, read_user
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
 from bridge.core.errors import StoreError, StoreUnavailable
+from bridge.core.message import DeviceStatus, Rejection
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, Tidied, Written
-from bridge.core.readings.reading import VALUE_NAMES, Reading
+from bridge.core.readings.measurements import VALUE_NAMES
+from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
 from bridge.stores.mongo import direct
 from bridge.stores.mongo.access import MongoAudit, MongoDocuments, MongoSessions

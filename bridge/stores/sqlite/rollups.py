@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.reading import MEASUREMENT
+from bridge.core.readings.measurements import MEASUREMENT
 from bridge.core.rollup import (
     HOUR_MS,
     LEVELS_MS,

@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Self
 from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, User, read_key, read_user
-from bridge.core.decode import PAYLOAD_LIMIT_BYTES, DeviceStatus, Rejection
+from bridge.core.message import DeviceStatus, Rejection
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, Tidied, Written
-from bridge.core.readings.reading import MEASUREMENT, VALUE_NAMES, Flag, Reading
+from bridge.core.readings.measurements import MEASUREMENT, VALUE_NAMES, Flag
+from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
 from bridge.stores.sqlite.access import AUDIT_SCHEMA, SqliteAudit, SqliteDocuments, SqliteSessions
 from bridge.stores.sqlite.devices import SqliteCommands, SqliteDevices

@@ -13,7 +13,7 @@ import orjson
 
 from bridge.core.decode import Kind
 from bridge.core.errors import BrokerUnavailable
-from bridge.core.formats.formats import FormatName
+from bridge.core.formats.registry import FormatName
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import MqttSender, mqtt_sender

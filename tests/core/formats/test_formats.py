@@ -9,10 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.core.decode import Decoded, Decoder, Reason, Rejection, Route, Stale
+from bridge.core.decode import Decoder, Route
 from bridge.core.errors import FormatError
 from bridge.core.formats.field_names import measurement_in
-from bridge.core.formats.formats import USUAL_PATTERNS, FieldPath, FormatName, linear, make_format
+from bridge.core.formats.mapping import FieldPath, linear
+from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
+from bridge.core.message import Decoded, Reason, Rejection, Stale
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, assert_readable, assert_well_formed, message

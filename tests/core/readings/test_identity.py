@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.readings.identity import CURSOR_LIMIT, Cursor, is_device_id, record_id, seeded_id
-from bridge.core.readings.reading import Value
+from bridge.core.readings.measurements import Value
 
 NOW_MS = 1_767_000_000_000
 

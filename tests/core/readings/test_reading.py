@@ -8,17 +8,17 @@ import orjson
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.readings.reading import (
+from bridge.core.readings.measurements import (
     AQI_SCALES,
     MEASUREMENT,
     MEASUREMENTS,
     VALUE_NAMES,
     Flag,
     Measurement,
-    Reading,
     Value,
     aqi_scale,
 )
+from bridge.core.readings.reading import Reading
 
 PPM = (0, 1_000_000)
 # Section 1 of the contract, row by row: unit, refuse outside, flag outside (None: nothing is flagged).

@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 
 from bridge.core.errors import RecordError
 from bridge.core.readings.identity import record_id
-from bridge.core.readings.reading import AQI_SCALES, MEASUREMENTS, VALUE_NAMES, Flag, Reading, Value
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, VALUE_NAMES, Flag, Value
+from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES, read_record
 
 MOMENTS = some.integers(0, 2**53 // 1000 - 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.readings.reading import MEASUREMENT
+from bridge.core.readings.measurements import MEASUREMENT
 from bridge.core.readings.score import SCALES, global_score
 
 RISING_IS_WORSE = ("co2", "pm25", "pm10", "tvoc")

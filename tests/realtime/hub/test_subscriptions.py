@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.core.access.permissions import Scope
-from bridge.core.decode import TopicEvent
 from bridge.core.devices.location import Place
 from bridge.core.events import EntityEvent, SystemEvent
+from bridge.core.message import TopicEvent
 from bridge.realtime.auth.visibility import Sight
 from bridge.realtime.hub.publication import Published
 from bridge.realtime.hub.subscriptions import EVERYTHING, Audience, Audiences, Wish

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bridge.core import events
 from bridge.core.devices.location import Place
 from bridge.core.events import EntityEvent
-from bridge.core.readings.reading import Reading, Value
+from bridge.core.readings.measurements import Value
+from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.channels import ChannelCodec

@@ -1,0 +1,30 @@
+"""One value per message; a level of the topic names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bridge.core.message import Reason
+from bridge.core.payload import JSON_TYPES, PayloadError, check_size
+
+
+def scalar_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any]:
+    """`21.5`, `ON`, `true` or a JSON scalar; the level {field} names it."""
+    return {named["field"]: _one_value(payload)}
+
+
+def _one_value(payload: bytes) -> object:
+    check_size(payload)
+    text = payload.decode("utf-8", "replace").strip()
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text or None
+    if value is None:
+        raise PayloadError(Reason.NO_MEASUREMENT, f"no measurement: the payload is {'null' if text else 'empty'}")
+    if isinstance(value, dict | list):
+        raise PayloadError(Reason.NOT_SCALAR, f"not one value but {JSON_TYPES[type(value)]}")
+    return value

@@ -1,0 +1,138 @@
+"""The measurement model: every field with its unit, label and ranges, in one table.
+
+The decoder, the stores, the HTTP API and the page all read `MEASUREMENTS`; to change a range or add a field, change it
+here and nowhere else. Units and ranges are those of the contract (section 1 of the wire contracts).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_ANY = (-math.inf, math.inf)
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
+_NUMBER_LENGTH = 64
+_FLAG_WORDS = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
+Value = float | int | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One field of a reading.
+
+    Outside `refuse` (inclusive bounds, in `unit`) the field is refused; outside `usual` it is kept and flagged in
+    `quality`. `clamp` pulls a kept value into `usual`. `aliases` are further names, compared without case, `_`, `-`, `.`.
+    """
+
+    name: str
+    label: str
+    unit: str
+    refuse: tuple[float, float]
+    usual: tuple[float, float] = _ANY
+    aliases: tuple[str, ...] = ()
+    clamp: bool = False
+
+    @property
+    def plain(self) -> tuple[float, float]:
+        """Bounds within which `accept` keeps any number as it is and has nothing to say."""
+        return max(self.refuse[0], self.usual[0]), min(self.refuse[1], self.usual[1])
+
+    def accept(self, raw: object) -> tuple[Value | None, str | None]:
+        """The value to keep (None: refused) and what is wrong with it (None: nothing)."""
+        value = number(raw)
+        if value is None or not math.isfinite(value):
+            return None, "not a number"
+        low, high = self.refuse
+        if not low <= value <= high:
+            return None, outside(self.refuse)
+        low, high = self.usual
+        if low <= value <= high:
+            return value, None
+        if self.clamp:
+            return min(max(value, low), high), f"{outside(self.usual)}, clamped"
+        return value, outside(self.usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Measurement):
+    """A yes or no: true/false, 1/0, "ON"/"OFF"."""
+
+    @property
+    def plain(self) -> tuple[float, float]:
+        """None: no number is a flag as it is."""
+        return math.inf, -math.inf
+
+    def accept(self, raw: object) -> tuple[Value | None, str | None]:
+        """As for any measurement; the value is a bool."""
+        if isinstance(raw, str):
+            value = _FLAG_WORDS.get(raw.strip().lower())
+        else:
+            value = bool(raw) if isinstance(raw, int | float) and raw in (0, 1) else None
+        return (None, "not true or false") if value is None else (value, None)
+
+
+def outside(bounds: tuple[float, float]) -> str:
+    """How `quality` names a range: `outside 400..65000`."""
+    return f"outside {bounds[0]:g}..{bounds[1]:.12g}"
+
+
+def number(raw: object) -> float | int | None:
+    """The number that a raw value is, or that its text says; None when it is none."""
+    if type(raw) is float or type(raw) is int:
+        return raw
+    if not isinstance(raw, str) or len(raw) > _NUMBER_LENGTH or not _NUMBER.fullmatch(raw):
+        return None
+    value = float(raw)
+    return int(value) if value.is_integer() and "." not in raw else value
+
+
+_WORD = (0, 65535)
+
+
+_PPM = (0, 1_000_000)
+
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    Measurement("temperature", "Temperature", "°C", (-90, 200), (-40, 85), ("temp", "temperatura")),
+    Measurement("humidity", "Humidity", "%RH", (-5, 105), (0, 100), ("hum", "humedad"), clamp=True),
+    Measurement("aqi", "Air quality index", "", (0, 999)),
+    Measurement("eco2", "CO₂ equivalent", "ppm", _WORD, (400, 65000)),
+    Measurement("tvoc", "Volatile organics", "ppb", _WORD, (0, 65000)),
+    Measurement("coPpm", "Carbon monoxide", "ppm", _PPM, (0, 1000), ("co",)),
+    Measurement("ch4Ppm", "Methane", "ppm", _PPM, (0, 10000), ("ch4",)),
+    Measurement("lpgPpm", "LPG", "ppm", _PPM, (0, 10000), ("lpg",)),
+    Measurement("co2", "Carbon dioxide", "ppm", _PPM, (300, 10000)),
+    Measurement("alcohol", "Alcohol", "ppm", _PPM, (0, 500)),
+    Measurement("toluene", "Toluene", "ppm", _PPM, (0, 1000)),
+    Measurement("acetone", "Acetone", "ppm", _PPM, (0, 5000)),
+    Flag("flameDetected", "Flame", "", (0, 1)),
+    Measurement("flameIntensity", "Flame intensity", "", (0, 4095)),
+    Measurement("pm1", "PM1", "µg/m³", (0, 10000), (0, 1000)),
+    Measurement("pm25", "PM2.5", "µg/m³", (0, 10000), (0, 1000)),
+    Measurement("pm10", "PM10", "µg/m³", (0, 10000), (0, 1000)),
+    Measurement("no2", "Nitrogen dioxide", "ppb", _PPM, (0, 20000)),
+    Measurement("o3", "Ozone", "ppb", _PPM, (0, 20000)),
+    Measurement("so2", "Sulphur dioxide", "ppb", _PPM, (0, 20000)),
+    Measurement("pressure", "Pressure", "hPa", (100, 1200), (800, 1100)),
+    Measurement("battery", "Battery", "%", (0, 100)),
+)
+
+
+MEASUREMENT = {measurement.name: measurement for measurement in MEASUREMENTS}
+
+
+AQI_SCALES: Mapping[str, tuple[float, float]] = {"uba": (1, 5), "epa": (0, 500)}
+"""The scales an `aqi` can be on: German UBA indoor classes, US EPA index."""
+
+
+VALUE_NAMES: tuple[str, ...] = tuple(
+    name for measurement in MEASUREMENTS for name in (measurement.name, *(["aqiScale"] * (measurement.name == "aqi")))
+)
+"""The keys that `Reading.values` may hold, in the order they are stored and sent."""
+
+
+def aqi_scale(aqi: float, named: str | None) -> str:
+    """The scale of an index: the one the device named, else UBA up to 5 and EPA above."""
+    return named or ("uba" if aqi <= AQI_SCALES["uba"][1] else "epa")
