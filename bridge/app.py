@@ -14,7 +14,7 @@ from aiohttp import web
 from bridge.api import new_application
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortTaken, SettingsError, StoreUnavailable
+from bridge.core.errors import PortUnavailable, SettingsError, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.pipeline.backoff import delays
@@ -52,7 +52,7 @@ class Bridge:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until `stop`. Raises `PortTaken` when the port is not to be had; waits for broker and store as long as it takes."""
+        """Until `stop`. Raises `PortUnavailable` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
         async with open_store(settings.store) as store:
             parts = joined(settings, store, self.application, self.ledger, self.health, self._print_link)
@@ -175,7 +175,7 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
             )
         except OSError as error:
             why = {errno.EADDRINUSE: "is in use", errno.EACCES: "is not ours to use"}.get(error.errno or 0, str(error))
-            raise PortTaken(
+            raise PortUnavailable(
                 f"port {settings.port} on {settings.host} {why}: choose another with http.port (BRIDGE_HTTP__PORT)"
             ) from None
         try:

@@ -8,44 +8,44 @@ from typing import Any, Protocol, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import ApiKey, Revocation, Session, User
-from bridge.core.access.audit import Act, AuditQuery
+from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
+from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
-from bridge.core.devices.command import Command, CommandRequest, State
+from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Rejection
 from bridge.core.query import (
     Bucket,
     CommandsQuery,
-    Quarantined,
+    QuarantinedMessage,
+    QuarantineGroup,
+    QuarantineQuery,
     ReadingsQuery,
-    RejectedGroup,
-    RejectedQuery,
-    RolledUp,
-    Tidied,
-    Written,
+    RetentionResult,
+    RollupResult,
+    WriteResult,
 )
 from bridge.core.readings.reading import Reading
-from bridge.core.rollup import Extent
+from bridge.core.rollup import HistoryRange
 
 
 class Quarantine(Protocol):
     """The rejected messages of a store. Safe beside a bridge that goes on rejecting; may raise `StoreUnavailable`."""
 
-    async def groups(self) -> list[RejectedGroup]:
+    async def groups(self) -> list[QuarantineGroup]:
         """What is there, in short, the largest group first."""
         ...
 
-    async def count(self, query: RejectedQuery) -> int:
+    async def count(self, query: QuarantineQuery) -> int:
         """How many `messages` would give if it had no limit and no `after`."""
         ...
 
-    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+    async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
         """The messages asked for."""
         ...
 
-    async def revise(self, messages: Sequence[Quarantined]) -> None:
+    async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
         """Bring code, reason and field up to date; a message that is no longer there stays away."""
         ...
 
@@ -77,7 +77,7 @@ class KeptCommands(Protocol):
         """Keep a new one; what is there under its id now: itself, or another that was there before."""
         ...
 
-    async def change(self, command: Command, was: State) -> bool:
+    async def change(self, command: Command, was: CommandState) -> bool:
         """Keep it as it is now if its state is still `was`; of several who try that at once, one is told True."""
         ...
 
@@ -100,11 +100,11 @@ class History(Protocol):
         """
         ...
 
-    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
         """From when to when there is history of these devices (None: of all); None if there is none."""
         ...
 
-    async def roll_up(self) -> RolledUp:
+    async def roll_up(self) -> RollupResult:
         """Bring the rollups forward by a step of about a second, or wait for no one and do nothing. Safe to break off."""
         ...
 
@@ -156,19 +156,19 @@ class KeptKeys(Protocol):
 class KeptSessions(Protocol):
     """Sessions, and what was taken back; both are forgotten once they have expired. Each call may raise `StoreUnavailable`."""
 
-    async def get(self, identity: str) -> Session | None:
+    async def get(self, identity: str) -> LoginSession | None:
         """The one with this id."""
         ...
 
-    async def add(self, one: Session) -> bool:
+    async def add(self, one: LoginSession) -> bool:
         """Keep a new one; False if there is one of this id."""
         ...
 
-    async def turn(self, before: Session, after: Session) -> bool:
+    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
         """Put `after` in the place of `before`; False, and nothing is changed, if it is not as it was `before`."""
         ...
 
-    async def of(self, user: str) -> list[Session]:
+    async def of(self, user: str) -> list[LoginSession]:
         """Those of a user, the oldest first."""
         ...
 
@@ -191,11 +191,11 @@ class KeptSessions(Protocol):
 class KeptAudit(Protocol):
     """Who did what, for as long as the settings say. Each call may raise `StoreUnavailable`."""
 
-    async def add(self, acts: Sequence[Act]) -> None:
+    async def add(self, acts: Sequence[AuditEvent]) -> None:
         """Keep them; those that are there by their id stay as they are."""
         ...
 
-    async def find(self, query: AuditQuery) -> list[Act]:
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
         """The acts asked for."""
         ...
 
@@ -253,7 +253,7 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
-    ) -> Written:
+    ) -> WriteResult:
         """Write all of it and return once it would survive the loss of power.
 
         Raising `StoreUnavailable` leaves open what was written. The same call again is safe: what is there by the same
@@ -274,7 +274,7 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """The newest reading of each device, by device id."""
         ...
 
-    async def tidy(self) -> Tidied:
+    async def tidy(self) -> RetentionResult:
         """Remove what the settings say is too old or too much, in steps too short to hold up a write. Safe to repeat.
 
         The first call brings what the database does by itself in step with the settings; `StoreError` if it cannot be.

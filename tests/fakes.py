@@ -13,10 +13,10 @@ from typing import Generic, Self, TypeVar
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import ApiKey, Kept, Revocation, Session, User
-from bridge.core.access.audit import REFUSALS, Act, AuditQuery
-from bridge.core.devices.command import Command, State
-from bridge.core.devices.device import Device, read_device
+from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storable, User
+from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
+from bridge.core.devices.command import Command, CommandState
+from bridge.core.devices.device import Device, device_from_document
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection
@@ -24,17 +24,17 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import (
     Bucket,
     CommandsQuery,
-    Quarantined,
+    FieldSummary,
+    QuarantinedMessage,
+    QuarantineGroup,
+    QuarantineQuery,
     ReadingsQuery,
-    RejectedGroup,
-    RejectedQuery,
-    RolledUp,
-    Summary,
-    Tidied,
-    Written,
+    RetentionResult,
+    RollupResult,
+    WriteResult,
 )
 from bridge.core.readings.reading import Reading
-from bridge.core.rollup import Extent
+from bridge.core.rollup import HistoryRange
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -73,7 +73,7 @@ class MemoryStore:
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
-    ) -> Written:
+    ) -> WriteResult:
         await asyncio.sleep(0)
         self.writes += 1
         failure = self.failures.pop(0) if self.failures else None
@@ -91,7 +91,7 @@ class MemoryStore:
                 self.by_id.setdefault(reading.id, reading)
         if failure == "after":
             raise StoreUnavailable("away, though all was written")
-        return Written(frozenset(one.seq for one in readings if self._holds(one)), refused)
+        return WriteResult(frozenset(one.seq for one in readings if self._holds(one)), refused)
 
     def _holds(self, reading: Reading) -> bool:
         there = self.by_id.get(reading.id)
@@ -122,7 +122,7 @@ class MemoryStore:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
 
-    async def tidy(self) -> Tidied:
+    async def tidy(self) -> RetentionResult:
         now_ms = time.time_ns() // 1_000_000
         old = [
             one.id
@@ -131,11 +131,11 @@ class MemoryStore:
         ]
         for reading_id in old:
             del self.by_id[reading_id]
-        newest_first = await self.quarantine.messages(RejectedQuery(limit=sys.maxsize))
+        newest_first = await self.quarantine.messages(QuarantineQuery(limit=sys.maxsize))
         young = [one for one in newest_first if one.received_ms >= now_ms - self.settings.rejected_days * DAY_MS]
         self.quarantine.by_id = {one.id: one for one in young[: self.settings.rejected_limit]}
         over = max(len(young) - self.settings.rejected_limit, 0)
-        return Tidied(len(old), len(newest_first) - len(young), over, self.audit.trim(self.settings.audit_limit))
+        return RetentionResult(len(old), len(newest_first) - len(young), over, self.audit.trim(self.settings.audit_limit))
 
     async def remember(self, key: str, value: str) -> None:
         self.state[key] = value
@@ -151,9 +151,9 @@ class MemoryStore:
             raise StoreUnavailable("away")
 
 
-def _summary(name: str, group: Sequence[Reading]) -> Summary | None:
+def _summary(name: str, group: Sequence[Reading]) -> FieldSummary | None:
     values = [float(one.values[name]) for one in group if name in one.values]
-    return Summary(min(values), fmean(values), max(values), len(values)) if values else None
+    return FieldSummary(min(values), fmean(values), max(values), len(values)) if values else None
 
 
 class MemoryHistory:
@@ -174,21 +174,21 @@ class MemoryHistory:
         ]
         return sorted(found[: query.limit], key=lambda one: (one.start_ms, one.device_id))
 
-    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
         times = [one.timestamp_ms for one in self._store.matching(ReadingsQuery(None if devices is None else tuple(devices)))]
-        return Extent(min(times), max(times), min(times)) if times else None
+        return HistoryRange(min(times), max(times), min(times)) if times else None
 
-    async def roll_up(self) -> RolledUp:
-        return RolledUp()
+    async def roll_up(self) -> RollupResult:
+        return RollupResult()
 
 
 class MemoryQuarantine:
     """Rejected messages in a dictionary."""
 
     def __init__(self) -> None:
-        self.by_id: dict[ObjectId, Quarantined] = {}
+        self.by_id: dict[ObjectId, QuarantinedMessage] = {}
 
-    def _matching(self, query: RejectedQuery) -> list[Quarantined]:
+    def _matching(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
         return [
             one
             for one in self.by_id.values()
@@ -198,20 +198,20 @@ class MemoryQuarantine:
             and query.id in (None, one.id)
         ]
 
-    async def groups(self) -> list[RejectedGroup]:
-        grouped: dict[tuple[str, str | None], list[Quarantined]] = {}
+    async def groups(self) -> list[QuarantineGroup]:
+        grouped: dict[tuple[str, str | None], list[QuarantinedMessage]] = {}
         for one in sorted(self.by_id.values(), key=lambda one: one.received_ms):
             grouped.setdefault((one.code, one.field), []).append(one)
         found = [
-            RejectedGroup(code, field, len(group), group[-1].received_ms, group[-1].reason)
+            QuarantineGroup(code, field, len(group), group[-1].received_ms, group[-1].reason)
             for (code, field), group in grouped.items()
         ]
         return sorted(found, key=lambda group: (-group.count, group.code, group.field or ""))
 
-    async def count(self, query: RejectedQuery) -> int:
+    async def count(self, query: QuarantineQuery) -> int:
         return len(self._matching(query))
 
-    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+    async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
         after = query.after
         if after is None:
             found = sorted(self._matching(query), key=lambda one: (one.received_ms, one.id), reverse=True)
@@ -219,7 +219,7 @@ class MemoryQuarantine:
             found = sorted((one for one in self._matching(query) if one.id > after), key=lambda one: one.id)
         return found[: query.limit]
 
-    async def revise(self, messages: Sequence[Quarantined]) -> None:
+    async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
         for one in messages:
             if one.id in self.by_id:
                 self.by_id[one.id] = replace(self.by_id[one.id], code=one.code, reason=one.reason, field=one.field)
@@ -235,7 +235,7 @@ class MemoryDevices:
         self.by_id: dict[str, Device] = {}
 
     async def all(self, limit: int) -> list[Device]:
-        return [read_device(name, self.by_id[name].kept()) for name in sorted(self.by_id)[:limit]]
+        return [device_from_document(name, self.by_id[name].kept()) for name in sorted(self.by_id)[:limit]]
 
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
@@ -253,7 +253,7 @@ class MemoryCommands:
     async def add(self, command: Command) -> Command:
         return self.by_id.setdefault(command.id, command)
 
-    async def change(self, command: Command, was: State) -> bool:
+    async def change(self, command: Command, was: CommandState) -> bool:
         there = self.by_id.get(command.id)
         if there is None or there.state is not was:
             return False
@@ -270,7 +270,7 @@ class MemoryCommands:
         return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[: query.limit]
 
 
-T = TypeVar("T", bound=Kept)
+T = TypeVar("T", bound=Storable)
 
 
 class MemoryDocuments(Generic[T]):
@@ -303,20 +303,20 @@ class MemoryDocuments(Generic[T]):
         return self.by_id.pop(identity, None) is not None
 
 
-class MemorySessions(MemoryDocuments[Session]):
+class MemorySessions(MemoryDocuments[LoginSession]):
     """Sessions and revocations in dictionaries."""
 
     def __init__(self) -> None:
         super().__init__()
         self.revoked: dict[str, Revocation] = {}
 
-    async def turn(self, before: Session, after: Session) -> bool:
+    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
         if self.by_id.get(before.id) != before:
             return False
         self.by_id[before.id] = after
         return True
 
-    async def of(self, user: str) -> list[Session]:
+    async def of(self, user: str) -> list[LoginSession]:
         return sorted((one for one in self.by_id.values() if one.user == user), key=lambda one: (one.created_ms, one.id))
 
     async def revoke(self, one: Revocation) -> None:
@@ -332,25 +332,25 @@ class MemoryAudit:
     """Acts in a dictionary."""
 
     def __init__(self) -> None:
-        self.by_id: dict[ObjectId, Act] = {}
+        self.by_id: dict[ObjectId, AuditEvent] = {}
 
-    async def add(self, acts: Sequence[Act]) -> None:
+    async def add(self, acts: Sequence[AuditEvent]) -> None:
         for act in acts:
             self.by_id.setdefault(act.id, act)
 
-    async def find(self, query: AuditQuery) -> list[Act]:
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
         found = [
             one
             for one in self.by_id.values()
-            if query.act in (None, one.act)
-            and query.by in (None, one.by)
-            and query.about in (None, one.about)
+            if query.action in (None, one.action)
+            and query.actor in (None, one.actor)
+            and query.target in (None, one.target)
             and (query.before is None or one.id < query.before)
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
 
     def trim(self, limit: int) -> int:
-        going = sorted(self.by_id, key=lambda one: (self.by_id[one].act not in REFUSALS, one))[
+        going = sorted(self.by_id, key=lambda one: (self.by_id[one].action not in REFUSALS, one))[
             : max(len(self.by_id) - limit, 0)
         ]
         for one in going:
@@ -358,9 +358,9 @@ class MemoryAudit:
         return len(going)
 
 
-def _kept(rejection: Rejection) -> Quarantined:
+def _kept(rejection: Rejection) -> QuarantinedMessage:
     message = rejection.message
-    return Quarantined(
+    return QuarantinedMessage(
         rejection.id,
         message.received_ms,
         message.source,

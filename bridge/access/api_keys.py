@@ -13,11 +13,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from bridge.access.revocations import Revocations
-from bridge.core.access.accounts import ApiKey, label
-from bridge.core.access.permissions import Identity, Kind, Right, Scope
-from bridge.core.access.secrets import hashed, is_hash_of
-from bridge.core.address import place_of
-from bridge.core.errors import AccountError, NotNow, Unauthorized, UnknownAccount
+from bridge.core.access.accounts import ApiKey, key_name
+from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
+from bridge.core.access.secrets import matches_hash, sha256_hex
+from bridge.core.address import rate_limit_key
+from bridge.core.errors import AccountError, TemporarilyUnavailable, Unauthorized, UnknownAccount
 from bridge.core.readings.identity import is_device_id
 from bridge.ports import KeptKeys
 
@@ -71,8 +71,8 @@ class Keys:
     async def make(
         self,
         name: str,
-        rights: Iterable[Right],
-        scope: Scope | None = None,
+        rights: Iterable[Permission],
+        scope: ResourceScope | None = None,
         *,
         device: bool = False,
         days: float | None = None,
@@ -84,14 +84,14 @@ class Keys:
         if device:
             if not is_device_id(name):
                 raise AccountError("name", "is the device's id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-            rights, scope = {Right.SEND}, Scope(frozenset((name,)))
+            rights, scope = {Permission.PUBLISH}, ResourceScope(frozenset((name,)))
         secret, now_ms = secrets.token_urlsafe(32), round(self._clock() * 1000)
         key = ApiKey(
             id=secrets.token_hex(8),
-            name=name if device else label(name),
-            kind=Kind.DEVICE if device else Kind.PROGRAM,
-            rights=frozenset(rights),
-            secret=hashed(secret.encode()),
+            name=name if device else key_name(name),
+            kind=IdentityKind.DEVICE if device else IdentityKind.PROGRAM,
+            permissions=frozenset(rights),
+            secret=sha256_hex(secret.encode()),
             scope=scope,
             created_ms=now_ms,
             expires_ms=None if days is None else now_ms + round(days * 86_400_000),
@@ -118,20 +118,20 @@ class Keys:
         self._held.pop(key_id, None)
 
     async def identify(self, shown: str, address: str) -> Identity:
-        """Whose key it is; raises `Unauthorized`, and `NotNow` where too many that nobody knows come from `address`."""
+        """Whose key it is; raises `Unauthorized`, and `TemporarilyUnavailable` where too many that nobody knows come from `address`."""
         found = _FORM.fullmatch(shown)
         key = await self._find(found[1], address) if found else None
-        if found is None or key is None or not is_hash_of(found[2].encode(), key.secret):
+        if found is None or key is None or not matches_hash(found[2].encode(), key.secret):
             raise Unauthorized("invalid", "there is no such key, or it was taken back")
         if key.expires_ms is not None and self._clock() * 1000 >= key.expires_ms:
             raise Unauthorized("expired", "this key has expired")
         expires = None if key.expires_ms is None else key.expires_ms / 1000
-        return Identity(key.kind, key.name, key.rights, key.scope, expires, f"key:{key.id}")
+        return Identity(key.kind, key.name, key.permissions, key.scope, expires, f"key:{key.id}")
 
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
         key = self._held.get(key_id)
         if key is None and f"key:{key_id}" not in self._revocations:
-            self._take_look(place_of(address))
+            self._take_look(rate_limit_key(address))
             key = await self._kept.get(key_id)
             if key is not None and f"key:{key_id}" not in self._revocations:
                 self._held[key_id] = key
@@ -143,4 +143,4 @@ class Keys:
         if len(self._looks_of) > _PLACES_LIMIT:
             self._looks_of.popitem(last=False)
         if not (looks.take(self._clock()) and self._looks.take(self._clock())):
-            raise NotNow("too many keys that nobody knows; try again soon")
+            raise TemporarilyUnavailable("too many keys that nobody knows; try again soon")

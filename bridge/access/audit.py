@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.audit import REFUSED, Act
+from bridge.core.access.audit import REFUSED, AuditEvent
 from bridge.core.access.permissions import NOBODY, Identity
-from bridge.core.address import place_of
+from bridge.core.address import rate_limit_key
 from bridge.core.errors import StoreError
 from bridge.ports import KeptAudit
 
@@ -40,9 +40,9 @@ class AuditTrail:
         self._kept = kept
         self._keeps = keeps
         self._clock = clock
-        self._waiting: dict[tuple[object, ...], Act] = {}
+        self._waiting: dict[tuple[object, ...], AuditEvent] = {}
         self._minute = 0
-        self._strangers: dict[tuple[object, ...], Act | None] = {}
+        self._strangers: dict[tuple[object, ...], AuditEvent | None] = {}
         """Of this minute, what followed the first."""
         self.lost = 0
         """Acts that found no room while the store was away, or that it would not take."""
@@ -54,11 +54,11 @@ class AuditTrail:
         said = {name: _short(text) for name, text in more.items()}
         name, about, address = _short(by.name), _short(about), _short(address)
         if by == NOBODY:
-            self._note_stranger(act, place_of(address), about, said)
+            self._note_stranger(act, rate_limit_key(address), about, said)
             return
         key = (act, by.kind, name, address, about, *said.items())
         there = self._waiting.get(key)
-        made = self._act(act, by, address, about, said) if there is None else replace(there, times=there.times + 1)
+        made = self._act(act, by, address, about, said) if there is None else replace(there, count=there.count + 1)
         self._put(key, made, WAITING_LIMIT)
 
     def _note_stranger(self, act: str, place: str, about: str, said: dict[str, str]) -> None:
@@ -88,10 +88,10 @@ class AuditTrail:
         for key, one in held:
             self._put((one.id, *key), one, _STRANGERS_LIMIT)
 
-    def _act(self, act: str, by: Identity, address: str, about: str, said: dict[str, str]) -> Act:
-        return Act(ObjectId(), round(self._clock() * 1000), act, str(by.kind), _short(by.name), address, about, said)
+    def _act(self, act: str, by: Identity, address: str, about: str, said: dict[str, str]) -> AuditEvent:
+        return AuditEvent(ObjectId(), round(self._clock() * 1000), act, str(by.kind), _short(by.name), address, about, said)
 
-    def _put(self, key: tuple[object, ...], one: Act, limit: int) -> None:
+    def _put(self, key: tuple[object, ...], one: AuditEvent, limit: int) -> None:
         if key in self._waiting or len(self._waiting) < limit:
             self._waiting[key] = one
         else:
@@ -122,9 +122,9 @@ def _short(text: str) -> str:
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_TEXT_LENGTH]
 
 
-def _again(there: Act, about: str) -> Act:
+def _again(there: AuditEvent, about: str) -> AuditEvent:
     """Once more, with what it was about, as far as there is room."""
-    told = there.about
+    told = there.target
     if about not in told.split(", ") and not told.endswith(_MORE):
         told = f"{told}, {about}" if len(told) + len(about) < _TEXT_LENGTH - len(_MORE) - 1 else told + _MORE
-    return replace(there, about=told, times=there.times + 1)
+    return replace(there, target=told, count=there.count + 1)

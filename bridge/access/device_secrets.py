@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bridge.access.lockout import Lockout
-from bridge.core.access.permissions import Identity, Kind, Right, Scope
-from bridge.core.access.secrets import whose
+from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
+from bridge.core.access.secrets import match_secret
 from bridge.core.errors import TooManyAttempts, Unauthorized
 from bridge.settings import DevicesSettings
 
@@ -39,8 +39,10 @@ class DeviceSecrets:
         return identity
 
     def _whose(self, name: str | None, secret: str) -> Identity | None:
-        if (admin := whose(self._admins, name, secret)) is not None:
-            return Identity(Kind.PROGRAM, admin, frozenset((Right.SEE,)))
-        if (device_id := whose(self._credentials, name, secret)) is not None:
-            return Identity(Kind.DEVICE, device_id, frozenset((Right.SEND,)), Scope(frozenset((device_id,))))
+        if (admin := match_secret(self._admins, name, secret)) is not None:
+            return Identity(IdentityKind.PROGRAM, admin, frozenset((Permission.READ,)))
+        if (device_id := match_secret(self._credentials, name, secret)) is not None:
+            return Identity(
+                IdentityKind.DEVICE, device_id, frozenset((Permission.PUBLISH,)), ResourceScope(frozenset((device_id,)))
+            )
         return None

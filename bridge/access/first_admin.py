@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bridge.access.users import Users
 from bridge.core.access.accounts import User
 from bridge.core.access.permissions import Role
-from bridge.core.access.secrets import hashed, is_hash_of
+from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.errors import AccountExists, Unauthorized
 from bridge.settings import AccessSettings
 
@@ -39,13 +39,13 @@ class Setup:
                 return
         elif self._secret is None:
             shown = secrets.token_urlsafe(32)
-            self._secret, self._until = hashed(shown.encode()), self._clock() + SETUP_SECONDS
+            self._secret, self._until = sha256_hex(shown.encode()), self._clock() + SETUP_SECONDS
             self.on_link(shown)
 
     async def finish(self, shown: str, password: str) -> User:
         """Make the admin whom the link is for. Raises `Unauthorized`, and `AccountError` where another password would do."""
         refused = Unauthorized("invalid", "this link was used, or is an hour old: start the bridge again for another")
-        if self._secret is None or not is_hash_of(shown.encode("utf-8", "replace"), self._secret):
+        if self._secret is None or not matches_hash(shown.encode("utf-8", "replace"), self._secret):
             raise refused
         if self._clock() >= self._until or await self._users.all():
             self._secret = None

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from bridge.core.address import place_of
+from bridge.core.address import rate_limit_key
 
 FREE = 3
 ADDRESS_CAP_SECONDS = 300.0
@@ -73,7 +73,7 @@ class Lockout:
 
     def begin(self, user: str, address: str, now: float) -> Attempt | float:
         """An attempt; or how many seconds too soon it came, which makes it none."""
-        place = place_of(address)
+        place = rate_limit_key(address)
         pair = (user, place)
         caps: dict[Key, float]
         if pair in self._known:

@@ -16,9 +16,9 @@ import jwt
 import orjson
 
 from bridge.access.tokens import THEIRS, Header, check_times, invalid, verified
-from bridge.core.access.permissions import RIGHTS, Identity, Kind, Right, Role, Scope
-from bridge.core.access.secrets import hashed
-from bridge.core.errors import NotNow
+from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
+from bridge.core.access.secrets import sha256_hex
+from bridge.core.errors import TemporarilyUnavailable
 from bridge.settings import AccessSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class ExternalTokens:
         return self._settings.issuer is not None
 
     async def read(self, token: str, header: Header, now: float) -> Identity:
-        """Whose it is; raises `Unauthorized`, and `NotNow` when the keys are not to be had."""
+        """Whose it is; raises `Unauthorized`, and `TemporarilyUnavailable` when the keys are not to be had."""
         settings = self._settings
         if settings.issuer is None or settings.audience is None or header.algorithm not in ALGORITHMS:
             raise invalid()
@@ -69,11 +69,11 @@ class ExternalTokens:
         name = claims["sub"]
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
             raise invalid()
-        grant = f"external:{hashed(token.encode())[:32]}"
+        grant = f"external:{sha256_hex(token.encode())[:32]}"
         rights, scope = rights_of(claims, settings.role_claim, settings.roles), scope_in(claims, settings)
         if scope is not None:
-            rights -= {Right.ADMINISTER}  # who may administer has no bounds
-        return Identity(Kind.EXTERNAL, name, rights, scope, expires, grant)
+            rights -= {Permission.ADMIN}  # who may administer has no bounds
+        return Identity(IdentityKind.EXTERNAL, name, rights, scope, expires, grant)
 
     async def _key(self, header: Header) -> Any:  # noqa: ANN401 - of the library that PyJWT uses
         wanted = (header.key_id or "", header.algorithm)
@@ -82,7 +82,7 @@ class ExternalTokens:
                 if wanted not in self._keys or self._age() > AGE_SECONDS:
                     await self._refresh()
         if self._age() > _STALE_SECONDS:
-            raise NotNow("the keys of the identity provider are not to be had: try again soon")
+            raise TemporarilyUnavailable("the keys of the identity provider are not to be had: try again soon")
         key = self._keys.get(wanted)
         if key is None:
             raise invalid()
@@ -153,20 +153,20 @@ def _algorithm(key: Mapping[str, Any]) -> str | None:
     return meant if key.get("alg", meant) == meant else None
 
 
-def rights_of(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Right]:
+def rights_of(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Permission]:
     """The rights of all roles a claim names, a text or a list of them; a dot leads inside."""
     named = _named(claims, path, apart=True)
-    allowed = [RIGHTS[roles[name]] for name in named if name in roles]
+    allowed = [ROLE_PERMISSIONS[roles[name]] for name in named if name in roles]
     return frozenset().union(*allowed)
 
 
-def scope_in(claims: Mapping[str, Any], settings: AccessSettings) -> Scope | None:
+def scope_in(claims: Mapping[str, Any], settings: AccessSettings) -> ResourceScope | None:
     """The sites and devices that claims name; None, all, where the settings name no claim for them or one of them is `*`."""
     if settings.site_claim is None and settings.device_claim is None:
         return None
     sites = _meant(claims, settings.site_claim, settings.sites)
     devices = _meant(claims, settings.device_claim, settings.devices)
-    return None if _ALL in sites | devices else Scope(devices, sites)
+    return None if _ALL in sites | devices else ResourceScope(devices, sites)
 
 
 def _meant(claims: Mapping[str, Any], path: str | None, meanings: Mapping[str, str]) -> frozenset[str]:

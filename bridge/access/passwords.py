@@ -15,7 +15,7 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from bridge.core.errors import AccountError, NotNow
+from bridge.core.errors import AccountError, TemporarilyUnavailable
 from bridge.settings import PASSWORD_LENGTHS
 
 # What OWASP asks for at least. More memory each would let a flood of logins take more: 2 x 19 MiB is all it gets.
@@ -34,7 +34,7 @@ def check_password(password: str) -> None:
 
 
 class Passwords:
-    """Hashes and compares; raises `NotNow` when too many wait."""
+    """Hashes and compares; raises `TemporarilyUnavailable` when too many wait."""
 
     def __init__(self) -> None:
         """Nothing is hashed yet."""
@@ -58,7 +58,7 @@ class Passwords:
 
     async def _in_thread(self, password: str, kept: str | None) -> str:
         if self._waiting >= _WAITING:
-            raise NotNow("too many logins at once; try again soon")
+            raise TemporarilyUnavailable("too many logins at once; try again soon")
         self._waiting += 1
         try:
             job = partial(self._work, password.encode("utf-8", "replace"), kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.access.api_keys import Keys
 from bridge.access.mosquitto.accounts import Accounts
 from bridge.core.access.accounts import ApiKey
-from bridge.core.access.permissions import Kind
+from bridge.core.access.permissions import IdentityKind
 from bridge.core.errors import AccountError, BridgeError, UnknownAccount
 from bridge.core.readings.identity import is_device_id
 
@@ -21,7 +21,7 @@ class Enrolment:
 
     async def all(self) -> list[tuple[ApiKey, bool]]:
         """The keys of devices, each with whether the broker knows the device too."""
-        keys = [one for one in await self._keys.all() if one.kind is Kind.DEVICE]
+        keys = [one for one in await self._keys.all() if one.kind is IdentityKind.DEVICE]
         return [(one, self._accounts.knows(one.name)) for one in keys]
 
     async def add(self, device_id: str) -> str | None:
@@ -56,7 +56,7 @@ class Enrolment:
     async def _of(self, device_id: str) -> list[ApiKey]:
         if not is_device_id(device_id):
             raise AccountError("name", "is the device's id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-        return [one for one in await self._keys.all() if one.kind is Kind.DEVICE and one.name == device_id]
+        return [one for one in await self._keys.all() if one.kind is IdentityKind.DEVICE and one.name == device_id]
 
     async def _give(self, device_id: str) -> str:
         """A key that nobody could be shown is not left behind."""

@@ -21,8 +21,8 @@ from bridge.access.signing_secret import signing_secret
 from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import User
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Kind
-from bridge.core.errors import AccountError, Forbidden, NotNow, StoreUnavailable, TooManyAttempts, Unauthorized
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind
+from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TemporarilyUnavailable, TooManyAttempts, Unauthorized
 from bridge.ports import Store
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -108,7 +108,7 @@ class Control:
     # --- who is it -----------------------------------------------------------------------------------------------------------
 
     async def identify(self, shown: str | None, address: str) -> Identity:
-        """As `ports.Access` says. May also raise `TooManyAttempts` and `NotNow`."""
+        """As `ports.Access` says. May also raise `TooManyAttempts` and `TemporarilyUnavailable`."""
         if not self.required:
             return ANYONE
         if not shown:
@@ -151,7 +151,7 @@ class Control:
 
     def is_valid(self, identity: Identity) -> bool:
         """As `ports.Access` says."""
-        if identity.kind is Kind.ANYONE:
+        if identity.kind is IdentityKind.ANYONE:
             return not self.required
         return (identity.expires is None or self._clock() < identity.expires) and identity.grant not in self._revocations
 
@@ -177,12 +177,12 @@ class Control:
     # --- logging in ----------------------------------------------------------------------------------------------------------
 
     async def login(self, name: str, password: str, address: str) -> LoggedIn:
-        """By password. Raises `Unauthorized`, `TooManyAttempts`, `NotNow` and `StoreUnavailable`."""
+        """By password. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
             user, right = await self.users.check(name, password)
-        except (StoreUnavailable, NotNow):
+        except (StoreUnavailable, TemporarilyUnavailable):
             attempt.take_back()
             raise
         if user is None or not right:
@@ -203,7 +203,7 @@ class Control:
         except AccountError:  # the link was right
             attempt.succeeded()
             raise
-        except (StoreUnavailable, NotNow):
+        except (StoreUnavailable, TemporarilyUnavailable):
             attempt.take_back()
             raise
         attempt.succeeded()
@@ -257,10 +257,10 @@ class Control:
 
 
 def _of_device(identity: Identity, name: str | None) -> Identity:
-    if identity.kind is not Kind.DEVICE or name not in (None, identity.name):
+    if identity.kind is not IdentityKind.DEVICE or name not in (None, identity.name):
         raise Unauthorized("invalid", "this key is not of this device")
     return identity
 
 
 def _person(user: User) -> Identity:
-    return Identity(Kind.PERSON, user.id, frozenset())
+    return Identity(IdentityKind.PERSON, user.id, frozenset())

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Callable
 
 from bridge.access.revocations import Revocations
-from bridge.core.access.accounts import Session
-from bridge.core.access.secrets import hashed, is_hash_of
+from bridge.core.access.accounts import LoginSession
+from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.errors import Unauthorized
 from bridge.ports import KeptSessions
 
@@ -32,47 +32,47 @@ class Sessions:
         self._seconds = seconds
         self._clock = clock
 
-    async def begin(self, user: str) -> tuple[Session, str]:
+    async def begin(self, user: str) -> tuple[LoginSession, str]:
         """A new one, and what renews its tokens."""
         for old in (await self._kept.of(user))[: -PER_USER_LIMIT + 1]:
             await self.end(old.id)
         session_id, family, turn = secrets.token_hex(12), secrets.token_hex(16), secrets.token_hex(32)
         now_ms = round(self._clock() * 1000)
-        session = Session(
+        session = LoginSession(
             session_id,
             user,
-            hashed(family.encode()),
-            hashed(turn.encode()),
+            sha256_hex(family.encode()),
+            sha256_hex(turn.encode()),
             now_ms,
             now_ms + round(self._seconds * 1000),
         )
         await self._kept.add(session)
         return session, f"sbr_{session_id}_{family}_{turn}"
 
-    async def renew(self, shown: str) -> tuple[Session, str]:
+    async def renew(self, shown: str) -> tuple[LoginSession, str]:
         """The session, and what renews it the next time. Raises `Unauthorized`, with the code `replayed` for what was used."""
         session, family, turn = await self._find(shown)
-        if not is_hash_of(turn.encode(), session.turn):
+        if not matches_hash(turn.encode(), session.generation):
             await self._replayed(session)
         following = secrets.token_hex(32)
-        if not await self._kept.turn(session, session.turned(hashed(following.encode()))):
+        if not await self._kept.turn(session, session.rotated(sha256_hex(following.encode()))):
             await self._replayed(session)  # by somebody else, at this moment
         return session, f"sbr_{session.id}_{family}_{following}"
 
-    async def find(self, shown: str) -> Session:
+    async def find(self, shown: str) -> LoginSession:
         """Whose it is, however often it was shown before; raises `Unauthorized`."""
         return (await self._find(shown))[0]
 
-    async def _find(self, shown: str) -> tuple[Session, str, str]:
+    async def _find(self, shown: str) -> tuple[LoginSession, str, str]:
         found = _FORM.fullmatch(shown)
         session = await self._kept.get(found[1]) if found else None
-        if found is None or session is None or not is_hash_of(found[2].encode(), session.family):
+        if found is None or session is None or not matches_hash(found[2].encode(), session.family):
             raise Unauthorized("invalid", "this session has ended: log in again")
         if self._clock() * 1000 >= session.expires_ms or f"session:{session.id}" in self._revocations:
             raise Unauthorized("expired", "this session has ended: log in again")
         return session, found[2], found[3]
 
-    async def _replayed(self, session: Session) -> None:
+    async def _replayed(self, session: LoginSession) -> None:
         await self.end(session.id)
         raise Unauthorized("replayed", "this was used before, so the session has ended: log in again")
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import jwt
 
-from bridge.core.access.accounts import User, read_scope, scope_kept
-from bridge.core.access.permissions import RIGHTS, Identity, Kind, Role
-from bridge.core.access.secrets import hashed
+from bridge.core.access.accounts import User, scope_from_document, scope_to_document
+from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Role
+from bridge.core.access.secrets import sha256_hex
 from bridge.core.errors import Unauthorized
 
 LIMIT = 8192
@@ -118,7 +118,7 @@ class Tokens:
     def __init__(self, secret: str, seconds: float) -> None:
         """Signed with `secret`, valid for so many seconds."""
         self._secret = secret.encode()
-        self._key_id = hashed(b"kid\0" + self._secret)[:16]
+        self._key_id = sha256_hex(b"kid\0" + self._secret)[:16]
         self.seconds = seconds
         self._good: OrderedDict[str, Identity] = OrderedDict()
 
@@ -134,7 +134,7 @@ class Tokens:
             "jti": secrets.token_hex(8),
             "sid": session_id,
             "role": str(user.role),
-            "scope": scope_kept(user.scope),
+            "scope": scope_to_document(user.scope),
         }
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self._key_id})
 
@@ -145,20 +145,20 @@ class Tokens:
         claims = verified(token, self._secret, ALGORITHM, issuer=ISSUER, audience=AUDIENCE)
         expires = check_times(claims, now)
         try:
-            role, scope, session_id = Role(claims["role"]), read_scope(claims["scope"]), claims["sid"]
+            role, scope, session_id = Role(claims["role"]), scope_from_document(claims["scope"]), claims["sid"]
         except (KeyError, TypeError, ValueError):
             raise invalid() from None
         if not isinstance(session_id, str) or not isinstance(claims["sub"], str):
             raise invalid()
-        identity = Identity(Kind.PERSON, claims["sub"], RIGHTS[role], scope, expires, f"session:{session_id}")
-        self._good[hashed(token.encode())] = identity
+        identity = Identity(IdentityKind.PERSON, claims["sub"], ROLE_PERMISSIONS[role], scope, expires, f"session:{session_id}")
+        self._good[sha256_hex(token.encode())] = identity
         while len(self._good) > _GOOD_LIMIT:
             self._good.popitem(last=False)
         return identity
 
     def known(self, token: str, now: float) -> Identity | None:
         """Whose it is, if it held before, by its hash: 2 µs, where checking takes 150. Raises `Unauthorized` once expired."""
-        identity = self._good.get(hashed(token.encode("utf-8", "replace")))
+        identity = self._good.get(sha256_hex(token.encode("utf-8", "replace")))
         if identity is not None and identity.expires is not None and now >= identity.expires:
             raise expired()
         return identity

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.access.passwords import Passwords
 from bridge.access.sessions import Sessions
 from bridge.core.access.accounts import User, user_name
-from bridge.core.access.permissions import Role, Scope
+from bridge.core.access.permissions import ResourceScope, Role
 from bridge.core.errors import AccountError, AccountExists, LastAdmin, UnknownAccount
 from bridge.ports import KeptUsers
 
@@ -40,7 +40,7 @@ class Users:
         """The one of this name."""
         return await self._kept.get(name)
 
-    async def add(self, name: str, password: str, role: Role, scope: Scope | None = None) -> User:
+    async def add(self, name: str, password: str, role: Role, scope: ResourceScope | None = None) -> User:
         """A new one; raises `AccountExists`."""
         user = User(user_name(name), role, "", scope, round(self._clock() * 1000))
         user = replace(user, password=await self._passwords.hashed(password))

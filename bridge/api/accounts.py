@@ -14,9 +14,9 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
-from bridge.core.access.accounts import ApiKey, User, scope_kept, scope_with
-from bridge.core.access.audit import ACTS_LIMIT, AuditQuery
-from bridge.core.access.permissions import Right, Role, Scope
+from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
+from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
+from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
 from bridge.http.proxies import address_of
@@ -40,7 +40,7 @@ class _Bounds(BaseModel):
         """Whether anything is said of devices."""
         return self.devices is not None or self.sites is not None or "scope" in self.model_fields_set
 
-    def after(self, before: Scope | None) -> Scope | None:
+    def after(self, before: ResourceScope | None) -> ResourceScope | None:
         """The scope that is meant, where it was `before`; raises `AccountError` for one that would be of nothing."""
         if self.devices is None and self.sites is None:
             return None if self.named else before
@@ -63,7 +63,7 @@ class ChangedUser(_Bounds):
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None
 
-    def changes(self, before: Scope | None) -> dict[str, Any]:
+    def changes(self, before: ResourceScope | None) -> dict[str, Any]:
         """What was named, of one whose scope was `before`."""
         named: dict[str, Any] = {"password": self.password, "role": self.role}
         found = {name: value for name, value in named.items() if value is not None}
@@ -77,7 +77,7 @@ class NewKey(_Bounds):
     """
 
     name: Annotated[str, Field(max_length=128)]
-    rights: list[Right] = [Right.SEE]
+    rights: list[Permission] = [Permission.READ]
     device: bool = False
     days: Annotated[float | None, Field(gt=0, le=3650)] = None
 
@@ -91,7 +91,7 @@ class AuditParameters(BaseModel):
     by: Annotated[str | None, Field(max_length=200)] = None
     about: Annotated[str | None, Field(max_length=200)] = None
     before: Annotated[str | None, Field(pattern="^[0-9a-f]{24}$")] = None
-    limit: Annotated[int, Field(ge=1, le=ACTS_LIMIT)] = 100
+    limit: Annotated[int, Field(ge=1, le=EVENTS_LIMIT)] = 100
 
 
 class AccountsApi:
@@ -116,7 +116,7 @@ class AccountsApi:
             web.get("/api/v1/audit", self._audit),
         ]
 
-    @describes("Who may log in", answers={200: UsersPage}, problems=(403, 503), tag="access", right=Right.ADMINISTER)
+    @describes("Who may log in", answers={200: UsersPage}, problems=(403, 503), tag="access", right=Permission.ADMIN)
     async def _users(self, _: web.Request) -> web.Response:
         self._check_required()
         return json_response({"users": [_user(one) for one in await self._control.users.all()]})
@@ -127,7 +127,7 @@ class AccountsApi:
         answers={201: UserShown},
         problems=(409, 413, 422, 503),
         tag="access",
-        right=Right.ADMINISTER,
+        right=Permission.ADMIN,
     )
     async def _add_user(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -142,7 +142,7 @@ class AccountsApi:
         answers={200: UserShown},
         problems=(404, 409, 413, 422, 503),
         tag="access",
-        right=Right.ADMINISTER,
+        right=Permission.ADMIN,
     )
     async def _change_user(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -158,7 +158,7 @@ class AccountsApi:
         answers={204: None},
         problems=(404, 409, 503),
         tag="access",
-        right=Right.ADMINISTER,
+        right=Permission.ADMIN,
     )
     async def _remove_user(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -167,7 +167,7 @@ class AccountsApi:
         self._note(request, "user removed", name)
         return web.Response(status=204)
 
-    @describes("The keys there are", answers={200: KeysPage}, problems=(403, 503), tag="access", right=Right.ADMINISTER)
+    @describes("The keys there are", answers={200: KeysPage}, problems=(403, 503), tag="access", right=Permission.ADMIN)
     async def _keys(self, _: web.Request) -> web.Response:
         self._check_required()
         return json_response({"keys": [_key(one) for one in await self._control.keys.all()]})
@@ -178,7 +178,7 @@ class AccountsApi:
         answers={201: KeyMade},
         problems=(413, 422, 503),
         tag="access",
-        right=Right.ADMINISTER,
+        right=Permission.ADMIN,
     )
     async def _add_key(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -187,12 +187,12 @@ class AccountsApi:
         key, text = await self._control.keys.make(
             asked.name, asked.rights, scope, device=asked.device, days=asked.days, by=f"{by.kind}:{by.name}"
         )
-        self._note(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.rights)))
+        self._note(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
         answer = json_response(_key(key) | {"key": text}, status=201)
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    @describes("Take a key back", answers={204: None}, problems=(404, 503), tag="access", right=Right.ADMINISTER)
+    @describes("Take a key back", answers={204: None}, problems=(404, 503), tag="access", right=Permission.ADMIN)
     async def _remove_key(self, request: web.Request) -> web.Response:
         self._check_required()
         key = await self._control.keys.remove(request.match_info["id"])
@@ -205,7 +205,7 @@ class AccountsApi:
         answers={200: AuditPage},
         problems=(503,),
         tag="access",
-        right=Right.ADMINISTER,
+        right=Permission.ADMIN,
     )
     async def _audit(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -225,7 +225,7 @@ class AccountsApi:
 
 
 def _user(one: User) -> dict[str, Any]:
-    return {"name": one.id, "role": one.role, "scope": scope_kept(one.scope), "createdAt": iso(one.created_ms)}
+    return {"name": one.id, "role": one.role, "scope": scope_to_document(one.scope), "createdAt": iso(one.created_ms)}
 
 
 def _key(one: ApiKey) -> dict[str, Any]:
@@ -233,8 +233,8 @@ def _key(one: ApiKey) -> dict[str, Any]:
         "id": one.id,
         "name": one.name,
         "kind": one.kind,
-        "rights": sorted(one.rights),
-        "scope": scope_kept(one.scope),
+        "rights": sorted(one.permissions),
+        "scope": scope_to_document(one.scope),
         "createdAt": iso(one.created_ms),
         "expires": None if one.expires_ms is None else iso(one.expires_ms),
         "by": one.by,

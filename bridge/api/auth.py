@@ -14,7 +14,7 @@ from bridge.api.describe import Door, describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Me, TokenGiven
-from bridge.core.access.accounts import scope_kept
+from bridge.core.access.accounts import scope_to_document
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
 from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE
@@ -140,8 +140,8 @@ class AuthApi:
             {
                 "kind": who.kind,
                 "name": who.name,
-                "rights": sorted(who.rights),
-                "scope": scope_kept(who.scope),
+                "rights": sorted(who.permissions),
+                "scope": scope_to_document(who.scope),
                 "expires": None if who.expires is None else iso(round(who.expires * 1000)),
                 "required": self._control.required,
             }

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ class Described:
     answers: Mapping[int, Content] = field(default_factory=dict)
     problems: Sequence[int] = ()
     tag: str = "api"
-    right: Right | Door = Door.UNSTATED
+    right: Permission | Door = Door.UNSTATED
 
     @property
     def guarded(self) -> bool:
@@ -80,7 +80,7 @@ def describes(
     body: Mapping[str, Content] | type[BaseModel] | None = None,
     problems: Sequence[int] = (),
     tag: str = "api",
-    right: Right | Door = Door.UNSTATED,
+    right: Permission | Door = Door.UNSTATED,
 ) -> Callable[[F], F]:
     """Describe the route of a handler, and say what it needs. `body` is a model of JSON, or one for each media type.
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from aiohttp import web
 
 from bridge.api.middleware.auth import identity_of
-from bridge.core.access.permissions import Right
-from bridge.core.errors import Forbidden, OutOfReach, UnknownDevice
+from bridge.core.access.permissions import Permission
+from bridge.core.errors import DeviceNotInScope, Forbidden, UnknownDevice
 from bridge.core.query import CommandsQuery, ReadingsQuery
 from bridge.devices.registry import Registry
 from bridge.ports import Store
@@ -22,21 +22,23 @@ class Reach:
         self._registry = registry
         self._store = store
 
-    def holds(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> bool:
+    def holds(self, request: web.Request, device_id: str, right: Permission = Permission.READ) -> bool:
         """Whether who asks has this right of this device."""
         identity = identity_of(request)
-        return right in identity.rights if identity.scope is None else identity.may(right, device_id, self._site(device_id))
+        return (
+            right in identity.permissions if identity.scope is None else identity.may(right, device_id, self._site(device_id))
+        )
 
-    def check(self, request: web.Request, device_id: str, right: Right = Right.SEE) -> None:
+    def check(self, request: web.Request, device_id: str, right: Permission = Permission.READ) -> None:
         """Raises `UnknownDevice`: who may not see a device does not learn that there is one."""
         if not self.holds(request, device_id, right):
             text = f"no device {device_id!r} is known"
-            raise OutOfReach(text, device_id) if device_id in self._registry else UnknownDevice(text)
+            raise DeviceNotInScope(text, device_id) if device_id in self._registry else UnknownDevice(text)
 
     def check_place(self, request: web.Request, device_id: str, site: object) -> None:
         """Raises `Forbidden` where who asks would put a device out of his own reach, or into another's."""
         scope = identity_of(request).scope
-        if scope is not None and not scope.holds(device_id, site if isinstance(site, str) else ""):
+        if scope is not None and not scope.contains(device_id, site if isinstance(site, str) else ""):
             raise Forbidden("a device of yours stands at a site of yours, or is one of those named to you")
 
     async def check_new(self, request: web.Request, device_id: str) -> None:
@@ -44,7 +46,7 @@ class Reach:
 
         Which of them it is, he does not learn. May raise `StoreUnavailable`.
         """
-        if identity_of(request).scope is None or self.holds(request, device_id, Right.MANAGE):
+        if identity_of(request).scope is None or self.holds(request, device_id, Permission.MANAGE):
             return
         readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
         commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
@@ -54,7 +56,7 @@ class Reach:
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raises `Forbidden` where one sends as a device that is not his."""
         for device_id in devices:
-            if not self.holds(request, device_id, Right.SEND):
+            if not self.holds(request, device_id, Permission.PUBLISH):
                 raise Forbidden("you may send as yourself or your devices only; nothing was stored")
 
     def devices(self, request: web.Request, asked: Sequence[str] = ()) -> tuple[str, ...] | None:
@@ -63,7 +65,7 @@ class Reach:
         if scope is None:
             return tuple(asked) or None
         if asked:
-            return tuple(one for one in asked if scope.holds(one, self._site(one)))
+            return tuple(one for one in asked if scope.contains(one, self._site(one)))
         standing = self._registry.standing_at(scope.sites) if scope.sites else ()
         return tuple(sorted(scope.devices.union(standing)))
 

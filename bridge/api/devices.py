@@ -15,10 +15,10 @@ from bridge.api.device_authorizer import Reach
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import Handler, json_response, problem
 from bridge.api.openapi.models import CommandShown, CommandsPage, DeviceShown, DevicesPage, FormCommand, NewDevice
-from bridge.core.access.permissions import Kind, Right
+from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
-from bridge.core.errors import CommandRefused, DeviceError, DeviceExists, OutOfReach, TooManyDevices, UnknownDevice
+from bridge.core.errors import CommandRejected, DeviceError, DeviceExists, DeviceNotInScope, TooManyDevices, UnknownDevice
 from bridge.core.readings.identity import is_device_id
 from bridge.devices.registry import Registry
 from bridge.http.proxies import address_of
@@ -101,7 +101,7 @@ class DevicesApi:
         ]
         return [*routes, web.post("/send_command", _told(self._ask_by_form))]
 
-    @describes("The devices, by id", query=DevicesParameters, answers={200: DevicesPage}, tag="devices", right=Right.SEE)
+    @describes("The devices, by id", query=DevicesParameters, answers={200: DevicesPage}, tag="devices", right=Permission.READ)
     async def _list(self, request: web.Request) -> web.Response:
         asked = DevicesParameters.model_validate(dict(request.query))
         found: list[Device] = []
@@ -112,7 +112,7 @@ class DevicesApi:
                 found.append(device)
         return json_response({"devices": [one.public() for one in found], "next": None})
 
-    @describes("One device", answers={200: DeviceShown}, problems=(404,), tag="devices", right=Right.SEE)
+    @describes("One device", answers={200: DeviceShown}, problems=(404,), tag="devices", right=Permission.READ)
     async def _get(self, request: web.Request) -> web.Response:
         return json_response(self._registry.get(self._seen(request)).public())
 
@@ -122,7 +122,7 @@ class DevicesApi:
         answers={201: DeviceShown},
         problems=(409, 413, 422, 503, 507),
         tag="devices",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _register(self, request: web.Request) -> web.Response:
         given = await read_object(request)
@@ -144,23 +144,23 @@ class DevicesApi:
         answers={200: DeviceShown},
         problems=(404, 413, 422, 503, 507),
         tag="devices",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _amend(self, request: web.Request) -> web.Response:
-        device_id, given = self._seen(request, Right.MANAGE), await read_object(request)
+        device_id, given = self._seen(request, Permission.MANAGE), await read_object(request)
         if given.pop("id", device_id) != device_id:
             raise DeviceError({"id": "cannot be changed"})
         if "site" in given:
             self._reach.check_place(request, device_id, given["site"])
-        device = await self._registry.amend(device_id, given)
+        device = await self._registry.update(device_id, given)
         self._note(request, "device changed", device_id)
         return json_response(device.public())
 
     @describes(
-        "Forget a device; its readings stay", answers={204: None}, problems=(404, 503), tag="devices", right=Right.MANAGE
+        "Forget a device; its readings stay", answers={204: None}, problems=(404, 503), tag="devices", right=Permission.MANAGE
     )
     async def _remove(self, request: web.Request) -> web.Response:
-        device_id = self._seen(request, Right.MANAGE)
+        device_id = self._seen(request, Permission.MANAGE)
         await self._registry.remove(device_id)
         self._note(request, "device removed", device_id)
         return web.Response(status=204)
@@ -171,7 +171,7 @@ class DevicesApi:
         answers={202: CommandShown},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
-        right=Right.COMMAND,
+        right=Permission.COMMAND,
     )
     async def _ask(self, request: web.Request) -> web.Response:
         body = await read_object(request)
@@ -188,7 +188,7 @@ class DevicesApi:
         answers={202: CommandShown},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
-        right=Right.COMMAND,
+        right=Permission.COMMAND,
     )
     async def _ask_by_form(self, request: web.Request) -> web.Response:
         """Of an older client: `device_name`, `command` and `value` of a form; no `value`, or an empty one, is none."""
@@ -203,14 +203,14 @@ class DevicesApi:
         answers={200: CommandsPage},
         problems=(404, 503),
         tag="devices",
-        right=Right.SEE,
+        right=Permission.READ,
     )
     async def _recent(self, request: web.Request) -> web.Response:
         device_id = self._registry.get(self._seen(request)).id
         limit = RecentParameters.model_validate(dict(request.query)).limit
         return json_response({"commands": [one.public() for one in await self._commands.recent(device_id, limit)]})
 
-    @describes("One command", answers={200: CommandShown}, problems=(404, 503), tag="devices", right=Right.SEE)
+    @describes("One command", answers={200: CommandShown}, problems=(404, 503), tag="devices", right=Permission.READ)
     async def _command(self, request: web.Request) -> web.Response:
         command = await self._commands.get(self._seen(request), request.match_info["command"])
         if command is None:
@@ -218,12 +218,12 @@ class DevicesApi:
         return json_response(command.public())
 
     async def _asked(self, request: web.Request, asked: CommandRequest) -> Command:
-        self._reach.check(request, asked.device, Right.COMMAND)
+        self._reach.check(request, asked.device, Permission.COMMAND)
         command = await self._commands.ask(asked, _who(request))
         self._note(request, "command", command.device_id, command=command.command, id=command.id)
         return command
 
-    def _seen(self, request: web.Request, right: Right = Right.SEE) -> str:
+    def _seen(self, request: web.Request, right: Permission = Permission.READ) -> str:
         """The device of the path; raises `UnknownDevice` where it is out of reach."""
         device_id = request.match_info["id"]
         self._reach.check(request, device_id, right)
@@ -240,11 +240,11 @@ def _told(handler: Handler) -> Handler:
     async def told(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
-        except OutOfReach:  # noted on its way out, and answered the same
+        except DeviceNotInScope:  # noted on its way out, and answered the same
             raise
         except UnknownDevice as error:
             return problem(404, str(error))
-        except (DeviceExists, CommandRefused) as error:
+        except (DeviceExists, CommandRejected) as error:
             return problem(409, str(error))
         except TooManyDevices as error:
             return problem(507, str(error))
@@ -268,4 +268,4 @@ def _request(given: Mapping[str, Any]) -> CommandRequest:
 def _who(request: web.Request) -> str:
     """Who asks: the address, while access is open."""
     identity = identity_of(request)
-    return f"http:{request.remote or 'unknown'}" if identity.kind is Kind.ANYONE else f"{identity.kind}:{identity.name}"
+    return f"http:{request.remote or 'unknown'}" if identity.kind is IdentityKind.ANYONE else f"{identity.kind}:{identity.name}"

@@ -14,8 +14,8 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_whole
 from bridge.api.middleware.problems import RETRY_AFTER_SECONDS, json_response, problem
 from bridge.api.openapi.models import EventTaken
-from bridge.core.access.permissions import Right
-from bridge.core.decode import Kind, Route
+from bridge.core.access.permissions import Permission
+from bridge.core.decode import MessageKind, Route
 from bridge.core.message import EVENT_TOPICS, Decoded, Message, Outcome, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.timestamp import iso
@@ -23,7 +23,7 @@ from bridge.core.topic import TopicPattern
 from bridge.pipeline.pending import Settlement
 
 SOURCE = "http"
-EVENTS = Route(TopicPattern.parse("events/{topic}"), Kind.EVENTS)
+EVENTS = Route(TopicPattern.parse("events/{topic}"), MessageKind.EVENTS)
 """How these messages are decoded, whatever the subscriptions at the broker are."""
 
 _WAITING_LIMIT = 256  # events not settled yet, of 64 KiB each
@@ -59,7 +59,7 @@ class EventsApi:
         answers={202: EventTaken},
         problems=(404, 413, 422, 503),
         tag="events",
-        right=Right.SEND,
+        right=Permission.PUBLISH,
     )
     async def _post(self, request: web.Request) -> web.Response:
         check_whole(request)

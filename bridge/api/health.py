@@ -8,7 +8,7 @@ from bridge.api.describe import Door, describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Alive, Ready
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
 
 
@@ -41,6 +41,6 @@ class HealthApi:
         failing = [name for name, part in self._health.parts.items() if not part.up]
         status = 503 if failing else 200
         told: dict[str, object] = {"status": "failing" if failing else "ok"}
-        if Right.SEE in identity_of(request).rights:
+        if Permission.READ in identity_of(request).permissions:
             told |= {"failing": failing, "parts": parts}
         return json_response(told, status=status)

@@ -18,11 +18,11 @@ from bridge.api.device_authorizer import Reach
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Ingested, NewReading, NoneIngested
-from bridge.core.access.permissions import Identity, Kind, Right
+from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.decode import Decoder, Route
-from bridge.core.errors import KeyReused
+from bridge.core.errors import IdempotencyKeyReused
 from bridge.core.message import Decoded, Message, Outcome
-from bridge.core.payload import PayloadError, loads
+from bridge.core.payload import PayloadError, parse_any_json
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.settings import HTTP_TOPIC
@@ -54,7 +54,7 @@ _describes_it = describes(
     answers={201: Ingested, 422: NoneIngested},
     problems=(400, 408, 413, 415, 503),
     tag="readings",
-    right=Right.SEND,
+    right=Permission.PUBLISH,
 )
 
 
@@ -85,7 +85,7 @@ class IngestApi:
                 if identity_of(request).scope is not None:
                     self._reach.check_senders(request, senders(body.payloads))
                 post = await self._source.take(body)
-            except KeyReused as error:
+            except IdempotencyKeyReused as error:
                 return problem(422, str(error))
         return _answer(post.results)
 
@@ -104,14 +104,14 @@ def _key(request: web.Request) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise web.HTTPBadRequest(text="an Idempotency-Key is 1 to 255 visible ASCII characters")
     who = identity_of(request)
-    return key if key is None or who.kind is Kind.ANYONE else _owned(key, who)
+    return key if key is None or who.kind is IdentityKind.ANYONE else _owned(key, who)
 
 
 def _owned(key: str, who: Identity) -> str:
     """So that nobody meets another's: keys of programs may be called alike; people and those from a provider are not, and go on
     being the same with the next token.
     """
-    grant = who.grant if who.kind in (Kind.PROGRAM, Kind.DEVICE) else ""
+    grant = who.grant if who.kind in (IdentityKind.PROGRAM, IdentityKind.DEVICE) else ""
     return orjson.dumps([who.kind, who.name, grant, key]).decode()
 
 
@@ -165,7 +165,7 @@ def _items(raw: bytes) -> list[bytes]:
 
 def _lenient(raw: bytes) -> object:
     try:
-        return loads(raw)
+        return parse_any_json(raw)
     except PayloadError as error:
         raise web.HTTPBadRequest(text=f"the body is {error}") from None
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from bridge import __version__
 from bridge.api.describe import describes
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
@@ -70,7 +70,7 @@ class MetricsApi:
         """The paths it answers."""
         return [web.get("/metrics", self._metrics)]
 
-    @describes("All numbers, in Prometheus' text format", answers={200: "text/plain"}, tag="health", right=Right.SEE)
+    @describes("All numbers, in Prometheus' text format", answers={200: "text/plain"}, tag="health", right=Permission.READ)
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 

@@ -15,12 +15,12 @@ from bridge.api.describe import describes
 from bridge.api.device_authorizer import Reach
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Latest, Measured, NoData, ReadingsPage, Record
-from bridge.core.access.permissions import Right
-from bridge.core.query import READINGS_LIMIT, Bucket, ReadingsQuery, Summary
+from bridge.core.access.permissions import Permission
+from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
 from bridge.core.readings.identity import CURSOR_LIMIT
-from bridge.core.readings.measurements import MEASUREMENT, MEASUREMENTS, VALUE_NAMES
+from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
-from bridge.core.rollup import LEVELS_MS, Extent, parse_width, points_between, round_width, width_text
+from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
@@ -133,7 +133,7 @@ class ReadingsApi:
         answers={200: ReadingsPage},
         problems=(422, 503),
         tag="readings",
-        right=Right.SEE,
+        right=Permission.READ,
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
@@ -148,23 +148,25 @@ class ReadingsApi:
         extent = await self._store.history.extent(query.devices) if query.devices != () else None
         from_ms, to_ms = _clipped(parameters, extent)
         every_ms = parameters.every_ms or _chosen(parameters, extent, from_ms, to_ms)
-        points = points_between(from_ms, to_ms, every_ms)
+        points = count_buckets(from_ms, to_ms, every_ms)
         if points > POINTS_LIMIT:
-            wider = width_text(round_width(from_ms, to_ms, POINTS_LIMIT))
+            wider = format_width(choose_width(from_ms, to_ms, POINTS_LIMIT))
             return problem(
                 422,
-                f"every={width_text(every_ms)} makes {points} points of a device, and {POINTS_LIMIT} is the most: "
+                f"every={format_width(every_ms)} makes {points} points of a device, and {POINTS_LIMIT} is the most: "
                 f"ask for a shorter time, for every={wider}, or for points={POINTS_LIMIT}",
             )
         limit = parameters.limit if "limit" in parameters.model_fields_set else READINGS_LIMIT
-        fields = [name for name in parameters.fields or MEASUREMENT if name in MEASUREMENT]
+        fields = [name for name in parameters.fields or MEASUREMENTS_BY_NAME if name in MEASUREMENTS_BY_NAME]
         found: list[Bucket] = []
         if from_ms < to_ms and query.devices != ():
             found = await self._store.history.buckets(replace(query, limit=limit), every_ms, fields)
         shown = [_shown_bucket(bucket) for bucket in found]
-        return json_response({"readings": shown, "next": None, "every": width_text(every_ms)})
+        return json_response({"readings": shown, "next": None, "every": format_width(every_ms)})
 
-    @describes("The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", right=Right.SEE)
+    @describes(
+        "The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", right=Permission.READ
+    )
     async def _latest(self, request: web.Request) -> web.Response:
         found = [one.public() for one in await self._store.latest() if self._reach.holds(request, one.device_id)]
         return json_response({"readings": found})
@@ -175,7 +177,7 @@ class ReadingsApi:
         answers={200: Record | NoData},
         problems=(503,),
         tag="readings",
-        right=Right.SEE,
+        right=Permission.READ,
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
         asked = TelemetryParameters.model_validate(dict(request.query))
@@ -183,7 +185,7 @@ class ReadingsApi:
         found = [one for one in latest if one.device_id == asked.device]
         return json_response(found[0].public() if found else {"error": "no data"})
 
-    @describes("What can be measured", answers={200: list[Measured]}, tag="readings", right=Right.SEE)
+    @describes("What can be measured", answers={200: list[Measured]}, tag="readings", right=Permission.READ)
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [
@@ -215,11 +217,11 @@ def _shown_bucket(bucket: Bucket) -> dict[str, Any]:
     return {"timestamp": iso(bucket.start_ms), "deviceId": bucket.device_id, "count": bucket.count, **shown}
 
 
-def _shown_summary(summary: Summary) -> dict[str, float]:
+def _shown_summary(summary: FieldSummary) -> dict[str, float]:
     return {"min": summary.low, "mean": summary.mean, "max": summary.high, "count": summary.count}
 
 
-def _clipped(parameters: ReadingsParameters, extent: Extent | None) -> tuple[int, int]:
+def _clipped(parameters: ReadingsParameters, extent: HistoryRange | None) -> tuple[int, int]:
     """The time asked for, as far as there are readings."""
     if extent is None:
         return 0, 0
@@ -228,12 +230,12 @@ def _clipped(parameters: ReadingsParameters, extent: Extent | None) -> tuple[int
     return from_ms, to_ms
 
 
-def _chosen(parameters: ReadingsParameters, extent: Extent | None, from_ms: int, to_ms: int) -> int:
+def _chosen(parameters: ReadingsParameters, extent: HistoryRange | None, from_ms: int, to_ms: int) -> int:
     """By what was asked for, so that it does not change while readings come. Where only rollups are left, one of theirs."""
     end_ms = parameters.to_ms or max(to_ms, time.time_ns() // 1_000_000)
     begin_ms = parameters.from_ms if parameters.from_ms is not None else from_ms if extent else end_ms
     only_rollups = extent is not None and from_ms < extent.readings_ms and extent.first_ms < extent.readings_ms
-    return round_width(begin_ms, end_ms, parameters.points or _POINTS, LEVELS_MS[0] if only_rollups else 1000)
+    return choose_width(begin_ms, end_ms, parameters.points or _POINTS, LEVELS_MS[0] if only_rollups else 1000)
 
 
 def _finite(bound: float) -> float | None:

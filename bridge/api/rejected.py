@@ -14,8 +14,8 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_whole
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi import models
-from bridge.core.access.permissions import Right
-from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
+from bridge.core.access.permissions import Permission
+from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
 from bridge.core.timestamp import iso
 from bridge.maintenance.retry import Retried
 from bridge.ports import Store
@@ -23,7 +23,7 @@ from bridge.ports import Store
 MESSAGES_LIMIT = 200
 """The most messages in one answer: at most 64 KiB each."""
 
-Retry = Callable[[RejectedQuery], Awaitable[Retried]]
+Retry = Callable[[QuarantineQuery], Awaitable[Retried]]
 
 
 class RetryParameters(BaseModel):
@@ -61,13 +61,13 @@ class RejectedApi:
         answers={200: models.Rejected},
         problems=(503,),
         tag="quarantine",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _rejected(self, request: web.Request) -> web.Response:
         check_whole(request)
         asked = RejectedParameters.model_validate(dict(request.query))
         messages = await self._store.quarantine.messages(
-            RejectedQuery(asked.code, asked.topic, asked.device, limit=asked.limit)
+            QuarantineQuery(asked.code, asked.topic, asked.device, limit=asked.limit)
         )
         groups = await self._store.quarantine.groups()
         return json_response({"groups": [_group(one) for one in groups], "messages": [_message(one) for one in messages]})
@@ -78,7 +78,7 @@ class RejectedApi:
         answers={200: models.Retried},
         problems=(409, 503),
         tag="quarantine",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _retry(self, request: web.Request) -> web.Response:
         check_whole(request)
@@ -86,17 +86,17 @@ class RejectedApi:
         if self._retrying.locked():
             return problem(409, "rejected messages are being tried again already; wait for that to end")
         async with self._retrying:
-            retried = await self._retry_them(RejectedQuery(asked.code, asked.topic, asked.device))
+            retried = await self._retry_them(QuarantineQuery(asked.code, asked.topic, asked.device))
         bad = [{"code": code, "field": at, "count": count} for (code, at), count in retried.bad.most_common()]
         told = {"stored": retried.stored, "duplicate": retried.duplicate, "outdated": retried.outdated}
         return json_response({**told, "bad": bad})
 
 
-def _group(one: RejectedGroup) -> dict[str, Any]:
+def _group(one: QuarantineGroup) -> dict[str, Any]:
     return {"code": one.code, "field": one.field, "count": one.count, "newest": iso(one.newest_ms), "reason": one.reason}
 
 
-def _message(one: Quarantined) -> dict[str, Any]:
+def _message(one: QuarantinedMessage) -> dict[str, Any]:
     shown = {
         "_id": str(one.id),
         "receivedAt": iso(one.received_ms),

@@ -7,7 +7,7 @@ from aiohttp import web
 from bridge.api.describe import describes
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Status
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.core.ledger import Ledger
 from bridge.realtime.hub.hub import Hub
 
@@ -24,7 +24,7 @@ class StatusApi:
         """The paths it answers."""
         return [web.get("/websocket/status", self._status)]
 
-    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health", right=Right.SEE)
+    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health", right=Permission.READ)
     async def _status(self, _: web.Request) -> web.Response:
         return json_response(
             {

@@ -11,7 +11,7 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_whole
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
 from bridge.realtime.channels import CHANNELS, GENERAL, Channels, checked_channel
@@ -55,7 +55,7 @@ class WebSocketsApi:
             web.post("/api/v1/ws/test-event", self._test_event),
         ]
 
-    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets", right=Right.SEE)
+    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets", right=Permission.READ)
     async def _topic_stats(self, _: web.Request) -> web.Response:
         return json_response(self._topics.stats())
 
@@ -65,7 +65,7 @@ class WebSocketsApi:
         answers={200: ChannelStats},
         problems=(404,),
         tag="websockets",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _stats(self, request: web.Request) -> web.Response:
         check_whole(request)
@@ -78,7 +78,7 @@ class WebSocketsApi:
         answers={200: TestEventSent},
         problems=(404,),
         tag="websockets",
-        right=Right.MANAGE,
+        right=Permission.MANAGE,
     )
     async def _test_event(self, request: web.Request) -> web.Response:
         check_whole(request)

@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from bridge.cli.runner import FAILED, ConfigOption, console, counted, errors, run_loop, say
-from bridge.core.message import Reason
-from bridge.core.query import ReadingsQuery, RejectedQuery
+from bridge.core.message import RejectionReason
+from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.timestamp import parse_time
 from bridge.maintenance.files import Format
 from bridge.settings.loader import load_settings
 
 rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
 
-CodeOption = Annotated[Reason | None, typer.Option("--code", help="Only those rejected for this.")]
+CodeOption = Annotated[RejectionReason | None, typer.Option("--code", help="Only those rejected for this.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")]
@@ -78,7 +78,7 @@ def rejected_list(
     async def listing() -> None:
         async with prepared(load_settings(config).store) as (store, _):
             if messages or code or device or topic:
-                await list_messages(store, RejectedQuery(code, topic, device, limit=limit), console)
+                await list_messages(store, QuarantineQuery(code, topic, device, limit=limit), console)
             else:
                 await list_groups(store, console)
 
@@ -111,7 +111,7 @@ def rejected_retry(
     from bridge.wiring import every_route
 
     settings = load_settings(config)
-    query = RejectedQuery(code, topic, device)
+    query = QuarantineQuery(code, topic, device)
 
     async def retrying() -> None:
         async with prepared(settings.store) as (store, cursor):
@@ -135,7 +135,7 @@ def rejected_clear(
     """Remove rejected messages for good."""
     from bridge.maintenance.quarantine import clear, prepared
 
-    query = RejectedQuery(code, topic, device)
+    query = QuarantineQuery(code, topic, device)
 
     async def clearing() -> None:
         async with prepared(load_settings(config).store) as (store, _):

@@ -17,11 +17,11 @@ from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
-from bridge.core.formats.suggest import leaves, propose_fields, propose_pattern, settings_line
+from bridge.core.formats.suggest import leaves, subscription_toml, suggest_fields, suggest_pattern
 from bridge.core.message import Decoded, Message, Outcome
-from bridge.core.payload import PayloadError, listed, parse_json, shown
-from bridge.core.readings.fields import take_apart
-from bridge.core.readings.measurements import MEASUREMENT
+from bridge.core.payload import PayloadError, join_names, parse_json, quote
+from bridge.core.readings.fields import extract_fields
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
@@ -59,14 +59,14 @@ class Attempt:
     @property
     def setting(self) -> str:
         """The line of the settings that reads messages this way."""
-        return settings_line(self.pattern, self.format, self.fields)
+        return subscription_toml(self.pattern, self.format, self.fields)
 
 
 async def capture(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes]:
     """Topic and payload of the next message on a topic filter; raises `BridgeError` when none comes in time."""
-    arrived = await first_message(settings, TopicPattern.parse(topic).filter, seconds)
+    arrived = await first_message(settings, TopicPattern.parse(topic).topic_filter, seconds)
     if arrived is None:
-        raise BridgeError(f"no message on {shown(topic)} at {settings.address} within {seconds:g} seconds")
+        raise BridgeError(f"no message on {quote(topic)} at {settings.address} within {seconds:g} seconds")
     return arrived
 
 
@@ -94,14 +94,14 @@ def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -
 
 def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
     """Pattern and fields to try; raises `FormatError` when there is nothing to try."""
-    fields = propose_fields(_body(payload)) if name is FormatName.MAPPING else {}
-    if name is FormatName.MAPPING and not MEASUREMENT.keys() & fields.keys():
+    fields = suggest_fields(_body(payload)) if name is FormatName.MAPPING else {}
+    if name is FormatName.MAPPING and not MEASUREMENTS_BY_NAME.keys() & fields.keys():
         raise FormatError(_nothing_known(payload))
     if topic is None and name in (FormatName.SCALAR, FormatName.ESPHOME):
         raise FormatError("the field is a level of the topic; give --topic")
     device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in(name, payload)
     named_in_body = device if isinstance(device, str) else None
-    pattern = USUAL_PATTERNS[name] if topic is None else propose_pattern(name, topic, named_in_body)
+    pattern = USUAL_PATTERNS[name] if topic is None else suggest_pattern(name, topic, named_in_body)
     if pattern is None:
         raise FormatError("the topic has no such shape")
     if "{deviceId}" in pattern:
@@ -139,15 +139,15 @@ def _body(payload: bytes) -> object:
 def _device_in(name: FormatName, payload: bytes) -> object:
     """The device that a plain object names."""
     body = _body(payload)
-    return take_apart(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
+    return extract_fields(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
 
 
 def _nothing_known(payload: bytes) -> str:
     try:
-        paths = [shown(".".join(steps)) for steps, _ in leaves(parse_json(payload))]
+        paths = [quote(".".join(steps)) for steps, _ in leaves(parse_json(payload))]
     except PayloadError as error:
         return str(error)
-    return f"no name we know among {listed(paths)}" if paths else "the payload names nothing"
+    return f"no name we know among {join_names(paths)}" if paths else "the payload names nothing"
 
 
 # --- for people --------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def explain(console: Console, attempts: list[Attempt]) -> bool:
         table.add_column(heading, overflow="fold")
     for one in attempts:
         style = "bold green" if one is best else "" if one.reading else "dim"
-        table.add_row(Text(one.format, style), Text(shown(one.pattern)[1:-1]), _outcome(one))
+        table.add_row(Text(one.format, style), Text(quote(one.pattern)[1:-1]), _outcome(one))
     console.print(table)
     if best is None:
         _say(
@@ -184,6 +184,11 @@ def _outcome(attempt: Attempt) -> Text:
     reading = attempt.reading
     if reading is None:
         return Text(attempt.complaint, "dim")
-    record = {**reading.values, "timestamp": iso(reading.timestamp_ms), "deviceId": reading.device_id, **reading.extras()}
-    units = {name: MEASUREMENT[name].unit for name in reading.values if name in MEASUREMENT}
+    record = {
+        **reading.values,
+        "timestamp": iso(reading.timestamp_ms),
+        "deviceId": reading.device_id,
+        **reading.optional_keys(),
+    }
+    units = {name: MEASUREMENTS_BY_NAME[name].unit for name in reading.values if name in MEASUREMENTS_BY_NAME}
     return Text("\n".join(f"{name}: {value} {units.get(name, '')}".rstrip() for name, value in record.items()))

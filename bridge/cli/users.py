@@ -23,7 +23,7 @@ from bridge.access.api_keys import Keys
 from bridge.access.passwords import check_password
 from bridge.cli.runner import ConfigOption, console, errors
 from bridge.core.access.accounts import scope_of, user_name
-from bridge.core.access.permissions import Identity, Kind, Right, Role, Scope
+from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 from bridge.settings import Settings
@@ -83,7 +83,9 @@ def remove_user(name: NameArgument, config: ConfigOption = None) -> None:
 def add_key(
     name: NameArgument,
     config: ConfigOption = None,
-    right: Annotated[list[Right] | None, typer.Option("--right", help="What it may; may be repeated. Default: see.")] = None,
+    right: Annotated[
+        list[Permission] | None, typer.Option("--right", help="What it may; may be repeated. Default: see.")
+    ] = None,
     device: DeviceOption = None,
     site: SiteOption = None,
     days: Annotated[float | None, typer.Option(help="How long it is valid. Default: until it is removed.")] = None,
@@ -93,7 +95,7 @@ def add_key(
     if of_device and (right or device or site):
         raise typer.BadParameter("the key of a device has no other rights, devices or sites")
     scope, by = scope_of(device or (), site or ()), caller()
-    rights = right or [Right.SEE]
+    rights = right or [Permission.READ]
     making = partial(Keys.make, name=name, rights=rights, scope=scope, device=of_device, days=days, by=by)
     key, text = with_control(config, lambda control, _: making(control.keys), "key added", name)
     errors.print(f"{key.id} {key.name}: keep it, it is not shown again", markup=False, highlight=False)
@@ -106,7 +108,7 @@ def list_keys(config: ConfigOption = None) -> None:
     table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
     for one in with_control(config, lambda control, _: control.keys.all()):
         expires = iso(one.expires_ms)[:10] if one.expires_ms else "never"
-        table.add_row(one.id, escape(one.name), one.kind, " ".join(sorted(one.rights)), *_shown(one.scope), expires)
+        table.add_row(one.id, escape(one.name), one.kind, " ".join(sorted(one.permissions)), *_shown(one.scope), expires)
     console.print(table)
 
 
@@ -128,7 +130,7 @@ def with_control(config: Path | None, work: Callable[[Control, Settings], Awaita
             control = Control(settings.access, settings.devices, store)
             done = await work(control, settings)
             if act:
-                control.audit.note(act, by=Identity(Kind.PROGRAM, caller(), frozenset()), about=about)
+                control.audit.note(act, by=Identity(IdentityKind.PROGRAM, caller(), frozenset()), about=about)
                 await control.close()
             return done
 
@@ -152,7 +154,7 @@ def _password(name: str) -> str:
     return password
 
 
-def _shown(scope: Scope | None) -> tuple[str, str]:
+def _shown(scope: ResourceScope | None) -> tuple[str, str]:
     return (
         ("all", "all") if scope is None else (escape(" ".join(sorted(scope.devices))), escape(", ".join(sorted(scope.sites))))
     )

@@ -17,7 +17,7 @@ class FormatError(BridgeError, ValueError):
     """A payload format that cannot be used with its pattern or its fields."""
 
 
-class PortTaken(BridgeError):
+class PortUnavailable(BridgeError):
     """A port we were told to listen on is in use, or not ours to use."""
 
 
@@ -29,23 +29,23 @@ class StoreUnavailable(StoreError):
     """The store is away or did not answer in time; the write may or may not have happened. Try again."""
 
 
-class NotNow(BridgeError):
+class TemporarilyUnavailable(BridgeError):
     """What was asked cannot be done at the moment; the text says why, and whether it may have happened. Ask again."""
 
 
-class IntakeFull(NotNow):
+class IntakeFull(TemporarilyUnavailable):
     """As much waits as may wait."""
 
 
-class Stopping(NotNow):
+class ShuttingDown(TemporarilyUnavailable):
     """The bridge takes nothing more in."""
 
 
-class OutcomeUnknown(NotNow):
+class OutcomeUnknown(TemporarilyUnavailable):
     """It was taken in and was not stored before the deadline; it may be later."""
 
 
-class KeyReused(BridgeError):
+class IdempotencyKeyReused(BridgeError):
     """An Idempotency-Key that was used for something else."""
 
 
@@ -53,11 +53,11 @@ class BrokerUnavailable(BridgeError):
     """The broker is away, refused us, or left."""
 
 
-class WindowOverflow(BrokerUnavailable):
+class ReceiveWindowExceeded(BrokerUnavailable):
     """The broker sent more than we take on one connection; all that was taken is settled, the rest comes on the next."""
 
 
-class SessionTaken(BrokerUnavailable):
+class SessionTakenOver(BrokerUnavailable):
     """Another client connected under our client id, and the broker gave it our session."""
 
 
@@ -126,7 +126,7 @@ class UnknownDevice(BridgeError):
     """No device of this id is known."""
 
 
-class OutOfReach(UnknownDevice):
+class DeviceNotInScope(UnknownDevice):
     """There is such a device, and not for whoever asks; the text says no more than that of one that is unknown."""
 
     def __init__(self, text: str, device_id: str) -> None:
@@ -147,5 +147,5 @@ class CommandStateError(BridgeError):
     """A command cannot go from the one state to the other."""
 
 
-class CommandRefused(BridgeError):
+class CommandRejected(BridgeError):
     """A command that is not taken: the device is offline, another one has its id, or too many wait."""

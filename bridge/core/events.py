@@ -35,7 +35,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Expiring:
+class AuthExpiring:
     """What one client showed is good for `seconds` more; it can show something newer on the same connection."""
 
     expires_ms: int
@@ -56,7 +56,7 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | Expiring | EntityEvent | TopicEvent
+Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
 
 _OF_READING = frozenset(("measurements", "readings"))
 _OF_STATUS = frozenset(("modules", "sensors"))
@@ -78,7 +78,7 @@ _OF_ENTITY_EVENT = {
 }
 
 
-def topics(event: Event) -> frozenset[str] | None:
+def topics_of(event: Event) -> frozenset[str] | None:
     """The topics and channels of plain WebSockets that an event belongs to; None: it is for everyone."""
     match event:
         case Reading():
@@ -98,14 +98,14 @@ def topics(event: Event) -> frozenset[str] | None:
 
 
 _DEVICE_KEYS = ("deviceId", "device_id", "sensorId", "sensor_id", "device")
-UNTOLD = ""
-"""No device has this id: see `about`."""
+HIDDEN_METADATA = ""
+"""No device has this id: see `device_of`."""
 
 
-def about(event: Event) -> str | None:
+def device_of(event: Event) -> str | None:
     """The device that an event tells of; None: it tells of none, and everyone may hear it.
 
-    `UNTOLD` is what may tell of a device without naming it in a way we know: only who may see every device may hear that.
+    `HIDDEN_METADATA` is what may tell of a device without naming it in a way we know: only who may see every device may hear that.
     """
     match event:
         case Reading() | DeviceStatus() | CommandAck():
@@ -123,7 +123,7 @@ def about(event: Event) -> str | None:
 def _named(body: Mapping[str, Any]) -> str:
     """One device, named once or always the same; of two nobody can say which it tells of."""
     named = {body[key] for key in _DEVICE_KEYS if isinstance(body.get(key), str)}
-    return named.pop() if len(named) == 1 else UNTOLD
+    return named.pop() if len(named) == 1 else HIDDEN_METADATA
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def gap(missing: Gap) -> dict[str, Any]:
     return {"from": missing.after, "to": missing.last, "missed": missing.missed}
 
 
-def expiring(event: Expiring) -> dict[str, Any]:
+def auth_expiring(event: AuthExpiring) -> dict[str, Any]:
     """Body of `authExpiring`."""
     return {"expires": iso(event.expires_ms), "seconds": event.seconds}
 

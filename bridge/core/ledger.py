@@ -10,7 +10,7 @@ _LINE = ("received", *(outcome.value for outcome in Outcome), "waiting")
 
 
 @dataclass(slots=True)
-class Account:
+class SourceAccount:
     """One source's line, in messages since start. `waiting` is counted by itself, never derived."""
 
     received: int = 0
@@ -30,22 +30,22 @@ class Ledger:
 
     def __init__(self) -> None:
         """An empty ledger; accounts open with their first message."""
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, SourceAccount] = {}
 
-    def account(self, source: str) -> Account:
+    def account(self, source: str) -> SourceAccount:
         """The line of a source, opened if need be."""
         account = self._accounts.get(source)
         if account is None:
-            account = self._accounts[source] = Account()
+            account = self._accounts[source] = SourceAccount()
         return account
 
-    def arrived(self, source: str) -> None:
+    def count_received(self, source: str) -> None:
         """A message came in and waits."""
         account = self.account(source)
         account.received += 1
         account.waiting += 1
 
-    def settled(self, source: str, outcome: Outcome, count: int = 1) -> None:
+    def count_outcome(self, source: str, outcome: Outcome, count: int = 1) -> None:
         """Waiting messages met their end."""
         account = self.account(source)
         account.waiting -= count

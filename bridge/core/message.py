@@ -51,7 +51,7 @@ class Message:
     id: ObjectId | None = None
 
 
-class Reason(enum.StrEnum):
+class RejectionReason(enum.StrEnum):
     """Why a message was rejected whole; the quarantine is grouped by these."""
 
     NOT_JSON = "not_json"
@@ -75,7 +75,7 @@ class Rejection:
 
     id: ObjectId
     message: Message
-    code: Reason
+    code: RejectionReason
     reason: str
     field: str | None = None
     quality: Mapping[str, str] | None = None
@@ -91,7 +91,7 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class StaleRetained:
     """A retained message with no time of its own: no new reading, or every restart would invent one."""
 
 
@@ -114,7 +114,7 @@ class TopicEvent:
     timestamp_ms: int
 
 
-Decoded = Reading | Rejection | DeviceStatus | CommandAck | Stale | TopicEvent
+Decoded = Reading | Rejection | DeviceStatus | CommandAck | StaleRetained | TopicEvent
 
 
 EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")

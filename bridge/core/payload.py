@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from bridge.core.errors import BridgeError
-from bridge.core.message import Reason
+from bridge.core.message import RejectionReason
 
 PAYLOAD_LIMIT_BYTES = 64 * 1024
 
@@ -26,7 +26,9 @@ class PayloadError(BridgeError):
     `quality` has every field at fault, where they were looked at one by one.
     """
 
-    def __init__(self, code: Reason, text: str, at: str | None = None, quality: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, code: RejectionReason, text: str, at: str | None = None, quality: Mapping[str, str] | None = None
+    ) -> None:
         """`text` is for a person."""
         super().__init__(text)
         self.code = code
@@ -38,7 +40,7 @@ def parse_object(payload: bytes) -> dict[str, Any]:
     """The JSON object in a payload; `NaN` and `Infinity` are let through, as bad values of their fields."""
     body = parse_json(payload)
     if not isinstance(body, dict):
-        raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
+        raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
     return body
 
 
@@ -56,26 +58,26 @@ JSON_TYPES: Mapping[type, str] = {
 def check_size(payload: bytes) -> None:
     """Raises `PayloadError` for more than `PAYLOAD_LIMIT_BYTES`."""
     if len(payload) > PAYLOAD_LIMIT_BYTES:
-        raise PayloadError(Reason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
+        raise PayloadError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes, more than the {PAYLOAD_LIMIT_BYTES} allowed")
 
 
 def parse_json(payload: bytes) -> object:
     """Any JSON of a payload that is not too large; raises `PayloadError`."""
     check_size(payload)
-    return loads(payload)
+    return parse_any_json(payload)
 
 
-def loads(payload: bytes) -> object:
+def parse_any_json(payload: bytes) -> object:
     """Any JSON, of any size; raises `PayloadError`."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as strict:
         if not payload.strip():
-            raise PayloadError(Reason.NOT_JSON, "not JSON: the payload is empty") from None
+            raise PayloadError(RejectionReason.NOT_JSON, "not JSON: the payload is empty") from None
         try:
             return json.loads(payload, parse_int=_whole)
         except (ValueError, RecursionError):
-            raise PayloadError(Reason.NOT_JSON, f"not JSON: {strict}") from None
+            raise PayloadError(RejectionReason.NOT_JSON, f"not JSON: {strict}") from None
 
 
 def _whole(digits: str) -> int | float:
@@ -83,13 +85,13 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < _WHOLE_DIGITS else float(digits)
 
 
-def listed(items: Sequence[str]) -> str:
+def join_names(items: Sequence[str]) -> str:
     """The first few, and how many more."""
     more = len(items) - _NAMED_FIELDS
     return ", ".join(items[:_NAMED_FIELDS]) + (f" and {more} more" if more > 0 else "")
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """Somebody's text made harmless for a log line or a reason: quoted, ASCII, at most 64 characters.
 
     Lists and objects are only named: nested deep enough, they cannot even be printed.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bson.objectid import ObjectId
 
-from bridge.core.devices.command import State
+from bridge.core.devices.command import CommandState
 
 READINGS_LIMIT = 10_000
 """The most readings one answer holds."""
@@ -34,7 +34,7 @@ class ReadingsQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class FieldSummary:
     """One measurement over one bucket of time."""
 
     low: float
@@ -50,11 +50,11 @@ class Bucket:
     device_id: str
     start_ms: int
     count: int
-    fields: dict[str, Summary] = field(default_factory=dict)
+    fields: dict[str, FieldSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What a write came to, by `seq`: `stored` now; `refused` by the store for the document's own sake, with the reason.
 
     A reading in neither was there before: a duplicate.
@@ -65,7 +65,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedMessage:
     """A rejected message as it is kept: what arrived (cut at 64 KiB), when and where, and what was wrong with it."""
 
     id: ObjectId
@@ -80,7 +80,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedQuery:
+class QuarantineQuery:
     """Which rejected messages: of one `code`, of one `topic`, or of a topic that has `device` as one of its levels.
 
     The newest `limit` are meant, newest first; with `after`, the first whose `id` follows it, by rising `id`.
@@ -95,7 +95,7 @@ class RejectedQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedGroup:
+class QuarantineGroup:
     """The rejected messages of one `code` and `field`: how many, when the newest came, and what was said of it."""
 
     code: str
@@ -110,12 +110,12 @@ class CommandsQuery:
     """Which commands: of one `device`, in one `state`, the newest `limit`, newest first."""
 
     device: str | None = None
-    state: State | None = None
+    state: CommandState | None = None
     limit: int = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Tidied:
+class RetentionResult:
     """What was removed: readings past their age, rejected messages past theirs, and those and acts beyond the number kept.
 
     What a database removes by itself is not counted here.
@@ -128,7 +128,7 @@ class Tidied:
 
 
 @dataclass(frozen=True, slots=True)
-class RolledUp:
+class RollupResult:
     """What a step of the rollups came to: `hours` of devices made; how many devices are more than a day `behind`; whether there
     is `more` to do at once.
     """

@@ -1,6 +1,6 @@
 """Rollups: readings of a device in short, by spans of 5 min, 30 min and 3 h, kept beside them so that a year is read quickly.
 
-What is rolled up, what is not, and how a question is put together from both. One promise carries it: up to `Place.until_ms`
+What is rolled up, what is not, and how a question is put together from both. One promise carries it: up to `RollupProgress.until_ms`
 the rollups of a device hold every reading there is, but for the hours where some came after the cursor that was last looked at.
 Those hours, and all that follows, are read from the readings themselves; so an answer is the same with rollups as without.
 """
@@ -24,7 +24,7 @@ _UNITS_MS = {"w": 7 * DAY_MS, "d": DAY_MS, "h": HOUR_MS, "m": _MINUTE_MS, "s": 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RollupProgress:
     """How far a device is rolled up: from `first_ms` (None: not at all) before `until_ms`, a second time before `again_ms`.
     `fields` are those that its rollups have.
     """
@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class HistoryRange:
     """From when to when there is history: with rollups from `first_ms` on, the readings themselves from `readings_ms` on."""
 
     first_ms: int
@@ -46,7 +46,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RollupSegment:
     """A span of some devices' time, read from rollups of one width (None: from readings). Without `to_ms` it has no end."""
 
     devices: tuple[str, ...]
@@ -59,42 +59,42 @@ Late = Collection[tuple[str, int]]
 """Device, and the hour in which it has readings that its rollups may not hold."""
 
 
-def hour_of(at_ms: int) -> int:
+def floor_to_hour(at_ms: int) -> int:
     """The beginning of the hour."""
     return at_ms - at_ms % HOUR_MS
 
 
-def outward(from_ms: int, to_ms: int, width_ms: int) -> tuple[int, int]:
+def align_range(from_ms: int, to_ms: int, width_ms: int) -> tuple[int, int]:
     """The span made larger, to whole widths."""
     return from_ms - from_ms % width_ms, to_ms + -to_ms % width_ms
 
 
-def intact_from(now_ms: int, retention_days: int | None) -> int:
+def first_complete_ms(now_ms: int, retention_days: int | None) -> int:
     """From here on no reading has expired yet: rollups of what was before are not made again. An hour more, for slow clocks."""
-    return 0 if retention_days is None else hour_of(now_ms - retention_days * DAY_MS) + 2 * HOUR_MS
+    return 0 if retention_days is None else floor_to_hour(now_ms - retention_days * DAY_MS) + 2 * HOUR_MS
 
 
-def by_time(query: ReadingsQuery) -> bool:
+def is_time_query(query: ReadingsQuery) -> bool:
     """Rollups can help to answer: they know no cursors."""
     return query.since is None and query.until is None
 
 
-def is_rolled(every_ms: int) -> bool:
+def fits_rollups(every_ms: int) -> bool:
     """Rollups can answer: the width is made of theirs."""
     return every_ms % LEVELS_MS[0] == 0
 
 
-def not_rolled(query: ReadingsQuery, places: Sequence[Place], late: Late) -> list[Piece] | None:
+def unrolled_query(query: ReadingsQuery, places: Sequence[RollupProgress], late: Late) -> list[RollupSegment] | None:
     """The readings asked for that rollups may not have; None if that is much."""
     begin_ms, end_ms = query.from_ms or 0, query.to_ms
-    tails = [Piece((place.device_id,), None, max(place.until_ms, begin_ms), end_ms) for place in places]
+    tails = [RollupSegment((place.device_id,), None, max(place.until_ms, begin_ms), end_ms) for place in places]
     tails = [piece for piece in tails if end_ms is None or piece.from_ms < end_ms]
     if len(places) + len(late) > _FEW or any(place.until_ms == 0 for place in places):
         return None
-    return tails + [Piece((device_id,), None, hour, hour + HOUR_MS) for device_id, hour in late]
+    return tails + [RollupSegment((device_id,), None, hour, hour + HOUR_MS) for device_id, hour in late]
 
 
-def plan(query: ReadingsQuery, every_ms: int, places: Sequence[Place], late: Late) -> list[Piece]:
+def plan(query: ReadingsQuery, every_ms: int, places: Sequence[RollupProgress], late: Late) -> list[RollupSegment]:
     """What to read of the devices at these places; devices that are rolled up alike share their pieces."""
     widths = [width for width in reversed(LEVELS_MS) if every_ms % width == 0]
     alike: dict[tuple[int, tuple[int, ...]], list[str]] = {}
@@ -105,7 +105,7 @@ def plan(query: ReadingsQuery, every_ms: int, places: Sequence[Place], late: Lat
         key = (place.until_ms, tuple(sorted(hours.get(place.device_id, ()))))
         alike.setdefault(key, []).append(place.device_id)
     return [
-        Piece(tuple(devices), width_ms, from_ms, to_ms)
+        RollupSegment(tuple(devices), width_ms, from_ms, to_ms)
         for (until_ms, late_hours), devices in alike.items()
         for width_ms, from_ms, to_ms in _spans(query.from_ms or 0, query.to_ms, until_ms, late_hours, widths)
     ]
@@ -146,7 +146,7 @@ def _cover(from_ms: int, to_ms: int, widths: Sequence[int]) -> Iterator[_Span]:
     yield from _cover(last, to_ms, finer)
 
 
-def joined_hours(late: Late) -> list[tuple[str, int, int]]:
+def merge_hours(late: Late) -> list[tuple[str, int, int]]:
     """Device, from and to: hours that follow each other as one span."""
     spans: list[tuple[str, int, int]] = []
     for device_id, hour in sorted(late):
@@ -157,25 +157,25 @@ def joined_hours(late: Late) -> list[tuple[str, int, int]]:
     return spans
 
 
-def points_between(from_ms: int, to_ms: int, every_ms: int) -> int:
+def count_buckets(from_ms: int, to_ms: int, every_ms: int) -> int:
     """How many spans of `every_ms` there are from `from_ms` and before `to_ms`, begun ones too."""
     return max(-(-to_ms // every_ms) - from_ms // every_ms, 0)
 
 
-def round_width(from_ms: int, to_ms: int, points: int, least_ms: int = 1000) -> int:
+def choose_width(from_ms: int, to_ms: int, points: int, least_ms: int = 1000) -> int:
     """The smallest round width, from `least_ms` on, that makes at most so many points."""
-    fitting = (one for one in _ROUND_MS if one >= least_ms and points_between(from_ms, to_ms, one) <= points)
+    fitting = (one for one in _ROUND_MS if one >= least_ms and count_buckets(from_ms, to_ms, one) <= points)
     return next(fitting, _ROUND_MS[-1])
 
 
-def width_text(width_ms: int) -> str:
+def format_width(width_ms: int) -> str:
     """`90s`, `1m`, `6h`, `1w`."""
     unit = next(name for name, unit_ms in _UNITS_MS.items() if width_ms % unit_ms == 0)
     return f"{width_ms // _UNITS_MS[unit]}{unit}"
 
 
 def parse_width(text: str) -> int | None:
-    """The inverse of `width_text`; None when it is no width."""
+    """The inverse of `format_width`; None when it is no width."""
     number, unit_ms = text[:-1], _UNITS_MS.get(text[-1:])
     if unit_ms is None or not number.isascii() or not number.isdigit() or len(number) > 6 or not int(number):
         return None

@@ -42,7 +42,7 @@ class TopicPattern:
         return cls(text, tuple(levels), tuple(names))
 
     @property
-    def filter(self) -> str:
+    def topic_filter(self) -> str:
         """What is sent to the broker: `sensors/+/data`."""
         return "/".join(self.levels)
 

@@ -22,7 +22,7 @@ class AckWindow:
         """Delivered and not yet to be acknowledged."""
         return len(self._delivered)
 
-    def deliver(self, packet_id: int) -> None:
+    def add(self, packet_id: int) -> None:
         """The broker delivered a message under `packet_id`, which is not in use."""
         self._delivered.append(packet_id)
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from bridge.core.devices.command import Command, CommandRequest, State
+from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import SOCKET
-from bridge.core.errors import BrokerUnavailable, CommandRefused, StoreUnavailable, UnknownDevice
+from bridge.core.errors import BrokerUnavailable, CommandRejected, StoreUnavailable, UnknownDevice
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import CommandAck
 from bridge.core.query import CommandsQuery
@@ -89,7 +89,7 @@ class Commands:
 
     async def load(self) -> None:
         """What waited when the bridge stopped goes on waiting until its time is over; raises `StoreUnavailable`."""
-        for command in reversed(await self._kept.find(CommandsQuery(state=State.QUEUED, limit=WAITING_LIMIT))):
+        for command in reversed(await self._kept.find(CommandsQuery(state=CommandState.QUEUED, limit=WAITING_LIMIT))):
             self._queues.setdefault(command.device_id, {})[command.id] = command
         self._news.set()
 
@@ -119,7 +119,7 @@ class Commands:
     async def ask(self, request: CommandRequest, by: str) -> Command:
         """The command, stored and sent, or in its queue. Asked again under the same id, it is the one that is there.
 
-        Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
+        Raises `UnknownDevice`, `CommandRejected` (it is offline, or the id is another command's) and `StoreUnavailable`.
         """
         command_id = request.id or secrets.token_hex(12)
         if request.id is not None and (there := await self._kept.get(command_id)):
@@ -153,7 +153,7 @@ class Commands:
         return await self._deliver(command)
 
     def _again(self, there: Command, request: CommandRequest) -> Command:
-        if not there.same(request):
+        if not there.same_request(request):
             raise self._refused(f"the id {there.id!r} is another command's")
         return there
 
@@ -165,9 +165,9 @@ class Commands:
         if sum(map(len, self._queues.values())) >= WAITING_LIMIT:
             raise self._refused(f"{WAITING_LIMIT} commands wait for devices, the most there may be")
 
-    def _refused(self, text: str) -> CommandRefused:
+    def _refused(self, text: str) -> CommandRejected:
         self.counts.refused += 1
-        return CommandRefused(text)
+        return CommandRejected(text)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
         """One command of a device."""
@@ -188,16 +188,16 @@ class Commands:
             sent = await self._take(command)
             if sent is None:
                 return await self._now(command)
-            if sent.state is State.EXPIRED:
+            if sent.state is CommandState.EXPIRED:
                 return self._ended(sent)
-            if sent.stale(self._clock()):
-                return await self._settle(sent, State.FAILED, "it could not be sent in time")
+            if sent.is_expired(self._clock()):
+                return await self._settle(sent, CommandState.FAILED, "it could not be sent in time")
             self.counts.sent += 1
             try:
                 async with asyncio.timeout(_SEND_SECONDS):
                     await self._way(sent).send(sent.device_id, sent.body(), (sent.expires_ms - self._clock()) / 1000)
             except (BrokerUnavailable, UnknownDevice, TimeoutError) as error:
-                return await self._settle(sent, State.FAILED, str(error) or "it took too long to send")
+                return await self._settle(sent, CommandState.FAILED, str(error) or "it took too long to send")
         self._tell("updated", sent)
         return sent
 
@@ -207,11 +207,15 @@ class Commands:
         What the store did without our hearing of it is ours all the same when it is tried again: nothing was sent meanwhile.
         """
         now, was_tried = self._clock(), command.id in self._tried
-        taken = replace(command.become(State.EXPIRED if command.stale(now) else State.SENT, now), bridge=self._name)
+        taken = replace(
+            command.transition(CommandState.EXPIRED if command.is_expired(now) else CommandState.SENT, now), bridge=self._name
+        )
         self._tried.add(command.id)
-        there = taken if await self._kept.change(taken, State.QUEUED) else await self._now(command)
+        there = taken if await self._kept.change(taken, CommandState.QUEUED) else await self._now(command)
         self._leave_queue(command)
-        is_ours = there is taken or (was_tried and there.bridge == self._name and there.state in (State.SENT, State.EXPIRED))
+        is_ours = there is taken or (
+            was_tried and there.bridge == self._name and there.state in (CommandState.SENT, CommandState.EXPIRED)
+        )
         return there if is_ours else None
 
     async def _now(self, command: Command) -> Command:
@@ -221,9 +225,9 @@ class Commands:
     def _way(self, command: Command) -> Way:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
 
-    async def _settle(self, command: Command, state: State, error: str | None = None) -> Command:
+    async def _settle(self, command: Command, state: CommandState, error: str | None = None) -> Command:
         """The end of one that was sent, unless somebody else saw to it; raises `StoreUnavailable` with nothing changed here."""
-        settled = command.become(state, self._clock(), error)
+        settled = command.transition(state, self._clock(), error)
         return self._ended(settled) if await self._kept.change(settled, command.state) else await self._now(command)
 
     def _ended(self, command: Command) -> Command:
@@ -269,9 +273,9 @@ class Commands:
         while self._acks:
             key, ack = next(iter(self._acks.items()))
             command = await self._kept.get(ack.command_id)
-            if command is not None and command.device_id == ack.device_id and command.state is State.SENT:
+            if command is not None and command.device_id == ack.device_id and command.state is CommandState.SENT:
                 error = None if ack.ok else ack.error or "the device refused it"
-                await self._settle(command, State.CONFIRMED if ack.ok else State.FAILED, error)
+                await self._settle(command, CommandState.CONFIRMED if ack.ok else CommandState.FAILED, error)
             del self._acks[key]
 
     async def _attend_queues(self) -> None:
@@ -280,14 +284,14 @@ class Commands:
         async with asyncio.TaskGroup() as tasks:
             for device_id, queue in tuple(self._queues.items()):
                 waiting = tuple(queue.values())
-                if self._is_online(device_id) or any(command.stale(now) for command in waiting):
+                if self._is_online(device_id) or any(command.is_expired(now) for command in waiting):
                     tasks.create_task(self._attend(device_id, waiting), name=f"commands of {device_id}")
 
     async def _attend(self, device_id: str, waiting: Sequence[Command]) -> None:
         async with self._slots:
             for command in waiting:
                 try:
-                    if self._is_online(device_id) or command.stale(self._clock()):
+                    if self._is_online(device_id) or command.is_expired(self._clock()):
                         await self._deliver(command)
                 except StoreUnavailable as error:
                     log.debug("commands of %s wait for the store: %s", device_id, error)

@@ -18,11 +18,11 @@ from typing import Any, Literal
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.devices.device import DOCUMENT_BYTES, MQTT, OFFLINE, ONLINE, SOCKET, Device, amend, merged_state
-from bridge.core.devices.location import Place
+from bridge.core.devices.device import DOCUMENT_BYTES, MQTT, OFFLINE, ONLINE, SOCKET, Device, apply_changes, merge_state
+from bridge.core.devices.location import Location
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
-from bridge.core.message import Decoded, DeviceStatus, Message, Reason, Rejection
+from bridge.core.message import Decoded, DeviceStatus, Message, Rejection, RejectionReason
 from bridge.core.readings.reading import Reading
 from bridge.ports import Decodes, Publisher, Store
 from bridge.settings import DevicesSettings
@@ -78,10 +78,10 @@ class Registry:
     def __contains__(self, device_id: object) -> bool:
         return device_id in self._devices
 
-    def place(self, device_id: str) -> Place | None:
+    def place(self, device_id: str) -> Location | None:
         """Where a device stands; None for one that nobody knows."""
         device = self._devices.get(device_id)
-        return None if device is None else Place(device.site or "", device.room or "")
+        return None if device is None else Location(device.site or "", device.room or "")
 
     def standing_at(self, sites: Collection[str]) -> list[str]:
         """The ids of the devices at these sites."""
@@ -120,7 +120,7 @@ class Registry:
             device = self._first_heard(reading.device_id, more)
             if device is None:
                 return
-        if device.heard(reading, self._clock()):
+        if device.record_seen(reading, self._clock()):
             self._seen[device.id] = None
             if device.status is None or device.status == OFFLINE:
                 more += self._turn(device, ONLINE, reading.received_ms)
@@ -196,7 +196,7 @@ class Registry:
             self.counts.state_keys += len(state)
             return
         device.last_seen_ms = self._clock()
-        after, left = merged_state(device.state, state)
+        after, left = merge_state(device.state, state)
         if after != device.state and len(orjson.dumps(after)) > DOCUMENT_BYTES:
             after, left = device.state, len(state)
         self.counts.state_keys += left
@@ -236,7 +236,7 @@ class Registry:
             raise DeviceExists(f"device {device_id!r} is registered already; PATCH changes it")
         if len(self._devices) >= self._settings.limit:
             raise TooManyDevices(f"{self._settings.limit} devices are known, the most there may be: devices.limit")
-        device = amend(Device(device_id, created_ms=self._clock()), given)
+        device = apply_changes(Device(device_id, created_ms=self._clock()), given)
         _check_size(device)
         await self._store.devices.save([device])
         device = self._devices.setdefault(device_id, device)
@@ -245,12 +245,12 @@ class Registry:
             self.connected(device_id)
         return device
 
-    async def amend(self, device_id: str, given: Mapping[str, Any]) -> Device:
+    async def update(self, device_id: str, given: Mapping[str, Any]) -> Device:
         """Change what is said of one; raises `UnknownDevice`, `DeviceError` and `StoreUnavailable`."""
-        changed = amend(self.get(device_id), given)
+        changed = apply_changes(self.get(device_id), given)
         _check_size(changed)
         await self._store.devices.save([changed])
-        device = amend(self.get(device_id), given)  # as it is after the wait
+        device = apply_changes(self.get(device_id), given)  # as it is after the wait
         self._devices[device_id] = device
         self._out.publish([self._change("updated", device)])
         return device
@@ -349,4 +349,4 @@ class Admission:
         if device_id is None or device_id in self._registered:
             return meaning
         reason = f"device {device_id} is not registered, and devices.registration is required"
-        return Rejection(message.id or ObjectId(), message, Reason.NOT_REGISTERED, reason, "deviceId")
+        return Rejection(message.id or ObjectId(), message, RejectionReason.NOT_REGISTERED, reason, "deviceId")

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp import web
 
-from bridge.core.address import REMEMBERED
+from bridge.core.address import CACHE_SIZE
 from bridge.settings import HttpSettings
 
 Network = IPv4Network | IPv6Network
@@ -34,7 +34,7 @@ def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in trusted)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHE_SIZE)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     """Also with a port, as some proxies write it; an IPv4 address as such, however it came."""
     bare = address[1:].partition("]")[0] if address.startswith("[") else address

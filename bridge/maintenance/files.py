@@ -23,7 +23,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.errors import RecordError, TransferError
 from bridge.core.readings.reading import Reading
-from bridge.core.readings.record import RECORD_NAMES, read_record
+from bridge.core.readings.record import RECORD_NAMES, parse_record
 
 LINE_LIMIT_BYTES = 64 * 1024
 _TAIL_BYTES = 8 * 1024 * 1024
@@ -92,7 +92,7 @@ class LineReader:
     def read(self, line: bytes) -> Reading | None:
         """The reading of a line, None for an empty line or the header; raises `RecordError`."""
         reading = self.record(line)
-        return None if reading is None else read_record(reading)
+        return None if reading is None else parse_record(reading)
 
     def record(self, line: bytes) -> Mapping[str, Any] | None:
         """What a line says, not yet judged."""
@@ -271,7 +271,7 @@ def _last_place(found: Sequence[bytes], path: Path, form: Format) -> Place:
             if seq not in (0, int(record["seq"])):
                 break
             seq = int(record["seq"])
-            ids.add(read_record(record).id)
+            ids.add(parse_record(record).id)
     except (RecordError, KeyError, ValueError, TypeError) as error:
         raise TransferError(f"{path} was not written by an export, so it cannot be continued: {error}") from None
     return Place(seq, frozenset(ids), fresh=False)

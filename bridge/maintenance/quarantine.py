@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bridge.core.errors import BridgeError
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
-from bridge.core.query import RejectedQuery
+from bridge.core.query import QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.timestamp import iso
 from bridge.ports import Store
@@ -67,7 +67,7 @@ async def list_groups(store: Store, console: Console) -> None:
     console.print(table)
 
 
-async def list_messages(store: Store, query: RejectedQuery, console: Console) -> None:
+async def list_messages(store: Store, query: QuarantineQuery, console: Console) -> None:
     """The newest messages."""
     table = Table("id", "received", "topic", "code", "field", "reason")
     for one in await store.quarantine.messages(query):
@@ -77,7 +77,7 @@ async def list_messages(store: Store, query: RejectedQuery, console: Console) ->
 
 async def show_message(store: Store, identity: ObjectId, console: Console) -> None:
     """One message whole; raises `BridgeError` if it is not there."""
-    found = await store.quarantine.messages(RejectedQuery(id=identity, limit=1))
+    found = await store.quarantine.messages(QuarantineQuery(id=identity, limit=1))
     if not found:
         raise BridgeError(f"there is no rejected message {identity}")
     one = found[0]
@@ -125,7 +125,7 @@ def _printable(text: str, keep: str = "") -> str:
 # --- removing --------------------------------------------------------------------------------------------------------
 
 
-async def clear(store: Store, query: RejectedQuery, advance: Advance = lambda _: None) -> int:
+async def clear(store: Store, query: QuarantineQuery, advance: Advance = lambda _: None) -> int:
     """Remove the messages that were received up to now; how many."""
     until_ms = time.time_ns() // 1_000_000
     after, removed = FIRST, 0

@@ -7,7 +7,7 @@ import logging
 import time
 
 from bridge.core.errors import StoreError
-from bridge.core.query import Tidied
+from bridge.core.query import RetentionResult
 from bridge.ports import Store
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Keeping:
         self._store = store
         self._every_seconds = every_seconds
         self._trouble = ""
-        self.removed = Tidied()
+        self.removed = RetentionResult()
 
     async def run(self) -> None:
         """Until cancelled. What fails is tried again at the next turn."""
@@ -40,9 +40,9 @@ class Keeping:
                 self._trouble = ""
             await asyncio.sleep(self._every_seconds)
 
-    def _count(self, tidied: Tidied) -> None:
+    def _count(self, tidied: RetentionResult) -> None:
         before = self.removed
-        self.removed = Tidied(
+        self.removed = RetentionResult(
             before.readings + tidied.readings,
             before.rejected_old + tidied.rejected_old,
             before.rejected_over + tidied.rejected_over,

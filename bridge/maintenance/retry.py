@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from rich.table import Table
 
-from bridge.core.errors import OutcomeUnknown, Stopping
+from bridge.core.errors import OutcomeUnknown, ShuttingDown
 from bridge.core.events import Event
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Decoded, Message, Outcome, Reason, Rejection, Stale
+from bridge.core.message import Decoded, Message, Outcome, Rejection, RejectionReason, StaleRetained
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
-from bridge.core.query import Quarantined, RejectedQuery
+from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.devices.registry import Admission
@@ -71,7 +71,7 @@ class Retrying:
         self._over = over
         self._patience_seconds = patience_seconds
 
-    async def retry(self, query: RejectedQuery, advance: Advance = lambda _: None) -> Retried:
+    async def retry(self, query: QuarantineQuery, advance: Advance = lambda _: None) -> Retried:
         """`advance` is told how many are done. Raises `StoreUnavailable` and `NotNow`; what was done until then is done."""
         retried = Retried()
         after = FIRST
@@ -81,7 +81,7 @@ class Retrying:
             advance(len(kept))
         return retried
 
-    async def _retry(self, kept: Sequence[Quarantined], retried: Retried) -> None:
+    async def _retry(self, kept: Sequence[QuarantinedMessage], retried: Retried) -> None:
         results = await self._settled(kept)
         bad = [
             replace(one, code=str(meaning.code), reason=meaning.reason, field=meaning.field)
@@ -93,10 +93,10 @@ class Retrying:
         for outcome, meaning in results:
             _count(retried, outcome, meaning)
 
-    async def _settled(self, kept: Sequence[Quarantined]) -> list[tuple[Outcome, Decoded | None]]:
+    async def _settled(self, kept: Sequence[QuarantinedMessage]) -> list[tuple[Outcome, Decoded | None]]:
         """What became of each. Only readings are put into the intake: a status or an event of the past is no news."""
         if self._intake.closed:
-            raise Stopping("the bridge is stopping")
+            raise ShuttingDown("the bridge is stopping")
         settlement = Settlement(len(kept), lambda _, outcome, meaning: (outcome, meaning))
         for place, one in enumerate(kept):
             message = Message(
@@ -111,9 +111,9 @@ class Retrying:
             raise OutcomeUnknown("some were not stored in time, and may be later; try them again")
         return settlement.results
 
-    def _read(self, one: Quarantined, message: Message) -> Decoded:
-        if one.code == Reason.TOO_LARGE and len(one.payload) >= PAYLOAD_LIMIT_BYTES:  # cut: what it was, nobody knows
-            return Rejection(one.id, message, Reason.TOO_LARGE, one.reason, one.field)
+    def _read(self, one: QuarantinedMessage, message: Message) -> Decoded:
+        if one.code == RejectionReason.TOO_LARGE and len(one.payload) >= PAYLOAD_LIMIT_BYTES:  # cut: what it was, nobody knows
+            return Rejection(one.id, message, RejectionReason.TOO_LARGE, one.reason, one.field)
         return self._decoder.decode(message)
 
 
@@ -123,7 +123,7 @@ def _count(retried: Retried, outcome: Outcome, meaning: Decoded | None) -> None:
             retried.bad[str(code), at or ""] += 1
         case Reading() if outcome is Outcome.STORED:
             retried.stored += 1
-        case Reading() | Stale():
+        case Reading() | StaleRetained():
             retried.duplicate += 1
         case _:
             retried.outdated += 1

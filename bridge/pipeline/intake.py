@@ -32,7 +32,7 @@ class Intake:
         if self._closed:
             return
         self._arrivals += 1
-        self._ledger.arrived(message.source)
+        self._ledger.count_received(message.source)
         if message.qos:
             self._kept.append((self._arrivals, message))
         else:
@@ -43,7 +43,7 @@ class Intake:
 
     def _drop_oldest(self) -> None:
         _, oldest = self._qos0.popleft()
-        self._ledger.settled(oldest.source, Outcome.DROPPED)
+        self._ledger.count_outcome(oldest.source, Outcome.DROPPED)
         oldest.origin.settle(oldest, Outcome.DROPPED)
 
     def close(self) -> None:

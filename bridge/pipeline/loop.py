@@ -17,8 +17,8 @@ from bson.objectid import ObjectId
 from bridge.core.errors import StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import CommandAck, Decoded, DeviceStatus, Message, Outcome, Reason, Rejection, TopicEvent
-from bridge.core.query import Written
+from bridge.core.message import CommandAck, Decoded, DeviceStatus, Message, Outcome, Rejection, RejectionReason, TopicEvent
+from bridge.core.query import WriteResult
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.backoff import delays
@@ -89,10 +89,10 @@ class Pipeline:
 
     async def _write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
-    ) -> Written:
+    ) -> WriteResult:
         """Try until the store has it. What a failed attempt wrote all the same is recognised by its `_id` and `seq`."""
         if not (readings or rejections or statuses):
-            return Written()
+            return WriteResult()
         for delay in delays(*self._retry_seconds):
             try:
                 written = await self._store.write(readings, rejections, statuses)
@@ -108,7 +108,7 @@ class Pipeline:
 
     def _acknowledge(self, messages: Sequence[Message], decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
         for (source, outcome), count in Counter(zip((message.source for message in messages), outcomes, strict=True)).items():
-            self._ledger.settled(source, outcome, count)
+            self._ledger.count_outcome(source, outcome, count)
         for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
             message.origin.settle(message, outcome, meaning)
 
@@ -122,7 +122,7 @@ class Pipeline:
             self._publisher.publish(events)
 
 
-def _outcome(item: Decoded, written: Written) -> Outcome:
+def _outcome(item: Decoded, written: WriteResult) -> Outcome:
     match item:
         case Reading(seq=seq):
             return Outcome.STORED if seq in written.stored else Outcome.DUPLICATE
@@ -134,12 +134,12 @@ def _outcome(item: Decoded, written: Written) -> Outcome:
             return Outcome.DUPLICATE
 
 
-def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: Written) -> list[Rejection]:
+def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: WriteResult) -> list[Rejection]:
     """Put rejections in the place of the readings that the store refused; those rejections."""
     rejections = []
     for place, (message, item) in enumerate(zip(messages, decoded, strict=True)):
         if isinstance(item, Reading) and item.seq in written.refused:
             reason = f"the store refused it: {written.refused[item.seq]}"
-            decoded[place] = rejection = Rejection(message.id or ObjectId(), message, Reason.REFUSED_BY_STORE, reason)
+            decoded[place] = rejection = Rejection(message.id or ObjectId(), message, RejectionReason.REFUSED_BY_STORE, reason)
             rejections.append(rejection)
     return rejections

@@ -11,8 +11,8 @@ import orjson
 from aiohttp import web
 
 from bridge.core import events
-from bridge.core.access.permissions import Identity, Kind
-from bridge.core.events import EntityEvent, Event, Expiring, Gap, SystemEvent
+from bridge.core.access.permissions import Identity, IdentityKind
+from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
@@ -84,7 +84,7 @@ class _OnChannel:
 
     def greet(self, client: Client, who: Identity) -> None:
         """Who had to say who it is, is not who it likes to be called."""
-        if who.kind is not Kind.ANYONE:
+        if who.kind is not IdentityKind.ANYONE:
             self._guest = replace(self._guest, user_id=who.name[:_USER_LENGTH])
         self._guests[client] = self._guest
         at = iso(self._guest.connected_ms)
@@ -121,8 +121,8 @@ class ChannelCodec:
                 body = {"type": "gap", **events.gap(event)}
             case EntityEvent():
                 body = events.entity_event(event, SENT_AT)
-            case Expiring():
-                body = {"type": "auth_expiring", **events.expiring(event)}
+            case AuthExpiring():
+                body = {"type": "auth_expiring", **events.auth_expiring(event)}
             case CommandAck():
                 return None
             case _:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from bridge.core.address import place_of
+from bridge.core.address import rate_limit_key
 from bridge.settings import RealtimeSettings
 
 _STRANGERS_SHARE, _STRANGERS_LEAST = 10, 50
@@ -63,14 +63,14 @@ class Gate:
     def is_crowded(self, address: str) -> bool:
         """Whether one more from there is let in only if he is known."""
         limit = self.strangers_limit
-        return len(self._strangers) >= limit or self._strangers_of[place_of(address)] >= limit // 2
+        return len(self._strangers) >= limit or self._strangers_of[rate_limit_key(address)] >= limit // 2
 
     def refusal(self, address: str, *, known: bool = False) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""
         settings = self.settings
         if len(self._visitors) >= settings.max_clients:
             reason, text = "total", f"the bridge has {settings.max_clients} clients, the most it may have"
-        elif self._of_place[place_of(address)] >= settings.max_clients_per_address:
+        elif self._of_place[rate_limit_key(address)] >= settings.max_clients_per_address:
             reason, text = "address", f"{settings.max_clients_per_address} clients are connected from this address, the most"
         elif not known and self.is_crowded(address):
             reason, text = "strangers", "too many are connected who have not logged in yet; show a token with the handshake"
@@ -81,7 +81,7 @@ class Gate:
 
     def enter(self, key: Hashable, address: str, now: float) -> None:
         """A connection begins; its handshake is to be over in time."""
-        place = place_of(address)
+        place = rate_limit_key(address)
         self._visitors[key] = Visitor(address, place, self.settings.message_burst, now)
         self._deadlines[key] = now + self.settings.handshake_seconds
         self._of_place[place] += 1

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity
-from bridge.core.devices.location import NOWHERE, Place
-from bridge.core.events import Event, Expiring, Gap, SystemEvent
+from bridge.core.devices.location import UNKNOWN_LOCATION, Location
+from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
@@ -39,7 +39,7 @@ NAMES = {
 }
 """What a field is called in `values`, in the order of sending; its flat twin is the same in lower case."""
 
-Places = Callable[[str], Place | None]
+Places = Callable[[str], Location | None]
 """Where a device stands, by its id; None if nobody knows."""
 
 
@@ -116,8 +116,8 @@ class TopicCodec:
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
 
-    def _place(self, device_id: str) -> Place:
-        return self._places(device_id) or NOWHERE
+    def _place(self, device_id: str) -> Location:
+        return self._places(device_id) or UNKNOWN_LOCATION
 
     def _body(self, event: Event) -> dict[str, Any] | None:
         match event:
@@ -128,8 +128,8 @@ class TopicCodec:
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
             case Gap():
                 return {"type": "gap", **events.gap(event)}
-            case Expiring():
-                return {"type": "auth_expiring", **events.expiring(event)}
+            case AuthExpiring():
+                return {"type": "auth_expiring", **events.auth_expiring(event)}
             case SystemEvent(channel=None):
                 return {"type": "system_event", **events.system_event(event, SENT_AT)}
             case _:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bridge.core.decode import Kind, Route
+from bridge.core.decode import MessageKind, Route
 from bridge.core.errors import PatternError
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.registry import FormatName, make_format
@@ -47,7 +47,7 @@ class SubscriptionSettings(Section):
     """Topics to listen to; `{deviceId}` stands for one level. `fields` are the paths of a mapping."""
 
     pattern: str
-    kind: Kind = Kind.READINGS
+    kind: MessageKind = MessageKind.READINGS
     qos: Literal[0, 1] = 1
     format: FormatName = FormatName.JSON
     fields: dict[str, FieldSettings] = Field(default_factory=dict)
@@ -63,9 +63,9 @@ class SubscriptionSettings(Section):
 
     @model_validator(mode="after")
     def _format_fits(self) -> SubscriptionSettings:
-        if self.kind is not Kind.READINGS and self.format is not FormatName.JSON:
+        if self.kind is not MessageKind.READINGS and self.format is not FormatName.JSON:
             raise ValueError(f"format {self.format} is for readings; a {self.kind} has none")
-        if self.kind is Kind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
+        if self.kind is MessageKind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
             raise ValueError("a pattern of events names their topic, like events/{topic}")
         self.route  # noqa: B018 - raises FormatError
         return self
@@ -120,9 +120,9 @@ class MqttSettings(Section):
     files: BrokerFilesSettings = BrokerFilesSettings()
     subscriptions: tuple[SubscriptionSettings, ...] = (
         SubscriptionSettings(pattern="sensors/{deviceId}/data"),
-        SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=Kind.STATUS),
-        SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=Kind.COMMAND_ACK),
-        SubscriptionSettings(pattern="events/{topic}", kind=Kind.EVENTS),
+        SubscriptionSettings(pattern="sensors/{deviceId}/status", kind=MessageKind.STATUS),
+        SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=MessageKind.COMMAND_ACK),
+        SubscriptionSettings(pattern="events/{topic}", kind=MessageKind.EVENTS),
     )
     commands: str = "sensors/{deviceId}/command"
 

@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from bridge.core.errors import StoreUnavailable
-from bridge.core.query import RolledUp
-from bridge.core.rollup import DAY_MS, HOUR_MS, Late, Place, hour_of, intact_from, joined_hours
+from bridge.core.query import RollupResult
+from bridge.core.rollup import DAY_MS, HOUR_MS, Late, RollupProgress, first_complete_ms, floor_to_hour, merge_hours
 
 LEASE_SECONDS = 60
 _STEP_SECONDS = 1.0
@@ -54,11 +54,11 @@ class RollupTables(Protocol):
         """Devices and hours of the readings with these cursors that were measured before."""
         ...
 
-    async def places(self) -> list[Place]:
+    async def places(self) -> list[RollupProgress]:
         """One for each device that has readings or rollups."""
         ...
 
-    async def keep_place(self, place: Place) -> None:
+    async def keep_place(self, place: RollupProgress) -> None:
         """Over what was there."""
         ...
 
@@ -84,19 +84,19 @@ class Rolling:
 
     def _forget(self) -> None:
         """What is in memory may not be what is in the store."""
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, RollupProgress] = {}
         self._places_until = 0.0
         self._due: deque[str] = deque()
         self._late: deque[tuple[str, int, int]] = deque()
         self._late_cursor = 0
         self._resting: dict[str, float] = {}
 
-    async def step(self) -> RolledUp:
+    async def step(self) -> RollupResult:
         """About a second's work, or none; `StoreUnavailable` if the store is. One that was cancelled ends first."""
         async with self._one:
             return await self._whole_step()
 
-    async def _whole_step(self) -> RolledUp:
+    async def _whole_step(self) -> RollupResult:
         try:
             async with asyncio.timeout(_STEP_LIMIT_SECONDS):
                 return await self._step()
@@ -107,18 +107,18 @@ class Rolling:
             self._forget()
             raise
 
-    async def _step(self) -> RolledUp:
+    async def _step(self) -> RollupResult:
         cursor = await self._tables.lead(self._owner)
         if cursor is None:
             self._forget()
-            return RolledUp()
+            return RollupResult()
         await self._read_places()
         full = await self._find_late(cursor)
         hours, end = 0, time.monotonic() + _STEP_SECONDS
         while (self._late or self._due) and time.monotonic() < end:
             hours += await (self._roll_late() if self._late else self._go_on(self._places[self._due.popleft()]))
         behind = sum(place.until_ms < now_ms() - DAY_MS for place in self._places.values())
-        return RolledUp(hours, behind, more=full or bool(self._late or self._due))
+        return RollupResult(hours, behind, more=full or bool(self._late or self._due))
 
     async def _read_places(self) -> None:
         """New devices are found once a minute; what is due is looked for when all that was due is done."""
@@ -149,7 +149,7 @@ class Rolling:
         if last is None:
             return False
         late = [one for one in await self._tables.touched(cursor, last, rolled_ms) if self._is_made_again(*one)]
-        self._late.extend(joined_hours(late))
+        self._late.extend(merge_hours(late))
         self._late_cursor = last
         if not self._late:
             await self._tables.keep_cursor(self._owner, last)
@@ -157,7 +157,7 @@ class Rolling:
 
     def _is_made_again(self, device_id: str, hour: int) -> bool:
         place = self._places.get(device_id)
-        return place is not None and intact_from(now_ms(), self._retention_days) <= hour < place.until_ms
+        return place is not None and first_complete_ms(now_ms(), self._retention_days) <= hour < place.until_ms
 
     async def _roll_late(self) -> int:
         """The first of the late spans, or a part of it; after the last of them all up to the cursor is done."""
@@ -184,11 +184,11 @@ class Rolling:
 
     # --- in order ---
 
-    def _is_due(self, place: Place) -> bool:
+    def _is_due(self, place: RollupProgress) -> bool:
         now = now_ms()
         return place.device_id not in self._resting and (place.until_ms < _closed(now) or place.again_ms < _old(now))
 
-    async def _go_on(self, place: Place) -> int:
+    async def _go_on(self, place: RollupProgress) -> int:
         """The next hours of a device, for the first time or for the second."""
         if not self._is_due(place):  # it had late readings since
             return 0
@@ -198,7 +198,7 @@ class Rolling:
             again_ms = end_ms if place.again_ms == place.until_ms and end_ms <= old else place.again_ms
             until_ms = end_ms
         else:
-            from_ms = max(place.again_ms, intact_from(now, self._retention_days))
+            from_ms = max(place.again_ms, first_complete_ms(now, self._retention_days))
             hours, again_ms = await self._roll(place.device_id, from_ms, old) if from_ms < old else (0, old)
             until_ms = place.until_ms
         place = replace(self._places[place.device_id], until_ms=until_ms, again_ms=again_ms)
@@ -212,7 +212,10 @@ class Rolling:
         reached = await self._tables.reach(device_id, from_ms, to_ms, _READINGS_AT_ONCE)
         if reached is None:
             return 0, to_ms
-        start_ms, end_ms = hour_of(reached[0]), min(max(hour_of(reached[1]), hour_of(reached[0]) + HOUR_MS), to_ms)
+        start_ms, end_ms = (
+            floor_to_hour(reached[0]),
+            min(max(floor_to_hour(reached[1]), floor_to_hour(reached[0]) + HOUR_MS), to_ms),
+        )
         fields = await self._tables.roll(device_id, start_ms, end_ms)
         place = self._places[device_id]
         first_ms = start_ms if place.first_ms is None else min(place.first_ms, start_ms)
@@ -221,7 +224,7 @@ class Rolling:
             await self._keep(wider)
         return (end_ms - start_ms) // HOUR_MS, end_ms
 
-    async def _keep(self, place: Place) -> None:
+    async def _keep(self, place: RollupProgress) -> None:
         await self._tables.keep_place(place)
         self._places[place.device_id] = place
 
@@ -232,8 +235,8 @@ def now_ms() -> int:
 
 
 def _closed(now: int) -> int:
-    return hour_of(now - _CLOSED_AFTER_MS)
+    return floor_to_hour(now - _CLOSED_AFTER_MS)
 
 
 def _old(now: int) -> int:
-    return hour_of(now - DAY_MS)
+    return floor_to_hour(now - DAY_MS)

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from bridge.core.errors import BridgeError, PortTaken
+from bridge.core.errors import BridgeError, PortUnavailable
 
 _SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _START_SECONDS = 10.0
@@ -27,7 +27,7 @@ Protocol = Literal["5", "3.1.1"]
 
 @asynccontextmanager
 async def embedded_broker(host: str, port: int, data: Path) -> AsyncIterator[tuple[str, Protocol]]:
-    """A broker on `host:port`; gives its name and the newest protocol it speaks. Raises `PortTaken`."""
+    """A broker on `host:port`; gives its name and the newest protocol it speaks. Raises `PortUnavailable`."""
     _check_free(host, port)
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_PATHS)
     if mosquitto:
@@ -44,7 +44,7 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortTaken(
+            raise PortUnavailable(
                 f"port {port} on {host}, for the MQTT broker: {error.strerror}: choose another with mqtt.url "
                 f"(BRIDGE_MQTT__URL=mqtt://localhost:{port + 1})"
             ) from None

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from bridge.access.tokens import AUDIENCE, ISSUER, Tokens
 from bridge.app import Bridge
 from bridge.core.access.accounts import User
-from bridge.core.access.permissions import Right, Role, Scope
+from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
 from bridge.stores import open_store
 from tests.access.leaks import LEAKS
@@ -35,12 +35,12 @@ SECRET = "only for tests: 64 bytes, so that HS512 takes it too, and no more secr
 PASSWORD = "correct horse battery staple"
 DEVICE_SECRET = "esp-secret-of-the-settings"
 THEIR_ISSUER, THEIR_AUDIENCE = "https://id.example.org", "air"
-PEOPLE: Mapping[str, tuple[Role, Scope | None]] = {
+PEOPLE: Mapping[str, tuple[Role, ResourceScope | None]] = {
     "admin": (Role.ADMIN, None),
     "operator": (Role.OPERATOR, None),
     "viewer": (Role.VIEWER, None),
-    "kitchen": (Role.OPERATOR, Scope(frozenset(), frozenset({"Kitchen"}))),
-    "one": (Role.VIEWER, Scope(frozenset({"hall"}))),
+    "kitchen": (Role.OPERATOR, ResourceScope(frozenset(), frozenset({"Kitchen"}))),
+    "one": (Role.VIEWER, ResourceScope(frozenset({"hall"}))),
 }
 """By name; all have the same password."""
 
@@ -230,7 +230,7 @@ async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **
         for name, air in THEIR_PEOPLE.items():
             made.tokens[name] = provider.token(roles=["boss"], sub=name, air=air)
         LEAKS.hide(PASSWORD, SECRET, DEVICE_SECRET, *made.tokens.values())
-        for right in Right:
+        for right in Permission:
             await _add_key(made, right, {"name": f"may {right}", "rights": [right]})
         await _add_key(made, "hall", {"name": "hall", "device": True})
         await _add_key(made, "bounded", {"name": "gateway", "rights": ["see", "send", "manage"], "sites": ["Kitchen"]})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bridge.access.audit import PLACES_LIMIT, WAITING_LIMIT, AuditTrail
-from bridge.core.access.audit import Act, AuditQuery
-from bridge.core.access.permissions import NOBODY, Identity, Kind
+from bridge.core.access.audit import AuditEvent, AuditQuery
+from bridge.core.access.permissions import NOBODY, Identity, IdentityKind
 from tests.access.test_service import Clock
 from tests.fakes import MemoryAudit
 
-ALICE = Identity(Kind.PERSON, "alice", frozenset())
+ALICE = Identity(IdentityKind.PERSON, "alice", frozenset())
 
 
 class Trail(AuditTrail):
@@ -20,7 +20,7 @@ class Trail(AuditTrail):
         self.now, self.kept = Clock(), MemoryAudit()
         super().__init__(self.kept, clock=self.now)
 
-    async def written(self, *, last: bool = False) -> list[Act]:
+    async def written(self, *, last: bool = False) -> list[AuditEvent]:
         """All of it, the oldest first."""
         await self.write(last=last)
         return (await self.kept.find(AuditQuery(limit=100_000)))[::-1]
@@ -31,8 +31,8 @@ def trail() -> Trail:
     return Trail()
 
 
-def counted(acts: list[Act]) -> list[tuple[str, str, int]]:
-    return [(one.address, one.about, one.times) for one in acts]
+def counted(acts: list[AuditEvent]) -> list[tuple[str, str, int]]:
+    return [(one.address, one.target, one.count) for one in acts]
 
 
 async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind(trail: Trail) -> None:
@@ -46,7 +46,7 @@ async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind
     assert (place, times) == ("2001:db8::/64", 88)
     assert (about.startswith("GET /api/v1/0, GET /api/v1/1, "), about.endswith(", …"), len(about) <= 200) == (True, True, True)
     trail.now.now += 60
-    assert [one.times for one in await trail.written()] == [88, 792]
+    assert [one.count for one in await trail.written()] == [88, 792]
     trail.now.now += 60
     assert len(await trail.written()) == 2
 
@@ -58,7 +58,9 @@ async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(tra
     trail.note("login refused", by=NOBODY, address="192.0.2.1", about="alice")
     trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
     trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
-    assert sorted((one.act, one.address, one.about, one.more.get("why", ""), one.times) for one in await trail.written()) == [
+    assert sorted(
+        (one.action, one.address, one.target, one.details.get("why", ""), one.count) for one in await trail.written()
+    ) == [
         ("login refused", "192.0.2.1", "alice", "", 1),
         ("login refused", "192.0.2.1", "bob", "", 2),
         ("refused", "192.0.2.1", "GET /", "expired", 1),
@@ -82,8 +84,8 @@ async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail)
     for _ in range(3):
         trail.note("refused", by=NOBODY, address="192.0.2.1", about="GET /", why="malformed")
         await trail.write()
-    assert [one.times for one in await trail.written()] == [1]
-    assert [one.times for one in await trail.written(last=True)] == [1, 2]
+    assert [one.count for one in await trail.written()] == [1]
+    assert [one.count for one in await trail.written(last=True)] == [1, 2]
 
 
 async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> None:
@@ -92,7 +94,7 @@ async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> Non
         trail.now.now += 60
     trail.note("command", by=ALICE, about="hall")
     assert trail.lost == WAITING_LIMIT // 2
-    assert (await trail.written())[-1].by == "alice"
+    assert (await trail.written())[-1].actor == "alice"
 
 
 async def test_those_who_are_known_are_told_apart_by_all_they_do(trail: Trail) -> None:

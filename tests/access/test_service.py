@@ -14,14 +14,14 @@ from bridge.access.oidc import REFRESH_SECONDS, ExternalTokens, public_keys, rig
 from bridge.access.sessions import PER_USER_LIMIT
 from bridge.access.tokens import read_header
 from bridge.core.access.audit import AuditQuery
-from bridge.core.access.permissions import ANYONE, RIGHTS, Identity, Kind, Right, Role, Scope
+from bridge.core.access.permissions import ANYONE, ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import (
     AccountError,
     AccountExists,
     Forbidden,
     LastAdmin,
-    NotNow,
     StoreUnavailable,
+    TemporarilyUnavailable,
     TooManyAttempts,
     Unauthorized,
 )
@@ -64,7 +64,7 @@ async def refused(code: str, control: Control, shown: str) -> None:
 async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: Control, clock: Clock) -> None:
     given = await control.login(" Admin ", PASSWORD, HERE)
     who = await control.identify(given.token, HERE)
-    assert who == Identity(Kind.PERSON, "admin", RIGHTS[Role.ADMIN], None, clock.now + 3600)
+    assert who == Identity(IdentityKind.PERSON, "admin", ROLE_PERMISSIONS[Role.ADMIN], None, clock.now + 3600)
     clock.now += 3599
     assert control.is_valid(who)
     clock.now += 1
@@ -155,7 +155,7 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
     await first.load()
     await other.load()
     given = await first.login("admin", PASSWORD, HERE)
-    key, text = await first.keys.make("k", [Right.SEE])
+    key, text = await first.keys.make("k", [Permission.READ])
     there = [await other.identify(given.token, HERE), await other.identify(text, HERE)]
     await first.users.add("second", PASSWORD, Role.ADMIN)
     await first.users.remove("admin")
@@ -196,7 +196,7 @@ async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeate
     for one in (here, there):
         await one.load()
     if kind == "key":
-        key, shown = await here.keys.make("grafana", {Right.SEE})
+        key, shown = await here.keys.make("grafana", {Permission.READ})
         remove: Callable[[], Awaitable[object]] = partial(here.keys.remove, key.id)
     else:
         await here.users.add("bob", PASSWORD, Role.OPERATOR)
@@ -214,7 +214,7 @@ async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeate
 
 async def test_what_changes_a_user_ends_his_sessions(control: Control) -> None:
     await control.users.add("bob", PASSWORD, Role.VIEWER)
-    for changes in ({"role": Role.OPERATOR}, {"scope": Scope(frozenset({"a"}))}, {"password": "another password"}):
+    for changes in ({"role": Role.OPERATOR}, {"scope": ResourceScope(frozenset({"a"}))}, {"password": "another password"}):
         given = await control.login("bob", PASSWORD, HERE)
         await control.users.change("bob", changes)
         await refused("revoked", control, given.token)
@@ -228,9 +228,9 @@ async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: Control) 
         with pytest.raises(LastAdmin):
             await job
     with pytest.raises(AccountError):
-        await control.users.add("x", PASSWORD, Role.ADMIN, Scope(frozenset({"a"})))
+        await control.users.add("x", PASSWORD, Role.ADMIN, ResourceScope(frozenset({"a"})))
     with pytest.raises(AccountError):
-        await control.users.change("admin", {"scope": Scope(frozenset({"a"}))})
+        await control.users.change("admin", {"scope": ResourceScope(frozenset({"a"}))})
     with pytest.raises(AccountExists):
         await control.users.add("ADMIN", PASSWORD, Role.VIEWER)
 
@@ -258,10 +258,12 @@ async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: Control,
 
 
 async def test_a_key_expires_and_a_device_sends_as_itself(control: Control, clock: Clock) -> None:
-    _, text = await control.keys.make("lab", [Right.SEE, Right.SEND], Scope(frozenset(), frozenset({"Kitchen"})), days=1)
+    _, text = await control.keys.make(
+        "lab", [Permission.READ, Permission.PUBLISH], ResourceScope(frozenset(), frozenset({"Kitchen"})), days=1
+    )
     who = await control.identify(text, HERE)
-    assert (who.kind, who.name, who.may(Right.SEND, "x", "Kitchen"), who.may(Right.SEND, "x")) == (
-        Kind.PROGRAM,
+    assert (who.kind, who.name, who.may(Permission.PUBLISH, "x", "Kitchen"), who.may(Permission.PUBLISH, "x")) == (
+        IdentityKind.PROGRAM,
         "lab",
         True,
         False,
@@ -271,7 +273,11 @@ async def test_a_key_expires_and_a_device_sends_as_itself(control: Control, cloc
     await refused("expired", control, text)
     _, text = await control.keys.make("esp02", [], device=True)
     for device in (await control.identify_device("esp02", text, HERE), await control.identify_device(None, text, HERE)):
-        assert (device.kind, device.rights, device.scope) == (Kind.DEVICE, frozenset({Right.SEND}), Scope(frozenset({"esp02"})))
+        assert (device.kind, device.permissions, device.scope) == (
+            IdentityKind.DEVICE,
+            frozenset({Permission.PUBLISH}),
+            ResourceScope(frozenset({"esp02"})),
+        )
     with pytest.raises(Unauthorized):
         await control.identify_device("esp03", text, HERE)
 
@@ -280,7 +286,7 @@ async def test_a_key_that_another_process_made_is_found(clock: Clock) -> None:
     store = MemoryStore()
     ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
-    _, text = await theirs.keys.make("k", [Right.SEE])
+    _, text = await theirs.keys.make("k", [Permission.READ])
     assert (await ours.identify(text, HERE)).name == "k"
 
 
@@ -289,7 +295,7 @@ async def test_ids_of_keys_made_up_make_no_work(control: Control) -> None:
     for number in range(100):
         try:
             await control.identify(f"sbk_{number:016x}_{'A' * 43}", HERE)
-        except (Unauthorized, NotNow) as error:
+        except (Unauthorized, TemporarilyUnavailable) as error:
             answers.append(type(error))
     assert answers.count(Unauthorized) == 20
 
@@ -299,15 +305,15 @@ async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Cl
     ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
     for number in range(100):
-        with pytest.raises((Unauthorized, NotNow)):
+        with pytest.raises((Unauthorized, TemporarilyUnavailable)):
             await ours.identify(f"sbk_{number:016x}_{'A' * 43}", HERE)
-    _, text = await theirs.keys.make("k", [Right.SEE])
+    _, text = await theirs.keys.make("k", [Permission.READ])
     assert (await ours.identify(text, "198.51.100.7")).name == "k"
 
 
 async def test_the_secret_of_a_device_is_guessed_slowly(control: Control) -> None:
     who = await control.identify_device("esp01", DEVICE_SECRET, HERE)
-    assert who.scope == Scope(frozenset({"esp01"}))
+    assert who.scope == ResourceScope(frozenset({"esp01"}))
     assert (await control.identify(DEVICE_SECRET, HERE)).name == "esp01"
     outcomes = []
     for number in range(20):
@@ -327,7 +333,7 @@ async def test_what_was_done_is_in_the_audit_once_for_the_same(control: Control)
         await control.login("my password", "x", "198.51.100.7")
     await control.audit.write()
     acts = await control._store.audit.find(AuditQuery())
-    assert [(one.act, one.about, one.times) for one in acts] == [("login refused", "", 1), ("login refused", "admin", 2)]
+    assert [(one.action, one.target, one.count) for one in acts] == [("login refused", "", 1), ("login refused", "admin", 2)]
 
 
 async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counted(control: Control) -> None:
@@ -359,7 +365,7 @@ async def test_the_first_admin_comes_by_a_link_that_works_once_and_for_an_hour(c
     with pytest.raises(AccountError):
         await control.set_up(link, "short", HERE)
     given = await control.set_up(link, PASSWORD, HERE)
-    assert (await control.identify(given.token, HERE)).rights == RIGHTS[Role.ADMIN]
+    assert (await control.identify(given.token, HERE)).permissions == ROLE_PERMISSIONS[Role.ADMIN]
     with pytest.raises(Unauthorized):
         await control.set_up(link, PASSWORD, "198.51.100.7")
     late = Control(access_settings(), DEVICES, MemoryStore(), clock=clock)
@@ -409,7 +415,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_
             return await tokens.read(token, read_header(token), time.time())
 
         who = await read(provider.token(roles=["staff", "boss", "other"]))
-        assert (who.kind, who.name, who.rights) == (Kind.EXTERNAL, "eve", frozenset(Right))
+        assert (who.kind, who.name, who.permissions) == (IdentityKind.EXTERNAL, "eve", frozenset(Permission))
         await read(provider.token("ES256", "e1"))
         assert provider.asked == 1
         for number in range(20):
@@ -425,7 +431,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_
         await read(provider.token())
         assert provider.asked == 3
         elapsed[0] += 86_400
-        with pytest.raises(NotNow):
+        with pytest.raises(TemporarilyUnavailable):
             await read(provider.token())
 
 
@@ -466,9 +472,9 @@ def test_only_public_keys_of_our_algorithms_that_sign_are_taken() -> None:
 
 def test_roles_are_found_where_the_claim_leads() -> None:
     roles = {"a": Role.VIEWER, "b": Role.OPERATOR}
-    assert rights_of({"roles": "x a"}, "roles", roles) == RIGHTS[Role.VIEWER]
-    assert rights_of({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles) == RIGHTS[Role.OPERATOR]
-    assert rights_of({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles) == RIGHTS[Role.VIEWER]
+    assert rights_of({"roles": "x a"}, "roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
+    assert rights_of({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles) == ROLE_PERMISSIONS[Role.OPERATOR]
+    assert rights_of({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
     assert rights_of({"roles": ["x a"]}, "roles", roles) == frozenset(), "one of a list is one, whatever it is called"
     for odd in ({}, {"roles": {"a": 1}}, {"roles": [["a"], None, 1]}, {"roles": True}):
         assert rights_of(odd, "roles", roles) == frozenset()
@@ -477,8 +483,10 @@ def test_roles_are_found_where_the_claim_leads() -> None:
 def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
     both = AccessSettings(site_claim="air.sites", sites={"p1": "Main hall", "all": "*"}, device_claim="devices")
     assert scope_in({}, AccessSettings()) is None
-    assert scope_in({}, both) == Scope()
-    assert scope_in({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == Scope(frozenset({"a"}), frozenset({"Main hall"}))
+    assert scope_in({}, both) == ResourceScope()
+    assert scope_in({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == ResourceScope(
+        frozenset({"a"}), frozenset({"Main hall"})
+    )
     assert scope_in({"air": {"sites": ["p1", "all"]}}, both) is None
     assert scope_in({"devices": "*"}, both) is None
     for odd in (
@@ -486,5 +494,5 @@ def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
         {"air": {"sites": {"p1": 1}}},
         {"devices": [["*"], True, ""]},
     ):
-        assert scope_in(odd, both) == Scope(), odd
-    assert scope_in({"s": "Main hall"}, AccessSettings(site_claim="s")) == Scope(sites=frozenset({"Main hall"}))
+        assert scope_in(odd, both) == ResourceScope(), odd
+    assert scope_in({"s": "Main hall"}, AccessSettings(site_claim="s")) == ResourceScope(sites=frozenset({"Main hall"}))

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from bridge.core.access.permissions import Right, Role
+from bridge.core.access.permissions import Permission, Role
 from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED
 from bridge.realtime.websocket.connection import STRANGER_LIMIT_BYTES
 from bridge.settings import DevicesSettings, RealtimeSettings
@@ -38,9 +38,9 @@ def access() -> TokenAccess:
     access.give(f"{MARK}.revoked", person("ada"))
     access.revoke(f"{MARK}.revoked")
     access.give(f"{MARK}.device", device("a"))
-    access.give(f"{MARK}.commander", program("tool", {Right.COMMAND}))
-    access.give(f"{MARK}.manager", program("tool", {Right.MANAGE}))
-    access.give(f"{MARK}.sender", program("feeder", {Right.SEND}))
+    access.give(f"{MARK}.commander", program("tool", {Permission.COMMAND}))
+    access.give(f"{MARK}.manager", program("tool", {Permission.MANAGE}))
+    access.give(f"{MARK}.sender", program("feeder", {Permission.PUBLISH}))
     return access
 
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from bridge.core.access.permissions import Right, Role, Scope
+from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.events import EntityEvent, Event, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.settings import DevicesSettings
@@ -21,7 +21,7 @@ from tests.access.ways import SOCKET_IO, bearer, connect_packet, ended, opened, 
 from tests.servers import until
 
 ALL, ONE, HOME, BOTH, NONE = "all", "one", "home", "both", "none"
-SCOPES: dict[str, Scope | None] = {
+SCOPES: dict[str, ResourceScope | None] = {
     ALL: None,
     ONE: scope("a"),
     HOME: scope(sites=["Home"]),
@@ -38,9 +38,9 @@ def access() -> TokenAccess:
     for name, limits in SCOPES.items():
         access.give(name, person(name, Role.VIEWER, limits))
         access.give(f"{name}-operator", person(name, Role.OPERATOR, limits))
-    access.give("commander", program("commander", {Right.COMMAND}, scope("a")))
-    access.give("feeder", program("feeder", {Right.SEND}, scope("a", "b")))
-    access.give("gateway", program("gateway", {Right.SEND}, scope(sites=["Home"])))
+    access.give("commander", program("commander", {Permission.COMMAND}, scope("a")))
+    access.give("feeder", program("feeder", {Permission.PUBLISH}, scope("a", "b")))
+    access.give("gateway", program("gateway", {Permission.PUBLISH}, scope(sites=["Home"])))
     access.give("device", device("a"))
     access.secrets["a", "pass"] = device("a")
     return access
@@ -187,8 +187,8 @@ async def test_events_are_heard_by_those_who_see_the_device_they_tell_of(stage: 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_device_that_is_moved_is_heard_or_not_from_then_on(stage: Stage, way: str) -> None:
     async with WAYS[way](stage, HOME) as ear:
-        await stage.registry.amend("d", {"site": "Home"})
-        await stage.registry.amend("a", {"site": "Office"})
+        await stage.registry.update("d", {"site": "Home"})
+        await stage.registry.update("a", {"site": "Office"})
         await stage.say("a", "b", "c", "d")
         mark(stage)
         heard = await ear.heard()
@@ -250,8 +250,8 @@ async def test_what_is_replayed_ends_where_the_scope_does_and_so_do_the_counts(
 
 async def test_a_device_that_was_moved_away_is_not_replayed_either(stage: Stage) -> None:
     await stage.say("a", "b", "c")
-    await stage.registry.amend("b", {"site": "Office"})
-    await stage.registry.amend("c", {"site": "Home"})
+    await stage.registry.update("b", {"site": "Office"})
+    await stage.registry.update("c", {"site": "Home"})
     async with socket_io(stage, HOME) as socket:
         answer, events = await call(socket, "subscribe", {"since": 0})
         assert answer["replayed"] == 2
@@ -386,16 +386,16 @@ async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_it
         assert stage.registry.get("b").connection == "socket"
         assert (await call(desk, "sendCommand", {"device": "b", "command": "on"}))[0]["state"] == "sent"
         assert orjson.loads(await received(gateway))["command"] == "on"
-        await stage.registry.amend("b", {"site": "Office"})
+        await stage.registry.update("b", {"site": "Office"})
         answer, _ = await call(desk, "sendCommand", {"device": "b", "command": "unlock", "value": "4711"})
         assert (answer["state"], answer["error"]) == ("failed", "who speaks for the device at its socket may do so no more")
         assert (stage.registry.get("b").online, stage.registry.get("b").connection) == (False, None)
         await said(gateway)
         assert stage.registry.get("b").connection is None
-        await stage.registry.amend("b", {"site": "Home"})
+        await stage.registry.update("b", {"site": "Home"})
         await said(gateway)
         assert stage.registry.get("b").connection == "socket"
-        await stage.registry.amend("b", {"site": "Office"})
+        await stage.registry.update("b", {"site": "Office"})
         await said(gateway)
         assert stage.registry.get("b").connection is None, "also where nobody commands it"
     assert stage.mqtt.sent == []
@@ -403,7 +403,7 @@ async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_it
 
 async def test_a_device_comes_in_by_name_and_secret_and_not_by_saying_so(access: TokenAccess) -> None:
     settings = DevicesSettings.model_validate({"open": True, "credentials": {"esp": "1234"}, "admins": {"desk": "let me in"}})
-    access.secrets |= {("esp", "1234"): device("esp"), ("desk", "let me in"): program("desk", {Right.SEE})}
+    access.secrets |= {("esp", "1234"): device("esp"), ("desk", "let me in"): program("desk", {Permission.READ})}
     async with staged(access, devices=settings) as stage:
         for first, code in (
             ({"type": "auth", "name": "a", "password": "pass"}, None),

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 
 from bridge.core.access.permissions import Identity, Role
 from bridge.core.errors import Forbidden
-from bridge.core.events import Expiring
+from bridge.core.events import AuthExpiring
 from bridge.core.timestamp import iso
 from bridge.realtime.auth.expiry import CHECK_SECONDS, EXPIRED, REVOKED, UNAUTHORIZED, WARNING_SECONDS, Stay, Stays
 from tests.access.stage import Stage, staged
@@ -318,7 +318,7 @@ class Watched:
         self.ends: list[str] = []
         self.stay = Stay(identity, "127.0.0.1", self._warn, self.ends.append)
 
-    def _warn(self, event: Expiring) -> None:
+    def _warn(self, event: AuthExpiring) -> None:
         self.told.append(event.seconds)
 
 

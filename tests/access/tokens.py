@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from bridge.core.access.permissions import RIGHTS, Identity, Kind, Right, Role, Scope
+from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import StoreUnavailable, Unauthorized
 from tests.access.leaks import LEAKS
 from tests.access.ways import SECRET_MARK
@@ -67,17 +67,17 @@ class TokenAccess:
         return (identity.expires is None or self._clock() < identity.expires) and identity.grant not in self.revoked
 
 
-def person(name: str, role: Role = Role.VIEWER, scope: Scope | None = None, expires: float | None = None) -> Identity:
-    return Identity(Kind.PERSON, name, RIGHTS[role], scope, expires)
+def person(name: str, role: Role = Role.VIEWER, scope: ResourceScope | None = None, expires: float | None = None) -> Identity:
+    return Identity(IdentityKind.PERSON, name, ROLE_PERMISSIONS[role], scope, expires)
 
 
-def program(name: str, rights: Iterable[Right], scope: Scope | None = None) -> Identity:
-    return Identity(Kind.PROGRAM, name, frozenset(rights), scope)
+def program(name: str, rights: Iterable[Permission], scope: ResourceScope | None = None) -> Identity:
+    return Identity(IdentityKind.PROGRAM, name, frozenset(rights), scope)
 
 
 def device(name: str) -> Identity:
-    return Identity(Kind.DEVICE, name, frozenset({Right.SEND}), Scope(frozenset({name})))
+    return Identity(IdentityKind.DEVICE, name, frozenset({Permission.PUBLISH}), ResourceScope(frozenset({name})))
 
 
-def scope(*devices: str, sites: Iterable[str] = ()) -> Scope:
-    return Scope(frozenset(devices), frozenset(sites))
+def scope(*devices: str, sites: Iterable[str] = ()) -> ResourceScope:
+    return ResourceScope(frozenset(devices), frozenset(sites))

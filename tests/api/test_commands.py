@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.devices.command import NEXT, Command, State
+from bridge.core.devices.command import TRANSITIONS, Command, CommandState
 from bridge.core.errors import CommandStateError
 from tests.api.test_devices import Client, session, store_url
 from tests.cli.test_cli import ended
@@ -26,22 +26,24 @@ from tests.servers import until
 __all__ = ["session", "store_url"]
 
 
-@given(st.lists(st.tuples(st.sampled_from(State), st.integers(0, 30)), max_size=12))
-def test_a_command_is_sent_at_most_once_never_when_stale_and_rests_where_it_ended(steps: list[tuple[State, int]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(CommandState), st.integers(0, 30)), max_size=12))
+def test_a_command_is_sent_at_most_once_never_when_stale_and_rests_where_it_ended(
+    steps: list[tuple[CommandState, int]],
+) -> None:
     command, now, sent = Command("c", "a", "servo1", None, "x", 0, 100), 0, 0
     for state, wait in steps:
         now += wait
         before = command
         try:
-            command = command.become(state, now)
+            command = command.transition(state, now)
         except CommandStateError:
-            assert state not in NEXT[before.state] or (state is State.SENT and now >= 100)
+            assert state not in TRANSITIONS[before.state] or (state is CommandState.SENT and now >= 100)
             continue
-        assert not before.settled
+        assert not before.is_final
         assert command.changed_ms == now
-        sent += state is State.SENT
-        assert state is not State.SENT or now < command.expires_ms
-        assert state is not State.CONFIRMED or command.sent_ms is not None
+        sent += state is CommandState.SENT
+        assert state is not CommandState.SENT or now < command.expires_ms
+        assert state is not CommandState.CONFIRMED or command.sent_ms is not None
     assert sent <= 1
 
 

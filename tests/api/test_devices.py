@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.core.devices.device import LEARNT_RANGE_SECONDS, Device, Rhythm
+from bridge.core.devices.device import LEARNT_RANGE_SECONDS, Device, ReportingInterval
 from bridge.settings import DevicesSettings, MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
@@ -211,19 +211,19 @@ async def test_who_is_not_registered_is_rejected_where_that_is_required(
 
 
 def test_the_rhythm_is_the_median_whatever_a_few_intervals_are() -> None:
-    rhythm, now = Rhythm(), 1
+    rhythm, now = ReportingInterval(), 1
     for n in range(200):
         now += 3_600_000 if n % 10 == 9 else 0 if n % 3 else 30_000
-        rhythm.hear(now)
-    assert rhythm.known
+        rhythm.observe(now)
+    assert rhythm.is_known
     assert 27 <= rhythm.seconds <= 33
 
 
 def test_the_rhythm_stays_within_its_bounds() -> None:
-    fast, slow = Rhythm(), Rhythm()
+    fast, slow = ReportingInterval(), ReportingInterval()
     for n in range(1, 1000):
-        fast.hear(n * 10)
-        slow.hear(n * 10**9)
+        fast.observe(n * 10)
+        slow.observe(n * 10**9)
     assert fast.seconds >= LEARNT_RANGE_SECONDS[0]
     assert slow.seconds <= LEARNT_RANGE_SECONDS[1]
 
@@ -231,6 +231,6 @@ def test_the_rhythm_stays_within_its_bounds() -> None:
 def test_nobody_is_called_silent_before_enough_was_heard() -> None:
     assert Device("a").silence_ms() is None
     assert Device("a", expected_seconds=2).silence_ms() == 6000
-    assert Device("a", rhythm=Rhythm(60, 5)).silence_ms() == 180_000
-    assert Device("a", rhythm=Rhythm(1, 5)).silence_ms() == 10_000
+    assert Device("a", reporting_interval=ReportingInterval(60, 5)).silence_ms() == 180_000
+    assert Device("a", reporting_interval=ReportingInterval(1, 5)).silence_ms() == 10_000
     assert Device("a", connection="socket", expected_seconds=2).silence_ms() is None

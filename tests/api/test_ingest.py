@@ -20,8 +20,8 @@ from bson.objectid import ObjectId
 
 from bridge.api.ingest import ITEMS_LIMIT
 from bridge.app import Bridge
-from bridge.core.errors import KeyReused
-from bridge.core.query import RejectedQuery
+from bridge.core.errors import IdempotencyKeyReused
+from bridge.core.query import QuarantineQuery
 from bridge.settings import HttpSettings
 from bridge.sources.http.idempotency import Keys
 from bridge.stores import open_store
@@ -126,7 +126,7 @@ async def test_a_list_tells_of_each_item_and_keeps_the_bad_in_the_quarantine(pos
     assert body["ids"] == [results[0]["_id"], results[4]["_id"]]
     assert (poster.line["received"], poster.line["stored"], poster.line["rejected"]) == (5, 2, 3)
     async with open_store(_store(tmp_path)) as store:
-        kept = await store.quarantine.messages(RejectedQuery())
+        kept = await store.quarantine.messages(QuarantineQuery())
     assert [(one.source, one.topic) for one in kept] == [("http", "$http/readings")] * 3
     assert sorted(one.payload for one in kept) == [b"5", b'{"deviceId":"a","temperature":-127}', b'{"temperature":1}']
 
@@ -253,7 +253,7 @@ def test_keys_are_forgotten_after_their_time_and_past_their_limits() -> None:
     keys: Keys[bytes] = Keys(seconds=10, keys_limit=3, items_limit=6)
     keys.add("a", b"1", b"x", now=0)
     assert keys.find("a", b"1", now=9.9) == b"x"
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         keys.find("a", b"2", now=9.9)
     assert keys.find("a", b"2", now=10) is None
     for name in "bcde":

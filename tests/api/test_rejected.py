@@ -12,7 +12,7 @@ import orjson
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.message import Message, Reason, Rejection
+from bridge.core.message import Message, Rejection, RejectionReason
 from bridge.settings import DevicesSettings, StoreSettings
 from bridge.stores import open_store
 from tests.api.test_ingest import Poster, posting, timed
@@ -43,7 +43,10 @@ async def reject(url: str, *messages: tuple[str, bytes, int]) -> None:
             [],
             [
                 Rejection(
-                    ObjectId(), Message("mqtt", topic, payload, received_ms, RecordingOrigin()), Reason.NO_ROUTE, "was no_route"
+                    ObjectId(),
+                    Message("mqtt", topic, payload, received_ms, RecordingOrigin()),
+                    RejectionReason.NO_ROUTE,
+                    "was no_route",
                 )
                 for topic, payload, received_ms in messages
             ],

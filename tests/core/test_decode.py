@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.core.decode import Decoder, Kind, Route, UnknownKeys
-from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Reason, Rejection, Stale
-from bridge.core.payload import PAYLOAD_LIMIT_BYTES, shown
+from bridge.core.decode import Decoder, MessageKind, Route, UnknownKeys
+from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection, RejectionReason, StaleRetained
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES, quote
 from bridge.core.readings.identity import is_device_id
-from bridge.core.readings.measurements import MEASUREMENT, MEASUREMENTS, VALUE_NAMES, Flag
+from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.stores.mongo.store import _document, _rejected_document, _status_update
@@ -30,9 +30,9 @@ OWN_MS = NOW_MS - 500
 DATA, STATUS, ANY = "sensors/a/data", "sensors/a/status", "readings"
 ROUTES = (
     Route(TopicPattern.parse("sensors/{deviceId}/data")),
-    Route(TopicPattern.parse("sensors/{deviceId}/status"), Kind.STATUS),
+    Route(TopicPattern.parse("sensors/{deviceId}/status"), MessageKind.STATUS),
     Route(TopicPattern.parse("readings")),
-    Route(TopicPattern.parse("states"), Kind.STATUS),
+    Route(TopicPattern.parse("states"), MessageKind.STATUS),
 )
 
 
@@ -183,7 +183,7 @@ def test_zero_is_kept_and_an_absent_field_is_not_written() -> None:
 
 
 def test_values_stand_in_the_order_of_the_table() -> None:
-    body = dict.fromkeys(reversed(list(MEASUREMENT)), 1)
+    body = dict.fromkeys(reversed(list(MEASUREMENTS_BY_NAME)), 1)
     assert list(reading({**body, "pressure": 1000}).values) == [name for name in VALUE_NAMES if name != "aqiScale"]
 
 
@@ -270,8 +270,8 @@ def test_an_unknown_key_is_kept_out_and_counted_once_per_device_and_key() -> Non
 
 def test_the_memory_of_unknown_keys_is_bounded() -> None:
     unknown = UnknownKeys(limit=3)
-    unknown.note("a", [f"key{n}" for n in range(10)])
-    unknown.note("a", ["x" * 100_000])
+    unknown.record("a", [f"key{n}" for n in range(10)])
+    unknown.record("a", ["x" * 100_000])
     assert len(unknown) == 3
 
 
@@ -295,7 +295,7 @@ def test_a_bad_id_in_the_body_does_no_harm_where_the_topic_names_the_device() ->
 
 
 def test_a_bad_id_in_the_topic_is_not_mended_by_the_body() -> None:
-    assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is Reason.NO_DEVICE_ID
+    assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is RejectionReason.NO_DEVICE_ID
 
 
 def test_a_whole_number_is_a_usable_id() -> None:
@@ -307,7 +307,7 @@ def test_a_whole_number_is_a_usable_id() -> None:
 )
 def test_without_a_usable_id_the_message_is_rejected(device: object) -> None:
     one = rejection({"temperature": 1, "deviceId": device}, ANY)
-    assert one.code is Reason.NO_DEVICE_ID
+    assert one.code is RejectionReason.NO_DEVICE_ID
     assert one.field == "deviceId"
     assert "1 to 128 characters" in one.reason
 
@@ -346,7 +346,7 @@ def test_a_retained_reading_with_its_own_time_is_marked() -> None:
 
 @pytest.mark.parametrize("own", [None, "soon", 5])
 def test_a_retained_reading_without_a_time_of_its_own_is_no_new_reading(own: object) -> None:
-    assert decode({"temperature": 1, "timestamp": own}, retained=True) == Stale()
+    assert decode({"temperature": 1, "timestamp": own}, retained=True) == StaleRetained()
 
 
 # --- identity --------------------------------------------------------------------------------------------------------
@@ -393,45 +393,45 @@ def test_a_reading_without_its_own_time_is_a_new_record_each_time() -> None:
 
 # --- messages rejected whole -----------------------------------------------------------------------------------------
 
-BAD: list[tuple[object, Reason]] = [
-    (b"", Reason.NOT_JSON),
-    (b" \n", Reason.NOT_JSON),
-    (b"online", Reason.NOT_JSON),
-    (b'{"temperature": 1', Reason.NOT_JSON),
-    (b'{"temperature": 1}}', Reason.NOT_JSON),
-    (b"\xff\xfe\x00\x01", Reason.NOT_JSON),
-    (b"\x00" * 100, Reason.NOT_JSON),
-    ("{'temperature': 'grün'}".encode(), Reason.NOT_JSON),
-    (b"[" * 60_000, Reason.NOT_JSON),
-    (b'{"a":' * 10_000, Reason.NOT_JSON),
-    (b"[]", Reason.NOT_OBJECT),
-    (b"21.5", Reason.NOT_OBJECT),
-    (b'"warm"', Reason.NOT_OBJECT),
-    (b"true", Reason.NOT_OBJECT),
-    (b"null", Reason.NOT_OBJECT),
-    (b"NaN", Reason.NOT_OBJECT),
-    (b"1" * 5000, Reason.NOT_OBJECT),
-    (b" " * (PAYLOAD_LIMIT_BYTES + 1), Reason.TOO_LARGE),
-    ({}, Reason.NO_MEASUREMENT),
-    ({"timestamp": OWN}, Reason.NO_MEASUREMENT),
-    ({"temperature": None}, Reason.NO_MEASUREMENT),
-    ({"temperature": "ä" * 1000}, Reason.NO_MEASUREMENT),
-    (dict.fromkeys(MEASUREMENT, "bad"), Reason.NO_MEASUREMENT),
-    ({f"{'é' * 50}{n}\n": 1 for n in range(150)}, Reason.NO_MEASUREMENT),
-    ({"values": {}}, Reason.NO_MEASUREMENT),
-    ({"aqiScale": "uba"}, Reason.NO_MEASUREMENT),
+BAD: list[tuple[object, RejectionReason]] = [
+    (b"", RejectionReason.NOT_JSON),
+    (b" \n", RejectionReason.NOT_JSON),
+    (b"online", RejectionReason.NOT_JSON),
+    (b'{"temperature": 1', RejectionReason.NOT_JSON),
+    (b'{"temperature": 1}}', RejectionReason.NOT_JSON),
+    (b"\xff\xfe\x00\x01", RejectionReason.NOT_JSON),
+    (b"\x00" * 100, RejectionReason.NOT_JSON),
+    ("{'temperature': 'grün'}".encode(), RejectionReason.NOT_JSON),
+    (b"[" * 60_000, RejectionReason.NOT_JSON),
+    (b'{"a":' * 10_000, RejectionReason.NOT_JSON),
+    (b"[]", RejectionReason.NOT_OBJECT),
+    (b"21.5", RejectionReason.NOT_OBJECT),
+    (b'"warm"', RejectionReason.NOT_OBJECT),
+    (b"true", RejectionReason.NOT_OBJECT),
+    (b"null", RejectionReason.NOT_OBJECT),
+    (b"NaN", RejectionReason.NOT_OBJECT),
+    (b"1" * 5000, RejectionReason.NOT_OBJECT),
+    (b" " * (PAYLOAD_LIMIT_BYTES + 1), RejectionReason.TOO_LARGE),
+    ({}, RejectionReason.NO_MEASUREMENT),
+    ({"timestamp": OWN}, RejectionReason.NO_MEASUREMENT),
+    ({"temperature": None}, RejectionReason.NO_MEASUREMENT),
+    ({"temperature": "ä" * 1000}, RejectionReason.NO_MEASUREMENT),
+    (dict.fromkeys(MEASUREMENTS_BY_NAME, "bad"), RejectionReason.NO_MEASUREMENT),
+    ({f"{'é' * 50}{n}\n": 1 for n in range(150)}, RejectionReason.NO_MEASUREMENT),
+    ({"values": {}}, RejectionReason.NO_MEASUREMENT),
+    ({"aqiScale": "uba"}, RejectionReason.NO_MEASUREMENT),
 ]
 
 
 @pytest.mark.parametrize(("body", "code"), BAD, ids=lambda one: repr(one)[:30])
-def test_a_bad_message_is_rejected_whole_with_a_reason_for_people(body: object, code: Reason) -> None:
+def test_a_bad_message_is_rejected_whole_with_a_reason_for_people(body: object, code: RejectionReason) -> None:
     assert rejection(body).code is code
 
 
 def test_a_message_of_exactly_the_limit_is_read() -> None:
     body = b'{"temperature": 1}'
     assert isinstance(decode(body.ljust(PAYLOAD_LIMIT_BYTES)), Reading)
-    assert rejection(body.ljust(PAYLOAD_LIMIT_BYTES + 1)).code is Reason.TOO_LARGE
+    assert rejection(body.ljust(PAYLOAD_LIMIT_BYTES + 1)).code is RejectionReason.TOO_LARGE
 
 
 def test_the_limit_is_64_kib() -> None:
@@ -448,11 +448,11 @@ def test_a_rejection_names_the_field_and_carries_the_message() -> None:
 
 
 def test_a_rejection_names_the_first_few_bad_fields_and_counts_the_rest() -> None:
-    assert rejection(dict.fromkeys(MEASUREMENT, "bad")).reason.endswith(f" and {len(MEASUREMENT) - 5} more")
+    assert rejection(dict.fromkeys(MEASUREMENTS_BY_NAME, "bad")).reason.endswith(f" and {len(MEASUREMENTS_BY_NAME) - 5} more")
 
 
 def test_a_message_on_a_topic_of_no_subscription_is_rejected() -> None:
-    assert rejection({"temperature": 1}, "elsewhere/é\n" + "x" * 5000).code is Reason.NO_ROUTE
+    assert rejection({"temperature": 1}, "elsewhere/é\n" + "x" * 5000).code is RejectionReason.NO_ROUTE
 
 
 def test_rejections_have_ids_of_their_own() -> None:
@@ -496,28 +496,28 @@ def test_a_retained_status_counts() -> None:
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
-        (b"", Reason.NO_STATUS),
-        (b"on\x00line", Reason.NO_STATUS),
-        (b"\xff\xfe\n\xff", Reason.NO_STATUS),
-        (b"x" * 65, Reason.NO_STATUS),
-        (b"{}", Reason.NO_STATUS),
-        (b'{"status": null}', Reason.NO_STATUS),
-        (b'{"status": 1}', Reason.NO_STATUS),
-        (b'{"status": ""}', Reason.NO_STATUS),
-        (b'{"status": ["online"]}', Reason.NO_STATUS),
-        (b'{"status": "\\ud800"}', Reason.NO_STATUS),
-        (b"{online}", Reason.NOT_JSON),
-        (b"x" * (PAYLOAD_LIMIT_BYTES + 1), Reason.TOO_LARGE),
+        (b"", RejectionReason.NO_STATUS),
+        (b"on\x00line", RejectionReason.NO_STATUS),
+        (b"\xff\xfe\n\xff", RejectionReason.NO_STATUS),
+        (b"x" * 65, RejectionReason.NO_STATUS),
+        (b"{}", RejectionReason.NO_STATUS),
+        (b'{"status": null}', RejectionReason.NO_STATUS),
+        (b'{"status": 1}', RejectionReason.NO_STATUS),
+        (b'{"status": ""}', RejectionReason.NO_STATUS),
+        (b'{"status": ["online"]}', RejectionReason.NO_STATUS),
+        (b'{"status": "\\ud800"}', RejectionReason.NO_STATUS),
+        (b"{online}", RejectionReason.NOT_JSON),
+        (b"x" * (PAYLOAD_LIMIT_BYTES + 1), RejectionReason.TOO_LARGE),
     ],
     ids=lambda one: repr(one)[:30],
 )
-def test_what_is_no_status_is_rejected(payload: bytes, code: Reason) -> None:
+def test_what_is_no_status_is_rejected(payload: bytes, code: RejectionReason) -> None:
     assert rejection(payload, STATUS).code is code
 
 
 def test_a_status_needs_a_device() -> None:
-    assert rejection(b"online", "states").code is Reason.NO_DEVICE_ID
-    assert rejection(b"online", "sensors/no good/status").code is Reason.NO_DEVICE_ID
+    assert rejection(b"online", "states").code is RejectionReason.NO_DEVICE_ID
+    assert rejection(b"online", "sensors/no good/status").code is RejectionReason.NO_DEVICE_ID
 
 
 # --- whatever comes --------------------------------------------------------------------------------------------------
@@ -553,7 +553,7 @@ def assert_well_formed(decoded: Decoded) -> None:
             assert is_device_id(decoded.device_id)
             assert decoded.status.isprintable()
             bson.encode({"update": _status_update(decoded)._doc})
-        case Stale():
+        case StaleRetained():
             pass
 
 
@@ -565,10 +565,10 @@ def assert_in_order_and_in_range(one: Reading) -> None:
     for name, value in one.values.items():
         if name == "aqiScale":
             assert value in ("uba", "epa")
-        elif isinstance(MEASUREMENT[name], Flag):
+        elif isinstance(MEASUREMENTS_BY_NAME[name], Flag):
             assert isinstance(value, bool)
         else:
-            low, high = MEASUREMENT[name].refuse
+            low, high = MEASUREMENTS_BY_NAME[name].refuse
             assert type(value) in (int, float)
             assert low <= float(value) <= high
     assert 1_577_836_800_000 <= one.timestamp_ms <= NOW_MS + 300_000
@@ -626,7 +626,7 @@ def test_the_order_of_the_keys_makes_no_other_record(values: dict[str, float | b
 
 @given(st.one_of(st.text(), st.binary(), st.integers(-(10**20), 10**20), st.floats(), JSON))
 def test_what_is_shown_of_somebodys_text_is_short_ascii_and_one_line(value: object) -> None:
-    text = shown(value)
+    text = quote(value)
     assert len(text) <= 64
     assert text.isascii()
     assert text.isprintable()

@@ -16,24 +16,24 @@ def test_an_empty_ledger_has_no_lines() -> None:
 
 def test_a_message_that_came_in_waits() -> None:
     ledger = Ledger()
-    ledger.arrived("mqtt")
+    ledger.count_received("mqtt")
     assert ledger.as_dict() == {"mqtt": dict.fromkeys(LINE, 0) | {"received": 1, "waiting": 1}}
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_message_that_met_its_end_is_counted_under_it(outcome: Outcome) -> None:
     ledger = Ledger()
-    ledger.arrived("mqtt")
-    ledger.arrived("mqtt")
-    ledger.settled("mqtt", outcome)
+    ledger.count_received("mqtt")
+    ledger.count_received("mqtt")
+    ledger.count_outcome("mqtt", outcome)
     assert ledger.as_dict()["mqtt"] == dict.fromkeys(LINE, 0) | {"received": 2, "waiting": 1, outcome.value: 1}
 
 
 def test_each_source_has_its_own_line() -> None:
     ledger = Ledger()
-    ledger.arrived("mqtt")
-    ledger.arrived("http")
-    ledger.settled("http", Outcome.REJECTED)
+    ledger.count_received("mqtt")
+    ledger.count_received("http")
+    ledger.count_outcome("http", Outcome.REJECTED)
     assert ledger.account("mqtt").waiting == 1
     assert ledger.account("http").rejected == 1
     assert ledger.account("http").waiting == 0

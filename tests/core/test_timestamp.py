@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.timestamp import AHEAD_MS, EARLIEST_MS, Moment, iso, judge, parse_time
+from bridge.core.timestamp import AHEAD_MS, EARLIEST_MS, MeasurementTime, iso, parse_time, resolve_time
 
 NOW_MS = 1_767_000_000_000  # 2025-12-29T09:20:00Z
 AT_MS = 1_769_860_800_000  # 2026-01-31T12:00:00Z
@@ -103,12 +103,12 @@ def test_times_are_written_in_utc_with_milliseconds() -> None:
 
 
 def test_a_reading_without_a_time_has_the_time_of_receipt_and_no_complaint() -> None:
-    assert judge(None, NOW_MS) == Moment(NOW_MS, None)
+    assert resolve_time(None, NOW_MS) == MeasurementTime(NOW_MS, None)
 
 
 @pytest.mark.parametrize("own_ms", [EARLIEST_MS, NOW_MS - 1, NOW_MS, NOW_MS + AHEAD_MS])
 def test_a_believable_time_is_taken(own_ms: int) -> None:
-    assert judge(own_ms, NOW_MS) == Moment(own_ms, own_ms)
+    assert resolve_time(own_ms, NOW_MS) == MeasurementTime(own_ms, own_ms)
 
 
 def test_the_bounds_are_those_of_the_contract() -> None:
@@ -117,14 +117,16 @@ def test_the_bounds_are_those_of_the_contract() -> None:
 
 
 def test_a_clock_that_was_never_set_is_not_believed() -> None:
-    assert judge(EARLIEST_MS - 1, NOW_MS) == Moment(NOW_MS, None, EARLIEST_MS - 1, "before 2020-01-01")
-    assert judge("1970-01-01T00:00:42Z", NOW_MS) == Moment(NOW_MS, None, "1970-01-01T00:00:42Z", "before 2020-01-01")
-    assert judge(0, NOW_MS) == Moment(NOW_MS, None, 0, "before 2020-01-01")
+    assert resolve_time(EARLIEST_MS - 1, NOW_MS) == MeasurementTime(NOW_MS, None, EARLIEST_MS - 1, "before 2020-01-01")
+    assert resolve_time("1970-01-01T00:00:42Z", NOW_MS) == MeasurementTime(
+        NOW_MS, None, "1970-01-01T00:00:42Z", "before 2020-01-01"
+    )
+    assert resolve_time(0, NOW_MS) == MeasurementTime(NOW_MS, None, 0, "before 2020-01-01")
 
 
 def test_a_clock_ahead_is_not_believed_but_still_tells_readings_apart() -> None:
     ahead = NOW_MS + AHEAD_MS + 1
-    assert judge(ahead, NOW_MS) == Moment(NOW_MS, ahead, ahead, "more than 5 minutes ahead")
+    assert resolve_time(ahead, NOW_MS) == MeasurementTime(NOW_MS, ahead, ahead, "more than 5 minutes ahead")
 
 
 @pytest.mark.parametrize(
@@ -144,10 +146,10 @@ def test_a_clock_ahead_is_not_believed_but_still_tells_readings_apart() -> None:
     ids=repr,
 )
 def test_what_is_no_time_is_kept_in_a_form_every_store_takes(raw: object, kept: object) -> None:
-    assert judge(raw, NOW_MS) == Moment(NOW_MS, None, kept, "not a time")  # type: ignore[arg-type]
+    assert resolve_time(raw, NOW_MS) == MeasurementTime(NOW_MS, None, kept, "not a time")  # type: ignore[arg-type]
 
 
 def test_what_a_device_said_is_kept_short() -> None:
-    kept = judge("x" * 10_000, NOW_MS).kept
+    kept = resolve_time("x" * 10_000, NOW_MS).device_timestamp
     assert isinstance(kept, str)
     assert len(kept) == 64

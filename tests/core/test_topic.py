@@ -41,7 +41,7 @@ TOPICS = st.lists(PLAIN, min_size=1, max_size=5).map("/".join).filter(bool)
 @given(PATTERNS, TOPICS)
 def test_a_pattern_matches_what_the_broker_would_deliver_for_its_filter(text: str, topic: str) -> None:
     pattern = TopicPattern.parse(text)
-    assert (pattern.match(topic) is not None) == matches(pattern.filter, topic)
+    assert (pattern.match(topic) is not None) == matches(pattern.topic_filter, topic)
 
 
 @given(PATTERNS, TOPICS)
@@ -54,7 +54,7 @@ def test_the_names_stand_for_the_levels_in_their_places(text: str, topic: str) -
 
 @given(PATTERNS)
 def test_the_filter_has_a_plus_for_each_name(text: str) -> None:
-    assert TopicPattern.parse(text).filter == "/".join("+" if "{" in level else level for level in text.split("/"))
+    assert TopicPattern.parse(text).topic_filter == "/".join("+" if "{" in level else level for level in text.split("/"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from bridge.core.window import AckWindow
 def test_acknowledgements_wait_for_the_first() -> None:
     window = AckWindow()
     for packet_id in (7, 3, 9):
-        window.deliver(packet_id)
+        window.add(packet_id)
     assert window.settle(9) == []
     assert window.settle(3) == []
     assert window.settle(7) == [7, 3, 9]
@@ -22,7 +22,7 @@ def test_acknowledgements_wait_for_the_first() -> None:
 def test_a_packet_id_can_be_used_again() -> None:
     window = AckWindow()
     for _ in range(3):
-        window.deliver(1)
+        window.add(1)
         assert window.settle(1) == [1]
 
 
@@ -56,7 +56,7 @@ class BrokerAndBridge(RuleBasedStateMachine):
         packet_id = next(n for n in range(1, 100) if n not in self.in_flight)
         message = self.queue.pop(0)
         self.in_flight[packet_id] = message
-        self.window.deliver(packet_id)
+        self.window.add(packet_id)
         self.held.append((self.window, packet_id, message))
 
     @precondition(lambda self: self.held)

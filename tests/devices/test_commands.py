@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge.core.devices.command import Command, CommandRequest, State
-from bridge.core.errors import BrokerUnavailable, CommandRefused, StoreUnavailable, UnknownDevice
+from bridge.core.devices.command import Command, CommandRequest, CommandState
+from bridge.core.errors import BrokerUnavailable, CommandRejected, StoreUnavailable, UnknownDevice
 from bridge.core.message import CommandAck, DeviceStatus
 from bridge.devices.commands import Commands
 from bridge.devices.registry import Registry
@@ -52,7 +52,7 @@ class Kept(MemoryCommands):
             raise StoreUnavailable("away")
         return await super().add(command)
 
-    async def change(self, command: Command, was: State) -> bool:
+    async def change(self, command: Command, was: CommandState) -> bool:
         if self.away:
             raise StoreUnavailable("away")
         changed = await super().change(command, was)
@@ -90,7 +90,7 @@ class House:
     async def ask(self, **more: Any) -> Command:
         return await self.commands.ask(CommandRequest.model_validate({"device": "a", "command": "x"} | more), "test")
 
-    def state(self, command: Command) -> State:
+    def state(self, command: Command) -> CommandState:
         return self.kept.by_id[command.id].state
 
 
@@ -110,9 +110,9 @@ async def test_a_device_nobody_knows_has_no_commands(house: House) -> None:
 async def test_a_full_queue_refuses_and_is_counted(house: House) -> None:
     for _ in range(3):
         await house.ask(queue=True)
-    with pytest.raises(CommandRefused, match="queue_limit"):
+    with pytest.raises(CommandRejected, match="queue_limit"):
         await house.ask(queue=True)
-    with pytest.raises(CommandRefused, match=r"^device offline$"):
+    with pytest.raises(CommandRejected, match=r"^device offline$"):
         await house.ask()
     assert (house.commands.counts.asked, house.commands.counts.refused) == (3, 2)
 
@@ -121,7 +121,7 @@ async def test_what_could_not_be_sent_has_failed_and_is_not_sent_later(house: Ho
     house.status("online")
     house.mqtt.broken = True
     command = await house.ask()
-    assert (command.state, command.error) == (State.FAILED, "the broker is away")
+    assert (command.state, command.error) == (CommandState.FAILED, "the broker is away")
     house.mqtt.broken = False
     fresh = await house.ask()
     assert [body["id"] for _, body in house.mqtt.sent] == [fresh.id]
@@ -146,7 +146,7 @@ async def test_nothing_is_sent_that_could_not_be_stored_and_confirmations_wait(h
     house.commands.publish([CommandAck("a", sent.id, ok=True)])
     assert len(house.mqtt.sent) == 1
     house.kept.away = False
-    await until(lambda: house.state(sent) is State.CONFIRMED)
+    await until(lambda: house.state(sent) is CommandState.CONFIRMED)
     assert len(house.mqtt.sent) == 1
 
 
@@ -163,13 +163,13 @@ async def test_a_queue_goes_out_in_order_and_what_is_asked_meanwhile_behind_it(h
     asked.append(await house.ask(value=2))
     await until(lambda: len(house.mqtt.sent) == 3)
     assert [body["value"] for _, body in house.mqtt.sent] == [0, 1, 2]
-    assert {house.state(one) for one in asked} == {State.SENT}
+    assert {house.state(one) for one in asked} == {CommandState.SENT}
 
 
 async def test_a_stale_command_expires_also_while_its_device_is_away(house: House) -> None:
     command = await house.ask(queue=True, expires=5)
     house.now_ms += 5000
-    await until(lambda: house.state(command) is State.EXPIRED)
+    await until(lambda: house.state(command) is CommandState.EXPIRED)
     house.status("online")
     await house.ask()
     assert len(house.mqtt.sent) == 1
@@ -179,9 +179,9 @@ async def test_a_confirmation_of_what_was_not_sent_changes_nothing(house: House)
     command = await house.ask(queue=True)
     house.commands.publish([CommandAck("a", command.id, ok=True), CommandAck("a", "unknown", ok=True)])
     house.status("online")
-    await until(lambda: house.state(command) is State.SENT)
+    await until(lambda: house.state(command) is CommandState.SENT)
     house.commands.publish([CommandAck("a", command.id, ok=True)])
-    await until(lambda: house.state(command) is State.CONFIRMED)
+    await until(lambda: house.state(command) is CommandState.CONFIRMED)
 
 
 async def test_a_confirmation_by_another_device_is_not_taken_for_its_own(house: House) -> None:
@@ -189,7 +189,7 @@ async def test_a_confirmation_by_another_device_is_not_taken_for_its_own(house: 
     command = await house.ask(id="cmd-1")
     acks = [CommandAck("b", "cmd-1", ok=False, error="poison"), CommandAck("a", "cmd-1", ok=True)]
     house.commands.publish(acks)
-    await until(lambda: house.state(command) is State.CONFIRMED)
+    await until(lambda: house.state(command) is CommandState.CONFIRMED)
 
 
 async def test_of_several_bridges_on_one_store_one_sends_what_is_queued(house: House) -> None:
@@ -198,7 +198,7 @@ async def test_of_several_bridges_on_one_store_one_sends_what_is_queued(house: H
     async with houses[1].running(), houses[2].running():
         for one in houses:
             one.status("online")
-        await until(lambda: all(house.state(command) is State.SENT for command in asked))
+        await until(lambda: all(house.state(command) is CommandState.SENT for command in asked))
         last = await house.ask(value=3)
         for one in houses:
             await until(lambda one=one: not one.commands._queues)
@@ -212,10 +212,10 @@ async def test_what_another_bridge_sent_does_not_expire_here(house: House) -> No
     other = House(house.kept)
     async with other.running():
         other.status("online")
-        await until(lambda: house.state(command) is State.SENT)
+        await until(lambda: house.state(command) is CommandState.SENT)
     house.now_ms += 5000
     await until(lambda: not house.commands._queues)
-    assert house.state(command) is State.SENT
+    assert house.state(command) is CommandState.SENT
     assert house.commands.counts.expired == 0
 
 
@@ -232,7 +232,7 @@ async def test_a_claim_whose_answer_came_too_late_has_failed(house: House) -> No
     command = await house.ask(queue=True, expires=5)
     house.kept.loses_answers = 1
     house.status("online")
-    await until(lambda: house.state(command) is State.SENT)
+    await until(lambda: house.state(command) is CommandState.SENT)
     house.now_ms += 5000
-    await until(lambda: house.state(command) is State.FAILED)
+    await until(lambda: house.state(command) is CommandState.FAILED)
     assert house.mqtt.sent == []

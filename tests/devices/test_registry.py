@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.devices.device import Device, Rhythm
+from bridge.core.devices.device import Device, ReportingInterval
 from bridge.core.errors import StoreUnavailable, TooManyDevices
 from bridge.core.events import EntityEvent
 from bridge.core.message import DeviceStatus
@@ -110,7 +110,7 @@ async def test_an_online_by_mqtt_holds_until_the_last_will_unless_the_operator_s
         house.wait(10)
     house.wait(86_400)
     assert house.registry.get("a").online
-    await house.registry.amend("a", {"expectedInterval": 10})
+    await house.registry.update("a", {"expectedInterval": 10})
     house.wait(1)
     assert not house.registry.get("a").online
 
@@ -130,7 +130,7 @@ async def test_a_socket_of_before_a_restart_has_ended_and_our_absence_is_nobodys
     seen = START_MS - 3_600_000
     house.devices.by_id = {
         "socket": Device("socket", status="online", connection="socket"),
-        "heard": Device("heard", status="online", last_seen_ms=seen, rhythm=Rhythm(60, 9)),
+        "heard": Device("heard", status="online", last_seen_ms=seen, reporting_interval=ReportingInterval(60, 9)),
     }
     await house.registry.load()
     assert house.statuses() == [("socket", "offline")]
@@ -147,7 +147,7 @@ async def test_a_store_that_is_away_gets_it_later_in_bounded_batches(house: Hous
     await house.registry.close()
     assert house.devices.by_id == {}
     with pytest.raises(StoreUnavailable):
-        await house.registry.amend("d1", {"name": "x"})
+        await house.registry.update("d1", {"name": "x"})
     assert house.registry.get("d1").name is None
     house.devices.away = False
     await house.registry.close()

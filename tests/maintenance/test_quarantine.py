@@ -18,10 +18,10 @@ from rich.console import Console
 
 from bridge.core.decode import Decoder
 from bridge.core.devices.device import Device
-from bridge.core.errors import OutcomeUnknown, Stopping, StoreUnavailable
+from bridge.core.errors import OutcomeUnknown, ShuttingDown, StoreUnavailable
 from bridge.core.ledger import Ledger
-from bridge.core.message import DeviceStatus, Message, Reason, Rejection
-from bridge.core.query import ReadingsQuery, RejectedQuery
+from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReason
+from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.maintenance.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload
 from bridge.maintenance.retry import Retried, Retrying, alone
@@ -51,7 +51,7 @@ async def opened(url: str) -> AsyncIterator[Store]:
         yield store
 
 
-def rejected(topic: str, payload: bytes | object, code: Reason = Reason.NO_ROUTE, **more: Any) -> Rejection:
+def rejected(topic: str, payload: bytes | object, code: RejectionReason = RejectionReason.NO_ROUTE, **more: Any) -> Rejection:
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
     message = Message("mqtt", topic, body, more.pop("received_ms", START_MS), RecordingOrigin(), **more)
     return Rejection(ObjectId(), message, code, f"was {code}")
@@ -61,7 +61,7 @@ async def everything(store: Store) -> list[tuple[str, object]]:
     return [(one.device_id, one.values["temperature"]) for one in await store.readings(ReadingsQuery(since=0, limit=10_000))]
 
 
-async def retry(store: Store, cursor: Cursor, query: RejectedQuery, advance: Advance = lambda _: None) -> Retried:
+async def retry(store: Store, cursor: Cursor, query: QuarantineQuery, advance: Advance = lambda _: None) -> Retried:
     async with alone(store, cursor, Decoder(ROUTES)) as retrying:
         return await retrying.retry(query, advance)
 
@@ -75,18 +75,18 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         good = [rejected("home/a", timed), rejected("home/b", {"temperature": 2}), rejected("home/b", {"temperature": 2})]
         same = rejected("home/a", timed)
         stale = rejected("home/c", {"temperature": 3}, retained=True)
-        status = rejected("sensors/a/status", b"online", Reason.NO_STATUS)
+        status = rejected("sensors/a/status", b"online", RejectionReason.NO_STATUS)
         bad = [rejected("home/d", b"{"), rejected("home/e", {}), rejected("nowhere", {"temperature": 4})]
-        large = rejected("home/f", b" " * 65_530 + b"{}    " + b"x" * 10_000, Reason.TOO_LARGE)
+        large = rejected("home/f", b" " * 65_530 + b"{}    " + b"x" * 10_000, RejectionReason.TOO_LARGE)
         await store.write([], [*good, same, stale, status, *bad, large], [])
         done: list[int] = []
         cursor = Cursor(await store.prepare())
-        retried = await retry(store, cursor, RejectedQuery(), done.append)
+        retried = await retry(store, cursor, QuarantineQuery(), done.append)
 
         assert (retried.stored, retried.duplicate, retried.outdated, sum(done)) == (3, 2, 1, 10)
         assert dict(retried.bad) == {("not_json", ""): 1, ("no_measurement", ""): 1, ("no_route", ""): 1, ("too_large", ""): 1}
         assert sorted(await everything(store)) == [("a", 1), ("b", 2), ("b", 2)]
-        left = {one.id: (one.code, one.reason) for one in await store.quarantine.messages(RejectedQuery())}
+        left = {one.id: (one.code, one.reason) for one in await store.quarantine.messages(QuarantineQuery())}
         assert left == {
             bad[0].id: ("not_json", left[bad[0].id][1]),
             bad[1].id: ("no_measurement", "no measurement: the object names none"),
@@ -97,22 +97,22 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         found = {one.id: one for one in await store.readings(ReadingsQuery(since=0))}
         assert found[good[1].id].timestamp_ms == START_MS, "the time it was received, not the time it is tried again"
         assert {good[1].id, good[2].id} < set(found), "without a time of its own it has the _id of its rejected message"
-        assert await retry(store, cursor, RejectedQuery()) == Retried(bad=retried.bad), "and again, the same"
+        assert await retry(store, cursor, QuarantineQuery()) == Retried(bad=retried.bad), "and again, the same"
 
 
 async def test_only_what_is_asked_for_is_tried_again(store_url: str) -> None:
     async with opened(store_url) as store:
-        bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, Reason.NOT_JSON)]
+        bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, RejectionReason.NOT_JSON)]
         await store.write([], [*bad, rejected("home/c", {"temperature": 3})], [])
-        await retry(store, Cursor(), RejectedQuery(device="a"))
-        await retry(store, Cursor(), RejectedQuery(code="not_json"))
+        await retry(store, Cursor(), QuarantineQuery(device="a"))
+        await retry(store, Cursor(), QuarantineQuery(code="not_json"))
         assert await everything(store) == [("a", 1), ("b", 2)]
 
 
 async def test_a_new_cursor_is_above_all_that_is_stored(store_url: str) -> None:
     async with opened(store_url) as store:
         await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
-        await retry(store, Cursor(2**52), RejectedQuery())
+        await retry(store, Cursor(2**52), QuarantineQuery())
         assert {one.seq for one in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
 
 
@@ -134,22 +134,22 @@ async def test_between_storing_and_removing_nothing_is_lost_or_doubled() -> None
     bad = [rejected("home/a", {"temperature": 1, "timestamp": TIMED}), rejected("home/b", {"temperature": 2})]
     await store.write([], bad, [])
     with pytest.raises(ExceptionGroup) as interrupted:
-        await retry(store, Cursor(), RejectedQuery())
+        await retry(store, Cursor(), QuarantineQuery())
     assert isinstance(interrupted.value.exceptions[0], StoreUnavailable)
     assert len(store.by_id) == 2
-    assert await store.quarantine.count(RejectedQuery()) == 2, "still there: it was not removed"
-    retried = await retry(store, Cursor(2**52), RejectedQuery())
+    assert await store.quarantine.count(QuarantineQuery()) == 2, "still there: it was not removed"
+    retried = await retry(store, Cursor(2**52), QuarantineQuery())
     assert (retried.stored, retried.duplicate) == (0, 2)
-    assert (len(store.by_id), await store.quarantine.count(RejectedQuery())) == (2, 0)
+    assert (len(store.by_id), await store.quarantine.count(QuarantineQuery())) == (2, 0)
 
 
 async def test_what_the_store_refuses_stays_with_its_reason() -> None:
     store = MemoryStore()
     store.refuse = {"a"}
     await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2})], [])
-    retried = await retry(store, Cursor(), RejectedQuery())
+    retried = await retry(store, Cursor(), QuarantineQuery())
     assert (retried.stored, dict(retried.bad)) == (1, {("refused_by_store", ""): 1})
-    (left,) = await store.quarantine.messages(RejectedQuery())
+    (left,) = await store.quarantine.messages(QuarantineQuery())
     assert left.reason == "the store refused it: not welcome"
 
 
@@ -158,15 +158,15 @@ async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None
     await store.write([], [rejected("home/a", {"temperature": 1})], [])
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
     with pytest.raises(OutcomeUnknown):
-        await Retrying(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(RejectedQuery())
+        await Retrying(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(QuarantineQuery())
     over.set()
     retrying = Retrying(store.quarantine, Decoder(ROUTES), intake, over, 3600)
     with pytest.raises(OutcomeUnknown):
-        await retrying.retry(RejectedQuery())
+        await retrying.retry(QuarantineQuery())
     intake.close()
-    with pytest.raises(Stopping):
-        await retrying.retry(RejectedQuery())
-    assert await store.quarantine.count(RejectedQuery()) == 1
+    with pytest.raises(ShuttingDown):
+        await retrying.retry(QuarantineQuery())
+    assert await store.quarantine.count(QuarantineQuery()) == 1
 
 
 async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(store_url: str, tmp_path: Path) -> None:
@@ -179,18 +179,18 @@ async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(stor
         async with running(tmp_path / "first", "rejected", "retry", BRIDGE_STORE__URL=store_url) as command:
 
             async def under_way() -> bool:
-                return await store.quarantine.count(RejectedQuery()) < many
+                return await store.quarantine.count(QuarantineQuery()) < many
 
             await until(under_way)
             await command.kill()
-        left = await store.quarantine.count(RejectedQuery())
+        left = await store.quarantine.count(QuarantineQuery())
         assert 1 < left < many, "in the middle"
         code, out, err = await ended(tmp_path / "second", "rejected", "retry", BRIDGE_STORE__URL=store_url)
         assert code == 0, err
         assert "still bad" in out
         assert "not_json" in out
         assert await store.count(ReadingsQuery()) == many
-        assert await store.quarantine.count(RejectedQuery()) == 1
+        assert await store.quarantine.count(QuarantineQuery()) == 1
 
 
 async def test_where_devices_must_be_registered_the_command_lets_in_no_other(store_url: str, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_where_devices_must_be_registered_the_command_lets_in_no_other(sto
         assert code == 0, err
         assert "not_registered: deviceId" in out
         assert await everything(store) == [("known", 1)]
-        (left,) = await store.quarantine.messages(RejectedQuery())
+        (left,) = await store.quarantine.messages(QuarantineQuery())
         assert (left.id, left.code) == (bad[1].id, "not_registered")
         code, _, err = await ended(tmp_path / "open", "rejected", "retry", BRIDGE_STORE__URL=store_url)
         assert (code, len(await everything(store))) == (0, 2), err
@@ -235,7 +235,7 @@ async def test_it_can_be_tried_again_beside_a_running_bridge(
                 await store.write([], [], [DeviceStatus("b", "online", START_MS + n)])
             assert await command.end() == 0, command.err
         assert bridge.health.ready
-        assert (await store.count(ReadingsQuery()), await store.quarantine.count(RejectedQuery())) == (500, 0)
+        assert (await store.count(ReadingsQuery()), await store.quarantine.count(QuarantineQuery())) == (500, 0)
 
 
 # --- looking and removing --------------------------------------------------------------------------------------------
@@ -250,8 +250,8 @@ def screen() -> Console:
 async def test_the_list_shows_groups_and_the_messages_are_shown_newest_first(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
-        await store.write([], [rejected("home/a", b"{", Reason.NOT_JSON) for _ in range(3)], [])
-        await store.write([], [rejected("home/[red]b", b"", Reason.NO_MEASUREMENT)], [])
+        await store.write([], [rejected("home/a", b"{", RejectionReason.NOT_JSON) for _ in range(3)], [])
+        await store.write([], [rejected("home/[red]b", b"", RejectionReason.NO_MEASUREMENT)], [])
     environ = {"BRIDGE_STORE__URL": url}
     code, out, _ = await ended(tmp_path / "list", "rejected", "list", **environ)
     assert code == 0
@@ -272,7 +272,7 @@ async def test_an_empty_quarantine_says_so(tmp_path: Path) -> None:
 async def test_one_message_is_shown_whole(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
-        one = rejected("home/a", b'{"a": "\xc2\xb5\x1b[31m"}\n', Reason.NOT_JSON)
+        one = rejected("home/a", b'{"a": "\xc2\xb5\x1b[31m"}\n', RejectionReason.NOT_JSON)
         await store.write([], [one], [])
     code, out, err = await ended(tmp_path, "rejected", "show", str(one.id), BRIDGE_STORE__URL=url)
     assert code == 0, err
@@ -296,22 +296,22 @@ def test_a_payload_that_is_no_text_is_shown_in_hexadecimal() -> None:
 async def test_removing_asks_first(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
-        await store.write([], [rejected(f"home/{'ab'[n % 2]}", b"{", Reason.NOT_JSON) for n in range(500)], [])
+        await store.write([], [rejected(f"home/{'ab'[n % 2]}", b"{", RejectionReason.NOT_JSON) for n in range(500)], [])
         code, _, _ = await ended(tmp_path / "ask", "rejected", "clear", BRIDGE_STORE__URL=url)
         assert code == 1, "nobody said yes"
-        assert await store.quarantine.count(RejectedQuery()) == 500
+        assert await store.quarantine.count(QuarantineQuery()) == 500
         code, out, _ = await ended(tmp_path / "yes", "rejected", "clear", "--device", "a", "--yes", BRIDGE_STORE__URL=url)
         assert (code, out.strip()) == (0, "250 removed")
-        assert await store.quarantine.count(RejectedQuery()) == 250
-        assert await clear(store, RejectedQuery()) == 250
+        assert await store.quarantine.count(QuarantineQuery()) == 250
+        assert await clear(store, QuarantineQuery()) == 250
 
 
 async def test_strangers_texts_are_neither_markup_nor_control_characters(screen: Console) -> None:
     store = MemoryStore()
-    one = rejected("home/\x1b[2J[bold]", b"\x07", Reason.NOT_JSON)
+    one = rejected("home/\x1b[2J[bold]", b"\x07", RejectionReason.NOT_JSON)
     await store.write([], [one], [])
     await list_groups(store, screen)
-    await list_messages(store, RejectedQuery(), screen)
+    await list_messages(store, QuarantineQuery(), screen)
     await show_message(store, one.id, screen)
     assert isinstance(screen.file, io.StringIO)
     text = screen.file.getvalue()

@@ -17,9 +17,9 @@ import pytest
 from bson.objectid import ObjectId
 from pydantic import SecretStr
 
-from bridge.core.access.audit import Act
+from bridge.core.access.audit import AuditEvent
 from bridge.core.errors import StoreError, StoreUnavailable
-from bridge.core.query import ReadingsQuery, RejectedQuery, Tidied
+from bridge.core.query import QuarantineQuery, ReadingsQuery, RetentionResult
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
 from bridge.maintenance.retention import Keeping, RollingUp
@@ -50,7 +50,7 @@ class Troubled(MemoryStore):
         self.errors = list(errors)
         self.tidied = 0
 
-    async def tidy(self) -> Tidied:
+    async def tidy(self) -> RetentionResult:
         self.tidied += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -79,7 +79,7 @@ async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.L
     await store.write([], [rejection(b"x", ago(0)) for _ in range(4)], [])
     keeping = Keeping(store, every_seconds=0)
     await keep_until(keeping, lambda: store.tidied >= 2)
-    assert keeping.removed == Tidied(rejected_over=3)
+    assert keeping.removed == RetentionResult(rejected_over=3)
     assert [record.message for record in caplog.records] == [
         "the quarantine was full: its 3 oldest messages are removed, 3 since the start"
     ]
@@ -88,10 +88,10 @@ async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.L
 async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     store = Troubled()
     store.settings = StoreSettings(audit_limit=1)
-    await store.audit.add([Act(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
+    await store.audit.add([AuditEvent(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
     keeping = Keeping(store, every_seconds=0)
     await keep_until(keeping, lambda: store.tidied >= 2)
-    assert keeping.removed == Tidied(acts_over=3)
+    assert keeping.removed == RetentionResult(acts_over=3)
     assert [record.message for record in caplog.records] == [
         "the audit was full: 3 acts are removed, refusals before others, 3 since the start"
     ]
@@ -105,7 +105,7 @@ async def test_a_bridge_keeps_its_store(start_bridge: StartBridge, broker_url: s
         async with start_bridge(broker_url, url, retention_days=7):
 
             async def kept() -> bool:
-                return (await store.count(ReadingsQuery()), await store.quarantine.count(RejectedQuery())) == (1, 0)
+                return (await store.count(ReadingsQuery()), await store.quarantine.count(QuarantineQuery())) == (1, 0)
 
             await until(kept)
 
@@ -200,7 +200,7 @@ async def test_what_a_constraint_of_sqlite_refuses_keeps_nothing_else_out(tmp_pa
         written = await store.write(batch, [rejection(b"x")], [])
         assert written.stored == {1, 2}
         assert written.refused == dict.fromkeys((3, 4), "IntegrityError: too hot for us")
-        assert await store.quarantine.count(RejectedQuery()) == 1
+        assert await store.quarantine.count(QuarantineQuery()) == 1
 
 
 def modes(folder: Path) -> dict[str, str]:
@@ -271,7 +271,7 @@ async def test_a_database_of_an_earlier_version_is_taken_over(tmp_path: Path) ->
     connection.close()
     async with sqlite(tmp_path / "bridge.db") as store:
         await store.write([], [rejection(b"y", 1, retained=True)], [])
-        assert [one.retained for one in await store.quarantine.messages(RejectedQuery())] == [True, False]
+        assert [one.retained for one in await store.quarantine.messages(QuarantineQuery())] == [True, False]
 
 
 # --- MongoDB ---------------------------------------------------------------------------------------------------------

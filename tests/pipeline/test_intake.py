@@ -158,7 +158,7 @@ async def test_the_account_adds_up_at_every_moment(
                 taken += batch
             case ["settle"] if taken:
                 taken.pop(0)
-                gate.ledger.settled("mqtt", outcome)
+                gate.ledger.count_outcome("mqtt", outcome)
             case ["close"]:
                 gate.intake.close()
                 closed = True

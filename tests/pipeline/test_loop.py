@@ -11,10 +11,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.decode import Decoder, Kind, Route
+from bridge.core.decode import Decoder, MessageKind, Route
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import DeviceStatus, Message, Outcome, Reason
+from bridge.core.message import DeviceStatus, Message, Outcome, RejectionReason
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
@@ -26,7 +26,7 @@ from tests.servers import until
 NOW_MS = 1_767_000_000_000
 ROUTES = (
     Route(TopicPattern.parse("sensors/{deviceId}/data")),
-    Route(TopicPattern.parse("sensors/{deviceId}/status"), Kind.STATUS),
+    Route(TopicPattern.parse("sensors/{deviceId}/status"), MessageKind.STATUS),
 )
 
 
@@ -141,7 +141,7 @@ async def test_a_bad_message_goes_to_the_quarantine_and_the_others_live() -> Non
         house.measure(2, device="b")
     assert house.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
     (rejection,) = house.store.rejections.values()
-    assert (rejection.code, rejection.message.payload) == (Reason.NOT_JSON, b"{")
+    assert (rejection.code, rejection.message.payload) == (RejectionReason.NOT_JSON, b"{")
     assert house.published == [1, 2]
 
 
@@ -154,7 +154,7 @@ async def test_a_reading_the_store_refuses_goes_to_the_quarantine_and_the_others
         house.measure(3, device="c")
     assert house.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
     (rejection,) = house.store.rejections.values()
-    assert (rejection.code, rejection.reason) == (Reason.REFUSED_BY_STORE, "the store refused it: not welcome")
+    assert (rejection.code, rejection.reason) == (RejectionReason.REFUSED_BY_STORE, "the store refused it: not welcome")
     assert rejection.message.topic == "sensors/b/data"
     assert house.published == [1, 3]
 

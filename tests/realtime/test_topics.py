@@ -22,11 +22,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bridge.api.events import EventsApi
 from bridge.app import Bridge
-from bridge.core.devices.location import Place
+from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
 from bridge.core.message import DeviceStatus, Message, TopicEvent
-from bridge.core.readings.fields import take_apart
-from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES
+from bridge.core.readings.fields import extract_fields
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.topics import NAMES, TopicCodec
@@ -107,7 +107,7 @@ async def test_a_measurement_has_the_shape_of_the_contract(bridge: Bridge, broke
 
 
 def test_only_what_was_measured_is_sent_and_the_device_stands_where_the_registry_says() -> None:
-    codec = TopicCodec({"a": Place("Maison", "Bureau")}.get)
+    codec = TopicCodec({"a": Location("Maison", "Bureau")}.get)
     reading = Reading(ObjectId(), "a", {"battery": 0, "flameDetected": False}, EPOCH_MS, EPOCH_MS, seq=7)
     assert orjson.loads(codec.encode(reading) or b"") == {
         "type": "measurement", "timestamp": EPOCH, "sensor_id": "a", "enseigne": "Maison", "salle": "Bureau",
@@ -116,16 +116,16 @@ def test_only_what_was_measured_is_sent_and_the_device_stands_where_the_registry
 
 
 VALUES = st.fixed_dictionaries(
-    {}, optional={name: st.integers(400, 500) for name in MEASUREMENT if name not in ("flameDetected", "battery", "aqi")}
+    {}, optional={name: st.integers(400, 500) for name in MEASUREMENTS_BY_NAME if name not in ("flameDetected", "battery", "aqi")}
     | {"flameDetected": st.booleans(), "aqi": st.integers(1, 5), "aqiScale": st.sampled_from(sorted(AQI_SCALES))}
 )  # fmt: skip
 
 
 @given(VALUES)
 def test_a_measurement_sent_back_to_the_bridge_means_the_same(values: dict[str, Any]) -> None:
-    fields = take_apart(values)
+    fields = extract_fields(values)
     reading = Reading(ObjectId(), "a", fields.values, EPOCH_MS, EPOCH_MS)
-    again = take_apart(orjson.loads(TopicCodec(lambda _: None).encode(reading) or b""))
+    again = extract_fields(orjson.loads(TopicCodec(lambda _: None).encode(reading) or b""))
     assert again.values == fields.values
     assert again.device_id == "a"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.decode import Kind
+from bridge.core.decode import MessageKind
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats.json import json_format
 from bridge.core.formats.mapping import FieldPath, MappingFormat
@@ -48,10 +48,10 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert settings.mqtt.address == "mqtt://localhost:1883"
     assert settings.store.address == "mongodb://localhost:27017/sensors"
     assert [(one.pattern, one.kind, one.qos) for one in settings.mqtt.subscriptions] == [
-        ("sensors/{deviceId}/data", Kind.READINGS, 1),
-        ("sensors/{deviceId}/status", Kind.STATUS, 1),
-        ("sensors/{deviceId}/command/ack", Kind.COMMAND_ACK, 1),
-        ("events/{topic}", Kind.EVENTS, 1),
+        ("sensors/{deviceId}/data", MessageKind.READINGS, 1),
+        ("sensors/{deviceId}/status", MessageKind.STATUS, 1),
+        ("sensors/{deviceId}/command/ack", MessageKind.COMMAND_ACK, 1),
+        ("events/{topic}", MessageKind.EVENTS, 1),
     ]
     assert settings.store.driver == "pymongo"
 
@@ -157,9 +157,9 @@ def test_origins_are_joined_by_commas_or_a_json_list(given: str, origins: tuple[
 def test_subscriptions_are_a_json_list_in_the_environment(tmp_path: Path) -> None:
     given = [{"pattern": "home/{deviceId}", "qos": 0}, {"pattern": "lwt/{deviceId}", "kind": "status"}]
     settings = load(environ={"BRIDGE_MQTT__SUBSCRIPTIONS": json.dumps(given)}, folder=tmp_path)
-    assert [(one.pattern.filter, one.kind) for one in settings.mqtt.routes] == [
-        ("home/+", Kind.READINGS),
-        ("lwt/+", Kind.STATUS),
+    assert [(one.pattern.topic_filter, one.kind) for one in settings.mqtt.routes] == [
+        ("home/+", MessageKind.READINGS),
+        ("lwt/+", MessageKind.STATUS),
     ]
     assert [one.qos for one in settings.mqtt.subscriptions] == [0, 1]
 

@@ -11,21 +11,29 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import ApiKey, Revocation, Session, User
-from bridge.core.access.audit import Act, AuditQuery
-from bridge.core.access.permissions import Kind, Right, Role, Scope
-from bridge.core.query import Tidied
+from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
+from bridge.core.access.audit import AuditEvent, AuditQuery
+from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
+from bridge.core.query import RetentionResult
 from bridge.ports import Store
 from tests.stores.test_store_contract import START_MS, Opener, opened
 
 __all__ = ["opened"]
 
 FAR_MS = 4_000_000_000_000
-ALICE = User("alice", Role.VIEWER, "$argon2id$…", Scope(frozenset({"a", "b"}), frozenset({"Maison"})), START_MS)
+ALICE = User("alice", Role.VIEWER, "$argon2id$…", ResourceScope(frozenset({"a", "b"}), frozenset({"Maison"})), START_MS)
 KEY = ApiKey(
-    "0f" * 6, "Küche 1", Kind.PROGRAM, frozenset({Right.SEE, Right.SEND}), "ab" * 32, None, START_MS, START_MS + 5, "x"
+    "0f" * 6,
+    "Küche 1",
+    IdentityKind.PROGRAM,
+    frozenset({Permission.READ, Permission.PUBLISH}),
+    "ab" * 32,
+    None,
+    START_MS,
+    START_MS + 5,
+    "x",
 )
-SESSION = Session("s1", "alice", "aa", "bb", START_MS, FAR_MS)
+SESSION = LoginSession("s1", "alice", "aa", "bb", START_MS, FAR_MS)
 
 
 @pytest.fixture
@@ -56,7 +64,15 @@ async def test_a_user_is_changed_only_if_there_and_removed_once(store: Store) ->
 
 
 async def test_a_key_comes_back_as_it_was(store: Store) -> None:
-    device = ApiKey("1", "esp01", Kind.DEVICE, frozenset({Right.SEND}), "cd" * 32, Scope(frozenset({"esp01"})), START_MS)
+    device = ApiKey(
+        "1",
+        "esp01",
+        IdentityKind.DEVICE,
+        frozenset({Permission.PUBLISH}),
+        "cd" * 32,
+        ResourceScope(frozenset({"esp01"})),
+        START_MS,
+    )
     assert await store.keys.add(KEY)
     assert await store.keys.add(device)
     assert not await store.keys.add(KEY)
@@ -69,10 +85,10 @@ async def test_a_key_comes_back_as_it_was(store: Store) -> None:
 async def test_a_session_turns_only_from_where_it_is_and_of_two_at_once_one_does(store: Store) -> None:
     assert await store.sessions.add(SESSION)
     assert not await store.sessions.add(SESSION)
-    turns = [SESSION.turned(f"c{number}") for number in range(5)]
+    turns = [SESSION.rotated(f"c{number}") for number in range(5)]
     assert sorted(await asyncio.gather(*(store.sessions.turn(SESSION, one) for one in turns))) == [False] * 4 + [True]
     assert await store.sessions.get("s1") in turns
-    assert not await store.sessions.turn(SESSION, SESSION.turned("d"))
+    assert not await store.sessions.turn(SESSION, SESSION.rotated("d"))
     assert [await store.sessions.remove("s1") for _ in range(2)] == [True, False]
     assert not await store.sessions.turn(SESSION, SESSION)
 
@@ -97,9 +113,9 @@ async def test_what_was_taken_back_is_told_once_it_is_written_whatever_the_clock
     assert (await store.sessions.revocations(mark))[1] == mark
 
 
-def act(number: int, **more: Any) -> Act:
+def act(number: int, **more: Any) -> AuditEvent:
     shown = {"act": "command", "kind": "person", "by": "alice", "address": "::1", "about": "a", "more": {"command": "on"}}
-    return Act(ObjectId(f"{number:024x}"), START_MS + number, **(shown | more))
+    return AuditEvent(ObjectId(f"{number:024x}"), START_MS + number, **(shown | more))
 
 
 async def test_acts_are_found_by_what_whom_and_about_newest_first(store: Store) -> None:
@@ -122,9 +138,9 @@ async def test_hostile_texts_are_only_texts(store: Store, name: str) -> None:
     assert await store.users.get(name) is None
     assert await store.keys.get(name) is None
     assert await store.sessions.of(name) == []
-    assert await store.audit.find(AuditQuery(act=name, by=name, about=name)) == []
+    assert await store.audit.find(AuditQuery(action=name, actor=name, target=name)) == []
     await store.audit.add([act(7, about=name, more={"command": name})])
-    assert [one.more for one in await store.audit.find(AuditQuery(about=name))] == [{"command": name}]
+    assert [one.details for one in await store.audit.find(AuditQuery(target=name))] == [{"command": name}]
 
 
 async def test_what_is_settled_first_stays(store: Store) -> None:
@@ -134,7 +150,7 @@ async def test_what_is_settled_first_stays(store: Store) -> None:
 
 
 async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(opened: Opener) -> None:
-    def at_once(number: int, **more: Any) -> Act:
+    def at_once(number: int, **more: Any) -> AuditEvent:
         return replace(act(number, **more), at_ms=time.time_ns() // 1_000_000)
 
     done = [at_once(number) for number in range(1, 31)]
@@ -142,9 +158,9 @@ async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(open
     refused += [at_once(1_231, act="login refused"), at_once(1_232, act="login delayed"), at_once(1_233, act="command refused")]
     async with opened(audit_limit=31) as store:
         await store.audit.add(done + refused)
-        assert await store.tidy() == Tidied(acts_over=1_202)
+        assert await store.tidy() == RetentionResult(acts_over=1_202)
         assert await store.audit.find(AuditQuery()) == [refused[-1], *reversed(done)]
-        assert await store.tidy() == Tidied()
+        assert await store.tidy() == RetentionResult()
     async with opened(audit_limit=5) as store:
         assert (await store.tidy()).acts_over == 26
         assert await store.audit.find(AuditQuery()) == [*reversed(done[-5:])]

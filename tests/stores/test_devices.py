@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.core.devices.command import Command, State
-from bridge.core.devices.device import Device, Rhythm
+from bridge.core.devices.command import Command, CommandState
+from bridge.core.devices.device import Device, ReportingInterval
 from bridge.core.message import DeviceStatus
 from bridge.core.query import CommandsQuery
 from bridge.ports import Store
@@ -39,7 +39,7 @@ FULL = Device(
     connection="socket",
     last_seen_ms=START_MS + 5,
     created_ms=START_MS - 7,
-    rhythm=Rhythm(9.75, 12),
+    reporting_interval=ReportingInterval(9.75, 12),
 )
 
 
@@ -78,7 +78,7 @@ def command(name: str, at: int = 0, **more: object) -> Command:
 
 @pytest.mark.parametrize("value", ["90", "", 90, 0, 1.5, True, None])
 async def test_a_command_comes_back_as_it_was(store: Store, value: object) -> None:
-    one = command("c1", value=value, state=State.FAILED, error="no", sent_ms=START_MS + 3)
+    one = command("c1", value=value, state=CommandState.FAILED, error="no", sent_ms=START_MS + 3)
     assert await store.commands.add(one) == one
     assert await store.commands.get("c1") == one
     assert await store.commands.get("c2") is None
@@ -93,16 +93,16 @@ async def test_a_second_command_of_the_same_id_is_not_added(store: Store) -> Non
 async def test_commands_are_found_by_device_and_state_newest_first(store: Store) -> None:
     for at in range(6):
         await store.commands.add(command(f"c{at}", at, device_id="ab"[at % 2]))
-    sent = command("c2", 2, state=State.SENT, sent_ms=START_MS + 9, bridge="b")
-    assert await store.commands.change(sent, State.QUEUED)
+    sent = command("c2", 2, state=CommandState.SENT, sent_ms=START_MS + 9, bridge="b")
+    assert await store.commands.change(sent, CommandState.QUEUED)
 
     async def found(**query: Any) -> list[str]:
         return [one.id for one in await store.commands.find(CommandsQuery(**query))]
 
     assert await found() == ["c5", "c4", "c3", "c2", "c1", "c0"]
     assert await found(device="a", limit=2) == ["c4", "c2"]
-    assert await found(state=State.QUEUED, device="a") == ["c4", "c0"]
-    assert await store.commands.find(CommandsQuery(state=State.SENT)) == [sent]
+    assert await found(state=CommandState.QUEUED, device="a") == ["c4", "c0"]
+    assert await store.commands.find(CommandsQuery(state=CommandState.SENT)) == [sent]
 
 
 async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(opened: Opener) -> None:
@@ -111,18 +111,18 @@ async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(
         for n in range(20):
             name = f"c{n}"
             await one.commands.add(command(name))
-            tried = [command(name, state=State.SENT, bridge=str(who)) for who in range(6)]
+            tried = [command(name, state=CommandState.SENT, bridge=str(who)) for who in range(6)]
             stores = (one, other, one, other, other, one)
             done = await asyncio.gather(
-                *(store.commands.change(each, State.QUEUED) for store, each in zip(stores, tried, strict=True))
+                *(store.commands.change(each, CommandState.QUEUED) for store, each in zip(stores, tried, strict=True))
             )
             assert sorted(done) == [False] * 5 + [True]
             assert await other.commands.get(name) == tried[done.index(True)]
 
 
 async def test_a_command_that_is_not_there_or_elsewhere_is_not_changed(store: Store) -> None:
-    assert not await store.commands.change(command("c1", state=State.SENT), State.QUEUED)
+    assert not await store.commands.change(command("c1", state=CommandState.SENT), CommandState.QUEUED)
     assert await store.commands.get("c1") is None
-    one = await store.commands.add(command("c1", state=State.CONFIRMED))
-    assert not await store.commands.change(command("c1", state=State.FAILED), State.SENT)
+    one = await store.commands.add(command("c1", state=CommandState.CONFIRMED))
+    assert not await store.commands.change(command("c1", state=CommandState.FAILED), CommandState.SENT)
     assert await store.commands.get("c1") == one

@@ -17,21 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.errors import StoreUnavailable
-from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.measurements import MEASUREMENT, Value
+from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import (
     DAY_MS,
     HOUR_MS,
     LEVELS_MS,
-    Extent,
-    Place,
-    joined_hours,
+    HistoryRange,
+    RollupProgress,
+    choose_width,
+    count_buckets,
+    format_width,
+    merge_hours,
     parse_width,
     plan,
-    points_between,
-    round_width,
-    width_text,
 )
 from bridge.maintenance.retention import RollingUp
 from bridge.ports import Store
@@ -63,7 +63,9 @@ hours = st.integers(0, 80).map(lambda hour: hour * HOUR_MS)
 def test_the_pieces_cover_what_is_asked_for_once_and_rollups_only_what_they_hold(
     from_ms: int | None, to_ms: int | None, until_ms: int, late: list[int], every_ms: int
 ) -> None:
-    pieces = plan(ReadingsQuery(("a",), from_ms, to_ms), every_ms, [Place("a", 0, until_ms)], [("a", hour) for hour in late])
+    pieces = plan(
+        ReadingsQuery(("a",), from_ms, to_ms), every_ms, [RollupProgress("a", 0, until_ms)], [("a", hour) for hour in late]
+    )
     at = from_ms or 0
     for piece in pieces:
         assert (piece.devices, piece.from_ms) == (("a",), at)
@@ -80,7 +82,7 @@ def test_the_pieces_cover_what_is_asked_for_once_and_rollups_only_what_they_hold
 
 def test_a_year_is_read_in_few_pieces_and_few_rollups() -> None:
     to_ms = START_MS + 365 * DAY_MS + 12_345
-    place = Place("a", START_MS, to_ms - to_ms % HOUR_MS)
+    place = RollupProgress("a", START_MS, to_ms - to_ms % HOUR_MS)
     pieces = plan(ReadingsQuery(("a",), START_MS, to_ms), 6 * HOUR_MS, [place], [])
     assert len(pieces) <= 2 * len(LEVELS_MS) + 1
     assert sum(piece.to_ms - piece.from_ms for piece in pieces if piece.to_ms and not piece.width_ms) < HOUR_MS + 5 * MINUTE_MS
@@ -88,7 +90,12 @@ def test_a_year_is_read_in_few_pieces_and_few_rollups() -> None:
 
 
 def test_devices_that_are_rolled_up_alike_share_their_pieces() -> None:
-    places = [Place("a", 0, DAY_MS), Place("b", 0, DAY_MS), Place("c"), Place("d", 0, DAY_MS)]
+    places = [
+        RollupProgress("a", 0, DAY_MS),
+        RollupProgress("b", 0, DAY_MS),
+        RollupProgress("c"),
+        RollupProgress("d", 0, DAY_MS),
+    ]
     pieces = plan(ReadingsQuery(None, 0, DAY_MS), 6 * HOUR_MS, places, [("d", 0)])
     assert [(piece.devices, piece.width_ms) for piece in pieces] == [
         (("a", "b"), 3 * HOUR_MS),
@@ -101,13 +108,13 @@ def test_devices_that_are_rolled_up_alike_share_their_pieces() -> None:
 
 @given(st.integers(0, 10**12), st.integers(0, 6 * 10**11), st.integers(1, 2000))  # to 19 years, as wide as the widest
 def test_a_round_width_makes_no_more_points_than_asked_for(from_ms: int, length_ms: int, points: int) -> None:
-    width_ms = round_width(from_ms, from_ms + length_ms, points)
-    assert points_between(from_ms, from_ms + length_ms, width_ms) <= max(points, 2)
-    assert parse_width(width_text(width_ms)) == width_ms
+    width_ms = choose_width(from_ms, from_ms + length_ms, points)
+    assert count_buckets(from_ms, from_ms + length_ms, width_ms) <= max(points, 2)
+    assert parse_width(format_width(width_ms)) == width_ms
 
 
 def test_widths_are_round() -> None:
-    assert [width_text(round_width(0, round(days * DAY_MS), 500)) for days in (0.01, 0.25, 1, 7, 30, 90, 365, 3650)] == [
+    assert [format_width(choose_width(0, round(days * DAY_MS), 500)) for days in (0.01, 0.25, 1, 7, 30, 90, 365, 3650)] == [
         "2s", "1m", "5m", "30m", "2h", "6h", "1d", "2w",
     ]  # fmt: skip
     assert [parse_width(text) for text in ("90s", "1w", "0s", "1y", "s", "", "-1s", "١s", "1234567s")] == [
@@ -117,7 +124,7 @@ def test_widths_are_round() -> None:
 
 def test_hours_that_follow_each_other_are_one_span() -> None:
     late = [("b", HOUR_MS), ("a", 2 * HOUR_MS), ("a", HOUR_MS), ("a", 5 * HOUR_MS)]
-    assert joined_hours(late) == [("a", HOUR_MS, 3 * HOUR_MS), ("a", 5 * HOUR_MS, 6 * HOUR_MS), ("b", HOUR_MS, 2 * HOUR_MS)]
+    assert merge_hours(late) == [("a", HOUR_MS, 3 * HOUR_MS), ("a", 5 * HOUR_MS, 6 * HOUR_MS), ("b", HOUR_MS, 2 * HOUR_MS)]
 
 
 # --- on real stores --------------------------------------------------------------------------------------------------
@@ -183,7 +190,7 @@ class Sensors:
                 self.chance.choice([None, self.now - ages[0]]),
                 limit=self.chance.choice([3, 10_000]),
             )
-            fields = self.chance.choice([list(MEASUREMENT), ["temperature"], ["flameDetected", "co2", "so2"]])
+            fields = self.chance.choice([list(MEASUREMENTS_BY_NAME), ["temperature"], ["flameDetected", "co2", "so2"]])
             expected = await self.memory.history.buckets(query, every_ms, fields)
             assert await store.history.buckets(query, every_ms, fields) == nearly(expected), (query, every_ms)
 
@@ -191,7 +198,7 @@ class Sensors:
 def nearly(buckets: list[Bucket]) -> list[Bucket]:
     """To compare with: a mean by another order of summing differs in its last digit."""
 
-    def near(short: Summary) -> Summary:
+    def near(short: FieldSummary) -> FieldSummary:
         return replace(short, mean=cast("float", pytest.approx(short.mean, rel=1e-9, abs=1e-9)))
 
     return [replace(one, fields={name: near(short) for name, short in one.fields.items()}) for one in buckets]
@@ -288,7 +295,7 @@ async def test_one_bridge_of_several_rolls_up_and_another_goes_on(opened: Opener
         await sensors.write(first, [sensors.invent("a", hour * HOUR_MS) for hour in range(20)])
         assert await rolled_up(first) > 0
         await sensors.write(second, [sensors.invent("b", hour * HOUR_MS) for hour in range(20)])
-        assert await second.history.roll_up() == RolledUp()
+        assert await second.history.roll_up() == RollupResult()
         await sensors.compare(second)
         for name in ("mongo.rollups", "sqlite.rollups"):
             monkeypatch.setattr(f"bridge.stores.{name}.LEASE_SECONDS", -1)
@@ -354,8 +361,8 @@ async def test_the_extent_is_from_the_first_to_the_last_reading(opened: Opener) 
         assert await store.history.extent(None) is None
         await sensors.write(store, [sensors.invent(device, age) for device, age in (("a", 5000), ("a", 9000), ("b", 1000))])
         ends = {name: sensors.now - age for name, age in (("oldest", 9000), ("newest", 1000))}
-        assert await store.history.extent(None) == Extent(ends["oldest"], ends["newest"], ends["oldest"])
-        assert await store.history.extent(["b", "c"]) == Extent(ends["newest"], ends["newest"], ends["newest"])
+        assert await store.history.extent(None) == HistoryRange(ends["oldest"], ends["newest"], ends["oldest"])
+        assert await store.history.extent(["b", "c"]) == HistoryRange(ends["newest"], ends["newest"], ends["newest"])
         assert await store.history.extent(["c"]) is None
         assert await store.history.extent([]) is None
 
@@ -392,7 +399,9 @@ async def test_sqlite_reads_rollups_by_their_key_and_gives_up_in_time(tmp_path: 
 
     async with open_store(StoreSettings.model_validate({"url": f"sqlite:///{tmp_path}/bridge.db"})) as store:
         await store.prepare()
-        pieces = plan(ReadingsQuery(("a", "b"), 1, 5 * DAY_MS), 3 * HOUR_MS, [Place("a", 0, 4 * DAY_MS), Place("b")], [])
+        pieces = plan(
+            ReadingsQuery(("a", "b"), 1, 5 * DAY_MS), 3 * HOUR_MS, [RollupProgress("a", 0, 4 * DAY_MS), RollupProgress("b")], []
+        )
         sql, values = _from_pieces(pieces, ["co2"])
         endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
         with pytest.raises(StoreUnavailable, match="interrupted"):
@@ -411,12 +420,12 @@ async def test_sqlite_reads_rollups_by_their_key_and_gives_up_in_time(tmp_path: 
 class Stepping(MemoryHistory):
     """Makes the steps it is told, or fails."""
 
-    def __init__(self, *steps: RolledUp | StoreUnavailable) -> None:
+    def __init__(self, *steps: RollupResult | StoreUnavailable) -> None:
         super().__init__(MemoryStore())
         self.steps = list(steps)
 
-    async def roll_up(self) -> RolledUp:
-        step = self.steps.pop(0) if self.steps else RolledUp()
+    async def roll_up(self) -> RollupResult:
+        step = self.steps.pop(0) if self.steps else RollupResult()
         if isinstance(step, StoreUnavailable):
             raise step
         return step
@@ -424,7 +433,7 @@ class Stepping(MemoryHistory):
 
 async def test_the_loop_tells_when_much_is_to_do_and_when_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
     away = StoreUnavailable("away")
-    history = Stepping(RolledUp(5, 2, more=True), RolledUp(5, 1, more=True), away, away, RolledUp(5, 0, more=True))
+    history = Stepping(RollupResult(5, 2, more=True), RollupResult(5, 1, more=True), away, away, RollupResult(5, 0, more=True))
     store = MemoryStore()
     store.history = history
     caplog.set_level("INFO")

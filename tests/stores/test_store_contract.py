@@ -12,8 +12,16 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.core.message import DeviceStatus, Message, Reason, Rejection
-from bridge.core.query import Quarantined, ReadingsQuery, RejectedGroup, RejectedQuery, Summary, Tidied, Written
+from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReason
+from bridge.core.query import (
+    FieldSummary,
+    QuarantinedMessage,
+    QuarantineGroup,
+    QuarantineQuery,
+    ReadingsQuery,
+    RetentionResult,
+    WriteResult,
+)
 from bridge.core.readings.identity import record_id
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -69,7 +77,7 @@ def reading(seq: int, device: str = "a", at: int = 0, **more: Any) -> Reading:
 def rejection(payload: bytes, at: int = 0, topic: str = "sensors/a/data", **more: Any) -> Rejection:
     """A rejected message; `at` is in milliseconds after the start."""
     message = Message("mqtt", topic, payload, START_MS + at, RecordingOrigin(), retained=more.pop("retained", False))
-    code = more.pop("code", Reason.NOT_JSON)
+    code = more.pop("code", RejectionReason.NOT_JSON)
     return Rejection(ObjectId(), message, code, more.pop("reason", "not JSON: no"), more.pop("field", None))
 
 
@@ -86,7 +94,7 @@ async def test_what_is_written_comes_back_as_it_was(store: Store) -> None:
         retained=True,
     )
     plain = reading(6, at=1, device_timestamp=12.5)
-    assert await store.write([full, plain], [], []) == Written(frozenset({5, 6}))
+    assert await store.write([full, plain], [], []) == WriteResult(frozenset({5, 6}))
     assert await everything(store) == [full, plain]
     assert [type(value) for value in (await everything(store))[0].values.values()] == [float, int, int, str, bool, int]
     assert list((await everything(store))[0].values) == list(full.values)
@@ -94,12 +102,12 @@ async def test_what_is_written_comes_back_as_it_was(store: Store) -> None:
 
 async def test_the_same_reading_again_is_a_duplicate_and_one_record(store: Store) -> None:
     await store.write([reading(1)], [], [])
-    assert await store.write([reading(2), reading(3, at=9)], [], []) == Written(frozenset({3}))
+    assert await store.write([reading(2), reading(3, at=9)], [], []) == WriteResult(frozenset({3}))
     assert [one.seq for one in await everything(store)] == [1, 3]
 
 
 async def test_the_same_reading_twice_in_one_write_is_stored_once(store: Store) -> None:
-    assert await store.write([reading(1), reading(2), reading(3)], [], []) == Written(frozenset({1}))
+    assert await store.write([reading(1), reading(2), reading(3)], [], []) == WriteResult(frozenset({1}))
     assert [one.seq for one in await everything(store)] == [1]
 
 
@@ -107,14 +115,14 @@ async def test_the_same_write_again_counts_as_stored(store: Store) -> None:
     batch = [reading(1), reading(2, at=5), reading(3, at=6)]
     bad = [rejection(b"x")]
     first = await store.write(batch, bad, [])
-    assert await store.write(batch, bad, []) == first == Written(frozenset({1, 2, 3}))
+    assert await store.write(batch, bad, []) == first == WriteResult(frozenset({1, 2, 3}))
     assert len(await everything(store)) == 3
 
 
 async def test_a_write_of_nothing_but_bad_messages_and_statuses_is_fine(store: Store) -> None:
     statuses = [DeviceStatus("a", "online", START_MS), DeviceStatus("a", "offline", START_MS + 1)]
-    assert await store.write([], [rejection(b""), rejection(b"\0\xff" * 40_000)], statuses) == Written()
-    assert await store.write([], [], []) == Written()
+    assert await store.write([], [rejection(b""), rejection(b"\0\xff" * 40_000)], statuses) == WriteResult()
+    assert await store.write([], [], []) == WriteResult()
 
 
 async def test_the_highest_cursor_is_found_again(store: Store) -> None:
@@ -171,9 +179,9 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     start = START_MS + offsets
     assert (first.device_id, first.start_ms, first.count) == ("a", start, 3)
     assert first.fields == {
-        "temperature": Summary(10, 15, 20, 2),
-        "humidity": Summary(50, 50, 50, 1),
-        "flameDetected": Summary(0, 0.5, 1, 2),
+        "temperature": FieldSummary(10, 15, 20, 2),
+        "humidity": FieldSummary(50, 50, 50, 1),
+        "flameDetected": FieldSummary(0, 0.5, 1, 2),
     }
     assert (other.device_id, other.start_ms, second.start_ms, second.count) == ("b", start, start + 60_000, 1)
     newest = await store.history.buckets(ReadingsQuery(limit=1), 60_000, ["temperature"])
@@ -231,27 +239,27 @@ async def test_a_write_of_nothing_but_what_cannot_be_stored_is_refused(store: St
 
 
 async def test_a_rejected_message_is_kept_as_it_came(store: Store) -> None:
-    bad = rejection(b"\x00\xff{", 5, retained=True, code=Reason.NO_MEASUREMENT, reason="none is left", field="eco2")
+    bad = rejection(b"\x00\xff{", 5, retained=True, code=RejectionReason.NO_MEASUREMENT, reason="none is left", field="eco2")
     await store.write([], [bad, rejection(b"y" * 70_000, 4)], [])
-    kept, large = await store.quarantine.messages(RejectedQuery())
+    kept, large = await store.quarantine.messages(QuarantineQuery())
     said = ("no_measurement", "none is left", "eco2")
-    assert kept == Quarantined(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *said, retained=True)
+    assert kept == QuarantinedMessage(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *said, retained=True)
     assert (large.payload, large.field, large.retained) == (b"y" * 65_536, None, False)
 
 
 async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store) -> None:
     bad = [
         rejection(b"0", 0, "sensors/a/data"),
-        rejection(b"1", 1, "sensors/ab/data", code=Reason.NO_DEVICE_ID),
-        rejection(b"2", 2, "a/b", code=Reason.NO_DEVICE_ID),
+        rejection(b"1", 1, "sensors/ab/data", code=RejectionReason.NO_DEVICE_ID),
+        rejection(b"2", 2, "a/b", code=RejectionReason.NO_DEVICE_ID),
         rejection(b"3", 3, "sensors/a.c/data"),
     ]
     await store.write([], bad, [])
 
     async def found(**query: Any) -> bytes:
-        messages = await store.quarantine.messages(RejectedQuery(**query))
+        messages = await store.quarantine.messages(QuarantineQuery(**query))
         if "limit" not in query and "after" not in query:
-            assert await store.quarantine.count(RejectedQuery(**query)) == len(messages)
+            assert await store.quarantine.count(QuarantineQuery(**query)) == len(messages)
         return b"".join(one.payload for one in messages)
 
     assert await found() == b"3210"
@@ -267,43 +275,43 @@ async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store
 
 
 async def test_the_quarantine_is_walked_by_id(store: Store) -> None:
-    bad = [rejection(b"%d" % n, -n, code=[Reason.NOT_JSON, Reason.TOO_LARGE][n % 2]) for n in range(5)]
+    bad = [rejection(b"%d" % n, -n, code=[RejectionReason.NOT_JSON, RejectionReason.TOO_LARGE][n % 2]) for n in range(5)]
     await store.write([], bad, [])
     by_id = [one.id for one in sorted(bad, key=lambda one: one.id)]
     first = ObjectId(b"\0" * 12)
 
     async def walked(after: ObjectId, **query: Any) -> list[ObjectId]:
-        return [one.id for one in await store.quarantine.messages(RejectedQuery(after=after, **query))]
+        return [one.id for one in await store.quarantine.messages(QuarantineQuery(after=after, **query))]
 
     assert await walked(first) == by_id
     assert await walked(first, limit=2) == by_id[:2]
     assert await walked(by_id[1]) == by_id[2:]
-    assert await walked(first, code="too_large") == [one.id for one in bad if one.code is Reason.TOO_LARGE]
+    assert await walked(first, code="too_large") == [one.id for one in bad if one.code is RejectionReason.TOO_LARGE]
     assert await walked(by_id[0], id=by_id[0]) == []
 
 
 async def test_the_quarantine_is_grouped_by_code_and_field(store: Store) -> None:
     assert await store.quarantine.groups() == []
-    missing = {"code": Reason.NO_MEASUREMENT, "field": "eco2"}
+    missing = {"code": RejectionReason.NO_MEASUREMENT, "field": "eco2"}
     bad = [rejection(b"", n, reason=f"x {9 - n}", **missing) for n in (1, 3, 2)]
-    bad += [rejection(b"", 7, reason="a"), rejection(b"", 9, code=Reason.NO_MEASUREMENT, reason="b")]
+    bad += [rejection(b"", 7, reason="a"), rejection(b"", 9, code=RejectionReason.NO_MEASUREMENT, reason="b")]
     await store.write([], bad, [])
     assert await store.quarantine.groups() == [
-        RejectedGroup("no_measurement", "eco2", 3, START_MS + 3, "x 6"),
-        RejectedGroup("no_measurement", None, 1, START_MS + 9, "b"),
-        RejectedGroup("not_json", None, 1, START_MS + 7, "a"),
+        QuarantineGroup("no_measurement", "eco2", 3, START_MS + 3, "x 6"),
+        QuarantineGroup("no_measurement", None, 1, START_MS + 9, "b"),
+        QuarantineGroup("not_json", None, 1, START_MS + 7, "a"),
     ]
 
 
 async def test_a_rejected_message_is_revised_only_while_it_is_there_and_released_once(store: Store) -> None:
     await store.write([], [rejection(b"0", 0), rejection(b"1", 1)], [])
-    one, zero = await store.quarantine.messages(RejectedQuery())
+    one, zero = await store.quarantine.messages(QuarantineQuery())
     assert await store.quarantine.release([one.id, ObjectId()]) == 1
     assert await store.quarantine.release([one.id]) == 0
     assert await store.quarantine.release([]) == 0
     await store.quarantine.revise([])
     await store.quarantine.revise([replace(it, code="no_route", reason="new", field="a") for it in (zero, one)])
-    assert await store.quarantine.messages(RejectedQuery()) == [replace(zero, code="no_route", reason="new", field="a")]
+    assert await store.quarantine.messages(QuarantineQuery()) == [replace(zero, code="no_route", reason="new", field="a")]
 
 
 # --- tidiness --------------------------------------------------------------------------------------------------------
@@ -319,9 +327,9 @@ async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> 
         now = ago_ms(0)
         bad = [rejection(b"%d" % n, now - n) for n in range(2_500)]
         await store.write([], bad, [])
-        assert await store.tidy() == Tidied(rejected_over=2_490)
-        assert [one.payload for one in await store.quarantine.messages(RejectedQuery())] == [b"%d" % n for n in range(10)]
-        assert await store.tidy() == Tidied()
+        assert await store.tidy() == RetentionResult(rejected_over=2_490)
+        assert [one.payload for one in await store.quarantine.messages(QuarantineQuery())] == [b"%d" % n for n in range(10)]
+        assert await store.tidy() == RetentionResult()
 
 
 async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> None:
@@ -338,7 +346,7 @@ async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> No
 
         async def tidied() -> bool:
             await store.tidy()
-            left = [one.payload for one in await store.quarantine.messages(RejectedQuery())]
+            left = [one.payload for one in await store.quarantine.messages(QuarantineQuery())]
             return [one.seq for one in await everything(store)] == [2_001, 2_002] and left == [b"new"]
 
         await until(tidied, 90, "what is too old is gone")

@@ -91,7 +91,7 @@ def _filled(pattern: str, device_id: str) -> str | None:
 
 def bridge_rules(settings: MqttSettings) -> tuple[str, ...]:
     """It hears everything, and what the broker says of itself; it sends commands."""
-    return ("topic read #", "topic read $SYS/#", f"topic write {TopicPattern.parse(settings.commands).filter}")
+    return ("topic read #", "topic read $SYS/#", f"topic write {TopicPattern.parse(settings.commands).topic_filter}")
 
 
 def with_rules(text: str, user: str, rules: Sequence[str]) -> str:

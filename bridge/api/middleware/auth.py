@@ -1,6 +1,6 @@
 """Who asks, and may he: one middleware before every route, where access is required.
 
-What a route needs stands at its handler, `@describes(…, right=Right.SEE)`. What is not described is refused without the right
+What a route needs stands at its handler, `@describes(…, right=Permission.SEE)`. What is not described is refused without the right
 to see, but for the page with its files (`@public`) and the sockets that ask for themselves.
 """
 
@@ -14,8 +14,8 @@ from aiohttp.typedefs import Middleware
 
 from bridge.api.describe import Door, described
 from bridge.api.middleware.problems import Handler
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Right
-from bridge.core.errors import BridgeError, Forbidden, OutOfReach, Unauthorized
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
+from bridge.core.errors import BridgeError, DeviceNotInScope, Forbidden, Unauthorized
 from bridge.http.credentials import shown_by
 from bridge.http.proxies import address_of
 from bridge.ports import Access, Audit
@@ -50,7 +50,7 @@ def check_whole(request: web.Request) -> None:
         raise Forbidden("this is about all devices, and you may see or send for some")
 
 
-def door_of(request: web.Request) -> Right | Door:
+def door_of(request: web.Request) -> Permission | Door:
     """What a request needs."""
     handler = request.match_info.handler
     told = described(handler)
@@ -59,7 +59,7 @@ def door_of(request: web.Request) -> Right | Door:
     resource = request.match_info.route.resource
     if isinstance(resource, web.StaticResource) or getattr(handler, "__public__", False):
         return Door.OPEN
-    return Door.OPEN if resource is not None and resource.canonical in SOCKETS else Right.SEE
+    return Door.OPEN if resource is not None and resource.canonical in SOCKETS else Permission.READ
 
 
 def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
@@ -76,7 +76,7 @@ def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
         except Forbidden as error:
             watch.note(request, why=str(error))
             raise
-        except OutOfReach as error:
+        except DeviceNotInScope as error:
             watch.note(request, why="out of reach", device=error.device_id)
             raise
 
@@ -89,7 +89,7 @@ class _Watch:
         self._audit = audit
         self._http = http
 
-    async def let_in(self, request: web.Request, door: Right | Door) -> Identity:
+    async def let_in(self, request: web.Request, door: Permission | Door) -> Identity:
         """Who asks; raises `Unauthorized`, `Forbidden` and what stands in the way of telling."""
         match door:
             case Door.OPEN:
@@ -102,9 +102,9 @@ class _Watch:
             case Door.KNOWN:
                 return await self._who(request)
             case Door.UNSTATED:
-                door = Right.ADMINISTER
+                door = Permission.ADMIN
         identity = request[_WHO] = await self._who(request)
-        if door not in identity.rights:
+        if door not in identity.permissions:
             raise Forbidden(f"this needs the right to {door}, which you do not have")
         return identity
 

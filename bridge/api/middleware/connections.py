@@ -16,7 +16,7 @@ from typing import cast
 
 from aiohttp import web
 
-from bridge.core.address import place_of
+from bridge.core.address import rate_limit_key
 from bridge.http.proxies import client_address, is_trusted
 from bridge.settings import HttpSettings, RealtimeSettings
 
@@ -62,7 +62,7 @@ class Connections:
         self.accepted += 1
         if is_trusted(peer, self._settings.trusted_proxies):
             return ""
-        place = place_of(client_address(peer, "", ()))
+        place = rate_limit_key(client_address(peer, "", ()))
         if self._of_place.get(place, 0) >= self.limit:
             self.end("address")
             return None

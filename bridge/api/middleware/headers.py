@@ -9,7 +9,7 @@ import re
 from aiohttp import web
 
 from bridge.api.middleware.auth import identity_of
-from bridge.core.access.permissions import Kind
+from bridge.core.access.permissions import IdentityKind
 
 _STRICT = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HSTS = "max-age=31536000"
@@ -52,5 +52,5 @@ async def add(request: web.Request, response: web.StreamResponse) -> None:
     headers.setdefault("Referrer-Policy", "no-referrer")
     if request.secure:
         headers.setdefault("Strict-Transport-Security", _HSTS)
-    if identity_of(request).kind is not Kind.ANYONE:
+    if identity_of(request).kind is not IdentityKind.ANYONE:
         headers.setdefault("Cache-Control", "no-store")

@@ -18,8 +18,8 @@ from bridge.core.errors import (
     AccountExists,
     Forbidden,
     LastAdmin,
-    NotNow,
     StoreUnavailable,
+    TemporarilyUnavailable,
     TooManyAttempts,
     Unauthorized,
     UnknownAccount,
@@ -81,7 +81,7 @@ def problem_of(error: Exception) -> web.Response | None:
             return _wrong(error)
         case StoreUnavailable():
             return _later(f"the store is away: {error}")
-        case NotNow():
+        case TemporarilyUnavailable():
             return _later(str(error))
         case Unauthorized() | Forbidden() | TooManyAttempts():
             return refusal(error)

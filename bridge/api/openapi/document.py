@@ -17,7 +17,7 @@ from bridge.api.describe import PROBLEMS, Content, Described, Door, described, d
 from bridge.api.middleware.headers import hash_source, page_headers
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Problem
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.http.credentials import SESSION_COOKIE
 
 Json = dict[str, Any]
@@ -106,7 +106,7 @@ def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Js
         "responses": {str(status): answer for status, answer in _responses(told, schemas)},
         "security": [{name: []} for name in _SCHEMES] if told.guarded else [],
     }
-    if isinstance(told.right, Right):
+    if isinstance(told.right, Permission):
         made["description"] = f"Where access is required: the right to {told.right}."
     if parameters:
         made["parameters"] = parameters

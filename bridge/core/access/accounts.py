@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from bridge.core.access.permissions import Kind, Right, Role, Scope
+from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
 from bridge.core.readings.identity import is_device_id
 
@@ -22,7 +22,7 @@ _SCOPE_LENGTH = 2048
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}", re.ASCII)
 _LABEL_LENGTH = 64
 
-EXPIRES = "expiresAt"
+EXPIRES_AT = "expiresAt"
 """The name in `kept()` that is when a database may forget it by itself."""
 
 
@@ -34,7 +34,7 @@ def user_name(text: str) -> str:
     return name
 
 
-def label(text: str) -> str:
+def key_name(text: str) -> str:
     """What a key is called, for people; raises `AccountError`."""
     name = text.strip()
     if not name or len(name) > _LABEL_LENGTH or not name.isprintable():
@@ -42,9 +42,9 @@ def label(text: str) -> str:
     return name
 
 
-def scope_of(devices: Iterable[str], sites: Iterable[str]) -> Scope | None:
+def scope_of(devices: Iterable[str], sites: Iterable[str]) -> ResourceScope | None:
     """The scope of those named; None, every device, if none are. Raises `AccountError`."""
-    scope = Scope(frozenset(devices), frozenset(sites))
+    scope = ResourceScope(frozenset(devices), frozenset(sites))
     if bad := [name for name in scope.devices if not is_device_id(name)]:
         raise AccountError("devices", f"{bad[0][:64]!r} is no device id")
     if bad := [name for name in scope.sites if not name.isprintable() or not 0 < len(name) <= _SITE_LENGTH]:
@@ -55,12 +55,12 @@ def scope_of(devices: Iterable[str], sites: Iterable[str]) -> Scope | None:
     return scope if names else None
 
 
-def scope_with(before: Scope | None, devices: Iterable[str] | None, sites: Iterable[str] | None) -> Scope:
+def scope_with(before: ResourceScope | None, devices: Iterable[str] | None, sites: Iterable[str] | None) -> ResourceScope:
     """The scope of those named; a part that is None stays as it was `before`.
 
     Raises `AccountError`, also where nobody is named in the end: that is no way to every device.
     """
-    there = before or Scope()
+    there = before or ResourceScope()
     scope = scope_of(there.devices if devices is None else devices, there.sites if sites is None else sites)
     if scope is None:
         named = "sites" if devices is None else "devices"
@@ -68,17 +68,17 @@ def scope_with(before: Scope | None, devices: Iterable[str] | None, sites: Itera
     return scope
 
 
-def scope_kept(scope: Scope | None) -> dict[str, list[str]] | None:
+def scope_to_document(scope: ResourceScope | None) -> dict[str, list[str]] | None:
     """A scope in JSON types."""
     return None if scope is None else {"devices": sorted(scope.devices), "sites": sorted(scope.sites)}
 
 
-def read_scope(kept: Mapping[str, Any] | None) -> Scope | None:
+def scope_from_document(kept: Mapping[str, Any] | None) -> ResourceScope | None:
     """The inverse."""
-    return None if kept is None else Scope(frozenset(kept["devices"]), frozenset(kept["sites"]))
+    return None if kept is None else ResourceScope(frozenset(kept["devices"]), frozenset(kept["sites"]))
 
 
-class Kept(Protocol):
+class Storable(Protocol):
     """What is kept under an id."""
 
     @property
@@ -98,7 +98,7 @@ class User:
     id: str
     role: Role
     password: str = field(repr=False)
-    scope: Scope | None = None
+    scope: ResourceScope | None = None
     created_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -111,14 +111,14 @@ class User:
         return {
             "role": str(self.role),
             "password": self.password,
-            "scope": scope_kept(self.scope),
+            "scope": scope_to_document(self.scope),
             "createdAt": self.created_ms,
         }
 
 
-def read_user(name: str, kept: Mapping[str, Any]) -> User:
+def user_from_document(name: str, kept: Mapping[str, Any]) -> User:
     """The inverse."""
-    return User(name, Role(kept["role"]), kept["password"], read_scope(kept["scope"]), kept["createdAt"])
+    return User(name, Role(kept["role"]), kept["password"], scope_from_document(kept["scope"]), kept["createdAt"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +127,23 @@ class ApiKey:
 
     id: str
     name: str
-    kind: Kind
-    rights: frozenset[Right]
+    kind: IdentityKind
+    permissions: frozenset[Permission]
     secret: str = field(repr=False)
-    scope: Scope | None = None
+    scope: ResourceScope | None = None
     created_ms: int = 0
     expires_ms: int | None = None
     by: str = ""
 
     def __post_init__(self) -> None:
         """Raises `AccountError`: a device may send as itself only, and who administers has no bounds."""
-        if not self.rights:
-            raise AccountError("rights", f"are some of {', '.join(Right)}")
-        if self.scope is not None and Right.ADMINISTER in self.rights:
+        if not self.permissions:
+            raise AccountError("rights", f"are some of {', '.join(Permission)}")
+        if self.scope is not None and Permission.ADMIN in self.permissions:
             raise AccountError("rights", "who may administer has no scope: name no devices and sites, or leave the right out")
-        if self.kind is Kind.DEVICE and (self.rights != {Right.SEND} or self.scope != Scope(frozenset((self.name,)))):
+        if self.kind is IdentityKind.DEVICE and (
+            self.permissions != {Permission.PUBLISH} or self.scope != ResourceScope(frozenset((self.name,)))
+        ):
             raise AccountError("device", "may send as itself, and nothing else")
 
     def kept(self) -> dict[str, Any]:
@@ -149,24 +151,24 @@ class ApiKey:
         return {
             "name": self.name,
             "kind": str(self.kind),
-            "rights": sorted(self.rights),
+            "rights": sorted(self.permissions),
             "secret": self.secret,
-            "scope": scope_kept(self.scope),
+            "scope": scope_to_document(self.scope),
             "createdAt": self.created_ms,
             "validUntil": self.expires_ms,
             "by": self.by,
         }
 
 
-def read_key(key_id: str, kept: Mapping[str, Any]) -> ApiKey:
+def api_key_from_document(key_id: str, kept: Mapping[str, Any]) -> ApiKey:
     """The inverse."""
     return ApiKey(
         key_id,
         kept["name"],
-        Kind(kept["kind"]),
-        frozenset(map(Right, kept["rights"])),
+        IdentityKind(kept["kind"]),
+        frozenset(map(Permission, kept["rights"])),
         kept["secret"],
-        read_scope(kept["scope"]),
+        scope_from_document(kept["scope"]),
         kept["createdAt"],
         kept["validUntil"],
         kept["by"],
@@ -174,8 +176,8 @@ def read_key(key_id: str, kept: Mapping[str, Any]) -> ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What a person may renew tokens with. `family` stays, `turn` is another each time; both are SHA-256 of secrets.
+class LoginSession:
+    """What a person may renew tokens with. `family` stays, `generation` is another each time; both are SHA-256 of secrets.
 
     Who shows the family and a turn of before shows a stolen token, or had his stolen.
     """
@@ -183,28 +185,28 @@ class Session:
     id: str
     user: str
     family: str = field(repr=False)
-    turn: str = field(repr=False)
+    generation: str = field(repr=False)
     created_ms: int = 0
     expires_ms: int = 0
 
-    def turned(self, turn: str) -> Session:
+    def rotated(self, turn: str) -> LoginSession:
         """After one more use."""
-        return replace(self, turn=turn)
+        return replace(self, generation=turn)
 
     def kept(self) -> dict[str, Any]:
         """For the store."""
         return {
             "user": self.user,
             "family": self.family,
-            "turn": self.turn,
+            "turn": self.generation,
             "createdAt": self.created_ms,
-            EXPIRES: self.expires_ms,
+            EXPIRES_AT: self.expires_ms,
         }
 
 
-def read_session(session_id: str, kept: Mapping[str, Any]) -> Session:
+def session_from_document(session_id: str, kept: Mapping[str, Any]) -> LoginSession:
     """The inverse."""
-    return Session(session_id, kept["user"], kept["family"], kept["turn"], kept["createdAt"], kept[EXPIRES])
+    return LoginSession(session_id, kept["user"], kept["family"], kept["turn"], kept["createdAt"], kept[EXPIRES_AT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +219,9 @@ class Revocation:
 
     def kept(self) -> dict[str, Any]:
         """For the store."""
-        return {"at": self.at_ms, EXPIRES: self.expires_ms}
+        return {"at": self.at_ms, EXPIRES_AT: self.expires_ms}
 
 
-def read_revocation(grant: str, kept: Mapping[str, Any]) -> Revocation:
+def revocation_from_document(grant: str, kept: Mapping[str, Any]) -> Revocation:
     """The inverse."""
-    return Revocation(grant, kept["at"], kept[EXPIRES])
+    return Revocation(grant, kept["at"], kept[EXPIRES_AT])

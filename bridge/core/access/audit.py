@@ -10,7 +10,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.timestamp import iso
 
-ACTS_LIMIT = 1000
+EVENTS_LIMIT = 1000
 """The most acts one answer holds."""
 
 REFUSED = "refused"
@@ -19,29 +19,29 @@ REFUSALS = (REFUSED, "command refused", "login delayed", "login refused")
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """`kind` and `by` say who did it, `about` to whom; `times` is how often, where the same came again and again."""
+class AuditEvent:
+    """`actor_kind` and `actor` say who did it, `target` to whom; `count` is how often, where the same came again and again."""
 
     id: ObjectId
     at_ms: int
-    act: str
-    kind: str
-    by: str
+    action: str
+    actor_kind: str
+    actor: str
     address: str = ""
-    about: str = ""
-    more: Mapping[str, str] = field(default_factory=dict)
-    times: int = 1
+    target: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
 
     def kept(self) -> dict[str, Any]:
         """What a store keeps beside id and time."""
         return {
-            "act": self.act,
-            "kind": self.kind,
-            "by": self.by,
+            "act": self.action,
+            "kind": self.actor_kind,
+            "by": self.actor,
             "address": self.address,
-            "about": self.about,
-            "more": dict(self.more),
-            "times": self.times,
+            "about": self.target,
+            "more": dict(self.details),
+            "times": self.count,
         }
 
     def public(self) -> dict[str, Any]:
@@ -49,17 +49,27 @@ class Act:
         return {"_id": str(self.id), "timestamp": iso(self.at_ms), **self.kept()}
 
 
-def read_act(identity: ObjectId, at_ms: int, kept: Mapping[str, Any]) -> Act:
-    """The inverse of `Act.kept`."""
-    return Act(identity, at_ms, **{name: kept[name] for name in ("act", "kind", "by", "address", "about", "more", "times")})
+def audit_event_from_document(identity: ObjectId, at_ms: int, kept: Mapping[str, Any]) -> AuditEvent:
+    """The inverse of `AuditEvent.kept`."""
+    return AuditEvent(
+        identity,
+        at_ms,
+        action=kept["act"],
+        actor_kind=kept["kind"],
+        actor=kept["by"],
+        address=kept["address"],
+        target=kept["about"],
+        details=kept["more"],
+        count=kept["times"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
     """Which acts: what was done, by whom, to whom; the newest `limit`, newest first, older than that with the id `before`."""
 
-    act: str | None = None
-    by: str | None = None
-    about: str | None = None
+    action: str | None = None
+    actor: str | None = None
+    target: str | None = None
     before: ObjectId | None = None
     limit: int = 100

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-class Right(enum.StrEnum):
+class Permission(enum.StrEnum):
     """What can be allowed; the scopes of an API key are named so."""
 
-    SEE = "see"  # readings, devices, events: live, replayed and stored
-    SEND = "send"  # readings and events
+    READ = "see"  # readings, devices, events: live, replayed and stored
+    PUBLISH = "send"  # readings and events
     COMMAND = "command"  # devices, and acknowledging alarms
     MANAGE = "manage"  # the registry, the quarantine
-    ADMINISTER = "administer"  # users, keys, the audit
+    ADMIN = "administer"  # users, keys, the audit
 
 
 class Role(enum.StrEnum):
@@ -25,14 +25,14 @@ class Role(enum.StrEnum):
     ADMIN = "admin"
 
 
-RIGHTS: Mapping[Role, frozenset[Right]] = {
-    Role.VIEWER: frozenset({Right.SEE}),
-    Role.OPERATOR: frozenset({Right.SEE, Right.COMMAND}),
-    Role.ADMIN: frozenset(Right),
+ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: frozenset({Permission.READ}),
+    Role.OPERATOR: frozenset({Permission.READ, Permission.COMMAND}),
+    Role.ADMIN: frozenset(Permission),
 }
 
 
-class Kind(enum.StrEnum):
+class IdentityKind(enum.StrEnum):
     """How somebody is known."""
 
     ANYONE = "anyone"
@@ -43,13 +43,13 @@ class Kind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ResourceScope:
     """Which devices somebody may see, send as and command: those named, and those that stand at a site named."""
 
     devices: frozenset[str] = frozenset()
     sites: frozenset[str] = frozenset()
 
-    def holds(self, device_id: str, site: str) -> bool:
+    def contains(self, device_id: str, site: str) -> bool:
         """Whether a device that stands at `site` (empty: nobody said where) is one of them."""
         return device_id in self.devices or (site != "" and site in self.sites)
 
@@ -62,20 +62,20 @@ class Identity:
     session, a key), so that it can be taken back; it is no secret.
     """
 
-    kind: Kind
+    kind: IdentityKind
     name: str
-    rights: frozenset[Right]
-    scope: Scope | None = None
+    permissions: frozenset[Permission]
+    scope: ResourceScope | None = None
     expires: float | None = None
     grant: str = field(default="", compare=False)
 
-    def may(self, right: Right, device_id: str | None = None, site: str = "") -> bool:
+    def may(self, right: Permission, device_id: str | None = None, site: str = "") -> bool:
         """Whether this is allowed at all, and of one device where that is named."""
-        return right in self.rights and (device_id is None or self.scope is None or self.scope.holds(device_id, site))
+        return right in self.permissions and (device_id is None or self.scope is None or self.scope.contains(device_id, site))
 
 
-ANYONE = Identity(Kind.ANYONE, "anyone", frozenset(Right))
+ANYONE = Identity(IdentityKind.ANYONE, "anyone", frozenset(Permission))
 """Who comes while access is open."""
 
-NOBODY = Identity(Kind.ANYONE, "nobody", frozenset())
+NOBODY = Identity(IdentityKind.ANYONE, "nobody", frozenset())
 """Who comes, and shows nothing, while access is required."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 _HASHED = "sha256:"
 
 
-def whose(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
+def match_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
     """The one whose secret it is; with `name` None every candidate is compared, whatever came of the others."""
     candidates = secrets if name is None else {name: secrets[name]} if name in secrets else {}
     matching = [one for one, kept in candidates.items() if _is_right(secret, kept.get_secret_value())]
@@ -21,15 +21,15 @@ def whose(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> st
 def _is_right(secret: str, kept: str) -> bool:
     given = secret.encode("utf-8", "replace")
     if kept.startswith(_HASHED):
-        return is_hash_of(given, kept.removeprefix(_HASHED).lower())
+        return matches_hash(given, kept.removeprefix(_HASHED).lower())
     return hmac.compare_digest(given, kept.encode())
 
 
-def hashed(secret: bytes) -> str:
+def sha256_hex(secret: bytes) -> str:
     """SHA-256 in hexadecimal: enough for what is random, and for nothing that people choose."""
     return hashlib.sha256(secret).hexdigest()
 
 
-def is_hash_of(secret: bytes, kept: str) -> bool:
+def matches_hash(secret: bytes, kept: str) -> bool:
     """Whether `kept` is its hash."""
-    return hmac.compare_digest(hashed(secret).encode(), kept.encode())
+    return hmac.compare_digest(sha256_hex(secret).encode(), kept.encode())

@@ -1,4 +1,4 @@
-"""A command to a device, and the states it goes through. Nothing here sends; what may follow what stands in `NEXT`.
+"""A command to a device, and the states it goes through. Nothing here sends; what may follow what stands in `TRANSITIONS`.
 
     queued ──▶ sent ──▶ confirmed
       │         └─────▶ failed
@@ -34,7 +34,7 @@ EXPIRY_LIMIT_SECONDS = 30 * 86_400.0
 _TEXT_LENGTH = 4096
 
 
-class State(enum.StrEnum):
+class CommandState(enum.StrEnum):
     """How far a command is."""
 
     QUEUED = "queued"
@@ -44,12 +44,12 @@ class State(enum.StrEnum):
     EXPIRED = "expired"
 
 
-NEXT: Mapping[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SENT, State.FAILED, State.EXPIRED}),
-    State.SENT: frozenset({State.CONFIRMED, State.FAILED}),
-    State.CONFIRMED: frozenset(),
-    State.FAILED: frozenset(),
-    State.EXPIRED: frozenset(),
+TRANSITIONS: Mapping[CommandState, frozenset[CommandState]] = {
+    CommandState.QUEUED: frozenset({CommandState.SENT, CommandState.FAILED, CommandState.EXPIRED}),
+    CommandState.SENT: frozenset({CommandState.CONFIRMED, CommandState.FAILED}),
+    CommandState.CONFIRMED: frozenset(),
+    CommandState.FAILED: frozenset(),
+    CommandState.EXPIRED: frozenset(),
 }
 
 CommandValue = str | int | float | bool | None
@@ -89,40 +89,40 @@ class CommandRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it is kept. `by` is who asked, `bridge` which bridge sends it; times are milliseconds since the epoch."""
+    """A command as it is kept. `requested_by` is who asked, `bridge` which bridge sends it; times are milliseconds since the epoch."""
 
     id: str
     device_id: str
     command: str
     value: CommandValue
-    by: str
+    requested_by: str
     created_ms: int
     expires_ms: int
-    state: State = State.QUEUED
+    state: CommandState = CommandState.QUEUED
     changed_ms: int = 0
     sent_ms: int | None = None
     error: str | None = None
     bridge: str | None = None
 
-    def become(self, state: State, now_ms: int, error: str | None = None) -> Command:
+    def transition(self, state: CommandState, now_ms: int, error: str | None = None) -> Command:
         """The next state; raises `CommandStateError` for one that may not follow, and for sending what is stale."""
-        if state not in NEXT[self.state]:
+        if state not in TRANSITIONS[self.state]:
             raise CommandStateError(f"command {self.id} is {self.state}: it cannot become {state}")
-        if state is State.SENT and self.stale(now_ms):
+        if state is CommandState.SENT and self.is_expired(now_ms):
             raise CommandStateError(f"command {self.id} is stale and must not be sent")
-        sent_ms = now_ms if state is State.SENT else self.sent_ms
+        sent_ms = now_ms if state is CommandState.SENT else self.sent_ms
         return replace(self, state=state, changed_ms=now_ms, sent_ms=sent_ms, error=error)
 
-    def stale(self, now_ms: int) -> bool:
+    def is_expired(self, now_ms: int) -> bool:
         """Its time is over."""
         return now_ms >= self.expires_ms
 
     @property
-    def settled(self) -> bool:
+    def is_final(self) -> bool:
         """Nothing more can happen to it."""
-        return not NEXT[self.state]
+        return not TRANSITIONS[self.state]
 
-    def same(self, request: CommandRequest) -> bool:
+    def same_request(self, request: CommandRequest) -> bool:
         """Whether a request under the same id asks for the same."""
         asked = (request.device, request.command, type(request.value), request.value)
         return asked == (self.device_id, self.command, type(self.value), self.value)
@@ -140,7 +140,7 @@ class Command:
             "command": self.command,
             **({} if self.value is None else {"value": self.value}),
             "state": str(self.state),
-            "by": self.by,
+            "by": self.requested_by,
             "createdAt": iso(self.created_ms),
             "expiresAt": iso(self.expires_ms),
             "changedAt": iso(self.changed_ms),
@@ -154,7 +154,7 @@ class Command:
             "device": self.device_id,
             "command": self.command,
             "value": self.value,
-            "by": self.by,
+            "by": self.requested_by,
             "createdAt": self.created_ms,
             "expiresAt": self.expires_ms,
             "state": str(self.state),
@@ -169,17 +169,17 @@ TIMES = ("createdAt", "expiresAt", "changedAt", "sentAt")
 """The names in `Command.kept` that are times."""
 
 
-def read_command(command_id: str, kept: Mapping[str, Any]) -> Command:
+def command_from_document(command_id: str, kept: Mapping[str, Any]) -> Command:
     """The inverse of `Command.kept`."""
     return Command(
         id=command_id,
         device_id=kept["device"],
         command=kept["command"],
         value=kept["value"],
-        by=kept["by"],
+        requested_by=kept["by"],
         created_ms=kept["createdAt"],
         expires_ms=kept["expiresAt"],
-        state=State(kept["state"]),
+        state=CommandState(kept["state"]),
         changed_ms=kept["changedAt"],
         sent_ms=kept["sentAt"],
         error=kept["error"],

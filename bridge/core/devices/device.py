@@ -16,7 +16,7 @@ from bridge.core.timestamp import iso
 ONLINE, OFFLINE = "online", "offline"
 SOCKET, MQTT = "socket", "mqtt"
 
-SILENT_INTERVALS = 3
+MISSED_INTERVALS = 3
 """A device that was not heard from for so many of its intervals is offline."""
 
 INTERVAL_RANGE_SECONDS = (0.1, 7 * 86_400.0)
@@ -34,18 +34,18 @@ DOCUMENT_BYTES = 16 * 1024
 _NAME_LENGTH = 64
 _TEXT_LENGTH = 1024
 
-TEXTS = ("name", "type", "site", "room")
+TEXT_ATTRIBUTES = ("name", "type", "site", "room")
 """What an operator says of a device, each a text."""
 
 RESERVED = frozenset(
-    {"id", *TEXTS, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
+    {"id", *TEXT_ATTRIBUTES, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
     | {"lastReading", "state", "attributes", "_id"}
 )
 """Names that no attribute of the operator's own may have."""
 
 
 @dataclass(slots=True)
-class Rhythm:
+class ReportingInterval:
     """How often a device is heard from, learnt: the median of the intervals, followed without keeping them.
 
     Each interval moves the estimate a step towards it, however far away it is: a large step at first (half of the way after
@@ -57,7 +57,7 @@ class Rhythm:
     count: int = 0
     last_ms: int = 0
 
-    def hear(self, now_ms: int) -> None:
+    def observe(self, now_ms: int) -> None:
         """Something came."""
         low, high = LEARNT_RANGE_SECONDS
         interval = (now_ms - self.last_ms) / 1000
@@ -76,7 +76,7 @@ class Rhythm:
         self.seconds = min(interval, self.seconds * step) if interval > self.seconds else max(interval, self.seconds / step)
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Enough was heard to tell."""
         return self.count >= _ENOUGH
 
@@ -102,7 +102,7 @@ class Device:
     connection: str | None = None
     last_seen_ms: int | None = None
     created_ms: int = 0
-    rhythm: Rhythm = field(default_factory=Rhythm)
+    reporting_interval: ReportingInterval = field(default_factory=ReportingInterval)
     last_reading: Reading | None = None
 
     @property
@@ -110,7 +110,7 @@ class Device:
         """It may be sent something."""
         return self.status is not None and self.status != OFFLINE
 
-    def heard(self, reading: Reading, now_ms: int) -> bool:
+    def record_seen(self, reading: Reading, now_ms: int) -> bool:
         """A reading was stored; whether it is a sign of life. A retained one is not, nor one that was kept back, by the device
         or by us, nor what came before it went offline.
         """
@@ -124,7 +124,7 @@ class Device:
             return False
         if self.last_seen_ms is None or came_ms > self.last_seen_ms:
             self.last_seen_ms = came_ms
-            self.rhythm.hear(came_ms)
+            self.reporting_interval.observe(came_ms)
         return True
 
     def silence_ms(self) -> int | None:
@@ -135,18 +135,18 @@ class Device:
         if self.connection == SOCKET:
             return None
         if self.expected_seconds is not None:
-            return round(self.expected_seconds * SILENT_INTERVALS * 1000)
-        if self.connection is None and self.rhythm.known:
-            return round(max(self.rhythm.seconds * SILENT_INTERVALS, _SILENCE_FLOOR_SECONDS) * 1000)
+            return round(self.expected_seconds * MISSED_INTERVALS * 1000)
+        if self.connection is None and self.reporting_interval.is_known:
+            return round(max(self.reporting_interval.seconds * MISSED_INTERVALS, _SILENCE_FLOOR_SECONDS) * 1000)
         return None
 
     def public(self) -> dict[str, Any]:
         """The device as clients see it; what is unknown is absent."""
         known: dict[str, Any] = {
             "id": self.id,
-            **{name: value for name in TEXTS if (value := getattr(self, name)) is not None},
+            **{name: value for name in TEXT_ATTRIBUTES if (value := getattr(self, name)) is not None},
             "expectedInterval": self.expected_seconds,
-            "interval": round(self.rhythm.seconds, 3) if self.rhythm.known else None,
+            "interval": round(self.reporting_interval.seconds, 3) if self.reporting_interval.is_known else None,
             "status": self.status,
             "statusAt": None if self.status_ms is None else iso(self.status_ms),
             "connection": self.connection,
@@ -160,10 +160,10 @@ class Device:
     def kept(self) -> dict[str, Any]:
         """What a store keeps: JSON types, times as milliseconds. The last reading stands among the readings."""
         return {
-            **{name: getattr(self, name) for name in TEXTS},
+            **{name: getattr(self, name) for name in TEXT_ATTRIBUTES},
             "expectedInterval": self.expected_seconds,
-            "interval": self.rhythm.seconds if self.rhythm.count else None,
-            "intervals": self.rhythm.count,
+            "interval": self.reporting_interval.seconds if self.reporting_interval.count else None,
+            "intervals": self.reporting_interval.count,
             "attributes": self.attributes,
             "state": self.state,
             "status": self.status,
@@ -175,18 +175,20 @@ class Device:
 
     def copy(self) -> Device:
         """As it is now; the registry's own goes on changing."""
-        return replace(self, attributes=dict(self.attributes), state=dict(self.state), rhythm=replace(self.rhythm))
+        return replace(
+            self, attributes=dict(self.attributes), state=dict(self.state), reporting_interval=replace(self.reporting_interval)
+        )
 
 
 TIMES = ("statusAt", "lastSeen", "createdAt")
 """The names in `Device.kept` that are times."""
 
 
-def read_device(device_id: str, kept: Mapping[str, Any]) -> Device:
+def device_from_document(device_id: str, kept: Mapping[str, Any]) -> Device:
     """The inverse of `Device.kept`; all of it may be missing: a status alone makes a device too."""
     return Device(
         id=device_id,
-        **{name: kept.get(name) for name in TEXTS},
+        **{name: kept.get(name) for name in TEXT_ATTRIBUTES},
         expected_seconds=kept.get("expectedInterval"),
         attributes=dict(kept.get("attributes") or {}),
         state=dict(kept.get("state") or {}),
@@ -195,11 +197,11 @@ def read_device(device_id: str, kept: Mapping[str, Any]) -> Device:
         connection=kept.get("connection"),
         last_seen_ms=kept.get("lastSeen"),
         created_ms=kept.get("createdAt") or kept.get("statusAt") or 0,
-        rhythm=Rhythm(kept.get("interval") or 0.0, kept.get("intervals") or 0),
+        reporting_interval=ReportingInterval(kept.get("interval") or 0.0, kept.get("intervals") or 0),
     )
 
 
-def amend(device: Device, given: Mapping[str, Any]) -> Device:
+def apply_changes(device: Device, given: Mapping[str, Any]) -> Device:
     """A copy with what an operator gave: null removes. Raises `DeviceError` naming each bad field."""
     changed, bad = device.copy(), {}
     for name, value in given.items():
@@ -215,7 +217,7 @@ def amend(device: Device, given: Mapping[str, Any]) -> Device:
 
 
 def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-    if name in TEXTS:
+    if name in TEXT_ATTRIBUTES:
         setattr(device, name, None if value is None else _text(value))
     elif name == "expectedInterval":
         device.expected_seconds = None if value is None else _interval(value)
@@ -224,7 +226,7 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
     elif value is None:
         device.attributes.pop(name, None)
     else:
-        check_kept(name, value)
+        check_storable(name, value)
         device.attributes[name] = value
 
 
@@ -241,7 +243,7 @@ def _interval(value: object) -> float:
     return value
 
 
-def check_kept(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
+def check_storable(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
     """Raises `ValueError` for what not every store holds: odd names, numbers of more than 64 bits, deep nesting."""
     if not 0 < len(name) <= _NAME_LENGTH or name.startswith("$") or "." in name or "\0" in name or name == "__proto__":
         raise ValueError(f"a name has 1 to {_NAME_LENGTH} characters, no dot, does not begin with $, and is not __proto__")
@@ -251,15 +253,15 @@ def check_kept(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("is a number of more than 64 bits")
     for key, one in inner:
-        check_kept(key, one, depth - 1)
+        check_storable(key, one, depth - 1)
 
 
-def merged_state(state: Mapping[str, Any], news: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def merge_state(state: Mapping[str, Any], news: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """A device's state with what it said now, and how many keys found no place: odd ones, and those past the limit."""
     after, left = dict(state), 0
     for name, value in news.items():
         try:
-            check_kept(name, value)
+            check_storable(name, value)
         except ValueError:
             left += 1
             continue

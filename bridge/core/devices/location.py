@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A room of a site; empty where nobody has said. A tuple, being made for each reading that is sent by topic."""
 
     site: str = ""
     room: str = ""
 
 
-NOWHERE = Place()
+UNKNOWN_LOCATION = Location()

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from bridge.core.readings.fields import field_name
-from bridge.core.readings.measurements import MEASUREMENT
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 _LONG_NAMES = {
     "carbondioxide": "co2",
@@ -35,7 +35,7 @@ _LONGEST_RUN = 4  # words: `pm_10_0` has three
 _NAME_LENGTH = 128  # a longer name means nothing, and must not sit in the cache
 
 
-def measurement_in(name: str) -> str | None:
+def match_field(name: str) -> str | None:
     """The field that `name` means, or None."""
     return _measurement_in(name) if len(name) <= _NAME_LENGTH else None
 
@@ -47,7 +47,7 @@ def _measurement_in(name: str) -> str | None:
         return None
     for end in range(len(words), 0, -1):
         if (found := _ending(words[:end])) is not None:
-            unit = MEASUREMENT[found].unit
+            unit = MEASUREMENTS_BY_NAME[found].unit
             return found if all(_UNITS.get(word, unit) == unit for word in words[end:]) else None
         last = words[end - 1]
         if not (last in _HARMLESS or last in _UNITS or last.isdigit()):
@@ -59,6 +59,6 @@ def _ending(words: list[str]) -> str | None:
     """The measurement that the last words name, the more of them the better."""
     for start in range(max(len(words) - _LONGEST_RUN, 0), len(words)):
         found = _LONG_NAMES.get("".join(words[start:])) or field_name("_".join(words[start:]))
-        if found in MEASUREMENT:
+        if found in MEASUREMENTS_BY_NAME:
             return found
     return None

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.core.errors import FormatError
-from bridge.core.message import Reason
-from bridge.core.payload import JSON_TYPES, PayloadError, listed, parse_json, shown
-from bridge.core.readings.measurements import MEASUREMENT, number
+from bridge.core.message import RejectionReason
+from bridge.core.payload import JSON_TYPES, PayloadError, join_names, parse_json, quote
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, parse_number
 
 _PATH = re.compile(r"(?:[^.\\]|\\[.\\])+(?:\.(?:[^.\\]|\\[.\\])+)*")
 
@@ -30,7 +30,7 @@ _INDEX = re.compile(r"\d{1,6}", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class FieldPath:
     """Where a field stands: `a.b.0.c` is key c of the first item of list b of object a. A dot within a key is written `\\.`,
-    a backslash `\\\\`. A number found there, times `scale` plus `offset`, is in the field's unit.
+    a backslash `\\\\`. A parse_number found there, times `scale` plus `offset`, is in the field's unit.
     """
 
     text: str
@@ -43,7 +43,7 @@ class FieldPath:
         """Read a path; raises `FormatError`."""
         if len(text) > PATH_LENGTH or not _PATH.fullmatch(text):
             raise FormatError(
-                f"{shown(text)} is no path; one looks like a.b.0.c, has at most {PATH_LENGTH} characters and no empty step, "
+                f"{quote(text)} is no path; one looks like a.b.0.c, has at most {PATH_LENGTH} characters and no empty step, "
                 "and in a key a dot is written \\. and a backslash \\\\"
             )
         return cls(text, tuple(_ESCAPED.sub(r"\1", step) for step in _STEP.findall(text)), scale, offset)
@@ -62,12 +62,12 @@ class FieldPath:
                 body = body[int(step)]
             else:
                 return None
-        return linear(body, self.scale, self.offset) if self.converts else body
+        return scale_value(body, self.scale, self.offset) if self.converts else body
 
 
-def linear(raw: object, scale: float, offset: float = 0) -> object:
+def scale_value(raw: object, scale: float, offset: float = 0) -> object:
     """A number times `scale` plus `offset`, without the noise of binary fractions; anything else as it is."""
-    value = number(raw)
+    value = parse_number(raw)
     return raw if value is None else float(f"{value * scale + offset:.12g}")
 
 
@@ -81,9 +81,9 @@ class MappingFormat:
         """As every `Format`."""
         body = parse_json(payload)
         if not isinstance(body, dict | list):
-            raise PayloadError(Reason.NOT_OBJECT, f"not a JSON object or list but {JSON_TYPES[type(body)]}")
+            raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object or list but {JSON_TYPES[type(body)]}")
         raw = {name: path.find(body) for name, path in self.fields.items()}
-        if all(raw[name] is None for name in raw if name in MEASUREMENT):
-            paths = [shown(path.text) for name, path in self.fields.items() if name in MEASUREMENT]
-            raise PayloadError(Reason.NO_MEASUREMENT, f"no measurement: nothing stands at {listed(paths)}")
+        if all(raw[name] is None for name in raw if name in MEASUREMENTS_BY_NAME):
+            paths = [quote(path.text) for name, path in self.fields.items() if name in MEASUREMENTS_BY_NAME]
+            raise PayloadError(RejectionReason.NO_MEASUREMENT, f"no measurement: nothing stands at {join_names(paths)}")
         return raw

@@ -25,8 +25,8 @@ from bridge.core.formats.mapping import FieldPath, MappingFormat
 from bridge.core.formats.scalar import scalar_format
 from bridge.core.formats.tasmota import tasmota_format
 from bridge.core.formats.zigbee2mqtt import zigbee2mqtt_format
-from bridge.core.payload import shown
-from bridge.core.readings.measurements import MEASUREMENT, Flag
+from bridge.core.payload import quote
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
 from bridge.core.topic import TopicPattern
 
 
@@ -65,7 +65,7 @@ def _mistakes(name: FormatName, pattern: TopicPattern, fields: Mapping[str, Fiel
         if level not in pattern.names:
             yield f"format {name} needs a level {{{level}}} in its pattern, as in {USUAL_PATTERNS[name]}"
     if name is FormatName.MAPPING:
-        if not MEASUREMENT.keys() & fields.keys():
+        if not MEASUREMENTS_BY_NAME.keys() & fields.keys():
             yield "format mapping needs `fields` with the path of a measurement"
         if "deviceId" not in pattern.names and "deviceId" not in fields:
             yield "format mapping needs a level {deviceId} in its pattern, or the path of `deviceId` among its fields"
@@ -76,9 +76,9 @@ def _mistakes(name: FormatName, pattern: TopicPattern, fields: Mapping[str, Fiel
 
 
 def _field_mistakes(name: str, path: FieldPath) -> Iterator[str]:
-    if name not in MEASUREMENT and name not in _OTHER_FIELDS:
-        yield f"fields.{shown(name)[1:-1]} is no field; there are {', '.join((*MEASUREMENT, *_OTHER_FIELDS))}"
-    elif path.converts and (name in _OTHER_FIELDS or isinstance(MEASUREMENT[name], Flag)):
+    if name not in MEASUREMENTS_BY_NAME and name not in _OTHER_FIELDS:
+        yield f"fields.{quote(name)[1:-1]} is no field; there are {', '.join((*MEASUREMENTS_BY_NAME, *_OTHER_FIELDS))}"
+    elif path.converts and (name in _OTHER_FIELDS or isinstance(MEASUREMENTS_BY_NAME[name], Flag)):
         yield f"fields.{name} is no number and has no scale or offset"
     elif not (math.isfinite(path.scale) and path.scale and math.isfinite(path.offset)):
         yield f"fields.{name}: scale and offset are finite numbers, and scale is not 0"

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from bridge.core.message import Reason
+from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError, check_size
 
 
@@ -24,7 +24,7 @@ def _one_value(payload: bytes) -> object:
     except orjson.JSONDecodeError:
         value = text or None
     if value is None:
-        raise PayloadError(Reason.NO_MEASUREMENT, f"no measurement: the payload is {'null' if text else 'empty'}")
+        raise PayloadError(RejectionReason.NO_MEASUREMENT, f"no measurement: the payload is {'null' if text else 'empty'}")
     if isinstance(value, dict | list):
-        raise PayloadError(Reason.NOT_SCALAR, f"not one value but {JSON_TYPES[type(value)]}")
+        raise PayloadError(RejectionReason.NOT_SCALAR, f"not one value but {JSON_TYPES[type(value)]}")
     return value

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bridge.core.formats.field_names import measurement_in
+from bridge.core.formats.field_names import match_field
 from bridge.core.formats.mapping import PATH_LENGTH, FieldPath
 from bridge.core.formats.registry import USUAL_PATTERNS, FormatName
 from bridge.core.readings.fields import field_name
 from bridge.core.readings.identity import is_device_id
-from bridge.core.readings.measurements import MEASUREMENT, number
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, parse_number
 from bridge.core.timestamp import parse_time
 
 _GENERIC_LEVELS = {
@@ -28,7 +28,7 @@ _LEAVES_LIMIT = 1000
 _DEPTH_LIMIT = 16
 
 
-def propose_pattern(name: FormatName, topic: str, device_in_body: str | None = None) -> str | None:
+def suggest_pattern(name: FormatName, topic: str, device_in_body: str | None = None) -> str | None:
     """The pattern by which a format would read `topic`; None when it could not."""
     levels = topic.split("/")
     named = _named_levels(name, levels, device_in_body)
@@ -42,7 +42,7 @@ def _named_levels(name: FormatName, levels: list[str], device_in_body: str | Non
         fits = len(levels) >= len(_ESPHOME_LEVELS) and levels[-1] == "state" and levels[-3] in ("sensor", "binary_sensor")
         return {len(levels) - 4: "deviceId", len(levels) - 2: "object"} if fits else None
     if name is FormatName.SCALAR:
-        field = next((n for n in reversed(range(len(levels))) if field_name(levels[n]) in MEASUREMENT), None)
+        field = next((n for n in reversed(range(len(levels))) if field_name(levels[n]) in MEASUREMENTS_BY_NAME), None)
         device = _device_level(levels, but=field)
         return None if field is None or device is None else {device: "deviceId", field: "field"}
     if name is FormatName.ZIGBEE2MQTT:
@@ -59,7 +59,7 @@ def _device_level(levels: list[str], but: int | None = None) -> int | None:
     return next(usable, None)
 
 
-def propose_fields(body: object) -> dict[str, FieldPath]:
+def suggest_fields(body: object) -> dict[str, FieldPath]:
     """Paths for the names we know among the leaves of `body`; of two for one field the first is taken."""
     fields: dict[str, FieldPath] = {}
     for steps, value in leaves(body):
@@ -89,9 +89,9 @@ def _meaning(steps: tuple[str, ...], value: object) -> str | None:
     key = keys[-1] if keys else ""
     if key.lower() in _VAGUE_KEYS and len(keys) > 1:
         key = keys[-2]
-    found = measurement_in(key)
+    found = match_field(key)
     if found is not None:
-        return found if MEASUREMENT[found].accept(value)[0] is not None or number(value) is not None else None
+        return found if MEASUREMENTS_BY_NAME[found].accept(value)[0] is not None or parse_number(value) is not None else None
     bare = "".join(mark for mark in key.lower() if mark.isalnum())
     if bare in _TIME_KEYS and parse_time(value) is not None:
         return "timestamp"
@@ -100,10 +100,10 @@ def _meaning(steps: tuple[str, ...], value: object) -> str | None:
 
 def _scale(name: str, value: object) -> float:
     """1, or the first that makes a refused number a usual one, such as 215 for 21.5 °C, or Pa for hPa."""
-    measured = number(value)
-    if name not in MEASUREMENT or measured is None or MEASUREMENT[name].accept(measured)[0] is not None:
+    measured = parse_number(value)
+    if name not in MEASUREMENTS_BY_NAME or measured is None or MEASUREMENTS_BY_NAME[name].accept(measured)[0] is not None:
         return 1
-    low, high = MEASUREMENT[name].usual
+    low, high = MEASUREMENTS_BY_NAME[name].usual
     return next((scale for scale in _SCALES if low <= measured * scale <= high), 1)
 
 
@@ -111,7 +111,7 @@ def _written(steps: tuple[str, ...]) -> str:
     return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in steps)
 
 
-def settings_line(pattern: str, name: FormatName, fields: Mapping[str, FieldPath]) -> str:
+def subscription_toml(pattern: str, name: FormatName, fields: Mapping[str, FieldPath]) -> str:
     """One subscription, as it stands in the list of `config/bridge.toml`."""
     paths = ", ".join(f"{field} = {_field_setting(path)}" for field, path in fields.items())
     return f"{{ pattern = {_toml(pattern)}, format = {_toml(name)}" + (f", fields = {{ {paths} }} }}" if paths else " }")

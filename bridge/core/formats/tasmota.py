@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.core.formats.field_names import measurement_in
-from bridge.core.formats.mapping import linear
+from bridge.core.formats.field_names import match_field
+from bridge.core.formats.mapping import scale_value
 from bridge.core.payload import parse_object
 
 
@@ -18,7 +18,7 @@ def tasmota_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any
     body = parse_object(payload)
     raw: dict[str, Any] = {"timestamp": body.pop("Time", None)}
     for sensor, key, value in _by_sensor(body):
-        name = measurement_in(key.lower())  # or `aHumidity`, g/m³, would end in a humidity
+        name = match_field(key.lower())  # or `aHumidity`, g/m³, would end in a humidity
         if name is None or raw.get(name) is not None or (name == "temperature" and sensor.startswith(_WARM_CHIPS)):
             raw.setdefault(f"{sensor}.{key}" if sensor else key, value)
         else:
@@ -46,6 +46,6 @@ def _by_sensor(body: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _in_our_unit(name: str, value: object, body: Mapping[str, Any]) -> object:
     if name == "temperature" and body.get("TempUnit") == "F":
-        return linear(value, 1 / 1.8, -32 / 1.8)
+        return scale_value(value, 1 / 1.8, -32 / 1.8)
     unit = body.get("PressureUnit")
-    return linear(value, _HPA[unit]) if name == "pressure" and isinstance(unit, str) and unit in _HPA else value
+    return scale_value(value, _HPA[unit]) if name == "pressure" and isinstance(unit, str) and unit in _HPA else value

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Value, aqi_scale, outside
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value, aqi_scale, range_text
 
 _KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
 _CACHE_LIMIT = 10_000  # spellings remembered; they are chosen by strangers
@@ -20,7 +20,7 @@ _NAMES: dict[str, str] = {
     "sensorid": "deviceId",
     "aqiscale": "aqiScale",
 }
-for _measurement in MEASUREMENT.values():
+for _measurement in MEASUREMENTS_BY_NAME.values():
     for _name in (_measurement.name, *_measurement.aliases):
         _NAMES[_name.lower()] = _measurement.name
 # `pm1_0` would strip to `pm10`, which is another field.
@@ -29,13 +29,15 @@ _LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_
 }
 _STRIP = str.maketrans("", "", "_-.")
 _PLACES = {name: place for place, name in enumerate(VALUE_NAMES)}
-_USUAL = {measurement.name: (*measurement.plain, _PLACES[measurement.name]) for measurement in MEASUREMENT.values()}
+_USUAL = {
+    measurement.name: (*measurement.unflagged_range, _PLACES[measurement.name]) for measurement in MEASUREMENTS_BY_NAME.values()
+}
 _NOTHING_USUAL = (math.inf, -math.inf, -1)
-_FLAGS = frozenset(measurement.name for measurement in MEASUREMENT.values() if isinstance(measurement, Flag))
+_FLAGS = frozenset(measurement.name for measurement in MEASUREMENTS_BY_NAME.values() if isinstance(measurement, Flag))
 
 
 @dataclass(slots=True)
-class Fields:
+class ExtractedFields:
     """A payload taken apart: accepted values, what was wrong with others, and the keys nobody knows."""
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -52,13 +54,13 @@ def field_name(key: str) -> str | None:
     return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
 
 
-def take_apart(body: Mapping[str, Any]) -> Fields:
+def extract_fields(body: Mapping[str, Any]) -> ExtractedFields:
     """Sort the keys of a payload into fields. The exact name wins over an alias and over what is nested, else the first of two.
 
     Most fields have their exact name and a usual value, and come in the order of the table: they are taken in one pass, nine
     of them in 2.2 µs instead of 5.3. The rest goes the whole way.
     """
-    fields = Fields()
+    fields = ExtractedFields()
     values = fields.values
     rest: dict[str, Any] = {}
     last, in_order = -1, True
@@ -82,7 +84,7 @@ def take_apart(body: Mapping[str, Any]) -> Fields:
     return fields
 
 
-def _take_rest(body: Mapping[str, Any], fields: Fields) -> object:
+def _take_rest(body: Mapping[str, Any], fields: ExtractedFields) -> object:
     """What the one pass left: other spellings, what is nested, what is not usual. The scale that the device names."""
     raw: dict[str, Any] = {}
     for key, value in body.items():
@@ -110,15 +112,15 @@ def _take(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> N
         raw[name] = value
 
 
-def _accept(name: str, raw: object, fields: Fields) -> None:
-    accepted, complaint = MEASUREMENT[name].accept(raw)
+def _accept(name: str, raw: object, fields: ExtractedFields) -> None:
+    accepted, complaint = MEASUREMENTS_BY_NAME[name].accept(raw)
     if accepted is not None:
         fields.values[name] = accepted
     if complaint is not None:
         fields.quality[name] = complaint
 
 
-def _scale_aqi(fields: Fields, named: object) -> None:
+def _scale_aqi(fields: ExtractedFields, named: object) -> None:
     scale = named.strip().lower() if isinstance(named, str) else None
     if scale is not None and scale in AQI_SCALES:
         fields.values["aqiScale"] = scale
@@ -128,4 +130,4 @@ def _scale_aqi(fields: Fields, named: object) -> None:
     aqi = fields.values["aqi"]
     low, high = bounds = AQI_SCALES[aqi_scale(float(aqi), scale)]
     if not low <= float(aqi) <= high:
-        fields.quality["aqi"] = outside(bounds)
+        fields.quality["aqi"] = range_text(bounds)

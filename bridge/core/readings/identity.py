@@ -37,7 +37,7 @@ def record_id(device_id: str, own_ms: int, values: Mapping[str, Value]) -> Objec
     return ObjectId(_SECONDS.pack(own_ms // 1000 & 0xFFFFFFFF) + digest)
 
 
-def seeded_id(device_id: str, seed: str, values: Mapping[str, Value]) -> ObjectId:
+def message_id(device_id: str, seed: str, values: Mapping[str, Value]) -> ObjectId:
     """The `_id` of a reading without a time of its own whose message has a `seed`: 96 bits of BLAKE2b over the three."""
     return ObjectId(blake2b(_identifying(device_id, seed, values), digest_size=12).digest())
 

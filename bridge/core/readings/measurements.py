@@ -22,7 +22,7 @@ Value = float | int | bool | str
 class Measurement:
     """One field of a reading.
 
-    Outside `refuse` (inclusive bounds, in `unit`) the field is refused; outside `usual` it is kept and flagged in
+    Outside `refuse` (inclusive bounds, in `unit`) the field is refused; range_text `usual` it is kept and flagged in
     `quality`. `clamp` pulls a kept value into `usual`. `aliases` are further names, compared without case, `_`, `-`, `.`.
     """
 
@@ -35,24 +35,24 @@ class Measurement:
     clamp: bool = False
 
     @property
-    def plain(self) -> tuple[float, float]:
+    def unflagged_range(self) -> tuple[float, float]:
         """Bounds within which `accept` keeps any number as it is and has nothing to say."""
         return max(self.refuse[0], self.usual[0]), min(self.refuse[1], self.usual[1])
 
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
         """The value to keep (None: refused) and what is wrong with it (None: nothing)."""
-        value = number(raw)
+        value = parse_number(raw)
         if value is None or not math.isfinite(value):
             return None, "not a number"
         low, high = self.refuse
         if not low <= value <= high:
-            return None, outside(self.refuse)
+            return None, range_text(self.refuse)
         low, high = self.usual
         if low <= value <= high:
             return value, None
         if self.clamp:
-            return min(max(value, low), high), f"{outside(self.usual)}, clamped"
-        return value, outside(self.usual)
+            return min(max(value, low), high), f"{range_text(self.usual)}, clamped"
+        return value, range_text(self.usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Flag(Measurement):
     """A yes or no: true/false, 1/0, "ON"/"OFF"."""
 
     @property
-    def plain(self) -> tuple[float, float]:
+    def unflagged_range(self) -> tuple[float, float]:
         """None: no number is a flag as it is."""
         return math.inf, -math.inf
 
@@ -73,12 +73,12 @@ class Flag(Measurement):
         return (None, "not true or false") if value is None else (value, None)
 
 
-def outside(bounds: tuple[float, float]) -> str:
-    """How `quality` names a range: `outside 400..65000`."""
+def range_text(bounds: tuple[float, float]) -> str:
+    """How `quality` names a range: `range_text 400..65000`."""
     return f"outside {bounds[0]:g}..{bounds[1]:.12g}"
 
 
-def number(raw: object) -> float | int | None:
+def parse_number(raw: object) -> float | int | None:
     """The number that a raw value is, or that its text says; None when it is none."""
     if type(raw) is float or type(raw) is int:
         return raw
@@ -120,7 +120,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 )
 
 
-MEASUREMENT = {measurement.name: measurement for measurement in MEASUREMENTS}
+MEASUREMENTS_BY_NAME = {measurement.name: measurement for measurement in MEASUREMENTS}
 
 
 AQI_SCALES: Mapping[str, tuple[float, float]] = {"uba": (1, 5), "epa": (0, 500)}

@@ -29,7 +29,7 @@ class Reading:
     retained: bool = False
     seq: int = 0
 
-    def extras(self) -> dict[str, Any]:
+    def optional_keys(self) -> dict[str, Any]:
         """The keys a record has only where they apply."""
         extras: dict[str, Any] = {}
         if self.quality:
@@ -49,5 +49,5 @@ class Reading:
             "deviceId": self.device_id,
             "receivedAt": iso(self.received_ms),
             "seq": self.seq,
-            **self.extras(),
+            **self.optional_keys(),
         }

@@ -11,7 +11,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.errors import RecordError
 from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id, record_id
-from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENT, VALUE_NAMES, Flag, Value
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import parse_time
 
@@ -34,7 +34,7 @@ _WHOLE = 2**63
 _LATEST_MS = CURSOR_LIMIT // 1000  # from there on a float does not hold the milliseconds of a date
 
 
-def read_record(record: Mapping[str, Any]) -> Reading:
+def parse_record(record: Mapping[str, Any]) -> Reading:
     """The reading, but for `seq`, which is left 0; raises `RecordError`.
 
     Without `_id` it is the one that device, time and values make; without `receivedAt`, the time of measurement is taken.
@@ -46,7 +46,7 @@ def read_record(record: Mapping[str, Any]) -> Reading:
     if not is_device_id(device_id):
         raise RecordError("deviceId must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
     values = {name: _value(name, record[name]) for name in VALUE_NAMES if name in record}
-    if not MEASUREMENT.keys() & values.keys():
+    if not MEASUREMENTS_BY_NAME.keys() & values.keys():
         raise RecordError("no measurement")
     timestamp_ms = _time(record, "timestamp")
     return Reading(
@@ -62,7 +62,7 @@ def read_record(record: Mapping[str, Any]) -> Reading:
 
 
 def _value(name: str, raw: object) -> Value:
-    measurement = MEASUREMENT.get(name)
+    measurement = MEASUREMENTS_BY_NAME.get(name)
     if measurement is None:  # aqiScale
         if not isinstance(raw, str) or raw not in AQI_SCALES:
             raise RecordError(f"{name} must be one of {', '.join(AQI_SCALES)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.core.access.permissions import NOBODY, Identity, Kind, Right
+from bridge.core.access.permissions import NOBODY, Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
 from bridge.http.credentials import Shown
 from bridge.ports import Access, Audit
@@ -40,7 +40,7 @@ class Entrance:
         """Whether somebody must show who he is."""
         return self._access.required
 
-    async def identify(self, token: str | None, address: str, way: str, *rights: Right) -> Identity:
+    async def identify(self, token: str | None, address: str, way: str, *rights: Permission) -> Identity:
         """Who shows this, and has one of the rights. Raises `Unauthorized`, `Forbidden`, and others if nobody can tell now."""
         try:
             identity = await self._access.identify(token, address)
@@ -62,7 +62,7 @@ class Entrance:
         try:
             credential = shown().credential
             if credential is not None:
-                await self.identify(credential, address, way, *Right)
+                await self.identify(credential, address, way, *Permission)
         except BridgeError:
             return False
         return credential is not None
@@ -70,7 +70,7 @@ class Entrance:
     async def identify_device(self, name: str | None, secret: str, address: str, way: str) -> Identity:
         """Who shows this at a way in for devices: with a name a device, without also anybody else. Raises likewise."""
         if not name:
-            return await self.identify(secret, address, way, Right.SEND, Right.SEE)
+            return await self.identify(secret, address, way, Permission.PUBLISH, Permission.READ)
         try:
             return await self._access.identify_device(name, secret, address)
         except Unauthorized as error:
@@ -82,12 +82,12 @@ class Entrance:
         return self._access.is_valid(identity)
 
     @staticmethod
-    def check(identity: Identity, *rights: Right) -> None:
+    def check(identity: Identity, *rights: Permission) -> None:
         """Raises `Forbidden` unless one of the rights is there."""
-        if identity.rights.isdisjoint(rights):
+        if identity.permissions.isdisjoint(rights):
             raise Forbidden(f"this needs the right to {' or '.join(rights)}")
 
-    async def renew(self, stay: Stay, token: str, way: str, *rights: Right, name: str | None = None) -> None:
+    async def renew(self, stay: Stay, token: str, way: str, *rights: Permission, name: str | None = None) -> None:
         """Somebody who is in shows something newer of his own; raises as `identify` does, and then nothing has changed.
 
         A `name` is that of a device.
@@ -102,14 +102,14 @@ class Entrance:
         """How far somebody sees."""
         return sight_of(identity, self._sites)
 
-    def may(self, identity: Identity, right: Right, device_id: str) -> bool:
+    def may(self, identity: Identity, right: Permission, device_id: str) -> bool:
         """Whether this is allowed of this device, where it stands now."""
         return identity.may(right, device_id, site_of(device_id, self._sites))
 
     def may_command(self, identity: Identity, device_id: str, address: str) -> bool:
         """Whether a command is allowed; it is noted either way, unless access is open."""
-        allowed = self.may(identity, Right.COMMAND, device_id)
-        if self._audit is not None and identity.kind is not Kind.ANYONE:
+        allowed = self.may(identity, Permission.COMMAND, device_id)
+        if self._audit is not None and identity.kind is not IdentityKind.ANYONE:
             act = "command" if allowed else "command refused"
             self._audit.note(act, by=identity, address=address, about=device_id)
         return allowed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bridge.core.access.permissions import Identity
 from bridge.core.errors import Forbidden
-from bridge.core.events import Expiring
+from bridge.core.events import AuthExpiring
 from bridge.ports import Access
 
 CHECK_SECONDS = 0.5
@@ -28,7 +28,7 @@ class Stay:
 
     identity: Identity
     address: str
-    warn: Callable[[Expiring], None]
+    warn: Callable[[AuthExpiring], None]
     end: Callable[[str], None]
     warned: bool = False
 
@@ -84,7 +84,7 @@ class Stays:
             self._end(stay, REVOKED)
         elif left is not None and left <= WARNING_SECONDS and not stay.warned:
             stay.warned = True
-            stay.warn(Expiring(round((stay.identity.expires or 0) * 1000), round(left)))
+            stay.warn(AuthExpiring(round((stay.identity.expires or 0) * 1000), round(left)))
 
     def _end(self, stay: Stay, reason: str) -> None:
         self.leave(stay)

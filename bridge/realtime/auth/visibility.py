@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.core.access.permissions import Identity, Right, Scope
-from bridge.core.devices.location import Place
+from bridge.core.access.permissions import Identity, Permission, ResourceScope
+from bridge.core.devices.location import Location
 
 
 class Sites(Protocol):
     """Where devices stand. A device that is moved is seen, or not, from then on, also in what is replayed."""
 
-    def place(self, device_id: str) -> Place | None:
+    def place(self, device_id: str) -> Location | None:
         """Where a device stands; None for one that nobody knows."""
         ...
 
@@ -32,12 +32,12 @@ def site_of(device_id: str, sites: Sites) -> str:
 class Sight:
     """A scope, looked up when it matters; equal to every other of the same scope."""
 
-    scope: Scope
+    scope: ResourceScope
     sites: Sites = field(compare=False, repr=False)
 
     def shows(self, device_id: str) -> bool:
         """Whether a device is in the scope now."""
-        return self.scope.holds(device_id, site_of(device_id, self.sites) if self.scope.sites else "")
+        return self.scope.contains(device_id, site_of(device_id, self.sites) if self.scope.sites else "")
 
     def devices(self) -> frozenset[str]:
         """Every device that is in the scope now."""
@@ -51,6 +51,6 @@ class Sight:
 
 def sight_of(identity: Identity, sites: Sites) -> Sight | None:
     """None sees every device; who has no right to see sees none."""
-    if Right.SEE not in identity.rights:
-        return Sight(Scope(), sites)
+    if Permission.READ not in identity.permissions:
+        return Sight(ResourceScope(), sites)
     return None if identity.scope is None else Sight(identity.scope, sites)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.core.access.secrets import whose
+from bridge.core.access.secrets import match_secret
 from bridge.core.readings.identity import is_device_id
 from bridge.settings import DevicesSettings
 
@@ -28,9 +28,9 @@ def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
     """
 
     def identify(name: str | None, secret: str) -> Identity | None:
-        if whose(settings.admins, name, secret) is not None:
+        if match_secret(settings.admins, name, secret) is not None:
             return Identity(admin=True)
-        if (device_id := whose(settings.credentials, name, secret)) is not None:
+        if (device_id := match_secret(settings.credentials, name, secret)) is not None:
             return Identity(device_id)
         if not anyone or name in settings.credentials or name in settings.admins:
             return None

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from bridge.core.access.permissions import Identity as Somebody
-from bridge.core.access.permissions import Kind, Right
+from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.errors import BridgeError
 from bridge.http.credentials import Shown
 from bridge.realtime.auth.authenticator import Entrance, closing
@@ -22,7 +22,7 @@ from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.websocket.parser import BAD_TEXT
 
 WAY = "/ws/device"
-RIGHTS = (Right.SEND, Right.SEE)
+RIGHTS = (Permission.PUBLISH, Permission.READ)
 _DEPTH = 254
 
 
@@ -118,9 +118,9 @@ class DeviceLogin:
 
 def part_of(who: Somebody) -> Identity:
     """A device speaks for itself, a program that may send for the devices of its scope; who may see hears them."""
-    if who.kind is Kind.DEVICE:
+    if who.kind is IdentityKind.DEVICE:
         return Identity(who.name)
-    if Right.SEE in who.rights and not (who.kind is Kind.PROGRAM and Right.SEND in who.rights):
+    if Permission.READ in who.permissions and not (who.kind is IdentityKind.PROGRAM and Permission.PUBLISH in who.permissions):
         return Identity(admin=True)
     return Identity()
 

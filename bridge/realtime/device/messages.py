@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from bridge.core.decode import Kind, Route
+from bridge.core.decode import MessageKind, Route
 from bridge.core.formats.json import json_format
-from bridge.core.message import Decoded, Message, Outcome, Reason, Rejection
+from bridge.core.message import Decoded, Message, Outcome, Rejection, RejectionReason
 from bridge.core.readings.fields import field_name
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake
@@ -21,7 +21,7 @@ _TOPIC = "$device/"
 _ACK = "/ack"
 ROUTES = (
     Route(TopicPattern.parse(_TOPIC + "{deviceId}"), format=json_format),
-    Route(TopicPattern.parse(_TOPIC + "{deviceId}" + _ACK), Kind.COMMAND_ACK),
+    Route(TopicPattern.parse(_TOPIC + "{deviceId}" + _ACK), MessageKind.COMMAND_ACK),
 )
 """For the decoder. No broker delivers such a topic to a subscription that does not begin with `$device`."""
 
@@ -65,7 +65,7 @@ class SocketOrigin:
         """One fewer waits. Of a confirmation that is none the device is told."""
         self._waiting -= 1
         self._room.set()
-        if isinstance(meaning, Rejection) and meaning.code is Reason.NO_COMMAND_ACK:
+        if isinstance(meaning, Rejection) and meaning.code is RejectionReason.NO_COMMAND_ACK:
             self._complain(meaning.reason)
 
     async def until_room(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from bridge.core import events
-from bridge.core.events import Event, Expiring, Gap
+from bridge.core.events import AuthExpiring, Event, Gap
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -38,7 +38,7 @@ class Dialect(Protocol):
         """What was wrong with a message."""
         ...
 
-    def expiring(self, event: Expiring) -> bytes:
+    def expiring(self, event: AuthExpiring) -> bytes:
         """What was shown is not good for much longer."""
         ...
 
@@ -81,9 +81,9 @@ class Upper:
         """`ERROR`."""
         return orjson.dumps({"type": "ERROR", "payload": {"error": text[:_TEXT_LENGTH]}})
 
-    def expiring(self, event: Expiring) -> bytes:
+    def expiring(self, event: AuthExpiring) -> bytes:
         """`AUTH_EXPIRING`."""
-        return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.expiring(event)})
+        return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.auth_expiring(event)})
 
     def renewed(self, expires: str | None) -> bytes:
         """`AUTH_OK`."""
@@ -127,9 +127,9 @@ class Lower:
         """In words."""
         return orjson.dumps({"error": text[:_TEXT_LENGTH]})
 
-    def expiring(self, event: Expiring) -> bytes:
+    def expiring(self, event: AuthExpiring) -> bytes:
         """With a type, as `telemetry` has one; nobody is told whose secret does not expire."""
-        return orjson.dumps({"type": "auth_expiring", **events.expiring(event)})
+        return orjson.dumps({"type": "auth_expiring", **events.auth_expiring(event)})
 
     def renewed(self, expires: str | None) -> bytes:
         """With a type too."""
@@ -159,8 +159,8 @@ class TelemetryCodec:
                 return orjson.dumps({"type": "TELEMETRY", "payload": payload})
             case Gap():
                 return orjson.dumps({"type": "GAP", "payload": events.gap(event)})
-            case Expiring():
-                return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.expiring(event)})
+            case AuthExpiring():
+                return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.auth_expiring(event)})
             case _:
                 return None
 

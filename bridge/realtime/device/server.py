@@ -13,9 +13,9 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.core.access.permissions import Right
+from bridge.core.access.permissions import Permission
 from bridge.core.errors import BridgeError, BrokerUnavailable
-from bridge.core.events import Expiring
+from bridge.core.events import AuthExpiring
 from bridge.core.readings.identity import is_device_id
 from bridge.pipeline.intake import Intake
 from bridge.ports import Presence
@@ -58,7 +58,7 @@ class Connection:
         """Tell it what was wrong."""
         self.client.send_text(self.dialect.error(text))
 
-    def warn(self, event: Expiring) -> None:
+    def warn(self, event: AuthExpiring) -> None:
         """Tell it to show something newer."""
         self.client.send_text(self.dialect.expiring(event))
 
@@ -267,7 +267,7 @@ class DeviceSockets:
     def _may_be(self, connection: Connection, device_id: str) -> bool:
         """Looked at each time: what was shown last may allow less, and the device may stand elsewhere by now."""
         stay = connection.stay
-        return stay is None or self._entrance.may(stay.identity, Right.SEND, device_id)
+        return stay is None or self._entrance.may(stay.identity, Permission.PUBLISH, device_id)
 
     # --- what they are told ------------------------------------------------------------------------------------------------
 

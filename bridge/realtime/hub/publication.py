@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from bridge.core.events import Event, about, topics
+from bridge.core.events import Event, device_of, topics_of
 from bridge.core.readings.reading import Reading
 from bridge.realtime.frames import deflated, payload_of, text_frame
 
@@ -43,12 +43,12 @@ class Published:
     @property
     def topics(self) -> frozenset[str] | None:
         """What it belongs to; None: it is for everyone. Asked only where someone wishes by topic."""
-        return topics(self.event)
+        return topics_of(self.event)
 
     @property
-    def about(self) -> str | None:
+    def subject_device(self) -> str | None:
         """The device it tells of; None: it tells of none. Asked only where somebody does not see every device."""
-        return about(self.event)
+        return device_of(self.event)
 
     def frame(self, encoder: Encoder) -> bytes:
         """Its message in a dialect, framed for a WebSocket, made once; empty if there is none."""

@@ -27,7 +27,7 @@ class Wish:
         """Whether it is for this client; what concerns no device, or no topic, is for everyone in that respect."""
         if not (self.devices is None or one.device_id is None or one.device_id in self.devices):
             return False
-        if self.sight is not None and (device := one.about) is not None and not self.sight.shows(device):
+        if self.sight is not None and (device := one.subject_device) is not None and not self.sight.shows(device):
             return False
         return self.topics is None or (about := one.topics) is None or not self.topics.isdisjoint(about)
 
@@ -205,7 +205,7 @@ class Audiences(Generic[Member]):
                 for audience in self._concerned(one):
                     narrow.setdefault(audience, []).append(one)
             for one in batch if self._sighted else ():
-                for audience in self._sighted.of(one.about):
+                for audience in self._sighted.of(one.subject_device):
                     if audience.wish.topics is None or audience.wish.wants(one):
                         narrow.setdefault(audience, []).append(one)
             chosen += narrow.items()

@@ -53,7 +53,7 @@ class Forms:
         if form is None and len(self._forms) < _FORMS:
             form = self._forms[key] = self._made(tuple(values), len(added))
         texts = orjson.dumps([reading.device_id, *added, *values.values()])[1:-1].split(b",")
-        if form is None or len(texts) != len(added) + len(values) + 1 or reading.extras():
+        if form is None or len(texts) != len(added) + len(values) + 1 or reading.optional_keys():
             return self._head + orjson.dumps(self._body(reading, *added))
         template, chosen = form
         times = iso(reading.timestamp_ms).encode(), iso(reading.received_ms).encode()

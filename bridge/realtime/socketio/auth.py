@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.core.access.permissions import ANYONE, Identity, Right
+from bridge.core.access.permissions import ANYONE, Identity, Permission
 from bridge.core.errors import Unauthorized
 from bridge.http.credentials import shown_in_handshake
 from bridge.realtime.auth.authenticator import Entrance
@@ -13,7 +13,7 @@ from bridge.realtime.limits import Gate
 from bridge.settings import HttpSettings
 
 WAY = "socket.io"
-RIGHTS = (Right.SEE, Right.COMMAND)
+RIGHTS = (Permission.READ, Permission.COMMAND)
 """One of them is needed; who may not see hears of no device."""
 
 

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from bridge.core import events
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity
 from bridge.core.devices.command import CommandRequest
-from bridge.core.errors import BridgeError, CommandRefused, StoreUnavailable, UnknownDevice
-from bridge.core.events import Event, Expiring, Gap, SystemEvent
+from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
+from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.http.credentials import in_address, shown_in_handshake
@@ -255,7 +255,7 @@ class SocketIo:
             self._hub.tell(session, statuses)
 
     def _stay(self, sid: str, engine_sid: str, session: Session, who: Identity) -> None:
-        def warn(event: Expiring) -> None:
+        def warn(event: AuthExpiring) -> None:
             self._hub.tell(session, [Published(event)])
 
         def end(reason: str) -> None:
@@ -327,7 +327,7 @@ class SocketIo:
             command = await self._commander.ask(asked, f"socket.io:{sid}" if who is ANYONE else f"{who.kind}:{who.name}")
         except ValidationError as error:
             return refusal(error)
-        except (UnknownDevice, CommandRefused) as error:
+        except (UnknownDevice, CommandRejected) as error:
             return _failed(str(error))
         except StoreUnavailable as error:
             return _failed(f"the store is away, ask again: {error}")
@@ -396,8 +396,8 @@ def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "deviceStatus", events.device_status(event)
         case Gap():
             return "gap", events.gap(event)
-        case Expiring():
-            return "authExpiring", events.expiring(event)
+        case AuthExpiring():
+            return "authExpiring", events.auth_expiring(event)
         case SystemEvent(channel=None):
             return "systemEvent", events.system_event(event, SENT_AT)
         case _:

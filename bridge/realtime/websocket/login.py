@@ -14,9 +14,9 @@ from typing import Any, cast
 import orjson
 from aiohttp import web
 
-from bridge.core.access.permissions import ANYONE, Identity, Right
+from bridge.core.access.permissions import ANYONE, Identity, Permission
 from bridge.core.errors import BridgeError, Unauthorized
-from bridge.core.events import Expiring
+from bridge.core.events import AuthExpiring
 from bridge.core.timestamp import iso
 from bridge.http.credentials import shown_in_handshake
 from bridge.realtime.auth.authenticator import Entrance, closing
@@ -51,7 +51,7 @@ class LoggedIn:
         if self.stay is None:
             return None
         try:
-            await self.entrance.renew(self.stay, token, self.way, Right.SEE)
+            await self.entrance.renew(self.stay, token, self.way, Permission.READ)
         except BridgeError as error:
             raise ValueError(closing(error).reason) from None
         return expiry(self.stay.identity)
@@ -97,7 +97,7 @@ class Login:
             first = token is None and not by_query
             if first:
                 token = await self._first(messages)
-            identity = await entrance.identify(token, address, way, Right.SEE)
+            identity = await entrance.identify(token, address, way, Permission.READ)
         except BridgeError as error:
             why = closing(error)
             client.end(why.code, why.reason, why.counted)
@@ -124,7 +124,7 @@ class Login:
         return token
 
 
-def warn(client: Client, encoder: Encoder, event: Expiring) -> None:
+def warn(client: Client, encoder: Encoder, event: AuthExpiring) -> None:
     """It has to show something newer."""
     if (text := encoder.encode(event)) is not None:
         client.send_text(text)

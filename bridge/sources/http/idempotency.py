@@ -7,7 +7,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bridge.core.errors import KeyReused
+from bridge.core.errors import IdempotencyKeyReused
 
 T = TypeVar("T", bound=Sized)
 
@@ -39,14 +39,14 @@ class Keys(Generic[T]):
         """Keys forgotten before their time, for want of room."""
 
     def find(self, key: str, digest: bytes, now: float) -> T | None:
-        """The post of `key`, None if it is not known; raises `KeyReused` when its body was another. `now` is in seconds."""
+        """The post of `key`, None if it is not known; raises `IdempotencyKeyReused` when its body was another. `now` is in seconds."""
         while self._posts and next(iter(self._posts.values())).until <= now:
             self._drop_oldest()
         found = self._posts.get(key)
         if found is None:
             return None
         if found.digest != digest:
-            raise KeyReused("this Idempotency-Key was used with another body; a new request needs a new key")
+            raise IdempotencyKeyReused("this Idempotency-Key was used with another body; a new request needs a new key")
         return found.post
 
     def add(self, key: str, digest: bytes, post: T, now: float) -> None:

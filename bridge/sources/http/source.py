@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.core.errors import IntakeFull, OutcomeUnknown, Stopping, StoreUnavailable
+from bridge.core.errors import IntakeFull, OutcomeUnknown, ShuttingDown, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Decoded, Message, Outcome, Rejection
@@ -82,7 +82,7 @@ class HttpSource:
     def _check_open(self) -> None:
         if self._intake.closed:
             self.refused["stopping"] += 1
-            raise Stopping("the bridge is stopping; nothing of this request was stored")
+            raise ShuttingDown("the bridge is stopping; nothing of this request was stored")
         store = self._health.parts[_STORE]
         if not store.up:
             self.refused["store_away"] += 1

@@ -60,7 +60,7 @@ class SessionMemory:
     def __init__(self, memory: Memory, settings: MqttSettings) -> None:
         """Remembered by client id, for the session belongs to it."""
         self._memory = memory
-        self._filters = [subscription.route.pattern.filter for subscription in settings.subscriptions]
+        self._filters = [subscription.route.pattern.topic_filter for subscription in settings.subscriptions]
         self._filters_key = f"mqtt/{settings.client_id}/filters"
         self._dropped_key = f"mqtt/{settings.client_id}/dropped"
 

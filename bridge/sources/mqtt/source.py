@@ -29,7 +29,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.core.errors import BrokerUnavailable, SessionTaken, WindowOverflow
+from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.message import Decoded, Message, Outcome
@@ -147,7 +147,7 @@ class MqttConnection:
     async def subscribe(self) -> None:
         """Ask for every subscription; raises `BrokerUnavailable` when one is refused."""
         for subscription in self._settings.subscriptions:
-            await self._subscribe(subscription.route.pattern.filter, subscription.qos)
+            await self._subscribe(subscription.route.pattern.topic_filter, subscription.qos)
 
     async def watch_drops(self) -> None:
         """Ask for the broker's own count of messages it dropped; not every broker has or shows it."""
@@ -197,10 +197,10 @@ class MqttConnection:
             if not self._queue.empty():
                 self._deliver(self._messages(_published(self._queue.get_nowait())))
             if self._overflowed and not self._window:
-                raise WindowOverflow("the broker sent more than Receive Maximum") from error
+                raise ReceiveWindowExceeded("the broker sent more than Receive Maximum") from error
             cause = error.__cause__
             if isinstance(cause, aiomqtt.MqttCodeError) and getattr(cause.rc, "value", None) == _SESSION_TAKEN_OVER:
-                raise SessionTaken(str(cause)) from error
+                raise SessionTakenOver(str(cause)) from error
             raise BrokerUnavailable(str(cause or error)) from error
 
     def _messages(self, published: Iterable[Publish]) -> list[Message]:
@@ -224,7 +224,7 @@ class MqttConnection:
             log.info("the broker sends more than Receive Maximum; the rest is taken on another connection")
         if self._overflowed:
             return False
-        self._window.deliver(packet_id)
+        self._window.add(packet_id)
         return True
 
     def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
@@ -288,10 +288,10 @@ class MqttSource:
                     if self._health.up(SOURCE):
                         log.info("connected to %s as %s", self._settings.address, self._settings.client_id)
                     await receiving
-            except* WindowOverflow:
+            except* ReceiveWindowExceeded:
                 ended.forget()
                 waits = itertools.chain([0.0], self._waits())
-            except* SessionTaken:
+            except* SessionTakenOver:
                 ended.taken()
             except* BrokerUnavailable as group:
                 ended.end()

@@ -8,12 +8,19 @@ from typing import Any, Generic, TypeVar
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from bridge.core.access.accounts import EXPIRES, Kept, Revocation, Session, read_revocation, read_session
-from bridge.core.access.audit import REFUSALS, Act, AuditQuery, read_act
+from bridge.core.access.accounts import (
+    EXPIRES_AT,
+    LoginSession,
+    Revocation,
+    Storable,
+    revocation_from_document,
+    session_from_document,
+)
+from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
 from bridge.core.errors import StoreError
 from bridge.stores.mongo.driver import DUPLICATE_KEY, Document, insert, milliseconds, translated, utc
 
-T = TypeVar("T", bound=Kept)
+T = TypeVar("T", bound=Storable)
 
 _STEP = 1000
 
@@ -66,27 +73,29 @@ _WRITTEN = "writtenAt"
 _OVERLAP_MS = 60_000  # what is written at once by two may become visible in the other order; a new primary has another clock
 
 
-class MongoSessions(MongoDocuments[Session]):
+class MongoSessions(MongoDocuments[LoginSession]):
     """Sessions, and in a collection beside them the revocations; TTL indexes remove what has expired."""
 
     def __init__(self, sessions: Any, revocations: Any) -> None:  # noqa: ANN401
         """Both collections."""
-        super().__init__(sessions, read_session)
+        super().__init__(sessions, session_from_document)
         self._revocations = revocations
 
     async def prepare(self) -> None:
         """Make the indexes. When something expires stands in it, so they are the same whatever the settings."""
-        expiring = IndexModel([(EXPIRES, ASCENDING)], name="expires", expireAfterSeconds=0)
+        expiring = IndexModel([(EXPIRES_AT, ASCENDING)], name="expires", expireAfterSeconds=0)
         await self._collection.create_indexes([IndexModel([("user", ASCENDING)], name="user"), expiring])
         await self._revocations.create_indexes([IndexModel([(_WRITTEN, ASCENDING)], name="written"), expiring])
 
-    async def turn(self, before: Session, after: Session) -> bool:
+    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
         """One update, of the document as it was."""
         async with translated():
-            done = await self._collection.update_one({"_id": before.id, "turn": before.turn}, {"$set": _in_dates(after.kept())})
+            done = await self._collection.update_one(
+                {"_id": before.id, "turn": before.generation}, {"$set": _in_dates(after.kept())}
+            )
         return bool(done.matched_count)
 
-    async def of(self, user: str) -> list[Session]:
+    async def of(self, user: str) -> list[LoginSession]:
         """By the index on the user."""
         order = [("createdAt", ASCENDING), ("_id", ASCENDING)]
         async with translated():
@@ -105,7 +114,7 @@ class MongoSessions(MongoDocuments[Session]):
             found = self._revocations.find({_WRITTEN: {"$gte": utc(max(mark - _OVERLAP_MS, 0))}}, sort=[(_WRITTEN, ASCENDING)])
             documents = [one async for one in found]
         last = milliseconds(documents[-1][_WRITTEN]) if documents else 0
-        return [read_revocation(str(one["_id"]), _in_milliseconds(one)) for one in documents], max(mark, last)
+        return [revocation_from_document(str(one["_id"]), _in_milliseconds(one)) for one in documents], max(mark, last)
 
 
 class MongoAudit:
@@ -119,7 +128,7 @@ class MongoAudit:
         """Make the index by which refusals are found."""
         await self._audit.create_indexes([IndexModel([("act", ASCENDING), ("_id", ASCENDING)], name="act")])
 
-    async def add(self, acts: Sequence[Act]) -> None:
+    async def add(self, acts: Sequence[AuditEvent]) -> None:
         """One unordered insert; what is there already stays."""
         if not acts:
             return
@@ -129,15 +138,15 @@ class MongoAudit:
                 if one.code != DUPLICATE_KEY:
                     raise StoreError(f"MongoDB: the collection audit refuses an act: {one.text}")
 
-    async def find(self, query: AuditQuery) -> list[Act]:
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
         """By `_id`, which begins with the time."""
-        wanted = {"act": query.act, "by": query.by, "about": query.about}
+        wanted = {"act": query.action, "by": query.actor, "about": query.target}
         conditions: Document = {name: value for name, value in wanted.items() if value is not None}
         if query.before is not None:
             conditions["_id"] = {"$lt": query.before}
         async with translated():
             found = self._audit.find(conditions, sort=[("_id", DESCENDING)], limit=query.limit)
-            return [read_act(one["_id"], milliseconds(one["at"]), one) async for one in found]
+            return [audit_event_from_document(one["_id"], milliseconds(one["at"]), one) async for one in found]
 
     async def trim(self, limit: int) -> int:
         """Remove what is beyond `limit`: refusals first, then the oldest; how many. Counted when the estimate is above it."""
@@ -159,7 +168,7 @@ class MongoAudit:
         return removed
 
 
-_TIMES = ("createdAt", EXPIRES, "at", "validUntil")
+_TIMES = ("createdAt", EXPIRES_AT, "at", "validUntil")
 
 
 def _in_dates(kept: Document) -> Document:

@@ -10,8 +10,8 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from bridge.core.devices import command, device
-from bridge.core.devices.command import Command, State, read_command
-from bridge.core.devices.device import Device, read_device
+from bridge.core.devices.command import Command, CommandState, command_from_document
+from bridge.core.devices.device import Device, device_from_document
 from bridge.core.query import CommandsQuery
 from bridge.stores.mongo.driver import DUPLICATE_KEY, Document, milliseconds, refusals, translated, utc
 
@@ -29,7 +29,7 @@ class MongoDevices:
         """By `_id`."""
         async with translated():
             found = self._devices.find({}, sort=[("_id", ASCENDING)], limit=limit)
-            return [read_device(str(one["_id"]), _in_milliseconds(one, device.TIMES)) async for one in found]
+            return [device_from_document(str(one["_id"]), _in_milliseconds(one, device.TIMES)) async for one in found]
 
     async def save(self, devices: Sequence[Device]) -> None:
         """One bulk of upserts."""
@@ -67,7 +67,7 @@ class MongoCommands:
                 return _command(await self._commands.find_one({"_id": new.id}))
         return new
 
-    async def change(self, one: Command, was: State) -> bool:
+    async def change(self, one: Command, was: CommandState) -> bool:
         """One update, which MongoDB does to a document whole or not at all."""
         async with translated():
             changed = await self._commands.update_one(
@@ -94,7 +94,7 @@ class MongoCommands:
 
 
 def _command(document: Mapping[str, Any]) -> Command:
-    return read_command(str(document["_id"]), _in_milliseconds(document, command.TIMES))
+    return command_from_document(str(document["_id"]), _in_milliseconds(document, command.TIMES))
 
 
 def _in_dates(kept: Document, times: Sequence[str]) -> Document:

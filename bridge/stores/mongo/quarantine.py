@@ -9,7 +9,7 @@ from typing import Any
 from bson.objectid import ObjectId
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 
-from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
+from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
 from bridge.stores.mongo.driver import Document, collected, milliseconds, translated
 
 _STEP = 1000
@@ -22,7 +22,7 @@ class MongoQuarantine:
         """`rejected` is the collection."""
         self._rejected = rejected
 
-    async def groups(self) -> list[RejectedGroup]:
+    async def groups(self) -> list[QuarantineGroup]:
         """The newest of a group by `$max` over time and reason, which compares them in that order: no sort."""
         group = {
             "_id": {"code": "$code", "field": "$field"},
@@ -33,12 +33,12 @@ class MongoQuarantine:
         async with translated():
             return [_group(document) for document in await collected(self._rejected.aggregate(pipeline))]
 
-    async def count(self, query: RejectedQuery) -> int:
+    async def count(self, query: QuarantineQuery) -> int:
         """By a scan, if anything is filtered; the collection is bounded."""
         async with translated():
             return int(await self._rejected.count_documents(_filter(query)))
 
-    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+    async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
         """By the index on `receivedAt`, or by `_id`."""
         order = [("receivedAt", DESCENDING), ("_id", DESCENDING)] if query.after is None else [("_id", ASCENDING)]
         conditions = _filter(query)
@@ -47,7 +47,7 @@ class MongoQuarantine:
         async with translated():
             return [_message(one) async for one in self._rejected.find(conditions, sort=order, limit=query.limit)]
 
-    async def revise(self, messages: Sequence[Quarantined]) -> None:
+    async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
         """Updates without upsert."""
         updates = [
             UpdateOne({"_id": one.id}, {"$set": {"code": one.code, "reason": one.reason, "field": one.field}})
@@ -76,7 +76,7 @@ class MongoQuarantine:
         return removed
 
 
-def _filter(query: RejectedQuery) -> Document:
+def _filter(query: QuarantineQuery) -> Document:
     conditions: list[Document] = []
     if query.code is not None:
         conditions.append({"code": query.code})
@@ -91,14 +91,16 @@ def _filter(query: RejectedQuery) -> Document:
     return {"$and": conditions} if conditions else {}
 
 
-def _group(document: Mapping[str, Any]) -> RejectedGroup:
+def _group(document: Mapping[str, Any]) -> QuarantineGroup:
     newest = document["newest"]
     key = document["_id"]
-    return RejectedGroup(key.get("code", ""), key.get("field"), document["count"], milliseconds(newest["at"]), newest["reason"])
+    return QuarantineGroup(
+        key.get("code", ""), key.get("field"), document["count"], milliseconds(newest["at"]), newest["reason"]
+    )
 
 
-def _message(document: Mapping[str, Any]) -> Quarantined:
-    return Quarantined(
+def _message(document: Mapping[str, Any]) -> QuarantinedMessage:
+    return QuarantinedMessage(
         id=document["_id"],
         received_ms=milliseconds(document["receivedAt"]),
         source=document["source"],

@@ -13,21 +13,21 @@ from typing import Any
 import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
-from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.measurements import MEASUREMENT, Flag
+from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
 from bridge.core.rollup import (
     HOUR_MS,
     LEVELS_MS,
-    Extent,
+    HistoryRange,
     Late,
-    Piece,
-    Place,
-    by_time,
-    intact_from,
-    is_rolled,
-    not_rolled,
-    outward,
+    RollupProgress,
+    RollupSegment,
+    align_range,
+    first_complete_ms,
+    fits_rollups,
+    is_time_query,
     plan,
+    unrolled_query,
 )
 from bridge.stores.mongo.driver import Document, collected, milliseconds, translated, utc
 from bridge.stores.rollup_job import LEASE_SECONDS, Rolling, now_ms
@@ -57,12 +57,12 @@ class MongoHistory:
         place = [("device", ASCENDING), ("width", ASCENDING), ("start", ASCENDING)]
         await self._rollups.create_indexes([IndexModel(place, name="place", unique=True)])
 
-    async def roll_up(self) -> RolledUp:
+    async def roll_up(self) -> RollupResult:
         """A step."""
         async with translated():
             return await self._rolling.step()
 
-    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
         """The first and last index entry of each device."""
         async with translated():
             ends = [await self._tables.ends(devices, direction) for direction in (ASCENDING, DESCENDING)]
@@ -71,17 +71,17 @@ class MongoHistory:
         if not oldest and not firsts:
             return None
         readings_ms = min(oldest, default=now_ms())
-        return Extent(min([readings_ms, *firsts]), max(newest, default=readings_ms), readings_ms)
+        return HistoryRange(min([readings_ms, *firsts]), max(newest, default=readings_ms), readings_ms)
 
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         """Grouped in the server, to the deadline of every call."""
         async with translated():
             collection = self._readings
             stages: list[Document] = [{"$match": filter_of(query)}]
-            if by_time(query):
+            if is_time_query(query):
                 places, late = await self._ground(query)
-                fields = await self._measured(fields, not_rolled(query, places, late), places)
-                if is_rolled(every_ms) and places:
+                fields = await self._measured(fields, unrolled_query(query, places, late), places)
+                if fits_rollups(every_ms) and places:
                     collection, stages = self._joined(plan(query, every_ms, places, late), fields)
             stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
             newest = DESCENDING if query.newest else ASCENDING
@@ -93,18 +93,20 @@ class MongoHistory:
             documents = await collected(collection.aggregate(stages))
         return [_bucket(document, fields) for document in documents]
 
-    async def _ground(self, query: ReadingsQuery) -> tuple[list[Place], Late]:
+    async def _ground(self, query: ReadingsQuery) -> tuple[list[RollupProgress], Late]:
         """In this order, cursor, places, late readings, nothing is missed or counted twice while rollups are made."""
         cursor = await self._tables.cursor()
         places = await self._tables.places(query.devices)
         rolled_ms = min(query.to_ms or now_ms(), max((place.until_ms for place in places), default=0))
-        since_ms = max(query.from_ms or 0, intact_from(now_ms(), self._retention_days))
+        since_ms = max(query.from_ms or 0, first_complete_ms(now_ms(), self._retention_days))
         late: Late = ()
         if since_ms < rolled_ms:
             late = await self._tables.touched(cursor, None, rolled_ms, since_ms, query.devices)
         return places, late
 
-    async def _measured(self, fields: Sequence[str], unsure: Sequence[Piece] | None, places: Sequence[Place]) -> Sequence[str]:
+    async def _measured(
+        self, fields: Sequence[str], unsure: Sequence[RollupSegment] | None, places: Sequence[RollupProgress]
+    ) -> Sequence[str]:
         """Those of the fields that there are: each that is summed up takes its time, 0.8 µs a reading, be it there or not."""
         if unsure is None:
             return fields
@@ -116,7 +118,7 @@ class MongoHistory:
                 known |= {name for name in fields if found[name] is not None}
         return [name for name in fields if name in known]
 
-    def _joined(self, pieces: Sequence[Piece], fields: Sequence[str]) -> tuple[Any, list[Document]]:
+    def _joined(self, pieces: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
         """The collection to begin with, and the stages to its documents; among rollups, readings are made to look like them."""
         rolled = [_rollups_of(piece) for piece in pieces if piece.width_ms is not None]
         raw = {"$match": {"$or": [_readings_of(piece) for piece in pieces if piece.width_ms is None] or [{"_id": None}]}}
@@ -181,16 +183,16 @@ class MongoRollups:
         found = await collected(self._readings.aggregate([{"$match": match}, group], hint="seq"))
         return [(one["_id"]["d"], int(one["_id"]["t"])) for one in found]
 
-    async def kept(self, devices: Sequence[str] | None) -> list[Place]:
+    async def kept(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         """The places that are kept."""
         found = self._rolled.find({} if devices is None else {"_id": {"$in": list(devices)}})
         return [_place(one) async for one in found]
 
-    async def places(self, devices: Sequence[str] | None = None) -> list[Place]:
+    async def places(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
         """The devices with readings by a distinct scan of `device_timestamp`."""
         kept = {place.device_id: place for place in await self.kept(devices)}
         names = set(kept) | set(await self.ends(None, ASCENDING) if devices is None else devices)
-        return [kept.get(name) or Place(name) for name in sorted(names)]
+        return [kept.get(name) or RollupProgress(name) for name in sorted(names)]
 
     async def ends(self, devices: Sequence[str] | None, direction: int) -> dict[str, int]:
         """When the first (or last) reading of each device was measured: one index entry each."""
@@ -200,7 +202,7 @@ class MongoRollups:
         found = await collected(self._readings.aggregate([*match, {"$sort": order}, {"$group": group}]))
         return {one["_id"]: milliseconds(one["at"]) for one in found}
 
-    async def keep_place(self, place: Place) -> None:
+    async def keep_place(self, place: RollupProgress) -> None:
         """One document."""
         first = None if place.first_ms is None else utc(place.first_ms)
         times = {"first": first, "until": utc(place.until_ms), "again": utc(place.again_ms)}
@@ -218,20 +220,20 @@ class MongoRollups:
 
     async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
         """The narrowest from the readings, each other from the one before."""
-        fields = tuple(MEASUREMENT)
+        fields = tuple(MEASUREMENTS_BY_NAME)
         finest, *wider = LEVELS_MS
-        whole = Piece((device_id,), None, from_ms, to_ms)
+        whole = RollupSegment((device_id,), None, from_ms, to_ms)
         with pymongo.timeout(_ROLL_SECONDS):
             stages = [{"$match": _readings_of(whole)}, _by_reading(finest, fields), _as_rollup(finest, fields), _MERGE]
             await collected(self._readings.aggregate(stages))
             below = finest
             for width in wider:
-                part = Piece((device_id,), below, *outward(from_ms, to_ms, width))
+                part = RollupSegment((device_id,), below, *align_range(from_ms, to_ms, width))
                 stages = [{"$match": _rollups_of(part)}, _by_rollup(width, fields), _as_rollup(width, fields), _MERGE]
                 await collected(self._rollups.aggregate(stages))
                 below = width
             made = self._rollups.find(_rollups_of(replace(part, width_ms=below)), {"_id": 0})
-            return frozenset([name async for one in made for name in one if name in MEASUREMENT])
+            return frozenset([name async for one in made for name in one if name in MEASUREMENTS_BY_NAME])
 
 
 def filter_of(query: ReadingsQuery) -> Document:
@@ -252,11 +254,11 @@ def filter_of(query: ReadingsQuery) -> Document:
     return conditions
 
 
-def _readings_of(piece: Piece) -> Document:
+def _readings_of(piece: RollupSegment) -> Document:
     return filter_of(ReadingsQuery(piece.devices, piece.from_ms, piece.to_ms))
 
 
-def _rollups_of(piece: Piece) -> Document:
+def _rollups_of(piece: RollupSegment) -> Document:
     in_time = filter_of(ReadingsQuery(None, piece.from_ms, piece.to_ms))["timestamp"]
     return {"device": {"$in": list(piece.devices)}, "width": (piece.width_ms or 0) // 1000, "start": in_time}
 
@@ -270,7 +272,7 @@ def _by_reading(every_ms: int, fields: Sequence[str]) -> Document:
     """Device and start as `_id`, `count`, and of each field four keys, as in all of these summaries."""
     group: Document = {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", every_ms)}, "count": {"$sum": 1}}
     for name in fields:
-        value = {"$toInt": f"${name}"} if isinstance(MEASUREMENT[name], Flag) else f"${name}"
+        value = {"$toInt": f"${name}"} if isinstance(MEASUREMENTS_BY_NAME[name], Flag) else f"${name}"
         there = {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}
         group |= _four(name, value, value, value, there)
     return {"$group": group}
@@ -307,11 +309,11 @@ def _as_rollup(width_ms: int, fields: Iterable[str]) -> Document:
     return {"$project": document}
 
 
-def _place(document: Mapping[str, Any]) -> Place:
+def _place(document: Mapping[str, Any]) -> RollupProgress:
     first = document["first"]
     first_ms = None if first is None else milliseconds(first)
     until_ms, again_ms = milliseconds(document["until"]), milliseconds(document["again"])
-    return Place(document["_id"], first_ms, until_ms, again_ms, frozenset(document["fields"]))
+    return RollupProgress(document["_id"], first_ms, until_ms, again_ms, frozenset(document["fields"]))
 
 
 def _bucket(document: Mapping[str, Any], fields: Sequence[str]) -> Bucket:
@@ -320,5 +322,5 @@ def _bucket(document: Mapping[str, Any], fields: Sequence[str]) -> Bucket:
         device_id=document["_id"]["d"],
         start_ms=int(document["_id"]["t"]),
         count=document["count"],
-        fields={name: Summary(low, total / count, high, count) for name, (low, high, total, count) in summaries.items()},
+        fields={name: FieldSummary(low, total / count, high, count) for name, (low, high, total, count) in summaries.items()},
     )

@@ -19,11 +19,11 @@ from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
-from bridge.core.access.accounts import ApiKey, User, read_key, read_user
+from bridge.core.access.accounts import ApiKey, User, api_key_from_document, user_from_document
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
-from bridge.core.query import ReadingsQuery, Tidied, Written
+from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
@@ -88,8 +88,8 @@ class MongoStore:
         self.devices = MongoDevices(self._devices)
         self._commands = database["commands"]
         self.commands = MongoCommands(self._commands)
-        self.users = MongoDocuments[User](database["users"], read_user)
-        self.keys = MongoDocuments[ApiKey](database["keys"], read_key)
+        self.users = MongoDocuments[User](database["users"], user_from_document)
+        self.keys = MongoDocuments[ApiKey](database["keys"], api_key_from_document)
         self.sessions = MongoSessions(database["sessions"], database["revocations"])
         self._audit = database["audit"]
         self.audit = MongoAudit(self._audit)
@@ -125,7 +125,7 @@ class MongoStore:
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
-    ) -> Written:
+    ) -> WriteResult:
         """One `insert_many` a collection."""
         async with translated():
             if rejections:
@@ -133,7 +133,7 @@ class MongoStore:
             if statuses:
                 await self._note(statuses)
             if not readings:
-                return Written()
+                return WriteResult()
             documents = [_document(reading) for reading in readings]
             return await self._written(readings, await insert(self._readings, documents, self._kept))
 
@@ -155,7 +155,7 @@ class MongoStore:
                 raise
             log.warning("the collection devices refused %d statuses: %s", len(refused), refused[0].text)
 
-    async def _written(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> Written:
+    async def _written(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> WriteResult:
         """What is there under our `_id` and `seq` is ours, of an earlier attempt that came through after all."""
         repeated = [readings[one.index].id for one in refused if one.code == DUPLICATE_KEY]
         there: dict[Any, int] = {}
@@ -170,7 +170,7 @@ class MongoStore:
                 stored.discard(reading.seq)
                 if reading.id not in there:  # also by a unique index that is not ours
                     reasons[reading.seq] = one.text
-        return Written(frozenset(stored), reasons)
+        return WriteResult(frozenset(stored), reasons)
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         """By the `seq` index."""
@@ -202,7 +202,7 @@ class MongoStore:
             )
         return [_reading(document["newest"]) for document in documents]
 
-    async def tidy(self) -> Tidied:
+    async def tidy(self) -> RetentionResult:
         """Ages are left to TTL indexes, which the first call puts right; the numbers of rejections and acts are kept here."""
         if not self._ages_kept:
             settings = self._settings
@@ -212,7 +212,7 @@ class MongoStore:
             await self._keep_age(self._rollups, "start", "start", settings.rollup_days)
             await self._keep_age(self._audit, "at", "at", settings.audit_days)
             self._ages_kept = True
-        return Tidied(
+        return RetentionResult(
             rejected_over=await self.quarantine.trim(self._settings.rejected_limit),
             acts_over=await self.audit.trim(self._settings.audit_limit),
         )
@@ -285,7 +285,7 @@ def _document(reading: Reading) -> Document:
         "deviceId": reading.device_id,
         "receivedAt": utc(reading.received_ms),
         "seq": reading.seq,
-        **reading.extras(),
+        **reading.optional_keys(),
     }
 
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import Kept, Revocation, Session, read_revocation, read_session
-from bridge.core.access.audit import REFUSALS, Act, AuditQuery, read_act
+from bridge.core.access.accounts import LoginSession, Revocation, Storable, revocation_from_document, session_from_document
+from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
 from bridge.stores.sqlite.worker import Worker
 
 _STEP = 1000
@@ -30,7 +30,7 @@ DELETE FROM audit WHERE id IN (
 """
 _REFUSALS_OVER, _ALL_OVER = _OVER.format(f"act IN ({_REFUSALS})", _STEP), _OVER.format("1", _STEP)
 
-T = TypeVar("T", bound=Kept)
+T = TypeVar("T", bound=Storable)
 
 
 class SqliteDocuments(Generic[T]):
@@ -80,23 +80,23 @@ class SqliteSessions:
         self._writer = writer
         self._reader = reader
 
-    async def get(self, identity: str) -> Session | None:
+    async def get(self, identity: str) -> LoginSession | None:
         """By id."""
         rows = await self._reader.rows("SELECT id, document FROM sessions WHERE id = ?", [identity])
         return _session(rows[0]) if rows else None
 
-    async def add(self, one: Session) -> bool:
+    async def add(self, one: LoginSession) -> bool:
         """An insert."""
         sql = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        row = [one.id, one.user, one.turn, one.expires_ms, json.dumps(one.kept())]
+        row = [one.id, one.user, one.generation, one.expires_ms, json.dumps(one.kept())]
         return await self._writer.change(sql, row) == 1
 
-    async def turn(self, before: Session, after: Session) -> bool:
+    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
         """One update, of the row as it was."""
         sql = "UPDATE sessions SET turn = ?, document = ? WHERE id = ? AND turn = ?"
-        return await self._writer.change(sql, [after.turn, json.dumps(after.kept()), before.id, before.turn]) == 1
+        return await self._writer.change(sql, [after.generation, json.dumps(after.kept()), before.id, before.generation]) == 1
 
-    async def of(self, user: str) -> list[Session]:
+    async def of(self, user: str) -> list[LoginSession]:
         """By the index on the user."""
         rows = await self._reader.rows("SELECT id, document FROM sessions WHERE user = ?", [user])
         return sorted((_session(row) for row in rows), key=lambda one: (one.created_ms, one.id))
@@ -118,7 +118,7 @@ class SqliteSessions:
             ORDER BY rowid
         """
         rows = await self._reader.rows(sql, [mark, _TOLD_AGAIN])
-        return [read_revocation(row[1], json.loads(row[2])) for row in rows], rows[-1][0] if rows else mark
+        return [revocation_from_document(row[1], json.loads(row[2])) for row in rows], rows[-1][0] if rows else mark
 
     async def remove_expired(self, now_ms: int) -> None:
         """Of both, what has expired."""
@@ -135,16 +135,16 @@ class SqliteAudit:
         self._writer = writer
         self._reader = reader
 
-    async def add(self, acts: Sequence[Act]) -> None:
+    async def add(self, acts: Sequence[AuditEvent]) -> None:
         """One transaction."""
         sql = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        rows = [(one.id.binary, one.at_ms, one.act, one.by, one.about, json.dumps(one.kept())) for one in acts]
+        rows = [(one.id.binary, one.at_ms, one.action, one.actor, one.target, json.dumps(one.kept())) for one in acts]
         await self._writer.call(lambda connection: connection.executemany(sql, rows))
 
-    async def find(self, query: AuditQuery) -> list[Act]:
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
         """By id, which begins with the time."""
         conditions, values = ["1"], list[Any]()
-        for name, wanted in (("act", query.act), ("by", query.by), ("about", query.about)):
+        for name, wanted in (("act", query.action), ("by", query.actor), ("about", query.target)):
             if wanted is not None:
                 conditions.append(f"{name} = ?")
                 values.append(wanted)
@@ -153,7 +153,7 @@ class SqliteAudit:
             values.append(query.before.binary)
         sql = f"SELECT id, at, document FROM audit WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"  # noqa: S608
         rows = await self._reader.rows(sql, [*values, query.limit])
-        return [read_act(ObjectId(row[0]), row[1], json.loads(row[2])) for row in rows]
+        return [audit_event_from_document(ObjectId(row[0]), row[1], json.loads(row[2])) for row in rows]
 
     async def remove_older(self, before_ms: int) -> int:
         """Remove what was done before; how many."""
@@ -165,5 +165,5 @@ class SqliteAudit:
         return sum([await self._writer.change_stepwise(sql, [limit], _STEP) for sql in (_REFUSALS_OVER, _ALL_OVER)])
 
 
-def _session(row: tuple[Any, ...]) -> Session:
-    return read_session(row[0], json.loads(row[1]))
+def _session(row: tuple[Any, ...]) -> LoginSession:
+    return session_from_document(row[0], json.loads(row[1]))

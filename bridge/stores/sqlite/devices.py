@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bridge.core.devices.command import Command, State, read_command
-from bridge.core.devices.device import Device, read_device
+from bridge.core.devices.command import Command, CommandState, command_from_document
+from bridge.core.devices.device import Device, device_from_document
 from bridge.core.query import CommandsQuery
 from bridge.stores.sqlite.worker import Connection, Worker
 
@@ -34,7 +34,7 @@ class SqliteDevices:
         """By id. The columns win over the document: a status is written with its batch, the document a little later."""
         rows = await self._reader.rows("SELECT id, status, status_at, document FROM devices ORDER BY id LIMIT ?", [limit])
         return [
-            read_device(device_id, json.loads(document or "{}") | {"status": status, "statusAt": status_at})
+            device_from_document(device_id, json.loads(document or "{}") | {"status": status, "statusAt": status_at})
             for device_id, status, status_at, document in rows
         ]
 
@@ -67,7 +67,7 @@ class SqliteCommands:
 
         return _command(await self._writer.call(add))
 
-    async def change(self, one: Command, was: State) -> bool:
+    async def change(self, one: Command, was: CommandState) -> bool:
         """One statement: SQLite lets one writer at a time at the file."""
         row = (str(one.state), json.dumps(one.kept()), one.id, str(was))
         return await self._writer.change(_CHANGE_COMMAND, row) == 1
@@ -92,4 +92,4 @@ class SqliteCommands:
 
 
 def _command(row: tuple[str, str]) -> Command:
-    return read_command(row[0], json.loads(row[1]))
+    return command_from_document(row[0], json.loads(row[1]))

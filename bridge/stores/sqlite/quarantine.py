@@ -7,7 +7,7 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
-from bridge.core.query import Quarantined, RejectedGroup, RejectedQuery
+from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
 from bridge.stores.sqlite.worker import Worker
 
 _STEP = 1000
@@ -32,16 +32,16 @@ class SqliteQuarantine:
         self._writer = writer
         self._reader = reader
 
-    async def groups(self) -> list[RejectedGroup]:
+    async def groups(self) -> list[QuarantineGroup]:
         """Grouped in SQL."""
-        return [RejectedGroup(*row) for row in await self._reader.rows(_GROUPS)]
+        return [QuarantineGroup(*row) for row in await self._reader.rows(_GROUPS)]
 
-    async def count(self, query: RejectedQuery) -> int:
+    async def count(self, query: QuarantineQuery) -> int:
         """By a scan, if anything is filtered; the table is bounded."""
         where, values = _where(query)
         return int((await self._reader.rows(f"SELECT count(*) FROM rejected {where}", values))[0][0])  # noqa: S608
 
-    async def messages(self, query: RejectedQuery) -> list[Quarantined]:
+    async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
         """By the index on the time, or by the key."""
         where, values = _where(query)
         order = "received_at DESC, id DESC"
@@ -51,7 +51,7 @@ class SqliteQuarantine:
         sql = f"SELECT {_NAMES} FROM rejected {where} ORDER BY {order} LIMIT ?"  # noqa: S608
         return [_message(row) for row in await self._reader.rows(sql, [*values, query.limit])]
 
-    async def revise(self, messages: Sequence[Quarantined]) -> None:
+    async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
         """One transaction."""
         sql = "UPDATE rejected SET code = ?, reason = ?, field = ? WHERE id = ?"
         rows = [(one.code, one.reason, one.field, one.id.binary) for one in messages]
@@ -73,7 +73,7 @@ class SqliteQuarantine:
         return await self._writer.change_stepwise(_OVER, [limit], _STEP)
 
 
-def _where(query: RejectedQuery) -> tuple[str, list[Any]]:
+def _where(query: QuarantineQuery) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     values: list[Any] = []
     for condition, value in (
@@ -88,6 +88,6 @@ def _where(query: RejectedQuery) -> tuple[str, list[Any]]:
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
 
 
-def _message(row: Sequence[Any]) -> Quarantined:
+def _message(row: Sequence[Any]) -> QuarantinedMessage:
     identity, received_ms, source, topic, payload, code, reason, field, retained = row
-    return Quarantined(ObjectId(identity), received_ms, source, topic, payload, code, reason, field, bool(retained))
+    return QuarantinedMessage(ObjectId(identity), received_ms, source, topic, payload, code, reason, field, bool(retained))

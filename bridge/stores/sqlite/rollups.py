@@ -12,21 +12,21 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from bridge.core.query import Bucket, ReadingsQuery, RolledUp, Summary
-from bridge.core.readings.measurements import MEASUREMENT
+from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.rollup import (
     HOUR_MS,
     LEVELS_MS,
-    Extent,
+    HistoryRange,
     Late,
-    Piece,
-    Place,
-    by_time,
-    intact_from,
-    is_rolled,
-    not_rolled,
-    outward,
+    RollupProgress,
+    RollupSegment,
+    align_range,
+    first_complete_ms,
+    fits_rollups,
+    is_time_query,
     plan,
+    unrolled_query,
 )
 from bridge.stores.rollup_job import LEASE_SECONDS, Rolling, now_ms
 from bridge.stores.sqlite.worker import Connection, Worker
@@ -37,7 +37,7 @@ _KEY = ("device_id", "width", "start", "count")
 _PARTS = ("min", "max", "sum", "count")
 _NO_END = 2**62
 
-COLUMNS = tuple(f"{name}_{part}" for name in MEASUREMENT for part in _PARTS)
+COLUMNS = tuple(f"{name}_{part}" for name in MEASUREMENTS_BY_NAME for part in _PARTS)
 """The columns of `rollups` that hold measurements."""
 
 SCHEMA = """
@@ -95,7 +95,7 @@ class SqliteHistory:
         self._retention_days = retention_days
         self._rolling = Rolling(self._tables, retention_days)
 
-    async def roll_up(self) -> RolledUp:
+    async def roll_up(self) -> RollupResult:
         """A step."""
         return await self._rolling.step()
 
@@ -104,21 +104,23 @@ class SqliteHistory:
         removed = [await self._writer.change_stepwise(_EXPIRED, [width // 1000, before_ms], _STEP) for width in LEVELS_MS]
         return sum(removed)
 
-    async def extent(self, devices: Sequence[str] | None) -> Extent | None:
+    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
         """The first and last index entry of each device."""
         ends = await self._asked.ends(devices)
         firsts = [place.first_ms for place in await self._asked.kept(devices) if place.first_ms is not None]
         if not ends and not firsts:
             return None
         readings_ms = min((oldest for _, oldest, _ in ends), default=now_ms())
-        return Extent(min([readings_ms, *firsts]), max((newest for _, _, newest in ends), default=readings_ms), readings_ms)
+        return HistoryRange(
+            min([readings_ms, *firsts]), max((newest for _, _, newest in ends), default=readings_ms), readings_ms
+        )
 
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
         """Grouped in SQL."""
-        places, late = await self._ground(query) if by_time(query) else ([], ())
+        places, late = await self._ground(query) if is_time_query(query) else ([], ())
         if places:
-            fields = await self._measured(fields, not_rolled(query, places, late), places)
-        if places and is_rolled(every_ms):
+            fields = await self._measured(fields, unrolled_query(query, places, late), places)
+        if places and fits_rollups(every_ms):
             pieces = plan(query, every_ms, places, late)
             if not pieces:
                 return []
@@ -134,19 +136,21 @@ class SqliteHistory:
         rows = await self._reader.rows_within(self._timeout_seconds, sql, [every_ms, *values, query.limit])
         return [_bucket(row, fields) for row in rows]
 
-    async def _ground(self, query: ReadingsQuery) -> tuple[list[Place], Late]:
+    async def _ground(self, query: ReadingsQuery) -> tuple[list[RollupProgress], Late]:
         """In this order, cursor, places, late readings, nothing is missed or counted twice while rollups are made."""
         cursor = await self._asked.cursor()
         places = await self._asked.places(query.devices)
         rolled_ms = min(query.to_ms or now_ms(), max((place.until_ms for place in places), default=0))
-        since_ms = max(query.from_ms or 0, intact_from(now_ms(), self._retention_days))
+        since_ms = max(query.from_ms or 0, first_complete_ms(now_ms(), self._retention_days))
         late: Late = ()
         if since_ms < rolled_ms:
             names = {place.device_id for place in places}
             late = [one for one in await self._asked.touched(cursor, _NO_END, rolled_ms, since_ms) if one[0] in names]
         return places, late
 
-    async def _measured(self, fields: Sequence[str], unsure: Sequence[Piece] | None, places: Sequence[Place]) -> Sequence[str]:
+    async def _measured(
+        self, fields: Sequence[str], unsure: Sequence[RollupSegment] | None, places: Sequence[RollupProgress]
+    ) -> Sequence[str]:
         """Those of the fields that there are: each that is summed up takes its time, be it there or not."""
         if unsure is None:
             return fields
@@ -211,20 +215,20 @@ class SqliteRollups:
         """By the index on `seq`: what is new is little, whatever the time it was measured."""
         return [(row[0], row[1]) for row in await self._reader.rows(_TOUCHED, [HOUR_MS, since, until, from_ms, before_ms])]
 
-    async def kept(self, devices: Sequence[str] | None) -> list[Place]:
+    async def kept(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         """The places that are kept."""
         where, values = _among(devices)
         rows = await self._reader.rows(f"SELECT device_id, first, until, again, fields FROM rolled {where}", values)  # noqa: S608
         return [
-            Place(device_id, first_ms, until_ms, again_ms, frozenset(fields.split()))
+            RollupProgress(device_id, first_ms, until_ms, again_ms, frozenset(fields.split()))
             for device_id, first_ms, until_ms, again_ms, fields in rows
         ]
 
-    async def places(self, devices: Sequence[str] | None = None) -> list[Place]:
+    async def places(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
         """One look-up a device."""
         kept = {place.device_id: place for place in await self.kept(devices)}
         names = set(kept) | set([row[0] for row in await self.ends(None)] if devices is None else devices)
-        return [kept.get(name) or Place(name) for name in sorted(names)]
+        return [kept.get(name) or RollupProgress(name) for name in sorted(names)]
 
     async def ends(self, devices: Sequence[str] | None) -> list[tuple[str, int, int]]:
         """Of each device that has readings, when the first and the last were measured."""
@@ -236,7 +240,7 @@ class SqliteRollups:
             rows = await self._reader.rows(sql, devices) if devices else []
         return [(name, oldest, newest) for name, oldest, newest in rows if oldest is not None]
 
-    async def keep_place(self, place: Place) -> None:
+    async def keep_place(self, place: RollupProgress) -> None:
         """One row."""
         row = [place.device_id, place.first_ms, place.until_ms, place.again_ms, " ".join(sorted(place.fields))]
         await self._writer.change(_KEEP_PLACE, row)
@@ -253,13 +257,15 @@ class SqliteRollups:
         """The narrowest from the readings, each other from the one before."""
         below = None
         for width in LEVELS_MS:
-            rows = await self._reader.rows(*_rolled(Piece((device_id,), below, *outward(from_ms, to_ms, width)), width))
+            rows = await self._reader.rows(
+                *_rolled(RollupSegment((device_id,), below, *align_range(from_ms, to_ms, width)), width)
+            )
             await self._writer.call(partial(_put, rows))
             below = width
         return frozenset(
             name
             for row in rows
-            for name, count in zip(MEASUREMENT, row[len(_KEY) + len(_PARTS) - 1 :: len(_PARTS)], strict=True)
+            for name, count in zip(MEASUREMENTS_BY_NAME, row[len(_KEY) + len(_PARTS) - 1 :: len(_PARTS)], strict=True)
             if count
         )
 
@@ -304,7 +310,7 @@ def _summed(fields: Sequence[str]) -> str:
     return "".join(f", min({name}_min), max({name}_max), total({name}_sum), sum({name}_count)" for name in fields)
 
 
-def _from_pieces(pieces: Sequence[Piece], fields: Sequence[str]) -> tuple[str, list[Any]]:
+def _from_pieces(pieces: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[str, list[Any]]:
     """The summaries in these pieces: for each of them a look-up in the index."""
     parts: list[str] = []
     values: list[Any] = []
@@ -322,7 +328,7 @@ def _from_pieces(pieces: Sequence[Piece], fields: Sequence[str]) -> tuple[str, l
     return " UNION ALL ".join(parts), values
 
 
-def _spans(pieces: Iterator[Piece]) -> Iterator[tuple[str, int, int, int]]:
+def _spans(pieces: Iterator[RollupSegment]) -> Iterator[tuple[str, int, int, int]]:
     for piece in pieces:
         for device_id in piece.devices:
             yield device_id, (piece.width_ms or 0) // 1000, piece.from_ms, _NO_END if piece.to_ms is None else piece.to_ms
@@ -334,9 +340,9 @@ _PUT = (
 )
 
 
-def _rolled(piece: Piece, width_ms: int) -> tuple[str, list[Any]]:
+def _rolled(piece: RollupSegment, width_ms: int) -> tuple[str, list[Any]]:
     """The rows that this piece makes in rollups of a width; of a field that was not measured all columns are null."""
-    fields = tuple(MEASUREMENT)
+    fields = tuple(MEASUREMENTS_BY_NAME)
     source, values = _from_pieces([piece], fields)
     four = [f"min({name}_min), max({name}_max), sum(0.0 + {name}_sum), nullif(sum({name}_count), 0)" for name in fields]
     sql = f"SELECT device_id, ?, start - start % ? AS at, sum(count), {', '.join(four)} FROM ({source}) GROUP BY device_id, at"  # noqa: S608
@@ -355,5 +361,7 @@ def _state(row: tuple[Any, ...] | None) -> dict[str, Any]:
 def _bucket(row: tuple[Any, ...], fields: Sequence[str]) -> Bucket:
     device_id, start_ms, count, *numbers = row
     fours = {name: numbers[4 * place : 4 * place + 4] for place, name in enumerate(fields)}
-    summaries = {name: Summary(low, total / found, high, found) for name, (low, high, total, found) in fours.items() if found}
+    summaries = {
+        name: FieldSummary(low, total / found, high, found) for name, (low, high, total, found) in fours.items() if found
+    }
     return Bucket(device_id, start_ms, count, summaries)

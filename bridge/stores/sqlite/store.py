@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import ApiKey, User, read_key, read_user
+from bridge.core.access.accounts import ApiKey, User, api_key_from_document, user_from_document
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
-from bridge.core.query import ReadingsQuery, Tidied, Written
-from bridge.core.readings.measurements import MEASUREMENT, VALUE_NAMES, Flag
+from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
 from bridge.stores.sqlite.access import AUDIT_SCHEMA, SqliteAudit, SqliteDocuments, SqliteSessions
@@ -32,7 +32,7 @@ _STEP = 1000
 _DAY_MS = 86_400_000
 _VARIABLES = 1000  # of one statement; SQLite takes 32,766 or fewer
 
-_FLAGS = frozenset(name for name, measurement in MEASUREMENT.items() if isinstance(measurement, Flag))
+_FLAGS = frozenset(name for name, measurement in MEASUREMENTS_BY_NAME.items() if isinstance(measurement, Flag))
 _FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
 _COLUMNS = (*_FIXED, *VALUE_NAMES)
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
@@ -109,8 +109,8 @@ class SqliteStore:
         self.history = SqliteHistory(
             self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
         )
-        self.users = SqliteDocuments[User]("users", read_user, self._writer, self._reader)
-        self.keys = SqliteDocuments[ApiKey]("keys", read_key, self._writer, self._reader)
+        self.users = SqliteDocuments[User]("users", user_from_document, self._writer, self._reader)
+        self.keys = SqliteDocuments[ApiKey]("keys", api_key_from_document, self._writer, self._reader)
         self.sessions = SqliteSessions(self._writer, self._reader)
         self.audit = SqliteAudit(self._writer, self._reader)
         return self
@@ -128,7 +128,7 @@ class SqliteStore:
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
-    ) -> Written:
+    ) -> WriteResult:
         """One transaction."""
         return await self._writer.call(lambda connection: _write(connection, readings, rejections, statuses))
 
@@ -149,7 +149,7 @@ class SqliteStore:
         """One look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
 
-    async def tidy(self) -> Tidied:
+    async def tidy(self) -> RetentionResult:
         """Some rows at a time; the pages they free are used again, the file does not shrink."""
         settings, now_ms = self._settings, time.time_ns() // 1_000_000
         expired = 0
@@ -161,7 +161,7 @@ class SqliteStore:
         await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
         await self.sessions.remove_expired(now_ms)
         await self.audit.remove_older(now_ms - settings.audit_days * _DAY_MS)
-        return Tidied(
+        return RetentionResult(
             readings=expired,
             rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
@@ -218,7 +218,7 @@ def _write(
     readings: Sequence[Reading],
     rejections: Sequence[Rejection],
     statuses: Sequence[DeviceStatus],
-) -> Written:
+) -> WriteResult:
     connection.executemany(
         "INSERT INTO rejected (id, received_at, source, topic, payload, code, reason, field, retained) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -230,12 +230,12 @@ def _write(
         [(status.device_id, status.status, status.timestamp_ms) for status in statuses],
     )
     if not readings:
-        return Written()
+        return WriteResult()
     refused = _insert(connection, readings)
     # What is there under our `seq` is ours, written now or by an earlier attempt; the others were duplicates.
     span = (min(reading.seq for reading in readings), max(reading.seq for reading in readings))
     there = set(connection.execute("SELECT seq, id FROM readings WHERE seq BETWEEN ? AND ?", span))
-    return Written(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there), refused)
+    return WriteResult(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there), refused)
 
 
 def _insert(connection: Connection, readings: Sequence[Reading]) -> dict[int, str]:

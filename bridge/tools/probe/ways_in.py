@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import orjson
 
-from bridge.core.decode import Kind
+from bridge.core.decode import MessageKind
 from bridge.core.errors import BrokerUnavailable
 from bridge.core.formats.registry import FormatName
 from bridge.core.topic import TopicPattern
@@ -129,13 +129,13 @@ class Topics:
     @classmethod
     def of(cls, settings: MqttSettings, device: str) -> Topics:
         """As the subscriptions have them; raises `Skipped`."""
-        readings, acks = _topic(settings, Kind.READINGS, device), _topic(settings, Kind.COMMAND_ACK, device)
+        readings, acks = _topic(settings, MessageKind.READINGS, device), _topic(settings, MessageKind.COMMAND_ACK, device)
         if readings is None:
             raise Skipped("no subscription of the settings is for JSON from one device, like sensors/{deviceId}/data")
         return cls(readings, settings.command_topic(device), acks)
 
 
-def _topic(settings: MqttSettings, kind: Kind, device: str) -> str | None:
+def _topic(settings: MqttSettings, kind: MessageKind, device: str) -> str | None:
     """The first of the subscriptions that has no other wildcard."""
     for one in settings.subscriptions:
         pattern = TopicPattern.parse(one.pattern)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.core.access.permissions import ANYONE, RIGHTS, Identity, Kind, Right, Role, Scope
+from bridge.core.access.permissions import ANYONE, ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
 
 
-@pytest.mark.parametrize("right", Right)
-def test_anyone_may_do_all_while_access_is_open(right: Right) -> None:
+@pytest.mark.parametrize("right", Permission)
+def test_anyone_may_do_all_while_access_is_open(right: Permission) -> None:
     assert ANYONE.may(right)
     assert ANYONE.may(right, "a", "Home")
 
 
 def test_a_viewer_sees_and_does_nothing_else() -> None:
-    assert RIGHTS[Role.VIEWER] == {Right.SEE}
+    assert ROLE_PERMISSIONS[Role.VIEWER] == {Permission.READ}
 
 
 def test_an_operator_commands_and_does_not_administer() -> None:
-    assert Right.COMMAND in RIGHTS[Role.OPERATOR]
-    assert RIGHTS[Role.OPERATOR].isdisjoint({Right.SEND, Right.MANAGE, Right.ADMINISTER})
+    assert Permission.COMMAND in ROLE_PERMISSIONS[Role.OPERATOR]
+    assert ROLE_PERMISSIONS[Role.OPERATOR].isdisjoint({Permission.PUBLISH, Permission.MANAGE, Permission.ADMIN})
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,12 @@ def test_an_operator_commands_and_does_not_administer() -> None:
     [("a", "", True), ("a", "Elsewhere", True), ("b", "Home", True), ("b", "Elsewhere", False), ("b", "", False)],
 )
 def test_a_scope_is_its_devices_and_those_of_its_sites(device: str, site: str, *, allowed: bool) -> None:
-    narrow = Identity(Kind.PERSON, "p", RIGHTS[Role.OPERATOR], Scope(frozenset({"a"}), frozenset({"Home"})))
-    assert narrow.may(Right.SEE, device, site) is allowed
-    assert not narrow.may(Right.ADMINISTER, device, site)
+    narrow = Identity(
+        IdentityKind.PERSON, "p", ROLE_PERMISSIONS[Role.OPERATOR], ResourceScope(frozenset({"a"}), frozenset({"Home"}))
+    )
+    assert narrow.may(Permission.READ, device, site) is allowed
+    assert not narrow.may(Permission.ADMIN, device, site)
 
 
 def test_an_empty_scope_holds_no_device_not_even_one_without_a_site() -> None:
-    assert not Scope(sites=frozenset({""})).holds("a", "")
+    assert not ResourceScope(sites=frozenset({""})).contains("a", "")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import FormatError
-from bridge.core.formats.field_names import measurement_in
-from bridge.core.formats.mapping import FieldPath, linear
+from bridge.core.formats.field_names import match_field
+from bridge.core.formats.mapping import FieldPath, scale_value
 from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
-from bridge.core.message import Decoded, Reason, Rejection, Stale
+from bridge.core.message import Decoded, Rejection, RejectionReason, StaleRetained
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, assert_readable, assert_well_formed, message
@@ -86,28 +86,28 @@ def test_an_unusual_scalar_is_kept_and_named() -> None:
 @pytest.mark.parametrize(
     ("level", "payload", "code", "reason"),
     [
-        ("temperature", b"nan", Reason.NO_MEASUREMENT, "temperature is not a number"),
-        ("temperature", b"NaN", Reason.NO_MEASUREMENT, "temperature is not a number"),
-        ("temperature", b"ON", Reason.NO_MEASUREMENT, "temperature is not a number"),
-        ("temperature", b"true", Reason.NO_MEASUREMENT, "temperature is not a number"),
-        ("temperature", b"-127", Reason.NO_MEASUREMENT, "outside -90..200"),
-        ("temperature", b"", Reason.NO_MEASUREMENT, "the payload is empty"),
-        ("temperature", b"null", Reason.NO_MEASUREMENT, "the payload is null"),
-        ("temperature", b'{"value": 1}', Reason.NOT_SCALAR, "not one value but an object"),
-        ("temperature", b"[1]", Reason.NOT_SCALAR, "not one value but a list"),
-        ("temperature", b"\xff\xfe", Reason.NO_MEASUREMENT, "not a number"),
-        ("uptime", b"12", Reason.NO_MEASUREMENT, "none is known by the name 'uptime'"),
-        ("temperature", b"1" * 70_000, Reason.TOO_LARGE, "more than the 65536 allowed"),
+        ("temperature", b"nan", RejectionReason.NO_MEASUREMENT, "temperature is not a number"),
+        ("temperature", b"NaN", RejectionReason.NO_MEASUREMENT, "temperature is not a number"),
+        ("temperature", b"ON", RejectionReason.NO_MEASUREMENT, "temperature is not a number"),
+        ("temperature", b"true", RejectionReason.NO_MEASUREMENT, "temperature is not a number"),
+        ("temperature", b"-127", RejectionReason.NO_MEASUREMENT, "outside -90..200"),
+        ("temperature", b"", RejectionReason.NO_MEASUREMENT, "the payload is empty"),
+        ("temperature", b"null", RejectionReason.NO_MEASUREMENT, "the payload is null"),
+        ("temperature", b'{"value": 1}', RejectionReason.NOT_SCALAR, "not one value but an object"),
+        ("temperature", b"[1]", RejectionReason.NOT_SCALAR, "not one value but a list"),
+        ("temperature", b"\xff\xfe", RejectionReason.NO_MEASUREMENT, "not a number"),
+        ("uptime", b"12", RejectionReason.NO_MEASUREMENT, "none is known by the name 'uptime'"),
+        ("temperature", b"1" * 70_000, RejectionReason.TOO_LARGE, "more than the 65536 allowed"),
     ],
 )
-def test_what_is_no_scalar_is_rejected(level: str, payload: bytes, code: Reason, reason: str) -> None:
+def test_what_is_no_scalar_is_rejected(level: str, payload: bytes, code: RejectionReason, reason: str) -> None:
     one = rejection(FormatName.SCALAR, payload, f"sensors/a/{level}")
     assert one.code is code
     assert reason in one.reason
 
 
 def test_a_retained_scalar_is_no_new_reading() -> None:
-    assert decode(FormatName.SCALAR, b"21.5", retained=True) == Stale()
+    assert decode(FormatName.SCALAR, b"21.5", retained=True) == StaleRetained()
 
 
 # --- esphome ---------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_retained_scalar_is_no_new_reading() -> None:
     ],
 )
 def test_a_longer_name_means_the_field_that_it_ends_in(object_id: str, field: str) -> None:
-    assert measurement_in(object_id) == field
+    assert match_field(object_id) == field
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_longer_name_means_the_field_that_it_ends_in(object_id: str, field: st
     ],
 )  # fmt: skip
 def test_another_quantity_or_unit_means_nothing(object_id: str) -> None:
-    assert measurement_in(object_id) is None
+    assert match_field(object_id) is None
 
 
 def test_an_esphome_sensor_makes_a_reading_of_its_one_field() -> None:
@@ -234,7 +234,7 @@ def test_tasmotas_units_are_converted(body: dict[str, object], values: dict[str,
 def test_a_state_without_a_measurement_is_rejected_as_such() -> None:
     state = {"Time": "2025-12-29T09:19:59", "Uptime": "0T00:10:15", "Wifi": {"RSSI": 100}}
     one = rejection(FormatName.TASMOTA, state, "tele/a/STATE", pattern="tele/{deviceId}/STATE")
-    assert one.code is Reason.NO_MEASUREMENT
+    assert one.code is RejectionReason.NO_MEASUREMENT
 
 
 # --- zigbee2mqtt -----------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_last_seen_is_the_time_of_the_reading(last_seen: object) -> None:
 
 def test_a_friendly_name_that_is_no_device_id_is_said() -> None:
     one = rejection(FormatName.ZIGBEE2MQTT, {"temperature": 1}, "zigbee2mqtt/Living Room")
-    assert one.code is Reason.NO_DEVICE_ID
+    assert one.code is RejectionReason.NO_DEVICE_ID
     assert "the topic is 'Living Room'" in one.reason
 
 
@@ -285,12 +285,14 @@ def test_a_path_that_finds_nothing_leaves_its_field_out() -> None:
 @pytest.mark.parametrize("body", [{}, [], {"t": {"0": None}}, {"gas": {"co2": None}}, {"gas": 5}])
 def test_a_mapping_that_finds_nothing_says_where_it_looked(body: object) -> None:
     one = rejection(FormatName.MAPPING, body)
-    assert one.code is Reason.NO_MEASUREMENT
+    assert one.code is RejectionReason.NO_MEASUREMENT
     assert one.reason == "no measurement: nothing stands at 't.0.val', 'gas.co2'"
 
 
-@pytest.mark.parametrize(("body", "code"), [(b"21.5", Reason.NOT_OBJECT), (b"x", Reason.NOT_JSON), (b"", Reason.NOT_JSON)])
-def test_a_mapping_needs_an_object_or_a_list(body: bytes, code: Reason) -> None:
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"21.5", RejectionReason.NOT_OBJECT), (b"x", RejectionReason.NOT_JSON), (b"", RejectionReason.NOT_JSON)]
+)
+def test_a_mapping_needs_an_object_or_a_list(body: bytes, code: RejectionReason) -> None:
     assert rejection(FormatName.MAPPING, body).code is code
 
 
@@ -320,7 +322,7 @@ def test_what_is_no_path_is_refused(text: str) -> None:
     [(213, 21.3), (3, 0.3), ("215", 21.5), (-0.0, 0.0), ("x", "x"), (True, True), (None, None), ([1], [1])],
 )
 def test_only_numbers_are_converted_and_without_noise(raw: object, converted: object) -> None:
-    assert linear(raw, 0.1) == converted
+    assert scale_value(raw, 0.1) == converted
 
 
 # --- what does not fit -----------------------------------------------------------------------------------------------
@@ -409,4 +411,4 @@ def test_any_path_is_read_or_refused(text: str) -> None:
 
 @given(st.text(max_size=140))
 def test_any_name_means_a_field_or_nothing(name: str) -> None:
-    measurement_in(name)
+    match_field(name)

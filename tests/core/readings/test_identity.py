@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.readings.identity import CURSOR_LIMIT, Cursor, is_device_id, record_id, seeded_id
+from bridge.core.readings.identity import CURSOR_LIMIT, Cursor, is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
 
 NOW_MS = 1_767_000_000_000
@@ -108,7 +108,7 @@ def test_cursors_of_this_century_are_numbers_javascript_holds() -> None:
 
 
 def test_a_seed_tells_readings_without_a_time_apart_and_finds_them_again() -> None:
-    first = seeded_id("a", "k/0", {"temperature": 25})
-    assert first == seeded_id("a", "k/0", {"temperature": 25.0})
+    first = message_id("a", "k/0", {"temperature": 25})
+    assert first == message_id("a", "k/0", {"temperature": 25.0})
     others = [("b", "k/0", 25), ("a", "k/1", 25), ("a", "l/0", 25), ("a", "k/0", 26)]
-    assert first not in [seeded_id(device, seed, {"temperature": value}) for device, seed, value in others]
+    assert first not in [message_id(device, seed, {"temperature": value}) for device, seed, value in others]

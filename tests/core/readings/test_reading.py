@@ -10,8 +10,8 @@ from bson.objectid import ObjectId
 
 from bridge.core.readings.measurements import (
     AQI_SCALES,
-    MEASUREMENT,
     MEASUREMENTS,
+    MEASUREMENTS_BY_NAME,
     VALUE_NAMES,
     Flag,
     Measurement,
@@ -79,7 +79,7 @@ def test_the_scale_of_an_index_stands_behind_it() -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_value_on_the_edge_of_the_refused_is_kept(name: str) -> None:
     for value in CONTRACT[name][1]:
-        kept, _ = MEASUREMENT[name].accept(value)
+        kept, _ = MEASUREMENTS_BY_NAME[name].accept(value)
         assert kept is not None
 
 
@@ -87,13 +87,13 @@ def test_a_value_on_the_edge_of_the_refused_is_kept(name: str) -> None:
 def test_a_value_just_beyond_the_edge_is_refused_with_the_range(name: str) -> None:
     bounds = CONTRACT[name][1]
     for value in beyond(bounds):
-        assert MEASUREMENT[name].accept(value) == (None, range_text(bounds))
+        assert MEASUREMENTS_BY_NAME[name].accept(value) == (None, range_text(bounds))
 
 
 @pytest.mark.parametrize("name", FLAGGED)
 def test_a_value_on_the_edge_of_the_usual_is_not_flagged(name: str) -> None:
     for value in usual(name):
-        assert MEASUREMENT[name].accept(value) == (value, None)
+        assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, None)
 
 
 @pytest.mark.parametrize("name", [name for name in FLAGGED if name != "humidity"])
@@ -101,12 +101,12 @@ def test_a_value_just_beyond_the_usual_is_kept_and_flagged(name: str) -> None:
     refused_low, refused_high = CONTRACT[name][1]
     for value in beyond(usual(name)):
         if refused_low <= value <= refused_high:
-            assert MEASUREMENT[name].accept(value) == (value, range_text(usual(name)))
+            assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, range_text(usual(name)))
 
 
 @pytest.mark.parametrize(("raw", "kept"), [(-0.1, 0), (-5, 0), (100.1, 100), (105, 100)])
 def test_humidity_beyond_its_scale_is_pulled_onto_it_and_flagged(raw: float, kept: float) -> None:
-    value, complaint = MEASUREMENT["humidity"].accept(raw)
+    value, complaint = MEASUREMENTS_BY_NAME["humidity"].accept(raw)
     assert value == kept
     assert complaint is not None
     assert complaint.startswith("outside 0..100")
@@ -116,19 +116,19 @@ def test_humidity_beyond_its_scale_is_pulled_onto_it_and_flagged(raw: float, kep
 def test_a_field_without_a_usual_range_is_never_flagged(name: str) -> None:
     low, high = CONTRACT[name][1]
     for value in (low, (low + high) / 2, high):
-        assert MEASUREMENT[name].accept(value) == (value, None)
+        assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, None)
 
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if CONTRACT[name][1][0] <= 0])
 def test_zero_is_a_value(name: str) -> None:
-    kept, _ = MEASUREMENT[name].accept(0)
+    kept, _ = MEASUREMENTS_BY_NAME[name].accept(0)
     assert kept == 0
     assert kept is not None
 
 
 @pytest.mark.parametrize("raw", [-127, -1000, -273.15, 999.9, 85.5e3])
 def test_a_thermometers_error_value_is_refused(raw: float) -> None:
-    assert MEASUREMENT["temperature"].accept(raw) == (None, "outside -90..200")
+    assert MEASUREMENTS_BY_NAME["temperature"].accept(raw) == (None, "outside -90..200")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_thermometers_error_value_is_refused(raw: float) -> None:
     ],
 )
 def test_a_number_in_a_text_is_a_number(text: str, value: float) -> None:
-    assert MEASUREMENT["temperature"].accept(text) == (value, None)
+    assert MEASUREMENTS_BY_NAME["temperature"].accept(text) == (value, None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_number_in_a_text_is_a_number(text: str, value: float) -> None:
     ids=repr,
 )
 def test_what_is_no_number_is_refused_as_such(raw: object) -> None:
-    assert MEASUREMENT["temperature"].accept(raw) == (None, "not a number")
+    assert MEASUREMENTS_BY_NAME["temperature"].accept(raw) == (None, "not a number")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_is_no_number_is_refused_as_such(raw: object) -> None:
     ids=repr,
 )
 def test_a_flag_is_said_in_many_ways(raw: object, value: bool) -> None:
-    kept, complaint = MEASUREMENT["flameDetected"].accept(raw)
+    kept, complaint = MEASUREMENTS_BY_NAME["flameDetected"].accept(raw)
     assert kept is value
     assert complaint is None
 
@@ -197,7 +197,7 @@ def test_a_flag_is_said_in_many_ways(raw: object, value: bool) -> None:
     "raw", [2, -1, 0.5, math.nan, math.inf, "yes", "", "maybe", [], [True], {}, 10**400], ids=lambda raw: repr(raw)[:9]
 )
 def test_what_is_no_flag_is_refused_as_such(raw: object) -> None:
-    assert MEASUREMENT["flameDetected"].accept(raw) == (None, "not true or false")
+    assert MEASUREMENTS_BY_NAME["flameDetected"].accept(raw) == (None, "not true or false")
 
 
 def test_no_name_or_alias_stands_twice() -> None:

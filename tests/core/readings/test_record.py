@@ -15,7 +15,7 @@ from bridge.core.errors import RecordError
 from bridge.core.readings.identity import record_id
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, VALUE_NAMES, Flag, Value
 from bridge.core.readings.reading import Reading
-from bridge.core.readings.record import RECORD_NAMES, read_record
+from bridge.core.readings.record import RECORD_NAMES, parse_record
 
 MOMENTS = some.integers(0, 2**53 // 1000 - 1)
 TEXTS = some.text(some.characters(codec="utf-8"), max_size=20)
@@ -56,7 +56,7 @@ def readings() -> some.SearchStrategy[Reading]:
 @given(readings())
 def test_a_record_read_back_is_the_reading_it_was(reading: Reading) -> None:
     record = orjson.loads(orjson.dumps(reading.public()))
-    again = read_record(record)
+    again = parse_record(record)
     assert again == replace(reading, seq=0)
     assert {name: type(value) for name, value in again.values.items()} == {
         name: type(value) for name, value in reading.values.items()
@@ -68,7 +68,7 @@ LEAST = {"deviceId": "a", "timestamp": "2026-01-31T12:00:00.000Z", "temperature"
 
 
 def test_identity_and_time_of_receipt_can_be_made_up_for() -> None:
-    reading = read_record(LEAST)
+    reading = parse_record(LEAST)
     assert reading.received_ms == reading.timestamp_ms == 1_769_860_800_000
     assert reading.id == record_id("a", reading.timestamp_ms, {"temperature": 20})
 
@@ -101,9 +101,9 @@ def test_identity_and_time_of_receipt_can_be_made_up_for() -> None:
 )
 def test_what_is_no_record_is_refused_in_words(change: dict[str, Any], why: str) -> None:
     with pytest.raises(RecordError, match=why):
-        read_record(LEAST | change)
+        parse_record(LEAST | change)
 
 
 def test_a_record_without_a_measurement_is_refused() -> None:
     with pytest.raises(RecordError, match="no measurement"):
-        read_record({"deviceId": "a", "timestamp": "2026-01-31", "aqiScale": "epa"})
+        parse_record({"deviceId": "a", "timestamp": "2026-01-31", "aqiScale": "epa"})

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.readings.measurements import MEASUREMENT
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.score import SCALES, global_score
 
 RISING_IS_WORSE = ("co2", "pm25", "pm10", "tvoc")
-values = st.dictionaries(st.sampled_from(sorted(MEASUREMENT)), st.floats(-1e6, 1e6) | st.booleans(), max_size=8)
+values = st.dictionaries(st.sampled_from(sorted(MEASUREMENTS_BY_NAME)), st.floats(-1e6, 1e6) | st.booleans(), max_size=8)
 
 
 @given(values)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.core.access.permissions import Scope
-from bridge.core.devices.location import Place
+from bridge.core.access.permissions import ResourceScope
+from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
 from bridge.core.message import TopicEvent
 from bridge.realtime.auth.visibility import Sight
@@ -28,8 +28,8 @@ class Map:
     def __init__(self) -> None:
         self.sites = {"a": "Home", "b": "Work"}
 
-    def place(self, device_id: str) -> Place | None:
-        return Place(self.sites[device_id]) if device_id in self.sites else None
+    def place(self, device_id: str) -> Location | None:
+        return Location(self.sites[device_id]) if device_id in self.sites else None
 
     def standing_at(self, sites: Collection[str]) -> Iterable[str]:
         return [device for device, site in self.sites.items() if site in sites]
@@ -39,7 +39,7 @@ MAP = Map()
 
 
 def seeing(*devices: str, sites: Iterable[str] = (), wish: Wish = EVERYTHING) -> Wish:
-    return replace(wish, sight=Sight(Scope(frozenset(devices), frozenset(sites)), MAP))
+    return replace(wish, sight=Sight(ResourceScope(frozenset(devices), frozenset(sites)), MAP))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import events
-from bridge.core.devices.location import Place
+from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -23,7 +23,7 @@ from bridge.realtime.hub.templates import Forms
 from bridge.realtime.socketio.server import Codec
 from bridge.realtime.topics import NAMES, TopicCodec
 
-PLACE = Place('a "site", with 100 %', "salle 1")
+PLACE = Location('a "site", with 100 %', "salle 1")
 
 
 def socketio(reading: Reading) -> bytes:
