@@ -23,7 +23,7 @@ from bridge.ports import Store
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.mqtt import source
 from bridge.stores import open_store
-from bridge.wiring import Parts, joined
+from bridge.wiring import Components, build
 
 log = logging.getLogger(__name__)
 
@@ -55,18 +55,18 @@ class Bridge:
         """Until `stop`. Raises `PortUnavailable` when the port is not to be had; waits for broker and store as long as it takes."""
         settings = self._settings
         async with open_store(settings.store) as store:
-            parts = joined(settings, store, self.application, self.ledger, self.health, self._print_link)
+            parts = build(settings, store, self.application, self.ledger, self.health, self._print_link)
             async with _serving(self.application, settings.http, parts.connections) as self.port, parts.hub.running():
                 self.listening.set()
                 self._warn_if_open()
                 await self._move_readings(parts)
-                parts.over.set()
+                parts.closed.set()
                 await parts.hub.close()
                 await parts.registry.close()
                 await parts.control.close()
         log.info("stopped")
 
-    async def _move_readings(self, parts: Parts) -> None:
+    async def _move_readings(self, parts: Components) -> None:
         """From the store's being ready to `stop`."""
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
@@ -94,7 +94,7 @@ class Bridge:
             for task in (receiving, moving, *running):
                 task.cancel()
 
-    async def _prepare(self, parts: Parts) -> None:
+    async def _prepare(self, parts: Components) -> None:
         """Wait for the store, and go on above the highest cursor it holds."""
         told = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
@@ -109,7 +109,7 @@ class Bridge:
                     log.warning("waiting for the store: %s", error)
                 told = True
             else:
-                parts.hub.begin(parts.cursor.last)
+                parts.hub.start(parts.cursor.last)
                 self.health.up(STORE)
                 log.info("the store is ready: %s", self._settings.store.address)
                 return

@@ -30,7 +30,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
 
 
-class Quarantine(Protocol):
+class QuarantineStore(Protocol):
     """The rejected messages of a store. Safe beside a bridge that goes on rejecting; may raise `StoreUnavailable`."""
 
     async def groups(self) -> list[QuarantineGroup]:
@@ -54,7 +54,7 @@ class Quarantine(Protocol):
         ...
 
 
-class KeptDevices(Protocol):
+class DeviceStore(Protocol):
     """The registry of a store. `Store.write` notes statuses there too. Each call may raise `StoreUnavailable`."""
 
     async def all(self, limit: int) -> list[Device]:
@@ -70,7 +70,7 @@ class KeptDevices(Protocol):
         ...
 
 
-class KeptCommands(Protocol):
+class CommandStore(Protocol):
     """The commands of a store. Each call may raise `StoreUnavailable`, which leaves open what was written."""
 
     async def add(self, command: Command) -> Command:
@@ -90,7 +90,7 @@ class KeptCommands(Protocol):
         ...
 
 
-class History(Protocol):
+class HistoryStore(Protocol):
     """The stored readings over long times, by way of rollups. Each call may raise `StoreUnavailable`."""
 
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
@@ -109,7 +109,7 @@ class History(Protocol):
         ...
 
 
-class KeptUsers(Protocol):
+class UserStore(Protocol):
     """The people of a store, by name. Each call may raise `StoreUnavailable`."""
 
     async def all(self) -> list[User]:
@@ -133,7 +133,7 @@ class KeptUsers(Protocol):
         ...
 
 
-class KeptKeys(Protocol):
+class ApiKeyStore(Protocol):
     """The keys of programs and devices, likewise."""
 
     async def all(self) -> list[ApiKey]:
@@ -153,7 +153,7 @@ class KeptKeys(Protocol):
         ...
 
 
-class KeptSessions(Protocol):
+class SessionStore(Protocol):
     """Sessions, and what was taken back; both are forgotten once they have expired. Each call may raise `StoreUnavailable`."""
 
     async def get(self, identity: str) -> LoginSession | None:
@@ -164,11 +164,11 @@ class KeptSessions(Protocol):
         """Keep a new one; False if there is one of this id."""
         ...
 
-    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
+    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         """Put `after` in the place of `before`; False, and nothing is changed, if it is not as it was `before`."""
         ...
 
-    async def of(self, user: str) -> list[LoginSession]:
+    async def by_user(self, user: str) -> list[LoginSession]:
         """Those of a user, the oldest first."""
         ...
 
@@ -188,7 +188,7 @@ class KeptSessions(Protocol):
         ...
 
 
-class KeptAudit(Protocol):
+class AuditStore(Protocol):
     """Who did what, for as long as the settings say. Each call may raise `StoreUnavailable`."""
 
     async def add(self, acts: Sequence[AuditEvent]) -> None:
@@ -204,42 +204,42 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
 
     @property
-    def quarantine(self) -> Quarantine:
+    def quarantine(self) -> QuarantineStore:
         """The messages that were rejected; to be had once the store is entered."""
         ...
 
     @property
-    def devices(self) -> KeptDevices:
+    def devices(self) -> DeviceStore:
         """What is known of devices; likewise."""
         ...
 
     @property
-    def commands(self) -> KeptCommands:
+    def commands(self) -> CommandStore:
         """What was asked of devices; likewise."""
         ...
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryStore:
         """What was measured over long times; likewise."""
         ...
 
     @property
-    def users(self) -> KeptUsers:
+    def users(self) -> UserStore:
         """Who may log in; likewise."""
         ...
 
     @property
-    def keys(self) -> KeptKeys:
+    def keys(self) -> ApiKeyStore:
         """The keys of programs and devices; likewise."""
         ...
 
     @property
-    def sessions(self) -> KeptSessions:
+    def sessions(self) -> SessionStore:
         """Who has logged in; likewise."""
         ...
 
     @property
-    def audit(self) -> KeptAudit:
+    def audit(self) -> AuditStore:
         """Who did what; likewise."""
         ...
 
@@ -274,22 +274,22 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """The newest reading of each device, by device id."""
         ...
 
-    async def tidy(self) -> RetentionResult:
+    async def enforce_retention(self) -> RetentionResult:
         """Remove what the settings say is too old or too much, in steps too short to hold up a write. Safe to repeat.
 
         The first call brings what the database does by itself in step with the settings; `StoreError` if it cannot be.
         """
         ...
 
-    async def remember(self, key: str, value: str) -> None:
+    async def put(self, key: str, value: str) -> None:
         """Keep `value` under `key`, over what was there."""
         ...
 
-    async def recall(self, key: str) -> str | None:
-        """What `remember` kept last under `key`, also before a restart; None if nothing."""
+    async def get_value(self, key: str) -> str | None:
+        """What `put` kept last under `key`, also before a restart; None if nothing."""
         ...
 
-    async def settle(self, key: str, value: str) -> str:
+    async def put_if_absent(self, key: str, value: str) -> str:
         """Keep `value` under `key` unless something is there; what is there now. Of two at once, both are given the same."""
         ...
 
@@ -298,14 +298,14 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         ...
 
 
-class Memory(Protocol):
+class KeyValueStore(Protocol):
     """Remembers a few small texts over restarts; both calls may raise `StoreUnavailable`."""
 
-    async def remember(self, key: str, value: str) -> None:
+    async def put(self, key: str, value: str) -> None:
         """Keep `value` under `key`."""
         ...
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         """What was last kept under `key`; None if nothing was."""
         ...
 
@@ -318,7 +318,7 @@ class Publisher(Protocol):
         ...
 
 
-class Decodes(Protocol):
+class MessageDecoder(Protocol):
     """Tells what a message means."""
 
     def decode(self, message: Message) -> Decoded:
@@ -326,7 +326,7 @@ class Decodes(Protocol):
         ...
 
 
-class Presence(Protocol):
+class DevicePresence(Protocol):
     """What a way in knows of devices beside their readings. Nothing here waits or raises."""
 
     def connected(self, device_id: str) -> None:
@@ -337,7 +337,7 @@ class Presence(Protocol):
         """It has none any more."""
         ...
 
-    def note(self, device_id: str, state: Mapping[str, Any]) -> None:
+    def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
         """The device said this of itself; null takes a key away."""
         ...
 
@@ -346,10 +346,10 @@ class Presence(Protocol):
         ...
 
 
-class Commander(Protocol):
+class CommandSender(Protocol):
     """Takes commands for devices."""
 
-    async def ask(self, request: CommandRequest, by: str) -> Command:
+    async def submit(self, request: CommandRequest, by: str) -> Command:
         """The command, stored and on its way or in its queue.
 
         Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
@@ -357,7 +357,7 @@ class Commander(Protocol):
         ...
 
 
-class Access(Protocol):
+class Authentication(Protocol):
     """Tells who somebody is. While access is open everybody is `ANYONE`, and nothing is looked at."""
 
     @property
@@ -381,10 +381,10 @@ class Access(Protocol):
         ...
 
 
-class Audit(Protocol):
+class AuditLog(Protocol):
     """Keeps who did what. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
 
-    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:
+    def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
         """`act` in a word or two (`login refused`, `command`), `about` the one it was done to. Never a secret."""
         ...
 

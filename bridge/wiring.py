@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from aiohttp import web
 
-from bridge.access import Control
+from bridge.access.service import AuthService
 from bridge.api import build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
@@ -18,32 +18,32 @@ from bridge.core.decode import Decoder, Route
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
-from bridge.devices.commands import Commands
-from bridge.devices.registry import Admission, Registry
-from bridge.maintenance.retention import Keeping, RollingUp
-from bridge.maintenance.retry import Retrying
+from bridge.devices.commands import CommandService
+from bridge.devices.registry import RegisteredOnlyDecoder, Registry
+from bridge.maintenance.retention import RetentionJob, RollupJob
+from bridge.maintenance.retry import QuarantineRetry
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
 from bridge.ports import Store
-from bridge.realtime.auth.authenticator import Entrance
-from bridge.realtime.auth.expiry import Stays
-from bridge.realtime.channels import Channels
+from bridge.realtime.auth.authenticator import Authenticator
+from bridge.realtime.auth.expiry import AuthenticatedConnections
+from bridge.realtime.channels import ChannelProtocol
 from bridge.realtime.device.credentials import credentials_of
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.limits import Gate
-from bridge.realtime.socketio.server import SocketIo
-from bridge.realtime.topics import Topics
-from bridge.realtime.websocket.server import WebSockets
+from bridge.realtime.limits import ConnectionLimiter
+from bridge.realtime.socketio.server import SocketIoServer
+from bridge.realtime.topics import TopicProtocol
+from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import Settings
 from bridge.sources.http.source import HttpSource
 from bridge.sources.mqtt.source import MqttSource
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What runs. `over` is set when nothing is settled any more."""
+class Components:
+    """What runs. `closed` is set when nothing is settled any more."""
 
     store: Store
     cursor: Cursor
@@ -51,36 +51,38 @@ class Parts:
     intake: Intake
     pipeline: Pipeline
     source: MqttSource
-    keeping: Keeping
-    rolling: RollingUp
+    keeping: RetentionJob
+    rolling: RollupJob
     registry: Registry
-    commands: Commands
-    control: Control
+    commands: CommandService
+    control: AuthService
     connections: Connections
-    over: asyncio.Event
+    closed: asyncio.Event
 
 
-def joined(
+def build(
     settings: Settings,
     store: Store,
     app: web.Application,
     ledger: Ledger,
     health: Health,
     on_link: Callable[[str], None],
-) -> Parts:
+) -> Components:
     """All of them; `app` has every route then. `on_link` is given the secret with which the first admin is made."""
-    over = asyncio.Event()
+    closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-    control = Control(settings.access, settings.devices, store)
-    control.setup.on_link = on_link
+    control = AuthService(settings.access, settings.devices, store)
+    control.first_admin.on_link = on_link
     hub = Hub(store, settings.realtime)
-    gate = Gate(settings.realtime, required=control.required)
+    limiter = ConnectionLimiter(settings.realtime, required=control.required)
     connections = Connections(settings.http, settings.realtime)
     registry = Registry(store, hub, settings.devices)
-    stays = Stays(control)
-    hub.add(stays)
-    entrance = Entrance(control, stays, registry, login_seconds=settings.access.login_seconds, audit=control.audit)
-    sockets = WebSockets(settings.http, settings.realtime, hub, gate, entrance)
+    authenticated = AuthenticatedConnections(control)
+    hub.add_protocol(authenticated)
+    authenticator = Authenticator(
+        control, authenticated, registry, login_seconds=settings.access.login_seconds, audit=control.audit
+    )
+    sockets = WebSocketServer(settings.http, settings.realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
         settings.devices,
         settings.realtime,
@@ -89,12 +91,12 @@ def joined(
         intake=intake,
         presence=registry,
         credentials=credentials_of(settings.devices, anyone=settings.any_device),
-        entrance=entrance,
+        authenticator=authenticator,
     )
     source = MqttSource(settings.mqtt, intake, health, memory=store, publisher=hub)
-    commands = Commands(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
-    decoder = Decoder(every_route(settings))
-    admission = Admission(decoder, registry) if settings.devices.registration == "required" else decoder
+    commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
+    decoder = Decoder(all_routes(settings))
+    admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     cursor = Cursor()
     pipeline = Pipeline(
         intake=intake,
@@ -105,11 +107,11 @@ def joined(
         health=health,
         cursor=cursor,
     )
-    keeping, rolling = Keeping(store), RollingUp(store)
-    posted = HttpSource(settings.http, intake, ledger, health, over)
-    events = EventsApi(intake.put, lambda: not intake.closed, over)
-    SocketIo(settings.http, settings.realtime, app, hub, gate, entrance, presence=registry, commander=commands)
-    topics, channels = Topics(app, sockets, hub, registry.place), Channels(app, sockets)
+    keeping, rolling = RetentionJob(store), RollupJob(store)
+    posted = HttpSource(settings.http, intake, ledger, health, closed)
+    events = EventsApi(intake.put, lambda: not intake.closed, closed)
+    SocketIoServer(settings.http, settings.realtime, app, hub, limiter, authenticator, presence=registry, commander=commands)
+    topics, channels = TopicProtocol(app, sockets, hub, registry.location), ChannelProtocol(app, sockets)
     counters = (
         Counter("bridge_unknown_keys", "Payload keys that mean no field, by device.", lambda: len(decoder.unknown_keys)),
         Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
@@ -121,7 +123,7 @@ def joined(
         Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
         Counter("bridge_connections", "TCP connections that were accepted.", lambda: connections.accepted),
         Counter("bridge_connections_ended", "TCP connections that we ended, by why.", lambda: connections.ended),
-        *realtime_counters(hub, gate),
+        *realtime_counters(hub, limiter),
         *device_counters(registry, commands),
         *access_counters(control),
     )
@@ -134,7 +136,7 @@ def joined(
         health=health,
         counters=counters,
         posted=posted,
-        retry=Retrying(store.quarantine, admission, intake, over, settings.http.post_seconds).retry,
+        retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,
         registry=registry,
         commands=commands,
         control=control,
@@ -142,15 +144,17 @@ def joined(
     )
     for more in (device_sockets, WebSocketsApi(topics, channels, hub), events):
         app.add_routes(more.routes())
-    return Parts(store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control, connections, over)
+    return Components(
+        store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control, connections, closed
+    )
 
 
-def every_route(settings: Settings) -> tuple[Route, ...]:
+def all_routes(settings: Settings) -> tuple[Route, ...]:
     """Of all ways in."""
     return (*DEVICE_ROUTES, *settings.routes, EVENTS)
 
 
-def access_counters(control: Control) -> tuple[Counter, ...]:
+def access_counters(control: AuthService) -> tuple[Counter, ...]:
     """Whom the door was closed on."""
     return (
         Counter("bridge_access_refused", "Those who were not let in, by why.", lambda: control.counts),
@@ -159,7 +163,7 @@ def access_counters(control: Control) -> tuple[Counter, ...]:
     )
 
 
-def device_counters(registry: Registry, commands: Commands) -> tuple[Counter, ...]:
+def device_counters(registry: Registry, commands: CommandService) -> tuple[Counter, ...]:
     """What devices met: limits, and what became of commands to them."""
     return (
         Counter(

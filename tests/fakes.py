@@ -122,7 +122,7 @@ class MemoryStore:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
 
-    async def tidy(self) -> RetentionResult:
+    async def enforce_retention(self) -> RetentionResult:
         now_ms = time.time_ns() // 1_000_000
         old = [
             one.id
@@ -137,13 +137,13 @@ class MemoryStore:
         over = max(len(young) - self.settings.rejected_limit, 0)
         return RetentionResult(len(old), len(newest_first) - len(young), over, self.audit.trim(self.settings.audit_limit))
 
-    async def remember(self, key: str, value: str) -> None:
+    async def put(self, key: str, value: str) -> None:
         self.state[key] = value
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         return self.state.get(key)
 
-    async def settle(self, key: str, value: str) -> str:
+    async def put_if_absent(self, key: str, value: str) -> str:
         return self.state.setdefault(key, value)
 
     async def ping(self) -> None:
@@ -235,7 +235,7 @@ class MemoryDevices:
         self.by_id: dict[str, Device] = {}
 
     async def all(self, limit: int) -> list[Device]:
-        return [device_from_document(name, self.by_id[name].kept()) for name in sorted(self.by_id)[:limit]]
+        return [device_from_document(name, self.by_id[name].to_document()) for name in sorted(self.by_id)[:limit]]
 
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
@@ -310,13 +310,13 @@ class MemorySessions(MemoryDocuments[LoginSession]):
         super().__init__()
         self.revoked: dict[str, Revocation] = {}
 
-    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
+    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         if self.by_id.get(before.id) != before:
             return False
         self.by_id[before.id] = after
         return True
 
-    async def of(self, user: str) -> list[LoginSession]:
+    async def by_user(self, user: str) -> list[LoginSession]:
         return sorted((one for one in self.by_id.values() if one.user == user), key=lambda one: (one.created_ms, one.id))
 
     async def revoke(self, one: Revocation) -> None:
@@ -383,7 +383,7 @@ class RecordingOrigin:
     def __init__(self) -> None:
         self.settled: list[tuple[Message, Outcome]] = []
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         self.settled.append((message, outcome))
 
 

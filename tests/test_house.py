@@ -15,7 +15,7 @@ import aiomqtt
 import pytest
 import socketio
 
-from bridge.realtime.socketio.direct import Clients
+from bridge.realtime.socketio.direct import ClientManager
 from tests.servers import REPO
 
 PACKAGE = REPO / "bridge"
@@ -333,7 +333,7 @@ def test_a_manager_of_clients_still_connects_by_sid_and_namespace() -> None:
     connect = socketio.AsyncManager.connect
     assert inspect.iscoroutinefunction(connect)
     assert list(inspect.signature(connect).parameters) == ["self", "sid", "namespace"]
-    assert list(inspect.signature(Clients.connect).parameters) == ["self", "sid", "namespace"]
+    assert list(inspect.signature(ClientManager.connect).parameters) == ["self", "sid", "namespace"]
 
 
 @pytest.mark.parametrize("always_connect", [False, True])
@@ -347,7 +347,7 @@ async def test_a_server_still_tells_its_manager_after_it_sent_the_connect_packet
         async def _send_packet(self, _: str, packet: socketio.packet.Packet) -> None:
             steps.append(socketio.packet.packet_names[packet.packet_type])
 
-    server = Server(async_mode="aiohttp", client_manager=Clients(joined), always_connect=always_connect)
+    server = Server(async_mode="aiohttp", client_manager=ClientManager(joined), always_connect=always_connect)
     server.on("connect", lambda _sid, _environ, _auth: None)
     server.environ["engine"] = {}
     await server._handle_connect("engine", "/", None)

@@ -19,7 +19,7 @@ from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.address import rate_limit_key
 from bridge.core.errors import AccountError, TemporarilyUnavailable, Unauthorized, UnknownAccount
 from bridge.core.readings.identity import is_device_id
-from bridge.ports import KeptKeys
+from bridge.ports import ApiKeyStore
 
 PREFIX = "sbk_"
 LIMIT = 10_000
@@ -29,7 +29,7 @@ _LOOKS_A_SECOND, _LOOKS_OF_ALL_A_SECOND = 20.0, 200.0
 _PLACES_LIMIT = 10_000
 
 
-class _Looks:
+class _LookupBudget:
     """So many a second."""
 
     __slots__ = ("_at", "_left", "_rate")
@@ -48,17 +48,17 @@ class _Looks:
         return True
 
 
-class Keys:
+class ApiKeys:
     """Each call may raise `StoreUnavailable`."""
 
-    def __init__(self, kept: KeptKeys, revocations: Revocations, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, kept: ApiKeyStore, revocations: Revocations, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives seconds since the epoch."""
         self._kept = kept
         self._revocations = revocations
         self._clock = clock
         self._held: dict[str, ApiKey] = {}
-        self._looks = _Looks(_LOOKS_OF_ALL_A_SECOND)
-        self._looks_of: OrderedDict[str, _Looks] = OrderedDict()
+        self._looks = _LookupBudget(_LOOKS_OF_ALL_A_SECOND)
+        self._looks_of: OrderedDict[str, _LookupBudget] = OrderedDict()
 
     async def load(self) -> None:
         """Hold those of the store."""
@@ -138,7 +138,7 @@ class Keys:
         return key
 
     def _take_look(self, place: str) -> None:
-        looks = self._looks_of.setdefault(place, _Looks(_LOOKS_A_SECOND))
+        looks = self._looks_of.setdefault(place, _LookupBudget(_LOOKS_A_SECOND))
         self._looks_of.move_to_end(place)
         if len(self._looks_of) > _PLACES_LIMIT:
             self._looks_of.popitem(last=False)

@@ -17,15 +17,15 @@ from bridge.core.access.audit import REFUSED, AuditEvent
 from bridge.core.access.permissions import NOBODY, Identity
 from bridge.core.address import rate_limit_key
 from bridge.core.errors import StoreError
-from bridge.ports import KeptAudit
+from bridge.ports import AuditStore
 
 log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000
-PLACES_LIMIT = 1000
+SOURCES_LIMIT = 1000
 """Places and kinds of refusal told apart within a minute; what more there are count together, as of no place."""
 
-_STRANGERS_LIMIT = WAITING_LIMIT // 2  # what those who are nobody leave to the others while the store is away
+_UNAUTHENTICATED_LIMIT = WAITING_LIMIT // 2  # what those who are nobody leave to the others while the store is away
 _MINUTE_SECONDS = 60
 _BATCH = 500
 _TEXT_LENGTH = 200
@@ -35,45 +35,45 @@ _MORE = ", …"
 class AuditTrail:
     """What waits to be written, and the way there."""
 
-    def __init__(self, kept: KeptAudit, *, keeps: bool = True, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, kept: AuditStore, *, keeps: bool = True, clock: Callable[[], float] = time.time) -> None:
         """While access is open nothing is kept: nobody is known."""
         self._kept = kept
         self._keeps = keeps
         self._clock = clock
         self._waiting: dict[tuple[object, ...], AuditEvent] = {}
         self._minute = 0
-        self._strangers: dict[tuple[object, ...], AuditEvent | None] = {}
+        self._unauthenticated: dict[tuple[object, ...], AuditEvent | None] = {}
         """Of this minute, what followed the first."""
         self.lost = 0
         """Acts that found no room while the store was away, or that it would not take."""
 
-    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:
+    def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
         """Something was done, or refused."""
         if not self._keeps:
             return
-        said = {name: _short(text) for name, text in more.items()}
-        name, about, address = _short(by.name), _short(about), _short(address)
-        if by == NOBODY:
-            self._note_stranger(act, rate_limit_key(address), about, said)
+        details = {name: _short(text) for name, text in details.items()}
+        name, target, address = _short(actor.name), _short(target), _short(address)
+        if actor == NOBODY:
+            self._record_unauthenticated(action, rate_limit_key(address), target, details)
             return
-        key = (act, by.kind, name, address, about, *said.items())
+        key = (action, actor.kind, name, address, target, *details.items())
         there = self._waiting.get(key)
-        made = self._act(act, by, address, about, said) if there is None else replace(there, count=there.count + 1)
+        made = self._act(action, actor, address, target, details) if there is None else replace(there, count=there.count + 1)
         self._put(key, made, WAITING_LIMIT)
 
-    def _note_stranger(self, act: str, place: str, about: str, said: dict[str, str]) -> None:
+    def _record_unauthenticated(self, action: str, place: str, target: str, details: dict[str, str]) -> None:
         self._begin_minute()
-        kind = (act, "" if act == REFUSED else about, *said.items())
-        if (place, *kind) not in self._strangers and len(self._strangers) >= PLACES_LIMIT:
+        kind = (action, "" if action == REFUSED else target, *details.items())
+        if (place, *kind) not in self._unauthenticated and len(self._unauthenticated) >= SOURCES_LIMIT:
             place = ""
         key = (place, *kind)
-        there = self._waiting.get(key) or self._strangers.get(key)
-        made = self._act(act, NOBODY, place, about, said) if there is None else _again(there, about)
-        if key in self._strangers and key not in self._waiting:
-            self._strangers[key] = made
+        there = self._waiting.get(key) or self._unauthenticated.get(key)
+        made = self._act(action, NOBODY, place, target, details) if there is None else _again(there, target)
+        if key in self._unauthenticated and key not in self._waiting:
+            self._unauthenticated[key] = made
         else:
-            self._strangers.setdefault(key, None)
-            self._put(key, made, _STRANGERS_LIMIT)
+            self._unauthenticated.setdefault(key, None)
+            self._put(key, made, _UNAUTHENTICATED_LIMIT)
 
     def _begin_minute(self) -> None:
         """Where another has begun, what was held back of the one before is to be written."""
@@ -83,13 +83,13 @@ class AuditTrail:
             self._minute = minute
 
     def _hand_over(self) -> None:
-        held = [(key, one) for key, one in self._strangers.items() if one is not None]
-        self._strangers = {}
+        held = [(key, one) for key, one in self._unauthenticated.items() if one is not None]
+        self._unauthenticated = {}
         for key, one in held:
-            self._put((one.id, *key), one, _STRANGERS_LIMIT)
+            self._put((one.id, *key), one, _UNAUTHENTICATED_LIMIT)
 
-    def _act(self, act: str, by: Identity, address: str, about: str, said: dict[str, str]) -> AuditEvent:
-        return AuditEvent(ObjectId(), round(self._clock() * 1000), act, str(by.kind), _short(by.name), address, about, said)
+    def _act(self, action: str, actor: Identity, address: str, target: str, details: dict[str, str]) -> AuditEvent:
+        return AuditEvent(ObjectId(), round(self._clock() * 1000), action, str(actor.kind), _short(actor.name), address, target, details)
 
     def _put(self, key: tuple[object, ...], one: AuditEvent, limit: int) -> None:
         if key in self._waiting or len(self._waiting) < limit:
@@ -122,9 +122,9 @@ def _short(text: str) -> str:
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_TEXT_LENGTH]
 
 
-def _again(there: AuditEvent, about: str) -> AuditEvent:
-    """Once more, with what it was about, as far as there is room."""
+def _again(there: AuditEvent, target: str) -> AuditEvent:
+    """The same event once more; `target` is added as long as there is room."""
     told = there.target
-    if about not in told.split(", ") and not told.endswith(_MORE):
-        told = f"{told}, {about}" if len(told) + len(about) < _TEXT_LENGTH - len(_MORE) - 1 else told + _MORE
+    if target not in told.split(", ") and not told.endswith(_MORE):
+        told = f"{told}, {target}" if len(told) + len(target) < _TEXT_LENGTH - len(_MORE) - 1 else told + _MORE
     return replace(there, target=told, count=there.count + 1)

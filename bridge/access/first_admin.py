@@ -15,7 +15,7 @@ from bridge.settings import AccessSettings
 SETUP_SECONDS = 3600.0
 
 
-class Setup:
+class FirstAdminSetup:
     """Where there is no user yet, lets one in."""
 
     def __init__(self, settings: AccessSettings, users: Users, clock: Callable[[], float]) -> None:

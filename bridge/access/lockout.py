@@ -39,7 +39,7 @@ class _Count:
         return self.at + delay_seconds(self.failures, cap) - now
 
 
-class Attempt:
+class LoginAttempt:
     """One that was let through, and counts as failed until it `succeeded`, or turns out to be none."""
 
     def __init__(self, lockout: Lockout, pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
@@ -50,10 +50,10 @@ class Attempt:
 
     def succeeded(self) -> None:
         """It was no guess."""
-        self.take_back()
+        self.cancel()
         self._lockout.know(self._pair)
 
-    def take_back(self) -> None:
+    def cancel(self) -> None:
         """It is not counted. Failures of before stay, or a guesser with an account would wash his off."""
         for count, before, at in self._counted:
             count.failures = max(count.failures - 1, 0)
@@ -71,7 +71,7 @@ class Lockout:
         self.refused = 0
         """Attempts that came too soon."""
 
-    def begin(self, user: str, address: str, now: float) -> Attempt | float:
+    def begin(self, user: str, address: str, now: float) -> LoginAttempt | float:
         """An attempt; or how many seconds too soon it came, which makes it none."""
         place = rate_limit_key(address)
         pair = (user, place)
@@ -97,7 +97,7 @@ class Lockout:
             counted.append((count, count.at, now))
             count.failures, count.at = count.failures + 1, now
             self._keep(key, count)
-        return Attempt(self, pair, counted)
+        return LoginAttempt(self, pair, counted)
 
     def know(self, pair: Key) -> None:
         """This user came in from this place."""

@@ -41,7 +41,7 @@ _NAME_LENGTH = 128
 _ALL = "*"
 
 
-class ExternalTokens:
+class OidcVerifier:
     """Reads them; the settings name issuer, audience and keys."""
 
     def __init__(self, settings: AccessSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -70,7 +70,7 @@ class ExternalTokens:
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
             raise invalid()
         grant = f"external:{sha256_hex(token.encode())[:32]}"
-        rights, scope = rights_of(claims, settings.role_claim, settings.roles), scope_in(claims, settings)
+        rights, scope = permissions_from_claim(claims, settings.role_claim, settings.roles), scope_from_claims(claims, settings)
         if scope is not None:
             rights -= {Permission.ADMIN}  # who may administer has no bounds
         return Identity(IdentityKind.EXTERNAL, name, rights, scope, expires, grant)
@@ -153,14 +153,14 @@ def _algorithm(key: Mapping[str, Any]) -> str | None:
     return meant if key.get("alg", meant) == meant else None
 
 
-def rights_of(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Permission]:
+def permissions_from_claim(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Permission]:
     """The rights of all roles a claim names, a text or a list of them; a dot leads inside."""
     named = _named(claims, path, apart=True)
     allowed = [ROLE_PERMISSIONS[roles[name]] for name in named if name in roles]
     return frozenset().union(*allowed)
 
 
-def scope_in(claims: Mapping[str, Any], settings: AccessSettings) -> ResourceScope | None:
+def scope_from_claims(claims: Mapping[str, Any], settings: AccessSettings) -> ResourceScope | None:
     """The sites and devices that claims name; None, all, where the settings name no claim for them or one of them is `*`."""
     if settings.site_claim is None and settings.device_claim is None:
         return None

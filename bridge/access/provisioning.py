@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bridge.access.api_keys import Keys
-from bridge.access.mosquitto.accounts import Accounts
+from bridge.access.api_keys import ApiKeys
+from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.core.access.accounts import ApiKey
 from bridge.core.access.permissions import IdentityKind
 from bridge.core.errors import AccountError, BridgeError, UnknownAccount
 from bridge.core.readings.identity import is_device_id
 
 
-class Enrolment:
+class DeviceProvisioning:
     """Gives them and takes them back. Each call may raise `StoreUnavailable`, and `BridgeError` if a file cannot be written."""
 
-    def __init__(self, keys: Keys, accounts: Accounts, *, by: str) -> None:
+    def __init__(self, keys: ApiKeys, accounts: BrokerAccounts, *, by: str) -> None:
         """`by` is who does it."""
         self._keys = keys
         self._accounts = accounts

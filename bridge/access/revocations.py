@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from bridge.core.access.accounts import Revocation
-from bridge.ports import KeptSessions
+from bridge.ports import SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _LIMIT = 200_000
 class Revocations:
     """Grants that stand for nothing any more."""
 
-    def __init__(self, kept: KeptSessions, clock: Callable[[], float]) -> None:
+    def __init__(self, kept: SessionStore, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
         self._kept = kept
         self._clock = clock

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridge.access.api_keys import PREFIX, Keys
+from bridge.access.api_keys import PREFIX, ApiKeys
 from bridge.access.audit import AuditTrail
 from bridge.access.device_secrets import DeviceSecrets
-from bridge.access.first_admin import Setup
-from bridge.access.lockout import Attempt, Lockout
-from bridge.access.oidc import ExternalTokens
+from bridge.access.first_admin import FirstAdminSetup
+from bridge.access.lockout import Lockout, LoginAttempt
+from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
-from bridge.access.sessions import Sessions
+from bridge.access.sessions import LoginSessions
 from bridge.access.signing_secret import signing_secret
 from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
@@ -34,7 +34,7 @@ _DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn:
+class IssuedTokens:
     """What somebody who has logged in is given."""
 
     user: User
@@ -44,7 +44,7 @@ class LoggedIn:
     refresh_seconds: float
 
 
-class Control:
+class AuthService:
     """`ports.Access`, and what a login page, an operator and the command line need of it.
 
     While access is open nothing is loaded and nothing runs. While it is required and not loaded yet, nobody can be told apart:
@@ -60,13 +60,13 @@ class Control:
         self._clock = clock
         self._tokens: Tokens | None = None
         self._revocations = Revocations(store.sessions, clock)
-        self._sessions = Sessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
-        self._external = ExternalTokens(settings)
+        self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
+        self._external = OidcVerifier(settings)
         self.lockout = Lockout()
         self._device_secrets = DeviceSecrets(devices, self.lockout, clock)
         self.users = Users(store.users, self._sessions, Passwords(), clock)
-        self.keys = Keys(store.keys, self._revocations, clock)
-        self.setup = Setup(settings, self.users, clock)
+        self.keys = ApiKeys(store.keys, self._revocations, clock)
+        self.first_admin = FirstAdminSetup(settings, self.users, clock)
         self.audit = AuditTrail(store.audit, keeps=settings.required, clock=clock)
         self._revocations.on_revoked = self._forget
         self.counts: dict[str, int] = {}
@@ -84,7 +84,7 @@ class Control:
         secret = await signing_secret(self._settings, self._store)
         await self._revocations.look()
         await self.keys.load()
-        await self.setup.prepare()
+        await self.first_admin.prepare()
         self._tokens = Tokens(secret, self._settings.token_seconds)
 
     async def run(self) -> None:
@@ -176,41 +176,41 @@ class Control:
 
     # --- logging in ----------------------------------------------------------------------------------------------------------
 
-    async def login(self, name: str, password: str, address: str) -> LoggedIn:
+    async def login(self, name: str, password: str, address: str) -> IssuedTokens:
         """By password. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
             user, right = await self.users.check(name, password)
         except (StoreUnavailable, TemporarilyUnavailable):
-            attempt.take_back()
+            attempt.cancel()
             raise
         if user is None or not right:
             self._count("password")
             # What is no user's name may be a password, typed into the wrong field.
-            self.audit.note("login refused", by=NOBODY, address=address, about=user.id if user else "")
+            self.audit.record("login refused", actor=NOBODY, address=address, target=user.id if user else "")
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
-        self.audit.note("login", by=_person(user), address=address)
+        self.audit.record("login", actor=_person(user), address=address)
         return await self._begin(tokens, user)
 
-    async def set_up(self, shown: str, password: str, address: str) -> LoggedIn:
+    async def create_first_admin(self, shown: str, password: str, address: str) -> IssuedTokens:
         """By the link that is printed where there is no user yet."""
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
-            user = await self.setup.finish(shown, password)
+            user = await self.first_admin.finish(shown, password)
         except AccountError:  # the link was right
             attempt.succeeded()
             raise
         except (StoreUnavailable, TemporarilyUnavailable):
-            attempt.take_back()
+            attempt.cancel()
             raise
         attempt.succeeded()
-        self.audit.note("user added", by=_person(user), address=address, about=user.id, role=str(user.role))
+        self.audit.record("user added", actor=_person(user), address=address, target=user.id, role=str(user.role))
         return await self._begin(tokens, user)
 
-    async def refresh(self, shown: str, address: str) -> LoggedIn:
+    async def refresh(self, shown: str, address: str) -> IssuedTokens:
         """By what a login or a refresh gave; each is good for once."""
         tokens = self._loaded()
         try:
@@ -218,14 +218,14 @@ class Control:
         except Unauthorized as error:
             self._count(error.code)
             if error.code == "replayed":
-                self.audit.note("refresh replayed", by=NOBODY, address=address)
+                self.audit.record("refresh replayed", actor=NOBODY, address=address)
             raise
         user = await self.users.get(session.user)
         if user is None:
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user is no more")
         left = session.expires_ms / 1000 - self._clock()
-        return LoggedIn(user, tokens.make(user, session.id, self._clock()), tokens.seconds, following, left)
+        return IssuedTokens(user, tokens.make(user, session.id, self._clock()), tokens.seconds, following, left)
 
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
         """End a session, by its token or by what renews it; nothing happens if it has ended."""
@@ -237,23 +237,23 @@ class Control:
                 return
         await self._sessions.end(session_id)
         if identity is not None:
-            self.audit.note("logout", by=identity, address=address)
+            self.audit.record("logout", actor=identity, address=address)
 
-    def _attempt(self, user: str, address: str) -> Attempt:
+    def _attempt(self, user: str, address: str) -> LoginAttempt:
         attempt = self.lockout.begin(user, address, self._clock())
         if isinstance(attempt, float):
             self._count("attempts")
-            self.audit.note("login delayed", by=NOBODY, address=address)
+            self.audit.record("login delayed", actor=NOBODY, address=address)
             raise TooManyAttempts(attempt)
         return attempt
 
-    async def _begin(self, tokens: Tokens, user: User) -> LoggedIn:
+    async def _begin(self, tokens: Tokens, user: User) -> IssuedTokens:
         session, refresh = await self._sessions.begin(user.id)
         if await self.users.get(user.id) != user:  # changed since the password was looked at, so sessions were ended
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was changed just now: log in again")
         token = tokens.make(user, session.id, self._clock())
-        return LoggedIn(user, token, tokens.seconds, refresh, session.expires_ms / 1000 - self._clock())
+        return IssuedTokens(user, token, tokens.seconds, refresh, session.expires_ms / 1000 - self._clock())
 
 
 def _of_device(identity: Identity, name: str | None) -> Identity:

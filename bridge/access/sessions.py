@@ -14,7 +14,7 @@ from bridge.access.revocations import Revocations
 from bridge.core.access.accounts import LoginSession
 from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.errors import Unauthorized
-from bridge.ports import KeptSessions
+from bridge.ports import SessionStore
 
 PER_USER_LIMIT = 50
 """One more, and the oldest ends."""
@@ -22,10 +22,10 @@ PER_USER_LIMIT = 50
 _FORM = re.compile(r"sbr_([0-9a-f]{24})_([0-9a-f]{32})_([0-9a-f]{64})", re.ASCII)
 
 
-class Sessions:
+class LoginSessions:
     """Begins, renews and ends them; each may raise `StoreUnavailable`."""
 
-    def __init__(self, kept: KeptSessions, revocations: Revocations, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, kept: SessionStore, revocations: Revocations, seconds: float, clock: Callable[[], float]) -> None:
         """A session ends after so many seconds whatever is done."""
         self._kept = kept
         self._revocations = revocations
@@ -34,7 +34,7 @@ class Sessions:
 
     async def begin(self, user: str) -> tuple[LoginSession, str]:
         """A new one, and what renews its tokens."""
-        for old in (await self._kept.of(user))[: -PER_USER_LIMIT + 1]:
+        for old in (await self._kept.by_user(user))[: -PER_USER_LIMIT + 1]:
             await self.end(old.id)
         session_id, family, turn = secrets.token_hex(12), secrets.token_hex(16), secrets.token_hex(32)
         now_ms = round(self._clock() * 1000)
@@ -55,7 +55,7 @@ class Sessions:
         if not matches_hash(turn.encode(), session.generation):
             await self._replayed(session)
         following = secrets.token_hex(32)
-        if not await self._kept.turn(session, session.rotated(sha256_hex(following.encode()))):
+        if not await self._kept.rotate(session, session.rotated(sha256_hex(following.encode()))):
             await self._replayed(session)  # by somebody else, at this moment
         return session, f"sbr_{session.id}_{family}_{following}"
 
@@ -83,7 +83,7 @@ class Sessions:
 
     async def end_all(self, user: str) -> int:
         """All of a user's; how many."""
-        sessions = await self._kept.of(user)
+        sessions = await self._kept.by_user(user)
         for session in sessions:
             await self.end(session.id)
         return len(sessions)

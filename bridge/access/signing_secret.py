@@ -15,4 +15,4 @@ async def signing_secret(settings: AccessSettings, store: Store) -> str:
     """Bridges on one store have the same, also when two of them start at once. Raises `StoreUnavailable`."""
     if settings.secret is not None:
         return settings.secret.get_secret_value()
-    return await store.settle(_KEY, secrets.token_urlsafe(_BYTES))
+    return await store.put_if_absent(_KEY, secrets.token_urlsafe(_BYTES))

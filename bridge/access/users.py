@@ -12,18 +12,18 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.access.passwords import Passwords
-from bridge.access.sessions import Sessions
+from bridge.access.sessions import LoginSessions
 from bridge.core.access.accounts import User, user_name
 from bridge.core.access.permissions import ResourceScope, Role
 from bridge.core.errors import AccountError, AccountExists, LastAdmin, UnknownAccount
-from bridge.ports import KeptUsers
+from bridge.ports import UserStore
 
 
 class Users:
     """Each call may raise `StoreUnavailable`, and `AccountError` for what cannot be kept."""
 
     def __init__(
-        self, kept: KeptUsers, sessions: Sessions, passwords: Passwords, clock: Callable[[], float] = time.time
+        self, kept: UserStore, sessions: LoginSessions, passwords: Passwords, clock: Callable[[], float] = time.time
     ) -> None:
         """`sessions` are those of the same store."""
         self._kept = kept
@@ -57,7 +57,7 @@ class Users:
         return user, await self._passwords.matches(password, user.password if user else None)
 
     async def change(self, name: str, changes: Mapping[str, Any]) -> User:
-        """`password`, `role`, `scope`; what is not named stays. Raises `UnknownAccount` and `LastAdmin`."""
+        """`password`, `role`, `scope`; what is not named authenticated. Raises `UnknownAccount` and `LastAdmin`."""
         if "password" in changes:
             changes = {**changes, "password": await self._passwords.hashed(changes["password"])}
         async with self._one_at_a_time:

@@ -7,11 +7,11 @@ from functools import partial
 
 from aiohttp import web
 
-from bridge.access import Control
+from bridge.access.service import AuthService
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
-from bridge.api.device_authorizer import Reach
+from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import Book, DevicesApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
@@ -46,7 +46,7 @@ def build_api(
     retry: Retry,
     registry: Registry,
     commands: Book,
-    control: Control,
+    control: AuthService,
     login_seconds: float,
 ) -> None:
     """Add every route to `app`, and before them the guard where access is required.
@@ -55,7 +55,7 @@ def build_api(
     """
     if control.required:
         app.middlewares.append(auth.middleware(control, control.audit, settings))
-    reach = Reach(registry, store)
+    reach = DeviceAuthorizer(registry, store)
     app.add_routes(AuthApi(control, settings, login_seconds).routes())
     app.add_routes(AccountsApi(control, store.audit, settings).routes())
     app.add_routes(ReadingsApi(store, reach).routes())
@@ -75,7 +75,7 @@ def new_application(settings: HttpSettings, *, required: bool) -> web.Applicatio
     Where access is not `required`, pages of others may only read.
     """
     cors = Cors(settings.cors_origins)
-    looks: list[Callable[[web.Request], object]] = [connections.heard, cors.look]
+    looks: list[Callable[[web.Request], object]] = [connections.request_received, cors.look]
     if not required:
         looks.append(partial(csrf.check, settings))
     app = web.Application(middlewares=[problems.middleware(*looks)], client_max_size=BODY_LIMIT_BYTES)

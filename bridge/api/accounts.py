@@ -8,19 +8,19 @@ from aiohttp import web
 from bson.objectid import ObjectId
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.access import Control
+from bridge.access.service import AuthService
 from bridge.api.bodies import read_object
 from bridge.api.describe import describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
-from bridge.api.openapi.models import AuditPage, KeyMade, KeysPage, UserShown, UsersPage
+from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, UserResponse, UsersPage
 from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
 from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
-from bridge.http.proxies import address_of
-from bridge.ports import KeptAudit
+from bridge.http.proxies import client_address_of
+from bridge.ports import AuditStore
 from bridge.settings import HttpSettings
 
 _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
@@ -97,7 +97,7 @@ class AuditParameters(BaseModel):
 class AccountsApi:
     """Users, keys, audit."""
 
-    def __init__(self, control: Control, kept: KeptAudit, http: HttpSettings) -> None:
+    def __init__(self, control: AuthService, kept: AuditStore, http: HttpSettings) -> None:
         """`kept` is where the audit is."""
         self._control = control
         self._kept = kept
@@ -124,7 +124,7 @@ class AccountsApi:
     @describes(
         "Add a person",
         body=NewUser,
-        answers={201: UserShown},
+        answers={201: UserResponse},
         problems=(409, 413, 422, 503),
         tag="access",
         right=Permission.ADMIN,
@@ -139,7 +139,7 @@ class AccountsApi:
     @describes(
         "Change a person's password, role or devices; his sessions end",
         body=ChangedUser,
-        answers={200: UserShown},
+        answers={200: UserResponse},
         problems=(404, 409, 413, 422, 503),
         tag="access",
         right=Permission.ADMIN,
@@ -175,7 +175,7 @@ class AccountsApi:
     @describes(
         "Make a key of a program or a device; it is shown this once",
         body=NewKey,
-        answers={201: KeyMade},
+        answers={201: KeyCreated},
         problems=(413, 422, 503),
         tag="access",
         right=Permission.ADMIN,
@@ -221,7 +221,9 @@ class AccountsApi:
             raise Forbidden('access is open, so nobody is an admin here; access.mode = "required", or sensor-bridge user')
 
     def _note(self, request: web.Request, act: str, about: str, **more: str) -> None:
-        self._control.audit.note(act, by=identity_of(request), address=address_of(request, self._http), about=about, **more)
+        self._control.audit.record(
+            act, actor=identity_of(request), address=client_address_of(request, self._http), target=about, **more
+        )
 
 
 def _user(one: User) -> dict[str, Any]:

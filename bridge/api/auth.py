@@ -7,19 +7,19 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.access import Control
-from bridge.access.service import LoggedIn
+from bridge.access.service import AuthService
+from bridge.access.service import IssuedTokens
 from bridge.api.bodies import read_object
-from bridge.api.describe import Door, describes
+from bridge.api.describe import Auth, describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
-from bridge.api.openapi.models import Me, TokenGiven
+from bridge.api.openapi.models import IdentityResponse, TokenResponse
 from bridge.core.access.accounts import scope_to_document
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
 from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE
 from bridge.http.origins import is_from_known_page, is_from_own_page
-from bridge.http.proxies import address_of, is_behind_tls
+from bridge.http.proxies import client_address_of, is_behind_tls
 from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096
@@ -29,7 +29,7 @@ _HERE = ""
 _Text = Annotated[str, Field(max_length=1024)]
 
 
-class Login(BaseModel):
+class LoginRequest(BaseModel):
     """`cookies` false is for programs: what renews the token stands in the answer, and no cookie is set."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
@@ -39,7 +39,7 @@ class Login(BaseModel):
     cookies: bool = True
 
 
-class FirstAdmin(BaseModel):
+class FirstAdminRequest(BaseModel):
     """`token` is what the link ends in that the bridge prints where there is no user yet."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
@@ -48,7 +48,7 @@ class FirstAdmin(BaseModel):
     password: Annotated[_Text, Field(repr=False)]
 
 
-class Refresh(BaseModel):
+class RefreshRequest(BaseModel):
     """Of a program; the dashboard sends its cookie, and an empty object or none."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
@@ -59,7 +59,7 @@ class Refresh(BaseModel):
 class AuthApi:
     """`/auth/…`."""
 
-    def __init__(self, control: Control, http: HttpSettings, seconds: float) -> None:
+    def __init__(self, control: AuthService, http: HttpSettings, seconds: float) -> None:
         """A body must arrive within `seconds`."""
         self._control = control
         self._http = http
@@ -77,63 +77,63 @@ class AuthApi:
 
     @describes(
         "Log in: a token, and what renews it",
-        body=Login,
-        answers={200: TokenGiven},
+        body=LoginRequest,
+        answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 429, 503),
         tag="access",
-        right=Door.OPEN,
+        right=Auth.NONE,
     )
     async def _login(self, request: web.Request) -> web.Response:
-        asked = Login.model_validate(await self._body(request))
-        given = await self._control.login(asked.username, asked.password, address_of(request, self._http))
+        asked = LoginRequest.model_validate(await self._body(request))
+        given = await self._control.login(asked.username, asked.password, client_address_of(request, self._http))
         return self._answer(request, given, cookies=asked.cookies)
 
     @describes(
         "Make the first admin, by the link that is printed where there is no user yet",
-        body=FirstAdmin,
-        answers={200: TokenGiven},
+        body=FirstAdminRequest,
+        answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 422, 429, 503),
         tag="access",
-        right=Door.OPEN,
+        right=Auth.NONE,
     )
     async def _set_up(self, request: web.Request) -> web.Response:
-        asked = FirstAdmin.model_validate(await self._body(request))
-        given = await self._control.set_up(asked.token, asked.password, address_of(request, self._http))
+        asked = FirstAdminRequest.model_validate(await self._body(request))
+        given = await self._control.create_first_admin(asked.token, asked.password, client_address_of(request, self._http))
         return self._answer(request, given, cookies=True)
 
     @describes(
         "Another token for a session; what renews it is another one too, and that of before worth nothing",
-        body=Refresh,
-        answers={200: TokenGiven},
+        body=RefreshRequest,
+        answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 503),
         tag="access",
-        right=Door.OPEN,
+        right=Auth.NONE,
     )
     async def _refresh(self, request: web.Request) -> web.Response:
         shown, by_cookie = await self._renewing(request)
         if not shown:
             raise Unauthorized("missing", "log in first")
-        given = await self._control.refresh(shown, address_of(request, self._http))
+        given = await self._control.refresh(shown, client_address_of(request, self._http))
         return self._answer(request, given, cookies=by_cookie)
 
     @describes(
         "End the session, here and wherever its tokens are",
-        body=Refresh,
+        body=RefreshRequest,
         answers={204: None},
         problems=(403, 408, 413, 415, 503),
         tag="access",
-        right=Door.AJAR,
+        right=Auth.OPTIONAL,
     )
     async def _logout(self, request: web.Request) -> web.Response:
         shown, _ = await self._renewing(request)
         if self._control.required:
-            await self._control.logout(identity_of(request), shown, address_of(request, self._http))
+            await self._control.logout(identity_of(request), shown, client_address_of(request, self._http))
         answer = web.Response(status=204)
         for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _HERE)):
             answer.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_behind_tls(request, self._http))
         return answer
 
-    @describes("Who am I, and what may I do?", answers={200: Me}, tag="access", right=Door.KNOWN)
+    @describes("Who am I, and what may I do?", answers={200: IdentityResponse}, tag="access", right=Auth.REQUIRED)
     async def _me(self, request: web.Request) -> web.Response:
         who = identity_of(request)
         return json_response(
@@ -149,7 +149,7 @@ class AuthApi:
 
     async def _renewing(self, request: web.Request) -> tuple[str, bool]:
         """What renews a session, and whether it came as a cookie; then only a page of ours may use it."""
-        body = Refresh.model_validate(await self._body(request) if request.can_read_body else {})
+        body = RefreshRequest.model_validate(await self._body(request) if request.can_read_body else {})
         if body.refresh_token is not None:
             return body.refresh_token, False
         shown = request.cookies.get(REFRESH_COOKIE, "")
@@ -167,7 +167,7 @@ class AuthApi:
             raise web.HTTPRequestEntityTooLarge(_BODY_BYTES, request.content_length or 0)
         return await read_object(request, self._seconds)
 
-    def _answer(self, request: web.Request, given: LoggedIn, *, cookies: bool) -> web.Response:
+    def _answer(self, request: web.Request, given: IssuedTokens, *, cookies: bool) -> web.Response:
         body: dict[str, object] = {
             "access_token": given.token,
             "token_type": "bearer",

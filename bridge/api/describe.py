@@ -41,17 +41,17 @@ PROBLEMS: Mapping[int, str] = {
 """Answers as `application/problem+json`, by status."""
 
 
-class Door(enum.Enum):
+class Auth(enum.Enum):
     """What a route needs where that is no right."""
 
-    OPEN = "open"  # nothing: nobody is asked who he is
-    AJAR = "ajar"  # nothing, but it says less to those who show nothing
-    KNOWN = "known"  # to be somebody, whoever that is
+    NONE = "open"  # nothing: nobody is asked who he is
+    OPTIONAL = "ajar"  # nothing, but it says less to those who show nothing
+    REQUIRED = "known"  # to be somebody, whoever that is
     UNSTATED = "unstated"  # nobody has said; taken for the highest right there is, and a test insists
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class Operation:
     """One operation. `answers` are those that succeed, `problems` the statuses of those that do not."""
 
     summary: str
@@ -62,12 +62,12 @@ class Described:
     answers: Mapping[int, Content] = field(default_factory=dict)
     problems: Sequence[int] = ()
     tag: str = "api"
-    right: Permission | Door = Door.UNSTATED
+    permission: Permission | Auth = Auth.UNSTATED
 
     @property
     def guarded(self) -> bool:
         """Whether somebody must show who he is, where access is required."""
-        return self.right not in (Door.OPEN, Door.AJAR)
+        return self.permission not in (Auth.NONE, Auth.OPTIONAL)
 
 
 def describes(
@@ -80,7 +80,7 @@ def describes(
     body: Mapping[str, Content] | type[BaseModel] | None = None,
     problems: Sequence[int] = (),
     tag: str = "api",
-    right: Permission | Door = Door.UNSTATED,
+    right: Permission | Auth = Auth.UNSTATED,
 ) -> Callable[[F], F]:
     """Describe the route of a handler, and say what it needs. `body` is a model of JSON, or one for each media type.
 
@@ -88,9 +88,9 @@ def describes(
     """
     bodies = body if isinstance(body, Mapping) else {} if body is None else {"application/json": body}
     wrong = [400] if query or headers or bodies else []
-    if right not in (Door.OPEN, Door.AJAR):
+    if right not in (Auth.NONE, Auth.OPTIONAL):
         wrong += [401, 403, 503]  # 503: nobody can tell who it is
-    told = Described(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag, right)
+    told = Operation(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag, right)
 
     def tell(handler: F) -> F:
         handler.__described__ = told  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def describes(
     return tell
 
 
-def described(handler: object) -> Described | None:
+def operation_of(handler: object) -> Operation | None:
     """What was said of a handler."""
     found = getattr(handler, "__described__", None)
-    return found if isinstance(found, Described) else None
+    return found if isinstance(found, Operation) else None

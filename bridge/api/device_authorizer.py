@@ -14,7 +14,7 @@ from bridge.devices.registry import Registry
 from bridge.ports import Store
 
 
-class Reach:
+class DeviceAuthorizer:
     """Rights by device and, through the registry, by where a device stands."""
 
     def __init__(self, registry: Registry, store: Store) -> None:
@@ -66,9 +66,9 @@ class Reach:
             return tuple(asked) or None
         if asked:
             return tuple(one for one in asked if scope.contains(one, self._site(one)))
-        standing = self._registry.standing_at(scope.sites) if scope.sites else ()
+        standing = self._registry.devices_at(scope.sites) if scope.sites else ()
         return tuple(sorted(scope.devices.union(standing)))
 
     def _site(self, device_id: str) -> str:
-        place = self._registry.place(device_id)
+        place = self._registry.location(device_id)
         return place.site if place else ""

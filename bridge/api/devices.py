@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.api.bodies import read_object
 from bridge.api.describe import describes
-from bridge.api.device_authorizer import Reach
+from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import Handler, json_response, problem
-from bridge.api.openapi.models import CommandShown, CommandsPage, DeviceShown, DevicesPage, FormCommand, NewDevice
+from bridge.api.openapi.models import CommandResponse, CommandsPage, DeviceResponse, DevicesPage, FormCommand, NewDevice
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
 from bridge.core.errors import CommandRejected, DeviceError, DeviceExists, DeviceNotInScope, TooManyDevices, UnknownDevice
 from bridge.core.readings.identity import is_device_id
 from bridge.devices.registry import Registry
-from bridge.http.proxies import address_of
-from bridge.ports import Audit, Commander
+from bridge.http.proxies import client_address_of
+from bridge.ports import AuditLog, CommandSender
 from bridge.settings import HttpSettings
 
 DEVICES_LIMIT = 10_000
@@ -31,7 +31,7 @@ _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
 _OURS = "/api/v1/devices", "/api/v1/sensors"
 
 
-class Book(Commander, Protocol):
+class Book(CommandSender, Protocol):
     """Takes commands, and tells of them."""
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
@@ -75,7 +75,9 @@ class RecentParameters(BaseModel):
 class DevicesApi:
     """The registry, for operators, and commands for everyone who may."""
 
-    def __init__(self, registry: Registry, commands: Book, reach: Reach, audit: Audit, http: HttpSettings) -> None:
+    def __init__(
+        self, registry: Registry, commands: Book, reach: DeviceAuthorizer, audit: AuditLog, http: HttpSettings
+    ) -> None:
         """`registry` and `commands` are asked at every call, for devices within `reach`."""
         self._registry = registry
         self._commands = commands
@@ -112,14 +114,14 @@ class DevicesApi:
                 found.append(device)
         return json_response({"devices": [one.public() for one in found], "next": None})
 
-    @describes("One device", answers={200: DeviceShown}, problems=(404,), tag="devices", right=Permission.READ)
+    @describes("One device", answers={200: DeviceResponse}, problems=(404,), tag="devices", right=Permission.READ)
     async def _get(self, request: web.Request) -> web.Response:
         return json_response(self._registry.get(self._seen(request)).public())
 
     @describes(
         "Register a device; attributes we do not know are kept",
         body=NewDevice,
-        answers={201: DeviceShown},
+        answers={201: DeviceResponse},
         problems=(409, 413, 422, 503, 507),
         tag="devices",
         right=Permission.MANAGE,
@@ -141,7 +143,7 @@ class DevicesApi:
     @describes(
         "Change some attributes of a device; null takes one away",
         body=NewDevice,
-        answers={200: DeviceShown},
+        answers={200: DeviceResponse},
         problems=(404, 413, 422, 503, 507),
         tag="devices",
         right=Permission.MANAGE,
@@ -168,7 +170,7 @@ class DevicesApi:
     @describes(
         "Ask a device to do something",
         body=CommandRequest,
-        answers={202: CommandShown},
+        answers={202: CommandResponse},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
         right=Permission.COMMAND,
@@ -185,7 +187,7 @@ class DevicesApi:
     @describes(
         "The same, for an older client",
         body={"application/x-www-form-urlencoded": FormCommand},
-        answers={202: CommandShown},
+        answers={202: CommandResponse},
         problems=(404, 409, 413, 422, 503),
         tag="devices",
         right=Permission.COMMAND,
@@ -210,7 +212,7 @@ class DevicesApi:
         limit = RecentParameters.model_validate(dict(request.query)).limit
         return json_response({"commands": [one.public() for one in await self._commands.recent(device_id, limit)]})
 
-    @describes("One command", answers={200: CommandShown}, problems=(404, 503), tag="devices", right=Permission.READ)
+    @describes("One command", answers={200: CommandResponse}, problems=(404, 503), tag="devices", right=Permission.READ)
     async def _command(self, request: web.Request) -> web.Response:
         command = await self._commands.get(self._seen(request), request.match_info["command"])
         if command is None:
@@ -219,7 +221,7 @@ class DevicesApi:
 
     async def _asked(self, request: web.Request, asked: CommandRequest) -> Command:
         self._reach.check(request, asked.device, Permission.COMMAND)
-        command = await self._commands.ask(asked, _who(request))
+        command = await self._commands.submit(asked, _who(request))
         self._note(request, "command", command.device_id, command=command.command, id=command.id)
         return command
 
@@ -230,7 +232,9 @@ class DevicesApi:
         return device_id
 
     def _note(self, request: web.Request, act: str, device_id: str, **more: str) -> None:
-        self._audit.note(act, by=identity_of(request), address=address_of(request, self._http), about=device_id, **more)
+        self._audit.record(
+            act, actor=identity_of(request), address=client_address_of(request, self._http), target=device_id, **more
+        )
 
 
 def _told(handler: Handler) -> Handler:

@@ -11,16 +11,16 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import RETRY_AFTER_SECONDS, json_response, problem
-from bridge.api.openapi.models import EventTaken
+from bridge.api.openapi.models import EventAccepted
 from bridge.core.access.permissions import Permission
 from bridge.core.decode import MessageKind, Route
 from bridge.core.message import EVENT_TOPICS, Decoded, Message, Outcome, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
-from bridge.pipeline.pending import Settlement
+from bridge.pipeline.pending import PendingBatch
 
 SOURCE = "http"
 EVENTS = Route(TopicPattern.parse("events/{topic}"), MessageKind.EVENTS)
@@ -39,11 +39,11 @@ class EventPath(BaseModel):
 class EventsApi:
     """`POST /api/v1/events/{topic}`."""
 
-    def __init__(self, put: Callable[[Message], None], is_open: Callable[[], bool], over: asyncio.Event) -> None:
-        """`put` takes a message in, as long as it `is_open`; `over` tells that nothing more is settled."""
+    def __init__(self, put: Callable[[Message], None], is_open: Callable[[], bool], closed: asyncio.Event) -> None:
+        """`put` takes a message in, as long as it `is_open`; `closed` tells that nothing more is settled."""
         self._put = put
         self._is_open = is_open
-        self._over = over
+        self._closed = closed
         self._waiting = 0
         self.refused = 0
         """Events not taken in: too many waited, or the bridge was stopping."""
@@ -56,13 +56,13 @@ class EventsApi:
         "Pass on what another service says under a topic",
         path=EventPath,
         body={"application/json": dict[str, Any]},
-        answers={202: EventTaken},
+        answers={202: EventAccepted},
         problems=(404, 413, 422, 503),
         tag="events",
         right=Permission.PUBLISH,
     )
     async def _post(self, request: web.Request) -> web.Response:
-        check_whole(request)
+        check_unscoped(request)
         topic = request.match_info["topic"]
         if topic not in EVENT_TOPICS:
             raise web.HTTPNotFound(text=f"topic: {topic[:64]!a} is none; there are {', '.join(EVENT_TOPICS)}")
@@ -74,10 +74,10 @@ class EventsApi:
         if self._waiting >= _WAITING_LIMIT:
             return self._refuse(f"{_WAITING_LIMIT} events wait already, the most")
         self._waiting += 1
-        settlement = Settlement(1, self._settled)
+        settlement = PendingBatch(1, self._settled)
         received_ms = time.time_ns() // 1_000_000
         self._put(Message(SOURCE, f"events/{topic}", payload, received_ms, settlement))
-        if not await settlement.wait(_ANSWER_SECONDS, self._over):
+        if not await settlement.wait(_ANSWER_SECONDS, self._closed):
             return problem(
                 503, "the event has not gone out yet; it will with what waits before it, unless the bridge stops first"
             )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bridge.api.describe import Door, describes
+from bridge.api.describe import Auth, describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
-from bridge.api.openapi.models import Alive, Ready
+from bridge.api.openapi.models import LivenessResponse, ReadinessResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
 
@@ -27,11 +27,13 @@ class HealthApi:
             web.get("/health", self._ready),
         ]
 
-    @describes("Is the process alive?", answers={200: Alive}, tag="health", right=Door.OPEN)
+    @describes("Is the process alive?", answers={200: LivenessResponse}, tag="health", right=Auth.NONE)
     async def _live(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
-    @describes("Does every part work?", answers={200: Ready, 503: Ready}, tag="health", right=Door.AJAR)
+    @describes(
+        "Does every part work?", answers={200: ReadinessResponse, 503: ReadinessResponse}, tag="health", right=Auth.OPTIONAL
+    )
     async def _ready(self, request: web.Request) -> web.Response:
         """Who may not see is told whether it is, and no more: reasons name hosts."""
         parts = {

@@ -14,10 +14,10 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.device_authorizer import Reach
+from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response, problem
-from bridge.api.openapi.models import Ingested, NewReading, NoneIngested
+from bridge.api.openapi.models import Ingested, IngestProblem, NewReading
 from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import IdempotencyKeyReused
@@ -26,7 +26,7 @@ from bridge.core.payload import PayloadError, parse_any_json
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.settings import HTTP_TOPIC
-from bridge.sources.http.source import SOURCE, Body, HttpSource
+from bridge.sources.http.source import SOURCE, HttpSource, IngestRequest
 
 ITEMS_LIMIT = 10_000
 JSON, NDJSON = "application/json", "application/x-ndjson"
@@ -51,7 +51,7 @@ _describes_it = describes(
     "Store readings: one, a list, or one a line; answered when they are safe",
     headers=IngestHeaders,
     body={JSON: NewReading | list[NewReading], NDJSON: str},
-    answers={201: Ingested, 422: NoneIngested},
+    answers={201: Ingested, 422: IngestProblem},
     problems=(400, 408, 413, 415, 503),
     tag="readings",
     right=Permission.PUBLISH,
@@ -61,7 +61,7 @@ _describes_it = describes(
 class IngestApi:
     """Readings in."""
 
-    def __init__(self, source: HttpSource, reach: Reach, read_seconds: float) -> None:
+    def __init__(self, source: HttpSource, reach: DeviceAuthorizer, read_seconds: float) -> None:
         """A body must arrive within `read_seconds`, and be of devices within `reach`."""
         self._source = source
         self._reach = reach
@@ -125,21 +125,21 @@ def senders(payloads: Sequence[bytes]) -> set[str]:
 class _Nowhere:
     """The way back of a message that only wants to be read."""
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """It has none."""
 
 
 _NOWHERE = _Nowhere()
 
 
-def _body(raw: bytes, content_type: str, key: str | None) -> Body:
+def _body(raw: bytes, content_type: str, key: str | None) -> IngestRequest:
     payloads = _lines(raw) if content_type == NDJSON else _items(raw)
     if not payloads:
         raise web.HTTPBadRequest(text="the body holds no reading")
     if len(payloads) > ITEMS_LIMIT:
         text = f"{len(payloads)} readings, more than the {ITEMS_LIMIT} of one request"
         raise web.HTTPRequestEntityTooLarge(ITEMS_LIMIT, len(payloads), text=text)
-    return Body(payloads, key, blake2b(content_type.encode() + b"\n" + raw, digest_size=16).digest() if key else b"")
+    return IngestRequest(payloads, key, blake2b(content_type.encode() + b"\n" + raw, digest_size=16).digest() if key else b"")
 
 
 def _lines(raw: bytes) -> list[bytes]:

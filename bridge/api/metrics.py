@@ -19,7 +19,7 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.limits import Gate
+from bridge.realtime.limits import ConnectionLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Counter:
         return family
 
 
-def realtime_counters(hub: Hub, gate: Gate) -> tuple[Counter, ...]:
+def realtime_counters(hub: Hub, limiter: ConnectionLimiter) -> tuple[Counter, ...]:
     """What was sent to clients, what not, and whom we closed the door on."""
     counts = hub.counts
     return (
@@ -53,7 +53,7 @@ def realtime_counters(hub: Hub, gate: Gate) -> tuple[Counter, ...]:
         Counter("bridge_events_missed", "Other messages not sent to clients that were too slow.", lambda: counts.missed_others),
         Counter("bridge_client_gaps", "Times a client was told that it missed records.", lambda: counts.gaps),
         Counter("bridge_clients_cut", "Connections that we ended, by reason.", lambda: counts.cut),
-        Counter("bridge_clients_refused", "Connections not let in, by limit.", lambda: gate.refused),
+        Counter("bridge_clients_refused", "Connections not let in, by limit.", lambda: limiter.refused),
     )
 
 

@@ -12,9 +12,9 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bridge.api.describe import describes
-from bridge.api.device_authorizer import Reach
+from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.problems import json_response, problem
-from bridge.api.openapi.models import Latest, Measured, NoData, ReadingsPage, Record
+from bridge.api.openapi.models import Latest, MeasurementResponse, NoData, ReadingsPage, Record
 from bridge.core.access.permissions import Permission
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
 from bridge.core.readings.identity import CURSOR_LIMIT
@@ -113,7 +113,7 @@ class TelemetryParameters(BaseModel):
 class ReadingsApi:
     """History, from the store."""
 
-    def __init__(self, store: Store, reach: Reach) -> None:
+    def __init__(self, store: Store, reach: DeviceAuthorizer) -> None:
         """`store` is asked at every call, for what is within `reach`."""
         self._store = store
         self._reach = reach
@@ -185,7 +185,7 @@ class ReadingsApi:
         found = [one for one in latest if one.device_id == asked.device]
         return json_response(found[0].public() if found else {"error": "no data"})
 
-    @describes("What can be measured", answers={200: list[Measured]}, tag="readings", right=Permission.READ)
+    @describes("What can be measured", answers={200: list[MeasurementResponse]}, tag="readings", right=Permission.READ)
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [

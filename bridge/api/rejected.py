@@ -11,19 +11,19 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.api.describe import describes
-from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi import models
 from bridge.core.access.permissions import Permission
 from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
 from bridge.core.timestamp import iso
-from bridge.maintenance.retry import Retried
+from bridge.maintenance.retry import RetryResult
 from bridge.ports import Store
 
 MESSAGES_LIMIT = 200
 """The most messages in one answer: at most 64 KiB each."""
 
-Retry = Callable[[QuarantineQuery], Awaitable[Retried]]
+Retry = Callable[[QuarantineQuery], Awaitable[RetryResult]]
 
 
 class RetryParameters(BaseModel):
@@ -64,7 +64,7 @@ class RejectedApi:
         right=Permission.MANAGE,
     )
     async def _rejected(self, request: web.Request) -> web.Response:
-        check_whole(request)
+        check_unscoped(request)
         asked = RejectedParameters.model_validate(dict(request.query))
         messages = await self._store.quarantine.messages(
             QuarantineQuery(asked.code, asked.topic, asked.device, limit=asked.limit)
@@ -75,13 +75,13 @@ class RejectedApi:
     @describes(
         "Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine",
         query=RetryParameters,
-        answers={200: models.Retried},
+        answers={200: models.RetryResponse},
         problems=(409, 503),
         tag="quarantine",
         right=Permission.MANAGE,
     )
     async def _retry(self, request: web.Request) -> web.Response:
-        check_whole(request)
+        check_unscoped(request)
         asked = RetryParameters.model_validate(dict(request.query))
         if self._retrying.locked():
             return problem(409, "rejected messages are being tried again already; wait for that to end")

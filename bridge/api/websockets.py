@@ -8,14 +8,14 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from bridge.api.describe import describes
-from bridge.api.middleware.auth import check_whole
+from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
 from bridge.core.access.permissions import Permission
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
-from bridge.realtime.channels import CHANNELS, GENERAL, Channels, checked_channel
-from bridge.realtime.topics import Topics
+from bridge.realtime.channels import CHANNELS, GENERAL, ChannelProtocol, checked_channel
+from bridge.realtime.topics import TopicProtocol
 
 _MESSAGE_LENGTH = 1000
 _MESSAGE = "test"
@@ -40,7 +40,7 @@ class TestEventParameters(BaseModel):
 class WebSocketsApi:
     """Statistics of both dialects, and test events."""
 
-    def __init__(self, topics: Topics, channels: Channels, publisher: Publisher) -> None:
+    def __init__(self, topics: TopicProtocol, channels: ChannelProtocol, publisher: Publisher) -> None:
         """`publisher` sends the test events."""
         self._topics = topics
         self._channels = channels
@@ -68,7 +68,7 @@ class WebSocketsApi:
         right=Permission.MANAGE,
     )
     async def _stats(self, request: web.Request) -> web.Response:
-        check_whole(request)
+        check_unscoped(request)
         named = request.match_info.get("channel")
         return json_response(self._channels.stats(None if named is None else checked_channel(named)))
 
@@ -81,7 +81,7 @@ class WebSocketsApi:
         right=Permission.MANAGE,
     )
     async def _test_event(self, request: web.Request) -> web.Response:
-        check_whole(request)
+        check_unscoped(request)
         channel = checked_channel(request.query.get("channel", GENERAL))
         message = request.query.get("message", _MESSAGE)
         if len(message) > _MESSAGE_LENGTH:

@@ -12,7 +12,7 @@ from bridge.cli.runner import FAILED, ConfigOption, console, counted, errors, ru
 from bridge.core.message import RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.timestamp import parse_time
-from bridge.maintenance.files import Format
+from bridge.maintenance.files import FileFormat
 from bridge.settings.loader import load_settings
 
 rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
@@ -20,7 +20,7 @@ rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that wer
 CodeOption = Annotated[RejectionReason | None, typer.Option("--code", help="Only those rejected for this.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
-FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")]
+FormatOption = Annotated[FileFormat | None, typer.Option("--format", help="Instead of what the file's ending says.")]
 
 
 def _moment(text: str) -> int:
@@ -108,14 +108,14 @@ def rejected_retry(
     from bridge.core.decode import Decoder
     from bridge.maintenance.quarantine import prepared
     from bridge.maintenance.retry import alone, strict
-    from bridge.wiring import every_route
+    from bridge.wiring import all_routes
 
     settings = load_settings(config)
     query = QuarantineQuery(code, topic, device)
 
     async def retrying() -> None:
         async with prepared(settings.store) as (store, cursor):
-            decoder = await strict(Decoder(every_route(settings)), settings.devices, store)
+            decoder = await strict(Decoder(all_routes(settings)), settings.devices, store)
             with counted("trying again", await store.quarantine.count(query)) as advance:
                 async with alone(store, cursor, decoder) as retrying:
                     retried = await retrying.retry(query, advance)

@@ -9,9 +9,9 @@ from typing import Annotated, TypeVar
 import typer
 from rich.table import Table
 
-from bridge.access.mosquitto.accounts import Accounts
-from bridge.access.mosquitto.files import user_of
-from bridge.access.provisioning import Enrolment
+from bridge.access.mosquitto.accounts import BrokerAccounts
+from bridge.access.mosquitto.files import broker_user
+from bridge.access.provisioning import DeviceProvisioning
 from bridge.cli.runner import ConfigOption, console, errors
 from bridge.cli.users import caller, with_control
 from bridge.core.errors import AccountError
@@ -64,7 +64,7 @@ def remove(device: IdArgument, config: ConfigOption = None) -> None:
 @devices.command("broker")
 def broker(config: ConfigOption = None) -> None:
     """Give the bridge itself its account at the broker, by mqtt.username and mqtt.password. Safe to repeat."""
-    accounts = Accounts(load_settings(config).mqtt)
+    accounts = BrokerAccounts(load_settings(config).mqtt)
     if not accounts.kept:
         raise AccountError("mqtt.files", "passwords and acl must be named")
     user = accounts.put_bridge()
@@ -75,22 +75,24 @@ def broker(config: ConfigOption = None) -> None:
 
 
 def _enrolling(
-    config: Path | None, work: Callable[[Enrolment], Awaitable[T]], act: str = "", about: str = ""
-) -> tuple[T, Accounts]:
-    accounts = Accounts(load_settings(config).mqtt)
-    enrolled = with_control(config, lambda control, _: work(Enrolment(control.keys, accounts, by=caller())), act, about)
+    config: Path | None, work: Callable[[DeviceProvisioning], Awaitable[T]], act: str = "", about: str = ""
+) -> tuple[T, BrokerAccounts]:
+    accounts = BrokerAccounts(load_settings(config).mqtt)
+    enrolled = with_control(
+        config, lambda control, _: work(DeviceProvisioning(control.keys, accounts, by=caller())), act, about
+    )
     return enrolled, accounts
 
 
-def _show(device: str, key: str, accounts: Accounts) -> None:
+def _show(device: str, key: str, accounts: BrokerAccounts) -> None:
     """The key alone on standard output, so that a script can take it."""
-    name = f"; MQTT user {user_of(device)}, with it as the password" if accounts.kept else ""
+    name = f"; MQTT user {broker_user(device)}, with it as the password" if accounts.kept else ""
     errors.print(f"the key of {device}: keep it, it is not shown again{name}", markup=False, highlight=False, soft_wrap=True)
     console.print(key, markup=False, highlight=False, soft_wrap=True)
     _reload(accounts)
 
 
-def _reload(accounts: Accounts) -> None:
+def _reload(accounts: BrokerAccounts) -> None:
     if not accounts.kept:
         said = "mqtt.files is not set: the broker knows nothing of this"
     elif accounts.reload():

@@ -120,10 +120,10 @@ def tail(
     token_file: TokenFileOption = None,
 ) -> None:
     """Watch readings as they come, from a running bridge's Socket.IO."""
-    from bridge.tools.api_client import token_given
+    from bridge.tools.api_client import read_token
     from bridge.tools.tail import tail as watch
 
-    shown = token_given(token, token_file)
+    shown = read_token(token, token_file)
     run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count, token=shown))
 
 
@@ -140,11 +140,11 @@ def command(
     token_file: TokenFileOption = None,
 ) -> None:
     """Send a device a command, by a running bridge."""
-    from bridge.tools.api_client import send_command, token_given
+    from bridge.tools.api_client import read_token, send_command
 
     asked = {"command": name, "value": value, "queue": queue, "expires": expires}
     body = {key: one for key, one in asked.items() if one is not None}
-    sent = run_loop(send_command(url, device, body, wait, token_given(token, token_file)))
+    sent = run_loop(send_command(url, device, body, wait, read_token(token, token_file)))
     console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
     if sent["state"] in ("failed", "expired"):
         sys.exit(FAILED)
@@ -175,8 +175,8 @@ def bench(
     token_file: TokenFileOption = None,
 ) -> None:
     """Put load on a bridge and measure it: one of its own, or with --url one that runs. Only to the hosts you name."""
-    from bridge.tools.api_client import token_given
-    from bridge.tools.bench.command import Options
+    from bridge.tools.api_client import read_token
+    from bridge.tools.bench.command import BenchOptions
     from bridge.tools.bench.command import bench as measure
     from bridge.tools.bench.report.terminal import show_scenarios
 
@@ -184,8 +184,8 @@ def bench(
         show_scenarios(console)
         return
     load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
-    shown = token_given(token, token_file)
-    options = Options(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience, shown)
+    shown = read_token(token, token_file)
+    options = BenchOptions(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience, shown)
     sys.exit(0 if run_loop(measure(options, console, errors)) else FAILED)
 
 
@@ -207,15 +207,15 @@ def probe(
     patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds that every answer may take.")] = 5.0,
 ) -> None:
     """Test a running bridge from outside by every way in and out. Its readings stay in the store, its device does not."""
-    from bridge.tools.api_client import token_given
-    from bridge.tools.probe.command import Options
+    from bridge.tools.api_client import read_token
+    from bridge.tools.probe.command import ProbeOptions
     from bridge.tools.probe.command import probe as test
 
     if seconds is not None and minutes is not None:
         raise typer.BadParameter("give either --seconds or --minutes")
     duration = seconds if minutes is None else minutes * 60
-    shown = token_given(token, token_file)
-    options = Options(url, broker, duration, interval, device, shown, device_token, password, admin_token, json, patience)
+    shown = read_token(token, token_file)
+    options = ProbeOptions(url, broker, duration, interval, device, shown, device_token, password, admin_token, json, patience)
     sys.exit(0 if run_loop(test(options, load_settings(config), console, errors)) else FAILED)
 
 

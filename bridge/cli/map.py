@@ -34,12 +34,12 @@ _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 class _Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class FormatAttempt:
     """One format tried: the reading it makes, or what is wrong."""
 
     format: FormatName
@@ -70,26 +70,26 @@ async def capture(settings: MqttSettings, topic: str, seconds: float) -> tuple[s
     return arrived
 
 
-def try_formats(payload: bytes, topic: str | None, now_ms: int, only: FormatName | None = None) -> list[Attempt]:
+def try_formats(payload: bytes, topic: str | None, now_ms: int, only: FormatName | None = None) -> list[FormatAttempt]:
     """Every format, or `only` one, in the order of their list. Without a topic each is tried on its usual one."""
     names = list(FormatName) if only is None else [only]
     return [_attempt(name, payload, topic, now_ms) for name in names]
 
 
-def best_of(attempts: list[Attempt]) -> Attempt | None:
+def best_of(attempts: list[FormatAttempt]) -> FormatAttempt | None:
     """The attempt with the best reading, the first of equals."""
     return max((one for one in attempts if one.reading is not None), key=lambda one: one.rank, default=None)
 
 
-def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -> Attempt:
+def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -> FormatAttempt:
     try:
         pattern, fields = _proposal(name, payload, topic)
         parsed = TopicPattern.parse(pattern)
         route = Route(parsed, format=make_format(name, parsed, fields))
     except (PatternError, FormatError) as error:
-        return Attempt(name, USUAL_PATTERNS[name], complaint=str(error))
+        return FormatAttempt(name, USUAL_PATTERNS[name], complaint=str(error))
     arrived = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _Nowhere())
-    return _judged(Attempt(name, pattern, fields, fit=_fit(name, topic, payload)), Decoder([route]).decode(arrived))
+    return _judged(FormatAttempt(name, pattern, fields, fit=_fit(name, topic, payload)), Decoder([route]).decode(arrived))
 
 
 def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
@@ -109,10 +109,10 @@ def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str,
     return pattern, fields
 
 
-def _judged(attempt: Attempt, decoded: Decoded) -> Attempt:
+def _judged(attempt: FormatAttempt, decoded: Decoded) -> FormatAttempt:
     reading = decoded if isinstance(decoded, Reading) else None
     complaint = "" if reading else getattr(decoded, "reason", "no reading")
-    return Attempt(attempt.format, attempt.pattern, attempt.fields, reading, complaint, attempt.fit)
+    return FormatAttempt(attempt.format, attempt.pattern, attempt.fields, reading, complaint, attempt.fit)
 
 
 def _fit(name: FormatName, topic: str | None, payload: bytes) -> int:
@@ -153,7 +153,7 @@ def _nothing_known(payload: bytes) -> str:
 # --- for people --------------------------------------------------------------------------------------------------------
 
 
-def explain(console: Console, attempts: list[Attempt]) -> bool:
+def explain(console: Console, attempts: list[FormatAttempt]) -> bool:
     """Print what each format makes of the message, and the settings for the best; False when none makes a reading."""
     best = best_of(attempts)
     table = Table(show_lines=True)
@@ -180,7 +180,7 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _outcome(attempt: Attempt) -> Text:
+def _outcome(attempt: FormatAttempt) -> Text:
     reading = attempt.reading
     if reading is None:
         return Text(attempt.complaint, "dim")

@@ -18,8 +18,8 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bridge.access import Control
-from bridge.access.api_keys import Keys
+from bridge.access.service import AuthService
+from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
 from bridge.cli.runner import ConfigOption, console, errors
 from bridge.core.access.accounts import scope_of, user_name
@@ -96,7 +96,7 @@ def add_key(
         raise typer.BadParameter("the key of a device has no other rights, devices or sites")
     scope, by = scope_of(device or (), site or ()), caller()
     rights = right or [Permission.READ]
-    making = partial(Keys.make, name=name, rights=rights, scope=scope, device=of_device, days=days, by=by)
+    making = partial(ApiKeys.make, name=name, rights=rights, scope=scope, device=of_device, days=days, by=by)
     key, text = with_control(config, lambda control, _: making(control.keys), "key added", name)
     errors.print(f"{key.id} {key.name}: keep it, it is not shown again", markup=False, highlight=False)
     console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -119,7 +119,7 @@ def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: Con
     console.print(f"{key.id} {key.name} removed", markup=False, highlight=False)
 
 
-def with_control(config: Path | None, work: Callable[[Control, Settings], Awaitable[T]], act: str = "", about: str = "") -> T:
+def with_control(config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], act: str = "", about: str = "") -> T:
     """The outcome of some work on the store of the settings; what it was, if it changed something, is in the audit."""
     settings = load_settings(config)
 
@@ -127,10 +127,10 @@ def with_control(config: Path | None, work: Callable[[Control, Settings], Awaita
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(settings.store))
             await store.prepare()
-            control = Control(settings.access, settings.devices, store)
+            control = AuthService(settings.access, settings.devices, store)
             done = await work(control, settings)
             if act:
-                control.audit.note(act, by=Identity(IdentityKind.PROGRAM, caller(), frozenset()), about=about)
+                control.audit.record(act, actor=Identity(IdentityKind.PROGRAM, caller(), frozenset()), target=about)
                 await control.close()
             return done
 

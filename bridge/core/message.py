@@ -24,7 +24,7 @@ class Outcome(enum.StrEnum):
 class Origin(Protocol):
     """Where a message came from and where its acknowledgement goes: one MQTT connection, one HTTP request, one socket."""
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """`message` is safe (or will never be). Called once per message, in order of arrival; must not block or raise.
 
         `meaning` is what it was decoded to; None when it was dropped before that.

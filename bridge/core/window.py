@@ -26,7 +26,7 @@ class AckWindow:
         """The broker delivered a message under `packet_id`, which is not in use."""
         self._delivered.append(packet_id)
 
-    def settle(self, packet_id: int) -> list[int]:
+    def acknowledge(self, packet_id: int) -> list[int]:
         """`packet_id` is done; the ids that may be acknowledged now, in order: none while an earlier one is not."""
         self._settled.add(packet_id)
         ready: list[int] = []

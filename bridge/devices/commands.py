@@ -21,7 +21,7 @@ from bridge.core.events import EntityEvent, Event
 from bridge.core.message import CommandAck
 from bridge.core.query import CommandsQuery
 from bridge.devices.registry import Registry, now_ms
-from bridge.ports import KeptCommands
+from bridge.ports import CommandStore
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _UNDER_WAY = 50  # commands to different devices that are being sent at once
 _SEND_SECONDS = 10.0
 
 
-class Way(Protocol):
+class CommandTransport(Protocol):
     """How commands get to devices."""
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
@@ -45,7 +45,7 @@ class Way(Protocol):
 
 
 @dataclass(slots=True)
-class Counts:
+class CommandCounters:
     """Commands since the start, by what became of them; `acks_lost` are confirmations there was no room for."""
 
     asked: int = 0
@@ -57,17 +57,17 @@ class Counts:
     acks_lost: int = 0
 
 
-class Commands:
+class CommandService:
     """Takes commands, sends them when their device is there, and notes what the device answers."""
 
     def __init__(
         self,
-        kept: KeptCommands,
+        kept: CommandStore,
         registry: Registry,
         settings: DevicesSettings,
         *,
-        socket: Way,
-        mqtt: Way,
+        socket: CommandTransport,
+        mqtt: CommandTransport,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         """`registry` tells who is there and hears what passes through; a device with an open socket gets its commands there."""
@@ -84,7 +84,7 @@ class Commands:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self._news = asyncio.Event()
         self._slots = asyncio.Semaphore(_UNDER_WAY)
-        self.counts = Counts()
+        self.counts = CommandCounters()
         registry.came_online = self._came_online
 
     async def load(self) -> None:
@@ -116,7 +116,7 @@ class Commands:
 
     # --- asking ------------------------------------------------------------------------------------------------------------
 
-    async def ask(self, request: CommandRequest, by: str) -> Command:
+    async def submit(self, request: CommandRequest, by: str) -> Command:
         """The command, stored and sent, or in its queue. Asked again under the same id, it is the one that is there.
 
         Raises `UnknownDevice`, `CommandRejected` (it is offline, or the id is another command's) and `StoreUnavailable`.
@@ -222,7 +222,7 @@ class Commands:
         """As it is kept."""
         return await self._kept.get(command.id) or command
 
-    def _way(self, command: Command) -> Way:
+    def _way(self, command: Command) -> CommandTransport:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
 
     async def _settle(self, command: Command, state: CommandState, error: str | None = None) -> Command:
@@ -247,8 +247,8 @@ class Commands:
         action = {"created": "create_command", "updated": "update_command"}[what]
         self._registry.publish([EntityEvent("command", what, command.id, command.public(), {"action": action})])
 
-    def _one_at_a_time(self, device_id: str) -> _Turn:
-        return _Turn(self._locks, device_id)
+    def _one_at_a_time(self, device_id: str) -> _KeyedLock:
+        return _KeyedLock(self._locks, device_id)
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -301,7 +301,7 @@ class Commands:
         return device_id in self._registry and self._registry.get(device_id).online
 
 
-class _Turn:
+class _KeyedLock:
     """A lock by name, there only while somebody holds it or waits for it."""
 
     def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], name: str) -> None:

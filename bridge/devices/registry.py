@@ -24,7 +24,7 @@ from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnava
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Rejection, RejectionReason
 from bridge.core.readings.reading import Reading
-from bridge.ports import Decodes, Publisher, Store
+from bridge.ports import MessageDecoder, Publisher, Store
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _ACTIONS: Mapping[Action, str] = {"created": "create_sensor", "updated": "update
 
 
 @dataclass(slots=True)
-class Counts:
+class RegistryCounters:
     """What found no place since the start."""
 
     unlisted: int = 0
@@ -70,7 +70,7 @@ class Registry:
         self._statuses: list[DeviceStatus] | None = None
         self._seen_due = 0.0
         self.came_online: Callable[[str], None] = lambda _: None
-        self.counts = Counts()
+        self.counts = RegistryCounters()
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -78,12 +78,12 @@ class Registry:
     def __contains__(self, device_id: object) -> bool:
         return device_id in self._devices
 
-    def place(self, device_id: str) -> Location | None:
+    def location(self, device_id: str) -> Location | None:
         """Where a device stands; None for one that nobody knows."""
         device = self._devices.get(device_id)
         return None if device is None else Location(device.site or "", device.room or "")
 
-    def standing_at(self, sites: Collection[str]) -> list[str]:
+    def devices_at(self, sites: Collection[str]) -> list[str]:
         """The ids of the devices at these sites."""
         return [one.id for one in self._devices.values() if one.site in sites]
 
@@ -189,7 +189,7 @@ class Registry:
             device.connection, device.last_seen_ms = None, self._clock()
             self._out.publish(self._turn(device, OFFLINE, self._clock()))
 
-    def note(self, device_id: str, state: Mapping[str, Any]) -> None:
+    def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
         """What a device said of itself beside its measurements; bounded in number and bytes."""
         device = self._devices.get(device_id)
         if device is None:
@@ -277,7 +277,7 @@ class Registry:
             tasks.create_task(self._save_for_ever(), name="registry saving")
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                self.notice_silence()
+                self.check_silence()
 
     async def _save_for_ever(self) -> None:
         """By itself, for the store may take its time to say that it is away."""
@@ -285,7 +285,7 @@ class Registry:
             await asyncio.sleep(SAVE_SECONDS)
             await self._save()
 
-    def notice_silence(self) -> None:
+    def check_silence(self) -> None:
         """Who was silent too long is offline. The time when we were not there counts for nobody's silence."""
         now, more = self._clock(), list[Event]()
         for device in self._devices.values():
@@ -334,10 +334,10 @@ def _check_size(device: Device) -> None:
         raise DeviceError({"attributes": f"{size} bytes in all, more than the {DOCUMENT_BYTES} allowed"})
 
 
-class Admission:
+class RegisteredOnlyDecoder:
     """A decoder that lets nobody in but the registered. What a message means is decided without it, purely."""
 
-    def __init__(self, decoder: Decodes, registered: Container[str]) -> None:
+    def __init__(self, decoder: MessageDecoder, registered: Container[str]) -> None:
         """`registered` is asked for each message."""
         self._decoder = decoder
         self._registered = registered

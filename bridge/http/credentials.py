@@ -26,36 +26,36 @@ _QUERY_NAMES = ("token", "access_token")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Credentials:
     """`credential` is a token or key. With HTTP's Basic, of devices, `device` is the name and `credential` the secret.
 
-    `stray` says that there was a cookie that does not count, and nothing else.
+    `ignored_cookie` says that there was a cookie that does not count, and nothing else.
     """
 
     credential: str | None = field(default=None, repr=False)
     device: str | None = None
-    stray: bool = False
+    ignored_cookie: bool = False
 
 
-def shown_by(request: web.Request, http: HttpSettings) -> Shown:
+def credentials_from(request: web.Request, http: HttpSettings) -> Credentials:
     """Of a request. Raises `Unauthorized` for what can be read in two ways."""
     header = _header(request)
     if header is None:
         return _cookie(request, http)
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "bearer" and rest.strip():
-        return Shown(rest.strip())
+        return Credentials(rest.strip())
     if scheme.lower() == "basic":
         try:
             name, colon, secret = base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")
         except (binascii.Error, ValueError):
             name = colon = secret = ""
         if name and colon and secret:
-            return Shown(secret, device=name)
+            return Credentials(secret, device=name)
     raise Unauthorized("malformed", "the header is Authorization: Bearer TOKEN; of a device also Basic, with its id and secret")
 
 
-def shown_in_handshake(request: web.Request, http: HttpSettings, *, by_query: bool = False) -> Shown:
+def credentials_from_handshake(request: web.Request, http: HttpSettings, *, by_query: bool = False) -> Credentials:
     """Of a handshake. Raises `Unauthorized`. Only with `by_query` may the address have a token: addresses are logged.
 
     Another scheme than Bearer is asked for by a proxy in front of us, and is not ours.
@@ -65,15 +65,15 @@ def shown_in_handshake(request: web.Request, http: HttpSettings, *, by_query: bo
         raise Unauthorized("query", "a token in the address is not looked at here: show it by header, subprotocol or message")
     scheme, _, rest = (_header(request) or "").partition(" ")
     credential = (rest.strip() if scheme.lower() == "bearer" else "") or _offered(request)[1] or _first(in_query)
-    return Shown(credential) if credential else _cookie(request, http)
+    return Credentials(credential) if credential else _cookie(request, http)
 
 
-def subprotocol_of(request: web.Request) -> str | None:
+def select_subprotocol(request: web.Request) -> str | None:
     """The subprotocol to be chosen, whatever it shows. A browser that offers some must be answered with one of them."""
     return _offered(request)[0]
 
 
-def in_address(request: web.Request) -> bool:
+def has_query_token(request: web.Request) -> bool:
     """Whether there is a token where it gets into logs."""
     return bool(_in_query(request.query_string))
 
@@ -107,7 +107,7 @@ def _first(found: Iterable[str]) -> str | None:
 # --- pages ---------------------------------------------------------------------------------------------------------------
 
 
-def _cookie(request: web.Request, http: HttpSettings) -> Shown:
+def _cookie(request: web.Request, http: HttpSettings) -> Credentials:
     """A browser sends it along whichever page asks, so it counts for pages of ours alone.
 
     They name their origin, or the browser says that they are ours. Where it says neither, as over plain HTTP when a page reads,
@@ -115,10 +115,10 @@ def _cookie(request: web.Request, http: HttpSettings) -> Shown:
     """
     cookie = request.cookies.get(SESSION_COOKIE)
     if not cookie:
-        return Shown()
+        return Credentials()
     unsaid = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
     reads = request.method in SAFE and "Upgrade" not in request.headers
-    return Shown(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Shown(stray=True)
+    return Credentials(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Credentials(ignored_cookie=True)
 
 
 # --- where it comes from -------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def address_of(request: web.Request, http: HttpSettings) -> str:
+def client_address_of(request: web.Request, http: HttpSettings) -> str:
     """The client's, past the proxies that are trusted."""
     return client_address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())), http.trusted_proxies)
 

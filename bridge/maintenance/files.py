@@ -33,20 +33,20 @@ _TEXTS = {"_id", "aqiScale", "timestamp", "deviceId", "receivedAt"}
 STANDARD = Path("-")
 
 
-class Format(enum.StrEnum):
+class FileFormat(enum.StrEnum):
     """How a reading is a line."""
 
     NDJSON = "ndjson"
     CSV = "csv"
 
 
-_ENDINGS = {".ndjson": Format.NDJSON, ".jsonl": Format.NDJSON, ".json": Format.NDJSON, ".csv": Format.CSV}
+_ENDINGS = {".ndjson": FileFormat.NDJSON, ".jsonl": FileFormat.NDJSON, ".json": FileFormat.NDJSON, ".csv": FileFormat.CSV}
 
 
-def format_of(path: Path, named: Format | None) -> Format:
+def format_of(path: Path, named: FileFormat | None) -> FileFormat:
     """The format that is named, or that the file's ending says; raises `TransferError`."""
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
-    found = named or (Format.NDJSON if path == STANDARD else _ENDINGS.get(ending))
+    found = named or (FileFormat.NDJSON if path == STANDARD else _ENDINGS.get(ending))
     if found is None:
         raise TransferError(f"{path}: the ending says neither NDJSON nor CSV: name it with --format")
     return found
@@ -59,14 +59,14 @@ def _is_plain(path: Path) -> bool:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def header(form: Format) -> bytes:
+def header(form: FileFormat) -> bytes:
     """What stands before the first reading."""
-    return (",".join(RECORD_NAMES) + "\n").encode() if form is Format.CSV else b""
+    return (",".join(RECORD_NAMES) + "\n").encode() if form is FileFormat.CSV else b""
 
 
-def lines(readings: Iterable[Reading], form: Format) -> bytes:
+def lines(readings: Iterable[Reading], form: FileFormat) -> bytes:
     """A line each."""
-    if form is Format.NDJSON:
+    if form is FileFormat.NDJSON:
         return b"".join(orjson.dumps(reading.public()) + b"\n" for reading in readings)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -84,7 +84,7 @@ def _cell(name: str, value: object) -> str:
 class LineReader:
     """Makes readings of lines, one after the other; the first line of CSV names the columns."""
 
-    def __init__(self, form: Format) -> None:
+    def __init__(self, form: FileFormat) -> None:
         """Nothing is read yet."""
         self._format = form
         self._columns: list[str] | None = None
@@ -100,7 +100,7 @@ class LineReader:
             return None
         if len(line) > LINE_LIMIT_BYTES:
             raise RecordError(f"longer than {LINE_LIMIT_BYTES} bytes")
-        if self._format is Format.NDJSON:
+        if self._format is FileFormat.NDJSON:
             record = _json(line)
             if not isinstance(record, dict):
                 raise RecordError("not a JSON object")
@@ -141,7 +141,7 @@ def _columns(cells: list[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputFile:
     """A file that is being read: its lines, how many of its bytes are read so far, and of how many (None: nobody knows).
 
     A line longer than `LINE_LIMIT_BYTES` comes cut, a little longer than that. Reading raises `TransferError`.
@@ -153,14 +153,14 @@ class Source:
 
 
 @contextmanager
-def opened_lines(path: Path) -> Iterator[Source]:
+def opened_lines(path: Path) -> Iterator[InputFile]:
     """The lines of a file, or of standard input; raises `TransferError`."""
     with _read_errors(path):
         raw = os.fdopen(os.dup(sys.stdin.fileno()), "rb") if path == STANDARD else path.open("rb")
         total = None if path == STANDARD else path.stat().st_size
     with raw:
         source = raw if path == STANDARD or _is_plain(path) else gzip.GzipFile(fileobj=raw)
-        yield Source(_bounded_lines(source, path), raw.tell if total is not None else lambda: 0, total)
+        yield InputFile(_bounded_lines(source, path), raw.tell if total is not None else lambda: 0, total)
 
 
 def _bounded_lines(source: Any, path: Path) -> Iterator[bytes]:  # noqa: ANN401 - files and GzipFile have no common type
@@ -185,7 +185,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResumePoint:
     """Where a file goes on: after the cursor `seq`, whose readings `ids` it has already."""
 
     seq: int = 0
@@ -199,7 +199,7 @@ class RecordFile:
     `BrokenPipeError` means that nobody reads our standard output any more.
     """
 
-    def __init__(self, file: IO[bytes], path: Path, form: Format, *, fresh: bool) -> None:
+    def __init__(self, file: IO[bytes], path: Path, form: FileFormat, *, fresh: bool) -> None:
         """`fresh`: there is nothing in it yet."""
         self._file = file
         self._path = path
@@ -221,12 +221,12 @@ class RecordFile:
 
 
 @contextmanager
-def record_file(path: Path, form: Format, *, resume: bool, force: bool) -> Iterator[tuple[RecordFile, Place]]:
+def record_file(path: Path, form: FileFormat, *, resume: bool, force: bool) -> Iterator[tuple[RecordFile, ResumePoint]]:
     """The file to write and where to go on; raises `TransferError`, also if it exists and neither flag is set."""
     if path == STANDARD:
         with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
             writing = RecordFile(out, path, form, fresh=True)
-            yield writing, Place()
+            yield writing, ResumePoint()
             writing.write(())  # the header, if there was nothing else
         return
     exists = path.exists()
@@ -236,14 +236,14 @@ def record_file(path: Path, form: Format, *, resume: bool, force: bool) -> Itera
         there = path.open("r+b" if exists and resume else "wb")
     with there as file:
         with _read_errors(path):
-            place = _resume(file, path, form) if exists and resume else Place()
+            place = _resume(file, path, form) if exists and resume else ResumePoint()
         writing = RecordFile(file, path, form, fresh=place.fresh)
         yield writing, place
         writing.write(())
         os.fsync(file.fileno())
 
 
-def _resume(file: IO[bytes], path: Path, form: Format) -> Place:
+def _resume(file: IO[bytes], path: Path, form: FileFormat) -> ResumePoint:
     """Cut off what is not whole, and find the last reading. A file that is not ours is left as it is."""
     beginning = header(form) or b'{"_id":"'
     first = file.read(_CHUNK_BYTES)
@@ -255,13 +255,13 @@ def _resume(file: IO[bytes], path: Path, form: Format) -> Place:
     if tail and not tail.endswith(b"\n"):
         raise TransferError(f"{path} was not written by an export, so it cannot be continued: it ends within a line")
     found = [line for line in tail.splitlines() if line + b"\n" != header(form)]
-    place = _last_place(found, path, form) if found else Place(fresh=end == 0)
+    place = _last_place(found, path, form) if found else ResumePoint(fresh=end == 0)
     file.truncate(end)
     file.seek(end)
     return place
 
 
-def _last_place(found: Sequence[bytes], path: Path, form: Format) -> Place:
+def _last_place(found: Sequence[bytes], path: Path, form: FileFormat) -> ResumePoint:
     reader = LineReader(form)
     reader.record(header(form))
     seq, ids = 0, set()
@@ -274,7 +274,7 @@ def _last_place(found: Sequence[bytes], path: Path, form: Format) -> Place:
             ids.add(parse_record(record).id)
     except (RecordError, KeyError, ValueError, TypeError) as error:
         raise TransferError(f"{path} was not written by an export, so it cannot be continued: {error}") from None
-    return Place(seq, frozenset(ids), fresh=False)
+    return ResumePoint(seq, frozenset(ids), fresh=False)
 
 
 def _plain_tail(file: IO[bytes]) -> tuple[int, bytes]:

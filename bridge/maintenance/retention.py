@@ -17,7 +17,7 @@ ROLL_EVERY_SECONDS = 10.0
 _SHORTEST_REST_SECONDS = 0.05
 
 
-class Keeping:
+class RetentionJob:
     """The loop that has the store tidied; `removed` is what went since the start."""
 
     def __init__(self, store: Store, every_seconds: float = EVERY_SECONDS) -> None:
@@ -31,7 +31,7 @@ class Keeping:
         """Until cancelled. What fails is tried again at the next turn."""
         while True:
             try:
-                self._count(await self._store.tidy())
+                self._count(await self._store.enforce_retention())
             except StoreError as error:
                 if str(error) != self._trouble:
                     log.warning("the store cannot be tidied: %s", error)
@@ -62,7 +62,7 @@ class Keeping:
             )
 
 
-class RollingUp:
+class RollupJob:
     """The loop that has rollups made; `hours` of devices since the start."""
 
     def __init__(self, store: Store, every_seconds: float = ROLL_EVERY_SECONDS) -> None:

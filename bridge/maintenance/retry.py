@@ -19,12 +19,12 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.devices.registry import Admission
+from bridge.devices.registry import RegisteredOnlyDecoder
 from bridge.maintenance.quarantine import FIRST, STEP, Advance, add_row
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
-from bridge.pipeline.pending import Settlement
-from bridge.ports import Decodes, Quarantine, Store
+from bridge.pipeline.pending import PendingBatch
+from bridge.ports import MessageDecoder, QuarantineStore, Store
 from bridge.settings import DevicesSettings
 
 SOURCE = "quarantine"
@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 30.0  # of a command, for a store that went away meanwhile
 
 
 @dataclass(slots=True)
-class Retried:
+class RetryResult:
     """What became of the messages; `bad` counts those that are still bad, by code and field."""
 
     stored: int = 0
@@ -54,7 +54,7 @@ class Retried:
         return table
 
 
-class Retrying:
+class QuarantineRetry:
     """Puts messages into the intake again that are good by today's rules and the time they were received.
 
     A message is stored, then leaves the quarantine, so it can be stopped at any moment and repeated. What has no identity of
@@ -62,18 +62,23 @@ class Retrying:
     """
 
     def __init__(
-        self, quarantine: Quarantine, decoder: Decodes, intake: Intake, over: asyncio.Event, patience_seconds: float
+        self,
+        quarantine: QuarantineStore,
+        decoder: MessageDecoder,
+        intake: Intake,
+        closed: asyncio.Event,
+        patience_seconds: float,
     ) -> None:
-        """`decoder` is the pipeline's; `over` tells that nothing more is settled."""
+        """`decoder` is the pipeline's; `closed` tells that nothing more is settled."""
         self._quarantine = quarantine
         self._decoder = decoder
         self._intake = intake
-        self._over = over
+        self._closed = closed
         self._patience_seconds = patience_seconds
 
-    async def retry(self, query: QuarantineQuery, advance: Advance = lambda _: None) -> Retried:
+    async def retry(self, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
         """`advance` is told how many are done. Raises `StoreUnavailable` and `NotNow`; what was done until then is done."""
-        retried = Retried()
+        retried = RetryResult()
         after = FIRST
         while kept := await self._quarantine.messages(replace(query, after=after, limit=STEP)):
             await self._retry(kept, retried)
@@ -81,7 +86,7 @@ class Retrying:
             advance(len(kept))
         return retried
 
-    async def _retry(self, kept: Sequence[QuarantinedMessage], retried: Retried) -> None:
+    async def _retry(self, kept: Sequence[QuarantinedMessage], retried: RetryResult) -> None:
         results = await self._settled(kept)
         bad = [
             replace(one, code=str(meaning.code), reason=meaning.reason, field=meaning.field)
@@ -97,7 +102,7 @@ class Retrying:
         """What became of each. Only readings are put into the intake: a status or an event of the past is no news."""
         if self._intake.closed:
             raise ShuttingDown("the bridge is stopping")
-        settlement = Settlement(len(kept), lambda _, outcome, meaning: (outcome, meaning))
+        settlement = PendingBatch(len(kept), lambda _, outcome, meaning: (outcome, meaning))
         for place, one in enumerate(kept):
             message = Message(
                 SOURCE, one.topic, one.payload, one.received_ms, settlement, packet_id=place, retained=one.retained, id=one.id
@@ -106,8 +111,10 @@ class Retrying:
             if isinstance(meaning, Reading):
                 self._intake.put(message)
             else:
-                settlement.settle(message, Outcome.REJECTED if isinstance(meaning, Rejection) else Outcome.DUPLICATE, meaning)
-        if not await settlement.wait(self._patience_seconds, self._over):
+                settlement.acknowledge(
+                    message, Outcome.REJECTED if isinstance(meaning, Rejection) else Outcome.DUPLICATE, meaning
+                )
+        if not await settlement.wait(self._patience_seconds, self._closed):
             raise OutcomeUnknown("some were not stored in time, and may be later; try them again")
         return settlement.results
 
@@ -117,7 +124,7 @@ class Retrying:
         return self._decoder.decode(message)
 
 
-def _count(retried: Retried, outcome: Outcome, meaning: Decoded | None) -> None:
+def _count(retried: RetryResult, outcome: Outcome, meaning: Decoded | None) -> None:
     match meaning:
         case Rejection(code=code, field=at):
             retried.bad[str(code), at or ""] += 1
@@ -132,11 +139,11 @@ def _count(retried: Retried, outcome: Outcome, meaning: Decoded | None) -> None:
 # --- without a bridge ------------------------------------------------------------------------------------------------
 
 
-async def strict(decoder: Decodes, settings: DevicesSettings, store: Store) -> Decodes:
+async def strict(decoder: MessageDecoder, settings: DevicesSettings, store: Store) -> MessageDecoder:
     """The same decoder, or one that lets in only those who are registered now, as the settings have it."""
     if settings.registration != "required":
         return decoder
-    return Admission(decoder, {device.id for device in await store.devices.all(settings.limit)})
+    return RegisteredOnlyDecoder(decoder, {device.id for device in await store.devices.all(settings.limit)})
 
 
 class _Nobody:
@@ -147,7 +154,7 @@ class _Nobody:
 
 
 @asynccontextmanager
-async def alone(store: Store, cursor: Cursor, decoder: Decodes) -> AsyncIterator[Retrying]:
+async def alone(store: Store, cursor: Cursor, decoder: MessageDecoder) -> AsyncIterator[QuarantineRetry]:
     """With a pipeline of its own, for a command; `cursor` is above all that is stored."""
     ledger = Ledger()
     intake = Intake(ledger, qos0_limit=1, batch_limit=STEP)
@@ -157,6 +164,6 @@ async def alone(store: Store, cursor: Cursor, decoder: Decodes) -> AsyncIterator
     async with asyncio.TaskGroup() as tasks:
         moving = tasks.create_task(pipeline.run(), name="pipeline")
         try:
-            yield Retrying(store.quarantine, decoder, intake, asyncio.Event(), _PATIENCE_SECONDS)
+            yield QuarantineRetry(store.quarantine, decoder, intake, asyncio.Event(), _PATIENCE_SECONDS)
         finally:
             moving.cancel()

@@ -17,7 +17,7 @@ from bridge.core.errors import RecordError, StoreUnavailable, TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.files import Format, LineReader, Place, format_of, opened_lines, record_file
+from bridge.maintenance.files import FileFormat, LineReader, ResumePoint, format_of, opened_lines, record_file
 from bridge.pipeline.loop import now_us
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -37,7 +37,7 @@ async def export_to(
     query: ReadingsQuery,
     console: Console,
     *,
-    named: Format | None = None,
+    named: FileFormat | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> int:
@@ -59,7 +59,7 @@ async def export_to(
     return 0
 
 
-async def pages(store: Store, query: ReadingsQuery, place: Place | None = None) -> AsyncIterator[list[Reading]]:
+async def pages(store: Store, query: ReadingsQuery, place: ResumePoint | None = None) -> AsyncIterator[list[Reading]]:
     """All readings asked for, by rising `seq`, some at a time; `place` says which are had already.
 
     Two bridges on one store may give out the same `seq`: the next page begins with the last one's, without what was had.
@@ -97,7 +97,7 @@ def _reader_may_leave() -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportResult:
     """What became of the lines."""
 
     stored: int = 0
@@ -106,8 +106,8 @@ class Imported:
 
 
 async def import_from(
-    path: Path, settings: StoreSettings, console: Console, *, named: Format | None = None, strict: bool = False
-) -> Imported:
+    path: Path, settings: StoreSettings, console: Console, *, named: FileFormat | None = None, strict: bool = False
+) -> ImportResult:
     """Store the readings of a file; bad lines are told on `console`. With `strict` the first of them raises `TransferError`."""
     reader = LineReader(format_of(path, named))
     with opened_lines(path) as source:
@@ -149,7 +149,7 @@ class _Import:
         self._store = store
         self._cursor = cursor
         self._bad = bad
-        self.imported = Imported()
+        self.imported = ImportResult()
 
     def read(self, reader: LineReader, lines: Sequence[tuple[int, bytes]]) -> list[tuple[int, Reading]]:
         """The readings of some lines, with their line numbers."""

@@ -44,7 +44,7 @@ class Intake:
     def _drop_oldest(self) -> None:
         _, oldest = self._qos0.popleft()
         self._ledger.count_outcome(oldest.source, Outcome.DROPPED)
-        oldest.origin.settle(oldest, Outcome.DROPPED)
+        oldest.origin.acknowledge(oldest, Outcome.DROPPED)
 
     def close(self) -> None:
         """Take nothing more in; the iteration ends when what is here has been taken."""

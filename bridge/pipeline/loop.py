@@ -23,7 +23,7 @@ from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
-from bridge.ports import Decodes, Publisher, Store
+from bridge.ports import MessageDecoder, Publisher, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Pipeline:
         self,
         *,
         intake: Intake,
-        decoder: Decodes,
+        decoder: MessageDecoder,
         store: Store,
         publisher: Publisher,
         ledger: Ledger,
@@ -110,7 +110,7 @@ class Pipeline:
         for (source, outcome), count in Counter(zip((message.source for message in messages), outcomes, strict=True)).items():
             self._ledger.count_outcome(source, outcome, count)
         for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
-            message.origin.settle(message, outcome, meaning)
+            message.origin.acknowledge(message, outcome, meaning)
 
     def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
         events = [

@@ -11,7 +11,7 @@ from bridge.core.message import Decoded, Message, Outcome
 T = TypeVar("T")
 
 
-class Settlement(Generic[T]):
+class PendingBatch(Generic[T]):
     """The origin of some messages that are waited for together. `packet_id` is the place of a message among them."""
 
     def __init__(self, count: int, said: Callable[[Message, Outcome, Decoded | None], T]) -> None:
@@ -30,16 +30,16 @@ class Settlement(Generic[T]):
         """What became of each, once all are settled."""
         return cast("list[T]", self._results)
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """The last one wakes whoever waits; it is all the same when nobody does any more."""
         self._results[message.packet_id] = self._said(message, outcome, meaning)
         self._left -= 1
         if not self._left:
             self._done.set()
 
-    async def wait(self, seconds: float, over: asyncio.Event) -> bool:
-        """Whether all are settled: waits no longer than `seconds`, nor than anybody settles anything, which `over` tells."""
-        waiters = {asyncio.ensure_future(one.wait()) for one in (self._done, over)}
+    async def wait(self, seconds: float, closed: asyncio.Event) -> bool:
+        """Whether all are settled: waits no longer than `seconds`, nor than anybody settles anything, which `closed` tells."""
+        waiters = {asyncio.ensure_future(one.wait()) for one in (self._done, closed)}
         try:
             await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -16,11 +16,11 @@ from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEven
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
-from bridge.realtime.hub.publication import SENT_AT
-from bridge.realtime.hub.subscriptions import EVERYTHING, Wish
-from bridge.realtime.hub.templates import Forms
-from bridge.realtime.websocket.connection import Client
-from bridge.realtime.websocket.server import WebSockets
+from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
+from bridge.realtime.hub.subscriptions import ALL, Subscription
+from bridge.realtime.hub.templates import MessageTemplates
+from bridge.realtime.websocket.connection import ClientConnection
+from bridge.realtime.websocket.server import WebSocketServer
 
 PATH = "/api/v1/ws"
 SECURE_PATH = "/api/v1/ws/secure"
@@ -31,7 +31,7 @@ _USER_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class ChannelMember:
     """Who listens on a channel, and since when."""
 
     channel: str
@@ -39,13 +39,13 @@ class Guest:
     connected_ms: int
 
 
-class Channels:
+class ChannelProtocol:
     """Clients of `/api/v1/ws` and `/api/v1/ws/secure`, each on one channel."""
 
-    def __init__(self, app: web.Application, sockets: WebSockets) -> None:
+    def __init__(self, app: web.Application, sockets: WebSocketServer) -> None:
         """Adds its routes to `app`; while access is open no token is valid, and nobody is let in at the secure one."""
         self._sockets = sockets
-        self._guests: dict[Client, Guest] = {}
+        self._guests: dict[ClientConnection, ChannelMember] = {}
         app.router.add_get(PATH, self._serve)
         app.router.add_get(SECURE_PATH, self._serve_secure)
 
@@ -55,16 +55,16 @@ class Channels:
     async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve_secure(request, partial(self._asked, request))
 
-    def _asked(self, request: web.Request) -> tuple[_OnChannel, Wish]:
+    def _asked(self, request: web.Request) -> tuple[_OnChannel, Subscription]:
         """Raises an HTTP error for what there is not."""
         channel = checked_channel(request.query.get("channel", GENERAL))
-        guest = Guest(channel, _user(request.query.get("user_id", "")), _now_ms())
-        wish = EVERYTHING if channel == GENERAL else Wish(topics=frozenset((channel,)))
-        return _OnChannel(self._guests, guest), wish
+        guest = ChannelMember(channel, _user(request.query.get("user_id", "")), _now_ms())
+        subscription = ALL if channel == GENERAL else Subscription(topics=frozenset((channel,)))
+        return _OnChannel(self._guests, guest), subscription
 
     def stats(self, channel: str | None = None) -> dict[str, Any]:
         """Who listens: on one channel, or on all that have someone."""
-        of: dict[str, list[Guest]] = {} if channel is None else {channel: []}
+        of: dict[str, list[ChannelMember]] = {} if channel is None else {channel: []}
         for guest in self._guests.values():
             if channel in (None, guest.channel):
                 of.setdefault(guest.channel, []).append(guest)
@@ -77,12 +77,12 @@ class Channels:
 class _OnChannel:
     """What one client hears and says."""
 
-    def __init__(self, guests: dict[Client, Guest], guest: Guest) -> None:
+    def __init__(self, guests: dict[ClientConnection, ChannelMember], guest: ChannelMember) -> None:
         self.encoder = CODEC
         self._guests = guests
         self._guest = guest
 
-    def greet(self, client: Client, who: Identity) -> None:
+    def on_connect(self, client: ClientConnection, who: Identity) -> None:
         """Who had to say who it is, is not who it likes to be called."""
         if who.kind is not IdentityKind.ANYONE:
             self._guest = replace(self._guest, user_id=who.name[:_USER_LENGTH])
@@ -90,10 +90,10 @@ class _OnChannel:
         at = iso(self._guest.connected_ms)
         client.send({"type": "connection", "status": "connected", "channel": self._guest.channel, "timestamp": at})
 
-    def forget(self, client: Client) -> None:
+    def on_disconnect(self, client: ClientConnection) -> None:
         del self._guests[client]
 
-    async def hear(self, client: Client, message: dict[str, Any]) -> None:
+    async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "ping":
                 client.send({"type": "pong"})
@@ -108,7 +108,7 @@ class ChannelCodec:
 
     def __init__(self) -> None:
         """Without state, but for what it has learned of readings' forms."""
-        self._readings = Forms(lambda reading: events.entity_event(_as_entity(reading), SENT_AT))
+        self._readings = MessageTemplates(lambda reading: events.entity_event(_as_entity(reading), SENT_AT_PLACEHOLDER))
 
     def encode(self, event: Event) -> bytes | None:
         """A JSON object with its `type` first."""
@@ -116,17 +116,17 @@ class ChannelCodec:
             case Reading():
                 return self._readings.encode(event)
             case SystemEvent():
-                body = {"type": "system_event", **events.system_event(event, SENT_AT)}
+                body = {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
             case Gap():
                 body = {"type": "gap", **events.gap(event)}
             case EntityEvent():
-                body = events.entity_event(event, SENT_AT)
+                body = events.entity_event(event, SENT_AT_PLACEHOLDER)
             case AuthExpiring():
                 body = {"type": "auth_expiring", **events.auth_expiring(event)}
             case CommandAck():
                 return None
             case _:
-                body = events.entity_event(_as_entity(event), SENT_AT)
+                body = events.entity_event(_as_entity(event), SENT_AT_PLACEHOLDER)
         return orjson.dumps(body)
 
 
@@ -173,7 +173,7 @@ def _user(name: str) -> str:
     return name or ANONYMOUS
 
 
-def _shown(guests: list[Guest]) -> dict[str, Any]:
+def _shown(guests: list[ChannelMember]) -> dict[str, Any]:
     users = [{"user_id": guest.user_id, "connected_at": iso(guest.connected_ms)} for guest in guests]
     return {"connections": len(guests), "users": users}
 

@@ -20,17 +20,17 @@ _STRANGERS_SHARE, _STRANGERS_LEAST = 10, 50
 
 
 @dataclass(slots=True)
-class Visitor:
+class Entry:
     """One connection, and its bucket of tokens, filled at the message rate."""
 
     address: str
-    place: str
+    key: str
     tokens: float
     filled: float
 
 
 @dataclass(slots=True)
-class Gate:
+class ConnectionLimiter:
     """The connections of all dialects, each under a key of its dialect's choice. Times are monotonic seconds."""
 
     settings: RealtimeSettings
@@ -38,87 +38,87 @@ class Gate:
     """Whether somebody must log in."""
     refused: dict[str, int] = field(default_factory=dict)
     """Connections not let in, by reason."""
-    _visitors: dict[Hashable, Visitor] = field(default_factory=dict)
+    _entries: dict[Hashable, Entry] = field(default_factory=dict)
     _deadlines: dict[Hashable, float] = field(default_factory=dict)
-    _of_place: Counter[str] = field(default_factory=Counter)
-    _strangers: dict[Hashable, str] = field(default_factory=dict)  # and the place of each
-    _strangers_of: Counter[str] = field(default_factory=Counter)
+    _by_key: Counter[str] = field(default_factory=Counter)
+    _unauthenticated: dict[Hashable, str] = field(default_factory=dict)  # and the place of each
+    _unauthenticated_by_key: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
-        return len(self._visitors)
+        return len(self._entries)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._visitors
+        return key in self._entries
 
     def address(self, key: Hashable) -> str:
         """Where a connection comes from."""
-        visitor = self._visitors.get(key)
+        visitor = self._entries.get(key)
         return "unknown" if visitor is None else visitor.address
 
     @property
-    def strangers_limit(self) -> int:
+    def unauthenticated_limit(self) -> int:
         """The most who have not logged in yet."""
         return max(_STRANGERS_LEAST, self.settings.max_clients // _STRANGERS_SHARE)
 
-    def is_crowded(self, address: str) -> bool:
+    def is_full_for_unauthenticated(self, address: str) -> bool:
         """Whether one more from there is let in only if he is known."""
-        limit = self.strangers_limit
-        return len(self._strangers) >= limit or self._strangers_of[rate_limit_key(address)] >= limit // 2
+        limit = self.unauthenticated_limit
+        return len(self._unauthenticated) >= limit or self._unauthenticated_by_key[rate_limit_key(address)] >= limit // 2
 
     def refusal(self, address: str, *, known: bool = False) -> str | None:
         """Why one more connection from there is not let in (it is counted); None if it is."""
         settings = self.settings
-        if len(self._visitors) >= settings.max_clients:
+        if len(self._entries) >= settings.max_clients:
             reason, text = "total", f"the bridge has {settings.max_clients} clients, the most it may have"
-        elif self._of_place[rate_limit_key(address)] >= settings.max_clients_per_address:
+        elif self._by_key[rate_limit_key(address)] >= settings.max_clients_per_address:
             reason, text = "address", f"{settings.max_clients_per_address} clients are connected from this address, the most"
-        elif not known and self.is_crowded(address):
+        elif not known and self.is_full_for_unauthenticated(address):
             reason, text = "strangers", "too many are connected who have not logged in yet; show a token with the handshake"
         else:
             return None
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return text
 
-    def enter(self, key: Hashable, address: str, now: float) -> None:
+    def add(self, key: Hashable, address: str, now: float) -> None:
         """A connection begins; its handshake is to be over in time."""
         place = rate_limit_key(address)
-        self._visitors[key] = Visitor(address, place, self.settings.message_burst, now)
+        self._entries[key] = Entry(address, place, self.settings.message_burst, now)
         self._deadlines[key] = now + self.settings.handshake_seconds
-        self._of_place[place] += 1
+        self._by_key[place] += 1
         if self.required:
-            self._strangers[key] = place
-            self._strangers_of[place] += 1
+            self._unauthenticated[key] = place
+            self._unauthenticated_by_key[place] += 1
 
-    def know(self, key: Hashable) -> None:
+    def mark_authenticated(self, key: Hashable) -> None:
         """It has logged in; safe to repeat."""
-        place = self._strangers.pop(key, None)
+        place = self._unauthenticated.pop(key, None)
         if place is not None:
-            _decrease(self._strangers_of, place)
+            _decrease(self._unauthenticated_by_key, place)
 
-    def leave(self, key: Hashable) -> None:
+    def remove(self, key: Hashable) -> None:
         """It has ended; safe to repeat."""
-        self.know(key)
-        visitor = self._visitors.pop(key, None)
+        self.mark_authenticated(key)
+        visitor = self._entries.pop(key, None)
         self._deadlines.pop(key, None)
         if visitor is not None:
-            _decrease(self._of_place, visitor.place)
+            _decrease(self._by_key, visitor.key)
 
-    def shake(self, key: Hashable) -> None:
+    def handshake_done(self, key: Hashable) -> None:
         """Its handshake is over."""
         self._deadlines.pop(key, None)
 
-    def give(self, key: Hashable, seconds: float, now: float) -> None:
+    def set_deadline(self, key: Hashable, seconds: float, now: float) -> None:
         """It may stay so long, to read why it was refused or to begin anew; not longer than it was given before."""
-        if key in self._visitors:
+        if key in self._entries:
             self._deadlines[key] = min(now + seconds, self._deadlines.get(key, math.inf))
 
     def overdue(self, now: float) -> list[Hashable]:
         """Connections whose time for a handshake is over."""
         return [key for key, deadline in self._deadlines.items() if deadline <= now]
 
-    def takes(self, key: Hashable, now: float) -> bool:
+    def allow_message(self, key: Hashable, now: float) -> bool:
         """Count a message; whether the connection keeps to its rate."""
-        visitor = self._visitors.get(key)
+        visitor = self._entries.get(key)
         if visitor is None:
             return False
         filled = visitor.tokens + (now - visitor.filled) * self.settings.message_rate

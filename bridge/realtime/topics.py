@@ -19,14 +19,14 @@ from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.hub.publication import SENT_AT
-from bridge.realtime.hub.templates import Forms
-from bridge.realtime.websocket.connection import Client
-from bridge.realtime.websocket.server import WebSockets
+from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
+from bridge.realtime.hub.templates import MessageTemplates
+from bridge.realtime.websocket.connection import ClientConnection
+from bridge.realtime.websocket.server import WebSocketServer
 
 PATH = "/ws"
-ALL = "all"
-TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL)
+ALL_TOPICS = "all"
+TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _SHOUTED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -43,29 +43,29 @@ Places = Callable[[str], Location | None]
 """Where a device stands, by its id; None if nobody knows."""
 
 
-class Topics:
+class TopicProtocol:
     """Clients of `/ws`; a new one has the topic `all`."""
 
-    def __init__(self, app: web.Application, sockets: WebSockets, hub: Hub, places: Places = lambda _: None) -> None:
+    def __init__(self, app: web.Application, sockets: WebSocketServer, hub: Hub, places: Places = lambda _: None) -> None:
         """Adds its route to `app`."""
         self.encoder = TopicCodec(places)
         self._sockets = sockets
         self._hub = hub
-        self._chosen: dict[Client, frozenset[str]] = {}
+        self._chosen: dict[ClientConnection, frozenset[str]] = {}
         app.router.add_get(PATH, self._serve)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve(request, self)
 
-    def greet(self, client: Client, who: Identity) -> None:  # noqa: ARG002
+    def on_connect(self, client: ClientConnection, who: Identity) -> None:  # noqa: ARG002
         """Nothing is said."""
-        self._chosen[client] = frozenset((ALL,))
+        self._chosen[client] = frozenset((ALL_TOPICS,))
 
-    def forget(self, client: Client) -> None:
+    def on_disconnect(self, client: ClientConnection) -> None:
         """It counts no more."""
         del self._chosen[client]
 
-    async def hear(self, client: Client, message: dict[str, Any]) -> None:
+    async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         """`subscribe`, `unsubscribe`, `ping`; `pong` needs no answer."""
         match message.get("type"):
             case "ping":
@@ -79,10 +79,10 @@ class Topics:
             case _:
                 raise ValueError("type: is one of subscribe, unsubscribe, ping and pong")
 
-    async def _choose(self, client: Client, answer: str, chosen: frozenset[str]) -> None:
-        wish = replace(client.session.wish, topics=None if ALL in chosen else chosen)
-        if wish != client.session.wish:
-            await self._hub.change(client.session, wish)
+    async def _choose(self, client: ClientConnection, answer: str, chosen: frozenset[str]) -> None:
+        subscription = replace(client.session.subscription, topics=None if ALL_TOPICS in chosen else chosen)
+        if subscription != client.session.subscription:
+            await self._hub.set_subscription(client.session, subscription)
         self._chosen[client] = chosen
         client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in chosen]})
 
@@ -106,7 +106,7 @@ class TopicCodec:
     def __init__(self, places: Places) -> None:
         """`places` is asked once for each event."""
         self._places = places
-        self._readings = Forms(_measurement)
+        self._readings = MessageTemplates(_measurement)
 
     def encode(self, event: Event) -> bytes | None:
         """A JSON object with its `type` first."""
@@ -131,7 +131,7 @@ class TopicCodec:
             case AuthExpiring():
                 return {"type": "auth_expiring", **events.auth_expiring(event)}
             case SystemEvent(channel=None):
-                return {"type": "system_event", **events.system_event(event, SENT_AT)}
+                return {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
             case _:
                 return None
 

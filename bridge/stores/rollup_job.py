@@ -71,7 +71,7 @@ class RollupTables(Protocol):
         ...
 
 
-class Rolling:
+class RollupBuilder:
     """Makes the rollups of one store."""
 
     def __init__(self, tables: RollupTables, retention_days: int | None) -> None:

@@ -15,7 +15,7 @@ from bridge.core.errors import BridgeError
 _SECONDS = 10.0
 
 
-def token_given(token: str | None, path: Path | None) -> str | None:
+def read_token(token: str | None, path: Path | None) -> str | None:
     """What is shown: as it is, or the first line of a file. Raises `BridgeError`, never with what it is."""
     if token is not None and path is not None:
         raise BridgeError("give either --token or --token-file")
@@ -30,7 +30,7 @@ def token_given(token: str | None, path: Path | None) -> str | None:
     return shown or None
 
 
-def bearer(token: str | None) -> dict[str, str]:
+def authorization_header(token: str | None) -> dict[str, str]:
     """The header that shows it."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
@@ -43,7 +43,7 @@ async def send_command(
     path = f"{url.rstrip('/')}/api/v1/devices/{quote(device, safe='')}/commands"
     try:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, headers=bearer(token)) as session:
+        async with aiohttp.ClientSession(timeout=timeout, headers=authorization_header(token)) as session:
             command = await _asked(session, "POST", path, body)
             async with asyncio.timeout(wait_seconds or None):
                 while wait_seconds and command["state"] in ("queued", "sent"):

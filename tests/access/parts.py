@@ -258,7 +258,7 @@ async def stored_sessions(store_url: str, user: str) -> int:
     from bridge.settings import StoreSettings
 
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
-        return len(await store.sessions.of(user))
+        return len(await store.sessions.by_user(user))
 
 
 async def at_once(*jobs: Any) -> list[Any]:

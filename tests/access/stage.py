@@ -19,22 +19,22 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message
 from bridge.core.readings.identity import Cursor
-from bridge.devices.commands import Commands
+from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
-from bridge.ports import Access
-from bridge.realtime.auth.authenticator import Entrance
-from bridge.realtime.auth.expiry import Stays
-from bridge.realtime.channels import Channels
+from bridge.ports import Authentication
+from bridge.realtime.auth.authenticator import Authenticator
+from bridge.realtime.auth.expiry import AuthenticatedConnections
+from bridge.realtime.channels import ChannelProtocol
 from bridge.realtime.device.credentials import credentials_of
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.limits import Gate
-from bridge.realtime.socketio.server import SocketIo
-from bridge.realtime.topics import Topics
-from bridge.realtime.websocket.server import WebSockets
+from bridge.realtime.limits import ConnectionLimiter
+from bridge.realtime.socketio.server import SocketIoServer
+from bridge.realtime.topics import TopicProtocol
+from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.fakes import MemoryStore, RecordingOrigin
 from tests.servers import until
@@ -48,8 +48,8 @@ class Notes:
     def __init__(self) -> None:
         self.acts: list[tuple[str, str, str]] = []
 
-    def note(self, act: str, *, by: Identity, address: str = "", about: str = "", **more: str) -> None:  # noqa: ARG002
-        self.acts.append((act, by.name, about))
+    def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:  # noqa: ARG002
+        self.acts.append((action, actor.name, target))
 
 
 class Mqtt:
@@ -67,9 +67,9 @@ class Stage:
     """What a test takes hold of."""
 
     port: int
-    gate: Gate
+    limiter: ConnectionLimiter
     hub: Hub
-    stays: Stays
+    authenticated: AuthenticatedConnections
     registry: Registry
     store: MemoryStore
     intake: Intake
@@ -96,7 +96,7 @@ class Stage:
     @property
     def is_empty(self) -> bool:
         """Nobody is connected, and nothing of those that were is kept."""
-        return not (len(self.gate) or self.hub.client_count or len(self.stays))
+        return not (len(self.limiter) or self.hub.client_count or len(self.authenticated))
 
     async def until_empty(self) -> None:
         await until(lambda: self.is_empty, what="everything released")
@@ -104,7 +104,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    access: Access,
+    access: Authentication,
     *,
     login_seconds: float = 10.0,
     realtime: RealtimeSettings | None = None,
@@ -116,11 +116,15 @@ async def staged(
     http, devices = http or HttpSettings(), devices or DevicesSettings()
     store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
     app, intake = new_application(http, required=access.required), Intake(ledger, qos0_limit=1000, batch_limit=1000)
-    hub, gate, stays = Hub(store, realtime), Gate(realtime, required=access.required), Stays(access)
-    hub.add(stays)
+    hub, limiter, authenticated = (
+        Hub(store, realtime),
+        ConnectionLimiter(realtime, required=access.required),
+        AuthenticatedConnections(access),
+    )
+    hub.add_protocol(authenticated)
     registry = Registry(store, hub, devices)
-    entrance = Entrance(access, stays, registry, login_seconds=login_seconds, audit=notes)
-    sockets = WebSockets(http, realtime, hub, gate, entrance)
+    authenticator = Authenticator(access, authenticated, registry, login_seconds=login_seconds, audit=notes)
+    sockets = WebSocketServer(http, realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
         devices,
         realtime,
@@ -129,12 +133,12 @@ async def staged(
         intake=intake,
         presence=registry,
         credentials=credentials_of(devices, anyone=False),
-        entrance=entrance,
+        authenticator=authenticator,
     )
-    commands = Commands(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)
-    SocketIo(http, realtime, app, hub, gate, entrance, presence=registry, commander=commands)
-    Topics(app, sockets, hub, registry.place)
-    Channels(app, sockets)
+    commands = CommandService(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)
+    SocketIoServer(http, realtime, app, hub, limiter, authenticator, presence=registry, commander=commands)
+    TopicProtocol(app, sockets, hub, registry.location)
+    ChannelProtocol(app, sockets)
     app.add_routes(device_sockets.routes())
     pipeline = Pipeline(
         intake=intake,
@@ -146,7 +150,7 @@ async def staged(
         cursor=Cursor(),
     )
     await registry.load()
-    hub.begin(0)
+    hub.start(0)
     runner = web.AppRunner(app, logger=request_log(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -155,7 +159,7 @@ async def staged(
         moving = tasks.create_task(pipeline.run())
         try:
             port = runner.addresses[0][1]
-            yield Stage(port, gate, hub, stays, registry, store, intake, ledger, mqtt, notes)
+            yield Stage(port, limiter, hub, authenticated, registry, store, intake, ledger, mqtt, notes)
         finally:
             await hub.close()
             await runner.cleanup()

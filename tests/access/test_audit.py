@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.access.audit import PLACES_LIMIT, WAITING_LIMIT, AuditTrail
+from bridge.access.audit import SOURCES_LIMIT, WAITING_LIMIT, AuditTrail
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import NOBODY, Identity, IdentityKind
 from tests.access.test_service import Clock
@@ -39,7 +39,7 @@ async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind
     routes = [f"GET /api/v1/{number}" for number in range(88)]
     for second in range(10):
         for about in routes:
-            trail.note("refused", by=NOBODY, address=f"2001:db8::{second}:1", about=about, why="malformed")
+            trail.record("refused", actor=NOBODY, address=f"2001:db8::{second}:1", target=about, why="malformed")
         await trail.write()
         trail.now.now += 1
     ((place, about, times),) = counted(await trail.written())
@@ -53,11 +53,11 @@ async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind
 
 async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(trail: Trail) -> None:
     for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "unknown"):
-        trail.note("refused", by=NOBODY, address=address, about="GET /", why="malformed")
-    trail.note("refused", by=NOBODY, address="192.0.2.1", about="GET /", why="expired")
-    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="alice")
-    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
-    trail.note("login refused", by=NOBODY, address="192.0.2.1", about="bob")
+        trail.record("refused", actor=NOBODY, address=address, target="GET /", why="malformed")
+    trail.record("refused", actor=NOBODY, address="192.0.2.1", target="GET /", why="expired")
+    trail.record("login refused", actor=NOBODY, address="192.0.2.1", target="alice")
+    trail.record("login refused", actor=NOBODY, address="192.0.2.1", target="bob")
+    trail.record("login refused", actor=NOBODY, address="192.0.2.1", target="bob")
     assert sorted(
         (one.action, one.address, one.target, one.details.get("why", ""), one.count) for one in await trail.written()
     ) == [
@@ -73,16 +73,16 @@ async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(tra
 
 
 async def test_more_places_than_are_told_apart_count_together(trail: Trail) -> None:
-    for number in range(2 * PLACES_LIMIT):
-        trail.note("refused", by=NOBODY, address=f"10.0.{number // 250}.{number % 250}", about="GET /", why="malformed")
+    for number in range(2 * SOURCES_LIMIT):
+        trail.record("refused", actor=NOBODY, address=f"10.0.{number // 250}.{number % 250}", target="GET /", why="malformed")
     acts = await trail.written()
-    assert len(acts) == PLACES_LIMIT + 1
-    assert counted(acts)[-1] == ("", "GET /", PLACES_LIMIT)
+    assert len(acts) == SOURCES_LIMIT + 1
+    assert counted(acts)[-1] == ("", "GET /", SOURCES_LIMIT)
 
 
 async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail) -> None:
     for _ in range(3):
-        trail.note("refused", by=NOBODY, address="192.0.2.1", about="GET /", why="malformed")
+        trail.record("refused", actor=NOBODY, address="192.0.2.1", target="GET /", why="malformed")
         await trail.write()
     assert [one.count for one in await trail.written()] == [1]
     assert [one.count for one in await trail.written(last=True)] == [1, 2]
@@ -90,14 +90,14 @@ async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail)
 
 async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> None:
     for number in range(WAITING_LIMIT):
-        trail.note("login refused", by=NOBODY, address="192.0.2.1", about=f"user {number}")
+        trail.record("login refused", actor=NOBODY, address="192.0.2.1", target=f"user {number}")
         trail.now.now += 60
-    trail.note("command", by=ALICE, about="hall")
+    trail.record("command", actor=ALICE, target="hall")
     assert trail.lost == WAITING_LIMIT // 2
     assert (await trail.written())[-1].actor == "alice"
 
 
 async def test_those_who_are_known_are_told_apart_by_all_they_do(trail: Trail) -> None:
     for about in ("hall", "stove", "hall"):
-        trail.note("command", by=ALICE, address="2001:db8::1", about=about)
+        trail.record("command", actor=ALICE, address="2001:db8::1", target=about)
     assert counted(await trail.written()) == [("2001:db8::1", "hall", 2), ("2001:db8::1", "stove", 1)]

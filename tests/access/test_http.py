@@ -15,7 +15,7 @@ import jwt
 import orjson
 import pytest
 
-from bridge.api.describe import Door, described
+from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.auth import SOCKETS
 from bridge.app import Bridge
 from bridge.core.errors import SettingsError
@@ -284,10 +284,10 @@ async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guar
 async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
     unstated, opened = [], set()
     for route in guarded_bridge.bridge.application.router.routes():
-        told = described(route.handler)
-        if told is not None and told.right is Door.UNSTATED:
+        told = operation_of(route.handler)
+        if told is not None and told.permission is Auth.UNSTATED:
             unstated.append(f"{route.method} {route.resource and route.resource.canonical}")
-        if told is not None and told.right is Door.OPEN and route.resource is not None:
+        if told is not None and told.permission is Auth.NONE and route.resource is not None:
             opened.add(route.resource.canonical)
     assert unstated == []
     assert opened == {"/auth/login", "/auth/setup", "/auth/refresh", "/health/live", "/api/openapi.json", "/api/docs"}

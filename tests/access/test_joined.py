@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 import pytest
 
-from bridge.access.service import Control
+from bridge.access.service import AuthService
 from bridge.realtime.auth.expiry import UNAUTHORIZED
 from bridge.settings import AccessSettings, DevicesSettings, StoreSettings
 from bridge.stores import open_store
@@ -127,7 +127,7 @@ async def change_role(made: Guarded) -> None:
 async def by_the_command_line(made: Guarded) -> None:
     """Another process on the same store."""
     async with open_store(StoreSettings.model_validate({"url": made.store_url})) as store:
-        elsewhere = Control(AccessSettings(), DevicesSettings(), store)
+        elsewhere = AuthService(AccessSettings(), DevicesSettings(), store)
         await elsewhere.users.remove("viewer")
 
 

@@ -14,10 +14,17 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from bridge.access.api_keys import Keys
-from bridge.access.mosquitto.accounts import Accounts
-from bridge.access.mosquitto.files import bridge_rules, device_rules, hashed_password, matches, with_password, with_rules
-from bridge.access.provisioning import Enrolment
+from bridge.access.api_keys import ApiKeys
+from bridge.access.mosquitto.accounts import BrokerAccounts
+from bridge.access.mosquitto.files import (
+    bridge_rules,
+    device_rules,
+    hashed_password,
+    matches_password,
+    with_password,
+    with_rules,
+)
+from bridge.access.provisioning import DeviceProvisioning
 from bridge.access.revocations import Revocations
 from bridge.app import Bridge
 from bridge.core.errors import AccountError, BridgeError, BrokerUnavailable
@@ -190,9 +197,9 @@ def settings(folder: Path, **more: object) -> MqttSettings:
     return MqttSettings.model_validate({"files": {"passwords": folder / "passwords", "acl": folder / "acl"}, **more})
 
 
-def enrolment(folder: Path, store: MemoryStore, **more: object) -> Enrolment:
-    keys = Keys(store.keys, Revocations(store.sessions, lambda: 1.8e9), lambda: 1.8e9)
-    return Enrolment(keys, Accounts(settings(folder, **more)), by="a test")
+def enrolment(folder: Path, store: MemoryStore, **more: object) -> DeviceProvisioning:
+    keys = ApiKeys(store.keys, Revocations(store.sessions, lambda: 1.8e9), lambda: 1.8e9)
+    return DeviceProvisioning(keys, BrokerAccounts(settings(folder, **more)), by="a test")
 
 
 def test_the_examples_are_what_is_written() -> None:
@@ -222,10 +229,10 @@ def test_passwords_of_others_stay() -> None:
 
 def test_a_password_matches_its_hash_and_no_other() -> None:
     kept = hashed_password("tülip", 101)
-    assert matches("tülip", kept)
-    assert not matches("tulip", kept)
-    assert not matches("tülip", "$6$abc$def")
-    assert not matches("tülip", "$7$101$=$x")
+    assert matches_password("tülip", kept)
+    assert not matches_password("tulip", kept)
+    assert not matches_password("tülip", "$6$abc$def")
+    assert not matches_password("tülip", "$7$101$=$x")
 
 
 def test_topics_follow_the_subscriptions() -> None:
@@ -271,7 +278,7 @@ async def test_what_is_no_device_id_reaches_no_file(tmp_path: Path, name: str) -
 
 
 async def test_two_at_once_forget_nothing_of_each_other(tmp_path: Path) -> None:
-    accounts = [Accounts(settings(tmp_path)) for _ in range(20)]
+    accounts = [BrokerAccounts(settings(tmp_path)) for _ in range(20)]
     await asyncio.gather(*(asyncio.to_thread(one.put_device, f"d{n}", "k") for n, one in enumerate(accounts)))
     assert all(accounts[0].knows(f"d{n}") for n in range(20))
 
@@ -281,4 +288,4 @@ def test_a_pid_file_that_leads_to_somebody_else_ends_nobody(tmp_path: Path) -> N
 
     (tmp_path / "pid").write_text(str(os.getpid()))
     files = {"passwords": tmp_path / "p", "acl": tmp_path / "a", "pid": tmp_path / "pid"}
-    assert not Accounts(MqttSettings.model_validate({"files": files})).reload()
+    assert not BrokerAccounts(MqttSettings.model_validate({"files": files})).reload()

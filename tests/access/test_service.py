@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 from pydantic import SecretStr
 
-from bridge.access import Control
-from bridge.access.oidc import REFRESH_SECONDS, ExternalTokens, public_keys, rights_of, scope_in
+from bridge.access.service import AuthService
+from bridge.access.oidc import REFRESH_SECONDS, OidcVerifier, permissions_from_claim, public_keys, scope_from_claims
 from bridge.access.sessions import PER_USER_LIMIT
 from bridge.access.tokens import read_header
 from bridge.core.access.audit import AuditQuery
@@ -49,19 +49,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def control(clock: Clock) -> Control:
-    made = Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, MemoryStore(), clock=clock)
+async def control(clock: Clock) -> AuthService:
+    made = AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, MemoryStore(), clock=clock)
     await made.load()
     return made
 
 
-async def refused(code: str, control: Control, shown: str) -> None:
+async def refused(code: str, control: AuthService, shown: str) -> None:
     with pytest.raises(Unauthorized) as caught:
         await control.identify(shown, HERE)
     assert caught.value.code == code
 
 
-async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: Control, clock: Clock) -> None:
+async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: AuthService, clock: Clock) -> None:
     given = await control.login(" Admin ", PASSWORD, HERE)
     who = await control.identify(given.token, HERE)
     assert who == Identity(IdentityKind.PERSON, "admin", ROLE_PERMISSIONS[Role.ADMIN], None, clock.now + 3600)
@@ -73,12 +73,12 @@ async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: Control
 
 
 @pytest.mark.parametrize(("name", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("$where", PASSWORD)])
-async def test_a_wrong_name_and_a_wrong_password_are_told_the_same(control: Control, name: str, password: str) -> None:
+async def test_a_wrong_name_and_a_wrong_password_are_told_the_same(control: AuthService, name: str, password: str) -> None:
     with pytest.raises(Unauthorized, match="user or password is wrong"):
         await control.login(name, password, HERE)
 
 
-async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control: Control, clock: Clock) -> None:
+async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control: AuthService, clock: Clock) -> None:
     await control.login("admin", PASSWORD, "203.0.113.5")
     for _ in range(3):
         with pytest.raises(Unauthorized):
@@ -93,7 +93,7 @@ async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control:
 
 async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back(clock: Clock) -> None:
     store = MemoryStore()
-    control = Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock)
+    control = AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock)
     await control.load()
     store.users.away = True
     for _ in range(10):
@@ -103,7 +103,7 @@ async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back
     assert (await control.login("admin", PASSWORD, HERE)).user.id == "admin"
 
 
-async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(control: Control) -> None:
+async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(control: AuthService) -> None:
     first = await control.login("admin", PASSWORD, HERE)
     second = await control.refresh(first.refresh, HERE)
     third = await control.refresh(second.refresh, HERE)
@@ -117,7 +117,7 @@ async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(c
         await control.refresh(third.refresh, HERE)
 
 
-async def test_a_forged_turn_ends_no_session(control: Control) -> None:
+async def test_a_forged_turn_ends_no_session(control: AuthService) -> None:
     given = await control.login("admin", PASSWORD, HERE)
     forged = given.refresh.split("_")
     with pytest.raises(Unauthorized) as caught:
@@ -126,7 +126,7 @@ async def test_a_forged_turn_ends_no_session(control: Control) -> None:
     assert (await control.refresh(given.refresh, HERE)).token
 
 
-async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed(control: Control, clock: Clock) -> None:
+async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed(control: AuthService, clock: Clock) -> None:
     given = await control.login("admin", PASSWORD, HERE)
     clock.now += 29 * 86_400
     given = await control.refresh(given.refresh, HERE)
@@ -136,7 +136,7 @@ async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed
         await control.refresh(given.refresh, HERE)
 
 
-async def test_after_logging_out_nothing_of_the_session_opens(control: Control) -> None:
+async def test_after_logging_out_nothing_of_the_session_opens(control: AuthService) -> None:
     given, other = await control.login("admin", PASSWORD, HERE), await control.login("admin", PASSWORD, HERE)
     who = await control.identify(given.token, HERE)
     await control.logout(who, "", HERE)
@@ -151,7 +151,7 @@ async def test_after_logging_out_nothing_of_the_session_opens(control: Control) 
 async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(clock: Clock) -> None:
     store = MemoryStore()
     settings = access_settings(admin_password=SecretStr(PASSWORD))
-    first, other = (Control(settings, DEVICES, store, clock=clock) for _ in range(2))
+    first, other = (AuthService(settings, DEVICES, store, clock=clock) for _ in range(2))
     await first.load()
     await other.load()
     given = await first.login("admin", PASSWORD, HERE)
@@ -163,7 +163,7 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
     assert all(map(other.is_valid, there))
     await other._revocations.look()
     assert not any(map(other.is_valid, there))
-    again = Control(settings, DEVICES, store, clock=clock)
+    again = AuthService(settings, DEVICES, store, clock=clock)
     await again.load()
     for one in (other, again):
         await refused("revoked", one, given.token)
@@ -172,7 +172,7 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
 
 async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_is_there(clock: Clock) -> None:
     store = MemoryStore()
-    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    here, there = (AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
     for one in (here, there):
         await one.load()
     given = await here.login("admin", PASSWORD, HERE)
@@ -192,7 +192,7 @@ async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_
 @pytest.mark.parametrize("kind", ["key", "user"])
 async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeated(clock: Clock, kind: str) -> None:
     store = MemoryStore()
-    here, there = (Control(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    here, there = (AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
     for one in (here, there):
         await one.load()
     if kind == "key":
@@ -212,7 +212,7 @@ async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeate
     assert not there.is_valid(known)
 
 
-async def test_what_changes_a_user_ends_his_sessions(control: Control) -> None:
+async def test_what_changes_a_user_ends_his_sessions(control: AuthService) -> None:
     await control.users.add("bob", PASSWORD, Role.VIEWER)
     for changes in ({"role": Role.OPERATOR}, {"scope": ResourceScope(frozenset({"a"}))}, {"password": "another password"}):
         given = await control.login("bob", PASSWORD, HERE)
@@ -223,7 +223,7 @@ async def test_what_changes_a_user_ends_his_sessions(control: Control) -> None:
     assert (await control.login("bob", "another password", HERE)).user.role is Role.OPERATOR
 
 
-async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: Control) -> None:
+async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: AuthService) -> None:
     for job in (control.users.remove("admin"), control.users.change("admin", {"role": Role.VIEWER})):
         with pytest.raises(LastAdmin):
             await job
@@ -236,18 +236,18 @@ async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: Control) 
 
 
 @pytest.mark.parametrize("name", ["", "a b", "$where", "a\0", ".a", "ü", "x" * 65])
-async def test_a_name_that_cannot_be_kept_is_refused(control: Control, name: str) -> None:
+async def test_a_name_that_cannot_be_kept_is_refused(control: AuthService, name: str) -> None:
     with pytest.raises(AccountError):
         await control.users.add(name, PASSWORD, Role.VIEWER)
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
-async def test_a_password_is_neither_short_nor_endless(control: Control, password: str) -> None:
+async def test_a_password_is_neither_short_nor_endless(control: AuthService, password: str) -> None:
     with pytest.raises(AccountError):
         await control.users.add("bob", password, Role.VIEWER)
 
 
-async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: Control, clock: Clock) -> None:
+async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: AuthService, clock: Clock) -> None:
     sessions = []
     for _ in range(PER_USER_LIMIT + 1):
         clock.now += 1
@@ -257,7 +257,7 @@ async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: Control,
     await control._sessions.renew(sessions[1])
 
 
-async def test_a_key_expires_and_a_device_sends_as_itself(control: Control, clock: Clock) -> None:
+async def test_a_key_expires_and_a_device_sends_as_itself(control: AuthService, clock: Clock) -> None:
     _, text = await control.keys.make(
         "lab", [Permission.READ, Permission.PUBLISH], ResourceScope(frozenset(), frozenset({"Kitchen"})), days=1
     )
@@ -284,13 +284,13 @@ async def test_a_key_expires_and_a_device_sends_as_itself(control: Control, cloc
 
 async def test_a_key_that_another_process_made_is_found(clock: Clock) -> None:
     store = MemoryStore()
-    ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
+    ours, theirs = (AuthService(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
     _, text = await theirs.keys.make("k", [Permission.READ])
     assert (await ours.identify(text, HERE)).name == "k"
 
 
-async def test_ids_of_keys_made_up_make_no_work(control: Control) -> None:
+async def test_ids_of_keys_made_up_make_no_work(control: AuthService) -> None:
     answers = []
     for number in range(100):
         try:
@@ -302,7 +302,7 @@ async def test_ids_of_keys_made_up_make_no_work(control: Control) -> None:
 
 async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Clock) -> None:
     store = MemoryStore()
-    ours, theirs = (Control(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
+    ours, theirs = (AuthService(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
     for number in range(100):
         with pytest.raises((Unauthorized, TemporarilyUnavailable)):
@@ -311,7 +311,7 @@ async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Cl
     assert (await ours.identify(text, "198.51.100.7")).name == "k"
 
 
-async def test_the_secret_of_a_device_is_guessed_slowly(control: Control) -> None:
+async def test_the_secret_of_a_device_is_guessed_slowly(control: AuthService) -> None:
     who = await control.identify_device("esp01", DEVICE_SECRET, HERE)
     assert who.scope == ResourceScope(frozenset({"esp01"}))
     assert (await control.identify(DEVICE_SECRET, HERE)).name == "esp01"
@@ -325,7 +325,7 @@ async def test_the_secret_of_a_device_is_guessed_slowly(control: Control) -> Non
     assert (await control.identify_device("esp01", DEVICE_SECRET, HERE)).name == "esp01"
 
 
-async def test_what_was_done_is_in_the_audit_once_for_the_same(control: Control) -> None:
+async def test_what_was_done_is_in_the_audit_once_for_the_same(control: AuthService) -> None:
     for _ in range(2):
         with pytest.raises(Unauthorized):
             await control.login("admin", "wrong password", HERE)
@@ -336,7 +336,7 @@ async def test_what_was_done_is_in_the_audit_once_for_the_same(control: Control)
     assert [(one.action, one.target, one.count) for one in acts] == [("login refused", "", 1), ("login refused", "admin", 2)]
 
 
-async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counted(control: Control) -> None:
+async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counted(control: AuthService) -> None:
     class Away:
         async def add(self, _: object) -> None:
             raise StoreUnavailable("away")
@@ -344,7 +344,7 @@ async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counte
     kept = control.audit._kept
     control.audit._kept = Away()  # type: ignore[assignment]
     for number in range(10_001):
-        control.audit.note("command", by=ANYONE, about=f"d{number}")
+        control.audit.record("command", actor=ANYONE, target=f"d{number}")
     with pytest.raises(StoreUnavailable):
         await control.audit.write()
     assert (len(control.audit._waiting), control.audit.lost) == (10_000, 1)
@@ -355,46 +355,46 @@ async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counte
 
 async def test_the_first_admin_comes_by_a_link_that_works_once_and_for_an_hour(clock: Clock) -> None:
     store, links = MemoryStore(), list[str]()
-    control = Control(access_settings(), DEVICES, store, clock=clock)
-    control.setup.on_link = links.append
+    control = AuthService(access_settings(), DEVICES, store, clock=clock)
+    control.first_admin.on_link = links.append
     await control.load()
     await control.load()
     (link,) = links
     with pytest.raises(Unauthorized):
-        await control.set_up("x" * 43, PASSWORD, HERE)
+        await control.create_first_admin("x" * 43, PASSWORD, HERE)
     with pytest.raises(AccountError):
-        await control.set_up(link, "short", HERE)
-    given = await control.set_up(link, PASSWORD, HERE)
+        await control.create_first_admin(link, "short", HERE)
+    given = await control.create_first_admin(link, PASSWORD, HERE)
     assert (await control.identify(given.token, HERE)).permissions == ROLE_PERMISSIONS[Role.ADMIN]
     with pytest.raises(Unauthorized):
-        await control.set_up(link, PASSWORD, "198.51.100.7")
-    late = Control(access_settings(), DEVICES, MemoryStore(), clock=clock)
-    late.setup.on_link = links.append
+        await control.create_first_admin(link, PASSWORD, "198.51.100.7")
+    late = AuthService(access_settings(), DEVICES, MemoryStore(), clock=clock)
+    late.first_admin.on_link = links.append
     await late.load()
     clock.now += 3600
     with pytest.raises(Unauthorized):
-        await late.set_up(links[1], PASSWORD, HERE)
+        await late.create_first_admin(links[1], PASSWORD, HERE)
 
 
 async def test_the_secret_is_made_once_and_stays_with_the_store(clock: Clock) -> None:
     store = MemoryStore()
     settings = AccessSettings.model_validate({"mode": "required", "admin_password": PASSWORD})
-    first = Control(settings, DEVICES, store, clock=clock)
+    first = AuthService(settings, DEVICES, store, clock=clock)
     await first.load()
     given = await first.login("admin", PASSWORD, HERE)
-    again = Control(settings, DEVICES, store, clock=clock)
+    again = AuthService(settings, DEVICES, store, clock=clock)
     await again.load()
     assert (await again.identify(given.token, HERE)).name == "admin"
-    other = Control(settings, DEVICES, MemoryStore(), clock=clock)
+    other = AuthService(settings, DEVICES, MemoryStore(), clock=clock)
     await other.load()
     await refused("invalid", other, given.token)
 
 
 async def test_before_the_store_was_read_nobody_can_tell_and_while_open_nobody_asks() -> None:
     with pytest.raises(StoreUnavailable):
-        await Control(access_settings(), DEVICES, MemoryStore()).identify("x", HERE)
+        await AuthService(access_settings(), DEVICES, MemoryStore()).identify("x", HERE)
     store = MemoryStore()
-    opened = Control(AccessSettings(), DEVICES, store)
+    opened = AuthService(AccessSettings(), DEVICES, store)
     await opened.load()
     assert await opened.identify(None, HERE) is await opened.identify_device("a", "b", HERE) is ANYONE
     assert opened.is_valid(ANYONE)
@@ -409,7 +409,7 @@ async def test_before_the_store_was_read_nobody_can_tell_and_while_open_nobody_a
 async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_ten_seconds() -> None:
     elapsed, provider = [0.0], Provider()
     async with provider.serving():
-        tokens = ExternalTokens(access_settings(provider), monotonic=lambda: elapsed[0])
+        tokens = OidcVerifier(access_settings(provider), monotonic=lambda: elapsed[0])
 
         async def read(token: str) -> Identity:
             return await tokens.read(token, read_header(token), time.time())
@@ -438,7 +438,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_
 async def test_keys_that_are_taken_out_are_worth_nothing_an_hour_later() -> None:
     elapsed, provider = [0.0], Provider()
     async with provider.serving():
-        tokens = ExternalTokens(access_settings(provider), monotonic=lambda: elapsed[0])
+        tokens = OidcVerifier(access_settings(provider), monotonic=lambda: elapsed[0])
         token = provider.token()
         await tokens.read(token, read_header(token), time.time())
         provider.keys = provider.keys[1:]
@@ -472,27 +472,37 @@ def test_only_public_keys_of_our_algorithms_that_sign_are_taken() -> None:
 
 def test_roles_are_found_where_the_claim_leads() -> None:
     roles = {"a": Role.VIEWER, "b": Role.OPERATOR}
-    assert rights_of({"roles": "x a"}, "roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
-    assert rights_of({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles) == ROLE_PERMISSIONS[Role.OPERATOR]
-    assert rights_of({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
-    assert rights_of({"roles": ["x a"]}, "roles", roles) == frozenset(), "one of a list is one, whatever it is called"
+    assert permissions_from_claim({"roles": "x a"}, "roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
+    assert (
+        permissions_from_claim({"realm_access": {"roles": ["b"]}}, "realm_access.roles", roles)
+        == ROLE_PERMISSIONS[Role.OPERATOR]
+    )
+    assert (
+        permissions_from_claim({"https://x.example/roles": ["a"]}, "https://x.example/roles", roles)
+        == ROLE_PERMISSIONS[Role.VIEWER]
+    )
+    assert permissions_from_claim({"roles": ["x a"]}, "roles", roles) == frozenset(), (
+        "one of a list is one, whatever it is called"
+    )
     for odd in ({}, {"roles": {"a": 1}}, {"roles": [["a"], None, 1]}, {"roles": True}):
-        assert rights_of(odd, "roles", roles) == frozenset()
+        assert permissions_from_claim(odd, "roles", roles) == frozenset()
 
 
 def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
     both = AccessSettings(site_claim="air.sites", sites={"p1": "Main hall", "all": "*"}, device_claim="devices")
-    assert scope_in({}, AccessSettings()) is None
-    assert scope_in({}, both) == ResourceScope()
-    assert scope_in({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == ResourceScope(
+    assert scope_from_claims({}, AccessSettings()) is None
+    assert scope_from_claims({}, both) == ResourceScope()
+    assert scope_from_claims({"air": {"sites": "p1"}, "devices": ["a", 1]}, both) == ResourceScope(
         frozenset({"a"}), frozenset({"Main hall"})
     )
-    assert scope_in({"air": {"sites": ["p1", "all"]}}, both) is None
-    assert scope_in({"devices": "*"}, both) is None
+    assert scope_from_claims({"air": {"sites": ["p1", "all"]}}, both) is None
+    assert scope_from_claims({"devices": "*"}, both) is None
     for odd in (
         {"air": {"sites": ["*", "p2", "Main hall", ""]}},
         {"air": {"sites": {"p1": 1}}},
         {"devices": [["*"], True, ""]},
     ):
-        assert scope_in(odd, both) == ResourceScope(), odd
-    assert scope_in({"s": "Main hall"}, AccessSettings(site_claim="s")) == ResourceScope(sites=frozenset({"Main hall"}))
+        assert scope_from_claims(odd, both) == ResourceScope(), odd
+    assert scope_from_claims({"s": "Main hall"}, AccessSettings(site_claim="s")) == ResourceScope(
+        sites=frozenset({"Main hall"})
+    )

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from bridge.core.access.permissions import Permission, Role
 from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED
-from bridge.realtime.websocket.connection import STRANGER_LIMIT_BYTES
+from bridge.realtime.websocket.connection import UNAUTHENTICATED_LIMIT_BYTES
 from bridge.settings import DevicesSettings, RealtimeSettings
 from tests.access.stage import Stage, staged
 from tests.access.tally import Tally
@@ -137,13 +137,13 @@ async def test_who_has_not_logged_in_keeps_nobody_out_who_shows_who_he_is(access
     async with staged(access, realtime=realtime) as stage, AsyncExitStack() as stack:
         inside = await stack.enter_async_context(opened(stage, "/ws", headers=bearer(f"{MARK}.viewer")))
         assert (await heard_pong(inside))[0]
-        while not stage.gate.is_crowded("127.0.0.1"):
-            await stack.enter_async_context(opened(stage, "/ws/device" if len(stage.gate) % 2 else "/ws"))
+        while not stage.limiter.is_full_for_unauthenticated("127.0.0.1"):
+            await stack.enter_async_context(opened(stage, "/ws/device" if len(stage.limiter) % 2 else "/ws"))
         for token in (None, f"{MARK}-nobodys"):
             for path in ("/ws", "/ws/device", SOCKET_IO):
                 with pytest.raises(InvalidStatus, match="503"):
                     await stack.enter_async_context(opened(stage, path, headers=bearer(token)))
-        assert stage.gate.refused == {"strangers": 6}
+        assert stage.limiter.refused == {"strangers": 6}
         for name in KNOWN_BY_HANDSHAKE:
             assert (await attempted(LISTENING[name], stage, f"{MARK}.admin")).let_in, name
         assert (await heard_pong(inside))[0]
@@ -155,7 +155,7 @@ async def test_who_has_not_logged_in_yet_says_no_more_at_once_than_a_token_needs
     longest = access.give(f"{MARK}.".ljust(8192, "x"), person("ada"))
     async with staged(access) as stage:
         async with opened(stage, path) as socket:
-            await socket.send("x" * (STRANGER_LIMIT_BYTES + 1))
+            await socket.send("x" * (UNAUTHENTICATED_LIMIT_BYTES + 1))
             assert (await ended(socket))[0] == 1009
         async with opened(stage, path) as socket:
             shown = (

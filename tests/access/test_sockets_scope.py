@@ -236,7 +236,7 @@ async def test_what_is_replayed_ends_where_the_scope_does_and_so_do_the_counts(
             await before.registry.register(one, {"site": site} if site else {})
         await before.say(*"abcd" * 3)
         if not in_memory:
-            before.hub._recent.floor = before.hub._recent.last  # what is before this is in the store alone
+            before.hub._recent.start_offset = before.hub._recent.last_offset  # what is before this is in the store alone
         seen = [one for one in "abcd" * 3 if one in SEEN[name]]
         async with socket_io(before, name) as socket:
             answer, events = await call(socket, "subscribe", {"since": 0, "limit": 2})

@@ -17,7 +17,15 @@ from bridge.core.access.permissions import Identity, Role
 from bridge.core.errors import Forbidden
 from bridge.core.events import AuthExpiring
 from bridge.core.timestamp import iso
-from bridge.realtime.auth.expiry import CHECK_SECONDS, EXPIRED, REVOKED, UNAUTHORIZED, WARNING_SECONDS, Stay, Stays
+from bridge.realtime.auth.expiry import (
+    CHECK_SECONDS,
+    EXPIRED,
+    REVOKED,
+    UNAUTHORIZED,
+    WARNING_SECONDS,
+    AuthenticatedConnection,
+    AuthenticatedConnections,
+)
 from tests.access.stage import Stage, staged
 from tests.access.test_sockets_scope import call
 from tests.access.tokens import TokenAccess, device, person, scope
@@ -85,7 +93,7 @@ DIALECTS: dict[str, Callable[[Stage, str], Entered]] = {
 
 def identity_for(dialect: str, name: str = "ada", expires: float | None = None) -> Identity:
     if dialect == "/ws/device, a device":
-        return Identity(**{slot: getattr(device(name), slot) for slot in ("kind", "name", "rights", "scope")}, expires=expires)
+        return Identity(**{slot: getattr(device(name), slot) for slot in ("kind", "name", "permissions", "scope")}, expires=expires)
     return person(name, Role.ADMIN, expires=expires)
 
 
@@ -206,7 +214,7 @@ async def test_a_connection_is_renewed_by_the_same_one_only_and_by_what_is_valid
         assert [taken for taken, _ in answers.values()] == [False] * 5
         assert "somebody else's" in answers["another"][1]
         assert await renewed(dialect, socket, "own") == (True, None)
-        (stay,) = stage.stays._stays
+        (stay,) = stage.authenticated._connections
         assert stay.identity.name == "ada"
 
 
@@ -316,7 +324,7 @@ class Watched:
     def __init__(self, identity: Identity) -> None:
         self.told: list[int] = []
         self.ends: list[str] = []
-        self.stay = Stay(identity, "127.0.0.1", self._warn, self.ends.append)
+        self.stay = AuthenticatedConnection(identity, "127.0.0.1", self._warn, self.ends.append)
 
     def _warn(self, event: AuthExpiring) -> None:
         self.told.append(event.seconds)
@@ -324,37 +332,37 @@ class Watched:
 
 async def test_a_right_is_announced_once_a_minute_before_its_end_and_again_for_a_newer_one() -> None:
     clock = Clock()
-    stays = Stays(TokenAccess(clock), clock=clock, monotonic=clock)
+    authenticated = AuthenticatedConnections(TokenAccess(clock), clock=clock, monotonic=clock)
     watched = Watched(person("ada", expires=clock.now + 100))
-    stays.begin(watched.stay)
+    authenticated.add(watched.stay)
     for seconds, told in ((39, []), (1, [60]), (30, [60])):
         clock.now += seconds
-        await stays.tend()
+        await authenticated.tick()
         assert watched.told == told
     with pytest.raises(Forbidden):
-        stays.renew(watched.stay, person("eve"))
-    stays.renew(watched.stay, person("ada", expires=clock.now + 50))
+        authenticated.renew(watched.stay, person("eve"))
+    authenticated.renew(watched.stay, person("ada", expires=clock.now + 50))
     clock.now += 1
-    await stays.tend()
+    await authenticated.tick()
     assert watched.told == [60, 49]
     clock.now += 49
-    await stays.tend()
-    assert (watched.ends, len(stays)) == ([EXPIRED], 0)
+    await authenticated.tick()
+    assert (watched.ends, len(authenticated)) == ([EXPIRED], 0)
 
 
 async def test_what_never_expires_is_looked_at_for_being_taken_back() -> None:
     clock, access = Clock(), TokenAccess()
-    stays = Stays(access, clock=clock, monotonic=clock)
+    authenticated = AuthenticatedConnections(access, clock=clock, monotonic=clock)
     access.give("token", person("ada"))
     watched = Watched(access.tokens["token"])
-    stays.begin(watched.stay)
+    authenticated.add(watched.stay)
     clock.now += 1e6
-    await stays.tend()
+    await authenticated.tick()
     assert watched.ends == []
     access.revoke("token")
-    await stays.tend()
+    await authenticated.tick()
     assert watched.ends == [], "not at each tick"
     clock.now += CHECK_SECONDS
-    await stays.tend()
-    assert (watched.ends, len(stays)) == ([REVOKED], 0)
-    stays.leave(watched.stay)
+    await authenticated.tick()
+    assert (watched.ends, len(authenticated)) == ([REVOKED], 0)
+    authenticated.remove(watched.stay)

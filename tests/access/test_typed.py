@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from bridge.core.errors import BridgeError
-from bridge.tools.api_client import bearer, token_given
+from bridge.tools.api_client import authorization_header, read_token
 from tests.access.parts import Guarded, guarded
 from tests.cli.test_cli import ended, running
 from tests.conftest import StartBridge
@@ -77,10 +77,10 @@ async def test_bench_measures_a_bridge_that_lets_it_in(guarded_bridge: Guarded, 
 def test_a_token_comes_from_one_place(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("sbk_1\nmore\n")
-    assert token_given(None, path) == "sbk_1"
-    assert token_given(" sbk_1 ", None) == "sbk_1"
-    assert token_given(None, None) is None
-    assert bearer(None) == {}
+    assert read_token(None, path) == "sbk_1"
+    assert read_token(" sbk_1 ", None) == "sbk_1"
+    assert read_token(None, None) is None
+    assert authorization_header(None) == {}
     path.write_text("\n")
     for given in (
         ("a", path),
@@ -92,5 +92,5 @@ def test_a_token_comes_from_one_place(tmp_path: Path) -> None:
         ("", None),
     ):
         with pytest.raises(BridgeError) as caught:
-            token_given(*given)
+            read_token(*given)
         assert "a b" not in str(caught.value)

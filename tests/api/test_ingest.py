@@ -23,7 +23,7 @@ from bridge.app import Bridge
 from bridge.core.errors import IdempotencyKeyReused
 from bridge.core.query import QuarantineQuery
 from bridge.settings import HttpSettings
-from bridge.sources.http.idempotency import Keys
+from bridge.sources.http.idempotency import IdempotencyKeys
 from bridge.stores import open_store
 from tests.cli.test_cli import running
 from tests.conftest import StartBridge
@@ -250,7 +250,7 @@ async def test_after_a_restart_a_repeat_with_its_key_is_a_duplicate_also_without
 
 
 def test_keys_are_forgotten_after_their_time_and_past_their_limits() -> None:
-    keys: Keys[bytes] = Keys(seconds=10, keys_limit=3, items_limit=6)
+    keys: IdempotencyKeys[bytes] = IdempotencyKeys(seconds=10, keys_limit=3, items_limit=6)
     keys.add("a", b"1", b"x", now=0)
     assert keys.find("a", b"1", now=9.9) == b"x"
     with pytest.raises(IdempotencyKeyReused):

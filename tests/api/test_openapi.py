@@ -23,7 +23,7 @@ from schemathesis import GenerationMode
 from schemathesis import checks as known
 from schemathesis.core.result import Ok
 
-from bridge.api.describe import described, describes
+from bridge.api.describe import describes, operation_of
 from bridge.api.openapi.document import document, operations, page
 from bridge.app import Bridge
 from bridge.core.readings.measurements import MEASUREMENTS
@@ -64,7 +64,7 @@ async def test_every_route_is_described_and_everything_described_is_a_route(
         path = route.resource.canonical
         if route.method == "HEAD":
             continue
-        if described(route.handler) is None:
+        if operation_of(route.handler) is None:
             root = path.count("/") == 1 and not path.startswith("/get") and (path == "/" or "." in path)
             assert root or path.startswith(NOT_DESCRIBED), f"{route.method} {path}: say what it is with @describes"
         else:

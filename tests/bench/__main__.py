@@ -18,7 +18,7 @@ from bridge.tools.bench.address import Address
 from bridge.tools.bench.report.terminal import LiveScreen, show
 from bridge.tools.bench.run import Plan, broker_settings, chosen, run_plans, write_files
 from bridge.tools.bench.scenarios.catalog import SCENARIOS
-from bridge.tools.bench.systems import OwnBridge, System, Target, answering, child, free_port
+from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, answering, child, free_port
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
 from tests.servers import Mongod, Mosquitto
@@ -38,14 +38,16 @@ class Tutorial:
         self._folder = folder
 
     @asynccontextmanager
-    async def started(self) -> AsyncIterator[Target]:
+    async def started(self) -> AsyncIterator[BenchTarget]:
         port = free_port()
         folder = self._folder / f"tutorial-{port}"
         folder.mkdir()
         command = [sys.executable, "-m", "tests.bench.tutorial", str(self._broker.port), self._store, str(port)]
         async with child(command, {}, folder) as running:
             await answering(f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling", running, folder)
-            yield Target(self.name, Address("127.0.0.1", port), self._broker, Usage(running.pid), shared=False, ledger=False)
+            yield BenchTarget(
+                self.name, Address("127.0.0.1", port), self._broker, Usage(running.pid), shared=False, ledger=False
+            )
 
 
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:

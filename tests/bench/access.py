@@ -18,17 +18,17 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bridge.access import Control
+from bridge.access.service import AuthService
 from bridge.settings import AccessSettings, DevicesSettings, MqttSettings, StoreSettings
 from bridge.stores import open_store
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Measurement
+from bridge.tools.bench.report.results import BenchResult
 from bridge.tools.bench.run import broker_settings
 from bridge.tools.bench.scenarios.catalog import burst
 from bridge.tools.bench.stage import Stage
-from bridge.tools.bench.systems import OwnBridge, Target, child
+from bridge.tools.bench.systems import BenchTarget, OwnBridge, child
 from tests.access.test_sockets_stay import DIALECTS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
 from tests.bench.attackers import ATTACKS, GUESSED
@@ -86,14 +86,14 @@ async def _seconds(attempt: Awaitable[Verdict | None]) -> float:
     return time.monotonic() - began
 
 
-async def _mute(target: Target) -> None:
+async def _mute(target: BenchTarget) -> None:
     """Connected by Socket.IO, and never a word."""
     async with opened(target.address, SOCKET_IO) as socket:
         await ended(socket)
 
 
 POLLING = "long-polling"
-MUTE: dict[str, Callable[[Target], Awaitable[None]]] = {
+MUTE: dict[str, Callable[[BenchTarget], Awaitable[None]]] = {
     "Socket.IO, not a word": _mute,
     "long-polling, not a word": lambda target: _polled_out(target, None),
 }
@@ -105,7 +105,7 @@ async def _with_token() -> str:
 
 
 async def _out_after(
-    target: Target, token: str, seconds: float, end: Callable[[], Awaitable[None]] | None = None
+    target: BenchTarget, token: str, seconds: float, end: Callable[[], Awaitable[None]] | None = None
 ) -> dict[str, float]:
     """By each dialect, seconds from the end to its being told."""
     began = time.monotonic()
@@ -126,7 +126,7 @@ async def _out_after(
         return dict(await asyncio.gather(*map(out, (*sockets, POLLING))))
 
 
-async def _polled_out(target: Target, token: str | None) -> None:
+async def _polled_out(target: BenchTarget, token: str | None) -> None:
     """Polls until that is refused; without a token it never asks to join."""
     url = f"{target.address}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
@@ -144,7 +144,7 @@ async def _polled_out(target: Target, token: str | None) -> None:
                     await session.post(url, data="3")
 
 
-async def _person(target: Target, name: str) -> str:
+async def _person(target: BenchTarget, name: str) -> str:
     """Added and logged in."""
     async with aiohttp.ClientSession(headers=target.address.headers) as session:
         body = {"name": name, "password": PASSWORD, "role": "operator"}
@@ -154,7 +154,7 @@ async def _person(target: Target, name: str) -> str:
             return str((await answer.json())["access_token"])
 
 
-async def _remove(target: Target, name: str) -> None:
+async def _remove(target: BenchTarget, name: str) -> None:
     async with (
         aiohttp.ClientSession(headers=target.address.headers) as session,
         session.delete(f"{target.address}/api/v1/users/{name}") as answer,
@@ -164,7 +164,7 @@ async def _remove(target: Target, name: str) -> None:
 
 async def _remove_elsewhere(store_url: str, name: str) -> None:
     async with open_store(StoreSettings.model_validate({"url": store_url})) as store:
-        await Control(AccessSettings(), DevicesSettings(), store).users.remove(name)
+        await AuthService(AccessSettings(), DevicesSettings(), store).users.remove(name)
 
 
 # --- guessing ------------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class _Siege:
         self._bytes = 0
         self._said: Counter[str] = Counter()
 
-    def add(self, row: Measurement, quiet: list[float], said: dict[str, int]) -> None:
+    def add(self, row: BenchResult, quiet: list[float], said: dict[str, int]) -> None:
         """`quiet`: the p99s of when nobody attacked, its round's last."""
         self.p99s.append((row.percentile(0.99) or 0) * 1000)
         self._ratios.append(self.p99s[-1] / quiet[-1])
@@ -259,7 +259,7 @@ class _Siege:
         )
 
 
-async def _held(stage: Stage, publisher: Publisher, crowd: Any) -> Measurement:
+async def _held(stage: Stage, publisher: MqttPublisher, crowd: Any) -> BenchResult:
     """The load's rate, for as long as it says."""
     latencies, count = Latencies(), stage.load.paced
     streams = stage.streams(latencies)[:1]

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bridge.tools.bench.clients.readings import Readings
 from bridge.tools.bench.run import broker_settings
-from bridge.tools.bench.systems import OwnBridge, Target
+from bridge.tools.bench.systems import BenchTarget, OwnBridge
 from tests.servers import Mongod, Mosquitto
 
 POSTS, PER_POST = 400, 100
@@ -25,7 +25,7 @@ SOCKETS, RATE, SECONDS = 100, 1000, 20
 CONNECT_SECONDS = 1.0
 
 
-async def by_http(target: Target, readings: Readings) -> tuple[int, float]:
+async def by_http(target: BenchTarget, readings: Readings) -> tuple[int, float]:
     """Lists of 100, one after the other over one connection; readings answered with 201, and seconds."""
     connector = aiohttp.TCPConnector(limit=1)
     bodies = [
@@ -42,7 +42,7 @@ async def by_http(target: Target, readings: Readings) -> tuple[int, float]:
         return taken, time.perf_counter() - start
 
 
-async def by_sockets(target: Target, readings: Readings) -> tuple[int, float]:
+async def by_sockets(target: BenchTarget, readings: Readings) -> tuple[int, float]:
     """A steady rate over all sockets together; readings sent, and seconds until all were in the ledger."""
     before = await target.stored() or 0
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
@@ -56,7 +56,7 @@ async def by_sockets(target: Target, readings: Readings) -> tuple[int, float]:
     return count, time.perf_counter() - start - CONNECT_SECONDS
 
 
-async def _device(session: aiohttp.ClientSession, target: Target, n: int, readings: Readings, start: float) -> None:
+async def _device(session: aiohttp.ClientSession, target: BenchTarget, n: int, readings: Readings, start: float) -> None:
     async with session.ws_connect(f"{target.address}/ws/device") as socket:
         await socket.send_json({"type": "AUTH", "payload": {"token": f"token-{n}"}})
         assert (await socket.receive_json())["type"] == "AUTH_OK"
@@ -67,7 +67,7 @@ async def _device(session: aiohttp.ClientSession, target: Target, n: int, readin
             await socket.send_json({"type": "TELEMETRY", "payload": {"device_id": f"socket-{n}", **values}})
 
 
-WAYS: dict[str, Callable[[Target, Readings], Awaitable[tuple[int, float]]]] = {
+WAYS: dict[str, Callable[[BenchTarget, Readings], Awaitable[tuple[int, float]]]] = {
     f"HTTP, one connection, lists of {PER_POST}": by_http,
     f"/ws/device, {SOCKETS} sockets, {RATE}/s": by_sockets,
 }

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.cli.map import Attempt, best_of, capture, explain, try_formats
+from bridge.cli.map import FormatAttempt, best_of, capture, explain, try_formats
 from bridge.core.decode import Decoder
 from bridge.core.errors import BridgeError
 from bridge.core.formats.registry import FormatName
@@ -39,14 +39,14 @@ OTHER = {
 }
 
 
-def best(body: object, topic: str | None = None, only: FormatName | None = None) -> Attempt:
+def best(body: object, topic: str | None = None, only: FormatName | None = None) -> FormatAttempt:
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = best_of(try_formats(payload, topic, NOW_MS, only))
     assert found is not None
     return found
 
 
-def values(attempt: Attempt) -> dict[str, object]:
+def values(attempt: FormatAttempt) -> dict[str, object]:
     assert attempt.reading is not None
     return dict(attempt.reading.values)
 
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said(payload: bytes, topic: str | None, said: str) -> 
     assert "\x1b" not in text
 
 
-def assert_it_reads_the_same(attempt: Attempt, payload: bytes, topic: str | None) -> None:
+def assert_it_reads_the_same(attempt: FormatAttempt, payload: bytes, topic: str | None) -> None:
     """The line it would print, taken for a setting."""
     setting = SubscriptionSettings.model_validate(tomllib.loads(f"x = {attempt.setting}")["x"])
     one = Decoder([setting.route]).decode(message(payload, topic or setting.pattern.replace("{deviceId}", "device")))

@@ -39,7 +39,7 @@ ROUTES = (
 class Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 

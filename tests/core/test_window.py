@@ -13,9 +13,9 @@ def test_acknowledgements_wait_for_the_first() -> None:
     window = AckWindow()
     for packet_id in (7, 3, 9):
         window.add(packet_id)
-    assert window.settle(9) == []
-    assert window.settle(3) == []
-    assert window.settle(7) == [7, 3, 9]
+    assert window.acknowledge(9) == []
+    assert window.acknowledge(3) == []
+    assert window.acknowledge(7) == [7, 3, 9]
     assert len(window) == 0
 
 
@@ -23,7 +23,7 @@ def test_a_packet_id_can_be_used_again() -> None:
     window = AckWindow()
     for _ in range(3):
         window.add(1)
-        assert window.settle(1) == [1]
+        assert window.acknowledge(1) == [1]
 
 
 class BrokerAndBridge(RuleBasedStateMachine):
@@ -65,7 +65,7 @@ class BrokerAndBridge(RuleBasedStateMachine):
         """In any order; a message of an earlier connection is stored all the same, its acknowledgement goes nowhere."""
         window, packet_id, message = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.stored.add(message)
-        ready = window.settle(packet_id)
+        ready = window.acknowledge(packet_id)
         if window is not self.window:
             return
         for acknowledged in ready:

@@ -12,7 +12,7 @@ import pytest
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.errors import BrokerUnavailable, CommandRejected, StoreUnavailable, UnknownDevice
 from bridge.core.message import CommandAck, DeviceStatus
-from bridge.devices.commands import Commands
+from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.settings import DevicesSettings
 from tests.fakes import MemoryCommands, MemoryStore, RecordingPublisher
@@ -71,7 +71,7 @@ class House:
         self.socket, self.mqtt = Way(), Way()
         settings = DevicesSettings(queue_limit=3)
         self.registry = Registry(MemoryStore(), RecordingPublisher(), settings, clock=lambda: self.now_ms)
-        self.commands = Commands(
+        self.commands = CommandService(
             self.kept, self.registry, settings, socket=self.socket, mqtt=self.mqtt, clock=lambda: self.now_ms
         )
 
@@ -88,7 +88,7 @@ class House:
         self.commands.publish([DeviceStatus("a", status, self.now_ms)])
 
     async def ask(self, **more: Any) -> Command:
-        return await self.commands.ask(CommandRequest.model_validate({"device": "a", "command": "x"} | more), "test")
+        return await self.commands.submit(CommandRequest.model_validate({"device": "a", "command": "x"} | more), "test")
 
     def state(self, command: Command) -> CommandState:
         return self.kept.by_id[command.id].state

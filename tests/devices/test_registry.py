@@ -52,7 +52,7 @@ class House:
 
     def wait(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
-        self.registry.notice_silence()
+        self.registry.check_silence()
 
     def statuses(self) -> list[tuple[str, str]]:
         return [(one.device_id, one.status) for one in self.out.events if isinstance(one, DeviceStatus)]
@@ -178,12 +178,12 @@ async def test_a_socket_that_was_faster_than_the_store_is_known_once_that_is_rea
 
 async def test_a_devices_state_is_bounded(house: House) -> None:
     house.registry.connected("a")
-    house.registry.note("a", {f"k{n}": n for n in range(70)} | {"$bad": 1, "": 1, "a.b": 1})
+    house.registry.update_state("a", {f"k{n}": n for n in range(70)} | {"$bad": 1, "": 1, "a.b": 1})
     assert len(house.registry.get("a").state) == 64
     assert house.registry.counts.state_keys == 9
-    house.registry.note("a", {"k1": "x" * 20_000})
+    house.registry.update_state("a", {"k1": "x" * 20_000})
     assert house.registry.get("a").state["k1"] == 1
-    house.registry.note("a", {"k1": None})
+    house.registry.update_state("a", {"k1": None})
     assert "k1" not in house.registry.get("a").state
 
 

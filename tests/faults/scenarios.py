@@ -203,7 +203,7 @@ async def hostile_fifth(folder: Path, say: Say, *, count: int = 50_000, rate: in
             if bad % 200 == 0:
                 await asyncio.sleep(0.01)
         say("all sent")
-        await stage.settle()
+        await stage.acknowledge()
         for publisher in stage.publishers:
             publisher.acknowledged = {number for number in publisher.acknowledged if number >= 0}
         quarantined = await stage.database.rejected.count_documents({})
@@ -310,11 +310,11 @@ async def _until_not_ready(stage: Stage) -> float:
 async def _report(
     stage: Stage, fault: str, load: str, measured: dict[str, float], limits: dict[str, float], *, settle_seconds: float = 120
 ) -> Report:
-    """Stop the load's task first: readings that were begun are finished by `settle`."""
+    """Stop the load's task first: readings that were begun are finished by `acknowledge`."""
     for task in asyncio.all_tasks():
         if task.get_name() == "load":
             task.cancel()
-    await stage.settle(settle_seconds)
+    await stage.acknowledge(settle_seconds)
     return Report(fault, load, await stage.verdict(), measured, limits)
 
 

@@ -398,7 +398,7 @@ class Stage:
     def published(self) -> int:
         return self._next
 
-    async def settle(self, seconds: float = 120) -> None:
+    async def acknowledge(self, seconds: float = 120) -> None:
         """Until every publisher has its acknowledgement, and bridge and witness have taken all that waits."""
         await until(lambda: not any(one.waiting for one in self.publishers), seconds, "the broker has everything")
         await self.ready(seconds)

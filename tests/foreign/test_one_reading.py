@@ -49,16 +49,16 @@ async def by_token(stage: Stage, timestamp: str) -> None:
         await socket.say({"type": "AUTH", "payload": {"token": "1234"}})
         assert await socket.hear() == {"type": "AUTH_OK"}
         telemetry = {"device_id": "esp01", **VALUES, "timestamp": timestamp}
-        await settles(stage, partial(socket.say, {"type": "TELEMETRY", "payload": telemetry}))
+        await waits_for_subscribe(stage, partial(socket.say, {"type": "TELEMETRY", "payload": telemetry}))
 
 
 async def by_password(stage: Stage, timestamp: str) -> None:
     async with python_socket(stage.socket_url + "/ws/device") as socket:
         await socket.say({"type": "auth", "name": "esp01", "password": "1234"})
-        await settles(stage, partial(socket.say, {"type": "telemetry", **VALUES, "timestamp": timestamp}))
+        await waits_for_subscribe(stage, partial(socket.say, {"type": "telemetry", **VALUES, "timestamp": timestamp}))
 
 
-async def settles(stage: Stage, send: Callable[[], Awaitable[None]]) -> None:
+async def waits_for_subscribe(stage: Stage, send: Callable[[], Awaitable[None]]) -> None:
     """A socket answers nothing: the account tells that it was taken."""
     line = stage.bridge.ledger.account("device")
     before = line.stored + line.duplicate

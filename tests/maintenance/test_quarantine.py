@@ -24,7 +24,7 @@ from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReaso
 from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.maintenance.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload
-from bridge.maintenance.retry import Retried, Retrying, alone
+from bridge.maintenance.retry import QuarantineRetry, RetryResult, alone
 from bridge.pipeline.intake import Intake
 from bridge.ports import Store
 from bridge.settings import MqttSettings, StoreSettings, SubscriptionSettings
@@ -61,7 +61,7 @@ async def everything(store: Store) -> list[tuple[str, object]]:
     return [(one.device_id, one.values["temperature"]) for one in await store.readings(ReadingsQuery(since=0, limit=10_000))]
 
 
-async def retry(store: Store, cursor: Cursor, query: QuarantineQuery, advance: Advance = lambda _: None) -> Retried:
+async def retry(store: Store, cursor: Cursor, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
     async with alone(store, cursor, Decoder(ROUTES)) as retrying:
         return await retrying.retry(query, advance)
 
@@ -97,7 +97,7 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         found = {one.id: one for one in await store.readings(ReadingsQuery(since=0))}
         assert found[good[1].id].timestamp_ms == START_MS, "the time it was received, not the time it is tried again"
         assert {good[1].id, good[2].id} < set(found), "without a time of its own it has the _id of its rejected message"
-        assert await retry(store, cursor, QuarantineQuery()) == Retried(bad=retried.bad), "and again, the same"
+        assert await retry(store, cursor, QuarantineQuery()) == RetryResult(bad=retried.bad), "and again, the same"
 
 
 async def test_only_what_is_asked_for_is_tried_again(store_url: str) -> None:
@@ -158,9 +158,9 @@ async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None
     await store.write([], [rejected("home/a", {"temperature": 1})], [])
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
     with pytest.raises(OutcomeUnknown):
-        await Retrying(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(QuarantineQuery())
+        await QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(QuarantineQuery())
     over.set()
-    retrying = Retrying(store.quarantine, Decoder(ROUTES), intake, over, 3600)
+    retrying = QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, over, 3600)
     with pytest.raises(OutcomeUnknown):
         await retrying.retry(QuarantineQuery())
     intake.close()

@@ -22,7 +22,7 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import QuarantineQuery, ReadingsQuery, RetentionResult
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.retention import Keeping, RollingUp
+from bridge.maintenance.retention import RetentionJob, RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -50,14 +50,14 @@ class Troubled(MemoryStore):
         self.errors = list(errors)
         self.tidied = 0
 
-    async def tidy(self) -> RetentionResult:
+    async def enforce_retention(self) -> RetentionResult:
         self.tidied += 1
         if self.errors:
             raise self.errors.pop(0)
-        return await super().tidy()
+        return await super().enforce_retention()
 
 
-async def keep_until(keeping: Keeping | RollingUp, condition: Any) -> None:
+async def keep_until(keeping: RetentionJob | RollupJob, condition: Any) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(keeping.run())
         await until(condition)
@@ -66,7 +66,7 @@ async def keep_until(keeping: Keeping | RollingUp, condition: Any) -> None:
 
 async def test_what_fails_is_tried_again_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     store = Troubled(StoreUnavailable("away"), StoreUnavailable("away"), StoreError("not ours"))
-    keeping = Keeping(store, every_seconds=0)
+    keeping = RetentionJob(store, every_seconds=0)
     await keep_until(keeping, lambda: store.tidied >= 5)
     assert [record.message for record in caplog.records] == [
         "the store cannot be tidied: away",
@@ -77,7 +77,7 @@ async def test_what_fails_is_tried_again_and_told_once(caplog: pytest.LogCapture
 async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     store = Troubled()
     await store.write([], [rejection(b"x", ago(0)) for _ in range(4)], [])
-    keeping = Keeping(store, every_seconds=0)
+    keeping = RetentionJob(store, every_seconds=0)
     await keep_until(keeping, lambda: store.tidied >= 2)
     assert keeping.removed == RetentionResult(rejected_over=3)
     assert [record.message for record in caplog.records] == [
@@ -89,7 +89,7 @@ async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCap
     store = Troubled()
     store.settings = StoreSettings(audit_limit=1)
     await store.audit.add([AuditEvent(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
-    keeping = Keeping(store, every_seconds=0)
+    keeping = RetentionJob(store, every_seconds=0)
     await keep_until(keeping, lambda: store.tidied >= 2)
     assert keeping.removed == RetentionResult(acts_over=3)
     assert [record.message for record in caplog.records] == [
@@ -124,7 +124,7 @@ async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
     async with sqlite(tmp_path / "bridge.db", retention_days=1) as store:
         old = ago(2)
         await store.write([reading(n, device=f"d{n % 3}", at=old - n) for n in range(1, 20_001)], [], [])
-        tidying = asyncio.ensure_future(store.tidy())
+        tidying = asyncio.ensure_future(store.enforce_retention())
         written = 0
         while not tidying.done():
             written += 1
@@ -309,14 +309,14 @@ async def test_ttl_indexes_follow_the_settings(mongo_url: str, driver: str, data
     ]
     for settings, expected in steps:
         async with mongo(mongo_url, driver, **settings) as store:
-            await store.tidy()
-            await store.tidy()
+            await store.enforce_retention()
+            await store.enforce_retention()
         assert expiries(database) == expected
 
 
 async def test_only_a_running_bridge_changes_what_expires(mongo_url: str, driver: str, database: Database) -> None:
     async with mongo(mongo_url, driver, retention_days=7) as store:
-        await store.tidy()
+        await store.enforce_retention()
     async with mongo(mongo_url, driver) as store:  # a command with other settings
         await store.write([reading(1)], [], [])
     assert expiries(database) == {"readings.retention": 7, "rejected.receivedAt": 30}
@@ -325,7 +325,7 @@ async def test_only_a_running_bridge_changes_what_expires(mongo_url: str, driver
 async def test_an_index_of_an_earlier_version_becomes_one_that_expires(mongo_url: str, driver: str, database: Database) -> None:
     database["rejected"].create_index([("receivedAt", 1)], name="receivedAt")
     async with mongo(mongo_url, driver) as store:
-        await store.tidy()
+        await store.enforce_retention()
     assert expiries(database) == {"rejected.receivedAt": 30}
 
 
@@ -334,10 +334,10 @@ async def test_indexes_of_others_are_left_alone(mongo_url: str, driver: str, dat
     database["readings"].create_index([("timestamp", -1)], name="also theirs")
     before = database["readings"].index_information()
     async with mongo(mongo_url, driver) as store:
-        await store.tidy()
+        await store.enforce_retention()
     async with mongo(mongo_url, driver, retention_days=7) as store:
         with pytest.raises(StoreError, match="readings has an index on timestamp that is not ours") as caught:
-            await store.tidy()
+            await store.enforce_retention()
         assert not isinstance(caught.value, StoreUnavailable)
         await store.write([reading(1)], [], [])
     after = database["readings"].index_information()
@@ -349,7 +349,7 @@ async def test_an_index_of_others_under_our_name_is_left_alone(mongo_url: str, d
     for settings in ({}, {"retention_days": 7}):
         async with mongo(mongo_url, driver, **settings) as store:
             with pytest.raises(StoreError, match="the index retention of readings is not ours"):
-                await store.tidy()
+                await store.enforce_retention()
     assert database["readings"].index_information()["retention"]["key"] == [("battery", 1)]
 
 

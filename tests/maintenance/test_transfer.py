@@ -23,7 +23,7 @@ from bridge.core.errors import TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES
-from bridge.maintenance.files import Format, LineReader, format_of, header, lines, opened_lines, record_file
+from bridge.maintenance.files import FileFormat, LineReader, format_of, header, lines, opened_lines, record_file
 from bridge.maintenance.transfer import pages
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -125,10 +125,10 @@ async def test_ndjson_is_what_clients_see_and_csv_has_every_column(tmp_path: Pat
 
 @given(some_readings())
 def test_a_line_read_back_is_the_reading_it_was(one: Reading) -> None:
-    for form in Format:
+    for form in FileFormat:
         reader = LineReader(form)
         text = header(form) + lines([one], form)
-        assert text.count(b"\n") == (2 if form is Format.CSV else 1), "one line, whatever is in it"
+        assert text.count(b"\n") == (2 if form is FileFormat.CSV else 1), "one line, whatever is in it"
         (again,) = [found for line in text.splitlines(keepends=True) if (found := reader.read(line))]
         assert again == replace(one, seq=0)
         assert types([again]) == types([one])
@@ -206,7 +206,7 @@ async def test_an_empty_store_gives_an_empty_file_with_a_header(tmp_path: Path) 
     for _ in range(2):
         code, _, err = await ended(tmp_path, "export", "a.csv", "--resume", BRIDGE_STORE__URL=url)
         assert code == 0, err
-        assert (tmp_path / "a.csv").read_bytes() == header(Format.CSV)
+        assert (tmp_path / "a.csv").read_bytes() == header(FileFormat.CSV)
     assert (await ended(tmp_path, "export", "a.ndjson", BRIDGE_STORE__URL=url))[0] == 0
     assert (tmp_path / "a.ndjson").read_bytes() == b""
 
@@ -242,7 +242,7 @@ async def test_an_export_killed_in_the_middle_goes_on_after_its_last_whole_line(
 
 async def test_an_import_killed_in_the_middle_and_repeated_loses_and_doubles_nothing(store_url: str, tmp_path: Path) -> None:
     file = tmp_path / "a.ndjson"
-    file.write_bytes(lines([reading(n, device=f"d{n % 9}", at=n) for n in range(1, MANY + 1)], Format.NDJSON))
+    file.write_bytes(lines([reading(n, device=f"d{n % 9}", at=n) for n in range(1, MANY + 1)], FileFormat.NDJSON))
     async with opened(store_url) as store:
         async with running(tmp_path, "import", str(file), BRIDGE_STORE__URL=store_url) as command:
 
@@ -275,8 +275,8 @@ async def test_readings_that_share_a_cursor_are_all_exported_once(store: Callabl
     assert len({one.id for one in found}) == len(found) == 2500
     file = tmp_path / "a.ndjson"
     for cut in (1, 699, 700, 1000, 1400, 2500):
-        file.write_bytes(lines(found[:cut], Format.NDJSON) + b'{"_id":"hal')
-        with record_file(file, Format.NDJSON, resume=True, force=False) as (_, place):
+        file.write_bytes(lines(found[:cut], FileFormat.NDJSON) + b'{"_id":"hal')
+        with record_file(file, FileFormat.NDJSON, resume=True, force=False) as (_, place):
             rest = [one async for page in pages(memory, ReadingsQuery(), place) for one in page]
         assert [one.id for one in rest] == [one.id for one in found[cut:]]
 
@@ -321,7 +321,7 @@ async def test_strict_stops_at_the_first_bad_line(tmp_path: Path) -> None:
 async def test_what_the_store_refuses_is_a_bad_line(mongo_url: str, database: Any, tmp_path: Path) -> None:
     async with opened(mongo_url):
         database.command("collMod", "readings", validator={"deviceId": "a"})
-    (tmp_path / "a.ndjson").write_bytes(lines(sample(), Format.NDJSON))
+    (tmp_path / "a.ndjson").write_bytes(lines(sample(), FileFormat.NDJSON))
     code, _, err = await ended(tmp_path, "import", "a.ndjson", BRIDGE_STORE__URL=mongo_url)
     assert code == 1
     assert "line 2: the store refused it: Document failed validation" in err
@@ -330,7 +330,7 @@ async def test_what_the_store_refuses_is_a_bad_line(mongo_url: str, database: An
 
 async def test_what_stands_before_the_damage_of_a_gzip_file_is_imported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
-    whole = gzip.compress(lines([reading(n, at=n) for n in range(1, 1501)], Format.NDJSON))
+    whole = gzip.compress(lines([reading(n, at=n) for n in range(1, 1501)], FileFormat.NDJSON))
     (tmp_path / "a.ndjson.gz").write_bytes(whole + gzip.compress(b"x" * 1000, mtime=0)[:-9])
     code, _, err = await ended(tmp_path, "import", "a.ndjson.gz", BRIDGE_STORE__URL=url)
     assert code == 1
@@ -394,7 +394,7 @@ def test_a_file_that_is_no_export_is_not_continued_and_not_touched(name: str, te
 def test_a_format_that_nothing_names_is_asked_for(name: str) -> None:
     with pytest.raises(TransferError, match="--format"):
         format_of(Path(name), None)
-    assert format_of(Path(name), Format.CSV) is Format.CSV
+    assert format_of(Path(name), FileFormat.CSV) is FileFormat.CSV
 
 
 async def test_a_file_that_cannot_be_opened_is_one_clear_message(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ async def test_a_full_disk_is_told_and_the_export_can_go_on(tmp_path: Path) -> N
 
 def test_the_ids_of_a_place_are_object_ids(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(header(Format.CSV) + lines(sample(), Format.CSV))
-    with record_file(path, Format.CSV, resume=True, force=False) as (_, place):
+    path.write_bytes(header(FileFormat.CSV) + lines(sample(), FileFormat.CSV))
+    with record_file(path, FileFormat.CSV, resume=True, force=False) as (_, place):
         assert (place.seq, place.ids, place.fresh) == (3, frozenset({sample()[2].id}), False)
         assert all(isinstance(one, ObjectId) for one in place.ids)

@@ -42,7 +42,7 @@ class Household:
         self._burning = False
         self._sensors = {device: SimulatedSensor(device, 1) for device, *_ in _DEVICES}
 
-    async def settle(self) -> None:
+    async def acknowledge(self) -> None:
         """A day of readings, names and places, a device that is gone, one that sends rubbish."""
         now = time.time()
         batch: list[dict[str, Any]] = []

@@ -47,7 +47,7 @@ async def household() -> AsyncIterator[tuple[str, Household]]:
         ):
             base = f"http://127.0.0.1:{bridge.port}"
             rooms = Household(base, session)
-            await rooms.settle()
+            await rooms.acknowledge()
             living = asyncio.create_task(rooms.live(), name="household")
             try:
                 yield base, rooms

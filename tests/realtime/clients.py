@@ -16,14 +16,14 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bridge.app import Bridge
 from bridge.settings import MqttSettings
-from bridge.tools.api_client import bearer
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.api_client import authorization_header
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from tests.access.parts import own_token
 
 
 def shown(bridge: Bridge) -> dict[str, str]:
     """The headers of a client who may do everything, where that has to be shown."""
-    return bearer(own_token()) if bridge._settings.access.required else {}
+    return authorization_header(own_token()) if bridge._settings.access.required else {}
 
 
 class Listener:
@@ -60,7 +60,7 @@ async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
 async def publish_many(broker_url: str, count: int, *, first: int = 0, devices: Iterable[str] = ("d",)) -> None:
     """Readings with the temperatures `first`/10, … of the devices in turn; returns when the broker has them."""
     named = list(devices)
-    publisher = await Publisher.connect(MqttSettings(url=SecretStr(broker_url)))
+    publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(broker_url)))
     await publisher.publish_all(
         (
             f"sensors/{named[n % len(named)]}/data".encode(),

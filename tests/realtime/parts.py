@@ -10,8 +10,8 @@ from bson.objectid import ObjectId
 
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.realtime.hub.publication import Parcel, Published
-from bridge.realtime.hub.session import ANY
+from bridge.realtime.hub.publication import EncodedBatch, Publication
+from bridge.realtime.hub.session import NO_LIMIT
 from bridge.realtime.socketio.server import CODEC
 from bridge.settings import RealtimeSettings
 
@@ -26,12 +26,12 @@ def readings(*seqs: int, device: str = "a") -> list[Reading]:
     return [reading(seq, device) for seq in seqs]
 
 
-def published(*seqs: int, device: str = "a") -> list[Published]:
-    return [Published(reading(seq, device)) for seq in seqs]
+def published(*seqs: int, device: str = "a") -> list[Publication]:
+    return [Publication(reading(seq, device)) for seq in seqs]
 
 
-def parcel(*seqs: int) -> Parcel:
-    return Parcel(published(*seqs), CODEC, "2026-01-01T00:00:00.000Z")
+def batch(*seqs: int) -> EncodedBatch:
+    return EncodedBatch(published(*seqs), CODEC, "2026-01-01T00:00:00.000Z")
 
 
 def status(device: str = "a", word: str = "online") -> DeviceStatus:
@@ -62,7 +62,7 @@ class FakeLink:
     def __init__(self, *, telling: bool = True) -> None:
         self.heard: list[tuple[str, Any]] = []
         self.cuts: list[str] = []
-        self.parcels: list[Parcel] = []
+        self.parcels: list[EncodedBatch] = []
         self.stalled = False
         self.asked = 0
         self._waiting = 0
@@ -88,19 +88,19 @@ class FakeLink:
         if self._telling:
             self._drained = waiting_bytes, then
 
-    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         self.asked += 1
         if self.waiting >= limit_bytes:
             return False
-        self.parcels.append(parcel)
-        for text in parcel.texts:
+        self.parcels.append(batch)
+        for text in batch.texts:
             name, body = orjson.loads(text.removeprefix("42"))
             self.heard.append((name, body))
         if self.stalled:
-            self._waiting += len(parcel.wire)
+            self._waiting += len(batch.frames)
         return True
 
-    def cut(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         self.cuts.append(reason)
 
     def drain(self) -> None:

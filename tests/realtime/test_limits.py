@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from bridge.http.proxies import client_address
-from bridge.realtime.limits import Gate
+from bridge.realtime.limits import ConnectionLimiter
 from bridge.settings import RealtimeSettings
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -50,106 +50,112 @@ def test_no_proxy_is_trusted_unless_the_settings_name_it() -> None:
 
 
 def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() -> None:
-    gate = Gate(RealtimeSettings(max_clients=3, max_clients_per_address=2))
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients=3, max_clients_per_address=2))
     for key in (1, 2):
-        assert gate.refusal("a") is None
-        gate.enter(key, "a", 0)
-    assert "2 clients are connected from this address" in (gate.refusal("a") or "")
-    assert gate.refusal("b") is None
-    gate.enter(3, "b", 0)
-    assert "the bridge has 3 clients" in (gate.refusal("c") or "")
-    assert gate.refused == {"address": 1, "total": 1}
-    gate.leave(1)
-    assert gate.refusal("a") is None
-    assert len(gate) == 2
+        assert limiter.refusal("a") is None
+        limiter.add(key, "a", 0)
+    assert "2 clients are connected from this address" in (limiter.refusal("a") or "")
+    assert limiter.refusal("b") is None
+    limiter.add(3, "b", 0)
+    assert "the bridge has 3 clients" in (limiter.refusal("c") or "")
+    assert limiter.refused == {"address": 1, "total": 1}
+    limiter.remove(1)
+    assert limiter.refusal("a") is None
+    assert len(limiter) == 2
 
 
 def test_nothing_is_kept_of_who_has_left() -> None:
-    gate = Gate(RealtimeSettings(), required=True)
+    limiter = ConnectionLimiter(RealtimeSettings(), required=True)
     for key in range(3):
-        gate.enter(key, "a", 0)
-        assert key in gate
-    gate.know(1)
+        limiter.add(key, "a", 0)
+        assert key in limiter
+    limiter.mark_authenticated(1)
     for key in (0, 1, 2, 2, 99):
-        gate.leave(key)
-    assert (len(gate), gate._deadlines, gate._of_place, gate._strangers, gate._strangers_of) == (0, {}, {}, {}, {})
+        limiter.remove(key)
+    assert (len(limiter), limiter._deadlines, limiter._by_key, limiter._unauthenticated, limiter._unauthenticated_by_key) == (
+        0,
+        {},
+        {},
+        {},
+        {},
+    )
 
 
 def test_an_address_of_ipv6_is_counted_with_all_that_its_owner_has() -> None:
-    gate = Gate(RealtimeSettings(max_clients_per_address=2))
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients_per_address=2))
     for key, address in enumerate(("2001:db8::1", "2001:db8::2")):
-        gate.enter(key, address, 0)
-    assert gate.refusal("2001:db8:0:0:ffff::9") is not None
-    assert gate.refusal("2001:db8:0:1::1") is None
-    gate.leave(0)
-    assert gate.refusal("2001:db8::3") is None
+        limiter.add(key, address, 0)
+    assert limiter.refusal("2001:db8:0:0:ffff::9") is not None
+    assert limiter.refusal("2001:db8:0:1::1") is None
+    limiter.remove(0)
+    assert limiter.refusal("2001:db8::3") is None
 
 
 def test_who_has_not_logged_in_takes_no_place_of_those_who_have() -> None:
-    gate = Gate(RealtimeSettings(max_clients=1000), required=True)
-    assert gate.strangers_limit == 100
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients=1000), required=True)
+    assert limiter.unauthenticated_limit == 100
     for key in range(100):
-        assert gate.refusal(f"10.0.0.{key}") is None
-        gate.enter(key, f"10.0.0.{key}", 0)
-    assert "not logged in yet" in (gate.refusal("10.0.1.1") or "")
-    assert gate.refusal("10.0.1.1", known=True) is None
-    assert gate.refused == {"strangers": 1}
-    gate.know(0)
-    assert gate.refusal("10.0.1.1") is None
+        assert limiter.refusal(f"10.0.0.{key}") is None
+        limiter.add(key, f"10.0.0.{key}", 0)
+    assert "not logged in yet" in (limiter.refusal("10.0.1.1") or "")
+    assert limiter.refusal("10.0.1.1", known=True) is None
+    assert limiter.refused == {"strangers": 1}
+    limiter.mark_authenticated(0)
+    assert limiter.refusal("10.0.1.1") is None
 
 
 def test_one_address_leaves_strangers_of_others_half_of_their_places() -> None:
-    gate = Gate(RealtimeSettings(max_clients=10), required=True)
-    assert gate.strangers_limit == 50
-    gate = Gate(RealtimeSettings(max_clients=200), required=True)
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients=10), required=True)
+    assert limiter.unauthenticated_limit == 50
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients=200), required=True)
     for key in range(25):
-        assert gate.refusal("10.0.0.1") is None
-        gate.enter(key, "10.0.0.1", 0)
-    assert gate.refusal("10.0.0.1") is not None
-    assert gate.refusal("10.0.0.2") is None
+        assert limiter.refusal("10.0.0.1") is None
+        limiter.add(key, "10.0.0.1", 0)
+    assert limiter.refusal("10.0.0.1") is not None
+    assert limiter.refusal("10.0.0.2") is None
 
 
 def test_while_access_is_open_nobody_is_a_stranger() -> None:
-    gate = Gate(RealtimeSettings(max_clients=200))
+    limiter = ConnectionLimiter(RealtimeSettings(max_clients=200))
     for key in range(200):
-        assert gate.refusal("a") is None
-        gate.enter(key, "a", 0)
+        assert limiter.refusal("a") is None
+        limiter.add(key, "a", 0)
 
 
 def test_a_handshake_has_its_time() -> None:
-    gate = Gate(RealtimeSettings(handshake_seconds=10))
-    gate.enter("early", "a", 0)
-    gate.enter("late", "a", 5)
-    gate.enter("shaken", "a", 0)
-    gate.shake("shaken")
-    assert gate.overdue(9.9) == []
-    assert gate.overdue(10) == ["early"]
-    assert gate.overdue(99) == ["early", "late"]
+    limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
+    limiter.add("early", "a", 0)
+    limiter.add("late", "a", 5)
+    limiter.add("shaken", "a", 0)
+    limiter.handshake_done("shaken")
+    assert limiter.overdue(9.9) == []
+    assert limiter.overdue(10) == ["early"]
+    assert limiter.overdue(99) == ["early", "late"]
 
 
 def test_one_that_was_refused_has_a_moment_and_no_more_by_asking_again() -> None:
-    gate = Gate(RealtimeSettings(handshake_seconds=10))
-    gate.enter("guesser", "a", 0)
+    limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
+    limiter.add("guesser", "a", 0)
     for moment in range(5):
-        gate.give("guesser", 0.5, moment / 10)
-    assert gate.overdue(0.5) == ["guesser"]
-    gate.give("gone", 0.5, 0)
-    assert "gone" not in gate._deadlines
+        limiter.set_deadline("guesser", 0.5, moment / 10)
+    assert limiter.overdue(0.5) == ["guesser"]
+    limiter.set_deadline("gone", 0.5, 0)
+    assert "gone" not in limiter._deadlines
 
 
 def test_one_that_was_let_in_can_be_given_a_new_deadline() -> None:
-    gate = Gate(RealtimeSettings(handshake_seconds=10))
-    gate.enter("a", "a", 0)
-    gate.shake("a")
-    gate.give("a", 10, 100)
-    assert gate.overdue(109) == []
-    assert gate.overdue(110) == ["a"]
+    limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
+    limiter.add("a", "a", 0)
+    limiter.handshake_done("a")
+    limiter.set_deadline("a", 10, 100)
+    assert limiter.overdue(109) == []
+    assert limiter.overdue(110) == ["a"]
 
 
 def test_a_client_may_send_so_many_at_once_and_then_so_many_a_second() -> None:
-    gate = Gate(RealtimeSettings(message_rate=2, message_burst=5))
-    gate.enter("a", "a", 0)
-    assert [gate.takes("a", 0) for _ in range(7)] == [True] * 5 + [False] * 2
-    assert [gate.takes("a", 1.0) for _ in range(3)] == [True, True, False]
-    assert [gate.takes("a", 1000.0) for _ in range(6)] == [True] * 5 + [False], "what was not used does not gather"
-    assert not gate.takes("unknown", 0)
+    limiter = ConnectionLimiter(RealtimeSettings(message_rate=2, message_burst=5))
+    limiter.add("a", "a", 0)
+    assert [limiter.allow_message("a", 0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [limiter.allow_message("a", 1.0) for _ in range(3)] == [True, True, False]
+    assert [limiter.allow_message("a", 1000.0) for _ in range(6)] == [True] * 5 + [False], "what was not used does not gather"
+    assert not limiter.allow_message("unknown", 0)

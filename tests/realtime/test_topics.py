@@ -465,7 +465,7 @@ async def test_a_bad_event_is_refused_with_the_reason(
 
 async def test_an_event_that_is_not_taken_in_is_refused_at_once() -> None:
     taken: list[Message] = []
-    events = EventsApi(taken.append, is_open=lambda: False, over=asyncio.Event())
+    events = EventsApi(taken.append, is_open=lambda: False, closed=asyncio.Event())
     app = web.Application()
     app.add_routes(events.routes())
     async with TestClient(TestServer(app)) as client, client.post("/api/v1/events/alerts", json={}) as answer:
@@ -478,7 +478,7 @@ async def test_an_event_that_waits_when_nothing_more_is_settled_is_told_that_it_
     taken: list[Message] = []
     over = asyncio.Event()
     app = web.Application()
-    app.add_routes(EventsApi(taken.append, is_open=lambda: True, over=over).routes())
+    app.add_routes(EventsApi(taken.append, is_open=lambda: True, closed=over).routes())
     async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as tasks:
         posting = tasks.create_task(client.post("/api/v1/events/alerts", json={}))
         await until(lambda: taken)

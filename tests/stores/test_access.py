@@ -86,18 +86,18 @@ async def test_a_session_turns_only_from_where_it_is_and_of_two_at_once_one_does
     assert await store.sessions.add(SESSION)
     assert not await store.sessions.add(SESSION)
     turns = [SESSION.rotated(f"c{number}") for number in range(5)]
-    assert sorted(await asyncio.gather(*(store.sessions.turn(SESSION, one) for one in turns))) == [False] * 4 + [True]
+    assert sorted(await asyncio.gather(*(store.sessions.rotate(SESSION, one) for one in turns))) == [False] * 4 + [True]
     assert await store.sessions.get("s1") in turns
-    assert not await store.sessions.turn(SESSION, SESSION.rotated("d"))
+    assert not await store.sessions.rotate(SESSION, SESSION.rotated("d"))
     assert [await store.sessions.remove("s1") for _ in range(2)] == [True, False]
-    assert not await store.sessions.turn(SESSION, SESSION)
+    assert not await store.sessions.rotate(SESSION, SESSION)
 
 
 async def test_sessions_of_a_user_are_found_the_oldest_first(store: Store) -> None:
     for at, user in enumerate(("alice", "bob", "alice")):
         await store.sessions.add(replace(SESSION, id=f"s{9 - at}", user=user, created_ms=START_MS + at))
-    assert [one.id for one in await store.sessions.of("alice")] == ["s9", "s7"]
-    assert await store.sessions.of("carol") == []
+    assert [one.id for one in await store.sessions.by_user("alice")] == ["s9", "s7"]
+    assert await store.sessions.by_user("carol") == []
 
 
 async def test_what_was_taken_back_is_told_once_it_is_written_whatever_the_clock_of_who_wrote_it(store: Store) -> None:
@@ -114,39 +114,46 @@ async def test_what_was_taken_back_is_told_once_it_is_written_whatever_the_clock
 
 
 def act(number: int, **more: Any) -> AuditEvent:
-    shown = {"act": "command", "kind": "person", "by": "alice", "address": "::1", "about": "a", "more": {"command": "on"}}
+    shown = {
+        "action": "command",
+        "actor_kind": "person",
+        "actor": "alice",
+        "address": "::1",
+        "target": "a",
+        "details": {"command": "on"},
+    }
     return AuditEvent(ObjectId(f"{number:024x}"), START_MS + number, **(shown | more))
 
 
 async def test_acts_are_found_by_what_whom_and_about_newest_first(store: Store) -> None:
-    acts = [act(1), act(2, by="bob", times=3), act(3, act="login", about="")]
+    acts = [act(1), act(2, actor="bob", count=3), act(3, action="login", target="")]
     await store.audit.add(acts)
-    await store.audit.add([act(1, by="other"), act(4, more={})])
+    await store.audit.add([act(1, actor="other"), act(4, details={})])
     await store.audit.add([])
-    assert await store.audit.find(AuditQuery()) == [act(4, more={}), *reversed(acts)]
+    assert await store.audit.find(AuditQuery()) == [act(4, details={}), *reversed(acts)]
 
     async def found(**query: Any) -> list[int]:
         return [int(str(one.id), 16) for one in await store.audit.find(AuditQuery(**query))]
 
-    assert await found(by="alice", limit=2) == [4, 3]
-    assert await found(act="command", about="a", before=acts[1].id) == [1]
-    assert await found(act="login", by="bob") == []
+    assert await found(actor="alice", limit=2) == [4, 3]
+    assert await found(action="command", target="a", before=acts[1].id) == [1]
+    assert await found(action="login", actor="bob") == []
 
 
 @pytest.mark.parametrize("name", ["$where", "a.b", "x\0y", "' OR 1=1 --", "$gt"])
 async def test_hostile_texts_are_only_texts(store: Store, name: str) -> None:
     assert await store.users.get(name) is None
     assert await store.keys.get(name) is None
-    assert await store.sessions.of(name) == []
+    assert await store.sessions.by_user(name) == []
     assert await store.audit.find(AuditQuery(action=name, actor=name, target=name)) == []
-    await store.audit.add([act(7, about=name, more={"command": name})])
+    await store.audit.add([act(7, target=name, details={"command": name})])
     assert [one.details for one in await store.audit.find(AuditQuery(target=name))] == [{"command": name}]
 
 
 async def test_what_is_settled_first_stays(store: Store) -> None:
-    assert len(set(await asyncio.gather(*(store.settle("k", f"v{number}") for number in range(5))))) == 1
-    first = await store.settle("k", "later")
-    assert await store.recall("k") == first != "later"
+    assert len(set(await asyncio.gather(*(store.put_if_absent("k", f"v{number}") for number in range(5))))) == 1
+    first = await store.put_if_absent("k", "later")
+    assert await store.get_value("k") == first != "later"
 
 
 async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(opened: Opener) -> None:
@@ -154,15 +161,15 @@ async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(open
         return replace(act(number, **more), at_ms=time.time_ns() // 1_000_000)
 
     done = [at_once(number) for number in range(1, 31)]
-    refused = [at_once(number, act="refused") for number in range(31, 1_231)]
-    refused += [at_once(1_231, act="login refused"), at_once(1_232, act="login delayed"), at_once(1_233, act="command refused")]
+    refused = [at_once(number, action="refused") for number in range(31, 1_231)]
+    refused += [at_once(1_231, action="login refused"), at_once(1_232, action="login delayed"), at_once(1_233, action="command refused")]
     async with opened(audit_limit=31) as store:
         await store.audit.add(done + refused)
-        assert await store.tidy() == RetentionResult(acts_over=1_202)
+        assert await store.enforce_retention() == RetentionResult(acts_over=1_202)
         assert await store.audit.find(AuditQuery()) == [refused[-1], *reversed(done)]
-        assert await store.tidy() == RetentionResult()
+        assert await store.enforce_retention() == RetentionResult()
     async with opened(audit_limit=5) as store:
-        assert (await store.tidy()).acts_over == 26
+        assert (await store.enforce_retention()).acts_over == 26
         assert await store.audit.find(AuditQuery()) == [*reversed(done[-5:])]
 
 
@@ -173,7 +180,7 @@ async def test_what_has_expired_is_forgotten_once_tidied(opened: Opener) -> None
         await store.sessions.add(replace(SESSION, expires_ms=START_MS))
         await store.sessions.revoke(Revocation("session:0", START_MS, START_MS))
         await store.audit.add([act(1)])
-        await store.tidy()
+        await store.enforce_retention()
         assert await store.sessions.get("s1") is None
         assert (await store.sessions.revocations(0))[0] == []
         assert await store.audit.find(AuditQuery()) == []

@@ -33,7 +33,7 @@ from bridge.core.rollup import (
     parse_width,
     plan,
 )
-from bridge.maintenance.retention import RollingUp
+from bridge.maintenance.retention import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -334,7 +334,7 @@ async def test_rollups_outlive_readings_and_are_not_made_again_of_what_is_left(o
     async with opened(retention_days=1) as store:
 
         async def expired() -> bool:
-            await store.tidy()
+            await store.enforce_retention()
             return await store.count(ReadingsQuery(("a",))) <= 97
 
         await until(expired, 90, "old readings are removed")
@@ -348,7 +348,7 @@ async def test_rollups_outlive_readings_and_are_not_made_again_of_what_is_left(o
     async with opened(retention_days=1, rollup_days=2) as store:
 
         async def gone() -> bool:
-            await store.tidy()
+            await store.enforce_retention()
             left = await store.history.buckets(ReadingsQuery(("a",)), HOUR_MS, [])
             return left[0].start_ms >= sensors.now - 2 * DAY_MS - HOUR_MS
 
@@ -437,7 +437,7 @@ async def test_the_loop_tells_when_much_is_to_do_and_when_it_is_done(caplog: pyt
     store = MemoryStore()
     store.history = history
     caplog.set_level("INFO")
-    rolling = RollingUp(store, every_seconds=0)
+    rolling = RollupJob(store, every_seconds=0)
     await keep_until(rolling, lambda: not history.steps and rolling.hours == 15)
     assert [record.message for record in caplog.records] == [
         "rolling up the history of 2 devices; until it is done their long charts take longer",

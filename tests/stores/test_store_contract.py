@@ -189,13 +189,13 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
 
 
 async def test_what_is_remembered_is_recalled(store: Store) -> None:
-    assert await store.recall("a") is None
-    await store.remember("a", "1")
-    await store.remember("b", "")
-    await store.remember("a", '{"two": "2 €"}')
-    assert [await store.recall(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
+    assert await store.get_value("a") is None
+    await store.put("a", "1")
+    await store.put("b", "")
+    await store.put("a", '{"two": "2 €"}')
+    assert [await store.get_value(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
     await store.prepare()
-    assert await store.recall("a") == '{"two": "2 €"}'
+    assert await store.get_value("a") == '{"two": "2 €"}'
 
 
 async def test_it_answers(store: Store) -> None:
@@ -327,9 +327,9 @@ async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> 
         now = ago_ms(0)
         bad = [rejection(b"%d" % n, now - n) for n in range(2_500)]
         await store.write([], bad, [])
-        assert await store.tidy() == RetentionResult(rejected_over=2_490)
+        assert await store.enforce_retention() == RetentionResult(rejected_over=2_490)
         assert [one.payload for one in await store.quarantine.messages(QuarantineQuery())] == [b"%d" % n for n in range(10)]
-        assert await store.tidy() == RetentionResult()
+        assert await store.enforce_retention() == RetentionResult()
 
 
 async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> None:
@@ -339,13 +339,13 @@ async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> No
         for start in range(0, 2_002, 1000):
             await store.write(readings[start : start + 1000], [], [])
         await store.write([], [rejection(b"old", ago_ms(20.1)), rejection(b"new", ago_ms(19.9))], [])
-        await store.tidy()
+        await store.enforce_retention()
         assert await store.count(ReadingsQuery()) == 2_002, "for ever, unless it is set"
 
     async with opened(retention_days=10, rejected_days=20) as store:
 
         async def tidied() -> bool:
-            await store.tidy()
+            await store.enforce_retention()
             left = [one.payload for one in await store.quarantine.messages(QuarantineQuery())]
             return [one.seq for one in await everything(store)] == [2_001, 2_002] and left == [b"new"]
 

@@ -19,18 +19,18 @@ from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.listeners import CursorSubscriber
 from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
 from bridge.tools.bench.clients.readings import Readings
-from bridge.tools.bench.clients.subscriber import PING, PONG, Arena, Stream, Subscriber
-from bridge.tools.bench.command import Options, bench
+from bridge.tools.bench.clients.subscriber import PING, PONG, ReceiveBuffer, Stream, Subscriber
+from bridge.tools.bench.command import BenchOptions, bench
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.report.html import html_page
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement, Report, Sample
+from bridge.tools.bench.report.results import BenchResult, Figure, Report, UsageSample
 from bridge.tools.bench.report.svg import linear, logarithmic, thinned
 from bridge.tools.bench.run import Plan, chosen, run_plans
 from bridge.tools.bench.scenarios.catalog import SCENARIOS
-from bridge.tools.bench.scenarios.reconnect import Account, account
+from bridge.tools.bench.scenarios.reconnect import ReconnectAudit, audit_reconnect
 from bridge.tools.bench.scenarios.visits import Change, Visit
-from bridge.tools.bench.scenarios.visits import account as visits_account
+from bridge.tools.bench.scenarios.visits import audit_visits as visits_account
 from bridge.tools.bench.systems import RunningBridge
 from tests.bench.stand_in import Faults, StandIn, frame
 from tests.cli.test_cli import ended, running
@@ -119,7 +119,7 @@ def reading(cursor: int) -> bytes:
     return frame(b'42["sensorData",{"timestamp":"2026","data":{"_id":"6","deviceId":"a"},"cursor":%d}]' % cursor)
 
 
-def fed(subscriber: Subscriber, arena: Arena, pieces: Sequence[bytes]) -> Wire:
+def fed(subscriber: Subscriber, arena: ReceiveBuffer, pieces: Sequence[bytes]) -> Wire:
     wire = Wire()
     subscriber.connection_made(cast("asyncio.Transport", wire))
     subscriber._talk = None
@@ -136,7 +136,7 @@ TEXT = reading(1) + PING + reading(22) + frame(b'43[{"ok":true,"devices":null,"r
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 13, 14, 64, 65, len(TEXT)])
 def test_readings_and_pings_are_counted_wherever_the_pieces_end(size: int) -> None:
     pieces = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
-    arena = Arena()
+    arena = ReceiveBuffer()
     plain, keeping = Subscriber(arena, ADDRESS), CursorSubscriber(arena, ADDRESS)
     assert fed(plain, arena, pieces).written == fed(keeping, arena, pieces).written == [PONG]
     assert plain.count == keeping.count == 3
@@ -145,7 +145,7 @@ def test_readings_and_pings_are_counted_wherever_the_pieces_end(size: int) -> No
 
 
 def test_the_pieces_of_two_clients_are_not_mixed_in_their_one_buffer() -> None:
-    arena = Arena()
+    arena = ReceiveBuffer()
     first, second = Subscriber(arena, ADDRESS), Subscriber(arena, ADDRESS)
     fed(first, arena, [reading(1)[:10]])
     fed(second, arena, [reading(1)[10:]])
@@ -153,7 +153,7 @@ def test_the_pieces_of_two_clients_are_not_mixed_in_their_one_buffer() -> None:
 
 
 def test_each_latency_is_from_its_own_publish() -> None:
-    arena = Arena()
+    arena = ReceiveBuffer()
     subscriber, stream, told = Subscriber(arena, ADDRESS), Stream([0.0, 0.0], Latencies()), list[float]()
     fed(subscriber, arena, [reading(1)])
     subscriber.expect(2, stream, told.append)
@@ -166,11 +166,11 @@ def test_each_latency_is_from_its_own_publish() -> None:
 def test_the_account_of_a_client_that_came_back() -> None:
     truth = range(100, 120)
     whole = [*range(105, 120)]
-    assert account(truth, 104, whole, 10, 10) == Account(0, 0, 0, 0)
-    assert account(truth, 104, [115, 116, *range(105, 115), *range(117, 120)], 12, 10) == Account(2, 0, 0, 0)
-    assert account(truth, 104, [one for one in whole if one != 107], 10, 10) == Account(0, 1, 0, 0)
-    assert account(truth, 104, [*whole[:5], whole[4], *whole[5:]], 11, 11) == Account(0, 0, 1, 0)
-    assert account(truth, 104, [106, 105, *whole[2:]], 10, 10) == Account(0, 0, 0, 1)
+    assert audit_reconnect(truth, 104, whole, 10, 10) == ReconnectAudit(0, 0, 0, 0)
+    assert audit_reconnect(truth, 104, [115, 116, *range(105, 115), *range(117, 120)], 12, 10) == ReconnectAudit(2, 0, 0, 0)
+    assert audit_reconnect(truth, 104, [one for one in whole if one != 107], 10, 10) == ReconnectAudit(0, 1, 0, 0)
+    assert audit_reconnect(truth, 104, [*whole[:5], whole[4], *whole[5:]], 11, 11) == ReconnectAudit(0, 0, 1, 0)
+    assert audit_reconnect(truth, 104, [106, 105, *whole[2:]], 10, 10) == ReconnectAudit(0, 0, 0, 1)
 
 
 # Of devices a and b; those of a are odd.
@@ -289,14 +289,14 @@ async def test_many_clients_are_read_in_turns_and_none_is_forgotten() -> None:
 # --- the report ------------------------------------------------------------------------------------------------------
 
 
-def row(**changes: Any) -> Measurement:
-    samples = [Sample(n / 4, n * 10, n * 20, n / 8, 50_000_000 + n, n / 16) for n in range(9)]
+def row(**changes: Any) -> BenchResult:
+    samples = [UsageSample(n / 4, n * 10, n * 20, n / 8, 50_000_000 + n, n / 16) for n in range(9)]
     given: dict[str, Any] = {
         "scenario": "steady", "system": "<bridge>", "clients": 2, "load": Load(), "readings": 80, "seconds": 2.0,
         "deliveries": 160, "received_bytes": 48_000, "bridge_cpu_seconds": 1.0, "bench_cpu_seconds": 0.5,
         "latencies": of(1, 2, 3, 90), "figures": {"holes": Figure(0)}, "samples": samples,
     }  # fmt: skip
-    return Measurement(**given | changes)
+    return BenchResult(**given | changes)
 
 
 def loads_nothing(page: str) -> bool:
@@ -394,7 +394,7 @@ async def test_what_cannot_be_measured_is_said(arguments: list[str], text: str, 
 
 
 async def test_a_bridge_or_broker_that_is_away_is_said() -> None:
-    options = Options(["burst"], url=f"http://127.0.0.1:{free_port()}", broker="mqtt://127.0.0.1:1")
+    options = BenchOptions(["burst"], url=f"http://127.0.0.1:{free_port()}", broker="mqtt://127.0.0.1:1")
     out, err = (Console(record=True, quiet=False, width=200, stderr=True) for _ in range(2))
     assert not await bench(options, out, err)
     assert "a client could not connect to http://127.0.0.1:" in out.export_text()

@@ -20,13 +20,13 @@ from bridge.core.timestamp import iso
 from bridge.settings import DevicesSettings, MqttSettings
 from bridge.tools.probe.checks import CHECKS
 from bridge.tools.probe.findings import Failed, Findings
-from bridge.tools.probe.listener import Heard, Listener
+from bridge.tools.probe.listener import Listener, ReceivedReading
 from bridge.tools.probe.rounds import Rounds
 from bridge.tools.probe.run import Duration
-from bridge.tools.probe.samples import Sample, Samples
+from bridge.tools.probe.samples import ProbeReading, ProbeReadings
 from bridge.tools.probe.table import show
-from bridge.tools.probe.target import Target
-from bridge.tools.probe.ways_in import POST, WAYS_IN, HttpWay, Topics, plain
+from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.probe.ways_in import POST, WAYS_IN, DeviceTopics, HttpWay, plain
 from bridge.tools.probe.ways_out import ADMIN
 from tests.cli.test_cli import ended, get, running
 from tests.conftest import StartBridge
@@ -250,7 +250,7 @@ async def test_a_wrong_url_or_option_is_one_sentence(arguments: list[str], text:
 
 
 @asynccontextmanager
-async def answering(body: Any, path: str, status: int = 200) -> AsyncIterator[Target]:
+async def answering(body: Any, path: str, status: int = 200) -> AsyncIterator[ProbeTarget]:
     """A server that is no bridge, and answers this there."""
 
     async def answer(_: web.Request) -> web.Response:
@@ -264,7 +264,7 @@ async def answering(body: Any, path: str, status: int = 200) -> AsyncIterator[Ta
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         async with aiohttp.ClientSession() as session:
-            yield Target(f"http://127.0.0.1:{port}", session, 5)
+            yield ProbeTarget(f"http://127.0.0.1:{port}", session, 5)
     finally:
         await runner.cleanup()
 
@@ -308,7 +308,7 @@ async def test_readings_take_the_bridge_s_time_where_clocks_differ() -> None:
         assert iso(target.now_ms()).startswith("2015-10-21T07:2")
 
 
-SAMPLES = Samples("probe-1", lambda: 1_767_000_000_000)
+SAMPLES = ProbeReadings("probe-1", lambda: 1_767_000_000_000)
 
 
 def test_no_two_samples_have_the_same_time() -> None:
@@ -321,9 +321,9 @@ async def test_a_listener_tells_what_came_what_came_again_and_what_did_not() -> 
     for one in (once, twice, never):
         listener.expect(one.key, "MQTT")
     for one in (once, twice, twice, strange):
-        listener.note(one.key, Heard(0.0, one.values))
+        listener.note(one.key, ReceivedReading(0.0, one.values))
     assert listener.take(twice.key) is not None
-    listener.note(twice.key, Heard(1.0, twice.values))
+    listener.note(twice.key, ReceivedReading(1.0, twice.values))
     await listener.wait(once.key)
     assert listener.repeats == {"MQTT": 2}
     assert listener.take(never.key) is None
@@ -342,11 +342,11 @@ class Tampering:
         self._way = way
         self.deaf, self.echo, self.liar = Listener("deaf"), Listener("echo"), Listener("liar")
 
-    async def send(self, sample: Sample) -> str | None:
+    async def send(self, sample: ProbeReading) -> str | None:
         identity = await self._way.send(sample)
         for listener in (self.echo, self.echo, self.liar):
             body = dict(sample.values) if listener is self.echo else {**sample.values, "co2": 0}
-            listener.note(sample.key, Heard(time.monotonic(), body, identity))
+            listener.note(sample.key, ReceivedReading(time.monotonic(), body, identity))
         return identity
 
 
@@ -357,9 +357,9 @@ async def test_what_is_lost_heard_again_or_not_as_sent_is_counted(
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
         aiohttp.ClientSession() as session,
     ):
-        target, findings = Target(url_of(bridge), session, 0.5), Findings()
+        target, findings = ProbeTarget(url_of(bridge), session, 0.5), Findings()
         way = Tampering(HttpWay(target, "/api/v1/readings", plain))
-        rounds = Rounds(target, Samples("probe-1", target.now_ms), (way.echo, way.liar, way.deaf), findings)
+        rounds = Rounds(target, ProbeReadings("probe-1", target.now_ms), (way.echo, way.liar, way.deaf), findings)
         for _ in range(2):
             await rounds.send(POST, way)
         way.deaf.end("cut")
@@ -379,17 +379,17 @@ async def test_what_is_lost_heard_again_or_not_as_sent_is_counted(
 def test_a_record_that_differs_is_described() -> None:
     sample = SAMPLES.next()
     record = {"_id": "a", "seq": 7, **sample.values}
-    assert Heard(0, sample.values, "a", 7).difference(sample, record) == ""
-    assert Heard(0, sample.values).difference(sample, record) == ""
-    assert Heard(0, sample.values, "b").difference(sample, record) == "its _id is b, that of the record a"
-    assert Heard(0, sample.values, "a", 8).difference(sample, record) == "its cursor is 8, that of the record 7"
-    assert "temperature is None" in Heard(0, {}).difference(sample, None)
+    assert ReceivedReading(0, sample.values, "a", 7).difference(sample, record) == ""
+    assert ReceivedReading(0, sample.values).difference(sample, record) == ""
+    assert ReceivedReading(0, sample.values, "b").difference(sample, record) == "its _id is b, that of the record a"
+    assert ReceivedReading(0, sample.values, "a", 8).difference(sample, record) == "its cursor is 8, that of the record 7"
+    assert "temperature is None" in ReceivedReading(0, {}).difference(sample, None)
 
 
 def test_topics_are_those_of_the_subscriptions() -> None:
     given = {"subscriptions": [{"pattern": "a/+/{deviceId}"}, {"pattern": "b/{deviceId}/up"}], "commands": "b/{deviceId}/down"}
-    assert Topics.of(MqttSettings.model_validate(given), "d") == Topics("b/d/up", "b/d/down", None)
-    assert Topics.of(MqttSettings(), "d") == Topics("sensors/d/data", "sensors/d/command", "sensors/d/command/ack")
+    assert DeviceTopics.of(MqttSettings.model_validate(given), "d") == DeviceTopics("b/d/up", "b/d/down", None)
+    assert DeviceTopics.of(MqttSettings(), "d") == DeviceTopics("sensors/d/data", "sensors/d/command", "sensors/d/command/ack")
 
 
 async def test_a_run_without_a_duration_is_one_round() -> None:

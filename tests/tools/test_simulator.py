@@ -109,7 +109,7 @@ def test_the_battery_runs_down_and_never_up(days: list[list[dict[str, Value] | N
 class Nowhere:
     """An origin that nobody waits at."""
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Nothing to do."""
 
 

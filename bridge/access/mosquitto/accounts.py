@@ -13,12 +13,12 @@ from bridge.access.mosquitto.files import (
     KEY_ROUNDS,
     PASSWORD_ROUNDS,
     bridge_rules,
+    broker_user,
     device_rules,
-    hash_of,
     hashed_password,
-    matches,
+    matches_password,
+    password_hash,
     rules_of,
-    user_of,
     with_password,
     with_rules,
 )
@@ -29,7 +29,7 @@ _PRIVATE = 0o600
 _OTHERS = 0o007
 
 
-class Accounts:
+class BrokerAccounts:
     """The two files, if the settings name them. Raises `BridgeError` for what cannot be read or written."""
 
     def __init__(self, settings: MqttSettings) -> None:
@@ -45,23 +45,31 @@ class Accounts:
 
     def knows(self, device_id: str) -> bool:
         """Whether there is an account of this device: by its rules, for other accounts are no concern of ours."""
-        if self._passwords is None or self._acl is None or hash_of(_read(self._passwords), user_of(device_id)) is None:
+        if (
+            self._passwords is None
+            or self._acl is None
+            or password_hash(_read(self._passwords), broker_user(device_id)) is None
+        ):
             return False
         hears = f"topic read {self._settings.command_topic(device_id)}"
-        return hears in rules_of(_read(self._acl), user_of(device_id))
+        return hears in rules_of(_read(self._acl), broker_user(device_id))
 
     def check_free(self, device_id: str) -> None:
         """Raises `AccountError` for a name that is another's at the broker: the bridge's, or one somebody made by hand."""
-        user = user_of(device_id)
+        user = broker_user(device_id)
         if user in (self._settings.client_id, self._settings.login[0]):
             raise AccountError("name", "is the bridge's own at the broker (mqtt.client_id, mqtt.username)")
-        if self._passwords is not None and hash_of(_read(self._passwords), user) is not None and not self.knows(device_id):
+        if (
+            self._passwords is not None
+            and password_hash(_read(self._passwords), user) is not None
+            and not self.knows(device_id)
+        ):
             raise AccountError("name", f"has an account in {self._passwords} that is no device's")
 
     def put_device(self, device_id: str, key: str | None) -> None:
         """An account for a device: it writes and reads on its own topics. Without a key the one it has stays."""
         hashed = None if key is None else hashed_password(key, KEY_ROUNDS)
-        self._put(user_of(device_id), hashed, device_rules(self._settings, device_id))
+        self._put(broker_user(device_id), hashed, device_rules(self._settings, device_id))
 
     def put_bridge(self) -> str | None:
         """The bridge's own, by `mqtt.username` and `mqtt.password`; its name, or None where the settings have none."""
@@ -70,8 +78,8 @@ class Accounts:
             return None
         if ":" in user or not user.isprintable():
             raise BridgeError("mqtt.username: Mosquitto's password file holds no name with a colon")
-        kept = hash_of(_read(self._passwords), user)
-        fresh = None if kept and matches(password, kept) else hashed_password(password, PASSWORD_ROUNDS)
+        kept = password_hash(_read(self._passwords), user)
+        fresh = None if kept and matches_password(password, kept) else hashed_password(password, PASSWORD_ROUNDS)
         self._put(user, fresh, bridge_rules(self._settings))
         return user
 
@@ -80,7 +88,7 @@ class Accounts:
         if self._passwords is None or self._acl is None:
             return
         with _alone(self._passwords):
-            user = user_of(device_id)
+            user = broker_user(device_id)
             _write(self._passwords, with_password(_read(self._passwords), user, None))
             _write(self._acl, with_rules(_read(self._acl), user, ()))
 

@@ -27,7 +27,7 @@ _FORM = re.compile(r"\$7\$(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)", re.A
 _RULE = re.compile(r"\s*topic\s", re.ASCII)
 
 
-def user_of(device_id: str) -> str:
+def broker_user(device_id: str) -> str:
     """The name of a device at the broker: its id, with `%3A` for the colon, which ends a name in the password file."""
     return device_id.replace(":", "%3A")
 
@@ -42,7 +42,7 @@ def hashed_password(password: str, rounds: int) -> str:
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def matches(password: str, kept: str) -> bool:
+def matches_password(password: str, kept: str) -> bool:
     """Whether it is the one whose hash is kept; not if that is of another form."""
     found = _FORM.fullmatch(kept)
     if found is None:
@@ -60,7 +60,7 @@ def with_password(text: str, user: str, hashed: str | None) -> str:
     return _joined(lines if hashed is None else [*lines, f"{user}:{hashed}"])
 
 
-def hash_of(text: str, user: str) -> str | None:
+def password_hash(text: str, user: str) -> str | None:
     """What the password file has of this user."""
     lines = (line.partition(":") for line in text.splitlines() if _is_account(line))
     return next((hashed.strip() for name, _, hashed in lines if name == user), None)

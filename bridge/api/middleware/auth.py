@@ -12,13 +12,13 @@ from typing import TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from bridge.api.describe import Door, described
+from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.problems import Handler
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
 from bridge.core.errors import BridgeError, DeviceNotInScope, Forbidden, Unauthorized
-from bridge.http.credentials import shown_by
-from bridge.http.proxies import address_of
-from bridge.ports import Access, Audit
+from bridge.http.credentials import credentials_from
+from bridge.http.proxies import client_address_of
+from bridge.ports import AuditLog, Authentication
 from bridge.realtime import channels, topics
 from bridge.realtime.device import server as device
 from bridge.realtime.socketio import server as socketio
@@ -44,25 +44,25 @@ def identity_of(request: web.Request) -> Identity:
     return who
 
 
-def check_whole(request: web.Request) -> None:
+def check_unscoped(request: web.Request) -> None:
     """Raises `Forbidden` for somebody who is bound to some devices: what is asked for is of all."""
     if identity_of(request).scope is not None:
         raise Forbidden("this is about all devices, and you may see or send for some")
 
 
-def door_of(request: web.Request) -> Permission | Door:
+def required_access(request: web.Request) -> Permission | Auth:
     """What a request needs."""
     handler = request.match_info.handler
-    told = described(handler)
+    told = operation_of(handler)
     if told is not None:
-        return told.right
+        return told.permission
     resource = request.match_info.route.resource
     if isinstance(resource, web.StaticResource) or getattr(handler, "__public__", False):
-        return Door.OPEN
-    return Door.OPEN if resource is not None and resource.canonical in SOCKETS else Permission.READ
+        return Auth.NONE
+    return Auth.NONE if resource is not None and resource.canonical in SOCKETS else Permission.READ
 
 
-def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
+def middleware(access: Authentication, audit: AuditLog, http: HttpSettings) -> Middleware:
     """For an application whose access is required."""
     watch = _Watch(access, audit, http)
 
@@ -71,7 +71,7 @@ def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
         if request.match_info.http_exception is not None:
             return await handler(request)
         try:
-            request[_WHO] = await watch.let_in(request, door_of(request))
+            request[_WHO] = await watch.let_in(request, required_access(request))
             return await handler(request)
         except Forbidden as error:
             watch.note(request, why=str(error))
@@ -84,24 +84,24 @@ def middleware(access: Access, audit: Audit, http: HttpSettings) -> Middleware:
 
 
 class _Watch:
-    def __init__(self, access: Access, audit: Audit, http: HttpSettings) -> None:
+    def __init__(self, access: Authentication, audit: AuditLog, http: HttpSettings) -> None:
         self._access = access
         self._audit = audit
         self._http = http
 
-    async def let_in(self, request: web.Request, door: Permission | Door) -> Identity:
+    async def let_in(self, request: web.Request, door: Permission | Auth) -> Identity:
         """Who asks; raises `Unauthorized`, `Forbidden` and what stands in the way of telling."""
         match door:
-            case Door.OPEN:
+            case Auth.NONE:
                 return NOBODY
-            case Door.AJAR:
+            case Auth.OPTIONAL:
                 try:
                     return await self._who(request)
                 except BridgeError:
                     return NOBODY
-            case Door.KNOWN:
+            case Auth.REQUIRED:
                 return await self._who(request)
-            case Door.UNSTATED:
+            case Auth.UNSTATED:
                 door = Permission.ADMIN
         identity = request[_WHO] = await self._who(request)
         if door not in identity.permissions:
@@ -109,10 +109,10 @@ class _Watch:
         return identity
 
     async def _who(self, request: web.Request) -> Identity:
-        address = address_of(request, self._http)
+        address = client_address_of(request, self._http)
         try:
-            shown = shown_by(request, self._http)
-            if shown.stray:
+            shown = credentials_from(request, self._http)
+            if shown.ignored_cookie:
                 request[_WHO] = NOBODY
                 raise Forbidden("a page of ours must ask for this, or a program, with its token in the header Authorization")
             if shown.device is not None:
@@ -120,13 +120,13 @@ class _Watch:
             return await self._access.identify(shown.credential, address)
         except Unauthorized as error:
             if error.code != "missing":
-                self._audit.note("refused", by=NOBODY, address=address, about=_path(request), why=error.code)
+                self._audit.record("refused", actor=NOBODY, address=address, target=_path(request), why=error.code)
             raise
 
     def note(self, request: web.Request, **more: str) -> None:
         """Somebody known was refused."""
-        address = address_of(request, self._http)
-        self._audit.note("refused", by=identity_of(request), address=address, about=_path(request), **more)
+        address = client_address_of(request, self._http)
+        self._audit.record("refused", actor=identity_of(request), address=address, target=_path(request), **more)
 
 
 def _path(request: web.Request) -> str:

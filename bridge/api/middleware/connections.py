@@ -34,7 +34,7 @@ class Connections:
         self.accepted = 0
         self.ended: dict[str, int] = {}
         """Those that we ended, by reason."""
-        self.turns = Turns()
+        self.turns = AcceptThrottle()
         self.silent: dict[_Connection, None] = {}
         """Those of whom aiohttp does not know yet."""
         self._settings = settings
@@ -87,7 +87,7 @@ class Connections:
         self.ended[reason] = self.ended.get(reason, 0) + 1
 
 
-class Turns:
+class AcceptThrottle:
     """Lets a few connections begin in each turn of the event loop, in the order in which they spoke.
 
     Between two turns the loop looks after everyone else: beside 1,000 that come at once, readings were 90 to 150 ms late, and
@@ -142,7 +142,7 @@ class _Connection(asyncio.Protocol):
         self._connections.silent[self] = None
         self._timer = asyncio.get_running_loop().call_later(self._connections.header_seconds, self._late)
 
-    def heard(self) -> None:
+    def request_received(self) -> None:
         """The first request's headers are here."""
         if self._timer is not None:
             self._timer.cancel()
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
             self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.heard()
+        self.request_received()
         self._said = b""
         if self._place is not None:
             self._connections.silent.pop(self, None)
@@ -201,11 +201,11 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
 
-def heard(request: web.Request) -> None:
+def request_received(request: web.Request) -> None:
     """A request has come on its connection; safe to repeat."""
     connection = request.transport and request.transport.get_protocol()
     if isinstance(connection, _Connection):
-        connection.heard()
+        connection.request_received()
 
 
 def allow_open_files() -> int | None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge import __version__
-from bridge.api.describe import PROBLEMS, Content, Described, Door, described, describes
+from bridge.api.describe import PROBLEMS, Auth, Content, Operation, describes, operation_of
 from bridge.api.middleware.headers import hash_source, page_headers
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Problem
@@ -43,11 +43,11 @@ class OpenApi:
             self._document = document(operations(request.app))
         return self._document
 
-    @describes("This description", answers={200: dict[str, Any]}, tag="description", right=Door.OPEN)
+    @describes("This description", answers={200: dict[str, Any]}, tag="description", right=Auth.NONE)
     async def _json(self, request: web.Request) -> web.Response:
         return json_response(self._of(request))
 
-    @describes("This description, as a page", answers={200: "text/html"}, tag="description", right=Door.OPEN)
+    @describes("This description, as a page", answers={200: "text/html"}, tag="description", right=Auth.NONE)
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=page(self._of(request)), content_type="text/html", headers=_HEADERS)
 
@@ -70,15 +70,15 @@ _SCHEMES: Json = {
 """Any one of them, where access is required; none while it is open."""
 
 
-def operations(app: web.Application) -> Iterator[tuple[str, str, Described]]:
+def operations(app: web.Application) -> Iterator[tuple[str, str, Operation]]:
     """Method in lower case, path and description of every described route."""
     for route in app.router.routes():
-        told = described(route.handler)
+        told = operation_of(route.handler)
         if told is not None and route.method != "HEAD" and route.resource is not None:
             yield route.method.lower(), route.resource.canonical, told
 
 
-def document(found: Iterator[tuple[str, str, Described]]) -> Json:
+def document(found: Iterator[tuple[str, str, Operation]]) -> Json:
     """The description as OpenAPI 3.1 has it."""
     schemas = _Schemas()
     paths: dict[str, Json] = {}
@@ -92,7 +92,7 @@ def document(found: Iterator[tuple[str, str, Described]]) -> Json:
     }
 
 
-def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Json:
+def _operation(method: str, path: str, told: Operation, schemas: _Schemas) -> Json:
     said = {one["name"]: one for one in _parameters("path", told.path)}
     parameters = [
         said.get(name) or {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
@@ -106,8 +106,8 @@ def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Js
         "responses": {str(status): answer for status, answer in _responses(told, schemas)},
         "security": [{name: []} for name in _SCHEMES] if told.guarded else [],
     }
-    if isinstance(told.right, Permission):
-        made["description"] = f"Where access is required: the right to {told.right}."
+    if isinstance(told.permission, Permission):
+        made["description"] = f"Where access is required: the right to {told.permission}."
     if parameters:
         made["parameters"] = parameters
     if told.body:
@@ -116,7 +116,7 @@ def _operation(method: str, path: str, told: Described, schemas: _Schemas) -> Js
     return made
 
 
-def _responses(told: Described, schemas: _Schemas) -> Iterator[tuple[int, Json]]:
+def _responses(told: Operation, schemas: _Schemas) -> Iterator[tuple[int, Json]]:
     for status, content in sorted({**dict.fromkeys(told.problems, Problem), **told.answers}.items()):
         text = _SUCCESS.get(status) or PROBLEMS[status]
         answer: Json = {"description": text}

@@ -17,13 +17,13 @@ Absent: Any = Field(default_factory=lambda: None)
 """A key that is there only where it applies, and never null."""
 
 
-class Answer(BaseModel):
+class Response(BaseModel):
     """Keys may be added to an answer; none is renamed or dropped."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class WrongField(Answer):
+class FieldError(Response):
     """One thing that is wrong in a request."""
 
     field: str
@@ -31,14 +31,14 @@ class WrongField(Answer):
     index: int = Absent
 
 
-class Problem(Answer):
+class Problem(Response):
     """An error, as RFC 9457 has it."""
 
     type: str
     title: str
     status: int
     detail: str
-    errors: list[WrongField] = Absent
+    errors: list[FieldError] = Absent
     code: str = Absent
 
 
@@ -56,7 +56,7 @@ def _stored(one: Measurement) -> Any:  # noqa: ANN401 - what pydantic takes for 
 _SCALE: Any = (Annotated[Literal[tuple(AQI_SCALES)], Field(description="the scale of aqi")], Absent)
 
 
-class _Record(Answer):
+class _Record(Response):
     id: Annotated[Identity, Field(alias="_id")]
     timestamp: Time
     deviceId: DeviceId  # noqa: N815 - the word of the wire
@@ -96,7 +96,7 @@ NewReading: type[BaseModel] = create_model(
 )
 
 
-class Result(Answer):
+class IngestResult(Response):
     """What became of one item of a request."""
 
     index: int
@@ -107,20 +107,20 @@ class Result(Answer):
     quality: Quality = Absent
 
 
-class Ingested(Answer):
+class Ingested(Response):
     """Answer to readings that are stored, or were before: their ids in order, and what became of each item."""
 
     ids: list[Identity]
-    results: list[Result]
+    results: list[IngestResult]
 
 
-class NoneIngested(Problem):
+class IngestProblem(Problem):
     """None of the items is a reading; `errors` names each bad field."""
 
-    results: list[Result] = Absent
+    results: list[IngestResult] = Absent
 
 
-class Summary(Answer):
+class FieldStatistics(Response):
     """One measurement over one span of time."""
 
     min: float
@@ -129,38 +129,38 @@ class Summary(Answer):
     count: int
 
 
-class Bucket(BaseModel):
+class ReadingBucket(BaseModel):
     """A device's readings over one span of time, each measurement in short."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Summary]
+    __pydantic_extra__: dict[str, FieldStatistics]
 
     timestamp: Time
     deviceId: DeviceId  # noqa: N815
     count: int
 
 
-class ReadingsPage(Answer):
+class ReadingsPage(Response):
     """Stored readings in cursor order, or their summaries by spans of `every`; `next` is the cursor to go on from."""
 
-    readings: list[Record] | list[Bucket]
+    readings: list[Record] | list[ReadingBucket]
     next: Cursor | None
     every: str = Absent
 
 
-class Latest(Answer):
+class Latest(Response):
     """The newest reading of each device."""
 
     readings: list[Record]
 
 
-class NoData(Answer):
+class NoData(Response):
     """There is no reading of this device."""
 
     error: Literal["no data"]
 
 
-class Measured(Answer):
+class MeasurementResponse(Response):
     """What can be measured, and what is usual."""
 
     name: str
@@ -170,28 +170,28 @@ class Measured(Answer):
     high: float | None
 
 
-class Part(Answer):
+class ComponentStatus(Response):
     """A part of the bridge."""
 
     status: Literal["ok", "failing"]
     reason: str = Absent
 
 
-class Alive(Answer):
+class LivenessResponse(Response):
     """The process answers."""
 
     status: Literal["ok"]
 
 
-class Ready(Answer):
+class ReadinessResponse(Response):
     """What works and what does not."""
 
     status: Literal["ok", "failing"]
     failing: list[str] = Absent
-    parts: dict[str, Part] = Absent
+    parts: dict[str, ComponentStatus] = Absent
 
 
-class Account(Answer):
+class LedgerEntry(Response):
     """received = stored + duplicate + rejected + dropped + waiting."""
 
     received: int
@@ -202,16 +202,16 @@ class Account(Answer):
     waiting: int
 
 
-class Status(Answer):
+class Status(Response):
     """Who listens, and the account of every message, by source."""
 
     success: bool
     connectedClients: int  # noqa: N815
     websocketEnabled: bool  # noqa: N815
-    ledger: dict[str, Account]
+    ledger: dict[str, LedgerEntry]
 
 
-class RejectedGroup(Answer):
+class RejectedGroupResponse(Response):
     """Rejected messages of one code and field."""
 
     code: str
@@ -221,7 +221,7 @@ class RejectedGroup(Answer):
     reason: str
 
 
-class RejectedMessage(Answer):
+class RejectedMessage(Response):
     """A rejected message; its payload as text, or in base64 where it is none."""
 
     id: Annotated[Identity, Field(alias="_id")]
@@ -236,14 +236,14 @@ class RejectedMessage(Answer):
     payloadBase64: str = Absent  # noqa: N815
 
 
-class Rejected(Answer):
+class Rejected(Response):
     """All groups of the quarantine, and the newest messages that were asked for."""
 
-    groups: list[RejectedGroup]
+    groups: list[RejectedGroupResponse]
     messages: list[RejectedMessage]
 
 
-class StillBad(Answer):
+class RetryFailure(Response):
     """Messages that are still no readings."""
 
     code: str
@@ -251,16 +251,16 @@ class StillBad(Answer):
     count: int
 
 
-class Retried(Answer):
+class RetryResponse(Response):
     """What became of the messages that were tried again."""
 
     stored: int
     duplicate: int
     outdated: int
-    bad: list[StillBad]
+    bad: list[RetryFailure]
 
 
-class DeviceShown(Answer):
+class DeviceResponse(Response):
     """A device; what is not known is absent."""
 
     id: DeviceId
@@ -269,10 +269,10 @@ class DeviceShown(Answer):
     createdAt: Time  # noqa: N815 - as it is sent
 
 
-class DevicesPage(Answer):
+class DevicesPage(Response):
     """Devices by id; `next` is where the following page begins, if there is one."""
 
-    devices: list[DeviceShown]
+    devices: list[DeviceResponse]
     next: str | None
 
 
@@ -288,7 +288,7 @@ class NewDevice(BaseModel):
     room: str = Absent
 
 
-class CommandShown(Answer):
+class CommandResponse(Response):
     """A command, and how far it has come."""
 
     id: DeviceId
@@ -299,10 +299,10 @@ class CommandShown(Answer):
     expiresAt: Time  # noqa: N815
 
 
-class CommandsPage(Answer):
+class CommandsPage(Response):
     """Commands, the newest first."""
 
-    commands: list[CommandShown]
+    commands: list[CommandResponse]
 
 
 class FormCommand(BaseModel):
@@ -313,21 +313,21 @@ class FormCommand(BaseModel):
     value: str = Absent
 
 
-class TopicStats(Answer):
+class TopicStats(Response):
     """Who listens at `/ws`."""
 
     active_connections: int
     subscriptions: dict[str, int]
 
 
-class ChannelStats(Answer):
+class ChannelStats(Response):
     """Who listens at `/api/v1/ws`."""
 
     total_channels: int
     channels: dict[str, Any]
 
 
-class TestEventSent(Answer):
+class TestEventSent(Response):
     """It was sent."""
 
     success: bool
@@ -335,7 +335,7 @@ class TestEventSent(Answer):
     message: str
 
 
-class EventTaken(Answer):
+class EventAccepted(Response):
     """It has gone out."""
 
     success: bool
@@ -343,7 +343,7 @@ class EventTaken(Answer):
     timestamp: Time
 
 
-class TokenGiven(Answer):
+class TokenResponse(Response):
     """A token, to be shown as `Authorization: Bearer …`; `refresh_token` only to who wants no cookies."""
 
     access_token: str
@@ -353,65 +353,65 @@ class TokenGiven(Answer):
     refresh_token: str = Absent
 
 
-class Named(Answer):
+class ScopeResponse(Response):
     """Devices by their ids, and all that stand at these sites."""
 
     devices: list[str]
     sites: list[str]
 
 
-class Me(Answer):
+class IdentityResponse(Response):
     """Who asks. Without a scope the rights are of every device."""
 
     kind: Literal["anyone", "person", "program", "device", "external"]
     name: str
     rights: list[str]
-    scope: Named | None
+    scope: ScopeResponse | None
     expires: Time | None
     required: bool
 
 
-class UserShown(Answer):
+class UserResponse(Response):
     """A person; never the password, nor its hash."""
 
     name: str
     role: str
-    scope: Named | None
+    scope: ScopeResponse | None
     createdAt: Time  # noqa: N815
 
 
-class UsersPage(Answer):
+class UsersPage(Response):
     """People by name."""
 
-    users: list[UserShown]
+    users: list[UserResponse]
 
 
-class KeyShown(Answer):
+class KeyResponse(Response):
     """A key; never the key itself."""
 
     id: str
     name: str
     kind: Literal["program", "device"]
     rights: list[str]
-    scope: Named | None
+    scope: ScopeResponse | None
     createdAt: Time  # noqa: N815
     expires: Time | None
     by: str
 
 
-class KeyMade(KeyShown):
+class KeyCreated(KeyResponse):
     """A new key, which is shown this once."""
 
     key: str
 
 
-class KeysPage(Answer):
+class KeysPage(Response):
     """Keys by id."""
 
-    keys: list[KeyShown]
+    keys: list[KeyResponse]
 
 
-class ActShown(Answer):
+class AuditEventResponse(Response):
     """Something that was done or refused, so many times within a second, or by nobody and from one place within a minute."""
 
     id: Annotated[Identity, Field(alias="_id")]
@@ -425,8 +425,8 @@ class ActShown(Answer):
     times: int
 
 
-class AuditPage(Answer):
+class AuditPage(Response):
     """Acts, the newest first; `next` is what `before` is for the following page, if there is one."""
 
-    acts: list[ActShown]
+    acts: list[AuditEventResponse]
     next: Identity | None

@@ -86,7 +86,7 @@ class Storable(Protocol):
         """Its id."""
         ...
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """The rest, in JSON types."""
         ...
 
@@ -106,7 +106,7 @@ class User:
         if self.role is Role.ADMIN and self.scope is not None:
             raise AccountError("role", "an admin has no scope: choose another role, or no devices and sites")
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """For the store."""
         return {
             "role": str(self.role),
@@ -146,7 +146,7 @@ class ApiKey:
         ):
             raise AccountError("device", "may send as itself, and nothing else")
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """For the store."""
         return {
             "name": self.name,
@@ -177,7 +177,7 @@ def api_key_from_document(key_id: str, kept: Mapping[str, Any]) -> ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """What a person may renew tokens with. `family` stays, `generation` is another each time; both are SHA-256 of secrets.
+    """What a person may renew tokens with. `family` authenticated, `generation` is another each time; both are SHA-256 of secrets.
 
     Who shows the family and a turn of before shows a stolen token, or had his stolen.
     """
@@ -193,7 +193,7 @@ class LoginSession:
         """After one more use."""
         return replace(self, generation=turn)
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """For the store."""
         return {
             "user": self.user,
@@ -217,7 +217,7 @@ class Revocation:
     at_ms: int
     expires_ms: int
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """For the store."""
         return {"at": self.at_ms, EXPIRES_AT: self.expires_ms}
 

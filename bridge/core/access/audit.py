@@ -32,7 +32,7 @@ class AuditEvent:
     details: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """What a store keeps beside id and time."""
         return {
             "act": self.action,
@@ -46,7 +46,7 @@ class AuditEvent:
 
     def public(self) -> dict[str, Any]:
         """As an admin sees it."""
-        return {"_id": str(self.id), "timestamp": iso(self.at_ms), **self.kept()}
+        return {"_id": str(self.id), "timestamp": iso(self.at_ms), **self.to_document()}
 
 
 def audit_event_from_document(identity: ObjectId, at_ms: int, kept: Mapping[str, Any]) -> AuditEvent:

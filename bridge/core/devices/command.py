@@ -148,7 +148,7 @@ class Command:
             **({} if self.error is None else {"error": self.error}),
         }
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """What a store keeps beside the id: JSON types, times as milliseconds."""
         return {
             "device": self.device_id,

@@ -157,7 +157,7 @@ class Device:
         known = {name: value for name, value in known.items() if value is not None}
         return known | {"state": self.state} | self.attributes
 
-    def kept(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """What a store keeps: JSON types, times as milliseconds. The last reading stands among the readings."""
         return {
             **{name: getattr(self, name) for name in TEXT_ATTRIBUTES},

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from bridge.core.access.permissions import NOBODY, Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
-from bridge.http.credentials import Shown
-from bridge.ports import Access, Audit
-from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED, Stay, Stays
-from bridge.realtime.auth.visibility import Sight, Sites, sight_of, site_of
+from bridge.http.credentials import Credentials
+from bridge.ports import AuditLog, Authentication
+from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED, AuthenticatedConnection, AuthenticatedConnections
+from bridge.realtime.auth.visibility import DeviceFilter, DeviceLocations, device_filter_for, site_of
 from bridge.realtime.frames import TRY_AGAIN_LATER
-from bridge.realtime.limits import Gate
+from bridge.realtime.limits import ConnectionLimiter
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class CloseReason:
     """How a WebSocket is closed whose client is not let in."""
 
     code: int
@@ -24,15 +24,23 @@ class Closing:
     counted: str
 
 
-class Entrance:
+class Authenticator:
     """What every dialect asks. While access is open nothing of it is, but `required`."""
 
-    def __init__(self, access: Access, stays: Stays, sites: Sites, *, login_seconds: float, audit: Audit | None = None) -> None:
+    def __init__(
+        self,
+        access: Authentication,
+        authenticated: AuthenticatedConnections,
+        sites: DeviceLocations,
+        *,
+        login_seconds: float,
+        audit: AuditLog | None = None,
+    ) -> None:
         """`sites` tells where devices stand; who has not logged in after `login_seconds` has to go."""
         self._access = access
         self._sites = sites
         self._audit = audit
-        self.stays = stays
+        self.connections = authenticated
         self.login_seconds = login_seconds
 
     @property
@@ -50,15 +58,15 @@ class Entrance:
             raise
         return identity
 
-    async def refusal(self, gate: Gate, address: str, way: str, shown: Callable[[], Shown]) -> str | None:
+    async def refusal(self, limiter: ConnectionLimiter, address: str, way: str, shown: Callable[[], Credentials]) -> str | None:
         """Why one more connection is not let in. Who shows with his handshake that he is known takes no stranger's place.
 
         He is asked only where there is none left; `shown` may raise `Unauthorized`.
         """
-        known = gate.required and gate.is_crowded(address) and await self._is_known(address, way, shown)
-        return gate.refusal(address, known=known)
+        known = limiter.required and limiter.is_full_for_unauthenticated(address) and await self._is_known(address, way, shown)
+        return limiter.refusal(address, known=known)
 
-    async def _is_known(self, address: str, way: str, shown: Callable[[], Shown]) -> bool:
+    async def _is_known(self, address: str, way: str, shown: Callable[[], Credentials]) -> bool:
         try:
             credential = shown().credential
             if credential is not None:
@@ -87,7 +95,9 @@ class Entrance:
         if identity.permissions.isdisjoint(rights):
             raise Forbidden(f"this needs the right to {' or '.join(rights)}")
 
-    async def renew(self, stay: Stay, token: str, way: str, *rights: Permission, name: str | None = None) -> None:
+    async def renew(
+        self, stay: AuthenticatedConnection, token: str, way: str, *rights: Permission, name: str | None = None
+    ) -> None:
         """Somebody who is in shows something newer of his own; raises as `identify` does, and then nothing has changed.
 
         A `name` is that of a device.
@@ -96,36 +106,36 @@ class Entrance:
             newer = await self.identify_device(name, token, stay.address, way)
         else:
             newer = await self.identify(token, stay.address, way, *rights)
-        self.stays.renew(stay, newer)
+        self.connections.renew(stay, newer)
 
-    def sight(self, identity: Identity) -> Sight | None:
+    def device_filter(self, identity: Identity) -> DeviceFilter | None:
         """How far somebody sees."""
-        return sight_of(identity, self._sites)
+        return device_filter_for(identity, self._sites)
 
-    def may(self, identity: Identity, right: Permission, device_id: str) -> bool:
+    def is_allowed(self, identity: Identity, right: Permission, device_id: str) -> bool:
         """Whether this is allowed of this device, where it stands now."""
         return identity.may(right, device_id, site_of(device_id, self._sites))
 
-    def may_command(self, identity: Identity, device_id: str, address: str) -> bool:
+    def authorize_command(self, identity: Identity, device_id: str, address: str) -> bool:
         """Whether a command is allowed; it is noted either way, unless access is open."""
-        allowed = self.may(identity, Permission.COMMAND, device_id)
+        allowed = self.is_allowed(identity, Permission.COMMAND, device_id)
         if self._audit is not None and identity.kind is not IdentityKind.ANYONE:
             act = "command" if allowed else "command refused"
-            self._audit.note(act, by=identity, address=address, about=device_id)
+            self._audit.record(act, actor=identity, address=address, target=device_id)
         return allowed
 
     def _note(self, act: str, by: Identity, address: str, way: str, error: Unauthorized | Forbidden) -> None:
         if self._audit is not None:
             why = error.code if isinstance(error, Unauthorized) else "forbidden"
-            self._audit.note(act, by=by, address=address, about=way, why=why)
+            self._audit.record(act, actor=by, address=address, target=way, why=why)
 
 
-def closing(error: BridgeError) -> Closing:
+def close_reason(error: BridgeError) -> CloseReason:
     """How one is closed that was not let in for this; never with what it showed."""
     match error:
         case Unauthorized():
-            return Closing(UNAUTHORIZED, str(error), "unauthorized")
+            return CloseReason(UNAUTHORIZED, str(error), "unauthorized")
         case Forbidden():
-            return Closing(FORBIDDEN, str(error), "forbidden")
+            return CloseReason(FORBIDDEN, str(error), "forbidden")
         case _:
-            return Closing(TRY_AGAIN_LATER, "who you are cannot be told now: try again soon", "not now")
+            return CloseReason(TRY_AGAIN_LATER, "who you are cannot be told now: try again soon", "not now")

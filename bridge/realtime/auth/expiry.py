@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bridge.core.access.permissions import Identity
 from bridge.core.errors import Forbidden
 from bridge.core.events import AuthExpiring
-from bridge.ports import Access
+from bridge.ports import Authentication
 
 CHECK_SECONDS = 0.5
 WARNING_SECONDS = 60
@@ -23,7 +23,7 @@ EXPIRED, REVOKED = "expired", "revoked"
 
 
 @dataclass(slots=True, eq=False)
-class Stay:
+class AuthenticatedConnection:
     """One live connection of somebody. `warn` tells it that it has to show something newer, `end` closes it: the reason."""
 
     identity: Identity
@@ -33,12 +33,12 @@ class Stay:
     warned: bool = False
 
 
-class Stays:
+class AuthenticatedConnections:
     """Every live connection, while access is required."""
 
     def __init__(
         self,
-        access: Access,
+        access: Authentication,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -47,36 +47,36 @@ class Stays:
         self._access = access
         self._clock = clock
         self._monotonic = monotonic
-        self._stays: dict[Stay, None] = {}
+        self._connections: dict[AuthenticatedConnection, None] = {}
         self._due = 0.0
 
     def __len__(self) -> int:
-        return len(self._stays)
+        return len(self._connections)
 
-    def begin(self, stay: Stay) -> None:
+    def add(self, stay: AuthenticatedConnection) -> None:
         """It is in."""
-        self._stays[stay] = None
+        self._connections[stay] = None
 
-    def leave(self, stay: Stay) -> None:
+    def remove(self, stay: AuthenticatedConnection) -> None:
         """It has gone; safe to repeat."""
-        self._stays.pop(stay, None)
+        self._connections.pop(stay, None)
 
-    def renew(self, stay: Stay, newer: Identity) -> None:
+    def renew(self, stay: AuthenticatedConnection, newer: Identity) -> None:
         """It has shown something newer. Raises `Forbidden` when that is somebody else's: who is here does not change."""
         if (newer.kind, newer.name) != (stay.identity.kind, stay.identity.name):
             raise Forbidden("this is somebody else's: connect anew with it")
         stay.identity, stay.warned = newer, False
 
-    async def tend(self) -> None:
+    async def tick(self) -> None:
         """Look at each, if it is time."""
         now = self._monotonic()
         if now < self._due:
             return
         self._due = now + CHECK_SECONDS
-        for stay in tuple(self._stays):
+        for stay in tuple(self._connections):
             self._look_at(stay)
 
-    def _look_at(self, stay: Stay) -> None:
+    def _look_at(self, stay: AuthenticatedConnection) -> None:
         left = None if stay.identity.expires is None else stay.identity.expires - self._clock()
         if left is not None and left <= 0:
             self._end(stay, EXPIRED)
@@ -86,8 +86,8 @@ class Stays:
             stay.warned = True
             stay.warn(AuthExpiring(round((stay.identity.expires or 0) * 1000), round(left)))
 
-    def _end(self, stay: Stay, reason: str) -> None:
-        self.leave(stay)
+    def _end(self, stay: AuthenticatedConnection, reason: str) -> None:
+        self.remove(stay)
         stay.end(reason)
 
     async def close(self) -> None:

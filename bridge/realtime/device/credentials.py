@@ -11,31 +11,31 @@ from bridge.settings import DevicesSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class DeviceIdentity:
     """One who is let in: a device, or an admin. `device_id` is None where a token names no device: it says itself who it is."""
 
     device_id: str | None = None
     admin: bool = False
 
 
-Credentials = Callable[[str | None, str], Identity | None]
+DeviceCredentials = Callable[[str | None, str], DeviceIdentity | None]
 """From a name (None in the dialect that has none) and a secret to who that is; None: nobody."""
 
 
-def credentials_of(settings: DevicesSettings, *, anyone: bool) -> Credentials:
+def credentials_of(settings: DevicesSettings, *, anyone: bool) -> DeviceCredentials:
     """As the settings have it. With `anyone`, who is not named there is let in as the device it says it is; not as an admin,
     and not under the name of one who has a secret.
     """
 
-    def identify(name: str | None, secret: str) -> Identity | None:
+    def identify(name: str | None, secret: str) -> DeviceIdentity | None:
         if match_secret(settings.admins, name, secret) is not None:
-            return Identity(admin=True)
+            return DeviceIdentity(admin=True)
         if (device_id := match_secret(settings.credentials, name, secret)) is not None:
-            return Identity(device_id)
+            return DeviceIdentity(device_id)
         if not anyone or name in settings.credentials or name in settings.admins:
             return None
         if name is None:
-            return Identity() if secret else None
-        return Identity(name) if is_device_id(name) else None
+            return DeviceIdentity() if secret else None
+        return DeviceIdentity(name) if is_device_id(name) else None
 
     return identify

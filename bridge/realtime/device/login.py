@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from bridge.core.access.permissions import Identity as Somebody
-from bridge.core.access.permissions import IdentityKind, Permission
+from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError
-from bridge.http.credentials import Shown
-from bridge.realtime.auth.authenticator import Entrance, closing
+from bridge.http.credentials import Credentials
+from bridge.realtime.auth.authenticator import Authenticator, close_reason
 from bridge.realtime.auth.expiry import UNAUTHORIZED
-from bridge.realtime.device.credentials import Credentials, Identity
-from bridge.realtime.device.protocols import DIALECTS, Dialect, Lower, Upper
+from bridge.realtime.device.credentials import DeviceCredentials, DeviceIdentity
+from bridge.realtime.device.protocols import PROTOCOLS, DeviceProtocol, EnvelopeProtocol, FlatProtocol
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.websocket.parser import BAD_TEXT
 
@@ -26,7 +25,7 @@ RIGHTS = (Permission.PUBLISH, Permission.READ)
 _DEPTH = 254
 
 
-class Closed(Exception):
+class LoginRefused(Exception):
     """The socket is to be closed; why, in a word."""
 
     def __init__(self, reason: str, code: int = POLICY_VIOLATION, told: bytes | None = None) -> None:
@@ -38,12 +37,12 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class DeviceLoginResult:
     """One that is let in: what it is here, and who it is, where access is required."""
 
-    dialect: Dialect
-    identity: Identity
-    who: Somebody | None
+    dialect: DeviceProtocol
+    identity: DeviceIdentity
+    who: Identity | None
     welcome: bytes | None
 
 
@@ -52,89 +51,91 @@ class DeviceLogin:
 
     def __init__(
         self,
-        entrance: Entrance,
-        credentials: Credentials,
+        authenticator: Authenticator,
+        credentials: DeviceCredentials,
         handshake_seconds: float,
-        shown: Callable[[web.Request], Shown],
+        shown: Callable[[web.Request], Credentials],
     ) -> None:
-        """`credentials` are asked while access is open, `entrance` while it is required; `shown` is what a handshake shows."""
+        """`credentials` are asked while access is open, `authenticator` while it is required; `shown` is what a handshake shows."""
         self._shown = shown
-        self._entrance = entrance
+        self._authenticator = authenticator
         self._credentials = credentials
-        self._seconds = min(handshake_seconds, entrance.login_seconds) if entrance.required else handshake_seconds
-        self._refused = UNAUTHORIZED if entrance.required else POLICY_VIOLATION
+        self._seconds = min(handshake_seconds, authenticator.login_seconds) if authenticator.required else handshake_seconds
+        self._refused = UNAUTHORIZED if authenticator.required else POLICY_VIOLATION
 
-    async def of(self, messages: AsyncIterator[bytes], request: web.Request, address: str) -> Admitted | None:
-        """Who it is; None if it went without a word. Raises `Closed`."""
+    async def of(self, messages: AsyncIterator[bytes], request: web.Request, address: str) -> DeviceLoginResult | None:
+        """Who it is; None if it went without a word. Raises `LoginRefused`."""
         return await self._by_handshake(request, address) or await self._by_message(messages, address)
 
-    async def _by_handshake(self, request: web.Request, address: str) -> Admitted | None:
+    async def _by_handshake(self, request: web.Request, address: str) -> DeviceLoginResult | None:
         """Its dialect is what such a one mostly speaks, until it speaks."""
-        if not self._entrance.required:
+        if not self._authenticator.required:
             return None
         try:
             token = self._shown(request).credential
             if token is None:
                 return None
-            who = await self._entrance.identify(token, address, WAY, *RIGHTS)
+            who = await self._authenticator.identify(token, address, WAY, *RIGHTS)
         except BridgeError as error:
-            raise self._closed(error, Lower()) from None
-        identity = part_of(who)
-        return Admitted(Upper() if identity.admin else Lower(), identity, who, None)
+            raise self._closed(error, FlatProtocol()) from None
+        identity = device_role(who)
+        return DeviceLoginResult(EnvelopeProtocol() if identity.admin else FlatProtocol(), identity, who, None)
 
-    async def _by_message(self, messages: AsyncIterator[bytes], address: str) -> Admitted | None:
-        dialect: Dialect = Lower()
+    async def _by_message(self, messages: AsyncIterator[bytes], address: str) -> DeviceLoginResult | None:
+        dialect: DeviceProtocol = FlatProtocol()
         try:
             async with asyncio.timeout(self._seconds):
                 first = await anext(messages, None)
         except TimeoutError:
-            raise Closed("handshake", self._refused, dialect.auth_required()) from None
+            raise LoginRefused("handshake", self._refused, dialect.auth_required()) from None
         if first is None:
             return None
-        body = message_of(first, dialect)
-        dialect = DIALECTS.get(str(body.get("type")), Lower)()
+        body = parse_message(first, dialect)
+        dialect = PROTOCOLS.get(str(body.get("type")), FlatProtocol)()
         asked = dialect.credentials(body)
         if asked is None:
-            raise Closed("unauthorized", self._refused, dialect.auth_required())
-        if not self._entrance.required:
+            raise LoginRefused("unauthorized", self._refused, dialect.auth_required())
+        if not self._authenticator.required:
             return self._by_settings(dialect, *asked)
         try:
-            who = await self._entrance.identify_device(*asked, address, WAY)
+            who = await self._authenticator.identify_device(*asked, address, WAY)
         except BridgeError as error:
             raise self._closed(error, dialect) from None
-        return Admitted(dialect, part_of(who), who, dialect.welcome())
+        return DeviceLoginResult(dialect, device_role(who), who, dialect.welcome())
 
-    def _by_settings(self, dialect: Dialect, name: str | None, secret: str) -> Admitted:
+    def _by_settings(self, dialect: DeviceProtocol, name: str | None, secret: str) -> DeviceLoginResult:
         identity = self._credentials(name, secret)
         if identity is None:
-            raise Closed("unauthorized", told=dialect.unauthorized())
-        return Admitted(dialect, identity, None, dialect.welcome())
+            raise LoginRefused("unauthorized", told=dialect.unauthorized())
+        return DeviceLoginResult(dialect, identity, None, dialect.welcome())
 
     @staticmethod
-    def _closed(error: BridgeError, dialect: Dialect) -> Closed:
-        why = closing(error)
-        return Closed(why.counted, why.code, dialect.unauthorized() if why.code == UNAUTHORIZED else dialect.error(why.reason))
+    def _closed(error: BridgeError, dialect: DeviceProtocol) -> LoginRefused:
+        why = close_reason(error)
+        return LoginRefused(
+            why.counted, why.code, dialect.unauthorized() if why.code == UNAUTHORIZED else dialect.error(why.reason)
+        )
 
 
-def part_of(who: Somebody) -> Identity:
+def device_role(who: Identity) -> DeviceIdentity:
     """A device speaks for itself, a program that may send for the devices of its scope; who may see hears them."""
     if who.kind is IdentityKind.DEVICE:
-        return Identity(who.name)
+        return DeviceIdentity(who.name)
     if Permission.READ in who.permissions and not (who.kind is IdentityKind.PROGRAM and Permission.PUBLISH in who.permissions):
-        return Identity(admin=True)
-    return Identity()
+        return DeviceIdentity(admin=True)
+    return DeviceIdentity()
 
 
-def message_of(text: bytes, dialect: Dialect) -> dict[str, Any]:
+def parse_message(text: bytes, dialect: DeviceProtocol) -> dict[str, Any]:
     """A message; what is no JSON object ends the connection."""
     try:
         body = orjson.loads(text)
     except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
-        raise Closed("malformed", BAD_TEXT, dialect.error("not a JSON object"))
+        raise LoginRefused("malformed", BAD_TEXT, dialect.error("not a JSON object"))
     if _is_too_deep(text, body):
-        raise Closed("malformed", BAD_TEXT, dialect.error(f"nested more than {_DEPTH} deep"))
+        raise LoginRefused("malformed", BAD_TEXT, dialect.error(f"nested more than {_DEPTH} deep"))
     return body
 
 

@@ -61,7 +61,7 @@ class SocketOrigin:
         """The device has gone: nobody is told what was wrong any more."""
         self._complain = _nobody
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """One fewer waits. Of a confirmation that is none the device is told."""
         self._waiting -= 1
         self._room.set()
@@ -76,7 +76,7 @@ class SocketOrigin:
                 await self._room.wait()
 
 
-def parted(payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_telemetry(payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What of telemetry is of a reading, and what of the device's state; the first is empty where nothing was measured."""
     measured = {name: value for name, value in payload.items() if _is_of_a_reading(name)}
     state = {name: value for name, value in payload.items() if name not in measured and name not in (*IDS, "type")}

@@ -15,7 +15,7 @@ from bridge.core.timestamp import iso
 _TEXT_LENGTH = 1024
 
 
-class Dialect(Protocol):
+class DeviceProtocol(Protocol):
     """What is sent, as JSON, and where in a message the content stands."""
 
     def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
@@ -55,7 +55,7 @@ class Dialect(Protocol):
         ...
 
 
-class Upper:
+class EnvelopeProtocol:
     """`{"type": "AUTH", "payload": {"token": …}}`: types in capitals, content in `payload`."""
 
     def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
@@ -99,7 +99,7 @@ class Upper:
         return orjson.dumps({"type": "COMMAND", **body, "payload": body})
 
 
-class Lower:
+class FlatProtocol:
     """`{"type": "auth", "name": …, "password": …}`: flat."""
 
     def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
@@ -144,8 +144,10 @@ class Lower:
         return orjson.dumps(body)
 
 
-DIALECTS: Mapping[str, type[Upper] | type[Lower]] = dict.fromkeys(("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), Upper)
-"""By the type of the first message; every other one is `Lower`."""
+PROTOCOLS: Mapping[str, type[EnvelopeProtocol] | type[FlatProtocol]] = dict.fromkeys(
+    ("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol
+)
+"""By the type of the first message; every other one is `FlatProtocol`."""
 
 
 class TelemetryCodec:

@@ -13,16 +13,16 @@ from functools import partial
 
 from bridge.core.events import Gap
 from bridge.core.timestamp import iso
-from bridge.realtime.hub.publication import Encoder, Parcel, Published
+from bridge.realtime.hub.publication import EncodedBatch, Encoder, Publication
 from bridge.realtime.hub.session import Session
-from bridge.realtime.hub.subscriptions import Audience
+from bridge.realtime.hub.subscriptions import SubscriberGroup
 from bridge.settings import RealtimeSettings
 
 _LOW_WATER = 0.5  # of the buffer: a client that fell behind is live again when so much of it, or less, is left
 
 
 @dataclass(slots=True)
-class Counts:
+class DeliveryCounters:
     """What the hub did since its start; records, but for `missed_others`: other messages, and `cut` and `gaps`: clients."""
 
     published: int = 0
@@ -40,7 +40,7 @@ class Delivery:
     def __init__(
         self,
         settings: RealtimeSettings,
-        counts: Counts,
+        counts: DeliveryCounters,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -52,96 +52,96 @@ class Delivery:
         self._counts = counts
         self._clock = clock
         self._monotonic = monotonic
-        self.behind: dict[Session, Audience[Session]] = {}
+        self.slow: dict[Session, SubscriberGroup[Session]] = {}
 
-    def parcel(self, chosen: Sequence[Published], encoder: Encoder) -> Parcel:
+    def encode(self, chosen: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
         """Sent now."""
-        return Parcel(chosen, encoder, iso(int(self._clock() * 1000)))
+        return EncodedBatch(chosen, encoder, iso(int(self._clock() * 1000)))
 
-    def send(self, audience: Audience[Session], parcel: Parcel, before: int) -> None:
+    def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch, before: int) -> None:
         """The same to all of them; `before` is the cursor ahead of it."""
-        if not parcel:
+        if not batch:
             return
         limit = self._limit_bytes
-        if slow := [session for session in audience.members if not session.link.write(parcel, limit)]:
+        if slow := [session for session in group.members if not session.transport.write(batch, limit)]:
             now = self._monotonic()
             for session in slow:
-                del audience.members[session]
-                session.fall_behind(before, now)
-                self.enter(session, audience)
-        if parcel.records:
-            audience.records, audience.last = audience.records + parcel.records, parcel.last
-        self._count(parcel, len(audience.members), len(audience.behind))
+                del group.members[session]
+                session.pause(before, now)
+                self.add(session, group)
+        if batch.records:
+            group.records, group.last = group.records + batch.records, batch.last
+        self._count(batch, len(group.members), len(group.slow))
 
-    def send_alone(self, session: Session, parcel: Parcel, before: int) -> None:
+    def send_to_session(self, session: Session, batch: EncodedBatch, before: int) -> None:
         """To one who has yet to enter its audience."""
-        if session.away_since is None and session.link.write(parcel, self._limit_bytes):
-            self._count(parcel, 1, 0)
+        if session.paused_since is None and session.transport.write(batch, self._limit_bytes):
+            self._count(batch, 1, 0)
             return
-        if session.away_since is None:
-            session.fall_behind(before, self._monotonic())
-        session.miss(parcel.records, parcel.last)
-        self._count(parcel, 0, 1)
+        if session.paused_since is None:
+            session.pause(before, self._monotonic())
+        session.miss(batch.records, batch.last)
+        self._count(batch, 0, 1)
 
-    def _count(self, parcel: Parcel, reached: int, missing: int) -> None:
-        self._counts.delivered += reached * parcel.records
-        self._counts.missed += missing * parcel.records
-        self._counts.missed_others += missing * parcel.others
+    def _count(self, batch: EncodedBatch, reached: int, missing: int) -> None:
+        self._counts.delivered += reached * batch.records
+        self._counts.missed += missing * batch.records
+        self._counts.missed_others += missing * batch.other_messages
 
-    def tell(self, session: Session, events: Sequence[Published]) -> None:
+    def send_event(self, session: Session, events: Sequence[Publication]) -> None:
         """Send one client what is no record; it goes without when too much waits for it already."""
-        if parcel := self.parcel(events, session.encoder):
-            session.link.write(parcel, self._limit_bytes)
+        if batch := self.encode(events, session.encoder):
+            session.transport.write(batch, self._limit_bytes)
 
-    def write(self, session: Session, records: Sequence[Published]) -> None:
+    def write(self, session: Session, records: Sequence[Publication]) -> None:
         """What it asked for; whoever replays sees to it that there is room."""
         if records:
-            session.link.write(self.parcel(records, session.encoder))
+            session.transport.write(self.encode(records, session.encoder))
 
     # --- who is behind -----------------------------------------------------------------------------------------------------
 
-    def enter(self, session: Session, audience: Audience[Session]) -> None:
+    def add(self, session: Session, group: SubscriberGroup[Session]) -> None:
         """It is sent what comes next, or, when it is behind, stands aside."""
-        if session.away_since is None:
-            audience.members[session] = None
+        if session.paused_since is None:
+            group.members[session] = None
             return
-        audience.behind[session] = None
-        self.behind[session] = audience
-        session.missed_from = audience.records
-        session.link.when_drained(self._low_bytes, partial(self._drained, session))
+        group.slow[session] = None
+        self.slow[session] = group
+        session.missed_from = group.records
+        session.transport.when_drained(self._low_bytes, partial(self._drained, session))
 
-    def leave(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """It is gone, or about to be; safe for one that is not behind."""
-        self.behind.pop(session, None)
+        self.slow.pop(session, None)
 
     def has_drained(self, session: Session) -> bool:
         """Whether it has read enough of what waits for it to be sent more."""
-        return session.link.waiting_bytes() <= self._low_bytes
+        return session.transport.waiting_bytes() <= self._low_bytes
 
     def _drained(self, session: Session) -> None:
-        if session in self.behind and self.has_drained(session):
-            self.catch_breath(session)
+        if session in self.slow and self.has_drained(session):
+            self.resume(session)
 
-    def catch_breath(self, session: Session) -> None:
+    def resume(self, session: Session) -> None:
         """Tell one that was behind what it missed; from here on it is live again."""
-        audience = self.behind.pop(session)
-        del audience.behind[session]
-        session.miss(audience.records - session.missed_from, audience.last)
-        if gap := session.catch_breath():
-            self.tell_gap(session, gap)
-        audience.members[session] = None
+        group = self.slow.pop(session)
+        del group.slow[session]
+        session.miss(group.records - session.missed_from, group.last)
+        if gap := session.resume():
+            self.send_gap(session, gap)
+        group.members[session] = None
 
-    def tell_gap(self, session: Session, gap: Gap) -> None:
+    def send_gap(self, session: Session, gap: Gap) -> None:
         """Also to one for whom much waits: it is what he has to know."""
         self._counts.gaps += 1
-        session.link.write(self.parcel([Published(gap)], session.encoder))
+        session.transport.write(self.encode([Publication(gap)], session.encoder))
 
-    def too_slow(self, now: float) -> list[Session]:
+    def expired(self, now: float) -> list[Session]:
         """Those of the ones behind who have had their time; those who have drained are told what they missed."""
         slow = []
-        for session in tuple(self.behind):
+        for session in tuple(self.slow):
             if self.has_drained(session):  # by a link that does not tell
-                self.catch_breath(session)
-            elif session.away_since is not None and now - session.away_since > self._slow_seconds:
+                self.resume(session)
+            elif session.paused_since is not None and now - session.paused_since > self._slow_seconds:
                 slow.append(session)
         return slow

@@ -14,21 +14,21 @@ from bridge.core.events import Event, device_of, topics_of
 from bridge.core.readings.reading import Reading
 from bridge.realtime.frames import deflated, payload_of, text_frame
 
-SENT_AT = "\x7f" * len("2026-01-31T12:00:00.000Z")
+SENT_AT_PLACEHOLDER = "\x7f" * len("2026-01-31T12:00:00.000Z")
 """Stands in an encoded event for the time of sending, which is filled in for all of a parcel at once."""
 
-_SENT_AT = SENT_AT.encode()
+_SENT_AT = SENT_AT_PLACEHOLDER.encode()
 
 
 class Encoder(Protocol):
     """How an event looks in a dialect."""
 
     def encode(self, event: Event) -> bytes | None:
-        """The text of its message, UTF-8; `SENT_AT` in it becomes the time of sending. None: the dialect has none."""
+        """The text of its message, UTF-8; `SENT_AT_PLACEHOLDER` in it becomes the time of sending. None: the dialect has none."""
         ...
 
 
-class Published:
+class Publication:
     """An event on its way out."""
 
     __slots__ = ("_frames", "device_id", "event", "seq")
@@ -59,24 +59,24 @@ class Published:
         return frame
 
 
-class Parcel:
+class EncodedBatch:
     """Messages of one dialect for everyone who hears the same; each form is made when the first asks for it."""
 
-    def __init__(self, published: Sequence[Published], encoder: Encoder, sent_at: str) -> None:
+    def __init__(self, published: Sequence[Publication], encoder: Encoder, sent_at: str) -> None:
         """`published` is not empty, by rising cursor; `sent_at` is ISO 8601 with milliseconds."""
         self._frames = [frame for one in published if (frame := one.frame(encoder))]
         self._sent_at = sent_at.encode()
-        self._made: dict[Callable[[Parcel], list[Any]], list[Any]] = {}
+        self._made: dict[Callable[[EncodedBatch], list[Any]], list[Any]] = {}
         cursors = [one.seq for one in published if one.seq]
         self.records = len(cursors)
-        self.others = len(self._frames) - self.records
+        self.other_messages = len(self._frames) - self.records
         self.last = cursors[-1] if cursors else 0
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
         return bool(self._frames)
 
-    def once(self, make: Callable[[Parcel], list[Any]]) -> list[Any]:
+    def derived(self, make: Callable[[EncodedBatch], list[Any]]) -> list[Any]:
         """What a transport makes of it, made when the first client asks, and shared by all."""
         made = self._made.get(make)
         if made is None:
@@ -84,12 +84,12 @@ class Parcel:
         return made
 
     @cached_property
-    def wire(self) -> bytes:
+    def frames(self) -> bytes:
         """The WebSocket frames, joined."""
         return b"".join(self._frames).replace(_SENT_AT, self._sent_at)
 
     @cached_property
-    def deflated(self) -> bytes:
+    def compressed_frames(self) -> bytes:
         """The same, compressed."""
         return deflated(frame.replace(_SENT_AT, self._sent_at) for frame in self._frames)
 

@@ -39,11 +39,11 @@ class _Request(BaseModel):
     devices: Annotated[frozenset[Annotated[str, AfterValidator(_device)]] | None, Field(max_length=DEVICES_LIMIT)] = None
 
 
-class Unsubscribe(_Request):
+class UnsubscribeRequest(_Request):
     """No more of these devices; with none named, of any."""
 
 
-class Subscribe(_Request):
+class SubscribeRequest(_Request):
     """These devices; with none named, every one. `since`: first what was missed after this cursor, at most `limit` records."""
 
     since: Annotated[int | None, Field(ge=0, lt=CURSOR_LIMIT)] = None
@@ -51,7 +51,7 @@ class Subscribe(_Request):
     every: Annotated[int | None, BeforeValidator(_every)] = None
 
 
-def refusal(error: ValidationError) -> dict[str, Any]:
+def error_response(error: ValidationError) -> dict[str, Any]:
     """The answer to a request that was not understood: what was wrong, where, and what is allowed."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     where = ".".join(map(str, first["loc"]))

@@ -9,23 +9,23 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bridge.core.events import Gap
-from bridge.realtime.hub.publication import Encoder, Parcel, Published
-from bridge.realtime.hub.subscriptions import EVERYTHING, Wish
+from bridge.realtime.hub.publication import EncodedBatch, Encoder, Publication
+from bridge.realtime.hub.subscriptions import ALL, Subscription
 
-ANY = sys.maxsize
+NO_LIMIT = sys.maxsize
 """However much waits."""
 
 _SPANS = 64  # changes of wish, gaps and replays that are remembered; before those a record may be replayed twice
 
 
-class Link(Protocol):
+class Transport(Protocol):
     """The way to one client. Nothing here waits or raises, whatever state the connection is in."""
 
     def waiting_bytes(self) -> int:
         """What was written and has not left for the client's machine."""
         ...
 
-    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         """Send, after everything written before, unless so much or more waits; false then."""
         ...
 
@@ -33,12 +33,12 @@ class Link(Protocol):
         """Call once when no more than so much waits; a link that cannot tell does nothing, and is looked at."""
         ...
 
-    def cut(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """End the connection now; a client that reads is told why."""
         ...
 
 
-class Heard:
+class DeliveredRanges:
     """What a client has been sent on this connection, so that nothing is replayed twice.
 
     By its wish everything after a cursor, and before that spans of cursors by what was wished then.
@@ -49,75 +49,89 @@ class Heard:
     def __init__(self, cursor: int) -> None:
         """Nothing up to `cursor`."""
         self._since = cursor
-        self._spans: deque[tuple[Wish, int, int]] = deque(maxlen=_SPANS)
+        self._spans: deque[tuple[Subscription, int, int]] = deque(maxlen=_SPANS)
 
-    def has(self, one: Published, wish: Wish, position: int) -> bool:
-        """Whether a record was sent; `position` is how far the client is by `wish`."""
-        return any(after < one.seq <= until and wished.wants(one) for wished, after, until in self._all(wish, position))
+    def contains(self, one: Publication, subscription: Subscription, position: int) -> bool:
+        """Whether a record was sent; `position` is how far the client is by `subscription`."""
+        return any(
+            after < one.seq <= until and subscription.matches(one)
+            for subscription, after, until in self._all(subscription, position)
+        )
 
-    def unsent_until(self, asked: Wish, wish: Wish, position: int) -> int:
+    def undelivered_until(self, asked: Subscription, subscription: Subscription, position: int) -> int:
         """What is asked for and comes after this was sent."""
-        return self._since if wish.includes(asked) else position
+        return self._since if subscription.is_superset_of(asked) else position
 
-    def add(self, wished: Wish, after: int, until: int) -> None:
+    def add(self, subscription: Subscription, after: int, until: int) -> None:
         """What was wished was sent, from the one cursor to the other."""
-        if self._spans and self._spans[-1][::2] == (wished, after):  # it goes on where the last one ended
+        if self._spans and self._spans[-1][::2] == (subscription, after):  # it goes on where the last one ended
             after = self._spans.pop()[1]
         if after < until:
-            self._spans.append((wished, after, until))
+            self._spans.append((subscription, after, until))
 
-    def turn(self, wish: Wish, until: int, since: int) -> None:
-        """`wish` was heard up to a cursor; something begins after `since`: another wish, or the same after a gap."""
-        self.add(wish, self._since, until)
+    def start_range(self, subscription: Subscription, until: int, since: int) -> None:
+        """`subscription` was delivered up to a cursor; something begins after `since`: another wish, or the same after a gap."""
+        self.add(subscription, self._since, until)
         self._since = since
 
-    def _all(self, wish: Wish, position: int) -> list[tuple[Wish, int, int]]:
-        return [(wish, self._since, position), *self._spans]
+    def _all(self, subscription: Subscription, position: int) -> list[tuple[Subscription, int, int]]:
+        return [(subscription, self._since, position), *self._spans]
 
 
 class Session:
-    """What the hub knows of a client. Live: its audience writes to it. Else `position` says where it goes on."""
+    """What the hub knows of a client. Live: its audience writes to it. Else `offset` says where it goes on."""
 
     __slots__ = (
-        "away_since", "closed", "encoder", "heard", "link", "live", "lock", "missed", "missed_after", "missed_from",
-        "missed_last", "position", "wish",
+        "closed",
+        "delivered",
+        "encoder",
+        "live",
+        "lock",
+        "missed",
+        "missed_after",
+        "missed_from",
+        "missed_last",
+        "offset",
+        "paused_since",
+        "subscription",
+        "transport",
     )  # fmt: skip
 
-    def __init__(self, encoder: Encoder, link: Link, position: int, wish: Wish = EVERYTHING) -> None:
-        """It wishes this of what comes after the cursor `position`."""
+    def __init__(self, encoder: Encoder, transport: Transport, position: int, subscription: Subscription = ALL) -> None:
+        """It wishes this of what comes after the cursor `offset`."""
         self.encoder = encoder
-        self.link = link
-        self.wish = wish
-        self.position = position
-        self.heard = Heard(position)
+        self.transport = transport
+        self.subscription = subscription
+        self.offset = position
+        self.delivered = DeliveredRanges(position)
         self.live = False
         self.closed = False
         self.lock = asyncio.Lock()
         """Held while its wish changes; a client that asks twice at once is answered in turn."""
-        self.away_since: float | None = None
+        self.paused_since: float | None = None
         """When it fell behind, by the hub's clock; None while it keeps up."""
         self.missed = self.missed_after = self.missed_last = 0
         self.missed_from = 0
         """How many records its audience had been sent when it began to miss those, too."""
 
-    def fall_behind(self, before: int, now: float) -> None:
+    def pause(self, before: int, now: float) -> None:
         """It misses what comes after the cursor `before`."""
-        self.away_since, self.missed_after, self.missed_last = now, before, before
+        self.paused_since, self.missed_after, self.missed_last = now, before, before
 
     def miss(self, records: int, last: int) -> None:
         """So many records, the last of them with this cursor."""
         if records:
             self.missed, self.missed_last = self.missed + records, last
 
-    def catch_breath(self) -> Gap | None:
+    def resume(self) -> Gap | None:
         """It keeps up again: what it has to be told."""
         gap = Gap(self.missed_after, self.missed_last, self.missed) if self.missed else None
-        self.away_since, self.missed = None, 0
+        self.paused_since, self.missed = None, 0
         if gap:
-            self.heard.turn(self.wish, gap.after, gap.last)
+            self.delivered.start_range(self.subscription, gap.after, gap.last)
         return gap
 
-    def change(self, wish: Wish) -> None:
+    def set_subscription(self, subscription: Subscription) -> None:
         """From its position on it wishes something else."""
-        self.heard.turn(self.wish, self.position, self.position)
-        self.wish = wish
+        self.delivered.start_range(self.subscription, self.offset, self.offset)
+        self.subscription = subscription

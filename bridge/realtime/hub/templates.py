@@ -32,7 +32,7 @@ _Form = tuple[bytes, Callable[[list[bytes]], tuple[bytes, ...]]]
 """A template, and what of a reading's texts goes into it, in order."""
 
 
-class Forms:
+class MessageTemplates:
     """The forms of one kind of message: `body` gives it for a reading, with what its dialect adds, in this order."""
 
     def __init__(self, body: Callable[..., object], head: bytes = b"") -> None:

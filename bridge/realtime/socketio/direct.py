@@ -6,7 +6,7 @@ again; otherwise the same.
 
 python-engineio keeps a queue, a writing task and a reading task with its timers for each client. Here a WebSocket has one
 task, the request's own, and no queue: whatever is sent to it, by whom ever, is written to its transport at once, so the
-order of sending is the order on the wire. A long-polling client has its queue, an `Outbox`, which is poured into the
+order of sending is the order on the wire. A long-polling client has its queue, an `PollQueue`, which is poured into the
 WebSocket when the client upgrades. Measured with 2,000 clients on Python 3.11: 22 KB each where there were 32.
 """
 
@@ -30,8 +30,8 @@ from engineio.exceptions import EngineIOError
 from engineio.packet import Packet
 
 from bridge.realtime.frames import GOING_AWAY, POLICY_VIOLATION, text_frame
-from bridge.realtime.hub.publication import Parcel
-from bridge.realtime.hub.session import ANY
+from bridge.realtime.hub.publication import EncodedBatch
+from bridge.realtime.hub.session import NO_LIMIT
 from bridge.realtime.socketio.engineio import (
     CLOSE,
     MESSAGE,
@@ -40,13 +40,13 @@ from bridge.realtime.socketio.engineio import (
     PONG,
     SEPARATOR,
     UPGRADE,
-    Wrong,
-    asked_by,
-    packet_of,
+    RequestError,
+    parse_packet,
+    request_parameters,
     wants_websocket,
 )
-from bridge.realtime.socketio.poll_queue import Outbox
-from bridge.realtime.websocket.writer import Wire
+from bridge.realtime.socketio.poll_queue import PollQueue
+from bridge.realtime.websocket.writer import FrameWriter
 
 _Socket: Any = AsyncSocket  # the libraries have no types
 _WebSocket: Any = driver.WebSocket
@@ -100,7 +100,7 @@ class _Probe:
         return None
 
 
-class Clients(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+class ClientManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
     """Tells when a client has been sent its CONNECT."""
 
     def __init__(self, joined: Callable[[str], Awaitable[None]]) -> None:
@@ -133,13 +133,13 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         super().__init__(*arguments, **options)
         self._async = {**driver._async, "websocket": WebSocket}  # noqa: SLF001
 
-    def create_queue(self, *_: Any, **__: Any) -> Outbox:  # noqa: ANN401 - as the original
+    def create_queue(self, *_: Any, **__: Any) -> PollQueue:  # noqa: ANN401 - as the original
         """One a client."""
-        return Outbox(self.ping_interval)
+        return PollQueue(self.ping_interval)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """A request that `engine.refused` has nothing against."""
-        client = self.sockets.get(asked_by(request.query_string).get("sid"))
+        client = self.sockets.get(request_parameters(request.query_string).get("sid"))
         if client is not None and request.method == "POST":
             return await self._posted(request, client)
         if client is not None and request.method == "GET" and not wants_websocket(request.headers):
@@ -158,7 +158,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         answer: web.StreamResponse = await super().handle_request(request)
         if request.transport is None:
             await self._fail(client)
-        elif client.closed and has_last_words(client):  # python-engineio has forgotten it already
+        elif client.closed and has_pending_close(client):  # python-engineio has forgotten it already
             self.sockets[client.sid] = client
         return answer
 
@@ -167,17 +167,17 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         outbox = client.queue
         if outbox.is_posted_to or request.headers.get("Content-Type") == "application/octet-stream":
             await self._fail(client)
-            return Wrong.REQUEST.answer()
+            return RequestError.REQUEST.answer()
         outbox.is_posted_to = True
         try:
             body = await self._body(request)
             if body is None:
                 return web.Response(status=413)
-            for packet in [packet_of(text) for text in body.decode().split(SEPARATOR)]:
+            for packet in [parse_packet(text) for text in body.decode().split(SEPARATOR)]:
                 await receive(client, *packet)
         except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError):  # no packets, or not all of the body
             await self._fail(client)
-            return Wrong.REQUEST.answer()
+            return RequestError.REQUEST.answer()
         finally:
             outbox.is_posted_to = False
         return web.Response(text="ok", content_type="text/html")
@@ -210,12 +210,12 @@ async def end(client: AsyncSocket) -> None:
     _put(client, CLOSE)
 
 
-def part(client: AsyncSocket | None, reason: str) -> None:
+def close_session(client: AsyncSocket | None, reason: str) -> None:
     """The session of a client has ended, `reason` is python-engineio's: end what it is connected by, where that would not."""
     reasons = engineio.AsyncServer.reason
     if client is None or reason not in (reasons.CLIENT_DISCONNECT, reasons.PING_TIMEOUT, reasons.TRANSPORT_ERROR):
         return
-    if client.upgraded or not isinstance(client.queue, Outbox):
+    if client.upgraded or not isinstance(client.queue, PollQueue):
         _put(client, CLOSE)
     elif client.queue.is_waited_for:
         _put(client, NOOP if reason == reasons.CLIENT_DISCONNECT else CLOSE)
@@ -225,16 +225,16 @@ def part(client: AsyncSocket | None, reason: str) -> None:
 
 def _put(client: AsyncSocket, kind: int) -> None:
     client.queue.put_nowait(Packet(kind))
-    if not isinstance(client.queue, Outbox):
+    if not isinstance(client.queue, PollQueue):
         client.queue.put_nowait(None)  # so python-engineio's own writer ends
 
 
-def has_last_words(client: AsyncSocket) -> bool:
+def has_pending_close(client: AsyncSocket) -> bool:
     """Whether something waits for the next poll of a client whose session has ended."""
-    return isinstance(client.queue, Outbox) and not client.queue.empty()
+    return isinstance(client.queue, PollQueue) and not client.queue.empty()
 
 
-class Watch:
+class ConnectionMonitor:
     """Looks after the connections in place of python-engineio, which comes to each only once in a `ping_timeout`."""
 
     def __init__(self, server: engineio.AsyncServer) -> None:
@@ -252,7 +252,7 @@ class Watch:
                     await client.check_ping_timeout()
                 continue
             since = self._ended.get(sid, now)
-            if has_last_words(client) and now - since < _LAST_WORDS_SECONDS:
+            if has_pending_close(client) and now - since < _LAST_WORDS_SECONDS:
                 ended[sid] = since
             else:
                 sockets.pop(sid, None)
@@ -265,7 +265,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
     def __init__(self, handler: Callable[..., Any], server: EngineServer) -> None:
         super().__init__(handler, server)
         self.client = handler.__self__  # type: ignore[attr-defined]  # it is a method of the client's AsyncSocket
-        self.wire: Wire
+        self.wire: FrameWriter
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the client until it goes. Compression is ours: aiohttp would compress for each client anew."""
@@ -274,7 +274,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         self._sock = web.WebSocketResponse(max_msg_size=limit, compress=self.server.compression)
         await self._sock.prepare(request)
         writer: Any = self._sock._writer  # noqa: SLF001
-        self.wire = Wire(writer.transport, deflates=writer.compress == _WINDOW_BITS and not writer.notakeover)
+        self.wire = FrameWriter(writer.transport, deflates=writer.compress == _WINDOW_BITS and not writer.notakeover)
         writer.compress = 0
         if not self.client.connected or await self._upgrade():
             await self._serve()
@@ -305,7 +305,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
     def _is(message: Any, kind: int, content: str | None = None) -> bool:  # noqa: ANN401
         if message.type is not WSMsgType.TEXT:
             return False
-        got = packet_of(message.data)
+        got = parse_packet(message.data)
         return got[0] == kind and content in (None, got[1])
 
     async def _serve(self) -> None:
@@ -316,11 +316,11 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         try:
             async for message in self._sock:
                 if message.type is WSMsgType.TEXT:
-                    await receive(client, *packet_of(message.data))
+                    await receive(client, *parse_packet(message.data))
                 elif message.type is WSMsgType.BINARY:
                     await receive(client, MESSAGE, message.data)
         except (ValueError, EngineIOError):
-            self.wire.cut("malformed")
+            self.wire.disconnect("malformed")
         finally:
             await client.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
             client.queue.retire()
@@ -336,39 +336,39 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             self.wire.part(GOING_AWAY, "")  # aiohttp's client waits ten seconds for it
 
 
-def _packets(parcel: Parcel) -> list[Packet]:
+def _packets(batch: EncodedBatch) -> list[Packet]:
     """For those who poll; python-engineio writes the 4 of a message itself."""
-    return [Packet(MESSAGE, text[1:]) for text in parcel.texts]
+    return [Packet(MESSAGE, text[1:]) for text in batch.texts]
 
 
-class StraightLink:
+class DirectTransport:
     """The way to one client of `SocketServer`."""
 
     __slots__ = ("_client", "_leave")
 
     def __init__(self, client: AsyncSocket, leave: Callable[[AsyncSocket], None]) -> None:
-        """`client` is python-engineio's socket, with an `Outbox`; `leave` takes a long-polling one that is to be closed."""
+        """`client` is python-engineio's socket, with an `PollQueue`; `leave` takes a long-polling one that is to be closed."""
         self._client = client
         self._leave = leave
 
     def waiting_bytes(self) -> int:
-        """In the `Outbox` or in the transport."""
+        """In the `PollQueue` or in the transport."""
         queue = self._client.queue
         waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.wire.waiting_bytes()
         return waiting
 
-    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         """Straight to the transport, or behind what waits for the next poll."""
         client = self._client
         if client.closed or client.closing:
             return True
         websocket = client.queue.websocket
         if websocket is not None:
-            written: bool = websocket.wire.write(parcel, limit_bytes)
+            written: bool = websocket.wire.write(batch, limit_bytes)
             return written
         if client.queue.waiting_bytes >= limit_bytes:
             return False
-        for packet in parcel.once(_packets):
+        for packet in batch.derived(_packets):
             client.queue.put_nowait(packet)
         return True
 
@@ -378,13 +378,13 @@ class StraightLink:
         if websocket is not None:
             websocket.wire.when_drained(waiting_bytes, then)
 
-    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
+    def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
         websocket = self._client.queue.websocket
         if websocket is None:
             self._leave(self._client)
         else:
-            websocket.wire.cut(reason, code)
+            websocket.wire.disconnect(reason, code)
 
 
 class PlainLink:
@@ -403,18 +403,18 @@ class PlainLink:
         queued: int = self._client.queue.qsize()
         return (self.unsent + queued) * _PACKET_BYTES
 
-    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         """One emit a message."""
         if self.waiting_bytes() >= limit_bytes:
             return False
-        self.unsent += len(parcel.texts)
-        self._emits.extend((self, text) for text in parcel.texts)
+        self.unsent += len(batch.texts)
+        self._emits.extend((self, text) for text in batch.texts)
         return True
 
     def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
         """It is looked at: python-engineio does not tell."""
 
-    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
+    def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:  # noqa: ARG002 - python-socketio has no way to tell it
         """Disconnect."""
         self._leave(self._client)
 

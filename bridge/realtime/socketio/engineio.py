@@ -21,7 +21,7 @@ _VERSION = "4"
 _TRANSPORTS = ("polling", "websocket")
 
 
-class Wrong(Enum):
+class RequestError(Enum):
     """Why a request is refused: `code` and `message` of the answer."""
 
     TRANSPORT = 0, "Transport unknown"
@@ -37,7 +37,7 @@ class Wrong(Enum):
         return web.Response(status=400, body=body, content_type="application/json")
 
 
-class Known(Protocol):
+class EngineConnection(Protocol):
     """As much of a client's connection as decides on its requests."""
 
     @property
@@ -51,7 +51,7 @@ class Known(Protocol):
         ...
 
 
-def asked_by(query: str) -> dict[str, str]:
+def request_parameters(query: str) -> dict[str, str]:
     """The parameters of a request as python-engineio reads them: the first of a name, and none that is empty."""
     return {name: first for name, (first, *_) in parse_qs(query).items()}
 
@@ -62,25 +62,27 @@ def wants_websocket(headers: Mapping[str, str]) -> bool:
     return "upgrade" in connection and headers.get("Upgrade", "").lower() == "websocket"
 
 
-def refused(asked: Mapping[str, str], method: str, client: Known | None, *, upgrade: bool) -> Wrong | None:
+def request_error(
+    asked: Mapping[str, str], method: str, client: EngineConnection | None, *, upgrade: bool
+) -> RequestError | None:
     """Why this request is refused; None if it is not. `client` is the one of its `sid`."""
     transport, version = asked.get("transport"), asked.get("EIO")
     if transport not in _TRANSPORTS:
-        return Wrong.TRANSPORT
+        return RequestError.TRANSPORT
     fits = upgrade == (transport == "websocket")
     if "sid" in asked:
         if client is None:
-            return Wrong.SID
+            return RequestError.SID
         fits = fits and version == _VERSION and client.connected and not client.upgraded
-        return None if fits else Wrong.REQUEST
+        return None if fits else RequestError.REQUEST
     if method != "GET":
-        return Wrong.METHOD
+        return RequestError.METHOD
     if not fits:
-        return Wrong.REQUEST
-    return None if version == _VERSION else Wrong.VERSION
+        return RequestError.REQUEST
+    return None if version == _VERSION else RequestError.VERSION
 
 
-def packet_of(text: str) -> tuple[int, str | bytes]:
+def parse_packet(text: str) -> tuple[int, str | bytes]:
     """Type and content of a packet. Raises ValueError for what is none."""
     if text.startswith(_BASE64):
         return MESSAGE, text.encode()

@@ -19,7 +19,7 @@ _RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newList
 """Names of the libraries' own events, which nobody may send."""
 
 
-class Unspeakable(ValueError):
+class InvalidPacket(ValueError):
     """What no client may send; `reason` is for the counter, and for the client."""
 
     def __init__(self, reason: str) -> None:
@@ -29,30 +29,30 @@ class Unspeakable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ParsedPacket:
     """A packet that can be read; what is in it is for python-socketio."""
 
     kind: str
     namespace: str
 
 
-def read(message: object) -> Said:
-    """The packet in a message of Engine.IO. Raises `Unspeakable`."""
+def read(message: object) -> ParsedPacket:
+    """The packet in a message of Engine.IO. Raises `InvalidPacket`."""
     if isinstance(message, bytes):
-        raise Unspeakable("binary")
+        raise InvalidPacket("binary")
     match = _PACKET.fullmatch(message) if isinstance(message, str) else None
     if match is None:
-        raise Unspeakable("malformed")
+        raise InvalidPacket("malformed")
     kind, namespace, _, text = match.groups()
     if kind in _WITH_ATTACHMENTS:
-        raise Unspeakable("binary")
+        raise InvalidPacket("binary")
     try:
         body = orjson.loads(text) if text else None
     except orjson.JSONDecodeError:
-        raise Unspeakable("malformed") from None
+        raise InvalidPacket("malformed") from None
     if not _fits(kind, body, absent=not text):
-        raise Unspeakable("malformed")
-    return Said(kind, namespace or NAMESPACE)
+        raise InvalidPacket("malformed")
+    return ParsedPacket(kind, namespace or NAMESPACE)
 
 
 def _fits(kind: str, body: Any, *, absent: bool) -> bool:  # noqa: ANN401 - JSON

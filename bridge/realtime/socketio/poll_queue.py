@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from bridge.realtime.socketio.engineio import CLOSE, OPEN
 
-PACKETS_A_POLL = 16
+PACKETS_PER_POLL = 16
 """The most that the Python client takes in one answer to a poll."""
 
 
@@ -18,7 +18,7 @@ class Packet(Protocol):
     data: Any
 
 
-class Poster(Protocol):
+class PacketWriter(Protocol):
     """A client's WebSocket."""
 
     def post(self, packet: Packet | None) -> None:
@@ -26,7 +26,7 @@ class Poster(Protocol):
         ...
 
 
-class Outbox:
+class PollQueue:
     """What is to be sent to a client, in the shape of the queue that python-engineio has there.
 
     It knows how many bytes wait in it, and gives them out by the handful; once it is poured into a WebSocket it stays empty.
@@ -41,7 +41,7 @@ class Outbox:
         self._packets: list[Packet | None] = []
         self._getter: asyncio.Future[None] | None = None
         self._emptied: asyncio.Future[None] | None = None
-        self.websocket: Poster | None = None
+        self.websocket: PacketWriter | None = None
         self._taken = 0
         self.waiting_bytes = 0
 
@@ -72,7 +72,7 @@ class Outbox:
 
     def get_nowait(self) -> Packet | None:
         """A further packet of this handful; none when it is full. Node's client passes over what came with a CLOSE."""
-        if not self._packets or self._taken >= PACKETS_A_POLL or (self._taken and _is_close(self._packets[0])):
+        if not self._packets or self._taken >= PACKETS_PER_POLL or (self._taken and _is_close(self._packets[0])):
             raise asyncio.QueueEmpty
         self._taken += 1
         packet = self._packets.pop(0)
@@ -98,7 +98,7 @@ class Outbox:
         """Whether a poll waits for what will be put here."""
         return self._getter is not None and not self._getter.done()
 
-    def pour_into(self, websocket: Poster) -> None:
+    def pour_into(self, websocket: PacketWriter) -> None:
         """What waits, and from now on everything, goes there; a poll that waits is answered with nothing."""
         self.websocket = websocket
         packets, self._packets, self.waiting_bytes = self._packets, [], 0

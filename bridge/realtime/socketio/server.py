@@ -22,24 +22,24 @@ from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, U
 from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.http.credentials import in_address, shown_in_handshake
+from bridge.http.credentials import credentials_from_handshake, has_query_token
 from bridge.http.origins import may_connect
-from bridge.http.proxies import address_of
-from bridge.ports import Commander, Presence
-from bridge.realtime.auth.authenticator import Entrance, closing
-from bridge.realtime.auth.expiry import UNAUTHORIZED, Stay
+from bridge.http.proxies import client_address_of
+from bridge.ports import CommandSender, DevicePresence
+from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import POLICY_VIOLATION
-from bridge.realtime.hub.hub import Hub, Left, Subscribed
-from bridge.realtime.hub.publication import SENT_AT, Published
-from bridge.realtime.hub.requests import Subscribe, Unsubscribe, refusal
+from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
+from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER, Publication
+from bridge.realtime.hub.requests import SubscribeRequest, UnsubscribeRequest, error_response
 from bridge.realtime.hub.session import Session
-from bridge.realtime.hub.subscriptions import Wish
-from bridge.realtime.hub.templates import Forms
-from bridge.realtime.limits import Gate
+from bridge.realtime.hub.subscriptions import Subscription
+from bridge.realtime.hub.templates import MessageTemplates
+from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio import direct, packets
-from bridge.realtime.socketio.auth import RIGHTS, WAY, Arrivals, token_of
-from bridge.realtime.socketio.engineio import asked_by, refused, wants_websocket
-from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, Said, Unspeakable
+from bridge.realtime.socketio.auth import RIGHTS, WAY, PendingConnections, token_of
+from bridge.realtime.socketio.engineio import request_error, request_parameters, wants_websocket
+from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, InvalidPacket, ParsedPacket
 from bridge.realtime.websocket.login import expiry
 from bridge.settings import HttpSettings, RealtimeSettings
 
@@ -58,7 +58,7 @@ _METHODS = "OPTIONS, GET, POST"
 _MALFORMED = "malformed"
 
 
-class SocketIo:
+class SocketIoServer:
     """Socket.IO clients: WebSocket and long-polling, protocol 5."""
 
     def __init__(
@@ -67,33 +67,33 @@ class SocketIo:
         settings: RealtimeSettings,
         app: web.Application,
         hub: Hub,
-        gate: Gate,
-        entrance: Entrance,
+        limiter: ConnectionLimiter,
+        authenticator: Authenticator,
         *,
-        presence: Presence | None = None,
-        commander: Commander | None = None,
+        presence: DevicePresence | None = None,
+        commander: CommandSender | None = None,
     ) -> None:
-        """Adds its routes to `app` and itself to `hub`; connections are counted at `gate`, and let in at `entrance`.
+        """Adds its routes to `app` and itself to `hub`; connections are counted at `limiter`, and let in at `authenticator`.
 
         `presence` tells the devices' statuses to new clients, `commander` takes their commands.
         """
         self._presence = presence
         self._commander = commander
-        self._told: tuple[list[DeviceStatus], list[Published]] = [], []
+        self._told: tuple[list[DeviceStatus], list[Publication]] = [], []
         self._http = http
         self._hub = hub
-        self._gate = gate
-        self._entrance = entrance
-        self._arrivals = Arrivals(entrance, gate, http)
+        self._limiter = limiter
+        self._authenticator = authenticator
+        self._arrivals = PendingConnections(authenticator, limiter, http)
         self._handshake_seconds = settings.handshake_seconds
-        if entrance.required:
-            self._handshake_seconds = min(settings.handshake_seconds, entrance.login_seconds)
+        if authenticator.required:
+            self._handshake_seconds = min(settings.handshake_seconds, authenticator.login_seconds)
         self._sessions: dict[str, Session] = {}
-        self._stays: dict[str, Stay] = {}
+        self._stays: dict[str, AuthenticatedConnection] = {}
         self._leaving: list[Any] = []
         self._looked = 0.0
         self._emits = direct.Emits()
-        self._clients = direct.Clients(self._joined)
+        self._clients = direct.ClientManager(self._joined)
         self._plain = direct.missing()
         if self._plain:
             log.warning("the straight way to clients is closed, sending is slower: %s is not as it was", self._plain)
@@ -108,7 +108,7 @@ class SocketIo:
             ping_interval=settings.ping_interval_seconds,
             ping_timeout=settings.ping_timeout_seconds,
         )
-        self._watch = direct.Watch(self._server.eio)
+        self._watch = direct.ConnectionMonitor(self._server.eio)
         self._server.eio.compression = settings.compression
         self._server.eio.upgrade_seconds = settings.handshake_seconds
         self._server.eio.post_seconds = http.post_seconds
@@ -121,7 +121,7 @@ class SocketIo:
         self._server.on("*", _unknown)
         self._watch_connections()
         app.router.add_route("*", PATH, self._handle)
-        hub.add(self)
+        hub.add_protocol(self)
 
     # --- connections -----------------------------------------------------------------------------------------------------
 
@@ -138,26 +138,26 @@ class SocketIo:
         return answer
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = asked_by(request.query_string)
+        asked = request_parameters(request.query_string)
         client = self._server.eio.sockets.get(asked.get("sid"))
-        if client is not None and client.closed and not (request.method == "GET" and direct.has_last_words(client)):
+        if client is not None and client.closed and not (request.method == "GET" and direct.has_pending_close(client)):
             client = None  # python-engineio would raise KeyError
         upgrade = wants_websocket(request.headers)
-        if wrong := refused(asked, request.method, client, upgrade=upgrade):
+        if wrong := request_error(asked, request.method, client, upgrade=upgrade):
             return wrong.answer()
         if client is None and (full := await self._refusal(request)):
             raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
-        if self._entrance.required and in_address(request):
+        if self._authenticator.required and has_query_token(request):
             raise web.HTTPBadRequest(text="a token in the address is not looked at: show it by auth: {token}, or by header")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
     async def _refusal(self, request: web.Request) -> str | None:
-        shown = partial(shown_in_handshake, request, self._http)
-        return await self._entrance.refusal(self._gate, self._address(request), WAY, shown)
+        shown = partial(credentials_from_handshake, request, self._http)
+        return await self._authenticator.refusal(self._limiter, self._address(request), WAY, shown)
 
     def _address(self, request: web.Request) -> str:
-        return address_of(request, self._http)
+        return client_address_of(request, self._http)
 
     def _watch_connections(self) -> None:
         """Put ourselves between Engine.IO and Socket.IO: what connects, what it sends, and its end."""
@@ -166,12 +166,12 @@ class SocketIo:
 
         async def connect(engine_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as the inner one
             now = time.monotonic()
-            self._gate.enter(engine_sid, self._address(environ["aiohttp.request"]), now)
-            self._gate.give(engine_sid, self._handshake_seconds, now)
+            self._limiter.add(engine_sid, self._address(environ["aiohttp.request"]), now)
+            self._limiter.set_deadline(engine_sid, self._handshake_seconds, now)
             return await inner["connect"](engine_sid, environ)
 
         async def message(engine_sid: str, data: Any) -> None:  # noqa: ANN401 - what was JSON comes parsed
-            if engine_sid not in self._gate:  # it was cut; this came before
+            if engine_sid not in self._limiter:  # it was cut; this came before
                 return
             try:
                 said = packets.read(data)
@@ -180,47 +180,47 @@ class SocketIo:
                     await inner["message"](engine_sid, data)
                 else:
                     await engine.send(engine_sid, packets.invalid_namespace(said.namespace))
-            except Unspeakable as error:
+            except InvalidPacket as error:
                 self._cut(engine_sid, error.reason)
                 return
             except (ValueError, TypeError, LookupError, AttributeError):  # what python-socketio cannot read
                 self._cut(engine_sid, _MALFORMED)
                 return
             if said.kind == CONNECT and self._clients.sid_from_eio_sid(engine_sid, NAMESPACE) not in self._sessions:
-                self._gate.give(engine_sid, _REFUSED_SECONDS, time.monotonic())
+                self._limiter.set_deadline(engine_sid, _REFUSED_SECONDS, time.monotonic())
 
         async def disconnect(engine_sid: str, reason: str) -> None:
-            self._gate.leave(engine_sid)
+            self._limiter.remove(engine_sid)
             self._arrivals.forget(engine_sid)
             await inner["disconnect"](engine_sid, reason)
-            direct.part(engine.sockets.get(engine_sid), reason)
+            direct.close_session(engine.sockets.get(engine_sid), reason)
 
         for handler in (connect, message, disconnect):
             engine.on(handler.__name__, handler)
 
-    def _check(self, engine_sid: str, said: Said) -> None:
-        """Whether it is the time to say this: a client joins, once, and then says the rest. Raises `Unspeakable`."""
+    def _check(self, engine_sid: str, said: ParsedPacket) -> None:
+        """Whether it is the time to say this: a client joins, once, and then says the rest. Raises `InvalidPacket`."""
         sid = self._clients.sid_from_eio_sid(engine_sid, NAMESPACE)
         if said.namespace != NAMESPACE:
             in_turn = said.kind == CONNECT
         else:
             in_turn = sid is None if said.kind == CONNECT else sid in self._sessions
         if not in_turn:
-            raise Unspeakable("order")
-        if not self._gate.takes(engine_sid, time.monotonic()):
-            raise Unspeakable("rate")
+            raise InvalidPacket("order")
+        if not self._limiter.allow_message(engine_sid, time.monotonic()):
+            raise InvalidPacket("rate")
 
     def _cut(self, engine_sid: str, reason: str, code: int = POLICY_VIOLATION) -> None:
-        self._gate.leave(engine_sid)
+        self._limiter.remove(engine_sid)
         socket = self._server.eio.sockets.get(engine_sid)
         if socket is not None:
-            self._hub.count_cut(reason)
-            self._link(socket, engine_sid).cut(reason, code)
+            self._hub.count_disconnect(reason)
+            self._link(socket, engine_sid).disconnect(reason, code)
 
-    def _link(self, socket: Any, sid: str) -> direct.StraightLink | direct.PlainLink:  # noqa: ANN401 - engineio's
+    def _link(self, socket: Any, sid: str) -> direct.DirectTransport | direct.PlainLink:  # noqa: ANN401 - engineio's
         if self._plain:
             return direct.PlainLink(socket, sid, self._emits, self._leaving.append)
-        return direct.StraightLink(socket, self._leaving.append)
+        return direct.DirectTransport(socket, self._leaving.append)
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 
@@ -229,8 +229,8 @@ class SocketIo:
         try:
             await self._arrivals.find(self._clients.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
         except BridgeError as error:
-            why = closing(error)
-            self._hub.count_cut(why.counted)
+            why = close_reason(error)
+            self._hub.count_disconnect(why.counted)
             raise socketio.exceptions.ConnectionRefusedError(why.reason, {"code": why.code}) from None
 
     async def _joined(self, sid: str) -> None:
@@ -241,65 +241,69 @@ class SocketIo:
         if socket is None or socket.closed or who is None:  # it went while we asked who it is
             await self._clients.disconnect(sid, NAMESPACE, ignore_queue=True)
             return
-        self._gate.shake(engine_sid)
-        self._gate.know(engine_sid)
+        self._limiter.handshake_done(engine_sid)
+        self._limiter.mark_authenticated(engine_sid)
         self._server.environ[engine_sid].clear()  # its request's headers and more, 1.3 KB that nobody will ask for again
-        sight = self._entrance.sight(who)
-        session = self._sessions[sid] = self._hub.join(CODEC, self._link(socket, sid), Wish(sight=sight))
-        if self._entrance.required:
+        device_filter = self._authenticator.device_filter(who)
+        session = self._sessions[sid] = self._hub.add_client(
+            CODEC, self._link(socket, sid), Subscription(device_filter=device_filter)
+        )
+        if self._authenticator.required:
             self._stay(sid, engine_sid, session, who)
         info = events.connection_info(sid, self._hub.client_count)
         await self._server.eio.send(engine_sid, f"2{_Json.dumps(['connectionInfo', info])}")  # at once: an emit is a task
-        statuses = self._present() if sight is None else [one for one in self._present() if session.wish.wants(one)]
+        statuses = (
+            self._present() if device_filter is None else [one for one in self._present() if session.subscription.matches(one)]
+        )
         if statuses and sid in self._sessions:
-            self._hub.tell(session, statuses)
+            self._hub.send_event(session, statuses)
 
     def _stay(self, sid: str, engine_sid: str, session: Session, who: Identity) -> None:
         def warn(event: AuthExpiring) -> None:
-            self._hub.tell(session, [Published(event)])
+            self._hub.send_event(session, [Publication(event)])
 
         def end(reason: str) -> None:
             self._cut(engine_sid, reason, UNAUTHORIZED)
 
-        stay = self._stays[sid] = Stay(who, self._gate.address(engine_sid), warn, end)
-        self._entrance.stays.begin(stay)
+        stay = self._stays[sid] = AuthenticatedConnection(who, self._limiter.address(engine_sid), warn, end)
+        self._authenticator.connections.add(stay)
 
     def _who(self, sid: str) -> Identity:
         """One who has gone meanwhile may do nothing any more."""
-        if not self._entrance.required:
+        if not self._authenticator.required:
             return ANYONE
         stay = self._stays.get(sid)
         return NOBODY if stay is None else stay.identity
 
-    def _present(self) -> list[Published]:
+    def _present(self) -> list[Publication]:
         """The devices' statuses, made ready once for all clients that come before one of them changes."""
         statuses = self._presence.statuses(STATUSES_LIMIT) if self._presence else []
         if statuses is not self._told[0]:
-            self._told = statuses, [Published(status) for status in statuses]
+            self._told = statuses, [Publication(status) for status in statuses]
         return self._told[1]
 
     def _left(self, sid: str, _reason: object = None) -> None:
         """Its connection may last: to begin anew on it there is as much time as for the first handshake."""
         stay = self._stays.pop(sid, None)
         if stay is not None:
-            self._entrance.stays.leave(stay)
+            self._authenticator.connections.remove(stay)
         session = self._sessions.pop(sid, None)
         if session is not None:
-            self._hub.leave(session)
-        self._gate.give(self._clients.eio_sid_from_sid(sid, NAMESPACE), self._handshake_seconds, time.monotonic())
+            self._hub.remove_client(session)
+        self._limiter.set_deadline(self._clients.eio_sid_from_sid(sid, NAMESPACE), self._handshake_seconds, time.monotonic())
 
     async def _subscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
-            asked = Subscribe.model_validate({} if body is None else body)
+            asked = SubscribeRequest.model_validate({} if body is None else body)
             session = self._sessions[sid]
-            if session.wish.sight is not None:
-                session.wish.sight.check(asked.devices)
+            if session.subscription.device_filter is not None:
+                session.subscription.device_filter.check(asked.devices)
             done = await self._hub.subscribe(session, asked.devices, asked.every, asked.since, asked.limit)
         except ValidationError as error:
-            return refusal(error)
+            return error_response(error)
         except StoreUnavailable as error:
             return _failed(f"the store is away, ask again: {error}")
-        except (KeyError, Left):
+        except (KeyError, ConnectionClosed):
             return _failed("the connection has ended")
         except ValueError as error:
             return _failed(f"devices: {error}")
@@ -307,11 +311,11 @@ class SocketIo:
 
     async def _unsubscribe(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         try:
-            asked = Unsubscribe.model_validate({} if body is None else body)
+            asked = UnsubscribeRequest.model_validate({} if body is None else body)
             return _answer(await self._hub.unsubscribe(self._sessions[sid], asked.devices))
         except ValidationError as error:
-            return refusal(error)
-        except (KeyError, Left):
+            return error_response(error)
+        except (KeyError, ConnectionClosed):
             return _failed("the connection has ended")
         except ValueError as error:
             return _failed(f"devices: {error}")
@@ -321,12 +325,12 @@ class SocketIo:
             return _failed("this bridge takes no commands")
         try:
             asked = CommandRequest.model_validate(body)
-            who, address = self._who(sid), self._gate.address(self._clients.eio_sid_from_sid(sid, NAMESPACE))
-            if not self._entrance.may_command(who, asked.device, address):
+            who, address = self._who(sid), self._limiter.address(self._clients.eio_sid_from_sid(sid, NAMESPACE))
+            if not self._authenticator.authorize_command(who, asked.device, address):
                 return _failed("you may not command this device")
-            command = await self._commander.ask(asked, f"socket.io:{sid}" if who is ANYONE else f"{who.kind}:{who.name}")
+            command = await self._commander.submit(asked, f"socket.io:{sid}" if who is ANYONE else f"{who.kind}:{who.name}")
         except ValidationError as error:
-            return refusal(error)
+            return error_response(error)
         except (UnknownDevice, CommandRejected) as error:
             return _failed(str(error))
         except StoreUnavailable as error:
@@ -335,26 +339,26 @@ class SocketIo:
 
     async def _refresh(self, sid: str, body: object = None, *_more: object) -> dict[str, Any]:
         """A client shows something newer of its own, and may see more or less by that."""
-        if not self._entrance.required:
+        if not self._authenticator.required:
             return {"ok": True, "expires": None}
         try:
             stay, session = self._stays[sid], self._sessions[sid]
-            await self._entrance.renew(stay, token_of(body) or "", WAY, *RIGHTS)
-            wish = replace(session.wish, sight=self._entrance.sight(stay.identity))
-            if wish != session.wish:
-                await self._hub.change(session, wish)
-        except (KeyError, Left):
+            await self._authenticator.renew(stay, token_of(body) or "", WAY, *RIGHTS)
+            subscription = replace(session.subscription, device_filter=self._authenticator.device_filter(stay.identity))
+            if subscription != session.subscription:
+                await self._hub.set_subscription(session, subscription)
+        except (KeyError, ConnectionClosed):
             return _failed("the connection has ended")
         except BridgeError as error:
-            return _failed(closing(error).reason)
+            return _failed(close_reason(error).reason)
         return {"ok": True, "expires": expiry(stay.identity)}
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
-    async def tend(self) -> None:
+    async def tick(self) -> None:
         """End the connections whose time is over, and send what waits on the plain way."""
         now = time.monotonic()
-        for engine_sid in self._gate.overdue(now):
+        for engine_sid in self._limiter.overdue(now):
             if isinstance(engine_sid, str):
                 self._cut(engine_sid, "handshake")
         if now - self._looked >= _LOOK_SECONDS:
@@ -377,7 +381,9 @@ class Codec:
 
     def __init__(self) -> None:
         """Without state, but for what it has learned of readings' forms."""
-        self._readings = Forms(lambda reading: ("sensorData", events.sensor_data(reading, SENT_AT)), _MESSAGE)
+        self._readings = MessageTemplates(
+            lambda reading: ("sensorData", events.sensor_data(reading, SENT_AT_PLACEHOLDER)), _MESSAGE
+        )
 
     def encode(self, event: Event) -> bytes | None:
         """A message of Engine.IO that holds an event of Socket.IO."""
@@ -399,7 +405,7 @@ def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
         case AuthExpiring():
             return "authExpiring", events.auth_expiring(event)
         case SystemEvent(channel=None):
-            return "systemEvent", events.system_event(event, SENT_AT)
+            return "systemEvent", events.system_event(event, SENT_AT_PLACEHOLDER)
         case _:
             return None
 
@@ -414,8 +420,8 @@ def _granted(origin: str, request: web.Request) -> dict[str, str]:
     return headers
 
 
-def _answer(done: Subscribed) -> dict[str, Any]:
-    devices = None if done.wish.devices is None else sorted(done.wish.devices)
+def _answer(done: SubscribeResult) -> dict[str, Any]:
+    devices = None if done.subscription.devices is None else sorted(done.subscription.devices)
     return {"ok": True, "devices": devices, "cursor": done.cursor}
 
 

@@ -11,8 +11,8 @@ import orjson
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame, control_frame, text_frame
 from bridge.realtime.hub.hub import SLOW
-from bridge.realtime.hub.publication import Parcel
-from bridge.realtime.hub.session import ANY, Session
+from bridge.realtime.hub.publication import EncodedBatch
+from bridge.realtime.hub.session import NO_LIMIT, Session
 from bridge.realtime.websocket.parser import (
     BINARY,
     CLOSE,
@@ -21,32 +21,32 @@ from bridge.realtime.websocket.parser import (
     PONG,
     TEXT,
     UNSUPPORTED,
-    FrameReader,
-    Incoming,
+    FrameParser,
     ProtocolError,
+    ReceivedMessage,
 )
-from bridge.realtime.websocket.writer import Wire
+from bridge.realtime.websocket.writer import FrameWriter
 
 MESSAGE_LIMIT_BYTES = 64 * 1024
 """Of messages that wait for their turn as much, too; from there on we stop reading from the client."""
-STRANGER_LIMIT_BYTES = 16 * 1024
+UNAUTHENTICATED_LIMIT_BYTES = 16 * 1024
 """The same, of who has to log in yet: a token is 8 KiB at most."""
 
 _BINARY, _MALFORMED, _RATE = "binary", "malformed", "rate"
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """Who has the limits, and counts whom they met."""
 
     def now(self) -> float:
         """Monotonic seconds."""
         ...
 
-    def takes(self, client: Client) -> bool:
+    def allow_message(self, client: ClientConnection) -> bool:
         """Whether the client keeps to its message rate."""
         ...
 
-    def cut(self, client: Client, reason: str) -> None:
+    def disconnect(self, client: ClientConnection, reason: str) -> None:
         """End its connection, and count why."""
         ...
 
@@ -55,7 +55,7 @@ class Owner(Protocol):
         ...
 
 
-class Client:
+class ClientConnection:
     """One connection. Of what it is fed nothing raises; what is sent after its end goes nowhere."""
 
     __slots__ = (
@@ -65,8 +65,8 @@ class Client:
 
     def __init__(
         self,
-        owner: Owner,
-        wire: Wire,
+        owner: ConnectionOwner,
+        wire: FrameWriter,
         protocol: Any,  # noqa: ANN401
         limit: int,
         *,
@@ -87,7 +87,7 @@ class Client:
         self._owner = owner
         self._protocol = protocol
         self._limit = limit
-        self._reader = FrameReader(MESSAGE_LIMIT_BYTES if known else STRANGER_LIMIT_BYTES, inflates=inflates)
+        self._reader = FrameParser(MESSAGE_LIMIT_BYTES if known else UNAUTHENTICATED_LIMIT_BYTES, inflates=inflates)
         self._messages: deque[bytes] = deque()
         self._unread = 0
         self._woken: asyncio.Future[None] | None = None
@@ -104,7 +104,7 @@ class Client:
                     if self._ended:
                         break
             except ProtocolError as error:
-                self.end(error.code, str(error), _MALFORMED)
+                self.close(error.code, str(error), _MALFORMED)
         return False, b""
 
     def feed_eof(self) -> None:
@@ -114,10 +114,10 @@ class Client:
             self.gone.set_result(None)
         self._wake()
 
-    def _take(self, incoming: Incoming) -> None:
+    def _take(self, incoming: ReceivedMessage) -> None:
         self.heard_at = self._owner.now()
-        if not self._owner.takes(self):
-            self._owner.cut(self, _RATE)
+        if not self._owner.allow_message(self):
+            self._owner.disconnect(self, _RATE)
         elif incoming.opcode == TEXT:
             self._gather(incoming.payload)
         elif incoming.opcode == PING:
@@ -127,7 +127,7 @@ class Client:
             self.wire.part(int.from_bytes(incoming.payload, "big") or None, "")
             self._wake()
         elif incoming.opcode == BINARY:
-            self.end(UNSUPPORTED, "messages here are text", _BINARY)
+            self.close(UNSUPPORTED, "messages here are text", _BINARY)
 
     def _gather(self, text: bytes) -> None:
         self._messages.append(text)
@@ -136,7 +136,7 @@ class Client:
             self.pause()
         self._wake()
 
-    def know(self) -> None:
+    def mark_authenticated(self) -> None:
         """It has logged in, and may say more at once."""
         self._reader.limit_bytes = MESSAGE_LIMIT_BYTES
         self.resume()
@@ -177,15 +177,15 @@ class Client:
         """In its transport."""
         return self.wire.waiting_bytes()
 
-    def write(self, parcel: Parcel, limit_bytes: int = ANY) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         """Straight to its transport."""
-        return self.wire.write(parcel, limit_bytes)
+        return self.wire.write(batch, limit_bytes)
 
     def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
         """Told by its transport."""
         self.wire.when_drained(waiting_bytes, then)
 
-    def cut(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """End the connection; one that does not read is left without a word."""
         if not self._ended:
             if self.wire.waiting_bytes():
@@ -207,11 +207,11 @@ class Client:
         if self._ended:
             return False
         if self.wire.waiting_bytes() > self._limit:
-            self._owner.cut(self, SLOW)
+            self._owner.disconnect(self, SLOW)
             return False
         return self.wire.send(frame)
 
-    def end(self, code: int | None, text: str, counted: str | None = None) -> None:
+    def close(self, code: int | None, text: str, counted: str | None = None) -> None:
         """Close with a code, and let the client read why; `counted` is the reason in the counter of those we ended."""
         if self._ended:
             return

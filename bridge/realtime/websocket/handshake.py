@@ -16,13 +16,13 @@ _HARMLESS = {"client_no_context_takeover", "client_max_window_bits"}
 """What a client may ask of itself. What it may ask of us we do not do: all clients get the same compressed bytes."""
 
 
-async def upgraded(request: web.Request, *, compress: bool, subprotocol: str | None = None) -> tuple[web.StreamResponse, bool]:
+async def upgrade(request: web.Request, *, compress: bool, subprotocol: str | None = None) -> tuple[web.StreamResponse, bool]:
     """Answer 101, and tell whether messages may be compressed; raises 400 or 426 when it is no handshake."""
     response = web.StreamResponse(status=101)
     response.headers.update(
         {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": _accepted(_checked_key(request))}
     )
-    deflates = compress and takes_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", ())))
+    deflates = compress and accepts_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", ())))
     if deflates:
         response.headers["Sec-WebSocket-Extensions"] = f"{_DEFLATE}; client_no_context_takeover"
     if subprotocol is not None:
@@ -57,7 +57,7 @@ def _accepted(key: str) -> str:
     return base64.b64encode(hashlib.sha1(key.encode() + _MAGIC).digest()).decode()  # noqa: S324 - so the standard has it
 
 
-def takes_deflate(offers: str) -> bool:
+def accepts_deflate(offers: str) -> bool:
     """Whether one of the offers of `Sec-WebSocket-Extensions` suits us (RFC 7692, section 7.1)."""
     for offer in offers.split(","):
         name, *parameters = (part.strip().partition("=")[0].strip() for part in offer.split(";"))

@@ -18,99 +18,103 @@ from bridge.core.access.permissions import ANYONE, Identity, Permission
 from bridge.core.errors import BridgeError, Unauthorized
 from bridge.core.events import AuthExpiring
 from bridge.core.timestamp import iso
-from bridge.http.credentials import shown_in_handshake
-from bridge.realtime.auth.authenticator import Entrance, closing
-from bridge.realtime.auth.expiry import UNAUTHORIZED, Stay
+from bridge.http.credentials import credentials_from_handshake
+from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.hub.publication import Encoder
-from bridge.realtime.hub.subscriptions import Wish
-from bridge.realtime.websocket.connection import Client
+from bridge.realtime.hub.subscriptions import Subscription
+from bridge.realtime.websocket.connection import ClientConnection
 from bridge.settings import HttpSettings
 
 AUTH, AUTH_OK = "auth", "auth_ok"
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn:
+class AuthenticatedClient:
     """A client that was let in; without a stay while access is open."""
 
-    entrance: Entrance
+    authenticator: Authenticator
     way: str
-    stay: Stay | None = None
+    connection: AuthenticatedConnection | None = None
 
     @property
     def identity(self) -> Identity:
         """Who it is."""
-        return ANYONE if self.stay is None else self.stay.identity
+        return ANYONE if self.connection is None else self.connection.identity
 
-    def narrowed(self, wish: Wish) -> Wish:
+    def restrict(self, subscription: Subscription) -> Subscription:
         """What of a wish it may see."""
-        return wish if self.stay is None else replace(wish, sight=self.entrance.sight(self.stay.identity))
+        return (
+            subscription
+            if self.connection is None
+            else replace(subscription, device_filter=self.authenticator.device_filter(self.connection.identity))
+        )
 
     async def renew(self, token: str) -> str | None:
         """It shows something newer: until when that is good. Raises `ValueError` if it is not."""
-        if self.stay is None:
+        if self.connection is None:
             return None
         try:
-            await self.entrance.renew(self.stay, token, self.way, Permission.READ)
+            await self.authenticator.renew(self.connection, token, self.way, Permission.READ)
         except BridgeError as error:
-            raise ValueError(closing(error).reason) from None
-        return expiry(self.stay.identity)
+            raise ValueError(close_reason(error).reason) from None
+        return expiry(self.connection.identity)
 
     def leave(self) -> None:
         """It has gone."""
-        if self.stay is not None:
-            self.entrance.stays.leave(self.stay)
+        if self.connection is not None:
+            self.authenticator.connections.remove(self.connection)
 
 
-class Login:
+class WebSocketLogin:
     """Lets in the clients that listen."""
 
-    def __init__(self, entrance: Entrance, http: HttpSettings) -> None:
-        """`entrance` decides."""
-        self._entrance = entrance
+    def __init__(self, authenticator: Authenticator, http: HttpSettings) -> None:
+        """`authenticator` decides."""
+        self._authenticator = authenticator
         self._http = http
 
     @property
     def required(self) -> bool:
         """Whether somebody must show who he is."""
-        return self._entrance.required
+        return self._authenticator.required
 
     async def of(
         self,
-        client: Client,
+        client: ClientConnection,
         messages: AsyncIterator[bytes],
         request: web.Request,
         address: str,
         encoder: Encoder,
         *,
         by_query: bool,
-    ) -> LoggedIn | None:
+    ) -> AuthenticatedClient | None:
         """Who it is; None: it was told why not, or went. With `by_query` it says so with its handshake or never.
 
         `encoder` is that of its dialect, `address` where it comes from.
         """
-        entrance, way = self._entrance, request.path
-        if not entrance.required:
-            return LoggedIn(entrance, way)
+        authenticator, way = self._authenticator, request.path
+        if not authenticator.required:
+            return AuthenticatedClient(authenticator, way)
         try:
-            token = shown_in_handshake(request, self._http, by_query=by_query).credential
+            token = credentials_from_handshake(request, self._http, by_query=by_query).credential
             first = token is None and not by_query
             if first:
                 token = await self._first(messages)
-            identity = await entrance.identify(token, address, way, Permission.READ)
+            identity = await authenticator.identify(token, address, way, Permission.READ)
         except BridgeError as error:
-            why = closing(error)
-            client.end(why.code, why.reason, why.counted)
+            why = close_reason(error)
+            client.close(why.code, why.reason, why.counted)
             return None
-        stay = Stay(identity, address, partial(warn, client, encoder), partial(end, client))
-        entrance.stays.begin(stay)
+        stay = AuthenticatedConnection(identity, address, partial(warn, client, encoder), partial(end, client))
+        authenticator.connections.add(stay)
         if first:
             client.send({"type": AUTH_OK, "expires": expiry(identity)})
-        return LoggedIn(entrance, way, stay)
+        return AuthenticatedClient(authenticator, way, stay)
 
     async def _first(self, messages: AsyncIterator[bytes]) -> str:
         try:
-            async with asyncio.timeout(self._entrance.login_seconds):
+            async with asyncio.timeout(self._authenticator.login_seconds):
                 text = await anext(messages, None)
         except TimeoutError:
             raise Unauthorized("late", "nobody logged in in time") from None
@@ -124,15 +128,15 @@ class Login:
         return token
 
 
-def warn(client: Client, encoder: Encoder, event: AuthExpiring) -> None:
+def warn(client: ClientConnection, encoder: Encoder, event: AuthExpiring) -> None:
     """It has to show something newer."""
     if (text := encoder.encode(event)) is not None:
         client.send_text(text)
 
 
-def end(client: Client, reason: str) -> None:
+def end(client: ClientConnection, reason: str) -> None:
     """It may not stay."""
-    client.end(UNAUTHORIZED, reason, reason)
+    client.close(UNAUTHORIZED, reason, reason)
 
 
 def expiry(identity: Identity) -> str | None:

@@ -39,7 +39,7 @@ class ProtocolError(BridgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ReceivedMessage:
     """A whole message or a control frame; of CLOSE the payload is the code that came with it, or nothing."""
 
     opcode: int
@@ -47,7 +47,7 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _FrameHeader:
     """The beginning of a frame."""
 
     first: int
@@ -68,7 +68,7 @@ class _Head:
         return self.size + _MASK_BYTES + self.length
 
 
-class FrameReader:
+class FrameParser:
     """Bytes in, messages out; holds at most one message of `limit_bytes` and what of a read has not been taken apart."""
 
     def __init__(self, limit_bytes: int, *, inflates: bool = False) -> None:
@@ -81,7 +81,7 @@ class FrameReader:
         self._frames = 0  # of it
         self._compressed = False
 
-    def feed(self, chunk: bytes) -> Iterator[Incoming]:
+    def feed(self, chunk: bytes) -> Iterator[ReceivedMessage]:
         """What is complete now; raises `ProtocolError` at the place where the client broke a rule."""
         self._bytes += chunk
         while (head := self._head()) is not None:
@@ -94,7 +94,7 @@ class FrameReader:
             if incoming is not None:
                 yield incoming
 
-    def _head(self) -> _Head | None:
+    def _head(self) -> _FrameHeader | None:
         """The head of the next frame, once all of it is here; the length as short as it can be written."""
         if len(self._bytes) < 2:
             return None
@@ -104,15 +104,15 @@ class FrameReader:
         length = second & 0x7F
         size = 2 + {126: 2, 127: 8}.get(length, 0)
         if length < 126 or first & _CONTROL:
-            return _Head(first, 2, length)
+            return _FrameHeader(first, 2, length)
         if len(self._bytes) < size:
             return None
         long = int.from_bytes(self._bytes[2:size], "big")
         if long < (126 if length == 126 else 65536) or long >> 63:
             raise ProtocolError(PROTOCOL_ERROR, "the length of a frame is written in as few bytes as it needs")
-        return _Head(first, size, long)
+        return _FrameHeader(first, size, long)
 
-    def _check(self, head: _Head) -> None:
+    def _check(self, head: _FrameHeader) -> None:
         opcode = head.opcode
         if opcode not in _OPCODES:
             raise ProtocolError(PROTOCOL_ERROR, f"opcode {opcode} is reserved")
@@ -129,7 +129,7 @@ class FrameReader:
         elif not starts and self._frames >= _FRAMES:
             raise ProtocolError(TOO_BIG, f"a message comes in {_FRAMES} frames at most")
 
-    def _data(self, head: _Head, payload: bytes) -> Incoming | None:
+    def _data(self, head: _FrameHeader, payload: bytes) -> ReceivedMessage | None:
         if head.opcode != CONTINUATION:
             self._opcode, self._compressed, self._frames = head.opcode, bool(head.first & _RSV1), 0
         self._frames += 1
@@ -142,17 +142,17 @@ class FrameReader:
             whole = _inflated(whole, self.limit_bytes)
         if opcode == TEXT:
             _check_text(whole)
-        return Incoming(opcode, whole)
+        return ReceivedMessage(opcode, whole)
 
 
-def _control(opcode: int, payload: bytes) -> Incoming:
+def _control(opcode: int, payload: bytes) -> ReceivedMessage:
     if opcode != CLOSE or not payload:
-        return Incoming(opcode, payload)
+        return ReceivedMessage(opcode, payload)
     code = struct.unpack(">H", payload[:2])[0] if len(payload) > 1 else 0
     if code not in _CODES and code not in _FREE_CODES:
         raise ProtocolError(PROTOCOL_ERROR, "no code to close with")
     _check_text(payload[2:])
-    return Incoming(CLOSE, payload[:2])
+    return ReceivedMessage(CLOSE, payload[:2])
 
 
 def _check_text(text: bytes) -> None:

@@ -16,7 +16,7 @@ HANDED_BYTES = 64 * 1024
 """From here on the transport is given no more until it tells that it is nearly empty."""
 
 
-class Backlog(asyncio.Protocol):
+class WriteBuffer(asyncio.Protocol):
     """Stands between a transport and its protocol for as long as something is held, to be told when there is room again.
 
     Whoever waits for the client to drain is told by it, and need not ask before each batch.

@@ -7,14 +7,14 @@ import socket
 from collections.abc import Callable
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
-from bridge.realtime.hub.publication import Parcel
-from bridge.realtime.websocket.write_buffer import HANDED_BYTES, Backlog
+from bridge.realtime.hub.publication import EncodedBatch
+from bridge.realtime.websocket.write_buffer import HANDED_BYTES, WriteBuffer
 
 _LEAVE_SECONDS = 1.0
 _KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
 
 
-class Wire:
+class FrameWriter:
     """What is written here, by whom ever, is on the wire in the order of writing."""
 
     __slots__ = ("_backlog", "_parted", "deflates", "transport")
@@ -24,7 +24,7 @@ class Wire:
         self.transport = transport
         self.deflates = deflates
         self._parted = False
-        self._backlog: Backlog | None = None
+        self._backlog: WriteBuffer | None = None
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
 
     def waiting_bytes(self) -> int:
@@ -32,13 +32,13 @@ class Wire:
         waiting = self.transport.get_write_buffer_size()
         return waiting + self._backlog.waiting_bytes if self._backlog else waiting
 
-    def write(self, parcel: Parcel, limit_bytes: int) -> bool:
+    def write(self, batch: EncodedBatch, limit_bytes: int) -> bool:
         """A parcel, compressed where the client takes that, unless so much or more waits; false then."""
         waiting = self.transport.get_write_buffer_size()
         if waiting + (self._backlog.waiting_bytes if self._backlog else 0) >= limit_bytes:
             return False
         if not (self._parted or self.transport.is_closing()):
-            self._put(parcel.deflated if self.deflates else parcel.wire, waiting)
+            self._put(batch.compressed_frames if self.deflates else batch.frames, waiting)
         return True
 
     def send(self, frame: bytes) -> bool:
@@ -54,7 +54,7 @@ class Wire:
         elif waiting <= HANDED_BYTES:
             self.transport.write(frames)
         else:
-            self._backlog = Backlog(self.transport)
+            self._backlog = WriteBuffer(self.transport)
             self._backlog.append(frames)
 
     def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ class Wire:
         if self._backlog:
             self._backlog.when_drained(waiting_bytes, then)
 
-    def cut(self, reason: str, code: int = POLICY_VIOLATION) -> None:
+    def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with the reason; a client that does not read is left without a word."""
         if self.waiting_bytes():
             self.transport.abort()

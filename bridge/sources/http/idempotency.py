@@ -23,7 +23,7 @@ class _Remembered(Generic[T]):
     post: T
 
 
-class Keys(Generic[T]):
+class IdempotencyKeys(Generic[T]):
     """Posts by their key. The oldest are forgotten past the limits, in keys and in items of the posts together."""
 
     def __init__(

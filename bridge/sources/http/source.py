@@ -16,16 +16,16 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Decoded, Message, Outcome, Rejection
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.intake import Intake
-from bridge.pipeline.pending import Settlement
+from bridge.pipeline.pending import PendingBatch
 from bridge.settings import HTTP_TOPIC, HttpSettings
-from bridge.sources.http.idempotency import Keys
+from bridge.sources.http.idempotency import IdempotencyKeys
 
 SOURCE = "http"
 _STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class IngestRequest:
     """What a request asks to store: a payload for each item. With a `key`, `digest` tells one body from another."""
 
     payloads: Sequence[bytes]
@@ -33,7 +33,7 @@ class Body:
     digest: bytes = b""
 
 
-Post = Settlement[dict[str, Any]]
+IngestBatch = PendingBatch[dict[str, Any]]
 """One request; of each of its items `index`, `status` and what there is to say of it."""
 
 
@@ -54,15 +54,15 @@ def _said_of(meaning: Decoded | None) -> dict[str, Any]:
 class HttpSource:
     """Takes requests in, bounded by their number and by how many of their readings wait."""
 
-    def __init__(self, settings: HttpSettings, intake: Intake, ledger: Ledger, health: Health, over: asyncio.Event) -> None:
-        """`ledger` knows how many readings wait, `health` whether the store is there, `over` that nothing more is settled."""
+    def __init__(self, settings: HttpSettings, intake: Intake, ledger: Ledger, health: Health, closed: asyncio.Event) -> None:
+        """`ledger` knows how many readings wait, `health` whether the store is there, `closed` that nothing more is settled."""
         self._settings = settings
         self._intake = intake
         self._ledger = ledger
         self._health = health
         self._under_way = 0
-        self._over = over
-        self.keys: Keys[Post] = Keys()
+        self._closed = closed
+        self.keys: IdempotencyKeys[IngestBatch] = IdempotencyKeys()
         self.refused: Counter[str] = Counter({"requests": 0, "readings": 0, "store_away": 0, "stopping": 0, "deadline": 0})
         """Requests answered 503, by why."""
 
@@ -88,7 +88,7 @@ class HttpSource:
             self.refused["store_away"] += 1
             raise StoreUnavailable(f"{store.reason}; nothing of this request was stored")
 
-    async def take(self, body: Body) -> Post:
+    async def take(self, body: IngestRequest) -> IngestBatch:
         """Put readings into the intake and wait until all are settled.
 
         A key seen before gives the post of then. Raises `KeyReused`, `NotNow`, or `OutcomeUnknown` past the deadline.
@@ -99,18 +99,18 @@ class HttpSource:
             post = self._put(body)
             if body.key:
                 self.keys.add(body.key, body.digest, post, now)
-        if not await post.wait(self._settings.post_seconds, self._over):
-            self.refused["stopping" if self._over.is_set() else "deadline"] += 1
+        if not await post.wait(self._settings.post_seconds, self._closed):
+            self.refused["stopping" if self._closed.is_set() else "deadline"] += 1
             raise OutcomeUnknown(_UNKNOWN)
         return post
 
-    def _put(self, body: Body) -> Post:
+    def _put(self, body: IngestRequest) -> IngestBatch:
         self._check_open()
         waiting = self._ledger.account(SOURCE).waiting
         if waiting + len(body.payloads) > self._settings.posted_readings_limit:
             self.refused["readings"] += 1
             raise IntakeFull(f"{waiting} readings wait for the store, too many for {len(body.payloads)} more; none was stored")
-        post = Post(len(body.payloads), _result)
+        post = IngestBatch(len(body.payloads), _result)
         received_ms = time.time_ns() // 1_000_000
         for index, payload in enumerate(body.payloads):
             seed = f"{body.key}/{index}" if body.key else ""

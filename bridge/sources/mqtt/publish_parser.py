@@ -27,7 +27,7 @@ class Publish(NamedTuple):
     retained: bool
 
 
-class PublishStream:
+class PublishParser:
     """One connection's bytes, from first to last, cut wherever the network cut them."""
 
     def __init__(self, *, properties: bool) -> None:

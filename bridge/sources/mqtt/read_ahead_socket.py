@@ -10,16 +10,16 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 
-from bridge.sources.mqtt.publish_parser import Publish, PublishStream
+from bridge.sources.mqtt.publish_parser import Publish, PublishParser
 
 READ_BYTES = 256 * 1024
 _RECORD_BYTES = 16 * 1024  # the most that one TLS record carries: less could leave some where the event loop does not see it
 
 
-class TappedSocket:
+class ReadAheadSocket:
     """A connected socket, plain or TLS. Made in the thread that connects, read only in the event loop's."""
 
-    def __init__(self, inner: socket.socket, stream: PublishStream, sink: Callable[[list[Publish]], None]) -> None:
+    def __init__(self, inner: socket.socket, stream: PublishParser, sink: Callable[[list[Publish]], None]) -> None:
         """`sink` is called after every read with the PUBLISHes that it completed, in order; often none. It must not raise."""
         self._inner = inner
         self._stream = stream

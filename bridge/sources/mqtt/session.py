@@ -7,7 +7,7 @@ import logging
 import time
 
 from bridge.core.errors import StoreUnavailable
-from bridge.ports import Memory
+from bridge.ports import KeyValueStore
 from bridge.settings import MqttSettings
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _SHORT_SECONDS, _SHORT_IN_A_ROW = 5.0, 3
 
 
-class ShortConnections:
+class TakeoverDetector:
     """Tells a session that is taken over, again and again, from a broker that is away.
 
     Mosquitto 2.0 closes the connection of whom it takes a session from without giving the reason. Then the next attempt
@@ -51,13 +51,13 @@ class ShortConnections:
         self._in_a_row, self._since = 0, None
 
 
-class SessionMemory:
+class SessionState:
     """What we must know of our session at the broker after a restart: its filters, and the broker's count of drops.
 
     When the store is away nothing is known, and the next connection asks again.
     """
 
-    def __init__(self, memory: Memory, settings: MqttSettings) -> None:
+    def __init__(self, memory: KeyValueStore, settings: MqttSettings) -> None:
         """Remembered by client id, for the session belongs to it."""
         self._memory = memory
         self._filters = [subscription.route.pattern.topic_filter for subscription in settings.subscriptions]
@@ -67,16 +67,16 @@ class SessionMemory:
     async def outdated_filters(self) -> list[str]:
         """Filters of the session that are in the settings no more."""
         try:
-            before = json.loads(await self._memory.recall(self._filters_key) or "[]")
+            before = json.loads(await self._memory.get_value(self._filters_key) or "[]")
         except StoreUnavailable as error:
             log.debug("subscriptions of before are not known: %s", error)
             return []
         return [topic for topic in before if topic not in self._filters]
 
-    async def remember_filters(self) -> None:
+    async def save_filters(self) -> None:
         """The session has the filters of the settings, and no others."""
         try:
-            await self._memory.remember(self._filters_key, json.dumps(self._filters))
+            await self._memory.put(self._filters_key, json.dumps(self._filters))
         except StoreUnavailable as error:
             log.debug("subscriptions are not remembered: %s", error)
 
@@ -84,9 +84,9 @@ class SessionMemory:
         """How much the broker's count rose; the first count ever seen, and one that fell with a restart, begin anew."""
         try:
             count = int(payload)
-            before = await self._memory.recall(self._dropped_key)
+            before = await self._memory.get_value(self._dropped_key)
             if before != str(count):
-                await self._memory.remember(self._dropped_key, str(count))
+                await self._memory.put(self._dropped_key, str(count))
         except (ValueError, StoreUnavailable) as error:
             log.debug("the broker's count of drops is not known: %s", error)
             return 0

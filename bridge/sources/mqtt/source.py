@@ -36,12 +36,12 @@ from bridge.core.message import Decoded, Message, Outcome
 from bridge.core.window import AckWindow
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
-from bridge.ports import Memory, Publisher
+from bridge.ports import KeyValueStore, Publisher
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import SEND_AT_ONCE, connected, made_client, stop_if_cancelled
-from bridge.sources.mqtt.publish_parser import Publish, PublishStream, pubacks
-from bridge.sources.mqtt.read_ahead_socket import TappedSocket
-from bridge.sources.mqtt.session import SessionMemory, ShortConnections
+from bridge.sources.mqtt.publish_parser import Publish, PublishParser, pubacks
+from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket
+from bridge.sources.mqtt.session import SessionState, TakeoverDetector
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _published(batch: aiomqtt.Message) -> Iterator[Publish]:
         yield Publish(one.topic.value, one.payload, one.mid, one.qos, one.retain)
 
 
-def can_tap(paho: type) -> bool:
+def can_read_ahead(paho: type) -> bool:
     """Whether paho's client has the private methods that `MqttConnection` reaches for."""
     return all(hasattr(paho, name) for name in ("_create_socket", "_packet_queue"))
 
@@ -88,7 +88,7 @@ class MqttConnection:
     def __init__(self, settings: MqttSettings, deliver: Callable[[list[Message]], None], *, tapped: bool) -> None:
         """Prepare to connect; raises `BrokerUnavailable` when a TLS file cannot be read.
 
-        `deliver` is called with what has arrived, from entering on; it must not raise. `tapped` asks for `can_tap`.
+        `deliver` is called with what has arrived, from entering on; it must not raise. `tapped` asks for `can_read_ahead`.
         """
         self._settings = settings
         self._deliver = deliver
@@ -109,11 +109,11 @@ class MqttConnection:
         """Give paho a socket that keeps the messages for us."""
         connect = self._paho._create_socket  # noqa: SLF001
 
-        def connect_tapped() -> TappedSocket:
+        def connect_tapped() -> ReadAheadSocket:
             inner = cast("socket.socket", connect())
             for option in SEND_AT_ONCE:  # aiomqtt sets its options on real sockets only
                 inner.setsockopt(*option)
-            return TappedSocket(inner, PublishStream(properties=self._settings.protocol == "5"), self._arrived)
+            return ReadAheadSocket(inner, PublishParser(properties=self._settings.protocol == "5"), self._arrived)
 
         self._paho._create_socket = connect_tapped  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -227,10 +227,10 @@ class MqttConnection:
         self._window.add(packet_id)
         return True
 
-    def settle(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """PUBACK, whatever became of it: in the order of arrival, on this connection or not at all, a batch's together."""
         if not self._ended and message.qos:
-            ready = self._window.settle(message.packet_id)
+            ready = self._window.acknowledge(message.packet_id)
             if ready and not self._due:
                 self._loop.call_soon(self._acknowledge)
             self._due += ready
@@ -253,14 +253,16 @@ class MqttConnection:
 class MqttSource:
     """Keeps a connection to the broker and feeds the intake; a new client for each connection."""
 
-    def __init__(self, settings: MqttSettings, intake: Intake, health: Health, *, memory: Memory, publisher: Publisher) -> None:
+    def __init__(
+        self, settings: MqttSettings, intake: Intake, health: Health, *, memory: KeyValueStore, publisher: Publisher
+    ) -> None:
         """`memory` keeps what the session at the broker must not outlive; `publisher` hears of trouble with the broker."""
         self._settings = settings
         self._intake = intake
         self._health = health
-        self._session = SessionMemory(memory, settings)
+        self._session = SessionState(memory, settings)
         self._publisher = publisher
-        self._tapped = can_tap(PahoClient)
+        self._tapped = can_read_ahead(PahoClient)
         if not self._tapped:
             log.warning("this release of paho-mqtt is not the one we know: it is used as it is, and messages cost more time")
         self._connection: MqttConnection | None = None
@@ -271,7 +273,7 @@ class MqttSource:
     async def run(self) -> None:
         """Until cancelled."""
         waits = self._waits()
-        ended = ShortConnections()
+        ended = TakeoverDetector()
         while True:
             try:
                 async with (
@@ -321,7 +323,7 @@ class MqttSource:
         await connection.subscribe()
         await connection.watch_drops()
         await connection.unsubscribe(await self._session.outdated_filters())
-        await self._session.remember_filters()
+        await self._session.save_filters()
 
     def _take_in(self, messages: list[Message]) -> None:
         for message in messages:

@@ -48,7 +48,7 @@ class MongoDocuments(Generic[T]):
         """An insert."""
         async with translated():
             try:
-                await self._collection.insert_one({"_id": one.id, **_in_dates(one.kept())})
+                await self._collection.insert_one({"_id": one.id, **_in_dates(one.to_document())})
             except DuplicateKeyError:
                 return False
         return True
@@ -56,7 +56,7 @@ class MongoDocuments(Generic[T]):
     async def save(self, one: T) -> bool:
         """An update of what is there."""
         async with translated():
-            done = await self._collection.update_one({"_id": one.id}, {"$set": _in_dates(one.kept())})
+            done = await self._collection.update_one({"_id": one.id}, {"$set": _in_dates(one.to_document())})
         return bool(done.matched_count)
 
     async def remove(self, identity: str) -> bool:
@@ -87,15 +87,15 @@ class MongoSessions(MongoDocuments[LoginSession]):
         await self._collection.create_indexes([IndexModel([("user", ASCENDING)], name="user"), expiring])
         await self._revocations.create_indexes([IndexModel([(_WRITTEN, ASCENDING)], name="written"), expiring])
 
-    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
+    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         """One update, of the document as it was."""
         async with translated():
             done = await self._collection.update_one(
-                {"_id": before.id, "turn": before.generation}, {"$set": _in_dates(after.kept())}
+                {"_id": before.id, "turn": before.generation}, {"$set": _in_dates(after.to_document())}
             )
         return bool(done.matched_count)
 
-    async def of(self, user: str) -> list[LoginSession]:
+    async def by_user(self, user: str) -> list[LoginSession]:
         """By the index on the user."""
         order = [("createdAt", ASCENDING), ("_id", ASCENDING)]
         async with translated():
@@ -104,7 +104,9 @@ class MongoSessions(MongoDocuments[LoginSession]):
     async def revoke(self, one: Revocation) -> None:
         """An upsert of what is not there; when it was written is for MongoDB to say."""
         async with translated():
-            kept = {name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in _in_dates(one.kept()).items()}
+            kept = {
+                name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in _in_dates(one.to_document()).items()
+            }
             written = {_WRITTEN: {"$ifNull": [f"${_WRITTEN}", "$$NOW"]}}
             await self._revocations.update_one({"_id": one.id}, [{"$set": kept | written}], upsert=True)
 
@@ -133,7 +135,7 @@ class MongoAudit:
         if not acts:
             return
         async with translated():
-            refused = await insert(self._audit, [{"_id": one.id, "at": utc(one.at_ms), **one.kept()} for one in acts])
+            refused = await insert(self._audit, [{"_id": one.id, "at": utc(one.at_ms), **one.to_document()} for one in acts])
             for one in refused:
                 if one.code != DUPLICATE_KEY:
                     raise StoreError(f"MongoDB: the collection audit refuses an act: {one.text}")

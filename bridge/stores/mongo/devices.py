@@ -33,7 +33,9 @@ class MongoDevices:
 
     async def save(self, devices: Sequence[Device]) -> None:
         """One bulk of upserts."""
-        updates = [UpdateOne({"_id": one.id}, {"$set": _in_dates(one.kept(), device.TIMES)}, upsert=True) for one in devices]
+        updates = [
+            UpdateOne({"_id": one.id}, {"$set": _in_dates(one.to_document(), device.TIMES)}, upsert=True) for one in devices
+        ]
         if not updates:
             return
         async with translated():
@@ -62,7 +64,7 @@ class MongoCommands:
         """An insert; what is there already is read."""
         async with translated():
             try:
-                await self._commands.insert_one({"_id": new.id, **_in_dates(new.kept(), command.TIMES)})
+                await self._commands.insert_one({"_id": new.id, **_in_dates(new.to_document(), command.TIMES)})
             except DuplicateKeyError:
                 return _command(await self._commands.find_one({"_id": new.id}))
         return new
@@ -71,7 +73,7 @@ class MongoCommands:
         """One update, which MongoDB does to a document whole or not at all."""
         async with translated():
             changed = await self._commands.update_one(
-                {"_id": one.id, "state": str(was)}, {"$set": _in_dates(one.kept(), command.TIMES)}
+                {"_id": one.id, "state": str(was)}, {"$set": _in_dates(one.to_document(), command.TIMES)}
             )
         return int(changed.matched_count) == 1
 

@@ -30,7 +30,7 @@ from bridge.core.rollup import (
     unrolled_query,
 )
 from bridge.stores.mongo.driver import Document, collected, milliseconds, translated, utc
-from bridge.stores.rollup_job import LEASE_SECONDS, Rolling, now_ms
+from bridge.stores.rollup_job import LEASE_SECONDS, RollupBuilder, now_ms
 
 _STATE = "rollups"
 _ROLL_SECONDS = 20.0
@@ -50,7 +50,7 @@ class MongoHistory:
         self._rollups = database["rollups"]
         self._tables = MongoRollups(database)
         self._retention_days = retention_days
-        self._rolling = Rolling(self._tables, retention_days)
+        self._rolling = RollupBuilder(self._tables, retention_days)
 
     async def prepare(self) -> None:
         """Make the index."""

@@ -202,7 +202,7 @@ class MongoStore:
             )
         return [_reading(document["newest"]) for document in documents]
 
-    async def tidy(self) -> RetentionResult:
+    async def enforce_retention(self) -> RetentionResult:
         """Ages are left to TTL indexes, which the first call puts right; the numbers of rejections and acts are kept here."""
         if not self._ages_kept:
             settings = self._settings
@@ -238,18 +238,18 @@ class MongoStore:
                     await _make_expiring(collection, name, field, seconds)
         log.info("%s: %s", collection.name, f"kept for {days} days" if days else "kept for ever")
 
-    async def remember(self, key: str, value: str) -> None:
+    async def put(self, key: str, value: str) -> None:
         """One document of `state`."""
         async with translated():
             await self._state.update_one({"_id": key}, {"$set": {"value": value}}, upsert=True)
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         """By `_id`."""
         async with translated():
             found = await self._state.find_one({"_id": key})
         return str(found["value"]) if found else None
 
-    async def settle(self, key: str, value: str) -> str:
+    async def put_if_absent(self, key: str, value: str) -> str:
         """An upsert that changes nothing; of two at once one finds the other's."""
         async with translated():
             with suppress(DuplicateKeyError):

@@ -58,11 +58,11 @@ class SqliteDocuments(Generic[T]):
 
     async def add(self, one: T) -> bool:
         """An insert."""
-        return await self._writer.change(self._add, [one.id, json.dumps(one.kept())]) == 1
+        return await self._writer.change(self._add, [one.id, json.dumps(one.to_document())]) == 1
 
     async def save(self, one: T) -> bool:
         """An update."""
-        return await self._writer.change(self._save, [json.dumps(one.kept()), one.id]) == 1
+        return await self._writer.change(self._save, [json.dumps(one.to_document()), one.id]) == 1
 
     async def remove(self, identity: str) -> bool:
         """By id."""
@@ -88,15 +88,18 @@ class SqliteSessions:
     async def add(self, one: LoginSession) -> bool:
         """An insert."""
         sql = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        row = [one.id, one.user, one.generation, one.expires_ms, json.dumps(one.kept())]
+        row = [one.id, one.user, one.generation, one.expires_ms, json.dumps(one.to_document())]
         return await self._writer.change(sql, row) == 1
 
-    async def turn(self, before: LoginSession, after: LoginSession) -> bool:
+    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         """One update, of the row as it was."""
         sql = "UPDATE sessions SET turn = ?, document = ? WHERE id = ? AND turn = ?"
-        return await self._writer.change(sql, [after.generation, json.dumps(after.kept()), before.id, before.generation]) == 1
+        return (
+            await self._writer.change(sql, [after.generation, json.dumps(after.to_document()), before.id, before.generation])
+            == 1
+        )
 
-    async def of(self, user: str) -> list[LoginSession]:
+    async def by_user(self, user: str) -> list[LoginSession]:
         """By the index on the user."""
         rows = await self._reader.rows("SELECT id, document FROM sessions WHERE user = ?", [user])
         return sorted((_session(row) for row in rows), key=lambda one: (one.created_ms, one.id))
@@ -108,7 +111,7 @@ class SqliteSessions:
     async def revoke(self, one: Revocation) -> None:
         """An insert."""
         sql = "INSERT INTO revocations VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        await self._writer.change(sql, [one.id, one.at_ms, one.expires_ms, json.dumps(one.kept())])
+        await self._writer.change(sql, [one.id, one.at_ms, one.expires_ms, json.dumps(one.to_document())])
 
     async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
         """By the row's number, which rises; where the last rows were removed theirs are given again."""
@@ -138,7 +141,7 @@ class SqliteAudit:
     async def add(self, acts: Sequence[AuditEvent]) -> None:
         """One transaction."""
         sql = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        rows = [(one.id.binary, one.at_ms, one.action, one.actor, one.target, json.dumps(one.kept())) for one in acts]
+        rows = [(one.id.binary, one.at_ms, one.action, one.actor, one.target, json.dumps(one.to_document())) for one in acts]
         await self._writer.call(lambda connection: connection.executemany(sql, rows))
 
     async def find(self, query: AuditQuery) -> list[AuditEvent]:

@@ -40,7 +40,7 @@ class SqliteDevices:
 
     async def save(self, devices: Sequence[Device]) -> None:
         """One transaction."""
-        rows = [(one.id, one.status, one.status_ms, json.dumps(one.kept())) for one in devices]
+        rows = [(one.id, one.status, one.status_ms, json.dumps(one.to_document())) for one in devices]
         await self._writer.call(lambda connection: connection.executemany(_SAVE_DEVICE, rows))
 
     async def remove(self, device_id: str) -> None:
@@ -60,7 +60,7 @@ class SqliteCommands:
         """One transaction."""
 
         def add(connection: Connection) -> tuple[str, str]:
-            row = (new.id, new.device_id, new.created_ms, str(new.state), json.dumps(new.kept()))
+            row = (new.id, new.device_id, new.created_ms, str(new.state), json.dumps(new.to_document()))
             connection.execute(_ADD_COMMAND, row)
             there: tuple[str, str] = connection.execute("SELECT id, document FROM commands WHERE id = ?", [new.id]).fetchone()
             return there
@@ -69,7 +69,7 @@ class SqliteCommands:
 
     async def change(self, one: Command, was: CommandState) -> bool:
         """One statement: SQLite lets one writer at a time at the file."""
-        row = (str(one.state), json.dumps(one.kept()), one.id, str(was))
+        row = (str(one.state), json.dumps(one.to_document()), one.id, str(was))
         return await self._writer.change(_CHANGE_COMMAND, row) == 1
 
     async def get(self, command_id: str) -> Command | None:

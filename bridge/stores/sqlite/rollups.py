@@ -28,7 +28,7 @@ from bridge.core.rollup import (
     plan,
     unrolled_query,
 )
-from bridge.stores.rollup_job import LEASE_SECONDS, Rolling, now_ms
+from bridge.stores.rollup_job import LEASE_SECONDS, RollupBuilder, now_ms
 from bridge.stores.sqlite.worker import Connection, Worker
 
 _STATE = "rollups"
@@ -93,7 +93,7 @@ class SqliteHistory:
         self._writer = writer
         self._timeout_seconds = timeout_seconds
         self._retention_days = retention_days
-        self._rolling = Rolling(self._tables, retention_days)
+        self._rolling = RollupBuilder(self._tables, retention_days)
 
     async def roll_up(self) -> RollupResult:
         """A step."""

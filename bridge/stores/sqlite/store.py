@@ -149,7 +149,7 @@ class SqliteStore:
         """One look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
 
-    async def tidy(self) -> RetentionResult:
+    async def enforce_retention(self) -> RetentionResult:
         """Some rows at a time; the pages they free are used again, the file does not shrink."""
         settings, now_ms = self._settings, time.time_ns() // 1_000_000
         expired = 0
@@ -168,24 +168,24 @@ class SqliteStore:
             acts_over=await self.audit.trim(settings.audit_limit),
         )
 
-    async def remember(self, key: str, value: str) -> None:
+    async def put(self, key: str, value: str) -> None:
         """One row of `state`."""
         sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         await self._writer.change(sql, [key, value])
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         """By the key."""
         rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
         return str(rows[0][0]) if rows else None
 
-    async def settle(self, key: str, value: str) -> str:
+    async def put_if_absent(self, key: str, value: str) -> str:
         """One transaction."""
 
-        def settle(connection: Connection) -> str:
+        def insert(connection: Connection) -> str:
             connection.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING", [key, value])
             return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
 
-        return await self._writer.call(settle)
+        return await self._writer.call(insert)
 
     async def ping(self) -> None:
         """Read from the file and see that it can be written."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bridge.core.errors import BridgeError
-from bridge.tools.api_client import bearer
+from bridge.tools.api_client import authorization_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Address:
     @property
     def headers(self) -> dict[str, str]:
         """Of every request."""
-        return bearer(self.token)
+        return authorization_header(self.token)
 
     def __str__(self) -> str:
         """As a URL."""

@@ -19,7 +19,7 @@ from bridge.tools.bench.scenarios.catalog import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BenchOptions:
     """As given; None is the default. `load` holds fields of `Load`, `clients` numbers of them to try one after the other."""
 
     scenarios: Sequence[str] | None = None
@@ -49,7 +49,7 @@ class Options:
         return given | {"broker": broker, "store": store, "seed": self.seed, "patience_seconds": self.patience}
 
 
-async def bench(options: Options, console: Console, errors: Console) -> bool:
+async def bench(options: BenchOptions, console: Console, errors: Console) -> bool:
     """Measure, show and write; whether nothing failed. SIGINT and SIGTERM end it and all it started. Raises `BridgeError`."""
     job = asyncio.ensure_future(_bench(options, console, errors))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,7 +61,7 @@ async def bench(options: Options, console: Console, errors: Console) -> bool:
         return False
 
 
-async def _bench(options: Options, console: Console, errors: Console) -> bool:
+async def _bench(options: BenchOptions, console: Console, errors: Console) -> bool:
     screen = LiveScreen(errors)
     scenarios = chosen(options.scenarios or DEFAULT)
     with tempfile.TemporaryDirectory(prefix="sensor-bridge-bench-") as folder, screen.shown():

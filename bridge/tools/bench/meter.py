@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from bridge.tools.bench.report.results import Figure, Sample
+from bridge.tools.bench.report.results import Figure, UsageSample
 
 
 @dataclass(slots=True)
@@ -13,7 +13,7 @@ class Meter:
     """Runs while something is measured. What is measured may set `until`, the moment it was over."""
 
     usage: tuple[float | None, float]
-    samples: list[Sample]
+    samples: list[UsageSample]
     start: float = field(default_factory=time.perf_counter)
     until: float | None = None
     seconds: float = 0.0

@@ -16,7 +16,7 @@ from bridge.core.errors import BridgeError
 from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.report.html import html_page
-from bridge.tools.bench.report.results import Measurement, Report
+from bridge.tools.bench.report.results import BenchResult, Report
 from bridge.tools.bench.scenarios.catalog import SCENARIOS, Scenario
 from bridge.tools.bench.stage import Screen, Stage
 from bridge.tools.bench.systems import OwnBridge, RunningBridge, System, free_port
@@ -36,7 +36,7 @@ class Plan:
     load: dict[str, Any]
     """What is given of the load; the scenario's own stands for the rest."""
 
-    async def measure(self, seed: int, patience: float, screen: Screen) -> list[Measurement]:
+    async def measure(self, seed: int, patience: float, screen: Screen) -> list[BenchResult]:
         """Its rows. Raises `BridgeError`."""
         load = replace(self.scenario.load, **self.load)
         allow_open_files(load.clients + _FILES_BESIDE_CLIENTS)
@@ -64,13 +64,13 @@ async def run_plans(plans: Sequence[Plan], settings: dict[str, Any], seed: int, 
     return report
 
 
-def wrongs(row: Measurement) -> list[str]:
+def wrongs(row: BenchResult) -> list[str]:
     """What was found that may not be."""
     found = [(name, one.value) for name, one in row.figures.items() if one.wrong and one.value]
     return [f"{row.scenario}: {row.system}: {name}: {value:,.0f}" for name, value in found]
 
 
-def notes(rows: Sequence[Measurement]) -> list[str]:
+def notes(rows: Sequence[BenchResult]) -> list[str]:
     """What a reader must know to believe the numbers."""
     said = [NO_PROC] if NO_PROC else []
     for row in rows:

@@ -12,14 +12,14 @@ from typing import Any, Protocol, TypeVar
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.clients.crowd import Crowd, plain_errors
 from bridge.tools.bench.clients.plain import WAYS
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.clients.readings import Readings
 from bridge.tools.bench.clients.subscriber import Stream, Subscriber
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.meter import Meter
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement, Sample
-from bridge.tools.bench.systems import Target
+from bridge.tools.bench.report.results import BenchResult, Figure, UsageSample
+from bridge.tools.bench.systems import BenchTarget
 
 S = TypeVar("S", bound=Subscriber)
 
@@ -46,7 +46,7 @@ class Screen(Protocol):
 class Stage:
     """One target under one load."""
 
-    def __init__(self, scenario: str, target: Target, load: Load, seed: int, patience: float, screen: Screen) -> None:
+    def __init__(self, scenario: str, target: BenchTarget, load: Load, seed: int, patience: float, screen: Screen) -> None:
         """`patience` in seconds is how long nothing may come before that is an error."""
         self.scenario = scenario
         self.target = target
@@ -67,9 +67,9 @@ class Stage:
     # --- who takes part ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def publisher(self) -> AsyncIterator[Publisher]:
+    async def publisher(self) -> AsyncIterator[MqttPublisher]:
         """Connected to the target's broker."""
-        publisher = await Publisher.connect(self.target.broker)
+        publisher = await MqttPublisher.connect(self.target.broker)
         try:
             yield publisher
         finally:
@@ -111,7 +111,7 @@ class Stage:
         self.published += 1
         return self._topics[n % len(self._topics)], self._readings[n]
 
-    async def publish(self, publisher: Publisher, count: int, crowd: Crowd[Any] | None = None) -> None:
+    async def publish(self, publisher: MqttPublisher, count: int, crowd: Crowd[Any] | None = None) -> None:
         """As fast as the broker takes them, but no more than 50,000 ahead of the slowest of `crowd`."""
         ahead = crowd.least if crowd else 0
         for done in range(0, count, _CHUNK):
@@ -119,7 +119,7 @@ class Stage:
                 await crowd.has(ahead + done - _AHEAD)
             await publisher.publish_all(self._next() for _ in range(min(_CHUNK, count - done)))
 
-    async def warm_up(self, publisher: Publisher, crowd: Crowd[Any]) -> None:
+    async def warm_up(self, publisher: MqttPublisher, crowd: Crowd[Any]) -> None:
         """A few readings to all; so the first measured one is nobody's first."""
         count = WARM_UP * len(self._topics)
         crowd.expect(count)
@@ -130,7 +130,7 @@ class Stage:
         """One for each device."""
         return [Stream([], latencies) for _ in self.devices]
 
-    async def pace(self, publisher: Publisher, streams: list[Stream], count: int) -> None:
+    async def pace(self, publisher: MqttPublisher, streams: list[Stream], count: int) -> None:
         """At the load's rate, by turns of the devices; each stream, by turns too, notes when."""
         start, rate, done = time.perf_counter(), self.load.rate, 0
         while done < count:
@@ -167,14 +167,14 @@ class Stage:
         meter.seconds = (meter.until or time.perf_counter()) - meter.start
         meter.bridge_cpu_seconds, meter.bench_cpu_seconds = last.bridge_cpu_seconds, last.bench_cpu_seconds
 
-    def _sampler(self, meter: Meter, crowd: Crowd[Any]) -> Callable[[], Sample]:
+    def _sampler(self, meter: Meter, crowd: Crowd[Any]) -> Callable[[], UsageSample]:
         usage, published, delivered, received = self.target.usage, self.published, crowd.delivered, crowd.received_bytes
         bridge, bench = meter.usage
 
-        def sample() -> Sample:
+        def sample() -> UsageSample:
             cpu = usage.cpu_seconds()
             meter.deliveries, meter.received_bytes = crowd.delivered - delivered, crowd.received_bytes - received
-            return Sample(
+            return UsageSample(
                 time.perf_counter() - meter.start,
                 self.published - published,
                 meter.deliveries,
@@ -185,7 +185,7 @@ class Stage:
 
         return sample
 
-    async def _watch(self, meter: Meter, sample: Callable[[], Sample]) -> None:
+    async def _watch(self, meter: Meter, sample: Callable[[], UsageSample]) -> None:
         clients = f"{self.load.clients:,} clients"
         while True:
             meter.samples.append(sample())
@@ -203,13 +203,13 @@ class Stage:
         latencies: Latencies | None = None,
         figures: dict[str, Figure] | None = None,
         part: str = "",
-    ) -> Measurement:
+    ) -> BenchResult:
         """A row. Raises `BridgeError` when a client had more than was published."""
         if crowd.surplus:
             raise BridgeError(
                 f"{self.target.name}: {crowd.surplus:,} readings came that were not expected: twice, or of others"
             )
-        return Measurement(
+        return BenchResult(
             scenario=f"{self.scenario}{part}",
             system=self.target.name if self.load.way == "socketio" else f"{self.target.name}, {self.load.way}",
             clients=len(crowd.subscribers),

@@ -20,7 +20,7 @@ import bridge
 from bridge.core.errors import BridgeError
 from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.usage import Usage
 
 _READY_SECONDS = 30.0
@@ -30,7 +30,7 @@ _LOG_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BenchTarget:
     """A system that runs. `root` is the first level of the topics it listens to; `shared` says that others use it too, and
     `ledger` that it keeps an account of what it stored.
     """
@@ -65,7 +65,7 @@ class System(Protocol):
 
     name: str
 
-    def started(self) -> AbstractAsyncContextManager[Target]:
+    def started(self) -> AbstractAsyncContextManager[BenchTarget]:
         """Running and ready; ended at the end if we started it. Raises `BridgeError`."""
         ...
 
@@ -77,10 +77,10 @@ class RunningBridge:
 
     def __init__(self, address: Address, broker: MqttSettings, pid: int | None) -> None:
         """`broker` is the one that it reads from."""
-        self._target = Target(self.name, address, broker, Usage(pid), shared=True)
+        self._target = BenchTarget(self.name, address, broker, Usage(pid), shared=True)
 
     @asynccontextmanager
-    async def started(self) -> AsyncIterator[Target]:
+    async def started(self) -> AsyncIterator[BenchTarget]:
         """As it is."""
         yield self._target
 
@@ -109,9 +109,9 @@ class OwnBridge:
         self._folder = folder
 
     @asynccontextmanager
-    async def started(self) -> AsyncIterator[Target]:
+    async def started(self) -> AsyncIterator[BenchTarget]:
         """Ready."""
-        (await Publisher.connect(self._broker)).close()  # or we would wait for a bridge that waits for its broker
+        (await MqttPublisher.connect(self._broker)).close()  # or we would wait for a bridge that waits for its broker
         name, port = f"bench-{secrets.token_hex(4)}", free_port()
         folder = self._folder / name
         folder.mkdir(parents=True)
@@ -129,7 +129,7 @@ class OwnBridge:
         address = Address("127.0.0.1", port, token=self._token)
         async with child([sys.executable, "-m", "bridge", "run"], environment, folder) as running:
             await answering(f"{address}/health/ready", running, folder)
-            yield Target(self.name, address, self._broker, Usage(running.pid), root=name)
+            yield BenchTarget(self.name, address, self._broker, Usage(running.pid), root=name)
 
 
 @asynccontextmanager

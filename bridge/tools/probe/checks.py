@@ -16,16 +16,16 @@ from bridge.tools.api_client import send_command
 from bridge.tools.bench.report.text import duration
 from bridge.tools.probe.findings import Failed
 from bridge.tools.probe.listener import Listener
-from bridge.tools.probe.target import Target
+from bridge.tools.probe.target import ProbeTarget
 from bridge.tools.probe.ways_in import CommandTaker
 from bridge.tools.probe.ways_out import CHANNEL, CHANNELS, TOPICS
 
-Check = Callable[[Target], Awaitable[str]]
+Check = Callable[[ProbeTarget], Awaitable[str]]
 
 _OUTCOMES = ("stored", "duplicate", "rejected", "dropped", "waiting")
 
 
-async def failing_parts(target: Target) -> dict[str, str]:
+async def failing_parts(target: ProbeTarget) -> dict[str, str]:
     """Name and reason of each part of the bridge that does not work."""
     answer = (await target.ask("GET", "/health/ready")).expect(200, 503)
     parts = answer.json.get("parts")
@@ -34,7 +34,7 @@ async def failing_parts(target: Target) -> dict[str, str]:
     return {name: part.get("reason", "") for name, part in parts.items() if part.get("status") != "ok"}
 
 
-async def health(target: Target) -> str:
+async def health(target: ProbeTarget) -> str:
     """Alive, and every part works."""
     (await target.ask("GET", "/health/live")).expect(200)
     failing = await failing_parts(target)
@@ -44,7 +44,7 @@ async def health(target: Target) -> str:
     return "alive and ready"
 
 
-async def ledger(target: Target) -> str:
+async def ledger(target: ProbeTarget) -> str:
     """Every source's account adds up."""
     answer = (await target.ask("GET", "/websocket/status")).expect(200)
     status = answer.json
@@ -58,7 +58,7 @@ async def ledger(target: Target) -> str:
     return f"adds up: {received:,} received by {', '.join(accounts) or 'no source yet'}; {waiting:,} waiting"
 
 
-async def metrics(target: Target) -> str:
+async def metrics(target: ProbeTarget) -> str:
     """Prometheus can read them."""
     answer = (await target.ask("GET", "/metrics")).expect(200)
     try:
@@ -70,7 +70,7 @@ async def metrics(target: Target) -> str:
     return f"{len(names)} metrics"
 
 
-async def openapi(target: Target) -> str:
+async def openapi(target: ProbeTarget) -> str:
     """The description is there."""
     answer = (await target.ask("GET", "/api/openapi.json")).expect(200)
     document = answer.json
@@ -79,7 +79,7 @@ async def openapi(target: Target) -> str:
     return f"{len(document['paths'])} paths, version {document['info']['version']}"
 
 
-async def page(target: Target) -> str:
+async def page(target: ProbeTarget) -> str:
     """The page and the client script are served."""
     for path, kind in (("/", "text/html"), ("/socket.io/socket.io.js", "javascript")):
         answer = (await target.ask("GET", path)).expect(200, remedy="install the wheel or the image, or run `make install`")
@@ -96,7 +96,7 @@ REPEATED = ("health", "ledger")
 # --- beside listeners --------------------------------------------------------------------------------------------------
 
 
-async def topic_stats(target: Target) -> str:
+async def topic_stats(target: ProbeTarget) -> str:
     """Our listener by topic is counted."""
     stats = (await target.ask("GET", "/ws/stats")).expect(200).json
     if stats["active_connections"] < 1 or stats["subscriptions"]["measurements"] < 1:
@@ -105,7 +105,7 @@ async def topic_stats(target: Target) -> str:
     return f"{stats['active_connections']} connected; by topic: {subscribed}"
 
 
-async def channel_stats(target: Target, user: str) -> str:
+async def channel_stats(target: ProbeTarget, user: str) -> str:
     """Our listener by channel is named: as it says, or where access is required as it is known."""
     if target.shown:
         user = str((await target.ask("GET", "/auth/me")).expect(200).json.get("name"))
@@ -118,7 +118,7 @@ async def channel_stats(target: Target, user: str) -> str:
     )
 
 
-async def test_event(target: Target, listener: Listener, device: str) -> str:
+async def test_event(target: ProbeTarget, listener: Listener, device: str) -> str:
     """Sent to the channel, and heard there."""
     message = f"test event of {device} {secrets.token_hex(4)}"
     listener.expect(message, "")
@@ -138,18 +138,18 @@ def _closed(listener: Listener) -> str:
 # --- the device --------------------------------------------------------------------------------------------------------
 
 
-async def known(target: Target, device: str) -> bool:
+async def known(target: ProbeTarget, device: str) -> bool:
     """Whether the registry has it."""
     return (await target.ask("GET", f"/api/v1/devices/{device}")).expect(200, 404).status == 200
 
 
-async def register(target: Target, device: str) -> None:
+async def register(target: ProbeTarget, device: str) -> None:
     """Make the device known, as bridges may require."""
     body = {"id": device, "name": "sensor-bridge probe", "type": "probe"}
     (await target.ask("POST", "/api/v1/devices", body)).expect(201)
 
 
-async def remove(target: Target, device: str) -> None:
+async def remove(target: ProbeTarget, device: str) -> None:
     """Out of the registry, and gone."""
     remedy = f"remove it later: curl -X DELETE {target.url}/api/v1/devices/{device}"
     try:
@@ -160,7 +160,7 @@ async def remove(target: Target, device: str) -> None:
         raise Failed(str(error), remedy) from None
 
 
-async def command(target: Target, device: str, taker: CommandTaker) -> str:
+async def command(target: ProbeTarget, device: str, taker: CommandTaker) -> str:
     """Asked for by REST, taken by the device once with what was asked, confirmed by it."""
     body = {"command": "probe", "value": secrets.token_hex(4), "id": f"probe-{secrets.token_hex(8)}"}
     started = time.monotonic()
@@ -184,7 +184,7 @@ async def command(target: Target, device: str, taker: CommandTaker) -> str:
     return f"asked by REST, received once after {duration(seconds)}, confirmed"
 
 
-async def _asked(target: Target, device: str, body: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
+async def _asked(target: ProbeTarget, device: str, body: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
     """Asked again under the same id it is the same command."""
     try:
         return await send_command(target.url, device, body, wait_seconds, target.token)

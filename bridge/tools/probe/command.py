@@ -23,15 +23,15 @@ from bridge.tools.bench.report.terminal import LiveScreen
 from bridge.tools.bench.run import broker_settings
 from bridge.tools.probe.run import Duration, Probe
 from bridge.tools.probe.table import show, verdict
-from bridge.tools.probe.target import Target
-from bridge.tools.probe.ways_in import Given
+from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.probe.ways_in import ProbeContext
 from bridge.tools.probe.ways_out import ways_out
 
 _HASHED = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ProbeOptions:
     """As given; None is the default. `seconds` is None for once."""
 
     url: str
@@ -65,7 +65,7 @@ class Options:
         return self.admin_token or next((one for one in kept if not one.startswith(_HASHED)), None)
 
 
-async def probe(options: Options, settings: Settings, console: Console, errors: Console) -> bool:
+async def probe(options: ProbeOptions, settings: Settings, console: Console, errors: Console) -> bool:
     """Test, show and write; whether all held. Raises `BridgeError`.
 
     SIGINT or SIGTERM ends a long run with what it has found; the second one ends any at once, but for cleaning up.
@@ -87,20 +87,20 @@ async def probe(options: Options, settings: Settings, console: Console, errors: 
         return False
 
 
-async def _probe(options: Options, settings: Settings, stopped: asyncio.Event, console: Console, errors: Console) -> bool:
+async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Event, console: Console, errors: Console) -> bool:
     device = options.device or f"probe-{secrets.token_hex(4)}"
     screen = LiveScreen(errors)
     mqtt, named = options.mqtt(settings), options.broker is not None
     started, began = datetime.now(UTC), time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-        target = Target(options.url, session, options.patience, options.token)
+        target = ProbeTarget(options.url, session, options.patience, options.token)
         await target.contact()
         duration = Duration(options.seconds, options.interval, stopped)
         run = Probe(target, ways_out(options.admin(settings)), duration, screen)
         with screen.shown():
             async with asyncio.TaskGroup() as tasks:
                 await run.run(
-                    Given(target, device, tasks, mqtt, named, options.device_token or options.token, options.password)
+                    ProbeContext(target, device, tasks, mqtt, named, options.device_token or options.token, options.password)
                 )
     seconds = time.monotonic() - began
     console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)

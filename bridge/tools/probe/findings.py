@@ -26,7 +26,7 @@ class Skipped(BridgeError):
     """Something cannot be tested here; the text says why."""
 
 
-class State(enum.StrEnum):
+class CheckState(enum.StrEnum):
     """How a question was answered."""
 
     HELD = "held"
@@ -64,13 +64,13 @@ class Finding:
         self.failure, self.remedy = (self.failure, self.remedy) if self.failure else (why, remedy)
 
     @property
-    def state(self) -> State:
+    def state(self) -> CheckState:
         """Over all times it was asked."""
-        return State.FAILED if self.failed else State.HELD if self.asked else State.SKIPPED
+        return CheckState.FAILED if self.failed else CheckState.HELD if self.asked else CheckState.SKIPPED
 
 
 @dataclass(slots=True)
-class Entry:
+class WayInResult:
     """One way in: readings `sent` by it, those of them that were not taken, and those not found as one record.
 
     Where nobody `acknowledges` a reading, sending it tells nothing.
@@ -102,7 +102,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Delivery:
+class PathResult:
     """What was taken by one way in, and heard by one way out."""
 
     way_in: str
@@ -141,31 +141,31 @@ class Findings:
     def __init__(self) -> None:
         """Nothing yet."""
         self.questions: dict[str, Finding] = {}
-        self.entries: dict[str, Entry] = {}
-        self.deliveries: dict[tuple[str, str], Delivery] = {}
+        self.entries: dict[str, WayInResult] = {}
+        self.deliveries: dict[tuple[str, str], PathResult] = {}
 
     def question(self, name: str, *, of_way: bool = False) -> Finding:
         """By name."""
         return self.questions.setdefault(name, Finding(name, of_way))
 
-    def entry(self, way_in: str) -> Entry:
+    def entry(self, way_in: str) -> WayInResult:
         """By name."""
-        return self.entries.setdefault(way_in, Entry(way_in))
+        return self.entries.setdefault(way_in, WayInResult(way_in))
 
-    def delivery(self, way_in: str, way_out: str) -> Delivery:
+    def delivery(self, way_in: str, way_out: str) -> PathResult:
         """By the names of both."""
-        return self.deliveries.setdefault((way_in, way_out), Delivery(way_in, way_out))
+        return self.deliveries.setdefault((way_in, way_out), PathResult(way_in, way_out))
 
     @property
     def held(self) -> bool:
         """Nothing failed, and something was tested."""
-        asked = [one for one in self.questions.values() if one.state is not State.SKIPPED]
+        asked = [one for one in self.questions.values() if one.state is not CheckState.SKIPPED]
         return bool(asked) and not self.failed
 
     @property
     def failed(self) -> int:
         """How many questions, ways in and deliveries."""
-        held = [one.state is not State.FAILED for one in self.questions.values()]
+        held = [one.state is not CheckState.FAILED for one in self.questions.values()]
         held += [one.held for one in self.entries.values()]
         held += [one.held for one in self.deliveries.values()]
         return held.count(False)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.tools.probe.samples import Sample
+from bridge.tools.probe.samples import ProbeReading
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedReading:
     """A reading that came, `at` by the monotonic clock; `_id` and cursor only where the way out has them."""
 
     at: float
@@ -20,7 +20,7 @@ class Heard:
     id: str | None = None
     cursor: int | None = None
 
-    def difference(self, sample: Sample, record: Mapping[str, Any] | None) -> str:
+    def difference(self, sample: ProbeReading, record: Mapping[str, Any] | None) -> str:
         """From what was sent and, if that is known, from what is stored; empty if there is none."""
         for name, value in sample.values.items():
             if self.body.get(name) != value:
@@ -43,7 +43,7 @@ class Listener:
         self.repeats: Counter[str] = Counter()
         """What came again, by the way in."""
         self._way_in: dict[str, str] = {}
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, ReceivedReading] = {}
         self._judged: set[str] = set()
         self._news = asyncio.Event()
 
@@ -51,7 +51,7 @@ class Listener:
         """It is about to be sent."""
         self._way_in[key] = way_in
 
-    def note(self, key: object, heard: Heard) -> None:
+    def note(self, key: object, heard: ReceivedReading) -> None:
         """It came. What was not expected is none of ours."""
         if not isinstance(key, str) or key not in self._way_in:
             return
@@ -72,7 +72,7 @@ class Listener:
             self._news.clear()
             await self._news.wait()
 
-    def take(self, key: str) -> Heard | None:
+    def take(self, key: str) -> ReceivedReading | None:
         """What came; from now on it is a repeat."""
         heard = self._heard.pop(key, None)
         if heard is not None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.core.timestamp import iso
-from bridge.tools.probe.findings import Delivery, Entry, Failed, Findings
-from bridge.tools.probe.listener import Heard, Listener
-from bridge.tools.probe.samples import Sample, Samples
-from bridge.tools.probe.target import Target
+from bridge.tools.probe.findings import Failed, Findings, PathResult, WayInResult
+from bridge.tools.probe.listener import Listener, ReceivedReading
+from bridge.tools.probe.samples import ProbeReading, ProbeReadings
+from bridge.tools.probe.target import ProbeTarget
 from bridge.tools.probe.ways_in import WayIn
 
 Record = Mapping[str, Any]
@@ -23,14 +23,14 @@ Record = Mapping[str, Any]
 class Sent:
     """One reading, sent by several ways, and the ids that were answered."""
 
-    sample: Sample
+    sample: ProbeReading
     identities: set[str | None]
 
 
 class Rounds:
     """Sends one reading at a time, so that none waits for another."""
 
-    def __init__(self, target: Target, samples: Samples, listeners: Sequence[Listener], findings: Findings) -> None:
+    def __init__(self, target: ProbeTarget, samples: ProbeReadings, listeners: Sequence[Listener], findings: Findings) -> None:
         """`stored` counts the records that were found; all of them stay."""
         self._target = target
         self._samples = samples
@@ -63,14 +63,14 @@ class Rounds:
             if heard is not None and timed:
                 delivery.latencies.add(heard.at - started)
 
-    async def _heard(self, sample: Sample) -> None:
+    async def _heard(self, sample: ProbeReading) -> None:
         """Until all have heard it, or patience is at its end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._target.patience):
                 for listener in self._listeners:
                     await listener.wait(sample.key)
 
-    async def _judge_record(self, entry: Entry, way: WayIn, sample: Sample, identity: str | None) -> Record | None:
+    async def _judge_record(self, entry: WayInResult, way: WayIn, sample: ProbeReading, identity: str | None) -> Record | None:
         """The one record that is stored; None, and a complaint, if it is not that."""
         try:
             found = await self._records(sample)
@@ -83,7 +83,7 @@ class Rounds:
         self.stored += len(found)
         return found[0] if len(found) == 1 else None
 
-    async def _records(self, sample: Sample) -> list[Record]:
+    async def _records(self, sample: ProbeReading) -> list[Record]:
         span = {"from": iso(sample.timestamp_ms), "to": iso(sample.timestamp_ms + 1)}
         answer = await self._target.ask("GET", "/api/v1/readings", device=sample.device, **span)
         found = answer.expect(200).json.get("readings")
@@ -91,7 +91,9 @@ class Rounds:
             raise Failed(f"{answer.path} answers without readings that have _id and seq")
         return found
 
-    def _judge(self, delivery: Delivery, listener: Listener, sample: Sample, record: Record | None) -> Heard | None:
+    def _judge(
+        self, delivery: PathResult, listener: Listener, sample: ProbeReading, record: Record | None
+    ) -> ReceivedReading | None:
         heard = listener.take(sample.key)
         if heard is None and record is None:
             return None  # nobody hears what is not stored: the way in has failed, not this way out
@@ -134,7 +136,7 @@ class Rounds:
                 self._findings.delivery(name, listener.name).repeated = count
 
 
-def _wrong(found: Sequence[Record], sample: Sample, identity: str | None, advice: str) -> str:
+def _wrong(found: Sequence[Record], sample: ProbeReading, identity: str | None, advice: str) -> str:
     """What is, in words; empty if nothing."""
     if len(found) != 1:
         return f"stored {len(found)} times" if found else advice

@@ -13,10 +13,10 @@ from bridge.tools.probe import checks
 from bridge.tools.probe.findings import Failed, Findings, Skipped
 from bridge.tools.probe.listener import Listener
 from bridge.tools.probe.rounds import Rounds
-from bridge.tools.probe.samples import Samples
-from bridge.tools.probe.target import Target
-from bridge.tools.probe.ways_in import WAYS_IN, CommandTaker, Given, WayIn
-from bridge.tools.probe.ways_out import CHANNELS, TOPICS, Ears, WayOut
+from bridge.tools.probe.samples import ProbeReadings
+from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.probe.ways_in import WAYS_IN, CommandTaker, ProbeContext, WayIn
+from bridge.tools.probe.ways_out import CHANNELS, TOPICS, ListenerContext, WayOut
 
 STORE = "store"
 
@@ -48,7 +48,7 @@ class Duration:
 class Probe:
     """One run against one bridge. `findings` grow as it goes on; `left` is how many readings stay in the store."""
 
-    def __init__(self, target: Target, ways_out: dict[str, WayOut], duration: Duration, screen: Screen) -> None:
+    def __init__(self, target: ProbeTarget, ways_out: dict[str, WayOut], duration: Duration, screen: Screen) -> None:
         """Nothing is asked yet."""
         self.findings = Findings()
         self.left = 0
@@ -59,12 +59,12 @@ class Probe:
         self._ways_in: dict[str, WayIn] = {}
         self._listeners: dict[str, Listener] = {}
 
-    async def run(self, given: Given) -> None:
+    async def run(self, given: ProbeContext) -> None:
         """What fails becomes a finding."""
         for name, check in checks.CHECKS.items():
             await self._ask(name, check)
         async with AsyncExitStack() as stack:
-            await self._listen(stack, Ears(self._target, given.device, given.tasks))
+            await self._listen(stack, ListenerContext(self._target, given.device, given.tasks))
             await self._ask_beside_listeners(given.device)
             if await self._can_store():
                 await stack.enter_async_context(self._registered(given.device))
@@ -113,7 +113,7 @@ class Probe:
 
     # --- ways out ----------------------------------------------------------------------------------------------------------
 
-    async def _listen(self, stack: AsyncExitStack, ears: Ears) -> None:
+    async def _listen(self, stack: AsyncExitStack, ears: ListenerContext) -> None:
         for name, way_out in self._ways_out.items():
 
             async def connect(name: str = name, way_out: WayOut = way_out) -> str:
@@ -150,9 +150,9 @@ class Probe:
 
     # --- readings ----------------------------------------------------------------------------------------------------------
 
-    async def _readings(self, stack: AsyncExitStack, given: Given) -> None:
+    async def _readings(self, stack: AsyncExitStack, given: ProbeContext) -> None:
         listeners = tuple(self._listeners.values())
-        rounds = Rounds(self._target, Samples(given.device, self._target.now_ms), listeners, self.findings)
+        rounds = Rounds(self._target, ProbeReadings(given.device, self._target.now_ms), listeners, self.findings)
         try:
             for name in WAYS_IN:
                 await self._open(stack, name, given, rounds)
@@ -164,7 +164,7 @@ class Probe:
                 if listener.closed:
                     self.findings.question(f"{name} out").fails(listener.closed, "")
 
-    async def _open(self, stack: AsyncExitStack, name: str, given: Given, rounds: Rounds) -> None:
+    async def _open(self, stack: AsyncExitStack, name: str, given: ProbeContext, rounds: Rounds) -> None:
         """Connect, send one, and take a command."""
 
         async def connect() -> str:

@@ -10,7 +10,7 @@ from bridge.core.timestamp import iso
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ProbeReading:
     """One reading; no two of a probe have the same time, so its time as text is what it is known by."""
 
     device: str
@@ -23,7 +23,7 @@ class Sample:
         return iso(self.timestamp_ms)
 
 
-class Samples:
+class ProbeReadings:
     """Fresh air, lest anyone's alarm goes off. These five have the same name on every way out."""
 
     def __init__(self, device: str, clock: Callable[[], int]) -> None:
@@ -33,7 +33,7 @@ class Samples:
         self._last_ms = 0
         self._random = random.Random()  # noqa: S311 - not a secret
 
-    def next(self) -> Sample:
+    def next(self) -> ProbeReading:
         """One more."""
         self._last_ms = max(self._clock(), self._last_ms + 1)
         values = {
@@ -43,4 +43,4 @@ class Samples:
             "co2": self._random.randint(420, 600),
             "pm25": round(self._random.uniform(1, 4), 1),
         }
-        return Sample(self.device, self._last_ms, values)
+        return ProbeReading(self.device, self._last_ms, values)

@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 
 from bridge.tools.probe.findings import Failed
-from bridge.tools.probe.target import Target
+from bridge.tools.probe.target import ProbeTarget
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Socket:
 
 
 @asynccontextmanager
-async def connected(target: Target, path: str, *, showing: bool = True) -> AsyncIterator[Socket]:
+async def connected(target: ProbeTarget, path: str, *, showing: bool = True) -> AsyncIterator[Socket]:
     """Raises `Failed`. Where the first message is to say who it is, nothing is shown."""
     try:
         async with asyncio.timeout(target.patience):

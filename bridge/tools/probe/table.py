@@ -11,10 +11,10 @@ from rich.text import Text
 
 from bridge.tools.bench.report.latencies import Latencies
 from bridge.tools.bench.report.text import UNKNOWN, duration
-from bridge.tools.probe.findings import PERCENTILES, Delivery, Entry, Findings, State
+from bridge.tools.probe.findings import PERCENTILES, CheckState, Findings, PathResult, WayInResult
 
 _ROOMY = 105  # columns
-_COLOURS = {State.HELD: "green", State.FAILED: "bold red", State.SKIPPED: "yellow"}
+_COLOURS = {CheckState.HELD: "green", CheckState.FAILED: "bold red", CheckState.SKIPPED: "yellow"}
 
 
 def show(findings: Findings, console: Console) -> None:
@@ -31,7 +31,7 @@ def show(findings: Findings, console: Console) -> None:
 
 def _questions(findings: Findings) -> Table:
     """Without the ways that can be used: below is told what came by them."""
-    shown = [one for one in findings.questions.values() if not (one.of_way and one.state is State.HELD)]
+    shown = [one for one in findings.questions.values() if not (one.of_way and one.state is CheckState.HELD)]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for justify in ("left", "left", "left", "right"):
         table.add_column(justify=justify, overflow="fold")
@@ -64,19 +64,19 @@ def _matrix(findings: Findings) -> Table:
     return table
 
 
-def _cell(one: Delivery) -> Text:
+def _cell(one: PathResult) -> Text:
     if one.held:
         return Text(duration(one.latencies.percentile(0.5)))  # or nothing, if nothing was to be heard
     return Text("lost" if one.lost else "twice" if one.repeated else "differs", style="bold red")
 
 
-def _acknowledged(entry: Entry) -> Text:
+def _acknowledged(entry: WayInResult) -> Text:
     if entry.refused:
         return Text("not taken", style="bold red")
     return Text(duration(entry.acknowledged.percentile(0.5)) if entry.acknowledges else UNKNOWN)
 
 
-def _stored(entry: Entry) -> Text:
+def _stored(entry: WayInResult) -> Text:
     return Text("yes", style="green") if entry.held else Text("no", style="bold red")
 
 
@@ -98,7 +98,7 @@ def _pairs(findings: Findings) -> Table:
     return table
 
 
-def _counts(one: Delivery) -> Iterator[Text]:
+def _counts(one: PathResult) -> Iterator[Text]:
     yield Text(f"{one.taken:,}")
     yield Text(f"{one.heard:,}")
     for wrong in (one.lost, one.repeated, one.different):
@@ -126,7 +126,7 @@ def verdict(findings: Findings, seconds: float) -> Text:
     """All of it in a line."""
     heard = sum(one.heard for one in findings.deliveries.values())
     sent = sum(one.sent for one in findings.entries.values())
-    skipped = sum(one.state is State.SKIPPED for one in findings.questions.values())
+    skipped = sum(one.state is CheckState.SKIPPED for one in findings.questions.values())
     told = f"{sent:,} readings sent, heard {heard:,} times; {duration(seconds)}" + (f"; {skipped} skipped" if skipped else "")
     if findings.held:
         return Text(f"everything tested held: {told}", style="bold green")

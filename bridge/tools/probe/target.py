@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from bridge.core.errors import BridgeError
-from bridge.tools.api_client import bearer
+from bridge.tools.api_client import authorization_header
 from bridge.tools.bench.address import Address
 from bridge.tools.probe.findings import Failed
 
@@ -22,7 +22,7 @@ _SKEW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """To one request."""
 
     path: str
@@ -41,7 +41,7 @@ class Answer:
             raise Failed(f"{self.path} answers {self.status} with no JSON object but {self.content_type}")
         return found
 
-    def expect(self, *statuses: int, remedy: str = "") -> Answer:
+    def expect(self, *statuses: int, remedy: str = "") -> HttpResponse:
         """Itself; raises `Failed` with what a problem says when its status is another."""
         if self.status in statuses:
             return self
@@ -51,20 +51,20 @@ class Answer:
         raise Failed(f"{self.path} answers {self.status}{f': {detail}' if detail else ''}", remedy)
 
 
-class Target:
+class ProbeTarget:
     """Every request has `patience` seconds."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession, patience: float, token: str | None = None) -> None:
         """Raises `BridgeError` for what is no address of a bridge. `token` is shown wherever access may be required."""
         Address.parse(url)
         self.token = token
-        self.shown = bearer(token)
+        self.shown = authorization_header(token)
         self.url = url.rstrip("/")
         self.session = session
         self.patience = patience
         self._ahead_ms = 0
 
-    async def ask(self, method: str, path: str, body: object = None, **query: str | int) -> Answer:
+    async def ask(self, method: str, path: str, body: object = None, **query: str | int) -> HttpResponse:
         """Any status is an answer; raises `Failed` when there is none."""
         data, headers = None if body is None else orjson.dumps(body), dict(self.shown)
         if data is not None:
@@ -76,7 +76,7 @@ class Target:
                 self.session.request(method, self.url + path, params=query, data=data, headers=headers) as answer,
             ):
                 self._note_clock(answer.headers.get("Date", ""))
-                return Answer(shown, answer.status, answer.content_type, await answer.read())
+                return HttpResponse(shown, answer.status, answer.content_type, await answer.read())
         except TimeoutError:
             raise Failed(f"{shown}: no answer within {self.patience:g} s", "look at the bridge's log and load") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -18,9 +18,9 @@ from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from bridge.tools.probe.findings import Failed, Skipped
-from bridge.tools.probe.samples import Sample
+from bridge.tools.probe.samples import ProbeReading
 from bridge.tools.probe.sockets import Json, Socket, connected, under_way
-from bridge.tools.probe.target import Target
+from bridge.tools.probe.target import ProbeTarget
 
 MQTT, POST, INGEST, SOCKET = "MQTT", "POST /api/v1/readings", "POST /api/ingest", "/ws/device"
 
@@ -35,7 +35,7 @@ class WayIn(Protocol):
         """What to do when they do not arrive."""
         ...
 
-    async def send(self, sample: Sample) -> str | None:
+    async def send(self, sample: ProbeReading) -> str | None:
         """Return when it is acknowledged, with the `_id` where the answer has one; raises `Failed`."""
         ...
 
@@ -52,10 +52,10 @@ class CommandTaker(WayIn, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ProbeContext:
     """What the operator has given. `broker_named` is: a broker that is away is a failure, and no reason to skip it."""
 
-    target: Target
+    target: ProbeTarget
     device: str
     tasks: asyncio.TaskGroup
     mqtt: MqttSettings
@@ -64,7 +64,7 @@ class Given:
     password: str | None = None
 
 
-Opener = Callable[[Given], AbstractAsyncContextManager[WayIn]]
+Opener = Callable[[ProbeContext], AbstractAsyncContextManager[WayIn]]
 """Connects; raises `Failed` or `Skipped`."""
 
 
@@ -77,13 +77,13 @@ class HttpWay:
     advice = "look at the bridge's log"
     acknowledges = True
 
-    def __init__(self, target: Target, path: str, shape: Callable[[Sample], Json]) -> None:
+    def __init__(self, target: ProbeTarget, path: str, shape: Callable[[ProbeReading], Json]) -> None:
         """`shape` makes the body."""
         self._target = target
         self._path = path
         self._shape = shape
 
-    async def send(self, sample: Sample) -> str | None:
+    async def send(self, sample: ProbeReading) -> str | None:
         """As every way in."""
         answer = (await self._target.ask("POST", self._path, self._shape(sample))).expect(201)
         ids = answer.json.get("ids")
@@ -92,7 +92,7 @@ class HttpWay:
         return str(ids[0])
 
 
-def plain(sample: Sample) -> Json:
+def plain(sample: ProbeReading) -> Json:
     """The names of the contract."""
     return {"deviceId": sample.device, **sample.values, "timestamp": sample.key}
 
@@ -100,18 +100,18 @@ def plain(sample: Sample) -> Json:
 _SHOUTED = {"temperature": "Temperature", "humidity": "Humidity", "tvoc": "TVOC", "co2": "CO2", "pm25": "PM25"}
 
 
-def _legacy(sample: Sample) -> Json:
+def _legacy(sample: ProbeReading) -> Json:
     values = {_SHOUTED[name]: value for name, value in sample.values.items()}
     return {"sensor_id": sample.device, "timestamp": sample.key, "values": values}
 
 
 @asynccontextmanager
-async def _by_post(given: Given) -> AsyncIterator[WayIn]:
+async def _by_post(given: ProbeContext) -> AsyncIterator[WayIn]:
     yield HttpWay(given.target, "/api/v1/readings", plain)
 
 
 @asynccontextmanager
-async def _by_ingest(given: Given) -> AsyncIterator[WayIn]:
+async def _by_ingest(given: ProbeContext) -> AsyncIterator[WayIn]:
     yield HttpWay(given.target, "/api/ingest", _legacy)
 
 
@@ -119,7 +119,7 @@ async def _by_ingest(given: Given) -> AsyncIterator[WayIn]:
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
+class DeviceTopics:
     """Of one device."""
 
     readings: str
@@ -127,7 +127,7 @@ class Topics:
     acks: str | None
 
     @classmethod
-    def of(cls, settings: MqttSettings, device: str) -> Topics:
+    def of(cls, settings: MqttSettings, device: str) -> DeviceTopics:
         """As the subscriptions have them; raises `Skipped`."""
         readings, acks = _topic(settings, MessageKind.READINGS, device), _topic(settings, MessageKind.COMMAND_ACK, device)
         if readings is None:
@@ -150,7 +150,7 @@ class MqttWay:
 
     acknowledges = True
 
-    def __init__(self, sender: MqttSender, topics: Topics, address: str, patience: float) -> None:
+    def __init__(self, sender: MqttSender, topics: DeviceTopics, address: str, patience: float) -> None:
         """The sender hears the topic of commands."""
         self._sender = sender
         self._topics = topics
@@ -158,7 +158,7 @@ class MqttWay:
         self.advice = f"does the bridge read {topics.readings} from {address}? see mqtt.url and mqtt.subscriptions there"
         self.commands: asyncio.Queue[Json] = asyncio.Queue()
 
-    async def send(self, sample: Sample) -> None:
+    async def send(self, sample: ProbeReading) -> None:
         """QoS 1: the broker has it. It names no `_id`."""
         values = {**sample.values, "timestamp": sample.key}
         await self._publish(self._topics.readings, values)
@@ -185,8 +185,8 @@ class MqttWay:
 
 
 @asynccontextmanager
-async def _by_mqtt(given: Given) -> AsyncIterator[WayIn]:
-    topics = Topics.of(given.mqtt, given.device)
+async def _by_mqtt(given: ProbeContext) -> AsyncIterator[WayIn]:
+    topics = DeviceTopics.of(given.mqtt, given.device)
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(mqtt_sender(given.mqtt))
@@ -220,7 +220,7 @@ class SocketWay:
         """What the bridge has said of it."""
         return self._refusal or "look at the bridge's log"
 
-    async def send(self, sample: Sample) -> None:
+    async def send(self, sample: ProbeReading) -> None:
         """Nothing is acknowledged here; what is refused is known later."""
         await self._say("telemetry", {"device_id": sample.device, **sample.values, "timestamp": sample.key})
 
@@ -247,7 +247,7 @@ class SocketWay:
 
 
 @asynccontextmanager
-async def _by_socket(given: Given) -> AsyncIterator[WayIn]:
+async def _by_socket(given: ProbeContext) -> AsyncIterator[WayIn]:
     async with connected(given.target, SOCKET, showing=False) as socket:
         if given.password is not None:
             await _enter_by_password(socket, given.device, given.password)

@@ -13,9 +13,9 @@ from typing import Any
 import socketio
 
 from bridge.tools.probe.findings import Failed, Skipped
-from bridge.tools.probe.listener import Heard, Listener
+from bridge.tools.probe.listener import Listener, ReceivedReading
 from bridge.tools.probe.sockets import Json, Socket, connected, under_way
-from bridge.tools.probe.target import Target
+from bridge.tools.probe.target import ProbeTarget
 
 CHANNEL = "readings"
 TOPICS, CHANNELS, ADMIN = "/ws", "/api/v1/ws", "/ws/device admin"
@@ -23,10 +23,10 @@ _TRANSPORTS = {"Socket.IO WebSocket": "websocket", "Socket.IO polling": "polling
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class ListenerContext:
     """What a listener needs: the bridge, the device it listens for, and where its task lives."""
 
-    target: Target
+    target: ProbeTarget
     device: str
     tasks: asyncio.TaskGroup
 
@@ -36,7 +36,7 @@ class Ears:
         return self.tasks.create_task(job, name=f"probe {listener.name}")
 
 
-WayOut = Callable[[Ears], AbstractAsyncContextManager[Listener]]
+WayOut = Callable[[ListenerContext], AbstractAsyncContextManager[Listener]]
 """Connects; raises `Failed` or `Skipped`."""
 
 
@@ -51,13 +51,13 @@ def ways_out(admin_token: str | None) -> dict[str, WayOut]:
 
 
 @asynccontextmanager
-async def _by_socketio(ears: Ears, name: str) -> AsyncIterator[Listener]:
+async def _by_socketio(ears: ListenerContext, name: str) -> AsyncIterator[Listener]:
     listener = Listener(name)
     client = socketio.AsyncClient(http_session=ears.target.session, reconnection=False, handle_sigint=False)
 
     def on_data(body: Json) -> None:
         data = body["data"]
-        listener.note(data["timestamp"], Heard(time.monotonic(), data, data["_id"], body["cursor"]))
+        listener.note(data["timestamp"], ReceivedReading(time.monotonic(), data, data["_id"], body["cursor"]))
 
     client.on("sensorData", on_data)
     client.on("disconnect", lambda *_: listener.end("the bridge ended the connection"))
@@ -68,7 +68,7 @@ async def _by_socketio(ears: Ears, name: str) -> AsyncIterator[Listener]:
         await client.disconnect()
 
 
-async def _subscribed(client: Any, ears: Ears, transport: str) -> None:  # noqa: ANN401 - python-socketio has no types
+async def _subscribed(client: Any, ears: ListenerContext, transport: str) -> None:  # noqa: ANN401 - python-socketio has no types
     """Connected by this transport, to hear the device alone."""
     patience = ears.target.patience
     try:
@@ -85,13 +85,13 @@ async def _subscribed(client: Any, ears: Ears, transport: str) -> None:  # noqa:
 
 
 @asynccontextmanager
-async def _by_topic(ears: Ears) -> AsyncIterator[Listener]:
+async def _by_topic(ears: ListenerContext) -> AsyncIterator[Listener]:
     """Measurements only, of every device: this dialect has no choice of them."""
     listener = Listener(TOPICS)
 
     def hear(body: Json) -> None:
         if body["type"] == "measurement" and body["sensor_id"] == ears.device:
-            listener.note(body["timestamp"], Heard(time.monotonic(), body, cursor=body["cursor"]))
+            listener.note(body["timestamp"], ReceivedReading(time.monotonic(), body, cursor=body["cursor"]))
 
     async with connected(ears.target, TOPICS) as socket:
         await _chosen(socket, "subscribe", "measurements")
@@ -108,7 +108,7 @@ async def _chosen(socket: Socket, asked: str, topic: str) -> None:
 
 
 @asynccontextmanager
-async def _by_channel(ears: Ears) -> AsyncIterator[Listener]:
+async def _by_channel(ears: ListenerContext) -> AsyncIterator[Listener]:
     """The channel of readings; test events on it count as heard by their message."""
     listener = Listener(CHANNELS)
 
@@ -116,9 +116,9 @@ async def _by_channel(ears: Ears) -> AsyncIterator[Listener]:
         match body["type"]:
             case "entity_event" if body["entity_type"] == "reading" and body["data"]["deviceId"] == ears.device:
                 data = body["data"]
-                listener.note(data["timestamp"], Heard(time.monotonic(), data, body["entity_id"], data["seq"]))
+                listener.note(data["timestamp"], ReceivedReading(time.monotonic(), data, body["entity_id"], data["seq"]))
             case "system_event":
-                listener.note(body["message"], Heard(time.monotonic(), body))
+                listener.note(body["message"], ReceivedReading(time.monotonic(), body))
 
     async with connected(ears.target, f"{CHANNELS}?channel={CHANNEL}&user_id={ears.device}") as socket:
         greeting = await socket.answer()
@@ -129,7 +129,7 @@ async def _by_channel(ears: Ears) -> AsyncIterator[Listener]:
 
 
 @asynccontextmanager
-async def _as_admin(ears: Ears, token: str | None) -> AsyncIterator[Listener]:
+async def _as_admin(ears: ListenerContext, token: str | None) -> AsyncIterator[Listener]:
     if token is None:
         raise Skipped("no --admin-token, and none readable in the settings")
     listener = Listener(ADMIN)
@@ -138,7 +138,7 @@ async def _as_admin(ears: Ears, token: str | None) -> AsyncIterator[Listener]:
         if body["type"] == "ERROR":
             listener.end(f"{body['payload']['error']}; is the token one of devices.admins?")
         elif body["type"] == "TELEMETRY" and body["payload"]["device_id"] == ears.device:
-            listener.note(body["payload"]["timestamp"], Heard(time.monotonic(), body["payload"]))
+            listener.note(body["payload"]["timestamp"], ReceivedReading(time.monotonic(), body["payload"]))
 
     async with connected(ears.target, "/ws/device", showing=False) as socket:
         await socket.send(type="AUTH", payload={"token": token})

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bridge.api.middleware.connections import Connections, Turns, allow_open_files
+from bridge.api.middleware.connections import AcceptThrottle, Connections, allow_open_files
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, RealtimeSettings
 from tests.access.test_http import certificate
@@ -183,7 +183,7 @@ class Beginning:
 
 
 async def test_a_few_connections_begin_in_each_turn_of_the_loop_and_in_their_order() -> None:
-    turns, begun = Turns(), list[int]()
+    turns, begun = AcceptThrottle(), list[int]()
     for connection in [Beginning(number, begun) for number in range(11)]:
         if turns.take(connection):  # type: ignore[arg-type]
             connection.begin()
@@ -200,7 +200,7 @@ async def test_one_that_cannot_begin_keeps_nobody_else_waiting() -> None:
         def begin(self) -> None:
             raise OSError("as a socket that is gone")
 
-    turns, begun, told = Turns(), list[int](), list[dict[str, Any]]()
+    turns, begun, told = AcceptThrottle(), list[int](), list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     for number in range(11):
         one = (Broken if number == 4 else Beginning)(number, begun)

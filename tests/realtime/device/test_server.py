@@ -332,7 +332,7 @@ async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
         await origin.until_room(0.01)
     waiting = asyncio.ensure_future(origin.until_room(WAIT_SECONDS))
     first, _ = await anext(intake)
-    origin.settle(first, Outcome.STORED)
+    origin.acknowledge(first, Outcome.STORED)
     await waiting
 
 

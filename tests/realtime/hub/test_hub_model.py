@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
-from bridge.realtime.hub.hub import TICK_SECONDS, Hub, Left
+from bridge.realtime.hub.hub import TICK_SECONDS, ConnectionClosed, Hub
 from bridge.realtime.hub.session import Session
 from bridge.realtime.socketio.server import CODEC
 from tests.fakes import MemoryStore
@@ -67,8 +67,8 @@ class Client:
     """One connection, with what it is owed and what it may be sent."""
 
     session: Session
-    link: FakeLink
-    wish: Devices = None
+    transport: FakeLink
+    subscription: Devices = None
     request: Request | None = None
     owed: set[int] = field(default_factory=set)
     allowed: set[int] = field(default_factory=set)
@@ -83,8 +83,8 @@ class Client:
     def wishes(self) -> list[Devices]:
         """Any of these may hold when a record is published now."""
         if self.request is None:
-            return [self.wish]
-        return [self.wish, self.coming()]
+            return [self.subscription]
+        return [self.subscription, self.coming()]
 
     def untold(self, owed: set[int], gaps: list[tuple[int, int, int]]) -> set[int]:
         """Which of these were not sent, and are in none of these gaps."""
@@ -96,8 +96,8 @@ class Client:
         assert self.request is not None
         asked = self.request.devices
         if self.request.unsubscribes:
-            return frozenset() if asked is None or self.wish is None else self.wish - asked
-        return asked if asked is None or self.wish is None else self.wish | asked
+            return frozenset() if asked is None or self.subscription is None else self.subscription - asked
+        return asked if asked is None or self.subscription is None else self.subscription | asked
 
 
 def wants(devices: Devices, one: Reading) -> bool:
@@ -140,7 +140,7 @@ class HubAndClients(RuleBasedStateMachine):
         for (one,) in self.written:
             self.published[one.seq] = one
         self.written.clear()
-        self.hub.begin(self.seq)
+        self.hub.start(self.seq)
         self._join()
         self.pass_time(0.3)
 
@@ -180,8 +180,8 @@ class HubAndClients(RuleBasedStateMachine):
         self._join()
 
     def _join(self, last: int = 0) -> Client:
-        link = FakeLink()
-        client = Client(self.hub.join(CODEC, link), link, last=last)
+        transport = FakeLink()
+        client = Client(self.hub.add_client(CODEC, transport), transport, last=last)
         self.clients.append(client)
         return client
 
@@ -204,7 +204,7 @@ class HubAndClients(RuleBasedStateMachine):
     @rule(data=st.data(), devices=wishes)
     def unsubscribe(self, data: st.DataObject, devices: Devices) -> None:
         client = data.draw(st.sampled_from([client for client in self.clients if client.request is None]))
-        if client.wish is not None or devices is None:
+        if client.subscription is not None or devices is None:
             asking = self.hub.unsubscribe(client.session, devices)
             client.request = Request(self.loop.create_task(asking), devices, unsubscribes=True)
             client.has_asked = True
@@ -212,21 +212,21 @@ class HubAndClients(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), stalled=st.booleans())
     def stall_or_drain(self, data: st.DataObject, *, stalled: bool) -> None:
-        link = data.draw(st.sampled_from(self.clients)).link
+        transport = data.draw(st.sampled_from(self.clients)).transport
         if stalled:
-            link.stalled = True
+            transport.stalled = True
         else:
-            link.drain()
+            transport.drain()
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), drains=st.booleans())
     def overflow(self, data: st.DataObject, *, drains: bool) -> None:
-        link = data.draw(st.sampled_from(self.clients)).link
-        link.stalled = True
+        transport = data.draw(st.sampled_from(self.clients)).transport
+        transport.stalled = True
         for device in DEVICES:
             self.write_and_publish(device)
         if drains:
-            link.drain()
+            transport.drain()
             self.pass_time(TICK_SECONDS)
 
     @precondition(lambda self: self.clients)
@@ -237,10 +237,10 @@ class HubAndClients(RuleBasedStateMachine):
         self._part(client)
         if resumes:
             again = self._join()
-            self._subscribe(again, client.wish, client.last, 1000)
+            self._subscribe(again, client.subscription, client.last, 1000)
 
     def _part(self, client: Client) -> None:
-        self.hub.leave(client.session)
+        self.hub.remove_client(client.session)
         self.clients.remove(client)
         if client.request:
             client.request.task.cancel()
@@ -263,7 +263,7 @@ class HubAndClients(RuleBasedStateMachine):
 
     def _learn(self, client: Client) -> None:
         """Take in what the client was sent, and what came of its request."""
-        new, client.read = client.link.heard[client.read :], len(client.link.heard)
+        new, client.read = client.transport.heard[client.read :], len(client.transport.heard)
         for name, body in new:
             if name == "gap":
                 client.gaps.append((body["from"], body["to"], body["missed"]))
@@ -272,14 +272,16 @@ class HubAndClients(RuleBasedStateMachine):
         if client.request is None or not client.request.task.done():
             return
         request = client.request
-        if request.task.cancelled() or isinstance(request.task.exception(), Left):
-            assert client.link.cuts
+        if request.task.cancelled() or isinstance(request.task.exception(), ConnectionClosed):
+            assert client.transport.cuts
             return
         done = request.task.result()
-        client.wish, client.request = client.coming(), None
-        assert done.wish.devices == client.wish
+        client.subscription, client.request = client.coming(), None
+        assert done.subscription.devices == client.subscription
         # What came while it was held, also before it asked, is for the wish with which it goes live.
-        client.owed -= {seq for seq in client.owed if seq >= client.held_from and not wants(client.wish, self.published[seq])}
+        client.owed -= {
+            seq for seq in client.owed if seq >= client.held_from and not wants(client.subscription, self.published[seq])
+        }
         client.held_from = sys.maxsize
         if request.since is not None:
             asked = {
@@ -310,7 +312,7 @@ class HubAndClients(RuleBasedStateMachine):
         for client in self.clients:
             self._learn(client)
             session = client.session
-            if client.request or not session.live or session.away_since is not None:
+            if client.request or not session.live or session.paused_since is not None:
                 continue
             client.held_from = sys.maxsize
             without = client.owed - {cursor for cursor, _ in client.sent}
@@ -321,19 +323,19 @@ class HubAndClients(RuleBasedStateMachine):
 
     @invariant()
     def a_client_that_was_cut_is_gone(self) -> None:
-        for client in [client for client in self.clients if client.link.cuts]:
-            assert client.link.cuts == ["slow"]
+        for client in [client for client in self.clients if client.transport.cuts]:
+            assert client.transport.cuts == ["slow"]
             assert client.session not in self.hub._sessions
             self._part(client)
 
     @invariant()
     def the_hub_keeps_nothing_of_those_who_left(self) -> None:
         sessions = {client.session for client in self.clients}
-        audiences = list(self.hub._audiences)
-        members = {member for audience in audiences for member in (*audience.members, *audience.behind)}
+        index = list(self.hub._index)
+        members = {member for group in index for member in (*group.members, *group.slow)}
         assert self.hub._sessions.keys() == sessions
         assert self.hub._held.keys() <= sessions
-        assert self.hub._delivery.behind.keys() == {member for audience in audiences for member in audience.behind}
+        assert self.hub._delivery.slow.keys() == {member for group in index for member in group.slow}
         assert members == {session for session in sessions if session.live}
         assert self.hub._held.keys() == sessions - members
 

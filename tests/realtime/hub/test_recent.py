@@ -5,19 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.realtime.hub.recent import Recent
+from bridge.realtime.hub.recent import RecentPublications
 from tests.realtime.parts import published
 
 
-def seqs_after(recent: Recent, cursor: int, limit: int | None = None) -> list[int]:
+def seqs_after(recent: RecentPublications, cursor: int, limit: int | None = None) -> list[int]:
     return [one.seq for one in recent.after(cursor, limit)]
 
 
 def test_what_comes_after_a_cursor_is_given_in_order() -> None:
-    recent = Recent(10)
-    recent.begin(4)
+    recent = RecentPublications(10)
+    recent.start(4)
     recent.extend(published(5, 7, 9))
-    assert (recent.floor, recent.last) == (4, 9)
+    assert (recent.start_offset, recent.last_offset) == (4, 9)
     assert seqs_after(recent, 4) == [5, 7, 9]
     assert seqs_after(recent, 6) == [7, 9]
     assert seqs_after(recent, 7) == [9]
@@ -26,35 +26,35 @@ def test_what_comes_after_a_cursor_is_given_in_order() -> None:
 
 
 def test_what_is_in_the_store_from_before_is_not_covered() -> None:
-    recent = Recent(10)
-    recent.begin(4)
+    recent = RecentPublications(10)
+    recent.start(4)
     assert not recent.covers(3)
     assert recent.covers(4)
 
 
 def test_a_store_that_is_behind_what_was_published_changes_nothing() -> None:
-    recent = Recent(10)
+    recent = RecentPublications(10)
     recent.extend(published(5))
-    recent.begin(3)
-    assert recent.last == 5
+    recent.start(3)
+    assert recent.last_offset == 5
 
 
 def test_nothing_published_is_nothing_changed() -> None:
-    recent = Recent(1)
+    recent = RecentPublications(1)
     recent.extend([])
-    assert (recent.floor, recent.last) == (0, 0)
+    assert (recent.start_offset, recent.last_offset) == (0, 0)
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 30), max_size=20))
 def test_it_holds_all_after_its_floor_and_not_much_more_than_its_capacity(capacity: int, sizes: list[int]) -> None:
-    recent, everything = Recent(capacity), [0]
+    recent, everything = RecentPublications(capacity), [0]
     for size in sizes:
         batch = published(*range(everything[-1] + 1, everything[-1] + 1 + size))
         recent.extend(batch)
         everything += [one.seq for one in batch]
-        assert recent.last == everything[-1]
-        assert recent.covers(recent.floor)
-        assert not recent.covers(recent.floor - 1)
-        held = seqs_after(recent, recent.floor)
-        assert held == [seq for seq in everything if seq > recent.floor]
+        assert recent.last_offset == everything[-1]
+        assert recent.covers(recent.start_offset)
+        assert not recent.covers(recent.start_offset - 1)
+        held = seqs_after(recent, recent.start_offset)
+        assert held == [seq for seq in everything if seq > recent.start_offset]
         assert min(capacity, len(everything) - 1) <= len(held) <= capacity * 1.25

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridge.realtime.hub.requests import DEVICES_LIMIT, REPLAY_LIMIT, Subscribe, Unsubscribe, refusal
+from bridge.realtime.hub.requests import DEVICES_LIMIT, REPLAY_LIMIT, SubscribeRequest, UnsubscribeRequest, error_response
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from bridge.realtime.hub.requests import DEVICES_LIMIT, REPLAY_LIMIT, Subscribe,
 def test_a_request_is_understood(
     body: dict[str, Any], devices: frozenset[str] | None, since: int | None, limit: int, every: int | None
 ) -> None:
-    asked = Subscribe.model_validate(body)
+    asked = SubscribeRequest.model_validate(body)
     assert (asked.devices, asked.since, asked.limit, asked.every) == (devices, since, limit, every)
 
 
@@ -64,8 +64,8 @@ def test_a_request_is_understood(
 )
 def test_a_bad_request_is_answered_with_what_was_wrong_and_where(body: object, field: str | None, words: str) -> None:
     with pytest.raises(ValidationError) as raised:
-        Subscribe.model_validate(body)
-    answer = refusal(raised.value)
+        SubscribeRequest.model_validate(body)
+    answer = error_response(raised.value)
     assert answer["ok"] is False
     assert answer["field"] == field
     assert words in answer["error"]
@@ -73,14 +73,14 @@ def test_a_bad_request_is_answered_with_what_was_wrong_and_where(body: object, f
 
 def test_several_mistakes_are_counted() -> None:
     with pytest.raises(ValidationError) as raised:
-        Subscribe.model_validate({"since": -1, "limit": 0, "every": 1})
-    assert refusal(raised.value)["error"].endswith("(and 2 more)")
+        SubscribeRequest.model_validate({"since": -1, "limit": 0, "every": 1})
+    assert error_response(raised.value)["error"].endswith("(and 2 more)")
 
 
 def test_unsubscribe_takes_devices_and_nothing_else() -> None:
-    assert Unsubscribe.model_validate({"devices": ["a"]}).devices == frozenset("a")
+    assert UnsubscribeRequest.model_validate({"devices": ["a"]}).devices == frozenset("a")
     with pytest.raises(ValidationError):
-        Unsubscribe.model_validate({"since": 0})
+        UnsubscribeRequest.model_validate({"since": 0})
 
 
 json = st.recursive(
@@ -97,7 +97,7 @@ def test_whatever_is_asked_is_understood_or_refused_with_words(body: object) -> 
 
 def _since_or_words(body: object) -> bool:
     try:
-        since = Subscribe.model_validate(body).since
+        since = SubscribeRequest.model_validate(body).since
     except ValidationError as error:
-        return bool(refusal(error)["error"])
+        return bool(error_response(error)["error"])
     return since is None or 0 <= since < 2**53

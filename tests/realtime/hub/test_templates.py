@@ -18,8 +18,8 @@ from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.channels import ChannelCodec
-from bridge.realtime.hub.publication import SENT_AT, Encoder
-from bridge.realtime.hub.templates import Forms
+from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER, Encoder
+from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.socketio.server import Codec
 from bridge.realtime.topics import NAMES, TopicCodec
 
@@ -27,12 +27,12 @@ PLACE = Location('a "site", with 100 %', "salle 1")
 
 
 def socketio(reading: Reading) -> bytes:
-    return b"42" + orjson.dumps(["sensorData", events.sensor_data(reading, SENT_AT)])
+    return b"42" + orjson.dumps(["sensorData", events.sensor_data(reading, SENT_AT_PLACEHOLDER)])
 
 
 def channels(reading: Reading) -> bytes:
     created = EntityEvent("reading", "created", str(reading.id), reading.public(), {"action": "create_reading"})
-    return orjson.dumps(events.entity_event(created, SENT_AT))
+    return orjson.dumps(events.entity_event(created, SENT_AT_PLACEHOLDER))
 
 
 def topics(reading: Reading) -> bytes:
@@ -93,7 +93,7 @@ def test_a_reading_by_its_form_is_the_bytes_of_its_body(dialect: str, reading: R
 
 
 def test_with_more_kinds_of_readings_than_forms_are_kept_each_is_still_written() -> None:
-    forms = Forms(lambda reading: reading.public())
+    forms = MessageTemplates(lambda reading: reading.public())
     for number in range(1100):
         reading = Reading(ObjectId(), "kitchen", {f"field{number}": number}, 0, 0)
         assert forms.encode(reading) == orjson.dumps(reading.public())

@@ -17,10 +17,10 @@ from engineio.packet import MESSAGE, OPEN, Packet
 
 from bridge.realtime.socketio import direct
 from bridge.realtime.socketio.direct import Emits, EngineServer, PlainLink, SocketServer, missing
-from bridge.realtime.socketio.poll_queue import PACKETS_A_POLL, Outbox
+from bridge.realtime.socketio.poll_queue import PACKETS_PER_POLL, PollQueue
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening, publish_many
-from tests.realtime.parts import parcel
+from tests.realtime.parts import batch
 from tests.servers import until
 
 
@@ -68,7 +68,7 @@ def test_an_inside_that_is_not_as_it_was_is_named(
 def test_our_servers_are_made_of_each_other() -> None:
     server = SocketServer(async_mode="aiohttp")
     assert type(server.eio) is EngineServer
-    assert type(server.eio.create_queue()) is Outbox
+    assert type(server.eio.create_queue()) is PollQueue
     assert server.eio._async["websocket"] is direct.WebSocket
     assert driver._async["websocket"] is driver.WebSocket, "that of others is left alone"
 
@@ -105,7 +105,7 @@ def packet(text: str) -> Packet:
     return Packet(MESSAGE, text)
 
 
-async def poll(outbox: Outbox) -> list[Any]:
+async def poll(outbox: PollQueue) -> list[Any]:
     """As python-engineio's socket does it."""
     packets = [await asyncio.wait_for(outbox.get(), 5)]
     outbox.task_done()
@@ -118,7 +118,7 @@ async def poll(outbox: Outbox) -> list[Any]:
 
 
 async def test_an_outbox_knows_how_many_bytes_wait_in_it() -> None:
-    outbox = Outbox()
+    outbox = PollQueue()
     for text in ("abc", "", "de"):
         outbox.put_nowait(packet(text))
     await outbox.put(None)
@@ -130,24 +130,24 @@ async def test_an_outbox_knows_how_many_bytes_wait_in_it() -> None:
 
 
 async def test_the_client_is_told_the_interval_between_pings_to_the_millisecond() -> None:
-    outbox = Outbox(2.5)
+    outbox = PollQueue(2.5)
     await outbox.put(Packet(OPEN, {"sid": "a", "pingInterval": 2000}))
     (opening,) = await poll(outbox)
     assert opening == {"sid": "a", "pingInterval": 2500}
 
 
 async def test_a_poll_is_given_a_handful_and_the_next_goes_on_behind_it() -> None:
-    outbox = Outbox()
-    texts = [str(n) for n in range(2 * PACKETS_A_POLL + 3)]
+    outbox = PollQueue()
+    texts = [str(n) for n in range(2 * PACKETS_PER_POLL + 3)]
     for text in texts:
         outbox.put_nowait(packet(text))
     polls = [await poll(outbox) for _ in range(3)]
-    assert [len(one) for one in polls] == [PACKETS_A_POLL, PACKETS_A_POLL, 3]
+    assert [len(one) for one in polls] == [PACKETS_PER_POLL, PACKETS_PER_POLL, 3]
     assert [text for one in polls for text in one] == texts
 
 
 async def test_a_poll_that_waits_is_given_what_comes() -> None:
-    outbox = Outbox()
+    outbox = PollQueue()
     assert not outbox.is_waited_for
     waiting = asyncio.create_task(poll(outbox))
     await until(lambda: outbox.is_waited_for)
@@ -159,7 +159,7 @@ async def test_a_poll_that_waits_is_given_what_comes() -> None:
 
 
 async def test_who_closes_waits_until_polls_have_taken_the_last_words() -> None:
-    outbox = Outbox()
+    outbox = PollQueue()
     await asyncio.wait_for(outbox.join(), 5)
     for text in ("last", "words"):
         outbox.put_nowait(packet(text))
@@ -181,7 +181,7 @@ class FakeWebSocket:
 
 
 async def test_what_waits_is_poured_into_a_websocket_in_order_and_a_poll_that_waits_ends() -> None:
-    outbox: Any = Outbox()
+    outbox: Any = PollQueue()
     websocket = FakeWebSocket()
     outbox.put_nowait(packet("1"))
     outbox.put_nowait(packet("2"))
@@ -192,7 +192,7 @@ async def test_what_waits_is_poured_into_a_websocket_in_order_and_a_poll_that_wa
     assert outbox.waiting_bytes == 0
     assert await poll(outbox) == [None]
 
-    waited_for: Any = Outbox()
+    waited_for: Any = PollQueue()
     waiting = asyncio.create_task(poll(waited_for))
     await asyncio.sleep(0)
     waited_for.pour_into(websocket)
@@ -224,14 +224,14 @@ async def test_on_the_plain_way_everything_is_emitted_in_order_and_what_waits_is
     emits, server, left = Emits(), PlainServer(), list[Any]()
     socket = PlainSocket()
     first, second = (PlainLink(socket, name, emits, left.append) for name in ("first", "second"))
-    first.write(parcel(1, 2))
-    second.write(parcel(1))
-    first.write(parcel(3))
+    first.write(batch(1, 2))
+    second.write(batch(1))
+    first.write(batch(3))
     assert first.waiting_bytes() > second.waiting_bytes() > 0
     await emits.send(server)
     assert server.emitted == [("first", 1), ("first", 2), ("second", 1), ("first", 3)]
     assert first.waiting_bytes() == second.waiting_bytes() == 0
     socket.queue.put_nowait(None)
     assert first.waiting_bytes() > 0, "what python-engineio has not sent yet counts too"
-    first.cut("slow")
+    first.disconnect("slow")
     assert left == [socket]

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.realtime.socketio.engineio import CLOSE, MESSAGE, PING, Wrong, asked_by, packet_of, refused, wants_websocket
+from bridge.realtime.socketio.engineio import (
+    CLOSE,
+    MESSAGE,
+    PING,
+    RequestError,
+    parse_packet,
+    request_error,
+    request_parameters,
+    wants_websocket,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +40,28 @@ AGAIN = f"{OPEN}&sid=a"
         (AGAIN, "GET", POLLS, False, None),
         (AGAIN, "POST", POLLS, False, None),
         ("EIO=4&transport=websocket&sid=a", "GET", POLLS, True, None),
-        ("EIO=4", "GET", None, False, Wrong.TRANSPORT),
-        ("EIO=4&transport=pigeon&sid=a", "GET", None, False, Wrong.TRANSPORT),
-        (AGAIN, "GET", None, False, Wrong.SID),
-        ("EIO=3&transport=websocket&sid=a", "GET", None, False, Wrong.SID),
-        (OPEN, "POST", None, False, Wrong.METHOD),
-        ("EIO=3&transport=websocket", "PUT", None, False, Wrong.METHOD),
-        ("EIO=3&transport=websocket", "GET", None, False, Wrong.REQUEST),
-        (OPEN, "GET", None, True, Wrong.REQUEST),
-        ("EIO=3&transport=polling&sid=a", "GET", POLLS, False, Wrong.REQUEST),
-        (AGAIN, "GET", POLLS, True, Wrong.REQUEST),
-        (AGAIN, "GET", MOVED, False, Wrong.REQUEST),
-        (AGAIN, "POST", OPENING, False, Wrong.REQUEST),
-        ("EIO=4&transport=websocket&sid=a", "GET", POLLS, False, Wrong.REQUEST),
-        ("EIO=4&transport=websocket&sid=a", "GET", MOVED, True, Wrong.REQUEST),
-        ("transport=polling", "GET", None, False, Wrong.VERSION),
-        ("EIO=3&transport=websocket", "GET", None, True, Wrong.VERSION),
+        ("EIO=4", "GET", None, False, RequestError.TRANSPORT),
+        ("EIO=4&transport=pigeon&sid=a", "GET", None, False, RequestError.TRANSPORT),
+        (AGAIN, "GET", None, False, RequestError.SID),
+        ("EIO=3&transport=websocket&sid=a", "GET", None, False, RequestError.SID),
+        (OPEN, "POST", None, False, RequestError.METHOD),
+        ("EIO=3&transport=websocket", "PUT", None, False, RequestError.METHOD),
+        ("EIO=3&transport=websocket", "GET", None, False, RequestError.REQUEST),
+        (OPEN, "GET", None, True, RequestError.REQUEST),
+        ("EIO=3&transport=polling&sid=a", "GET", POLLS, False, RequestError.REQUEST),
+        (AGAIN, "GET", POLLS, True, RequestError.REQUEST),
+        (AGAIN, "GET", MOVED, False, RequestError.REQUEST),
+        (AGAIN, "POST", OPENING, False, RequestError.REQUEST),
+        ("EIO=4&transport=websocket&sid=a", "GET", POLLS, False, RequestError.REQUEST),
+        ("EIO=4&transport=websocket&sid=a", "GET", MOVED, True, RequestError.REQUEST),
+        ("transport=polling", "GET", None, False, RequestError.VERSION),
+        ("EIO=3&transport=websocket", "GET", None, True, RequestError.VERSION),
     ],
 )
 def test_a_request_is_refused_for_the_first_thing_that_is_wrong_with_it(
-    query: str, method: str, client: Client | None, *, upgrade: bool, wrong: Wrong | None
+    query: str, method: str, client: Client | None, *, upgrade: bool, wrong: RequestError | None
 ) -> None:
-    assert refused(asked_by(query), method, client, upgrade=upgrade) is wrong
+    assert request_error(request_parameters(query), method, client, upgrade=upgrade) is wrong
 
 
 def test_only_the_upgrade_to_a_websocket_is_one() -> None:
@@ -67,10 +76,10 @@ def test_only_the_upgrade_to_a_websocket_is_one() -> None:
     [("1", (CLOSE, "")), ("2probe", (PING, "probe")), ('42["a",\n1]', (MESSAGE, '2["a",\n1]')), ("bAAAA", (MESSAGE, b"bAAAA"))],
 )
 def test_a_packet_is_its_type_and_the_rest(text: str, packet: tuple[int, str | bytes]) -> None:
-    assert packet_of(text) == packet
+    assert parse_packet(text) == packet
 
 
 @pytest.mark.parametrize("text", ["", "7", "a", " 4", "٤2"])
 def test_what_is_no_packet_is_not_read(text: str) -> None:
     with pytest.raises(ValueError, match="no packet"):
-        packet_of(text)
+        parse_packet(text)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.realtime.socketio.packets import Said, Unspeakable, invalid_namespace, read
+from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invalid_namespace, read
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0", Said("0", "/")),
-        ('0{"token":"a"}', Said("0", "/")),
-        ("0/", Said("0", "/")),
-        ('0/,{"token":"a"}', Said("0", "/")),
-        ("0/nope", Said("0", "/nope")),
-        ("0/nope?a=1,{}", Said("0", "/nope?a=1")),
-        ("1", Said("1", "/")),
-        ('2["subscribe",{"devices":["a"]}]', Said("2", "/")),
-        ('2/,0 ["subscribe"]', Said("2", "/")),
-        ('29007199254740991["subscribe"]', Said("2", "/")),
-        ("3", Said("3", "/")),
-        ("37[1]", Said("3", "/")),
+        ("0", ParsedPacket("0", "/")),
+        ('0{"token":"a"}', ParsedPacket("0", "/")),
+        ("0/", ParsedPacket("0", "/")),
+        ('0/,{"token":"a"}', ParsedPacket("0", "/")),
+        ("0/nope", ParsedPacket("0", "/nope")),
+        ("0/nope?a=1,{}", ParsedPacket("0", "/nope?a=1")),
+        ("1", ParsedPacket("1", "/")),
+        ('2["subscribe",{"devices":["a"]}]', ParsedPacket("2", "/")),
+        ('2/,0 ["subscribe"]', ParsedPacket("2", "/")),
+        ('29007199254740991["subscribe"]', ParsedPacket("2", "/")),
+        ("3", ParsedPacket("3", "/")),
+        ("37[1]", ParsedPacket("3", "/")),
     ],
 )
-def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: Said) -> None:
+def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: ParsedPacket) -> None:
     assert read(text) == said
 
 
@@ -54,21 +54,21 @@ def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: Said) -> N
     ],
 )
 def test_what_cannot_be_read_is_malformed(text: str) -> None:
-    with pytest.raises(Unspeakable) as refused:
+    with pytest.raises(InvalidPacket) as refused:
         read(text)
     assert refused.value.reason == "malformed"
 
 
 @pytest.mark.parametrize("message", [b"", b"2[]", '51-["a",{"_placeholder":true,"num":0}]', "6"])
 def test_bytes_are_refused_whatever_they_are(message: object) -> None:
-    with pytest.raises(Unspeakable) as refused:
+    with pytest.raises(InvalidPacket) as refused:
         read(message)
     assert refused.value.reason == "binary"
 
 
 @pytest.mark.parametrize("message", [None, 1, {}, []])
 def test_what_is_no_text_is_malformed(message: object) -> None:
-    with pytest.raises(Unspeakable):
+    with pytest.raises(InvalidPacket):
         read(message)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.realtime.websocket.parser import BINARY, CLOSE, PING, TEXT, FrameReader, Incoming, ProtocolError
+from bridge.realtime.websocket.parser import BINARY, CLOSE, PING, TEXT, FrameParser, ProtocolError, ReceivedMessage
 
 LIMIT = 64 * 1024
 MASK = b"\x01\x02\x03\x04"
@@ -70,29 +70,29 @@ BROKEN = [
 @pytest.mark.parametrize(("sent", "code"), BROKEN)
 def test_what_the_standard_forbids_has_its_code(sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
-        list(FrameReader(LIMIT).feed(sent))
+        list(FrameParser(LIMIT).feed(sent))
     assert caught.value.code == code
 
 
 def test_a_length_that_is_too_much_is_refused_before_any_of_it_has_come() -> None:
     with pytest.raises(ProtocolError) as caught:
-        list(FrameReader(LIMIT).feed(b"\x81\xff" + struct.pack(">Q", LIMIT + 1)))
+        list(FrameParser(LIMIT).feed(b"\x81\xff" + struct.pack(">Q", LIMIT + 1)))
     assert caught.value.code == 1009
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1011, 1014, 3000, 3999, 4000, 4999])
 def test_a_valid_code_to_close_with_is_taken(code: int) -> None:
-    assert list(FrameReader(LIMIT).feed(close(code, "tschüß".encode()))) == [Incoming(CLOSE, struct.pack(">H", code))]
+    assert list(FrameParser(LIMIT).feed(close(code, "tschüß".encode()))) == [ReceivedMessage(CLOSE, struct.pack(">H", code))]
 
 
 def test_a_control_frame_may_come_between_the_fragments_of_a_message() -> None:
     sent = frame(TEXT, b"\xc3", fin=False) + frame(PING, b"?") + frame(0, b"", fin=False) + frame(0, b"\xbc")
-    assert list(FrameReader(LIMIT).feed(sent)) == [Incoming(PING, b"?"), Incoming(TEXT, "ü".encode())]
+    assert list(FrameParser(LIMIT).feed(sent)) == [ReceivedMessage(PING, b"?"), ReceivedMessage(TEXT, "ü".encode())]
 
 
 def test_a_message_may_come_in_many_frames_and_each_has_as_many() -> None:
     sent = frame(TEXT, b"a", fin=False) + frame(0, b"b", fin=False) * 254 + frame(0, b"c")
-    assert list(FrameReader(LIMIT).feed(sent * 3)) == [Incoming(TEXT, b"a" + b"b" * 254 + b"c")] * 3
+    assert list(FrameParser(LIMIT).feed(sent * 3)) == [ReceivedMessage(TEXT, b"a" + b"b" * 254 + b"c")] * 3
 
 
 @given(
@@ -107,14 +107,14 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut(messages: list[t
         pieces = [payload[start : start + size] for start in range(0, len(payload) or 1, size)]
         for n, piece in enumerate(pieces):
             sent += frame(TEXT if n == 0 else 0, piece, fin=n == len(pieces) - 1)
-    reader = FrameReader(LIMIT)
+    reader = FrameParser(LIMIT)
     got = [one for start in range(0, len(sent), step) for one in reader.feed(sent[start : start + step])]
-    assert got == [Incoming(TEXT, text.encode()) for text, _ in messages]
+    assert got == [ReceivedMessage(TEXT, text.encode()) for text, _ in messages]
 
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_messages_or_a_protocol_error_and_no_other(sent: bytes) -> None:
-    reader = FrameReader(LIMIT, inflates=True)
+    reader = FrameParser(LIMIT, inflates=True)
     with suppress(ProtocolError):
         list(reader.feed(sent))
     assert len(reader._bytes) <= 2000
@@ -128,7 +128,7 @@ def squeezed(text: bytes) -> bytes:
 def test_a_compressed_message_is_unpacked_where_that_was_agreed() -> None:
     packed = squeezed(b'{"type": "ping"}')
     sent = frame(TEXT, packed[:5], fin=False, rsv=4) + frame(0, packed[5:]) + frame(TEXT, b"plain")
-    assert [one.payload for one in FrameReader(LIMIT, inflates=True).feed(sent)] == [b'{"type": "ping"}', b"plain"]
+    assert [one.payload for one in FrameParser(LIMIT, inflates=True).feed(sent)] == [b'{"type": "ping"}', b"plain"]
 
 
 @pytest.mark.parametrize(
@@ -143,5 +143,5 @@ def test_a_compressed_message_is_unpacked_where_that_was_agreed() -> None:
 )
 def test_a_bad_compressed_message_has_its_code(sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
-        list(FrameReader(LIMIT, inflates=True).feed(sent))
+        list(FrameParser(LIMIT, inflates=True).feed(sent))
     assert caught.value.code == code

@@ -18,18 +18,18 @@ from aiohttp.test_utils import TestServer
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from bridge.access import Control
+from bridge.access.service import AuthService
 from bridge.app import Bridge
 from bridge.core.access.permissions import Identity
 from bridge.devices.registry import Registry
-from bridge.realtime.auth.authenticator import Entrance
-from bridge.realtime.auth.expiry import Stays
+from bridge.realtime.auth.authenticator import Authenticator
+from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.device.protocols import TELEMETRY_CODEC
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.limits import Gate
-from bridge.realtime.websocket.connection import Client
-from bridge.realtime.websocket.handshake import takes_deflate
-from bridge.realtime.websocket.server import WebSockets
+from bridge.realtime.limits import ConnectionLimiter
+from bridge.realtime.websocket.connection import ClientConnection
+from bridge.realtime.websocket.handshake import accepts_deflate
+from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
@@ -126,21 +126,23 @@ class Mistaken:
 
     encoder = TELEMETRY_CODEC
 
-    def greet(self, client: Client, who: Identity) -> None:
+    def on_connect(self, client: ClientConnection, who: Identity) -> None:
         pass
 
-    async def hear(self, client: Client, message: dict[str, Any]) -> None:  # noqa: ARG002
+    async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:  # noqa: ARG002
         raise LookupError(message)
 
-    def forget(self, client: Client) -> None:
+    def on_disconnect(self, client: ClientConnection) -> None:
         pass
 
 
 async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     http, realtime, store = HttpSettings(), RealtimeSettings(), MemoryStore()
-    hub, gate, app = Hub(store, realtime), Gate(realtime), web.Application()
-    control, registry = Control(AccessSettings(), DevicesSettings(), store), Registry(store, hub, DevicesSettings())
-    sockets = WebSockets(http, realtime, hub, gate, Entrance(control, Stays(control), registry, login_seconds=1))
+    hub, limiter, app = Hub(store, realtime), ConnectionLimiter(realtime), web.Application()
+    control, registry = AuthService(AccessSettings(), DevicesSettings(), store), Registry(store, hub, DevicesSettings())
+    sockets = WebSocketServer(
+        http, realtime, hub, limiter, Authenticator(control, AuthenticatedConnections(control), registry, login_seconds=1)
+    )
 
     async def serve(request: web.Request) -> web.StreamResponse:
         return await sockets.serve(request, Mistaken())
@@ -153,7 +155,7 @@ async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is
                 await asyncio.wait_for(socket.recv(), 10)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1011
-        assert (len(gate), hub.client_count, hub.counts.cut) == (0, 0, {"mistake": 1})
+        assert (len(limiter), hub.client_count, hub.counts.cut) == (0, 0, {"mistake": 1})
     assert [one.name for one in caplog.records if one.levelname == "ERROR"] == ["bridge.realtime.websocket.server"]
 
 
@@ -231,7 +233,7 @@ async def test_what_is_no_handshake_is_refused(bridge: Bridge, changed: str, to:
     ],
 )
 def test_compression_is_agreed_only_where_all_clients_can_be_sent_the_same(offers: str, taken: bool) -> None:
-    assert takes_deflate(offers) is taken
+    assert accepts_deflate(offers) is taken
 
 
 NODE = """
@@ -280,7 +282,7 @@ def without_collector() -> Iterator[None]:
 
 def clients() -> int:
     """Objects of plain clients, and of those of Socket.IO."""
-    return sum(isinstance(one, Client | web.WebSocketResponse) for one in gc.get_objects())
+    return sum(isinstance(one, ClientConnection | web.WebSocketResponse) for one in gc.get_objects())
 
 
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"

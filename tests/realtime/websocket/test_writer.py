@@ -12,7 +12,7 @@ import uvloop
 
 from bridge.realtime.frames import close_frame, text_frame
 from bridge.realtime.websocket.write_buffer import HANDED_BYTES
-from bridge.realtime.websocket.writer import Wire
+from bridge.realtime.websocket.writer import FrameWriter
 
 FRAMES = [text_frame(b"%06d" % n + b"." * 400) for n in range(5000)]
 ALL = b"".join(FRAMES)
@@ -21,7 +21,7 @@ ALL = b"".join(FRAMES)
 class Peer:
     """Both ends of a connection: what we write with, and a client's socket that nobody reads."""
 
-    def __init__(self, wire: Wire, protocol: Ours, theirs: socket.socket) -> None:
+    def __init__(self, wire: FrameWriter, protocol: Ours, theirs: socket.socket) -> None:
         self.wire = wire
         self.protocol = protocol
         self._theirs = theirs
@@ -71,7 +71,7 @@ async def connected() -> AsyncIterator[Peer]:
         one.setblocking(False)
     transport, protocol = await asyncio.get_running_loop().create_connection(Ours, sock=ours)
     try:
-        yield Peer(Wire(transport, deflates=False), protocol, theirs)
+        yield Peer(FrameWriter(transport, deflates=False), protocol, theirs)
     finally:
         transport.abort()
         theirs.close()
@@ -96,7 +96,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Callable[[Peer], Awaitable[
 Run = Callable[[Callable[[Peer], Awaitable[None]]], None]
 
 
-def write(wire: Wire) -> None:
+def write(wire: FrameWriter) -> None:
     assert all(wire.send(frame) for frame in FRAMES)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sources.mqtt.publish_parser import Publish, PublishStream, pubacks
+from bridge.sources.mqtt.publish_parser import Publish, PublishParser, pubacks
 
 TOPICS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 PINGRESP, QOS_2 = b"\xd0\x00", 0x04
@@ -52,7 +52,7 @@ OTHERS = st.one_of(
 )
 
 
-def fed(stream: PublishStream, data: bytes, cuts: list[int]) -> tuple[list[Publish], bytes]:
+def fed(stream: PublishParser, data: bytes, cuts: list[int]) -> tuple[list[Publish], bytes]:
     """All that comes out when `data` comes in pieces."""
     published, rest = [], b""
     for begin, end in pairwise([0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]):
@@ -71,7 +71,7 @@ def test_any_packets_in_any_pieces_are_told_apart(
 ) -> None:
     ours = properties if version_5 else None
     data = b"".join(publish_packet(one, ours) if isinstance(one, Publish) else one for one in packets)
-    published, rest = fed(PublishStream(properties=version_5), data, cuts)
+    published, rest = fed(PublishParser(properties=version_5), data, cuts)
     assert published == [one for one in packets if isinstance(one, Publish)]
     assert rest == b"".join(one for one in packets if not isinstance(one, Publish))
 
@@ -79,7 +79,7 @@ def test_any_packets_in_any_pieces_are_told_apart(
 @given(st.lists(publishes(), min_size=1, max_size=3), st.booleans())
 def test_byte_by_byte_is_as_good_as_all_at_once(packets: list[Publish], version_5: bool) -> None:
     data = b"".join(publish_packet(one, b"" if version_5 else None) + PINGRESP for one in packets)
-    assert fed(PublishStream(properties=version_5), data, list(range(len(data)))) == (packets, PINGRESP * len(packets))
+    assert fed(PublishParser(properties=version_5), data, list(range(len(data)))) == (packets, PINGRESP * len(packets))
 
 
 SEEDS = st.one_of(
@@ -89,8 +89,8 @@ SEEDS = st.one_of(
 
 @given(st.lists(SEEDS, max_size=12).map(b"".join), st.booleans(), CUTS)
 def test_no_bytes_make_it_raise_or_depend_on_the_cuts(data: bytes, version_5: bool, cuts: list[int]) -> None:
-    whole = PublishStream(properties=version_5).feed(data)
-    assert fed(PublishStream(properties=version_5), data, cuts) == whole
+    whole = PublishParser(properties=version_5).feed(data)
+    assert fed(PublishParser(properties=version_5), data, cuts) == whole
     assert len(whole[1]) <= len(data)
 
 
@@ -112,32 +112,32 @@ def test_no_bytes_make_it_raise_or_depend_on_the_cuts(data: bytes, version_5: bo
 def test_a_bad_publish_is_left_for_paho_and_what_follows_is_not_lost(body: bytes) -> None:
     good = Publish("t", b"payload", 7, 1, retained=False)
     bad = packet(0x32, body)
-    assert PublishStream(properties=True).feed(bad + publish_packet(good, b"")) == ([good], bad)
+    assert PublishParser(properties=True).feed(bad + publish_packet(good, b"")) == ([good], bad)
 
 
 def test_after_a_length_of_five_bytes_all_is_left_for_paho() -> None:
     good = publish_packet(Publish("t", b"payload", 7, 1, retained=False), b"")
-    stream = PublishStream(properties=True)
+    stream = PublishParser(properties=True)
     published, rest = stream.feed(good + b"\x32\xff\xff\xff\xff" + good)
     assert (len(published), rest) == (1, b"\x32\xff\xff\xff\xff" + good)
     assert stream.feed(good) == ([], good)
 
 
 def test_what_is_not_utf_8_in_a_topic_is_replaced() -> None:
-    (publish,), rest = PublishStream(properties=False).feed(packet(0x30, b"\x00\x05a/\xff/bpayload"))
+    (publish,), rest = PublishParser(properties=False).feed(packet(0x30, b"\x00\x05a/\xff/bpayload"))
     assert (publish.topic, publish.payload, rest) == ("a/\ufffd/b", b"payload", b"")
 
 
 def test_one_that_was_sent_before_is_one_like_the_others() -> None:
     publish = Publish("t", b"payload", 7, 1, retained=True)
-    assert PublishStream(properties=True).feed(publish_packet(publish, b"", flags=0x08)) == ([publish], b"")
+    assert PublishParser(properties=True).feed(publish_packet(publish, b"", flags=0x08)) == ([publish], b"")
 
 
 def test_a_large_publish_in_many_pieces_takes_time_by_its_size() -> None:
     publish = Publish("t", bytes(32_000_000), 7, 1, retained=False)
     data = publish_packet(publish, b"")
     began = time.process_time()
-    published, _ = fed(PublishStream(properties=True), data, list(range(0, len(data), 1000)))
+    published, _ = fed(PublishParser(properties=True), data, list(range(0, len(data), 1000)))
     assert published == [publish]
     assert time.process_time() - began < 5, "copying all that is held for every piece would take minutes"
 

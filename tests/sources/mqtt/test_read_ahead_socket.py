@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.sources.mqtt.publish_parser import Publish, PublishStream
-from bridge.sources.mqtt.read_ahead_socket import READ_BYTES, TappedSocket
+from bridge.sources.mqtt.publish_parser import Publish, PublishParser
+from bridge.sources.mqtt.read_ahead_socket import READ_BYTES, ReadAheadSocket
 
 PINGRESP, SUBACK = b"\xd0\x00", b"\x90\x03\x00\x01\x01"
 MESSAGE, MESSAGE_PACKET = Publish("t", b"hello", 0, 0, retained=False), b"\x30\x08\x00\x01thello"
@@ -21,7 +21,7 @@ class Line:
         inner, self.broker = socket.socketpair()
         self.taken: list[Publish] = []
         self.reads = 0
-        self.tapped = TappedSocket(inner, PublishStream(properties=False), self._take)
+        self.tapped = ReadAheadSocket(inner, PublishParser(properties=False), self._take)
         self.tapped.setblocking(False)
 
     def _take(self, published: list[Publish]) -> None:

@@ -24,8 +24,8 @@ from bridge.core.message import Message, Outcome
 from bridge.pipeline.intake import Intake
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
-from bridge.sources.mqtt.read_ahead_socket import TappedSocket
-from bridge.sources.mqtt.source import BatchQueue, MqttConnection, MqttSource, can_tap
+from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket
+from bridge.sources.mqtt.source import BatchQueue, MqttConnection, MqttSource, can_read_ahead
 from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until
 
@@ -74,12 +74,12 @@ async def test_what_is_not_acknowledged_comes_again_on_the_next_connection(broke
         await publish(broker_url, [b"1", b"2", b"3"])
         first = await rig.take(3)
         assert [message.payload for message in first] == [b"1", b"2", b"3"]
-        first[0].origin.settle(first[0], Outcome.STORED)
+        first[0].origin.acknowledge(first[0], Outcome.STORED)
     async with rig.connected():
         again = await rig.take(2)
         assert [message.payload for message in again] == [b"2", b"3"]
         for message in again:
-            message.origin.settle(message, Outcome.STORED)
+            message.origin.acknowledge(message, Outcome.STORED)
     async with rig.connected():
         await publish(broker_url, [b"4"])
         assert [message.payload for message in await rig.take(1)] == [b"4"]
@@ -93,7 +93,7 @@ async def test_an_acknowledgement_after_the_end_of_its_connection_goes_nowhere(b
     async with rig.connected():
         await rig.take(2)
         for message in old:
-            message.origin.settle(message, Outcome.STORED)
+            message.origin.acknowledge(message, Outcome.STORED)
     async with rig.connected():
         assert [message.payload for message in await rig.take(2)] == [b"1", b"2"], "still not acknowledged"
 
@@ -115,7 +115,7 @@ async def test_the_window_holds_back_what_we_have_not_acknowledged(broker_url: s
         held = await rig.take(11)
         assert [message.payload for message in held] == [b"%d" % n for n in range(10)] + [b"qos 0 passes the window"]
         for message in held:
-            message.origin.settle(message, Outcome.STORED)
+            message.origin.acknowledge(message, Outcome.STORED)
         assert [message.payload for message in await rig.take(15)][:10] == [b"%d" % n for n in range(10, 20)]
 
 
@@ -131,7 +131,7 @@ async def test_a_broker_that_ignores_the_window_makes_neither_memory_grow_nor_an
             assert len(rig.intake) + len(batch) <= 20
             for message in batch:
                 seen.append(message.payload)
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
         assert not rig.publisher.events, "nobody is accused of sharing our client id"
     assert sorted(set(seen), key=int) == [b"%d" % n for n in range(200)]
 
@@ -142,7 +142,7 @@ async def test_retained_messages_come_once_not_at_every_reconnect(broker_url: st
     async with rig.connected():
         (message,) = await rig.take(1)
         assert (message.retained, message.payload) == (True, b"kept")
-        message.origin.settle(message, Outcome.DUPLICATE)
+        message.origin.acknowledge(message, Outcome.DUPLICATE)
     async with rig.connected():
         await publish(broker_url, [b"new"])
         assert [one.payload for one in await rig.take(1)] == [b"new"]
@@ -189,7 +189,7 @@ async def test_tls_is_verified_against_the_authority_of_the_settings(tmp_path: P
             arrived = await trusting.take(500)
             assert sorted(message.payload for message in arrived) == sorted(bodies)
             for message in arrived:
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
         async with trusting.connected(), mqtt_sender(trusting.settings) as sender:
             await sender.publish("sensors/a/data", b"the next")
             assert [message.payload for message in await trusting.take(1)] == [b"the next"], "all before is acknowledged"
@@ -229,7 +229,7 @@ async def test_acknowledgements_go_out_in_order_of_arrival_whatever_the_order_of
         await publish(broker_url, [b"1", b"2", b"3"])
         first, second, third = await rig.take(3)
         for message in (third, second):
-            message.origin.settle(message, Outcome.STORED)
+            message.origin.acknowledge(message, Outcome.STORED)
     async with rig.connected():
         assert [message.payload for message in await rig.take(3)] == [b"1", b"2", b"3"], "the first was never settled"
         del first
@@ -432,7 +432,7 @@ async def test_the_acknowledgements_of_a_batch_go_out_together_in_order_and_wait
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
         async with rig.connected():
             for message in await rig.take(300):
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
             await until(lambda: len(heard) == 300, what="every acknowledgement")
     assert heard == list(range(1, 301))
 
@@ -452,7 +452,7 @@ async def test_what_is_settled_last_is_acknowledged_before_we_leave(tapped: bool
             async with running(connection):
                 await until(lambda: len(arrived) == 2, what="both messages")
             for message in arrived:
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
         await until(lambda: len(heard) == 3, what="the leave-taking")
     assert heard == [PUBACK, PUBACK, DISCONNECT]
 
@@ -476,7 +476,7 @@ async def test_what_is_more_than_we_hold_is_left_for_another_connection_after_al
             arrived = await rig.take(1)
             assert [message.packet_id for message in arrived] == list(range(1, 21)), "twenty times Receive Maximum"
             for message in arrived:
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
             await until(lambda: heard, what="the end of the connection")
             await rig.take(20)
             assert not rig.publisher.events, "nobody is accused of sharing our client id"
@@ -562,7 +562,7 @@ async def test_a_broker_that_falls_silent_is_noticed(tmp_path: Path) -> None:
 
 async def test_paho_still_has_what_we_reach_for() -> None:
     paho = aiomqtt.Client("localhost")._client
-    assert can_tap(type(paho))
+    assert can_read_ahead(type(paho))
     assert not inspect.signature(paho._create_socket).parameters
     assert list(inspect.signature(paho._packet_queue).parameters) == ["command", "packet", "mid", "qos", "info"]
     assert time.monotonic() - paho._last_bytes_received < 10
@@ -570,11 +570,11 @@ async def test_paho_still_has_what_we_reach_for() -> None:
 
 async def test_paho_reads_from_the_socket_we_give_it(broker_url: str) -> None:
     async with MqttConnection(settings_for(broker_url), lambda _: None, tapped=True) as connection:
-        assert isinstance(connection._paho.socket(), TappedSocket)
+        assert isinstance(connection._paho.socket(), ReadAheadSocket)
 
 
 def test_a_paho_without_those_names_is_told_apart() -> None:
-    assert not can_tap(object)
+    assert not can_read_ahead(object)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -592,5 +592,5 @@ async def test_without_them_messages_come_and_are_acknowledged_as_well(broker_ur
                 await until(lambda: arrived[-1:] and arrived[-1].payload == b"3", what="the last message")
             seen += [message.payload for message in arrived]
             for message in arrived[:acknowledge]:
-                message.origin.settle(message, Outcome.STORED)
+                message.origin.acknowledge(message, Outcome.STORED)
     assert seen == [b"1", b"2", b"3", b"3"]

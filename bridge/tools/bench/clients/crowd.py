@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
-from bridge.tools.bench.clients.subscriber import Arena, Stream, Subscriber
+from bridge.tools.bench.clients.subscriber import ReceiveBuffer, Stream, Subscriber
 
 S = TypeVar("S", bound=Subscriber)
 T = TypeVar("T")
@@ -25,9 +25,9 @@ WATCHED = 50
 class Crowd(Generic[S]):
     """Clients of one bridge. What they wait for, they wait for together."""
 
-    def __init__(self, name: str, subscribers: list[S], patience: float, arena: Arena | None = None) -> None:
+    def __init__(self, name: str, subscribers: list[S], patience: float, arena: ReceiveBuffer | None = None) -> None:
         """`name` is the bridge's, for messages; `patience` in seconds is how long nothing may come."""
-        self.arena = arena or Arena()
+        self.arena = arena or ReceiveBuffer()
         self._name = name
         self._patience = patience
         self.subscribers = subscribers
@@ -47,10 +47,10 @@ class Crowd(Generic[S]):
         receive_bytes: int | None = None,
     ) -> Crowd[S]:
         """`count` of a kind. Raises `BridgeError` when one cannot connect."""
-        arena, gate = Arena(), asyncio.Semaphore(_AT_ONCE)
+        arena, limiter = ReceiveBuffer(), asyncio.Semaphore(_AT_ONCE)
 
         async def one() -> S:
-            async with gate:
+            async with limiter:
                 return await kind.connect(arena, address, receive_bytes)
 
         return cls(name, await together([one() for _ in range(count)]), patience, arena)

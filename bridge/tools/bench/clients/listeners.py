@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from bridge.tools.bench.address import Address
-from bridge.tools.bench.clients.subscriber import HEAD, PING, PONG, Arena, Subscriber
+from bridge.tools.bench.clients.subscriber import HEAD, PING, PONG, ReceiveBuffer, Subscriber
 
 CURSOR = re.compile(rb'\},"cursor":(\d+)[,}]')
 """After the reading it belongs to: so the cursor in an acknowledgement is not taken for one."""
@@ -41,7 +41,7 @@ class Matches:
 class CursorSubscriber(Subscriber):
     """Keeps the cursor of every reading: 0.7 µs each."""
 
-    def __init__(self, arena: Arena, address: Address) -> None:
+    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
         """Not connected yet."""
         super().__init__(arena, address)
         self._matches = Matches(CURSOR, 40)
@@ -72,7 +72,7 @@ class CursorSubscriber(Subscriber):
 class AttentiveSubscriber(CursorSubscriber):
     """Keeps what it is told of gaps, too: after which cursor, and up to which."""
 
-    def __init__(self, arena: Arena, address: Address) -> None:
+    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
         """Not connected yet."""
         super().__init__(arena, address)
         self._gaps = Matches(GAP, 256)
@@ -87,7 +87,7 @@ class AttentiveSubscriber(CursorSubscriber):
 class StallingSubscriber(Subscriber):
     """Stops reading, reads again, and keeps what it is told of gaps."""
 
-    def __init__(self, arena: Arena, address: Address) -> None:
+    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
         """Not connected yet."""
         super().__init__(arena, address)
         self._matches = Matches(GAP, 256)

@@ -44,7 +44,7 @@ def _length(length: int) -> bytes:
     return bytes((length & 127 | 128,)) + _length(length >> 7)
 
 
-class Publisher(asyncio.Protocol):
+class MqttPublisher(asyncio.Protocol):
     """One connection. `sent` and `acknowledged` count its messages."""
 
     def __init__(self, broker: MqttSettings) -> None:
@@ -58,7 +58,7 @@ class Publisher(asyncio.Protocol):
         self.sent = 0
 
     @classmethod
-    async def connect(cls, broker: MqttSettings) -> Publisher:
+    async def connect(cls, broker: MqttSettings) -> MqttPublisher:
         """Connected under a name of its own. Raises `BridgeError`."""
         loop = asyncio.get_running_loop()
         try:

@@ -33,7 +33,7 @@ _JOINED = re.compile(rb"4([04]\{.*?\})")
 PROBED = re.compile(b"(3probe)")
 
 
-class Arena:
+class ReceiveBuffer:
     """One receive buffer for all subscribers of a loop: what one read brings is counted before the next read begins."""
 
     def __init__(self, size_bytes: int = 256 * 1024) -> None:
@@ -68,7 +68,7 @@ class Subscriber(asyncio.BufferedProtocol):
     CHOOSES = True
     """Whether it can ask for some devices only."""
 
-    def __init__(self, arena: Arena, address: Address) -> None:
+    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
         """Not connected yet."""
         self._arena = arena
         self._address = address
@@ -90,7 +90,7 @@ class Subscriber(asyncio.BufferedProtocol):
         self.lost = False
 
     @classmethod
-    async def connect(cls, arena: Arena, address: Address, receive_bytes: int | None = None) -> Self:
+    async def connect(cls, arena: ReceiveBuffer, address: Address, receive_bytes: int | None = None) -> Self:
         """Connected, upgraded and joined; `receive_bytes` is the kernel's buffer. Raises `BridgeError`."""
         loop = asyncio.get_running_loop()
         self = cls(arena, address)

@@ -12,7 +12,7 @@ import orjson
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.listeners import AttentiveSubscriber
-from bridge.tools.bench.clients.subscriber import CONNECT_SECONDS, PROBED, Arena, Subscriber
+from bridge.tools.bench.clients.subscriber import CONNECT_SECONDS, PROBED, ReceiveBuffer, Subscriber
 
 _SEPARATOR = "\x1e"
 _ANSWER, _PING = "430", "2"
@@ -51,14 +51,14 @@ class Polls:
 class UpgradingSubscriber(AttentiveSubscriber):
     """`arrive` connects it, and all that follows."""
 
-    def __init__(self, arena: Arena, address: Address) -> None:
+    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
         """Not connected yet."""
         super().__init__(arena, address)
         self._polling = False
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def connect(cls, arena: Arena, address: Address, receive_bytes: int | None = None) -> Self:  # noqa: ARG003
+    async def connect(cls, arena: ReceiveBuffer, address: Address, receive_bytes: int | None = None) -> Self:  # noqa: ARG003
         """Not yet: the connection that becomes the WebSocket is made when it changes over."""
         return cls(arena, address)
 

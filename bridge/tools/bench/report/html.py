@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 from bridge.tools.bench.report import text
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Measurement, Report, Sample
+from bridge.tools.bench.report.results import BenchResult, Report, UsageSample
 from bridge.tools.bench.report.svg import COLOURS, Axis, Point, Series, Shown, linear, logarithmic, plot
 from bridge.tools.bench.scenarios.catalog import SCENARIOS
 
@@ -70,7 +70,7 @@ def html_page(report: Report) -> str:
     )
 
 
-def _table(rows: Sequence[Measurement]) -> str:
+def _table(rows: Sequence[BenchResult]) -> str:
     def cells(tag: str, values: Sequence[str]) -> str:
         return "".join(
             f"<{tag}{' class=left' if name in text.TEXT_COLUMNS else ''}>{escape(value)}</{tag}>"
@@ -81,7 +81,7 @@ def _table(rows: Sequence[Measurement]) -> str:
     return f'<div class="wide"><table><thead><tr>{cells("th", text.COLUMNS)}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _section(name: str, rows: Sequence[Measurement]) -> str:
+def _section(name: str, rows: Sequence[BenchResult]) -> str:
     plots = [
         _distribution(rows),
         _timeline("readings/s at the average client", rows, _readings, text.rate),
@@ -94,7 +94,7 @@ def _section(name: str, rows: Sequence[Measurement]) -> str:
     return f'{head}<div class="plots">{"".join(plots)}</div>'
 
 
-def _label(one: Measurement) -> str:
+def _label(one: BenchResult) -> str:
     return f"{one.scenario}, {one.system}, {one.clients:,} clients"
 
 
@@ -102,7 +102,7 @@ def _key(colour: int) -> str:
     return f'<span class="key s{colour % COLOURS}"></span>'
 
 
-def _figures(one: Measurement) -> str:
+def _figures(one: BenchResult) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in text.figures(one))}</dl>"
 
 
@@ -114,7 +114,7 @@ def _figure(title: str, drawing: str, captions: Sequence[tuple[int, str]]) -> st
 # --- latency ---------------------------------------------------------------------------------------------------------
 
 
-def _distribution(rows: Sequence[Measurement]) -> str:
+def _distribution(rows: Sequence[BenchResult]) -> str:
     measured = [(n, one, one.latencies) for n, one in enumerate(rows) if one.latencies and one.latencies.count]
     if not measured:
         return ""
@@ -137,7 +137,7 @@ _MARKED = (("p50", 0.5), ("p99", 0.99))
 _SAID = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
 
 
-def _p(one: Measurement, part: float) -> float:
+def _p(one: BenchResult, part: float) -> float:
     return one.percentile(part) or 0.0
 
 
@@ -161,7 +161,7 @@ def _steps(latencies: Latencies) -> list[Point]:
 # --- over time -------------------------------------------------------------------------------------------------------
 
 
-def _timeline(title: str, rows: Sequence[Measurement], values: Callable[[Measurement], list[Point]], shown: Shown) -> str:
+def _timeline(title: str, rows: Sequence[BenchResult], values: Callable[[BenchResult], list[Point]], shown: Shown) -> str:
     series = [Series(points, n) for n, one in enumerate(rows) if (points := values(one))]
     if not series:
         return ""
@@ -183,21 +183,21 @@ def _said(points: Sequence[Point], shown: Shown) -> str:
     return f"from {shown(min(values))} to {shown(max(values))}, in the end {shown(values[-1])}"
 
 
-def _readings(one: Measurement) -> list[Point]:
+def _readings(one: BenchResult) -> list[Point]:
     return _rates(one.samples, lambda sample: sample.delivered / max(one.clients, 1))
 
 
-def _cpu(one: Measurement) -> list[Point]:
+def _cpu(one: BenchResult) -> list[Point]:
     if any(sample.bridge_cpu_seconds is None for sample in one.samples):
         return []
     return _rates(one.samples, lambda sample: sample.bridge_cpu_seconds or 0.0)
 
 
-def _memory(one: Measurement) -> list[Point]:
+def _memory(one: BenchResult) -> list[Point]:
     return [(sample.at_seconds, sample.bridge_rss_bytes) for sample in one.samples if sample.bridge_rss_bytes is not None]
 
 
-def _rates(samples: Sequence[Sample], total: Callable[[Sample], float]) -> list[Point]:
+def _rates(samples: Sequence[UsageSample], total: Callable[[UsageSample], float]) -> list[Point]:
     """What came a second between each two samples; the last may be too short to say."""
     return [
         (after.at_seconds, (total(after) - total(before)) / (after.at_seconds - before.at_seconds))

@@ -29,7 +29,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class UsageSample:
     """The state at a moment, `at_seconds` after the beginning. Counts and CPU are sums since then, over all clients."""
 
     at_seconds: float
@@ -41,7 +41,7 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Measurement:
+class BenchResult:
     """One row. `seconds` is from the first publish to the last delivery; `deliveries` and `received_bytes` over all clients."""
 
     scenario: str
@@ -58,7 +58,7 @@ class Measurement:
     heard_by: int | None = None
     """How many clients the latencies are of; None: all, or the first `WATCHED`."""
     figures: dict[str, Figure] = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[UsageSample] = field(default_factory=list)
 
     @property
     def readings_per_second(self) -> float:
@@ -129,7 +129,7 @@ class Report:
 
     started: str
     settings: dict[str, Any]
-    measurements: list[Measurement] = field(default_factory=list)
+    measurements: list[BenchResult] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: Sequence[str] = ()
     machine: dict[str, str] = field(default_factory=lambda: machine())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.tools.bench.clients.crowd import WATCHED
-from bridge.tools.bench.report.results import Figure, Measurement, Report
+from bridge.tools.bench.report.results import BenchResult, Figure, Report
 
 UNKNOWN = "–"
 
@@ -21,7 +21,7 @@ LEGEND = (
 )
 
 
-def row(one: Measurement) -> tuple[str, ...]:
+def row(one: BenchResult) -> tuple[str, ...]:
     """A cell for each column."""
     return (
         one.scenario,
@@ -84,7 +84,7 @@ def figure(one: Figure) -> str:
     return UNKNOWN if one.value is None else f"{one.value:,.2f}".removesuffix(".00")
 
 
-def figures(one: Measurement) -> list[tuple[str, str]]:
+def figures(one: BenchResult) -> list[tuple[str, str]]:
     """What only this row has, and what receiving cost."""
     cost = one.bench_seconds_per_byte
     shown = [(name, figure(value)) for name, value in one.figures.items()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bridge.tools.bench.clients.subscriber import Subscriber
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement
+from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.scenarios.churn import churn
 from bridge.tools.bench.scenarios.reconnect import reconnect
 from bridge.tools.bench.scenarios.stalled import stalled
@@ -26,7 +26,7 @@ class Scenario:
     idea: str
     load: Load
     uses: tuple[str, ...]
-    run: Callable[[Stage], Awaitable[list[Measurement]]]
+    run: Callable[[Stage], Awaitable[list[BenchResult]]]
 
     @property
     def summary(self) -> str:
@@ -38,7 +38,7 @@ def _shown(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-async def burst(stage: Stage) -> list[Measurement]:
+async def burst(stage: Stage) -> list[BenchResult]:
     """From the first publish to the last client having the last reading."""
     count = stage.load.burst
     async with stage.crowd(stage.subscribers, stage.load.clients) as crowd, stage.publisher() as publisher:
@@ -50,7 +50,7 @@ async def burst(stage: Stage) -> list[Measurement]:
         return [stage.measurement(meter, crowd, count)]
 
 
-async def steady(stage: Stage) -> list[Measurement]:
+async def steady(stage: Stage) -> list[BenchResult]:
     """Latency from publish to each client."""
     async with stage.crowd(stage.subscribers, stage.load.clients, paced=True) as crowd, stage.publisher() as publisher:
         await stage.warm_up(publisher, crowd)
@@ -63,7 +63,7 @@ async def steady(stage: Stage) -> list[Measurement]:
         return [stage.measurement(meter, crowd, count, latencies)]
 
 
-async def many(stage: Stage) -> list[Measurement]:
+async def many(stage: Stage) -> list[BenchResult]:
     """As steady, and what a client costs in memory."""
     clients, before = stage.load.clients, stage.target.usage.rss_bytes()
     stage.phase(f"{clients:,} clients connect")
@@ -84,7 +84,7 @@ async def many(stage: Stage) -> list[Measurement]:
         return [stage.measurement(meter, crowd, count, latencies, figures)]
 
 
-async def rooms(stage: Stage) -> list[Measurement]:
+async def rooms(stage: Stage) -> list[BenchResult]:
     """Each client hears one device of several, and nothing else."""
     load, devices = stage.load, len(stage.devices)
     async with stage.crowd(Subscriber, load.clients, rooms=devices, paced=True) as crowd, stage.publisher() as publisher:

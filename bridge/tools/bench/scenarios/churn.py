@@ -17,13 +17,13 @@ from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.crowd import Crowd, wait_until
 from bridge.tools.bench.clients.listeners import AttentiveSubscriber, CursorSubscriber, Matches
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.clients.upgrading import UpgradingSubscriber
 from bridge.tools.bench.load import READINGS_LIMIT
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement
+from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.scenarios.reconnect import REPLAY_LIMIT
-from bridge.tools.bench.scenarios.visits import Account, Change, Visit, account
+from bridge.tools.bench.scenarios.visits import Change, Visit, VisitAudit, audit_visits
 from bridge.tools.bench.stage import Stage
 
 _READING = re.compile(rb'"deviceId":"([^"]*"[^}]*\},"cursor":\d+)[,}]')
@@ -54,7 +54,7 @@ class Witness(CursorSubscriber):
         return len(found)
 
 
-class Guest:
+class ChurnClient:
     """One client over all its connections. Every second one wishes everything, every second one begins by polling."""
 
     def __init__(self, stage: Stage, crowd: Crowd[CursorSubscriber], number: int, since: int) -> None:
@@ -65,7 +65,7 @@ class Guest:
         self._all = frozenset(stage.devices)
         self._everything = number % 2 == 0
         self._polls = number % 4 >= 2
-        self._wish = self._all if self._everything else frozenset(self._random.sample(stage.devices, 1))
+        self._subscription = self._all if self._everything else frozenset(self._random.sample(stage.devices, 1))
         self._last = since
         self.visits: list[Visit] = []
         self.subscriber: CursorSubscriber
@@ -101,7 +101,7 @@ class Guest:
     async def _arrive(self, session: aiohttp.ClientSession) -> Visit:
         kind = UpgradingSubscriber if self._polls else AttentiveSubscriber
         one = await kind.connect(self._crowd.arena, self._stage.target.address)
-        asked = (self._named(self._wish), self._last, REPLAY_LIMIT)
+        asked = (self._named(self._subscription), self._last, REPLAY_LIMIT)
         if isinstance(one, UpgradingSubscriber):
             answer = await one.arrive(session, *asked)
             self.upgrades += 1
@@ -110,7 +110,7 @@ class Guest:
         self.subscriber = one
         self._crowd.subscribers.append(one)
         self.visits.append(visit := Visit(one.cursors, one.gaps))
-        visit.added(self._wish, self._last, Change(0, one.at_answer))
+        visit.added(self._subscription, self._last, Change(0, one.at_answer))
         self.replayed += answer["replayed"]
         return visit
 
@@ -123,15 +123,15 @@ class Guest:
         one, before = self.subscriber, len(self.subscriber.cursors)
         since = self._heard_until(visit)
         more = self._all if self._everything else frozenset(self._random.sample(sorted(self._all), 1))
-        if more <= self._wish and len(self._wish) > 1 and not self._everything:
+        if more <= self._subscription and len(self._subscription) > 1 and not self._everything:
             answer = await one.unsubscribe(sorted(more))
             visit.dropped(more, answer["cursor"], Change(before, one.at_answer))
-            self._wish -= more
+            self._subscription -= more
         else:
             answer = await one.subscribe(self._named(more), since, REPLAY_LIMIT)
             visit.added(more, since, Change(before, one.at_answer))
             self.replayed += answer["replayed"]
-            self._wish |= more
+            self._subscription |= more
         self.changes += 1
 
     def _heard_until(self, visit: Visit) -> int:
@@ -147,11 +147,11 @@ class Guest:
 
     def has_all(self, truth: dict[str, array[int]]) -> bool:
         """Whether the last that was published for it has come, or never will."""
-        last = max((truth[device][-1] for device in self._wish if device in truth), default=0)
+        last = max((truth[device][-1] for device in self._subscription if device in truth), default=0)
         return self.subscriber.lost or last <= max(self._last, max(self.visits[-1].got, default=0))
 
 
-async def churn(stage: Stage) -> list[Measurement]:
+async def churn(stage: Stage) -> list[BenchResult]:
     """A witness that is never cut tells what there was to hear."""
     load = stage.load
     async with (
@@ -162,7 +162,7 @@ async def churn(stage: Stage) -> list[Measurement]:
         await stage.warm_up(publisher, witnesses)
         (witness,) = witnesses.subscribers
         crowd: Crowd[CursorSubscriber] = Crowd(stage.target.name, [witness], stage.patience)
-        guests = [Guest(stage, crowd, number, witness.cursors[-1]) for number in range(load.clients)]
+        guests = [ChurnClient(stage, crowd, number, witness.cursors[-1]) for number in range(load.clients)]
         try:
             return [await _held(stage, publisher, session, witness, crowd, guests)]
         finally:
@@ -171,12 +171,12 @@ async def churn(stage: Stage) -> list[Measurement]:
 
 async def _held(
     stage: Stage,
-    publisher: Publisher,
+    publisher: MqttPublisher,
     session: aiohttp.ClientSession,
     witness: Witness,
     crowd: Crowd[CursorSubscriber],
-    guests: Sequence[Guest],
-) -> Measurement:
+    guests: Sequence[ChurnClient],
+) -> BenchResult:
     latencies, load, before = Latencies(), stage.load, stage.published
     streams = stage.streams(latencies)
     witness.expect(READINGS_LIMIT, streams[0], lambda _: None)
@@ -197,11 +197,11 @@ async def _held(
     return row
 
 
-def _figures(guests: Sequence[Guest], truth: dict[str, array[int]]) -> dict[str, Figure]:
-    total, end = Account(), max((cursors[-1] for cursors in truth.values()), default=0)
+def _figures(guests: Sequence[ChurnClient], truth: dict[str, array[int]]) -> dict[str, Figure]:
+    total, end = VisitAudit(), max((cursors[-1] for cursors in truth.values()), default=0)
     for guest in guests:
         guest.visits[-1].left(end)
-        total += account(guest.visits, truth)
+        total += audit_visits(guest.visits, truth)
     return {
         "connections": Figure(sum(len(guest.visits) for guest in guests)),
         "changed over from polling": Figure(sum(guest.upgrades for guest in guests)),

@@ -13,11 +13,11 @@ from time import perf_counter
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.clients.crowd import Crowd, together, wait_until
 from bridge.tools.bench.clients.listeners import CursorSubscriber
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.clients.subscriber import Stream
 from bridge.tools.bench.load import READINGS_LIMIT
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement
+from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.stage import Stage
 
 REPLAY_LIMIT = 100_000
@@ -27,7 +27,7 @@ _ROUND_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ReconnectAudit:
     """How a client came back, in readings. `early` came live, before the replay, which then leaves them out."""
 
     early: int
@@ -36,11 +36,11 @@ class Account:
     misordered: int
 
 
-def account(truth: Sequence[int], since: int, got: Sequence[int], at_answer: int, replayed: int) -> Account:
+def audit_reconnect(truth: Sequence[int], since: int, got: Sequence[int], at_answer: int, replayed: int) -> ReconnectAudit:
     """Of the cursors a client `got`, `at_answer` of them before its acknowledgement, which said `replayed`; `truth` is all."""
     early = max(at_answer - replayed, 0)
     owed = truth[bisect_right(truth, since) :]
-    return Account(
+    return ReconnectAudit(
         early=early,
         holes=len(set(owed) - set(got)),
         repeats=len(got) - len(set(got)),
@@ -59,7 +59,7 @@ class _Back:
     attempts: int
 
 
-async def reconnect(stage: Stage) -> list[Measurement]:
+async def reconnect(stage: Stage) -> list[BenchResult]:
     """A witness that is never cut tells what there was to hear."""
     load = stage.load
     async with stage.crowd(CursorSubscriber, 1) as witness, stage.publisher() as publisher:
@@ -76,8 +76,8 @@ async def reconnect(stage: Stage) -> list[Measurement]:
 
 
 async def _coming_back(
-    stage: Stage, publisher: Publisher, cursors: Sequence[int], witness: Crowd[CursorSubscriber]
-) -> Measurement:
+    stage: Stage, publisher: MqttPublisher, cursors: Sequence[int], witness: Crowd[CursorSubscriber]
+) -> BenchResult:
     latencies, before = Latencies(), stage.published
     witness.expect(READINGS_LIMIT, streams := stage.streams(latencies)[:1])
     crowd = Crowd(stage.target.name, list(witness.subscribers), stage.patience)
@@ -99,7 +99,7 @@ async def _coming_back(
         crowd.close()
 
 
-async def _live(stage: Stage, publisher: Publisher, streams: list[Stream], enough: asyncio.Event) -> None:
+async def _live(stage: Stage, publisher: MqttPublisher, streams: list[Stream], enough: asyncio.Event) -> None:
     """Readings go on coming, at the load's rate."""
     a_round = max(round(stage.load.rate * _ROUND_SECONDS), 1)
     while not enough.is_set():
@@ -127,7 +127,9 @@ async def _caught_up(subscribers: Sequence[CursorSubscriber], last: int, patienc
 
 
 def _figures(back: Sequence[_Back], truth: Sequence[int]) -> dict[str, Figure]:
-    accounts = [account(truth, one.since, one.subscriber.cursors, one.subscriber.at_answer, one.replayed) for one in back]
+    accounts = [
+        audit_reconnect(truth, one.since, one.subscriber.cursors, one.subscriber.at_answer, one.replayed) for one in back
+    ]
     times = sorted(one.seconds for one in back)
     return {
         "all caught up in": Figure(times[-1], "s"),

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.clients.crowd import Crowd, wait_until
 from bridge.tools.bench.clients.listeners import StallingSubscriber
-from bridge.tools.bench.clients.publisher import Publisher
+from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.clients.subscriber import Subscriber
 from bridge.tools.bench.meter import Meter
 from bridge.tools.bench.report.latencies import Latencies
-from bridge.tools.bench.report.results import Figure, Measurement
+from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.stage import Stage
 
 _RECEIVE_BYTES = 16 * 1024  # the kernel's buffer of a stalled client: small, so that the bridge feels soon that it is full
@@ -22,7 +22,7 @@ _SETTLE_SECONDS = 1.0
 PAIRS = 3
 
 
-async def stalled(stage: Stage) -> list[Measurement]:
+async def stalled(stage: Stage) -> list[BenchResult]:
     """Half of the stalled ones look alive: they send what answers a ping. The other half is silent.
 
     One pause of the disk decides the p99 of a round, so there are `PAIRS` of them, and the middle one's ratio is told.
@@ -38,7 +38,7 @@ async def stalled(stage: Stage) -> list[Measurement]:
     return [row for pair in pairs for row in pair]
 
 
-async def _pair(stage: Stage, publisher: Publisher, healthy: Crowd[Subscriber], n: int) -> tuple[Measurement, Measurement]:
+async def _pair(stage: Stage, publisher: MqttPublisher, healthy: Crowd[Subscriber], n: int) -> tuple[BenchResult, BenchResult]:
     load = stage.load
     before = await _round(stage, publisher, healthy, f"{n}: none", [])
     async with stage.crowd(StallingSubscriber, load.stalled, receive_bytes=_RECEIVE_BYTES) as others:
@@ -56,8 +56,8 @@ async def _pair(stage: Stage, publisher: Publisher, healthy: Crowd[Subscriber], 
 
 
 async def _round(
-    stage: Stage, publisher: Publisher, healthy: Crowd[Subscriber], part: str, alive: Sequence[StallingSubscriber]
-) -> Measurement:
+    stage: Stage, publisher: MqttPublisher, healthy: Crowd[Subscriber], part: str, alive: Sequence[StallingSubscriber]
+) -> BenchResult:
     latencies, count = Latencies(), stage.load.paced
     streams = stage.streams(latencies)[:1]
     async with (
@@ -106,6 +106,6 @@ def _end(one: StallingSubscriber) -> str:
     return "told" if one.gaps and one.missing == one.missed else "uncertain"
 
 
-def _ratio(before: Measurement, during: Measurement) -> float | None:
+def _ratio(before: BenchResult, during: BenchResult) -> float | None:
     first, second = before.percentile(0.99), during.percentile(0.99)
     return second / first if first and second else None

@@ -47,7 +47,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class VisitAudit:
     """In readings; `told` were missed and told of, `strangers` were not asked for.
 
     Before its first answer a client may hear any device.
@@ -59,9 +59,9 @@ class Account:
     strangers: int = 0
     misordered: int = 0
 
-    def __add__(self, other: Account) -> Account:
+    def __add__(self, other: VisitAudit) -> VisitAudit:
         """Of several clients."""
-        return Account(
+        return VisitAudit(
             self.holes + other.holes,
             self.told + other.told,
             self.repeats + other.repeats,
@@ -70,9 +70,9 @@ class Account:
         )
 
 
-def account(visits: Sequence[Visit], truth: Mapping[str, Sequence[int]]) -> Account:
+def audit_visits(visits: Sequence[Visit], truth: Mapping[str, Sequence[int]]) -> VisitAudit:
     """Of one client; `truth` has the cursors of each device, in order."""
-    total, seen = Account(), set[int]()
+    total, seen = VisitAudit(), set[int]()
     for visit in visits:
         owed = set[int]()
         for device, after, until in visit.owed:
@@ -81,7 +81,7 @@ def account(visits: Sequence[Visit], truth: Mapping[str, Sequence[int]]) -> Acco
         got, first = set(visit.got), visit.changes[0].answered_at if visit.changes else len(visit.got)
         missed = owed - got
         told = {cursor for cursor in missed if any(after < cursor <= until for after, until in visit.gaps)}
-        total += Account(
+        total += VisitAudit(
             holes=len(missed - told),
             told=len(told),
             repeats=len(visit.got) - len(got) + len(got & seen),
