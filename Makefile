@@ -115,6 +115,10 @@ test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers,
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
 		$(BIN)/pytest $(OF_SERVERS) $(ARGS)
 
+.PHONY: house
+house: $(VENV)/.dev ## Draw the rooms of bridge/ and what each imports
+	@$(BIN)/python -m tests.house
+
 .PHONY: bench
 bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
 	$(BIN)/python -m tests.bench $(ARGS)

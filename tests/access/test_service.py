@@ -172,7 +172,9 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
 
 async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_is_there(clock: Clock) -> None:
     store = MemoryStore()
-    here, there = (AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    here, there = (
+        AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2)
+    )
     for one in (here, there):
         await one.load()
     given = await here.login("admin", PASSWORD, HERE)
@@ -192,7 +194,9 @@ async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_
 @pytest.mark.parametrize("kind", ["key", "user"])
 async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeated(clock: Clock, kind: str) -> None:
     store = MemoryStore()
-    here, there = (AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2))
+    here, there = (
+        AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2)
+    )
     for one in (here, there):
         await one.load()
     if kind == "key":

@@ -93,7 +93,9 @@ DIALECTS: dict[str, Callable[[Stage, str], Entered]] = {
 
 def identity_for(dialect: str, name: str = "ada", expires: float | None = None) -> Identity:
     if dialect == "/ws/device, a device":
-        return Identity(**{slot: getattr(device(name), slot) for slot in ("kind", "name", "permissions", "scope")}, expires=expires)
+        return Identity(
+            **{slot: getattr(device(name), slot) for slot in ("kind", "name", "permissions", "scope")}, expires=expires
+        )
     return person(name, Role.ADMIN, expires=expires)
 
 

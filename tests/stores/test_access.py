@@ -162,7 +162,11 @@ async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(open
 
     done = [at_once(number) for number in range(1, 31)]
     refused = [at_once(number, action="refused") for number in range(31, 1_231)]
-    refused += [at_once(1_231, action="login refused"), at_once(1_232, action="login delayed"), at_once(1_233, action="command refused")]
+    refused += [
+        at_once(1_231, action="login refused"),
+        at_once(1_232, action="login delayed"),
+        at_once(1_233, action="command refused"),
+    ]
     async with opened(audit_limit=31) as store:
         await store.audit.add(done + refused)
         assert await store.enforce_retention() == RetentionResult(acts_over=1_202)
