@@ -5,6 +5,7 @@ A comment in front of a block marks it:
     <!-- not run: why -->       the block cannot run here; `test_blocks.py` lists every such block
     <!-- prints: pattern -->    what the block must print before it ends
     <!-- listens: pattern -->   the block runs until it is stopped, and prints this when a reading is published
+    <!-- obeys: pattern -->     the same, when the device esp01 is sent a command
 
 A comment `<!-- bridge: required -->` anywhere on a page runs its blocks against a bridge that requires a login.
 """
@@ -22,7 +23,7 @@ PARSED = ("json", "toml")
 INERT = ("text", "nginx", "yaml")
 """Languages of blocks that are only shown: output, diagrams, configuration of other programs."""
 
-MARKS = ("not run", "prints", "listens")
+MARKS = ("not run", "prints", "listens", "obeys")
 PAGES = (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)[^\n]*$")

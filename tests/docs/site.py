@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from tests.servers import START_SECONDS, free_port
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of the first admin, on this machine
+READING = "sensors/hall/data", '{"temperature": 21.5, "co2": 640}'
 _BIN = Path(sys.executable).parent
 _CLIENTS_OF_A_BRIDGE = re.compile(r"sensor-bridge (tail|command|probe|bench)\b(?![^\n]*--url)")
 
@@ -77,6 +78,7 @@ def running_site(folder: Path, broker_url: str, **settings: str) -> Iterator[Sit
         )
     try:
         _wait_until_ready(site, process, log)
+        publish(site, *READING)  # so that there is something to read
         yield site
     finally:
         process.terminate()
@@ -92,6 +94,13 @@ def _wait_until_ready(site: Site, process: subprocess.Popen[bytes], log: Path) -
             site.get("/health/ready")
             return
         time.sleep(0.05)
+
+
+def send_command(site: Site, device: str) -> None:
+    """Ask a device to do something; it waits if the device is offline."""
+    body = b'{"command": "servo1", "value": "90", "queue": true, "expires": 30}'
+    with urllib.request.urlopen(f"{site.url}/api/v1/devices/{device}/commands", body, timeout=10) as answer:  # noqa: S310
+        answer.read()
 
 
 def publish(site: Site, topic: str, message: str) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pytest
 from bridge.loading import load_settings
 from tests.browser import chromium
 from tests.docs.blocks import INERT, MARKS, PAGES, PARSED, RUN, Block, blocks, wants_login
-from tests.docs.site import Site, publish
+from tests.docs.site import READING, Site, publish, send_command
 from tests.foreign.clients import program
 from tests.servers import REPO
 
@@ -59,12 +59,23 @@ class Shell:
             self.environ = dict(one.split("=", 1) for one in kept if "=" in one)
         return text
 
-    def listen(self, block: Block, until: str) -> str:
-        """Publish readings until it prints what is expected of it."""
+    def stimulate(self, block: Block) -> str:
+        """Publish readings, or send commands, until it prints what is expected of it."""
+        until = block.marks.get("listens") or block.marks["obeys"]
         with self._started(block) as process:
             assert process.stdout is not None
             os.set_blocking(process.stdout.fileno(), False)
-            return _heard(self.site, block, until, lambda: process.stdout.read() or b"", lambda: process.poll() is None)  # type: ignore[union-attr]
+            deadline, text = time.monotonic() + SECONDS, ""
+            while not re.search(until, text, re.DOTALL):
+                assert time.monotonic() < deadline, f"{block} did not print {until!r}:\n{text}"
+                assert process.poll() is None, f"{block} ended:\n{text}"
+                if "listens" in block.marks:
+                    publish(self.site, *READING)
+                else:
+                    send_command(self.site, "esp01")
+                time.sleep(0.1)
+                text += (process.stdout.read() or b"").decode(errors="replace")
+            return text
 
     @contextmanager
     def _started(self, block: Block) -> Iterator[subprocess.Popen[bytes]]:
@@ -87,17 +98,6 @@ class Shell:
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-def _heard(site: Site, block: Block, until: str, read: Callable[[], bytes], alive: Callable[[], bool]) -> str:
-    deadline, printed = time.monotonic() + SECONDS, ""
-    while not re.search(until, printed):
-        assert time.monotonic() < deadline, f"{block} did not print {until!r}:\n{printed}"
-        assert alive(), f"{block} ended:\n{printed}"
-        publish(site, "sensors/hall/data", '{"temperature": 21.5, "co2": 640}')
-        time.sleep(0.05)
-        printed += read().decode(errors="replace")
-    return printed
-
-
 async def in_a_browser(site: Site, block: Block, until: str) -> None:
     """A page of the bridge's origin, which prints on its console."""
     printed: list[str] = []
@@ -110,7 +110,7 @@ async def in_a_browser(site: Site, block: Block, until: str) -> None:
         deadline = time.monotonic() + SECONDS
         while not re.search(until, "\n".join(printed)):
             assert time.monotonic() < deadline, f"{block} did not print {until!r}: {printed}"
-            await asyncio.to_thread(publish, site, "sensors/hall/data", '{"temperature": 21.5, "co2": 640}')
+            await asyncio.to_thread(publish, site, *READING)
             await asyncio.sleep(0.05)
 
 
