@@ -61,6 +61,7 @@ def running_site(folder: Path, broker_url: str, **settings: str) -> Iterator[Sit
     environ |= {
         "PATH": f"{_BIN}{os.pathsep}{environ['PATH']}",
         "XDG_CONFIG_HOME": str(folder),
+        "COLUMNS": "140",
         "BRIDGE_MQTT__URL": broker_url,
         "BRIDGE_MQTT__CLIENT_ID": f"docs-{uuid.uuid4().hex[:8]}",
         "BRIDGE_STORE__URL": f"sqlite:///{folder}/bridge.db",
