@@ -96,4 +96,3 @@ def _is_ruler(line: str) -> bool:
 def column(page: Path, pattern: str, *, cell: int = 0) -> list[str]:
     """What the pattern's group finds in one column of the tables of a page."""
     return [found[1] for row in tables(page) if len(row) > cell for found in re.finditer(pattern, row[cell])]
-

@@ -1,4 +1,4 @@
-"""A bridge, its broker and its store, as a reader of the documentation has them: started by the command, reached by its ports."""
+"""A bridge as a reader of the documentation has it: started by its command, with a broker and a store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from tests.servers import START_SECONDS, free_port
 
-PASSWORD = "correct horse battery staple"  # noqa: S105 - of the first admin, on this machine
+PASSWORD = "correct horse battery staple"
 READING = "sensors/hall/data", '{"temperature": 21.5, "co2": 640}'
 _BIN = Path(sys.executable).parent
 _CLIENTS_OF_A_BRIDGE = re.compile(r"sensor-bridge (tail|command|probe|bench)\b(?![^\n]*--url)")

@@ -45,8 +45,9 @@ def _leads_somewhere(page: Path, link: str) -> bool:
 
 
 def _headings(text: str) -> set[str]:
-    """As GitHub and mkdocs both make anchors of them."""
-    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    """The anchors that GitHub and mkdocs both make of them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 def test_the_readme_and_the_architecture_stay_short() -> None:
