@@ -24,7 +24,7 @@ INERT = ("text", "nginx", "yaml")
 """Languages of blocks that are only shown: output, diagrams, configuration of other programs."""
 
 MARKS = ("not run", "prints", "listens", "obeys")
-PAGES = (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
+PAGES = (*(REPO / f"{name}.md" for name in ("README", "ARCHITECTURE", "SECURITY")), *sorted((REPO / "docs").glob("*.md")))
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)[^\n]*$")
 _MARK = re.compile(r"^<!-- (?P<name>[a-z ]+): (?P<value>.+) -->$")
