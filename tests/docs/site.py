@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.foreign.clients import program
 from tests.servers import START_SECONDS, free_port
 
 PASSWORD = "correct horse battery staple"
@@ -106,6 +106,5 @@ def send_command(site: Site, device: str) -> None:
 
 def publish(site: Site, topic: str, message: str) -> None:
     """A message at QoS 1, by mosquitto's own client."""
-    program = shutil.which("mosquitto_pub")
-    assert program is not None, "there is no mosquitto_pub; on Debian: apt-get install mosquitto-clients"
-    subprocess.run([program, "-q", "1", "-t", topic, "-m", message], env=dict(site.environ), check=True, timeout=30)
+    command = program("mosquitto_pub", package="mosquitto-clients")
+    subprocess.run([command, "-q", "1", "-t", topic, "-m", message], env=dict(site.environ), check=True, timeout=30)

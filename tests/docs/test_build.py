@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import PAGES
 from tests.servers import REPO
 
 ROOT_PAGES = [REPO / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md")]
@@ -48,6 +49,13 @@ def _headings(text: str) -> set[str]:
     """The anchors that GitHub and mkdocs both make of them."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    """Of `bridge/` and `web/src/` only ARCHITECTURE.md names files; `tests/test_house.py` reads that."""
+    named = re.findall(r"`((?:config|docker|tests|web/public|web/readme)/[\w./-]*)`", page.read_text())
+    assert [name for name in named if not (REPO / name).exists()] == []
 
 
 def test_the_readme_and_the_architecture_stay_short() -> None:
