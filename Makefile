@@ -38,6 +38,10 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
 # Node 20.19 or newer with npm, as the machine has it, else as a wheel in .venv/.
 NODE_PATH_PREFIX = $(CURDIR)/$(VENV)/node-bin
 $(VENV)/.node: | $(BIN)/python
@@ -134,6 +138,11 @@ screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in light, dark and ph
 .PHONY: faults
 faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; a table of what was lost. ARGS=name chooses
 	$(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.docs ## Build the documentation into build/docs/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
 
 # A broker, a browser, other people's clients and a compiler for the tests: by Debian's packages where we are root on Debian, else said.
 .PHONY: test-tools

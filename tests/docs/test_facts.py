@@ -1,0 +1,94 @@
+"""The tables of docs/ say what the code says: settings, measurements, routes, metrics, commands, reasons."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from itertools import chain
+
+import typer.main
+
+from bridge.cli import app
+from bridge.core.access import RIGHTS, Right
+from bridge.core.decode import Reason
+from bridge.core.message import Outcome
+from bridge.core.reading import MEASUREMENTS, Measurement
+from bridge.core.score import SCALES
+from bridge.settings import FieldSettings, SubscriptionSettings
+from tests.docs.facts import column, settings_rows, tables
+from tests.docs.site import Site
+from tests.servers import REPO
+
+DOCS = REPO / "docs"
+
+
+def test_every_setting_is_in_the_table_with_its_default_and_range() -> None:
+    shown = [(row[0].strip("`"), row[1], row[2]) for row in tables(DOCS / "settings.md") if len(row) == 4]
+    expected = chain(
+        settings_rows(), settings_rows(SubscriptionSettings, "subscriptions."), settings_rows(FieldSettings, "fields.")
+    )
+    assert sorted(shown) == sorted(expected)
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert [row[0] for row in tables(DOCS / "settings.md") if len(row) == 4 and not row[3]] == []
+
+
+def test_every_measurement_is_in_the_table_with_its_ranges() -> None:
+    shown = [row for row in tables(DOCS / "sensors.md") if len(row) == 5]
+    assert shown == [_measurement_row(one) for one in MEASUREMENTS]
+
+
+def _measurement_row(one: Measurement) -> list[str]:
+    refuse, usual = ("" if math.isinf(low) else f"{low:g} to {high:.12g}" for low, high in (one.refuse, one.usual))
+    return [f"`{one.name}`", one.unit, refuse, usual, ", ".join(f"`{name}`" for name in one.aliases)]
+
+
+def test_every_breakpoint_of_the_score_is_in_the_table() -> None:
+    found = ((re.match("`([a-z0-9]+)`, [^`]", row[0]), row[1]) for row in tables(DOCS / "websockets.md"))
+    shown = {name[1]: points for name, points in found if name}
+    assert shown == {name: ", ".join(f"{at:g}: {score}" for at, score in points) for name, points in SCALES.items()}
+
+
+def test_every_route_is_in_the_table(open_site: Site) -> None:
+    paths = {path for path in json.loads(open_site.get("/api/openapi.json"))["paths"] if "/api/v1/sensors" not in path}
+    shown = {path.partition("?")[0] for path in column(DOCS / "http.md", r"(?:GET|POST|PATCH|DELETE) (/[^`? ]+)")}
+    assert shown == paths
+
+
+def test_every_metric_is_in_the_table(open_site: Site) -> None:
+    names = set(re.findall(r"^# TYPE (bridge_\w+)", open_site.get("/metrics").decode(), re.MULTILINE))
+    shown = set(column(DOCS / "operations.md", r"^`(bridge_\w+)`$"))
+    assert shown == {name for name in names if not name.endswith("_created")}
+
+
+def test_every_command_is_in_the_table() -> None:
+    shown = set(column(DOCS / "cli.md", r"^`sensor-bridge ([a-z ]+)`$"))
+    assert shown == set(_commands(typer.main.get_command(app)))
+
+
+def _commands(command: object, above: str = "") -> Iterator[str]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield above.strip()
+    else:
+        for name, one in inner.items():
+            yield from _commands(one, f"{above} {name}")
+
+
+def test_every_reason_of_the_quarantine_is_in_the_table() -> None:
+    assert set(column(DOCS / "troubleshooting.md", r"^`([a-z_]+)`$")) >= {str(one) for one in Reason}
+
+
+def test_every_outcome_of_the_ledger_is_in_the_table() -> None:
+    assert set(column(DOCS / "operations.md", r"^`([a-z]+)`$")) >= {str(one) for one in Outcome} | {"waiting"}
+
+
+def test_every_permission_and_role_is_in_the_tables() -> None:
+    rows = {row[0].strip("`"): row[1] for row in tables(DOCS / "access.md") if len(row) == 2}
+    assert {str(one) for one in Right} <= rows.keys()
+    for role, rights in RIGHTS.items():
+        shown = set(Right) if rows[role] == "all" else set(re.findall("`([a-z]+)`", rows[role]))
+        assert shown == set(rights)
