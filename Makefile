@@ -145,6 +145,12 @@ test-tools:
 		echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	else echo "to run all tests, install:$$missing (Debian: sudo apt-get install$$missing)"; fi
 
+# --- contribute ------------------------------------------------------------------------------------------------------
+
+.PHONY: hooks
+hooks: $(VENV)/.dev ## Install the Git hooks: lint, format and types before a commit, then its subject
+	$(BIN)/pre-commit install
+
 .PHONY: clean
 clean: ## Remove what was built and installed; data/ stays
 	rm -rf $(VENV) build dist web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
