@@ -158,6 +158,36 @@ test-tools:
 		echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	else echo "to run all tests, install:$$missing (Debian: sudo apt-get install$$missing)"; fi
 
+# --- contribute ------------------------------------------------------------------------------------------------------
+
+.PHONY: hooks
+hooks: $(VENV)/.dev ## Install the Git hooks: lint, format and types before a commit, then its subject
+	$(BIN)/pre-commit install
+
+.PHONY: dist
+dist: $(VENV)/.dev $(PAGE) ## Build the wheel and the source archive into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+.PHONY: image
+image: ## Build the container image, sensor-bridge:VERSION
+	docker build --file docker/Dockerfile --tag "sensor-bridge:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)" .
+
+# Without upper bounds, in an environment of its own. What pip then finds in conflict with our bounds goes to build/newest.txt.
+# The page's packages come from its lock file again the next time they are needed.
+.PHONY: test-newest
+test-newest: ## Check and test against the newest release of every dependency, whatever our bounds say
+	$(MAKE) VENV=.venv-newest .venv-newest/.dev web/node_modules/.installed
+	@mkdir -p build
+	.venv-newest/bin/python .github/scripts/newest.py python > build/newest-requirements.txt
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager -r build/newest-requirements.txt
+	.venv-newest/bin/python -m pip check > build/newest.txt || cat build/newest.txt
+	@trap 'rm -f web/node_modules/.installed' EXIT; set -e; \
+	packages="$$(.venv-newest/bin/python .github/scripts/newest.py page)"; \
+	(cd web && PATH="$(CURDIR)/.venv-newest/node-bin:$$PATH" npm install --no-save --silent $$packages); \
+	touch web/node_modules/.installed; \
+	$(MAKE) -k VENV=.venv-newest check test
+
 .PHONY: clean
 clean: ## Remove what was built and installed; data/ stays
-	rm -rf $(VENV) build dist web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-newest build dist web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
