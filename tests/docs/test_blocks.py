@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from bridge.loading import load_settings
+from bridge.settings.loader import load_settings
 from tests.browser import chromium
 from tests.docs.blocks import INERT, MARKS, PAGES, PARSED, RUN, Block, blocks, wants_login
 from tests.docs.site import READING, Site, publish, send_command

@@ -10,12 +10,11 @@ from itertools import chain
 
 import typer.main
 
-from bridge.cli import app
-from bridge.core.access import RIGHTS, Right
-from bridge.core.decode import Reason
-from bridge.core.message import Outcome
-from bridge.core.reading import MEASUREMENTS, Measurement
-from bridge.core.score import SCALES
+from bridge.cli.main import app
+from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
+from bridge.core.message import Outcome, RejectionReason
+from bridge.core.readings.measurements import MEASUREMENTS, Measurement
+from bridge.core.readings.score import SCALES
 from bridge.settings import FieldSettings, SubscriptionSettings
 from tests.docs.facts import column, settings_rows, tables
 from tests.docs.site import Site
@@ -79,7 +78,7 @@ def _commands(command: object, above: str = "") -> Iterator[str]:
 
 
 def test_every_reason_of_the_quarantine_is_in_the_table() -> None:
-    assert set(column(DOCS / "troubleshooting.md", r"^`([a-z_]+)`$")) >= {str(one) for one in Reason}
+    assert set(column(DOCS / "troubleshooting.md", r"^`([a-z_]+)`$")) >= {str(one) for one in RejectionReason}
 
 
 def test_every_outcome_of_the_ledger_is_in_the_table() -> None:
@@ -88,7 +87,7 @@ def test_every_outcome_of_the_ledger_is_in_the_table() -> None:
 
 def test_every_permission_and_role_is_in_the_tables() -> None:
     rows = {row[0].strip("`"): row[1] for row in tables(DOCS / "access.md") if len(row) == 2}
-    assert {str(one) for one in Right} <= rows.keys()
-    for role, rights in RIGHTS.items():
-        shown = set(Right) if rows[role] == "all" else set(re.findall("`([a-z]+)`", rows[role]))
+    assert {str(one) for one in Permission} <= rows.keys()
+    for role, rights in ROLE_PERMISSIONS.items():
+        shown = set(Permission) if rows[role] == "all" else set(re.findall("`([a-z]+)`", rows[role]))
         assert shown == set(rights)
