@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 import { icons } from "./build/icons.ts";
-import { compressedAhead, firstLoad, socketIoClientScript } from "./build/page.ts";
+import { compressedAhead, firstLoad, socketIoClientScript } from "./build/bundle.ts";
 
 export default defineConfig({
   base: "./",

@@ -18,7 +18,7 @@ from bridge.settings import HttpSettings
 from tests.access.parts import PASSWORD, Guarded, access_settings, guarded
 from tests.conftest import StartBridge
 from tests.page.conftest import LANGUAGES, log_in
-from tests.page.test_reach import violations
+from tests.page.test_accessibility import violations
 from tests.servers import until
 
 DAY_SECONDS = 86_400

@@ -2,12 +2,12 @@ import type { JSX } from "preact";
 import { render } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { Access } from "./access";
-import { App } from "./app";
-import { AppContext } from "./parts/context";
-import { Gate } from "./parts/gate";
-import { speakAsChosen } from "./parts/language";
-import { Shell } from "./views/shell";
+import { Access } from "./auth/session";
+import { App } from "./app/app";
+import { AppContext } from "./app/context";
+import { Gate } from "./pages/auth-gate";
+import { speakAsChosen } from "./components/layout/language-select";
+import { Shell } from "./pages/shell";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/shell.css";

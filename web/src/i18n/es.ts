@@ -1,4 +1,4 @@
-import { messages as meaning } from "../meaning/messages.es";
+import { messages as meaning } from "../standards/messages.es";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 

@@ -1,4 +1,4 @@
-import { messages as meaning } from "../meaning/messages.fr";
+import { messages as meaning } from "../standards/messages.fr";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 

@@ -1,8 +1,8 @@
 import { computed, signal } from "@preact/signals";
 
-import type { Messages as Meaning } from "../meaning/messages.en";
-import { messages as meaning } from "../meaning/messages.en";
-import { parseFlaw } from "../model/quality";
+import type { Messages as Meaning } from "../standards/messages.en";
+import { messages as meaning } from "../standards/messages.en";
+import { parseFlaw } from "../model/devices/quality-flag";
 import type { Measurement, Value } from "../model/wire";
 import type { Translated } from "./en";
 import { en as page } from "./en";

@@ -1,4 +1,4 @@
-import { messages as meaning } from "../meaning/messages.ru";
+import { messages as meaning } from "../standards/messages.ru";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 

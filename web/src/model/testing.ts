@@ -1,6 +1,6 @@
 /** What the tests of the model begin with. */
 
-import { Device } from "./device";
+import { Device } from "./devices/device";
 import type { DeviceRecord, Measurement, Reading, Value } from "./wire";
 import { parseMeasurements } from "./wire";
 
