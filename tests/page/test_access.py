@@ -57,7 +57,7 @@ async def visitor(browser: Browser, base: str, **context: Any) -> AsyncIterator[
 
 async def is_in(page: Page, who: str) -> None:
     await expect(page.locator(".account summary")).to_have_accessible_name(f"Logged in as {who}")
-    await expect(page.locator(".link")).to_have_text("Live")
+    await expect(page.locator(".connection")).to_have_text("Live")
 
 
 async def log_out(page: Page) -> None:
@@ -94,7 +94,7 @@ async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browse
         await expect(another.locator(".state")).to_have_text("Connected by websocket")
         await log_out(page)
         for one in (page, another):
-            await expect(one.locator(".left")).to_have_text("You are logged out.")
+            await expect(one.locator(".session-end")).to_have_text("You are logged out.")
         assert [one["name"] for one in await page.context.cookies()] == []
         await log_in(page, "viewer", PASSWORD)
         await expect(page.get_by_role("heading", level=1)).to_have_text("hall")
@@ -119,7 +119,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         assert found["acts"] == []
 
         assert (await made.as_("admin", "PATCH", "/api/v1/users/viewer", {"role": "operator"}))[0] == 200
-        await expect(page.locator(".left")).to_contain_text("your account was changed")
+        await expect(page.locator(".session-end")).to_contain_text("your account was changed")
         await log_in(page, "viewer", PASSWORD)
         await is_in(page, "viewer, operator")
         await page.goto("/#/device/hall")
@@ -154,7 +154,7 @@ async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser
     async with visitor(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
         await page.get_by_role("link", name="Audit").click()
-        rows = page.locator(".acts tbody tr")
+        rows = page.locator(".audit-events tbody tr")
         await expect(rows).to_have_count(50)
         await page.get_by_role("button", name="Older").click()
         await expect(rows.nth(70)).to_be_attached()
@@ -202,7 +202,7 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
         await expect(another.locator(".events li").filter(has_text="sensorData")).to_be_visible()
         assert len(sockets) == 2
         for one in (page, another):
-            await expect(one.locator(".left")).to_have_text("Your session is over: log in again to go on.")
+            await expect(one.locator(".session-end")).to_have_text("Your session is over: log in again to go on.")
 
 
 async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_closed(
@@ -213,7 +213,7 @@ async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_
         context = await browser.new_context(base_url=base_of(bridge))
         page = await context.new_page()
         await page.goto("/#/feed")
-        await expect(page.locator(".link")).to_have_text("Live")
+        await expect(page.locator(".connection")).to_have_text("Live")
         await expect(page.locator(".account")).to_have_count(0)
     access = access_settings(admin_password=SecretStr(PASSWORD))
     async with start_bridge(broker_url, store, http=http, access=access):
@@ -278,7 +278,7 @@ async def test_axe_finds_nothing_serious_before_the_door_and_in_the_audit(browse
             await log_in(page, "admin", PASSWORD)
             await page.get_by_role("link", name="Audit").click()
             await page.locator(".account summary").click()
-            await expect(page.locator(".acts tr").first).to_be_visible()
+            await expect(page.locator(".audit-events tr").first).to_be_visible()
             assert await violations(page) == []
 
 
@@ -297,7 +297,7 @@ async def test_nothing_runs_over_the_side_of_a_phone_in_any_language(browser: Br
         await until(lambda: acts(made), what="something in the audit")
         await page.locator("nav a").last.click()
         await page.locator(".account summary").click()
-        await expect(page.locator(".acts tbody tr").first).to_be_visible()
+        await expect(page.locator(".audit-events tbody tr").first).to_be_visible()
         await fits(page)
 
 

@@ -86,14 +86,14 @@ async def test_the_bridge_restarts_and_the_page_shows_every_reading_of_a_stream_
         rows = window.page.locator(".row")
         async with running(start_bridge, broker_url, tmp_path, port):
             await window.go("#/feed")
-            await expect(window.page.locator(".link")).to_have_text("Live")
+            await expect(window.page.locator(".connection")).to_have_text("Live")
             await publish(range(1, 11))
             await expect(rows).to_have_count(10)
-        await expect(window.page.locator(".link")).to_have_text("Reconnecting")
+        await expect(window.page.locator(".connection")).to_have_text("Reconnecting")
         await publish(range(11, 21))
         async with running(start_bridge, broker_url, tmp_path, port):
             await publish(range(21, 31))
-            await expect(window.page.locator(".link")).to_have_text("Live")
+            await expect(window.page.locator(".connection")).to_have_text("Live")
             await publish(range(31, 41))
             await expect(rows).to_have_count(40)
     shown = await rows.locator("ul").all_text_contents()
@@ -128,7 +128,7 @@ async def test_what_is_looked_up_between_two_connections_hides_nothing_that_was_
     rows = window.page.locator(".row")
     async with running(start_bridge, broker_url, tmp_path, port):
         await window.go("#/feed")
-        await expect(window.page.locator(".link")).to_have_text("Live")
+        await expect(window.page.locator(".connection")).to_have_text("Live")
         await window.post(deviceId="kitchen", temperature=1)
         await expect(rows).to_have_count(1)
         await until(lambda: asked > 1, what="the page looking up its devices again")
@@ -148,8 +148,8 @@ async def test_where_websockets_end_as_they_begin_readings_come_by_long_polling(
 
     await seen.page.route_web_socket(re.compile("socket.io"), close)
     await seen.go()
-    await expect(seen.page.locator(".line")).to_contain_text("long-polling", timeout=40_000)
-    await expect(seen.page.locator(".link")).to_have_text("Polling")
+    await expect(seen.page.locator(".banner")).to_contain_text("long-polling", timeout=40_000)
+    await expect(seen.page.locator(".connection")).to_have_text("Polling")
     await seen.post(deviceId="kitchen", temperature=21.5)
     await expect(seen.card("kitchen")).to_contain_text("21.5")
 
@@ -165,7 +165,7 @@ async def test_where_nothing_else_works_readings_come_by_plain_http(seen: Seen) 
     await seen.page.route(re.compile("/socket.io/"), refuse)
     await seen.post(deviceId="kitchen", temperature=20)
     await seen.go("#/feed")
-    await expect(seen.page.locator(".link")).to_have_text("Polling")
+    await expect(seen.page.locator(".connection")).to_have_text("Polling")
     for value in (21, 22, 23):
         await seen.post(deviceId="kitchen", temperature=value)
     await expect(seen.page.locator(".row ul")).to_have_text([f"Temperature {value}.0 °C" for value in range(23, 19, -1)])
@@ -282,7 +282,7 @@ async def test_behind_a_proxy_with_a_path_of_its_own_everything_is_found(seen: S
         await seen.post(deviceId="kitchen", temperature=21.5)
         await seen.page.goto(f"{base}/air/#/device/kitchen")
         await expect(seen.page.locator(".chart .figure").first).to_have_text("21.5")
-        await expect(seen.page.locator(".link")).to_have_text("Polling")
+        await expect(seen.page.locator(".connection")).to_have_text("Polling")
         await seen.post(deviceId="kitchen", temperature=22.5)
         await expect(seen.page.locator(".chart .figure").first).to_have_text("22.5")
 

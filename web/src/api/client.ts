@@ -1,75 +1,77 @@
-import type { Command, CommandRequest } from "../model/command";
-import { parseCommand, parseCommands, parseAnswer, refused } from "../model/command";
-import type { Answer } from "../model/command";
-import type { AuditPage, AuditQuery } from "../model/audit";
-import { parseAudit, queryOf } from "../model/audit";
-import type { Part, Quarantine, Status } from "../model/bridge/health";
-import { parseParts, parseQuarantine, parseStatus } from "../model/bridge/health";
+import type { AuditEventPage, AuditQuery } from "../model/audit";
+import { auditSearch, parseAudit } from "../model/audit";
+import type { ComponentStatus, Quarantine, Status } from "../model/bridge/health";
+import { parseComponents, parseQuarantine, parseStatus } from "../model/bridge/health";
 import type { Metrics } from "../model/bridge/metrics";
 import { parseMetrics } from "../model/bridge/metrics";
-import type { Span } from "../model/history/time-range";
-import { every } from "../model/history/time-range";
+import type { Command, CommandRequest, CommandResult } from "../model/command";
+import { failedCommand, parseCommand, parseCommandResult, parseCommands } from "../model/command";
+import type { TimeSpan } from "../model/history/time-range";
+import { stepText } from "../model/history/time-range";
+import { field, number, text } from "../model/json";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
-import { field, number, parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings, text } from "../model/wire";
+import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
-const DEADLINE_MS = 10_000;
-const HISTORY_DEADLINE_MS = 60_000;
-const MOST_DEVICES = 2000;
-const MOST_BUCKETS = 10_000;
+const TIMEOUT_MS = 10_000;
+const HISTORY_TIMEOUT_MS = 60_000;
+const MAX_DEVICES = 2000;
+const MAX_BUCKETS = 10_000;
 
-/** What the bridge refused, in its words. */
-export class Refusal extends Error {
+/** An error response. The message is the bridge's own. */
+export class ApiError extends Error {
   readonly status: number;
-  /** For programs: which token was refused how. */
+  /** Machine-readable, such as how a token was refused; empty without one. */
   readonly code: string;
-  /** How long to wait before asking again, where that was said. */
-  readonly waitSeconds: number;
+  /** From `Retry-After`; 0 without one. */
+  readonly retryAfterSeconds: number;
 
-  constructor(status: number, detail: string, code = "", waitSeconds = 0) {
+  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0) {
     super(detail);
     this.status = status;
     this.code = code;
-    this.waitSeconds = waitSeconds;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 
-/** What was answered, of JSON; throws what was refused. */
-export async function answered(response: Response): Promise<unknown> {
-  const answer: unknown = await response.json().catch(() => null);
-  if (response.ok) return answer;
-  const detail = text(field(answer, "detail")) || `${response.status} ${response.statusText}`;
-  throw new Refusal(response.status, detail, text(field(answer, "code")), Number(response.headers.get("Retry-After")) || 0);
+/** The JSON body of a successful response; throws `ApiError` for any other. */
+export async function readJson(response: Response): Promise<unknown> {
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body;
+  const detail = text(field(body, "detail")) || `${response.status} ${response.statusText}`;
+  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0);
 }
 
-export interface HistoryQuery extends Span {
+export interface HistoryQuery extends TimeSpan {
   readonly devices: readonly string[];
+  /** Bucket width in milliseconds. */
   readonly step: number;
   readonly fields: readonly string[];
 }
 
-export interface Page {
+export interface ReadingPage {
   readonly readings: readonly Reading[];
+  /** The cursor of the next page; null after the last. */
   readonly next: number | null;
 }
 
-type Asked = [method: string, path: string, body?: unknown, deadline?: number, signal?: AbortSignal];
+/** Changed device properties; null clears one. */
+export type DevicePatch = Readonly<Record<string, string | number | null>>;
 
-/** What is said of a device; null takes it away. */
-export type Amendment = Readonly<Record<string, string | number | null>>;
+type RequestParts = [method: string, path: string, body?: unknown, timeout?: number, signal?: AbortSignal];
 
 /**
- * The bridge's HTTP calls, beside this page wherever that is served. `onClock` hears the bridge's time with every answer. `admit`
- * is asked when the bridge does not know who we are: whether it does now, so that it is worth asking again.
+ * The bridge's HTTP API, relative to the page's own address. `onClock` receives the bridge's time with every response.
+ * `reauthenticate` is called after a 401; if it resolves to true, the request is repeated once.
  */
-export class Http {
+export class ApiClient {
   readonly #base: URL;
   readonly #onClock: (bridgeNow: number) => void;
-  readonly #admit: () => Promise<boolean>;
+  readonly #reauthenticate: () => Promise<boolean>;
 
-  constructor(base: URL, onClock: (bridgeNow: number) => void, admit: () => Promise<boolean>) {
+  constructor(base: URL, onClock: (bridgeNow: number) => void, reauthenticate: () => Promise<boolean>) {
     this.#base = base;
     this.#onClock = onClock;
-    this.#admit = admit;
+    this.#reauthenticate = reauthenticate;
   }
 
   async measurements(): Promise<Measurement[]> {
@@ -77,19 +79,15 @@ export class Http {
   }
 
   async devices(table: readonly Measurement[]): Promise<DeviceRecord[]> {
-    return parseDevices(await this.#get(`api/v1/devices?limit=${MOST_DEVICES}`), table);
+    return parseDevices(await this.#get(`api/v1/devices?limit=${MAX_DEVICES}`), table);
   }
 
-  async device(id: string, table: readonly Measurement[]): Promise<DeviceRecord | null> {
-    return parseDevice(await this.#get(devicePath(id)), table);
-  }
-
-  async amend(id: string, amendment: Amendment, table: readonly Measurement[]): Promise<DeviceRecord | null> {
-    return parseDevice(await this.#ask("PATCH", devicePath(id), amendment), table);
+  async updateDevice(id: string, patch: DevicePatch, table: readonly Measurement[]): Promise<DeviceRecord | null> {
+    return parseDevice(await this.#request("PATCH", devicePath(id), patch), table);
   }
 
   /** Readings after a cursor, in cursor order. */
-  async after(cursor: number, limit: number, table: readonly Measurement[]): Promise<Page> {
+  async readingsAfter(cursor: number, limit: number, table: readonly Measurement[]): Promise<ReadingPage> {
     const body = await this.#get(`api/v1/readings?since=${cursor}&limit=${limit}`);
     return { readings: parseReadings(body, table), next: number(field(body, "next")) };
   }
@@ -98,23 +96,23 @@ export class Http {
     const query = new URLSearchParams(devices.map((id) => ["device", id]));
     query.set("from", new Date(Math.floor(from / step) * step).toISOString());
     query.set("to", new Date(to).toISOString());
-    query.set("every", every(step));
-    query.set("limit", String(MOST_BUCKETS));
+    query.set("every", stepText(step));
+    query.set("limit", String(MAX_BUCKETS));
     query.set("fields", fields.join(","));
-    return parseBuckets(await this.#get(`api/v1/readings?${query}`, HISTORY_DEADLINE_MS, signal), fields);
+    return parseBuckets(await this.#get(`api/v1/readings?${query}`, HISTORY_TIMEOUT_MS, signal), fields);
   }
 
   async commands(id: string): Promise<Command[]> {
     return parseCommands(await this.#get(`${devicePath(id)}/commands?limit=20`));
   }
 
-  async command(request: CommandRequest): Promise<Answer> {
+  async sendCommand(request: CommandRequest): Promise<CommandResult> {
     try {
       const { device, ...body } = request;
-      const command = parseCommand(await this.#ask("POST", `${devicePath(device)}/commands`, body));
-      return command ? { ok: true, command } : parseAnswer(null);
+      const command = parseCommand(await this.#request("POST", `${devicePath(device)}/commands`, body));
+      return command ? { ok: true, command } : parseCommandResult(null);
     } catch (error) {
-      if (error instanceof Refusal) return refused(error.message);
+      if (error instanceof ApiError) return failedCommand(error.message);
       throw error;
     }
   }
@@ -123,10 +121,10 @@ export class Http {
     return parseStatus(await this.#get("websocket/status"));
   }
 
-  /** Also when some of them fail, which is answered with 503. */
-  async parts(): Promise<Part[]> {
+  /** Also parses a 503 response, which means that some components fail. */
+  async components(): Promise<ComponentStatus[]> {
     const response = await this.#fetch("GET", "health");
-    return parseParts(await response.json());
+    return parseComponents(await response.json());
   }
 
   async metrics(): Promise<Metrics> {
@@ -137,34 +135,34 @@ export class Http {
     return parseQuarantine(await this.#get("api/v1/rejected?limit=50"));
   }
 
-  /** Who did what, the newest first. */
-  async audit(query: AuditQuery): Promise<AuditPage> {
-    return parseAudit(await this.#get(`api/v1/audit?${queryOf(query)}`));
+  async retryQuarantine(): Promise<{ stored: number; duplicate: number; bad: number }> {
+    const body = await this.#request("POST", "api/v1/rejected/retry", undefined, HISTORY_TIMEOUT_MS);
+    const count = (name: string): number => number(field(body, name)) ?? 0;
+    const groups = field(body, "bad");
+    const bad = Array.isArray(groups) ? groups.reduce<number>((sum, one) => sum + (number(field(one, "count")) ?? 0), 0) : 0;
+    return { stored: count("stored"), duplicate: count("duplicate"), bad };
   }
 
-  async retry(): Promise<{ stored: number; duplicate: number; bad: number }> {
-    const body = await this.#ask("POST", "api/v1/rejected/retry", undefined, HISTORY_DEADLINE_MS);
-    const of = (name: string): number => number(field(body, name)) ?? 0;
-    const bad = field(body, "bad");
-    const still = Array.isArray(bad) ? bad.reduce<number>((sum, one) => sum + (number(field(one, "count")) ?? 0), 0) : 0;
-    return { stored: of("stored"), duplicate: of("duplicate"), bad: still };
+  /** Newest first. */
+  async audit(query: AuditQuery): Promise<AuditEventPage> {
+    return parseAudit(await this.#get(`api/v1/audit?${auditSearch(query)}`));
   }
 
-  #get(path: string, deadline = DEADLINE_MS, signal?: AbortSignal): Promise<unknown> {
-    return this.#ask("GET", path, undefined, deadline, signal);
+  #get(path: string, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {
+    return this.#request("GET", path, undefined, timeout, signal);
   }
 
-  async #ask(method: string, path: string, body?: unknown, deadline = DEADLINE_MS, signal?: AbortSignal): Promise<unknown> {
-    return answered(await this.#fetch(method, path, body, deadline, signal));
+  async #request(method: string, path: string, body?: unknown, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {
+    return readJson(await this.#fetch(method, path, body, timeout, signal));
   }
 
-  async #fetch(...asked: Asked): Promise<Response> {
-    const response = await this.#once(...asked);
-    return response.status === 401 && (await this.#admit()) ? this.#once(...asked) : response;
+  async #fetch(...parts: RequestParts): Promise<Response> {
+    const response = await this.#fetchOnce(...parts);
+    return response.status === 401 && (await this.#reauthenticate()) ? this.#fetchOnce(...parts) : response;
   }
 
-  async #once(...[method, path, body, deadline = DEADLINE_MS, signal]: Asked): Promise<Response> {
-    const signals = [AbortSignal.timeout(deadline), ...(signal ? [signal] : [])];
+  async #fetchOnce(...[method, path, body, timeout = TIMEOUT_MS, signal]: RequestParts): Promise<Response> {
+    const signals = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
     const response = await fetch(new URL(path, this.#base), {
       method,
       cache: "no-store",

@@ -1,31 +1,32 @@
 import type { Reading } from "../model/wire";
-import type { Page } from "./client";
+import type { ReadingPage } from "./client";
 
-const EVERY_MS = 2000;
+const INTERVAL_MS = 2000;
 const RETRY_MS = 5000;
-const PAGE = 1000;
-const MOST_PAGES = 5;
+const PAGE_SIZE = 1000;
+const MAX_PAGES = 5;
 
 export interface PollListener {
-  opened(): void;
-  readings(readings: readonly Reading[]): void;
-  /** More was missed than is worth reading one by one. */
-  skipped(from: number, to: number): void;
-  closed(): void;
+  onOpen(): void;
+  onReadings(readings: readonly Reading[]): void;
+  /** Too many readings were missed to load them all. */
+  onSkipped(from: number, to: number): void;
+  onClose(): void;
 }
 
 export interface PollSource {
-  after(cursor: number, limit: number): Promise<Page>;
-  /** The newest cursor there is, and everything newest with it. */
-  newest(): Promise<number>;
+  readingsAfter(cursor: number, limit: number): Promise<ReadingPage>;
+  /** Loads the newest readings and returns the newest cursor. */
+  newestCursor(): Promise<number>;
 }
 
-/** Asks for what is new by plain HTTP, again and again, while no live connection can be made. */
+/** Polls for new readings over plain HTTP while no live connection is possible. */
 export class Poller {
   readonly #source: PollSource;
   readonly #listener: PollListener;
   readonly #cursor: () => number | null;
-  #turn = 0;
+  /** The running loop; null while stopped. */
+  #run: symbol | null = null;
 
   constructor(source: PollSource, listener: PollListener, cursor: () => number | null) {
     this.#source = source;
@@ -34,34 +35,36 @@ export class Poller {
   }
 
   start(): void {
-    if (this.#turn % 2 === 0) void this.#run(++this.#turn);
+    if (this.#run !== null) return;
+    this.#run = Symbol("run");
+    void this.#loop(this.#run);
   }
 
   stop(): void {
-    if (this.#turn % 2 === 1) this.#turn++;
+    this.#run = null;
   }
 
-  async #run(turn: number): Promise<void> {
-    const isOn = (): boolean => this.#turn === turn;
-    while (isOn()) {
-      const worked = await this.#poll(isOn).then(() => true, () => false);
-      if (!isOn()) return;
-      if (worked) this.#listener.opened();
-      else this.#listener.closed();
-      await new Promise((rested) => setTimeout(rested, worked ? EVERY_MS : RETRY_MS));
+  async #loop(run: symbol): Promise<void> {
+    const isRunning = (): boolean => this.#run === run;
+    while (isRunning()) {
+      const succeeded = await this.#poll(isRunning).then(() => true, () => false);
+      if (!isRunning()) return;
+      if (succeeded) this.#listener.onOpen();
+      else this.#listener.onClose();
+      await new Promise((resolve) => setTimeout(resolve, succeeded ? INTERVAL_MS : RETRY_MS));
     }
   }
 
-  async #poll(isOn: () => boolean): Promise<void> {
-    const begin = this.#cursor() ?? (await this.#source.newest());
-    for (let page = 0; page < MOST_PAGES; page++) {
-      const { readings, next } = await this.#source.after(this.#cursor() ?? begin, PAGE);
-      if (!isOn()) return;
-      this.#listener.readings(readings);
+  async #poll(isRunning: () => boolean): Promise<void> {
+    const start = this.#cursor() ?? (await this.#source.newestCursor());
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const { readings, next } = await this.#source.readingsAfter(this.#cursor() ?? start, PAGE_SIZE);
+      if (!isRunning()) return;
+      this.#listener.onReadings(readings);
       if (next === null) return;
     }
-    const from = this.#cursor() ?? begin;
-    const to = await this.#source.newest();
-    if (isOn() && to > from) this.#listener.skipped(from, to);
+    const from = this.#cursor() ?? start;
+    const to = await this.#source.newestCursor();
+    if (isRunning() && to > from) this.#listener.onSkipped(from, to);
   }
 }

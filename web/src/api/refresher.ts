@@ -1,29 +1,29 @@
 const REST_MS = 1000;
 const RETRY_MS = 5000;
 
-/** Runs a job when asked, never twice at once; asked meanwhile, it runs once more after a rest; failed, it tries again. */
+/** Runs a job on request, never concurrently. Requests during a run are merged into one more run. A failed run is repeated. */
 export class Refresher {
   readonly #job: () => Promise<void>;
-  #busy = false;
-  #asked = false;
+  #isRunning = false;
+  #isRequested = false;
 
   constructor(job: () => Promise<void>) {
     this.#job = job;
   }
 
-  ask(): void {
-    this.#asked = true;
-    if (!this.#busy) void this.#run();
+  request(): void {
+    this.#isRequested = true;
+    if (!this.#isRunning) void this.#run();
   }
 
   async #run(): Promise<void> {
-    this.#busy = true;
-    while (this.#asked) {
-      this.#asked = false;
-      const done = await this.#job().then(() => true, () => false);
-      this.#asked ||= !done;
-      await new Promise((rested) => setTimeout(rested, done ? REST_MS : RETRY_MS));
+    this.#isRunning = true;
+    while (this.#isRequested) {
+      this.#isRequested = false;
+      const succeeded = await this.#job().then(() => true, () => false);
+      this.#isRequested ||= !succeeded;
+      await new Promise((resolve) => setTimeout(resolve, succeeded ? REST_MS : RETRY_MS));
     }
-    this.#busy = false;
+    this.#isRunning = false;
   }
 }

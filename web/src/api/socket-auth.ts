@@ -1,24 +1,27 @@
-/** What Socket.IO connections show and are told of who we are. */
+/** Authentication of Socket.IO connections. */
 
-import { field, number } from "../model/wire";
+import { field, number } from "../model/json";
 
 const UNAUTHORIZED = 4401;
 
-/** For `auth`: the token where there is one. A browser sends its cookie by itself, but not every browser tells whose page asks. */
-export function proof(token: () => string | null): (give: (shown: object) => void) => void {
-  return (give) => {
-    const shown = token();
-    give(shown === null ? {} : { token: shown });
+/**
+ * The `auth` option of a Socket.IO client: the token, if there is one. The cookie alone is not enough, because not every browser
+ * sends the origin with a WebSocket handshake.
+ */
+export function socketAuth(token: () => string | null): (send: (auth: object) => void) => void {
+  return (send) => {
+    const current = token();
+    send(current === null ? {} : { token: current });
   };
 }
 
-/** Whether a `connect_error` came because the bridge does not know us. */
-export function isUnknown(error: unknown): boolean {
+/** Whether a `connect_error` means missing or invalid credentials. */
+export function isUnauthorizedError(error: unknown): boolean {
   return number(field(field(error, "data"), "code")) === UNAUTHORIZED;
 }
 
-/** Whether a `disconnect` came because it does not know us any more. By long-polling only the next connect tells. */
-export function isOver(details: unknown): boolean {
-  const closed = field(details, "context");
-  return closed instanceof CloseEvent && closed.code === UNAUTHORIZED;
+/** Whether a `disconnect` means that the credentials expired. Long-polling has no close code: there only the next connect tells. */
+export function isUnauthorizedClose(details: unknown): boolean {
+  const event = field(details, "context");
+  return event instanceof CloseEvent && event.code === UNAUTHORIZED;
 }

@@ -1,110 +1,111 @@
 import type { Signal } from "@preact/signals";
 import { computed, effect, signal } from "@preact/signals";
 
-import type { App } from "./app";
-import { History } from "../model/history/history";
-import type { Range } from "../model/history/time-range";
-import { DAY, HOUR, MOST_POINTS, live, spanOf, stepFor } from "../model/history/time-range";
+import { BucketHistory } from "../model/history/history";
+import type { TimeRange } from "../model/history/time-range";
+import { DAY, HOUR, MAX_POINTS, live, spanOf, stepFor } from "../model/history/time-range";
 import type { Bucket, Reading } from "../model/wire";
+import type { App } from "./app";
 
-const SETTLE_MS = 150;
-const PAINT_MS = 500;
+const DEBOUNCE_MS = 150;
+const PAINT_INTERVAL_MS = 500;
 
-export type Loading = { readonly state: "idle" | "reading" } | { readonly state: "failed"; readonly error: string };
+export type LoadState = { readonly state: "idle" | "loading" } | { readonly state: "failed"; readonly error: string };
 
-/** What the charts of one device show: the history of the range that is asked for, followed live. */
+/** The history shown by one device's charts: loaded for the selected time range, and extended with live readings. */
 export class DeviceHistory {
-  readonly range: Signal<Range> = signal(live(HOUR));
-  readonly history = signal(new History(stepFor(HOUR)));
-  readonly loading = signal<Loading>({ state: "reading" });
-  /** Counts what live readings changed. */
+  readonly range: Signal<TimeRange> = signal(live(HOUR));
+  readonly history = signal(new BucketHistory(stepFor(HOUR)));
+  readonly loadState = signal<LoadState>({ state: "loading" });
+  /** Grows when live readings have changed the history. */
   readonly version = signal(0);
-  /** What is on the screen: moves with the bridge's time while it is live. */
-  readonly span = computed(() => spanOf(this.range.value, this.#app.now.value));
+  /** The span on screen; a live range moves with the bridge's time. */
+  readonly span = computed(() => spanOf(this.range.value, this.#app.store.now.value));
 
   readonly #app: App;
   readonly #deviceId: string;
   readonly #fields = new Set<string>();
-  readonly #leave: (() => void)[];
-  #since: Reading[] = [];
-  #aborting: AbortController | null = null;
-  #settling: ReturnType<typeof setTimeout> | undefined;
-  #painting = false;
-  #hasRead = false;
+  readonly #unsubscribe: (() => void)[];
+  /** Live readings received while loading. */
+  #pending: Reading[] = [];
+  #abort: AbortController | null = null;
+  #debounce: ReturnType<typeof setTimeout> | undefined;
+  #isPaintScheduled = false;
+  #hasLoaded = false;
 
   constructor(app: App, deviceId: string) {
     this.#app = app;
     this.#deviceId = deviceId;
-    this.#leave = [
-      app.onReading((reading) => {
-        if (reading.deviceId === deviceId) this.#hear(reading);
+    this.#unsubscribe = [
+      app.sync.onReading((reading) => {
+        if (reading.deviceId === deviceId) this.#onReading(reading);
       }),
       effect(() => {
-        const isReady = app.table.value.length > 0;
-        app.healed.value;
+        const isReady = app.store.table.value.length > 0;
+        app.store.historyVersion.value;
         this.range.value;
-        if (isReady) this.#readSoon();
+        if (isReady) this.#scheduleLoad();
       }),
     ];
   }
 
   close(): void {
-    for (const leave of this.#leave) leave();
-    clearTimeout(this.#settling);
-    this.#aborting?.abort();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    clearTimeout(this.#debounce);
+    this.#abort?.abort();
   }
 
-  #readSoon(): void {
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => void this.#read(), this.#hasRead ? SETTLE_MS : 0);
+  #scheduleLoad(): void {
+    clearTimeout(this.#debounce);
+    this.#debounce = setTimeout(() => void this.#load(), this.#hasLoaded ? DEBOUNCE_MS : 0);
   }
 
-  /** Whoever asks last is answered; readings that come meanwhile are added to the answer. */
-  async #read(): Promise<void> {
-    this.#hasRead = true;
-    this.#aborting?.abort();
-    const aborting = (this.#aborting = new AbortController());
-    this.loading.value = { state: "reading" };
-    this.#since = [];
+  /** Aborts an earlier load. Readings received meanwhile are added to the result. */
+  async #load(): Promise<void> {
+    this.#hasLoaded = true;
+    this.#abort?.abort();
+    const abort = (this.#abort = new AbortController());
+    this.loadState.value = { state: "loading" };
+    this.#pending = [];
     const range = this.range.peek();
-    const { from, to } = spanOf(range, this.#app.bridgeNow());
-    const step = stepFor(to - from, MOST_POINTS - 1);
+    const { from, to } = spanOf(range, this.#app.store.bridgeNow());
+    const step = stepFor(to - from, MAX_POINTS - 1);
     try {
-      const query = { devices: [this.#deviceId], from, to, step, fields: this.#wanted(to - from) };
-      const buckets = await this.#app.http.history(query, aborting.signal);
-      if (aborting.signal.aborted) return;
+      const query = { devices: [this.#deviceId], from, to, step, fields: this.#fieldsFor(to - from) };
+      const buckets = await this.#app.api.history(query, abort.signal);
+      if (abort.signal.aborted) return;
       this.#show(step, buckets, range.live);
-      this.loading.value = { state: "idle" };
+      this.loadState.value = { state: "idle" };
     } catch (error) {
-      if (!aborting.signal.aborted) this.loading.value = { state: "failed", error: error instanceof Error ? error.message : String(error) };
+      if (!abort.signal.aborted) this.loadState.value = { state: "failed", error: error instanceof Error ? error.message : String(error) };
     }
   }
 
-  /** A long time of a field that the device does not have is asked for in vain, and costs the bridge as much as any other. */
-  #wanted(length: number): string[] {
-    const known = new Set([...this.#fields, ...(this.#app.device(this.#deviceId)?.entries.keys() ?? [])]);
-    const all = this.#app.table.peek().map(({ name }) => name);
+  /** A long query of a field costs the bridge the same when the device does not have it, so such fields are left out. */
+  #fieldsFor(length: number): string[] {
+    const known = new Set([...this.#fields, ...(this.#app.store.device(this.#deviceId)?.entries.keys() ?? [])]);
+    const all = this.#app.store.table.peek().map(({ name }) => name);
     return length > DAY && known.size > 0 ? all.filter((name) => known.has(name)) : all;
   }
 
   #show(step: number, buckets: readonly Bucket[], isLive: boolean): void {
-    const history = new History(step, buckets);
-    if (isLive) for (const reading of this.#since) history.add(reading);
+    const history = new BucketHistory(step, buckets);
+    if (isLive) for (const reading of this.#pending) history.add(reading);
     for (const name of history.fields) this.#fields.add(name);
     this.history.value = history;
   }
 
-  #hear(reading: Reading): void {
-    if (this.loading.peek().state === "reading") this.#since.push(reading);
+  #onReading(reading: Reading): void {
+    if (this.loadState.peek().state === "loading") this.#pending.push(reading);
     if (!this.range.peek().live) return;
     const history = this.history.peek();
     history.add(reading);
-    history.trim(this.span.peek().from, MOST_POINTS);
-    if (this.#painting) return;
-    this.#painting = true;
+    history.trim(this.span.peek().from, MAX_POINTS);
+    if (this.#isPaintScheduled) return;
+    this.#isPaintScheduled = true;
     setTimeout(() => {
-      this.#painting = false;
+      this.#isPaintScheduled = false;
       this.version.value++;
-    }, PAINT_MS);
+    }, PAINT_INTERVAL_MS);
   }
 }

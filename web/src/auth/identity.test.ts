@@ -1,18 +1,18 @@
 import { expect, test } from "vitest";
 
-import { parseMe, parseToken, renewAfter, roleOf, setupIn, whyLeft } from "./identity";
+import { parseIdentity, parseToken, renewalDelay, roleOf, sessionEndReason, setupTokenIn } from "./identity";
 
 const ME = { kind: "person", name: "alice", rights: ["command", "see"], scope: null, expires: "2026-01-15T12:00:00.000Z", required: true };
 
-test("who looks is known with his rights and until when", () => {
-  const me = parseMe(ME);
-  expect(me).toEqual({ name: "alice", rights: new Set(["see", "command"]), bounded: false, expires: Date.UTC(2026, 0, 15, 12), required: true });
-  expect(parseMe({ ...ME, scope: { devices: [], sites: ["Home"] } }).bounded).toBe(true);
+test("an identity has a name, permissions and an expiry time", () => {
+  const identity = parseIdentity(ME);
+  expect(identity).toEqual({ name: "alice", permissions: new Set(["see", "command"]), restricted: false, expires: Date.UTC(2026, 0, 15, 12), required: true });
+  expect(parseIdentity({ ...ME, scope: { devices: [], sites: ["Home"] } }).restricted).toBe(true);
 });
 
-test("what cannot be read gives no rights", () => {
-  expect(parseMe(null)).toEqual({ name: "", rights: new Set(), bounded: false, expires: null, required: true });
-  expect(parseMe({ ...ME, rights: ["toString", 1, null] }).rights.size).toBe(0);
+test("an invalid body grants no permissions", () => {
+  expect(parseIdentity(null)).toEqual({ name: "", permissions: new Set(), restricted: false, expires: null, required: true });
+  expect(parseIdentity({ ...ME, rights: ["toString", 1, null] }).permissions.size).toBe(0);
   expect(parseToken({ access_token: 7, expires_in: "soon" })).toEqual({ text: "", seconds: 0 });
 });
 
@@ -20,17 +20,17 @@ test.each([
   [["see"], "viewer"],
   [["see", "command"], "operator"],
   [["administer", "command", "manage", "see", "send"], "admin"],
-])("with %j one is %s", (rights, role) => {
-  expect(roleOf(parseMe({ ...ME, rights }))).toBe(role);
+])("the role with %j is %s", (rights, role) => {
+  expect(roleOf(parseIdentity({ ...ME, rights }))).toBe(role);
 });
 
-test("a token is renewed before the bridge warns, windows apart, and a short one not without end", () => {
+test("a token is renewed before the bridge warns, at different times per tab, and never in a tight loop", () => {
   const hour = 3_600_000;
-  expect(renewAfter(hour, 0)).toBe(0.75 * hour);
-  expect(renewAfter(hour, 1)).toBeLessThan(renewAfter(hour, 0));
-  expect(hour - renewAfter(hour, 0)).toBeGreaterThan(60_000);
-  expect(renewAfter(10, 0.5)).toBeGreaterThanOrEqual(1000);
-  expect(renewAfter(-10, 0.5)).toBeGreaterThanOrEqual(1000);
+  expect(renewalDelay(hour, 0)).toBe(0.75 * hour);
+  expect(renewalDelay(hour, 1)).toBeLessThan(renewalDelay(hour, 0));
+  expect(hour - renewalDelay(hour, 0)).toBeGreaterThan(60_000);
+  expect(renewalDelay(10, 0.5)).toBeGreaterThanOrEqual(1000);
+  expect(renewalDelay(-10, 0.5)).toBeGreaterThanOrEqual(1000);
 });
 
 test.each([
@@ -41,9 +41,9 @@ test.each([
   ["missing", "missing", true, "expired"],
   ["missing", "expired", false, "expired"],
   ["missing", "invalid", false, "expired"],
-  ["missing", "missing", false, "out"],
-] as const)("a token that is %s with a renewal that is %s (time over: %s): %s", (token, renewal, isOver, left) => {
-  expect(whyLeft(token, renewal, isOver)).toBe(left);
+  ["missing", "missing", false, "logout"],
+] as const)("access token %s, refresh token %s, expired %s: %s", (access, refresh, hasExpired, reason) => {
+  expect(sessionEndReason(access, refresh, hasExpired)).toBe(reason);
 });
 
 test.each([
@@ -52,6 +52,6 @@ test.each([
   ["#setup=a b", null],
   ["#/health", null],
   ["", null],
-])("the address %j has the secret %j", (hash, secret) => {
-  expect(setupIn(hash)).toBe(secret);
+])("the setup token in %j is %s", (hash, token) => {
+  expect(setupTokenIn(hash)).toBe(token);
 });

@@ -1,73 +1,74 @@
-/** Who looks at the page, what he may do, and how long: what the bridge says of it. */
+/** The authenticated user, the access token, and why a session ended. */
 
-import { field, list, number, text, time } from "../model/wire";
+import { field, list, number, text, time } from "../model/json";
 
-export const RIGHTS = ["see", "send", "command", "manage", "administer"] as const;
-export type Right = (typeof RIGHTS)[number];
+/** The bridge's names. */
+export const PERMISSIONS = ["see", "send", "command", "manage", "administer"] as const;
+export type Permission = (typeof PERMISSIONS)[number];
 export type Role = "viewer" | "operator" | "admin";
 
-export interface Me {
+export interface Identity {
   readonly name: string;
-  readonly rights: ReadonlySet<Right>;
-  /** Of some devices only. */
-  readonly bounded: boolean;
-  /** Until when what the browser shows is good, by the bridge's clock; null for ever. */
+  readonly permissions: ReadonlySet<Permission>;
+  /** Limited to some devices or sites. */
+  readonly restricted: boolean;
+  /** When the credentials expire, by the bridge's clock; null for never. */
   readonly expires: number | null;
-  /** Whether somebody must show who he is; if not, all that stands here is of no matter. */
+  /** Whether the bridge requires authentication. If not, the other properties are meaningless. */
   readonly required: boolean;
 }
 
-/** What a login or a renewal gives beside cookies: to be shown on connections that are open. */
-export interface Token {
+/** Returned by login and refresh; used on connections that cannot use the cookie. */
+export interface AccessToken {
   readonly text: string;
   readonly seconds: number;
 }
 
-/** Why somebody who was in is not any more. */
-export type Left = "out" | "expired" | "revoked" | "replayed";
-export const LEFT: readonly Left[] = ["out", "expired", "revoked", "replayed"];
+export type SessionEnd = "logout" | "expired" | "revoked" | "replayed";
+export const SESSION_ENDS: readonly SessionEnd[] = ["logout", "expired", "revoked", "replayed"];
 
-export function parseMe(body: unknown): Me {
-  const allowed = list(field(body, "rights"));
+/** The bridge's error code for a request without a token. */
+export const MISSING_TOKEN = "missing";
+const MIN_RENEWAL_DELAY_MS = 1000;
+const MAX_TOKEN_LENGTH = 4096;
+
+export function parseIdentity(body: unknown): Identity {
+  const granted = list(field(body, "rights"));
   return {
     name: text(field(body, "name")),
-    rights: new Set(RIGHTS.filter((right) => allowed.includes(right))),
-    bounded: field(body, "scope") != null,
+    permissions: new Set(PERMISSIONS.filter((permission) => granted.includes(permission))),
+    restricted: field(body, "scope") != null,
     expires: time(field(body, "expires")),
     required: field(body, "required") !== false,
   };
 }
 
-export function parseToken(body: unknown): Token {
-  return { text: text(field(body, "access_token"), LONGEST_TOKEN), seconds: number(field(body, "expires_in")) ?? 0 };
+export function parseToken(body: unknown): AccessToken {
+  return { text: text(field(body, "access_token"), MAX_TOKEN_LENGTH), seconds: number(field(body, "expires_in")) ?? 0 };
 }
 
-/** By what he may do, which is all that a role is. */
-export function roleOf({ rights }: Me): Role {
-  if (rights.has("administer")) return "admin";
-  return rights.has("command") ? "operator" : "viewer";
+/** Roles are sets of permissions; this is the role that the permissions correspond to. */
+export function roleOf({ permissions }: Identity): Role {
+  if (permissions.has("administer")) return "admin";
+  return permissions.has("command") ? "operator" : "viewer";
 }
 
-/** With a quarter of the time left or a little more, as `chance` (0 to 1) has it: windows of one session do not ask together. */
-export function renewAfter(milliseconds: number, chance: number): number {
-  return Math.max((0.75 - 0.1 * chance) * milliseconds, SOONEST_MS);
+/** Milliseconds until the renewal: 65 to 75 % of the lifetime. `random` (0 to 1) keeps tabs of one session apart. */
+export function renewalDelay(lifetimeMs: number, random: number): number {
+  return Math.max((0.75 - 0.1 * random) * lifetimeMs, MIN_RENEWAL_DELAY_MS);
 }
 
 /**
- * The codes are those by which the token and what renews it were refused; `isOver`: its time had come. Without either cookie
- * somebody has logged out, in another window.
+ * Why the session ended, from the error codes of the access token and the refresh token. Without either cookie the user logged
+ * out in another tab.
  */
-export function whyLeft(token: string, renewal: string, isOver: boolean): Left {
-  if (renewal === "replayed") return "replayed";
-  if (token === "revoked") return "revoked";
-  return isOver || token === "expired" || renewal !== MISSING ? "expired" : "out";
+export function sessionEndReason(accessCode: string, refreshCode: string, hasExpired: boolean): SessionEnd {
+  if (refreshCode === "replayed") return "replayed";
+  if (accessCode === "revoked") return "revoked";
+  return hasExpired || accessCode === "expired" || refreshCode !== MISSING_TOKEN ? "expired" : "logout";
 }
 
-/** The link of the first admin ends in a secret: `#setup=…`. */
-export function setupIn(hash: string): string | null {
+/** The one-time token in the link for the first admin, `#setup=…`. */
+export function setupTokenIn(hash: string): string | null {
   return /^#setup=([\w-]+)$/.exec(hash)?.[1] ?? null;
 }
-
-export const MISSING = "missing";
-const SOONEST_MS = 1000;
-const LONGEST_TOKEN = 4096;

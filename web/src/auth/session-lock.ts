@@ -1,11 +1,12 @@
-/** Of all windows of this page one at a time: what renews a session works once, and they share it. */
+const LOCK_NAME = "sensor-bridge.renewal";
+const MAX_DELAY_MS = 3000;
 
-const NAME = "sensor-bridge.renewal";
-const APART_MS = 3000;
-
-/** Runs `job` in its turn. Browsers give turns to pages by HTTPS or of this machine; elsewhere all but the window in use wait a little. */
-export async function inTurn<T>(job: () => Promise<T>): Promise<T> {
-  if ("locks" in navigator) return navigator.locks.request(NAME, job);
-  if (!document.hasFocus()) await new Promise((waited) => setTimeout(waited, Math.random() * APART_MS));
+/**
+ * Runs `job` while no other tab renews the session: a refresh token works once, and all tabs share it. The Web Locks API needs a
+ * secure context; without it, tabs in the background wait a random time instead.
+ */
+export async function withSessionLock<T>(job: () => Promise<T>): Promise<T> {
+  if ("locks" in navigator) return navigator.locks.request(LOCK_NAME, job);
+  if (!document.hasFocus()) await new Promise((resolve) => setTimeout(resolve, Math.random() * MAX_DELAY_MS));
   return job();
 }

@@ -1,241 +1,245 @@
 import { signal } from "@preact/signals";
 
-import type { Left, Me, Right, Token } from "./identity";
-import { LEFT, MISSING, renewAfter, setupIn, whyLeft } from "./identity";
-import { Auth } from "./auth-api";
-import { Refusal } from "../api/client";
-import { inTurn } from "./session-lock";
-import type { Said } from "./tab-channel";
-import { Windows } from "./tab-channel";
+import { ApiError } from "../api/client";
+import { AuthApi } from "./auth-api";
+import type { AccessToken, Identity, Permission, SessionEnd } from "./identity";
+import { MISSING_TOKEN, SESSION_ENDS, renewalDelay, sessionEndReason, setupTokenIn } from "./identity";
+import { withSessionLock } from "./session-lock";
+import type { TabMessage } from "./tab-channel";
+import { TabChannel } from "./tab-channel";
 
-const ASK_AGAIN_MS = 2000;
-/** The bridge counts the life of a token in whole seconds, and so do cookies. */
-const ROUGHLY_MS = 2000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const RETRY_MS = 2000;
+const RENEWAL_RETRY_MS = 10_000;
+/** The bridge and cookies count lifetimes in whole seconds. */
+const ROUNDING_MS = 2000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Somebody logged in, and the browser kept nothing of it. */
-export class Forgotten extends Error {}
+/** The login succeeded, but the browser did not keep its cookies. */
+export class CookiesBlockedError extends Error {}
 
-/** Whether the page may be drawn, and for whom. */
-export type Door =
-  | { readonly kind: "asking" }
-  /** The bridge does not answer, or cannot tell. */
-  | { readonly kind: "silent" }
-  /** Whoever comes may do everything. */
+/** Whether the page may be shown, and to whom. */
+export type AuthState =
+  | { readonly kind: "checking" }
+  /** The bridge does not respond, or cannot check credentials. */
+  | { readonly kind: "unavailable" }
+  /** The bridge requires no authentication. */
   | { readonly kind: "open" }
-  | { readonly kind: "in"; readonly me: Me }
-  /** Who was in is told why he is not any more. */
-  | { readonly kind: "out"; readonly left: Left | null }
-  /** There is no user yet, and somebody came by the link that makes the first. */
-  | { readonly kind: "setup"; readonly secret: string };
+  | { readonly kind: "loggedIn"; readonly identity: Identity }
+  /** `reason` is null without an earlier session. */
+  | { readonly kind: "loggedOut"; readonly reason: SessionEnd | null }
+  /** Opened by the setup link, while there is no user yet. */
+  | { readonly kind: "setup"; readonly token: string };
 
-/** Who looks, and that he may go on looking: asks, logs in, renews before time is over, and leaves when the bridge says so. */
-export class Access {
-  readonly door = signal<Door>({ kind: "asking" });
-  readonly #auth: Auth;
-  readonly #windows: Windows;
-  readonly #hearing = new Set<(token: Token) => void>();
-  #token: Token | null = null;
-  /** How long the token was good when it came, and until when, by our clock. */
-  #length = 0;
-  #until = 0;
+/** The user's session: checks it, logs in and out, renews it before it expires, and ends it when the bridge revokes it. */
+export class AuthSession {
+  readonly state = signal<AuthState>({ kind: "checking" });
+  readonly #api: AuthApi;
+  readonly #tabs: TabChannel;
+  readonly #tokenListeners = new Set<(token: AccessToken) => void>();
+  #token: AccessToken | null = null;
+  #lifetimeMs = 0;
+  /** By this browser's clock. */
+  #expiresAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #admitting: Promise<boolean> | null = null;
+  #reauthenticating: Promise<boolean> | null = null;
 
   constructor(base: URL) {
-    this.#auth = new Auth(base);
-    this.#windows = new Windows(base, (said) => this.#hear(said));
-    addEventListener("hashchange", () => this.#setUpByLink());
+    this.#api = new AuthApi(base);
+    this.#tabs = new TabChannel(base, (message) => this.#onMessage(message));
+    addEventListener("hashchange", () => this.#useSetupLink());
   }
 
-  /** Until the bridge has said who we are. */
-  async begin(): Promise<void> {
-    while (this.door.peek().kind === "asking" || this.door.peek().kind === "silent") {
+  /** Resolves once the bridge has answered who is logged in. */
+  async start(): Promise<void> {
+    while (this.state.peek().kind === "checking" || this.state.peek().kind === "unavailable") {
       try {
-        await this.#learn();
+        await this.#loadIdentity();
       } catch (error) {
-        if (error instanceof Refusal && error.status === 401) await this.#comeBack(error.code);
-        else this.door.value = { kind: "silent" };
+        if (error instanceof ApiError && error.status === 401) await this.#restore(error.code);
+        else this.state.value = { kind: "unavailable" };
       }
-      if (this.door.peek().kind === "silent") await new Promise((rested) => setTimeout(rested, ASK_AGAIN_MS));
+      if (this.state.peek().kind === "unavailable") await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
-  may(right: Right): boolean {
-    const door = this.door.value;
-    return door.kind === "open" || (door.kind === "in" && door.me.rights.has(right));
+  can(permission: Permission): boolean {
+    const state = this.state.value;
+    return state.kind === "open" || (state.kind === "loggedIn" && state.identity.permissions.has(permission));
   }
 
-  /** Of all devices: what tells of some without naming them is for those who see all. */
-  get mayAll(): boolean {
-    const door = this.door.value;
-    return door.kind === "open" || (door.kind === "in" && !door.me.bounded);
+  /** Required for data that is not tied to a device. */
+  get seesAllDevices(): boolean {
+    const state = this.state.value;
+    return state.kind === "open" || (state.kind === "loggedIn" && !state.identity.restricted);
   }
 
-  /** To be shown where a browser sends no cookie along; null where nobody needs to. */
+  /** For connections on which the browser sends no cookie; null without a valid token. */
   get token(): string | null {
-    return this.#token !== null && Date.now() < this.#until ? this.#token.text : null;
+    return this.#token !== null && Date.now() < this.#expiresAt ? this.#token.text : null;
   }
 
-  /** Throws `Refusal` and `Forgotten`. */
+  /** Throws `ApiError` and `CookiesBlockedError`. */
   async login(name: string, password: string): Promise<void> {
-    await this.#enter(await this.#auth.login(name, password));
+    await this.#completeLogin(await this.#api.login(name, password));
   }
 
-  /** Throws `Refusal` and `Forgotten`. */
-  async setUp(secret: string, password: string): Promise<void> {
-    await this.#enter(await this.#auth.setUp(secret, password));
+  /** Throws `ApiError` and `CookiesBlockedError`. */
+  async setUp(token: string, password: string): Promise<void> {
+    await this.#completeLogin(await this.#api.setUp(token, password));
   }
 
-  /** The link is of no use any more. */
-  forgetLink(): void {
-    this.door.value = { kind: "out", left: null };
+  discardSetupLink(): void {
+    this.state.value = { kind: "loggedOut", reason: null };
   }
 
-  /** Throws where the bridge does not answer: then nobody is logged out. */
+  /** Throws when the bridge does not respond; the session then continues. */
   async logout(): Promise<void> {
-    await this.#auth.logout();
-    this.#windows.say({ kind: "out" });
-    this.#leave("out");
+    await this.#api.logout();
+    this.#tabs.send({ kind: "loggedOut" });
+    this.#end("logout");
   }
 
-  /** Calls with every token that is newer, for connections that are open. */
-  onToken(hear: (token: Token) => void): void {
-    this.#hearing.add(hear);
+  /** Calls `listener` with every new token, to be used on open connections. */
+  onToken(listener: (token: AccessToken) => void): void {
+    this.#tokenListeners.add(listener);
   }
 
-  /** The bridge warned a connection; whoever has just renewed was warned of what is short by nature. */
-  expiring(seconds: number): void {
-    if (seconds * 1000 <= this.#length / 2) void this.admit();
+  /** The bridge warned a connection. Ignored for a token that was just renewed and simply has a short lifetime. */
+  onExpiring(seconds: number): void {
+    if (seconds * 1000 <= this.#lifetimeMs / 2) void this.reauthenticate();
   }
 
-  /** The bridge does not know us, or will not for long: whether it does now. If it does not, this page is left. */
-  admit(): Promise<boolean> {
-    this.#admitting ??= this.#admit().finally(() => (this.#admitting = null));
-    return this.#admitting;
+  /** The credentials were refused or expire soon. True if they are valid again; otherwise the session ends. */
+  reauthenticate(): Promise<boolean> {
+    this.#reauthenticating ??= this.#reauthenticate().finally(() => (this.#reauthenticating = null));
+    return this.#reauthenticating;
   }
 
-  async #admit(): Promise<boolean> {
-    const { kind } = this.door.peek();
-    if (kind === "open") this.#leave(null); // it is not any more
-    if (kind !== "in") return false;
+  async #reauthenticate(): Promise<boolean> {
+    const { kind } = this.state.peek();
+    if (kind === "open") this.#end(null); // authentication has become required
+    if (kind !== "loggedIn") return false;
     const before = this.#token;
     try {
-      return await inTurn(async () => this.#token !== before || (await this.#renew()));
+      return await withSessionLock(async () => this.#token !== before || (await this.#renew()));
     } catch {
-      this.#renewAfter(ASK_AGAIN_MS * 5);
+      this.#scheduleRenewal(RENEWAL_RETRY_MS);
       return false;
     }
   }
 
-  /** Throws where nobody can tell at the moment. */
+  /** Throws when the bridge cannot tell at the moment. */
   async #renew(): Promise<boolean> {
     try {
-      const token = await this.#auth.renew();
-      this.#take(token);
-      const door = this.door.peek();
-      if (door.kind === "in") this.#windows.say({ kind: "renewed", name: door.me.name, token });
+      const token = await this.#api.refresh();
+      this.#setToken(token);
+      const state = this.state.peek();
+      if (state.kind === "loggedIn") this.#tabs.send({ kind: "renewed", name: state.identity.name, token });
       return true;
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      return this.#stay(error.code);
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      return this.#checkAccessToken(error.code);
     }
   }
 
-  /** What renews was refused; what we show may be good nevertheless, for a while. */
-  async #stay(renewal: string): Promise<boolean> {
-    const isOver = Date.now() >= this.#until - ROUGHLY_MS;
+  /** The refresh token was refused; the access token may still be valid for a while. */
+  async #checkAccessToken(refreshCode: string): Promise<boolean> {
+    const hasExpired = Date.now() >= this.#expiresAt - ROUNDING_MS;
     try {
-      await this.#learn();
+      await this.#loadIdentity();
       return true;
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      this.#leave(whyLeft(error.code, renewal, isOver));
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      this.#end(sessionEndReason(error.code, refreshCode, hasExpired));
       return false;
     }
   }
 
-  /** Nobody by the token; perhaps by what renews it. Else somebody has to log in. */
-  async #comeBack(code: string): Promise<void> {
+  /** The access token was refused; tries the refresh token, else requires a login. */
+  async #restore(accessCode: string): Promise<void> {
     try {
-      this.#take(await inTurn(() => this.#auth.renew()));
-      await this.#learn();
+      this.#setToken(await withSessionLock(() => this.#api.refresh()));
+      await this.#loadIdentity();
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status >= 500) {
-        this.door.value = { kind: "silent" };
+      if (!(error instanceof ApiError) || error.status >= 500) {
+        this.state.value = { kind: "unavailable" };
         return;
       }
-      const isNew = code === MISSING && (error.status !== 401 || error.code === MISSING);
-      this.door.value = { kind: "out", left: leftBefore() ?? (isNew ? null : whyLeft(code, error.code, false)) };
-      this.#setUpByLink();
+      const isFirstVisit = accessCode === MISSING_TOKEN && (error.status !== 401 || error.code === MISSING_TOKEN);
+      const reason = takeStoredReason() ?? (isFirstVisit ? null : sessionEndReason(accessCode, error.code, false));
+      this.state.value = { kind: "loggedOut", reason };
+      this.#useSetupLink();
     }
   }
 
-  async #learn(): Promise<void> {
-    const { me, at } = await this.#auth.me();
-    const door = this.door.peek();
-    if (door.kind === "in" && door.me.name !== me.name) {
-      this.#leave(null); // somebody else logged in, in another window
+  async #loadIdentity(): Promise<void> {
+    const { identity, at } = await this.#api.me();
+    const state = this.state.peek();
+    if (state.kind === "loggedIn" && state.identity.name !== identity.name) {
+      this.#end(null); // another user logged in, in another tab
       return;
     }
-    this.door.value = me.required ? { kind: "in", me } : { kind: "open" };
-    leftBefore();
-    if (me.required && me.expires !== null) this.#last(me.expires - at);
+    this.state.value = identity.required ? { kind: "loggedIn", identity } : { kind: "open" };
+    takeStoredReason();
+    if (identity.required && identity.expires !== null) this.#setLifetime(identity.expires - at);
   }
 
-  async #enter(token: Token): Promise<void> {
-    this.#take(token);
-    await this.#learn().catch((error: unknown) => {
-      throw error instanceof Refusal && error.status === 401 ? new Forgotten() : error;
+  async #completeLogin(token: AccessToken): Promise<void> {
+    this.#setToken(token);
+    await this.#loadIdentity().catch((error: unknown) => {
+      throw error instanceof ApiError && error.status === 401 ? new CookiesBlockedError() : error;
     });
-    this.#windows.say({ kind: "in" });
+    this.#tabs.send({ kind: "loggedIn" });
   }
 
-  #take(token: Token): void {
+  #setToken(token: AccessToken): void {
     this.#token = token;
-    this.#last(token.seconds * 1000);
-    for (const hear of this.#hearing) hear(token);
+    this.#setLifetime(token.seconds * 1000);
+    for (const listener of this.#tokenListeners) listener(token);
   }
 
-  #last(milliseconds: number): void {
-    this.#length = milliseconds;
-    this.#until = Date.now() + milliseconds;
-    this.#renewAfter(renewAfter(milliseconds, Math.random()));
+  #setLifetime(milliseconds: number): void {
+    this.#lifetimeMs = milliseconds;
+    this.#expiresAt = Date.now() + milliseconds;
+    this.#scheduleRenewal(renewalDelay(milliseconds, Math.random()));
   }
 
-  #renewAfter(milliseconds: number): void {
+  #scheduleRenewal(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.admit(), Math.min(milliseconds, LONGEST_TIMER_MS));
+    this.#timer = setTimeout(() => void this.reauthenticate(), Math.min(milliseconds, MAX_TIMER_MS));
   }
 
-  #hear(said: Said): void {
-    const door = this.door.peek();
-    if (said.kind === "renewed" && door.kind === "in" && door.me.name === said.name) this.#take(said.token);
-    else if (said.kind === "out" && door.kind === "in") this.#leave("out");
-    else if (said.kind === "in" && (door.kind === "out" || door.kind === "in")) void this.#learn().catch(() => undefined);
+  #onMessage(message: TabMessage): void {
+    const state = this.state.peek();
+    if (message.kind === "renewed" && state.kind === "loggedIn" && state.identity.name === message.name) this.#setToken(message.token);
+    else if (message.kind === "loggedOut" && state.kind === "loggedIn") this.#end("logout");
+    else if (message.kind === "loggedIn" && (state.kind === "loggedOut" || state.kind === "loggedIn")) {
+      void this.#loadIdentity().catch(() => undefined);
+    }
   }
 
-  /** All that this page knows goes with it; why is told by the next. */
-  #leave(left: Left | null): void {
+  /** Reloads, so that no data of this session stays in memory. The next load shows the reason. */
+  #end(reason: SessionEnd | null): void {
     clearTimeout(this.#timer);
-    history.replaceState({ left }, "");
-    this.door.value = { kind: "asking" };
+    history.replaceState({ reason }, "");
+    this.state.value = { kind: "checking" };
     location.reload();
   }
 
-  /** The link's secret does not stay in the address. */
-  #setUpByLink(): void {
-    const secret = setupIn(location.hash);
-    if (secret === null || this.door.peek().kind !== "out") return;
+  /** Removes the token from the address. */
+  #useSetupLink(): void {
+    const token = setupTokenIn(location.hash);
+    if (token === null || this.state.peek().kind !== "loggedOut") return;
     history.replaceState(null, "", "#/");
-    this.door.value = { kind: "setup", secret };
+    this.state.value = { kind: "setup", token };
   }
 }
 
-/** Said once. */
-function leftBefore(): Left | null {
+/** The reason stored by `#end` before the reload; removed, so that it is shown once. */
+function takeStoredReason(): SessionEnd | null {
   const state: unknown = history.state;
-  const left = typeof state === "object" && state !== null && "left" in state ? LEFT.find((one) => one === state.left) : undefined;
-  if (left !== undefined) history.replaceState(null, "");
-  return left ?? null;
+  const isStored = typeof state === "object" && state !== null && "reason" in state;
+  const reason = isStored ? SESSION_ENDS.find((one) => one === state.reason) : undefined;
+  if (reason !== undefined) history.replaceState(null, "");
+  return reason ?? null;
 }

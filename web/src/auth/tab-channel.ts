@@ -1,17 +1,20 @@
-import type { Token } from "./identity";
+import type { AccessToken } from "./identity";
 
-export type Said = { readonly kind: "renewed"; readonly name: string; readonly token: Token } | { readonly kind: "in" } | { readonly kind: "out" };
+export type TabMessage =
+  | { readonly kind: "renewed"; readonly name: string; readonly token: AccessToken }
+  | { readonly kind: "loggedIn" }
+  | { readonly kind: "loggedOut" };
 
-/** What the windows of this page tell each other: they have the same cookies. */
-export class Windows {
+/** Messages between the tabs of this page, which share the session's cookies. */
+export class TabChannel {
   readonly #channel: BroadcastChannel;
 
-  constructor(base: URL, hear: (said: Said) => void) {
+  constructor(base: URL, onMessage: (message: TabMessage) => void) {
     this.#channel = new BroadcastChannel(`sensor-bridge ${base.pathname}`);
-    this.#channel.addEventListener("message", ({ data }: MessageEvent<Said>) => hear(data));
+    this.#channel.addEventListener("message", ({ data }: MessageEvent<TabMessage>) => onMessage(data));
   }
 
-  say(said: Said): void {
-    this.#channel.postMessage(said);
+  send(message: TabMessage): void {
+    this.#channel.postMessage(message);
   }
 }

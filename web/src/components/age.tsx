@@ -1,12 +1,12 @@
 import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 
+import { useStore } from "../app/context";
 import { ageText, formats } from "../i18n";
-import { useApp } from "../app/context";
 
-/** How long ago, kept up to date; only this text changes with the seconds. */
+/** How long ago, updated every second; only the text node changes. */
 export function Age({ at }: { at: number }): JSX.Element {
-  const { now } = useApp();
+  const { now } = useStore();
   return (
     <time dateTime={new Date(at).toISOString()} title={formats.value.full(at)}>
       <AgeText key={at} at={at} now={now} />

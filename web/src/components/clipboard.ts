@@ -1,9 +1,9 @@
-/** By the clipboard, which browsers keep for HTTPS; else as it was done before. */
+/** False when the browser refuses. The Clipboard API needs HTTPS; without it `execCommand` is used. */
 export async function copyText(text: string): Promise<boolean> {
   if (isSecureContext) return navigator.clipboard.writeText(text).then(() => true, () => false);
   const area = document.createElement("textarea");
   area.value = text;
-  area.className = "unseen";
+  area.className = "visually-hidden";
   document.body.append(area);
   area.select();
   const copied = document.execCommand("copy");

@@ -3,9 +3,9 @@ import { useEffect, useState } from "preact/hooks";
 
 import { t } from "../i18n";
 
-type State<Props> = { readonly part: ComponentType<Props> } | "loading" | "failed";
+type State<Props> = { readonly component: ComponentType<Props> } | "loading" | "failed";
 
-/** A part in a chunk of its own, loaded when it is first drawn. */
+/** A component in a chunk of its own, loaded when it is first rendered. */
 export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>): (props: Props) => JSX.Element {
   let loaded: State<Props> = "loading";
   return function Lazy(props: Props) {
@@ -13,7 +13,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
     useEffect(() => {
       if (state !== "loading") return;
       void load().then(
-        (part) => setState((loaded = { part })),
+        (component) => setState((loaded = { component })),
         () => setState("failed"),
       );
     }, [state]);
@@ -22,11 +22,11 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
       return (
         <div class="waiting">
           <p>{t("app.failed")}</p>
-          <button type="button" onClick={() => location.reload()}>{t("app.again")}</button>
+          <button type="button" onClick={() => location.reload()}>{t("app.retry")}</button>
         </div>
       );
     }
-    const Part = state.part;
-    return <Part {...props} />;
+    const Component = state.component;
+    return <Component {...props} />;
   };
 }

@@ -1,6 +1,6 @@
-/** What this reader chose, kept in the browser where that is allowed; else for this visit. */
+/** User preferences in localStorage. Where it is blocked, a preference lasts until the page is closed. */
 
-export function remembered(key: string): string | null {
+export function loadPreference(key: string): string | null {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -8,10 +8,10 @@ export function remembered(key: string): string | null {
   }
 }
 
-export function remember(key: string, choice: string): void {
+export function savePreference(key: string, value: string): void {
   try {
-    localStorage.setItem(key, choice);
+    localStorage.setItem(key, value);
   } catch {
-    // for this visit, then
+    // localStorage is blocked
   }
 }

@@ -2,39 +2,39 @@ import { computed, signal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { t } from "../i18n";
-import { remember, remembered } from "./preferences";
 import { Icon } from "./icon";
+import { loadPreference, savePreference } from "./preferences";
 
-const CHOICES = ["auto", "light", "dark"] as const;
-type Choice = (typeof CHOICES)[number];
+const THEMES = ["auto", "light", "dark"] as const;
+type Theme = (typeof THEMES)[number];
 
 const KEY = "sensor-bridge.colours";
-const system = matchMedia("(prefers-color-scheme: dark)");
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
-const choice = signal<Choice>(CHOICES.find((one) => one === remembered(KEY)) ?? "auto");
-const systemIsDark = signal(system.matches);
+const theme = signal<Theme>(THEMES.find((one) => one === loadPreference(KEY)) ?? "auto");
+const systemIsDark = signal(systemDark.matches);
 
-/** What is drawn on canvas reads its colours anew when this changes. */
-export const isDark = computed(() => choice.value === "dark" || (choice.value === "auto" && systemIsDark.value));
+/** Canvases are redrawn when this changes. */
+export const isDark = computed(() => theme.value === "dark" || (theme.value === "auto" && systemIsDark.value));
 
-system.addEventListener("change", ({ matches }) => (systemIsDark.value = matches));
+systemDark.addEventListener("change", ({ matches }) => (systemIsDark.value = matches));
 apply();
 
 function apply(): void {
-  document.documentElement.dataset["theme"] = choice.value;
+  document.documentElement.dataset["theme"] = theme.value;
 }
 
 function next(): void {
-  choice.value = CHOICES[(CHOICES.indexOf(choice.value) + 1) % CHOICES.length] ?? "auto";
+  theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? "auto";
   apply();
-  remember(KEY, choice.value);
+  savePreference(KEY, theme.value);
 }
 
-export function ThemeButton(): JSX.Element {
-  const label = t(`theme.${choice.value}`);
+export function ThemeToggle(): JSX.Element {
+  const label = t(`theme.${theme.value}`);
   return (
-    <button type="button" class="quiet-button" aria-label={label} title={label} onClick={next}>
-      <Icon name={choice.value} />
+    <button type="button" class="icon-button" aria-label={label} title={label} onClick={next}>
+      <Icon name={theme.value} />
     </button>
   );
 }

@@ -1,30 +1,32 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-const watched = new WeakMap<Element, (isSeen: boolean) => void>();
+type Listener = (isVisible: boolean) => void;
+
+const listeners = new WeakMap<Element, Listener>();
 let observer: IntersectionObserver | null = null;
 
-/** One observer for all that wants to know; a screen ahead counts as seen, so that nothing is empty when it is scrolled to. */
-function watch(element: Element, tell: (isSeen: boolean) => void): () => void {
+/** One observer for all elements. Half a screen around the viewport counts as visible, so that scrolling shows no empty cards. */
+function observe(element: Element, listener: Listener): () => void {
   observer ??= new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting } of entries) watched.get(target)?.(isIntersecting);
+      for (const { target, isIntersecting } of entries) listeners.get(target)?.(isIntersecting);
     },
     { rootMargin: "50% 0px" },
   );
-  const watching = observer;
-  watched.set(element, tell);
-  watching.observe(element);
+  const current = observer;
+  listeners.set(element, listener);
+  current.observe(element);
   return () => {
-    watching.unobserve(element);
-    watched.delete(element);
+    current.unobserve(element);
+    listeners.delete(element);
   };
 }
 
-/** Whether the element is in sight, or nearly. */
-export function useSeen<Target extends Element>(): [RefObject<Target | null>, boolean] {
+/** Whether the element is on screen or close to it. */
+export function useVisible<Target extends Element>(): [RefObject<Target | null>, boolean] {
   const target = useRef<Target>(null);
-  const [isSeen, setSeen] = useState(false);
-  useEffect(() => (target.current ? watch(target.current, setSeen) : undefined), []);
-  return [target, isSeen];
+  const [isVisible, setVisible] = useState(false);
+  useEffect(() => (target.current ? observe(target.current, setVisible) : undefined), []);
+  return [target, isVisible];
 }

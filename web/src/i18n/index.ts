@@ -1,9 +1,9 @@
 import { computed, signal } from "@preact/signals";
 
-import type { Messages as Meaning } from "../standards/messages.en";
-import { messages as meaning } from "../standards/messages.en";
-import { parseFlaw } from "../model/devices/quality-flag";
+import { parseQualityFlag } from "../model/devices/quality-flag";
 import type { Measurement, Value } from "../model/wire";
+import type { Messages as DeviceAssessment } from "../standards/messages.en";
+import { messages as meaning } from "../standards/messages.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
@@ -12,7 +12,7 @@ const en = { ...page, ...meaning } as const;
 
 export type Key = keyof typeof en;
 /** What another language must have: without one of these keys it does not build. */
-export type Messages = Translated & Meaning;
+export type Messages = Translated & DeviceAssessment;
 
 /** The languages there are, by their own names; all but English are loaded when they are wanted. */
 export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français" } as const;
@@ -34,11 +34,11 @@ export const formats = computed(() => {
 });
 
 /** When its texts are there; what is on screen changes with them. */
-export async function speak(code: Language): Promise<void> {
+export async function setLanguage(code: Language): Promise<void> {
   language.value = { code, messages: await CATALOGUES[code]() };
 }
 
-export function spoken(): Language {
+export function currentLanguage(): Language {
   return language.value.code;
 }
 
@@ -82,10 +82,10 @@ export function ageText(milliseconds: number): string {
   return formats.value.age(milliseconds) ?? t("device.now");
 }
 
-export function flawText(flag: string): string {
-  const flaw = parseFlaw(flag);
+export function flagText(flag: string): string {
+  const flaw = parseQualityFlag(flag);
   if (flaw.kind === "other") return flaw.text;
-  if (flaw.kind !== "outside") return t(`flaw.${flaw.kind}`);
+  if (flaw.kind !== "outside") return t(`flag.${flaw.kind}`);
   const bounds = { low: formats.value.number(flaw.low), high: formats.value.number(flaw.high) };
-  return t(flaw.clamped ? "flaw.clamped" : "flaw.outside", bounds);
+  return t(flaw.clamped ? "flag.clamped" : "flag.outside", bounds);
 }

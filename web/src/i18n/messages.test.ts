@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 
+import { asLanguage, fieldLabel, flagText, setLanguage, t, valueText } from ".";
 import { en } from "./en";
 import { es } from "./es";
 import { FIELDS } from "./fields";
 import { fr } from "./fr";
 import { ru } from "./ru";
-import { asLanguage, fieldLabel, flawText, speak, t, valueText } from ".";
 
 test("holes are filled, and a count chooses its form", () => {
   expect(t("overview.attention", { count: 1 })).toBe("1 device needs attention");
@@ -13,12 +13,12 @@ test("holes are filled, and a count chooses its form", () => {
 });
 
 test("what fills a hole is not read as a message", () => {
-  expect(t("concern.quality", { field: "{flaw}", flaw: "$&" })).toBe("{flaw}: $&");
+  expect(t("issue.quality", { field: "{flag}", flag: "$&" })).toBe("{flag}: $&");
 });
 
 test("a flag is said as a person would", () => {
-  expect(flawText("outside -40..85")).toBe("outside −40 to 85");
-  expect(flawText("of a later version")).toBe("of a later version");
+  expect(flagText("outside -40..85")).toBe("outside −40 to 85");
+  expect(flagText("of a later version")).toBe("of a later version");
 });
 
 test.each([
@@ -68,8 +68,8 @@ describe.each([["ru", ru], ["es", es], ["fr", fr]] as const)("the %s catalogue",
   });
 });
 
-test("a language is spoken by its own rules", async () => {
-  await speak("ru");
+test("a language is currentLanguage by its own rules", async () => {
+  await setLanguage("ru");
   expect([1, 3, 5, 21].map((count) => t("overview.attention", { count }))).toEqual([
     "1 устройство требует внимания",
     "3 устройства требуют внимания",
@@ -77,7 +77,7 @@ test("a language is spoken by its own rules", async () => {
     "21 устройство требует внимания",
   ]);
   expect(fieldLabel({ name: "temperature", label: "Temperature", unit: "°C", low: null, high: null })).toBe("Температура");
-  await speak("en");
+  await setLanguage("en");
 });
 
 test.each([["fr-CA", "fr"], ["ru", "ru"], ["de-DE", null], ["constructor", null], ["", null]])("%j is the language %j", (tag, code) => {

@@ -2,131 +2,131 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import { formats, t } from "../i18n";
-import type { Act, AuditPage, AuditQuery } from "../model/audit";
-import { ACTS, asActName, outcomeOf } from "../model/audit";
-import { useApp } from "../app/context";
+import { useApp, useStore } from "../app/context";
 import { errorText } from "../components/error-text";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
+import { formats, t } from "../i18n";
+import type { AuditEvent, AuditEventPage, AuditQuery, Outcome } from "../model/audit";
+import { AUDIT_ACTIONS, asAuditAction, outcomeOf } from "../model/audit";
 import "../style/audit.css";
 
-const TYPED_MS = 300;
-const ANYTHING: AuditQuery = { act: "", by: "", about: "", before: null };
-const ICONS: Readonly<Record<ReturnType<typeof outcomeOf>, IconName>> = { done: "check", refused: "warning", delayed: "queued" };
+const DEBOUNCE_MS = 300;
+const ALL_EVENTS: AuditQuery = { action: "", actor: "", target: "", before: null };
+const ICONS: Readonly<Record<Outcome, IconName>> = { done: "check", refused: "warning", delayed: "queued" };
 
-/** Who did what, the newest first. For admins; the bridge refuses others. */
-export function AuditView(): JSX.Element {
-  const app = useApp();
-  const page = useSignal<AuditPage | null>(null);
-  const asked = useSignal<AuditQuery>(ANYTHING);
-  const isReading = useSignal(false);
+/** The audit log, for admins; the bridge refuses it to others. */
+export function AuditPage(): JSX.Element {
+  const { api } = useApp();
+  const page = useSignal<AuditEventPage | null>(null);
+  const query = useSignal<AuditQuery>(ALL_EVENTS);
+  const isLoading = useSignal(false);
   const error = useSignal("");
-  const turn = useRef(0);
+  const newestRequest = useRef(0);
 
-  /** What comes late to another question is nobody's answer. */
-  const read = async (query: AuditQuery): Promise<void> => {
-    const mine = ++turn.current;
-    isReading.value = true;
+  /** A response to an older request is discarded. */
+  const load = async (requested: AuditQuery): Promise<void> => {
+    const request = ++newestRequest.current;
+    isLoading.value = true;
     error.value = "";
     try {
-      const found = await app.http.audit(query);
-      if (mine !== turn.current) return;
-      const before = query.before === null ? [] : page.value?.acts ?? [];
-      page.value = { ...found, acts: [...before, ...found.acts] };
+      const loaded = await api.audit(requested);
+      if (request !== newestRequest.current) return;
+      const earlier = requested.before === null ? [] : page.value?.events ?? [];
+      page.value = { ...loaded, events: [...earlier, ...loaded.events] };
     } catch (failure) {
-      if (mine === turn.current) error.value = t("audit.failed", { error: errorText(failure) });
+      if (request === newestRequest.current) error.value = t("audit.failed", { error: errorText(failure) });
     }
-    if (mine === turn.current) isReading.value = false;
+    if (request === newestRequest.current) isLoading.value = false;
   };
-  const typing = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const ask = (change: Partial<AuditQuery>): void => {
-    asked.value = { ...asked.value, ...change };
-    clearTimeout(typing.current);
-    typing.current = setTimeout(() => void read(asked.value), TYPED_MS);
+  const debounce = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const filter = (change: Partial<AuditQuery>): void => {
+    query.value = { ...query.value, ...change };
+    clearTimeout(debounce.current);
+    debounce.current = setTimeout(() => void load(query.value), DEBOUNCE_MS);
   };
   useEffect(() => {
-    void read(asked.value);
-    return () => clearTimeout(typing.current);
+    void load(query.value);
+    return () => clearTimeout(debounce.current);
   }, []);
 
-  const acts = page.value?.acts ?? [];
+  const events = page.value?.events ?? [];
   const next = page.value?.next ?? null;
   return (
     <div class="audit">
       <header>
         <h1>{t("audit.title")}</h1>
-        <p class="quiet">{t("audit.lead")}</p>
+        <p class="muted">{t("audit.intro")}</p>
         <div class="controls">
           <label>
-            <span>{t("audit.act")}</span>
-            <select value={asked.value.act} onChange={(event) => ask({ act: event.currentTarget.value })}>
+            <span>{t("audit.action")}</span>
+            <select value={query.value.action} onChange={(event) => filter({ action: event.currentTarget.value })}>
               <option value="">{t("audit.any")}</option>
-              {ACTS.map((act) => <option key={act} value={act}>{t(`act.${act}`)}</option>)}
+              {AUDIT_ACTIONS.map((action) => <option key={action} value={action}>{t(`action.${action}`)}</option>)}
             </select>
           </label>
-          <Sought label={t("audit.by")} onSought={(by) => ask({ by })} />
-          <Sought label={t("audit.about")} onSought={(about) => ask({ about })} />
-          <button type="button" disabled={isReading.value} onClick={() => void read(asked.value)}>{t("audit.again")}</button>
+          <FilterField label={t("audit.actor")} onChange={(actor) => filter({ actor })} />
+          <FilterField label={t("audit.target")} onChange={(target) => filter({ target })} />
+          <button type="button" disabled={isLoading.value} onClick={() => void load(query.value)}>{t("audit.refresh")}</button>
         </div>
       </header>
       {error.value && <p class="error" role="alert">{error.value}</p>}
       {page.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}
-      {page.value !== null && acts.length === 0 && <p class="waiting" role="status">{t("audit.none")}</p>}
-      {acts.length > 0 && <Acts acts={acts} />}
+      {page.value !== null && events.length === 0 && <p class="waiting" role="status">{t("audit.none")}</p>}
+      {events.length > 0 && <Events events={events} />}
       {next !== null && (
-        <button type="button" class="older" disabled={isReading.value} onClick={() => void read({ ...asked.value, before: next })}>
-          {t(isReading.value ? "app.loading" : "audit.older")}
+        <button type="button" class="older" disabled={isLoading.value} onClick={() => void load({ ...query.value, before: next })}>
+          {t(isLoading.value ? "app.loading" : "audit.older")}
         </button>
       )}
     </div>
   );
 }
 
-function Sought({ label, onSought }: { label: string; onSought: (text: string) => void }): JSX.Element {
+function FilterField({ label, onChange }: { label: string; onChange: (text: string) => void }): JSX.Element {
   return (
     <label>
       <span>{label}</span>
-      <input type="search" maxLength={200} autoCapitalize="none" autoComplete="off" spellcheck={false} placeholder={t("audit.exactly")}
-        onInput={(event) => onSought(event.currentTarget.value)} />
+      <input type="search" maxLength={200} autoCapitalize="none" autoComplete="off" spellcheck={false} placeholder={t("audit.exactMatch")}
+        onInput={(event) => onChange(event.currentTarget.value)} />
     </label>
   );
 }
 
-function Acts({ acts }: { acts: readonly Act[] }): JSX.Element {
-  const columns = ["audit.time", "audit.by", "audit.act", "audit.about", "audit.address", "audit.outcome"] as const;
+function Events({ events }: { events: readonly AuditEvent[] }): JSX.Element {
+  const columns = ["audit.time", "audit.actor", "audit.action", "audit.target", "audit.address", "audit.outcome"] as const;
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label={t("audit.title")}>
-      <table class="acts" role="table">
+      <table class="audit-events" role="table">
         <thead><tr>{columns.map((name) => <th key={name} scope="col">{t(name)}</th>)}</tr></thead>
-        <tbody>{acts.map((one) => <Row key={one.id} one={one} />)}</tbody>
+        <tbody>{events.map((one) => <Row key={one.id} event={one} />)}</tbody>
       </table>
     </div>
   );
 }
 
-function Row({ one }: { one: Act }): JSX.Element {
-  const { now } = useApp();
-  const name = asActName(one.act);
-  const outcome = outcomeOf(one.act);
-  const isNobody = one.kind === "anyone";
+function Row({ event }: { event: AuditEvent }): JSX.Element {
+  const { now } = useStore();
+  const name = asAuditAction(event.action);
+  const outcome = outcomeOf(event.action);
+  const isAnonymous = event.actorKind === "anyone";
   return (
     <tr role="row" data-outcome={outcome}>
-      <td role="cell" class="when"><time dateTime={new Date(one.at).toISOString()} title={formats.value.full(one.at)}>{formats.value.moment(one.at, now.peek())}</time></td>
-      <td role="cell" data-name={t("audit.by")}>
-        {isNobody ? <span class="quiet">{t("audit.nobody")}</span> : <>{one.by}{one.kind !== "person" && <span class="quiet small"> {kindText(one.kind)}</span>}</>}
+      <td role="cell" class="time"><time dateTime={new Date(event.at).toISOString()} title={formats.value.full(event.at)}>{formats.value.moment(event.at, now.peek())}</time></td>
+      <td role="cell" data-name={t("audit.actor")}>
+        {isAnonymous ? <span class="muted">{t("audit.anonymous")}</span> : <>{event.actor}{event.actorKind !== "person" && <span class="muted small"> {actorKindText(event.actorKind)}</span>}</>}
       </td>
-      <td role="cell" data-name={t("audit.act")}>
-        <p>{name ? t(`act.${name}`) : one.act}{one.times > 1 && <span class="quiet"> {t("audit.times", { count: one.times })}</span>}</p>
-        {one.more.length > 0 && <p class="quiet small">{one.more.map(([key, said]) => (key === "why" ? said : `${key}: ${said}`)).join(", ")}</p>}
+      <td role="cell" data-name={t("audit.action")}>
+        <p>{name ? t(`action.${name}`) : event.action}{event.count > 1 && <span class="muted"> {t("audit.times", { count: event.count })}</span>}</p>
+        {event.details.length > 0 && <p class="muted small">{event.details.map(([key, value]) => (key === "why" ? value : `${key}: ${value}`)).join(", ")}</p>}
       </td>
-      <td role="cell" data-name={t("audit.about")} class="code">{one.about}</td>
-      <td role="cell" data-name={t("audit.address")} class="code">{one.address}</td>
+      <td role="cell" data-name={t("audit.target")} class="code">{event.target}</td>
+      <td role="cell" data-name={t("audit.address")} class="code">{event.address}</td>
       <td role="cell" data-name={t("audit.outcome")} class="outcome"><span><Icon name={ICONS[outcome]} /> {t(`audit.outcome.${outcome}`)}</span></td>
     </tr>
   );
 }
 
-function kindText(kind: string): string {
+function actorKindText(kind: string): string {
   return kind === "program" || kind === "device" || kind === "external" ? t(`audit.kind.${kind}`) : kind;
 }

@@ -1,30 +1,31 @@
 import type { ComponentType, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { Access } from "../auth/session";
-import { t } from "../i18n";
+import type { AuthSession } from "../auth/session";
 import { lazy } from "../components/lazy";
+import { t } from "../i18n";
 
-const Login = lazy(async () => (await import("./login")).Login);
+const LoginPage = lazy(async () => (await import("./login")).LoginPage);
 
-/** The page, for those who may see it; before it, for the others, a way to log in. */
-export function Gate({ access, page: Page }: { access: Access; page: ComponentType }): JSX.Element | null {
-  const door = access.door.value;
-  const cameBy = useRef(door.kind);
+/** Shows the page to authenticated users, and the login page to others. */
+export function AuthGate({ session, page: Page }: { session: AuthSession; page: ComponentType }): JSX.Element | null {
+  const state = session.state.value;
+  const previous = useRef(state.kind);
   useEffect(() => {
-    if (door.kind === "in" && (cameBy.current === "out" || cameBy.current === "setup")) document.querySelector("main")?.focus();
-    cameBy.current = door.kind;
-  }, [door.kind]);
-  switch (door.kind) {
-    case "asking":
+    const hasLoggedIn = state.kind === "loggedIn" && (previous.current === "loggedOut" || previous.current === "setup");
+    if (hasLoggedIn) document.querySelector("main")?.focus();
+    previous.current = state.kind;
+  }, [state.kind]);
+  switch (state.kind) {
+    case "checking":
       return null;
-    case "silent":
-      return <main class="waiting"><p role="status">{t("link.notYet")}</p></main>;
-    case "out":
+    case "unavailable":
+      return <main class="waiting"><p role="status">{t("connection.pending")}</p></main>;
+    case "loggedOut":
     case "setup":
-      return <Login access={access} door={door} />;
+      return <LoginPage session={session} state={state} />;
     case "open":
-    case "in":
+    case "loggedIn":
       return <Page />;
   }
 }

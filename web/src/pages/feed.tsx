@@ -1,40 +1,40 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
-import { ageText, fieldLabel, flawText, formats, t, valueText } from "../i18n";
-import type { FeedItem, Gap } from "../model/feed";
-import { asRecord, chosen, cursorTime, isGap } from "../model/feed";
-import { link } from "../model/route";
-import type { Measurement, Reading } from "../model/wire";
-import { useApp } from "../app/context";
+import { useStore } from "../app/context";
 import { copyText } from "../components/clipboard";
 import { Icon } from "../components/icon";
+import { ageText, fieldLabel, flagText, formats, t, valueText } from "../i18n";
+import type { FeedItem, Gap } from "../model/feed";
+import { cursorTime, filterFeed, isGap, toRecord } from "../model/feed";
+import { hrefOf } from "../model/route";
+import type { Measurement, Reading } from "../model/wire";
 import "../style/feed.css";
 
-const SHOWN = 60;
-const SHOWN_IN_A_RUSH = 20; // every row is new each second: 60 of them are a frame of 67 ms
-const SAID_MS = 3000;
+const MAX_ROWS = 60;
+const MAX_BUSY_ROWS = 20; // when busy, every row is new each second, and 60 rows take a frame of 67 ms
+const CONFIRMATION_MS = 3000;
 
-/** The newest readings, newest on top. Paused, it stands still and counts what came since. */
-export function FeedView({ device }: { device: string }): JSX.Element {
-  const app = useApp();
+/** The newest readings, newest first. While paused it stays unchanged and counts new readings. */
+export function FeedPage({ device }: { device: string }): JSX.Element {
+  const store = useStore();
   const filter = useSignal({ device, field: "" });
-  const held = useSignal<readonly FeedItem[] | null>(null);
-  const said = useSignal("");
+  const paused = useSignal<readonly FeedItem[] | null>(null);
+  const confirmation = useSignal("");
   const items = useComputed(() => {
-    app.feedVersion.value;
-    const most = held.value === null && app.feedRushes.value ? SHOWN_IN_A_RUSH : SHOWN;
-    return chosen(held.value ?? app.feed.items, filter.value, most);
+    store.feedVersion.value;
+    const limit = paused.value === null && store.feedIsBusy.value ? MAX_BUSY_ROWS : MAX_ROWS;
+    return filterFeed(paused.value ?? store.feed.items, filter.value, limit);
   });
   const copy = async (found: readonly FeedItem[]): Promise<void> => {
-    const records = found.flatMap((item) => (isGap(item) ? [] : [asRecord(item)]));
+    const records = found.flatMap((item) => (isGap(item) ? [] : [toRecord(item)]));
     const text = JSON.stringify(records.length === 1 ? records[0] : records, null, 2);
     const copied = await copyText(text);
-    said.value = copied ? t("feed.copied", { count: records.length }) : t("feed.notCopied");
-    setTimeout(() => (said.value = ""), SAID_MS);
+    confirmation.value = copied ? t("feed.copied", { count: records.length }) : t("feed.copyFailed");
+    setTimeout(() => (confirmation.value = ""), CONFIRMATION_MS);
   };
-  const table = app.table.value;
-  const name = (id: string): string => app.device(id)?.name ?? id;
+  const table = store.table.value;
+  const name = (id: string): string => store.device(id)?.name ?? id;
   return (
     <div class="feed">
       <header>
@@ -52,20 +52,20 @@ export function FeedView({ device }: { device: string }): JSX.Element {
               {table.map((one) => <option key={one.name} value={one.name}>{fieldLabel(one)}</option>)}
             </select>
           </label>
-          <button type="button" aria-pressed={held.value !== null} onClick={() => (held.value = held.value === null ? [...app.feed.items] : null)}>
-            <Icon name={held.value === null ? "pause" : "play"} />
-            {t(held.value === null ? "feed.pause" : "feed.resume")}
+          <button type="button" aria-pressed={paused.value !== null} onClick={() => (paused.value = paused.value === null ? [...store.feed.items] : null)}>
+            <Icon name={paused.value === null ? "pause" : "play"} />
+            {t(paused.value === null ? "feed.pause" : "feed.resume")}
           </button>
           <button type="button" disabled={items.value.length === 0} onClick={() => void copy(items.value)}>
             <Icon name="copy" />
             {t("feed.copyAll")}
           </button>
         </div>
-        <p class="quiet small" role="status">{said.value}</p>
-        {held.value !== null && <Paused held={held.value} />}
+        <p class="muted small" role="status">{confirmation.value}</p>
+        {paused.value !== null && <PausedNotice items={paused.value} />}
       </header>
       {items.value.length === 0 ? (
-        <p class="waiting">{t(app.feed.items.length === 0 ? "feed.empty" : "feed.none")}</p>
+        <p class="waiting">{t(store.feed.items.length === 0 ? "feed.empty" : "feed.none")}</p>
       ) : (
         <ol>
           {items.value.map((item) =>
@@ -77,17 +77,17 @@ export function FeedView({ device }: { device: string }): JSX.Element {
   );
 }
 
-/** Apart, so that 500 names are not compared for each paint of the feed. */
+/** A component of its own, so that 500 options are not compared at each paint of the feed. */
 function DeviceNames(): JSX.Element {
-  const app = useApp();
-  return <datalist id="feed-devices">{app.ranked.value.map(({ device }) => <option key={device.id} value={device.id}>{device.name}</option>)}</datalist>;
+  const store = useStore();
+  return <datalist id="feed-devices">{store.ranked.value.map(({ device }) => <option key={device.id} value={device.id}>{device.name}</option>)}</datalist>;
 }
 
-function Paused({ held }: { held: readonly FeedItem[] }): JSX.Element {
-  const app = useApp();
-  app.feedVersion.value;
-  const newest = held[0]?.seq ?? 0;
-  const count = app.feed.items.filter(({ seq }) => seq > newest).length;
+function PausedNotice({ items }: { items: readonly FeedItem[] }): JSX.Element {
+  const store = useStore();
+  store.feedVersion.value;
+  const newest = items[0]?.seq ?? 0;
+  const count = store.feed.items.filter(({ seq }) => seq > newest).length;
   return <p class="paused"><Icon name="pause" />{t("feed.paused", { count })}</p>;
 }
 
@@ -100,39 +100,39 @@ interface RowProps {
 }
 
 function Row({ reading, name, table, field, onCopy }: RowProps): JSX.Element {
-  const { now } = useApp();
-  const late = now.peek() - reading.measuredAt;
+  const { now } = useStore();
+  const age = now.peek() - reading.measuredAt;
   return (
     <li class="row">
       <time dateTime={new Date(reading.measuredAt).toISOString()} title={formats.value.full(reading.measuredAt)}>
         {formats.value.moment(reading.measuredAt, now.peek())}
       </time>
-      <a href={link({ view: "device", id: reading.deviceId })}>{name}</a>
+      <a href={hrefOf({ page: "device", id: reading.deviceId })}>{name}</a>
       <ul>
-        {table.filter((one) => reading.values.has(one.name) || reading.quality.has(one.name)).map((one) => <Field key={one.name} measurement={one} reading={reading} isSought={one.name === field} />)}
-        {reading.retained && <li class="quiet">{t("feed.retained")}, {ageText(late)}</li>}
-        {reading.quality.has("timestamp") && <li class="flawed">{t("concern.clock", { flaw: flawText(reading.quality.get("timestamp") ?? "") })}</li>}
+        {table.filter((one) => reading.values.has(one.name) || reading.quality.has(one.name)).map((one) => <Field key={one.name} measurement={one} reading={reading} isMatched={one.name === field} />)}
+        {reading.retained && <li class="muted">{t("feed.retained")}, {ageText(age)}</li>}
+        {reading.quality.has("timestamp") && <li class="flagged">{t("issue.clock", { flag: flagText(reading.quality.get("timestamp") ?? "") })}</li>}
       </ul>
-      <button type="button" class="quiet-button" aria-label={t("feed.copy")} title={t("feed.copy")} onClick={() => void onCopy([reading])}>
+      <button type="button" class="icon-button" aria-label={t("feed.copy")} title={t("feed.copy")} onClick={() => void onCopy([reading])}>
         <Icon name="copy" />
       </button>
     </li>
   );
 }
 
-function Field({ measurement, reading, isSought }: { measurement: Measurement; reading: Reading; isSought: boolean }): JSX.Element {
+function Field({ measurement, reading, isMatched }: { measurement: Measurement; reading: Reading; isMatched: boolean }): JSX.Element {
   const value = reading.values.get(measurement.name);
-  const flaw = reading.quality.get(measurement.name);
+  const flag = reading.quality.get(measurement.name);
   return (
-    <li class={isSought ? "sought" : flaw ? "flawed" : undefined}>
+    <li class={isMatched ? "matched" : flag ? "flagged" : undefined}>
       <span>{fieldLabel(measurement)}</span>
-      {[value === undefined ? "" : ` ${valueText(value, measurement.name)}`, value !== undefined && measurement.unit ? ` ${measurement.unit}` : "", flaw ? ` (${flawText(flaw)})` : ""].join("")}
+      {[value === undefined ? "" : ` ${valueText(value, measurement.name)}`, value !== undefined && measurement.unit ? ` ${measurement.unit}` : "", flag ? ` (${flagText(flag)})` : ""].join("")}
     </li>
   );
 }
 
 function GapRow({ gap }: { gap: Gap }): JSX.Element {
-  const { now } = useApp();
+  const { now } = useStore();
   const [from, to] = [gap.from, gap.seq].map((cursor) => formats.value.moment(cursorTime(cursor), now.peek()));
   const between = { from: from ?? "", to: to ?? "" };
   return (

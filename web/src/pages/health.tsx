@@ -1,110 +1,54 @@
-import { signal } from "@preact/signals";
-import type { Signal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
-import type { App } from "../app/app";
-import { formats, t } from "../i18n";
-import type { Account, Finding, Known, Quarantine, RejectedMessage } from "../model/bridge/health";
-import { OUTCOMES, Rates, difference, findings, gravity, sum } from "../model/bridge/health";
-import { label, total } from "../model/bridge/metrics";
-import { Age } from "../components/age";
 import { useApp } from "../app/context";
+import { HealthPoller } from "../app/health-poller";
+import { Age } from "../components/age";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
+import { formats, t } from "../i18n";
+import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
+import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
+import { label, total } from "../model/bridge/metrics";
 import "../style/health.css";
 
-const EVERY_MS = 2000;
-const QUARANTINE_EVERY = 5; // of those
-
-/** Asks the bridge how it is, as long as somebody looks. */
-class HealthWatch {
-  readonly known: Signal<Known | null> = signal(null);
-  readonly rates = new Rates();
-  /** What was rejected may be of any device. */
-  readonly mayManage: boolean;
-  readonly #app: App;
-  #turn = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #isOver = false;
-
-  constructor(app: App) {
-    this.#app = app;
-    this.mayManage = app.access.may("manage") && app.access.mayAll;
-    void this.#run();
-  }
-
-  close(): void {
-    this.#isOver = true;
-    clearTimeout(this.#timer);
-  }
-
-  async readQuarantine(): Promise<Quarantine | null> {
-    return this.#app.http.quarantine().catch(() => this.known.peek()?.quarantine ?? null);
-  }
-
-  async #run(): Promise<void> {
-    if (!document.hidden) await this.#read();
-    if (!this.#isOver) this.#timer = setTimeout(() => void this.#run(), EVERY_MS);
-  }
-
-  /** What does not come stays as it was: a page that forgets what it knew helps nobody. */
-  async #read(): Promise<void> {
-    const { http } = this.#app;
-    const before = this.known.peek();
-    const isQuarantineDue = this.mayManage && this.#turn++ % QUARANTINE_EVERY === 0;
-    const [status, parts, metrics, quarantine] = await Promise.all([
-      http.status().catch(() => null),
-      http.parts().catch(() => null),
-      http.metrics().catch(() => null),
-      isQuarantineDue ? this.readQuarantine() : before?.quarantine ?? null,
-    ]);
-    if (status) this.rates.add(status.accounts, performance.now());
-    this.known.value = {
-      answers: status !== null,
-      parts: parts ?? before?.parts ?? [],
-      status: status ?? before?.status ?? null,
-      metrics: metrics ?? before?.metrics ?? null,
-      quarantine: quarantine ?? before?.quarantine ?? null,
-    };
-  }
-}
-
-export function HealthView(): JSX.Element {
+export function HealthPage(): JSX.Element {
   const app = useApp();
-  const watch = useMemo(() => new HealthWatch(app), [app]);
-  useEffect(() => () => watch.close(), [watch]);
-  const known = watch.known.value;
-  if (known === null) return <p class="waiting">{t("app.loading")}</p>;
+  const { store } = app;
+  const poller = useMemo(() => new HealthPoller(app), [app]);
+  useEffect(() => () => poller.close(), [poller]);
+  const snapshot = poller.snapshot.value;
+  if (snapshot === null) return <p class="waiting">{t("app.loading")}</p>;
   return (
     <div class="health">
-      <Verdict found={findings(known, app.bridgeNow())} />
-      <Ledger accounts={known.status?.accounts ?? []} rates={watch.rates} />
+      <Summary found={findings(snapshot, store.bridgeNow())} />
+      <Ledger ledger={snapshot.status?.ledger ?? []} rates={poller.rates} />
       <div class="pair">
-        <Parts known={known} />
-        <Clients known={known} />
+        <Components snapshot={snapshot} />
+        <Clients snapshot={snapshot} />
       </div>
-      {watch.mayManage ? <Rejected watch={watch} quarantine={known.quarantine} /> : <NotYours />}
+      {poller.seesQuarantine ? <QuarantinePanel poller={poller} quarantine={snapshot.quarantine} /> : <QuarantineForbidden />}
     </div>
   );
 }
 
-function Verdict({ found }: { found: readonly Finding[] }): JSX.Element {
-  const isWell = found.every((one) => gravity(one) === "notice");
+function Summary({ found }: { found: readonly Finding[] }): JSX.Element {
+  const isHealthy = found.every((one) => findingSeverity(one) === "notice");
   return (
-    <header class="summary" data-severity={isWell ? "none" : found[0] && gravity(found[0])}>
+    <header class="summary" data-severity={isHealthy ? "none" : found[0] && findingSeverity(found[0])}>
       <h1>
-        <Icon name={isWell ? "check" : "warning"} />
-        {isWell ? t("health.well") : t("health.wrong", { count: found.filter((one) => gravity(one) !== "notice").length })}
+        <Icon name={isHealthy ? "check" : "warning"} />
+        {isHealthy ? t("health.ok") : t("health.findings", { count: found.filter((one) => findingSeverity(one) !== "notice").length })}
       </h1>
-      {found.length === 0 && <p>{t("health.well.more")}</p>}
+      {found.length === 0 && <p>{t("health.ok.more")}</p>}
       <ul class="findings">
         {found.map((one) => (
-          <li key={one.kind} data-severity={gravity(one)}>
-            <Icon name={gravity(one) === "notice" ? "notice" : "warning"} />
+          <li key={one.kind} data-severity={findingSeverity(one)}>
+            <Icon name={findingSeverity(one) === "notice" ? "notice" : "warning"} />
             <div>
               <p class="what">{findingText(one)}</p>
-              <p>{t(`finding.${one.kind}.do`)}</p>
+              <p>{t(`finding.${one.kind}.action`)}</p>
             </div>
           </li>
         ))}
@@ -115,15 +59,15 @@ function Verdict({ found }: { found: readonly Finding[] }): JSX.Element {
 
 function findingText(finding: Finding): string {
   switch (finding.kind) {
-    case "silent":
-      return t("finding.silent");
+    case "unreachable":
+      return t("finding.unreachable");
     case "broker":
     case "store":
       return t(`finding.${finding.kind}`, { reason: finding.reason });
-    case "part":
-      return t("finding.part", { name: finding.name, reason: finding.reason });
-    case "sum":
-      return t("finding.sum", { source: finding.source, difference: finding.difference });
+    case "component":
+      return t("finding.component", { name: finding.name, reason: finding.reason });
+    case "ledger":
+      return t("finding.ledger", { source: finding.source, difference: finding.difference });
     case "rejected":
       return t("finding.rejected", { reason: finding.reason });
     default:
@@ -131,13 +75,13 @@ function findingText(finding: Finding): string {
   }
 }
 
-/** received = stored + duplicate + rejected + dropped + waiting, written as the sum it is. */
-function Ledger({ accounts, rates }: { accounts: readonly Account[]; rates: Rates }): JSX.Element {
+/** One row per source: received = stored + duplicate + rejected + dropped + waiting. */
+function Ledger({ ledger, rates }: { ledger: readonly LedgerLine[]; rates: Rates }): JSX.Element {
   return (
     <section class="panel" aria-labelledby="ledger-title">
       <h2 id="ledger-title">{t("health.ledger")}</h2>
-      {accounts.length === 0 ? (
-        <p class="quiet">{t("health.ledger.empty")}</p>
+      {ledger.length === 0 ? (
+        <p class="muted">{t("health.ledger.empty")}</p>
       ) : (
         <div class="scroll" tabIndex={0} role="group" aria-labelledby="ledger-title">
           <table class="ledger" role="table">
@@ -151,9 +95,9 @@ function Ledger({ accounts, rates }: { accounts: readonly Account[]; rates: Rate
                 <th scope="col">{t("health.sum")}</th>
               </tr>
             </thead>
-            <tbody>{accounts.map((account) => <Line key={account.source} account={account} rate={rates.of(account.source)} />)}</tbody>
-            {accounts.length > 1 && (
-              <tfoot><Line account={{ ...sum(accounts), source: t("health.source.all") }} rate={accounts.reduce((all, { source }) => all + (rates.of(source) ?? 0), 0)} /></tfoot>
+            <tbody>{ledger.map((line) => <Line key={line.source} line={line} rate={rates.of(line.source)} />)}</tbody>
+            {ledger.length > 1 && (
+              <tfoot><Line line={{ ...totalOf(ledger), source: t("health.source.all") }} rate={ledger.reduce((all, { source }) => all + (rates.of(source) ?? 0), 0)} /></tfoot>
             )}
           </table>
         </div>
@@ -162,53 +106,53 @@ function Ledger({ accounts, rates }: { accounts: readonly Account[]; rates: Rate
   );
 }
 
-function Line({ account, rate }: { account: Account; rate: number | null }): JSX.Element {
-  const missing = difference(account);
+function Line({ line, rate }: { line: LedgerLine; rate: number | null }): JSX.Element {
+  const missing = difference(line);
   return (
     <tr role="row">
-      <th scope="row" role="rowheader">{account.source}</th>
+      <th scope="row" role="rowheader">{line.source}</th>
       <td role="cell" data-name={t("health.rate")}>{rate === null ? "–" : formats.value.rate(rate)}</td>
-      <td role="cell" data-name={t("health.received")}>{formats.value.count(account.received)}</td>
+      <td role="cell" data-name={t("health.received")}>{formats.value.count(line.received)}</td>
       {OUTCOMES.map((name, place) => (
-        <td role="cell" key={name} data-name={`${place === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={account[name] === 0}>
-          {formats.value.count(account[name])}
+        <td role="cell" key={name} data-name={`${place === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={line[name] === 0}>
+          {formats.value.count(line[name])}
         </td>
       ))}
-      <td role="cell" data-name={t("health.sum")} class={missing === 0 ? "sums" : "error"}>
+      <td role="cell" data-name={t("health.sum")} class={missing === 0 ? "balanced" : "error"}>
         {missing === 0 ? <><Icon name="check" /><span>{t("health.sum.yes")}</span></> : t("health.sum.no", { count: missing })}
       </td>
     </tr>
   );
 }
 
-function Parts({ known }: { known: Known }): JSX.Element {
-  const version = known.metrics ? label(known.metrics, "bridge_build_info", "version") : "";
+function Components({ snapshot: { metrics, components } }: { snapshot: HealthSnapshot }): JSX.Element {
+  const version = metrics ? label(metrics, "bridge_build_info", "version") : "";
   return (
-    <section class="panel parts" aria-labelledby="parts-title">
-      <h2 id="parts-title">{t("health.parts")}</h2>
+    <section class="panel components" aria-labelledby="components-title">
+      <h2 id="components-title">{t("health.components")}</h2>
       <dl>
-        {known.parts.map(({ name, up, reason }) => (
+        {components.map(({ name, up, reason }) => (
           <div key={name} data-up={up}>
-            <dt>{name === "mqtt" || name === "store" ? t(`health.part.${name}`) : name}</dt>
+            <dt>{name === "mqtt" || name === "store" ? t(`health.component.${name}`) : name}</dt>
             <dd>
-              <Icon name={up ? "check" : "warning"} /> {t(up ? "health.part.up" : "health.part.down")}
+              <Icon name={up ? "check" : "warning"} /> {t(up ? "health.component.up" : "health.component.down")}
               {reason && <p class="small">{reason}</p>}
             </dd>
           </div>
         ))}
       </dl>
-      {version && <p class="quiet small">{t("health.version", { version })}</p>}
+      {version && <p class="muted small">{t("health.version", { version })}</p>}
     </section>
   );
 }
 
-function Clients({ known: { metrics, status } }: { known: Known }): JSX.Element {
-  const of = (name: string): string => (metrics ? formats.value.count(total(metrics, name)) : "–");
+function Clients({ snapshot: { metrics, status } }: { snapshot: HealthSnapshot }): JSX.Element {
+  const totalText = (name: string): string => (metrics ? formats.value.count(total(metrics, name)) : "–");
   const figures: readonly (readonly [string, string])[] = [
     [t("health.clients.connected"), status?.clients == null ? "–" : formats.value.count(status.clients)],
-    [t("health.clients.slow"), of("bridge_clients_slow")],
-    [t("health.clients.delivered"), of("bridge_records_delivered_total")],
-    [t("health.clients.missed"), of("bridge_records_missed_total")],
+    [t("health.clients.slow"), totalText("bridge_clients_slow")],
+    [t("health.clients.delivered"), totalText("bridge_records_delivered_total")],
+    [t("health.clients.missed"), totalText("bridge_records_missed_total")],
   ];
   return (
     <section class="panel clients" aria-labelledby="clients-title">
@@ -218,39 +162,39 @@ function Clients({ known: { metrics, status } }: { known: Known }): JSX.Element 
   );
 }
 
-function NotYours(): JSX.Element {
+function QuarantineForbidden(): JSX.Element {
   return (
     <section class="panel rejected" aria-labelledby="rejected-title">
       <h2 id="rejected-title">{t("health.rejected.title")}</h2>
-      <p class="quiet">{t("health.rejected.notYours")}</p>
+      <p class="muted">{t("health.rejected.forbidden")}</p>
     </section>
   );
 }
 
-function Rejected({ watch, quarantine }: { watch: HealthWatch; quarantine: Quarantine | null }): JSX.Element {
-  const app = useApp();
-  const state = useMemo(() => signal<string | null>(null), []);
-  const isTrying = useMemo(() => signal(false), []);
+function QuarantinePanel({ poller, quarantine }: { poller: HealthPoller; quarantine: Quarantine | null }): JSX.Element {
+  const { api } = useApp();
+  const result = useSignal("");
+  const isRetrying = useSignal(false);
   const retry = async (): Promise<void> => {
-    isTrying.value = true;
-    state.value = await app.http.retry().then(
-      (retried) => t("health.retried", retried),
+    isRetrying.value = true;
+    result.value = await api.retryQuarantine().then(
+      (counts) => t("health.retried", counts),
       (error: unknown) => t("health.retry.failed", { error: errorText(error) }),
     );
-    isTrying.value = false;
-    const found = await watch.readQuarantine();
-    if (watch.known.value) watch.known.value = { ...watch.known.value, quarantine: found };
+    isRetrying.value = false;
+    const loaded = await poller.loadQuarantine();
+    if (poller.snapshot.value) poller.snapshot.value = { ...poller.snapshot.value, quarantine: loaded };
   };
   const isEmpty = !quarantine || quarantine.groups.length === 0;
   return (
     <section class="panel rejected" aria-labelledby="rejected-title">
       <header>
         <h2 id="rejected-title">{t("health.rejected.title")}</h2>
-        {!isEmpty && <button type="button" disabled={isTrying.value} onClick={() => void retry()}>{t(isTrying.value ? "health.retrying" : "health.retry")}</button>}
+        {!isEmpty && <button type="button" disabled={isRetrying.value} onClick={() => void retry()}>{t(isRetrying.value ? "health.retrying" : "health.retry")}</button>}
       </header>
-      <p class="small" role="status">{state.value}</p>
+      <p class="small" role="status">{result.value}</p>
       {isEmpty ? (
-        <p class="quiet">{t("health.rejected.none")}</p>
+        <p class="muted">{t("health.rejected.none")}</p>
       ) : (
         <>
           <div class="scroll" tabIndex={0} role="group" aria-label={t("health.rejected.groups")}>
@@ -287,11 +231,11 @@ function Message({ message }: { message: RejectedMessage }): JSX.Element {
       <details>
         <summary>
           <span class="code">{message.topic || message.source}</span>
-          <span class="why">{message.reason}</span>
+          <span class="message-reason">{message.reason}</span>
           {message.receivedAt !== null && <Age at={message.receivedAt} />}
         </summary>
-        <pre tabIndex={0} aria-label={t("health.rejected.raw")}>{message.payload || t("health.rejected.empty")}</pre>
-        {message.binary && message.payload && <p class="quiet small">{t("health.rejected.binary")}</p>}
+        <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{message.payload || t("health.rejected.empty")}</pre>
+        {message.binary && message.payload && <p class="muted small">{t("health.rejected.binary")}</p>}
       </details>
     </li>
   );

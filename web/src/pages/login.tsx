@@ -3,196 +3,198 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { Access, Door } from "../auth/session";
-import { Forgotten } from "../auth/session";
+import { ApiError } from "../api/client";
+import type { SessionEnd } from "../auth/identity";
+import type { AuthSession, AuthState } from "../auth/session";
+import { CookiesBlockedError } from "../auth/session";
+import { Footer } from "../components/layout/footer";
+import { Logo } from "../components/layout/logo";
+import { ThemeToggle } from "../components/theme";
 import { formats, t } from "../i18n";
-import type { Left } from "../auth/identity";
-import { Refusal } from "../api/client";
-import { Foot } from "../components/layout/footer";
-import { Mark } from "../components/layout/logo";
-import { ThemeButton } from "../components/theme";
 import "../style/login.css";
 
-const ERROR = "login-error";
-const PASSWORD_LENGTHS = [10, 256] as const;
+const ERROR_ID = "login-error";
+const REASON_ID = "session-end";
+const HINT_ID = "password-hint";
+const [MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH] = [10, 256];
 
-type Closed = Extract<Door, { kind: "out" | "setup" }>;
+type LoginState = Extract<AuthState, { kind: "loggedOut" | "setup" }>;
 
-/** Before the page: who comes says who he is, or makes the first admin. */
-export function Login({ access, door }: { access: Access; door: Closed }): JSX.Element {
-  const isFirst = door.kind === "setup";
-  const title = `${t(isFirst ? "access.first.title" : "access.login")} · ${t("app.name")}`;
+/** The login form, or with a setup link the form that creates the first admin. */
+export function LoginPage({ session, state }: { session: AuthSession; state: LoginState }): JSX.Element {
+  const title = `${t(state.kind === "setup" ? "auth.setup.title" : "auth.login")} · ${t("app.name")}`;
   useEffect(() => {
     document.title = title;
   }, [title]);
   return (
     <>
       <header class="bar">
-        <p class="brand"><Mark />{t("app.name")}</p>
-        <div class="tools"><ThemeButton /></div>
+        <p class="brand"><Logo />{t("app.name")}</p>
+        <div class="tools"><ThemeToggle /></div>
       </header>
       <main class="login" tabIndex={-1}>
-        {isFirst ? <FirstAdmin access={access} secret={door.secret} /> : <LogIn access={access} left={door.left} />}
+        {state.kind === "setup" ? <SetupForm session={session} token={state.token} /> : <LoginForm session={session} reason={state.reason} />}
       </main>
-      <Foot />
+      <Footer />
     </>
   );
 }
 
-function LogIn({ access, left }: { access: Access; left: Left | null }): JSX.Element {
-  const entry = useEntry((said) => access.login(String(said.get("username")), String(said.get("password"))));
-  const isWrong = refusedWith(entry.error.value, 401);
-  const name = useFocus<HTMLInputElement>();
+function LoginForm({ session, reason }: { session: AuthSession; reason: SessionEnd | null }): JSX.Element {
+  const submission = useSubmission((form) => session.login(String(form.get("username")), String(form.get("password"))));
+  const isInvalid = hasStatus(submission.error.value, 401);
+  const name = useInitialFocus<HTMLInputElement>();
   return (
-    <Entry entry={entry} title={t("access.login")} label={t("access.login")}>
-      {left && <p id="left" class="left" data-left={left}>{t(`access.left.${left}`)}</p>}
+    <Form submission={submission} title={t("auth.login")} label={t("auth.login")}>
+      {reason && <p id={REASON_ID} class="session-end" data-reason={reason}>{t(`auth.ended.${reason}`)}</p>}
       <label>
-        <span>{t("access.name")}</span>
+        <span>{t("auth.name")}</span>
         <input name="username" ref={name} required maxLength={64} autoComplete="username" autoCapitalize="none" spellcheck={false}
-          aria-invalid={isWrong} aria-describedby={isWrong ? ERROR : left ? "left" : undefined} />
+          aria-invalid={isInvalid} aria-describedby={isInvalid ? ERROR_ID : reason ? REASON_ID : undefined} />
       </label>
-      <Password autoComplete="current-password" isWrong={isWrong} />
-    </Entry>
+      <PasswordField autoComplete="current-password" isInvalid={isInvalid} />
+    </Form>
   );
 }
 
-/** Where there is no user yet, by the link that the bridge printed. */
-function FirstAdmin({ access, secret }: { access: Access; secret: string }): JSX.Element {
-  const entry = useEntry((said) => access.setUp(secret, String(said.get("password"))));
-  const [fewest, most] = PASSWORD_LENGTHS;
-  const isWrong = refusedWith(entry.error.value, 422);
-  if (refusedWith(entry.error.value, 401)) return <Used onGone={() => access.forgetLink()} />;
+function SetupForm({ session, token }: { session: AuthSession; token: string }): JSX.Element {
+  const submission = useSubmission((form) => session.setUp(token, String(form.get("password"))));
+  const isInvalid = hasStatus(submission.error.value, 422);
+  if (hasStatus(submission.error.value, 401)) return <ExpiredLink onDismiss={() => session.discardSetupLink()} />;
   return (
-    <Entry entry={entry} title={t("access.first.title")} label={t("access.first.do")}>
-      <p class="quiet">{t("access.first.lead")}</p>
-      <Password autoComplete="new-password" fewest={fewest} isWrong={isWrong} hint={t("access.password.hint", { fewest, most })} isFirst />
-    </Entry>
+    <Form submission={submission} title={t("auth.setup.title")} label={t("auth.setup.submit")}>
+      <p class="muted">{t("auth.setup.intro")}</p>
+      <PasswordField autoComplete="new-password" minLength={MIN_PASSWORD_LENGTH} isInvalid={isInvalid} hint={passwordHint()} hasInitialFocus />
+    </Form>
   );
 }
 
-function Used({ onGone }: { onGone: () => void }): JSX.Element {
-  const button = useFocus<HTMLButtonElement>();
+function ExpiredLink({ onDismiss }: { onDismiss: () => void }): JSX.Element {
+  const button = useInitialFocus<HTMLButtonElement>();
   return (
     <section class="panel" aria-labelledby="login-title">
-      <h1 id="login-title">{t("access.first.title")}</h1>
-      <p class="error" role="alert">{t("access.first.used")}</p>
-      <button type="button" class="primary" ref={button} onClick={onGone}>{t("access.login")}</button>
+      <h1 id="login-title">{t("auth.setup.title")}</h1>
+      <p class="error" role="alert">{t("auth.setup.expired")}</p>
+      <button type="button" class="primary" ref={button} onClick={onDismiss}>{t("auth.login")}</button>
     </section>
   );
 }
 
-/** Where somebody begins. A browser heeds `autofocus` once a page. */
-function useFocus<T extends HTMLElement>(isWanted = true): RefObject<T | null> {
-  const part = useRef<T>(null);
+/** Browsers honour `autofocus` only once per page load. */
+function useInitialFocus<T extends HTMLElement>(isWanted = true): RefObject<T | null> {
+  const element = useRef<T>(null);
   useEffect(() => {
-    if (isWanted) part.current?.focus();
+    if (isWanted) element.current?.focus();
   }, []);
-  return part;
+  return element;
 }
 
-interface Entering {
+interface Submission {
   readonly form: { current: HTMLFormElement | null };
   readonly isBusy: Signal<boolean>;
-  /** What was thrown; null: nothing was. */
+  /** The error of the last attempt, or null. */
   readonly error: Signal<unknown>;
-  /** In seconds, before the next attempt. */
+  /** Seconds until the next attempt is allowed. */
   readonly wait: Signal<number>;
   readonly submit: (event: SubmitEvent) => void;
 }
 
-function useEntry(enter: (said: FormData) => Promise<void>): Entering {
+function useSubmission(send: (form: FormData) => Promise<void>): Submission {
   const form = useRef<HTMLFormElement>(null);
   const [isBusy, error, wait] = [useSignal(false), useSignal<unknown>(null), useSignal(0)];
   const isWaiting = wait.value > 0;
   useEffect(() => {
     if (!isWaiting) return undefined;
-    const counting = setInterval(() => {
+    const countdown = setInterval(() => {
       if (--wait.value === 0) error.value = null;
     }, 1000);
-    return () => clearInterval(counting);
+    return () => clearInterval(countdown);
   }, [isWaiting]);
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     if (!form.current || isBusy.value || wait.value > 0) return;
     isBusy.value = true;
     error.value = null;
-    enter(new FormData(form.current)).catch((thrown: unknown) => {
+    send(new FormData(form.current)).catch((thrown: unknown) => {
       isBusy.value = false;
       error.value = thrown;
-      wait.value = refusedWith(thrown, 429) ? thrown.waitSeconds : 0;
+      wait.value = hasStatus(thrown, 429) ? thrown.retryAfterSeconds : 0;
       form.current?.querySelector<HTMLInputElement>("[name=password]")?.select();
     });
   };
   return { form, isBusy, error, wait, submit };
 }
 
-interface EntryProps {
-  readonly entry: Entering;
+interface FormProps {
+  readonly submission: Submission;
   readonly title: string;
   readonly label: string;
   readonly children: ComponentChildren;
 }
 
-function Entry({ entry: { form, isBusy, error, wait, submit }, title, label, children }: EntryProps): JSX.Element {
+function Form({ submission: { form, isBusy, error, wait, submit }, title, label, children }: FormProps): JSX.Element {
   return (
     <form class="panel" ref={form} onSubmit={submit} aria-labelledby="login-title">
       <h1 id="login-title">{title}</h1>
       {children}
-      {error.value !== null && <p id={ERROR} class="error" role="alert">{hurdleText(error.value)}</p>}
+      {error.value !== null && <p id={ERROR_ID} class="error" role="alert">{errorText(error.value)}</p>}
       <button type="submit" class="primary" disabled={isBusy.value || wait.value > 0}>
-        {wait.value > 0 ? t("access.wait.left", { time: formats.value.duration(wait.value * 1000) }) : isBusy.value ? t("access.busy") : label}
+        {wait.value > 0 ? t("auth.retryIn", { time: formats.value.duration(wait.value * 1000) }) : isBusy.value ? t("auth.busy") : label}
       </button>
     </form>
   );
 }
 
-interface PasswordProps {
+interface PasswordFieldProps {
   readonly autoComplete: "current-password" | "new-password";
-  readonly isWrong: boolean;
-  readonly fewest?: number;
+  readonly isInvalid: boolean;
+  readonly minLength?: number;
   readonly hint?: string;
-  /** Nothing stands before it. */
-  readonly isFirst?: boolean;
+  readonly hasInitialFocus?: boolean;
 }
 
-function Password({ autoComplete, isWrong, fewest = 1, hint = "", isFirst = false }: PasswordProps): JSX.Element {
+function PasswordField({ autoComplete, isInvalid, minLength = 1, hint = "", hasInitialFocus = false }: PasswordFieldProps): JSX.Element {
   const isShown = useSignal(false);
-  const field = useFocus<HTMLInputElement>(isFirst);
+  const input = useInitialFocus<HTMLInputElement>(hasInitialFocus);
   const type = isShown.value ? "text" : "password";
-  const described = [hint && "password-hint", isWrong && ERROR].filter(Boolean).join(" ");
+  const describedBy = [hint && HINT_ID, isInvalid && ERROR_ID].filter(Boolean).join(" ");
   return (
     <>
       <label>
-        <span>{t("access.password")}</span>
-        <input name="password" ref={field} type={type as "password" /* Preact knows no field that is both */} required minLength={fewest} maxLength={PASSWORD_LENGTHS[1]}
+        <span>{t("auth.password")}</span>
+        <input name="password" ref={input} type={type as "password" /* Preact's types allow no union here */} required minLength={minLength} maxLength={MAX_PASSWORD_LENGTH}
           autoComplete={autoComplete} autoCapitalize="none" spellcheck={false}
-          aria-invalid={isWrong} aria-describedby={described || undefined} />
+          aria-invalid={isInvalid} aria-describedby={describedBy || undefined} />
       </label>
-      {hint && <p id="password-hint" class="quiet small">{hint}</p>}
+      {hint && <p id={HINT_ID} class="muted small">{hint}</p>}
       <label class="check">
         <input type="checkbox" checked={isShown.value} onChange={(event) => (isShown.value = event.currentTarget.checked)} />
-        <span>{t("access.password.show")}</span>
+        <span>{t("auth.password.show")}</span>
       </label>
     </>
   );
 }
 
-function refusedWith(error: unknown, status: number): error is Refusal {
-  return error instanceof Refusal && error.status === status;
+function hasStatus(error: unknown, status: number): error is ApiError {
+  return error instanceof ApiError && error.status === status;
 }
 
-function hurdleText(error: unknown): string {
-  if (error instanceof Forgotten) return t("access.cookies");
-  if (!(error instanceof Refusal)) return t("finding.silent");
+function passwordHint(): string {
+  return t("auth.password.hint", { min: MIN_PASSWORD_LENGTH, max: MAX_PASSWORD_LENGTH });
+}
+
+function errorText(error: unknown): string {
+  if (error instanceof CookiesBlockedError) return t("auth.cookiesBlocked");
+  if (!(error instanceof ApiError)) return t("finding.unreachable");
   switch (error.status) {
     case 401:
-      return t("access.wrong");
+      return t("auth.invalid");
     case 422:
-      return t("access.password.hint", { fewest: PASSWORD_LENGTHS[0], most: PASSWORD_LENGTHS[1] });
+      return passwordHint();
     case 429:
-      return t("access.wait", { time: formats.value.duration(error.waitSeconds * 1000) });
+      return t("auth.throttled", { time: formats.value.duration(error.retryAfterSeconds * 1000) });
     case 503:
-      return t("access.notNow");
+      return t("auth.unavailable");
     default:
       return error.message;
   }

@@ -1,77 +1,74 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
-import { t } from "../i18n";
-import { rank } from "../model/devices/issues";
-import type { Filter, Group, Show } from "../model/devices/ranking";
-import { group, matches } from "../model/devices/ranking";
+import { useStore } from "../app/context";
 import { Card } from "../components/device/card";
-import { useApp } from "../app/context";
 import { Icon } from "../components/icon";
+import { t } from "../i18n";
+import { severityRank } from "../model/devices/issues";
+import type { DeviceFilter, RoomGroup, StatusFilter } from "../model/devices/ranking";
+import { groupByRoom, matches } from "../model/devices/ranking";
 
-const SHOWS: readonly Show[] = ["all", "attention", "offline"];
-/** Below this many devices everything is in sight, and a search would only be in the way. */
-const WORTH_FILTERING = 7;
+const STATUS_FILTERS: readonly StatusFilter[] = ["all", "attention", "offline"];
+/** Fewer devices fit on one screen, so no filter is shown. */
+const MIN_DEVICES_TO_FILTER = 7;
+const NO_FILTER: DeviceFilter = { text: "", status: "all" };
 
-export function Overview(): JSX.Element {
-  const app = useApp();
-  const filter = useSignal<Filter>({ text: "", show: "all" });
-  const ranked = app.ranked.value;
-  if (ranked.length === 0) return app.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
+export function OverviewPage(): JSX.Element {
+  const store = useStore();
+  const filter = useSignal(NO_FILTER);
+  const ranked = store.ranked.value;
+  if (ranked.length === 0) return store.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
 
-  const groups = group(ranked.filter((one) => matches(one, filter.value)));
-  const clear = (): void => {
-    filter.value = { text: "", show: "all" };
-  };
+  const groups = groupByRoom(ranked.filter((one) => matches(one, filter.value)));
   return (
     <div class="overview">
       <div class="head">
         <Summary />
-        {ranked.length >= WORTH_FILTERING && <Filters filter={filter.value} onChange={(changed) => (filter.value = changed)} />}
+        {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter.value} onChange={(changed) => (filter.value = changed)} />}
       </div>
       {groups.length === 0 && (
         <div class="waiting">
           <p>{t("overview.none")}</p>
-          <button type="button" onClick={clear}>{t("overview.none.clear")}</button>
+          <button type="button" onClick={() => (filter.value = NO_FILTER)}>{t("overview.none.clear")}</button>
         </div>
       )}
-      {groups.map((one) => <Place key={`${one.site}\n${one.room}`} place={one} isOnly={groups.length === 1} />)}
+      {groups.map((one) => <Room key={`${one.site}\n${one.room}`} group={one} isOnly={groups.length === 1} />)}
     </div>
   );
 }
 
-/** How things are, in a sentence that can be read from across the room. */
+/** The overall state in one sentence, readable from across the room. */
 function Summary(): JSX.Element {
-  const { counts, link } = useApp();
+  const { counts, connection } = useStore();
   const { all, online, attention, alarms } = counts.value;
-  const isKnown = link.value.open;
-  const state = alarms > 0 ? "alarm" : attention > 0 ? "warning" : "none";
+  const isKnown = connection.value.open;
+  const severity = alarms > 0 ? "alarm" : attention > 0 ? "warning" : "none";
   const text =
-    alarms > 0 ? t("overview.alarm", { count: alarms }) : attention > 0 ? t("overview.attention", { count: attention }) : t("overview.calm");
+    alarms > 0 ? t("overview.alarm", { count: alarms }) : attention > 0 ? t("overview.attention", { count: attention }) : t("overview.ok");
   return (
-    <div class="summary" data-severity={isKnown ? state : "unknown"}>
+    <div class="summary" data-severity={isKnown ? severity : "unknown"}>
       <h1>
-        <Icon name={state === "none" ? "check" : "warning"} />
-        {isKnown || state !== "none" ? text : t("overview.unknown")}
+        <Icon name={severity === "none" ? "check" : "warning"} />
+        {isKnown || severity !== "none" ? text : t("overview.unknown")}
       </h1>
-      <p>{isKnown ? (online === all ? t("overview.online", { count: all }) : `${t("overview.known", { count: all })}, ${online} ${t("device.online")}`) : t("overview.known", { count: all })}</p>
+      <p>{isKnown ? (online === all ? t("overview.online", { count: all }) : `${t("overview.devices", { count: all })}, ${online} ${t("device.online")}`) : t("overview.devices", { count: all })}</p>
     </div>
   );
 }
 
 interface FiltersProps {
-  readonly filter: Filter;
-  readonly onChange: (filter: Filter) => void;
+  readonly filter: DeviceFilter;
+  readonly onChange: (filter: DeviceFilter) => void;
 }
 
 function Filters({ filter, onChange }: FiltersProps): JSX.Element {
-  const { counts } = useApp();
-  const of: Readonly<Record<Show, number>> = { all: counts.value.all, attention: counts.value.attention, offline: counts.value.offline };
+  const { counts } = useStore();
   return (
     <search class="filters">
       <label class="search">
         <Icon name="search" />
-        <span class="unseen">{t("overview.search")}</span>
+        <span class="visually-hidden">{t("overview.search")}</span>
         <input
           type="search"
           placeholder={t("overview.search.hint")}
@@ -79,10 +76,10 @@ function Filters({ filter, onChange }: FiltersProps): JSX.Element {
           onInput={(event) => onChange({ ...filter, text: event.currentTarget.value })}
         />
       </label>
-      <div class="choices" role="group" aria-label={t("overview.filter")}>
-        {SHOWS.map((show) => (
-          <button type="button" key={show} aria-pressed={filter.show === show} onClick={() => onChange({ ...filter, show })}>
-            {t(`overview.show.${show}`)} <span class="number">{of[show]}</span>
+      <div class="choices" role="group" aria-label={t("overview.filter.label")}>
+        {STATUS_FILTERS.map((status) => (
+          <button type="button" key={status} aria-pressed={filter.status === status} onClick={() => onChange({ ...filter, status })}>
+            {t(`overview.filter.${status}`)} <span class="number">{counts.value[status]}</span>
           </button>
         ))}
       </div>
@@ -90,19 +87,19 @@ function Filters({ filter, onChange }: FiltersProps): JSX.Element {
   );
 }
 
-function Place({ place, isOnly }: { place: Group; isOnly: boolean }): JSX.Element {
-  const { site, room, devices } = place;
+function Room({ group, isOnly }: { group: RoomGroup; isOnly: boolean }): JSX.Element {
+  const { site, room, devices } = group;
   const isNamed = Boolean(site || room);
-  const title = room || site || t("overview.nowhere");
-  const troubled = devices.filter(({ severity }) => rank(severity) >= rank("warning")).length;
+  const title = room || site || t("overview.noLocation");
+  const attention = devices.filter(({ severity }) => severityRank(severity) >= severityRank("warning")).length;
   return (
-    <section class="place" style={{ "--count": devices.length }} aria-label={[site, title].filter(Boolean).join(", ")}>
+    <section class="room" style={{ "--count": devices.length }} aria-label={[site, title].filter(Boolean).join(", ")}>
       {(isNamed || !isOnly) && (
         <h2>
           {site && room && <span class="site">{site}</span>}
           <span>{title}</span>
           <span class="number">{devices.length}</span>
-          {troubled > 0 && <span class="unseen">{t("overview.attention", { count: troubled })}</span>}
+          {attention > 0 && <span class="visually-hidden">{t("overview.attention", { count: attention })}</span>}
         </h2>
       )}
       <ul class="cards">
@@ -119,7 +116,7 @@ function Empty(): JSX.Element {
       <h1>{t("overview.empty")}</h1>
       <p>{t("overview.empty.how", { topic: `sensors/${device}/data` })}</p>
       <pre tabIndex={0} aria-label={t("overview.empty.example")}><code>{EXAMPLE}</code></pre>
-      <p class="quiet">{t("overview.empty.hint")}</p>
+      <p class="muted">{t("overview.empty.hint")}</p>
     </section>
   );
 }

@@ -2,34 +2,34 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { App } from "../app/app";
-import { t } from "../i18n";
-import type { Route } from "../model/route";
-import { link, parseRoute } from "../model/route";
-import { Account } from "../components/layout/account-menu";
-import { AlarmBanner, useAlarms } from "../components/layout/alarm-banner";
-import { useApp } from "../app/context";
-import { Foot } from "../components/layout/footer";
+import { useApp, useStore } from "../app/context";
+import type { AuthSession } from "../auth/session";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
+import { AccountMenu } from "../components/layout/account-menu";
+import { AlarmBanner, useAlarms } from "../components/layout/alarm-banner";
+import { ConnectionBanner, ConnectionStatus, NoticeBanner } from "../components/layout/connection-status";
+import { Footer } from "../components/layout/footer";
+import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
-import { LinkLine, LinkMark, NoticeLine } from "../components/layout/connection-status";
-import { Mark } from "../components/layout/logo";
-import { ThemeButton } from "../components/theme";
-import { Overview } from "./overview";
+import { ThemeToggle } from "../components/theme";
+import { t } from "../i18n";
+import type { Route } from "../model/route";
+import { hrefOf, parseRoute } from "../model/route";
+import { OverviewPage } from "./overview";
 
-const DeviceView = lazy(async () => (await import("./device")).DeviceView);
-const FeedView = lazy(async () => (await import("./feed")).FeedView);
-const HealthView = lazy(async () => (await import("./health")).HealthView);
-const AuditView = lazy(async () => (await import("./audit")).AuditView);
+const DevicePage = lazy(async () => (await import("./device")).DevicePage);
+const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
+const HealthPage = lazy(async () => (await import("./health")).HealthPage);
+const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
 const route = signal<Route>(parseRoute(location.hash));
 addEventListener("hashchange", () => (route.value = parseRoute(location.hash)));
 
-/** The frame around every view. */
+/** The frame around every page. */
 export function Shell(): JSX.Element {
-  const { access } = useApp();
-  const here = route.value;
+  const { session } = useApp();
+  const current = route.value;
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   useEffect(() => {
@@ -38,57 +38,57 @@ export function Shell(): JSX.Element {
       main.current?.focus({ preventScroll: true });
     }
     isFirst.current = false;
-  }, [link(here)]);
+  }, [hrefOf(current)]);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("app.skip")}</a>
-      <header class="bar" data-crowded={access.door.value.kind === "in"}>
-        <a class="brand" href="#/"><Mark /><span>{t("app.name")}</span></a>
-        <Nav here={here} />
+      <header class="bar" data-logged-in={session.state.value.kind === "loggedIn"}>
+        <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
+        <Navigation current={current} />
         <div class="tools">
-          <LinkMark />
-          <ThemeButton />
-          <Account access={access} />
+          <ConnectionStatus />
+          <ThemeToggle />
+          <AccountMenu session={session} />
         </div>
       </header>
-      <div class="lines">
+      <div class="banners">
         <AlarmBanner />
-        <LinkLine />
-        <NoticeLine />
+        <ConnectionBanner />
+        <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>
-        <View route={here} />
+        <Page route={current} />
       </main>
-      <Foot />
-      <Title here={here} />
+      <Footer />
+      <Title current={current} />
     </>
   );
 }
 
-function View({ route }: { route: Route }): JSX.Element {
-  switch (route.view) {
+function Page({ route }: { route: Route }): JSX.Element {
+  switch (route.page) {
     case "overview":
-      return <Overview />;
+      return <OverviewPage />;
     case "device":
-      return <DeviceView key={route.id} id={route.id} />;
+      return <DevicePage key={route.id} id={route.id} />;
     case "feed":
-      return <FeedView key={route.device} device={route.device} />;
+      return <FeedPage key={route.device} device={route.device} />;
     case "health":
-      return <HealthView />;
+      return <HealthPage />;
     case "audit":
-      return <Audit />;
-    case "nowhere":
-      return <Nowhere text={t("app.nowhere")} />;
+      return <GuardedAuditPage />;
+    case "notFound":
+      return <NotFound text={t("app.notFound")} />;
   }
 }
 
-function Audit(): JSX.Element {
-  const app = useApp();
-  if (isForAdmins(app)) return <AuditView />;
-  return <Nowhere text={t(app.access.door.value.kind === "open" ? "app.nowhere" : "audit.notYours")} />;
+function GuardedAuditPage(): JSX.Element {
+  const { session } = useApp();
+  if (hasAuditLog(session)) return <AuditPage />;
+  return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
 }
 
-function Nowhere({ text }: { text: string }): JSX.Element {
+function NotFound({ text }: { text: string }): JSX.Element {
   return (
     <div class="waiting">
       <h1>{text}</h1>
@@ -97,25 +97,25 @@ function Nowhere({ text }: { text: string }): JSX.Element {
   );
 }
 
-/** While access is open nobody is known, so nothing that anybody does is written down. */
-function isForAdmins({ access }: App): boolean {
-  return access.door.value.kind === "in" && access.may("administer");
+/** For admins. Without authentication there are no known actors, so nothing is audited. */
+function hasAuditLog(session: AuthSession): boolean {
+  return session.state.value.kind === "loggedIn" && session.can("administer");
 }
 
-type Place = readonly [Route, IconName & Route["view"]];
-const PLACES: readonly Place[] = [
-  [{ view: "overview" }, "overview"],
-  [{ view: "feed", device: "" }, "feed"],
-  [{ view: "health" }, "health"],
+type NavigationItem = readonly [Route, IconName & Route["page"]];
+const ITEMS: readonly NavigationItem[] = [
+  [{ page: "overview" }, "overview"],
+  [{ page: "feed", device: "" }, "feed"],
+  [{ page: "health" }, "health"],
 ];
-const ADMINS_PLACES: readonly Place[] = [...PLACES, [{ view: "audit" }, "audit"]];
+const ADMIN_ITEMS: readonly NavigationItem[] = [...ITEMS, [{ page: "audit" }, "audit"]];
 
-function Nav({ here }: { here: Route }): JSX.Element {
-  const places = isForAdmins(useApp()) ? ADMINS_PLACES : PLACES;
+function Navigation({ current }: { current: Route }): JSX.Element {
+  const items = hasAuditLog(useApp().session) ? ADMIN_ITEMS : ITEMS;
   return (
     <nav aria-label={t("nav.label")}>
-      {places.map(([place, name]) => (
-        <a key={name} href={link(place)} aria-current={here.view === place.view ? "page" : undefined}>
+      {items.map(([target, name]) => (
+        <a key={name} href={hrefOf(target)} aria-current={current.page === target.page ? "page" : undefined}>
           <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
         </a>
@@ -124,12 +124,13 @@ function Nav({ here }: { here: Route }): JSX.Element {
   );
 }
 
-/** Where one is, and an alarm wherever one is: the title is all that is seen of a page in the background. */
-function Title({ here }: { here: Route }): null {
-  const app = useApp();
+/** The document title: the page, and an alarm, because the title is all that is visible of a background tab. */
+function Title({ current }: { current: Route }): null {
+  const store = useStore();
   const alarms = useAlarms();
-  const place = here.view === "device" ? app.device(here.id)?.name ?? here.id : here.view === "nowhere" ? "" : t(`nav.${here.view}`);
-  const title = [alarms.length > 0 ? `(!) ${t("app.title.alarm")}` : "", place, t("app.name")].filter(Boolean).join(" · ");
+  const page =
+    current.page === "device" ? store.device(current.id)?.name ?? current.id : current.page === "notFound" ? "" : t(`nav.${current.page}`);
+  const title = [alarms.length > 0 ? `(!) ${t("app.title.alarm")}` : "", page, t("app.name")].filter(Boolean).join(" · ");
   useEffect(() => {
     document.title = title;
   }, [title]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { aqi, aqiCategory, INDEX_BANDS, type Pollutant, TABLES, truncated } from "./aqi";
+import { INDEX_BANDS, TABLES, type Pollutant, aqi, aqiCategory, truncated } from "./aqi";
 
 const POLLUTANTS = Object.keys(TABLES) as Pollutant[];
 const step = (pollutant: Pollutant): number => 10 ** -TABLES[pollutant].digits;

@@ -1,8 +1,9 @@
 /** The US EPA's Air Quality Index: from an averaged concentration to a number and a category.
  *
  * Breakpoints in force since 6 May 2024: 40 CFR 58 App. G, table 2, as amended by 89 FR 16202 (6 March 2024); the same table with
- * the rules of truncation and rounding is table 6 of "Technical Assistance Document for the Reporting of Daily Air Quality",
- * EPA-454/B-24-002, May 2024. Above 500 the last line goes on, as that document says: equation 1 with the concentration for 500.
+ * the rules for truncation and rounding is table 6 of "Technical Assistance Document for the Reporting of Daily Air Quality",
+ * EPA-454/B-24-002, May 2024. Above 500 the last category is extrapolated, as that document says: equation 1 with the
+ * concentration for 500.
  */
 
 import type { Level } from "./assessment";
@@ -10,13 +11,13 @@ import type { Level } from "./assessment";
 export type Pollutant = "pm25" | "pm10" | "coPpm";
 
 interface Table {
-  /** Digits that truncation leaves behind the point. */
+  /** Decimal places kept by truncation. */
   readonly digits: number;
-  /** From where to where each category goes, in the field's unit. */
+  /** The concentration range of each category, in the field's unit. */
   readonly bands: readonly (readonly [low: number, high: number])[];
 }
 
-/** The index at both ends of each category, from good to hazardous. */
+/** The index range of each category, from good to hazardous. */
 export const INDEX_BANDS = [[0, 50], [51, 100], [101, 150], [151, 200], [201, 300], [301, 500]] as const;
 
 export const TABLES: Readonly<Record<Pollutant, Table>> = {
@@ -28,7 +29,7 @@ export const TABLES: Readonly<Record<Pollutant, Table>> = {
   coPpm: { digits: 1, bands: [[0, 4.4], [4.5, 9.4], [9.5, 12.4], [12.5, 15.4], [15.5, 30.4], [30.5, 50.4]] },
 };
 
-/** What a sum or a product of decimals may be short of in binary: 24 hours of 35.4 have a mean of 35.39999… */
+/** Tolerance for binary fractions: the mean of 24 hours of 35.4 computes as 35.39999… */
 const ROUNDING_ERROR = 1e-9;
 
 export function truncated(pollutant: Pollutant, concentration: number): number {
@@ -36,7 +37,7 @@ export function truncated(pollutant: Pollutant, concentration: number): number {
   return Math.floor(Math.max(0, concentration) * scale + ROUNDING_ERROR) / scale;
 }
 
-/** Equation 1 of App. G, rounded to the nearest integer; `concentration` is an average, truncated here. */
+/** Equation 1 of App. G, rounded to the nearest integer. `concentration` is an average; it is truncated here. */
 export function aqi(pollutant: Pollutant, concentration: number): { readonly index: number; readonly category: Level } {
   const value = truncated(pollutant, concentration);
   const { bands } = TABLES[pollutant];
@@ -47,7 +48,7 @@ export function aqi(pollutant: Pollutant, concentration: number): { readonly ind
   return { index: Math.round(exact + ROUNDING_ERROR), category };
 }
 
-/** The category of an index that somebody else computed. */
+/** The category of an index that the device computed. */
 export function aqiCategory(index: number): Level {
   return categoryOf(Math.round(index), INDEX_BANDS);
 }

@@ -1,78 +1,78 @@
 import { describe, expect, test } from "vitest";
 
-import { judge, type Measured, worst } from "./assess";
-import type { Hour } from "./averaging";
-import type { Judgement, Level } from "./assessment";
+import { type AssessmentInput, assess, worst } from "./assess";
+import type { Assessment, Level } from "./assessment";
+import type { HourlyMean } from "./averaging";
 
 const HOUR_MS = 3_600_000;
 const NOW = Date.UTC(2026, 0, 15, 12, 20);
 
 /** `length` hours of one value, the newest just ended. */
-function hours(mean: number, length = 24): Hour[] {
+function hours(mean: number, length = 24): HourlyMean[] {
   const noon = Math.floor(NOW / HOUR_MS) * HOUR_MS;
   return Array.from({ length }, (_, age) => ({ startMs: noon - (age + 1) * HOUR_MS, mean, count: 60 }));
 }
 
-function judged(values: Measured["values"], of: Measured["hours"] = {}): Judgement[] {
-  return judge({ nowMs: NOW, values, hours: of });
+function assessed(values: AssessmentInput["values"], of: AssessmentInput["hours"] = {}): Assessment[] {
+  return assess({ nowMs: NOW, values, hours: of });
 }
 
-const only = (values: Measured["values"]): Judgement | undefined => judged(values)[0];
-const keys = (judgements: readonly Judgement[]): string[] => judgements.map(({ key }) => key);
+const only = (values: AssessmentInput["values"]): Assessment | undefined => assessed(values)[0];
+const keys = (assessments: readonly Assessment[]): string[] => assessments.map(({ key }) => key);
 
-describe("what is judged", () => {
+describe("what is assessed", () => {
   test("is what the fields allow, and nothing of what has no standard", () => {
-    expect(judged({ temperature: 21, humidity: 40, pressure: 1013, pm1: 3, no2: 20, flameIntensity: 300 })).toEqual([]);
-    expect(judged({})).toEqual([]);
+    expect(assessed({ temperature: 21, humidity: 40, pressure: 1013, pm1: 3, no2: 20, flameIntensity: 300 })).toEqual([]);
+    expect(assessed({})).toEqual([]);
   });
 
   test("is nothing of a value that is no amount", () => {
     for (const value of [Number.NaN, Infinity, -1, "900", null, true, undefined]) {
-      expect(judged({ co2: value, eco2: value, tvoc: value, ch4Ppm: value, lpgPpm: value, pm25: value, coPpm: value })).toEqual([]);
+      expect(assessed({ co2: value, eco2: value, tvoc: value, ch4Ppm: value, lpgPpm: value, pm25: value, coPpm: value })).toEqual([]);
     }
-    expect(judged({ flameDetected: 1 })).toEqual([]);
+    expect(assessed({ flameDetected: 1 })).toEqual([]);
   });
 
   test("is zero too", () => {
-    expect(judged({ co2: 0, tvoc: 0, ch4Ppm: 0, lpgPpm: 0, flameDetected: false }).map(({ level }) => level)).toEqual([0, 0, 0, 0, 0]);
+    expect(assessed({ co2: 0, tvoc: 0, ch4Ppm: 0, lpgPpm: 0, flameDetected: false }).map(({ level }) => level)).toEqual([0, 0, 0, 0, 0]);
   });
 
   test("has each index once", () => {
     const values = {
       pm25: 5, pm10: 9, coPpm: 1, co2: 600, eco2: 600, tvoc: 90, ch4Ppm: 1, lpgPpm: 1, flameDetected: false, aqi: 2, aqiScale: "uba",
     };
-    expect(new Set(keys(judged(values))).size).toBe(13);
-    expect(judged(values)).toHaveLength(13);
+    expect(new Set(keys(assessed(values))).size).toBe(13);
+    expect(assessed(values)).toHaveLength(13);
   });
 });
 
 describe("particles", () => {
   test("have an index of now and one of the day, by the standard's name", () => {
-    expect(judged({ pm25: 17 }, { pm25: hours(17.49) })).toMatchObject([
+    expect(assessed({ pm25: 17 }, { pm25: hours(17.49) })).toMatchObject([
       { key: "index.aqi.pm25.now", standard: "standard.epaNowCast", averaging: "averaging.nowCast", value: 66, measured: 17.4 },
       { key: "index.aqi.pm25.day", standard: "standard.epaAqi", averaging: "averaging.mean24h", value: 66, indicative: false },
     ]);
   });
 
   test("of three hours have an index of now, and lack 15 hours for that of the day", () => {
-    const [now, day] = judged({ pm10: 60 }, { pm10: hours(55, 3) });
+    const [now, day] = assessed({ pm10: 60 }, { pm10: hours(55, 3) });
     expect(now).toMatchObject({ complete: true, value: 51, level: 1, levelKey: "level.epa.moderate", advice: "advice.air.moderate" });
     expect(day).toMatchObject({ complete: false, value: null, level: null, levelKey: "level.pending", hoursNeeded: 15 });
   });
 
   test("just measured for the first time say how many hours are needed", () => {
-    expect(judged({ pm25: 400 })).toMatchObject([{ hoursNeeded: 2 }, { hoursNeeded: 18 }]);
+    expect(assessed({ pm25: 400 })).toMatchObject([{ hoursNeeded: 2 }, { hoursNeeded: 18 }]);
   });
 
-  test("that the newest reading lacks are judged by their hours", () => {
-    expect(keys(judged({}, { pm25: hours(5) }))).toEqual(["index.aqi.pm25.now", "index.aqi.pm25.day"]);
+  test("that the newest reading lacks are assessed by their hours", () => {
+    expect(keys(assessed({}, { pm25: hours(5) }))).toEqual(["index.aqi.pm25.now", "index.aqi.pm25.day"]);
   });
 
   test.each([
     [9.0, "level.epa.good"], [9.1, "level.epa.moderate"], [35.49, "level.epa.moderate"], [35.5, "level.epa.sensitive"],
     [55.5, "level.epa.unhealthy"], [125.5, "level.epa.veryUnhealthy"], [225.5, "level.epa.hazardous"],
   ])("of %f µg/m³ are %s", (mean, levelKey) => {
-    expect(judged({}, { pm25: hours(mean) }).map((one) => one.levelKey)).toEqual([levelKey, levelKey]);
+    expect(assessed({}, { pm25: hours(mean) }).map((one) => one.levelKey)).toEqual([levelKey, levelKey]);
   });
 });
 
@@ -81,15 +81,15 @@ describe("carbon monoxide", () => {
     [0, 0, 0, "level.co.below"], [29.9, 0, 0, "level.co.below"], [30, 2, 2, "level.co.30"], [50, 3, 3, "level.co.50"],
     [99, 3, 3, "level.co.50"], [100, 5, 5, "level.co.100"], [180, 5, 5, "level.co.100"], [300, 5, 6, "level.co.300"],
   ])("of %f ppm now is of level %i, whatever the hours before were", (ppm, level, order, levelKey) => {
-    const now = judged({ coPpm: ppm }, { coPpm: hours(1) }).find(({ key }) => key === "index.co.now");
+    const now = assessed({ coPpm: ppm }, { coPpm: hours(1) }).find(({ key }) => key === "index.co.now");
     expect(now).toMatchObject({ standard: "standard.enCo", value: ppm, unit: "unit.ppm", level, order, levelKey });
   });
 
   test("is the mean of eight hours, and only indicative", () => {
-    expect(judged({}, { coPpm: hours(8.4, 6) })).toMatchObject([
+    expect(assessed({}, { coPpm: hours(8.4, 6) })).toMatchObject([
       { key: "index.aqi.co", value: 90, measured: 8.4, averaging: "averaging.mean8h", indicative: true, advice: "advice.co.source" },
     ]);
-    expect(judged({ coPpm: 8.4 }, { coPpm: hours(8.4, 5) })).toMatchObject([
+    expect(assessed({ coPpm: 8.4 }, { coPpm: hours(8.4, 5) })).toMatchObject([
       { key: "index.co.now" },
       { complete: false, hoursNeeded: 1, indicative: true },
     ]);
@@ -127,9 +127,9 @@ describe("a device's own index", () => {
   });
 
   test("is not shown without a scale, on another one, or off it", () => {
-    expect(judged({ aqi: 4 })).toEqual([]);
-    expect(judged({ aqi: 4, aqiScale: "daqi" })).toEqual([]);
-    for (const aqi of [0, 6, 2.5]) expect(judged({ aqi, aqiScale: "uba" })).toEqual([]);
+    expect(assessed({ aqi: 4 })).toEqual([]);
+    expect(assessed({ aqi: 4, aqiScale: "daqi" })).toEqual([]);
+    for (const aqi of [0, 6, 2.5]) expect(assessed({ aqi, aqiScale: "uba" })).toEqual([]);
   });
 });
 
@@ -161,30 +161,30 @@ describe("the order", () => {
   const smoke = { pm25: hours(300) };
 
   test("is the worst first, and last what still needs hours", () => {
-    const levels = judged({ co2: 1500, tvoc: 10, pm25: 80, coPpm: 1 }, { pm25: hours(80, 4) }).map(({ level }) => level);
+    const levels = assessed({ co2: 1500, tvoc: 10, pm25: 80, coPpm: 1 }, { pm25: hours(80, 4) }).map(({ level }) => level);
     expect(levels).toEqual([3, 2, 0, 0, null, null]);
   });
 
   test("has a flame before gas, and gas from 20 % of its limit on before all else", () => {
-    const all = judged({ flameDetected: true, ch4Ppm: 8800 }, smoke);
+    const all = assessed({ flameDetected: true, ch4Ppm: 8800 }, smoke);
     expect(keys(all).slice(0, 3)).toEqual(["index.flame", "index.lel.ch4", "index.aqi.pm25.now"]);
     expect(all.slice(0, 3).map(({ level, order }) => [level, order])).toEqual([[5, 7], [5, 6], [5, 5]]);
   });
 
   test("has gas below 20 % of its limit where its level is", () => {
-    expect(keys(judged({ ch4Ppm: 8799 }, smoke))[0]).toBe("index.aqi.pm25.now");
+    expect(keys(assessed({ ch4Ppm: 8799 }, smoke))[0]).toBe("index.aqi.pm25.now");
   });
 });
 
 describe("the worst of a device", () => {
-  test("is its worst judgement", () => {
-    const judgements = judged({ co2: 2500, tvoc: 100, flameDetected: false });
-    expect(worst(judgements)).toMatchObject({ key: "index.co2", level: 3, order: 3 });
-    expect(worst(judgements.reverse())).toMatchObject({ key: "index.co2" });
+  test("is its worst assessment", () => {
+    const assessments = assessed({ co2: 2500, tvoc: 100, flameDetected: false });
+    expect(worst(assessments)).toMatchObject({ key: "index.co2", level: 3, order: 3 });
+    expect(worst(assessments.reverse())).toMatchObject({ key: "index.co2" });
   });
 
-  test("is nothing where nothing is judged yet", () => {
+  test("is nothing where nothing is assessed yet", () => {
     expect(worst([])).toBeNull();
-    expect(worst(judged({ pm25: 300 }))).toBeNull();
+    expect(worst(assessed({ pm25: 300 }))).toBeNull();
   });
 });

@@ -1,64 +1,63 @@
-/** What a device's readings mean, by named standards. What its fields do not allow to compute is not there. */
+/** Assesses a device's readings by named standards. An indicator whose fields are missing is left out. */
 
-import { carbonMonoxide, ownEpaIndex, particles } from "./epa";
+import type { Assessment, CompleteAssessment, Field } from "./assessment";
+import { type HourlyMean, lastDay } from "./averaging";
+import { carbonMonoxide, deviceEpaIndex, particles } from "./epa";
 import { carbonMonoxideNow, explosiveGas, flame } from "./hazard";
-import { type Hour, lastDay } from "./averaging";
-import { co2, eco2, ownUbaIndex, tvoc } from "./uba";
-import type { Field, Judged, Judgement } from "./assessment";
+import { co2, deviceUbaIndex, eco2, tvoc } from "./uba";
 
-/** What is known of a device. */
-export interface Measured {
+export interface AssessmentInput {
   readonly nowMs: number;
-  /** The newest value of each field, as a record has them. Leave out what is too old to speak of now. */
+  /** The newest value of each field, as in a record. The caller leaves out values that are too old. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** By field, the hours of the last day, in any order; more of them do no harm. Ask from the start of an hour: a cut one is a gap. */
-  readonly hours: Readonly<Record<string, readonly Hour[]>>;
+  /** Hourly means of the last day by field, in any order; older hours are ignored. Query whole hours: a partial one counts as a gap. */
+  readonly hours: Readonly<Record<string, readonly HourlyMean[]>>;
 }
 
-/** The worst first, what still needs hours last; equals in the order of the list below. */
-export function judge(measured: Measured): Judgement[] {
-  const judgements = [
-    flameOf(measured),
-    latest(measured, "ch4Ppm", (ppm) => explosiveGas("ch4Ppm", ppm)),
-    latest(measured, "lpgPpm", (ppm) => explosiveGas("lpgPpm", ppm)),
-    latest(measured, "coPpm", carbonMonoxideNow),
-    hourly(measured, "coPpm", carbonMonoxide),
-    ...(hourly(measured, "pm25", (window) => particles("pm25", window)) ?? []),
-    ...(hourly(measured, "pm10", (window) => particles("pm10", window)) ?? []),
-    latest(measured, "co2", co2),
-    latest(measured, "tvoc", tvoc),
-    latest(measured, "eco2", eco2),
-    latest(measured, "aqi", (index) => ownIndex(index, measured.values["aqiScale"])),
+/** Worst first, incomplete ones last; ties keep the order of the list below. */
+export function assess(input: AssessmentInput): Assessment[] {
+  const assessments = [
+    flameOf(input),
+    latest(input, "ch4Ppm", (ppm) => explosiveGas("ch4Ppm", ppm)),
+    latest(input, "lpgPpm", (ppm) => explosiveGas("lpgPpm", ppm)),
+    latest(input, "coPpm", carbonMonoxideNow),
+    hourly(input, "coPpm", carbonMonoxide),
+    ...(hourly(input, "pm25", (window) => particles("pm25", window)) ?? []),
+    ...(hourly(input, "pm10", (window) => particles("pm10", window)) ?? []),
+    latest(input, "co2", co2),
+    latest(input, "tvoc", tvoc),
+    latest(input, "eco2", eco2),
+    latest(input, "aqi", (index) => deviceIndex(index, input.values["aqiScale"])),
   ];
-  return judgements.filter((one) => one !== null).sort((one, other) => other.order - one.order);
+  return assessments.filter((one) => one !== null).sort((one, other) => other.order - one.order);
 }
 
-/** The worst of a device's judgements, null when nothing is judged. Devices sort by its `order`: flames, gas, then by level. */
-export function worst(judgements: readonly Judgement[]): Judged | null {
-  return judgements.reduce<Judged | null>(
+/** The worst complete assessment, or null. Devices are sorted by its `order`: flames, gas, then by level. */
+export function worst(assessments: readonly Assessment[]): CompleteAssessment | null {
+  return assessments.reduce<CompleteAssessment | null>(
     (worstYet, one) => (one.complete && one.order > (worstYet?.order ?? -1) ? one : worstYet),
     null,
   );
 }
 
-function flameOf({ values }: Measured): Judged | null {
+function flameOf({ values }: AssessmentInput): CompleteAssessment | null {
   const detected = values["flameDetected"];
   return typeof detected === "boolean" ? flame(detected) : null;
 }
 
-/** An index is a device's own only on the scale that it names. */
-function ownIndex(index: number, scale: unknown): Judgement | null {
-  if (scale === "uba") return ownUbaIndex(index);
-  return scale === "epa" ? ownEpaIndex(index) : null;
+/** A device's own index is assessed only on a known scale. */
+function deviceIndex(index: number, scale: unknown): Assessment | null {
+  if (scale === "uba") return deviceUbaIndex(index);
+  return scale === "epa" ? deviceEpaIndex(index) : null;
 }
 
-function latest<Result>({ values }: Measured, field: Field, by: (value: number) => Result): Result | null {
+function latest<Result>({ values }: AssessmentInput, field: Field, by: (value: number) => Result): Result | null {
   const value = amount(values[field]);
   return value === null ? null : by(value);
 }
 
 function hourly<Result>(
-  { nowMs, values, hours }: Measured,
+  { nowMs, values, hours }: AssessmentInput,
   field: Field,
   by: (window: ReturnType<typeof lastDay>) => Result,
 ): Result | null {

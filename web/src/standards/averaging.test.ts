@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
 
 import { aqi, truncated } from "./aqi";
-import { CO_HOURS, DAY_HOURS, type Hour, lastDay, mean, nowCast, type Window } from "./averaging";
+import { CO_HOURS, DAY_HOURS, type HourlyMean, type HourlyWindow, lastDay, mean, nowCast } from "./averaging";
 
 const HOUR_MS = 3_600_000;
 const NOON = Date.UTC(2026, 0, 15, 12);
 const NOW = NOON + 20 * 60_000;
 
 /** The hours that ended before noon, the newest first; null is a gap. */
-function hours(means: readonly (number | null)[], count = 360): Hour[] {
+function hours(means: readonly (number | null)[], count = 360): HourlyMean[] {
   return means.flatMap((value, age) => (value === null ? [] : { startMs: NOON - (age + 1) * HOUR_MS, mean: value, count }));
 }
 
-const windowOf = (means: readonly (number | null)[]): Window => lastDay(hours(means), NOW);
+const windowOf = (means: readonly (number | null)[]): HourlyWindow => lastDay(hours(means), NOW);
 const same = (value: number, length: number): number[] => new Array<number>(length).fill(value);
 const gaps = (length: number): null[] => new Array<null>(length).fill(null);
 
@@ -29,13 +29,13 @@ describe("the window of a day", () => {
 
   test("leaves a gap where an hour has less than three quarters of the usual readings", () => {
     const found = hours([1, 2, 3, 4, 5]);
-    const [first, second, ...others] = found as [Hour, Hour, ...Hour[]];
+    const [first, second, ...others] = found as [HourlyMean, HourlyMean, ...HourlyMean[]];
     const window = lastDay([{ ...first, count: 269 }, { ...second, count: 270 }, ...others], NOW);
     expect(window.slice(0, 5)).toEqual([null, 2, 3, 4, 5]);
   });
 
   test("does not take a device's first, broken hour for its usual one", () => {
-    const [whole, broken] = hours([1, 2]) as [Hour, Hour];
+    const [whole, broken] = hours([1, 2]) as [HourlyMean, HourlyMean];
     expect(lastDay([whole, { ...broken, count: 30 }], NOW).slice(0, 2)).toEqual([1, null]);
   });
 
@@ -44,7 +44,7 @@ describe("the window of a day", () => {
   });
 
   test("has zero as a value, and nothing that is no number", () => {
-    const [first, second] = hours([0, 0]) as [Hour, Hour];
+    const [first, second] = hours([0, 0]) as [HourlyMean, HourlyMean];
     expect(lastDay([first, { ...second, mean: Number.NaN }], NOW).slice(0, 2)).toEqual([0, null]);
     expect(lastDay([{ ...first, count: 0 }], NOW)[0]).toBeNull();
   });

@@ -1,25 +1,25 @@
-/** Means over the last hours, by the rules of the US EPA for the AQI.
+/** Averages over the last hours, by the US EPA's rules for the AQI.
  *
- * A mean needs 75 % of its hours: 18 of 24 for particles (40 CFR 50 App. N), 6 of 8 for carbon monoxide (40 CFR 50.8), and is
- * divided by the hours that there are. An hour needs 75 % of its readings.
+ * A mean needs 75 % of its hours: 18 of 24 for particles (40 CFR 50 App. N), 6 of 8 for carbon monoxide (40 CFR 50.8). It is
+ * divided by the number of hours present. An hour needs 75 % of its readings.
  *
- * NowCast: 12 hours, of which at least two of the newest three (EPA-454/B-24-002, May 2024, "How the NowCast is calculated").
- * It is made of hours as they are, and truncated only then.
+ * NowCast: 12 hours, including at least two of the newest three (EPA-454/B-24-002, May 2024, "How the NowCast is calculated").
+ * Hourly means are not truncated; only the result is.
  *
- * The EPA's daily AQI is that of a calendar day; ours is that of the last 24 hours that have ended.
+ * The EPA's daily AQI covers a calendar day; this one covers the last 24 complete hours.
  */
 
-/** One hour as `GET /api/v1/readings?every=1h` has it: its start, a whole hour in UTC, and how many readings made the mean. */
-export interface Hour {
+/** One hour as returned by `GET /api/v1/readings?every=1h`: its start (a whole hour in UTC), mean and number of readings. */
+export interface HourlyMean {
   readonly startMs: number;
   readonly mean: number;
   readonly count: number;
 }
 
-/** Hourly means, the newest first, null for an hour without enough readings; the hour under way is not among them. */
-export type Window = readonly (number | null)[];
+/** Hourly means, newest first; null for an hour without enough readings. Excludes the current hour. */
+export type HourlyWindow = readonly (number | null)[];
 
-export type Averaged = { readonly value: number } | { readonly hoursNeeded: number };
+export type Average = { readonly value: number } | { readonly hoursNeeded: number };
 
 export const DAY_HOURS = 24;
 export const CO_HOURS = 8;
@@ -30,9 +30,9 @@ const NOWCAST_NEWEST = 3;
 const NOWCAST_ENOUGH = 2;
 const NOWCAST_LEAST_WEIGHT = 0.5;
 
-export function lastDay(hours: readonly Hour[], nowMs: number): Window {
+export function lastDay(hours: readonly HourlyMean[], nowMs: number): HourlyWindow {
   const current = Math.floor(nowMs / HOUR_MS);
-  const found: (Hour | undefined)[] = new Array<undefined>(DAY_HOURS).fill(undefined);
+  const found: (HourlyMean | undefined)[] = new Array<undefined>(DAY_HOURS).fill(undefined);
   for (const hour of hours) {
     const age = current - Math.floor(hour.startMs / HOUR_MS);
     if (age >= 1 && age <= DAY_HOURS && hour.count > 0 && Number.isFinite(hour.mean)) found[age - 1] = hour;
@@ -41,22 +41,22 @@ export function lastDay(hours: readonly Hour[], nowMs: number): Window {
   return found.map((hour) => (hour && hour.count >= enough ? hour.mean : null));
 }
 
-/** How many readings an hour of this device has: the median. The upper one of two, as the first hour is seldom whole. */
-function usualCount(hours: readonly (Hour | undefined)[]): number {
+/** The device's usual readings per hour: the median, the upper of two, because the first hour is usually incomplete. */
+function usualCount(hours: readonly (HourlyMean | undefined)[]): number {
   const counts = hours.flatMap((hour) => hour?.count ?? []).sort((one, other) => one - other);
   return counts[Math.floor(counts.length / 2)] ?? 0;
 }
 
 /** The mean of the newest `span` hours. */
-export function mean(window: Window, span: number): Averaged {
+export function mean(window: HourlyWindow, span: number): Average {
   const hoursNeeded = missing(window, span, Math.ceil(COMPLETENESS * span));
   if (hoursNeeded > 0) return { hoursNeeded };
   const there = present(window, span);
   return { value: there.reduce((sum, hour) => sum + hour, 0) / there.length };
 }
 
-/** The weight of an hour is `factor` to the power of its age; the more the hours differ, the less the older ones count. */
-export function nowCast(window: Window): Averaged {
+/** The weight of an hour is `factor` to the power of its age; the more the hours vary, the less the older ones count. */
+export function nowCast(window: HourlyWindow): Average {
   const hoursNeeded = missing(window, NOWCAST_NEWEST, NOWCAST_ENOUGH);
   if (hoursNeeded > 0) return { hoursNeeded };
   const there = present(window, NOWCAST_HOURS);
@@ -73,13 +73,13 @@ export function nowCast(window: Window): Averaged {
   return { value: sum / weights };
 }
 
-/** How many hours must still come, each of them whole, until `enough` of the newest `span` are there. */
-function missing(window: Window, span: number, enough: number): number {
+/** How many more complete hours are needed until `enough` of the newest `span` are present. */
+function missing(window: HourlyWindow, span: number, enough: number): number {
   let coming = 0;
   while (coming + present(window, span - coming).length < enough) coming++;
   return coming;
 }
 
-function present(window: Window, span: number): number[] {
+function present(window: HourlyWindow, span: number): number[] {
   return window.slice(0, span).filter((hour) => hour !== null);
 }

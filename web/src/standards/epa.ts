@@ -1,10 +1,10 @@
-/** Judgements by the US EPA's AQI: particles over a day and now, carbon monoxide over eight hours, and a device's own index. */
+/** Assessments by the US EPA's AQI: particles (daily and NowCast), carbon monoxide over eight hours, and a device's own index. */
 
-import { aqi, aqiCategory, type Pollutant, truncated } from "./aqi";
-import { type Averaged, CO_HOURS, DAY_HOURS, mean, nowCast, type Window } from "./averaging";
-import { type AdviceKey, type Judgement, type LevelKey, pending, type Subject } from "./assessment";
+import { type Pollutant, aqi, aqiCategory, truncated } from "./aqi";
+import { type AdviceKey, type Assessment, type Indicator, type LevelKey, pendingAssessment } from "./assessment";
+import { CO_HOURS, DAY_HOURS, type Average, type HourlyWindow, mean, nowCast } from "./averaging";
 
-interface EpaSubject extends Subject {
+interface EpaIndicator extends Indicator {
   readonly field: Pollutant;
 }
 
@@ -51,9 +51,9 @@ const PARTICLES = {
     now: { key: "index.aqi.pm10.now", field: "pm10", ...NOW },
     day: { key: "index.aqi.pm10.day", field: "pm10", ...DAY },
   },
-} as const satisfies Record<string, Record<string, EpaSubject>>;
+} as const satisfies Record<string, Record<string, EpaIndicator>>;
 
-const CARBON_MONOXIDE: EpaSubject = {
+const CARBON_MONOXIDE: EpaIndicator = {
   key: "index.aqi.co",
   standard: "standard.epaAqi",
   field: "coPpm",
@@ -63,7 +63,7 @@ const CARBON_MONOXIDE: EpaSubject = {
   note: "note.gasSensor",
 };
 
-const OWN_INDEX: Subject = {
+const DEVICE_INDEX: Indicator = {
   key: "index.device.epa",
   standard: "standard.epaDevice",
   field: "aqi",
@@ -73,19 +73,19 @@ const OWN_INDEX: Subject = {
   note: "note.deviceIndex",
 };
 
-export function particles(field: "pm25" | "pm10", window: Window): Judgement[] {
+export function particles(field: "pm25" | "pm10", window: HourlyWindow): Assessment[] {
   const { now, day } = PARTICLES[field];
-  return [judged(now, nowCast(window), AIR_ADVICE), judged(day, mean(window, DAY_HOURS), AIR_ADVICE)];
+  return [assessed(now, nowCast(window), AIR_ADVICE), assessed(day, mean(window, DAY_HOURS), AIR_ADVICE)];
 }
 
-export function carbonMonoxide(window: Window): Judgement {
-  return judged(CARBON_MONOXIDE, mean(window, CO_HOURS), CO_ADVICE);
+export function carbonMonoxide(window: HourlyWindow): Assessment {
+  return assessed(CARBON_MONOXIDE, mean(window, CO_HOURS), CO_ADVICE);
 }
 
-export function ownEpaIndex(index: number): Judgement {
+export function deviceEpaIndex(index: number): Assessment {
   const level = aqiCategory(index);
   return {
-    ...OWN_INDEX,
+    ...DEVICE_INDEX,
     complete: true,
     value: index,
     measured: index,
@@ -96,14 +96,14 @@ export function ownEpaIndex(index: number): Judgement {
   };
 }
 
-function judged(subject: EpaSubject, averaged: Averaged, advice: typeof AIR_ADVICE | typeof CO_ADVICE): Judgement {
-  if ("hoursNeeded" in averaged) return pending(subject, averaged.hoursNeeded);
-  const { index, category: level } = aqi(subject.field, averaged.value);
+function assessed(indicator: EpaIndicator, averaged: Average, advice: typeof AIR_ADVICE | typeof CO_ADVICE): Assessment {
+  if ("hoursNeeded" in averaged) return pendingAssessment(indicator, averaged.hoursNeeded);
+  const { index, category: level } = aqi(indicator.field, averaged.value);
   return {
-    ...subject,
+    ...indicator,
     complete: true,
     value: index,
-    measured: truncated(subject.field, averaged.value),
+    measured: truncated(indicator.field, averaged.value),
     level,
     levelKey: CATEGORIES[level],
     advice: advice[level],

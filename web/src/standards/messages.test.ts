@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 
 import { messages as english, type MessageKey } from "./messages.en";
+import { messages as spanish } from "./messages.es";
 import { messages as french } from "./messages.fr";
 import { messages as russian } from "./messages.ru";
-import { messages as spanish } from "./messages.es";
 
 const KEYS = Object.keys(english) as MessageKey[];
 const placeholders = (text: string): string[] => text.match(/\{\w+\}/g) ?? [];

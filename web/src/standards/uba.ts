@@ -1,13 +1,13 @@
-/** Judgements by the German guide values for the air of rooms: the Ad-hoc-Arbeitsgruppe of Umweltbundesamt (UBA) and Länder.
+/** Assessments by the German guide values for indoor air, set by the Ad-hoc-Arbeitsgruppe of Umweltbundesamt (UBA) and Länder.
  *
- * - CO2: Bundesgesundheitsblatt 51 (2008) 1358: below 1,000 ppm hygienically harmless, from there to 2,000 conspicuous, above
+ * - CO2: Bundesgesundheitsblatt 51 (2008) 1358: below 1,000 ppm hygienically harmless, up to 2,000 ppm conspicuous, above that
  *   unacceptable.
- * - TVOC: Bundesgesundheitsblatt 50 (2007) 990: five levels, to 0.3, 1, 3, 10 and 25 mg/m³. Makers of sensors give these as
- *   65, 220, 660, 2,200 and 5,500 ppb. That conversion is theirs: it takes one mixture of substances for all rooms.
- * - The index 1 to 5 of some sensors (`aqiScale` "uba") is the maker's estimate of the same five levels.
+ * - TVOC: Bundesgesundheitsblatt 50 (2007) 990: five levels, ending at 0.3, 1, 3, 10 and 25 mg/m³. Sensor manufacturers give
+ *   these as 65, 220, 660, 2,200 and 5,500 ppb. The conversion is theirs: it assumes the same mixture of substances in every room.
+ * - The index 1 to 5 of some sensors (`aqiScale` "uba") is the manufacturer's estimate of the same five levels.
  */
 
-import type { Judged, Level, LevelKey, AdviceKey, Subject } from "./assessment";
+import type { AdviceKey, CompleteAssessment, Indicator, Level, LevelKey } from "./assessment";
 
 interface Class {
   readonly level: Level;
@@ -23,7 +23,7 @@ const CO2_CLASSES = {
   unacceptable: { level: 3, levelKey: "level.co2.unacceptable", advice: "advice.co2.unacceptable" },
 } as const satisfies Record<string, Class>;
 
-/** Where TVOC levels 1 to 4 end, in ppb; what is above is level 5, past its end at 5,500 too. */
+/** Upper ends of TVOC levels 1 to 4, in ppb. Anything above is level 5, even above its own end at 5,500. */
 export const TVOC_ENDS_PPB = [65, 220, 660, 2200] as const;
 const UBA_LEVELS: readonly Class[] = [
   { level: 0, levelKey: "level.uba.1", advice: "advice.none" },
@@ -33,7 +33,7 @@ const UBA_LEVELS: readonly Class[] = [
   { level: 4, levelKey: "level.uba.5", advice: "advice.uba.5" },
 ];
 
-const CO2: Subject = {
+const CO2: Indicator = {
   key: "index.co2",
   standard: "standard.ubaCo2",
   field: "co2",
@@ -42,8 +42,8 @@ const CO2: Subject = {
   indicative: false,
   note: null,
 };
-const ECO2: Subject = { ...CO2, key: "index.eco2", field: "eco2", indicative: true, note: "note.eco2" };
-const TVOC: Subject = {
+const ECO2: Indicator = { ...CO2, key: "index.eco2", field: "eco2", indicative: true, note: "note.eco2" };
+const TVOC: Indicator = {
   key: "index.tvoc",
   standard: "standard.ubaTvoc",
   field: "tvoc",
@@ -52,7 +52,7 @@ const TVOC: Subject = {
   indicative: true,
   note: "note.tvoc",
 };
-const OWN_INDEX: Subject = {
+const DEVICE_INDEX: Indicator = {
   key: "index.device.uba",
   standard: "standard.ubaDevice",
   field: "aqi",
@@ -62,22 +62,22 @@ const OWN_INDEX: Subject = {
   note: "note.deviceIndex",
 };
 
-export function co2(ppm: number): Judged {
-  return judged(CO2, ppm, ppm, co2Class(ppm));
+export function co2(ppm: number): CompleteAssessment {
+  return assessed(CO2, ppm, ppm, co2Class(ppm));
 }
 
-/** CO2 as a sensor of organic compounds estimates it. */
-export function eco2(ppm: number): Judged {
-  return judged(ECO2, ppm, ppm, co2Class(ppm));
+/** CO2 equivalent, estimated by a sensor of organic compounds. */
+export function eco2(ppm: number): CompleteAssessment {
+  return assessed(ECO2, ppm, ppm, co2Class(ppm));
 }
 
-export function tvoc(ppb: number): Judged | null {
+export function tvoc(ppb: number): CompleteAssessment | null {
   return ubaLevel(TVOC, 1 + TVOC_ENDS_PPB.filter((end) => ppb > end).length, ppb);
 }
 
-/** Null for what is no level. */
-export function ownUbaIndex(index: number): Judged | null {
-  return ubaLevel(OWN_INDEX, index, index);
+/** Null when `index` is not one of the levels 1 to 5. */
+export function deviceUbaIndex(index: number): CompleteAssessment | null {
+  return ubaLevel(DEVICE_INDEX, index, index);
 }
 
 function co2Class(ppm: number): Class {
@@ -85,11 +85,11 @@ function co2Class(ppm: number): Class {
   return ppm <= CO2_UNACCEPTABLE_PPM ? CO2_CLASSES.conspicuous : CO2_CLASSES.unacceptable;
 }
 
-function ubaLevel(subject: Subject, number: number, measured: number): Judged | null {
+function ubaLevel(indicator: Indicator, number: number, measured: number): CompleteAssessment | null {
   const found = UBA_LEVELS[number - 1];
-  return found ? judged(subject, number, measured, found) : null;
+  return found ? assessed(indicator, number, measured, found) : null;
 }
 
-function judged(subject: Subject, value: number, measured: number, found: Class): Judged {
-  return { ...subject, complete: true, value, measured, ...found, order: found.level };
+function assessed(indicator: Indicator, value: number, measured: number, found: Class): CompleteAssessment {
+  return { ...indicator, complete: true, value, measured, ...found, order: found.level };
 }

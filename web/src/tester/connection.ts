@@ -1,73 +1,71 @@
 import type { Socket } from "socket.io-client";
 import { io } from "socket.io-client";
 
-import { isOver, isUnknown, proof } from "../api/socket-auth";
+import { isUnauthorizedClose, isUnauthorizedError, socketAuth } from "../api/socket-auth";
 
-export const ANSWER_MS = 10_000;
+export const ACK_TIMEOUT_MS = 10_000;
 
-/** Which ways may be tried. */
+/** The transports that the client may use, in order. */
 export const TRANSPORTS = { any: ["websocket", "polling"], websocket: ["websocket"], polling: ["polling"] } as const;
-export type Transport = keyof typeof TRANSPORTS;
+export type TransportChoice = keyof typeof TRANSPORTS;
 
-export interface RawListener {
-  opened(id: string, transport: string): void;
-  /** `reason` as Socket.IO says it; empty when it was asked for. */
-  closed(reason: string): void;
-  heard(event: string, body: unknown): void;
-  /** The bridge does not know us. */
-  unknown(): void;
+export interface TestConnectionListener {
+  onOpen(id: string, transport: string): void;
+  /** `reason` is Socket.IO's; empty after `close()`. */
+  onClose(reason: string): void;
+  onEvent(event: string, body: unknown): void;
+  onUnauthorized(): void;
 }
 
-/** A Socket.IO connection as any client makes it: nothing is translated, nothing caught up. */
-export class RawConnection {
+/** A plain Socket.IO connection: events are passed on as they are, and nothing is replayed. */
+export class TestConnection {
   readonly #base: URL;
-  readonly #listener: RawListener;
+  readonly #listener: TestConnectionListener;
   readonly #token: () => string | null;
   #socket: Socket | null = null;
 
-  /** `token` is shown where the bridge cannot tell whose the cookie is. */
-  constructor(base: URL, listener: RawListener, token: () => string | null) {
+  constructor(base: URL, listener: TestConnectionListener, token: () => string | null) {
     this.#base = base;
     this.#listener = listener;
     this.#token = token;
   }
 
-  open(transport: Transport): void {
+  open(transport: TransportChoice): void {
     this.close();
     const socket = io(this.#base.origin, {
       path: `${this.#base.pathname}socket.io/`,
       transports: [...TRANSPORTS[transport]],
       tryAllTransports: true,
       forceNew: true,
-      auth: proof(this.#token),
+      auth: socketAuth(this.#token),
     });
     this.#socket = socket;
-    const opened = (): void => this.#listener.opened(socket.id ?? "", socket.io.engine.transport.name);
+    const onOpen = (): void => this.#listener.onOpen(socket.id ?? "", socket.io.engine.transport.name);
     socket.on("connect", () => {
-      opened();
-      socket.io.engine.on("upgrade", opened);
+      onOpen();
+      socket.io.engine.on("upgrade", onOpen);
     });
     socket.on("disconnect", (reason, details) => {
-      this.#listener.closed(reason);
-      if (isOver(details)) this.#listener.unknown();
+      this.#listener.onClose(reason);
+      if (isUnauthorizedClose(details)) this.#listener.onUnauthorized();
     });
     socket.on("connect_error", (error) => {
-      this.#listener.closed(error.message);
-      if (isUnknown(error)) this.#listener.unknown();
+      this.#listener.onClose(error.message);
+      if (isUnauthorizedError(error)) this.#listener.onUnauthorized();
     });
-    socket.onAny((event: string, body: unknown) => this.#listener.heard(event, body));
+    socket.onAny((event: string, body: unknown) => this.#listener.onEvent(event, body));
   }
 
   close(): void {
     this.#socket?.off().offAny().disconnect();
     this.#socket = null;
-    this.#listener.closed("");
+    this.#listener.onClose("");
   }
 
-  /** The acknowledgement; rejects when none comes in time. */
-  async ask(event: string, body: unknown): Promise<unknown> {
+  /** Resolves to the acknowledgement; rejects after `ACK_TIMEOUT_MS`. */
+  async emit(event: string, body: unknown): Promise<unknown> {
     if (!this.#socket?.connected) throw new Error("not connected");
-    const answer: unknown = await this.#socket.timeout(ANSWER_MS).emitWithAck(event, body);
+    const answer: unknown = await this.#socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, body);
     return answer;
   }
 }

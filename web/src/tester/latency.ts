@@ -1,19 +1,18 @@
-/** The newest of a run of waits, in milliseconds. */
+/** Statistics of the last latencies, in milliseconds. */
 export class Latency {
-  readonly #newest: number[] = [];
-
-  static readonly KEPT = 200;
+  static readonly MAX_SAMPLES = 200;
+  readonly #samples: number[] = [];
 
   add(milliseconds: number): void {
-    this.#newest.push(milliseconds);
-    if (this.#newest.length > Latency.KEPT) this.#newest.shift();
+    this.#samples.push(milliseconds);
+    if (this.#samples.length > Latency.MAX_SAMPLES) this.#samples.shift();
   }
 
-  /** Null until there is one. */
+  /** Null without samples. */
   get figures(): { readonly newest: number; readonly median: number; readonly highest: number } | null {
-    const newest = this.#newest.at(-1);
+    const newest = this.#samples.at(-1);
     if (newest === undefined) return null;
-    const sorted = this.#newest.toSorted((a, b) => a - b);
+    const sorted = this.#samples.toSorted((a, b) => a - b);
     return { newest, median: sorted[Math.floor(sorted.length / 2)] ?? newest, highest: sorted.at(-1) ?? newest };
   }
 }

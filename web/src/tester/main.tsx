@@ -2,23 +2,23 @@ import type { JSX } from "preact";
 import { render } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { Access } from "../auth/session";
-import { Gate } from "../pages/auth-gate";
-import { speakAsChosen } from "../components/layout/language-select";
-import { Trial } from "./tester";
-import { TrialView } from "./page";
+import { AuthSession } from "../auth/session";
+import { loadPreferredLanguage } from "../components/layout/language-select";
+import { AuthGate } from "../pages/auth-gate";
+import { TesterPage } from "./page";
+import { Tester } from "./tester";
 import "../style/tokens.css";
 import "../style/base.css";
 import "../style/shell.css";
 
 const base = new URL(".", location.href.replace(/[?#].*$/, ""));
-const access = new Access(base);
-void access.begin();
+const session = new AuthSession(base);
+void session.start();
 
 function TestPage(): JSX.Element {
-  const trial = useMemo(() => new Trial(base, access), []);
-  return <TrialView trial={trial} />;
+  const tester = useMemo(() => new Tester(base, session), []);
+  return <TesterPage tester={tester} />;
 }
 
-await speakAsChosen();
-render(<Gate access={access} page={TestPage} />, document.body);
+await loadPreferredLanguage();
+render(<AuthGate session={session} page={TestPage} />, document.body);

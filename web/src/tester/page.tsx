@@ -2,106 +2,106 @@ import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
-import { formats, t } from "../i18n";
-import { Latency } from "./latency";
-import type { Transport } from "./connection";
-import { ANSWER_MS, TRANSPORTS } from "./connection";
-import { Account } from "../components/layout/account-menu";
 import { copyText } from "../components/clipboard";
-import { Foot } from "../components/layout/footer";
 import { Icon } from "../components/icon";
-import { Mark } from "../components/layout/logo";
-import { ThemeButton } from "../components/theme";
-import type { Answered, Heard, Trial } from "./tester";
+import { AccountMenu } from "../components/layout/account-menu";
+import { Footer } from "../components/layout/footer";
+import { Logo } from "../components/layout/logo";
+import { ThemeToggle } from "../components/theme";
+import { formats, t } from "../i18n";
+import type { TransportChoice } from "./connection";
+import { ACK_TIMEOUT_MS, TRANSPORTS } from "./connection";
+import { Latency } from "./latency";
+import type { Acknowledgement, ReceivedEvent, Tester } from "./tester";
 import "../style/tester.css";
 
-const SHOWN = 40;
-const SAID_MS = 2000;
+const MAX_SHOWN = 40;
+const CONFIRMATION_MS = 2000;
 
-/** What may be said, each with a body to begin with. */
+/** The events that a client may send, each with an example body. */
 const EXAMPLES = {
   subscribe: { devices: ["kitchen"], every: "1s" },
   unsubscribe: {},
   sendCommand: { device: "esp01", command: "servo1", value: "90", queue: true, expires: 600 },
 } as const;
-type Said = keyof typeof EXAMPLES;
+type EventName = keyof typeof EXAMPLES;
 
-export function TrialView({ trial }: { trial: Trial }): JSX.Element {
-  const title = `${t("test.title")} · ${t("app.name")}`;
+export function TesterPage({ tester }: { tester: Tester }): JSX.Element {
+  const title = `${t("tester.title")} · ${t("app.name")}`;
   useEffect(() => {
     document.title = title;
   }, [title]);
   return (
     <>
       <header class="bar">
-        <a class="brand" href="./"><Mark />{t("app.name")}</a>
-        <div class="tools"><ThemeButton /><Account access={trial.access} /></div>
+        <a class="brand" href="./"><Logo />{t("app.name")}</a>
+        <div class="tools"><ThemeToggle /><AccountMenu session={tester.session} /></div>
       </header>
-      <main class="trial" tabIndex={-1}>
+      <main class="tester" tabIndex={-1}>
         <header>
           <a class="back" href="./"><Icon name="back" />{t("app.back")}</a>
-          <h1>{t("test.title")}</h1>
-          <p class="quiet">{t("test.lead")}</p>
+          <h1>{t("tester.title")}</h1>
+          <p class="muted">{t("tester.intro")}</p>
         </header>
         <div class="side">
-          <ConnectionPanel trial={trial} />
-          <LatencyPanel trial={trial} />
-          <SendPanel trial={trial} />
+          <ConnectionPanel tester={tester} />
+          <LatencyPanel tester={tester} />
+          <SendPanel tester={tester} />
         </div>
-        <Events trial={trial} />
+        <Events tester={tester} />
       </main>
-      <Foot />
+      <Footer />
     </>
   );
 }
 
-function ConnectionPanel({ trial }: { trial: Trial }): JSX.Element {
-  const transport = useSignal<Transport>("any");
-  const state = trial.state.value;
+function ConnectionPanel({ tester }: { tester: Tester }): JSX.Element {
+  const transport = useSignal<TransportChoice>("any");
+  const state = tester.state.value;
   const isClosed = state.kind === "closed";
-  const text = state.kind === "open" ? t("test.state.open", { transport: state.transport }) : t(`test.state.${state.kind}`);
+  const text = state.kind === "open" ? t("tester.state.open", { transport: state.transport }) : t(`tester.state.${state.kind}`);
   return (
     <section class="panel" aria-labelledby="connection-title">
-      <h2 id="connection-title">{t("test.connection")}</h2>
+      <h2 id="connection-title">{t("tester.connection")}</h2>
       <p class="state" role="status" data-open={state.kind === "open"}>{text}</p>
-      {state.kind === "open" && <p class="quiet small">{t("test.state.id")} <span class="code">{state.id}</span></p>}
+      {state.kind === "open" && <p class="muted small">{t("tester.state.id")} <span class="code">{state.id}</span></p>}
       {isClosed && state.reason && <p class="error small">{state.reason}</p>}
       <label>
-        <span>{t("test.transport")}</span>
-        <select value={transport.value} onChange={(event) => (transport.value = event.currentTarget.value as Transport)}>
-          {(Object.keys(TRANSPORTS) as Transport[]).map((name) => <option key={name} value={name}>{t(`test.transport.${name}`)}</option>)}
+        <span>{t("tester.transport")}</span>
+        <select value={transport.value} onChange={(event) => (transport.value = event.currentTarget.value as TransportChoice)}>
+          {(Object.keys(TRANSPORTS) as TransportChoice[]).map((name) => <option key={name} value={name}>{t(`tester.transport.${name}`)}</option>)}
         </select>
       </label>
       <div class="buttons">
-        <button type="button" class={isClosed ? "primary" : ""} onClick={() => trial.open(transport.value)}>{t("test.connect")}</button>
-        <button type="button" disabled={isClosed} onClick={() => trial.close()}>{t("test.disconnect")}</button>
+        <button type="button" class={isClosed ? "primary" : ""} onClick={() => tester.open(transport.value)}>{t("tester.connect")}</button>
+        <button type="button" disabled={isClosed} onClick={() => tester.close()}>{t("tester.disconnect")}</button>
       </div>
     </section>
   );
 }
 
-function LatencyPanel({ trial }: { trial: Trial }): JSX.Element {
-  trial.measured.value;
+function LatencyPanel({ tester }: { tester: Tester }): JSX.Element {
+  tester.latencyVersion.value;
   const rows = [
-    [t("test.latency.ping"), trial.roundTrip.figures],
-    [t("test.latency.sent"), trial.sent.figures],
-    [t("test.latency.measured"), trial.taken.figures],
+    [t("tester.latency.ping"), tester.roundTrip.figures],
+    [t("tester.latency.sent"), tester.delivery.figures],
+    [t("tester.latency.measured"), tester.endToEnd.figures],
   ] as const;
   return (
     <section class="panel latency" aria-labelledby="latency-title">
-      <h2 id="latency-title">{t("test.latency")}</h2>
+      <h2 id="latency-title">{t("tester.latency")}</h2>
       <table>
         <thead>
           <tr>
             <td />
-            <th scope="col">{t("test.latency.newest")}</th>
-            <th scope="col">{t("test.latency.median")}</th>
-            <th scope="col">{t("test.latency.highest")}</th>
+            <th scope="col">{t("tester.latency.newest")}</th>
+            <th scope="col">{t("tester.latency.median")}</th>
+            <th scope="col">{t("tester.latency.highest")}</th>
           </tr>
         </thead>
         <tbody>{rows.map(([name, figures]) => <LatencyRow key={name} name={name} figures={figures} />)}</tbody>
       </table>
-      <p class="quiet small">{t("test.latency.note", { count: Latency.KEPT })}</p>
+      <p class="muted small">{t("tester.latency.note", { count: Latency.MAX_SAMPLES })}</p>
     </section>
   );
 }
@@ -118,55 +118,55 @@ function LatencyRow({ name, figures }: { name: string; figures: Latency["figures
   );
 }
 
-function SendPanel({ trial }: { trial: Trial }): JSX.Element {
-  const event = useSignal<Said>("subscribe");
+function SendPanel({ tester }: { tester: Tester }): JSX.Element {
+  const event = useSignal<EventName>("subscribe");
   const body = useSignal(pretty(EXAMPLES.subscribe));
   const error = useSignal("");
-  const answered = useSignal<Answered | null>(null);
-  const choose = (name: Said): void => {
+  const acknowledgement = useSignal<Acknowledgement | null>(null);
+  const choose = (name: EventName): void => {
     event.value = name;
     body.value = pretty(EXAMPLES[name]);
   };
   const send = async (submitted: SubmitEvent): Promise<void> => {
     submitted.preventDefault();
-    answered.value = null;
+    acknowledgement.value = null;
     error.value = "";
     try {
       const parsed: unknown = JSON.parse(body.value);
-      answered.value = await trial.ask(event.value, parsed);
+      acknowledgement.value = await tester.emit(event.value, parsed);
     } catch (failure) {
-      error.value = t("test.notJson", { error: failure instanceof Error ? failure.message : String(failure) });
+      error.value = t("tester.invalidJson", { error: failure instanceof Error ? failure.message : String(failure) });
     }
   };
   return (
     <section class="panel" aria-labelledby="send-title">
-      <h2 id="send-title">{t("test.send")}</h2>
+      <h2 id="send-title">{t("tester.send")}</h2>
       <form onSubmit={(submitted) => void send(submitted)}>
         <label>
-          <span>{t("test.event")}</span>
-          <select value={event.value} onChange={(changed) => choose(changed.currentTarget.value as Said)}>
+          <span>{t("tester.event")}</span>
+          <select value={event.value} onChange={(changed) => choose(changed.currentTarget.value as EventName)}>
             {Object.keys(EXAMPLES).map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
         </label>
         <label>
-          <span>{t("test.body")}</span>
+          <span>{t("tester.body")}</span>
           <textarea class="code" rows={8} spellcheck={false} autoCapitalize="none" value={body.value} onInput={(changed) => (body.value = changed.currentTarget.value)} />
         </label>
         {error.value && <p class="error small" role="alert">{error.value}</p>}
-        <button type="submit" class="primary" disabled={trial.state.value.kind !== "open"}>{t("command.send")}</button>
+        <button type="submit" class="primary" disabled={tester.state.value.kind !== "open"}>{t("command.send")}</button>
       </form>
-      <div role="status">{answered.value && <Answer answered={answered.value} />}</div>
+      <div role="status">{acknowledgement.value && <AnswerPanel acknowledgement={acknowledgement.value} />}</div>
     </section>
   );
 }
 
-function Answer({ answered }: { answered: Answered }): JSX.Element {
-  if (answered === "none") return <p class="error small">{t("test.noAnswer", { time: formats.value.duration(ANSWER_MS) })}</p>;
-  const text = pretty(answered.answer);
+function AnswerPanel({ acknowledgement }: { acknowledgement: Acknowledgement }): JSX.Element {
+  if (acknowledgement === "timeout") return <p class="error small">{t("tester.timeout", { time: formats.value.duration(ACK_TIMEOUT_MS) })}</p>;
+  const text = pretty(acknowledgement.answer);
   return (
     <div class="answer">
       <header>
-        <p class="quiet small">{t("test.answer", { time: formats.value.milliseconds(answered.milliseconds) })}</p>
+        <p class="muted small">{t("tester.acknowledged", { time: formats.value.milliseconds(acknowledgement.milliseconds) })}</p>
         <CopyButton text={text} />
       </header>
       <pre tabIndex={0}>{text}</pre>
@@ -174,50 +174,50 @@ function Answer({ answered }: { answered: Answered }): JSX.Element {
   );
 }
 
-function Events({ trial }: { trial: Trial }): JSX.Element {
-  const wanted = useSignal("");
-  const held = useSignal<readonly Heard[] | null>(null);
+function Events({ tester }: { tester: Tester }): JSX.Element {
+  const eventFilter = useSignal("");
+  const paused = useSignal<readonly ReceivedEvent[] | null>(null);
   const shown = useComputed(() => {
-    const all = held.value ?? trial.events.value;
-    return all.filter(({ event }) => wanted.value === "" || event === wanted.value).slice(0, SHOWN);
+    const all = paused.value ?? tester.events.value;
+    return all.filter(({ event }) => eventFilter.value === "" || event === eventFilter.value).slice(0, MAX_SHOWN);
   });
   return (
     <section class="events" aria-labelledby="events-title">
       <header>
-        <h2 id="events-title">{t("test.events")}</h2>
-        <p class="quiet small">{t("test.events.count", { count: trial.count.value })}</p>
+        <h2 id="events-title">{t("tester.events")}</h2>
+        <p class="muted small">{t("tester.events.count", { count: tester.eventCount.value })}</p>
         <div class="controls">
-          <select aria-label={t("test.event")} value={wanted.value} onChange={(event) => (wanted.value = event.currentTarget.value)}>
-            <option value="">{t("test.events.any")}</option>
-            {trial.names.value.map((name) => <option key={name} value={name}>{name}</option>)}
+          <select aria-label={t("tester.event")} value={eventFilter.value} onChange={(event) => (eventFilter.value = event.currentTarget.value)}>
+            <option value="">{t("tester.events.any")}</option>
+            {tester.eventNames.value.map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
-          <button type="button" aria-pressed={held.value !== null} onClick={() => (held.value = held.value === null ? trial.events.peek() : null)}>
-            <Icon name={held.value === null ? "pause" : "play"} />
-            {t(held.value === null ? "feed.pause" : "feed.resume")}
+          <button type="button" aria-pressed={paused.value !== null} onClick={() => (paused.value = paused.value === null ? tester.events.peek() : null)}>
+            <Icon name={paused.value === null ? "pause" : "play"} />
+            {t(paused.value === null ? "feed.pause" : "feed.resume")}
           </button>
-          <button type="button" onClick={() => trial.clear()}>{t("test.events.clear")}</button>
+          <button type="button" onClick={() => tester.clear()}>{t("tester.events.clear")}</button>
           <CopyButton text={() => pretty(shown.peek().map(({ event, body }) => ({ event, body })))} />
         </div>
       </header>
-      {shown.value.length === 0 ? <p class="waiting">{t("test.events.none")}</p> : <ol>{shown.value.map((one) => <EventRow key={one.number} heard={one} />)}</ol>}
+      {shown.value.length === 0 ? <p class="waiting">{t("tester.events.none")}</p> : <ol>{shown.value.map((one) => <EventRow key={one.number} received={one} />)}</ol>}
     </section>
   );
 }
 
-function EventRow({ heard }: { heard: Heard }): JSX.Element {
+function EventRow({ received }: { received: ReceivedEvent }): JSX.Element {
   const isOpen = useSignal(false);
   return (
     <li>
       <details onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
         <summary>
-          <time dateTime={new Date(heard.at).toISOString()}>{formats.value.moment(heard.at, heard.at)}</time>
-          <span class="name">{heard.event}</span>
-          <span class="code">{JSON.stringify(heard.body)}</span>
+          <time dateTime={new Date(received.at).toISOString()}>{formats.value.moment(received.at, received.at)}</time>
+          <span class="name">{received.event}</span>
+          <span class="code">{JSON.stringify(received.body)}</span>
         </summary>
         {isOpen.value && (
-          <div class="whole">
-            <pre tabIndex={0}>{pretty(heard.body)}</pre>
-            <CopyButton text={pretty(heard.body)} />
+          <div class="expanded">
+            <pre tabIndex={0}>{pretty(received.body)}</pre>
+            <CopyButton text={pretty(received.body)} />
           </div>
         )}
       </details>
@@ -226,16 +226,16 @@ function EventRow({ heard }: { heard: Heard }): JSX.Element {
 }
 
 function CopyButton({ text }: { text: string | (() => string) }): JSX.Element {
-  const said = useSignal<"test.copied" | "feed.notCopied" | null>(null);
+  const confirmation = useSignal<"tester.copied" | "feed.copyFailed" | null>(null);
   const copy = async (): Promise<void> => {
     const isCopied = await copyText(typeof text === "string" ? text : text());
-    said.value = isCopied ? "test.copied" : "feed.notCopied";
-    setTimeout(() => (said.value = null), SAID_MS);
+    confirmation.value = isCopied ? "tester.copied" : "feed.copyFailed";
+    setTimeout(() => (confirmation.value = null), CONFIRMATION_MS);
   };
   return (
     <button type="button" onClick={() => void copy()}>
       <Icon name="copy" />
-      <span role="status">{t(said.value ?? "test.copy")}</span>
+      <span role="status">{t(confirmation.value ?? "tester.copy")}</span>
     </button>
   );
 }

@@ -1,68 +1,68 @@
 import { signal } from "@preact/signals";
 
-import type { Access } from "../auth/session";
+import type { AuthSession } from "../auth/session";
+import { field, text, time } from "../model/json";
+import type { TransportChoice } from "./connection";
+import { TestConnection } from "./connection";
 import { Latency } from "./latency";
-import { field, text, time } from "../model/wire";
-import type { Transport } from "./connection";
-import { RawConnection } from "./connection";
 
-const PING_EVERY_MS = 2000;
-const PAINT_MS = 250;
-const KEPT = 100;
+const PING_INTERVAL_MS = 2000;
+const PAINT_INTERVAL_MS = 250;
+const MAX_EVENTS = 100;
 
-export interface Heard {
+export interface ReceivedEvent {
   readonly number: number;
   readonly at: number;
   readonly event: string;
   readonly body: unknown;
 }
 
-export type TrialState =
+export type TesterState =
   | { readonly kind: "closed"; readonly reason: string }
   | { readonly kind: "connecting" }
   | { readonly kind: "open"; readonly id: string; readonly transport: string };
 
-export type Answered = { readonly answer: unknown; readonly milliseconds: number } | "none";
+export type Acknowledgement = { readonly answer: unknown; readonly milliseconds: number } | "timeout";
 
-/** All that an open test page is: one connection, what it hears, and how long things take. */
-export class Trial {
-  readonly state = signal<TrialState>({ kind: "closed", reason: "" });
-  /** Newest first; painted a few times a second, however fast they come. */
-  readonly events = signal<readonly Heard[]>([]);
-  readonly names = signal<readonly string[]>([]);
-  readonly count = signal(0);
-  /** Counts the changes of the three. */
-  readonly measured = signal(0);
+/** The state of the test page: one connection, the events it receives, and latencies. */
+export class Tester {
+  readonly state = signal<TesterState>({ kind: "closed", reason: "" });
+  /** Newest first; updated at most four times a second. */
+  readonly events = signal<readonly ReceivedEvent[]>([]);
+  readonly eventNames = signal<readonly string[]>([]);
+  readonly eventCount = signal(0);
+  /** Grows with every change of the latencies. */
+  readonly latencyVersion = signal(0);
   readonly roundTrip = new Latency();
-  /** By the bridge's clock and ours. */
-  readonly sent = new Latency();
-  /** By the device's clock, or the bridge's where the device has none, and ours. */
-  readonly taken = new Latency();
+  /** From the bridge's clock to ours. */
+  readonly delivery = new Latency();
+  /** From the device's clock (the bridge's if it has none) to ours. */
+  readonly endToEnd = new Latency();
 
-  readonly access: Access;
-  readonly #connection: RawConnection;
-  #heard: Heard[] = [];
-  #count = 0;
-  #isPainting = false;
+  readonly session: AuthSession;
+  readonly #connection: TestConnection;
+  #events: ReceivedEvent[] = [];
+  #eventCount = 0;
+  #isPaintScheduled = false;
 
-  constructor(base: URL, access: Access) {
-    this.access = access;
-    this.#connection = new RawConnection(
+  constructor(base: URL, session: AuthSession) {
+    this.session = session;
+    this.#connection = new TestConnection(
       base,
       {
-        opened: (id, transport) => (this.state.value = { kind: "open", id, transport }),
-        closed: (reason) => (this.state.value = { kind: "closed", reason }),
-        heard: (event, body) => this.#hear(event, body),
-        unknown: () => void access.admit(),
+        onOpen: (id, transport) => (this.state.value = { kind: "open", id, transport }),
+        onClose: (reason) => (this.state.value = { kind: "closed", reason }),
+        onEvent: (event, body) => this.#onEvent(event, body),
+        onUnauthorized: () => void session.reauthenticate(),
       },
-      () => access.token,
+      () => session.token,
     );
-    access.onToken((token) => void this.ask("refresh", { token: token.text }));
+    session.onToken((token) => void this.emit("refresh", { token: token.text }));
     this.open("any");
-    setInterval(() => void this.#ping(), PING_EVERY_MS);
+    setInterval(() => void this.#ping(), PING_INTERVAL_MS);
   }
 
-  open(transport: Transport): void {
+  open(transport: TransportChoice): void {
     this.#connection.open(transport);
     this.state.value = { kind: "connecting" };
   }
@@ -71,51 +71,51 @@ export class Trial {
     this.#connection.close();
   }
 
-  async ask(event: string, body: unknown): Promise<Answered> {
-    const from = performance.now();
+  async emit(event: string, body: unknown): Promise<Acknowledgement> {
+    const start = performance.now();
     try {
-      return { answer: await this.#connection.ask(event, body), milliseconds: performance.now() - from };
+      return { answer: await this.#connection.emit(event, body), milliseconds: performance.now() - start };
     } catch {
-      return "none";
+      return "timeout";
     }
   }
 
   clear(): void {
-    this.#heard = [];
+    this.#events = [];
     this.#paint();
   }
 
-  #hear(event: string, body: unknown): void {
+  #onEvent(event: string, body: unknown): void {
     const at = Date.now();
-    this.#heard.unshift({ number: ++this.#count, at, event, body });
-    if (this.#heard.length > KEPT) this.#heard.pop();
+    this.#events.unshift({ number: ++this.#eventCount, at, event, body });
+    if (this.#events.length > MAX_EVENTS) this.#events.pop();
     if (event === "sensorData") this.#measure(body, at);
-    if (this.#isPainting) return;
-    this.#isPainting = true;
-    setTimeout(() => this.#paint(), PAINT_MS);
+    if (this.#isPaintScheduled) return;
+    this.#isPaintScheduled = true;
+    setTimeout(() => this.#paint(), PAINT_INTERVAL_MS);
   }
 
   #measure(body: unknown, at: number): void {
-    const [sentAt, takenAt] = [time(field(body, "timestamp")), time(text(field(field(body, "data"), "timestamp")))];
-    if (sentAt !== null) this.sent.add(at - sentAt);
-    if (takenAt !== null) this.taken.add(at - takenAt);
+    const [sentAt, measuredAt] = [time(field(body, "timestamp")), time(text(field(field(body, "data"), "timestamp")))];
+    if (sentAt !== null) this.delivery.add(at - sentAt);
+    if (measuredAt !== null) this.endToEnd.add(at - measuredAt);
   }
 
   #paint(): void {
-    this.#isPainting = false;
-    this.events.value = [...this.#heard];
-    this.count.value = this.#count;
-    const names = [...new Set([...this.names.peek(), ...this.#heard.map(({ event }) => event)])].sort();
-    if (names.length > this.names.peek().length) this.names.value = names;
-    this.measured.value++;
+    this.#isPaintScheduled = false;
+    this.events.value = [...this.#events];
+    this.eventCount.value = this.#eventCount;
+    const names = [...new Set([...this.eventNames.peek(), ...this.#events.map(({ event }) => event)])].sort();
+    if (names.length > this.eventNames.peek().length) this.eventNames.value = names;
+    this.latencyVersion.value++;
   }
 
-  /** Any event is answered, one that the bridge does not know by saying so. */
+  /** The bridge acknowledges every event, including unknown ones. */
   async #ping(): Promise<void> {
     if (this.state.peek().kind !== "open" || document.hidden) return;
-    const answered = await this.ask("ping", {});
-    if (answered === "none") return;
-    this.roundTrip.add(answered.milliseconds);
-    this.measured.value++;
+    const acknowledgement = await this.emit("ping", {});
+    if (acknowledgement === "timeout") return;
+    this.roundTrip.add(acknowledgement.milliseconds);
+    this.latencyVersion.value++;
   }
 }

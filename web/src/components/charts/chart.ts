@@ -3,40 +3,40 @@ import "uplot/dist/uPlot.min.css";
 
 import { formats, valueText } from "../../i18n";
 import type { Columns } from "../../model/history/history";
-import type { Span } from "../../model/history/time-range";
+import type { TimeSpan } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
 
 const BAND_OPACITY = 0.16;
-const LEAST_RELATIVE_SPAN = 0.01;
-const SYNC = "device";
+const MIN_RELATIVE_SPAN = 0.01;
+const SYNC_KEY = "device";
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200];
 
-/** What a person did to a chart, for the range that all of them share. */
-export interface Gestures {
-  zoomTo(span: Span): void;
-  /** By a factor, around a moment. */
+/** Pointer gestures on a chart; they change the time range of all charts. */
+export interface ChartGestures {
+  zoomTo(span: TimeSpan): void;
+  /** Scales the range around a moment. */
   zoomBy(factor: number, around: number): void;
-  /** By a part of what is seen. */
-  panBy(part: number): void;
+  /** By a fraction of the visible range. */
+  panBy(fraction: number): void;
   toLive(): void;
 }
 
-export interface Pointed {
+export interface HoveredPoint {
   readonly at: number;
   readonly mean: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** One measurement over time: its mean as a line, lowest to highest as a band. A thin layer over uPlot. */
+/** One measurement over time: the mean as a line, minimum to maximum as a band. A thin layer over uPlot, used nowhere else. */
 export class Chart {
   readonly #plot: uPlot;
-  readonly #gestures: Gestures;
+  readonly #gestures: ChartGestures;
   readonly #fingers = new Map<number, number>();
 
-  constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: Gestures, onPoint: (pointed: Pointed | null) => void) {
+  constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
     this.#gestures = gestures;
-    const options = chartOptions(root, measurement.name, isFlag, onPoint, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
+    const options = chartOptions(root, measurement.name, isFlag, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
     this.#plot = new uPlot(options, [[], [], [], []], root);
     this.#listen(this.#plot.over);
   }
@@ -45,7 +45,7 @@ export class Chart {
     this.#plot.setData([times, mean, max, min], false);
   }
 
-  setSpan({ from, to }: Span): void {
+  setSpan({ from, to }: TimeSpan): void {
     this.#plot.setScale("x", { min: from / 1000, max: to / 1000 });
   }
 
@@ -91,7 +91,7 @@ export class Chart {
     }
   }
 
-  /** With Ctrl or ⌘ it zooms, sideways it moves; else the page scrolls. */
+  /** Ctrl or ⌘ zooms, horizontal scrolling pans; anything else scrolls the page. */
   #wheel(event: WheelEvent): void {
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
@@ -103,7 +103,7 @@ export class Chart {
     }
   }
 
-  /** One finger moves, two pinch. */
+  /** One finger pans, two zoom. */
   #fingerMoved(event: PointerEvent): void {
     const before = this.#fingers.get(event.pointerId);
     if (before === undefined) return;
@@ -123,23 +123,23 @@ function chartOptions(
   root: HTMLElement,
   field: string,
   isFlag: boolean,
-  onPoint: (pointed: Pointed | null) => void,
+  onHover: (hovered: HoveredPoint | null) => void,
   onSelect: (plot: uPlot) => void,
   onPan: (event: MouseEvent) => void,
   onLive: () => void,
 ): uPlot.Options {
   const style = getComputedStyle(root);
   const line = style.color;
-  const [quiet, grid] = [style.getPropertyValue("outline-color"), style.getPropertyValue("border-top-color")];
+  const [muted, grid] = [style.getPropertyValue("outline-color"), style.getPropertyValue("border-top-color")];
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const axis: uPlot.Axis = {
-    stroke: quiet,
+    stroke: muted,
     font: `${Math.round(0.72 * rem)}px ${style.fontFamily}`,
     grid: { stroke: grid, width: 1 },
     ticks: { show: false },
     gap: 6,
   };
-  const edge: uPlot.Series = { stroke: "transparent", width: 0, points: { show: false } };
+  const bound: uPlot.Series = { stroke: "transparent", width: 0, points: { show: false } };
   const stepped = isFlag ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
   const paths = stepped ? { paths: stepped } : {};
   return {
@@ -153,16 +153,16 @@ function chartOptions(
     ],
     series: [
       {},
-      { ...paths, stroke: line, width: 1.6, points: { show: true, size: 4, width: 0, fill: line, filter: alone } },
-      { ...paths, ...edge },
-      { ...paths, ...edge },
+      { ...paths, stroke: line, width: 1.6, points: { show: true, size: 4, width: 0, fill: line, filter: isolated } },
+      { ...paths, ...bound },
+      { ...paths, ...bound },
     ],
     bands: [{ series: [2, 3], fill: withOpacity(line, BAND_OPACITY) }],
     cursor: {
       y: false,
       points: { size: (_, series) => (series === 1 ? 7 : 0), width: 0, fill: line },
       drag: { x: true, y: false, setScale: false },
-      sync: { key: SYNC, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
+      sync: { key: SYNC_KEY, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
       bind: {
         mousedown: (_plot, _target, proceed) => (event) => {
           if (event.shiftKey) onPan(event);
@@ -177,30 +177,30 @@ function chartOptions(
     },
     hooks: {
       setSelect: [onSelect],
-      setCursor: [(plot) => onPoint(pointed(plot))],
+      setCursor: [(plot) => onHover(hovered(plot))],
     },
   };
 }
 
-function pointed(plot: uPlot): Pointed | null {
+function hovered(plot: uPlot): HoveredPoint | null {
   const { idx } = plot.cursor;
   if (idx == null) return null;
   const [at, mean, max, min] = [0, 1, 2, 3].map((series) => plot.data[series]?.[idx]);
   return at == null || mean == null ? null : { at: at * 1000, mean, min: min ?? mean, max: max ?? mean };
 }
 
-/** A little air above and below, and never so close that noise fills the chart. */
+/** Adds a margin, and a minimum range so that noise does not fill the chart. */
 function yRange(low: number | null, high: number | null, isFlag: boolean): [number, number] {
   if (isFlag) return [-0.08, 1.08];
   if (low === null || high === null) return [0, 1];
   const middle = (low + high) / 2;
-  const span = Math.max(high - low, Math.abs(middle) * LEAST_RELATIVE_SPAN, 1e-3) * 1.15;
+  const span = Math.max(high - low, Math.abs(middle) * MIN_RELATIVE_SPAN, 1e-3) * 1.15;
   const bottom = middle - span / 2;
   return [low >= 0 && bottom < 0 ? 0 : bottom, middle + span / 2];
 }
 
-/** The points with nothing on either side, of which no line would be seen. */
-function alone(plot: uPlot, series: number): number[] {
+/** Points without neighbours, which a line would not show. */
+function isolated(plot: uPlot, series: number): number[] {
   const values = plot.data[series] ?? [];
   const found: number[] = [];
   for (let n = 0; n < values.length; n++) {
@@ -209,7 +209,7 @@ function alone(plot: uPlot, series: number): number[] {
   return found;
 }
 
-/** The shortest that tells the times apart; the date where a day begins. */
+/** The shortest labels that tell the times apart; the date at midnight. */
 function timeLabels(splits: readonly number[], stepSeconds: number): string[] {
   const day = { month: "short", day: "numeric" } as const;
   return splits.map((split) => {

@@ -2,34 +2,34 @@ import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
+import { useDevice, useStore } from "../../app/context";
+import type { DeviceHistory } from "../../app/device-history";
 import { ageText, fieldLabel, formats, t, valueText } from "../../i18n";
 import type { Device } from "../../model/devices/device";
-import { pan, show, zoom } from "../../model/history/time-range";
+import { fixed, pan, zoom } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
-import type { DeviceHistory } from "../../app/device-history";
-import type { Gestures, Pointed } from "./chart";
-import { Chart } from "./chart";
-import { useApp, useDevice } from "../../app/context";
-import { useSeen } from "../use-visible";
 import { isDark } from "../theme";
+import { useVisible } from "../use-visible";
+import type { ChartGestures, HoveredPoint } from "./chart";
+import { Chart } from "./chart";
 
-/** A chart for every measurement that the device has, or had in this time. */
+/** A chart for every measurement that the device has, or had in the selected range. */
 export function Charts({ device, history }: { device: Device; history: DeviceHistory }): JSX.Element {
-  const app = useApp();
-  const gestures: Gestures = {
-    zoomTo: (span) => (history.range.value = show(span, app.bridgeNow())),
-    zoomBy: (factor, around) => (history.range.value = zoom(history.range.peek(), factor, app.bridgeNow(), around)),
-    panBy: (part) => (history.range.value = pan(history.range.peek(), part, app.bridgeNow())),
+  const store = useStore();
+  const gestures: ChartGestures = {
+    zoomTo: (span) => (history.range.value = fixed(span, store.bridgeNow())),
+    zoomBy: (factor, around) => (history.range.value = zoom(history.range.peek(), factor, store.bridgeNow(), around)),
+    panBy: (fraction) => (history.range.value = pan(history.range.peek(), fraction, store.bridgeNow())),
     toLive: () => {
       const { from, to } = history.span.peek();
       history.range.value = { live: true, length: to - from };
     },
   };
   const fields = useComputed(() => {
-    app.version(device.id).value;
+    store.deviceVersion(device.id).value;
     history.version.value;
-    const there = new Set([...history.history.value.fields, ...device.entries.keys()]);
-    return app.table.value.filter(({ name }) => there.has(name));
+    const present = new Set([...history.history.value.fields, ...device.entries.keys()]);
+    return store.table.value.filter(({ name }) => present.has(name));
   });
   return (
     <div class="charts">
@@ -44,41 +44,41 @@ interface ChartFigureProps {
   readonly device: Device;
   readonly history: DeviceHistory;
   readonly measurement: Measurement;
-  readonly gestures: Gestures;
+  readonly gestures: ChartGestures;
 }
 
 function ChartFigure({ device, history, measurement, gestures }: ChartFigureProps): JSX.Element {
-  const [root, isSeen] = useSeen<HTMLElement>();
-  const pointed = useSignal<Pointed | null>(null);
+  const [root, isVisible] = useVisible<HTMLElement>();
+  const hovered = useSignal<HoveredPoint | null>(null);
   return (
     <figure class="chart" ref={root}>
-      <Caption device={device} measurement={measurement} pointed={pointed.value} />
+      <Caption device={device} measurement={measurement} hovered={hovered.value} />
       <div class="plot">
-        {isSeen && <Plot device={device} history={history} measurement={measurement} gestures={gestures} onPoint={(one) => (pointed.value = one)} />}
+        {isVisible && <Plot device={device} history={history} measurement={measurement} gestures={gestures} onHover={(one) => (hovered.value = one)} />}
       </div>
     </figure>
   );
 }
 
-/** The newest value; while someone points at a moment, the value there. */
-function Caption({ device, measurement, pointed }: { device: Device; measurement: Measurement; pointed: Pointed | null }): JSX.Element {
-  const app = useApp();
+/** The newest value, or the value under the pointer. */
+function Caption({ device, measurement, hovered }: { device: Device; measurement: Measurement; hovered: HoveredPoint | null }): JSX.Element {
+  const store = useStore();
   useDevice(device);
   const entry = device.entries.get(measurement.name);
   const text = (value: number): string => valueText(typeof entry?.value === "boolean" ? value > 0 : value, measurement.name);
   const unit = measurement.unit && <span class="unit"> {measurement.unit}</span>;
-  const hasBand = pointed !== null && pointed.min !== pointed.max;
+  const hasBand = hovered !== null && hovered.min !== hovered.max;
   return (
     <figcaption>
       <h3>{fieldLabel(measurement)}</h3>
-      {pointed && (
-        <p class="pointed">
-          {hasBand && <span>{text(pointed.min)} – {text(pointed.max)}</span>} <time>{formats.value.moment(pointed.at, app.now.peek())}</time>
+      {hovered && (
+        <p class="hovered">
+          {hasBand && <span>{text(hovered.min)} – {text(hovered.max)}</span>} <time>{formats.value.moment(hovered.at, store.now.peek())}</time>
         </p>
       )}
-      {!pointed && entry && device.isLagging(entry) && <p class="pointed">{t("value.aged", { age: ageText(app.now.peek() - entry.measuredAt) })}</p>}
-      <p class="value" data-flagged={!pointed && Boolean(entry?.flag)}>
-        <span class="figure">{pointed ? text(pointed.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
+      {!hovered && entry && device.isStale(entry) && <p class="hovered">{t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</p>}
+      <p class="value" data-flagged={!hovered && Boolean(entry?.flag)}>
+        <span class="figure">{hovered ? text(hovered.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
         {unit}
       </p>
     </figcaption>
@@ -86,10 +86,10 @@ function Caption({ device, measurement, pointed }: { device: Device; measurement
 }
 
 interface PlotProps extends ChartFigureProps {
-  readonly onPoint: (pointed: Pointed | null) => void;
+  readonly onHover: (hovered: HoveredPoint | null) => void;
 }
 
-function Plot({ device, history, measurement, gestures, onPoint }: PlotProps): JSX.Element {
+function Plot({ device, history, measurement, gestures, onHover }: PlotProps): JSX.Element {
   const root = useRef<HTMLDivElement>(null);
   const chart = useRef<Chart | null>(null);
   const dark = isDark.value;
@@ -103,34 +103,34 @@ function Plot({ device, history, measurement, gestures, onPoint }: PlotProps): J
   useEffect(() => {
     if (!root.current) return undefined;
     const element = root.current;
-    const made = new Chart(element, measurement, isFlag, gestures, onPoint);
-    chart.current = made;
-    const resizing = new ResizeObserver(() => made.setSize(element.clientWidth, element.clientHeight));
-    resizing.observe(element);
+    const created = new Chart(element, measurement, isFlag, gestures, onHover);
+    chart.current = created;
+    const observer = new ResizeObserver(() => created.setSize(element.clientWidth, element.clientHeight));
+    observer.observe(element);
     return () => {
-      resizing.disconnect();
-      made.destroy();
+      observer.disconnect();
+      created.destroy();
       chart.current = null;
     };
   }, [dark, isFlag]);
   useEffect(() => chart.current?.setData(data), [data, dark, isFlag]);
   useEffect(() => chart.current?.setSpan(span), [span, data, dark, isFlag]);
 
-  const known = data.mean.filter((value) => value !== null);
+  const values = data.mean.filter((value) => value !== null);
   const label = t("chart.label", { label: fieldLabel(measurement) });
   const summary =
-    known.length === 0
+    values.length === 0
       ? t("chart.empty")
       : t("chart.summary", {
           label,
           low: `${valueText(lowest(data.min), measurement.name)} ${measurement.unit}`,
           high: `${valueText(highest(data.max), measurement.name)} ${measurement.unit}`,
-          value: `${valueText(known.at(-1) ?? null, measurement.name)} ${measurement.unit}`,
+          value: `${valueText(values.at(-1) ?? null, measurement.name)} ${measurement.unit}`,
         });
   return (
     <>
       <div class="canvas" ref={root} role="img" aria-label={summary} />
-      {known.length === 0 && history.loading.value.state === "idle" && <p class="none">{t("chart.empty")}</p>}
+      {values.length === 0 && history.loadState.value.state === "idle" && <p class="empty">{t("chart.empty")}</p>}
     </>
   );
 }

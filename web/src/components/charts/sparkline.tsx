@@ -6,61 +6,60 @@ import { sparkRange } from "../../model/history/trend";
 import { isDark } from "../theme";
 
 const INSET = 3;
-/** An hour on so few pixels does not change sooner, and to draw it with every reading would cost a busy page much. */
-const STANDS_MS = 5000;
+/** An hour on so few pixels changes slowly, and redrawing it with every reading is expensive on a busy page. */
+const REFRESH_MS = 5000;
+const NO_POINTS: readonly number[] = [];
 
-const NONE: readonly number[] = [];
-
-/** The points of a trend, the same ones for a while. */
-export function usePoints(trend: Trend | undefined, now: number): readonly number[] {
-  const known = useRef<{ readonly trend: Trend | undefined; readonly at: number; readonly points: readonly number[] } | null>(null);
-  const { current } = known;
-  if (current !== null && current.trend === trend && now - current.at < STANDS_MS) return current.points;
-  const points = trend?.points(now) ?? NONE;
-  known.current = { trend, at: now, points };
+/** The points of a trend, recomputed at most every `REFRESH_MS`. */
+export function useTrendPoints(trend: Trend | undefined, now: number): readonly number[] {
+  const cached = useRef<{ readonly trend: Trend | undefined; readonly at: number; readonly points: readonly number[] } | null>(null);
+  const { current } = cached;
+  if (current !== null && current.trend === trend && now - current.at < REFRESH_MS) return current.points;
+  const points = trend?.points(now) ?? NO_POINTS;
+  cached.current = { trend, at: now, points };
   return points;
 }
 
-/** The last hour of one field, drawn in the colour of the text; a gap is a gap. */
+/** The last hour of one field, in the text colour; without readings the line has a gap. */
 export function Sparkline({ field, points }: { field: string; points: readonly number[] }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const dark = isDark.value;
   useEffect(() => {
-    if (canvas.current) drawSoon(canvas.current, field, points);
+    if (canvas.current) scheduleDraw(canvas.current, field, points);
   }, [points, dark]);
   return <canvas class="sparkline" ref={canvas} aria-hidden="true" />;
 }
 
-interface Due {
+interface Drawing {
   readonly field: string;
   readonly points: readonly number[];
 }
 
-interface Measured extends Due {
+interface MeasuredDrawing extends Drawing {
   readonly canvas: HTMLCanvasElement;
   readonly width: number;
   readonly height: number;
   readonly colour: string;
 }
 
-const due = new Map<HTMLCanvasElement, Due>();
+const scheduled = new Map<HTMLCanvasElement, Drawing>();
 
-/** All of a frame together: first every canvas is measured, then every one is drawn, so the page is laid out once. */
-function drawSoon(canvas: HTMLCanvasElement, field: string, points: readonly number[]): void {
-  if (due.size === 0) requestAnimationFrame(drawDue);
-  due.set(canvas, { field, points });
+/** Measures all canvases of a frame before drawing any, so that the page is laid out only once. */
+function scheduleDraw(canvas: HTMLCanvasElement, field: string, points: readonly number[]): void {
+  if (scheduled.size === 0) requestAnimationFrame(drawScheduled);
+  scheduled.set(canvas, { field, points });
 }
 
-function drawDue(): void {
-  const measured = [...due].map(([canvas, one]): Measured => {
+function drawScheduled(): void {
+  const measured = [...scheduled].map(([canvas, one]): MeasuredDrawing => {
     const { clientWidth: width, clientHeight: height } = canvas;
     return { ...one, canvas, width, height, colour: getComputedStyle(canvas).color };
   });
-  due.clear();
+  scheduled.clear();
   for (const one of measured) draw(one);
 }
 
-function draw({ canvas, field, points, width, height, colour }: Measured): void {
+function draw({ canvas, field, points, width, height, colour }: MeasuredDrawing): void {
   const context = canvas.getContext("2d");
   if (!context || width === 0) return;
   const range = sparkRange(field, points);
@@ -84,7 +83,7 @@ function draw({ canvas, field, points, width, height, colour }: Measured): void 
     else if (drawing) context.lineTo(x(n), y(value));
     else {
       context.moveTo(x(n), y(value));
-      context.lineTo(x(n), y(value)); // a point alone is a dot
+      context.lineTo(x(n), y(value)); // an isolated point becomes a dot
       drawing = true;
     }
   });

@@ -1,71 +1,70 @@
 import type { JSX } from "preact";
 
+import { useDevice, useHourlyMeans, useStore } from "../../app/context";
 import { formats, t, valueText } from "../../i18n";
-import type { Judged, Judgement } from "../../standards/assessment";
-import type { Device } from "../../model/devices/device";
 import { severityOfOrder } from "../../model/devices/assessment";
-import { useApp, useDevice } from "../../app/context";
-import { useHours } from "./use-history";
-import { LevelMark } from "./level";
+import type { Device } from "../../model/devices/device";
+import type { Assessment, CompleteAssessment } from "../../standards/assessment";
+import { LevelIcon } from "./level";
 
-/** Every judgement of a device with the standard it is by; nothing where no standard has a word for what it measures. */
-export function MeaningPanel({ device }: { device: Device }): JSX.Element | null {
-  const app = useApp();
+/** All assessments of a device, each with its standard. Empty when no standard covers its fields. */
+export function AssessmentPanel({ device }: { device: Device }): JSX.Element | null {
+  const store = useStore();
   useDevice(device);
-  useHours(device);
-  const { judgements } = app.meaning(device);
-  if (judgements.length === 0) return null;
+  useHourlyMeans(device);
+  const { assessments } = store.assessment(device);
+  if (assessments.length === 0) return null;
   return (
-    <section class="panel meaning" id="meaning" aria-labelledby="meaning-title">
-      <h2 id="meaning-title">{t("meaning.title")}</h2>
-      <ul>{judgements.map((one) => <Row key={one.key} judgement={one} />)}</ul>
+    <section class="panel assessments" id="assessments" aria-labelledby="assessments-title">
+      <h2 id="assessments-title">{t("assessment.title")}</h2>
+      <ul>{assessments.map((one) => <Row key={one.key} assessment={one} />)}</ul>
     </section>
   );
 }
 
-function Row({ judgement }: { judgement: Judgement }): JSX.Element {
+function Row({ assessment }: { assessment: Assessment }): JSX.Element {
   return (
-    <li data-severity={judgement.complete ? severityOfOrder(judgement.order) : "none"} data-complete={judgement.complete}>
-      <h3>{t(judgement.key)}</h3>
-      {judgement.complete ? <Found judged={judgement} /> : <p class="quiet">{t(judgement.levelKey, { hours: judgement.hoursNeeded })}</p>}
-      <p class="by">
-        {t(judgement.standard)}; {t(judgement.averaging)}.{judgement.note && ` ${t(judgement.note)}`}
+    <li data-severity={assessment.complete ? severityOfOrder(assessment.order) : "none"} data-complete={assessment.complete}>
+      <h3>{t(assessment.key)}</h3>
+      {assessment.complete ? <Result assessment={assessment} /> : <p class="muted">{t(assessment.levelKey, { hours: assessment.hoursNeeded })}</p>}
+      <p class="standard">
+        {t(assessment.standard)}; {t(assessment.averaging)}.{assessment.note && ` ${t(assessment.note)}`}
       </p>
     </li>
   );
 }
 
-function Found({ judged }: { judged: Judged }): JSX.Element {
+function Result({ assessment }: { assessment: CompleteAssessment }): JSX.Element {
   return (
     <>
       <p class="figures">
-        <span class="value"><Figure judged={judged} /></span>
-        <Source judged={judged} />
+        <span class="value"><Figure assessment={assessment} /></span>
+        <Source assessment={assessment} />
       </p>
-      <p class="verdict" data-severity={severityOfOrder(judged.order)}>
-        <LevelMark level={judged.level} />
-        <span class="word">{t(judged.levelKey)}</span>
+      <p class="level" data-severity={severityOfOrder(assessment.order)}>
+        <LevelIcon level={assessment.level} />
+        <span class="level-name">{t(assessment.levelKey)}</span>
       </p>
-      {judged.level > 0 && <p class="advice">{t(judged.advice)}</p>}
+      {assessment.level > 0 && <p class="advice">{t(assessment.advice)}</p>}
     </>
   );
 }
 
-/** A yes or no is told by its level. */
-function Figure({ judged }: { judged: Judged }): JSX.Element | null {
-  if (typeof judged.value === "boolean") return null;
+/** A boolean has no figure; its level says it all. */
+function Figure({ assessment }: { assessment: CompleteAssessment }): JSX.Element | null {
+  if (typeof assessment.value === "boolean") return null;
   return (
     <>
-      <span class="figure">{formats.value.rate(judged.value)}</span>
-      {judged.unit && <span class="unit"> {t(judged.unit)}</span>}
+      <span class="figure">{formats.value.rate(assessment.value)}</span>
+      {assessment.unit && <span class="unit"> {t(assessment.unit)}</span>}
     </>
   );
 }
 
-/** The averaged concentration that an index was made of. */
-function Source({ judged }: { judged: Judged }): JSX.Element | null {
-  const { table } = useApp();
-  const measurement = table.value.find(({ name }) => name === judged.field);
-  if (judged.measured === judged.value || !measurement?.unit) return null;
-  return <span class="quiet small">{t("meaning.from", { value: `${valueText(judged.measured)} ${measurement.unit}` })}</span>;
+/** The averaged concentration behind an index. */
+function Source({ assessment }: { assessment: CompleteAssessment }): JSX.Element | null {
+  const { table } = useStore();
+  const measurement = table.value.find(({ name }) => name === assessment.field);
+  if (assessment.measured === assessment.value || !measurement?.unit) return null;
+  return <span class="muted small">{t("assessment.from", { value: `${valueText(assessment.measured)} ${measurement.unit}` })}</span>;
 }

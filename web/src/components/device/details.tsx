@@ -1,26 +1,26 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
+import { useApp, useDevice } from "../../app/context";
 import { formats, t } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 import { Age } from "../age";
-import { useApp, useDevice } from "../../app/context";
 import { errorText } from "../error-text";
 import { Icon } from "../icon";
-import { PresenceMark } from "./presence";
+import { PresenceBadge } from "./presence";
 
-const TEXTS = ["name", "type", "site", "room"] as const;
+const TEXT_FIELDS = ["name", "type", "site", "room"] as const;
 
-/** What is known of the device; what an operator says of it can be changed. */
-export function Facts({ device }: { device: Device }): JSX.Element {
+/** The device's registry record, and a form to edit it. */
+export function DeviceDetails({ device }: { device: Device }): JSX.Element {
   const isEditing = useSignal(false);
-  const { access } = useApp();
+  const { session } = useApp();
   return (
-    <section class="panel facts" id="about" aria-labelledby="about-title">
+    <section class="panel device-details" id="details" aria-labelledby="details-title">
       <header>
-        <h2 id="about-title">{t("facts.title")}</h2>
-        {!isEditing.value && access.may("manage") && (
-          <button type="button" class="quiet-button" aria-label={t("facts.edit")} title={t("facts.edit")} onClick={() => (isEditing.value = true)}>
+        <h2 id="details-title">{t("details.title")}</h2>
+        {!isEditing.value && session.can("manage") && (
+          <button type="button" class="icon-button" aria-label={t("details.edit")} title={t("details.edit")} onClick={() => (isEditing.value = true)}>
             <Icon name="edit" />
           </button>
         )}
@@ -33,25 +33,25 @@ export function Facts({ device }: { device: Device }): JSX.Element {
 function List({ device }: { device: Device }): JSX.Element {
   useDevice(device);
   const record = device.record;
-  const texts = TEXTS.map((name) => [t(`facts.${name}`), record?.[name] ?? <span class="quiet">{t("facts.none")}</span>] as const);
+  const texts = TEXT_FIELDS.map((name) => [t(`details.${name}`), record?.[name] ?? <span class="muted">{t("details.none")}</span>] as const);
   const connection = record?.connection;
-  const by = connection === "socket" || connection === "mqtt" ? t(`facts.connection.${connection}`) : t("facts.connection.heard");
+  const by = connection === "socket" || connection === "mqtt" ? t(`details.connection.${connection}`) : t("details.connection.readings");
   const rows: (readonly [string, JSX.Element | string])[] = [
-    [t("facts.status"), <PresenceMark device={device} />],
-    [t("facts.id"), <span class="code">{device.id}</span>],
+    [t("details.status"), <PresenceBadge device={device} />],
+    [t("details.id"), <span class="code">{device.id}</span>],
     ...texts,
-    [t("facts.connection"), by],
-    [t("facts.lastSeen"), record?.lastSeen ? <Age at={Math.max(record.lastSeen, device.measuredAt ?? 0)} /> : t("facts.never")],
+    [t("details.connection"), by],
+    [t("details.lastSeen"), record?.lastSeen ? <Age at={Math.max(record.lastSeen, device.measuredAt ?? 0)} /> : t("details.never")],
   ];
-  if (record?.expectedInterval != null) rows.push([t("facts.interval"), t("facts.interval.expected", { time: formats.value.duration(record.expectedInterval * 1000) })]);
-  else if (record?.interval != null) rows.push([t("facts.interval"), t("facts.interval.learnt", { time: formats.value.duration(record.interval * 1000) })]);
-  if (record?.createdAt) rows.push([t("facts.created"), formats.value.full(record.createdAt)]);
+  if (record?.expectedInterval != null) rows.push([t("details.interval"), t("details.interval.expected", { time: formats.value.duration(record.expectedInterval * 1000) })]);
+  else if (record?.interval != null) rows.push([t("details.interval"), t("details.interval.learned", { time: formats.value.duration(record.interval * 1000) })]);
+  if (record?.createdAt) rows.push([t("details.created"), formats.value.full(record.createdAt)]);
   return (
     <>
       <dl>{rows.map(([name, fact]) => <div key={name}><dt>{name}</dt><dd>{fact}</dd></div>)}</dl>
       {record && record.state.size > 0 && (
         <>
-          <h3>{t("facts.reports")}</h3>
+          <h3>{t("details.reports")}</h3>
           <dl>{[...record.state].map(([name, value]) => <div key={name}><dt class="code">{name}</dt><dd>{value}</dd></div>)}</dl>
         </>
       )}
@@ -60,21 +60,21 @@ function List({ device }: { device: Device }): JSX.Element {
 }
 
 function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.Element {
-  const app = useApp();
+  const { api, store, sync } = useApp();
   const isSaving = useSignal(false);
   const error = useSignal("");
   const save = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     if (!(event.currentTarget instanceof HTMLFormElement)) return;
     const form = new FormData(event.currentTarget);
-    const said = (name: string): string | null => String(form.get(name) ?? "").trim() || null;
-    const interval = said("expectedInterval");
+    const entered = (name: string): string | null => String(form.get(name) ?? "").trim() || null;
+    const interval = entered("expectedInterval");
     isSaving.value = true;
     error.value = "";
     try {
-      const amendment = { ...Object.fromEntries(TEXTS.map((name) => [name, said(name)])), expectedInterval: interval === null ? null : Number(interval) };
-      const record = await app.http.amend(device.id, amendment, app.table.peek());
-      if (record) app.know(record);
+      const patch = { ...Object.fromEntries(TEXT_FIELDS.map((name) => [name, entered(name)])), expectedInterval: interval === null ? null : Number(interval) };
+      const record = await api.updateDevice(device.id, patch, store.table.peek());
+      if (record) sync.applyRecord(record);
       onDone();
     } catch (failure) {
       error.value = errorText(failure);
@@ -83,20 +83,20 @@ function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.E
   };
   return (
     <form onSubmit={(event) => void save(event)}>
-      {TEXTS.map((name, place) => (
+      {TEXT_FIELDS.map((name, index) => (
         <label key={name}>
-          <span>{t(`facts.${name}`)}</span>
-          <input name={name} defaultValue={device.record?.[name] ?? ""} maxLength={200} autoComplete="off" autoFocus={place === 0} />
+          <span>{t(`details.${name}`)}</span>
+          <input name={name} defaultValue={device.record?.[name] ?? ""} maxLength={200} autoComplete="off" autoFocus={index === 0} />
         </label>
       ))}
       <label>
-        <span>{t("facts.expected")}</span>
+        <span>{t("details.expected")}</span>
         <input name="expectedInterval" type="number" min="0.1" max="604800" step="any" defaultValue={device.record?.expectedInterval ?? ""} />
       </label>
-      {error.value && <p class="error small" role="alert">{t("facts.failed", { error: error.value })}</p>}
+      {error.value && <p class="error small" role="alert">{t("details.failed", { error: error.value })}</p>}
       <div class="buttons">
-        <button type="submit" class="primary" disabled={isSaving.value}>{t(isSaving.value ? "facts.saving" : "facts.save")}</button>
-        <button type="button" onClick={onDone}>{t("facts.cancel")}</button>
+        <button type="submit" class="primary" disabled={isSaving.value}>{t(isSaving.value ? "details.saving" : "details.save")}</button>
+        <button type="button" onClick={onDone}>{t("details.cancel")}</button>
       </div>
     </form>
   );

@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 
-import { fieldLabel, flawText, formats, t } from "../../i18n";
-import type { Concern, Severity } from "../../model/devices/issues";
+import { fieldLabel, flagText, formats, t } from "../../i18n";
+import type { Issue, Severity } from "../../model/devices/issues";
 import type { Measurement } from "../../model/wire";
 import type { IconName } from "../icon";
 import { Icon } from "../icon";
 
-const ICONS: Readonly<Record<Concern["kind"], IconName>> = {
+const ICONS: Readonly<Record<Issue["kind"], IconName>> = {
   flame: "flame",
   offline: "offline",
   quality: "warning",
@@ -14,43 +14,43 @@ const ICONS: Readonly<Record<Concern["kind"], IconName>> = {
   clock: "notice",
 };
 
-export function concernText(concern: Concern, table: readonly Measurement[], now: number): string {
-  switch (concern.kind) {
+export function issueText(issue: Issue, table: readonly Measurement[], now: number): string {
+  switch (issue.kind) {
     case "flame":
-      return t("concern.flame");
+      return t("issue.flame");
     case "offline":
-      return concern.since === null ? t("concern.offline") : t("concern.offline.since", { time: formats.value.moment(concern.since, now) });
+      return issue.since === null ? t("issue.offline") : t("issue.offline.since", { time: formats.value.moment(issue.since, now) });
     case "quality": {
-      const measurement = table.find(({ name }) => name === concern.field);
-      return t("concern.quality", { field: measurement ? fieldLabel(measurement) : concern.field, flaw: flawText(concern.flag) });
+      const measurement = table.find(({ name }) => name === issue.field);
+      return t("issue.quality", { field: measurement ? fieldLabel(measurement) : issue.field, flag: flagText(issue.flag) });
     }
     case "battery":
-      return t("concern.battery", { percent: formats.value.number(concern.percent) });
+      return t("issue.battery", { percent: formats.value.number(issue.percent) });
     case "clock":
-      return t("concern.clock", { flaw: flawText(concern.flag) });
+      return t("issue.clock", { flag: flagText(issue.flag) });
   }
 }
 
-interface ConcernsProps {
-  readonly concerns: readonly Concern[];
+interface IssueListProps {
+  readonly issues: readonly Issue[];
   readonly table: readonly Measurement[];
   readonly now: number;
-  readonly most?: number;
+  readonly limit?: number;
 }
 
-/** In words, each with its own shape: the colour only adds to it. */
-export function Concerns({ concerns, table, now, most = Number.POSITIVE_INFINITY }: ConcernsProps): JSX.Element | null {
-  if (concerns.length === 0) return null;
-  const left = concerns.length - most;
+/** Each kind has its own icon, so that the list can be read without colours. */
+export function IssueList({ issues, table, now, limit = Number.POSITIVE_INFINITY }: IssueListProps): JSX.Element | null {
+  if (issues.length === 0) return null;
+  const hidden = issues.length - limit;
   return (
-    <ul class="concerns">
-      {concerns.slice(0, most).map((concern) => (
-        <li key={concern.kind + ("field" in concern ? concern.field : "")} data-severity={concern.severity satisfies Severity}>
-          <Icon name={ICONS[concern.kind]} />
-          <span>{concernText(concern, table, now)}</span>
+    <ul class="issues">
+      {issues.slice(0, limit).map((issue) => (
+        <li key={issue.kind + ("field" in issue ? issue.field : "")} data-severity={issue.severity satisfies Severity}>
+          <Icon name={ICONS[issue.kind]} />
+          <span>{issueText(issue, table, now)}</span>
         </li>
       ))}
-      {left > 0 && <li class="left">{t("concern.more", { count: left })}</li>}
+      {hidden > 0 && <li class="remaining">{t("issue.more", { count: hidden })}</li>}
     </ul>
   );
 }

@@ -1,65 +1,65 @@
 import type { JSX } from "preact";
 
-import type { App } from "../../app/app";
+import { useStore } from "../../app/context";
+import type { Store } from "../../app/store";
 import { t } from "../../i18n";
-import { concernsOf } from "../../model/devices/issues";
-import type { Concern } from "../../model/devices/issues";
 import type { Device } from "../../model/devices/device";
-import { link } from "../../model/route";
+import type { Issue } from "../../model/devices/issues";
+import { issuesOf } from "../../model/devices/issues";
+import { hrefOf } from "../../model/route";
 import { Age } from "../age";
-import { useApp } from "../../app/context";
 import { Icon } from "../icon";
 
-const NAMED = 4;
+const MAX_NAMED = 4;
 
-/** The devices that say that something is burning, or whose values mean danger to everyone. */
+/** The devices that report a flame, or whose values are dangerous to everyone. */
 export function useAlarms(): readonly Device[] {
-  return useApp().ranked.value.flatMap(({ device, severity }) => (severity === "alarm" ? [device] : []));
+  return useStore().ranked.value.flatMap(({ device, severity }) => (severity === "alarm" ? [device] : []));
 }
 
-/** On every view, until no device says so any more. It is announced without its age, which changes by the second. */
+/** Shown on every page while there is an alarm. The age is outside of the live region, because it changes every second. */
 export function AlarmBanner(): JSX.Element | null {
-  const app = useApp();
+  const store = useStore();
   const devices = useAlarms();
   const [first] = devices;
   if (first === undefined) return null;
   const isOne = devices.length === 1;
-  const reason = reasonText(app, first);
-  const isSame = devices.every((device) => reasonText(app, device) === reason);
+  const reason = reasonText(store, first);
+  const isSameReason = devices.every((device) => reasonText(store, device) === reason);
   return (
     <section class="alarm" aria-label={t("app.title.alarm")}>
       <div role="alert">
         <Icon name={devices.some(flameOf) ? "flame" : "warning"} />
-        <h2>{isOne || isSame ? reason : t("alarm.devices", { count: devices.length })}</h2>
+        <h2>{isOne || isSameReason ? reason : t("alarm.devices", { count: devices.length })}</h2>
         <ul>
-          {devices.slice(0, NAMED).map((device) => (
+          {devices.slice(0, MAX_NAMED).map((device) => (
             <li key={device.id}>
-              <a href={link({ view: "device", id: device.id })}>{place(device)}</a>
-              {!isSame && ` (${reasonText(app, device)})`}
+              <a href={hrefOf({ page: "device", id: device.id })}>{nameAndPlace(device)}</a>
+              {!isSameReason && ` (${reasonText(store, device)})`}
             </li>
           ))}
-          {devices.length > NAMED && <li>{t("concern.more", { count: devices.length - NAMED })}</li>}
+          {devices.length > MAX_NAMED && <li>{t("issue.more", { count: devices.length - MAX_NAMED })}</li>}
         </ul>
       </div>
-      {isOne && <Since device={first} />}
+      {isOne && <FlameAge device={first} />}
     </section>
   );
 }
 
-function Since({ device }: { device: Device }): JSX.Element | null {
+function FlameAge({ device }: { device: Device }): JSX.Element | null {
   const flame = flameOf(device);
   return flame ? <Age at={flame.since} /> : null;
 }
 
-function reasonText(app: App, device: Device): string {
-  const { worst } = app.meaning(device);
+function reasonText(store: Store, device: Device): string {
+  const { worst } = store.assessment(device);
   return flameOf(device) || worst === null ? t("alarm.flame") : `${t(worst.key)}: ${t(worst.levelKey)}`;
 }
 
-function flameOf(device: Device): Extract<Concern, { kind: "flame" }> | undefined {
-  return concernsOf(device).find((one) => one.kind === "flame");
+function flameOf(device: Device): Extract<Issue, { kind: "flame" }> | undefined {
+  return issuesOf(device).find((one) => one.kind === "flame");
 }
 
-function place(device: Device): string {
+function nameAndPlace(device: Device): string {
   return [device.name, device.record?.room, device.record?.site].filter(Boolean).join(", ");
 }

@@ -1,33 +1,33 @@
 import type { JSX } from "preact";
 
 import type { Language } from "../../i18n";
-import { LANGUAGES, asLanguage, speak, spoken, t } from "../../i18n";
-import { remember, remembered } from "../preferences";
+import { LANGUAGES, asLanguage, currentLanguage, setLanguage, t } from "../../i18n";
+import { loadPreference, savePreference } from "../preferences";
 
 const KEY = "sensor-bridge.language";
 
-/** In the language that was chosen here, else the first of the browser's that there is; in English where its texts do not come. */
-export async function speakAsChosen(): Promise<void> {
-  const wanted = [remembered(KEY) ?? "", ...navigator.languages].map(asLanguage).find((one) => one !== null) ?? "en";
-  await change(wanted).catch(() => undefined);
+/** The saved language, else the browser's first supported one. Falls back to English when the texts cannot be loaded. */
+export async function loadPreferredLanguage(): Promise<void> {
+  const candidates = [loadPreference(KEY) ?? "", ...navigator.languages].map(asLanguage);
+  await change(candidates.find((one) => one !== null) ?? "en").catch(() => undefined);
 }
 
 async function change(code: Language): Promise<void> {
-  await speak(code);
+  await setLanguage(code);
   document.documentElement.lang = code;
 }
 
-export function LanguageChoice(): JSX.Element {
-  const choose = (tag: string): void => {
+export function LanguageSelect(): JSX.Element {
+  const select = (tag: string): void => {
     const code = asLanguage(tag);
     if (code === null) return;
-    remember(KEY, code);
+    savePreference(KEY, code);
     void change(code).catch(() => undefined);
   };
   return (
     <label class="language">
       <span>{t("language.label")}</span>
-      <select value={spoken()} onChange={(event) => choose(event.currentTarget.value)}>
+      <select value={currentLanguage()} onChange={(event) => select(event.currentTarget.value)}>
         {Object.entries(LANGUAGES).map(([code, name]) => <option key={code} value={code} lang={code}>{name}</option>)}
       </select>
     </label>

@@ -1,7 +1,7 @@
-/** Below this, a difference to the bridge's clock may be the whole seconds of the HTTP `Date` header. */
+/** The HTTP `Date` header has a resolution of one second; smaller differences are ignored. */
 const TOLERANCE_MS = 1500;
 
-/** Times are told by the bridge's clock, for the reader's may be wrong. */
+/** The bridge's clock. Times are shown by it, because the browser's clock may be wrong. */
 export class BridgeClock {
   #offset = 0;
 

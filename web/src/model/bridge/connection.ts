@@ -1,28 +1,27 @@
-/** What is known of the way to the bridge, and the one word for it that the page shows. */
+/** The page's connection to the bridge, and the one-word state that the page shows. */
 
-export type Via = "websocket" | "long-polling" | "http";
+export type Transport = "websocket" | "long-polling" | "http";
 
-export interface Link {
+export interface Connection {
   readonly open: boolean;
-  /** How readings come, while they do. */
-  readonly via: Via | null;
-  /** It was open before. */
-  readonly known: boolean;
-  /** What was missed is being read. */
+  /** Null while closed. */
+  readonly transport: Transport | null;
+  readonly wasOpen: boolean;
+  /** Missed readings are being replayed. */
   readonly catchingUp: boolean;
-  readonly lagMs: number;
-  /** Since when nothing comes, by the bridge's clock; null while something does. */
+  readonly delayMs: number;
+  /** When the connection was lost, by the bridge's clock; null while open. */
   readonly lostAt: number | null;
 }
 
-export type LinkState = "connecting" | "connected" | "behind" | "polling" | "reconnecting";
+export type ConnectionState = "connecting" | "connected" | "delayed" | "polling" | "reconnecting";
 
-export const BEHIND_MS = 3000;
+export const DELAY_LIMIT_MS = 3000;
 
-export const NO_LINK: Link = { open: false, via: null, known: false, catchingUp: false, lagMs: 0, lostAt: null };
+export const NOT_CONNECTED: Connection = { open: false, transport: null, wasOpen: false, catchingUp: false, delayMs: 0, lostAt: null };
 
-export function linkState(link: Link): LinkState {
-  if (!link.open) return link.known ? "reconnecting" : "connecting";
-  if (link.catchingUp || link.lagMs > BEHIND_MS) return "behind";
-  return link.via === "websocket" ? "connected" : "polling";
+export function connectionState(connection: Connection): ConnectionState {
+  if (!connection.open) return connection.wasOpen ? "reconnecting" : "connecting";
+  if (connection.catchingUp || connection.delayMs > DELAY_LIMIT_MS) return "delayed";
+  return connection.transport === "websocket" ? "connected" : "polling";
 }

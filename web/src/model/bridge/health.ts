@@ -1,11 +1,11 @@
-/** What the bridge says of itself, and what that means for the person who looks after it. */
+/** The bridge's health endpoints, and the findings for its operator. */
 
+import type { Severity } from "../devices/issues";
+import { field, list, number, text, time } from "../json";
 import type { Metrics } from "./metrics";
 import { total } from "./metrics";
-import type { Severity } from "../devices/issues";
-import { field, list, number, text, time } from "../wire";
 
-export interface Account {
+export interface LedgerLine {
   readonly source: string;
   readonly received: number;
   readonly stored: number;
@@ -17,7 +17,7 @@ export interface Account {
 
 export const OUTCOMES = ["stored", "duplicate", "rejected", "dropped", "waiting"] as const;
 
-export interface Part {
+export interface ComponentStatus {
   readonly name: string;
   readonly up: boolean;
   readonly reason: string;
@@ -25,7 +25,7 @@ export interface Part {
 
 export interface Status {
   readonly clients: number | null;
-  readonly accounts: readonly Account[];
+  readonly ledger: readonly LedgerLine[];
 }
 
 export interface RejectedGroup {
@@ -43,7 +43,7 @@ export interface RejectedMessage {
   readonly topic: string;
   readonly reason: string;
   readonly payload: string;
-  /** The payload is no text: it is shown in base64. */
+  /** The payload is not text; it is given in base64. */
   readonly binary: boolean;
 }
 
@@ -53,24 +53,24 @@ export interface Quarantine {
 }
 
 export type Finding =
-  | { readonly kind: "silent" }
-  | { readonly kind: "broker" | "store" | "part"; readonly name: string; readonly reason: string }
-  | { readonly kind: "sum"; readonly source: string; readonly difference: number }
+  | { readonly kind: "unreachable" }
+  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string }
+  | { readonly kind: "ledger"; readonly source: string; readonly difference: number }
   | { readonly kind: "waiting" | "dropped"; readonly count: number }
   | { readonly kind: "slow"; readonly count: number }
   | { readonly kind: "rejected"; readonly reason: string };
 
-export const MUCH_WAITING = 1000;
-export const RECENT_MS = 3_600_000;
-const LONGEST_PAYLOAD = 64 * 1024;
+export const MANY_WAITING = 1000;
+export const RECENT_REJECTION_MS = 3_600_000;
+const MAX_PAYLOAD_LENGTH = 64 * 1024;
 
 export function parseStatus(body: unknown): Status {
   const ledger = field(body, "ledger");
   const lines = typeof ledger === "object" && ledger !== null ? Object.entries(ledger) : [];
-  return { clients: number(field(body, "connectedClients")), accounts: lines.map(([source, line]) => parseAccount(text(source), line)) };
+  return { clients: number(field(body, "connectedClients")), ledger: lines.map(([source, line]) => parseLine(text(source), line)) };
 }
 
-function parseAccount(source: string, line: unknown): Account {
+function parseLine(source: string, line: unknown): LedgerLine {
   const of = (name: string): number => number(field(line, name)) ?? 0;
   return {
     source,
@@ -83,13 +83,13 @@ function parseAccount(source: string, line: unknown): Account {
   };
 }
 
-export function parseParts(body: unknown): Part[] {
-  const parts = field(body, "parts");
-  if (typeof parts !== "object" || parts === null) return [];
-  return Object.entries(parts).map(([name, part]) => ({
+export function parseComponents(body: unknown): ComponentStatus[] {
+  const components = field(body, "parts");
+  if (typeof components !== "object" || components === null) return [];
+  return Object.entries(components).map(([name, component]) => ({
     name: text(name),
-    up: field(part, "status") === "ok",
-    reason: text(field(part, "reason"), 1000),
+    up: field(component, "status") === "ok",
+    reason: text(field(component, "reason"), 1000),
   }));
 }
 
@@ -111,20 +111,20 @@ export function parseQuarantine(body: unknown): Quarantine {
         source: text(field(one, "source")),
         topic: text(field(one, "topic"), 1000),
         reason: text(field(one, "reason"), 1000),
-        payload: text(binary ? field(one, "payloadBase64") : payload, LONGEST_PAYLOAD),
+        payload: text(binary ? field(one, "payloadBase64") : payload, MAX_PAYLOAD_LENGTH),
         binary,
       };
     }),
   };
 }
 
-/** What is received beyond what is accounted for: 0, always. */
-export function difference(account: Account): number {
-  return account.received - OUTCOMES.reduce((sum, name) => sum + account[name], 0);
+/** Received messages minus accounted ones. Must be 0. */
+export function difference(line: LedgerLine): number {
+  return line.received - OUTCOMES.reduce((sum, name) => sum + line[name], 0);
 }
 
-export function sum(accounts: readonly Account[]): Account {
-  const of = (name: Exclude<keyof Account, "source">): number => accounts.reduce((all, one) => all + one[name], 0);
+export function totalOf(ledger: readonly LedgerLine[]): LedgerLine {
+  const of = (name: Exclude<keyof LedgerLine, "source">): number => ledger.reduce((all, one) => all + one[name], 0);
   return {
     source: "",
     received: of("received"),
@@ -136,19 +136,19 @@ export function sum(accounts: readonly Account[]): Account {
   };
 }
 
-/** Messages received a second, by source, out of the status asked again and again; over the last ten seconds or so. */
+/** Messages received per second and source, from successive statuses over the last ten seconds. */
 export class Rates {
   #samples: { at: number; received: Map<string, number> }[] = [];
 
-  add(accounts: readonly Account[], at: number): void {
-    const received = new Map(accounts.map((one) => [one.source, one.received]));
+  add(ledger: readonly LedgerLine[], at: number): void {
+    const received = new Map(ledger.map((one) => [one.source, one.received]));
     const last = this.#samples.at(-1);
     const restarted = [...received].some(([source, count]) => count < (last?.received.get(source) ?? 0));
     if (restarted) this.#samples = [];
     this.#samples = [...this.#samples.filter((one) => at - one.at <= 10_500), { at, received }];
   }
 
-  /** Null until there is something to compare. */
+  /** Null until there are two samples. */
   of(source: string): number | null {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     if (first === undefined || last === undefined || last.at <= first.at) return null;
@@ -157,37 +157,37 @@ export class Rates {
   }
 }
 
-export interface Known {
-  readonly answers: boolean;
-  readonly parts: readonly Part[];
+export interface HealthSnapshot {
+  readonly reachable: boolean;
+  readonly components: readonly ComponentStatus[];
   readonly status: Status | null;
   readonly metrics: Metrics | null;
   readonly quarantine: Quarantine | null;
 }
 
-/** What is wrong, the gravest first. Nothing, when all is well. */
-export function findings({ answers, parts, status, metrics, quarantine }: Known, now: number): Finding[] {
-  if (!answers) return [{ kind: "silent" }];
-  const found: Finding[] = parts
+/** Most severe first; empty for a healthy bridge. */
+export function findings({ reachable, components, status, metrics, quarantine }: HealthSnapshot, now: number): Finding[] {
+  if (!reachable) return [{ kind: "unreachable" }];
+  const found: Finding[] = components
     .filter(({ up }) => !up)
-    .map(({ name, reason }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "part", name, reason }));
-  const accounts = status?.accounts ?? [];
-  for (const account of accounts) {
-    const missing = difference(account);
-    if (missing !== 0) found.push({ kind: "sum", source: account.source, difference: missing });
+    .map(({ name, reason }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason }));
+  const ledger = status?.ledger ?? [];
+  for (const line of ledger) {
+    const missing = difference(line);
+    if (missing !== 0) found.push({ kind: "ledger", source: line.source, difference: missing });
   }
-  const all = sum(accounts);
-  if (all.waiting >= MUCH_WAITING) found.push({ kind: "waiting", count: all.waiting });
+  const all = totalOf(ledger);
+  if (all.waiting >= MANY_WAITING) found.push({ kind: "waiting", count: all.waiting });
   if (all.dropped > 0) found.push({ kind: "dropped", count: all.dropped });
   const slow = metrics ? total(metrics, "bridge_clients_slow") : 0;
   if (slow > 0) found.push({ kind: "slow", count: slow });
-  const recent = quarantine?.groups.filter(({ newest }) => newest !== null && now - newest < RECENT_MS) ?? [];
+  const recent = quarantine?.groups.filter(({ newest }) => newest !== null && now - newest < RECENT_REJECTION_MS) ?? [];
   const newest = [...recent].sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0))[0];
   if (newest) found.push({ kind: "rejected", reason: newest.reason });
   return found;
 }
 
-export function gravity(finding: Finding): Severity {
-  if (["silent", "broker", "store", "part", "sum"].includes(finding.kind)) return "alarm";
+export function findingSeverity(finding: Finding): Severity {
+  if (["unreachable", "broker", "store", "component", "ledger"].includes(finding.kind)) return "alarm";
   return finding.kind === "rejected" ? "notice" : "warning";
 }

@@ -1,4 +1,4 @@
-/** Prometheus' text format, as far as the page needs it. */
+/** The subset of the Prometheus text format that the page needs. */
 
 export interface Sample {
   readonly labels: ReadonlyMap<string, string>;
@@ -13,8 +13,8 @@ const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 export function parseMetrics(text: string): Metrics {
   const metrics = new Map<string, Sample[]>();
   for (const line of text.split("\n")) {
-    const parts = line.startsWith("#") ? null : LINE.exec(line);
-    const [name, labels = "", value] = parts?.slice(1) ?? [];
+    const components = line.startsWith("#") ? null : LINE.exec(line);
+    const [name, labels = "", value] = components?.slice(1) ?? [];
     if (name === undefined || !Number.isFinite(Number(value))) continue;
     const sample = { labels: new Map([...labels.matchAll(LABEL)].map((one) => [one[1] ?? "", one[2] ?? ""])), value: Number(value) };
     const known = metrics.get(name);
@@ -25,7 +25,7 @@ export function parseMetrics(text: string): Metrics {
 }
 
 export function total(metrics: Metrics, name: string): number {
-  return metrics.get(name)?.reduce((sum, { value }) => sum + value, 0) ?? 0;
+  return metrics.get(name)?.reduce((totalOf, { value }) => totalOf + value, 0) ?? 0;
 }
 
 export function label(metrics: Metrics, name: string, key: string): string {

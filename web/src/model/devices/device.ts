@@ -1,6 +1,6 @@
 import type { DeviceRecord, Reading, Value } from "../wire";
 
-/** The newest word on one field: its value, or null where the device sent something unusable. */
+/** The newest state of one field. `value` is null when the device sent something unusable. */
 export interface Entry {
   readonly value: Value | null;
   readonly flag: string;
@@ -8,24 +8,24 @@ export interface Entry {
   readonly retained: boolean;
 }
 
-/** A field whose newest value is this much older than its device's newest reading is lagging, and says how old it is. */
-export const LAGGING_MS = 60_000;
+/** A value this much older than the device's newest reading is stale, and its age is shown. */
+export const STALE_MS = 60_000;
 
 export type Presence = "online" | "offline" | "unknown";
 
-/** What the registry says of a device, with the newest value of each field. */
+/** A device: its registry record and the newest value of each field. */
 export class Device {
   readonly id: string;
   record: DeviceRecord | null = null;
   readonly entries = new Map<string, Entry>();
-  /** When the newest reading was measured; null until one came. */
+  /** Time of the newest reading; null before the first. */
   measuredAt: number | null = null;
   clockFlag = "";
-  /** By which scale its newest `aqi` is. */
+  /** The scale of the newest `aqi`. */
   aqiScale = "";
-  /** How many readings were heard: another number, and what was made of them must be made anew. */
-  heard = 0;
-  /** As the bridge said last; null while it has not, or cannot be asked. */
+  /** Grows with every reading; a cache key for values derived from them. */
+  readingCount = 0;
+  /** The last status the bridge reported; null when unknown. */
   status: string | null = null;
   statusAt: number | null = null;
 
@@ -42,23 +42,23 @@ export class Device {
     return this.status === "offline" ? "offline" : "online";
   }
 
-  /** Milliseconds between its readings, as far as anyone knows. */
+  /** The expected time between readings, else the learned one. */
   get intervalMs(): number | null {
     const seconds = this.record?.expectedInterval ?? this.record?.interval ?? null;
     return seconds === null ? null : seconds * 1000;
   }
 
-  know(record: DeviceRecord): void {
+  applyRecord(record: DeviceRecord): void {
     this.record = record;
     this.status = record.status;
     this.statusAt = record.statusAt;
-    if (record.lastReading) this.hear(record.lastReading);
+    if (record.lastReading) this.applyReading(record.lastReading);
   }
 
-  /** The same reading twice, or an older one late, changes nothing that is newer. */
-  hear(reading: Reading): void {
+  /** A duplicate or late reading never overwrites a newer value. */
+  applyReading(reading: Reading): void {
     const { measuredAt, retained } = reading;
-    this.heard++;
+    this.readingCount++;
     if (reading.values.has("aqi") && measuredAt >= (this.entries.get("aqi")?.measuredAt ?? measuredAt)) this.aqiScale = reading.aqiScale;
     for (const [name, value] of reading.values) {
       this.#put(name, { value, flag: reading.quality.get(name) ?? "", measuredAt, retained });
@@ -72,8 +72,8 @@ export class Device {
     this.clockFlag = reading.quality.get("timestamp") ?? "";
   }
 
-  isLagging(entry: Entry): boolean {
-    return this.measuredAt !== null && this.measuredAt - entry.measuredAt > Math.max(LAGGING_MS, 3 * (this.intervalMs ?? 0));
+  isStale(entry: Entry): boolean {
+    return this.measuredAt !== null && this.measuredAt - entry.measuredAt > Math.max(STALE_MS, 3 * (this.intervalMs ?? 0));
   }
 
   #put(name: string, entry: Entry): void {

@@ -1,12 +1,12 @@
-/** The bridge's flags taken apart, so that they can be said in any language. */
+/** Parses the bridge's quality flags, so that they can be translated. */
 
-export type Flaw =
+export type QualityFlag =
   | { readonly kind: "outside"; readonly low: number; readonly high: number; readonly clamped: boolean }
   | { readonly kind: "notANumber" | "notTrueOrFalse" | "notATime" | "before2020" | "ahead" }
   | { readonly kind: "other"; readonly text: string };
 
 const OUTSIDE = /^outside (-?[\d.e+]+?)\.\.(-?[\d.e+]+)(, clamped)?$/;
-const WORDS: Readonly<Record<string, "notANumber" | "notTrueOrFalse" | "notATime" | "before2020" | "ahead">> = {
+const KINDS: Readonly<Record<string, "notANumber" | "notTrueOrFalse" | "notATime" | "before2020" | "ahead">> = {
   "not a number": "notANumber",
   "not true or false": "notTrueOrFalse",
   "not a time": "notATime",
@@ -14,12 +14,12 @@ const WORDS: Readonly<Record<string, "notANumber" | "notTrueOrFalse" | "notATime
   "more than 5 minutes ahead": "ahead",
 };
 
-export function parseFlaw(text: string): Flaw {
+export function parseQualityFlag(text: string): QualityFlag {
   const outside = OUTSIDE.exec(text);
   if (outside) {
     const [low, high] = [Number(outside[1]), Number(outside[2])];
     if (Number.isFinite(low) && Number.isFinite(high)) return { kind: "outside", low, high, clamped: outside[3] !== undefined };
   }
-  const kind = Object.hasOwn(WORDS, text) ? WORDS[text] : undefined;
+  const kind = Object.hasOwn(KINDS, text) ? KINDS[text] : undefined;
   return kind ? { kind } : { kind: "other", text };
 }

@@ -1,51 +1,52 @@
 import { describe, expect, test } from "vitest";
 
-import { concernsOf, severityOf } from "./issues";
-import type { Device } from "./device";
-import { meaningOf } from "./assessment";
-import { CALM_MS, Standings, count, group, matches } from "./ranking";
 import { NOON, device, reading, record } from "../testing";
+import { assessDevice } from "./assessment";
+import type { Device } from "./device";
+import { issuesOf, severityOf } from "./issues";
+import type { StatusFilter } from "./ranking";
+import { HOLD_MS, Ranking, countDevices, groupByRoom, matches } from "./ranking";
 
-const flame = (seq: number, isBurning: boolean, retained = false) => reading(seq, { flameDetected: isBurning }, { retained });
+const flame = (seq: number, burning: boolean, retained = false) => reading(seq, { flameDetected: burning }, { retained });
 
-describe("what is the matter with a device", () => {
-  test("nothing, when all is well", () => {
-    expect(concernsOf(device("a", { status: "online", lastReading: reading(1, { temperature: 20, battery: 90 }) }))).toEqual([]);
+describe("issues", () => {
+  test("are empty for a healthy device", () => {
+    expect(issuesOf(device("a", { status: "online", lastReading: reading(1, { temperature: 20, battery: 90 }) }))).toEqual([]);
   });
 
-  test("a flame is an alarm until a reading says otherwise, also when the device is gone", () => {
+  test("keep a flame alarm until a reading clears it, even while the device is offline", () => {
     const burning = device("a", { status: "offline", lastReading: flame(1, true) });
-    expect(severityOf(concernsOf(burning))).toBe("alarm");
-    burning.hear(flame(2, false));
-    expect(severityOf(concernsOf(burning))).toBe("warning");
+    expect(severityOf(issuesOf(burning))).toBe("alarm");
+    burning.applyReading(flame(2, false));
+    expect(severityOf(issuesOf(burning))).toBe("warning");
   });
 
-  test("a reading that the broker kept raises no alarm", () => {
-    expect(concernsOf(device("a", { status: "online", lastReading: flame(1, true, true) }))).toEqual([]);
+  test("ignore a flame in a retained reading", () => {
+    expect(issuesOf(device("a", { status: "online", lastReading: flame(1, true, true) }))).toEqual([]);
   });
 
-  test("a flag, a low battery and a wrong clock, the gravest first", () => {
+  test("list a flag, a low battery and a wrong clock, most severe first", () => {
     const quality = new Map([["humidity", "outside 0..100, clamped"], ["timestamp", "not a time"]]);
-    const concerns = concernsOf(device("a", { lastReading: reading(1, { humidity: 100, battery: 9 }, { quality }) }));
-    expect(concerns.map(({ kind }) => kind)).toEqual(["quality", "battery", "clock"]);
+    const issues = issuesOf(device("a", { lastReading: reading(1, { humidity: 100, battery: 9 }, { quality }) }));
+    expect(issues.map(({ kind }) => kind)).toEqual(["quality", "battery", "clock"]);
   });
 
-  test("a flag that the device has not repeated for long is past", () => {
+  test("drop a stale flag", () => {
     const one = device("a", { lastReading: reading(1, { humidity: 100 }, { quality: new Map([["humidity", "outside 0..100"]]) }) });
-    one.hear(reading(2, { temperature: 20 }, { measuredAt: NOON + 600_000 }));
-    expect(concernsOf(one)).toEqual([]);
+    one.applyReading(reading(2, { temperature: 20 }, { measuredAt: NOON + 600_000 }));
+    expect(issuesOf(one)).toEqual([]);
   });
 });
 
-describe("the order of things", () => {
-  const standingOf = (standings: Standings, one: Device, now: number) => standings.of(one, meaningOf(one, {}, now).order, now);
+describe("the ranking", () => {
+  const rankOf = (ranking: Ranking, one: Device, now: number) => ranking.of(one, assessDevice(one, {}, now).order, now);
   const ranked = (...devices: Device[]) => {
-    const standings = new Standings();
-    return devices.map((one) => standingOf(standings, one, NOON));
+    const ranking = new Ranking();
+    return devices.map((one) => rankOf(ranking, one, NOON));
   };
 
-  test("the place with the worst device first, the worst device first in it, then by name as people count", () => {
-    const groups = group(
+  test("puts the room with the worst device first, then the worst device, then sorts by name with numbers in order", () => {
+    const groups = groupByRoom(
       ranked(
         device("k10", { site: "Home", room: "Kitchen" }),
         device("k9", { site: "Home", room: "Kitchen" }),
@@ -63,36 +64,36 @@ describe("the order of things", () => {
     ]);
   });
 
-  test("among devices of a kind, those whose values mean more come first", () => {
+  test("sorts devices of equal severity by their worst assessment", () => {
     const air = (id: string, co2: number) => device(id, { status: "online", lastReading: reading(1, { co2 }, { deviceId: id }) });
-    const [place] = group(ranked(air("a", 600), air("b", 1200), air("c", 2500), device("d", { status: "offline" })));
-    expect(place?.devices.map((one) => [one.device.id, one.severity])).toEqual([["c", "warning"], ["d", "warning"], ["b", "notice"], ["a", "none"]]);
+    const [room] = groupByRoom(ranked(air("a", 600), air("b", 1200), air("c", 2500), device("d", { status: "offline" })));
+    expect(room?.devices.map((one) => [one.device.id, one.severity])).toEqual([["c", "warning"], ["d", "warning"], ["b", "notice"], ["a", "none"]]);
   });
 
-  test("worse counts at once, better only after a while, but is said at once", () => {
-    const standings = new Standings();
+  test("raises the score at once and lowers it after a while, while the severity follows at once", () => {
+    const ranking = new Ranking();
     const one = device("a", { status: "online" });
     const at = (now: number) => {
-      const { severity, standing } = standingOf(standings, one, now);
-      return [severity, standing];
+      const { severity, score } = rankOf(ranking, one, now);
+      return [severity, score];
     };
     expect(at(NOON)).toEqual(["none", 0]);
-    one.hear(flame(1, true));
+    one.applyReading(flame(1, true));
     const [severity, burning] = at(NOON + 1);
     expect([severity, Number(burning) > 0]).toEqual(["alarm", true]);
-    one.hear(flame(2, false));
-    expect(at(NOON + CALM_MS)).toEqual(["none", burning]);
-    expect(at(NOON + CALM_MS + 1)).toEqual(["none", 0]);
+    one.applyReading(flame(2, false));
+    expect(at(NOON + HOLD_MS)).toEqual(["none", burning]);
+    expect(at(NOON + HOLD_MS + 1)).toEqual(["none", 0]);
   });
 
-  test("counts and filters go by what is so now", () => {
+  test("counts and filters use the current state", () => {
     const all = ranked(
-      device("a", { status: "online", name: "Window", site: "Home" }),
+      device("a", { status: "online", name: "HourlyWindow", site: "Home" }),
       device("b", { status: "offline" }),
       device("c", { status: "online", lastReading: flame(1, true) }),
     );
-    expect(count(all)).toEqual({ all: 3, online: 2, offline: 1, attention: 2, alarms: 1 });
-    const found = (text: string, show: "all" | "attention" | "offline") => all.filter((one) => matches(one, { text, show })).map((one) => one.device.id);
+    expect(countDevices(all)).toEqual({ all: 3, online: 2, offline: 1, attention: 2, alarms: 1 });
+    const found = (text: string, status: StatusFilter) => all.filter((one) => matches(one, { text, status })).map((one) => one.device.id);
     expect(found("", "attention")).toEqual(["b", "c"]);
     expect(found("", "offline")).toEqual(["b"]);
     expect(found(" home WIND", "all")).toEqual(["a"]);
@@ -100,8 +101,8 @@ describe("the order of things", () => {
   });
 });
 
-test("a device that was renamed is found by its new name", () => {
+test("a renamed device is found by its new name", () => {
   const one = device("a", { name: "Old" });
-  one.know(record("a", { name: "New" }));
-  expect(matches(new Standings().of(one, -1, NOON), { text: "new", show: "all" })).toBe(true);
+  one.applyRecord(record("a", { name: "New" }));
+  expect(matches(new Ranking().of(one, -1, NOON), { text: "new", status: "all" })).toBe(true);
 });

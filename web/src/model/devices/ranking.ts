@@ -1,31 +1,31 @@
-import { concernsOf, rank, severityOf, worse } from "./issues";
-import type { Severity } from "./issues";
-import type { Device } from "./device";
 import { severityOfOrder } from "./assessment";
+import type { Device } from "./device";
+import type { Severity } from "./issues";
+import { issuesOf, moreSevere, severityOf, severityRank } from "./issues";
 
-export type Show = "all" | "attention" | "offline";
+export type StatusFilter = "all" | "attention" | "offline";
 
-export interface Filter {
+export interface DeviceFilter {
   readonly text: string;
-  readonly show: Show;
+  readonly status: StatusFilter;
 }
 
-/** Devices of one place, the worst first. Both names are empty where nobody has said where the devices are. */
-export interface Group {
+/** The devices of one room, worst first. `site` and `room` are empty when unset. */
+export interface RoomGroup {
   readonly site: string;
   readonly room: string;
-  readonly standing: number;
-  readonly devices: readonly Ranked[];
+  readonly score: number;
+  readonly devices: readonly RankedDevice[];
 }
 
-export interface Ranked {
+export interface RankedDevice {
   readonly device: Device;
   readonly severity: Severity;
-  /** How bad it counts for the order of things: by severity, then by what its values mean. */
-  readonly standing: number;
+  /** Sort key: severity, then the order of the worst assessment. Held for a while after an improvement. */
+  readonly score: number;
 }
 
-export interface Counts {
+export interface DeviceCounts {
   readonly all: number;
   readonly online: number;
   readonly offline: number;
@@ -33,73 +33,73 @@ export interface Counts {
   readonly alarms: number;
 }
 
-export const CALM_MS = 15_000;
-const ORDERS = 8;
+export const HOLD_MS = 15_000;
+const ORDER_COUNT = 8; // assessment orders 0 to 7
 
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
-/** Where devices stand: a worse one goes up at once, a better one down only when it has been for a while, so nothing jumps. */
-export class Standings {
-  readonly #held = new Map<string, { standing: number; at: number }>();
+/** Ranks devices. A score rises at once and falls only after `HOLD_MS`, so that cards do not jump. */
+export class Ranking {
+  readonly #held = new Map<string, { score: number; at: number }>();
 
-  /** `order` is that of the worst judgement, -1 for none. */
-  of(device: Device, order: number, now: number): Ranked {
-    const severity = worse(severityOf(concernsOf(device)), severityOfOrder(order));
-    const standing = rank(severity) * ORDERS + Math.max(order, 0);
+  /** `order` is that of the worst assessment, -1 for none. */
+  of(device: Device, order: number, now: number): RankedDevice {
+    const severity = moreSevere(severityOf(issuesOf(device)), severityOfOrder(order));
+    const score = severityRank(severity) * ORDER_COUNT + Math.max(order, 0);
     const held = this.#held.get(device.id);
-    if (held && standing < held.standing && now - held.at < CALM_MS) return { device, severity, standing: held.standing };
-    if (standing === 0) this.#held.delete(device.id);
-    else this.#held.set(device.id, { standing, at: now });
-    return { device, severity, standing };
+    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score };
+    if (score === 0) this.#held.delete(device.id);
+    else this.#held.set(device.id, { score, at: now });
+    return { device, severity, score };
   }
 
-  forget(deviceId: string): void {
+  delete(deviceId: string): void {
     this.#held.delete(deviceId);
   }
 }
 
-export function count(ranked: readonly Ranked[]): Counts {
-  const having = (holds: (one: Ranked) => boolean): number => ranked.filter(holds).length;
+export function countDevices(ranked: readonly RankedDevice[]): DeviceCounts {
+  const matching = (predicate: (one: RankedDevice) => boolean): number => ranked.filter(predicate).length;
   return {
     all: ranked.length,
-    online: having(({ device }) => device.presence === "online"),
-    offline: having(({ device }) => device.presence === "offline"),
-    attention: having(({ severity }) => rank(severity) >= rank("warning")),
-    alarms: having(({ severity }) => severity === "alarm"),
+    online: matching(({ device }) => device.presence === "online"),
+    offline: matching(({ device }) => device.presence === "offline"),
+    attention: matching(({ severity }) => severityRank(severity) >= severityRank("warning")),
+    alarms: matching(({ severity }) => severity === "alarm"),
   };
 }
 
-export function matches({ device, severity }: Ranked, filter: Filter): boolean {
-  if (filter.show === "offline" && device.presence !== "offline") return false;
-  if (filter.show === "attention" && rank(severity) < rank("warning")) return false;
-  const said = [device.id, device.record?.name, device.record?.site, device.record?.room, device.record?.type];
-  const all = said.filter(Boolean).join("\n").toLowerCase();
-  return filter.text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+export function matches({ device, severity }: RankedDevice, filter: DeviceFilter): boolean {
+  if (filter.status === "offline" && device.presence !== "offline") return false;
+  if (filter.status === "attention" && severityRank(severity) < severityRank("warning")) return false;
+  const texts = [device.id, device.record?.name, device.record?.site, device.record?.room, device.record?.type];
+  const searched = texts.filter(Boolean).join("\n").toLowerCase();
+  return filter.text.toLowerCase().split(/\s+/).every((word) => searched.includes(word));
 }
 
-/** By site and room: the place with the worst device first, then by name; devices of no known place at the end of their like. */
-export function group(ranked: readonly Ranked[]): Group[] {
-  const places = new Map<string, Ranked[]>();
+/** Groups by site and room. The room with the worst device comes first, then by name; among equals, devices without a room last. */
+export function groupByRoom(ranked: readonly RankedDevice[]): RoomGroup[] {
+  const rooms = new Map<string, RankedDevice[]>();
   for (const one of ranked) {
-    const place = JSON.stringify([one.device.record?.site ?? "", one.device.record?.room ?? ""]);
-    const there = places.get(place);
-    if (there) there.push(one);
-    else places.set(place, [one]);
+    const key = JSON.stringify([one.device.record?.site ?? "", one.device.record?.room ?? ""]);
+    const devices = rooms.get(key);
+    if (devices) devices.push(one);
+    else rooms.set(key, [one]);
   }
-  const groups = [...places].map(([place, devices]) => {
-    const [site, room] = JSON.parse(place) as [string, string];
-    devices.sort((a, b) => b.standing - a.standing || byName.compare(a.device.name, b.device.name));
-    return { site, room, standing: devices[0]?.standing ?? 0, devices };
+  const groups = [...rooms].map(([key, devices]) => {
+    const [site, room] = JSON.parse(key) as [string, string];
+    devices.sort((a, b) => b.score - a.score || byName.compare(a.device.name, b.device.name));
+    return { site, room, score: devices[0]?.score ?? 0, devices };
   });
   return groups.sort(
     (a, b) =>
-      b.standing - a.standing ||
-      Number(isNowhere(a)) - Number(isNowhere(b)) ||
+      b.score - a.score ||
+      Number(hasNoRoom(a)) - Number(hasNoRoom(b)) ||
       byName.compare(a.site, b.site) ||
       byName.compare(a.room, b.room),
   );
 }
 
-function isNowhere({ site, room }: Group): boolean {
+function hasNoRoom({ site, room }: RoomGroup): boolean {
   return !site && !room;
 }

@@ -1,6 +1,6 @@
 import type { Bucket, Reading, Summary } from "../wire";
 
-/** One field over time, as a chart takes it: seconds since the epoch, and null where a line must break. */
+/** One field over time, in the form a chart takes. `times` are in seconds; null breaks the line. */
 export interface Columns {
   readonly times: number[];
   readonly mean: (number | null)[];
@@ -8,13 +8,14 @@ export interface Columns {
   readonly max: (number | null)[];
 }
 
-const EMPTY = 1.5; // steps: more than from one bucket to the next
-const SILENT = 3.5; // intervals
-const AROUND = 4; // pauses to either side
-const SLACK = 2; // of the number of buckets a chart shows, before the oldest are let go
+const EMPTY_STEPS = 1.5; // a longer pause contains at least one empty bucket
+const SILENT_INTERVALS = 3.5;
+const NEIGHBOURS = 4; // pauses considered on either side
+const TRIM_FACTOR = 2; // times the number of points a chart shows
+const MAX_SEEN_IDS = 2000;
 
-/** One device's history in buckets of one width, read from the store and followed live. */
-export class History {
+/** One device's history in buckets of equal width, loaded from the store and extended with live readings. */
+export class BucketHistory {
   readonly step: number;
   readonly fields = new Set<string>();
   readonly #buckets = new Map<number, Map<string, Summary>>();
@@ -31,24 +32,24 @@ export class History {
     return this.#buckets.size;
   }
 
-  /** A live reading. The same one twice counts once. */
+  /** Adds a live reading; a duplicate is ignored. */
   add(reading: Reading): void {
     if (this.#seen.has(reading.id)) return;
     this.#seen.add(reading.id);
-    if (this.#seen.size > 2000) this.#seen.delete(this.#seen.values().next().value ?? "");
+    if (this.#seen.size > MAX_SEEN_IDS) this.#seen.delete(this.#seen.values().next().value ?? "");
     const start = Math.floor(reading.measuredAt / this.step) * this.step;
     const bucket = this.#buckets.get(start) ?? new Map<string, Summary>();
-    for (const [name, value] of reading.values) bucket.set(name, joined(bucket.get(name), Number(value)));
+    for (const [name, value] of reading.values) bucket.set(name, merge(bucket.get(name), Number(value)));
     this.#put(start, bucket);
   }
 
-  /** Lets go of what is long out of sight. */
+  /** Drops buckets before `from` once there are far more of them than a chart shows. */
   trim(from: number, points: number): void {
-    if (this.#buckets.size <= points * SLACK) return;
+    if (this.#buckets.size <= points * TRIM_FACTOR) return;
     for (const start of this.#buckets.keys()) if (start < from) this.#buckets.delete(start);
   }
 
-  /** A line breaks where nothing came for longer than this field is ever silent; its device sends every `intervalMs`. */
+  /** Inserts a gap where the field was silent longer than usual. `intervalMs` is the device's usual interval. */
   columns(name: string, intervalMs: number | null): Columns {
     this.#sort();
     const times: number[] = [];
@@ -79,15 +80,16 @@ export class History {
 }
 
 /**
- * Whether nothing came for too long before the time at `n`. An empty bucket is silence, unless the device sends less often
- * than that: by what is known of it, or by the pauses around, for fields differ and so did the past.
+ * Whether the pause before index `n` is a gap. An empty bucket is a gap unless the device sends less often than that, judged by
+ * its interval or by the surrounding pauses, because fields differ and the interval may have changed.
  */
 function isGap(times: readonly number[], n: number, step: number, intervalMs: number): boolean {
   const pause = pauseBefore(times, n);
-  if (pause <= EMPTY * step) return false;
-  const around = median(Array.from({ length: 2 * AROUND + 1 }, (_, near) => pauseBefore(times, n - AROUND + near)).filter((one) => one > 0));
-  const interval = around > EMPTY * step ? around : Math.min(intervalMs, step);
-  return pause > SILENT * interval;
+  if (pause <= EMPTY_STEPS * step) return false;
+  const pauses = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, near) => pauseBefore(times, n - NEIGHBOURS + near));
+  const usual = median(pauses.filter((one) => one > 0));
+  const interval = usual > EMPTY_STEPS * step ? usual : Math.min(intervalMs, step);
+  return pause > SILENT_INTERVALS * interval;
 }
 
 function pauseBefore(times: readonly number[], n: number): number {
@@ -110,7 +112,7 @@ function withGaps(times: readonly number[], summaries: readonly Summary[], step:
   return columns;
 }
 
-function joined(summary: Summary | undefined, value: number): Summary {
+function merge(summary: Summary | undefined, value: number): Summary {
   if (summary === undefined) return { min: value, mean: value, max: value, count: 1 };
   const count = summary.count + 1;
   return {

@@ -1,12 +1,12 @@
-/** The stretch of time that the charts show: following the present, or standing still where someone looks. */
+/** The time range that the charts show: live, or fixed. */
 
-export interface Span {
+export interface TimeSpan {
   readonly from: number;
   readonly to: number;
 }
 
-/** Live: `length` milliseconds up to now. Fixed: as it is. */
-export type Range = { readonly live: true; readonly length: number } | { readonly live: false; readonly span: Span };
+/** Live: the last `length` milliseconds. Fixed: `span`. */
+export type TimeRange = { readonly live: true; readonly length: number } | { readonly live: false; readonly span: TimeSpan };
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -16,21 +16,21 @@ export const YEAR = 365 * DAY;
 export const LENGTHS = { "15min": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "1y": YEAR } as const;
 export type LengthName = keyof typeof LENGTHS;
 
-export const SHORTEST = 10_000;
-export const LONGEST = 5 * YEAR;
-/** What a chart has room for. */
-export const MOST_POINTS = 500;
+export const MIN_LENGTH = 10_000;
+export const MAX_LENGTH = 5 * YEAR;
+/** Points per chart. */
+export const MAX_POINTS = 500;
 
-export function spanOf(range: Range, now: number): Span {
+export function spanOf(range: TimeRange, now: number): TimeSpan {
   return range.live ? { from: now - range.length, to: now } : range.span;
 }
 
-export function live(length: number): Range {
+export function live(length: number): TimeRange {
   return { live: true, length: clamp(length) };
 }
 
-/** To exactly this, no shorter than can be seen and not into the future; what reaches the present follows it. */
-export function show(span: Span, now: number): Range {
+/** Clamps the span to the allowed lengths and to the past; a span that reaches the present becomes live. */
+export function fixed(span: TimeSpan, now: number): TimeRange {
   const length = clamp(span.to - span.from);
   if (span.to >= now - length / 200) return live(length);
   const middle = (span.from + span.to) / 2;
@@ -38,39 +38,39 @@ export function show(span: Span, now: number): Range {
   return { live: false, span: { from, to: from + length } };
 }
 
-/** By a factor, around a moment that keeps its place: 0.5 is closer. */
-export function zoom(range: Range, factor: number, now: number, around?: number): Range {
+/** Scales the range around a fixed moment; 0.5 zooms in. */
+export function zoom(range: TimeRange, factor: number, now: number, around?: number): TimeRange {
   const { from, to } = spanOf(range, now);
   const length = clamp((to - from) * factor);
   if (range.live && around === undefined) return live(length);
   const at = around ?? (from + to) / 2;
   const left = (at - from) / (to - from);
-  return show({ from: at - length * left, to: at + length * (1 - left) }, now);
+  return fixed({ from: at - length * left, to: at + length * (1 - left) }, now);
 }
 
-/** By a part of what is seen: -0.5 is half a screen back. */
-export function pan(range: Range, part: number, now: number): Range {
+/** Moves the range by a fraction of its length; -0.5 is half a screen back. */
+export function pan(range: TimeRange, fraction: number, now: number): TimeRange {
   const { from, to } = spanOf(range, now);
-  const by = (to - from) * part;
-  return show({ from: from + by, to: to + by }, now);
+  const by = (to - from) * fraction;
+  return fixed({ from: from + by, to: to + by }, now);
 }
 
-/** Widths of buckets that fall on round times. */
+/** Bucket widths that fall on round times. */
 const STEPS_SECONDS = [
   1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
 ];
 
-/** The narrowest round step that needs no more than so many points. */
-export function stepFor(length: number, points = MOST_POINTS): number {
+/** The smallest round step, in milliseconds, that needs at most `points` points. */
+export function stepFor(length: number, points = MAX_POINTS): number {
   const least = length / 1000 / points;
   return 1000 * (STEPS_SECONDS.find((step) => step >= least) ?? STEPS_SECONDS.at(-1) ?? 604_800);
 }
 
-/** A step as the bridge writes it: `10s`. */
-export function every(step: number): string {
+/** The step in the bridge's notation, such as `10s`. */
+export function stepText(step: number): string {
   return `${Math.round(step / 1000)}s`;
 }
 
 function clamp(length: number): number {
-  return Math.min(Math.max(length, SHORTEST), LONGEST);
+  return Math.min(Math.max(length, MIN_LENGTH), MAX_LENGTH);
 }

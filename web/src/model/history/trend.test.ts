@@ -6,7 +6,7 @@ import { SLOTS, SLOT_MS, Trend, Trends, direction, sparkRange } from "./trend";
 const slotsAgo = (slots: number) => NOON - slots * SLOT_MS;
 
 describe("a trend", () => {
-  test("is a mean for each two minutes of the last hour, and nothing where nothing came", () => {
+  test("has a mean for each two minutes of the last hour, NaN without readings", () => {
     const trend = new Trend(NOON);
     trend.add(slotsAgo(0), 10);
     trend.add(slotsAgo(0), 20);
@@ -16,7 +16,7 @@ describe("a trend", () => {
     expect(points.slice(-3)).toEqual([5, Number.NaN, 15]);
   });
 
-  test("moves on with the time, and forgets what is older than an hour", () => {
+  test("moves with time and drops what is older than an hour", () => {
     const trend = new Trend(NOON);
     trend.add(NOON, 1);
     expect(trend.points(NOON + 29 * SLOT_MS)[0]).toBe(1);
@@ -25,25 +25,25 @@ describe("a trend", () => {
     expect(trend.points(NOON + 30 * SLOT_MS).every(Number.isNaN)).toBe(true);
   });
 
-  test("begins when its history was read", () => {
+  test("starts when its history is loaded", () => {
     const trends = new Trends();
-    trends.hear(reading(1, { temperature: 1 }), NOON);
+    trends.add(reading(1, { temperature: 1 }), NOON);
     expect(trends.has("kitchen")).toBe(false);
     trends.load(["kitchen"], [], NOON);
-    trends.hear(reading(1, { temperature: 1, flameDetected: true }), NOON);
+    trends.add(reading(1, { temperature: 1, flameDetected: true }), NOON);
     expect(trends.of("kitchen", "temperature")?.points(NOON).at(-1)).toBe(1);
     expect(trends.of("kitchen", "flameDetected")).toBeUndefined();
   });
 
-  test("of a clock that is far ahead moves nothing", () => {
+  test("ignores readings far in the future", () => {
     const trends = new Trends();
     trends.load(["kitchen"], [], NOON);
-    trends.hear(reading(1, { temperature: 1 }, { measuredAt: NOON + 10 * SLOT_MS }), NOON);
+    trends.add(reading(1, { temperature: 1 }, { measuredAt: NOON + 10 * SLOT_MS }), NOON);
     expect(trends.of("kitchen", "temperature")).toBeUndefined();
   });
 });
 
-test("noise does not look like a mountain", () => {
+test("a sparkline has a minimum range, so noise stays flat", () => {
   expect(sparkRange("temperature", [21, 21.1, Number.NaN])).toEqual([20.55, 21.55]);
   expect(sparkRange("temperature", [20, 25])).toEqual([20, 25]);
   expect(sparkRange("temperature", [Number.NaN])).toBeNull();

@@ -1,7 +1,7 @@
 import type { Device } from "../devices/device";
 import type { Bucket, Reading } from "../wire";
 
-/** An hour, in as many points as a sparkline has room for. */
+/** One hour, in as many points as a sparkline has room for. */
 export const SLOTS = 30;
 export const SLOT_MS = 120_000;
 
@@ -9,7 +9,7 @@ const RECENT = 5; // slots
 
 export type Direction = "rising" | "falling" | "steady";
 
-/** The last hour of one field: a mean for each two minutes, NaN where nothing came. */
+/** The last hour of one field: a mean for each two minutes, NaN without readings. */
 export class Trend {
   readonly #sums = new Float64Array(SLOTS);
   readonly #counts = new Uint32Array(SLOTS);
@@ -28,7 +28,7 @@ export class Trend {
     this.#counts[slot % SLOTS] = (this.#counts[slot % SLOTS] ?? 0) + count;
   }
 
-  /** From an hour ago to now. */
+  /** Oldest first. */
   points(now: number): number[] {
     const slot = Math.floor(now / SLOT_MS);
     this.#moveTo(slot);
@@ -49,7 +49,7 @@ export class Trend {
   }
 }
 
-/** The last hour of the devices that were looked at. A trend begins when a device's history was read, and follows live. */
+/** The trends of the devices that were on screen. A trend starts when the device's history is loaded; live readings extend it. */
 export class Trends {
   readonly #devices = new Map<string, Map<string, Trend>>();
 
@@ -61,7 +61,7 @@ export class Trends {
     return this.#devices.get(deviceId)?.get(field);
   }
 
-  /** What was read for these devices, also for those with nothing; what was known of them is replaced. */
+  /** Replaces the trends of these devices, including those without any bucket. */
   load(deviceIds: readonly string[], buckets: readonly Bucket[], now: number): void {
     for (const id of deviceIds) this.#devices.set(id, new Map());
     for (const { deviceId, start, fields } of buckets) {
@@ -69,18 +69,18 @@ export class Trends {
     }
   }
 
-  hear({ deviceId, measuredAt, values }: Reading, now: number): void {
+  add({ deviceId, measuredAt, values }: Reading, now: number): void {
     if (!this.#devices.has(deviceId) || measuredAt > now + SLOT_MS) return;
     for (const [name, value] of values) {
       if (typeof value === "number") this.#trend(deviceId, name, now)?.add(measuredAt, value);
     }
   }
 
-  keepOnly(devices: ReadonlyMap<string, Device>): void {
+  retainOnly(devices: ReadonlyMap<string, Device>): void {
     for (const id of this.#devices.keys()) if (!devices.has(id)) this.#devices.delete(id);
   }
 
-  forget(): void {
+  clear(): void {
     this.#devices.clear();
   }
 
@@ -93,31 +93,31 @@ export class Trends {
   }
 }
 
-/** Less change than this is the sensor's noise, in the field's unit; elsewhere a twentieth of the value. */
-const LEAST_SPAN: Readonly<Record<string, number>> = { temperature: 1, humidity: 4, pressure: 3, aqi: 2, co2: 60, eco2: 60, battery: 10 };
+/** Changes below this are sensor noise, in the field's unit; for other fields it is a twentieth of the value. */
+const MIN_SPANS: Readonly<Record<string, number>> = { temperature: 1, humidity: 4, pressure: 3, aqi: 2, co2: 60, eco2: 60, battery: 10 };
 
-/** The range a sparkline shows: at least so wide that noise does not look like a mountain. Null without a point. */
+/** The value range of a sparkline, wide enough that noise stays flat. Null without points. */
 export function sparkRange(field: string, points: readonly number[]): readonly [number, number] | null {
   const known = points.filter((point) => !Number.isNaN(point));
   if (known.length === 0) return null;
   const [low, high] = [Math.min(...known), Math.max(...known)];
-  const span = Math.max(high - low, leastSpan(field, (low + high) / 2));
+  const span = Math.max(high - low, minSpan(field, (low + high) / 2));
   const middle = (low + high) / 2;
   return [middle - span / 2, middle + span / 2];
 }
 
-/** The last ten minutes against the hour before them; null when there is too little to tell. */
+/** Compares the last ten minutes with the rest of the hour; null when either has no points. */
 export function direction(field: string, points: readonly number[]): Direction | null {
   const recent = mean(points.slice(-RECENT));
   const before = mean(points.slice(0, -RECENT));
   if (recent === null || before === null) return null;
   const change = recent - before;
-  if (Math.abs(change) < leastSpan(field, before) / 2) return "steady";
+  if (Math.abs(change) < minSpan(field, before) / 2) return "steady";
   return change > 0 ? "rising" : "falling";
 }
 
-function leastSpan(field: string, value: number): number {
-  return LEAST_SPAN[field] ?? Math.max(Math.abs(value) / 20, 1e-6);
+function minSpan(field: string, value: number): number {
+  return MIN_SPANS[field] ?? Math.max(Math.abs(value) / 20, 1e-6);
 }
 
 function mean(points: readonly number[]): number | null {
