@@ -75,12 +75,12 @@ async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browse
         await expect(alert).to_contain_text("cookies")
         await page.unroute("**/auth/me")
         await log_in(page, "viewer", "a wrong password")
-        await expect(alert).to_have_text("Name or password is wrong.")
+        await expect(alert).to_have_text("Wrong name or password.")
         await expect(page.get_by_label("Password", exact=True)).to_be_focused()
         for _ in range(3):
             await button.click()
         await expect(alert).to_contain_text("Too many attempts")
-        await expect(page.get_by_role("button", name="Possible in")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
         await expect(button).to_be_enabled()
         await log_in(page, "viewer", PASSWORD)
         await is_in(page, "viewer, viewer")
@@ -109,12 +109,12 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await log_in(page, "viewer", PASSWORD)
         await expect(page.locator("nav a")).to_have_text(navigation)
         await page.goto("/#/device/hall")
-        await expect(page.locator(".commands")).to_contain_text("takes an operator")
+        await expect(page.locator(".commands")).to_contain_text("requires the operator")
         await expect(page.get_by_role("button", name=re.compile(f"{send}|Edit"))).to_have_count(0)
         await page.goto("/#/health")
-        await expect(page.locator(".rejected")).to_contain_text("admins only")
+        await expect(page.locator(".rejected")).to_contain_text("only admins")
         await page.goto("/#/audit")
-        await expect(page.get_by_role("heading", level=1)).to_have_text("The audit is for admins.")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The audit log is for admins only.")
         _, found = await made.as_("admin", "GET", "/api/v1/audit?by=viewer&act=refused")
         assert found["acts"] == []
 
@@ -125,7 +125,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await page.goto("/#/device/hall")
         await page.get_by_role("combobox", name="Command").fill("on")
         await page.get_by_role("button", name=send).click()
-        await page.get_by_role("button", name="Queue it").click()
+        await page.get_by_role("button", name="Queue command").click()
         await expect(page.locator(".commands li")).to_contain_text("queued")
         await expect(page.get_by_role("button", name="Edit")).to_have_count(0)
 
@@ -133,7 +133,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await log_in(page, "one", PASSWORD)
         await expect(page.locator(".card h3")).to_have_text(["hall"])
         await page.locator(".account summary").click()
-        await expect(page.locator(".account .menu")).to_contain_text("For some devices and sites.")
+        await expect(page.locator(".account .menu")).to_contain_text("Limited to some devices and sites.")
         await page.keyboard.press("Escape")
         await expect(page.locator(".account .menu")).to_be_hidden()
 
@@ -144,7 +144,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await page.get_by_role("button", name="Edit").click()
         await page.route(re.compile("/api/v1/devices/hall$"), lambda route: route.fulfill(status=403, body="{}"))
         await page.get_by_role("button", name="Save").click()
-        await expect(page.get_by_role("alert")).to_have_text("Not saved: You may not do this; an admin can allow it.")
+        await expect(page.get_by_role("alert")).to_have_text("Not saved: You do not have permission to do this. Ask an admin.")
 
 
 async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser: Browser, made: Guarded) -> None:
@@ -161,8 +161,8 @@ async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser
         shown = await rows.locator("td:nth-child(4)").all_text_contents()
         added = [one for one in shown if one.startswith("room-")]
         assert added == [f"room-{number}" for number in reversed(range(60))]
-        await page.get_by_label("What").first.select_option("Request refused")
-        await page.get_by_label("Who").fill("viewer")
+        await page.get_by_label("Action").first.select_option("Request refused")
+        await page.get_by_label("Actor").fill("viewer")
         await expect(rows.locator("td")).to_have_text(
             [
                 re.compile(r"\d\d:\d\d"),
@@ -173,8 +173,8 @@ async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser
                 re.compile("refused"),
             ]
         )
-        await page.get_by_label("On what").fill("nothing like it")
-        await expect(page.locator(".audit")).to_contain_text("Nothing like this")
+        await page.get_by_label("Target").fill("nothing like it")
+        await expect(page.locator(".audit")).to_contain_text("No matching events")
 
 
 async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until_it_is_over(
@@ -202,7 +202,7 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
         await expect(another.locator(".events li").filter(has_text="sensorData")).to_be_visible()
         assert len(sockets) == 2
         for one in (page, another):
-            await expect(one.locator(".session-end")).to_have_text("Your session is over: log in again to go on.")
+            await expect(one.locator(".session-end")).to_have_text("Your session has expired. Log in again to continue.")
 
 
 async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_closed(
@@ -245,22 +245,22 @@ async def test_the_first_admin_chooses_a_password_by_the_link_and_nobody_else_do
         (link,) = re.findall(r"/(#setup=\S+)", capsys.readouterr().err)
         async with visitor(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
-            await expect(page.get_by_role("heading", name="The first admin")).to_be_visible()
+            await expect(page.get_by_role("heading", name="Create the first admin")).to_be_visible()
             assert "setup" not in page.url
             password = page.get_by_label("Password", exact=True)
             await password.fill("short")
-            await page.get_by_role("button", name="Set the password").click()
+            await page.get_by_role("button", name="Set password").click()
             assert await password.evaluate("field => field.validity.tooShort")
-            await page.get_by_label("Show the password").check()
+            await page.get_by_label("Show password").check()
             await expect(password).to_have_attribute("type", "text")
             await password.fill(PASSWORD)
-            await page.get_by_role("button", name="Set the password").click()
+            await page.get_by_role("button", name="Set password").click()
             await is_in(page, "admin, admin")
         async with visitor(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
             await page.get_by_label("Password", exact=True).fill("another password")
-            await page.get_by_role("button", name="Set the password").click()
-            await expect(page.get_by_role("alert")).to_contain_text("This link was used")
+            await page.get_by_role("button", name="Set password").click()
+            await expect(page.get_by_role("alert")).to_contain_text("This link has already been used")
             await page.get_by_role("button", name="Log in").click()
             await log_in(page, "admin", PASSWORD)
             await is_in(page, "admin, admin")

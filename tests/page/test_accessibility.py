@@ -65,7 +65,7 @@ async def test_everything_is_reached_by_keyboard_alone(seen: Seen) -> None:
     await expect(seen.card("attic")).to_be_visible()
     page, focused = seen.page, seen.page.locator(":focus")
     await page.keyboard.press("Tab")
-    await expect(focused).to_have_text("Skip to the content")
+    await expect(focused).to_have_text("Skip to content")
     await page.keyboard.press("Enter")
     await expect(page.locator("main")).to_be_focused()
     await tab_to(page, "attic")
@@ -84,8 +84,8 @@ async def test_everything_is_reached_by_keyboard_alone(seen: Seen) -> None:
     await page.evaluate("document.querySelector('.bar a').focus()")
     await tab_to(page, "Health")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", name="The bridge is well")).to_be_visible()
-    await tab_to(page, "Try them again")
+    await expect(page.get_by_role("heading", name="The bridge is healthy")).to_be_visible()
+    await tab_to(page, "Retry all")
 
 
 async def tab_to(page: Page, text: str) -> None:
@@ -147,7 +147,7 @@ async def test_it_is_installable_and_says_when_the_bridge_is_away(bridge: Bridge
         while await answers(seen):
             await asyncio.sleep(0.05)
     await seen.page.reload()
-    await expect(seen.page.get_by_role("heading", name="The bridge cannot be reached")).to_be_visible()
+    await expect(seen.page.get_by_role("heading", name="The bridge is unreachable")).to_be_visible()
 
 
 async def answers(seen: Seen) -> bool:

@@ -194,8 +194,8 @@ async def test_a_device_that_is_offline_is_said_to_be_and_the_command_may_wait(s
     await seen.go("#/device/esp01")
     await seen.page.get_by_role("combobox", name="Command").fill("restart")
     await seen.page.get_by_role("button", name="Send").click()
-    await expect(seen.page.locator(".decision")).to_contain_text("offline")
-    await seen.page.get_by_role("button", name="Queue it").click()
+    await expect(seen.page.locator(".queue-choice")).to_contain_text("offline")
+    await seen.page.get_by_role("button", name="Queue command").click()
     await expect(seen.page.locator(".commands li")).to_contain_text("queued")
 
 
@@ -230,7 +230,7 @@ async def test_a_device_has_a_chart_of_each_measurement_and_the_range_is_zoomed_
     await seen.page.mouse.up()
     back = seen.page.get_by_role("button", name="Back to live")
     await expect(back).to_be_visible()
-    await expect(summary).to_have_attribute("aria-label", "No readings in this time.")
+    await expect(summary).to_have_attribute("aria-label", "No readings in this time range.")
     await back.click()
     await expect(back).to_have_count(0)
 
@@ -268,7 +268,7 @@ async def test_health_shows_the_account_and_what_was_rejected_as_it_came(seen: S
     ) as answer:
         assert answer.status == 422
     await seen.go("#/health")
-    await expect(seen.page.get_by_role("heading", name="The bridge is well")).to_be_visible()
+    await expect(seen.page.get_by_role("heading", name="The bridge is healthy")).to_be_visible()
     await expect(seen.page.locator(".ledger tbody tr td")).to_have_text(
         [re.compile(r"[\d.–]+"), "2", "1", "0", "1", "0", "0", "yes"]
     )

@@ -22,14 +22,14 @@ async def test_it_connects_by_each_transport_and_shows_events_as_they_come(seen:
     await expect(heard.locator("pre")).to_contain_text('"deviceId": "kitchen"')
     await seen.page.get_by_role("button", name="Disconnect").click()
     await expect(state).to_have_text("Not connected")
-    await seen.page.get_by_label("Transport").select_option("Long-polling alone")
+    await seen.page.get_by_label("Transport").select_option("Long-polling only")
     await seen.page.get_by_role("button", name="Connect", exact=True).click()
     await expect(state).to_have_text("Connected by polling")
 
 
 async def test_what_is_said_is_acknowledged_in_the_words_of_the_bridge(seen: Seen) -> None:
     await seen.go("test")
-    send, body = seen.page.get_by_role("button", name="Send"), seen.page.get_by_label("Body, in JSON")
+    send, body = seen.page.get_by_role("button", name="Send"), seen.page.get_by_label("Body (JSON)")
     await expect(send).to_be_enabled()
     await body.fill('{"devices": ["attic"]}')
     await send.click()
@@ -44,7 +44,7 @@ async def test_what_is_said_is_acknowledged_in_the_words_of_the_bridge(seen: See
     await expect(answer).to_contain_text("greater than or equal to 1")
     await body.fill("{")
     await send.click()
-    await expect(seen.page.get_by_role("alert")).to_contain_text("Not JSON")
+    await expect(seen.page.get_by_role("alert")).to_contain_text("Invalid JSON")
     await seen.page.get_by_label("Event").first.select_option("sendCommand")
     assert orjson.loads(await body.input_value())["command"] == "servo1"
 
@@ -53,7 +53,7 @@ async def test_it_says_how_long_things_take(seen: Seen) -> None:
     await seen.go("test")
     row = seen.page.locator(".latency tbody tr")
     taken = re.compile(r"\d ms")
-    await expect(row.filter(has_text="There and back")).to_contain_text(taken)  # connected: what comes from here on is heard
+    await expect(row.filter(has_text="Round trip")).to_contain_text(taken)  # connected: what comes from here on is heard
     await seen.post(deviceId="kitchen", temperature=1)
-    for name in ("From the bridge to here", "From the measurement to here"):
+    for name in ("Bridge to page", "Measurement to page"):
         await expect(row.filter(has_text=name)).to_contain_text(taken)

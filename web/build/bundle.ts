@@ -1,4 +1,4 @@
-/** What the build adds to what Vite does: the client script, files compressed ahead, and a limit to what the first load weighs. */
+/** Vite plugins: the Socket.IO client script, precompressed files, and a size budget for the first load. */
 
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,10 +6,10 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 import type { Plugin } from "vite";
 
-const LIMIT_BYTES = 150_000;
-const WORTH_COMPRESSING = /\.(js|css|html|svg|json|webmanifest)$/;
+const FIRST_LOAD_LIMIT_BYTES = 150_000;
+const COMPRESSIBLE = /\.(js|css|html|svg|json|webmanifest)$/;
 
-/** Ships the browser build of the client, which the bridge serves at /socket.io/socket.io.js for other pages. */
+/** Adds the browser build of the Socket.IO client, which the bridge serves at /socket.io/socket.io.js to other pages. */
 export function socketIoClientScript(): Plugin {
   return {
     name: "socket-io-client-script",
@@ -26,35 +26,35 @@ export function socketIoClientScript(): Plugin {
   };
 }
 
-/** Everything the browser asks for before the first view is there: more than 150 KB of it, and the build fails. */
-export function firstLoad(): Plugin {
+/** Fails the build if the files needed for the first page exceed the limit, gzipped. */
+export function firstLoadBudget(): Plugin {
   return {
-    name: "first-load",
+    name: "first-load-budget",
     apply: "build",
     async writeBundle({ dir = "" }, bundle) {
       const page = await readFile(join(dir, "index.html"), "utf8");
       const files = new Set(["index.html", ...Object.keys(bundle).filter((name) => page.includes(name))]);
       for (const name of files) {
         const chunk = bundle[name];
-        if (chunk?.type === "chunk") for (const needed of chunk.imports) files.add(needed);
+        if (chunk?.type === "chunk") for (const imported of chunk.imports) files.add(imported);
       }
       let bytes = 0;
       for (const name of files) bytes += gzipSync(await readFile(join(dir, name)), { level: 9 }).length;
-      this.info(`the first load is ${(bytes / 1000).toFixed(1)} KB compressed, of ${LIMIT_BYTES / 1000} allowed`);
-      if (bytes > LIMIT_BYTES) this.error(`the first load is ${bytes} bytes compressed, more than ${LIMIT_BYTES}`);
+      this.info(`first load: ${(bytes / 1000).toFixed(1)} KB gzipped, ${FIRST_LOAD_LIMIT_BYTES / 1000} allowed`);
+      if (bytes > FIRST_LOAD_LIMIT_BYTES) this.error(`first load: ${bytes} bytes gzipped, more than the ${FIRST_LOAD_LIMIT_BYTES} allowed`);
     },
   };
 }
 
-/** Beside each file the same, compressed: the bridge sends what the browser takes. */
-export function compressedAhead(): Plugin {
+/** Writes a gzip and a Brotli version of each text file; the bridge serves the one that the browser accepts. */
+export function precompress(): Plugin {
   return {
-    name: "compressed-ahead",
+    name: "precompress",
     apply: "build",
     async closeBundle() {
       const dist = new URL("../dist/", import.meta.url);
       for (const name of await readdir(dist, { recursive: true })) {
-        if (!WORTH_COMPRESSING.test(name)) continue;
+        if (!COMPRESSIBLE.test(name)) continue;
         const file = new URL(name, dist);
         const content = await readFile(file);
         await writeFile(new URL(`${file}.gz`), gzipSync(content, { level: 9 }));

@@ -91,7 +91,7 @@ function Ledger({ ledger, rates }: { ledger: readonly LedgerLine[]; rates: Rates
                 <th scope="col">{t("health.source")}</th>
                 <th scope="col">{t("health.rate")}</th>
                 <th scope="col">{t("health.received")}</th>
-                {OUTCOMES.map((name, place) => <th scope="col" key={name}><span class="operator">{place === 0 ? "=" : "+"}</span> {t(`health.${name}`)}</th>)}
+                {OUTCOMES.map((name, index) => <th scope="col" key={name}><span class="operator">{index === 0 ? "=" : "+"}</span> {t(`health.${name}`)}</th>)}
                 <th scope="col">{t("health.sum")}</th>
               </tr>
             </thead>
@@ -113,8 +113,8 @@ function Line({ line, rate }: { line: LedgerLine; rate: number | null }): JSX.El
       <th scope="row" role="rowheader">{line.source}</th>
       <td role="cell" data-name={t("health.rate")}>{rate === null ? "–" : formats.value.rate(rate)}</td>
       <td role="cell" data-name={t("health.received")}>{formats.value.count(line.received)}</td>
-      {OUTCOMES.map((name, place) => (
-        <td role="cell" key={name} data-name={`${place === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={line[name] === 0}>
+      {OUTCOMES.map((name, index) => (
+        <td role="cell" key={name} data-name={`${index === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={line[name] === 0}>
           {formats.value.count(line[name])}
         </td>
       ))}

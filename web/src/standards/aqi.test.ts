@@ -39,32 +39,32 @@ describe.each(POLLUTANTS)("the index of %s", (pollutant) => {
     },
   );
 
-  test("leaves no gap between two categories, as what lies there is truncated", () => {
-    for (const [place, [low]] of bands.slice(1).entries()) {
-      expect(low - (bands[place]?.[1] ?? 0)).toBeCloseTo(step(pollutant), 6);
-      expect(aqi(pollutant, low - 0.01 * step(pollutant))).toEqual(aqi(pollutant, bands[place]?.[1] ?? 0));
+  test("has no gap between categories, because concentrations are truncated", () => {
+    for (const [at, [low]] of bands.slice(1).entries()) {
+      expect(low - (bands[at]?.[1] ?? 0)).toBeCloseTo(step(pollutant), 6);
+      expect(aqi(pollutant, low - 0.01 * step(pollutant))).toEqual(aqi(pollutant, bands[at]?.[1] ?? 0));
     }
   });
 
-  test("is a whole number that never falls where the concentration rises, and lies in its category", () => {
-    const rising = Array.from({ length: 50_000 }, (_, place) => aqi(pollutant, (place * step(pollutant)) / 7));
-    expect(rising.filter(({ index }, place) => index < (rising[place - 1]?.index ?? 0))).toEqual([]);
+  test("is an integer, rises with the concentration, and lies in its category", () => {
+    const rising = Array.from({ length: 50_000 }, (_, at) => aqi(pollutant, (at * step(pollutant)) / 7));
+    expect(rising.filter(({ index }, at) => index < (rising[at - 1]?.index ?? 0))).toEqual([]);
     expect(rising.filter(({ index, category }) => aqiCategory(index) !== category)).toEqual([]);
     expect(rising.filter(({ index }) => !Number.isInteger(index))).toEqual([]);
   });
 
-  test("goes on above 500 in the line of the last category", () => {
+  test("is extrapolated above 500", () => {
     const [low, high] = bands.at(-1) ?? [0, 0];
     expect(aqi(pollutant, high + (high - low))).toEqual({ index: 699, category: 5 });
   });
 
-  test("of nothing is 0, and of less than nothing too", () => {
+  test("is 0 for zero and negative concentrations", () => {
     expect(aqi(pollutant, 0)).toEqual({ index: 0, category: 0 });
     expect(aqi(pollutant, -0.4)).toEqual({ index: 0, category: 0 });
   });
 });
 
-test("a half of an index goes up: 1.1 ppm of carbon monoxide are 12.5", () => {
+test("half an index is rounded up: 1.1 ppm of carbon monoxide is 12.5", () => {
   expect(aqi("coPpm", 1.1).index).toBe(13);
 });
 
@@ -78,16 +78,16 @@ describe("truncation", () => {
     ["pm10", 155, 155],
     ["coPpm", 4.49, 4.4],
     ["coPpm", 9.4999, 9.4],
-  ])("makes of %s %f %f", (pollutant, concentration, expected) => {
+  ])("of %s at %f is %f", (pollutant, concentration, expected) => {
     expect(truncated(pollutant, concentration)).toBe(expected);
   });
 
-  test("cuts digits, and nothing of a number that has none to cut", () => {
-    const tenths = Array.from({ length: 100_001 }, (_, place) => place / 10);
+  test("does not change a value without excess digits", () => {
+    const tenths = Array.from({ length: 100_001 }, (_, at) => at / 10);
     expect(tenths.filter((value) => truncated("pm25", value) !== value)).toEqual([]);
   });
 
-  test("takes no tenth from a mean for what binary fractions lose", () => {
+  test("tolerates the rounding errors of binary fractions", () => {
     const sum = new Array<number>(24).fill(35.5).reduce((total, hour) => total + hour - 0.1 + 0.1, 0);
     const many = new Array<number>(24).fill(9.1).reduce((total, hour) => total + hour, 0);
     expect(truncated("pm25", sum / 24)).toBe(35.5);
@@ -97,7 +97,7 @@ describe("truncation", () => {
 });
 
 test.each([[0, 0], [50, 0], [50.4, 0], [51, 1], [100, 1], [101, 2], [151, 3], [201, 4], [300, 4], [301, 5], [999, 5]])(
-  "an index of %f that somebody else computed is of category %i",
+  "a device's index of %f is of category %i",
   (index, category) => {
     expect(aqiCategory(index)).toBe(category);
   },

@@ -20,24 +20,24 @@ function assessed(values: AssessmentInput["values"], of: AssessmentInput["hours"
 const only = (values: AssessmentInput["values"]): Assessment | undefined => assessed(values)[0];
 const keys = (assessments: readonly Assessment[]): string[] => assessments.map(({ key }) => key);
 
-describe("what is assessed", () => {
-  test("is what the fields allow, and nothing of what has no standard", () => {
+describe("assess", () => {
+  test("covers only fields that a standard covers", () => {
     expect(assessed({ temperature: 21, humidity: 40, pressure: 1013, pm1: 3, no2: 20, flameIntensity: 300 })).toEqual([]);
     expect(assessed({})).toEqual([]);
   });
 
-  test("is nothing of a value that is no amount", () => {
+  test("ignores invalid values", () => {
     for (const value of [Number.NaN, Infinity, -1, "900", null, true, undefined]) {
       expect(assessed({ co2: value, eco2: value, tvoc: value, ch4Ppm: value, lpgPpm: value, pm25: value, coPpm: value })).toEqual([]);
     }
     expect(assessed({ flameDetected: 1 })).toEqual([]);
   });
 
-  test("is zero too", () => {
+  test("accepts zero", () => {
     expect(assessed({ co2: 0, tvoc: 0, ch4Ppm: 0, lpgPpm: 0, flameDetected: false }).map(({ level }) => level)).toEqual([0, 0, 0, 0, 0]);
   });
 
-  test("has each index once", () => {
+  test("returns each index once", () => {
     const values = {
       pm25: 5, pm10: 9, coPpm: 1, co2: 600, eco2: 600, tvoc: 90, ch4Ppm: 1, lpgPpm: 1, flameDetected: false, aqi: 2, aqiScale: "uba",
     };
@@ -47,24 +47,24 @@ describe("what is assessed", () => {
 });
 
 describe("particles", () => {
-  test("have an index of now and one of the day, by the standard's name", () => {
+  test("have a NowCast and a daily index, each with its standard", () => {
     expect(assessed({ pm25: 17 }, { pm25: hours(17.49) })).toMatchObject([
       { key: "index.aqi.pm25.now", standard: "standard.epaNowCast", averaging: "averaging.nowCast", value: 66, measured: 17.4 },
       { key: "index.aqi.pm25.day", standard: "standard.epaAqi", averaging: "averaging.mean24h", value: 66, indicative: false },
     ]);
   });
 
-  test("of three hours have an index of now, and lack 15 hours for that of the day", () => {
+  test("of three hours have a NowCast, and need 15 more hours for the daily index", () => {
     const [now, day] = assessed({ pm10: 60 }, { pm10: hours(55, 3) });
     expect(now).toMatchObject({ complete: true, value: 51, level: 1, levelKey: "level.epa.moderate", advice: "advice.air.moderate" });
     expect(day).toMatchObject({ complete: false, value: null, level: null, levelKey: "level.pending", hoursNeeded: 15 });
   });
 
-  test("just measured for the first time say how many hours are needed", () => {
+  test("measured for the first time report how many hours are needed", () => {
     expect(assessed({ pm25: 400 })).toMatchObject([{ hoursNeeded: 2 }, { hoursNeeded: 18 }]);
   });
 
-  test("that the newest reading lacks are assessed by their hours", () => {
+  test("missing in the newest reading are assessed by their hourly means", () => {
     expect(keys(assessed({}, { pm25: hours(5) }))).toEqual(["index.aqi.pm25.now", "index.aqi.pm25.day"]);
   });
 
@@ -80,12 +80,12 @@ describe("carbon monoxide", () => {
   test.each([
     [0, 0, 0, "level.co.below"], [29.9, 0, 0, "level.co.below"], [30, 2, 2, "level.co.30"], [50, 3, 3, "level.co.50"],
     [99, 3, 3, "level.co.50"], [100, 5, 5, "level.co.100"], [180, 5, 5, "level.co.100"], [300, 5, 6, "level.co.300"],
-  ])("of %f ppm now is of level %i, whatever the hours before were", (ppm, level, order, levelKey) => {
+  ])("of %f ppm is of level %i, regardless of earlier hours", (ppm, level, order, levelKey) => {
     const now = assessed({ coPpm: ppm }, { coPpm: hours(1) }).find(({ key }) => key === "index.co.now");
     expect(now).toMatchObject({ standard: "standard.enCo", value: ppm, unit: "unit.ppm", level, order, levelKey });
   });
 
-  test("is the mean of eight hours, and only indicative", () => {
+  test("is an eight-hour mean, and indicative", () => {
     expect(assessed({}, { coPpm: hours(8.4, 6) })).toMatchObject([
       { key: "index.aqi.co", value: 90, measured: 8.4, averaging: "averaging.mean8h", indicative: true, advice: "advice.co.source" },
     ]);
@@ -104,7 +104,7 @@ describe("carbon dioxide", () => {
     expect(only({ co2 })).toMatchObject({ standard: "standard.ubaCo2", unit: "unit.ppm", value: co2, level, levelKey, indicative: false });
   });
 
-  test("that a sensor estimates is called an estimate", () => {
+  test("estimated by a sensor is marked as an estimate", () => {
     expect(only({ eco2: 1500 })).toMatchObject({ key: "index.eco2", level: 2, indicative: true, note: "note.eco2" });
   });
 });
@@ -119,14 +119,14 @@ describe("organic compounds", () => {
 });
 
 describe("a device's own index", () => {
-  test("is shown in the words of the scale it names", () => {
+  test("is rated by the scale it names", () => {
     expect(only({ aqi: 4, aqiScale: "uba" })).toMatchObject({ key: "index.device.uba", value: 4, levelKey: "level.uba.4", level: 3 });
     expect(only({ aqi: 151, aqiScale: "epa" })).toMatchObject({
       key: "index.device.epa", value: 151, levelKey: "level.epa.unhealthy", level: 3, averaging: "averaging.device", indicative: true,
     });
   });
 
-  test("is not shown without a scale, on another one, or off it", () => {
+  test("is ignored without a scale, on an unknown scale, or out of range", () => {
     expect(assessed({ aqi: 4 })).toEqual([]);
     expect(assessed({ aqi: 4, aqiScale: "daqi" })).toEqual([]);
     for (const aqi of [0, 6, 2.5]) expect(assessed({ aqi, aqiScale: "uba" })).toEqual([]);
@@ -143,15 +143,15 @@ describe("gas", () => {
     expect(only({ [field]: ppm })).toMatchObject({ field, measured: ppm, level, levelKey, unit: "unit.lel", indicative: true });
   });
 
-  test("is a part of the lower explosive limit of IEC 60079-20-1", () => {
+  test("is a percentage of the lower explosive limit of IEC 60079-20-1", () => {
     expect(only({ ch4Ppm: 11_000 })).toMatchObject({ value: 25, standard: "standard.iecMethane" });
     expect(only({ lpgPpm: 3500 })).toMatchObject({ value: 25, standard: "standard.iecButane" });
   });
 });
 
 describe("a level", () => {
-  test.each(["co2", "eco2", "tvoc", "ch4Ppm", "lpgPpm", "coPpm"])("of %s never falls where the value rises", (field) => {
-    const levels = Array.from({ length: 1400 }, (_, place) => only({ [field]: place * 50 })?.level ?? -1);
+  test.each(["co2", "eco2", "tvoc", "ch4Ppm", "lpgPpm", "coPpm"])("of %s never falls as the value rises", (field) => {
+    const levels = Array.from({ length: 1400 }, (_, at) => only({ [field]: at * 50 })?.level ?? -1);
     expect(levels).toEqual([...levels].sort((one, other) => one - other));
     expect(levels[0]).toBe(0);
   });
@@ -160,18 +160,18 @@ describe("a level", () => {
 describe("the order", () => {
   const smoke = { pm25: hours(300) };
 
-  test("is the worst first, and last what still needs hours", () => {
+  test("is worst first, with incomplete assessments last", () => {
     const levels = assessed({ co2: 1500, tvoc: 10, pm25: 80, coPpm: 1 }, { pm25: hours(80, 4) }).map(({ level }) => level);
     expect(levels).toEqual([3, 2, 0, 0, null, null]);
   });
 
-  test("has a flame before gas, and gas from 20 % of its limit on before all else", () => {
+  test("puts flames first, then gas from 20 % of its limit", () => {
     const all = assessed({ flameDetected: true, ch4Ppm: 8800 }, smoke);
     expect(keys(all).slice(0, 3)).toEqual(["index.flame", "index.lel.ch4", "index.aqi.pm25.now"]);
     expect(all.slice(0, 3).map(({ level, order }) => [level, order])).toEqual([[5, 7], [5, 6], [5, 5]]);
   });
 
-  test("has gas below 20 % of its limit where its level is", () => {
+  test("sorts gas below 20 % of its limit by level", () => {
     expect(keys(assessed({ ch4Ppm: 8799 }, smoke))[0]).toBe("index.aqi.pm25.now");
   });
 });
@@ -183,7 +183,7 @@ describe("the worst of a device", () => {
     expect(worst(assessments.reverse())).toMatchObject({ key: "index.co2" });
   });
 
-  test("is nothing where nothing is assessed yet", () => {
+  test("is null without a complete assessment", () => {
     expect(worst([])).toBeNull();
     expect(worst(assessed({ pm25: 300 }))).toBeNull();
   });

@@ -17,55 +17,55 @@ const same = (value: number, length: number): number[] => new Array<number>(leng
 const gaps = (length: number): null[] => new Array<null>(length).fill(null);
 
 describe("the window of a day", () => {
-  test("has the newest hour that has ended first, and not the one under way", () => {
+  test("starts with the last complete hour and excludes the current one", () => {
     const underWay = { startMs: NOON, mean: 99, count: 360 };
     expect(lastDay([underWay, ...hours([1, 2, 3])], NOW).slice(0, 4)).toEqual([1, 2, 3, null]);
   });
 
-  test("takes hours in any order, and none older than a day", () => {
+  test("accepts hours in any order and ignores those older than a day", () => {
     const window = lastDay(hours([...same(1, 24), 7, 7]).reverse(), NOW);
     expect(window).toEqual(same(1, 24));
   });
 
-  test("leaves a gap where an hour has less than three quarters of the usual readings", () => {
+  test("has a gap where an hour has less than 75 % of the usual readings", () => {
     const found = hours([1, 2, 3, 4, 5]);
     const [first, second, ...others] = found as [HourlyMean, HourlyMean, ...HourlyMean[]];
     const window = lastDay([{ ...first, count: 269 }, { ...second, count: 270 }, ...others], NOW);
     expect(window.slice(0, 5)).toEqual([null, 2, 3, 4, 5]);
   });
 
-  test("does not take a device's first, broken hour for its usual one", () => {
+  test("does not derive the usual count from a partial first hour", () => {
     const [whole, broken] = hours([1, 2]) as [HourlyMean, HourlyMean];
     expect(lastDay([whole, { ...broken, count: 30 }], NOW).slice(0, 2)).toEqual([1, null]);
   });
 
-  test("of a device that measures once an hour is whole", () => {
+  test("is complete for a device that measures once an hour", () => {
     expect(lastDay(hours(same(5, 24), 1), NOW)).toEqual(same(5, 24));
   });
 
-  test("has zero as a value, and nothing that is no number", () => {
+  test("accepts zero and rejects NaN and empty hours", () => {
     const [first, second] = hours([0, 0]) as [HourlyMean, HourlyMean];
     expect(lastDay([first, { ...second, mean: Number.NaN }], NOW).slice(0, 2)).toEqual([0, null]);
     expect(lastDay([{ ...first, count: 0 }], NOW)[0]).toBeNull();
   });
 
-  test("of nothing is empty", () => {
+  test("is empty without hours", () => {
     expect(lastDay([], NOW)).toEqual(gaps(24));
   });
 });
 
 describe("a mean", () => {
-  test("over a day needs 18 hours, and is that of the hours there are", () => {
+  test("over a day needs 18 hours and averages those present", () => {
     expect(mean(windowOf([...same(10, 9), ...gaps(6), ...same(20, 9)]), DAY_HOURS)).toEqual({ value: 15 });
     expect(mean(windowOf(same(10, 17)), DAY_HOURS)).toEqual({ hoursNeeded: 1 });
   });
 
-  test("over eight hours needs six, whatever was before", () => {
+  test("over eight hours needs six, regardless of earlier hours", () => {
     expect(mean(windowOf([...same(3, 6), null, null, ...same(9, 16)]), CO_HOURS)).toEqual({ value: 3 });
     expect(mean(windowOf([...same(3, 5), ...gaps(3), ...same(9, 16)]), CO_HOURS)).toEqual({ hoursNeeded: 1 });
   });
 
-  test("says how many hours must come, counting those that will be too old by then", () => {
+  test("reports how many hours are needed, allowing for those that will be too old by then", () => {
     expect(mean(windowOf([]), DAY_HOURS)).toEqual({ hoursNeeded: 18 });
     expect(mean(windowOf([null, ...same(1, 5)]), CO_HOURS)).toEqual({ hoursNeeded: 1 });
     expect(mean(windowOf([null, null, null, ...same(1, 5)]), CO_HOURS)).toEqual({ hoursNeeded: 6 });
@@ -81,7 +81,7 @@ describe("the NowCast", () => {
     expect("value" in cast && truncated("pm25", cast.value)).toBe(17.4);
   });
 
-  test("leaves a missing hour out, and lets the others keep their age", () => {
+  test("skips a missing hour without changing the age of the others", () => {
     // The example without its third hour: what is left of both sums, weighted by a half to the power of the age.
     const weighted = EXAMPLE.map((hour, age) => [hour * 0.5 ** age, 0.5 ** age] as const).filter((_, age) => age !== 2);
     const expected = weighted.reduce((sum, [hour]) => sum + hour, 0) / weighted.reduce((sum, [, weight]) => sum + weight, 0);
@@ -89,7 +89,7 @@ describe("the NowCast", () => {
     expect("value" in cast && cast.value).toBeCloseTo(expected, 9);
   });
 
-  test("of equal hours is the mean, and of steady ones nearly", () => {
+  test("of equal hours is their mean, and of similar hours close to it", () => {
     expect(nowCast(windowOf(same(12, 12)))).toEqual({ value: 12 });
     // 10 and 8 by turns have the weight factor 8 / 10.
     const turns = Array.from({ length: 12 }, (_, age) => (age % 2 ? 8 : 10));
@@ -103,7 +103,7 @@ describe("the NowCast", () => {
     expect(nowCast(windowOf(same(0, 12)))).toEqual({ value: 0 });
   });
 
-  test("does not see what is older than 12 hours", () => {
+  test("ignores hours older than 12", () => {
     expect(nowCast(windowOf([...same(12, 12), ...same(500, 12)]))).toEqual({ value: 12 });
   });
 
@@ -120,7 +120,7 @@ describe("the NowCast", () => {
     expect(cast).toEqual(hoursNeeded === null ? { value: 1 } : { hoursNeeded });
   });
 
-  test("lies between the lowest and the highest hour, and gives no lower index where every hour is higher", () => {
+  test("lies between the lowest and highest hour, and does not fall when every hour rises", () => {
     const wrong: number[][] = [];
     let seed = 1;
     const random = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;

@@ -51,18 +51,18 @@ function usualCount(hours: readonly (HourlyMean | undefined)[]): number {
 export function mean(window: HourlyWindow, span: number): Average {
   const hoursNeeded = missing(window, span, Math.ceil(COMPLETENESS * span));
   if (hoursNeeded > 0) return { hoursNeeded };
-  const there = present(window, span);
-  return { value: there.reduce((sum, hour) => sum + hour, 0) / there.length };
+  const hours = present(window, span);
+  return { value: hours.reduce((sum, hour) => sum + hour, 0) / hours.length };
 }
 
 /** The weight of an hour is `factor` to the power of its age; the more the hours vary, the less the older ones count. */
 export function nowCast(window: HourlyWindow): Average {
   const hoursNeeded = missing(window, NOWCAST_NEWEST, NOWCAST_ENOUGH);
   if (hoursNeeded > 0) return { hoursNeeded };
-  const there = present(window, NOWCAST_HOURS);
-  const highest = Math.max(...there);
+  const hours = present(window, NOWCAST_HOURS);
+  const highest = Math.max(...hours);
   if (highest <= 0) return { value: 0 };
-  const factor = Math.max(NOWCAST_LEAST_WEIGHT, Math.min(...there) / highest);
+  const factor = Math.max(NOWCAST_LEAST_WEIGHT, Math.min(...hours) / highest);
   let sum = 0;
   let weights = 0;
   for (const [age, hour] of window.slice(0, NOWCAST_HOURS).entries()) {

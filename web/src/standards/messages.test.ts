@@ -7,7 +7,7 @@ import { messages as russian } from "./messages.ru";
 
 const KEYS = Object.keys(english) as MessageKey[];
 const placeholders = (text: string): string[] => text.match(/\{\w+\}/g) ?? [];
-/** Amounts, standards and years say the same in every language; commas are points, and PM2.5 is PM2,5. */
+/** Numbers must be the same in every language, apart from the decimal separator. */
 const numbers = (text: string): string[] => (text.replaceAll(",", ".").match(/\d+(\.\d+)?/g) ?? []).sort();
 
 describe.each([["Russian", russian], ["Spanish", spanish], ["French", french]])("the %s catalogue", (_, catalogue) => {
@@ -15,7 +15,7 @@ describe.each([["Russian", russian], ["Spanish", spanish], ["French", french]])(
     expect(Object.keys(catalogue)).toEqual(KEYS);
   });
 
-  test.each(KEYS)("says %s, with the same placeholders and the same numbers", (key) => {
+  test.each(KEYS)("%s has the English placeholders and numbers", (key) => {
     expect(catalogue[key].trim()).toBe(catalogue[key]);
     expect(catalogue[key]).not.toBe("");
     expect(placeholders(catalogue[key])).toEqual(placeholders(english[key]));

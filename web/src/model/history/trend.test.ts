@@ -54,6 +54,6 @@ test.each([
   [[...Array(25).fill(20), ...Array(5).fill(18)], "falling"],
   [[...Array(25).fill(20), ...Array(5).fill(20.2)], "steady"],
   [[...Array(25).fill(Number.NaN), ...Array(5).fill(20)], null],
-])("the direction is told", (points, told) => {
-  expect(direction("temperature", points)).toBe(told);
+])("the direction compares the last ten minutes with the hour", (points, expected) => {
+  expect(direction("temperature", points)).toBe(expected);
 });

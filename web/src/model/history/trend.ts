@@ -34,10 +34,10 @@ export class Trend {
     this.#moveTo(slot);
     return Array.from({ length: SLOTS }, (_, n) => {
       const one = slot - SLOTS + 1 + n;
-      const place = one % SLOTS;
+      const index = one % SLOTS;
       if (one <= this.#last - SLOTS || one > this.#last) return Number.NaN;
-      const count = this.#counts[place] ?? 0;
-      return count === 0 ? Number.NaN : (this.#sums[place] ?? 0) / count;
+      const count = this.#counts[index] ?? 0;
+      return count === 0 ? Number.NaN : (this.#sums[index] ?? 0) / count;
     });
   }
 
