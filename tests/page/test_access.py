@@ -1,4 +1,4 @@
-"""The page where access is required, as each role sees it: logging in, staying, leaving, and what is written down of that."""
+"""The page with authentication: login, renewal, logout, roles, and the audit log."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PAGES = (
 
 @pytest.fixture
 async def made(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
-    """People of every role, and devices."""
+    """A bridge with users of every role, and devices."""
     async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
         yield made
 
 
 @asynccontextmanager
-async def visitor(browser: Browser, base: str, **context: Any) -> AsyncIterator[Page]:
-    """A browser of somebody's own, at the door. What goes wrong in the page, or against its policy, is a failure."""
+async def browser_context(browser: Browser, base: str, **context: Any) -> AsyncIterator[Page]:
+    """A separate browser context on the login page. The test fails on JavaScript errors and policy violations."""
     apart = await browser.new_context(base_url=base, **context)
     wrong: list[str] = []
 
@@ -55,7 +55,7 @@ async def visitor(browser: Browser, base: str, **context: Any) -> AsyncIterator[
     assert wrong == []
 
 
-async def is_in(page: Page, who: str) -> None:
+async def expect_logged_in(page: Page, who: str) -> None:
     await expect(page.locator(".account summary")).to_have_accessible_name(f"Logged in as {who}")
     await expect(page.locator(".connection")).to_have_text("Live")
 
@@ -65,8 +65,8 @@ async def log_out(page: Page) -> None:
     await page.get_by_role("button", name="Log out").click()
 
 
-async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browser, made: Guarded) -> None:
-    async with visitor(browser, made.base) as page:
+async def test_login_and_logout_apply_to_every_tab(browser: Browser, made: Guarded) -> None:
+    async with browser_context(browser, made.base) as page:
         await expect(page).to_have_title("Log in · Sensor Bridge")
         await expect(page.get_by_label("Name")).to_be_focused()
         button, alert = page.get_by_role("button", name="Log in"), page.get_by_role("alert")
@@ -83,12 +83,12 @@ async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browse
         await expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
         await expect(button).to_be_enabled()
         await log_in(page, "viewer", PASSWORD)
-        await is_in(page, "viewer, viewer")
+        await expect_logged_in(page, "viewer, viewer")
         await expect(page.locator("main")).to_be_focused()
         await expect(page.locator(".card")).to_have_count(4)
         await page.goto("/#/device/hall")
         await page.reload()
-        await is_in(page, "viewer, viewer")
+        await expect_logged_in(page, "viewer, viewer")
         another = await page.context.new_page()
         await another.goto("/test")
         await expect(another.locator(".state")).to_have_text("Connected by websocket")
@@ -101,11 +101,11 @@ async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browse
         await expect(another.locator(".state")).to_have_text("Connected by websocket")
 
 
-async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(browser: Browser, made: Guarded) -> None:
+async def test_each_role_sees_only_the_controls_it_may_use(browser: Browser, made: Guarded) -> None:
     navigation = ["Overview", "Feed", "Health"]
     send = "Send"
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "viewer", PASSWORD)
         await expect(page.locator("nav a")).to_have_text(navigation)
         await page.goto("/#/device/hall")
@@ -121,7 +121,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         assert (await made.as_("admin", "PATCH", "/api/v1/users/viewer", {"role": "operator"}))[0] == 200
         await expect(page.locator(".session-end")).to_contain_text("your account was changed")
         await log_in(page, "viewer", PASSWORD)
-        await is_in(page, "viewer, operator")
+        await expect_logged_in(page, "viewer, operator")
         await page.goto("/#/device/hall")
         await page.get_by_role("combobox", name="Command").fill("on")
         await page.get_by_role("button", name=send).click()
@@ -129,7 +129,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await expect(page.locator(".commands li")).to_contain_text("queued")
         await expect(page.get_by_role("button", name="Edit")).to_have_count(0)
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "one", PASSWORD)
         await expect(page.locator(".card h3")).to_have_text(["hall"])
         await page.locator(".account summary").click()
@@ -137,7 +137,7 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await page.keyboard.press("Escape")
         await expect(page.locator(".account .menu")).to_be_hidden()
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
         await expect(page.locator("nav a")).to_have_text([*navigation, "Audit"])
         await page.goto("/#/device/hall")
@@ -147,11 +147,11 @@ async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(brow
         await expect(page.get_by_role("alert")).to_have_text("Not saved: You do not have permission to do this. Ask an admin.")
 
 
-async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser: Browser, made: Guarded) -> None:
+async def test_admin_pages_and_filters_the_audit_log(browser: Browser, made: Guarded) -> None:
     for number in range(60):
         assert (await made.as_("admin", "POST", "/api/v1/devices", {"id": f"room-{number}"}))[0] == 201
     await made.as_("viewer", "GET", "/api/v1/users")
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
         await page.get_by_role("link", name="Audit").click()
         rows = page.locator(".audit-events tbody tr")
@@ -177,15 +177,15 @@ async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser
         await expect(page.locator(".audit")).to_contain_text("No matching events")
 
 
-async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until_it_is_over(
+async def test_session_is_renewed_on_open_connections_of_all_tabs_until_it_expires(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
-    """Tokens of 4 s, shorter than settings allow, in a session of 10. What renews it twice would end it at once."""
+    """Tokens last 4 s, shorter than the settings allow, in a session of 10 s. Using a refresh token twice would end it."""
     short = {"token_seconds": 4.0, "refresh_days": 10 / DAY_SECONDS}
     access = access_settings(admin_password=SecretStr(PASSWORD)).model_copy(update=short)
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access) as bridge,
-        visitor(browser, base_of(bridge)) as page,
+        browser_context(browser, base_of(bridge)) as page,
     ):
         sockets: list[str] = []
         renewals: list[int] = []
@@ -194,9 +194,9 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
             one.on("websocket", lambda socket: sockets.append(socket.url))
             one.on("response", lambda answer: renewals.append(answer.status) if "/auth/refresh" in answer.url else None)
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         await another.goto("/test")
-        await until(lambda: renewals.count(200) >= 2 and len(sockets) == 2, what="renewed twice, with two windows open")
+        await until(lambda: renewals.count(200) >= 2 and len(sockets) == 2, what="two renewals with two tabs open")
         await post(bridge, deviceId="kitchen", temperature=21.5)
         await expect(page.locator(".card")).to_contain_text("21.5")
         await expect(another.locator(".events li").filter(has_text="sensorData")).to_be_visible()
@@ -205,7 +205,7 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
             await expect(one.locator(".session-end")).to_have_text("Your session has expired. Log in again to continue.")
 
 
-async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_closed(
+async def test_open_page_asks_for_a_login_after_the_bridge_restarts_with_authentication(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int
 ) -> None:
     store, http = f"sqlite:///{tmp_path}/bridge.db", HttpSettings(port=port)
@@ -219,7 +219,7 @@ async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_
     async with start_bridge(broker_url, store, http=http, access=access):
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         await expect(page).to_have_title("Feed · Sensor Bridge")
         await context.close()
 
@@ -238,12 +238,12 @@ async def post(bridge: Bridge, **reading: object) -> None:
             assert answer.status == 201
 
 
-async def test_the_first_admin_chooses_a_password_by_the_link_and_nobody_else_does(
+async def test_setup_link_creates_the_first_admin_once(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access_settings()) as bridge:
         (link,) = re.findall(r"/(#setup=\S+)", capsys.readouterr().err)
-        async with visitor(browser, base_of(bridge)) as page:
+        async with browser_context(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
             await expect(page.get_by_role("heading", name="Create the first admin")).to_be_visible()
             assert "setup" not in page.url
@@ -255,21 +255,21 @@ async def test_the_first_admin_chooses_a_password_by_the_link_and_nobody_else_do
             await expect(password).to_have_attribute("type", "text")
             await password.fill(PASSWORD)
             await page.get_by_role("button", name="Set password").click()
-            await is_in(page, "admin, admin")
-        async with visitor(browser, base_of(bridge)) as page:
+            await expect_logged_in(page, "admin, admin")
+        async with browser_context(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
             await page.get_by_label("Password", exact=True).fill("another password")
             await page.get_by_role("button", name="Set password").click()
             await expect(page.get_by_role("alert")).to_contain_text("This link has already been used")
             await page.get_by_role("button", name="Log in").click()
             await log_in(page, "admin", PASSWORD)
-            await is_in(page, "admin, admin")
+            await expect_logged_in(page, "admin, admin")
 
 
-async def test_axe_finds_nothing_serious_before_the_door_and_in_the_audit(browser: Browser, made: Guarded) -> None:
+async def test_axe_finds_no_serious_violation_on_login_and_audit_pages(browser: Browser, made: Guarded) -> None:
     await made.as_("viewer", "GET", "/api/v1/users")
     for scheme in ("light", "dark"):
-        async with visitor(browser, made.base, color_scheme=scheme) as page:
+        async with browser_context(browser, made.base, color_scheme=scheme) as page:
             await expect(page.locator("main h1")).to_be_visible()
             assert await violations(page) == []
             await log_in(page, "admin", "a wrong password")
@@ -282,34 +282,34 @@ async def test_axe_finds_nothing_serious_before_the_door_and_in_the_audit(browse
             assert await violations(page) == []
 
 
-async def acts(made: Guarded) -> list[Any]:
-    """What is written down; that takes a second."""
+async def audit_events(made: Guarded) -> list[Any]:
+    """The audit log; an event appears in it within a second."""
     _, found = await made.as_("admin", "GET", "/api/v1/audit")
     return list(found["acts"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_nothing_runs_over_the_side_of_a_phone_in_any_language(browser: Browser, made: Guarded, language: str) -> None:
-    async with visitor(browser, made.base, locale=language, viewport={"width": 360, "height": 780}) as page:
+async def test_login_and_audit_pages_fit_a_phone_in_every_language(browser: Browser, made: Guarded, language: str) -> None:
+    async with browser_context(browser, made.base, locale=language, viewport={"width": 360, "height": 780}) as page:
         await expect(page.locator("main h1")).to_be_visible()
-        await fits(page)
+        await expect_no_overflow(page)
         await log_in(page, "admin", PASSWORD)
-        await until(lambda: acts(made), what="something in the audit")
+        await until(lambda: audit_events(made), what="an event in the audit log")
         await page.locator("nav a").last.click()
         await page.locator(".account summary").click()
         await expect(page.locator(".audit-events tbody tr").first).to_be_visible()
-        await fits(page)
+        await expect_no_overflow(page)
 
 
-async def fits(page: Page) -> None:
+async def expect_no_overflow(page: Page) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
-async def test_no_page_breaks_its_strict_policy_and_each_one_works(browser: Browser, made: Guarded) -> None:
-    """That none is broken is seen to by `visitor`."""
-    async with visitor(browser, made.base) as page:
+async def test_every_page_works_under_its_content_security_policy(browser: Browser, made: Guarded) -> None:
+    """`browser_context` fails the test on policy violations."""
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         for path in PAGES:
             await page.goto("about:blank")
             answer = await page.goto(f"/{path}")

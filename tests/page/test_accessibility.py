@@ -1,4 +1,4 @@
-"""Who can use the page: by keyboard, with a screen reader, in any colours, as an installed one, under a strict policy."""
+"""Accessibility, installation as an app, and the content security policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
 
 from bridge.app import Bridge
-from tests.page.conftest import LANGUAGES, WAIT_MS, Seen
+from tests.page.conftest import LANGUAGES, WAIT_MS, Dashboard
 from tests.servers import REPO
 
 AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -21,19 +21,19 @@ STRICT = (
 )
 
 
-async def fill(seen: Seen) -> None:
-    """Something of all that is shown: good and bad air, a flag, an alarm, a rejected message, a device that was never heard."""
-    await seen.post(deviceId="meeting", co2=2500, temperature=21.5, humidity=103, pm25=12, flameDetected=False)
-    await seen.post(deviceId="attic", temperature=20, battery=4, tvoc=900)
-    await seen.post(deviceId="boiler", temperature=60, ch4Ppm=9500)
-    async with seen.session.post(f"{seen.base}/api/v1/devices", json={"id": "esp01", "site": "Home", "room": "Hall"}):
+async def post_samples(dashboard: Dashboard) -> None:
+    """Posts samples of every state: good and bad air, a flag, an alarm, a rejected message, a device without readings."""
+    await dashboard.post(deviceId="meeting", co2=2500, temperature=21.5, humidity=103, pm25=12, flameDetected=False)
+    await dashboard.post(deviceId="attic", temperature=20, battery=4, tvoc=900)
+    await dashboard.post(deviceId="boiler", temperature=60, ch4Ppm=9500)
+    async with dashboard.session.post(f"{dashboard.base}/api/v1/devices", json={"id": "esp01", "site": "Home", "room": "Hall"}):
         pass
-    async with seen.session.post(f"{seen.base}/api/v1/readings", json={"deviceId": "attic", "colour": "red"}):
+    async with dashboard.session.post(f"{dashboard.base}/api/v1/readings", json={"deviceId": "attic", "colour": "red"}):
         pass
 
 
 async def violations(page: Page) -> list[str]:
-    """What axe finds of serious or critical, each with where. It comes in as no script of the page could, by its policy."""
+    """Serious and critical axe violations. The script is injected through the debugger, which bypasses the policy."""
     await page.evaluate(AXE.read_text("utf-8"))
     found: list[dict[str, Any]] = await page.evaluate("async () => (await axe.run()).violations")
     return [
@@ -46,24 +46,26 @@ async def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious_on_any_view(browser: Browser, seen: Seen, scheme: Any, language: str) -> None:
-    await fill(seen)
+async def test_axe_finds_no_serious_violation_on_any_page(
+    browser: Browser, dashboard: Dashboard, scheme: Any, language: str
+) -> None:
+    await post_samples(dashboard)
     context = await browser.new_context(color_scheme=scheme, locale=language)
     page = await context.new_page()
     for view in VIEWS:
         await page.goto("about:blank")
-        await page.goto(f"{seen.base}/{view}")
+        await page.goto(f"{dashboard.base}/{view}")
         await expect(page.locator("main h1").first).to_be_visible()
         assert await violations(page) == [], view
     await context.close()
 
 
-async def test_everything_is_reached_by_keyboard_alone(seen: Seen) -> None:
-    """From the skip link to a card, its charts and back; where the focus is can always be seen."""
-    await fill(seen)
-    await seen.go()
-    await expect(seen.card("attic")).to_be_visible()
-    page, focused = seen.page, seen.page.locator(":focus")
+async def test_every_control_is_reachable_by_keyboard(dashboard: Dashboard) -> None:
+    """From the skip link to a card, its charts and back. The focus is always visible."""
+    await post_samples(dashboard)
+    await dashboard.go()
+    await expect(dashboard.card("attic")).to_be_visible()
+    page, focused = dashboard.page, dashboard.page.locator(":focus")
     await page.keyboard.press("Tab")
     await expect(focused).to_have_text("Skip to content")
     await page.keyboard.press("Enter")
@@ -89,24 +91,24 @@ async def test_everything_is_reached_by_keyboard_alone(seen: Seen) -> None:
 
 
 async def tab_to(page: Page, text: str) -> None:
-    """By the tab key, past no more than a screen reader's user would bear; each stop has an outline somewhere."""
+    """Presses Tab until the element with this text has the focus, at most 60 times."""
     for _ in range(60):
         await page.keyboard.press("Tab")
         said = await page.evaluate("document.activeElement.textContent || document.activeElement.ariaLabel || ''")
         if str(said).strip() == text:
             return
-    raise AssertionError(f"{text!r} is not reached by the tab key")
+    raise AssertionError(f"{text!r} is not reachable with the Tab key")
 
 
-async def test_a_reading_is_on_the_page_within_two_seconds(seen: Seen) -> None:
-    await seen.post(deviceId="kitchen", temperature=1)
-    await seen.go()
-    await expect(seen.card("kitchen").locator(".figure")).to_have_text("1.0")
-    await seen.post(deviceId="kitchen", temperature=2)
-    await expect(seen.card("kitchen").locator(".figure")).to_have_text("2.0", timeout=2000)
+async def test_reading_is_shown_within_two_seconds(dashboard: Dashboard) -> None:
+    await dashboard.post(deviceId="kitchen", temperature=1)
+    await dashboard.go()
+    await expect(dashboard.card("kitchen").locator(".figure")).to_have_text("1.0")
+    await dashboard.post(deviceId="kitchen", temperature=2)
+    await expect(dashboard.card("kitchen").locator(".figure")).to_have_text("2.0", timeout=2000)
 
 
-async def test_nothing_breaks_under_a_strict_policy(seen: Seen) -> None:
+async def test_pages_work_under_a_strict_content_security_policy(dashboard: Dashboard) -> None:
     refused: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -117,43 +119,45 @@ async def test_nothing_breaks_under_a_strict_policy(seen: Seen) -> None:
         answer = await route.fetch()
         await route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": STRICT})
 
-    seen.page.on("console", hear)
-    await seen.page.route(re.compile(r"/(test)?$"), strict)
-    await fill(seen)
+    dashboard.page.on("console", hear)
+    await dashboard.page.route(re.compile(r"/(test)?$"), strict)
+    await post_samples(dashboard)
     for view in VIEWS:
-        await seen.page.goto("about:blank")
-        await seen.go(view)
-        await expect(seen.page.locator("main h1").first).to_be_visible()
-    await seen.go("#/device/meeting")
-    await expect(seen.page.locator(".u-over").first).to_be_visible()
+        await dashboard.page.goto("about:blank")
+        await dashboard.go(view)
+        await expect(dashboard.page.locator("main h1").first).to_be_visible()
+    await dashboard.go("#/device/meeting")
+    await expect(dashboard.page.locator(".u-over").first).to_be_visible()
     assert refused == []
 
 
-async def test_it_is_installable_and_says_when_the_bridge_is_away(bridge: Bridge, seen: Seen) -> None:
-    await seen.go()
-    await seen.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
-    address = await seen.page.locator("link[rel=manifest]").evaluate("link => link.href")
-    async with seen.session.get(address) as answer:
+async def test_page_is_installable_and_shows_the_offline_page_when_the_bridge_stops(
+    bridge: Bridge, dashboard: Dashboard
+) -> None:
+    await dashboard.go()
+    await dashboard.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    address = await dashboard.page.locator("link[rel=manifest]").evaluate("link => link.href")
+    async with dashboard.session.get(address) as answer:
         assert answer.content_type == "application/manifest+json"
         manifest = await answer.json()
     for icon in manifest["icons"]:
-        async with seen.session.get(f"{seen.base}/{icon['src']}") as answer:
+        async with dashboard.session.get(f"{dashboard.base}/{icon['src']}") as answer:
             assert answer.status == 200
             assert answer.content_type == icon["type"]
     controlled = "navigator.serviceWorker.controller !== null"
-    await seen.page.wait_for_function(controlled)
+    await dashboard.page.wait_for_function(controlled)
     bridge.stop()
     async with asyncio.timeout(WAIT_MS / 1000):
-        while await answers(seen):
+        while await answers(dashboard):
             await asyncio.sleep(0.05)
-    await seen.page.reload()
-    await expect(seen.page.get_by_role("heading", name="The bridge is unreachable")).to_be_visible()
+    await dashboard.page.reload()
+    await expect(dashboard.page.get_by_role("heading", name="The bridge is unreachable")).to_be_visible()
 
 
-async def answers(seen: Seen) -> bool:
-    """The bridge takes connections."""
+async def answers(dashboard: Dashboard) -> bool:
+    """Whether the bridge accepts connections."""
     try:
-        async with seen.session.get(f"{seen.base}/health/live"):
+        async with dashboard.session.get(f"{dashboard.base}/health/live"):
             return True
     except OSError:
         return False
