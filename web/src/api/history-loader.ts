@@ -1,5 +1,5 @@
-import { AVERAGED_FIELDS } from "../model/devices/assessment";
 import type { Device } from "../model/devices/device";
+import { AVERAGED_FIELDS } from "../model/devices/device-assessment";
 import { primaryValues } from "../model/devices/primary-values";
 import type { HourlyMeanCache } from "../model/history/hourly-mean-cache";
 import type { Trends } from "../model/history/trend";

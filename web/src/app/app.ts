@@ -1,6 +1,6 @@
 import { ApiClient } from "../api/client";
 import type { AuthSession } from "../auth/session";
-import { OnScreenHistory } from "./history";
+import { OnScreenHistory } from "./on-screen-history";
 import { Painter } from "./paint";
 import { Store } from "./store";
 import { Sync } from "./sync";

@@ -1,8 +1,8 @@
 import { createContext } from "preact";
 import { useContext, useEffect } from "preact/hooks";
 
-import { needsHourlyMeans } from "../model/devices/assessment";
 import type { Device } from "../model/devices/device";
+import { needsHourlyMeans } from "../model/devices/device-assessment";
 import type { App } from "./app";
 import type { Store } from "./store";
 

@@ -1,7 +1,7 @@
 import type { Signal } from "@preact/signals";
 import { computed, effect, signal } from "@preact/signals";
 
-import { BucketHistory } from "../model/history/history";
+import { BucketHistory } from "../model/history/bucket-history";
 import type { TimeRange } from "../model/history/time-range";
 import { DAY, HOUR, MAX_POINTS, live, spanOf, stepFor } from "../model/history/time-range";
 import type { Bucket, Reading } from "../model/wire";

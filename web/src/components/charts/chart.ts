@@ -2,7 +2,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { formats, valueText } from "../../i18n";
-import type { Columns } from "../../model/history/history";
+import type { Columns } from "../../model/history/bucket-history";
 import type { TimeSpan } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
 

@@ -2,8 +2,8 @@ import type { JSX } from "preact";
 
 import { useDevice, useHourlyMeans, useStore } from "../../app/context";
 import { formats, t, valueText } from "../../i18n";
-import { severityOfOrder } from "../../model/devices/assessment";
 import type { Device } from "../../model/devices/device";
+import { severityOfOrder } from "../../model/devices/device-assessment";
 import type { Assessment, CompleteAssessment } from "../../standards/assessment";
 import { LevelIcon } from "./level";
 

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 
 import { t } from "../../i18n";
-import { severityOfOrder } from "../../model/devices/assessment";
+import { severityOfOrder } from "../../model/devices/device-assessment";
 import type { CompleteAssessment, Level } from "../../standards/assessment";
 import { Icon } from "../icon";
 

@@ -1,4 +1,4 @@
-/** Problems that a device reports itself. What its values mean is in `assessment.ts`. */
+/** Problems that a device reports itself. What its values mean is in `device-assessment.ts`. */
 
 import type { Device } from "./device";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { NOON, device, reading, record } from "../testing";
-import { assessDevice } from "./assessment";
 import type { Device } from "./device";
+import { assessDevice } from "./device-assessment";
 import { issuesOf, severityOf } from "./issues";
 import type { StatusFilter } from "./ranking";
 import { HOLD_MS, Ranking, countDevices, groupByRoom, matches } from "./ranking";

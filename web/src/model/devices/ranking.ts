@@ -1,5 +1,5 @@
-import { severityOfOrder } from "./assessment";
 import type { Device } from "./device";
+import { severityOfOrder } from "./device-assessment";
 import type { Severity } from "./issues";
 import { issuesOf, moreSevere, severityOf, severityRank } from "./issues";
 

@@ -1,7 +1,7 @@
 import type { ApiClient } from "../api/client";
 import { HistoryLoader, hourlyMeanLoader, trendLoader } from "../api/history-loader";
-import { needsHourlyMeans } from "../model/devices/assessment";
 import type { Device } from "../model/devices/device";
+import { needsHourlyMeans } from "../model/devices/device-assessment";
 import type { Measurement } from "../model/wire";
 import type { Painter } from "./paint";
 import type { Store } from "./store";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { HourlyMeanCache } from "../history/hourly-mean-cache";
 import { NOON, device, hourlyBucket, reading } from "../testing";
-import { AssessmentCache, assessDevice, severityOfOrder } from "./assessment";
+import { AssessmentCache, assessDevice, severityOfOrder } from "./device-assessment";
 
 const HOUR = 3_600_000;
 const assessable = (values: Record<string, number | boolean>, over = {}) => device("kitchen", { lastReading: reading(1, values, over) });

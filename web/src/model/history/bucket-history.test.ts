@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { NOON, reading } from "../testing";
 import type { Bucket } from "../wire";
-import { BucketHistory } from "./history";
+import { BucketHistory } from "./bucket-history";
 
 const bucket = (start: number, mean: number): Bucket => ({
   deviceId: "kitchen",
