@@ -347,7 +347,7 @@ export const en = {
   "tester.intro": "What a Socket.IO client of this bridge receives and can send.",
   "tester.connection": "Connection",
   "tester.transport": "Transport",
-  "tester.transport.any": "WebSocket, with long-polling as fallback",
+  "tester.transport.any": "WebSocket or long-polling",
   "tester.transport.websocket": "WebSocket only",
   "tester.transport.polling": "Long-polling only",
   "tester.connect": "Connect",

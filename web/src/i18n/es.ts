@@ -372,7 +372,7 @@ const page: Translated = {
   "tester.intro": "Lo que un cliente Socket.IO de este puente recibe y puede enviar.",
   "tester.connection": "Conexión",
   "tester.transport": "Transporte",
-  "tester.transport.any": "WebSocket, con long-polling como alternativa",
+  "tester.transport.any": "WebSocket o long-polling",
   "tester.transport.websocket": "Solo WebSocket",
   "tester.transport.polling": "Solo long-polling",
   "tester.connect": "Conectar",

@@ -372,7 +372,7 @@ const page: Translated = {
   "tester.intro": "Ce qu’un client Socket.IO de ce pont reçoit et peut envoyer.",
   "tester.connection": "Connexion",
   "tester.transport": "Transport",
-  "tester.transport.any": "WebSocket, avec repli sur long-polling",
+  "tester.transport.any": "WebSocket ou long-polling",
   "tester.transport.websocket": "WebSocket seul",
   "tester.transport.polling": "Long-polling seul",
   "tester.connect": "Connecter",

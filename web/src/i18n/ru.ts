@@ -421,7 +421,7 @@ const page: Translated = {
   "tester.intro": "Что получает и что может отправить клиент Socket.IO этого моста.",
   "tester.connection": "Соединение",
   "tester.transport": "Транспорт",
-  "tester.transport.any": "WebSocket, при невозможности long-polling",
+  "tester.transport.any": "WebSocket или long-polling",
   "tester.transport.websocket": "Только WebSocket",
   "tester.transport.polling": "Только long-polling",
   "tester.connect": "Подключиться",
