@@ -1,15 +1,15 @@
 import { defineConfig } from "vitest/config";
 
 import { icons } from "./build/icons.ts";
-import { compressedAhead, firstLoad, socketIoClientScript } from "./build/page.ts";
+import { firstLoadBudget, precompress, socketIoClientScript } from "./build/bundle.ts";
 
 export default defineConfig({
   base: "./",
-  plugins: [socketIoClientScript(), icons(), firstLoad(), compressedAhead()],
+  plugins: [socketIoClientScript(), icons(), firstLoadBudget(), precompress()],
   build: {
     target: "es2022",
     cssTarget: ["chrome111", "firefox115", "safari16.4"],
-    assetsInlineLimit: 0, // a strict content security policy refuses data: addresses
+    assetsInlineLimit: 0, // the content security policy forbids data: URLs
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: { input: ["index.html", "test.html"] },

@@ -1,4 +1,4 @@
-"""What every test of the page has: a bridge, and a browser that looks at it."""
+"""Fixtures of the page tests: a bridge, and a browser."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LANGUAGES = ("en", "ru", "es", "fr")
 expect.set_options(timeout=WAIT_MS)
 
 
-class Seen:
-    """A page that is open, and the bridge it shows. What the page complains of is a failure."""
+class Dashboard:
+    """An open page and its bridge. The test fails on any JavaScript error."""
 
     def __init__(self, page: Page, port: int, session: aiohttp.ClientSession) -> None:
         self.page = page
@@ -46,7 +46,7 @@ class Seen:
 
 
 async def log_in(page: Page, name: str, password: str) -> None:
-    """In any language."""
+    """Works in every language."""
     await page.locator("[name=username]").fill(name)
     await page.locator("[name=password]").fill(password)
     await page.locator("[type=submit]").click()
@@ -79,14 +79,14 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def window(browser: Browser, port: int) -> AsyncIterator[Seen]:
-    """A browser, whether there is a bridge or not."""
+async def browser_page(browser: Browser, port: int) -> AsyncIterator[Dashboard]:
+    """A browser page; the bridge may not be running."""
     async with aiohttp.ClientSession() as session:
-        seen = Seen(await browser.new_page(), port, session)
-        yield seen
-        assert seen.errors == []
+        dashboard = Dashboard(await browser.new_page(), port, session)
+        yield dashboard
+        assert dashboard.errors == []
 
 
 @pytest.fixture
-def seen(bridge: Bridge, window: Seen) -> Seen:  # noqa: ARG001 - it runs
-    return window
+def dashboard(bridge: Bridge, browser_page: Dashboard) -> Dashboard:  # noqa: ARG001 - must be running
+    return browser_page

@@ -1,4 +1,4 @@
-"""A household to look at: a day of several rooms, with what goes wrong in them, and the readings of now."""
+"""Sample data for screenshots: a day of readings from several rooms, with faults, and live readings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DEVICES: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
 
 
 class Household:
-    """Rooms on a running bridge."""
+    """Simulated rooms on a running bridge."""
 
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         """`base` is the bridge's address."""
@@ -42,8 +42,8 @@ class Household:
         self._burning = False
         self._sensors = {device: SimulatedSensor(device, 1) for device, *_ in _DEVICES}
 
-    async def acknowledge(self) -> None:
-        """A day of readings, names and places, a device that is gone, one that sends rubbish."""
+    async def populate(self) -> None:
+        """Posts a day of readings, names and rooms, an offline device, and an invalid message."""
         now = time.time()
         batch: list[dict[str, Any]] = []
         for at in range(int(now) - _DAY_SECONDS - 7200, int(now), _STEP_SECONDS):
@@ -58,13 +58,13 @@ class Household:
         await self._ask("POST", "/api/v1/readings", {"deviceId": "attic", "colour": "red"})
 
     async def live(self) -> None:
-        """Until cancelled, a reading of each room every two seconds."""
+        """Posts a reading of each room every two seconds until cancelled."""
         while True:
             await self._post(list(self._readings(time.time())))
             await asyncio.sleep(2)
 
-    async def burn(self) -> None:
-        """In the garage."""
+    async def start_fire(self) -> None:
+        """Simulates a fire in the garage."""
         self._burning = True
         await self._post(list(self._readings(time.time())))
 
@@ -89,7 +89,7 @@ class Household:
 
 
 def _own(device: str, at: float) -> dict[str, float]:
-    """What the simulated board does not measure."""
+    """Values that the simulated sensor does not provide."""
     day = math.sin(at / _DAY_SECONDS * 2 * math.pi)
     if device == "meeting":
         return {"co2": round(2150 + 300 * math.sin(at / 5400)), "pressure": round(1009 + 4 * day, 1)}

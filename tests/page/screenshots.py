@@ -1,4 +1,4 @@
-"""`python -m tests.page.screenshots`: every view of a household in light, dark and phone width, to look at."""
+"""`python -m tests.page.screenshots`: screenshots of every page in light, dark and phone width."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LANGUAGES = ("ru", "es", "fr")
 
 @asynccontextmanager
 async def household() -> AsyncIterator[tuple[str, Household]]:
-    """The address of a bridge with a household on it."""
+    """The address of a bridge with sample data."""
     with tempfile.TemporaryDirectory() as folder, mosquitto(Path(folder) / "mosquitto") as broker:
         devices = DevicesSettings.model_validate({"open": True})
         async with (
@@ -47,7 +47,7 @@ async def household() -> AsyncIterator[tuple[str, Household]]:
         ):
             base = f"http://127.0.0.1:{bridge.port}"
             rooms = Household(base, session)
-            await rooms.acknowledge()
+            await rooms.populate()
             living = asyncio.create_task(rooms.live(), name="household")
             try:
                 yield base, rooms
@@ -56,8 +56,8 @@ async def household() -> AsyncIterator[tuple[str, Household]]:
 
 
 @asynccontextmanager
-async def closed_to_strangers() -> AsyncIterator[str]:
-    """The address of a bridge whose access is required, where somebody tried what he may not."""
+async def secured_bridge() -> AsyncIterator[str]:
+    """The address of a bridge that requires authentication, with refused requests in its audit log."""
     with tempfile.TemporaryDirectory() as folder, mosquitto(Path(folder) / "mosquitto") as broker:
         async with guarded(start_bridge, broker, f"sqlite:///{folder}/bridge.db") as made:
             await made.as_("operator", "POST", "/api/v1/devices/hall/commands", {"command": "on", "queue": True})
@@ -68,8 +68,8 @@ async def closed_to_strangers() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def window(browser: Browser, name: str, language: str = "en") -> AsyncIterator[Page]:
-    """A page of that size and colours."""
+async def sized_page(browser: Browser, name: str, language: str = "en") -> AsyncIterator[Page]:
+    """A browser page with this size and colour scheme."""
     width, height = SIZES[name]
     scheme: Literal["dark", "light"] = "dark" if name == "dark" else "light"
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
@@ -79,8 +79,8 @@ async def window(browser: Browser, name: str, language: str = "en") -> AsyncIter
         await context.close()
 
 
-async def shoot(page: Page, url: str, file: Path, *, whole: bool = True) -> None:
-    """When the view is there and its history is drawn."""
+async def capture(page: Page, url: str, file: Path, *, whole: bool = True) -> None:
+    """Waits until the page and its history are drawn."""
     await page.goto("about:blank")
     await page.goto(url)
     await expect(page.locator("h1").first).to_be_visible()
@@ -88,7 +88,7 @@ async def shoot(page: Page, url: str, file: Path, *, whole: bool = True) -> None
     await page.wait_for_timeout(2500)
     file.parent.mkdir(exist_ok=True)
     size = page.viewport_size
-    if whole and size:  # what is out of sight is not drawn, so everything is brought into sight
+    if whole and size:  # off-screen content is not rendered, so the viewport covers the whole page
         height = await page.evaluate("document.documentElement.scrollHeight")
         await page.set_viewport_size({"width": size["width"], "height": height})
         await page.wait_for_timeout(700)
@@ -97,40 +97,40 @@ async def shoot(page: Page, url: str, file: Path, *, whole: bool = True) -> None
         await page.set_viewport_size(size)
 
 
-async def shoot_access(page: Page, base: str, suffix: str) -> None:
-    """Before the door, and what an admin sees of those who came through."""
-    await shoot(page, base, FOLDER / f"login-{suffix}.png", whole=False)
+async def capture_auth_pages(page: Page, base: str, suffix: str) -> None:
+    """The login page, and the audit log as an admin sees it."""
+    await capture(page, base, FOLDER / f"login-{suffix}.png", whole=False)
     await log_in(page, "admin", PASSWORD)
     await expect(page.locator(".account")).to_be_visible()
-    await shoot(page, f"{base}/#/audit", FOLDER / f"audit-{suffix}.png", whole=False)
+    await capture(page, f"{base}/#/audit", FOLDER / f"audit-{suffix}.png", whole=False)
 
 
 async def main() -> None:
-    """Into `web/screenshots/`; the two of the README into `web/readme/`."""
+    """Writes to `web/screenshots/`, and the two images of the README to `web/readme/`."""
     async with household() as (base, rooms), chromium() as browser:
         for size in SIZES:
-            async with window(browser, size) as page:
+            async with sized_page(browser, size) as page:
                 for view, where in VIEWS.items():
-                    await shoot(page, f"{base}/{where}", FOLDER / f"{view}-{size}.png")
+                    await capture(page, f"{base}/{where}", FOLDER / f"{view}-{size}.png")
         for language in LANGUAGES:
-            async with window(browser, "phone", language) as page:
+            async with sized_page(browser, "phone", language) as page:
                 for view, where in VIEWS.items():
-                    await shoot(page, f"{base}/{where}", FOLDER / f"{view}-phone-{language}.png")
-        async with window(browser, "light") as page:
-            await shoot(page, f"{base}/#/", README / "overview.png", whole=False)
-        async with window(browser, "dark") as page:
-            await shoot(page, f"{base}/#/device/meeting", README / "device.png", whole=False)
-        await rooms.burn()
+                    await capture(page, f"{base}/{where}", FOLDER / f"{view}-phone-{language}.png")
+        async with sized_page(browser, "light") as page:
+            await capture(page, f"{base}/#/", README / "overview.png", whole=False)
+        async with sized_page(browser, "dark") as page:
+            await capture(page, f"{base}/#/device/meeting", README / "device.png", whole=False)
+        await rooms.start_fire()
         for size in SIZES:
-            async with window(browser, size) as page:
-                await shoot(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
-    async with closed_to_strangers() as base, chromium() as browser:
+            async with sized_page(browser, size) as page:
+                await capture(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
+    async with secured_bridge() as base, chromium() as browser:
         for size in SIZES:
-            async with window(browser, size) as page:
-                await shoot_access(page, base, size)
+            async with sized_page(browser, size) as page:
+                await capture_auth_pages(page, base, size)
         for language in LANGUAGES:
-            async with window(browser, "phone", language) as page:
-                await shoot_access(page, base, f"phone-{language}")
+            async with sized_page(browser, "phone", language) as page:
+                await capture_auth_pages(page, base, f"phone-{language}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page where access is required, as each role sees it: logging in, staying, leaving, and what is written down of that."""
+"""The page with authentication: login, renewal, logout, roles, and the audit log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.settings import HttpSettings
 from tests.access.parts import PASSWORD, Guarded, access_settings, guarded
 from tests.conftest import StartBridge
 from tests.page.conftest import LANGUAGES, log_in
-from tests.page.test_reach import violations
+from tests.page.test_accessibility import violations
 from tests.servers import until
 
 DAY_SECONDS = 86_400
@@ -30,14 +30,14 @@ PAGES = (
 
 @pytest.fixture
 async def made(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
-    """People of every role, and devices."""
+    """A bridge with users of every role, and devices."""
     async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
         yield made
 
 
 @asynccontextmanager
-async def visitor(browser: Browser, base: str, **context: Any) -> AsyncIterator[Page]:
-    """A browser of somebody's own, at the door. What goes wrong in the page, or against its policy, is a failure."""
+async def browser_context(browser: Browser, base: str, **context: Any) -> AsyncIterator[Page]:
+    """A separate browser context on the login page. The test fails on JavaScript errors and policy violations."""
     apart = await browser.new_context(base_url=base, **context)
     wrong: list[str] = []
 
@@ -55,9 +55,9 @@ async def visitor(browser: Browser, base: str, **context: Any) -> AsyncIterator[
     assert wrong == []
 
 
-async def is_in(page: Page, who: str) -> None:
+async def expect_logged_in(page: Page, who: str) -> None:
     await expect(page.locator(".account summary")).to_have_accessible_name(f"Logged in as {who}")
-    await expect(page.locator(".link")).to_have_text("Live")
+    await expect(page.locator(".connection")).to_have_text("Live")
 
 
 async def log_out(page: Page) -> None:
@@ -65,8 +65,8 @@ async def log_out(page: Page) -> None:
     await page.get_by_role("button", name="Log out").click()
 
 
-async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browser, made: Guarded) -> None:
-    async with visitor(browser, made.base) as page:
+async def test_login_and_logout_apply_to_every_tab(browser: Browser, made: Guarded) -> None:
+    async with browser_context(browser, made.base) as page:
         await expect(page).to_have_title("Log in · Sensor Bridge")
         await expect(page.get_by_label("Name")).to_be_focused()
         button, alert = page.get_by_role("button", name="Log in"), page.get_by_role("alert")
@@ -75,94 +75,94 @@ async def test_somebody_logs_in_stays_and_leaves_in_every_window(browser: Browse
         await expect(alert).to_contain_text("cookies")
         await page.unroute("**/auth/me")
         await log_in(page, "viewer", "a wrong password")
-        await expect(alert).to_have_text("Name or password is wrong.")
+        await expect(alert).to_have_text("Wrong name or password.")
         await expect(page.get_by_label("Password", exact=True)).to_be_focused()
         for _ in range(3):
             await button.click()
         await expect(alert).to_contain_text("Too many attempts")
-        await expect(page.get_by_role("button", name="Possible in")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
         await expect(button).to_be_enabled()
         await log_in(page, "viewer", PASSWORD)
-        await is_in(page, "viewer, viewer")
+        await expect_logged_in(page, "viewer, viewer")
         await expect(page.locator("main")).to_be_focused()
         await expect(page.locator(".card")).to_have_count(4)
         await page.goto("/#/device/hall")
         await page.reload()
-        await is_in(page, "viewer, viewer")
+        await expect_logged_in(page, "viewer, viewer")
         another = await page.context.new_page()
         await another.goto("/test")
         await expect(another.locator(".state")).to_have_text("Connected by websocket")
         await log_out(page)
         for one in (page, another):
-            await expect(one.locator(".left")).to_have_text("You are logged out.")
+            await expect(one.locator(".session-end")).to_have_text("You are logged out.")
         assert [one["name"] for one in await page.context.cookies()] == []
         await log_in(page, "viewer", PASSWORD)
         await expect(page.get_by_role("heading", level=1)).to_have_text("hall")
         await expect(another.locator(".state")).to_have_text("Connected by websocket")
 
 
-async def test_each_role_is_offered_what_it_may_do_and_told_what_it_may_not(browser: Browser, made: Guarded) -> None:
+async def test_each_role_sees_only_the_controls_it_may_use(browser: Browser, made: Guarded) -> None:
     navigation = ["Overview", "Feed", "Health"]
     send = "Send"
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "viewer", PASSWORD)
         await expect(page.locator("nav a")).to_have_text(navigation)
         await page.goto("/#/device/hall")
-        await expect(page.locator(".commands")).to_contain_text("takes an operator")
+        await expect(page.locator(".commands")).to_contain_text("requires the operator")
         await expect(page.get_by_role("button", name=re.compile(f"{send}|Edit"))).to_have_count(0)
         await page.goto("/#/health")
-        await expect(page.locator(".rejected")).to_contain_text("admins only")
+        await expect(page.locator(".rejected")).to_contain_text("only admins")
         await page.goto("/#/audit")
-        await expect(page.get_by_role("heading", level=1)).to_have_text("The audit is for admins.")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The audit log is for admins only.")
         _, found = await made.as_("admin", "GET", "/api/v1/audit?by=viewer&act=refused")
         assert found["acts"] == []
 
         assert (await made.as_("admin", "PATCH", "/api/v1/users/viewer", {"role": "operator"}))[0] == 200
-        await expect(page.locator(".left")).to_contain_text("your account was changed")
+        await expect(page.locator(".session-end")).to_contain_text("your account was changed")
         await log_in(page, "viewer", PASSWORD)
-        await is_in(page, "viewer, operator")
+        await expect_logged_in(page, "viewer, operator")
         await page.goto("/#/device/hall")
         await page.get_by_role("combobox", name="Command").fill("on")
         await page.get_by_role("button", name=send).click()
-        await page.get_by_role("button", name="Queue it").click()
+        await page.get_by_role("button", name="Queue command").click()
         await expect(page.locator(".commands li")).to_contain_text("queued")
         await expect(page.get_by_role("button", name="Edit")).to_have_count(0)
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "one", PASSWORD)
         await expect(page.locator(".card h3")).to_have_text(["hall"])
         await page.locator(".account summary").click()
-        await expect(page.locator(".account .menu")).to_contain_text("For some devices and sites.")
+        await expect(page.locator(".account .menu")).to_contain_text("Limited to some devices and sites.")
         await page.keyboard.press("Escape")
         await expect(page.locator(".account .menu")).to_be_hidden()
 
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
         await expect(page.locator("nav a")).to_have_text([*navigation, "Audit"])
         await page.goto("/#/device/hall")
         await page.get_by_role("button", name="Edit").click()
         await page.route(re.compile("/api/v1/devices/hall$"), lambda route: route.fulfill(status=403, body="{}"))
         await page.get_by_role("button", name="Save").click()
-        await expect(page.get_by_role("alert")).to_have_text("Not saved: You may not do this; an admin can allow it.")
+        await expect(page.get_by_role("alert")).to_have_text("Not saved: You do not have permission to do this. Ask an admin.")
 
 
-async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser: Browser, made: Guarded) -> None:
+async def test_admin_pages_and_filters_the_audit_log(browser: Browser, made: Guarded) -> None:
     for number in range(60):
         assert (await made.as_("admin", "POST", "/api/v1/devices", {"id": f"room-{number}"}))[0] == 201
     await made.as_("viewer", "GET", "/api/v1/users")
-    async with visitor(browser, made.base) as page:
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
         await page.get_by_role("link", name="Audit").click()
-        rows = page.locator(".acts tbody tr")
+        rows = page.locator(".audit-events tbody tr")
         await expect(rows).to_have_count(50)
         await page.get_by_role("button", name="Older").click()
         await expect(rows.nth(70)).to_be_attached()
         shown = await rows.locator("td:nth-child(4)").all_text_contents()
         added = [one for one in shown if one.startswith("room-")]
         assert added == [f"room-{number}" for number in reversed(range(60))]
-        await page.get_by_label("What").first.select_option("Request refused")
-        await page.get_by_label("Who").fill("viewer")
+        await page.get_by_label("Action").first.select_option("Request refused")
+        await page.get_by_label("Actor").fill("viewer")
         await expect(rows.locator("td")).to_have_text(
             [
                 re.compile(r"\d\d:\d\d"),
@@ -173,19 +173,19 @@ async def test_an_admin_reads_who_did_what_the_newest_first_page_by_page(browser
                 re.compile("refused"),
             ]
         )
-        await page.get_by_label("On what").fill("nothing like it")
-        await expect(page.locator(".audit")).to_contain_text("Nothing like this")
+        await page.get_by_label("Target").fill("nothing like it")
+        await expect(page.locator(".audit")).to_contain_text("No matching events")
 
 
-async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until_it_is_over(
+async def test_session_is_renewed_on_open_connections_of_all_tabs_until_it_expires(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
-    """Tokens of 4 s, shorter than settings allow, in a session of 10. What renews it twice would end it at once."""
+    """Tokens last 4 s, shorter than the settings allow, in a session of 10 s. Using a refresh token twice would end it."""
     short = {"token_seconds": 4.0, "refresh_days": 10 / DAY_SECONDS}
     access = access_settings(admin_password=SecretStr(PASSWORD)).model_copy(update=short)
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access) as bridge,
-        visitor(browser, base_of(bridge)) as page,
+        browser_context(browser, base_of(bridge)) as page,
     ):
         sockets: list[str] = []
         renewals: list[int] = []
@@ -194,18 +194,18 @@ async def test_a_session_is_renewed_on_the_open_connections_of_its_windows_until
             one.on("websocket", lambda socket: sockets.append(socket.url))
             one.on("response", lambda answer: renewals.append(answer.status) if "/auth/refresh" in answer.url else None)
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         await another.goto("/test")
-        await until(lambda: renewals.count(200) >= 2 and len(sockets) == 2, what="renewed twice, with two windows open")
+        await until(lambda: renewals.count(200) >= 2 and len(sockets) == 2, what="two renewals with two tabs open")
         await post(bridge, deviceId="kitchen", temperature=21.5)
         await expect(page.locator(".card")).to_contain_text("21.5")
         await expect(another.locator(".events li").filter(has_text="sensorData")).to_be_visible()
         assert len(sockets) == 2
         for one in (page, another):
-            await expect(one.locator(".left")).to_have_text("Your session is over: log in again to go on.")
+            await expect(one.locator(".session-end")).to_have_text("Your session has expired. Log in again to continue.")
 
 
-async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_closed(
+async def test_open_page_asks_for_a_login_after_the_bridge_restarts_with_authentication(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int
 ) -> None:
     store, http = f"sqlite:///{tmp_path}/bridge.db", HttpSettings(port=port)
@@ -213,13 +213,13 @@ async def test_a_page_that_was_open_asks_for_a_login_when_its_bridge_comes_back_
         context = await browser.new_context(base_url=base_of(bridge))
         page = await context.new_page()
         await page.goto("/#/feed")
-        await expect(page.locator(".link")).to_have_text("Live")
+        await expect(page.locator(".connection")).to_have_text("Live")
         await expect(page.locator(".account")).to_have_count(0)
     access = access_settings(admin_password=SecretStr(PASSWORD))
     async with start_bridge(broker_url, store, http=http, access=access):
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         await expect(page).to_have_title("Feed · Sensor Bridge")
         await context.close()
 
@@ -238,38 +238,38 @@ async def post(bridge: Bridge, **reading: object) -> None:
             assert answer.status == 201
 
 
-async def test_the_first_admin_chooses_a_password_by_the_link_and_nobody_else_does(
+async def test_setup_link_creates_the_first_admin_once(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access_settings()) as bridge:
         (link,) = re.findall(r"/(#setup=\S+)", capsys.readouterr().err)
-        async with visitor(browser, base_of(bridge)) as page:
+        async with browser_context(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
-            await expect(page.get_by_role("heading", name="The first admin")).to_be_visible()
+            await expect(page.get_by_role("heading", name="Create the first admin")).to_be_visible()
             assert "setup" not in page.url
             password = page.get_by_label("Password", exact=True)
             await password.fill("short")
-            await page.get_by_role("button", name="Set the password").click()
+            await page.get_by_role("button", name="Set password").click()
             assert await password.evaluate("field => field.validity.tooShort")
-            await page.get_by_label("Show the password").check()
+            await page.get_by_label("Show password").check()
             await expect(password).to_have_attribute("type", "text")
             await password.fill(PASSWORD)
-            await page.get_by_role("button", name="Set the password").click()
-            await is_in(page, "admin, admin")
-        async with visitor(browser, base_of(bridge)) as page:
+            await page.get_by_role("button", name="Set password").click()
+            await expect_logged_in(page, "admin, admin")
+        async with browser_context(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
             await page.get_by_label("Password", exact=True).fill("another password")
-            await page.get_by_role("button", name="Set the password").click()
-            await expect(page.get_by_role("alert")).to_contain_text("This link was used")
+            await page.get_by_role("button", name="Set password").click()
+            await expect(page.get_by_role("alert")).to_contain_text("This link has already been used")
             await page.get_by_role("button", name="Log in").click()
             await log_in(page, "admin", PASSWORD)
-            await is_in(page, "admin, admin")
+            await expect_logged_in(page, "admin, admin")
 
 
-async def test_axe_finds_nothing_serious_before_the_door_and_in_the_audit(browser: Browser, made: Guarded) -> None:
+async def test_axe_finds_no_serious_violation_on_login_and_audit_pages(browser: Browser, made: Guarded) -> None:
     await made.as_("viewer", "GET", "/api/v1/users")
     for scheme in ("light", "dark"):
-        async with visitor(browser, made.base, color_scheme=scheme) as page:
+        async with browser_context(browser, made.base, color_scheme=scheme) as page:
             await expect(page.locator("main h1")).to_be_visible()
             assert await violations(page) == []
             await log_in(page, "admin", "a wrong password")
@@ -278,38 +278,38 @@ async def test_axe_finds_nothing_serious_before_the_door_and_in_the_audit(browse
             await log_in(page, "admin", PASSWORD)
             await page.get_by_role("link", name="Audit").click()
             await page.locator(".account summary").click()
-            await expect(page.locator(".acts tr").first).to_be_visible()
+            await expect(page.locator(".audit-events tr").first).to_be_visible()
             assert await violations(page) == []
 
 
-async def acts(made: Guarded) -> list[Any]:
-    """What is written down; that takes a second."""
+async def audit_events(made: Guarded) -> list[Any]:
+    """The audit log; an event appears in it within a second."""
     _, found = await made.as_("admin", "GET", "/api/v1/audit")
     return list(found["acts"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_nothing_runs_over_the_side_of_a_phone_in_any_language(browser: Browser, made: Guarded, language: str) -> None:
-    async with visitor(browser, made.base, locale=language, viewport={"width": 360, "height": 780}) as page:
+async def test_login_and_audit_pages_fit_a_phone_in_every_language(browser: Browser, made: Guarded, language: str) -> None:
+    async with browser_context(browser, made.base, locale=language, viewport={"width": 360, "height": 780}) as page:
         await expect(page.locator("main h1")).to_be_visible()
-        await fits(page)
+        await expect_no_overflow(page)
         await log_in(page, "admin", PASSWORD)
-        await until(lambda: acts(made), what="something in the audit")
+        await until(lambda: audit_events(made), what="an event in the audit log")
         await page.locator("nav a").last.click()
         await page.locator(".account summary").click()
-        await expect(page.locator(".acts tbody tr").first).to_be_visible()
-        await fits(page)
+        await expect(page.locator(".audit-events tbody tr").first).to_be_visible()
+        await expect_no_overflow(page)
 
 
-async def fits(page: Page) -> None:
+async def expect_no_overflow(page: Page) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
-async def test_no_page_breaks_its_strict_policy_and_each_one_works(browser: Browser, made: Guarded) -> None:
-    """That none is broken is seen to by `visitor`."""
-    async with visitor(browser, made.base) as page:
+async def test_every_page_works_under_its_content_security_policy(browser: Browser, made: Guarded) -> None:
+    """`browser_context` fails the test on policy violations."""
+    async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
-        await is_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin")
         for path in PAGES:
             await page.goto("about:blank")
             answer = await page.goto(f"/{path}")

@@ -1,4 +1,4 @@
-/** The icons of the installed page, drawn from the one SVG. */
+/** A Vite plugin that renders the icons of the installed page from the SVG. */
 
 import { readFile } from "node:fs/promises";
 
@@ -8,17 +8,17 @@ import type { Plugin } from "vite";
 const SVG = new URL("../public/favicon.svg", import.meta.url);
 const WASM = new URL("../node_modules/@resvg/resvg-wasm/index_bg.wasm", import.meta.url);
 
-const ICONS: readonly (readonly [name: string, size: number, form: (svg: string) => string])[] = [
+const ICONS: readonly (readonly [name: string, size: number, transform: (svg: string) => string])[] = [
   ["icon-192.png", 192, (svg) => svg],
   ["icon-512.png", 512, (svg) => svg],
-  ["icon-maskable.png", 512, filled],
-  ["apple-touch-icon.png", 180, filled],
+  ["icon-maskable.png", 512, maskable],
+  ["apple-touch-icon.png", 180, maskable],
 ];
 
-/** To the edge and beyond, for systems that cut their own shape: what matters is within 80 % of the width. */
-function filled(svg: string): string {
+/** Extends the background for systems that crop icons to their own shape; the content stays within 80 % of the width. */
+function maskable(svg: string): string {
   const wide = svg.replace('viewBox="0 0 32 32"', 'viewBox="-3 -3 38 38"').replace(/<rect width="32" height="32" rx="8"/, '<rect x="-3" y="-3" width="38" height="38"');
-  if (wide.includes('rx="8"') || wide.includes('viewBox="0')) throw new Error("favicon.svg is not as icons.ts knows it");
+  if (wide.includes('rx="8"') || wide.includes('viewBox="0')) throw new Error("favicon.svg: viewBox or background not found; icons.ts must be adapted to the new drawing");
   return wide;
 }
 
@@ -29,8 +29,8 @@ export function icons(): Plugin {
     async generateBundle() {
       await initWasm(await readFile(WASM));
       const svg = await readFile(SVG, "utf8");
-      for (const [fileName, size, form] of ICONS) {
-        const source = new Resvg(form(svg), { fitTo: { mode: "width", value: size } }).render().asPng();
+      for (const [fileName, size, transform] of ICONS) {
+        const source = new Resvg(transform(svg), { fitTo: { mode: "width", value: size } }).render().asPng();
         this.emitFile({ type: "asset", fileName, source });
       }
     },

@@ -1,24 +1,24 @@
-/* Keeps nothing of the page, so nothing of it is ever stale: where the bridge cannot be reached, one plain page says so. */
+/* Caches only the offline page, so the dashboard is never stale. */
 
-const KEPT = ["offline.html", "offline.css", "favicon.svg"];
+const CACHED = ["offline.html", "offline.css", "favicon.svg"];
 const CACHE = "offline-1";
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(KEPT.map((name) => new Request(name, { cache: "reload" })))));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(CACHED.map((name) => new Request(name, { cache: "reload" })))));
   self.skipWaiting();
 });
 
 self.addEventListener("activate", (event) => {
-  const forgetOthers = async () => {
+  const deleteOldCaches = async () => {
     for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
     await self.clients.claim();
   };
-  event.waitUntil(forgetOthers());
+  event.waitUntil(deleteOldCaches());
 });
 
 self.addEventListener("fetch", (event) => {
   const { mode, url } = event.request;
-  const isKept = KEPT.some((name) => new URL(name, self.registration.scope).href === url);
+  const isCached = CACHED.some((name) => new URL(name, self.registration.scope).href === url);
   if (mode === "navigate") event.respondWith(fetch(event.request).catch(() => caches.match("offline.html")));
-  else if (isKept) event.respondWith(fetch(event.request).catch(() => caches.match(event.request)));
+  else if (isCached) event.respondWith(fetch(event.request).catch(() => caches.match(event.request)));
 });

@@ -2,23 +2,23 @@ import type { JSX } from "preact";
 import { render } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { Access } from "./access";
-import { App } from "./app";
-import { AppContext } from "./parts/context";
-import { Gate } from "./parts/gate";
-import { speakAsChosen } from "./parts/language";
-import { Shell } from "./views/shell";
+import { startApp } from "./app/app";
+import { AppContext } from "./app/context";
+import { AuthSession } from "./auth/session";
+import { loadPreferredLanguage } from "./components/layout/language-select";
+import { AuthGate } from "./pages/auth-gate";
+import { Shell } from "./pages/shell";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/shell.css";
 import "./style/overview.css";
 
 const base = new URL(".", location.href.replace(/[?#].*$/, ""));
-const access = new Access(base);
-void access.begin();
+const session = new AuthSession(base);
+void session.start();
 
 function Dashboard(): JSX.Element {
-  const app = useMemo(() => new App(base, access), []);
+  const app = useMemo(() => startApp(base, session), []);
   return (
     <AppContext.Provider value={app}>
       <Shell />
@@ -26,8 +26,8 @@ function Dashboard(): JSX.Element {
   );
 }
 
-await speakAsChosen();
-render(<Gate access={access} page={Dashboard} />, document.body);
+await loadPreferredLanguage();
+render(<AuthGate session={session} page={Dashboard} />, document.body);
 
-/** Says honestly that the bridge is away; it keeps nothing of the page. */
+/** Shows the offline page when the bridge is unreachable; caches nothing of the dashboard. */
 if (import.meta.env.PROD && "serviceWorker" in navigator) void navigator.serviceWorker.register("sw.js").catch(() => undefined);

@@ -1,8 +1,8 @@
-/** The measurements of the bridge's table, which names them in English. A test compares them. */
+/** The bridge's measurements, whose English labels come from the bridge. A test compares this list with the bridge's table. */
 export const FIELDS = [
   "temperature", "humidity", "aqi", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "co2", "alcohol", "toluene", "acetone",
   "flameDetected", "flameIntensity", "pm1", "pm25", "pm10", "no2", "o3", "so2", "pressure", "battery",
 ] as const;
 
-/** What another language calls them. */
+/** The labels in another language. */
 export type FieldLabels = Readonly<Record<`field.${(typeof FIELDS)[number]}`, string>>;

@@ -4,7 +4,7 @@ import { Formats } from "./format";
 
 const formats = new Formats("en");
 
-describe("numbers keep the digits that matter", () => {
+describe("numbers keep their significant digits", () => {
   test.each([
     [0, "0"],
     [-0.5, "−0.5"],
@@ -17,7 +17,7 @@ describe("numbers keep the digits that matter", () => {
     expect(formats.number(value)).toBe(text);
   });
 
-  test("as the language writes them", () => {
+  test("in the format of the locale", () => {
     expect(new Formats("ru").number(1013.25)).toBe("1 013,3".replace(" ", "\u00a0"));
   });
 });
@@ -34,7 +34,7 @@ describe("ages", () => {
   });
 });
 
-test("a moment of another day is told with its date", () => {
+test("a moment of another day includes the date", () => {
   const now = new Date(2026, 0, 15, 12, 0, 0).getTime();
   expect(formats.moment(now - 3_600_000, now)).toBe("11:00:00");
   expect(formats.moment(now - 86_400_000, now)).toContain("2026");

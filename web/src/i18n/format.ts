@@ -5,7 +5,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Digits after the point by size: a gas sensor's 0.042 and a barometer's 1,013.2 both stay readable. */
+/** Decimal places by magnitude, so that both 0.042 from a gas sensor and 1,013.2 from a barometer are readable. */
 const DIGITS: readonly (readonly [from: number, digits: number])[] = [[10_000, 0], [10, 1], [1, 2], [0.01, 3]];
 
 const AGES: readonly (readonly [from: number, unit: Intl.RelativeTimeFormatUnit])[] = [
@@ -15,7 +15,7 @@ const AGES: readonly (readonly [from: number, unit: Intl.RelativeTimeFormatUnit]
   [SECOND, "second"],
 ];
 
-/** Numbers and times as one language writes them. */
+/** Number and time formats of one locale. */
 export class Formats {
   readonly locale: string;
   readonly #decimals: readonly Intl.NumberFormat[];
@@ -37,9 +37,9 @@ export class Formats {
     this.#plurals = new Intl.PluralRules(locale);
   }
 
-  /** `least` digits after the point, so that a figure that changes keeps its width. */
-  number(value: number, least = 0): string {
-    if (least > 0 && Math.abs(value) < 10_000) return this.#fixed(least).format(value).replaceAll("-", "−");
+  /** Shows at least `minDigits` decimal places, so that a changing figure keeps its width. */
+  number(value: number, minDigits = 0): string {
+    if (minDigits > 0 && Math.abs(value) < 10_000) return this.#fixed(minDigits).format(value).replaceAll("-", "−");
     const size = Math.abs(value);
     const digits = value === 0 ? 0 : DIGITS.find(([from]) => size >= from)?.[1];
     const format = digits === undefined ? this.#tiny : this.#decimals[digits] ?? this.#tiny;
@@ -56,7 +56,7 @@ export class Formats {
     return this.#decimals[0]?.format(value) ?? String(value);
   }
 
-  /** A rate: one digit below ten, none above. */
+  /** One decimal place below ten, none above. */
   rate(value: number): string {
     return this.#decimals[value < 10 ? 1 : 0]?.format(value) ?? String(value);
   }
@@ -65,13 +65,13 @@ export class Formats {
     return this.#plurals.select(count);
   }
 
-  /** "4 s ago"; null for less than a second, and for times ahead: a device's clock may be. */
+  /** Such as "4 s ago". Null below one second, and for future times, because a device's clock may be ahead. */
   age(milliseconds: number): string | null {
     const [size, unit] = AGES.find(([from]) => milliseconds >= from) ?? [];
     return size === undefined || unit === undefined ? null : this.#relative.format(-Math.floor(milliseconds / size), unit);
   }
 
-  /** A length of time: "10 s", "2 h". */
+  /** Such as "10 s" or "2 h". */
   duration(milliseconds: number): string {
     const [size, unit] = AGES.find(([from]) => milliseconds >= from) ?? [SECOND, "second"];
     const format = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 } as const;
@@ -83,7 +83,7 @@ export class Formats {
     return new Intl.NumberFormat(this.locale, format).format(value).replaceAll("-", "−");
   }
 
-  /** The time of day where the reader is; with the date when that is another day. */
+  /** The local time of day, with the date if it is not today. */
   moment(milliseconds: number, now: number): string {
     const moment = new Date(milliseconds);
     const sameDay = moment.toDateString() === new Date(now).toDateString();
@@ -102,7 +102,7 @@ export class Formats {
   }
 }
 
-/** As short as it stays a phrase: some languages make a bare "-3 min" of the narrowest. */
+/** The narrow style, except in languages where it is a bare "-3 min". */
 function relative(locale: string): Intl.RelativeTimeFormat {
   const narrow = new Intl.RelativeTimeFormat(locale, { style: "narrow", numeric: "always" });
   if (!/^[-−]/.test(narrow.format(-3, "minute"))) return narrow;

@@ -1,20 +1,20 @@
 import { computed, signal } from "@preact/signals";
 
-import type { Messages as Meaning } from "../meaning/messages.en";
-import { messages as meaning } from "../meaning/messages.en";
-import { parseFlaw } from "../model/quality";
+import { parseQualityFlag } from "../model/devices/quality-flag";
 import type { Measurement, Value } from "../model/wire";
+import type { Messages as AssessmentMessages } from "../standards/messages.en";
+import { messages as assessments } from "../standards/messages.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
 
-const en = { ...page, ...meaning } as const;
+const en = { ...page, ...assessments } as const;
 
 export type Key = keyof typeof en;
-/** What another language must have: without one of these keys it does not build. */
-export type Messages = Translated & Meaning;
+/** A language that lacks one of these keys does not compile. */
+export type Messages = Translated & AssessmentMessages;
 
-/** The languages there are, by their own names; all but English are loaded when they are wanted. */
+/** The supported languages by their own names. All but English are loaded on demand. */
 export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français" } as const;
 export type Language = keyof typeof LANGUAGES;
 
@@ -27,18 +27,18 @@ const CATALOGUES: Readonly<Record<Language, () => Promise<Messages>>> = {
 
 const language = signal<{ readonly code: Language; readonly messages: Messages }>({ code: "en", messages: en });
 
-/** Numbers and times of the page's language; with the reader's region where it is the same language. */
+/** Formats of the current language, with the browser's region if it has the same language. */
 export const formats = computed(() => {
-  const own = globalThis.navigator?.languages.find((one) => one.split("-")[0] === language.value.code);
-  return new Formats(own ?? language.value.code);
+  const regional = globalThis.navigator?.languages.find((one) => one.split("-")[0] === language.value.code);
+  return new Formats(regional ?? language.value.code);
 });
 
-/** When its texts are there; what is on screen changes with them. */
-export async function speak(code: Language): Promise<void> {
+/** Resolves once the texts are loaded; components that use them are rendered again. */
+export async function setLanguage(code: Language): Promise<void> {
   language.value = { code, messages: await CATALOGUES[code]() };
 }
 
-export function spoken(): Language {
+export function currentLanguage(): Language {
   return language.value.code;
 }
 
@@ -47,14 +47,14 @@ export function asLanguage(tag: string): Language | null {
   return Object.hasOwn(LANGUAGES, code) ? (code as Language) : null;
 }
 
-type Holes<Text> = Text extends `${string}{${infer Name}}${infer Rest}` ? Name | Holes<Rest> : never;
-type HolesOf<Message> = Message extends string ? Holes<Message> : Message extends { other: infer Other } ? Holes<Other> | "count" : never;
-type Fill<K extends Key> = [HolesOf<(typeof en)[K]>] extends [never] ? [] : [Readonly<Record<HolesOf<(typeof en)[K]>, string | number>>];
+type Placeholders<Text> = Text extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never;
+type PlaceholdersOf<Message> = Message extends string ? Placeholders<Message> : Message extends { other: infer Other } ? Placeholders<Other> | "count" : never;
+type Values<K extends Key> = [PlaceholdersOf<(typeof en)[K]>] extends [never] ? [] : [Readonly<Record<PlaceholdersOf<(typeof en)[K]>, string | number>>];
 
-/** The text of a key with its holes filled; numbers are counts, written as the language does. */
-export function t<K extends Key>(key: K, ...[fill]: Fill<K>): string {
+/** The text of a key with its placeholders filled in. Numbers are formatted as counts. */
+export function t<K extends Key>(key: K, ...[given]: Values<K>): string {
   const message = language.value.messages[key];
-  const values: Readonly<Record<string, string | number>> = fill ?? {};
+  const values: Readonly<Record<string, string | number>> = given ?? {};
   const text = typeof message === "string" ? message : message[formats.value.plural(Number(values["count"]))] ?? message.other;
   return text.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
@@ -62,14 +62,14 @@ export function t<K extends Key>(key: K, ...[fill]: Fill<K>): string {
   });
 }
 
-/** The bridge's own label, unless this language has another. */
+/** The translated label, else the bridge's. */
 export function fieldLabel(measurement: Measurement): string {
   const messages: Readonly<Record<string, unknown>> = language.value.messages;
-  const own = messages[`field.${measurement.name}`];
-  return typeof own === "string" ? own : measurement.label;
+  const translated = messages[`field.${measurement.name}`];
+  return typeof translated === "string" ? translated : measurement.label;
 }
 
-/** Fields whose last digit comes and goes otherwise. */
+/** Fields with a fixed number of decimal places, whose width would change otherwise. */
 const FIXED_DIGITS: Readonly<Record<string, number>> = { temperature: 1, humidity: 1, pressure: 1 };
 
 export function valueText(value: Value | null, field = ""): string {
@@ -82,10 +82,10 @@ export function ageText(milliseconds: number): string {
   return formats.value.age(milliseconds) ?? t("device.now");
 }
 
-export function flawText(flag: string): string {
-  const flaw = parseFlaw(flag);
-  if (flaw.kind === "other") return flaw.text;
-  if (flaw.kind !== "outside") return t(`flaw.${flaw.kind}`);
-  const bounds = { low: formats.value.number(flaw.low), high: formats.value.number(flaw.high) };
-  return t(flaw.clamped ? "flaw.clamped" : "flaw.outside", bounds);
+export function flagText(flag: string): string {
+  const parsed = parseQualityFlag(flag);
+  if (parsed.kind === "other") return parsed.text;
+  if (parsed.kind !== "outside") return t(`flag.${parsed.kind}`);
+  const bounds = { low: formats.value.number(parsed.low), high: formats.value.number(parsed.high) };
+  return t(parsed.clamped ? "flag.clamped" : "flag.outside", bounds);
 }

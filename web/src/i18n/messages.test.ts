@@ -1,24 +1,24 @@
 import { describe, expect, test } from "vitest";
 
+import { asLanguage, fieldLabel, flagText, setLanguage, t, valueText } from ".";
 import { en } from "./en";
 import { es } from "./es";
 import { FIELDS } from "./fields";
 import { fr } from "./fr";
 import { ru } from "./ru";
-import { asLanguage, fieldLabel, flawText, speak, t, valueText } from ".";
 
-test("holes are filled, and a count chooses its form", () => {
+test("placeholders are filled in, and a count selects the plural form", () => {
   expect(t("overview.attention", { count: 1 })).toBe("1 device needs attention");
   expect(t("overview.attention", { count: 1200 })).toBe("1,200 devices need attention");
 });
 
-test("what fills a hole is not read as a message", () => {
-  expect(t("concern.quality", { field: "{flaw}", flaw: "$&" })).toBe("{flaw}: $&");
+test("values are not interpreted as placeholders", () => {
+  expect(t("issue.quality", { field: "{flag}", flag: "$&" })).toBe("{flag}: $&");
 });
 
-test("a flag is said as a person would", () => {
-  expect(flawText("outside -40..85")).toBe("outside −40 to 85");
-  expect(flawText("of a later version")).toBe("of a later version");
+test("a known flag is translated, and an unknown one is kept", () => {
+  expect(flagText("outside -40..85")).toBe("outside −40 to 85");
+  expect(flagText("of a later version")).toBe("of a later version");
 });
 
 test.each([
@@ -31,12 +31,12 @@ test.each([
   expect(valueText(value, field)).toBe(text);
 });
 
-test("a field has the bridge's label, even one of a strange name", () => {
+test("an unknown field has the bridge's label, even if it is named like an object property", () => {
   expect(fieldLabel({ name: "constructor", label: "Odd", unit: "", low: null, high: null })).toBe("Odd");
 });
 
 describe("the catalogue", () => {
-  test.each(Object.entries(en).filter(([, message]) => typeof message !== "string"))("%s has the same holes in every form", (_, message) => {
+  test.each(Object.entries(en).filter(([, message]) => typeof message !== "string"))("%s has the same placeholders in every plural form", (_, message) => {
     const forms = Object.values(message as Record<string, string>).map((form) => [...form.matchAll(/\{\w+\}/g)].map(String).sort().join());
     const other = forms.at(-1) ?? "";
     for (const form of forms) expect(other).toContain(form);
@@ -45,31 +45,31 @@ describe("the catalogue", () => {
 
 describe.each([["ru", ru], ["es", es], ["fr", fr]] as const)("the %s catalogue", (language, catalogue) => {
   const formsOf = (message: unknown): string[] => (typeof message === "string" ? [message] : Object.values(message as Record<string, string>));
-  const holes = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g))].sort();
+  const placeholders = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g))].sort();
   const texts: Readonly<Record<string, unknown>> = catalogue;
 
-  test.each(Object.entries(en))("%s has the English holes", (key, message) => {
-    const english = new Set(formsOf(message).flatMap(holes));
+  test.each(Object.entries(en))("%s has the English placeholders", (key, message) => {
+    const english = new Set(formsOf(message).flatMap(placeholders));
     for (const form of formsOf(texts[key])) {
       expect(form.trim()).not.toBe("");
-      expect(new Set(holes(form))).toEqual(english);
+      expect(new Set(placeholders(form))).toEqual(english);
     }
   });
 
-  test("has every plural that its language makes of numbers below a million", () => {
+  test("has every plural category of its language", () => {
     const rules = new Intl.PluralRules(language);
     const needed = new Set(Array.from({ length: 2000 }, (_, count) => rules.select(count)));
     const plurals = Object.values(texts).filter((message) => typeof message === "object");
     for (const message of plurals) expect(Object.keys(message as object)).toEqual(expect.arrayContaining([...needed]));
   });
 
-  test("names every measurement", () => {
+  test("has a label for every measurement", () => {
     for (const field of FIELDS) expect(texts[`field.${field}`]).toBeTruthy();
   });
 });
 
-test("a language is spoken by its own rules", async () => {
-  await speak("ru");
+test("a language uses its own plural rules", async () => {
+  await setLanguage("ru");
   expect([1, 3, 5, 21].map((count) => t("overview.attention", { count }))).toEqual([
     "1 устройство требует внимания",
     "3 устройства требуют внимания",
@@ -77,7 +77,7 @@ test("a language is spoken by its own rules", async () => {
     "21 устройство требует внимания",
   ]);
   expect(fieldLabel({ name: "temperature", label: "Temperature", unit: "°C", low: null, high: null })).toBe("Температура");
-  await speak("en");
+  await setLanguage("en");
 });
 
 test.each([["fr-CA", "fr"], ["ru", "ru"], ["de-DE", null], ["constructor", null], ["", null]])("%j is the language %j", (tag, code) => {

@@ -1,81 +1,82 @@
-/** Who did what, as the bridge has written it down. */
+/** The bridge's audit log. */
 
-import { field, list, number, text, time } from "./wire";
+import { field, list, number, text, time } from "./json";
 
-/** What can be done, or refused, by the bridge's names for it. */
-export const ACTS = [
+/** The actions of the audit log, by the bridge's names. */
+export const AUDIT_ACTIONS = [
   "login", "login refused", "login delayed", "logout", "refresh replayed", "refused",
   "command", "command refused",
   "device added", "device changed", "device removed",
   "user added", "user changed", "user removed",
   "key added", "key removed",
 ] as const;
-export type ActName = (typeof ACTS)[number];
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 export type Outcome = "done" | "refused" | "delayed";
 
-export interface Act {
+export interface AuditEvent {
   readonly id: string;
   readonly at: number;
-  readonly act: string;
-  readonly kind: string;
-  readonly by: string;
+  readonly action: string;
+  readonly actor: string;
+  readonly actorKind: string;
   readonly address: string;
-  readonly about: string;
-  readonly more: readonly (readonly [name: string, said: string])[];
-  /** The same came so often within a second; within a minute where nobody was logged in. */
-  readonly times: number;
+  readonly target: string;
+  readonly details: readonly (readonly [name: string, value: string])[];
+  /** Identical events within a second are merged; within a minute when unauthenticated. */
+  readonly count: number;
 }
 
-/** Empty texts ask for any; `before` is the oldest that is known already. */
+/** Empty strings match everything; `before` is the id of the oldest event already loaded. */
 export interface AuditQuery {
-  readonly act: string;
-  readonly by: string;
-  readonly about: string;
+  readonly action: string;
+  readonly actor: string;
+  readonly target: string;
   readonly before: string | null;
 }
 
-export interface AuditPage {
-  readonly acts: readonly Act[];
-  /** Where the following page begins; null after the last. */
+export interface AuditEventPage {
+  readonly events: readonly AuditEvent[];
+  /** Where the next page starts; null after the last. */
   readonly next: string | null;
 }
 
-const PAGE = 50;
-const LONGEST = 200;
+const PAGE_SIZE = 50;
+const MAX_DETAIL_LENGTH = 200;
 
-export function parseAudit(body: unknown): AuditPage {
-  return { acts: list(field(body, "acts")).flatMap((one) => parseAct(one) ?? []), next: text(field(body, "next")) || null };
+export function parseAudit(body: unknown): AuditEventPage {
+  return { events: list(field(body, "acts")).flatMap((one) => parseEvent(one) ?? []), next: text(field(body, "next")) || null };
 }
 
-function parseAct(body: unknown): Act | null {
+function parseEvent(body: unknown): AuditEvent | null {
   const [id, at] = [text(field(body, "_id")), time(field(body, "timestamp"))];
   if (!id || at === null) return null;
   const more = field(body, "more");
-  const said = typeof more === "object" && more !== null ? Object.entries(more) : [];
+  const details = typeof more === "object" && more !== null ? Object.entries(more) : [];
   return {
     id,
     at,
-    act: text(field(body, "act")),
-    kind: text(field(body, "kind")),
-    by: text(field(body, "by")),
+    action: text(field(body, "act")),
+    actor: text(field(body, "by")),
+    actorKind: text(field(body, "kind")),
     address: text(field(body, "address")),
-    about: text(field(body, "about")),
-    more: said.map(([name, value]) => [text(name), text(value, LONGEST)] as const),
-    times: number(field(body, "times")) ?? 1,
+    target: text(field(body, "about")),
+    details: details.map(([name, value]) => [text(name), text(value, MAX_DETAIL_LENGTH)] as const),
+    count: number(field(body, "times")) ?? 1,
   };
 }
 
-export function queryOf({ act, by, about, before }: AuditQuery): string {
-  const asked = Object.entries({ act, by: by.trim(), about: about.trim(), before: before ?? "" }).filter(([, value]) => value !== "");
-  return new URLSearchParams([...asked, ["limit", String(PAGE)]]).toString();
+/** The query string in the bridge's parameter names. */
+export function auditSearch({ action, actor, target, before }: AuditQuery): string {
+  const parameters = Object.entries({ act: action, by: actor.trim(), about: target.trim(), before: before ?? "" });
+  return new URLSearchParams([...parameters.filter(([, value]) => value !== ""), ["limit", String(PAGE_SIZE)]]).toString();
 }
 
-export function asActName(act: string): ActName | null {
-  return ACTS.find((one) => one === act) ?? null;
+export function asAuditAction(action: string): AuditAction | null {
+  return AUDIT_ACTIONS.find((one) => one === action) ?? null;
 }
 
-export function outcomeOf(act: string): Outcome {
-  if (act === "login delayed") return "delayed";
-  return /\b(refused|replayed)$/.test(act) ? "refused" : "done";
+export function outcomeOf(action: string): Outcome {
+  if (action === "login delayed") return "delayed";
+  return /\b(refused|replayed)$/.test(action) ? "refused" : "done";
 }

@@ -1,4 +1,4 @@
-import { field, list, text, time } from "./wire";
+import { field, list, text, time } from "./json";
 
 export type CommandState = "queued" | "sent" | "confirmed" | "failed" | "expired";
 
@@ -13,18 +13,18 @@ export interface Command {
   readonly error: string | null;
 }
 
-/** What is asked for. `expires` is in seconds: until then it may wait for a device that is offline, if `queue`. */
+/** With `queue`, the command waits up to `expires` seconds for an offline device. */
 export interface CommandRequest {
   readonly device: string;
   readonly command: string;
   readonly value?: string;
   readonly queue?: boolean;
   readonly expires?: number;
-  /** Of the page's own, so that asking again asks for the same. */
+  /** Chosen by the page, so that a retry is the same command. */
   readonly id: string;
 }
 
-export type Answer = { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly error: string; readonly offline: boolean };
+export type CommandResult = { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly error: string; readonly offline: boolean };
 
 const OFFLINE = "device offline";
 const STATES: readonly CommandState[] = ["queued", "sent", "confirmed", "failed", "expired"];
@@ -51,23 +51,23 @@ export function parseCommands(body: unknown): Command[] {
   return list(field(body, "commands")).flatMap((one) => parseCommand(one) ?? []);
 }
 
-/** The answer to `sendCommand`. */
-export function parseAnswer(body: unknown): Answer {
+/** The acknowledgement of `sendCommand`. */
+export function parseCommandResult(body: unknown): CommandResult {
   const command = field(body, "ok") === true ? parseCommand(body) : null;
-  return command ? { ok: true, command } : refused(text(field(body, "error")));
+  return command ? { ok: true, command } : failedCommand(text(field(body, "error")));
 }
 
-export function refused(error: string): Answer {
+export function failedCommand(error: string): CommandResult {
   return { ok: false, error, offline: error === OFFLINE };
 }
 
-/** Nothing more can happen to it. A sent one may never be confirmed: nobody waits for that past its time. */
+/** Whether the state is final. A sent command that was not confirmed before it expired counts as final. */
 export function isSettled({ state, expiresAt }: Command, now: number): boolean {
   return state === "sent" ? now > expiresAt : state !== "queued";
 }
 
-/** `news` put into the list: newest first, each command once. */
-export function merged(commands: readonly Command[], news: readonly Command[]): Command[] {
-  const all = new Map([...commands, ...news].map((one) => [one.id, one]));
+/** Newest first; `updates` replace commands with the same id. */
+export function mergeCommands(commands: readonly Command[], updates: readonly Command[]): Command[] {
+  const all = new Map([...commands, ...updates].map((one) => [one.id, one]));
   return [...all.values()].sort((a, b) => b.createdAt - a.createdAt);
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { FEED_LENGTH, Feed, asRecord, chosen } from "./feed";
+import { FEED_LENGTH, Feed, filterFeed, toRecord } from "./feed";
 import { NOON, reading } from "./testing";
 
 let feed: Feed;
@@ -10,26 +10,26 @@ beforeEach(() => {
 
 const ids = () => feed.items.map(({ id }) => id);
 
-test("the newest is on top, each reading once", () => {
+test("the newest reading comes first, and duplicates are dropped", () => {
   for (const seq of [1, 3, 2, 3]) feed.add(reading(seq, { temperature: seq }));
   expect(ids()).toEqual(["r3", "r2", "r1"]);
 });
 
-test("only the newest are kept, and what is older than those is no news", () => {
+test("only the newest readings are kept; an older one is not added", () => {
   for (let seq = 1; seq <= FEED_LENGTH + 5; seq += 1) feed.add(reading(seq, { temperature: seq }));
   expect(feed.add(reading(0, { temperature: 0 }))).toBe(false);
   expect(ids()).toHaveLength(FEED_LENGTH);
   expect([ids()[0], ids().at(-1)]).toEqual([`r${FEED_LENGTH + 5}`, "r6"]);
 });
 
-test("a gap stands between the readings it is between", () => {
+test("a gap is placed between its neighbours", () => {
   feed.add(reading(1, { temperature: 1 }));
   feed.add(reading(9, { temperature: 9 }));
   feed.addGap(1, 8, 7);
   expect(ids()).toEqual(["r9", "gap 1 8", "r1"]);
 });
 
-describe("what is chosen", () => {
+describe("the feed filter", () => {
   beforeEach(() => {
     feed.add(reading(1, { temperature: 1 }));
     feed.add(reading(2, { humidity: 2 }, { deviceId: "Attic" }));
@@ -37,16 +37,16 @@ describe("what is chosen", () => {
     feed.addGap(3, 4, null);
   });
 
-  const found = (device: string, field: string, most = 10) => chosen(feed.items, { device, field }, most).map(({ id }) => id);
+  const found = (device: string, field: string, most = 10) => filterFeed(feed.items, { device, field }, most).map(({ id }) => id);
 
-  test("by device, however it is written", () => expect(found(" att ", "")).toEqual(["gap 3 4", "r2"]));
-  test("by field, also where it was refused", () => expect(found("", "temperature")).toEqual(["gap 3 4", "r3", "r1"]));
-  test("no more than are asked for", () => expect(found("", "", 2)).toEqual(["gap 3 4", "r3"]));
+  test("matches device ids by part, ignoring case and spaces", () => expect(found(" att ", "")).toEqual(["gap 3 4", "r2"]));
+  test("matches a field by value or flag", () => expect(found("", "temperature")).toEqual(["gap 3 4", "r3", "r1"]));
+  test("returns at most the limit", () => expect(found("", "", 2)).toEqual(["gap 3 4", "r3"]));
 });
 
-test("a reading is copied in the names of the wire", () => {
+test("a reading is copied in the bridge's JSON format", () => {
   const quality = new Map([["humidity", "not a number"]]);
-  expect(asRecord(reading(7, { temperature: 0, flameDetected: false }, { quality, retained: true, measuredAt: NOON }))).toEqual({
+  expect(toRecord(reading(7, { temperature: 0, flameDetected: false }, { quality, retained: true, measuredAt: NOON }))).toEqual({
     _id: "r7",
     temperature: 0,
     flameDetected: false,

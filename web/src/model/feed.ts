@@ -2,7 +2,7 @@ import type { Reading } from "./wire";
 
 export const FEED_LENGTH = 500;
 
-/** Readings that were not sent to this page live. `missed` is null where nobody counted. */
+/** Readings that were not sent to this page live. `missed` is null when their number is unknown. */
 export interface Gap {
   readonly id: string;
   readonly gap: true;
@@ -22,18 +22,19 @@ export function isGap(item: FeedItem): item is Gap {
   return "gap" in item;
 }
 
-/** The newest readings by the bridge's cursor, newest first; bounded. */
+/** The newest readings, newest first by cursor. Holds at most `FEED_LENGTH`. */
 export class Feed {
   readonly items: FeedItem[] = [];
   readonly #ids = new Set<string>();
 
+  /** False for duplicates and for items older than all kept ones. */
   add(item: FeedItem): boolean {
     if (this.#ids.has(item.id)) return false;
     const first = this.items[0];
-    let place = first === undefined || first.seq <= item.seq ? 0 : this.items.findIndex(({ seq }) => seq <= item.seq);
-    if (place < 0) place = this.items.length;
-    if (place === FEED_LENGTH) return false;
-    this.items.splice(place, 0, item);
+    let index = first === undefined || first.seq <= item.seq ? 0 : this.items.findIndex(({ seq }) => seq <= item.seq);
+    if (index < 0) index = this.items.length;
+    if (index === FEED_LENGTH) return false;
+    this.items.splice(index, 0, item);
     this.#ids.add(item.id);
     while (this.items.length > FEED_LENGTH) {
       const oldest = this.items.pop();
@@ -48,19 +49,19 @@ export class Feed {
   }
 }
 
-/** The device's id must contain the text; the field must be there, or be complained of. Gaps stay. */
-export function chosen(items: readonly FeedItem[], filter: FeedFilter, most: number): FeedItem[] {
+/** Readings whose device id contains the text and that have the field, as a value or a flag. Gaps always match. */
+export function filterFeed(items: readonly FeedItem[], filter: FeedFilter, limit: number): FeedItem[] {
   const text = filter.device.trim().toLowerCase();
   const found: FeedItem[] = [];
   for (const item of items) {
-    if (found.length === most) break;
+    if (found.length === limit) break;
     if (isGap(item) || (item.deviceId.toLowerCase().includes(text) && hasField(item, filter.field))) found.push(item);
   }
   return found;
 }
 
-/** A reading in the names of the wire. */
-export function asRecord(reading: Reading): Record<string, unknown> {
+/** The reading in the bridge's JSON format. */
+export function toRecord(reading: Reading): Record<string, unknown> {
   return {
     _id: reading.id,
     ...Object.fromEntries(reading.values),

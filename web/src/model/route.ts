@@ -1,33 +1,35 @@
+/** The page's routes, in the fragment of the address. */
+
 export type Route =
-  | { readonly view: "overview" }
-  | { readonly view: "device"; readonly id: string }
-  | { readonly view: "feed"; readonly device: string }
-  | { readonly view: "health" }
-  | { readonly view: "audit" }
-  | { readonly view: "nowhere" };
+  | { readonly page: "overview" }
+  | { readonly page: "device"; readonly id: string }
+  | { readonly page: "feed"; readonly device: string }
+  | { readonly page: "health" }
+  | { readonly page: "audit" }
+  | { readonly page: "notFound" };
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
-  const [view = "", ...rest] = path.split("/").filter(Boolean);
-  if (view === "" && rest.length === 0) return { view: "overview" };
-  if (view === "device" && rest.length === 1) {
+  const [page = "", ...rest] = path.split("/").filter(Boolean);
+  if (page === "" && rest.length === 0) return { page: "overview" };
+  if (page === "device" && rest.length === 1) {
     const id = decode(rest[0] ?? "");
-    return id ? { view: "device", id } : { view: "nowhere" };
+    return id ? { page: "device", id } : { page: "notFound" };
   }
-  if (view === "feed" && rest.length === 0) return { view: "feed", device: new URLSearchParams(query).get("device") ?? "" };
-  if ((view === "health" || view === "audit") && rest.length === 0) return { view };
-  return { view: "nowhere" };
+  if (page === "feed" && rest.length === 0) return { page: "feed", device: new URLSearchParams(query).get("device") ?? "" };
+  if ((page === "health" || page === "audit") && rest.length === 0) return { page };
+  return { page: "notFound" };
 }
 
-export function link(route: Route): string {
-  switch (route.view) {
+export function hrefOf(route: Route): string {
+  switch (route.page) {
     case "device":
       return `#/device/${encodeURIComponent(route.id)}`;
     case "feed":
       return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
     case "health":
     case "audit":
-      return `#/${route.view}`;
+      return `#/${route.page}`;
     default:
       return "#/";
   }

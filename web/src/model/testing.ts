@@ -1,7 +1,7 @@
-/** What the tests of the model begin with. */
+/** Fixtures for the tests of the model. */
 
-import { Device } from "./device";
-import type { DeviceRecord, Measurement, Reading, Value } from "./wire";
+import { Device } from "./devices/device";
+import type { Bucket, DeviceRecord, Measurement, Reading, Value } from "./wire";
 import { parseMeasurements } from "./wire";
 
 export const NOON = Date.UTC(2026, 0, 15, 12);
@@ -22,6 +22,10 @@ export function record(id: string, over: Partial<DeviceRecord> = {}): DeviceReco
 
 export function device(id: string, over: Partial<DeviceRecord> = {}): Device {
   const made = new Device(id);
-  made.know(record(id, over));
+  made.applyRecord(record(id, over));
   return made;
+}
+
+export function hourlyBucket(start: number, pm25: number): Bucket {
+  return { deviceId: "kitchen", start, fields: new Map([["pm25", { min: pm25, mean: pm25, max: pm25, count: 60 }]]) };
 }

@@ -1,4 +1,6 @@
-/** The border: what the bridge sends, checked once and turned into the page's own types. Payloads may be hostile. */
+/** The bridge's JSON, validated once and turned into the page's types. Payloads may be hostile. */
+
+import { field, list, number, text, time } from "./json";
 
 export interface Measurement {
   readonly name: string;
@@ -14,20 +16,20 @@ export type Value = number | boolean;
 export interface Reading {
   readonly id: string;
   readonly deviceId: string;
-  /** When it was measured, in milliseconds since the epoch. */
+  /** Milliseconds since the epoch. */
   readonly measuredAt: number;
-  /** The bridge's cursor: grows with every stored record. */
+  /** The bridge's cursor; grows with every stored record. */
   readonly seq: number;
   readonly values: ReadonlyMap<string, Value>;
-  /** What is wrong, in words, by field; `timestamp` stands for the device's clock. */
+  /** Quality flags by field; `timestamp` is the device's clock. */
   readonly quality: ReadonlyMap<string, string>;
-  /** The broker kept it: it tells of the past and never raises an alarm. */
+  /** An MQTT retained message: it is from the past and never raises an alarm. */
   readonly retained: boolean;
-  /** By which scale its `aqi` is: `uba`, `epa`; empty where nobody said. */
+  /** The scale of `aqi`: `uba` or `epa`; empty when unknown. */
   readonly aqiScale: string;
 }
 
-/** A device as the registry tells of it; what is not known is null. */
+/** A device's registry record; unknown properties are null. */
 export interface DeviceRecord {
   readonly id: string;
   readonly name: string | null;
@@ -36,14 +38,15 @@ export interface DeviceRecord {
   readonly room: string | null;
   readonly status: string | null;
   readonly statusAt: number | null;
-  /** How it is known to be there: `socket` or `mqtt`; null when it was only heard. */
+  /** How its presence is known: `socket` or `mqtt`; null when only its readings are known. */
   readonly connection: string | null;
   readonly lastSeen: number | null;
   readonly createdAt: number | null;
-  /** Seconds between readings: as the operator expects, and as the bridge has learnt. */
+  /** Seconds between readings, as set by the operator. */
   readonly expectedInterval: number | null;
+  /** Seconds between readings, as learned by the bridge. */
   readonly interval: number | null;
-  /** What the device says of itself beside its measurements. */
+  /** Properties that the device reports besides its measurements. */
   readonly state: ReadonlyMap<string, string>;
   readonly lastReading: Reading | null;
 }
@@ -62,10 +65,9 @@ export interface Bucket {
   readonly fields: ReadonlyMap<string, Summary>;
 }
 
-export type Level = "info" | "warning" | "error";
+export type EventLevel = "info" | "warning" | "error";
 
-const LONGEST_TEXT = 200;
-const MOST_STATES = 64;
+const MAX_STATES = 64;
 
 export function parseMeasurements(body: unknown): Measurement[] {
   return list(body).flatMap((row) => {
@@ -80,12 +82,12 @@ export function parseReadings(body: unknown, table: readonly Measurement[]): Rea
   return list(field(body, "readings")).flatMap((record) => parseReading(record, table) ?? []);
 }
 
-/** The body of a `sensorData` event; the record's own `seq` wins over the event's cursor. */
+/** Parses a `sensorData` event; the record's `seq` takes precedence over the event's cursor. */
 export function parseSensorData(body: unknown, table: readonly Measurement[]): Reading | null {
   return parseReading(field(body, "data"), table, number(field(body, "cursor")) ?? 0);
 }
 
-/** Reads only the fields in the table, so a record with a million keys costs no more than any other. Null without any. */
+/** Reads only the table's fields, so that the cost does not grow with the record. Null without any of them. */
 export function parseReading(record: unknown, table: readonly Measurement[], cursor = 0): Reading | null {
   const id = text(field(record, "_id"));
   const deviceId = text(field(record, "deviceId"));
@@ -116,16 +118,16 @@ export function parseDevices(body: unknown, table: readonly Measurement[]): Devi
 export function parseDevice(record: unknown, table: readonly Measurement[]): DeviceRecord | null {
   const id = text(field(record, "id"));
   if (!id) return null;
-  const told = (name: string): string | null => text(field(record, name)) || null;
+  const optional = (name: string): string | null => text(field(record, name)) || null;
   return {
     id,
-    name: told("name"),
-    type: told("type"),
-    site: told("site"),
-    room: told("room"),
-    status: told("status"),
+    name: optional("name"),
+    type: optional("type"),
+    site: optional("site"),
+    room: optional("room"),
+    status: optional("status"),
     statusAt: time(field(record, "statusAt")),
-    connection: told("connection"),
+    connection: optional("connection"),
     lastSeen: time(field(record, "lastSeen")),
     createdAt: time(field(record, "createdAt")),
     expectedInterval: number(field(record, "expectedInterval")),
@@ -137,7 +139,7 @@ export function parseDevice(record: unknown, table: readonly Measurement[]): Dev
 
 function parseState(state: unknown): ReadonlyMap<string, string> {
   if (typeof state !== "object" || state === null) return new Map();
-  const pairs = Object.entries(state).slice(0, MOST_STATES);
+  const pairs = Object.entries(state).slice(0, MAX_STATES);
   return new Map(pairs.map(([name, value]) => [text(name), typeof value === "string" ? text(value) : text(JSON.stringify(value))]));
 }
 
@@ -160,33 +162,11 @@ function parseSummary(body: unknown): Summary | null {
   return { min, mean, max, count: number(field(body, "count")) ?? 1 };
 }
 
-export function field(body: unknown, name: string): unknown {
-  if (typeof body !== "object" || body === null || !Object.hasOwn(body, name)) return undefined;
-  return (body as Record<string, unknown>)[name];
-}
-
-export function text(value: unknown, longest = LONGEST_TEXT): string {
-  return typeof value === "string" ? value.slice(0, longest) : "";
-}
-
-export function number(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-export function time(value: unknown): number | null {
-  const milliseconds = Date.parse(text(value));
-  return Number.isNaN(milliseconds) ? null : milliseconds;
-}
-
-export function level(value: unknown): Level {
+export function eventLevel(value: unknown): EventLevel {
   return value === "warning" || value === "error" ? value : "info";
 }
 
-export function list(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-/** A store may summarise yes and no as such. */
+/** Some stores summarise booleans as booleans. */
 function numeric(value: unknown): number | null {
   return typeof value === "boolean" ? Number(value) : number(value);
 }

@@ -1,0 +1,163 @@
+"""Accessibility, installation as an app, and the content security policy."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
+
+from bridge.app import Bridge
+from tests.page.conftest import LANGUAGES, WAIT_MS, Dashboard
+from tests.servers import REPO
+
+AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = ("#/", "#/device/meeting", "#/feed", "#/health", "#/device/nobody", "test")
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'"
+)
+
+
+async def post_samples(dashboard: Dashboard) -> None:
+    """Posts samples of every state: good and bad air, a flag, an alarm, a rejected message, a device without readings."""
+    await dashboard.post(deviceId="meeting", co2=2500, temperature=21.5, humidity=103, pm25=12, flameDetected=False)
+    await dashboard.post(deviceId="attic", temperature=20, battery=4, tvoc=900)
+    await dashboard.post(deviceId="boiler", temperature=60, ch4Ppm=9500)
+    async with dashboard.session.post(f"{dashboard.base}/api/v1/devices", json={"id": "esp01", "site": "Home", "room": "Hall"}):
+        pass
+    async with dashboard.session.post(f"{dashboard.base}/api/v1/readings", json={"deviceId": "attic", "colour": "red"}):
+        pass
+
+
+async def violations(page: Page) -> list[str]:
+    """Serious and critical axe violations. The script is injected through the debugger, which bypasses the policy."""
+    await page.evaluate(AXE.read_text("utf-8"))
+    found: list[dict[str, Any]] = await page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_serious_violation_on_any_page(
+    browser: Browser, dashboard: Dashboard, scheme: Any, language: str
+) -> None:
+    await post_samples(dashboard)
+    context = await browser.new_context(color_scheme=scheme, locale=language)
+    page = await context.new_page()
+    for view in VIEWS:
+        await page.goto("about:blank")
+        await page.goto(f"{dashboard.base}/{view}")
+        await expect(page.locator("main h1").first).to_be_visible()
+        assert await violations(page) == [], view
+    await context.close()
+
+
+async def test_every_control_is_reachable_by_keyboard(dashboard: Dashboard) -> None:
+    """From the skip link to a card, its charts and back. The focus is always visible."""
+    await post_samples(dashboard)
+    await dashboard.go()
+    await expect(dashboard.card("attic")).to_be_visible()
+    page, focused = dashboard.page, dashboard.page.locator(":focus")
+    await page.keyboard.press("Tab")
+    await expect(focused).to_have_text("Skip to content")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+    await tab_to(page, "attic")
+    await expect(page.locator(".card:has(:focus)")).to_have_css("outline-style", "solid")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("attic")
+    await tab_to(page, "6 h")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="6 h")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("region", name="Charts").focus()
+    await page.keyboard.press("ArrowLeft")
+    await tab_to(page, "Back to live")
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("button", name="Back to live")).to_have_count(0)
+    await tab_to(page, "Send")
+    await page.evaluate("document.querySelector('.bar a').focus()")
+    await tab_to(page, "Health")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="The bridge is healthy")).to_be_visible()
+    await tab_to(page, "Retry all")
+
+
+async def tab_to(page: Page, text: str) -> None:
+    """Presses Tab until the element with this text has the focus, at most 60 times."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        said = await page.evaluate("document.activeElement.textContent || document.activeElement.ariaLabel || ''")
+        if str(said).strip() == text:
+            return
+    raise AssertionError(f"{text!r} is not reachable with the Tab key")
+
+
+async def test_reading_is_shown_within_two_seconds(dashboard: Dashboard) -> None:
+    await dashboard.post(deviceId="kitchen", temperature=1)
+    await dashboard.go()
+    await expect(dashboard.card("kitchen").locator(".figure")).to_have_text("1.0")
+    await dashboard.post(deviceId="kitchen", temperature=2)
+    await expect(dashboard.card("kitchen").locator(".figure")).to_have_text("2.0", timeout=2000)
+
+
+async def test_pages_work_under_a_strict_content_security_policy(dashboard: Dashboard) -> None:
+    refused: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            refused.append(message.text)
+
+    async def strict(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": STRICT})
+
+    dashboard.page.on("console", hear)
+    await dashboard.page.route(re.compile(r"/(test)?$"), strict)
+    await post_samples(dashboard)
+    for view in VIEWS:
+        await dashboard.page.goto("about:blank")
+        await dashboard.go(view)
+        await expect(dashboard.page.locator("main h1").first).to_be_visible()
+    await dashboard.go("#/device/meeting")
+    await expect(dashboard.page.locator(".u-over").first).to_be_visible()
+    assert refused == []
+
+
+async def test_page_is_installable_and_shows_the_offline_page_when_the_bridge_stops(
+    bridge: Bridge, dashboard: Dashboard
+) -> None:
+    await dashboard.go()
+    await dashboard.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    address = await dashboard.page.locator("link[rel=manifest]").evaluate("link => link.href")
+    async with dashboard.session.get(address) as answer:
+        assert answer.content_type == "application/manifest+json"
+        manifest = await answer.json()
+    for icon in manifest["icons"]:
+        async with dashboard.session.get(f"{dashboard.base}/{icon['src']}") as answer:
+            assert answer.status == 200
+            assert answer.content_type == icon["type"]
+    controlled = "navigator.serviceWorker.controller !== null"
+    await dashboard.page.wait_for_function(controlled)
+    bridge.stop()
+    async with asyncio.timeout(WAIT_MS / 1000):
+        while await answers(dashboard):
+            await asyncio.sleep(0.05)
+    await dashboard.page.reload()
+    await expect(dashboard.page.get_by_role("heading", name="The bridge is unreachable")).to_be_visible()
+
+
+async def answers(dashboard: Dashboard) -> bool:
+    """Whether the bridge accepts connections."""
+    try:
+        async with dashboard.session.get(f"{dashboard.base}/health/live"):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,180 @@
+import type { AuditEventPage, AuditQuery } from "../model/audit";
+import { auditSearch, parseAudit } from "../model/audit";
+import type { ComponentStatus, Quarantine, Status } from "../model/bridge/health";
+import { parseComponents, parseQuarantine, parseStatus } from "../model/bridge/health";
+import type { Metrics } from "../model/bridge/metrics";
+import { parseMetrics } from "../model/bridge/metrics";
+import type { Command, CommandRequest, CommandResult } from "../model/command";
+import { failedCommand, parseCommand, parseCommandResult, parseCommands } from "../model/command";
+import type { TimeSpan } from "../model/history/time-range";
+import { stepText } from "../model/history/time-range";
+import { field, number, text } from "../model/json";
+import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
+import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
+
+const TIMEOUT_MS = 10_000;
+const HISTORY_TIMEOUT_MS = 60_000;
+const MAX_DEVICES = 2000;
+const MAX_BUCKETS = 10_000;
+
+/** An error response. The message is the bridge's own. */
+export class ApiError extends Error {
+  readonly status: number;
+  /** Machine-readable, such as how a token was refused; empty without one. */
+  readonly code: string;
+  /** From `Retry-After`; 0 without one. */
+  readonly retryAfterSeconds: number;
+
+  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** The JSON body of a successful response; throws `ApiError` for any other. */
+export async function readJson(response: Response): Promise<unknown> {
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body;
+  const detail = text(field(body, "detail")) || `${response.status} ${response.statusText}`;
+  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0);
+}
+
+export interface HistoryQuery extends TimeSpan {
+  readonly devices: readonly string[];
+  /** Bucket width in milliseconds. */
+  readonly step: number;
+  readonly fields: readonly string[];
+}
+
+export interface ReadingPage {
+  readonly readings: readonly Reading[];
+  /** The cursor of the next page; null after the last. */
+  readonly next: number | null;
+}
+
+/** Changed device properties; null clears one. */
+export type DevicePatch = Readonly<Record<string, string | number | null>>;
+
+type RequestParts = [method: string, path: string, body?: unknown, timeout?: number, signal?: AbortSignal];
+
+/**
+ * The bridge's HTTP API, relative to the page's own address. `onClock` receives the bridge's time with every response.
+ * `reauthenticate` is called after a 401; if it resolves to true, the request is repeated once.
+ */
+export class ApiClient {
+  readonly #base: URL;
+  readonly #onClock: (bridgeNow: number) => void;
+  readonly #reauthenticate: () => Promise<boolean>;
+
+  constructor(base: URL, onClock: (bridgeNow: number) => void, reauthenticate: () => Promise<boolean>) {
+    this.#base = base;
+    this.#onClock = onClock;
+    this.#reauthenticate = reauthenticate;
+  }
+
+  async measurements(): Promise<Measurement[]> {
+    return parseMeasurements(await this.#get("api/v1/measurements"));
+  }
+
+  async devices(table: readonly Measurement[]): Promise<DeviceRecord[]> {
+    return parseDevices(await this.#get(`api/v1/devices?limit=${MAX_DEVICES}`), table);
+  }
+
+  async updateDevice(id: string, patch: DevicePatch, table: readonly Measurement[]): Promise<DeviceRecord | null> {
+    return parseDevice(await this.#request("PATCH", devicePath(id), patch), table);
+  }
+
+  /** Readings after a cursor, in cursor order. */
+  async readingsAfter(cursor: number, limit: number, table: readonly Measurement[]): Promise<ReadingPage> {
+    const body = await this.#get(`api/v1/readings?since=${cursor}&limit=${limit}`);
+    return { readings: parseReadings(body, table), next: number(field(body, "next")) };
+  }
+
+  async history({ devices, from, to, step, fields }: HistoryQuery, signal?: AbortSignal): Promise<Bucket[]> {
+    const query = new URLSearchParams(devices.map((id) => ["device", id]));
+    query.set("from", new Date(Math.floor(from / step) * step).toISOString());
+    query.set("to", new Date(to).toISOString());
+    query.set("every", stepText(step));
+    query.set("limit", String(MAX_BUCKETS));
+    query.set("fields", fields.join(","));
+    return parseBuckets(await this.#get(`api/v1/readings?${query}`, HISTORY_TIMEOUT_MS, signal), fields);
+  }
+
+  async commands(id: string): Promise<Command[]> {
+    return parseCommands(await this.#get(`${devicePath(id)}/commands?limit=20`));
+  }
+
+  async sendCommand(request: CommandRequest): Promise<CommandResult> {
+    try {
+      const { device, ...body } = request;
+      const command = parseCommand(await this.#request("POST", `${devicePath(device)}/commands`, body));
+      return command ? { ok: true, command } : parseCommandResult(null);
+    } catch (error) {
+      if (error instanceof ApiError) return failedCommand(error.message);
+      throw error;
+    }
+  }
+
+  async status(): Promise<Status> {
+    return parseStatus(await this.#get("websocket/status"));
+  }
+
+  /** Also parses a 503 response, which means that some components fail. */
+  async components(): Promise<ComponentStatus[]> {
+    const response = await this.#fetch("GET", "health");
+    return parseComponents(await response.json());
+  }
+
+  async metrics(): Promise<Metrics> {
+    return parseMetrics(await (await this.#fetch("GET", "metrics")).text());
+  }
+
+  async quarantine(): Promise<Quarantine> {
+    return parseQuarantine(await this.#get("api/v1/rejected?limit=50"));
+  }
+
+  async retryQuarantine(): Promise<{ stored: number; duplicate: number; bad: number }> {
+    const body = await this.#request("POST", "api/v1/rejected/retry", undefined, HISTORY_TIMEOUT_MS);
+    const count = (name: string): number => number(field(body, name)) ?? 0;
+    const groups = field(body, "bad");
+    const bad = Array.isArray(groups) ? groups.reduce<number>((sum, one) => sum + (number(field(one, "count")) ?? 0), 0) : 0;
+    return { stored: count("stored"), duplicate: count("duplicate"), bad };
+  }
+
+  /** Newest first. */
+  async audit(query: AuditQuery): Promise<AuditEventPage> {
+    return parseAudit(await this.#get(`api/v1/audit?${auditSearch(query)}`));
+  }
+
+  #get(path: string, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {
+    return this.#request("GET", path, undefined, timeout, signal);
+  }
+
+  async #request(method: string, path: string, body?: unknown, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {
+    return readJson(await this.#fetch(method, path, body, timeout, signal));
+  }
+
+  async #fetch(...parts: RequestParts): Promise<Response> {
+    const response = await this.#fetchOnce(...parts);
+    return response.status === 401 && (await this.#reauthenticate()) ? this.#fetchOnce(...parts) : response;
+  }
+
+  async #fetchOnce(...[method, path, body, timeout = TIMEOUT_MS, signal]: RequestParts): Promise<Response> {
+    const signals = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
+    const response = await fetch(new URL(path, this.#base), {
+      method,
+      cache: "no-store",
+      signal: AbortSignal.any(signals),
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+    });
+    const bridgeNow = Date.parse(response.headers.get("Date") ?? "");
+    if (!Number.isNaN(bridgeNow)) this.#onClock(bridgeNow);
+    return response;
+  }
+}
+
+function devicePath(id: string): string {
+  return `api/v1/devices/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,84 @@
+import type { Device } from "../model/devices/device";
+import { AVERAGED_FIELDS } from "../model/devices/device-assessment";
+import { primaryValues } from "../model/devices/primary-values";
+import type { HourlyMeanCache } from "../model/history/hourly-mean-cache";
+import type { Trends } from "../model/history/trend";
+import { SLOTS, SLOT_MS } from "../model/history/trend";
+import type { Measurement } from "../model/wire";
+import type { ApiClient } from "./client";
+
+const GATHER_MS = 120;
+const RETRY_MS = 5000;
+const HOUR_MS = 3_600_000;
+
+type Table = () => readonly Measurement[];
+type Clock = () => number;
+type Load = (devices: readonly Device[]) => Promise<void>;
+
+/** Loads history for devices that come on screen, in batches, the most recently requested first. */
+export class HistoryLoader {
+  readonly #load: Load;
+  readonly #batchSize: number;
+  readonly #requested = new Map<string, Device>();
+  #isLoading = false;
+
+  constructor(load: Load, batchSize: number) {
+    this.#load = load;
+    this.#batchSize = batchSize;
+  }
+
+  /** Returns a function that cancels the request, for a card that was scrolled past. */
+  request(device: Device): () => void {
+    this.#requested.set(device.id, device);
+    void this.#run();
+    return () => this.#requested.delete(device.id);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    while (this.#requested.size > 0) {
+      await delay(GATHER_MS);
+      const devices = [...this.#requested.values()].slice(-this.#batchSize);
+      const isLoaded = devices.length === 0 || (await this.#load(devices).then(() => true, () => false));
+      if (isLoaded) for (const { id } of devices) this.#requested.delete(id);
+      else await delay(RETRY_MS);
+    }
+    this.#isLoading = false;
+  }
+}
+
+/** Loads the last hour of the fields shown on the devices' cards. */
+export function trendLoader(api: ApiClient, trends: Trends, now: Clock, table: Table): Load {
+  return async (devices) => {
+    const to = now();
+    const ids = devices.map(({ id }) => id);
+    const shown = new Set(devices.flatMap((device) => primaryValues(device, loaded(table)).map(({ measurement }) => measurement.name)));
+    const fields = loaded(table).flatMap(({ name }) => (shown.has(name) ? [name] : []));
+    const from = to - (SLOTS - 1) * SLOT_MS;
+    const buckets = fields.length === 0 ? [] : await api.history({ devices: ids, from, to, step: SLOT_MS, fields });
+    trends.load(ids, buckets, to);
+  };
+}
+
+/** Loads the complete hours of the last day that are still missing. */
+export function hourlyMeanLoader(api: ApiClient, means: HourlyMeanCache, now: Clock, table: Table): Load {
+  return async (devices) => {
+    const at = now();
+    const ids = devices.map(({ id }) => id);
+    const known = new Set(loaded(table).map(({ name }) => name));
+    const fields = AVERAGED_FIELDS.filter((name) => known.has(name));
+    const from = Math.min(...ids.map((id) => means.missingSince(id, at)));
+    const to = Math.floor(at / HOUR_MS) * HOUR_MS - 1;
+    means.load(ids, await api.history({ devices: ids, from, to, step: HOUR_MS, fields }), at);
+  };
+}
+
+function loaded(table: Table): readonly Measurement[] {
+  if (table().length === 0) throw new Error("the table of measurements is not loaded yet");
+  return table();
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

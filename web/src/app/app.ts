@@ -1,0 +1,25 @@
+import { ApiClient } from "../api/client";
+import type { AuthSession } from "../auth/session";
+import { OnScreenHistory } from "./on-screen-history";
+import { Painter } from "./paint";
+import { Store } from "./store";
+import { Sync } from "./sync";
+
+/** The components of the dashboard, as pages and components receive them. */
+export interface App {
+  readonly api: ApiClient;
+  readonly session: AuthSession;
+  readonly store: Store;
+  readonly sync: Sync;
+  readonly history: OnScreenHistory;
+}
+
+export function startApp(base: URL, session: AuthSession): App {
+  const store = new Store();
+  const painter = new Painter(store);
+  const api = new ApiClient(base, (bridgeNow) => store.clock.observe(bridgeNow, Date.now()), () => session.reauthenticate());
+  const history = new OnScreenHistory(store, painter, api);
+  const sync = new Sync(base, store, painter, api, session);
+  sync.start();
+  return { api, session, store, sync, history };
+}

@@ -1,0 +1,38 @@
+import { createContext } from "preact";
+import { useContext, useEffect } from "preact/hooks";
+
+import type { Device } from "../model/devices/device";
+import { needsHourlyMeans } from "../model/devices/device-assessment";
+import type { App } from "./app";
+import type { Store } from "./store";
+
+export const AppContext = createContext<App | null>(null);
+
+export function useApp(): App {
+  const app = useContext(AppContext);
+  if (app === null) throw new Error("useApp called outside of AppContext.Provider");
+  return app;
+}
+
+export function useStore(): Store {
+  return useApp().store;
+}
+
+/** Renders the component again when the device changes. Needed because a `Device` is one mutable object. */
+export function useDevice(device: Device): void {
+  useStore().deviceVersion(device.id).value;
+}
+
+/** Loads the device's last hour while the component is mounted, and again after a gap. */
+export function useTrend(device: Device): void {
+  const { store, history } = useApp();
+  const [version, table] = [store.historyVersion.value, store.table.value];
+  useEffect(() => history.requestTrend(device), [device, version, table]);
+}
+
+/** Loads each complete hour while the component is mounted, for assessments that average over hours. */
+export function useHourlyMeans(device: Device): void {
+  const { store, history } = useApp();
+  const [version, table, hour, isNeeded] = [store.historyVersion.value, store.table.value, store.hour.value, needsHourlyMeans(device)];
+  useEffect(() => history.requestHourlyMeans(device), [device, version, table, hour, isNeeded]);
+}

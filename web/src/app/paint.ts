@@ -1,0 +1,122 @@
+import { batch } from "@preact/signals";
+
+import type { RankedDevice } from "../model/devices/ranking";
+import { Ranking, countDevices } from "../model/devices/ranking";
+import type { Store } from "./store";
+
+/** Imperceptible, and a sixth of the cost of painting every frame at hundreds of readings per second. */
+const PAINT_INTERVAL_MS = 100;
+const FEED_INTERVAL_MS = 250;
+const BUSY_FEED_INTERVAL_MS = 1000;
+/** New items between two paints of the feed. */
+const BUSY_FEED_ITEMS = 20;
+const RANKED_PER_PAINT = 50;
+
+/** Publishes changes of the model to the store's signals: at most ten times a second, in an animation frame. */
+export class Painter {
+  readonly #store: Store;
+  readonly #ranking = new Ranking();
+  readonly #rankedById = new Map<string, { readonly ranked: RankedDevice; readonly key: string }>();
+  #isScheduled = false;
+  #paintedAt = 0;
+  #toRank: Iterator<string, undefined> = [][Symbol.iterator]();
+  #newFeedItems = 0;
+  #feedPaintedAt = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+    document.addEventListener("visibilitychange", () => this.schedule());
+  }
+
+  /** Browsers run no animation frames in hidden tabs, so a hidden page is not painted. */
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const paint = (): void => {
+      this.#isScheduled = false;
+      this.#paintedAt = performance.now();
+      batch(() => this.#paint());
+    };
+    const wait = this.#paintedAt + PAINT_INTERVAL_MS - performance.now();
+    if (wait <= 0) requestAnimationFrame(paint);
+    else setTimeout(() => requestAnimationFrame(paint), wait);
+  }
+
+  feedChanged(): void {
+    this.#newFeedItems++;
+  }
+
+  /** Paints these devices at once. */
+  historyLoaded(deviceIds: readonly string[]): void {
+    batch(() => {
+      this.#rank(deviceIds, this.#store.bridgeNow());
+      this.#store.bumpVersions(deviceIds);
+    });
+  }
+
+  #paint(): void {
+    const store = this.#store;
+    const now = store.bridgeNow();
+    const isNewSecond = Math.floor(now / 1000) !== Math.floor(store.now.peek() / 1000);
+    const changed = store.fleet.takeChangedIds();
+    if (isNewSecond) store.now.value = now;
+    this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
+    store.bumpVersions(changed);
+    if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
+    else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
+  }
+
+  /** Ranks also change with time alone. A few devices per paint: ranking all 500 in one frame took 50 ms. */
+  *#nextToRank(): Iterable<string> {
+    const limit = Math.max(RANKED_PER_PAINT, Math.ceil(this.#store.fleet.devices.size / 10));
+    for (let count = 0; count < limit; count++) {
+      const { value, done } = this.#toRank.next();
+      if (done) {
+        this.#toRank = this.#store.fleet.devices.keys();
+        return;
+      }
+      yield value;
+    }
+  }
+
+  /** Skips the frame of a new second, in which every age is repainted. */
+  #paintFeed(now: number, isNewSecond: boolean): void {
+    const isBusy = this.#newFeedItems > BUSY_FEED_ITEMS;
+    if (isNewSecond || now - this.#feedPaintedAt < (isBusy ? BUSY_FEED_INTERVAL_MS : FEED_INTERVAL_MS)) {
+      this.schedule();
+      return;
+    }
+    this.#store.feedIsBusy.value = isBusy;
+    this.#newFeedItems = 0;
+    this.#feedPaintedAt = now;
+    this.#store.feedVersion.value++;
+  }
+
+  #rank(deviceIds: Iterable<string>, now: number): void {
+    const { fleet, assessments, ranked, counts } = this.#store;
+    let hasChanged = false;
+    for (const id of deviceIds) {
+      const device = fleet.devices.get(id);
+      if (device === undefined) {
+        this.#ranking.delete(id);
+        assessments.delete(id);
+        hasChanged = this.#rankedById.delete(id) || hasChanged;
+        continue;
+      }
+      const one = this.#ranking.of(device, assessments.of(device, now).order, now);
+      const key = rankKey(one);
+      if (this.#rankedById.get(id)?.key === key) continue;
+      this.#rankedById.set(id, { ranked: one, key });
+      hasChanged = true;
+    }
+    if (!hasChanged) return;
+    ranked.value = [...this.#rankedById.values()].map((entry) => entry.ranked);
+    counts.value = countDevices(ranked.value);
+  }
+}
+
+/** Everything that decides where a device is listed. */
+function rankKey({ device, severity, score }: RankedDevice): string {
+  const { name, site, room, type } = device.record ?? {};
+  return [device.id, severity, score, device.presence, name, site, room, type].join("\t");
+}

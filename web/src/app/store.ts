@@ -1,0 +1,90 @@
+import type { Signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+
+import { BridgeClock } from "../model/bridge/clock";
+import type { Connection } from "../model/bridge/connection";
+import { NOT_CONNECTED } from "../model/bridge/connection";
+import type { Device } from "../model/devices/device";
+import type { DeviceAssessment } from "../model/devices/device-assessment";
+import { AssessmentCache } from "../model/devices/device-assessment";
+import { Fleet } from "../model/devices/fleet";
+import type { DeviceCounts, RankedDevice } from "../model/devices/ranking";
+import { countDevices } from "../model/devices/ranking";
+import { Feed } from "../model/feed";
+import { HourlyMeanCache } from "../model/history/hourly-mean-cache";
+import { Trends } from "../model/history/trend";
+import type { EventLevel, Measurement } from "../model/wire";
+
+const HOUR_MS = 3_600_000;
+
+export type NoticeContent =
+  | { readonly kind: "system"; readonly level: EventLevel; readonly message: string }
+  | { readonly kind: "gap"; readonly missed: number | null };
+export type Notice = NoticeContent & { readonly at: number };
+
+/** The state of the page: a mutable model, and the signals through which components read it. */
+export class Store {
+  readonly clock = new BridgeClock();
+  readonly fleet = new Fleet();
+  readonly feed = new Feed();
+  readonly trends = new Trends();
+  readonly hourlyMeans = new HourlyMeanCache();
+  readonly assessments = new AssessmentCache(this.hourlyMeans);
+
+  readonly table = signal<readonly Measurement[]>([]);
+  readonly connection = signal<Connection>(NOT_CONNECTED);
+  readonly notice = signal<Notice | null>(null);
+  /** The bridge's time, updated every second. */
+  readonly now = signal(Date.now());
+  readonly hour = computed(() => Math.floor(this.now.value / HOUR_MS));
+  /** Every device with its rank; changes when a device is added, removed or ranked differently. */
+  readonly ranked = signal<readonly RankedDevice[]>([]);
+  readonly counts = signal<DeviceCounts>(countDevices([]));
+  /** Whether the registry has been loaded. */
+  readonly loaded = signal(false);
+  /** Grows with every change of the feed. */
+  readonly feedVersion = signal(0);
+  /** Whether readings arrive faster than anyone can read. */
+  readonly feedIsBusy = signal(false);
+  /** Grows when history must be reloaded: after a lost connection or a gap. */
+  readonly historyVersion = signal(0);
+
+  readonly #deviceVersions = new Map<string, Signal<number>>();
+
+  bridgeNow(): number {
+    return this.clock.at(Date.now());
+  }
+
+  device(id: string): Device | undefined {
+    return this.fleet.devices.get(id);
+  }
+
+  assessment(device: Device): DeviceAssessment {
+    return this.assessments.of(device, this.bridgeNow());
+  }
+
+  /** Grows with every change of the device. A component reads it to be rendered again. */
+  deviceVersion(deviceId: string): Signal<number> {
+    const known = this.#deviceVersions.get(deviceId);
+    if (known) return known;
+    const version = signal(0);
+    this.#deviceVersions.set(deviceId, version);
+    return version;
+  }
+
+  notify(content: NoticeContent): void {
+    this.notice.value = { ...content, at: this.bridgeNow() };
+  }
+
+  updateConnection(change: Partial<Connection>): void {
+    this.connection.value = { ...this.connection.value, ...change };
+  }
+
+  /** Adds no version signal for devices that no component has read. */
+  bumpVersions(deviceIds: Iterable<string>): void {
+    for (const id of deviceIds) {
+      const version = this.#deviceVersions.get(id);
+      if (version) version.value++;
+    }
+  }
+}

@@ -1,0 +1,221 @@
+import type { ApiClient } from "../api/client";
+import type { LiveListener } from "../api/live-connection";
+import { LiveConnection } from "../api/live-connection";
+import { Poller } from "../api/poller";
+import { Refresher } from "../api/refresher";
+import type { AuthSession } from "../auth/session";
+import type { Transport } from "../model/bridge/connection";
+import { DeliveryDelay } from "../model/bridge/delivery-delay";
+import type { CommandRequest, CommandResult } from "../model/command";
+import type { DeviceRecord, Reading } from "../model/wire";
+import { parseSensorData } from "../model/wire";
+import type { Painter } from "./paint";
+import type { Store } from "./store";
+
+const TICK_MS = 1000;
+/** Time without a live connection before polling starts. */
+const POLL_AFTER_MS = 5000;
+/** A longer pause between ticks means that the computer slept. */
+const SLEEP_THRESHOLD_MS = 20_000;
+const DEVICES_INTERVAL_MS = 60_000;
+const DEVICES_INTERVAL_WHILE_POLLING_MS = 10_000;
+/** A notice describes a moment; shown for longer, it would look like the current state. */
+const NOTICE_LIFETIME_MS = 5 * 60_000;
+
+export type ReadingListener = (reading: Reading) => void;
+
+/** Keeps the store up to date: live connection, polling as the fallback, replay after a lost connection, and the registry. */
+export class Sync {
+  readonly #store: Store;
+  readonly #painter: Painter;
+  readonly #api: ApiClient;
+  readonly #session: AuthSession;
+  readonly #live: LiveConnection;
+  readonly #poller: Poller;
+  readonly #refresher: Refresher;
+  readonly #delay = new DeliveryDelay();
+  readonly #listeners = new Set<ReadingListener>();
+  /** The newest cursor received; null before the first. */
+  #cursor: number | null = null;
+  #lostSince: number | null = Date.now();
+  #wasConnected = false;
+  #lastTick = Date.now();
+  #refreshedAt = 0;
+
+  constructor(base: URL, store: Store, painter: Painter, api: ApiClient, session: AuthSession) {
+    this.#store = store;
+    this.#painter = painter;
+    this.#api = api;
+    this.#session = session;
+    this.#refresher = new Refresher(async () => void (await this.#loadDevices()));
+    this.#poller = this.#createPoller();
+    this.#live = new LiveConnection(base, this.#liveListener(), () => this.#cursor, () => session.token);
+  }
+
+  start(): void {
+    this.#session.onToken(({ text }) => this.#live.refreshToken(text));
+    this.#refresher.request();
+    setInterval(() => this.#tick(), TICK_MS);
+    addEventListener("online", () => this.#live.reconnect());
+  }
+
+  /** Calls `listener` with every reading from now on. Returns a function that unsubscribes it. */
+  onReading(listener: ReadingListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Applies a record that was changed on this page. */
+  applyRecord(record: DeviceRecord): void {
+    this.#store.fleet.applyRecord(record);
+    this.#painter.schedule();
+  }
+
+  /** Sends over the live connection, or over HTTP if that fails. The command's id makes both attempts the same command. */
+  async sendCommand(request: CommandRequest): Promise<CommandResult> {
+    if (this.#live.connected) {
+      const result = await this.#live.sendCommand(request).catch(() => null);
+      if (result) return result;
+    }
+    return this.#api.sendCommand(request);
+  }
+
+  #createPoller(): Poller {
+    const { table } = this.#store;
+    return new Poller(
+      {
+        readingsAfter: (cursor, limit) => this.#api.readingsAfter(cursor, limit, table.value),
+        newestCursor: () => this.#loadDevices(),
+      },
+      {
+        onOpen: () => this.#onOpen("http"),
+        onReadings: (readings) => {
+          for (const reading of readings) this.#onReading(reading);
+        },
+        onSkipped: (from, to) => this.#onGap(from, to, null),
+        onClose: () => this.#onClose(),
+      },
+      () => this.#cursor,
+    );
+  }
+
+  #liveListener(): LiveListener {
+    const store = this.#store;
+    return {
+      onOpen: (transport) => {
+        this.#poller.stop();
+        this.#delay.reset();
+        this.#onOpen(transport);
+        store.updateConnection({ catchingUp: this.#cursor !== null });
+      },
+      onCaughtUp: (cursor) => {
+        this.#advance(cursor);
+        store.updateConnection({ catchingUp: false });
+      },
+      onTransport: (transport) => store.updateConnection({ transport }),
+      onClose: () => {
+        if (store.connection.peek().transport !== "http") this.#onClose();
+      },
+      onReading: (body, sentAt) => {
+        if (sentAt !== null) this.#delay.observe(sentAt, Date.now());
+        const reading = parseSensorData(body, store.table.value);
+        if (reading) this.#onReading(reading);
+      },
+      onDeviceStatus: (id, status, at) => {
+        store.fleet.setStatus(id, status, at);
+        this.#painter.schedule();
+      },
+      onSystemEvent: (level, message) => store.notify({ kind: "system", level, message }),
+      onGap: (from, to, missed) => this.#onGap(from, to, missed),
+      onAuthExpiring: (seconds) => this.#session.onExpiring(seconds),
+      onUnauthorized: () => this.#session.reauthenticate(),
+    };
+  }
+
+  /** Everything up to `cursor` was delivered. Last readings loaded with the registry do not count: older ones may be missing. */
+  #advance(cursor: number): void {
+    this.#cursor = Math.max(this.#cursor ?? 0, cursor);
+  }
+
+  #onReading(reading: Reading): void {
+    const { fleet, trends, feed } = this.#store;
+    this.#advance(reading.seq);
+    fleet.applyReading(reading);
+    trends.add(reading, this.#store.bridgeNow());
+    if (feed.add(reading)) this.#painter.feedChanged();
+    for (const listener of this.#listeners) listener(reading);
+    this.#painter.schedule();
+  }
+
+  #onGap(from: number, to: number, missed: number | null): void {
+    this.#advance(to);
+    this.#store.feed.addGap(from, to, missed);
+    this.#painter.feedChanged();
+    this.#store.notify({ kind: "gap", missed });
+    this.#invalidateHistory();
+    this.#painter.schedule();
+  }
+
+  #invalidateHistory(): void {
+    this.#store.trends.clear();
+    this.#store.hourlyMeans.invalidate();
+    this.#store.historyVersion.value++;
+    this.#refresher.request();
+  }
+
+  #onOpen(transport: Transport): void {
+    const lostForMs = this.#lostSince === null ? 0 : Date.now() - this.#lostSince;
+    this.#lostSince = null;
+    this.#store.updateConnection({ open: true, wasOpen: true, transport, lostAt: null });
+    if (this.#wasConnected && lostForMs > 0) this.#invalidateHistory();
+    else if (lostForMs > 0) this.#refresher.request();
+    this.#wasConnected = true;
+  }
+
+  #onClose(): void {
+    if (this.#lostSince !== null) return;
+    this.#lostSince = Date.now();
+    this.#store.updateConnection({ open: false, transport: null, catchingUp: false, lostAt: this.#store.bridgeNow() });
+  }
+
+  /** Returns the newest cursor among the devices' last readings. */
+  async #loadDevices(): Promise<number> {
+    const store = this.#store;
+    if (store.table.value.length === 0) store.table.value = await this.#api.measurements();
+    this.#live.connect(); // readings can be parsed only once the table is loaded
+    const records = await this.#api.devices(store.table.value);
+    store.fleet.load(records);
+    store.trends.retainOnly(store.fleet.devices);
+    store.hourlyMeans.retainOnly(store.fleet.devices);
+    let newest = 0;
+    for (const { lastReading } of records) {
+      if (lastReading === null) continue;
+      newest = Math.max(newest, lastReading.seq);
+      if (store.feed.add(lastReading)) this.#painter.feedChanged();
+    }
+    if (newest > 0) this.#cursor ??= newest;
+    this.#refreshedAt = Date.now();
+    store.loaded.value = true;
+    this.#painter.schedule();
+    return newest;
+  }
+
+  #tick(): void {
+    const store = this.#store;
+    const now = Date.now();
+    if (now - this.#lastTick > SLEEP_THRESHOLD_MS) this.#live.reconnectIfSilent();
+    this.#lastTick = now;
+    const notice = store.notice.peek();
+    if (notice && store.bridgeNow() - notice.at > NOTICE_LIFETIME_MS) store.notice.value = null;
+    if (this.#lostSince !== null && now - this.#lostSince > POLL_AFTER_MS) {
+      store.fleet.clearStatuses();
+      this.#poller.start();
+    }
+    const { delayMs, transport } = store.connection.peek();
+    const interval = transport === "http" ? DEVICES_INTERVAL_WHILE_POLLING_MS : DEVICES_INTERVAL_MS;
+    if (now - this.#refreshedAt > interval && !document.hidden && this.#lostSince === null) this.#refresher.request();
+    const delay = Math.round(this.#delay.milliseconds / 1000) * 1000;
+    if (delay !== delayMs) store.updateConnection({ delayMs: delay });
+    this.#painter.schedule();
+  }
+}

@@ -1,0 +1,74 @@
+/** The authenticated user, the access token, and why a session ended. */
+
+import { field, list, number, text, time } from "../model/json";
+
+/** The bridge's names. */
+export const PERMISSIONS = ["see", "send", "command", "manage", "administer"] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+export type Role = "viewer" | "operator" | "admin";
+
+export interface Identity {
+  readonly name: string;
+  readonly permissions: ReadonlySet<Permission>;
+  /** Limited to some devices or sites. */
+  readonly restricted: boolean;
+  /** When the credentials expire, by the bridge's clock; null for never. */
+  readonly expires: number | null;
+  /** Whether the bridge requires authentication. If not, the other properties are meaningless. */
+  readonly required: boolean;
+}
+
+/** Returned by login and refresh; used on connections that cannot use the cookie. */
+export interface AccessToken {
+  readonly text: string;
+  readonly seconds: number;
+}
+
+export type SessionEnd = "logout" | "expired" | "revoked" | "replayed";
+export const SESSION_ENDS: readonly SessionEnd[] = ["logout", "expired", "revoked", "replayed"];
+
+/** The bridge's error code for a request without a token. */
+export const MISSING_TOKEN = "missing";
+const MIN_RENEWAL_DELAY_MS = 1000;
+const MAX_TOKEN_LENGTH = 4096;
+
+export function parseIdentity(body: unknown): Identity {
+  const granted = list(field(body, "rights"));
+  return {
+    name: text(field(body, "name")),
+    permissions: new Set(PERMISSIONS.filter((permission) => granted.includes(permission))),
+    restricted: field(body, "scope") != null,
+    expires: time(field(body, "expires")),
+    required: field(body, "required") !== false,
+  };
+}
+
+export function parseToken(body: unknown): AccessToken {
+  return { text: text(field(body, "access_token"), MAX_TOKEN_LENGTH), seconds: number(field(body, "expires_in")) ?? 0 };
+}
+
+/** Roles are sets of permissions; this is the role that the permissions correspond to. */
+export function roleOf({ permissions }: Identity): Role {
+  if (permissions.has("administer")) return "admin";
+  return permissions.has("command") ? "operator" : "viewer";
+}
+
+/** Milliseconds until the renewal: 65 to 75 % of the lifetime. `random` (0 to 1) keeps tabs of one session apart. */
+export function renewalDelay(lifetimeMs: number, random: number): number {
+  return Math.max((0.75 - 0.1 * random) * lifetimeMs, MIN_RENEWAL_DELAY_MS);
+}
+
+/**
+ * Why the session ended, from the error codes of the access token and the refresh token. Without either cookie the user logged
+ * out in another tab.
+ */
+export function sessionEndReason(accessCode: string, refreshCode: string, hasExpired: boolean): SessionEnd {
+  if (refreshCode === "replayed") return "replayed";
+  if (accessCode === "revoked") return "revoked";
+  return hasExpired || accessCode === "expired" || refreshCode !== MISSING_TOKEN ? "expired" : "logout";
+}
+
+/** The one-time token in the link for the first admin, `#setup=…`. */
+export function setupTokenIn(hash: string): string | null {
+  return /^#setup=([\w-]+)$/.exec(hash)?.[1] ?? null;
+}

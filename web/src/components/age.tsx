@@ -1,0 +1,20 @@
+import { useComputed } from "@preact/signals";
+import type { JSX } from "preact";
+
+import { useStore } from "../app/context";
+import { ageText, formats } from "../i18n";
+
+/** How long ago, updated every second; only the text node changes. */
+export function Age({ at }: { at: number }): JSX.Element {
+  const { now } = useStore();
+  return (
+    <time dateTime={new Date(at).toISOString()} title={formats.value.full(at)}>
+      <AgeText key={at} at={at} now={now} />
+    </time>
+  );
+}
+
+function AgeText({ at, now }: { at: number; now: { readonly value: number } }): JSX.Element {
+  const text = useComputed(() => ageText(now.value - at));
+  return <>{text}</>;
+}

@@ -1,0 +1,227 @@
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+import { formats, valueText } from "../../i18n";
+import type { Columns } from "../../model/history/bucket-history";
+import type { TimeSpan } from "../../model/history/time-range";
+import type { Measurement } from "../../model/wire";
+
+const BAND_OPACITY = 0.16;
+const MIN_RELATIVE_SPAN = 0.01;
+const SYNC_KEY = "device";
+const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200];
+
+/** Pointer gestures on a chart; they change the time range of all charts. */
+export interface ChartGestures {
+  zoomTo(span: TimeSpan): void;
+  /** Scales the range around a moment. */
+  zoomBy(factor: number, around: number): void;
+  /** By a fraction of the visible range. */
+  panBy(fraction: number): void;
+  toLive(): void;
+}
+
+export interface HoveredPoint {
+  readonly at: number;
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** One measurement over time: the mean as a line, minimum to maximum as a band. A thin layer over uPlot, used nowhere else. */
+export class Chart {
+  readonly #plot: uPlot;
+  readonly #gestures: ChartGestures;
+  readonly #fingers = new Map<number, number>();
+
+  constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
+    this.#gestures = gestures;
+    const options = chartOptions(root, measurement.name, isFlag, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
+    this.#plot = new uPlot(options, [[], [], [], []], root);
+    this.#listen(this.#plot.over);
+  }
+
+  setData({ times, mean, max, min }: Columns): void {
+    this.#plot.setData([times, mean, max, min], false);
+  }
+
+  setSpan({ from, to }: TimeSpan): void {
+    this.#plot.setScale("x", { min: from / 1000, max: to / 1000 });
+  }
+
+  setSize(width: number, height: number): void {
+    this.#plot.setSize({ width, height });
+  }
+
+  destroy(): void {
+    this.#plot.destroy();
+  }
+
+  #selected(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width <= 0) return;
+    const span = { from: plot.posToVal(left, "x") * 1000, to: plot.posToVal(left + width, "x") * 1000 };
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.#gestures.zoomTo(span);
+  }
+
+  #beginPan(event: MouseEvent): void {
+    let { clientX } = event;
+    const move = (moved: MouseEvent): void => {
+      this.#gestures.panBy((clientX - moved.clientX) / this.#plot.over.clientWidth);
+      clientX = moved.clientX;
+    };
+    const end = (): void => {
+      removeEventListener("mousemove", move);
+      removeEventListener("mouseup", end);
+    };
+    addEventListener("mousemove", move);
+    addEventListener("mouseup", end);
+  }
+
+  #listen(over: HTMLElement): void {
+    over.style.touchAction = "pan-y";
+    over.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    over.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch") this.#fingers.set(event.pointerId, event.clientX);
+    });
+    over.addEventListener("pointermove", (event) => this.#fingerMoved(event));
+    for (const end of ["pointerup", "pointercancel", "pointerleave"] as const) {
+      over.addEventListener(end, (event) => this.#fingers.delete(event.pointerId));
+    }
+  }
+
+  /** Ctrl or ⌘ zooms, horizontal scrolling pans; anything else scrolls the page. */
+  #wheel(event: WheelEvent): void {
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      const around = this.#plot.posToVal(event.offsetX, "x") * 1000;
+      this.#gestures.zoomBy(2 ** (event.deltaY / 300), around);
+    } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+      event.preventDefault();
+      this.#gestures.panBy(event.deltaX / this.#plot.over.clientWidth);
+    }
+  }
+
+  /** One finger pans, two zoom. */
+  #fingerMoved(event: PointerEvent): void {
+    const before = this.#fingers.get(event.pointerId);
+    if (before === undefined) return;
+    const other = [...this.#fingers].find(([id]) => id !== event.pointerId)?.[1];
+    const { left, width } = this.#plot.over.getBoundingClientRect();
+    if (other === undefined) this.#gestures.panBy((before - event.clientX) / width);
+    else {
+      const [was, is] = [Math.abs(before - other), Math.abs(event.clientX - other)];
+      const around = this.#plot.posToVal((event.clientX + other) / 2 - left, "x") * 1000;
+      if (was > 8 && is > 8) this.#gestures.zoomBy(was / is, around);
+    }
+    this.#fingers.set(event.pointerId, event.clientX);
+  }
+}
+
+function chartOptions(
+  root: HTMLElement,
+  field: string,
+  isFlag: boolean,
+  onHover: (hovered: HoveredPoint | null) => void,
+  onSelect: (plot: uPlot) => void,
+  onPan: (event: MouseEvent) => void,
+  onLive: () => void,
+): uPlot.Options {
+  const style = getComputedStyle(root);
+  const line = style.color;
+  const [muted, grid] = [style.getPropertyValue("outline-color"), style.getPropertyValue("border-top-color")];
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const axis: uPlot.Axis = {
+    stroke: muted,
+    font: `${Math.round(0.72 * rem)}px ${style.fontFamily}`,
+    grid: { stroke: grid, width: 1 },
+    ticks: { show: false },
+    gap: 6,
+  };
+  const bound: uPlot.Series = { stroke: "transparent", width: 0, points: { show: false } };
+  const stepped = isFlag ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
+  const paths = stepped ? { paths: stepped } : {};
+  return {
+    width: Math.max(root.clientWidth, 100),
+    height: root.clientHeight,
+    legend: { show: false },
+    scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => yRange(low, high, isFlag) } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 1.6 * rem, space: 5 * rem, values: (_, splits, __, ___, step) => timeLabels(splits, step) },
+      { ...axis, size: 3 * rem, space: 2 * rem, ...(isFlag ? { splits: () => [0, 1] } : {}), ...(field === "aqi" ? { incrs: WHOLE_STEPS } : {}), values: (_, splits) => splits.map((one) => (isFlag ? valueText(one === 1, field) : formats.value.number(one))) },
+    ],
+    series: [
+      {},
+      { ...paths, stroke: line, width: 1.6, points: { show: true, size: 4, width: 0, fill: line, filter: isolated } },
+      { ...paths, ...bound },
+      { ...paths, ...bound },
+    ],
+    bands: [{ series: [2, 3], fill: withOpacity(line, BAND_OPACITY) }],
+    cursor: {
+      y: false,
+      points: { size: (_, series) => (series === 1 ? 7 : 0), width: 0, fill: line },
+      drag: { x: true, y: false, setScale: false },
+      sync: { key: SYNC_KEY, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
+      bind: {
+        mousedown: (_plot, _target, proceed) => (event) => {
+          if (event.shiftKey) onPan(event);
+          else proceed(event);
+          return null;
+        },
+        dblclick: () => () => {
+          onLive();
+          return null;
+        },
+      },
+    },
+    hooks: {
+      setSelect: [onSelect],
+      setCursor: [(plot) => onHover(hovered(plot))],
+    },
+  };
+}
+
+function hovered(plot: uPlot): HoveredPoint | null {
+  const { idx } = plot.cursor;
+  if (idx == null) return null;
+  const [at, mean, max, min] = [0, 1, 2, 3].map((series) => plot.data[series]?.[idx]);
+  return at == null || mean == null ? null : { at: at * 1000, mean, min: min ?? mean, max: max ?? mean };
+}
+
+/** Adds a margin, and a minimum range so that noise does not fill the chart. */
+function yRange(low: number | null, high: number | null, isFlag: boolean): [number, number] {
+  if (isFlag) return [-0.08, 1.08];
+  if (low === null || high === null) return [0, 1];
+  const middle = (low + high) / 2;
+  const span = Math.max(high - low, Math.abs(middle) * MIN_RELATIVE_SPAN, 1e-3) * 1.15;
+  const bottom = middle - span / 2;
+  return [low >= 0 && bottom < 0 ? 0 : bottom, middle + span / 2];
+}
+
+/** Points without neighbours, which a line would not show. */
+function isolated(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const found: number[] = [];
+  for (let n = 0; n < values.length; n++) {
+    if (values[n] != null && values[n - 1] == null && values[n + 1] == null) found.push(n);
+  }
+  return found;
+}
+
+/** The shortest labels that tell the times apart; the date at midnight. */
+function timeLabels(splits: readonly number[], stepSeconds: number): string[] {
+  const day = { month: "short", day: "numeric" } as const;
+  return splits.map((split) => {
+    const at = split * 1000;
+    const moment = new Date(at);
+    if (stepSeconds >= 28 * 86_400) return formats.value.date(at, { month: "short", year: "numeric" });
+    if (stepSeconds >= 86_400 || (moment.getHours() === 0 && moment.getMinutes() === 0 && moment.getSeconds() === 0)) return formats.value.date(at, day);
+    const seconds = stepSeconds < 60 ? ({ second: "2-digit" } as const) : {};
+    return formats.value.date(at, { hour: "2-digit", minute: "2-digit", ...seconds });
+  });
+}
+
+function withOpacity(colour: string, opacity: number): string {
+  return colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${opacity})`);
+}

@@ -1,0 +1,60 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+import { roleOf } from "../../auth/identity";
+import type { AuthSession } from "../../auth/session";
+import { t } from "../../i18n";
+import { Icon } from "../icon";
+
+/** The user's name, role and logout. Empty without authentication. */
+export function AccountMenu({ session }: { session: AuthSession }): JSX.Element | null {
+  const details = useRef<HTMLDetailsElement>(null);
+  const hasFailed = useSignal(false);
+  useEffect(() => closeFromOutside(details), []);
+  const state = session.state.value;
+  if (state.kind !== "loggedIn") return null;
+  const { name, restricted } = state.identity;
+  const role = t(`auth.role.${roleOf(state.identity)}`);
+  const logout = async (): Promise<void> => {
+    hasFailed.value = false;
+    await session.logout().catch(() => (hasFailed.value = true));
+  };
+  return (
+    <details class="account" ref={details}>
+      <summary title={t("auth.account", { name, role })}>
+        <Icon name="person" />
+        <span class="visually-hidden">{t("auth.account", { name, role })}</span>
+        <span class="name" aria-hidden="true">{name}</span>
+      </summary>
+      <div class="menu">
+        <p><strong>{name}</strong> <span class="muted">{role}</span></p>
+        {restricted && <p class="muted small">{t("auth.restricted")}</p>}
+        <button type="button" onClick={() => void logout()}>{t("auth.logout")}</button>
+        {hasFailed.value && <p class="error small" role="alert">{t("finding.unreachable")}</p>}
+      </div>
+    </details>
+  );
+}
+
+/** Closes the menu on Escape, and when the pointer or the focus goes elsewhere. Returns a function that removes the listeners. */
+function closeFromOutside(details: { readonly current: HTMLDetailsElement | null }): () => void {
+  const onOutside = ({ target }: Event): void => {
+    const { current } = details;
+    if (current?.open && target instanceof Node && !current.contains(target)) current.open = false;
+  };
+  const onKeyDown = ({ key }: KeyboardEvent): void => {
+    const { current } = details;
+    if (key !== "Escape" || !current?.open) return;
+    current.open = false;
+    current.querySelector("summary")?.focus();
+  };
+  addEventListener("pointerdown", onOutside);
+  addEventListener("focusin", onOutside);
+  addEventListener("keydown", onKeyDown);
+  return () => {
+    removeEventListener("pointerdown", onOutside);
+    removeEventListener("focusin", onOutside);
+    removeEventListener("keydown", onKeyDown);
+  };
+}

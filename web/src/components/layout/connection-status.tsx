@@ -1,0 +1,61 @@
+import type { JSX } from "preact";
+
+import { useStore } from "../../app/context";
+import { formats, t } from "../../i18n";
+import type { Connection } from "../../model/bridge/connection";
+import { connectionState } from "../../model/bridge/connection";
+
+/** A short interruption is not worth a banner. */
+const BANNER_DELAY_MS = 2000;
+
+/** The state in one word; screen readers announce changes. */
+export function ConnectionStatus(): JSX.Element {
+  const { connection, now } = useStore();
+  const state = connectionState(connection.value);
+  return (
+    <p class="connection" role="status" data-state={state} title={connectionText(connection.value, now.peek())}>
+      <span class="dot" aria-hidden="true" />
+      {t(`connection.${state}`)}
+    </p>
+  );
+}
+
+/** Explains every state other than connected. */
+export function ConnectionBanner(): JSX.Element | null {
+  const store = useStore();
+  const connection = store.connection.value;
+  const state = connectionState(connection);
+  if (state === "connected" || (state === "connecting" && !store.loaded.value)) return null;
+  if (state === "reconnecting" && connection.lostAt !== null && store.now.value - connection.lostAt < BANNER_DELAY_MS) return null;
+  if (state === "delayed" && connection.catchingUp) return null;
+  return <p class="banner" data-state={state}>{connectionText(connection, store.now.value)}</p>;
+}
+
+function connectionText(connection: Connection, now: number): string {
+  switch (connectionState(connection)) {
+    case "reconnecting":
+      return t("connection.lost", { time: formats.value.moment(connection.lostAt ?? now, now) });
+    case "delayed":
+      return connection.catchingUp ? t("connection.catchingUp.more") : t("connection.delayed.more", { time: formats.value.duration(connection.delayMs) });
+    case "polling":
+      return t(connection.transport === "http" ? "connection.http.more" : "connection.long-polling.more");
+    case "connecting":
+      return t("connection.pending");
+    default:
+      return t("connection.connected.more");
+  }
+}
+
+export function NoticeBanner(): JSX.Element | null {
+  const { notice, now } = useStore();
+  const shown = notice.value;
+  if (shown === null) return null;
+  const text = shown.kind === "system" ? shown.message : shown.missed === null ? t("notice.gap.some") : t("notice.gap", { count: shown.missed });
+  const level = shown.kind === "system" ? shown.level : "info";
+  return (
+    <div class="banner" data-level={level}>
+      <p><time>{formats.value.moment(shown.at, now.peek())}</time> {text}</p>
+      <button type="button" class="text-button" onClick={() => (notice.value = null)}>{t("notice.dismiss")}</button>
+    </div>
+  );
+}

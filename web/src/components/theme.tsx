@@ -1,0 +1,40 @@
+import { computed, signal } from "@preact/signals";
+import type { JSX } from "preact";
+
+import { t } from "../i18n";
+import { Icon } from "./icon";
+import { loadPreference, savePreference } from "./preferences";
+
+const THEMES = ["auto", "light", "dark"] as const;
+type Theme = (typeof THEMES)[number];
+
+const KEY = "sensor-bridge.colours";
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+
+const theme = signal<Theme>(THEMES.find((one) => one === loadPreference(KEY)) ?? "auto");
+const systemIsDark = signal(systemDark.matches);
+
+/** Canvases are redrawn when this changes. */
+export const isDark = computed(() => theme.value === "dark" || (theme.value === "auto" && systemIsDark.value));
+
+systemDark.addEventListener("change", ({ matches }) => (systemIsDark.value = matches));
+apply();
+
+function apply(): void {
+  document.documentElement.dataset["theme"] = theme.value;
+}
+
+function next(): void {
+  theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? "auto";
+  apply();
+  savePreference(KEY, theme.value);
+}
+
+export function ThemeToggle(): JSX.Element {
+  const label = t(`theme.${theme.value}`);
+  return (
+    <button type="button" class="icon-button" aria-label={label} title={label} onClick={next}>
+      <Icon name={theme.value} />
+    </button>
+  );
+}

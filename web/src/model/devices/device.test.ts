@@ -1,0 +1,113 @@
+import { beforeEach, describe, expect, test } from "vitest";
+
+import { NOON, TABLE, device, reading, record } from "../testing";
+import { MAX_DEVICES, Fleet } from "./fleet";
+import { primaryValues } from "./primary-values";
+
+let fleet: Fleet;
+beforeEach(() => {
+  fleet = new Fleet();
+});
+
+const kitchen = () => fleet.devices.get("kitchen");
+const shown = (name: string) => kitchen()?.entries.get(name);
+
+describe("a device", () => {
+  test("has the newest value of each field across readings", () => {
+    fleet.applyReading(reading(1, { temperature: 20, humidity: 40 }));
+    fleet.applyReading(reading(2, { temperature: 21 }));
+    expect([shown("temperature")?.value, shown("humidity")?.value]).toEqual([21, 40]);
+    expect(shown("humidity")?.measuredAt).toBe(NOON + 1);
+  });
+
+  test("keeps its newer value when a late reading arrives", () => {
+    fleet.applyReading(reading(1, { temperature: 21 }));
+    fleet.applyReading(reading(2, { temperature: 5, humidity: 40 }, { measuredAt: NOON - 9000 }));
+    expect([shown("temperature")?.value, shown("humidity")?.value]).toEqual([21, 40]);
+    expect(kitchen()?.measuredAt).toBe(NOON + 1);
+  });
+
+  test("has no value where the newest one was invalid, until the next valid one", () => {
+    fleet.applyReading(reading(1, { temperature: 20, humidity: 40 }));
+    fleet.applyReading(reading(2, { humidity: 41 }, { quality: new Map([["temperature", "not a number"]]) }));
+    expect(shown("temperature")).toMatchObject({ value: null, flag: "not a number" });
+    fleet.applyReading(reading(3, { temperature: 22 }));
+    expect(shown("temperature")).toMatchObject({ value: 22, flag: "" });
+  });
+
+  test("keeps the clock flag until a reading without it", () => {
+    fleet.applyReading(reading(1, { temperature: 20 }, { quality: new Map([["timestamp", "not a time"]]) }));
+    expect(kitchen()?.clockFlag).toBe("not a time");
+    expect(kitchen()?.entries.has("timestamp")).toBe(false);
+    fleet.applyReading(reading(2, { temperature: 20 }));
+    expect(kitchen()?.clockFlag).toBe("");
+  });
+
+  test("may have a status before its first reading, and loses it with the connection", () => {
+    fleet.setStatus("kitchen", "online", NOON);
+    expect([kitchen()?.presence, kitchen()?.measuredAt]).toEqual(["online", null]);
+    fleet.clearStatuses();
+    expect(kitchen()?.presence).toBe("unknown");
+  });
+
+  test("is online with a custom status text", () => {
+    fleet.setStatus("kitchen", "работает", NOON);
+    expect(kitchen()?.presence).toBe("online");
+  });
+
+  test("has a stale value when its other fields are much newer", () => {
+    fleet.applyReading(reading(1, { temperature: 20 }));
+    fleet.applyReading(reading(2, { humidity: 40 }, { measuredAt: NOON + 120_000 }));
+    const entries = kitchen()?.entries;
+    expect([...(entries?.values() ?? [])].map((entry) => kitchen()?.isStale(entry))).toEqual([true, false]);
+  });
+
+  test("may be named like an object property", () => {
+    fleet.applyReading(reading(1, { temperature: 20 }, { deviceId: "__proto__" }));
+    expect(fleet.devices.get("__proto__")?.entries.get("temperature")?.value).toBe(20);
+  });
+});
+
+describe("the fleet", () => {
+  test("drops the longest silent device when there are too many", () => {
+    for (let n = 0; n < MAX_DEVICES; n += 1) fleet.applyReading(reading(n, { temperature: n }, { deviceId: `d${n}` }));
+    fleet.applyReading(reading(5000, { temperature: 1 }, { deviceId: "d0" }));
+    fleet.takeChangedIds();
+    fleet.applyReading(reading(5001, { temperature: 1 }, { deviceId: "new" }));
+    expect(fleet.devices.size).toBe(MAX_DEVICES);
+    expect([fleet.devices.has("d0"), fleet.devices.has("d1")]).toEqual([true, false]);
+    expect([...fleet.takeChangedIds()]).toEqual(["new", "d1"]);
+  });
+
+  test("drops devices that the registry no longer lists", () => {
+    fleet.load([record("a"), record("b")]);
+    fleet.load([record("b", { name: "Bath" })]);
+    expect([...fleet.devices.values()].map(({ name }) => name)).toEqual(["Bath"]);
+  });
+
+  test("reports each change once", () => {
+    fleet.applyReading(reading(1, { temperature: 1 }));
+    expect([...fleet.takeChangedIds()]).toEqual(["kitchen"]);
+    expect([...fleet.takeChangedIds()]).toEqual([]);
+  });
+});
+
+describe("primary values", () => {
+  const names = (id: string) => primaryValues(fleet.devices.get(id) ?? device(id), TABLE).map(({ measurement }) => measurement.name);
+
+  test("are the most important ones", () => {
+    fleet.applyReading(reading(1, { battery: 80, coPpm: 1, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600, flameDetected: false }));
+    expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "pm25"]);
+  });
+
+  test("include a flagged value and keep their order", () => {
+    const values = { coPpm: 5000, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600 };
+    fleet.applyReading(reading(1, values, { quality: new Map([["coPpm", "outside 0..1000"]]) }));
+    expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "coPpm"]);
+  });
+
+  test("fall back to whatever the device has", () => {
+    fleet.applyReading(reading(1, { flameDetected: false, battery: 5 }));
+    expect(names("kitchen")).toEqual(["flameDetected", "battery"]);
+  });
+});

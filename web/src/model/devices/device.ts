@@ -1,0 +1,83 @@
+import type { DeviceRecord, Reading, Value } from "../wire";
+
+/** The newest state of one field. `value` is null when the device sent something unusable. */
+export interface Entry {
+  readonly value: Value | null;
+  readonly flag: string;
+  readonly measuredAt: number;
+  readonly retained: boolean;
+}
+
+/** A value this much older than the device's newest reading is stale, and its age is shown. */
+export const STALE_MS = 60_000;
+
+export type Presence = "online" | "offline" | "unknown";
+
+/** A device: its registry record and the newest value of each field. */
+export class Device {
+  readonly id: string;
+  record: DeviceRecord | null = null;
+  readonly entries = new Map<string, Entry>();
+  /** Time of the newest reading; null before the first. */
+  measuredAt: number | null = null;
+  clockFlag = "";
+  /** The scale of the newest `aqi`. */
+  aqiScale = "";
+  /** Grows with every reading; a cache key for values derived from them. */
+  readingCount = 0;
+  /** The last status the bridge reported; null when unknown. */
+  status: string | null = null;
+  statusAt: number | null = null;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  get name(): string {
+    return this.record?.name ?? this.id;
+  }
+
+  get presence(): Presence {
+    if (this.status === null) return "unknown";
+    return this.status === "offline" ? "offline" : "online";
+  }
+
+  /** The expected time between readings, else the learned one. */
+  get intervalMs(): number | null {
+    const seconds = this.record?.expectedInterval ?? this.record?.interval ?? null;
+    return seconds === null ? null : seconds * 1000;
+  }
+
+  applyRecord(record: DeviceRecord): void {
+    this.record = record;
+    this.status = record.status;
+    this.statusAt = record.statusAt;
+    if (record.lastReading) this.applyReading(record.lastReading);
+  }
+
+  /** A duplicate or late reading never overwrites a newer value. */
+  applyReading(reading: Reading): void {
+    const { measuredAt, retained } = reading;
+    this.readingCount++;
+    if (reading.values.has("aqi") && measuredAt >= (this.entries.get("aqi")?.measuredAt ?? measuredAt)) this.aqiScale = reading.aqiScale;
+    for (const [name, value] of reading.values) {
+      this.#put(name, { value, flag: reading.quality.get(name) ?? "", measuredAt, retained });
+    }
+    for (const [name, flag] of reading.quality) {
+      if (name === "timestamp" || reading.values.has(name)) continue;
+      this.#put(name, { value: null, flag, measuredAt, retained });
+    }
+    if (this.measuredAt !== null && measuredAt < this.measuredAt) return;
+    this.measuredAt = measuredAt;
+    this.clockFlag = reading.quality.get("timestamp") ?? "";
+  }
+
+  isStale(entry: Entry): boolean {
+    return this.measuredAt !== null && this.measuredAt - entry.measuredAt > Math.max(STALE_MS, 3 * (this.intervalMs ?? 0));
+  }
+
+  #put(name: string, entry: Entry): void {
+    const known = this.entries.get(name);
+    if (known === undefined || entry.measuredAt >= known.measuredAt) this.entries.set(name, entry);
+  }
+}

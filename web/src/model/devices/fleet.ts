@@ -1,0 +1,65 @@
+import type { DeviceRecord, Reading } from "../wire";
+import { Device } from "./device";
+
+export const MAX_DEVICES = 2000;
+
+/** All known devices, ordered by last activity, oldest first. Holds at most `MAX_DEVICES`. */
+export class Fleet {
+  readonly devices = new Map<string, Device>();
+  #changed = new Set<string>();
+
+  load(records: readonly DeviceRecord[]): void {
+    const listed = new Set(records.map(({ id }) => id));
+    for (const record of records) this.applyRecord(record);
+    for (const id of this.devices.keys()) if (!listed.has(id) && records.length < MAX_DEVICES) this.remove(id);
+  }
+
+  applyRecord(record: DeviceRecord): void {
+    this.#touch(record.id).applyRecord(record);
+  }
+
+  applyReading(reading: Reading): Device {
+    const device = this.#touch(reading.deviceId);
+    device.applyReading(reading);
+    return device;
+  }
+
+  setStatus(id: string, status: string, at: number | null): void {
+    const device = this.#touch(id);
+    device.status = status;
+    device.statusAt = at;
+  }
+
+  remove(id: string): void {
+    if (this.devices.delete(id)) this.#changed.add(id);
+  }
+
+  /** Without a connection the statuses are unknown. */
+  clearStatuses(): void {
+    for (const device of this.devices.values()) {
+      if (device.status === null) continue;
+      device.status = device.statusAt = null;
+      this.#changed.add(device.id);
+    }
+  }
+
+  /** The ids of the devices that changed since the last call. */
+  takeChangedIds(): ReadonlySet<string> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+
+  /** The device, moved to the end; above `MAX_DEVICES` the one that was silent longest is removed. */
+  #touch(id: string): Device {
+    const device = this.devices.get(id) ?? new Device(id);
+    this.devices.delete(id);
+    this.devices.set(id, device);
+    this.#changed.add(id);
+    for (const silent of this.devices.keys()) {
+      if (this.devices.size <= MAX_DEVICES) break;
+      this.remove(silent);
+    }
+    return device;
+  }
+}

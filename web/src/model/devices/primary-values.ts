@@ -1,0 +1,39 @@
+import type { Measurement } from "../wire";
+import type { Device, Entry } from "./device";
+
+export const MAX_PRIMARY_VALUES = 4;
+
+/** In order of importance; other fields follow in the order of the bridge's table. */
+const IMPORTANCE = ["co2", "temperature", "humidity", "pm25", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "aqi", "no2", "o3", "pressure"];
+/** Shown as issues instead: a flame is an alarm, a battery matters when it is low. */
+const EXCLUDED = new Set(["flameDetected", "flameIntensity", "battery"]);
+
+export interface PrimaryValue {
+  readonly measurement: Measurement;
+  readonly entry: Entry;
+}
+
+/**
+ * The values shown on a device's card. Flagged values are selected first, then by importance. The result is ordered by
+ * importance, so a card does not rearrange itself when a value is flagged.
+ */
+export function primaryValues(device: Device, table: readonly Measurement[], limit = MAX_PRIMARY_VALUES): PrimaryValue[] {
+  const known = table.flatMap((measurement) => {
+    const entry = device.entries.get(measurement.name);
+    return entry ? [{ measurement, entry }] : [];
+  });
+  const shown = known.filter(({ measurement }) => !EXCLUDED.has(measurement.name));
+  const candidates = shown.length > 0 ? shown : known;
+  const flagged = candidates.filter(({ entry }) => entry.flag !== "" && !device.isStale(entry));
+  const chosen = [...new Set([...flagged.sort(byImportance), ...candidates.sort(byImportance)])].slice(0, limit);
+  return chosen.sort(byImportance);
+}
+
+function byImportance(a: PrimaryValue, b: PrimaryValue): number {
+  return importance(a.measurement.name) - importance(b.measurement.name);
+}
+
+function importance(name: string): number {
+  const index = IMPORTANCE.indexOf(name);
+  return index < 0 ? IMPORTANCE.length : index;
+}

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+
+import { parseQualityFlag } from "./quality-flag";
+
+test.each([
+  ["outside 400..65000", { kind: "outside", low: 400, high: 65000, clamped: false }],
+  ["outside -40..85", { kind: "outside", low: -40, high: 85, clamped: false }],
+  ["outside 0..100, clamped", { kind: "outside", low: 0, high: 100, clamped: true }],
+  ["outside 0..1e+06", { kind: "outside", low: 0, high: 1_000_000, clamped: false }],
+  ["not a number", { kind: "notANumber" }],
+  ["something new", { kind: "other", text: "something new" }],
+  ["constructor", { kind: "other", text: "constructor" }],
+])("%j is parsed", (text, flag) => {
+  expect(parseQualityFlag(text)).toEqual(flag);
+});

@@ -1,0 +1,132 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+import { useApp, useStore } from "../app/context";
+import { errorText } from "../components/error-text";
+import type { IconName } from "../components/icon";
+import { Icon } from "../components/icon";
+import { formats, t } from "../i18n";
+import type { AuditEvent, AuditEventPage, AuditQuery, Outcome } from "../model/audit";
+import { AUDIT_ACTIONS, asAuditAction, outcomeOf } from "../model/audit";
+import "../style/audit.css";
+
+const DEBOUNCE_MS = 300;
+const ALL_EVENTS: AuditQuery = { action: "", actor: "", target: "", before: null };
+const ICONS: Readonly<Record<Outcome, IconName>> = { done: "check", refused: "warning", delayed: "queued" };
+
+/** The audit log, for admins; the bridge refuses it to others. */
+export function AuditPage(): JSX.Element {
+  const { api } = useApp();
+  const page = useSignal<AuditEventPage | null>(null);
+  const query = useSignal<AuditQuery>(ALL_EVENTS);
+  const isLoading = useSignal(false);
+  const error = useSignal("");
+  const newestRequest = useRef(0);
+
+  /** A response to an older request is discarded. */
+  const load = async (requested: AuditQuery): Promise<void> => {
+    const request = ++newestRequest.current;
+    isLoading.value = true;
+    error.value = "";
+    try {
+      const loaded = await api.audit(requested);
+      if (request !== newestRequest.current) return;
+      const earlier = requested.before === null ? [] : page.value?.events ?? [];
+      page.value = { ...loaded, events: [...earlier, ...loaded.events] };
+    } catch (failure) {
+      if (request === newestRequest.current) error.value = t("audit.failed", { error: errorText(failure) });
+    }
+    if (request === newestRequest.current) isLoading.value = false;
+  };
+  const debounce = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const filter = (change: Partial<AuditQuery>): void => {
+    query.value = { ...query.value, ...change };
+    clearTimeout(debounce.current);
+    debounce.current = setTimeout(() => void load(query.value), DEBOUNCE_MS);
+  };
+  useEffect(() => {
+    void load(query.value);
+    return () => clearTimeout(debounce.current);
+  }, []);
+
+  const events = page.value?.events ?? [];
+  const next = page.value?.next ?? null;
+  return (
+    <div class="audit">
+      <header>
+        <h1>{t("audit.title")}</h1>
+        <p class="muted">{t("audit.intro")}</p>
+        <div class="controls">
+          <label>
+            <span>{t("audit.action")}</span>
+            <select value={query.value.action} onChange={(event) => filter({ action: event.currentTarget.value })}>
+              <option value="">{t("audit.any")}</option>
+              {AUDIT_ACTIONS.map((action) => <option key={action} value={action}>{t(`action.${action}`)}</option>)}
+            </select>
+          </label>
+          <FilterField label={t("audit.actor")} onChange={(actor) => filter({ actor })} />
+          <FilterField label={t("audit.target")} onChange={(target) => filter({ target })} />
+          <button type="button" disabled={isLoading.value} onClick={() => void load(query.value)}>{t("audit.refresh")}</button>
+        </div>
+      </header>
+      {error.value && <p class="error" role="alert">{error.value}</p>}
+      {page.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}
+      {page.value !== null && events.length === 0 && <p class="waiting" role="status">{t("audit.none")}</p>}
+      {events.length > 0 && <Events events={events} />}
+      {next !== null && (
+        <button type="button" class="older" disabled={isLoading.value} onClick={() => void load({ ...query.value, before: next })}>
+          {t(isLoading.value ? "app.loading" : "audit.older")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function FilterField({ label, onChange }: { label: string; onChange: (text: string) => void }): JSX.Element {
+  return (
+    <label>
+      <span>{label}</span>
+      <input type="search" maxLength={200} autoCapitalize="none" autoComplete="off" spellcheck={false} placeholder={t("audit.exactMatch")}
+        onInput={(event) => onChange(event.currentTarget.value)} />
+    </label>
+  );
+}
+
+function Events({ events }: { events: readonly AuditEvent[] }): JSX.Element {
+  const columns = ["audit.time", "audit.actor", "audit.action", "audit.target", "audit.address", "audit.outcome"] as const;
+  return (
+    <div class="scroll" tabIndex={0} role="group" aria-label={t("audit.title")}>
+      <table class="audit-events" role="table">
+        <thead><tr>{columns.map((name) => <th key={name} scope="col">{t(name)}</th>)}</tr></thead>
+        <tbody>{events.map((one) => <Row key={one.id} event={one} />)}</tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ event }: { event: AuditEvent }): JSX.Element {
+  const { now } = useStore();
+  const name = asAuditAction(event.action);
+  const outcome = outcomeOf(event.action);
+  const isAnonymous = event.actorKind === "anyone";
+  return (
+    <tr role="row" data-outcome={outcome}>
+      <td role="cell" class="time"><time dateTime={new Date(event.at).toISOString()} title={formats.value.full(event.at)}>{formats.value.moment(event.at, now.peek())}</time></td>
+      <td role="cell" data-name={t("audit.actor")}>
+        {isAnonymous ? <span class="muted">{t("audit.anonymous")}</span> : <>{event.actor}{event.actorKind !== "person" && <span class="muted small"> {actorKindText(event.actorKind)}</span>}</>}
+      </td>
+      <td role="cell" data-name={t("audit.action")}>
+        <p>{name ? t(`action.${name}`) : event.action}{event.count > 1 && <span class="muted"> {t("audit.times", { count: event.count })}</span>}</p>
+        {event.details.length > 0 && <p class="muted small">{event.details.map(([key, value]) => (key === "why" ? value : `${key}: ${value}`)).join(", ")}</p>}
+      </td>
+      <td role="cell" data-name={t("audit.target")} class="code">{event.target}</td>
+      <td role="cell" data-name={t("audit.address")} class="code">{event.address}</td>
+      <td role="cell" data-name={t("audit.outcome")} class="outcome"><span><Icon name={ICONS[outcome]} /> {t(`audit.outcome.${outcome}`)}</span></td>
+    </tr>
+  );
+}
+
+function actorKindText(kind: string): string {
+  return kind === "program" || kind === "device" || kind === "external" ? t(`audit.kind.${kind}`) : kind;
+}

@@ -1,0 +1,111 @@
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { useApp, useDevice, useStore } from "../app/context";
+import { DeviceHistory } from "../app/device-history";
+import { Age } from "../components/age";
+import { Charts } from "../components/charts/charts";
+import { RangePicker } from "../components/charts/range-picker";
+import { AssessmentPanel } from "../components/device/assessments";
+import { Commands } from "../components/device/commands";
+import { DeviceDetails } from "../components/device/details";
+import { IssueList } from "../components/device/issue-list";
+import { LevelBadge } from "../components/device/level";
+import { PresenceBadge } from "../components/device/presence";
+import { Icon } from "../components/icon";
+import { formats, t } from "../i18n";
+import type { Device } from "../model/devices/device";
+import { issuesOf } from "../model/devices/issues";
+import { LENGTHS, live, pan, zoom } from "../model/history/time-range";
+import { hrefOf } from "../model/route";
+import "../style/device.css";
+
+export function DevicePage({ id }: { id: string }): JSX.Element {
+  const store = useStore();
+  store.ranked.value; // changes when the device is added or removed
+  const device = store.device(id);
+  if (device) return <KnownDevice device={device} />;
+  return (
+    <div class="waiting">
+      <h1>{t(store.loaded.value ? "device.notFound" : "app.loading")}</h1>
+      <p class="code">{id}</p>
+      <p><a href="#/">{t("app.back")}</a></p>
+    </div>
+  );
+}
+
+function KnownDevice({ device }: { device: Device }): JSX.Element {
+  const app = useApp();
+  const { store } = app;
+  const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
+  useEffect(() => () => history.close(), [history]);
+  useDevice(device);
+  const { assessments, worst } = store.assessment(device);
+  return (
+    <article class="device">
+      <header>
+        <a class="back" href="#/"><Icon name="back" />{t("device.back")}</a>
+        <h1>{device.name}</h1>
+        <div class="subheader">
+          <p class="state">
+            <PresenceBadge device={device} />
+            {device.measuredAt !== null && <Age at={device.measuredAt} />}
+            <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
+          </p>
+          <p class="section-links">
+            {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
+            <SectionLink id="commands" label={t("command.title")} />
+            <SectionLink id="details" label={t("details.title")} />
+            <a href={hrefOf({ page: "feed", device: device.id })}>{t("feed.title")}</a>
+          </p>
+        </div>
+        {worst && worst.level > 0 && <LevelBadge assessment={worst} />}
+        <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
+      </header>
+      <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
+        <RangePicker history={history} />
+        <LoadStatus history={history} />
+        <Charts device={device} history={history} />
+        <p class="muted small help mouse">{t("chart.help")}</p>
+        <p class="muted small help touch">{t("chart.help.touch")}</p>
+      </section>
+      <AssessmentPanel device={device} />
+      <div class="side">
+        <Commands device={device} />
+        <DeviceDetails device={device} />
+      </div>
+    </article>
+  );
+}
+
+/** Scrolls to a section that is below the charts on narrow screens. Not a fragment link, because the router owns the fragment. */
+function SectionLink({ id, label }: { id: string; label: string }): JSX.Element {
+  return <button type="button" class="text-button section-link" onClick={() => document.getElementById(id)?.scrollIntoView()}>{label}</button>;
+}
+
+function LoadStatus({ history }: { history: DeviceHistory }): JSX.Element {
+  const status = history.loadState.value;
+  const step = formats.value.duration(history.history.value.step);
+  if (status.state === "failed") return <p class="error small" role="alert">{t("chart.failed", { error: status.error })}</p>;
+  const text = status.state === "loading" ? t("chart.loading") : t("chart.legend", { step });
+  return <p class="muted small">{text}</p>;
+}
+
+/** Keyboard equivalents of the pointer gestures. */
+function onKeyDown(event: KeyboardEvent, history: DeviceHistory, now: number): void {
+  if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+  const range = history.range.peek();
+  const length = range.live ? range.length : range.span.to - range.span.from;
+  const change = {
+    ArrowLeft: () => pan(range, -0.25, now),
+    ArrowRight: () => pan(range, 0.25, now),
+    "+": () => zoom(range, 0.5, now),
+    "=": () => zoom(range, 0.5, now),
+    "-": () => zoom(range, 2, now),
+    End: () => live(length),
+    Home: () => live(LENGTHS["1y"]),
+  }[event.key];
+  if (!change) return;
+  event.preventDefault();
+  history.range.value = change();
+}

@@ -1,0 +1,242 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { useApp } from "../app/context";
+import { HealthPoller } from "../app/health-poller";
+import { Age } from "../components/age";
+import { errorText } from "../components/error-text";
+import { Icon } from "../components/icon";
+import { formats, t } from "../i18n";
+import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
+import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
+import { label, total } from "../model/bridge/metrics";
+import "../style/health.css";
+
+export function HealthPage(): JSX.Element {
+  const app = useApp();
+  const { store } = app;
+  const poller = useMemo(() => new HealthPoller(app), [app]);
+  useEffect(() => () => poller.close(), [poller]);
+  const snapshot = poller.snapshot.value;
+  if (snapshot === null) return <p class="waiting">{t("app.loading")}</p>;
+  return (
+    <div class="health">
+      <Summary found={findings(snapshot, store.bridgeNow())} />
+      <Ledger ledger={snapshot.status?.ledger ?? []} rates={poller.rates} />
+      <div class="pair">
+        <Components snapshot={snapshot} />
+        <Clients snapshot={snapshot} />
+      </div>
+      {poller.seesQuarantine ? <QuarantinePanel poller={poller} quarantine={snapshot.quarantine} /> : <QuarantineForbidden />}
+    </div>
+  );
+}
+
+function Summary({ found }: { found: readonly Finding[] }): JSX.Element {
+  const isHealthy = found.every((one) => findingSeverity(one) === "notice");
+  return (
+    <header class="summary" data-severity={isHealthy ? "none" : found[0] && findingSeverity(found[0])}>
+      <h1>
+        <Icon name={isHealthy ? "check" : "warning"} />
+        {isHealthy ? t("health.ok") : t("health.findings", { count: found.filter((one) => findingSeverity(one) !== "notice").length })}
+      </h1>
+      {found.length === 0 && <p>{t("health.ok.more")}</p>}
+      <ul class="findings">
+        {found.map((one) => (
+          <li key={one.kind} data-severity={findingSeverity(one)}>
+            <Icon name={findingSeverity(one) === "notice" ? "notice" : "warning"} />
+            <div>
+              <p class="what">{findingText(one)}</p>
+              <p>{t(`finding.${one.kind}.action`)}</p>
+            </div>
+          </li>
+        ))}
+      </ul>
+    </header>
+  );
+}
+
+function findingText(finding: Finding): string {
+  switch (finding.kind) {
+    case "unreachable":
+      return t("finding.unreachable");
+    case "broker":
+    case "store":
+      return t(`finding.${finding.kind}`, { reason: finding.reason });
+    case "component":
+      return t("finding.component", { name: finding.name, reason: finding.reason });
+    case "ledger":
+      return t("finding.ledger", { source: finding.source, difference: finding.difference });
+    case "rejected":
+      return t("finding.rejected", { reason: finding.reason });
+    default:
+      return t(`finding.${finding.kind}`, { count: finding.count });
+  }
+}
+
+/** One row per source: received = stored + duplicate + rejected + dropped + waiting. */
+function Ledger({ ledger, rates }: { ledger: readonly LedgerLine[]; rates: Rates }): JSX.Element {
+  return (
+    <section class="panel" aria-labelledby="ledger-title">
+      <h2 id="ledger-title">{t("health.ledger")}</h2>
+      {ledger.length === 0 ? (
+        <p class="muted">{t("health.ledger.empty")}</p>
+      ) : (
+        <div class="scroll" tabIndex={0} role="group" aria-labelledby="ledger-title">
+          <table class="ledger" role="table">
+            <caption>{t("health.ledger.more")}</caption>
+            <thead>
+              <tr>
+                <th scope="col">{t("health.source")}</th>
+                <th scope="col">{t("health.rate")}</th>
+                <th scope="col">{t("health.received")}</th>
+                {OUTCOMES.map((name, index) => <th scope="col" key={name}><span class="operator">{index === 0 ? "=" : "+"}</span> {t(`health.${name}`)}</th>)}
+                <th scope="col">{t("health.sum")}</th>
+              </tr>
+            </thead>
+            <tbody>{ledger.map((line) => <Line key={line.source} line={line} rate={rates.of(line.source)} />)}</tbody>
+            {ledger.length > 1 && (
+              <tfoot><Line line={{ ...totalOf(ledger), source: t("health.source.all") }} rate={ledger.reduce((all, { source }) => all + (rates.of(source) ?? 0), 0)} /></tfoot>
+            )}
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Line({ line, rate }: { line: LedgerLine; rate: number | null }): JSX.Element {
+  const missing = difference(line);
+  return (
+    <tr role="row">
+      <th scope="row" role="rowheader">{line.source}</th>
+      <td role="cell" data-name={t("health.rate")}>{rate === null ? "–" : formats.value.rate(rate)}</td>
+      <td role="cell" data-name={t("health.received")}>{formats.value.count(line.received)}</td>
+      {OUTCOMES.map((name, index) => (
+        <td role="cell" key={name} data-name={`${index === 0 ? "=" : "+"} ${t(`health.${name}`)}`} data-empty={line[name] === 0}>
+          {formats.value.count(line[name])}
+        </td>
+      ))}
+      <td role="cell" data-name={t("health.sum")} class={missing === 0 ? "balanced" : "error"}>
+        {missing === 0 ? <><Icon name="check" /><span>{t("health.sum.yes")}</span></> : t("health.sum.no", { count: missing })}
+      </td>
+    </tr>
+  );
+}
+
+function Components({ snapshot: { metrics, components } }: { snapshot: HealthSnapshot }): JSX.Element {
+  const version = metrics ? label(metrics, "bridge_build_info", "version") : "";
+  return (
+    <section class="panel components" aria-labelledby="components-title">
+      <h2 id="components-title">{t("health.components")}</h2>
+      <dl>
+        {components.map(({ name, up, reason }) => (
+          <div key={name} data-up={up}>
+            <dt>{name === "mqtt" || name === "store" ? t(`health.component.${name}`) : name}</dt>
+            <dd>
+              <Icon name={up ? "check" : "warning"} /> {t(up ? "health.component.up" : "health.component.down")}
+              {reason && <p class="small">{reason}</p>}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {version && <p class="muted small">{t("health.version", { version })}</p>}
+    </section>
+  );
+}
+
+function Clients({ snapshot: { metrics, status } }: { snapshot: HealthSnapshot }): JSX.Element {
+  const totalText = (name: string): string => (metrics ? formats.value.count(total(metrics, name)) : "–");
+  const figures: readonly (readonly [string, string])[] = [
+    [t("health.clients.connected"), status?.clients == null ? "–" : formats.value.count(status.clients)],
+    [t("health.clients.slow"), totalText("bridge_clients_slow")],
+    [t("health.clients.delivered"), totalText("bridge_records_delivered_total")],
+    [t("health.clients.missed"), totalText("bridge_records_missed_total")],
+  ];
+  return (
+    <section class="panel clients" aria-labelledby="clients-title">
+      <h2 id="clients-title">{t("health.clients")}</h2>
+      <dl>{figures.map(([name, figure]) => <div key={name}><dt>{name}</dt><dd>{figure}</dd></div>)}</dl>
+    </section>
+  );
+}
+
+function QuarantineForbidden(): JSX.Element {
+  return (
+    <section class="panel rejected" aria-labelledby="rejected-title">
+      <h2 id="rejected-title">{t("health.rejected.title")}</h2>
+      <p class="muted">{t("health.rejected.forbidden")}</p>
+    </section>
+  );
+}
+
+function QuarantinePanel({ poller, quarantine }: { poller: HealthPoller; quarantine: Quarantine | null }): JSX.Element {
+  const { api } = useApp();
+  const result = useSignal("");
+  const isRetrying = useSignal(false);
+  const retry = async (): Promise<void> => {
+    isRetrying.value = true;
+    result.value = await api.retryQuarantine().then(
+      (counts) => t("health.retried", counts),
+      (error: unknown) => t("health.retry.failed", { error: errorText(error) }),
+    );
+    isRetrying.value = false;
+    const loaded = await poller.loadQuarantine();
+    if (poller.snapshot.value) poller.snapshot.value = { ...poller.snapshot.value, quarantine: loaded };
+  };
+  const isEmpty = !quarantine || quarantine.groups.length === 0;
+  return (
+    <section class="panel rejected" aria-labelledby="rejected-title">
+      <header>
+        <h2 id="rejected-title">{t("health.rejected.title")}</h2>
+        {!isEmpty && <button type="button" disabled={isRetrying.value} onClick={() => void retry()}>{t(isRetrying.value ? "health.retrying" : "health.retry")}</button>}
+      </header>
+      <p class="small" role="status">{result.value}</p>
+      {isEmpty ? (
+        <p class="muted">{t("health.rejected.none")}</p>
+      ) : (
+        <>
+          <div class="scroll" tabIndex={0} role="group" aria-label={t("health.rejected.groups")}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">{t("health.rejected.reason")}</th>
+                  <th scope="col">{t("health.rejected.count")}</th>
+                  <th scope="col">{t("health.rejected.last")}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {quarantine.groups.map((one) => (
+                  <tr key={`${one.code} ${one.field}`}>
+                    <td class="reason">{one.reason}</td>
+                    <td>{formats.value.count(one.count)}</td>
+                    <td>{one.newest === null ? "" : <Age at={one.newest} />}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+          <h3>{t("health.rejected.newest")}</h3>
+          <ol>{quarantine.messages.map((message) => <Message key={message.id} message={message} />)}</ol>
+        </>
+      )}
+    </section>
+  );
+}
+
+function Message({ message }: { message: RejectedMessage }): JSX.Element {
+  return (
+    <li>
+      <details>
+        <summary>
+          <span class="code">{message.topic || message.source}</span>
+          <span class="message-reason">{message.reason}</span>
+          {message.receivedAt !== null && <Age at={message.receivedAt} />}
+        </summary>
+        <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{message.payload || t("health.rejected.empty")}</pre>
+        {message.binary && message.payload && <p class="muted small">{t("health.rejected.binary")}</p>}
+      </details>
+    </li>
+  );
+}
