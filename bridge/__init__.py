@@ -1,3 +1,3 @@
-"""Sensor Bridge: MQTT readings, stored in MongoDB and rebroadcast live, each only after it is safe."""
+"""Sensor Bridge: MQTT readings, stored in MongoDB or SQLite, then broadcast live."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m bridge` is `sensor-bridge`."""
+"""Run the command line: `python -m bridge` is `sensor-bridge`."""
 
 from bridge.cli.main import main
 

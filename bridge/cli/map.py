@@ -16,7 +16,7 @@ from rich.text import Text
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
 from bridge.core.formats.mapping import FieldPath
-from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
+from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.formats.suggest import leaves, subscription_toml, suggest_fields, suggest_pattern
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.core.payload import PayloadError, join_names, parse_json, quote
@@ -87,7 +87,7 @@ def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -
         parsed = TopicPattern.parse(pattern)
         route = Route(parsed, format=make_format(name, parsed, fields))
     except (PatternError, FormatError) as error:
-        return FormatAttempt(name, USUAL_PATTERNS[name], complaint=str(error))
+        return FormatAttempt(name, name.spec.usual_pattern, complaint=str(error))
     arrived = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _Nowhere())
     return _judged(FormatAttempt(name, pattern, fields, fit=_fit(name, topic, payload)), Decoder([route]).decode(arrived))
 
@@ -101,7 +101,7 @@ def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str,
         raise FormatError("the field is a level of the topic; give --topic")
     device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in(name, payload)
     named_in_body = device if isinstance(device, str) else None
-    pattern = USUAL_PATTERNS[name] if topic is None else suggest_pattern(name, topic, named_in_body)
+    pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic, named_in_body)
     if pattern is None:
         raise FormatError("the topic has no such shape")
     if "{deviceId}" in pattern:

@@ -1,1 +1,1 @@
-"""What is true of readings, whoever sends, stores or shows them: no sockets, no clock, no logging."""
+"""The domain of readings, devices and access: pure code without sockets, clock or logging."""

@@ -1,4 +1,4 @@
-"""What can be published, and the bodies of the events: names, nesting and types as the wire contract has them."""
+"""Events that are published, and their message bodies, whose names, nesting and types are a wire contract."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SystemEvent:
-    """Something the bridge wants the people watching to know."""
+    """A notice from the bridge to its users."""
 
     level: Level
     message: str
     data: dict[str, Any] = field(default_factory=dict)
     channel: str | None = None
-    """The only channel of plain WebSockets that is to hear it; None: everyone."""
+    """The only plain WebSocket channel it is sent to; None: every client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records that one client was not sent: `missed` of those after the cursor `after`, up to and with `last`."""
+    """Records one client was not sent: `missed` records after the cursor `after`, up to and including `last`."""
 
     after: int
     last: int
@@ -36,7 +36,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class AuthExpiring:
-    """What one client showed is good for `seconds` more; it can show something newer on the same connection."""
+    """One client's credentials expire in `seconds`; it can send newer ones on the same connection."""
 
     expires_ms: int
     seconds: int
@@ -47,7 +47,7 @@ EntityEventType = Literal["created", "updated", "deleted", "anomaly_detected", "
 
 @dataclass(frozen=True, slots=True)
 class EntityEvent:
-    """Something happened to a thing that the bridge knows: a device was registered, changed or removed."""
+    """A registered entity changed: a device was created, updated or deleted."""
 
     entity_type: str
     event_type: EntityEventType
@@ -58,39 +58,39 @@ class EntityEvent:
 
 Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
 
-_OF_READING = frozenset(("measurements", "readings"))
-_OF_STATUS = frozenset(("modules", "sensors"))
-_OF_TOPIC = {
+_READING_TOPICS = frozenset(("measurements", "readings"))
+_STATUS_TOPICS = frozenset(("modules", "sensors"))
+_TOPIC_EVENT_TOPICS = {
     "predictions": frozenset(("predictions",)),
     "alerts": frozenset(("alerts", "anomalies")),
     "modules": frozenset(("modules", "sensors")),
     "actions": frozenset(("actions",)),
 }
-_OF_ENTITY = {
+_ENTITY_TOPICS = {
     "sensor": frozenset(("modules", "sensors")),
     "device": frozenset(("modules", "sensors")),
     "location": frozenset(("locations",)),
     "reading": frozenset(("readings",)),
 }
-_OF_ENTITY_EVENT = {
+_ENTITY_EVENT_TOPICS = {
     "anomaly_detected": frozenset(("alerts", "anomalies")),
     "prediction_completed": frozenset(("predictions",)),
 }
 
 
 def topics_of(event: Event) -> frozenset[str] | None:
-    """The topics and channels of plain WebSockets that an event belongs to; None: it is for everyone."""
+    """Return the plain WebSocket topics and channels an event belongs to; None: it is sent to every client."""
     match event:
         case Reading():
-            return _OF_READING
+            return _READING_TOPICS
         case DeviceStatus():
-            return _OF_STATUS
+            return _STATUS_TOPICS
         case TopicEvent():
-            return _OF_TOPIC[event.topic]
+            return _TOPIC_EVENT_TOPICS[event.topic]
         case CommandAck():
             return frozenset()
         case EntityEvent():
-            return _OF_ENTITY_EVENT.get(event.event_type) or _OF_ENTITY.get(event.entity_type, frozenset())
+            return _ENTITY_EVENT_TOPICS.get(event.event_type) or _ENTITY_TOPICS.get(event.entity_type, frozenset())
         case SystemEvent() if event.channel is not None:
             return frozenset((event.channel,))
         case _:
@@ -98,14 +98,15 @@ def topics_of(event: Event) -> frozenset[str] | None:
 
 
 _DEVICE_KEYS = ("deviceId", "device_id", "sensorId", "sensor_id", "device")
-HIDDEN_METADATA = ""
-"""No device has this id: see `device_of`."""
+UNATTRIBUTED = ""
+"""The result of `device_of` for an event whose device is unclear; no device has this id."""
 
 
 def device_of(event: Event) -> str | None:
-    """The device that an event tells of; None: it tells of none, and everyone may hear it.
+    """Return the id of the device an event is about; None: it is about no device, and every client may receive it.
 
-    `HIDDEN_METADATA` is what may tell of a device without naming it in a way we know: only who may see every device may hear that.
+    `UNATTRIBUTED` means that it may be about a device without naming it under a known key: only a client that may read every
+    device receives it.
     """
     match event:
         case Reading() | DeviceStatus() | CommandAck():
@@ -113,17 +114,17 @@ def device_of(event: Event) -> str | None:
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
         case EntityEvent():
-            return _named(event.data)
+            return _device_in(event.data)
         case TopicEvent():
-            return _named(event.body)
+            return _device_in(event.body)
         case _:
             return None
 
 
-def _named(body: Mapping[str, Any]) -> str:
-    """One device, named once or always the same; of two nobody can say which it tells of."""
-    named = {body[key] for key in _DEVICE_KEYS if isinstance(body.get(key), str)}
-    return named.pop() if len(named) == 1 else HIDDEN_METADATA
+def _device_in(body: Mapping[str, Any]) -> str:
+    """The device id in a body, unless its keys name none or two different ones."""
+    ids = {body[key] for key in _DEVICE_KEYS if isinstance(body.get(key), str)}
+    return ids.pop() if len(ids) == 1 else UNATTRIBUTED
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
 
 
 def sensor_data(reading: Reading, sent_at: str) -> dict[str, Any]:
-    """Body of `sensorData`: `timestamp` is when it is sent, `cursor` where to resume after it."""
+    """Body of `sensorData`: `timestamp` is the time of sending, `cursor` the position to resume after."""
     return {"timestamp": sent_at, "data": reading.public(), "cursor": reading.seq}
 
 
@@ -157,7 +158,7 @@ def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:
 
 
 def entity_event(event: EntityEvent, sent_at: str) -> dict[str, Any]:
-    """An `entity_event` on plain WebSockets, `type` included."""
+    """An `entity_event` message on plain WebSockets, `type` included."""
     return {
         "type": "entity_event",
         "entity_type": event.entity_type,

@@ -1,4 +1,4 @@
-"""Which parts of the bridge do their work, and why one does not."""
+"""Health of the parts of the bridge."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ class PartHealth:
 
 
 class Health:
-    """The state of every part that has reported. A part is down until it says otherwise."""
+    """The health of every part that has reported."""
 
     def __init__(self, parts: tuple[str, ...]) -> None:
-        """`parts` are those the bridge cannot do without."""
+        """`parts` are required: each is down (`starting`) until it first reports `up`."""
         self._parts = {part: PartHealth(up=False, reason="starting") for part in parts}
 
     def up(self, part: str) -> bool:
-        """`part` works; True when that is news."""
+        """Mark `part` up; return whether it was not up before."""
         return self._set(part, PartHealth(up=True))
 
     def down(self, part: str, reason: str) -> bool:
-        """`part` does not work; True when that is news."""
+        """Mark `part` down; return whether it was not down before."""
         return self._set(part, PartHealth(up=False, reason=reason))
 
-    def _set(self, part: str, now: PartHealth) -> bool:
-        before, self._parts[part] = self._parts.get(part), now
-        return before is None or before.up != now.up
+    def _set(self, part: str, health: PartHealth) -> bool:
+        before, self._parts[part] = self._parts.get(part), health
+        return before is None or before.up != health.up
 
     @property
     def ready(self) -> bool:
-        """Every part is up."""
+        """Whether every part is up."""
         return all(part.up for part in self._parts.values())
 
     @property
     def parts(self) -> dict[str, PartHealth]:
-        """All parts by name."""
         return dict(self._parts)

@@ -1,4 +1,4 @@
-"""A message from any source, with its way back, and what a message can decode to."""
+"""A message from any source, its acknowledgement, and everything a message can decode to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.core.readings.reading import Reading
 
 
 class Outcome(enum.StrEnum):
-    """What became of a message; the words of the ledger."""
+    """What became of a message; the values are the ledger's counters."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -22,21 +22,21 @@ class Outcome(enum.StrEnum):
 
 
 class Origin(Protocol):
-    """Where a message came from and where its acknowledgement goes: one MQTT connection, one HTTP request, one socket."""
+    """Receives the acknowledgements of messages: one MQTT connection, one HTTP request, one socket."""
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """`message` is safe (or will never be). Called once per message, in order of arrival; must not block or raise.
+        """Report the final outcome of `message`. Called once per message, in order of arrival; must not block or raise.
 
-        `meaning` is what it was decoded to; None when it was dropped before that.
+        `meaning` is the decoded message; None if it was dropped before decoding.
         """
 
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """What arrived. `source` names its line in the ledger; `packet_id` and `origin` are its way back.
+    """A message as it arrived. `source` is its ledger account; `origin` and `packet_id` are for its acknowledgement.
 
-    `seed`, where the source has one, is the same when the message comes again: the identity of a reading without a time.
-    `id` is that of a message that was rejected before, under which it is kept.
+    `seed`, where the source has one, is the same on redelivery and so identifies a reading without a timestamp.
+    `id` is the quarantine id of a message that was rejected before and is now retried.
     """
 
     source: str
@@ -52,7 +52,7 @@ class Message:
 
 
 class RejectionReason(enum.StrEnum):
-    """Why a message was rejected whole; the quarantine is grouped by these."""
+    """Why a whole message was rejected; the quarantine is grouped by these."""
 
     NOT_JSON = "not_json"
     NOT_OBJECT = "not_object"
@@ -71,7 +71,7 @@ class RejectionReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A bad message on its way to the quarantine. `quality` says what was wrong with each field, where that is why."""
+    """An invalid message for the quarantine. `quality` has the fault of each field, where fields are the reason."""
 
     id: ObjectId
     message: Message
@@ -83,7 +83,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What a device, or the broker by its last will, said of it: `online`, `offline` or the device's own word."""
+    """A status from a device or its last will: `online`, `offline` or a text of the device's own."""
 
     device_id: str
     status: str
@@ -92,12 +92,12 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True)
 class StaleRetained:
-    """A retained message with no time of its own: no new reading, or every restart would invent one."""
+    """A retained message without a timestamp: not a new reading, or each restart would create one."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandAck:
-    """A device tells what became of a command."""
+    """A device's acknowledgement of a command; `error` is its reason if it failed."""
 
     device_id: str
     command_id: str
@@ -107,7 +107,7 @@ class CommandAck:
 
 @dataclass(frozen=True, slots=True)
 class TopicEvent:
-    """What another service said under a topic of `EVENT_TOPICS`, passed on as it is; `timestamp_ms` is when it came."""
+    """An event from another service on a topic of `EVENT_TOPICS`, forwarded unchanged; `timestamp_ms` is its arrival."""
 
     topic: str
     body: dict[str, Any]
@@ -118,4 +118,4 @@ Decoded = Reading | Rejection | DeviceStatus | CommandAck | StaleRetained | Topi
 
 
 EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")
-"""What other services may speak of."""
+"""The topics other services may publish events on."""

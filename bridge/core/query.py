@@ -1,4 +1,4 @@
-"""What can be asked of the stored readings and of the quarantine, and what comes back."""
+"""Queries on a store, and their results."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bson.objectid import ObjectId
 from bridge.core.devices.command import CommandState
 
 READINGS_LIMIT = 10_000
-"""The most readings one answer holds."""
+"""The most readings in one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingsQuery:
-    """Which readings: of `devices` (None: all), measured from `from_ms` and before `to_ms`, after the cursor `since` and up
-    to the cursor `until`.
+    """Readings of `devices` (None: all), measured from `from_ms` to before `to_ms`, with a cursor after `since` and up to
+    and including `until`.
 
-    With neither `since` nor `from_ms` the newest `limit` are meant, else the first `limit`. Always in cursor order.
+    Without `since` and `from_ms` these are the newest `limit`, else the first `limit`. Always in cursor order.
     """
 
     devices: tuple[str, ...] | None = None
@@ -29,13 +29,13 @@ class ReadingsQuery:
 
     @property
     def newest(self) -> bool:
-        """The last `limit` are meant, not the first."""
+        """Whether the last `limit` are returned, not the first."""
         return self.since is None and self.from_ms is None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSummary:
-    """One measurement over one bucket of time."""
+    """One measurement over one bucket: minimum, mean, maximum and number of values."""
 
     low: float
     mean: float
@@ -45,7 +45,7 @@ class FieldSummary:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One device's readings from `start_ms`, for the asked width: how many, and each measurement in short."""
+    """One device's readings in one time bucket from `start_ms`: their number, and a summary per measurement."""
 
     device_id: str
     start_ms: int
@@ -55,9 +55,9 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write came to, by `seq`: `stored` now; `refused` by the store for the document's own sake, with the reason.
+    """The result of a write by `seq`: `stored` now, or `refused` because of the document itself, with the reason.
 
-    A reading in neither was there before: a duplicate.
+    A reading in neither was stored before: it is a duplicate.
     """
 
     stored: frozenset[int] = frozenset()
@@ -66,7 +66,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedMessage:
-    """A rejected message as it is kept: what arrived (cut at 64 KiB), when and where, and what was wrong with it."""
+    """A rejected message as stored: the payload (cut at 64 KiB), its arrival, and why it was rejected."""
 
     id: ObjectId
     received_ms: int
@@ -81,9 +81,9 @@ class QuarantinedMessage:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineQuery:
-    """Which rejected messages: of one `code`, of one `topic`, or of a topic that has `device` as one of its levels.
+    """Rejected messages with this `code`, this `topic`, or `device` as one of their topic's levels.
 
-    The newest `limit` are meant, newest first; with `after`, the first whose `id` follows it, by rising `id`.
+    Returns the newest `limit`, newest first; with `after`, the first `limit` with a greater `id`, in ascending order.
     """
 
     code: str | None = None
@@ -96,7 +96,7 @@ class QuarantineQuery:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineGroup:
-    """The rejected messages of one `code` and `field`: how many, when the newest came, and what was said of it."""
+    """Rejected messages with the same `code` and `field`; `newest_ms` and `reason` are those of the newest."""
 
     code: str
     field: str | None
@@ -107,7 +107,7 @@ class QuarantineGroup:
 
 @dataclass(frozen=True, slots=True)
 class CommandsQuery:
-    """Which commands: of one `device`, in one `state`, the newest `limit`, newest first."""
+    """The newest `limit` commands of a `device`, in a `state`, newest first."""
 
     device: str | None = None
     state: CommandState | None = None
@@ -116,9 +116,9 @@ class CommandsQuery:
 
 @dataclass(frozen=True, slots=True)
 class RetentionResult:
-    """What was removed: readings past their age, rejected messages past theirs, and those and acts beyond the number kept.
+    """Deleted documents: readings and rejected messages past their age, rejected messages and audit events past their limit.
 
-    What a database removes by itself is not counted here.
+    What a database deletes by its own TTL index is not counted.
     """
 
     readings: int = 0
@@ -129,9 +129,7 @@ class RetentionResult:
 
 @dataclass(frozen=True, slots=True)
 class RollupResult:
-    """What a step of the rollups came to: `hours` of devices made; how many devices are more than a day `behind`; whether there
-    is `more` to do at once.
-    """
+    """One step of the rollup job: device `hours` rolled up; devices more than a day `behind`; whether there is `more` to do."""
 
     hours: int = 0
     behind: int = 0

@@ -1,4 +1,4 @@
-"""Topic patterns: `sensors/{deviceId}/data`, where `{name}` stands for one level."""
+"""Topic patterns such as `sensors/{deviceId}/data`, where `{name}` captures one level."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bridge.core.errors import PatternError
 
 _CAPTURE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
 _TOPIC_BYTES = 65535
-_ONE, _REST = "+", "#"
+_SINGLE, _MULTI = "+", "#"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPattern:
-    """A topic filter whose levels can be named. MQTT's own `+` and a closing `#` are allowed and capture nothing."""
+    """An MQTT topic filter with named levels. The plain wildcards `+` and a final `#` are allowed and capture nothing."""
 
     text: str
     levels: tuple[str, ...]
@@ -22,46 +22,48 @@ class TopicPattern:
 
     @classmethod
     def parse(cls, text: str) -> TopicPattern:
-        """Read a pattern; raises `PatternError` with what is wrong and where."""
+        """Parse a pattern; raises `PatternError` naming the fault and its level."""
         if not text or "\0" in text or len(text.encode()) > _TOPIC_BYTES:
-            raise PatternError(f"{text[:40]!r}: a topic pattern has 1 to {_TOPIC_BYTES} bytes and no NUL")
+            raise PatternError(f"{text[:40]!r}: a topic pattern must have 1 to {_TOPIC_BYTES} bytes and no NUL")
         levels: list[str] = []
         names: list[str | None] = []
         parts = text.split("/")
-        for position, part in enumerate(parts, start=1):
+        for number, part in enumerate(parts, start=1):
             capture = _CAPTURE.fullmatch(part)
-            if capture is None and any(mark in part for mark in "{}+#") and part not in (_ONE, _REST):
-                raise PatternError(f"{text!r}: level {position}, {part!r}: a wildcard or {{name}} must be the whole level")
-            if part == _REST and position != len(parts):
-                raise PatternError(f"{text!r}: level {position}: '#' must be the last level")
-            levels.append(_ONE if capture else part)
+            if capture is None and any(mark in part for mark in "{}+#") and part not in (_SINGLE, _MULTI):
+                raise PatternError(f"{text!r}: level {number}, {part!r}: a wildcard or {{name}} must be the whole level")
+            if part == _MULTI and number != len(parts):
+                raise PatternError(f"{text!r}: level {number}: '#' must be the last level")
+            levels.append(_SINGLE if capture else part)
             names.append(capture[1] if capture else None)
-        given = [name for name in names if name]
-        if len(given) != len(set(given)):
-            raise PatternError(f"{text!r}: a name stands twice")
+        captured = [name for name in names if name]
+        if len(captured) != len(set(captured)):
+            raise PatternError(f"{text!r}: each {{name}} may occur only once")
         return cls(text, tuple(levels), tuple(names))
 
     @property
     def topic_filter(self) -> str:
-        """What is sent to the broker: `sensors/+/data`."""
+        """The MQTT topic filter to subscribe with: `sensors/+/data`."""
         return "/".join(self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """The named levels of a topic, or None. `+` and `#` do not match a first level that begins with `$` [MQTT-4.7.2-1]."""
+        """Return the captured levels of a topic, or None. A leading wildcard does not match a topic that begins with `$`
+        [MQTT-4.7.2-1].
+        """
         parts = topic.split("/")
-        if topic.startswith("$") and self.levels[0] in (_ONE, _REST):
+        if topic.startswith("$") and self.levels[0] in (_SINGLE, _MULTI):
             return None
-        if self.levels[-1] == _REST:
+        if self.levels[-1] == _MULTI:
             if len(parts) < len(self.levels) - 1:
                 return None
         elif len(parts) != len(self.levels):
             return None
-        named: dict[str, str] = {}
+        captures: dict[str, str] = {}
         for level, name, part in zip(self.levels, self.names, parts, strict=False):
-            if level == _REST:
+            if level == _MULTI:
                 break
-            if level not in (_ONE, part):
+            if level not in (_SINGLE, part):
                 return None
             if name:
-                named[name] = part
-        return named
+                captures[name] = part
+        return captures

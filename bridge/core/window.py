@@ -1,8 +1,8 @@
 """The acknowledgement window of one MQTT connection: which packet ids may be acknowledged, and in which order.
 
-PUBACKs go in the order in which the PUBLISHes came [MQTT-4.6.0-2]. A message that is settled before an earlier one waits for
-it, so what the broker believes done is always a contiguous prefix of what it delivered: nothing that we still hold can
-be acknowledged by accident, and after a reconnect everything from the first unsettled message on comes again.
+PUBACKs are sent in the order of the PUBLISHes [MQTT-4.6.0-2]. A message that is done before an earlier one waits for it, so
+the acknowledged messages are always a contiguous prefix of the delivered ones: an unstored message is never acknowledged by
+accident, and after a reconnect the broker redelivers everything from the first unacknowledged message on.
 """
 
 from __future__ import annotations
@@ -11,27 +11,26 @@ from collections import deque
 
 
 class AckWindow:
-    """Packet ids of one connection. The window is as large as the broker's: MQTT 5 Receive Maximum."""
+    """Packet ids of one connection; the broker bounds their number (MQTT 5 Receive Maximum)."""
 
     def __init__(self) -> None:
-        """Nothing delivered yet."""
         self._delivered: deque[int] = deque()
-        self._settled: set[int] = set()
+        self._done: set[int] = set()
 
     def __len__(self) -> int:
-        """Delivered and not yet to be acknowledged."""
+        """Return the number of messages delivered and not yet acknowledged."""
         return len(self._delivered)
 
     def add(self, packet_id: int) -> None:
-        """The broker delivered a message under `packet_id`, which is not in use."""
+        """Add a delivered message; its `packet_id` must not be in the window."""
         self._delivered.append(packet_id)
 
     def acknowledge(self, packet_id: int) -> list[int]:
-        """`packet_id` is done; the ids that may be acknowledged now, in order: none while an earlier one is not."""
-        self._settled.add(packet_id)
+        """Mark a message done; return the packet ids to acknowledge now, in order: none while an earlier one is not done."""
+        self._done.add(packet_id)
         ready: list[int] = []
-        while self._delivered and self._delivered[0] in self._settled:
+        while self._delivered and self._delivered[0] in self._done:
             first = self._delivered.popleft()
-            self._settled.discard(first)
+            self._done.discard(first)
             ready.append(first)
         return ready

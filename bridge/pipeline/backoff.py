@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt."""
+"""Exponential backoff with jitter."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 
 def delays(first_seconds: float, cap_seconds: float) -> Iterator[float]:
-    """Endless waits: doubling from `first_seconds` to `cap_seconds`, each drawn between half of that and all of it.
+    """Yield delays without end, doubling from `first_seconds` to `cap_seconds`, each drawn from the upper half of its range.
 
-    The draw keeps many bridges from coming back in step.
+    The jitter keeps many bridges from reconnecting at the same time.
     """
     ceiling = first_seconds
     while True:

@@ -1,4 +1,4 @@
-"""Where every source puts what arrives, and the pipeline takes it in batches."""
+"""The queue between the sources and the pipeline, which takes messages in batches."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from bridge.core.message import Message, Outcome
 
 
 class Intake:
-    """A bounded gathering place. Iterating gives all that has arrived, at least one message, at most `batch_limit`.
+    """A bounded queue. Each iteration returns everything that has arrived, from one message to `batch_limit`.
 
-    What is acknowledged is bounded by its source: MQTT by the receive window, HTTP by the requests that wait. QoS 0 has no
-    such bound, so past `qos0_limit` waiting messages the oldest of them are dropped, and counted.
+    Messages to be acknowledged are bounded by their source: MQTT by its receive maximum, HTTP by its pending requests. QoS 0
+    has no such bound, so beyond `qos0_limit` waiting messages the oldest are dropped and counted.
     """
 
     def __init__(self, ledger: Ledger, *, qos0_limit: int, batch_limit: int) -> None:
-        """Limits are in messages."""
+        """Limits are numbers of messages."""
         self._ledger = ledger
         self._qos0_limit = qos0_limit
         self._batch_limit = batch_limit
-        self._kept: deque[tuple[int, Message]] = deque()
+        self._qos1: deque[tuple[int, Message]] = deque()
         self._qos0: deque[tuple[int, Message]] = deque()
-        self._arrivals = 0
+        self._sequence = 0
         self._closed = False
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
 
     def put(self, message: Message) -> None:
-        """Take a message in. After `close` it is left to its source: not counted, not settled, to be delivered again."""
+        """Add a message. After `close` it is ignored: neither counted nor acknowledged, so that its source redelivers it."""
         if self._closed:
             return
-        self._arrivals += 1
+        self._sequence += 1
         self._ledger.count_received(message.source)
         if message.qos:
-            self._kept.append((self._arrivals, message))
+            self._qos1.append((self._sequence, message))
         else:
             if len(self._qos0) >= self._qos0_limit:
                 self._drop_oldest()
-            self._qos0.append((self._arrivals, message))
-        self._news.set()
+            self._qos0.append((self._sequence, message))
+        self._arrived.set()
 
     def _drop_oldest(self) -> None:
         _, oldest = self._qos0.popleft()
@@ -47,33 +47,32 @@ class Intake:
         oldest.origin.acknowledge(oldest, Outcome.DROPPED)
 
     def close(self) -> None:
-        """Take nothing more in; the iteration ends when what is here has been taken."""
+        """Accept no more messages; iteration ends once the queue is empty."""
         self._closed = True
-        self._news.set()
+        self._arrived.set()
 
     @property
     def closed(self) -> bool:
-        """Nothing more is taken in."""
         return self._closed
 
     def __len__(self) -> int:
-        """Messages not yet taken."""
-        return len(self._kept) + len(self._qos0)
+        """Return the number of messages not yet taken."""
+        return len(self._qos1) + len(self._qos0)
 
     def __aiter__(self) -> Intake:
-        """Batches, in order of arrival, until closed and empty."""
+        """Iterate over batches in order of arrival, until closed and empty."""
         return self
 
     async def __anext__(self) -> list[Message]:
-        """The next batch, as soon as there is one."""
+        """Wait for a message and return the next batch."""
         while not len(self):
             if self._closed:
                 raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
+            self._arrived.clear()
+            await self._arrived.wait()
         return [self._oldest() for _ in range(min(len(self), self._batch_limit))]
 
     def _oldest(self) -> Message:
-        if not self._qos0 or (self._kept and self._kept[0][0] < self._qos0[0][0]):
-            return self._kept.popleft()[1]
+        if not self._qos0 or (self._qos1 and self._qos1[0][0] < self._qos0[0][0]):
+            return self._qos1.popleft()[1]
         return self._qos0.popleft()[1]

@@ -1,7 +1,7 @@
-"""The path of a reading: intake, decode, store, acknowledge, publish. In that order, for a batch at a time.
+"""The path of a reading: intake, decode, store, acknowledge, publish; in that order, one batch at a time.
 
-While a write is under way the next batch gathers in the intake by itself, so the batches grow with the load and the
-waits shrink with it: group commit without a timer.
+While a write is in progress, the next batch collects in the intake, so batches grow with the load: group commit without a
+timer.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST_SECONDS = 0.1
 RETRY_CAP_SECONDS = 2.0
-"""A store that is back is found within this time; with its own time-outs, within five seconds."""
+"""An available store is noticed within this time; including the store's own timeouts, within five seconds."""
 
 
 def now_us() -> int:
-    """Microseconds since the epoch by the wall clock."""
+    """Return the wall clock time in microseconds since the epoch."""
     return time.time_ns() // 1000
 
 
 class Pipeline:
-    """The loop. It owns the order of the steps; each step belongs to a part that knows nothing of the others."""
+    """The loop. It defines the order of the steps; each step is a component that is independent of the others."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Pipeline:
         clock: Callable[[], int] = now_us,
         retry_seconds: tuple[float, float] = (RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS),
     ) -> None:
-        """`clock` gives microseconds since the epoch; `retry_seconds` are the first and the longest wait for the store."""
+        """`clock` returns microseconds since the epoch; `retry_seconds` are the first and the longest delay between writes."""
         self._intake = intake
         self._decoder = decoder
         self._store = store
@@ -65,17 +65,17 @@ class Pipeline:
         self._retry_seconds = retry_seconds
 
     async def run(self) -> None:
-        """Until the intake is closed and empty."""
+        """Process batches until the intake is closed and empty."""
         async for messages in self._intake:
             decoded = [self._decoder.decode(message) for message in messages]
-            outcomes = await self._keep(messages, decoded)
+            outcomes = await self._store_batch(messages, decoded)
             self._acknowledge(messages, decoded, outcomes)
             self._publish(decoded, outcomes)
 
-    async def _keep(self, messages: Sequence[Message], decoded: list[Decoded]) -> list[Outcome]:
-        """Put a batch where nothing is lost, however long that takes, and tell what became of each message.
+    async def _store_batch(self, messages: Sequence[Message], decoded: list[Decoded]) -> list[Outcome]:
+        """Store a batch, however long that takes, and return the outcome of each message.
 
-        A reading that the store refuses for its own sake means a rejection from then on.
+        A reading the store refuses is replaced by a rejection in `decoded`.
         """
         readings = [item for item in decoded if type(item) is Reading]
         for reading in readings:
@@ -90,7 +90,7 @@ class Pipeline:
     async def _write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """Try until the store has it. What a failed attempt wrote all the same is recognised by its `_id` and `seq`."""
+        """Write until the store succeeds. What a failed attempt did write is recognised by its `_id` and `seq`."""
         if not (readings or rejections or statuses):
             return WriteResult()
         for delay in delays(*self._retry_seconds):
@@ -98,11 +98,12 @@ class Pipeline:
                 written = await self._store.write(readings, rejections, statuses)
             except StoreUnavailable as error:
                 if self._health.down("store", str(error)):
-                    log.warning("store away, %d messages wait: %s", len(readings) + len(rejections) + len(statuses), error)
+                    waiting = len(readings) + len(rejections) + len(statuses)
+                    log.warning("pipeline: store unavailable (%s): %d messages wait, retrying", error, waiting)
                 await asyncio.sleep(delay)
             else:
                 if self._health.up("store"):
-                    log.info("store is back")
+                    log.info("pipeline: store available again")
                 return written
         raise AssertionError("delays never end")
 
@@ -126,20 +127,20 @@ def _outcome(item: Decoded, written: WriteResult) -> Outcome:
     match item:
         case Reading(seq=seq):
             return Outcome.STORED if seq in written.stored else Outcome.DUPLICATE
-        case DeviceStatus() | CommandAck() | TopicEvent():  # of an event nothing is stored: it is taken over, and goes out
+        case DeviceStatus() | CommandAck() | TopicEvent():  # acks and events have nothing to store
             return Outcome.STORED
         case Rejection():
             return Outcome.REJECTED
-        case _:  # Stale: a retained message that is no new reading
+        case _:  # StaleRetained: not a new reading
             return Outcome.DUPLICATE
 
 
 def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: WriteResult) -> list[Rejection]:
-    """Put rejections in the place of the readings that the store refused; those rejections."""
+    """Replace the readings the store refused by rejections in `decoded`, and return these."""
     rejections = []
-    for place, (message, item) in enumerate(zip(messages, decoded, strict=True)):
+    for index, (message, item) in enumerate(zip(messages, decoded, strict=True)):
         if isinstance(item, Reading) and item.seq in written.refused:
             reason = f"the store refused it: {written.refused[item.seq]}"
-            decoded[place] = rejection = Rejection(message.id or ObjectId(), message, RejectionReason.REFUSED_BY_STORE, reason)
+            decoded[index] = rejection = Rejection(message.id or ObjectId(), message, RejectionReason.REFUSED_BY_STORE, reason)
             rejections.append(rejection)
     return rejections

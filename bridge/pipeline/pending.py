@@ -1,4 +1,4 @@
-"""What becomes of the messages of one request: their way back, and the wait for it."""
+"""The messages of one request, and the wait for their outcomes."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ T = TypeVar("T")
 
 
 class PendingBatch(Generic[T]):
-    """The origin of some messages that are waited for together. `packet_id` is the place of a message among them."""
+    """The origin of messages that are awaited together; the `packet_id` of a message is its index among them."""
 
-    def __init__(self, count: int, said: Callable[[Message, Outcome, Decoded | None], T]) -> None:
-        """`count` messages will be settled; `said` makes of each what is kept of it."""
-        self._said = said
+    def __init__(self, count: int, to_result: Callable[[Message, Outcome, Decoded | None], T]) -> None:
+        """`to_result` is called for each acknowledged message; its return values are the `results`."""
+        self._to_result = to_result
         self._results: list[T | None] = [None] * count
-        self._left = count
+        self._open = count
         self._done = asyncio.Event()
 
     def __len__(self) -> int:
-        """How many messages it has."""
+        """Return the number of messages."""
         return len(self._results)
 
     @property
     def results(self) -> list[T]:
-        """What became of each, once all are settled."""
+        """The result of each message; complete once `wait` has returned True."""
         return cast("list[T]", self._results)
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """The last one wakes whoever waits; it is all the same when nobody does any more."""
-        self._results[message.packet_id] = self._said(message, outcome, meaning)
-        self._left -= 1
-        if not self._left:
+        """Record one outcome; the last one ends `wait`."""
+        self._results[message.packet_id] = self._to_result(message, outcome, meaning)
+        self._open -= 1
+        if not self._open:
             self._done.set()
 
     async def wait(self, seconds: float, closed: asyncio.Event) -> bool:
-        """Whether all are settled: waits no longer than `seconds`, nor than anybody settles anything, which `closed` tells."""
-        waiters = {asyncio.ensure_future(one.wait()) for one in (self._done, closed)}
+        """Wait for all outcomes, at most `seconds` and until `closed` (the pipeline has ended); return whether all are in."""
+        waiters = {asyncio.ensure_future(event.wait()) for event in (self._done, closed)}
         try:
             await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for one in waiters:
-                one.cancel()
-        return not self._left
+            for waiter in waiters:
+                waiter.cancel()
+        return not self._open

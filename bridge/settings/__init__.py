@@ -1,4 +1,4 @@
-"""The settings, typed: each with its bounds, and with what the parts read off it. `loading.py` fills them in."""
+"""The typed settings with their defaults and bounds. `loader.py` fills them from file and environment."""
 
 from __future__ import annotations
 
@@ -35,18 +35,14 @@ __all__ = [
 ]
 
 HTTP_TOPIC = "$http/readings"
-"""The topic of messages that come by HTTP. No wildcard of a subscription matches it; their device id stands in the body."""
+"""The topic of messages posted by HTTP. No subscription wildcard matches it; the device id is in the body."""
 
 
 class LogSettings(Section):
-    """What is said on standard error."""
-
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(Section):
-    """All of it."""
-
     mqtt: MqttSettings = MqttSettings()
     store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
@@ -58,7 +54,7 @@ class Settings(Section):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """What the decoder needs to know: of what comes by HTTP, and of the subscriptions."""
+        """The decoder's routes: for HTTP, then for the subscriptions."""
         return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
 
     @model_validator(mode="after")
@@ -69,8 +65,8 @@ class Settings(Section):
 
     @property
     def any_device(self) -> bool:
-        """Whether a device over a socket needs no credentials: never where access is required; else as the settings say, and if
-        they do not, only while nobody but this machine can reach us, and no credentials are set.
+        """Whether `/ws/device` accepts devices without credentials: never if access is required; else as `devices.open` says;
+        if that is unset, only while the port is local and no credentials are set.
         """
         devices = self.devices
         if self.access.required:

@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Settings of access control: users, tokens and an identity provider."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from bridge.core.access.permissions import Role
 from bridge.settings.section import Seconds, Section
 
 PASSWORD_LENGTHS = (10, 256)
-"""The fewest and the most characters of a password."""
+"""The minimum and maximum number of characters of a password."""
 
 _SECRET_BYTES = 32
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class AccessSettings(Section):
-    """Who may see, send and command. While `mode` is "open", everybody who reaches the port."""
+    """With `mode` "open", every client that reaches the port has all permissions."""
 
     mode: Literal["open", "required"] = "open"
     secret: SecretStr | None = None
     token_seconds: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
     refresh_days: Annotated[float, Field(ge=0.01, le=365)] = 30.0
-    login_seconds: Seconds = 9.0  # so that a client sees it within 10
+    login_seconds: Seconds = 9.0  # so that a client notices within 10
     admin_name: str = "admin"
     admin_password: SecretStr | None = None
     issuer: str | None = None
@@ -40,44 +40,44 @@ class AccessSettings(Section):
 
     @property
     def required(self) -> bool:
-        """Whether somebody must show who he is."""
+        """Whether clients must authenticate."""
         return self.mode == "required"
 
     @field_validator("secret")
     @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(secret.get_secret_value().encode()) < _SECRET_BYTES:
-            raise ValueError(f"shorter than {_SECRET_BYTES} bytes: make one with `openssl rand -base64 32`")
+            raise ValueError(f"shorter than {_SECRET_BYTES} bytes: generate one with `openssl rand -base64 32`")
         return secret
 
     @field_validator("admin_password")
     @classmethod
-    def _no_guess(cls, password: SecretStr | None) -> SecretStr | None:
+    def _check_password(cls, password: SecretStr | None) -> SecretStr | None:
         if password is not None and not PASSWORD_LENGTHS[0] <= len(password.get_secret_value()) <= PASSWORD_LENGTHS[1]:
-            raise ValueError("a password has {} to {} characters".format(*PASSWORD_LENGTHS))
+            raise ValueError("a password must have {} to {} characters".format(*PASSWORD_LENGTHS))
         return password
 
     @field_validator("admin_name")
     @classmethod
-    def _name(cls, name: str) -> str:
+    def _normalize_name(cls, name: str) -> str:
         return user_name(name)
 
     @field_validator("jwks_url")
     @classmethod
-    def _usable(cls, url: str | None) -> str | None:
-        """A key that comes over a wire anybody can write on is nobody's."""
+    def _check_jwks_url(cls, url: str | None) -> str | None:
+        """Keys fetched without TLS could be replaced on the way."""
         parts = urlsplit(url or "https://")
         if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in _LOOPBACK):
-            raise ValueError("must begin with https://; http:// is for this machine only")
+            raise ValueError("must begin with https://; http:// is allowed for localhost only")
         if parts.username or parts.password:
-            raise ValueError("holds a user or password, which is not sent")
+            raise ValueError("must not contain a user or password: they are not sent")
         return url
 
     @model_validator(mode="after")
-    def _one_whole(self) -> AccessSettings:
+    def _check_combinations(self) -> AccessSettings:
         external = (self.issuer, self.jwks_url, self.audience)
         if any(external) and not all(external):
-            raise ValueError("issuer, jwks_url and audience are set together, or none of them")
+            raise ValueError("issuer, jwks_url and audience must be set together, or none of them")
         if (self.sites and self.site_claim is None) or (self.devices and self.device_claim is None):
             raise ValueError("sites need site_claim, and devices need device_claim")
         return self

@@ -1,4 +1,4 @@
-"""The port."""
+"""Settings of the HTTP port."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
 class CertificateSettings(Section):
-    """The bridge's own certificate, in PEM form: https and wss on its port."""
+    """The bridge's TLS certificate, in PEM format."""
 
     cert_file: Path | None = None
     key_file: Path | None = None
     minimum: Literal["1.2", "1.3"] = "1.2"
 
     @model_validator(mode="after")
-    def _both(self) -> CertificateSettings:
+    def _check_files(self) -> CertificateSettings:
         if self.key_file and not self.cert_file:
             raise ValueError("key_file is set, cert_file is not")
         return self
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """None for plain HTTP; raises `OSError` when a file cannot be read, or is no certificate or key."""
+        """The TLS context, None for plain HTTP. Raises `OSError` if a file cannot be read or is invalid."""
         if self.cert_file is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -40,7 +40,7 @@ class CertificateSettings(Section):
 
 
 class HttpSettings(Section):
-    """The one port: page, API, Socket.IO."""
+    """The port that dashboard, API, Socket.IO and WebSockets share."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
@@ -57,7 +57,7 @@ class HttpSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """Only programs of this machine reach us."""
+        """Whether the port is reachable from this machine only."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @field_validator("cors_origins", "hosts", "trusted_proxies", mode="before")
@@ -67,17 +67,17 @@ class HttpSettings(Section):
 
     @field_validator("hosts")
     @classmethod
-    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
             if not _NAME.fullmatch(host):
-                raise ValueError(f"{host!r} is no name of a host; one looks like bridge.example.org, without a port")
+                raise ValueError(f"{host!r} is not a host name; allowed are names like bridge.example.org, without a port")
         return tuple(host.lower() for host in hosts)
 
     @field_validator("cors_origins")
     @classmethod
-    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             parts = urlsplit(origin)
             if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
-                raise ValueError(f"{origin!r} is no origin; one looks like https://example.org, or * for any")
+                raise ValueError(f"{origin!r} is not an origin; allowed are origins like https://example.org, or * for any")
         return origins

@@ -1,7 +1,7 @@
-"""The settings: defaults, then a TOML file, then the environment; every mistake is shown at once, with where it came from.
+"""Loads the settings: defaults, then a TOML file, then the environment. All mistakes are reported together, with origins.
 
 `BRIDGE_MQTT__URL` in the environment is `url` under `[mqtt]` in the file; `BRIDGE_MQTT__PASSWORD_FILE` names a file that
-holds the value, for secrets. `config/bridge.toml` shows every setting with its default.
+contains the value, for secrets. `config/bridge.toml` lists every setting with its default.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ CONFIG_VARIABLE = "BRIDGE_CONFIG"
 DEFAULT_PATH = Path("config/bridge.toml")
 
 _SECRETS = {"url", "password", "secret", "admin_password"}
-"""Settings whose values are never shown and never read as JSON."""
+"""Settings whose values are never printed and never parsed as JSON."""
 
 _HIDDEN = _SECRETS | {"credentials", "admins"}
-"""Settings whose values are never shown."""
+"""Settings whose values are never printed."""
 
-
-_ALSO = {
+_ALIASES: Mapping[str, tuple[str, ...]] = {
     "WEBSOCKET_MAX_CONNECTIONS": ("realtime", "max_clients"),
     "WEBSOCKET_PING_INTERVAL": ("realtime", "ping_interval_seconds"),
     "WEBSOCKET_PING_TIMEOUT": ("realtime", "ping_timeout_seconds"),
 }
-"""Names that others use, honoured where the bridge's own is not given."""
+"""Conventional environment names, used where the bridge's own is unset."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """One value and where it came from."""
+class _EnvironmentValue:
+    """The value of one setting, and the variable (and file) it came from."""
 
     path: tuple[str, ...]
     value: Any
@@ -51,7 +50,7 @@ class _Given:
 
 
 class _Layer(PydanticBaseSettingsSource):
-    """Values already gathered, as a source of pydantic-settings, which merges the layers."""
+    """Values of one origin, as a source of pydantic-settings, which merges the layers."""
 
     def __init__(self, settings: type[BaseSettings], values: dict[str, Any]) -> None:
         super().__init__(settings)
@@ -67,17 +66,17 @@ class _Layer(PydanticBaseSettingsSource):
 def load_settings(
     path: Path | None = None, environ: Mapping[str, str] = os.environ, defaults: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read file and environment. `defaults`, nested like the file, stand below both and above the settings' own.
+    """Load file and environment. `defaults`, nested like the file, override the settings' own defaults.
 
-    Raises `SettingsError` with every mistake, one a line.
+    Raises `SettingsError` with every mistake, one per line.
     """
     mistakes: list[str] = []
     path, text = _read_file(path, environ, mistakes)
     in_file = _parse_toml(path, text, mistakes)
-    given = list(_read_environment(environ, mistakes))
+    values = list(_read_environment(environ, mistakes))
     in_environment: dict[str, Any] = {}
-    for one in given:
-        _put(in_environment, one.path, one.value)
+    for value in values:
+        _put(in_environment, value.path, value.value)
 
     class Loaded(BaseSettings, Settings):  # type: ignore[misc]  # both bring a model_config; pydantic joins them
         @classmethod
@@ -90,17 +89,17 @@ def load_settings(
     try:
         settings = Loaded()
     except ValidationError as error:
-        origins = {one.path: one.origin for one in given}
-        mistakes.extend(_mistake(one, origins, path, text) for one in error.errors(include_url=False))
+        origins = {value.path: value.origin for value in values}
+        mistakes.extend(_mistake(details, origins, path, text) for details in error.errors(include_url=False))
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
 
 
 def _read_file(path: Path | None, environ: Mapping[str, str], mistakes: list[str]) -> tuple[Path, str]:
-    named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
-    path = named or DEFAULT_PATH
-    if named is None and not path.exists():
+    explicit = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    path = explicit or DEFAULT_PATH
+    if explicit is None and not path.exists():
         return path, ""
     try:
         return path, path.read_text("utf-8")
@@ -117,30 +116,30 @@ def _parse_toml(path: Path, text: str, mistakes: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[_Given]:
+def _read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[_EnvironmentValue]:
     known = set(_leaves(Settings))
-    for name, also in _ALSO.items():
-        own = PREFIX + "__".join(also).upper()
+    for name, target in _ALIASES.items():
+        own = PREFIX + "__".join(target).upper()
         if name in environ and own not in environ and f"{own}_FILE" not in environ:
-            yield _Given(also, environ[name], f"environment {name}")
+            yield _EnvironmentValue(target, environ[name], f"environment {name}")
     for name, value in sorted(environ.items()):
         if not name.upper().startswith(PREFIX):
             continue
         path = tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
         if path in known or (len(path) > 1 and not _names_file(path, known)):
-            yield _Given(path, _value(path, value), f"environment {name}")
+            yield _EnvironmentValue(path, _value(path, value), f"environment {name}")
         elif _names_file(path, known):
             target = (*path[:-1], path[-1].removesuffix("_file"))
             if PREFIX + "__".join(target).upper() in environ:
-                mistakes.append(f"environment {name}: {'.'.join(target)} is given both by itself and by a file")
+                mistakes.append(f"environment {name}: {'.'.join(target)} is set both directly and by a file")
                 continue
             try:
                 text = Path(value).read_text("utf-8").rstrip("\r\n")
-                yield _Given(target, _value(target, text), f"environment {name} ({value})")
+                yield _EnvironmentValue(target, _value(target, text), f"environment {name} ({value})")
             except (OSError, UnicodeDecodeError) as error:
                 mistakes.append(f"environment {name}: cannot be read: {error}")
-        elif meant := next((one for one in known if "_".join(one) == path[0]), None):
-            mistakes.append(f"environment {name}: is not a setting; {PREFIX}{'__'.join(meant).upper()} is")
+        elif meant := next((setting for setting in known if "_".join(setting) == path[0]), None):
+            mistakes.append(f"environment {name}: is not a setting; use {PREFIX}{'__'.join(meant).upper()}")
 
 
 def _names_file(path: tuple[str, ...], known: set[tuple[str, ...]]) -> bool:
@@ -156,7 +155,7 @@ def _leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def _value(path: tuple[str, ...], value: str) -> Any:  # noqa: ANN401
-    """Lists and tables are written as JSON; everything else is the text as it stands."""
+    """Parse lists and tables as JSON; any other value is the text itself."""
     if value[:1] in ("[", "{") and path[-1] not in _SECRETS:
         try:
             return json.loads(value)
@@ -172,27 +171,27 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: object) -> None:
 
 
 def _mistake(error: Any, origins: Mapping[tuple[str, ...], str], path: Path, text: str) -> str:  # noqa: ANN401
-    where = error["loc"]
-    named = tuple(str(part) for part in where)
-    origin = next((origins[named[:n]] for n in range(len(named), 0, -1) if named[:n] in origins), None)
-    origin = origin or next((below for place, below in origins.items() if named and place[: len(named)] == named), None)
+    location = error["loc"]
+    names = tuple(str(part) for part in location)
+    origin = next((origins[names[:n]] for n in range(len(names), 0, -1) if names[:n] in origins), None)
+    origin = origin or next((inner for key, inner in origins.items() if names and key[: len(names)] == names), None)
     if origin is None:
-        line = _line_of(text, where)
+        line = _line_of(text, location)
         origin = f"{path}:{line}" if line else "settings"
     unknown = error["type"] == "extra_forbidden"
-    said = "is not a setting" if unknown else error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    secret = unknown or _HIDDEN & set(named)  # what is not a setting may be a password misspelt
-    value = f" = {given!r}" if isinstance(given, str | int | float) and not secret and len(str(given)) < 80 else ""
-    return f"{origin}: {'.'.join(named)}{value}: {said}" if named else f"{origin}: {said}"
+    reason = "is not a setting" if unknown else error["msg"].removeprefix("Value error, ")
+    raw = error.get("input")
+    secret = unknown or _HIDDEN & set(names)  # an unknown setting may be a misspelt password
+    value = f" = {raw!r}" if isinstance(raw, str | int | float) and not secret and len(str(raw)) < 80 else ""
+    return f"{origin}: {'.'.join(names)}{value}: {reason}" if names else f"{origin}: {reason}"
 
 
-def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
-    """The line of the TOML text that sets `where`, as well as a look at headers and keys can tell."""
-    names = [str(part) for part in where if not isinstance(part, int)]
-    index = next((part for part in where if isinstance(part, int)), 0)
+def _line_of(text: str, location: tuple[str | int, ...]) -> int | None:
+    """Return the number of the TOML line that sets `location`, found by its headers and keys."""
+    names = [str(part) for part in location if not isinstance(part, int)]
+    index = next((part for part in location if isinstance(part, int)), 0)
     header: list[str] = []
-    place: int | None = None  # of the table, or of the one it belongs to, among those of its name in a [[list of tables]]
+    item: int | None = None  # index of the table, or of the table it belongs to, in a [[list of tables]]
     listed = ""
     seen: dict[str, int] = {}
     best: int | None = None
@@ -203,11 +202,11 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int | None:
             header = table[1].split(".")
             seen[table[1]] = seen.get(table[1], -1) + 1
             if line.lstrip().startswith("[["):
-                listed, place = table[1], seen[table[1]]
+                listed, item = table[1], seen[table[1]]
             elif not table[1].startswith(f"{listed}."):
-                place = None
-            if header == names[: len(header)] and place in (None, index):
+                item = None
+            if header == names[: len(header)] and item in (None, index):
                 best = number
-        elif key and [*header, *key[1].split(".")] == names[: len(header) + 1] and place in (None, index):
+        elif key and [*header, *key[1].split(".")] == names[: len(header) + 1] and item in (None, index):
             return number
     return best

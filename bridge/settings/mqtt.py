@@ -1,4 +1,4 @@
-"""The broker: what is heard there, and how."""
+"""Settings of the MQTT broker and its subscriptions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bridge.settings.section import Seconds, Section, check_url
 
 
 class FieldSettings(Section):
-    """Where a field stands in a payload; a path alone may stand for it. A number there, times `scale` plus `offset`, is in
-    the field's unit.
+    """The path of a field in a payload; may be written as the path alone. A number at the path, times `scale` plus `offset`,
+    is in the field's unit.
     """
 
     path: str
@@ -28,23 +28,22 @@ class FieldSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _path_alone(cls, value: object) -> object:
+    def _expand_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
 
     @field_validator("path")
     @classmethod
-    def _well_formed(cls, text: str) -> str:
+    def _check_path(cls, text: str) -> str:
         FieldPath.parse(text)
         return text
 
     @property
     def field_path(self) -> FieldPath:
-        """The same for the decoder."""
         return FieldPath.parse(self.path, self.scale, self.offset)
 
 
 class SubscriptionSettings(Section):
-    """Topics to listen to; `{deviceId}` stands for one level. `fields` are the paths of a mapping."""
+    """A topic pattern to subscribe to, with the kind and format of its messages. `fields` are for format mapping."""
 
     pattern: str
     kind: MessageKind = MessageKind.READINGS
@@ -54,7 +53,7 @@ class SubscriptionSettings(Section):
 
     @field_validator("pattern")
     @classmethod
-    def _well_formed(cls, text: str) -> str:
+    def _check_pattern(cls, text: str) -> str:
         try:
             TopicPattern.parse(text)
         except PatternError as error:
@@ -62,24 +61,24 @@ class SubscriptionSettings(Section):
         return text
 
     @model_validator(mode="after")
-    def _format_fits(self) -> SubscriptionSettings:
+    def _check_format(self) -> SubscriptionSettings:
         if self.kind is not MessageKind.READINGS and self.format is not FormatName.JSON:
-            raise ValueError(f"format {self.format} is for readings; a {self.kind} has none")
+            raise ValueError(f"format {self.format} is for kind readings; {self.kind} has no format")
         if self.kind is MessageKind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
-            raise ValueError("a pattern of events names their topic, like events/{topic}")
+            raise ValueError("a pattern of kind events must have a level {topic}, as in events/{topic}")
         self.route  # noqa: B018 - raises FormatError
         return self
 
     @property
     def route(self) -> Route:
-        """What the decoder needs to know of it."""
+        """The decoder's route; raises `FormatError`."""
         pattern = TopicPattern.parse(self.pattern)
-        paths = {name: one.field_path for name, one in self.fields.items()}
+        paths = {name: field.field_path for name, field in self.fields.items()}
         return Route(pattern, self.kind, make_format(self.format, pattern, paths))
 
 
 class TlsSettings(Section):
-    """Files in PEM form; used with `mqtts://`."""
+    """TLS files in PEM format, for `mqtts://`."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -88,21 +87,21 @@ class TlsSettings(Section):
 
 
 class BrokerFilesSettings(Section):
-    """Files of a Mosquitto that `sensor-bridge device` writes: both or none; by its pid file it is told to read them again."""
+    """Mosquitto's password and ACL files, written by `sensor-bridge device`; `pid` is its pid file, to reload them."""
 
     passwords: Path | None = None
     acl: Path | None = None
     pid: Path | None = None
 
     @model_validator(mode="after")
-    def _both(self) -> BrokerFilesSettings:
+    def _check_files(self) -> BrokerFilesSettings:
         if (self.passwords is None) != (self.acl is None):
-            raise ValueError("passwords and acl are set together, or none of them")
+            raise ValueError("passwords and acl must be set together, or none of them")
         return self
 
 
 class MqttSettings(Section):
-    """The broker, and how much of it we take in at once."""
+    """The broker, its limits and its subscriptions."""
 
     url: SecretStr = SecretStr("mqtt://localhost:1883")
     username: str | None = None
@@ -128,25 +127,24 @@ class MqttSettings(Section):
 
     @field_validator("commands")
     @classmethod
-    def _for_one_device(cls, text: str) -> str:
+    def _check_commands(cls, text: str) -> str:
         pattern = TopicPattern.parse(text)
-        if [name for name in pattern.names if name] != ["deviceId"] or {"#"} & set(pattern.levels):
-            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
-        if sum(level == "+" for level in pattern.levels) > 1:
-            raise ValueError(f"{text!r}: the topic of a command has one level {{deviceId}} and no wildcard")
+        captures = [name for name in pattern.names if name]
+        if captures != ["deviceId"] or "#" in pattern.levels or pattern.levels.count("+") > 1:
+            raise ValueError(f"{text!r}: a command topic must have one level {{deviceId}} and no wildcard")
         return text
 
     @field_validator("url")
     @classmethod
-    def _usable(cls, url: SecretStr) -> SecretStr:
+    def _check_url(cls, url: SecretStr) -> SecretStr:
         check_url(url, {"mqtt", "mqtts"})
         return url
 
     @field_validator("subscriptions")
     @classmethod
-    def _not_empty(cls, subscriptions: tuple[SubscriptionSettings, ...]) -> tuple[SubscriptionSettings, ...]:
-        if not subscriptions:  # a validator, for min_length also complains when the only one has a mistake
-            raise ValueError("names no subscription; there must be one at least")
+    def _check_subscriptions(cls, subscriptions: tuple[SubscriptionSettings, ...]) -> tuple[SubscriptionSettings, ...]:
+        if not subscriptions:  # not min_length, which also fails when the only subscription is invalid
+            raise ValueError("must have at least one subscription")
         return subscriptions
 
     @property
@@ -155,29 +153,28 @@ class MqttSettings(Section):
 
     @property
     def host(self) -> str:
-        """The broker's host."""
         return self._parts.hostname or "localhost"
 
     @property
     def port(self) -> int:
-        """The broker's port; 1883, or 8883 with TLS, unless the URL says."""
+        """The port of the URL, or its default: 1883, with TLS 8883."""
         return self._parts.port or (8883 if self._parts.scheme == "mqtts" else 1883)
 
     @property
     def address(self) -> str:
-        """The broker, without secrets, for people."""
+        """The broker's URL without credentials, for logs."""
         return f"{self._parts.scheme}://{self.host}:{self.port}"
 
     @property
     def login(self) -> tuple[str | None, str | None]:
-        """User and password, from their settings or else from the URL."""
+        """User and password, from their own settings, else from the URL."""
         name, secret = self._parts.username, self._parts.password
         password = self.password.get_secret_value() if self.password else secret and unquote(secret)
         return self.username or (name and unquote(name)), password
 
     @property
     def tls_context(self) -> ssl.SSLContext | None:
-        """For `mqtts://`; raises `OSError` when a file cannot be read."""
+        """The TLS context, None for `mqtt://`. Raises `OSError` if a file cannot be read."""
         if self._parts.scheme != "mqtts":
             return None
         context = ssl.create_default_context(cafile=self.tls.ca_file)
@@ -189,10 +186,9 @@ class MqttSettings(Section):
         return context
 
     def command_topic(self, device_id: str) -> str:
-        """Where commands to a device go."""
+        """Return the topic for commands to a device."""
         return self.commands.replace("{deviceId}", device_id)
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """What the decoder needs to know of the subscriptions."""
         return tuple(subscription.route for subscription in self.subscriptions)

@@ -1,4 +1,4 @@
-"""Those who listen, and devices."""
+"""Settings of realtime clients and of devices."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.settings.section import Seconds, Section
 
 
 class RealtimeSettings(Section):
-    """Who may listen, and how long we wait for those who listen slowly."""
+    """Limits and timeouts of realtime clients."""
 
     client_buffer_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 1024 * 1024
     slow_seconds: Seconds = 30.0
@@ -28,7 +28,7 @@ class RealtimeSettings(Section):
 
 
 class DevicesSettings(Section):
-    """Who may be a device, and what waits for one. Secrets are as they are, or `sha256:` and their hash in hexadecimal."""
+    """Device registration, credentials and commands. A secret is plain text, or `sha256:` and its hash in hexadecimal."""
 
     registration: Literal["open", "required"] = "open"
     limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
@@ -41,15 +41,15 @@ class DevicesSettings(Section):
 
     @field_validator("credentials")
     @classmethod
-    def _device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _check_device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name in credentials:
             if not is_device_id(name):
-                raise ValueError(f"{name[:64]!r} is no device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+                raise ValueError(f"{name[:64]!r} is not a device id: allowed are {DEVICE_ID_RULE}")
         return credentials
 
     @field_validator("credentials", "admins")
     @classmethod
-    def _secrets(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _check_secrets(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, secret in credentials.items():
             if not secret.get_secret_value():
                 raise ValueError(f"the secret of {name[:64]!r} is empty")

@@ -1,4 +1,4 @@
-"""What the tables of the settings share: unknown names are refused, spans of time, URLs."""
+"""The base class of the settings' tables, and shared types and checks."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
-Days = Annotated[int, Field(ge=1, le=24_855)]  # as seconds, what MongoDB's TTL index can hold
+Days = Annotated[int, Field(ge=1, le=24_855)]  # in seconds, the maximum of MongoDB's TTL index
 
 _HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]*)(:(?P<port>\d{1,5}))?", re.ASCII)
 
 
 class Section(BaseModel):
-    """A table of the file. Unknown names are mistakes: a setting misspelt must not pass in silence."""
+    """A table of the settings file. Unknown names are errors, so that a misspelt setting is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def check_url(url: SecretStr, schemes: set[str]) -> SplitResult:
-    """Raises `ValueError` without showing the URL: it may hold a password."""
+    """Return the parts of a URL. Raises `ValueError` with a text that omits the URL, which may contain a password."""
     allowed = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
     try:
         parts = urlsplit(url.get_secret_value())
@@ -35,7 +35,7 @@ def check_url(url: SecretStr, schemes: set[str]) -> SplitResult:
 
 
 def _check_hosts(parts: SplitResult) -> None:
-    """A MongoDB URL may name several, joined by commas."""
+    """Check the hosts of a URL; a MongoDB URL may have several, separated by commas."""
     if not parts.netloc:
         raise ValueError("names no host")
     if "@" not in parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":

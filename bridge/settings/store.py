@@ -1,4 +1,4 @@
-"""The store."""
+"""Settings of the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.settings.section import Days, Seconds, Section, check_url
 
 
 class StoreSettings(Section):
-    """Where readings are kept: `mongodb://host:port/database`, or `sqlite:///path/to/file.db`."""
+    """The store's URL, `mongodb://host:port/database` or `sqlite:///path/to/file.db`, its limits and its retention."""
 
     url: SecretStr = SecretStr("mongodb://localhost:27017/sensors")
     driver: Literal["pymongo", "motor"] = "pymongo"
@@ -28,18 +28,18 @@ class StoreSettings(Section):
 
     @field_validator("rollup_days")
     @classmethod
-    def _outlive_readings(cls, days: int | None, others: ValidationInfo) -> int | None:
-        kept = others.data.get("retention_days")
-        if days is not None and (kept is None or days < kept):
-            raise ValueError("rollups are kept as long as readings at least: rollup_days needs retention_days, and is not less")
+    def _check_rollup_days(cls, days: int | None, info: ValidationInfo) -> int | None:
+        retention_days = info.data.get("retention_days")
+        if days is not None and (retention_days is None or days < retention_days):
+            raise ValueError("rollups must outlive their readings: rollup_days needs retention_days, and must not be less")
         return days
 
     @field_validator("url")
     @classmethod
-    def _usable(cls, url: SecretStr) -> SecretStr:
+    def _check_url(cls, url: SecretStr) -> SecretStr:
         parts = check_url(url, {"mongodb", "mongodb+srv", "sqlite"})
         if parts.scheme == "sqlite" and (parts.netloc or len(parts.path) < 2):
-            raise ValueError("a SQLite URL names a file: sqlite:///relative/path.db or sqlite:////absolute/path.db")
+            raise ValueError("a SQLite URL must name a file: sqlite:///relative/path.db or sqlite:////absolute/path.db")
         return url
 
     @property
@@ -48,16 +48,14 @@ class StoreSettings(Section):
 
     @property
     def is_sqlite(self) -> bool:
-        """The embedded store is meant."""
         return self._parts.scheme == "sqlite"
 
     @property
     def sqlite_path(self) -> Path:
-        """The file of the embedded store."""
         return Path(unquote(self._parts.path[1:]))
 
     @property
     def address(self) -> str:
-        """The store, without secrets, for people."""
+        """The store's URL without credentials and options, for logs."""
         host = self._parts.netloc.rpartition("@")[2]
         return f"{self._parts.scheme}://{host}{self._parts.path}"

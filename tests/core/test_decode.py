@@ -444,7 +444,7 @@ def test_a_rejection_names_the_field_and_carries_the_message() -> None:
     assert isinstance(one, Rejection)
     assert one.message is sent
     assert one.field == "temperature"
-    assert one.reason == "no measurement is left: temperature is not a number"
+    assert one.reason == "no valid measurement: temperature is not a number"
 
 
 def test_a_rejection_names_the_first_few_bad_fields_and_counts_the_rest() -> None:

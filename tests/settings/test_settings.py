@@ -1,4 +1,4 @@
-"""The settings: what is read from where, what wins, and that every mistake is told at once, with its origin, and no secret."""
+"""Settings: precedence of their sources, and errors that list every mistake with its origin and without secrets."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def load(text: str = "", environ: Mapping[str, str] | None = None, *, folder: Pa
 
 
 def mistakes(text: str = "", environ: Mapping[str, str] | None = None, *, folder: Path) -> list[str]:
-    """The lines of the error; the file is called FILE in them."""
+    """The lines of the error, with FILE in place of the file's path."""
     with pytest.raises(SettingsError) as caught:
         load(text, environ, folder=folder)
     return str(caught.value).replace(str(folder / "bridge.toml"), "FILE").splitlines()
 
 
-# --- where values come from ------------------------------------------------------------------------------------------
+# --- sources and precedence -------------------------------------------------------------------------------------------
 
 
-def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
+def test_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     settings = load(folder=tmp_path)
     assert settings.model_dump() == Settings().model_dump()
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 3000)
@@ -56,7 +56,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert settings.store.driver == "pymongo"
 
 
-def test_the_file_wins_over_the_defaults(tmp_path: Path) -> None:
+def test_file_overrides_defaults(tmp_path: Path) -> None:
     settings = load('stop_seconds = 9\n[http]\nport = 8080\n[mqtt.tls]\nca_file = "ca.pem"\n', folder=tmp_path)
     assert settings.stop_seconds == 9
     assert settings.http.port == 8080
@@ -64,12 +64,12 @@ def test_the_file_wins_over_the_defaults(tmp_path: Path) -> None:
     assert settings.http.host == "127.0.0.1"
 
 
-def test_the_environment_wins_over_the_file_one_by_one(tmp_path: Path) -> None:
+def test_environment_overrides_single_settings_of_the_file(tmp_path: Path) -> None:
     settings = load('[http]\nport = 8080\nhost = "::1"\n', {"BRIDGE_HTTP__PORT": "9090"}, folder=tmp_path)
     assert (settings.http.host, settings.http.port) == ("::1", 9090)
 
 
-def test_given_defaults_stand_below_file_and_environment(tmp_path: Path) -> None:
+def test_passed_defaults_are_overridden_by_file_and_environment(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text("[http]\nport = 8080\n")
     defaults = {"http": {"port": 1, "host": "a"}, "log": {"level": "debug"}}
@@ -77,21 +77,21 @@ def test_given_defaults_stand_below_file_and_environment(tmp_path: Path) -> None
     assert (settings.http.host, settings.http.port, settings.log.level) == ("a", 8080, "error")
 
 
-def test_names_in_the_environment_are_read_without_case(tmp_path: Path) -> None:
+def test_environment_names_are_case_insensitive(tmp_path: Path) -> None:
     assert load(environ={"bridge_http__port": "4"}, folder=tmp_path).http.port == 4
 
 
-def test_other_names_in_the_environment_are_not_ours(tmp_path: Path) -> None:
+def test_unrelated_environment_names_are_ignored(tmp_path: Path) -> None:
     environ = {"PATH": "/bin", "BRIDGET__X": "1", "BRIDGE_TEST_MQTT_URL": "mqtt://x", "BRIDGE_SERVICE_HOST": "10.0.0.1"}
     assert load(environ=environ, folder=tmp_path).model_dump() == Settings().model_dump()
 
 
-def test_the_environment_names_the_file(tmp_path: Path) -> None:
+def test_bridge_config_selects_the_file(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[http]\nport = 8080\n")
     assert load_settings(None, {"BRIDGE_CONFIG": str(tmp_path / "other.toml")}).http.port == 8080
 
 
-def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_file_is_read_if_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(None, {}).http.port == 3000
     (tmp_path / "config").mkdir()
@@ -99,7 +99,7 @@ def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: py
     assert load_settings(None, {}).http.port == 8080
 
 
-def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+def test_missing_explicit_file_is_a_mistake(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(SettingsError, match=r"none\.toml: cannot be read"):
         load_settings(missing, {})
@@ -107,13 +107,13 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         load_settings(None, {"BRIDGE_CONFIG": str(missing)})
 
 
-def test_a_secret_comes_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
+def test_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f" {SECRET}\n")
     environ = {"BRIDGE_MQTT__PASSWORD_FILE": str(tmp_path / "secret"), "BRIDGE_MQTT__USERNAME": "bridge"}
     assert load(environ=environ, folder=tmp_path).mqtt.login == ("bridge", f" {SECRET}")
 
 
-def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
+def test_any_setting_can_be_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "port").write_text("8080\n")
     (tmp_path / "origins").write_text('["https://example.org"]\n')
     environ = {"BRIDGE_HTTP__PORT_FILE": str(tmp_path / "port"), "BRIDGE_HTTP__CORS_ORIGINS_FILE": str(tmp_path / "origins")}
@@ -121,23 +121,23 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
     assert (http.port, http.cors_origins) == (8080, ("https://example.org",))
 
 
-def test_settings_that_name_files_are_not_mistaken_for_secrets(tmp_path: Path) -> None:
+def test_setting_whose_name_ends_in_file_is_read_as_a_path(tmp_path: Path) -> None:
     assert load(environ={"BRIDGE_MQTT__TLS__CA_FILE": "/ca.pem"}, folder=tmp_path).mqtt.tls.ca_file == Path("/ca.pem")
 
 
-def test_a_value_given_by_itself_and_by_a_file_is_a_mistake(tmp_path: Path) -> None:
+def test_value_set_directly_and_by_a_file_is_a_mistake(tmp_path: Path) -> None:
     environ = {"BRIDGE_HTTP__PORT": "1", "BRIDGE_HTTP__PORT_FILE": "/nowhere"}
     assert mistakes(environ=environ, folder=tmp_path) == [
-        "environment BRIDGE_HTTP__PORT_FILE: http.port is given both by itself and by a file"
+        "environment BRIDGE_HTTP__PORT_FILE: http.port is set both directly and by a file"
     ]
 
 
-def test_a_secret_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
-    [said] = mistakes(environ={"BRIDGE_MQTT__PASSWORD_FILE": str(tmp_path / "none")}, folder=tmp_path)
-    assert said.startswith("environment BRIDGE_MQTT__PASSWORD_FILE: cannot be read: ")
+def test_missing_secret_file_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_MQTT__PASSWORD_FILE": str(tmp_path / "none")}, folder=tmp_path)
+    assert mistake.startswith("environment BRIDGE_MQTT__PASSWORD_FILE: cannot be read: ")
 
 
-# --- kinds of values -------------------------------------------------------------------------------------------------
+# --- types of values -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_secret_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
         ('["https://a.example", "http://b.example"]', ("https://a.example", "http://b.example")),
     ],
 )
-def test_origins_are_joined_by_commas_or_a_json_list(given: str, origins: tuple[str, ...], tmp_path: Path) -> None:
+def test_origins_are_separated_by_commas_or_a_json_list(given: str, origins: tuple[str, ...], tmp_path: Path) -> None:
     assert load(environ={"BRIDGE_HTTP__CORS_ORIGINS": given}, folder=tmp_path).http.cors_origins == origins
 
 
@@ -172,26 +172,26 @@ def test_subscriptions_are_a_json_list_in_the_environment(tmp_path: Path) -> Non
         ("WEBSOCKET_PING_TIMEOUT", "ping_timeout_seconds", "BRIDGE_REALTIME__PING_TIMEOUT_SECONDS"),
     ],
 )
-def test_a_name_that_others_use_is_honoured_and_our_own_wins(given: str, path: str, own: str, tmp_path: Path) -> None:
+def test_websocket_alias_is_read_and_overridden_by_the_bridges_name(given: str, path: str, own: str, tmp_path: Path) -> None:
     in_file = f"[realtime]\n{path} = 5\n"
     assert getattr(load(in_file, environ={given: "7"}, folder=tmp_path).realtime, path) == 7
     assert getattr(load(in_file, environ={given: "7", own: "9"}, folder=tmp_path).realtime, path) == 9
-    (said,) = mistakes(environ={given: "many"}, folder=tmp_path)
-    assert said.startswith(f"environment {given}: realtime.{path} = 'many'")
+    (mistake,) = mistakes(environ={given: "many"}, folder=tmp_path)
+    assert mistake.startswith(f"environment {given}: realtime.{path} = 'many'")
 
 
-def test_a_pattern_of_events_names_their_topic(tmp_path: Path) -> None:
+def test_events_pattern_without_a_topic_level_is_a_mistake(tmp_path: Path) -> None:
     subscriptions = '[[mqtt.subscriptions]]\npattern = "news/+"\nkind = "events"\n'
-    (said,) = mistakes(subscriptions, folder=tmp_path)
-    assert "a pattern of events names their topic, like events/{topic}" in said
+    (mistake,) = mistakes(subscriptions, folder=tmp_path)
+    assert "a pattern of kind events must have a level {topic}, as in events/{topic}" in mistake
 
 
-def test_a_table_is_a_json_object_in_the_environment(tmp_path: Path) -> None:
+def test_table_is_a_json_object_in_the_environment(tmp_path: Path) -> None:
     assert load(environ={"BRIDGE_MQTT__TLS": '{"insecure": true}'}, folder=tmp_path).mqtt.tls.insecure is True
 
 
 @pytest.mark.parametrize("password", ["[1]", '{"a": 1}', "[", "0123", "true", '"quoted"', "a b"])
-def test_a_password_is_the_text_as_it_stands(password: str, tmp_path: Path) -> None:
+def test_password_is_never_parsed_as_json(password: str, tmp_path: Path) -> None:
     environ = {"BRIDGE_MQTT__PASSWORD": password, "BRIDGE_MQTT__USERNAME": "bridge"}
     assert load(environ=environ, folder=tmp_path).mqtt.login == ("bridge", password)
 
@@ -207,14 +207,14 @@ def test_a_password_is_the_text_as_it_stands(password: str, tmp_path: Path) -> N
         ("mqtt://me@broker", "broker", 1883, ("me", None)),
     ],
 )
-def test_a_broker_url_is_taken_apart(
+def test_broker_url_gives_host_port_and_login(
     url: str, host: str, port: int, login: tuple[str | None, str | None], tmp_path: Path
 ) -> None:
     mqtt = load(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path).mqtt
     assert (mqtt.host, mqtt.port, mqtt.login) == (host, port, login)
 
 
-def test_user_and_password_by_themselves_win_over_the_url(tmp_path: Path) -> None:
+def test_username_and_password_override_the_url(tmp_path: Path) -> None:
     environ = {"BRIDGE_MQTT__URL": "mqtt://a:b@broker", "BRIDGE_MQTT__USERNAME": "c", "BRIDGE_MQTT__PASSWORD": "d"}
     assert load(environ=environ, folder=tmp_path).mqtt.login == ("c", "d")
 
@@ -227,7 +227,7 @@ def test_user_and_password_by_themselves_win_over_the_url(tmp_path: Path) -> Non
         ("sqlite:///my%20data/a@b.db", "my data/a@b.db"),
     ],
 )
-def test_a_sqlite_url_names_a_file(url: str, path: str, tmp_path: Path) -> None:
+def test_sqlite_url_gives_a_path(url: str, path: str, tmp_path: Path) -> None:
     store = load(environ={"BRIDGE_STORE__URL": url}, folder=tmp_path).store
     assert store.is_sqlite
     assert store.sqlite_path == Path(path)
@@ -241,7 +241,7 @@ def test_a_sqlite_url_names_a_file(url: str, path: str, tmp_path: Path) -> None:
         "mongodb://localhost",
     ],
 )
-def test_a_mongodb_url_may_name_several_hosts(url: str, tmp_path: Path) -> None:
+def test_mongodb_url_may_have_several_hosts(url: str, tmp_path: Path) -> None:
     store = load(environ={"BRIDGE_STORE__URL": url}, folder=tmp_path).store
     assert not store.is_sqlite
     assert store.url.get_secret_value() == url
@@ -283,9 +283,9 @@ pattern = "a/{b"
 """
 
 
-def test_every_mistake_is_told_at_once_with_where_it_stands(tmp_path: Path) -> None:
+def test_every_mistake_is_listed_with_its_line_or_variable(tmp_path: Path) -> None:
     environ = {"BRIDGE_STORE__DRIVER": "redis", "BRIDGE_LOG__LEVLE": "info", "BRIDGE_MQTT__URL": "http://x"}
-    said = mistakes(WRONG_FILE, environ, folder=tmp_path)
+    lines = mistakes(WRONG_FILE, environ, folder=tmp_path)
     beginnings = [
         "FILE:1: stop_seconds = 0: ",
         "FILE:2: loud: is not a setting",
@@ -298,22 +298,22 @@ def test_every_mistake_is_told_at_once_with_where_it_stands(tmp_path: Path) -> N
         "environment BRIDGE_LOG__LEVLE: log.levle: is not a setting",
         "environment BRIDGE_MQTT__URL: mqtt.url: must begin with mqtt:// or mqtts://",
     ]
-    assert len(said) == len(beginnings)
+    assert len(lines) == len(beginnings)
     for beginning in beginnings:
-        assert [line for line in said if line.startswith(beginning)], beginning
+        assert [line for line in lines if line.startswith(beginning)], beginning
 
 
-def test_a_mistake_in_the_environment_is_not_blamed_on_the_file(tmp_path: Path) -> None:
-    [said] = mistakes("[http]\nport = 8080\n", {"BRIDGE_HTTP__PORT": "x"}, folder=tmp_path)
-    assert said.startswith("environment BRIDGE_HTTP__PORT: http.port = 'x': ")
-    [said] = mistakes("[mqtt]\n", {"BRIDGE_MQTT__SUBSCRIPTIONS__0__PATTERN": "a"}, folder=tmp_path)
-    assert said.startswith("environment BRIDGE_MQTT__SUBSCRIPTIONS__0__PATTERN: mqtt.subscriptions: ")
+def test_mistake_in_the_environment_names_the_variable_not_the_file(tmp_path: Path) -> None:
+    [mistake] = mistakes("[http]\nport = 8080\n", {"BRIDGE_HTTP__PORT": "x"}, folder=tmp_path)
+    assert mistake.startswith("environment BRIDGE_HTTP__PORT: http.port = 'x': ")
+    [mistake] = mistakes("[mqtt]\n", {"BRIDGE_MQTT__SUBSCRIPTIONS__0__PATTERN": "a"}, folder=tmp_path)
+    assert mistake.startswith("environment BRIDGE_MQTT__SUBSCRIPTIONS__0__PATTERN: mqtt.subscriptions: ")
 
 
 @pytest.mark.parametrize("name", ["BRIDGE_HTTP__PROT", "BRIDGE_HTPP__PORT", "BRIDGE_MQTT__TLS__CA", "BRIDGE_HTTP__PORT__X"])
-def test_an_unknown_name_in_the_environment_is_a_mistake(name: str, tmp_path: Path) -> None:
-    [said] = mistakes(environ={name: "1"}, folder=tmp_path)
-    assert said.startswith(f"environment {name}: ")
+def test_unknown_environment_name_is_a_mistake(name: str, tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={name: "1"}, folder=tmp_path)
+    assert mistake.startswith(f"environment {name}: ")
 
 
 @pytest.mark.parametrize(
@@ -324,36 +324,36 @@ def test_an_unknown_name_in_the_environment_is_a_mistake(name: str, tmp_path: Pa
         ("BRIDGE_MQTT_TLS_INSECURE", "BRIDGE_MQTT__TLS__INSECURE"),
     ],
 )
-def test_a_single_underscore_is_pointed_out(name: str, meant: str, tmp_path: Path) -> None:
-    assert mistakes(environ={name: "1"}, folder=tmp_path) == [f"environment {name}: is not a setting; {meant} is"]
+def test_single_underscore_gets_a_suggestion(name: str, meant: str, tmp_path: Path) -> None:
+    assert mistakes(environ={name: "1"}, folder=tmp_path) == [f"environment {name}: is not a setting; use {meant}"]
 
 
-def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
-    [said] = mistakes("[http]\nport = = 3\n", folder=tmp_path)
-    assert said.startswith("FILE: not TOML: ")
-    assert "line 2" in said
+def test_invalid_toml_is_reported_with_its_line(tmp_path: Path) -> None:
+    [mistake] = mistakes("[http]\nport = = 3\n", folder=tmp_path)
+    assert mistake.startswith("FILE: not TOML: ")
+    assert "line 2" in mistake
 
 
-def test_a_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
+def test_binary_file_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / "binary.toml", {})
 
 
-def test_a_table_given_as_a_number_is_a_mistake(tmp_path: Path) -> None:
-    [said] = mistakes("mqtt = 3\n", folder=tmp_path)
-    assert said.startswith("FILE:1: mqtt = 3: ")
+def test_number_in_place_of_a_table_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes("mqtt = 3\n", folder=tmp_path)
+    assert mistake.startswith("FILE:1: mqtt = 3: ")
 
 
-def test_a_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
-    [said] = mistakes(environ={"BRIDGE_MQTT__PASSWORD": SECRET}, folder=tmp_path)
-    assert "mqtt.password is set, mqtt.username is not" in said
+def test_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_MQTT__PASSWORD": SECRET}, folder=tmp_path)
+    assert "mqtt.password is set, mqtt.username is not" in mistake
 
 
 @pytest.mark.parametrize("readings", [{}, {"BRIDGE_STORE__RETENTION_DAYS": "30"}])
-def test_rollups_that_go_before_their_readings_are_a_mistake(readings: dict[str, str], tmp_path: Path) -> None:
-    [said] = mistakes(environ=readings | {"BRIDGE_STORE__ROLLUP_DAYS": "29"}, folder=tmp_path)
-    assert "rollup_days needs retention_days, and is not less" in said
+def test_rollups_that_expire_before_their_readings_are_a_mistake(readings: dict[str, str], tmp_path: Path) -> None:
+    [mistake] = mistakes(environ=readings | {"BRIDGE_STORE__ROLLUP_DAYS": "29"}, folder=tmp_path)
+    assert "rollup_days needs retention_days, and must not be less" in mistake
 
 
 @pytest.mark.parametrize(
@@ -383,12 +383,11 @@ def test_rollups_that_go_before_their_readings_are_a_mistake(readings: dict[str,
         ("BRIDGE_LOG__LEVEL", "loud"),
     ],
 )
-def test_a_value_out_of_bounds_is_a_mistake(name: str, value: str, tmp_path: Path) -> None:
-    said = mistakes(environ={name: value}, folder=tmp_path)
-    assert all(line.startswith(f"environment {name}: ") for line in said)
+def test_value_out_of_bounds_is_a_mistake(name: str, value: str, tmp_path: Path) -> None:
+    assert all(line.startswith(f"environment {name}: ") for line in mistakes(environ={name: value}, folder=tmp_path))
 
 
-def test_the_error_is_one_of_ours(tmp_path: Path) -> None:
+def test_error_is_a_bridge_error_without_a_cause(tmp_path: Path) -> None:
     with pytest.raises(BridgeError) as caught:
         load("x = 1", folder=tmp_path)
     assert caught.value.__cause__ is caught.value.__context__ is None
@@ -401,7 +400,7 @@ def subscription(**more: object) -> dict[str, str]:
     return {"BRIDGE_MQTT__SUBSCRIPTIONS": json.dumps([{"pattern": "app/{deviceId}", **more}])}
 
 
-def test_a_subscription_has_a_format_and_a_mapping_its_fields(tmp_path: Path) -> None:
+def test_subscription_has_a_format_and_a_mapping_has_fields(tmp_path: Path) -> None:
     text = """
 [[mqtt.subscriptions]]
 pattern = "tele/{deviceId}/SENSOR"
@@ -421,43 +420,46 @@ fields = { temperature = { path = 't\\.1.val', scale = 0.1, offset = -40 }, co2 
     }
 
 
-def test_without_a_format_a_payload_is_json(tmp_path: Path) -> None:
+def test_default_format_is_json(tmp_path: Path) -> None:
     assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format] * 4
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "reason"),
     [
         ({"format": "xml"}, "mqtt.subscriptions.0.format = 'xml': "),
         ({"format": "scalar"}, "format scalar needs a level {field} in its pattern"),
-        ({"format": "tasmota", "kind": "status"}, "format tasmota is for readings; a status has none"),
+        ({"format": "tasmota", "kind": "status"}, "format tasmota is for kind readings; status has no format"),
         ({"fields": {"co2": "x"}}, "`fields` are for format mapping, not for json"),
         ({"format": "mapping"}, "format mapping needs `fields`"),
         (
             {"format": "mapping", "fields": {"temprature": "x", "co2": "y"}},
-            "fields.temprature is no field; there are temperature, ",
+            "fields.temprature is not a field; allowed are temperature, ",
         ),
-        ({"format": "mapping", "fields": {"co2": "a..b"}}, "mqtt.subscriptions.0.fields.co2.path = 'a..b': 'a..b' is no path"),
+        (
+            {"format": "mapping", "fields": {"co2": "a..b"}},
+            "mqtt.subscriptions.0.fields.co2.path = 'a..b': 'a..b' is not a path",
+        ),
         ({"format": "mapping", "fields": {"co2": {"scale": 2}}}, "mqtt.subscriptions.0.fields.co2.path: "),
         ({"format": "mapping", "fields": {"co2": {"path": "x", "factor": 2}}}, "fields.co2.factor: is not a setting"),
-        ({"format": "mapping", "fields": {"co2": {"path": "x", "scale": 0}}}, "scale is not 0"),
+        ({"format": "mapping", "fields": {"co2": {"path": "x", "scale": 0}}}, "scale must not be 0"),
         (
             {"format": "mapping", "fields": {"timestamp": {"path": "x", "scale": 2}, "co2": "y"}},
-            "fields.timestamp is no number",
+            "fields.timestamp is not a number",
         ),
         ({"format": "mapping", "fields": 5}, "mqtt.subscriptions.0.fields = 5: "),
     ],
 )
-def test_a_format_that_does_not_fit_is_a_mistake(given: dict[str, object], said: str, tmp_path: Path) -> None:
+def test_format_that_does_not_fit_is_a_mistake(given: dict[str, object], reason: str, tmp_path: Path) -> None:
     [line] = mistakes(environ=subscription(**given), folder=tmp_path)
     assert line.startswith("environment BRIDGE_MQTT__SUBSCRIPTIONS: ")
-    assert said in line
+    assert reason in line
 
 
-def test_a_mistake_in_the_fields_of_the_second_subscription_is_found_there(tmp_path: Path) -> None:
+def test_mistake_in_the_second_subscription_is_reported_with_its_line(tmp_path: Path) -> None:
     one = '[[mqtt.subscriptions]]\npattern = "app/{deviceId}"\nformat = "mapping"\n[mqtt.subscriptions.fields]\nco2 = "%s"\n'
-    [said] = mistakes(one % "a" + one % "a..b", folder=tmp_path)
-    assert said.startswith("FILE:10: mqtt.subscriptions.1.fields.co2.path = 'a..b': ")
+    [mistake] = mistakes(one % "a" + one % "a..b", folder=tmp_path)
+    assert mistake.startswith("FILE:10: mqtt.subscriptions.1.fields.co2.path = 'a..b': ")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
@@ -487,11 +489,11 @@ def test_a_mistake_in_the_fields_of_the_second_subscription_is_found_there(tmp_p
         (f'[mqtt]\npassword = "{SECRET}\n', {}),
     ],
 )
-def test_no_secret_is_in_the_text_of_a_mistake(text: str, environ: dict[str, str], tmp_path: Path) -> None:
+def test_error_text_contains_no_secret(text: str, environ: dict[str, str], tmp_path: Path) -> None:
     assert SECRET not in "\n".join(mistakes(text, environ, folder=tmp_path))
 
 
-def test_no_secret_is_in_what_is_shown_of_the_settings(tmp_path: Path) -> None:
+def test_printed_settings_contain_no_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     environ = {
         "BRIDGE_MQTT__URL": f"mqtt://user:{SECRET}@broker:1884",
@@ -499,13 +501,13 @@ def test_no_secret_is_in_what_is_shown_of_the_settings(tmp_path: Path) -> None:
         "BRIDGE_STORE__URL": f"mongodb://user:{SECRET}@db:27017/sensors?authSource={SECRET}",
     }
     settings = load(environ=environ, folder=tmp_path)
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), settings.mqtt.address, settings.store.address):
-        assert SECRET not in shown
+    for text in (repr(settings), str(settings), settings.model_dump_json(), settings.mqtt.address, settings.store.address):
+        assert SECRET not in text
     assert settings.mqtt.address == "mqtt://broker:1884"
     assert settings.store.address == "mongodb://db:27017/sensors"
 
 
-# --- the file that we ship -------------------------------------------------------------------------------------------
+# --- the shipped file -------------------------------------------------------------------------------------------------
 
 SHIPPED = REPO / "config" / "bridge.toml"
 _DEFAULT = re.compile(r"# ([a-z0-9_]+ = .*)")
@@ -513,18 +515,18 @@ _EXAMPLE = re.compile(r"#\? ([a-z0-9_]+ = .*)")
 
 
 def uncommented(lines: list[str], pattern: re.Pattern[str]) -> str:
-    """The headers, and each `name = value` behind the mark, over several lines where it is a list."""
-    kept: list[str] = []
+    """The table headers, and each `name = value` behind the comment mark; a list may span several lines."""
+    selected: list[str] = []
     inside_list = False
     for line in lines:
         found = pattern.fullmatch(line)
         if inside_list:
-            kept.append(line.removeprefix("#"))
+            selected.append(line.removeprefix("#"))
             inside_list = line != "# ]"
         elif found or line.startswith("["):
-            kept.append(found[1] if found else line)
+            selected.append(found[1] if found else line)
             inside_list = bool(found) and line.endswith("[")
-    return "\n".join(kept)
+    return "\n".join(selected)
 
 
 def names(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
@@ -534,21 +536,21 @@ def names(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str
     return found
 
 
-def test_the_file_we_ship_changes_nothing(tmp_path: Path) -> None:
+def test_shipped_file_changes_nothing(tmp_path: Path) -> None:
     assert load(SHIPPED.read_text("utf-8"), folder=tmp_path).model_dump() == Settings().model_dump()
 
 
-def test_the_file_we_ship_shows_every_default(tmp_path: Path) -> None:
+def test_shipped_file_lists_every_default(tmp_path: Path) -> None:
     lines = SHIPPED.read_text("utf-8").splitlines()
     defaults, examples = uncommented(lines, _DEFAULT), uncommented(lines, _EXAMPLE)
     assert load(defaults, folder=tmp_path).model_dump() == Settings().model_dump()
     tables = {leaf[:-1] for leaf in _leaves(Settings)}
-    shown, exemplified = names(tomllib.loads(defaults)) - tables, names(tomllib.loads(examples))
-    assert shown | exemplified == set(_leaves(Settings))
-    assert not shown & exemplified
+    listed, exemplified = names(tomllib.loads(defaults)) - tables, names(tomllib.loads(examples))
+    assert listed | exemplified == set(_leaves(Settings))
+    assert not listed & exemplified
 
 
-def test_what_has_no_default_is_shown_by_an_example_that_can_be_used(tmp_path: Path) -> None:
+def test_examples_of_the_shipped_file_are_valid(tmp_path: Path) -> None:
     examples = uncommented(SHIPPED.read_text("utf-8").splitlines(), _EXAMPLE)
     used = load(examples, folder=tmp_path).model_dump()
     for path in ("mqtt.username", "mqtt.password", "mqtt.tls.ca_file", "mqtt.tls.cert_file", "mqtt.tls.key_file"):
@@ -559,7 +561,7 @@ def test_what_has_no_default_is_shown_by_an_example_that_can_be_used(tmp_path: P
         assert value is not None
 
 
-def test_the_file_we_ship_shows_a_subscription_of_each_format_that_can_be_used(tmp_path: Path) -> None:
+def test_shipped_file_has_a_valid_example_of_each_format(tmp_path: Path) -> None:
     lines = [line.removeprefix("#?") for line in SHIPPED.read_text("utf-8").splitlines() if line.startswith("#?     {")]
     mqtt = load("\n".join(["[mqtt]", "subscriptions = [", *lines, "]"]), folder=tmp_path).mqtt
     assert {one.format for one in mqtt.subscriptions} == set(FormatName) - {FormatName.JSON}

@@ -1,7 +1,8 @@
-"""What is kept of those who may come in: people, keys of programs and devices, sessions, and what was taken back.
+"""What a store holds for access control: users, API keys, login sessions and revocations.
 
-Times are milliseconds since the epoch, UTC. Nothing that opens a door is kept as it is: passwords as argon2id, the secrets of
-keys and sessions, which are random, as SHA-256. `kept()` is what a store keeps beside the id; `read_…` is its inverse.
+Times are milliseconds since the epoch, UTC. No secret is stored in clear text: passwords are argon2id hashes; the secrets of
+keys and sessions, which are random, are SHA-256 hashes. `to_document` returns what a store holds beside the id, and
+`…_from_document` is its inverse.
 """
 
 from __future__ import annotations
@@ -18,76 +19,76 @@ from bridge.core.readings.identity import is_device_id
 NAMES_LIMIT = 32
 _SITE_LENGTH = 128
 _SCOPE_LENGTH = 2048
-"""Scopes stand in tokens, in ASCII, and tokens in headers and cookies, of 4096 bytes."""
+"""Scopes are part of tokens, in ASCII, and tokens are part of headers and cookies, which hold 4096 bytes."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}", re.ASCII)
 _LABEL_LENGTH = 64
 
 EXPIRES_AT = "expiresAt"
-"""The name in `kept()` that is when a database may forget it by itself."""
+"""The document key that holds the time after which a database may delete the document by itself."""
 
 
 def user_name(text: str) -> str:
-    """A user's name as it is kept, in lower case; raises `AccountError`."""
+    """Return the user name in lower case, without surrounding space. Raises `AccountError`."""
     name = text.strip().lower()
     if not _NAME.fullmatch(name):
-        raise AccountError("name", "must be 1 to 64 characters of a-z 0-9 . _ @ + -, the first a letter or digit")
+        raise AccountError("name", "must be 1 to 64 characters of a-z 0-9 . _ @ + -, starting with a letter or digit")
     return name
 
 
 def key_name(text: str) -> str:
-    """What a key is called, for people; raises `AccountError`."""
+    """Return the display name of an API key, without surrounding space. Raises `AccountError`."""
     name = text.strip()
     if not name or len(name) > _LABEL_LENGTH or not name.isprintable():
-        raise AccountError("name", f"must be 1 to {_LABEL_LENGTH} characters that can be printed")
+        raise AccountError("name", f"must be 1 to {_LABEL_LENGTH} printable characters")
     return name
 
 
 def scope_of(devices: Iterable[str], sites: Iterable[str]) -> ResourceScope | None:
-    """The scope of those named; None, every device, if none are. Raises `AccountError`."""
+    """Return the scope of these devices and sites; None (every device) if both are empty. Raises `AccountError`."""
     scope = ResourceScope(frozenset(devices), frozenset(sites))
     if bad := [name for name in scope.devices if not is_device_id(name)]:
-        raise AccountError("devices", f"{bad[0][:64]!r} is no device id")
+        raise AccountError("devices", f"{bad[0][:64]!r} is not a device id")
     if bad := [name for name in scope.sites if not name.isprintable() or not 0 < len(name) <= _SITE_LENGTH]:
-        raise AccountError("sites", f"{bad[0][:64]!r} is no site: 1 to {_SITE_LENGTH} characters that can be printed")
+        raise AccountError("sites", f"{bad[0][:64]!r} is not a site name: 1 to {_SITE_LENGTH} printable characters")
     names = [*scope.devices, *scope.sites]
     if len(names) > NAMES_LIMIT or sum(len(ascii(name)) for name in names) > _SCOPE_LENGTH:
-        raise AccountError("devices", f"a scope has {NAMES_LIMIT} names and {_SCOPE_LENGTH} signs at most: name sites instead")
+        raise AccountError(
+            "devices", f"scope too large: at most {NAMES_LIMIT} names and {_SCOPE_LENGTH} characters; name sites instead"
+        )
     return scope if names else None
 
 
 def scope_with(before: ResourceScope | None, devices: Iterable[str] | None, sites: Iterable[str] | None) -> ResourceScope:
-    """The scope of those named; a part that is None stays as it was `before`.
+    """Return the scope `before` with its devices, its sites or both replaced; None leaves that part unchanged.
 
-    Raises `AccountError`, also where nobody is named in the end: that is no way to every device.
+    Raises `AccountError`, also if the result is empty: removing the last name must not grant every device.
     """
-    there = before or ResourceScope()
-    scope = scope_of(there.devices if devices is None else devices, there.sites if sites is None else sites)
+    old = before or ResourceScope()
+    scope = scope_of(old.devices if devices is None else devices, old.sites if sites is None else sites)
     if scope is None:
-        named = "sites" if devices is None else "devices"
-        raise AccountError(named, 'no device and no site would be left: name one of them; every device is "scope": null')
+        changed = "sites" if devices is None else "devices"
+        raise AccountError(changed, 'no device and no site would be left: name at least one; "scope": null grants every device')
     return scope
 
 
 def scope_to_document(scope: ResourceScope | None) -> dict[str, list[str]] | None:
-    """A scope in JSON types."""
+    """Return a scope in JSON types."""
     return None if scope is None else {"devices": sorted(scope.devices), "sites": sorted(scope.sites)}
 
 
-def scope_from_document(kept: Mapping[str, Any] | None) -> ResourceScope | None:
-    """The inverse."""
-    return None if kept is None else ResourceScope(frozenset(kept["devices"]), frozenset(kept["sites"]))
+def scope_from_document(document: Mapping[str, Any] | None) -> ResourceScope | None:
+    """Inverse of `scope_to_document`."""
+    return None if document is None else ResourceScope(frozenset(document["devices"]), frozenset(document["sites"]))
 
 
 class Storable(Protocol):
-    """What is kept under an id."""
+    """Anything a store holds under an id."""
 
     @property
-    def id(self) -> str:
-        """Its id."""
-        ...
+    def id(self) -> str: ...
 
     def to_document(self) -> dict[str, Any]:
-        """The rest, in JSON types."""
+        """Return everything but the id, in JSON types."""
         ...
 
 
@@ -102,12 +103,11 @@ class User:
     created_ms: int = 0
 
     def __post_init__(self) -> None:
-        """Raises `AccountError`: who may make others what they like has no bounds of his own."""
+        """Raises `AccountError` for an admin with a scope: an admin can grant themselves everything."""
         if self.role is Role.ADMIN and self.scope is not None:
             raise AccountError("role", "an admin has no scope: choose another role, or no devices and sites")
 
     def to_document(self) -> dict[str, Any]:
-        """For the store."""
         return {
             "role": str(self.role),
             "password": self.password,
@@ -116,14 +116,15 @@ class User:
         }
 
 
-def user_from_document(name: str, kept: Mapping[str, Any]) -> User:
-    """The inverse."""
-    return User(name, Role(kept["role"]), kept["password"], scope_from_document(kept["scope"]), kept["createdAt"])
+def user_from_document(name: str, document: Mapping[str, Any]) -> User:
+    return User(
+        name, Role(document["role"]), document["password"], scope_from_document(document["scope"]), document["createdAt"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key of a program, or of the device whose id is its name. `secret` is the SHA-256 of what was shown once."""
+    """A key of a program, or of the device whose id is `name`. `secret` is the SHA-256 of a secret displayed only once."""
 
     id: str
     name: str
@@ -136,18 +137,17 @@ class ApiKey:
     by: str = ""
 
     def __post_init__(self) -> None:
-        """Raises `AccountError`: a device may send as itself only, and who administers has no bounds."""
+        """Raises `AccountError`: a device may only publish as itself, and an administering key has no scope."""
         if not self.permissions:
-            raise AccountError("rights", f"are some of {', '.join(Permission)}")
+            raise AccountError("rights", f"must be one or more of {', '.join(Permission)}")
         if self.scope is not None and Permission.ADMIN in self.permissions:
-            raise AccountError("rights", "who may administer has no scope: name no devices and sites, or leave the right out")
+            raise AccountError("rights", "a key that may administer has no scope: name no devices and sites, or drop the right")
         if self.kind is IdentityKind.DEVICE and (
             self.permissions != {Permission.PUBLISH} or self.scope != ResourceScope(frozenset((self.name,)))
         ):
             raise AccountError("device", "may send as itself, and nothing else")
 
     def to_document(self) -> dict[str, Any]:
-        """For the store."""
         return {
             "name": self.name,
             "kind": str(self.kind),
@@ -160,26 +160,26 @@ class ApiKey:
         }
 
 
-def api_key_from_document(key_id: str, kept: Mapping[str, Any]) -> ApiKey:
-    """The inverse."""
+def api_key_from_document(key_id: str, document: Mapping[str, Any]) -> ApiKey:
     return ApiKey(
         key_id,
-        kept["name"],
-        IdentityKind(kept["kind"]),
-        frozenset(map(Permission, kept["rights"])),
-        kept["secret"],
-        scope_from_document(kept["scope"]),
-        kept["createdAt"],
-        kept["validUntil"],
-        kept["by"],
+        document["name"],
+        IdentityKind(document["kind"]),
+        frozenset(map(Permission, document["rights"])),
+        document["secret"],
+        scope_from_document(document["scope"]),
+        document["createdAt"],
+        document["validUntil"],
+        document["by"],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """What a person may renew tokens with. `family` authenticated, `generation` is another each time; both are SHA-256 of secrets.
+    """The server side of a refresh token. `family` and `generation` are SHA-256 hashes of its two secrets.
 
-    Who shows the family and a turn of before shows a stolen token, or had his stolen.
+    `family` stays for the whole session and `generation` changes with each use, so the right family with an old generation
+    means that the refresh token was stolen.
     """
 
     id: str
@@ -189,12 +189,11 @@ class LoginSession:
     created_ms: int = 0
     expires_ms: int = 0
 
-    def rotated(self, turn: str) -> LoginSession:
-        """After one more use."""
-        return replace(self, generation=turn)
+    def rotated(self, generation: str) -> LoginSession:
+        """Return the session after one more use of its refresh token."""
+        return replace(self, generation=generation)
 
     def to_document(self) -> dict[str, Any]:
-        """For the store."""
         return {
             "user": self.user,
             "family": self.family,
@@ -204,24 +203,23 @@ class LoginSession:
         }
 
 
-def session_from_document(session_id: str, kept: Mapping[str, Any]) -> LoginSession:
-    """The inverse."""
-    return LoginSession(session_id, kept["user"], kept["family"], kept["turn"], kept["createdAt"], kept[EXPIRES_AT])
+def session_from_document(session_id: str, document: Mapping[str, Any]) -> LoginSession:
+    return LoginSession(
+        session_id, document["user"], document["family"], document["turn"], document["createdAt"], document[EXPIRES_AT]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A grant taken back: whatever token says it stands for it is worth nothing. Forgotten when all such have expired."""
+    """A revoked grant: tokens issued for it are invalid. Deleted once all of them have expired."""
 
     id: str
     at_ms: int
     expires_ms: int
 
     def to_document(self) -> dict[str, Any]:
-        """For the store."""
         return {"at": self.at_ms, EXPIRES_AT: self.expires_ms}
 
 
-def revocation_from_document(grant: str, kept: Mapping[str, Any]) -> Revocation:
-    """The inverse."""
-    return Revocation(grant, kept["at"], kept[EXPIRES_AT])
+def revocation_from_document(grant: str, document: Mapping[str, Any]) -> Revocation:
+    return Revocation(grant, document["at"], document[EXPIRES_AT])

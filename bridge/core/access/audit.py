@@ -1,4 +1,4 @@
-"""Who did what, when and from where: one record an act."""
+"""The audit log: who did what, when and from where, one record per event."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bson.objectid import ObjectId
 from bridge.core.timestamp import iso
 
 EVENTS_LIMIT = 1000
-"""The most acts one answer holds."""
+"""The most events in one answer."""
 
 REFUSED = "refused"
 REFUSALS = (REFUSED, "command refused", "login delayed", "login refused")
-"""Acts that came to nothing: they go first where there are too many. What tells of a theft is not among them."""
+"""Actions without effect, trimmed first when the log is full. Signs of a stolen token are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """`actor_kind` and `actor` say who did it, `target` to whom; `count` is how often, where the same came again and again."""
+    """`actor_kind` and `actor` acted on `target`; `count` is the number of identical events merged into this one."""
 
     id: ObjectId
     at_ms: int
@@ -33,7 +33,7 @@ class AuditEvent:
     count: int = 1
 
     def to_document(self) -> dict[str, Any]:
-        """What a store keeps beside id and time."""
+        """Return what a store holds beside id and time."""
         return {
             "act": self.action,
             "kind": self.actor_kind,
@@ -45,28 +45,28 @@ class AuditEvent:
         }
 
     def public(self) -> dict[str, Any]:
-        """As an admin sees it."""
+        """Return the event as the API sends it."""
         return {"_id": str(self.id), "timestamp": iso(self.at_ms), **self.to_document()}
 
 
-def audit_event_from_document(identity: ObjectId, at_ms: int, kept: Mapping[str, Any]) -> AuditEvent:
-    """The inverse of `AuditEvent.kept`."""
+def audit_event_from_document(identity: ObjectId, at_ms: int, document: Mapping[str, Any]) -> AuditEvent:
+    """Inverse of `AuditEvent.to_document`."""
     return AuditEvent(
         identity,
         at_ms,
-        action=kept["act"],
-        actor_kind=kept["kind"],
-        actor=kept["by"],
-        address=kept["address"],
-        target=kept["about"],
-        details=kept["more"],
-        count=kept["times"],
+        action=document["act"],
+        actor_kind=document["kind"],
+        actor=document["by"],
+        address=document["address"],
+        target=document["about"],
+        details=document["more"],
+        count=document["times"],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """Which acts: what was done, by whom, to whom; the newest `limit`, newest first, older than that with the id `before`."""
+    """The newest `limit` events, newest first; only those older than the event with the id `before`, if given."""
 
     action: str | None = None
     actor: str | None = None

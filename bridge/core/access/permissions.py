@@ -1,4 +1,4 @@
-"""Who somebody is, and what of it may be seen, sent and commanded. Pure: how somebody proves it is not known here."""
+"""Identities and what they may do. Authentication is elsewhere."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 
 class Permission(enum.StrEnum):
-    """What can be allowed; the scopes of an API key are named so."""
+    """What an identity may do. The values are the `rights` of an API key."""
 
     READ = "see"  # readings, devices, events: live, replayed and stored
     PUBLISH = "send"  # readings and events
     COMMAND = "command"  # devices, and acknowledging alarms
     MANAGE = "manage"  # the registry, the quarantine
-    ADMIN = "administer"  # users, keys, the audit
+    ADMIN = "administer"  # users, keys, the audit log
 
 
 class Role(enum.StrEnum):
-    """What a person is here."""
+    """A named set of permissions, for users."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -33,7 +33,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 
 
 class IdentityKind(enum.StrEnum):
-    """How somebody is known."""
+    """How an identity was authenticated: not at all, by login, by API key, by device key, by an identity provider."""
 
     ANYONE = "anyone"
     PERSON = "person"
@@ -44,22 +44,22 @@ class IdentityKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResourceScope:
-    """Which devices somebody may see, send as and command: those named, and those that stand at a site named."""
+    """The devices an identity is limited to: the named ones, and all devices at the named sites."""
 
     devices: frozenset[str] = frozenset()
     sites: frozenset[str] = frozenset()
 
     def contains(self, device_id: str, site: str) -> bool:
-        """Whether a device that stands at `site` (empty: nobody said where) is one of them."""
+        """Whether the scope contains a device located at `site`; an empty `site` is unknown and in no scope."""
         return device_id in self.devices or (site != "" and site in self.sites)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One who was let in.
+    """An authenticated user, program or device.
 
-    `scope` None is every device. `expires` is in seconds since the epoch, None for never. `grant` names what was shown (a
-    session, a key), so that it can be taken back; it is no secret.
+    `scope` None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
+    that was presented, so that it can be revoked; it is not a secret.
     """
 
     kind: IdentityKind
@@ -70,12 +70,12 @@ class Identity:
     grant: str = field(default="", compare=False)
 
     def may(self, right: Permission, device_id: str | None = None, site: str = "") -> bool:
-        """Whether this is allowed at all, and of one device where that is named."""
+        """Whether the identity has the permission and, where a device is named, has it for that device."""
         return right in self.permissions and (device_id is None or self.scope is None or self.scope.contains(device_id, site))
 
 
 ANYONE = Identity(IdentityKind.ANYONE, "anyone", frozenset(Permission))
-"""Who comes while access is open."""
+"""Every client while access is open."""
 
 NOBODY = Identity(IdentityKind.ANYONE, "nobody", frozenset())
-"""Who comes, and shows nothing, while access is required."""
+"""A client without credentials while access is required."""

@@ -1,4 +1,4 @@
-"""Secrets of the settings: compared in a time that does not tell how far a guess was right."""
+"""Secrets from the settings, compared in constant time."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _HASHED = "sha256:"
 
 
 def match_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
-    """The one whose secret it is; with `name` None every candidate is compared, whatever came of the others."""
+    """Return the name whose secret this is, or None. With `name` None all are compared, even after a match."""
     candidates = secrets if name is None else {name: secrets[name]} if name in secrets else {}
-    matching = [one for one, kept in candidates.items() if _is_right(secret, kept.get_secret_value())]
+    matching = [candidate for candidate, expected in candidates.items() if _is_right(secret, expected.get_secret_value())]
     return matching[0] if matching else None
 
 
-def _is_right(secret: str, kept: str) -> bool:
+def _is_right(secret: str, expected: str) -> bool:
     given = secret.encode("utf-8", "replace")
-    if kept.startswith(_HASHED):
-        return matches_hash(given, kept.removeprefix(_HASHED).lower())
-    return hmac.compare_digest(given, kept.encode())
+    if expected.startswith(_HASHED):
+        return matches_hash(given, expected.removeprefix(_HASHED).lower())
+    return hmac.compare_digest(given, expected.encode())
 
 
 def sha256_hex(secret: bytes) -> str:
-    """SHA-256 in hexadecimal: enough for what is random, and for nothing that people choose."""
+    """Return the SHA-256 hash in hexadecimal: strong enough for random secrets, never for passwords people choose."""
     return hashlib.sha256(secret).hexdigest()
 
 
-def matches_hash(secret: bytes, kept: str) -> bool:
-    """Whether `kept` is its hash."""
-    return hmac.compare_digest(sha256_hex(secret).encode(), kept.encode())
+def matches_hash(secret: bytes, expected: str) -> bool:
+    """Whether `expected` is the `sha256_hex` of the secret."""
+    return hmac.compare_digest(sha256_hex(secret).encode(), expected.encode())

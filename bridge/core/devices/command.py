@@ -1,10 +1,10 @@
-"""A command to a device, and the states it goes through. Nothing here sends; what may follow what stands in `TRANSITIONS`.
+"""A command to a device, and its states. The allowed changes are in `TRANSITIONS`.
 
     queued ──▶ sent ──▶ confirmed
       │         └─────▶ failed
       └──▶ expired, failed
 
-A command is `sent` before a byte of it leaves, so that one is lost rather than done twice.
+A command becomes `sent` before its first byte is sent, so that a crash loses it rather than executes it twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from bridge.core.errors import CommandStateError
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.core.timestamp import iso
 
 EXPIRY_LIMIT_SECONDS = 30 * 86_400.0
@@ -35,7 +35,7 @@ _TEXT_LENGTH = 4096
 
 
 class CommandState(enum.StrEnum):
-    """How far a command is."""
+    """The state of a command."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -55,13 +55,13 @@ TRANSITIONS: Mapping[CommandState, frozenset[CommandState]] = {
 CommandValue = str | int | float | bool | None
 
 
-def _identity(text: str) -> str:
+def _check_id(text: str) -> str:
     if not is_device_id(text):
-        raise ValueError("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        raise ValueError(f"must be {DEVICE_ID_RULE}")
     return text
 
 
-Identity = Annotated[str, AfterValidator(_identity)]
+_Id = Annotated[str, AfterValidator(_check_id)]
 _Value = (
     Annotated[StrictStr, Field(max_length=_TEXT_LENGTH)]
     | StrictBool
@@ -72,24 +72,24 @@ _Value = (
 
 
 class CommandRequest(BaseModel):
-    """What is asked for. `expires` is in seconds from now: until then it may wait for a device that is offline, if `queue`.
+    """A request to send a command. With `queue` it waits for an offline device, for at most `expires` seconds.
 
-    With an `id` of the caller's the request may be made again: it is one command.
+    With an `id` chosen by the caller, a repeated request is the same command.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Identity
+    device: _Id
     command: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
     value: _Value = None
     queue: bool = False
     expires: Annotated[float, Field(gt=0, le=EXPIRY_LIMIT_SECONDS)] | None = None
-    id: Identity | None = None
+    id: _Id | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it is kept. `requested_by` is who asked, `bridge` which bridge sends it; times are milliseconds since the epoch."""
+    """A command as stored. `requested_by` is the caller, `bridge` the bridge that sends it. Times are ms since the epoch."""
 
     id: str
     device_id: str
@@ -105,35 +105,34 @@ class Command:
     bridge: str | None = None
 
     def transition(self, state: CommandState, now_ms: int, error: str | None = None) -> Command:
-        """The next state; raises `CommandStateError` for one that may not follow, and for sending what is stale."""
+        """Return the command in its next state; raises `CommandStateError` if that is not allowed, or if it expired unsent."""
         if state not in TRANSITIONS[self.state]:
             raise CommandStateError(f"command {self.id} is {self.state}: it cannot become {state}")
         if state is CommandState.SENT and self.is_expired(now_ms):
-            raise CommandStateError(f"command {self.id} is stale and must not be sent")
+            raise CommandStateError(f"command {self.id} has expired and must not be sent")
         sent_ms = now_ms if state is CommandState.SENT else self.sent_ms
         return replace(self, state=state, changed_ms=now_ms, sent_ms=sent_ms, error=error)
 
     def is_expired(self, now_ms: int) -> bool:
-        """Its time is over."""
         return now_ms >= self.expires_ms
 
     @property
     def is_final(self) -> bool:
-        """Nothing more can happen to it."""
+        """Whether no other state can follow."""
         return not TRANSITIONS[self.state]
 
     def same_request(self, request: CommandRequest) -> bool:
-        """Whether a request under the same id asks for the same."""
-        asked = (request.device, request.command, type(request.value), request.value)
-        return asked == (self.device_id, self.command, type(self.value), self.value)
+        """Whether a request with the same id has the same content."""
+        requested = (request.device, request.command, type(request.value), request.value)
+        return requested == (self.device_id, self.command, type(self.value), self.value)
 
     def body(self) -> dict[str, Any]:
-        """What the device is sent; without `value` where there is none."""
+        """Return the message for the device; no `value` key if there is no value."""
         value = {} if self.value is None else {"value": self.value}
         return {"command": self.command, **value, "id": self.id}
 
     def public(self) -> dict[str, Any]:
-        """The command as clients see it."""
+        """Return the command as the API sends it."""
         return {
             "id": self.id,
             "device": self.device_id,
@@ -149,7 +148,7 @@ class Command:
         }
 
     def to_document(self) -> dict[str, Any]:
-        """What a store keeps beside the id: JSON types, times as milliseconds."""
+        """Return what a store holds beside the id: JSON types, times in milliseconds."""
         return {
             "device": self.device_id,
             "command": self.command,
@@ -166,22 +165,22 @@ class Command:
 
 
 TIMES = ("createdAt", "expiresAt", "changedAt", "sentAt")
-"""The names in `Command.kept` that are times."""
+"""The keys of `Command.to_document` that are times."""
 
 
-def command_from_document(command_id: str, kept: Mapping[str, Any]) -> Command:
-    """The inverse of `Command.kept`."""
+def command_from_document(command_id: str, document: Mapping[str, Any]) -> Command:
+    """Inverse of `Command.to_document`."""
     return Command(
         id=command_id,
-        device_id=kept["device"],
-        command=kept["command"],
-        value=kept["value"],
-        requested_by=kept["by"],
-        created_ms=kept["createdAt"],
-        expires_ms=kept["expiresAt"],
-        state=CommandState(kept["state"]),
-        changed_ms=kept["changedAt"],
-        sent_ms=kept["sentAt"],
-        error=kept["error"],
-        bridge=kept.get("bridge"),
+        device_id=document["device"],
+        command=document["command"],
+        value=document["value"],
+        requested_by=document["by"],
+        created_ms=document["createdAt"],
+        expires_ms=document["expiresAt"],
+        state=CommandState(document["state"]),
+        changed_ms=document["changedAt"],
+        sent_ms=document["sentAt"],
+        error=document["error"],
+        bridge=document.get("bridge"),
     )

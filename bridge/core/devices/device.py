@@ -1,4 +1,4 @@
-"""A device: what its operator said of it, what it said of itself, and how often it is to be heard from.
+"""A device: its registered attributes, its reported state, its presence and its reporting interval.
 
 Times are milliseconds since the epoch, UTC; intervals are seconds.
 """
@@ -17,16 +17,16 @@ ONLINE, OFFLINE = "online", "offline"
 SOCKET, MQTT = "socket", "mqtt"
 
 MISSED_INTERVALS = 3
-"""A device that was not heard from for so many of its intervals is offline."""
+"""A device that is silent for this many reporting intervals is offline."""
 
 INTERVAL_RANGE_SECONDS = (0.1, 7 * 86_400.0)
-"""What an operator may set."""
+"""The bounds of an operator's `expectedInterval`."""
 
 LEARNT_RANGE_SECONDS = (1.0, 86_400.0)
-_SILENCE_FLOOR_SECONDS = 10.0  # with a learnt interval: one late message is no reason to call a fast device offline
-_LATE_MS = 60_000  # a reading measured so long before it came was kept back by somebody: no sign of life
-_ENOUGH = 4  # intervals to have seen before the estimate is used
-_LEAST_STEP = 0.05
+_SILENCE_FLOOR_SECONDS = 10.0  # with a learnt interval: one late message does not make a fast device offline
+_LATE_MS = 60_000  # a reading this much older than its arrival was buffered on its way: no sign of life
+_MIN_INTERVALS = 4  # intervals observed before the estimate is used
+_MIN_STEP = 0.05
 
 ATTRIBUTES_LIMIT = 64
 VALUE_DEPTH = 6
@@ -35,22 +35,22 @@ _NAME_LENGTH = 64
 _TEXT_LENGTH = 1024
 
 TEXT_ATTRIBUTES = ("name", "type", "site", "room")
-"""What an operator says of a device, each a text."""
+"""The text attributes that an operator sets."""
 
 RESERVED = frozenset(
     {"id", *TEXT_ATTRIBUTES, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
     | {"lastReading", "state", "attributes", "_id"}
 )
-"""Names that no attribute of the operator's own may have."""
+"""Names that a custom attribute may not have."""
 
 
 @dataclass(slots=True)
 class ReportingInterval:
-    """How often a device is heard from, learnt: the median of the intervals, followed without keeping them.
+    """The learnt reporting interval of a device: a running estimate of the median interval, without storing them.
 
-    Each interval moves the estimate a step towards it, however far away it is: a large step at first (half of the way after
-    two, a third after three), never less than 5 %. So a night of silence counts no more than any other interval. Messages
-    less than a second apart are one arrival, or a gateway's bursts would pass for a fast device.
+    Each interval moves the estimate one step towards it, whatever the distance: a large step at first (a half after two, a
+    third after three), never less than 5 %. So a night of silence counts no more than any other interval. Messages less than
+    a second apart count as one arrival; otherwise a gateway's bursts would look like a fast device.
     """
 
     seconds: float = 0.0
@@ -58,7 +58,7 @@ class ReportingInterval:
     last_ms: int = 0
 
     def observe(self, now_ms: int) -> None:
-        """Something came."""
+        """Record an arrival."""
         low, high = LEARNT_RANGE_SECONDS
         interval = (now_ms - self.last_ms) / 1000
         if self.last_ms and interval < low:
@@ -72,21 +72,21 @@ class ReportingInterval:
         if self.count == 1:
             self.seconds = interval
             return
-        step = 1 + max(1 / self.count, _LEAST_STEP)
+        step = 1 + max(1 / self.count, _MIN_STEP)
         self.seconds = min(interval, self.seconds * step) if interval > self.seconds else max(interval, self.seconds / step)
 
     @property
     def is_known(self) -> bool:
-        """Enough was heard to tell."""
-        return self.count >= _ENOUGH
+        """Whether enough intervals were observed."""
+        return self.count >= _MIN_INTERVALS
 
 
 @dataclass(slots=True)
 class Device:
-    """A record of the registry. `attributes` are those we give no meaning to, kept as given; `state` is the device's own.
+    """A registered or discovered device. `attributes` are custom and stored unchanged; `state` is reported by the device.
 
-    `connection` is how it is known to be connected: an open socket, or MQTT by its own `online` and the broker's last will;
-    None when it was only heard. `last_reading` is the newest by time of measurement.
+    `connection` is `socket` (open) or `mqtt` (its `online` status and last will); None if the device only sends readings.
+    `last_reading` is the newest by time of measurement.
     """
 
     id: str
@@ -107,30 +107,30 @@ class Device:
 
     @property
     def online(self) -> bool:
-        """It may be sent something."""
+        """Whether it can receive commands."""
         return self.status is not None and self.status != OFFLINE
 
     def record_seen(self, reading: Reading, now_ms: int) -> bool:
-        """A reading was stored; whether it is a sign of life. A retained one is not, nor one that was kept back, by the device
-        or by us, nor what came before it went offline.
+        """Record a stored reading; return whether it is a sign of life. Retained and delayed readings are not, nor are those
+        received before the device went offline.
         """
         last = self.last_reading
         if last is None or reading.timestamp_ms >= last.timestamp_ms:
             self.last_reading = reading
-        came_ms = reading.received_ms
-        if reading.retained or now_ms - min(reading.timestamp_ms, came_ms) > _LATE_MS:
+        received_ms = reading.received_ms
+        if reading.retained or now_ms - min(reading.timestamp_ms, received_ms) > _LATE_MS:
             return False
-        if self.status == OFFLINE and came_ms <= (self.status_ms or 0):
+        if self.status == OFFLINE and received_ms <= (self.status_ms or 0):
             return False
-        if self.last_seen_ms is None or came_ms > self.last_seen_ms:
-            self.last_seen_ms = came_ms
-            self.reporting_interval.observe(came_ms)
+        if self.last_seen_ms is None or received_ms > self.last_seen_ms:
+            self.last_seen_ms = received_ms
+            self.reporting_interval.observe(received_ms)
         return True
 
     def silence_ms(self) -> int | None:
-        """How long it may be silent; None when nobody can tell, or its connection tells.
+        """Return how long the device may be silent before it is offline; None if that is unknown or decided by its connection.
 
-        An operator's word counts also for a device connected by MQTT. A socket is asked whether it is there by itself.
+        An `expectedInterval` also applies to a device connected by MQTT. A socket has its own pings.
         """
         if self.connection == SOCKET:
             return None
@@ -141,8 +141,8 @@ class Device:
         return None
 
     def public(self) -> dict[str, Any]:
-        """The device as clients see it; what is unknown is absent."""
-        known: dict[str, Any] = {
+        """Return the device as the API sends it; unknown attributes are absent."""
+        record: dict[str, Any] = {
             "id": self.id,
             **{name: value for name in TEXT_ATTRIBUTES if (value := getattr(self, name)) is not None},
             "expectedInterval": self.expected_seconds,
@@ -154,11 +154,11 @@ class Device:
             "createdAt": iso(self.created_ms),
             "lastReading": None if self.last_reading is None else self.last_reading.public(),
         }
-        known = {name: value for name, value in known.items() if value is not None}
-        return known | {"state": self.state} | self.attributes
+        record = {name: value for name, value in record.items() if value is not None}
+        return record | {"state": self.state} | self.attributes
 
     def to_document(self) -> dict[str, Any]:
-        """What a store keeps: JSON types, times as milliseconds. The last reading stands among the readings."""
+        """Return what a store holds: JSON types, times in milliseconds. The last reading is stored with the readings."""
         return {
             **{name: getattr(self, name) for name in TEXT_ATTRIBUTES},
             "expectedInterval": self.expected_seconds,
@@ -174,45 +174,45 @@ class Device:
         }
 
     def copy(self) -> Device:
-        """As it is now; the registry's own goes on changing."""
+        """Return a snapshot that later changes do not affect."""
         return replace(
             self, attributes=dict(self.attributes), state=dict(self.state), reporting_interval=replace(self.reporting_interval)
         )
 
 
 TIMES = ("statusAt", "lastSeen", "createdAt")
-"""The names in `Device.kept` that are times."""
+"""The keys of `Device.to_document` that are times."""
 
 
-def device_from_document(device_id: str, kept: Mapping[str, Any]) -> Device:
-    """The inverse of `Device.kept`; all of it may be missing: a status alone makes a device too."""
+def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
+    """Inverse of `Device.to_document`; every key may be missing, because a status alone creates a device."""
     return Device(
         id=device_id,
-        **{name: kept.get(name) for name in TEXT_ATTRIBUTES},
-        expected_seconds=kept.get("expectedInterval"),
-        attributes=dict(kept.get("attributes") or {}),
-        state=dict(kept.get("state") or {}),
-        status=kept.get("status"),
-        status_ms=kept.get("statusAt"),
-        connection=kept.get("connection"),
-        last_seen_ms=kept.get("lastSeen"),
-        created_ms=kept.get("createdAt") or kept.get("statusAt") or 0,
-        reporting_interval=ReportingInterval(kept.get("interval") or 0.0, kept.get("intervals") or 0),
+        **{name: document.get(name) for name in TEXT_ATTRIBUTES},
+        expected_seconds=document.get("expectedInterval"),
+        attributes=dict(document.get("attributes") or {}),
+        state=dict(document.get("state") or {}),
+        status=document.get("status"),
+        status_ms=document.get("statusAt"),
+        connection=document.get("connection"),
+        last_seen_ms=document.get("lastSeen"),
+        created_ms=document.get("createdAt") or document.get("statusAt") or 0,
+        reporting_interval=ReportingInterval(document.get("interval") or 0.0, document.get("intervals") or 0),
     )
 
 
-def apply_changes(device: Device, given: Mapping[str, Any]) -> Device:
-    """A copy with what an operator gave: null removes. Raises `DeviceError` naming each bad field."""
-    changed, bad = device.copy(), {}
-    for name, value in given.items():
+def apply_changes(device: Device, changes: Mapping[str, Any]) -> Device:
+    """Return a copy with an operator's changes; null removes. Raises `DeviceError` naming each invalid field."""
+    changed, faults = device.copy(), {}
+    for name, value in changes.items():
         try:
             _set(changed, name, value)
         except ValueError as error:
-            bad[name[:_NAME_LENGTH]] = str(error)
+            faults[name[:_NAME_LENGTH]] = str(error)
     if len(changed.attributes) > ATTRIBUTES_LIMIT:
-        bad["attributes"] = f"{len(changed.attributes)} of them, more than the {ATTRIBUTES_LIMIT} allowed"
-    if bad:
-        raise DeviceError(bad)
+        faults["attributes"] = f"{len(changed.attributes)} of them, more than the {ATTRIBUTES_LIMIT} allowed"
+    if faults:
+        raise DeviceError(faults)
     return changed
 
 
@@ -222,7 +222,7 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
     elif name == "expectedInterval":
         device.expected_seconds = None if value is None else _interval(value)
     elif name in RESERVED:
-        raise ValueError("is the bridge's to say")
+        raise ValueError("is set by the bridge")
     elif value is None:
         device.attributes.pop(name, None)
     else:
@@ -244,31 +244,31 @@ def _interval(value: object) -> float:
 
 
 def check_storable(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
-    """Raises `ValueError` for what not every store holds: odd names, numbers of more than 64 bits, deep nesting."""
+    """Raises `ValueError` for what not every store accepts: special names, numbers of more than 64 bits, deep nesting."""
     if not 0 < len(name) <= _NAME_LENGTH or name.startswith("$") or "." in name or "\0" in name or name == "__proto__":
-        raise ValueError(f"a name has 1 to {_NAME_LENGTH} characters, no dot, does not begin with $, and is not __proto__")
-    inner = value.items() if isinstance(value, dict) else [(name, one) for one in value] if isinstance(value, list) else ()
-    if inner and not depth:
+        raise ValueError(f"a name must have 1 to {_NAME_LENGTH} characters, no dot, no leading $, and not be __proto__")
+    children = value.items() if isinstance(value, dict) else [(name, item) for item in value] if isinstance(value, list) else ()
+    if children and not depth:
         raise ValueError(f"is nested deeper than {VALUE_DEPTH} levels")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("is a number of more than 64 bits")
-    for key, one in inner:
-        check_storable(key, one, depth - 1)
+    for key, child in children:
+        check_storable(key, child, depth - 1)
 
 
-def merge_state(state: Mapping[str, Any], news: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """A device's state with what it said now, and how many keys found no place: odd ones, and those past the limit."""
-    after, left = dict(state), 0
-    for name, value in news.items():
+def merge_state(state: Mapping[str, Any], update: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return a device's state with an update merged in, and the number of keys ignored: invalid or above the limit."""
+    merged, ignored = dict(state), 0
+    for name, value in update.items():
         try:
             check_storable(name, value)
         except ValueError:
-            left += 1
+            ignored += 1
             continue
         if value is None:
-            after.pop(name, None)
-        elif name in after or len(after) < ATTRIBUTES_LIMIT:
-            after[name] = value
+            merged.pop(name, None)
+        elif name in merged or len(merged) < ATTRIBUTES_LIMIT:
+            merged[name] = value
         else:
-            left += 1
-    return after, left
+            ignored += 1
+    return merged, ignored

@@ -1,4 +1,4 @@
-"""Where a device stands."""
+"""The location of a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Location(NamedTuple):
-    """A room of a site; empty where nobody has said. A tuple, being made for each reading that is sent by topic."""
+    """A room at a site; empty texts are unknown. A tuple, because one is created for each reading sent by topic."""
 
     site: str = ""
     room: str = ""

@@ -1,12 +1,25 @@
-"""What a payload format is."""
+"""What a payload format is, and what a family of payloads declares about its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
-"""What makes raw fields, flat and by names that `take_apart` knows, of a payload and the named levels of its topic.
+"""Parses a payload and the captured levels of its topic into raw fields, flat and under names that `extract_fields` accepts.
 
-Raises `PayloadError`, whatever the bytes, and nothing else. `bridge.core.formats` has those other than `json_format`.
+Raises only `PayloadError`, whatever the bytes.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class FormatSpec:
+    """A payload family: its name in the settings, the usual topic pattern of its devices, and the levels a pattern must
+    capture. `parse` None is for a format built from the `fields` of its subscription.
+    """
+
+    name: str
+    usual_pattern: str
+    levels: tuple[str, ...]
+    parse: Format | None

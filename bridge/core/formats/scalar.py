@@ -1,4 +1,4 @@
-"""One value per message; a level of the topic names the field."""
+"""Scalar: one value per message; a level of the topic names the field."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 import orjson
 
+from bridge.core.formats.format import FormatSpec
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError, check_size
 
 
-def scalar_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any]:
-    """`21.5`, `ON`, `true` or a JSON scalar; the level {field} names it."""
-    return {named["field"]: _one_value(payload)}
+def scalar_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:
+    """Parse `21.5`, `ON`, `true` or a JSON scalar as the field named by the level {field}."""
+    return {captures["field"]: parse_scalar(payload)}
 
 
-def _one_value(payload: bytes) -> object:
+def parse_scalar(payload: bytes) -> object:
+    """Parse a JSON scalar, or any other text as itself; raises `PayloadError`."""
     check_size(payload)
     text = payload.decode("utf-8", "replace").strip()
     try:
@@ -28,3 +30,6 @@ def _one_value(payload: bytes) -> object:
     if isinstance(value, dict | list):
         raise PayloadError(RejectionReason.NOT_SCALAR, f"not one value but {JSON_TYPES[type(value)]}")
     return value
+
+
+SPEC = FormatSpec("scalar", "sensors/{deviceId}/{field}", ("deviceId", "field"), scalar_format)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.core.formats.format import FormatSpec
 from bridge.core.payload import parse_object
 
+_NAMES = {"voc": "tvoc", "last_seen": "timestamp"}
 
-def zigbee2mqtt_format(payload: bytes, named: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001
-    """An object; `voc` is our `tvoc`, `last_seen` the timestamp. `smoke`, `gas` and `carbon_monoxide` are flags of which
-    we have no field: like `linkquality` they are unknown keys.
+
+def zigbee2mqtt_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001
+    """Rename `voc` to `tvoc` and `last_seen` to `timestamp`. `smoke`, `gas` and `carbon_monoxide` are flags without a field
+    in the bridge: like `linkquality` they stay unknown keys.
     """
     body = parse_object(payload)
-    for theirs, ours in _ZIGBEE2MQTT_NAMES.items():
-        if theirs in body:
-            body.setdefault(ours, body.pop(theirs))
+    for key, field in _NAMES.items():
+        if key in body:
+            body.setdefault(field, body.pop(key))
     return body
 
 
-_ZIGBEE2MQTT_NAMES = {"voc": "tvoc", "last_seen": "timestamp"}
+SPEC = FormatSpec("zigbee2mqtt", "zigbee2mqtt/{deviceId}", ("deviceId",), zigbee2mqtt_format)

@@ -1,4 +1,4 @@
-"""The keys of a payload sorted into the fields they mean, and each value judged by the measurement table."""
+"""Extraction of fields: payload keys are mapped to fields, and each value is checked against the measurement table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value, aqi_scale, range_text
 
-_KEY_LENGTH = 64  # a longer key means no field, and must not sit in the cache
-_CACHE_LIMIT = 10_000  # spellings remembered; they are chosen by strangers
+_KEY_LENGTH = 64  # longer keys are unknown and not cached
+_CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
 
-# Names a key may have, once lowered and stripped of `_`, `-` and `.`.
+# Field names by key, in lower case and without `_`, `-` and `.`.
 _NAMES: dict[str, str] = {
     "timestamp": "timestamp",
     "deviceid": "deviceId",
@@ -23,22 +23,22 @@ _NAMES: dict[str, str] = {
 for _measurement in MEASUREMENTS_BY_NAME.values():
     for _name in (_measurement.name, *_measurement.aliases):
         _NAMES[_name.lower()] = _measurement.name
-# `pm1_0` would strip to `pm10`, which is another field.
+# Stripped, `pm1_0` would be `pm10`, another field.
 _LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_", ".", "-")} | {
     f"pm{mark}10{dot}0": "pm10" for mark in ("", "_") for dot in ("_", ".", "-")
 }
 _STRIP = str.maketrans("", "", "_-.")
-_PLACES = {name: place for place, name in enumerate(VALUE_NAMES)}
+_ORDER = {name: index for index, name in enumerate(VALUE_NAMES)}
 _USUAL = {
-    measurement.name: (*measurement.unflagged_range, _PLACES[measurement.name]) for measurement in MEASUREMENTS_BY_NAME.values()
+    measurement.name: (*measurement.unflagged_range, _ORDER[measurement.name]) for measurement in MEASUREMENTS_BY_NAME.values()
 }
-_NOTHING_USUAL = (math.inf, -math.inf, -1)
+_NO_RANGE = (math.inf, -math.inf, -1)
 _FLAGS = frozenset(measurement.name for measurement in MEASUREMENTS_BY_NAME.values() if isinstance(measurement, Flag))
 
 
 @dataclass(slots=True)
 class ExtractedFields:
-    """A payload taken apart: accepted values, what was wrong with others, and the keys nobody knows."""
+    """The fields of a payload: accepted values, faults by field (`quality`), and unknown keys."""
 
     values: dict[str, Value] = field(default_factory=dict)
     quality: dict[str, str] = field(default_factory=dict)
@@ -49,50 +49,50 @@ class ExtractedFields:
 
 @lru_cache(_CACHE_LIMIT)
 def field_name(key: str) -> str | None:
-    """The field a payload key means, or None: without case, `_`, `-`, `.`, and by alias."""
+    """Return the field of a payload key, or None. Ignores case, `_`, `-` and `.`; resolves aliases."""
     lower = key.lower()
     return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
 
 
 def extract_fields(body: Mapping[str, Any]) -> ExtractedFields:
-    """Sort the keys of a payload into fields. The exact name wins over an alias and over what is nested, else the first of two.
+    """Extract the fields of a payload. An exact name wins over an alias and over a nested value; otherwise the first wins.
 
-    Most fields have their exact name and a usual value, and come in the order of the table: they are taken in one pass, nine
-    of them in 2.2 µs instead of 5.3. The rest goes the whole way.
+    Fast path: most fields have their exact name, a usual value and the order of the table. They are taken in one pass, nine
+    of them in 2.2 µs instead of 5.3 µs. All others are checked one by one.
     """
     fields = ExtractedFields()
     values = fields.values
     rest: dict[str, Any] = {}
     last, in_order = -1, True
     for key, value in body.items():
-        low, high, place = _USUAL.get(key, _NOTHING_USUAL)
+        low, high, index = _USUAL.get(key, _NO_RANGE)
         kind = type(value)
         if (low <= value <= high) if kind is float or kind is int else (kind is bool and key in _FLAGS):
             values[key] = value
-            in_order = in_order and place > last
-            last = place
+            in_order = in_order and index > last
+            last = index
         elif key == "timestamp" and value is not None:
             fields.timestamp = value
         else:
             rest[key] = value
     taken = len(values)
-    scale = _take_rest(rest, fields) if rest else None
+    scale = _extract_rest(rest, fields) if rest else None
     if "aqi" in values:
-        _scale_aqi(fields, scale)
+        _check_aqi(fields, scale)
     if not in_order or len(values) > taken:
-        fields.values = {name: values[name] for name in sorted(values, key=_PLACES.__getitem__)}
+        fields.values = {name: values[name] for name in sorted(values, key=_ORDER.__getitem__)}
     return fields
 
 
-def _take_rest(body: Mapping[str, Any], fields: ExtractedFields) -> object:
-    """What the one pass left: other spellings, what is nested, what is not usual. The scale that the device names."""
+def _extract_rest(body: Mapping[str, Any], fields: ExtractedFields) -> object:
+    """Extract what the fast path left: aliases, nested and unusual values. Returns the value of `aqiScale`."""
     raw: dict[str, Any] = {}
     for key, value in body.items():
         if key == "values" and isinstance(value, dict):
             for inner, inner_value in value.items():
-                _take(raw, fields.unknown, inner, inner_value)
+                _collect(raw, fields.unknown, inner, inner_value)
         else:
-            _take(raw, fields.unknown, key, value)
+            _collect(raw, fields.unknown, key, value)
     timestamp = raw.pop("timestamp", None)
     if fields.timestamp is None:
         fields.timestamp = timestamp
@@ -104,7 +104,7 @@ def _take_rest(body: Mapping[str, Any], fields: ExtractedFields) -> object:
     return scale
 
 
-def _take(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> None:
+def _collect(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> None:
     name = field_name(key) if len(key) <= _KEY_LENGTH else None
     if name is None:
         unknown.append(key)
@@ -113,18 +113,18 @@ def _take(raw: dict[str, Any], unknown: list[str], key: str, value: object) -> N
 
 
 def _accept(name: str, raw: object, fields: ExtractedFields) -> None:
-    accepted, complaint = MEASUREMENTS_BY_NAME[name].accept(raw)
+    accepted, fault = MEASUREMENTS_BY_NAME[name].accept(raw)
     if accepted is not None:
         fields.values[name] = accepted
-    if complaint is not None:
-        fields.quality[name] = complaint
+    if fault is not None:
+        fields.quality[name] = fault
 
 
-def _scale_aqi(fields: ExtractedFields, named: object) -> None:
-    scale = named.strip().lower() if isinstance(named, str) else None
+def _check_aqi(fields: ExtractedFields, raw_scale: object) -> None:
+    scale = raw_scale.strip().lower() if isinstance(raw_scale, str) else None
     if scale is not None and scale in AQI_SCALES:
         fields.values["aqiScale"] = scale
-    elif named is not None:
+    elif raw_scale is not None:
         scale = None
         fields.quality["aqiScale"] = f"not one of {', '.join(AQI_SCALES)}"
     aqi = fields.values["aqi"]

@@ -1,4 +1,4 @@
-"""What makes two readings the same record, and the cursor by which clients resume."""
+"""The identity of records, and the cursor from which clients resume."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from bson.objectid import ObjectId
 
 from bridge.core.readings.measurements import Value
 
+DEVICE_ID_RULE = "1 to 128 characters of A-Z a-z 0-9 . _ : -"
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-
 _SECONDS = struct.Struct(">I")
 _NEGATIVE_ZERO = struct.pack(">d", -0.0)
 
 CURSOR_LIMIT = 2**53
-"""Cursors stay below this, so that JavaScript holds them exactly (until the year 2255)."""
+"""Cursors stay below this (until the year 2255), so that JavaScript represents them exactly."""
 
 
 def is_device_id(text: object) -> bool:
-    """1 to 128 characters of `[A-Za-z0-9._:-]`."""
+    """Whether the value is a text of 1 to 128 characters of `[A-Za-z0-9._:-]`."""
     return isinstance(text, str) and _DEVICE_ID.fullmatch(text) is not None
 
 
-def record_id(device_id: str, own_ms: int, values: Mapping[str, Value]) -> ObjectId:
-    """The `_id` of a reading: the seconds of the device's own time, then 64 bits of BLAKE2b over device, time and values.
+def record_id(device_id: str, device_ms: int, values: Mapping[str, Value]) -> ObjectId:
+    """Return the `_id` of a reading: the seconds of the device's time, then 64 bits of BLAKE2b over device, time and values.
 
-    Values are compared as numbers (25 and 25.0 are one), so a reading that comes twice, or by two ways, is one record.
-    Two different readings of one second collide with a chance of 1 in 2^64.
+    Values are compared as numbers (25 equals 25.0), so a reading that arrives twice, or from two sources, is one record.
+    Two different readings of the same second collide with probability 1 in 2^64.
     """
-    digest = blake2b(_identifying(device_id, str(own_ms), values), digest_size=8).digest()
-    return ObjectId(_SECONDS.pack(own_ms // 1000 & 0xFFFFFFFF) + digest)
+    digest = blake2b(_identifying(device_id, str(device_ms), values), digest_size=8).digest()
+    return ObjectId(_SECONDS.pack(device_ms // 1000 & 0xFFFFFFFF) + digest)
 
 
 def message_id(device_id: str, seed: str, values: Mapping[str, Value]) -> ObjectId:
-    """The `_id` of a reading without a time of its own whose message has a `seed`: 96 bits of BLAKE2b over the three."""
+    """Return the `_id` of a reading without a timestamp whose message has a `seed`: 96 bits of BLAKE2b over all three."""
     return ObjectId(blake2b(_identifying(device_id, seed, values), digest_size=12).digest())
 
 
 def _identifying(device_id: str, when: str, values: Mapping[str, Value]) -> bytes:
-    """Names as text, then their numbers as doubles: 1.1 µs for nine, where JSON of floats took 2.2.
+    """Return the names as text, then the numbers as doubles: 1.1 µs for nine fields, against 2.2 µs for JSON.
 
-    One value is a text, the scale of an index: it joins the names.
+    `aqiScale`, the only text value, is appended to the names.
     """
     names = "\0".join((device_id, when, *values))
     numbers: Collection[Any] = values.values()
@@ -53,7 +53,7 @@ def _identifying(device_id: str, when: str, values: Mapping[str, Value]) -> byte
         names += f"\0{values['aqiScale']}"
         numbers = [value for value in numbers if not isinstance(value, str)]
     packed = _doubles(len(numbers)).pack(*numbers)
-    if _NEGATIVE_ZERO in packed:  # or bytes of two numbers that look like it
+    if _NEGATIVE_ZERO in packed:  # or the bytes of two adjacent numbers look like it
         packed = _doubles(len(numbers)).pack(*(value + 0.0 for value in numbers))
     return names.encode() + packed
 
@@ -64,22 +64,22 @@ def _doubles(count: int) -> struct.Struct:
 
 
 class Cursor:
-    """Hands out `seq`: microseconds since the epoch, strictly increasing, also when the clock stands or goes back."""
+    """Assigns `seq`: microseconds since the epoch, strictly increasing even if the clock stops or goes back."""
 
     def __init__(self, last: int = 0) -> None:
-        """`last` is the highest cursor handed out so far, 0 for none."""
+        """`last` is the highest cursor assigned so far, 0 for none."""
         self._last = last
 
     @property
     def last(self) -> int:
-        """The highest cursor handed out."""
+        """The highest cursor assigned."""
         return self._last
 
     def resume_above(self, last: int) -> None:
-        """Go on above `last`, what the store holds, if that is ahead of us."""
+        """Continue above `last`, the highest cursor in the store, if it is ahead."""
         self._last = max(self._last, last)
 
     def next(self, now_us: int) -> int:
-        """The cursor of a record stored at `now_us`."""
+        """Return the cursor of a record stored at `now_us`."""
         self._last = max(now_us, self._last + 1)
         return self._last

@@ -1,7 +1,7 @@
 """The measurement model: every field with its unit, label and ranges, in one table.
 
-The decoder, the stores, the HTTP API and the page all read `MEASUREMENTS`; to change a range or add a field, change it
-here and nowhere else. Units and ranges are those of the contract (section 1 of the wire contracts).
+The decoder, the stores, the HTTP API and the page all read `MEASUREMENTS`: to change a range or add a field, change only this
+table. Its units and ranges are a wire contract.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Value = float | int | bool | str
 class Measurement:
     """One field of a reading.
 
-    Outside `refuse` (inclusive bounds, in `unit`) the field is refused; range_text `usual` it is kept and flagged in
-    `quality`. `clamp` pulls a kept value into `usual`. `aliases` are further names, compared without case, `_`, `-`, `.`.
+    Outside `refuse` (inclusive bounds, in `unit`) a value is refused; outside `usual` it is accepted and flagged in
+    `quality`. `clamp` moves an accepted value into `usual`. `aliases` are compared without case, `_`, `-` and `.`.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Measurement:
 
     @property
     def unflagged_range(self) -> tuple[float, float]:
-        """Bounds within which `accept` keeps any number as it is and has nothing to say."""
+        """Bounds within which `accept` returns any number unchanged and unflagged."""
         return max(self.refuse[0], self.usual[0]), min(self.refuse[1], self.usual[1])
 
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
-        """The value to keep (None: refused) and what is wrong with it (None: nothing)."""
+        """Return the accepted value (None: refused) and its fault (None: no fault)."""
         value = parse_number(raw)
         if value is None or not math.isfinite(value):
             return None, "not a number"
@@ -57,15 +57,15 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Flag(Measurement):
-    """A yes or no: true/false, 1/0, "ON"/"OFF"."""
+    """A boolean: true/false, 1/0, "ON"/"OFF"."""
 
     @property
     def unflagged_range(self) -> tuple[float, float]:
-        """None: no number is a flag as it is."""
+        """An empty range: no number is accepted unchanged."""
         return math.inf, -math.inf
 
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
-        """As for any measurement; the value is a bool."""
+        """Return the accepted bool (None: refused) and its fault."""
         if isinstance(raw, str):
             value = _FLAG_WORDS.get(raw.strip().lower())
         else:
@@ -74,12 +74,12 @@ class Flag(Measurement):
 
 
 def range_text(bounds: tuple[float, float]) -> str:
-    """How `quality` names a range: `range_text 400..65000`."""
+    """Return the fault for a value outside a range: `outside 400..65000`."""
     return f"outside {bounds[0]:g}..{bounds[1]:.12g}"
 
 
 def parse_number(raw: object) -> float | int | None:
-    """The number that a raw value is, or that its text says; None when it is none."""
+    """Return a number, or the number in a text; None for any other value."""
     if type(raw) is float or type(raw) is int:
         return raw
     if not isinstance(raw, str) or len(raw) > _NUMBER_LENGTH or not _NUMBER.fullmatch(raw):
@@ -89,10 +89,7 @@ def parse_number(raw: object) -> float | int | None:
 
 
 _WORD = (0, 65535)
-
-
 _PPM = (0, 1_000_000)
-
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("temperature", "Temperature", "°C", (-90, 200), (-40, 85), ("temp", "temperatura")),
@@ -118,21 +115,17 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("pressure", "Pressure", "hPa", (100, 1200), (800, 1100)),
     Measurement("battery", "Battery", "%", (0, 100)),
 )
-
-
 MEASUREMENTS_BY_NAME = {measurement.name: measurement for measurement in MEASUREMENTS}
 
-
 AQI_SCALES: Mapping[str, tuple[float, float]] = {"uba": (1, 5), "epa": (0, 500)}
-"""The scales an `aqi` can be on: German UBA indoor classes, US EPA index."""
-
+"""The scales of `aqi`: German UBA indoor classes, US EPA index."""
 
 VALUE_NAMES: tuple[str, ...] = tuple(
     name for measurement in MEASUREMENTS for name in (measurement.name, *(["aqiScale"] * (measurement.name == "aqi")))
 )
-"""The keys that `Reading.values` may hold, in the order they are stored and sent."""
+"""The possible keys of `Reading.values`, in the order they are stored and sent."""
 
 
-def aqi_scale(aqi: float, named: str | None) -> str:
-    """The scale of an index: the one the device named, else UBA up to 5 and EPA above."""
-    return named or ("uba" if aqi <= AQI_SCALES["uba"][1] else "epa")
+def aqi_scale(aqi: float, scale: str | None) -> str:
+    """Return the scale of an index: the device's, if given, else UBA up to 5 and EPA above."""
+    return scale or ("uba" if aqi <= AQI_SCALES["uba"][1] else "epa")

@@ -1,4 +1,4 @@
-"""A reading: one device's measurements at one moment, and the public record made from it."""
+"""A reading: one device's measurements at one time, and its public record."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bridge.core.timestamp import iso
 
 @dataclass(slots=True)
 class Reading:
-    """One device's measurements at one moment; what is stored and what is sent are both made from it.
+    """One device's measurements at one time; both the stored and the sent record are built from it.
 
-    Times are milliseconds since the epoch, UTC. `values` holds accepted fields only, in the order of `VALUE_NAMES`.
-    `seq` is the cursor, microseconds since the epoch at storing time, stamped by the pipeline (0 until then).
+    Times are milliseconds since the epoch, UTC. `values` has accepted fields only, in the order of `VALUE_NAMES`.
+    `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then).
     """
 
     id: ObjectId
@@ -30,18 +30,18 @@ class Reading:
     seq: int = 0
 
     def optional_keys(self) -> dict[str, Any]:
-        """The keys a record has only where they apply."""
-        extras: dict[str, Any] = {}
+        """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`."""
+        optional: dict[str, Any] = {}
         if self.quality:
-            extras["quality"] = self.quality
+            optional["quality"] = self.quality
         if self.device_timestamp is not None:
-            extras["deviceTimestamp"] = self.device_timestamp
+            optional["deviceTimestamp"] = self.device_timestamp
         if self.retained:
-            extras["retained"] = True
-        return extras
+            optional["retained"] = True
+        return optional
 
     def public(self) -> dict[str, Any]:
-        """The record as clients see it: JSON types, times as ISO 8601 in UTC with milliseconds."""
+        """Return the record as clients receive it: JSON types, times as ISO 8601 in UTC with milliseconds."""
         return {
             "_id": str(self.id),
             **self.values,

@@ -1,4 +1,4 @@
-"""A stored reading read back from the form clients see: what `Reading.public` wrote, or somebody wrote like it."""
+"""Parsing of records: the inverse of `Reading.public`, for imports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from bson.errors import InvalidId
 from bson.objectid import ObjectId
 
 from bridge.core.errors import RecordError
-from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id, record_id
+from bridge.core.readings.identity import CURSOR_LIMIT, DEVICE_ID_RULE, is_device_id, record_id
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import parse_time
 
-_ID = "_id"
 RECORD_NAMES: tuple[str, ...] = (
-    _ID,
+    "_id",
     *VALUE_NAMES,
     "timestamp",
     "deviceId",
@@ -27,30 +26,30 @@ RECORD_NAMES: tuple[str, ...] = (
     "deviceTimestamp",
     "retained",
 )
-"""Every key a record may have, in the order of `Reading.public`."""
+"""Every possible key of a record, in the order of `Reading.public`."""
 
 _KNOWN = frozenset(RECORD_NAMES)
 _WHOLE = 2**63
-_LATEST_MS = CURSOR_LIMIT // 1000  # from there on a float does not hold the milliseconds of a date
+_LATEST_MS = CURSOR_LIMIT // 1000  # above this, a float does not represent milliseconds exactly
 
 
 def parse_record(record: Mapping[str, Any]) -> Reading:
-    """The reading, but for `seq`, which is left 0; raises `RecordError`.
+    """Return the reading, with `seq` 0; raises `RecordError`.
 
-    Without `_id` it is the one that device, time and values make; without `receivedAt`, the time of measurement is taken.
+    A missing `_id` is derived from device, time and values; a missing `receivedAt` is the time of measurement.
     """
     unknown = [key for key in record if key not in _KNOWN]
     if unknown:
-        raise RecordError(f"{unknown[0][:64]!r} is no field of a reading")
+        raise RecordError(f"{unknown[0][:64]!r} is not a field of a reading")
     device_id = record.get("deviceId")
     if not is_device_id(device_id):
-        raise RecordError("deviceId must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        raise RecordError(f"deviceId must be {DEVICE_ID_RULE}")
     values = {name: _value(name, record[name]) for name in VALUE_NAMES if name in record}
     if not MEASUREMENTS_BY_NAME.keys() & values.keys():
         raise RecordError("no measurement")
     timestamp_ms = _time(record, "timestamp")
     return Reading(
-        id=_identity(record[_ID]) if _ID in record else record_id(str(device_id), timestamp_ms, values),
+        id=_object_id(record["_id"]) if "_id" in record else record_id(str(device_id), timestamp_ms, values),
         device_id=str(device_id),
         values=values,
         timestamp_ms=timestamp_ms,
@@ -83,7 +82,7 @@ def _flag(name: str, raw: object) -> bool:
     return raw
 
 
-def _identity(raw: object) -> ObjectId:
+def _object_id(raw: object) -> ObjectId:
     try:
         return ObjectId(str(raw))
     except InvalidId:

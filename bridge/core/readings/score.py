@@ -1,22 +1,22 @@
-"""One number for the air of a room, 0 (bad) to 100 (good).
+"""The global score: one number for the air of a room, from 0 (bad) to 100 (good).
 
-Every measurement of `SCALES` that a reading has gives a score, in straight lines between breakpoints; the worst of them is the
-score of the reading. The worst and not a mean, as in the indices of the US EPA and of the European Environment Agency: a room
-with 5,000 ppm CO2 is not half as bad because its temperature is pleasant. What is measured besides changes nothing.
+Each measurement in `SCALES` has a score, interpolated linearly between breakpoints; the reading's score is the worst of them.
+The worst and not the mean, as in the indices of the US EPA and of the European Environment Agency: a room with 5,000 ppm CO2
+is not half as bad because its temperature is pleasant. Other measurements have no effect.
 
-Breakpoints, from limits that others publish; the scores at them are ours, and so is their use on single readings: the limits
-for particles, TVOC and CO2 at work are for means over hours, days or a year. This is no index of the US EPA's.
+The breakpoints are published limits. The scores at them, and their use on single readings, are this project's choice: the
+limits for particles, TVOC and CO2 at work are for means over hours, days or a year. This is not an index of the US EPA.
 
 - co2, ppm: outdoor air about 420; EN 16798-1:2019 categories I, II, III end 550, 800 and 1,350 ppm above it; the German guide
   values (2008) call less than 1,000 harmless and more than 2,000 unacceptable; 5,000 is the usual limit at work (8 h).
 - pm25, µg/m³: WHO 2021 guidelines 5 (year) and 15 (day); the upper ends of four categories of the US EPA index in force since
   May 2024 (40 CFR 58 App. G; EPA-454/B-24-002, table 6): 35.4, 55.4, 125.4, 225.4.
 - pm10, µg/m³: WHO 2021 guidelines 15 (year) and 45 (day); of the same index: 154, 254, 354, 424.
-- tvoc, ppb: the German levels (2007) to 0.3, 1, 3, 10, 25 mg/m³, which makers of sensors give as 65, 220, 660, 2,200,
+- tvoc, ppb: the German levels (2007) to 0.3, 1, 3, 10, 25 mg/m³, which sensor makers convert to 65, 220, 660, 2,200,
   5,500 ppb.
 - temperature, °C: EN 16798-1:2019 categories II and III of offices, winter to summer: 20 to 26, 19 to 27; WHO (housing, 2018)
-  asks for 18 at least.
-- humidity, %RH: EN 16798-1:2019 categories I, II and III: 30 to 50, 25 to 60, 20 to 70; US EPA advises 30 to 50 and
+  recommends at least 18.
+- humidity, %RH: EN 16798-1:2019 categories I, II and III: 30 to 50, 25 to 60, 20 to 70; the US EPA recommends 30 to 50 and
   less than 60.
 """
 
@@ -36,11 +36,11 @@ SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
     "temperature": ((5, 0), (16, 40), (18, 60), (19, 80), (20, 100), (26, 100), (27, 80), (29, 60), (32, 40), (40, 0)),
     "humidity": ((0, 0), (20, 60), (25, 80), (30, 100), (50, 100), (60, 80), (70, 60), (100, 0)),
 }
-"""Pairs of value and score by rising value; before the first and after the last the score stays."""
+"""Pairs of value and score in ascending order; the score is constant before the first and after the last."""
 
 
 def _lines(scale: tuple[tuple[float, float], ...]) -> list[tuple[float, float, float, float]]:
-    """A line for each place between breakpoints: where it begins, the score there, and how far it rises over how much."""
+    """Return a line per interval between breakpoints: its first value, the score there, the change in score, its width."""
     (first, first_score), (last, last_score) = scale[0], scale[-1]
     between = [(low, score, to - score, high - low) for (low, score), (high, to) in pairwise(scale)]
     return [(first, first_score, 0, 1), *between, (last, last_score, 0, 1)]
@@ -50,7 +50,7 @@ _LINES = {name: ([value for value, _ in scale], _lines(scale)) for name, scale i
 
 
 def global_score(values: Mapping[str, Value]) -> int | None:
-    """The worst score of what was measured, rounded; None when nothing of it has a scale."""
+    """Return the worst score of the values, rounded; None if no value has a scale."""
     worst = None
     for name, value in values.items():
         if name in _LINES and not isinstance(value, str):

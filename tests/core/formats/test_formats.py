@@ -13,7 +13,7 @@ from bridge.core.decode import Decoder, Route
 from bridge.core.errors import FormatError
 from bridge.core.formats.field_names import match_field
 from bridge.core.formats.mapping import FieldPath, scale_value
-from bridge.core.formats.registry import USUAL_PATTERNS, FormatName, make_format
+from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.message import Decoded, Rejection, RejectionReason, StaleRetained
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
@@ -31,7 +31,7 @@ TOPICS = {
 
 
 def route(name: FormatName, pattern: str | None = None, fields: dict[str, FieldPath] | None = None) -> Route:
-    parsed = TopicPattern.parse(pattern or USUAL_PATTERNS[name])
+    parsed = TopicPattern.parse(pattern or name.spec.usual_pattern)
     if name is FormatName.MAPPING and fields is None:
         fields = PATHS
     return Route(parsed, format=make_format(name, parsed, fields))
@@ -96,7 +96,7 @@ def test_an_unusual_scalar_is_kept_and_named() -> None:
         ("temperature", b'{"value": 1}', RejectionReason.NOT_SCALAR, "not one value but an object"),
         ("temperature", b"[1]", RejectionReason.NOT_SCALAR, "not one value but a list"),
         ("temperature", b"\xff\xfe", RejectionReason.NO_MEASUREMENT, "not a number"),
-        ("uptime", b"12", RejectionReason.NO_MEASUREMENT, "none is known by the name 'uptime'"),
+        ("uptime", b"12", RejectionReason.NO_MEASUREMENT, "unknown key 'uptime'"),
         ("temperature", b"1" * 70_000, RejectionReason.TOO_LARGE, "more than the 65536 allowed"),
     ],
 )
@@ -286,7 +286,7 @@ def test_a_path_that_finds_nothing_leaves_its_field_out() -> None:
 def test_a_mapping_that_finds_nothing_says_where_it_looked(body: object) -> None:
     one = rejection(FormatName.MAPPING, body)
     assert one.code is RejectionReason.NO_MEASUREMENT
-    assert one.reason == "no measurement: nothing stands at 't.0.val', 'gas.co2'"
+    assert one.reason == "no measurement: no value at 't.0.val', 'gas.co2'"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_path_is_steps_between_dots(text: str, steps: tuple[str, ...]) -> None
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a\\", "a\\b", "x" * 257])
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(FormatError, match="is no path") as caught:
+    with pytest.raises(FormatError, match="is not a path") as caught:
         FieldPath.parse(text)
     assert_readable(str(caught.value))
 
@@ -340,7 +340,7 @@ def test_only_numbers_are_converted_and_without_noise(raw: object, converted: ob
         (FormatName.MAPPING, "a/{deviceId}", {}, "needs `fields`"),
         (FormatName.MAPPING, "a/{deviceId}", {"timestamp": "x"}, "needs `fields`"),
         (FormatName.MAPPING, "a/b", {"co2": "x"}, "the path of `deviceId`"),
-        (FormatName.MAPPING, "a/{deviceId}", {"co2": "x", "co3": "y"}, "fields.co3 is no field"),
+        (FormatName.MAPPING, "a/{deviceId}", {"co2": "x", "co3": "y"}, "fields.co3 is not a field"),
     ],
 )
 def test_a_format_that_does_not_fit_says_why(name: FormatName, pattern: str, fields: dict[str, str], said: str) -> None:

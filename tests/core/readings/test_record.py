@@ -83,7 +83,7 @@ def test_identity_and_time_of_receipt_can_be_made_up_for() -> None:
         ({"eco2": 2**70}, "eco2 is outside 0..65535"),
         ({"flameDetected": 1}, "flameDetected must be true or false"),
         ({"aqiScale": []}, "aqiScale must be one of uba, epa"),
-        ({"tempreature": 1}, "'tempreature' is no field of a reading"),
+        ({"tempreature": 1}, "'tempreature' is not a field of a reading"),
         ({"deviceId": "a b"}, "deviceId must be"),
         ({"deviceId": 1}, "deviceId must be"),
         ({"timestamp": "yesterday"}, "timestamp must be a time"),
