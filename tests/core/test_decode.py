@@ -1,10 +1,9 @@
-"""Payload in, meaning out: what is accepted, what is refused alone, what is rejected whole; and that nothing ever raises."""
+"""The decoder: accepted readings, refused fields, rejected messages; decoding never raises."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 from typing import Any, get_args
@@ -36,15 +35,14 @@ ROUTES = (
 )
 
 
-class Nowhere:
-    """An origin that nobody waits at."""
+class NullOrigin:
+    """An origin that ignores acknowledgements."""
 
-    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """Nothing to do."""
+    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None: ...
 
 
 def message(payload: bytes, topic: str = DATA, *, retained: bool = False) -> Message:
-    return Message("mqtt", topic, payload, NOW_MS, Nowhere(), retained=retained)
+    return Message("mqtt", topic, payload, NOW_MS, NullOrigin(), retained=retained)
 
 
 def decode(body: object, topic: str = DATA, *, retained: bool = False) -> Decoded:
@@ -74,7 +72,7 @@ def assert_readable(reason: str) -> None:
 # --- readings --------------------------------------------------------------------------------------------------------
 
 
-def test_a_reading_is_taken_as_it_is() -> None:
+def test_valid_reading_is_decoded_unchanged() -> None:
     one = reading({"temperature": 25.5, "humidity": 60, "flameDetected": False, "timestamp": OWN})
     assert one.device_id == "a"
     assert one.values == {"temperature": 25.5, "humidity": 60, "flameDetected": False}
@@ -82,13 +80,13 @@ def test_a_reading_is_taken_as_it_is() -> None:
     assert (one.quality, one.device_timestamp, one.retained, one.seq) == ({}, None, False, 0)
 
 
-def test_a_whole_number_stays_whole() -> None:
+def test_integer_stays_an_integer() -> None:
     value = reading({"eco2": 400}).values["eco2"]
     assert type(value) is int
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_json_is_read_in_every_encoding_it_may_have(encoding: str) -> None:
+def test_json_is_read_in_every_unicode_encoding(encoding: str) -> None:
     assert reading('{"temperature": 1}'.encode(encoding)).values == {"temperature": 1}
 
 
@@ -128,21 +126,21 @@ def test_json_is_read_in_every_encoding_it_may_have(encoding: str) -> None:
         ("pm_2_5", "pm25"),
     ],
 )
-def test_a_field_is_known_by_name_alias_case_and_marks(key: str, field: str) -> None:
+def test_field_is_matched_by_name_and_alias_ignoring_case_and_punctuation(key: str, field: str) -> None:
     value = 1000 if field == "pressure" else 1
     assert reading({key: value}).values[field] == value
 
 
 @pytest.mark.parametrize("key", ["deviceId", "device_id", "sensor_id", "sensorId", "DEVICE-ID", "deviceid", "Sensor.Id"])
-def test_a_device_is_known_by_each_of_its_names(key: str) -> None:
+def test_device_id_is_matched_by_each_of_its_names(key: str) -> None:
     assert reading({key: "bureau1", "co2": 645}, ANY).device_id == "bureau1"
 
 
-def test_pm1_and_pm10_do_not_get_mixed_up() -> None:
+def test_pm1_and_pm10_are_distinguished() -> None:
     assert reading({"pm1_0": 1, "pm10": 10, "pm2_5": 2.5}).values == {"pm1": 1, "pm25": 2.5, "pm10": 10}
 
 
-def test_the_nested_form_is_read_as_the_flat_one() -> None:
+def test_nested_form_equals_the_flat_form() -> None:
     values = {"CO2": 645, "PM25": 12, "TVOC": 0.2, "Temperature": 22.3, "Humidity": 45}
     nested = reading({"sensor_id": "bureau1", "timestamp": OWN, "values": values}, ANY)
     flat = reading({"deviceId": "bureau1", "timestamp": OWN_MS, **values}, ANY)
@@ -150,22 +148,22 @@ def test_the_nested_form_is_read_as_the_flat_one() -> None:
     assert nested.id == flat.id
 
 
-def test_values_that_are_no_object_are_an_unknown_key() -> None:
+def test_values_other_than_an_object_are_an_unknown_key() -> None:
     decoder = Decoder(ROUTES)
     assert isinstance(decoder.decode(message(b'{"values": [1, 2], "temperature": 1}')), Reading)
     assert list(decoder.unknown_keys) == [("a", "'values'")]
 
 
-def test_the_exact_name_wins_over_an_alias_wherever_it_stands() -> None:
+def test_exact_name_wins_over_an_alias_in_any_order() -> None:
     assert reading({"temp": 1, "temperature": 2}).values == {"temperature": 2}
     assert reading({"temperature": 2, "temp": 1}).values == {"temperature": 2}
 
 
-def test_of_two_aliases_the_first_wins() -> None:
+def test_first_of_two_aliases_wins() -> None:
     assert reading({"temp": 1, "temperatura": 2}).values == {"temperature": 1}
 
 
-def test_null_is_missing() -> None:
+def test_null_is_a_missing_field() -> None:
     one = reading({"temperature": None, "humidity": 40, "timestamp": None, "aqiScale": None})
     assert one.values == {"humidity": 40}
     assert one.quality == {}
@@ -175,35 +173,35 @@ def test_null_by_name_does_not_hide_a_value_by_alias() -> None:
     assert reading({"temperature": None, "temp": 5}).values == {"temperature": 5}
 
 
-def test_zero_is_kept_and_an_absent_field_is_not_written() -> None:
+def test_zero_is_a_value_and_an_absent_field_is_not_written() -> None:
     public = reading({"tvoc": 0, "flameDetected": 0}).public()
     assert public["tvoc"] == 0
     assert public["flameDetected"] is False
     assert not (set(VALUE_NAMES) - {"tvoc", "flameDetected"}) & set(public)
 
 
-def test_values_stand_in_the_order_of_the_table() -> None:
+def test_values_have_the_order_of_the_table() -> None:
     body = dict.fromkeys(reversed(list(MEASUREMENTS_BY_NAME)), 1)
     assert list(reading({**body, "pressure": 1000}).values) == [name for name in VALUE_NAMES if name != "aqiScale"]
 
 
-# --- bad fields ------------------------------------------------------------------------------------------------------
+# --- invalid fields ------------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_field_is_refused_alone() -> None:
+def test_invalid_field_is_refused_alone() -> None:
     one = reading({"temperature": "warm", "humidity": 60, "eco2": 70_000})
     assert one.values == {"humidity": 60}
     assert one.quality == {"temperature": "not a number", "eco2": "outside 0..65535"}
 
 
-def test_an_unusual_field_is_kept_and_named() -> None:
+def test_unusual_field_is_accepted_and_flagged() -> None:
     one = reading({"eco2": 399, "temperature": 20})
     assert one.values["eco2"] == 399
     assert one.quality == {"eco2": "outside 400..65000"}
 
 
 @pytest.mark.parametrize("sentinel", [-127, -1000, -999, 65536, 1e300, -(2**63), 2**64 - 1])
-def test_a_sensors_error_value_is_a_bad_field_not_a_bad_message(sentinel: float) -> None:
+def test_error_value_of_a_sensor_refuses_the_field_not_the_message(sentinel: float) -> None:
     one = reading({"temperature": sentinel, "humidity": 40})
     assert one.values == {"humidity": 40}
     assert one.quality == {"temperature": "outside -90..200"}
@@ -212,7 +210,7 @@ def test_a_sensors_error_value_is_a_bad_field_not_a_bad_message(sentinel: float)
 @pytest.mark.parametrize(
     "number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" + "0" * 400, "-1" + "0" * 400, "1" + "0" * 5000]
 )
-def test_a_number_that_is_none_is_a_bad_field_not_a_bad_message(number: str) -> None:
+def test_non_finite_number_refuses_the_field_not_the_message(number: str) -> None:
     one = reading(f'{{"temperature": {number}, "humidity": 40, "timestamp": "{OWN}"}}'.encode())
     assert one.values == {"humidity": 40}
     assert type(one.values["humidity"]) is int
@@ -220,12 +218,12 @@ def test_a_number_that_is_none_is_a_bad_field_not_a_bad_message(number: str) -> 
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1" + "0" * 400])
-def test_a_number_that_is_none_is_no_time(number: str) -> None:
+def test_non_finite_timestamp_is_not_a_time(number: str) -> None:
     one = reading(f'{{"temperature": 20, "timestamp": {number}}}'.encode())
     assert (one.timestamp_ms, one.quality) == (NOW_MS, {"timestamp": "not a time"})
 
 
-def test_a_clamped_field_says_so() -> None:
+def test_clamped_field_is_flagged() -> None:
     one = reading({"humidity": 103.5})
     assert one.values == {"humidity": 100}
     assert one.quality["humidity"].startswith("outside 0..100")
@@ -248,7 +246,9 @@ def test_a_clamped_field_says_so() -> None:
         ({"temperature": 1, "aqi": 1000, "aqiScale": "epa"}, {"temperature": 1}, {"aqi": "outside 0..999"}),
     ],
 )
-def test_an_index_is_judged_on_its_scale(body: dict[str, object], values: dict[str, object], quality: dict[str, str]) -> None:
+def test_index_is_checked_against_its_scale(
+    body: dict[str, object], values: dict[str, object], quality: dict[str, str]
+) -> None:
     one = reading(body)
     assert one.values == values
     assert one.quality == quality
@@ -257,7 +257,7 @@ def test_an_index_is_judged_on_its_scale(body: dict[str, object], values: dict[s
 # --- unknown keys ----------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_key_is_kept_out_and_counted_once_per_device_and_key() -> None:
+def test_unknown_key_is_dropped_and_counted_once_per_device() -> None:
     decoder = Decoder(ROUTES)
     for device in ("a", "b", "a"):
         one = decoder.decode(message(b'{"temperature": 1, "firmware": "1.2", "rssi": -60}', f"sensors/{device}/data"))
@@ -268,14 +268,14 @@ def test_an_unknown_key_is_kept_out_and_counted_once_per_device_and_key() -> Non
     assert set(decoder.unknown_keys) == {("a", "'firmware'"), ("a", "'rssi'"), ("b", "'firmware'"), ("b", "'rssi'")}
 
 
-def test_the_memory_of_unknown_keys_is_bounded() -> None:
+def test_number_of_unknown_keys_is_bounded() -> None:
     unknown = UnknownKeys(limit=3)
     unknown.record("a", [f"key{n}" for n in range(10)])
     unknown.record("a", ["x" * 100_000])
     assert len(unknown) == 3
 
 
-def test_a_key_of_any_length_is_harmless() -> None:
+def test_long_unknown_key_is_cut_and_escaped() -> None:
     decoder = Decoder(ROUTES)
     decoder.decode(message(json.dumps({"temperature": 1, "é\n" * 5000: 2}).encode()))
     [(_, key)] = decoder.unknown_keys
@@ -286,37 +286,37 @@ def test_a_key_of_any_length_is_harmless() -> None:
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_topic_wins_over_the_body() -> None:
+def test_device_id_of_the_topic_wins_over_the_body() -> None:
     assert reading({"deviceId": "b", "temperature": 1}).device_id == "a"
 
 
-def test_a_bad_id_in_the_body_does_no_harm_where_the_topic_names_the_device() -> None:
+def test_invalid_id_in_the_body_is_ignored_if_the_topic_has_one() -> None:
     assert reading({"deviceId": "no good!", "temperature": 1}).device_id == "a"
 
 
-def test_a_bad_id_in_the_topic_is_not_mended_by_the_body() -> None:
+def test_invalid_id_in_the_topic_is_not_replaced_by_the_body() -> None:
     assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is RejectionReason.NO_DEVICE_ID
 
 
-def test_a_whole_number_is_a_usable_id() -> None:
+def test_integer_is_a_valid_device_id() -> None:
     assert reading({"device_id": 17, "temperature": 1}, ANY).device_id == "17"
 
 
 @pytest.mark.parametrize(
     "device", [None, "", "a b", "x" * 129, "ä", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000], ids=lambda one: repr(one)[:9]
 )
-def test_without_a_usable_id_the_message_is_rejected(device: object) -> None:
+def test_message_without_a_valid_device_id_is_rejected(device: object) -> None:
     one = rejection({"temperature": 1, "deviceId": device}, ANY)
     assert one.code is RejectionReason.NO_DEVICE_ID
     assert one.field == "deviceId"
     assert "1 to 128 characters" in one.reason
 
 
-# --- the clock -------------------------------------------------------------------------------------------------------
+# --- timestamps -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("own", "complaint"),
+    ("own", "fault"),
     [
         ("2019-12-31T23:59:59.999Z", "before 2020-01-01"),
         (1, "before 2020-01-01"),
@@ -325,27 +325,27 @@ def test_without_a_usable_id_the_message_is_rejected(device: object) -> None:
         (-5, "not a time"),
     ],
 )
-def test_a_time_that_cannot_be_is_kept_beside_the_time_of_receipt(own: str | int, complaint: str) -> None:
+def test_implausible_timestamp_is_stored_as_device_timestamp(own: str | int, fault: str) -> None:
     one = reading({"temperature": 1, "timestamp": own})
     assert one.timestamp_ms == NOW_MS
     assert one.device_timestamp == own
-    assert one.quality == {"timestamp": complaint}
+    assert one.quality == {"timestamp": fault}
 
 
 @pytest.mark.parametrize("own_ms", [1_577_836_800_000, NOW_MS + 300_000])
-def test_a_time_on_the_edge_is_believed(own_ms: int) -> None:
+def test_timestamp_at_a_limit_is_accepted(own_ms: int) -> None:
     one = reading({"temperature": 1, "timestamp": own_ms})
     assert (one.timestamp_ms, one.device_timestamp, one.quality) == (own_ms, None, {})
 
 
-def test_a_retained_reading_with_its_own_time_is_marked() -> None:
+def test_retained_reading_with_a_timestamp_is_marked_retained() -> None:
     one = reading({"temperature": 1, "timestamp": OWN}, retained=True)
     assert one.retained is True
     assert one.public()["retained"] is True
 
 
 @pytest.mark.parametrize("own", [None, "soon", 5])
-def test_a_retained_reading_without_a_time_of_its_own_is_no_new_reading(own: object) -> None:
+def test_retained_reading_without_a_timestamp_is_stale(own: object) -> None:
     assert decode({"temperature": 1, "timestamp": own}, retained=True) == StaleRetained()
 
 
@@ -367,17 +367,17 @@ def test_a_retained_reading_without_a_time_of_its_own_is_no_new_reading(own: obj
         {"deviceId": "a", "temperature": 25, "humidity": 40, "timestamp": OWN},
     ],
 )
-def test_the_same_reading_said_otherwise_is_the_same_record(other: dict[str, object]) -> None:
+def test_same_reading_in_another_notation_is_the_same_record(other: dict[str, object]) -> None:
     assert reading(other).id == reading({"temperature": 25, "humidity": 40, "timestamp": OWN}).id
 
 
-def test_a_reading_that_comes_two_ways_is_one_record() -> None:
+def test_reading_from_two_topics_is_one_record() -> None:
     by_topic = reading({"temperature": 25, "timestamp": OWN})
     by_body = reading({"temperature": 25, "timestamp": OWN, "sensor_id": "a"}, ANY)
     assert by_topic.id == by_body.id
 
 
-def test_a_reading_redelivered_later_by_a_device_ahead_is_the_same_record() -> None:
+def test_redelivered_reading_of_a_fast_clock_is_the_same_record() -> None:
     body = json.dumps({"temperature": 25, "timestamp": NOW_MS + 400_000}).encode()
     first, later = message(body), message(body)
     later.received_ms += 10_000
@@ -387,13 +387,13 @@ def test_a_reading_redelivered_later_by_a_device_ahead_is_the_same_record() -> N
     assert one.id == other.id
 
 
-def test_a_reading_without_its_own_time_is_a_new_record_each_time() -> None:
+def test_reading_without_a_timestamp_is_always_a_new_record() -> None:
     assert reading({"temperature": 25}).id != reading({"temperature": 25}).id
 
 
-# --- messages rejected whole -----------------------------------------------------------------------------------------
+# --- rejected messages -----------------------------------------------------------------------------------------
 
-BAD: list[tuple[object, RejectionReason]] = [
+INVALID: list[tuple[object, RejectionReason]] = [
     (b"", RejectionReason.NOT_JSON),
     (b" \n", RejectionReason.NOT_JSON),
     (b"online", RejectionReason.NOT_JSON),
@@ -423,22 +423,22 @@ BAD: list[tuple[object, RejectionReason]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "code"), BAD, ids=lambda one: repr(one)[:30])
-def test_a_bad_message_is_rejected_whole_with_a_reason_for_people(body: object, code: RejectionReason) -> None:
+@pytest.mark.parametrize(("body", "code"), INVALID, ids=lambda one: repr(one)[:30])
+def test_invalid_message_is_rejected_with_a_readable_reason(body: object, code: RejectionReason) -> None:
     assert rejection(body).code is code
 
 
-def test_a_message_of_exactly_the_limit_is_read() -> None:
+def test_message_of_exactly_the_size_limit_is_decoded() -> None:
     body = b'{"temperature": 1}'
     assert isinstance(decode(body.ljust(PAYLOAD_LIMIT_BYTES)), Reading)
     assert rejection(body.ljust(PAYLOAD_LIMIT_BYTES + 1)).code is RejectionReason.TOO_LARGE
 
 
-def test_the_limit_is_64_kib() -> None:
+def test_size_limit_is_64_kib() -> None:
     assert PAYLOAD_LIMIT_BYTES == 64 * 1024
 
 
-def test_a_rejection_names_the_field_and_carries_the_message() -> None:
+def test_rejection_has_the_field_and_the_message() -> None:
     sent = message(b'{"temperature": "warm"}')
     one = Decoder(ROUTES).decode(sent)
     assert isinstance(one, Rejection)
@@ -447,21 +447,21 @@ def test_a_rejection_names_the_field_and_carries_the_message() -> None:
     assert one.reason == "no valid measurement: temperature is not a number"
 
 
-def test_a_rejection_names_the_first_few_bad_fields_and_counts_the_rest() -> None:
+def test_rejection_lists_the_first_invalid_fields_and_counts_the_rest() -> None:
     assert rejection(dict.fromkeys(MEASUREMENTS_BY_NAME, "bad")).reason.endswith(f" and {len(MEASUREMENTS_BY_NAME) - 5} more")
 
 
-def test_a_message_on_a_topic_of_no_subscription_is_rejected() -> None:
+def test_message_on_an_unmatched_topic_is_rejected() -> None:
     assert rejection({"temperature": 1}, "elsewhere/é\n" + "x" * 5000).code is RejectionReason.NO_ROUTE
 
 
-def test_rejections_have_ids_of_their_own() -> None:
+def test_each_rejection_has_a_new_id() -> None:
     assert rejection(b"x").id != rejection(b"x").id
 
 
 @pytest.mark.parametrize("depth", [500, 990, 1000, 1020, 1100, 9000])
 @pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
-def test_a_value_nested_deep_harms_nobody(brackets: tuple[bytes, bytes], depth: int) -> None:
+def test_deeply_nested_value_is_rejected(brackets: tuple[bytes, bytes], depth: int) -> None:
     nested = brackets[0] * depth + b"1" + brackets[1] * depth
     for body, topic in ((b'{"deviceId":%s}', ANY), (b'{"temperature":%s}', DATA), (b'{"status":%s}', STATUS)):
         rejection(body % nested, topic)
@@ -480,16 +480,16 @@ def test_a_value_nested_deep_harms_nobody(brackets: tuple[bytes, bytes], depth: 
         ("работает".encode(), "работает"),
     ],
 )
-def test_a_status_is_a_word_or_an_object(payload: bytes, status: str) -> None:
+def test_status_is_a_text_or_an_object(payload: bytes, status: str) -> None:
     assert decode(payload, STATUS) == DeviceStatus("a", status, NOW_MS)
 
 
-def test_a_status_may_bring_its_own_time() -> None:
+def test_status_with_a_plausible_timestamp_uses_it() -> None:
     assert decode({"status": "online", "timestamp": OWN}, STATUS) == DeviceStatus("a", "online", OWN_MS)
     assert decode({"status": "online", "timestamp": 5}, STATUS) == DeviceStatus("a", "online", NOW_MS)
 
 
-def test_a_retained_status_counts() -> None:
+def test_retained_status_is_accepted() -> None:
     assert decode(b"offline", STATUS, retained=True) == DeviceStatus("a", "offline", NOW_MS)
 
 
@@ -511,16 +511,16 @@ def test_a_retained_status_counts() -> None:
     ],
     ids=lambda one: repr(one)[:30],
 )
-def test_what_is_no_status_is_rejected(payload: bytes, code: RejectionReason) -> None:
+def test_invalid_status_is_rejected(payload: bytes, code: RejectionReason) -> None:
     assert rejection(payload, STATUS).code is code
 
 
-def test_a_status_needs_a_device() -> None:
+def test_status_without_a_valid_device_id_is_rejected() -> None:
     assert rejection(b"online", "states").code is RejectionReason.NO_DEVICE_ID
     assert rejection(b"online", "sensors/no good/status").code is RejectionReason.NO_DEVICE_ID
 
 
-# --- whatever comes --------------------------------------------------------------------------------------------------
+# --- arbitrary input --------------------------------------------------------------------------------------------------
 
 KEYS = st.one_of(
     st.sampled_from([*VALUE_NAMES, "temp", "PM1_0", "values", "timestamp", "deviceId", "status", "flame_detected"]),
@@ -539,7 +539,7 @@ TOPICS = st.sampled_from([DATA, STATUS, ANY, "states", "elsewhere", "sensors/ü/
 
 
 def assert_well_formed(decoded: Decoded) -> None:
-    """What the rest of the bridge relies on, of anything decoded."""
+    """Assert what the rest of the bridge relies on."""
     assert isinstance(decoded, get_args(Decoded))
     match decoded:
         case Reading():
@@ -560,8 +560,7 @@ def assert_well_formed(decoded: Decoded) -> None:
 def assert_in_order_and_in_range(one: Reading) -> None:
     assert is_device_id(one.device_id)
     assert one.values
-    places: Sequence[int] = [VALUE_NAMES.index(name) for name in one.values]
-    assert places == sorted(places)
+    assert list(one.values) == sorted(one.values, key=VALUE_NAMES.index)
     for name, value in one.values.items():
         if name == "aqiScale":
             assert value in ("uba", "epa")
@@ -578,22 +577,22 @@ def assert_in_order_and_in_range(one: Reading) -> None:
 @example(b'{"temperature": 1%s}' % (b"0" * 400), DATA, False)
 @example(b'{"timestamp": 1%s, "temperature": 1}' % (b"0" * 400), DATA, True)
 @example(b'{"status": %s%s}' % (b"[" * 1000, b"]" * 1000), STATUS, False)
-def test_any_bytes_mean_something_and_never_raise(payload: bytes, topic: str, retained: bool) -> None:
+def test_decoding_any_bytes_never_raises(payload: bytes, topic: str, retained: bool) -> None:
     assert_well_formed(decode(payload, topic, retained=retained))
 
 
 @given(JSON, TOPICS, st.booleans())
-def test_any_json_means_something_and_never_raises(body: object, topic: str, retained: bool) -> None:
+def test_decoding_any_json_never_raises(body: object, topic: str, retained: bool) -> None:
     assert_well_formed(decode(body, topic, retained=retained))
 
 
 @given(OBJECTS, TOPICS, st.booleans())
-def test_any_object_means_something_and_never_raises(body: dict[str, Any], topic: str, retained: bool) -> None:
+def test_decoding_any_object_never_raises(body: dict[str, Any], topic: str, retained: bool) -> None:
     assert_well_formed(decode(body, topic, retained=retained))
 
 
 def valid_values() -> st.SearchStrategy[dict[str, float | bool]]:
-    """Measurements as a healthy board sends them: within what is usual, in any order."""
+    """Measurements within their usual ranges, in any order."""
     usual: dict[str, st.SearchStrategy[float | bool]] = {}
     for one in MEASUREMENTS:
         low, high = (max(one.refuse[0], one.usual[0]), min(one.refuse[1], one.usual[1]))
@@ -605,7 +604,7 @@ def valid_values() -> st.SearchStrategy[dict[str, float | bool]]:
 
 
 @given(valid_values(), st.integers(1_577_836_800_000, NOW_MS + 300_000))
-def test_a_valid_reading_comes_through_whole(values: dict[str, float | bool], own_ms: int) -> None:
+def test_valid_reading_survives_decoding_and_bson(values: dict[str, float | bool], own_ms: int) -> None:
     one = reading({"timestamp": own_ms, **values})
     assert one.values == values
     assert one.quality == {}
@@ -618,14 +617,14 @@ def test_a_valid_reading_comes_through_whole(values: dict[str, float | bool], ow
 
 
 @given(valid_values(), st.randoms(use_true_random=False))
-def test_the_order_of_the_keys_makes_no_other_record(values: dict[str, float | bool], random: Random) -> None:
+def test_key_order_does_not_change_the_record(values: dict[str, float | bool], random: Random) -> None:
     shuffled = list(values.items())
     random.shuffle(shuffled)
     assert reading({"timestamp": OWN, **dict(shuffled)}).id == reading({"timestamp": OWN, **values}).id
 
 
 @given(st.one_of(st.text(), st.binary(), st.integers(-(10**20), 10**20), st.floats(), JSON))
-def test_what_is_shown_of_somebodys_text_is_short_ascii_and_one_line(value: object) -> None:
+def test_quoted_text_is_one_short_line_of_ascii(value: object) -> None:
     text = quote(value)
     assert len(text) <= 64
     assert text.isascii()

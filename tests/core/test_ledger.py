@@ -1,4 +1,4 @@
-"""The account of every message."""
+"""Message counters per source."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import pytest
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 
-LINE = ["received", "stored", "duplicate", "rejected", "dropped", "waiting"]
+COUNTERS = ["received", "stored", "duplicate", "rejected", "dropped", "waiting"]
 
 
-def test_an_empty_ledger_has_no_lines() -> None:
+def test_new_ledger_is_empty() -> None:
     assert Ledger().as_dict() == {}
 
 
-def test_a_message_that_came_in_waits() -> None:
+def test_received_message_is_waiting() -> None:
     ledger = Ledger()
     ledger.count_received("mqtt")
-    assert ledger.as_dict() == {"mqtt": dict.fromkeys(LINE, 0) | {"received": 1, "waiting": 1}}
+    assert ledger.as_dict() == {"mqtt": dict.fromkeys(COUNTERS, 0) | {"received": 1, "waiting": 1}}
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_a_message_that_met_its_end_is_counted_under_it(outcome: Outcome) -> None:
+def test_outcome_is_counted_and_no_longer_waiting(outcome: Outcome) -> None:
     ledger = Ledger()
     ledger.count_received("mqtt")
     ledger.count_received("mqtt")
     ledger.count_outcome("mqtt", outcome)
-    assert ledger.as_dict()["mqtt"] == dict.fromkeys(LINE, 0) | {"received": 2, "waiting": 1, outcome.value: 1}
+    assert ledger.as_dict()["mqtt"] == dict.fromkeys(COUNTERS, 0) | {"received": 2, "waiting": 1, outcome.value: 1}
 
 
-def test_each_source_has_its_own_line() -> None:
+def test_each_source_has_its_own_account() -> None:
     ledger = Ledger()
     ledger.count_received("mqtt")
     ledger.count_received("http")
@@ -39,7 +39,7 @@ def test_each_source_has_its_own_line() -> None:
     assert ledger.account("http").waiting == 0
 
 
-def test_a_line_is_shown_in_the_words_of_the_contract() -> None:
+def test_account_has_the_counters_of_the_contract_in_order() -> None:
     ledger = Ledger()
     ledger.account("mqtt")
-    assert list(ledger.as_dict()["mqtt"]) == LINE
+    assert list(ledger.as_dict()["mqtt"]) == COUNTERS

@@ -1,4 +1,4 @@
-"""Times of devices: which are read, which are believed, and how they are written."""
+"""Timestamps: parsing, plausibility and writing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AT_MS = 1_769_860_800_000  # 2026-01-31T12:00:00Z
         (0, 0),
     ],
 )
-def test_a_time_is_read(raw: object, milliseconds: int) -> None:
+def test_time_is_parsed(raw: object, milliseconds: int) -> None:
     assert parse_time(raw) == milliseconds
 
 
@@ -64,7 +64,7 @@ def test_a_time_is_read(raw: object, milliseconds: int) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_time_is_none(raw: object) -> None:
+def test_invalid_time_is_none(raw: object) -> None:
     assert parse_time(raw) is None
 
 
@@ -72,19 +72,19 @@ MOMENTS = st.integers(0, 4_102_444_800_000)
 
 
 @given(MOMENTS)
-def test_a_time_we_write_is_read_back_to_the_millisecond(milliseconds: int) -> None:
+def test_written_time_is_parsed_back_to_the_millisecond(milliseconds: int) -> None:
     assert parse_time(iso(milliseconds)) == milliseconds
 
 
 @given(st.integers(EARLIEST_MS, 4_102_444_800_000))
-def test_seconds_and_milliseconds_and_texts_of_one_moment_are_one_time(milliseconds: int) -> None:
+def test_every_notation_of_one_moment_is_the_same_time(milliseconds: int) -> None:
     seconds = f"{milliseconds // 1000}.{milliseconds % 1000:03d}"
     for raw in (milliseconds, milliseconds / 1000, str(milliseconds), seconds, iso(milliseconds)):
         assert parse_time(raw) == milliseconds
 
 
 @given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)), st.integers(-840, 840))  # noqa: DTZ001 - the zone is drawn too
-def test_any_iso_time_is_read_down_to_the_millisecond(local: datetime, offset_minutes: int) -> None:
+def test_any_iso_time_is_parsed_to_the_millisecond(local: datetime, offset_minutes: int) -> None:
     zone = timezone(timedelta(minutes=offset_minutes))
     local_ms = (local.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     assert parse_time(local.replace(tzinfo=zone).isoformat()) == local_ms - offset_minutes * 60_000
@@ -102,21 +102,21 @@ def test_times_are_written_in_utc_with_milliseconds() -> None:
     assert iso(0) == "1970-01-01T00:00:00.000Z"
 
 
-def test_a_reading_without_a_time_has_the_time_of_receipt_and_no_complaint() -> None:
+def test_missing_time_becomes_the_time_of_receipt_without_an_issue() -> None:
     assert resolve_time(None, NOW_MS) == MeasurementTime(NOW_MS, None)
 
 
 @pytest.mark.parametrize("own_ms", [EARLIEST_MS, NOW_MS - 1, NOW_MS, NOW_MS + AHEAD_MS])
-def test_a_believable_time_is_taken(own_ms: int) -> None:
+def test_plausible_time_is_used(own_ms: int) -> None:
     assert resolve_time(own_ms, NOW_MS) == MeasurementTime(own_ms, own_ms)
 
 
-def test_the_bounds_are_those_of_the_contract() -> None:
+def test_bounds_are_those_of_the_contract() -> None:
     assert iso(EARLIEST_MS) == "2020-01-01T00:00:00.000Z"
     assert AHEAD_MS == 300_000
 
 
-def test_a_clock_that_was_never_set_is_not_believed() -> None:
+def test_time_of_an_unset_clock_is_not_used() -> None:
     assert resolve_time(EARLIEST_MS - 1, NOW_MS) == MeasurementTime(NOW_MS, None, EARLIEST_MS - 1, "before 2020-01-01")
     assert resolve_time("1970-01-01T00:00:42Z", NOW_MS) == MeasurementTime(
         NOW_MS, None, "1970-01-01T00:00:42Z", "before 2020-01-01"
@@ -124,13 +124,13 @@ def test_a_clock_that_was_never_set_is_not_believed() -> None:
     assert resolve_time(0, NOW_MS) == MeasurementTime(NOW_MS, None, 0, "before 2020-01-01")
 
 
-def test_a_clock_ahead_is_not_believed_but_still_tells_readings_apart() -> None:
+def test_time_too_far_ahead_is_not_used_but_identifies_the_record() -> None:
     ahead = NOW_MS + AHEAD_MS + 1
     assert resolve_time(ahead, NOW_MS) == MeasurementTime(NOW_MS, ahead, ahead, "more than 5 minutes ahead")
 
 
 @pytest.mark.parametrize(
-    ("raw", "kept"),
+    ("raw", "stored"),
     [
         ("soon", "soon"),
         ("zwölf", "zw\\xf6lf"),
@@ -145,11 +145,11 @@ def test_a_clock_ahead_is_not_believed_but_still_tells_readings_apart() -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_time_is_kept_in_a_form_every_store_takes(raw: object, kept: object) -> None:
-    assert resolve_time(raw, NOW_MS) == MeasurementTime(NOW_MS, None, kept, "not a time")  # type: ignore[arg-type]
+def test_invalid_time_is_stored_in_a_form_every_store_accepts(raw: object, stored: object) -> None:
+    assert resolve_time(raw, NOW_MS) == MeasurementTime(NOW_MS, None, stored, "not a time")  # type: ignore[arg-type]
 
 
-def test_what_a_device_said_is_kept_short() -> None:
-    kept = resolve_time("x" * 10_000, NOW_MS).device_timestamp
-    assert isinstance(kept, str)
-    assert len(kept) == 64
+def test_long_device_timestamp_is_cut() -> None:
+    stored = resolve_time("x" * 10_000, NOW_MS).device_timestamp
+    assert isinstance(stored, str)
+    assert len(stored) == 64

@@ -1,4 +1,4 @@
-"""Topic patterns, against a reference written from the rules of MQTT."""
+"""Topic patterns, compared with a reference implementation of the MQTT rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.core.topic import TopicPattern
 
 
 def reference(levels: list[str], parts: list[str]) -> bool:
-    """[MQTT-4.7.1]: `#` is any number of levels and the parent too, `+` exactly one."""
+    """[MQTT-4.7.1]: `#` matches any number of levels and the parent, `+` exactly one level."""
     if not levels:
         return not parts
     if levels[0] == "#":
@@ -22,7 +22,7 @@ def reference(levels: list[str], parts: list[str]) -> bool:
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """As a broker decides it: `$` topics are not for wildcards in the first level [MQTT-4.7.2-1]."""
+    """Like a broker: a leading wildcard does not match `$` topics [MQTT-4.7.2-1]."""
     if topic.startswith("$") and topic_filter[0] in "+#":
         return False
     return reference(topic_filter.split("/"), topic.split("/"))
@@ -39,26 +39,26 @@ TOPICS = st.lists(PLAIN, min_size=1, max_size=5).map("/".join).filter(bool)
 
 
 @given(PATTERNS, TOPICS)
-def test_a_pattern_matches_what_the_broker_would_deliver_for_its_filter(text: str, topic: str) -> None:
+def test_pattern_matches_exactly_the_topics_of_its_filter(text: str, topic: str) -> None:
     pattern = TopicPattern.parse(text)
     assert (pattern.match(topic) is not None) == matches(pattern.topic_filter, topic)
 
 
 @given(PATTERNS, TOPICS)
-def test_the_names_stand_for_the_levels_in_their_places(text: str, topic: str) -> None:
-    named = TopicPattern.parse(text).match(topic)
-    if named is not None:
+def test_names_capture_their_levels(text: str, topic: str) -> None:
+    captures = TopicPattern.parse(text).match(topic)
+    if captures is not None:
         levels = dict(zip(text.split("/"), topic.split("/"), strict=False))
-        assert named == {level[1:-1]: part for level, part in levels.items() if level.startswith("{")}
+        assert captures == {level[1:-1]: part for level, part in levels.items() if level.startswith("{")}
 
 
 @given(PATTERNS)
-def test_the_filter_has_a_plus_for_each_name(text: str) -> None:
+def test_filter_has_a_plus_for_each_name(text: str) -> None:
     assert TopicPattern.parse(text).topic_filter == "/".join("+" if "{" in level else level for level in text.split("/"))
 
 
 @pytest.mark.parametrize(
-    ("pattern", "topic", "named"),
+    ("pattern", "topic", "captures"),
     [
         ("sensors/{deviceId}/data", "sensors/a/data", {"deviceId": "a"}),
         ("sensors/{deviceId}/data", "sensors//data", {"deviceId": ""}),
@@ -77,12 +77,12 @@ def test_the_filter_has_a_plus_for_each_name(text: str) -> None:
         ("a/+", "a/$b", {}),
     ],
 )
-def test_examples(pattern: str, topic: str, named: dict[str, str] | None) -> None:
-    assert TopicPattern.parse(pattern).match(topic) == named
+def test_match_returns_the_captured_levels(pattern: str, topic: str, captures: dict[str, str] | None) -> None:
+    assert TopicPattern.parse(pattern).match(topic) == captures
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("", "1 to 65535 bytes"),
         ("a\0b", "NUL"),
@@ -101,12 +101,12 @@ def test_examples(pattern: str, topic: str, named: dict[str, str] | None) -> Non
     ],
     ids=lambda text: text[:12],
 )
-def test_a_wrong_pattern_says_what_is_wrong_and_where(text: str, said: str) -> None:
-    with pytest.raises(PatternError, match=said) as caught:
+def test_invalid_pattern_is_refused_with_fault_and_level(text: str, reason: str) -> None:
+    with pytest.raises(PatternError, match=reason) as caught:
         TopicPattern.parse(text)
     assert isinstance(caught.value, BridgeError)
     assert len(str(caught.value)) < 200
 
 
-def test_the_longest_topic_is_allowed() -> None:
+def test_longest_topic_is_allowed() -> None:
     assert TopicPattern.parse("é" * 32767).match("é" * 32767) == {}

@@ -1,4 +1,4 @@
-"""The acknowledgement window against a model broker: deliver, store, fail, disconnect, reconnect, redeliver."""
+"""The acknowledgement window, tested with a model of a broker: deliver, store, fail, disconnect, reconnect, redeliver."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bridge.core.window import AckWindow
 
 
-def test_acknowledgements_wait_for_the_first() -> None:
+def test_acknowledgements_wait_for_the_oldest_message() -> None:
     window = AckWindow()
     for packet_id in (7, 3, 9):
         window.add(packet_id)
@@ -19,7 +19,7 @@ def test_acknowledgements_wait_for_the_first() -> None:
     assert len(window) == 0
 
 
-def test_a_packet_id_can_be_used_again() -> None:
+def test_packet_id_can_be_reused() -> None:
     window = AckWindow()
     for _ in range(3):
         window.add(1)
@@ -27,10 +27,10 @@ def test_a_packet_id_can_be_used_again() -> None:
 
 
 class BrokerAndBridge(RuleBasedStateMachine):
-    """A broker with a session queue and a receive window, and a bridge that stores in whatever order and may fail.
+    """A broker with a session queue and a receive window, and a bridge that stores in any order and may fail.
 
-    The promise: a message leaves the broker only after it was stored; acknowledgements come in the order of delivery, on the
-    connection that delivered; whatever was not acknowledged comes again.
+    Invariant: a message leaves the broker only after it was stored; acknowledgements are sent in the order of delivery, on
+    the connection of the delivery; everything unacknowledged is redelivered.
     """
 
     RECEIVE_MAXIMUM = 5
@@ -40,9 +40,9 @@ class BrokerAndBridge(RuleBasedStateMachine):
         self.published = 0
         self.queue: list[int] = []  # at the broker, in order
         self.in_flight: dict[int, int] = {}  # packet id to message, in the order of delivery
-        self.gone: set[int] = set()  # acknowledged: the broker has forgotten them
+        self.acknowledged: set[int] = set()  # deleted by the broker
         self.stored: set[int] = set()
-        self.held: list[tuple[AckWindow, int, int]] = []  # at the bridge: its way back, packet id, message
+        self.held: list[tuple[AckWindow, int, int]] = []  # at the bridge: window, packet id, message
         self.window = AckWindow()
 
     @rule()
@@ -61,22 +61,22 @@ class BrokerAndBridge(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def store_and_settle(self, data: st.DataObject) -> None:
-        """In any order; a message of an earlier connection is stored all the same, its acknowledgement goes nowhere."""
+    def store(self, data: st.DataObject) -> None:
+        """Store in any order; a message of an earlier connection is stored too, but not acknowledged."""
         window, packet_id, message = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.stored.add(message)
         ready = window.acknowledge(packet_id)
         if window is not self.window:
             return
-        for acknowledged in ready:
+        for packet_id in ready:
             first = next(iter(self.in_flight))
-            assert acknowledged == first, "acknowledged in the order of delivery, and only what is in flight"
-            self.gone.add(self.in_flight.pop(acknowledged))
+            assert packet_id == first, "acknowledged in the order of delivery, and only what is in flight"
+            self.acknowledged.add(self.in_flight.pop(packet_id))
 
     @precondition(lambda self: self.held)
     @rule()
     def the_store_fails(self) -> None:
-        """Nothing is settled: the message is tried again later."""
+        """Nothing is acknowledged: the message is retried later."""
         self.held.append(self.held.pop(0))
 
     @rule()
@@ -92,10 +92,10 @@ class BrokerAndBridge(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        assert self.gone <= self.stored
+        assert self.acknowledged <= self.stored
         at_the_broker = set(self.queue) | set(self.in_flight.values())
-        assert self.gone | at_the_broker == set(range(self.published))
-        assert not self.gone & at_the_broker
+        assert self.acknowledged | at_the_broker == set(range(self.published))
+        assert not self.acknowledged & at_the_broker
 
 
 TestBrokerAndBridge = BrokerAndBridge.TestCase

@@ -1,4 +1,4 @@
-"""The loop: what it keeps, acknowledges and publishes, and in which order."""
+"""The loop: what it stores, acknowledges and publishes, and in which order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROUTES = (
 
 
 @dataclass
-class House:
+class Harness:
     """A pipeline between fakes."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -76,113 +76,113 @@ class House:
 
 
 @asynccontextmanager
-async def running(house: House) -> AsyncIterator[House]:
-    """The pipeline at work; on leaving, all that arrived has been taken care of."""
+async def running(harness: Harness) -> AsyncIterator[Harness]:
+    """Run the pipeline; on exit, every message has been processed."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(house.pipeline.run())
-        yield house
-        house.intake.close()
+        tasks.create_task(harness.pipeline.run())
+        yield harness
+        harness.intake.close()
 
 
-async def test_good_readings_are_stored_acknowledged_and_published_in_order() -> None:
-    async with running(House()) as house:
-        house.measure(1, 2, 3)
-    assert sorted(one.values["temperature"] for one in house.store.by_id.values()) == [1, 2, 3]
-    assert house.outcomes == [Outcome.STORED] * 3
-    assert house.published == [1, 2, 3]
-    seqs = [event.seq for event in house.publisher.events if isinstance(event, Reading)]
+async def test_valid_readings_are_stored_acknowledged_and_published_in_order() -> None:
+    async with running(Harness()) as harness:
+        harness.measure(1, 2, 3)
+    assert sorted(one.values["temperature"] for one in harness.store.by_id.values()) == [1, 2, 3]
+    assert harness.outcomes == [Outcome.STORED] * 3
+    assert harness.published == [1, 2, 3]
+    seqs = [event.seq for event in harness.publisher.events if isinstance(event, Reading)]
     assert seqs == sorted(set(seqs))
     assert min(seqs) > 0
 
 
-async def test_nothing_is_acknowledged_or_published_while_the_store_is_away() -> None:
-    house = House()
-    house.store.failures = ["before"] * 100_000
-    async with running(house):
-        house.measure(1, 2)
-        await until(lambda: house.store.writes >= 2)
-        assert house.origin.settled == []
-        assert house.publisher.events == []
-        assert house.ledger.as_dict()["mqtt"]["waiting"] == 2
-        assert not house.health.ready
-        assert "nothing was written" in house.health.parts["store"].reason
-        house.store.failures.clear()
-    assert house.outcomes == [Outcome.STORED] * 2
-    assert house.health.ready
-    assert house.published == [1, 2]
+async def test_nothing_is_acknowledged_or_published_while_the_store_is_unavailable() -> None:
+    harness = Harness()
+    harness.store.failures = ["before"] * 100_000
+    async with running(harness):
+        harness.measure(1, 2)
+        await until(lambda: harness.store.writes >= 2)
+        assert harness.origin.settled == []
+        assert harness.publisher.events == []
+        assert harness.ledger.as_dict()["mqtt"]["waiting"] == 2
+        assert not harness.health.ready
+        assert "nothing was written" in harness.health.parts["store"].reason
+        harness.store.failures.clear()
+    assert harness.outcomes == [Outcome.STORED] * 2
+    assert harness.health.ready
+    assert harness.published == [1, 2]
 
 
-async def test_a_write_that_failed_but_happened_is_one_record_and_one_broadcast() -> None:
-    house = House()
-    house.store.failures = ["after", "after"]
-    async with running(house):
-        house.measure(1, 2)
-    assert len(house.store.by_id) == 2
-    assert house.outcomes == [Outcome.STORED] * 2
-    assert house.published == [1, 2]
+async def test_write_that_failed_after_storing_is_one_record_and_one_broadcast() -> None:
+    harness = Harness()
+    harness.store.failures = ["after", "after"]
+    async with running(harness):
+        harness.measure(1, 2)
+    assert len(harness.store.by_id) == 2
+    assert harness.outcomes == [Outcome.STORED] * 2
+    assert harness.published == [1, 2]
 
 
-async def test_a_reading_that_comes_twice_is_published_once_and_acknowledged_twice() -> None:
-    async with running(House()) as house:
-        house.measure(1)
-        await until(lambda: house.origin.settled)
-        house.measure(1, 2)
-    assert house.outcomes == [Outcome.STORED, Outcome.DUPLICATE, Outcome.STORED]
-    assert house.published == [1, 2]
-    assert house.ledger.as_dict()["mqtt"] == {
+async def test_duplicate_reading_is_published_once_and_acknowledged_twice() -> None:
+    async with running(Harness()) as harness:
+        harness.measure(1)
+        await until(lambda: harness.origin.settled)
+        harness.measure(1, 2)
+    assert harness.outcomes == [Outcome.STORED, Outcome.DUPLICATE, Outcome.STORED]
+    assert harness.published == [1, 2]
+    assert harness.ledger.as_dict()["mqtt"] == {
         "received": 3, "stored": 2, "duplicate": 1, "rejected": 0, "dropped": 0, "waiting": 0,
     }  # fmt: skip
 
 
-async def test_a_bad_message_goes_to_the_quarantine_and_the_others_live() -> None:
-    async with running(House()) as house:
-        house.measure(1)
-        house.send(b"{")
-        house.measure(2, device="b")
-    assert house.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
-    (rejection,) = house.store.rejections.values()
+async def test_invalid_message_is_quarantined_and_the_others_are_stored() -> None:
+    async with running(Harness()) as harness:
+        harness.measure(1)
+        harness.send(b"{")
+        harness.measure(2, device="b")
+    assert harness.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
+    (rejection,) = harness.store.rejections.values()
     assert (rejection.code, rejection.message.payload) == (RejectionReason.NOT_JSON, b"{")
-    assert house.published == [1, 2]
+    assert harness.published == [1, 2]
 
 
-async def test_a_reading_the_store_refuses_goes_to_the_quarantine_and_the_others_live() -> None:
-    house = House()
-    house.store.refuse = {"b"}
-    async with running(house):
-        house.measure(1)
-        house.measure(2, device="b")
-        house.measure(3, device="c")
-    assert house.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
-    (rejection,) = house.store.rejections.values()
+async def test_reading_refused_by_the_store_is_quarantined_and_the_others_are_stored() -> None:
+    harness = Harness()
+    harness.store.refuse = {"b"}
+    async with running(harness):
+        harness.measure(1)
+        harness.measure(2, device="b")
+        harness.measure(3, device="c")
+    assert harness.outcomes == [Outcome.STORED, Outcome.REJECTED, Outcome.STORED]
+    (rejection,) = harness.store.rejections.values()
     assert (rejection.code, rejection.reason) == (RejectionReason.REFUSED_BY_STORE, "the store refused it: not welcome")
     assert rejection.message.topic == "sensors/b/data"
-    assert house.published == [1, 3]
+    assert harness.published == [1, 3]
 
 
-async def test_a_retained_message_without_its_own_time_is_no_new_reading() -> None:
-    async with running(House()) as house:
-        house.send(b'{"temperature": 1}', retained=True)
-        house.send(b'{"temperature": 2}')
-    assert house.outcomes == [Outcome.DUPLICATE, Outcome.STORED]
-    assert house.published == [2]
+async def test_retained_message_without_a_timestamp_is_a_duplicate() -> None:
+    async with running(Harness()) as harness:
+        harness.send(b'{"temperature": 1}', retained=True)
+        harness.send(b'{"temperature": 2}')
+    assert harness.outcomes == [Outcome.DUPLICATE, Outcome.STORED]
+    assert harness.published == [2]
 
 
-async def test_statuses_are_stored_and_published_in_their_place() -> None:
-    async with running(House()) as house:
-        house.send(b"online", topic="sensors/a/status")
-        house.measure(1)
-        house.send(b"offline", topic="sensors/a/status")
-    kinds = [event.status if isinstance(event, DeviceStatus) else "reading" for event in house.publisher.events]
+async def test_statuses_are_stored_and_published_in_order() -> None:
+    async with running(Harness()) as harness:
+        harness.send(b"online", topic="sensors/a/status")
+        harness.measure(1)
+        harness.send(b"offline", topic="sensors/a/status")
+    kinds = [event.status if isinstance(event, DeviceStatus) else "reading" for event in harness.publisher.events]
     assert kinds == ["online", "reading", "offline"]
-    assert house.store.devices.by_id["a"].status == "offline"
+    assert harness.store.devices.by_id["a"].status == "offline"
 
 
-async def test_what_gathers_during_a_write_goes_in_one_write() -> None:
-    house = House()
-    house.measure(*range(40))
-    async with running(house):
+async def test_waiting_messages_are_stored_in_one_write() -> None:
+    harness = Harness()
+    harness.measure(*range(40))
+    async with running(harness):
         pass
-    assert house.store.writes == 1
+    assert harness.store.writes == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -192,28 +192,26 @@ async def test_what_gathers_during_a_write_goes_in_one_write() -> None:
     ),
     failures=st.lists(st.sampled_from(["before", "after"]), max_size=3),
 )
-def test_whatever_comes_and_however_the_store_fails_the_account_is_exact(
-    messages: list[tuple[str, int]], failures: list[str]
-) -> None:
+def test_counters_balance_for_any_messages_and_store_failures(messages: list[tuple[str, int]], failures: list[str]) -> None:
     async def scenario() -> None:
-        house = House()
-        house.store.failures = list(failures)
-        house.store.refuse = {"refused"}
+        harness = Harness()
+        harness.store.failures = list(failures)
+        harness.store.refuse = {"refused"}
         for kind, n in messages:
             match kind:
                 case "good" | "again":
-                    house.measure(n, device="good" if kind == "good" else f"d{n}")
+                    harness.measure(n, device="good" if kind == "good" else f"d{n}")
                 case "bad":
-                    house.send(b"?" * n)
+                    harness.send(b"?" * n)
                 case "refused":
-                    house.measure(n, device="refused")
+                    harness.measure(n, device="refused")
                 case _:
-                    house.send(b"online", topic=f"sensors/d{n}/status")
-        async with running(house):
+                    harness.send(b"online", topic=f"sensors/d{n}/status")
+        async with running(harness):
             pass
-        assert len(house.origin.settled) == len(messages)
-        house.assert_balanced()
-        ids = [event.id for event in house.publisher.events if isinstance(event, Reading)]
-        assert len(ids) == len(set(ids)) == len(house.store.by_id), "each record was published once"
+        assert len(harness.origin.settled) == len(messages)
+        harness.assert_balanced()
+        ids = [event.id for event in harness.publisher.events if isinstance(event, Reading)]
+        assert len(ids) == len(set(ids)) == len(harness.store.by_id), "each record was published once"
 
     asyncio.run(scenario())

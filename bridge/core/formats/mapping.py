@@ -38,8 +38,8 @@ class FieldPath:
         """Parse a path; raises `FormatError`."""
         if len(text) > PATH_LENGTH or not _PATH.fullmatch(text):
             raise FormatError(
-                f"{quote(text)} is not a path; allowed are paths like a.b.0.c of at most {PATH_LENGTH} characters without empty "
-                "steps, in which a dot within a key is written \\. and a backslash \\\\"
+                f"{quote(text)} is not a path; allowed are paths like a.b.0.c: at most {PATH_LENGTH} characters, no empty step,"
+                " a dot in a key written as \\. and a backslash as \\\\"
             )
         return cls(text, tuple(_ESCAPED.sub(r"\1", step) for step in _STEP.findall(text)), scale, offset)
 

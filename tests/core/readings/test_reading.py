@@ -1,4 +1,4 @@
-"""The measurement table: every field's bounds, flags, aliases, and the record as clients see it."""
+"""The measurement table: bounds, flags and aliases of every field; and the public record."""
 
 from __future__ import annotations
 
@@ -61,59 +61,59 @@ def range_text(bounds: tuple[float, float]) -> str:
 
 
 def beyond(bounds: tuple[float, float]) -> tuple[float, float]:
-    """The nearest floats that are out of bounds."""
+    """The nearest floats outside the bounds."""
     return math.nextafter(bounds[0], -math.inf), math.nextafter(bounds[1], math.inf)
 
 
-def test_the_table_has_the_rows_of_the_contract_in_its_order() -> None:
+def test_table_has_the_fields_and_units_of_the_contract_in_order() -> None:
     assert {one.name: one.unit for one in MEASUREMENTS} == {name: row[0] for name, row in CONTRACT.items()}
     assert [one.name for one in MEASUREMENTS] == list(CONTRACT)
     assert all(one.label for one in MEASUREMENTS)
 
 
-def test_the_scale_of_an_index_stands_behind_it() -> None:
+def test_aqi_scale_follows_aqi() -> None:
     assert [name for name in VALUE_NAMES if name != "aqiScale"] == list(CONTRACT)
     assert VALUE_NAMES.index("aqiScale") == VALUE_NAMES.index("aqi") + 1
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_value_on_the_edge_of_the_refused_is_kept(name: str) -> None:
+def test_value_at_a_refusal_bound_is_accepted(name: str) -> None:
     for value in CONTRACT[name][1]:
-        kept, _ = MEASUREMENTS_BY_NAME[name].accept(value)
-        assert kept is not None
+        accepted, _ = MEASUREMENTS_BY_NAME[name].accept(value)
+        assert accepted is not None
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_value_just_beyond_the_edge_is_refused_with_the_range(name: str) -> None:
+def test_value_beyond_a_refusal_bound_is_refused_with_the_range(name: str) -> None:
     bounds = CONTRACT[name][1]
     for value in beyond(bounds):
         assert MEASUREMENTS_BY_NAME[name].accept(value) == (None, range_text(bounds))
 
 
 @pytest.mark.parametrize("name", FLAGGED)
-def test_a_value_on_the_edge_of_the_usual_is_not_flagged(name: str) -> None:
+def test_value_at_a_usual_bound_is_not_flagged(name: str) -> None:
     for value in usual(name):
         assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, None)
 
 
 @pytest.mark.parametrize("name", [name for name in FLAGGED if name != "humidity"])
-def test_a_value_just_beyond_the_usual_is_kept_and_flagged(name: str) -> None:
+def test_value_beyond_a_usual_bound_is_accepted_and_flagged(name: str) -> None:
     refused_low, refused_high = CONTRACT[name][1]
     for value in beyond(usual(name)):
         if refused_low <= value <= refused_high:
             assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, range_text(usual(name)))
 
 
-@pytest.mark.parametrize(("raw", "kept"), [(-0.1, 0), (-5, 0), (100.1, 100), (105, 100)])
-def test_humidity_beyond_its_scale_is_pulled_onto_it_and_flagged(raw: float, kept: float) -> None:
-    value, complaint = MEASUREMENTS_BY_NAME["humidity"].accept(raw)
-    assert value == kept
-    assert complaint is not None
-    assert complaint.startswith("outside 0..100")
+@pytest.mark.parametrize(("raw", "clamped"), [(-0.1, 0), (-5, 0), (100.1, 100), (105, 100)])
+def test_humidity_outside_its_scale_is_clamped_and_flagged(raw: float, clamped: float) -> None:
+    value, fault = MEASUREMENTS_BY_NAME["humidity"].accept(raw)
+    assert value == clamped
+    assert fault is not None
+    assert fault.startswith("outside 0..100")
 
 
 @pytest.mark.parametrize("name", ["aqi", "flameIntensity", "battery"])
-def test_a_field_without_a_usual_range_is_never_flagged(name: str) -> None:
+def test_field_without_a_usual_range_is_never_flagged(name: str) -> None:
     low, high = CONTRACT[name][1]
     for value in (low, (low + high) / 2, high):
         assert MEASUREMENTS_BY_NAME[name].accept(value) == (value, None)
@@ -121,13 +121,13 @@ def test_a_field_without_a_usual_range_is_never_flagged(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if CONTRACT[name][1][0] <= 0])
 def test_zero_is_a_value(name: str) -> None:
-    kept, _ = MEASUREMENTS_BY_NAME[name].accept(0)
-    assert kept == 0
-    assert kept is not None
+    accepted, _ = MEASUREMENTS_BY_NAME[name].accept(0)
+    assert accepted == 0
+    assert accepted is not None
 
 
 @pytest.mark.parametrize("raw", [-127, -1000, -273.15, 999.9, 85.5e3])
-def test_a_thermometers_error_value_is_refused(raw: float) -> None:
+def test_error_value_of_a_thermometer_is_refused(raw: float) -> None:
     assert MEASUREMENTS_BY_NAME["temperature"].accept(raw) == (None, "outside -90..200")
 
 
@@ -146,7 +146,7 @@ def test_a_thermometers_error_value_is_refused(raw: float) -> None:
         ("0", 0),
     ],
 )
-def test_a_number_in_a_text_is_a_number(text: str, value: float) -> None:
+def test_number_in_a_text_is_accepted(text: str, value: float) -> None:
     assert MEASUREMENTS_BY_NAME["temperature"].accept(text) == (value, None)
 
 
@@ -175,7 +175,7 @@ def test_a_number_in_a_text_is_a_number(text: str, value: float) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_number_is_refused_as_such(raw: object) -> None:
+def test_non_number_is_refused(raw: object) -> None:
     assert MEASUREMENTS_BY_NAME["temperature"].accept(raw) == (None, "not a number")
 
 
@@ -187,29 +187,29 @@ def test_what_is_no_number_is_refused_as_such(raw: object) -> None:
     ],
     ids=repr,
 )
-def test_a_flag_is_said_in_many_ways(raw: object, value: bool) -> None:
-    kept, complaint = MEASUREMENTS_BY_NAME["flameDetected"].accept(raw)
-    assert kept is value
-    assert complaint is None
+def test_flag_is_accepted_in_every_notation(raw: object, value: bool) -> None:
+    accepted, fault = MEASUREMENTS_BY_NAME["flameDetected"].accept(raw)
+    assert accepted is value
+    assert fault is None
 
 
 @pytest.mark.parametrize(
     "raw", [2, -1, 0.5, math.nan, math.inf, "yes", "", "maybe", [], [True], {}, 10**400], ids=lambda raw: repr(raw)[:9]
 )
-def test_what_is_no_flag_is_refused_as_such(raw: object) -> None:
+def test_non_flag_is_refused(raw: object) -> None:
     assert MEASUREMENTS_BY_NAME["flameDetected"].accept(raw) == (None, "not true or false")
 
 
-def test_no_name_or_alias_stands_twice() -> None:
+def test_names_and_aliases_are_unique() -> None:
     names = [name.lower() for one in MEASUREMENTS for name in (one.name, *one.aliases)]
     assert len(names) == len(set(names))
 
 
-def test_only_the_flame_is_a_flag() -> None:
+def test_flame_detected_is_the_only_flag() -> None:
     assert [one.name for one in MEASUREMENTS if isinstance(one, Flag)] == ["flameDetected"]
 
 
-def test_only_humidity_is_pulled_into_its_range() -> None:
+def test_humidity_is_the_only_clamped_field() -> None:
     assert [one.name for one in MEASUREMENTS if one.clamp] == ["humidity"]
 
 
@@ -225,11 +225,11 @@ def test_only_humidity_is_pulled_into_its_range() -> None:
         (80, "uba", "uba"),
     ],
 )
-def test_an_index_is_on_the_scale_it_names_or_else_on_the_one_it_fits(aqi: float, named: str | None, scale: str) -> None:
+def test_index_uses_its_named_scale_or_the_one_it_fits(aqi: float, named: str | None, scale: str) -> None:
     assert aqi_scale(aqi, named) == scale
 
 
-def test_the_scales_are_those_of_the_contract() -> None:
+def test_index_scales_are_those_of_the_contract() -> None:
     assert dict(AQI_SCALES) == {"uba": (1, 5), "epa": (0, 500)}
 
 
@@ -238,7 +238,7 @@ def reading(**more: object) -> Reading:
     return Reading(ObjectId(), "a", values, 1_767_000_000_123, 1_767_000_000_456, seq=7, **more)  # type: ignore[arg-type]
 
 
-def test_a_record_goes_out_with_its_id_first_then_values_then_times() -> None:
+def test_public_record_has_id_then_values_then_times() -> None:
     one = reading()
     assert list(one.public().items()) == [
         ("_id", str(one.id)),
@@ -251,19 +251,19 @@ def test_a_record_goes_out_with_its_id_first_then_values_then_times() -> None:
     ]
 
 
-def test_what_does_not_apply_is_not_sent() -> None:
+def test_optional_keys_are_omitted_without_a_value() -> None:
     assert not {"quality", "deviceTimestamp", "retained"} & set(reading().public())
     assert b"null" not in orjson.dumps(reading().public())
 
 
-def test_what_applies_is_sent() -> None:
+def test_optional_keys_are_sent_with_a_value() -> None:
     public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True).public()
     assert public["quality"] == {"eco2": "outside 400..65000"}
     assert public["deviceTimestamp"] == 0
     assert public["retained"] is True
 
 
-def test_a_range_is_named_without_exponents() -> None:
+def test_range_is_written_without_exponents() -> None:
     one = Measurement("x", "X", "", (0, 1_000_000), (0.5, 20_000))
     assert one.accept(2_000_000) == (None, "outside 0..1000000")
     assert one.accept(0.25) == (0.25, "outside 0.5..20000")

@@ -1,4 +1,4 @@
-"""A record read back is the reading it was; anything else is refused in words."""
+"""Parsing of records: a valid one becomes its reading again, any other is refused with a reason."""
 
 from __future__ import annotations
 
@@ -54,27 +54,27 @@ def readings() -> some.SearchStrategy[Reading]:
 
 
 @given(readings())
-def test_a_record_read_back_is_the_reading_it_was(reading: Reading) -> None:
+def test_parsed_public_record_equals_its_reading(reading: Reading) -> None:
     record = orjson.loads(orjson.dumps(reading.public()))
-    again = parse_record(record)
-    assert again == replace(reading, seq=0)
-    assert {name: type(value) for name, value in again.values.items()} == {
+    parsed = parse_record(record)
+    assert parsed == replace(reading, seq=0)
+    assert {name: type(value) for name, value in parsed.values.items()} == {
         name: type(value) for name, value in reading.values.items()
     }
     assert set(record) <= set(RECORD_NAMES)
 
 
-LEAST = {"deviceId": "a", "timestamp": "2026-01-31T12:00:00.000Z", "temperature": 20}
+MINIMAL = {"deviceId": "a", "timestamp": "2026-01-31T12:00:00.000Z", "temperature": 20}
 
 
-def test_identity_and_time_of_receipt_can_be_made_up_for() -> None:
-    reading = parse_record(LEAST)
+def test_missing_id_and_time_of_receipt_are_derived() -> None:
+    reading = parse_record(MINIMAL)
     assert reading.received_ms == reading.timestamp_ms == 1_769_860_800_000
     assert reading.id == record_id("a", reading.timestamp_ms, {"temperature": 20})
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         ({"temperature": None}, "temperature is not a number"),
         ({"temperature": "20"}, "temperature is not a number"),
@@ -99,11 +99,11 @@ def test_identity_and_time_of_receipt_can_be_made_up_for() -> None:
         ({"retained": "yes"}, "retained must be true or false"),
     ],
 )
-def test_what_is_no_record_is_refused_in_words(change: dict[str, Any], why: str) -> None:
-    with pytest.raises(RecordError, match=why):
-        parse_record(LEAST | change)
+def test_invalid_record_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RecordError, match=reason):
+        parse_record(MINIMAL | change)
 
 
-def test_a_record_without_a_measurement_is_refused() -> None:
+def test_record_without_a_measurement_is_refused() -> None:
     with pytest.raises(RecordError, match="no measurement"):
         parse_record({"deviceId": "a", "timestamp": "2026-01-31", "aqiScale": "epa"})

@@ -1,4 +1,4 @@
-"""One number for the air."""
+"""The global score."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ values = st.dictionaries(st.sampled_from(sorted(MEASUREMENTS_BY_NAME)), st.float
 
 
 @given(values)
-def test_a_score_is_from_0_to_100_and_absent_where_nothing_has_a_scale(given_values: dict[str, float]) -> None:
+def test_score_is_from_0_to_100_or_none_without_a_scale(given_values: dict[str, float]) -> None:
     score = global_score(given_values)
     assert (score is None) is (not SCALES.keys() & given_values.keys())
     assert score is None or (type(score) is int and 0 <= score <= 100)
 
 
 @given(values, st.sampled_from(RISING_IS_WORSE), st.floats(0, 1e5), st.floats(0, 1e5))
-def test_more_of_what_is_bad_is_never_better(others: dict[str, float], name: str, one: float, more: float) -> None:
+def test_higher_concentration_never_improves_the_score(others: dict[str, float], name: str, one: float, more: float) -> None:
     low, high = sorted((one, more))
     assert (global_score(others | {name: low}) or 0) >= (global_score(others | {name: high}) or 0)
 
 
 @given(values, st.sampled_from(sorted(SCALES)), st.floats(-100, 1e5))
-def test_one_measurement_more_never_makes_it_better(others: dict[str, float], name: str, value: float) -> None:
+def test_additional_measurement_never_improves_the_score(others: dict[str, float], name: str, value: float) -> None:
     others.pop(name, None)
     before = global_score(others)
     after = global_score(others | {name: value})
@@ -37,7 +37,7 @@ def test_one_measurement_more_never_makes_it_better(others: dict[str, float], na
 
 @pytest.mark.parametrize("name", ["temperature", "humidity"])
 @given(st.floats(-50, 150), st.floats(-50, 150))
-def test_further_from_comfort_is_never_better(name: str, one: float, other: float) -> None:
+def test_distance_from_comfort_never_improves_the_score(name: str, one: float, other: float) -> None:
     best = [value for value, score in SCALES[name] if score == 100]
     low, high = min(best), max(best)
     for near, far in ((max(one, other), min(one, other)), (min(one, other), max(one, other))):
@@ -45,7 +45,7 @@ def test_further_from_comfort_is_never_better(name: str, one: float, other: floa
             assert (global_score({name: near}) or 0) >= (global_score({name: far}) or 0)
 
 
-def test_both_ends_of_a_humidity_category_score_the_same() -> None:
+def test_both_ends_of_a_humidity_category_have_the_same_score() -> None:
     categories = {"I": (30, 50), "II": (25, 60), "III": (20, 70)}  # EN 16798-1:2019
     scores = {name: {global_score({"humidity": end}) for end in ends} for name, ends in categories.items()}
     assert scores == {"I": {100}, "II": {80}, "III": {60}}
@@ -57,7 +57,7 @@ def test_particles_have_the_breakpoints_of_the_us_epa_index_of_2024() -> None:
 
 
 @pytest.mark.parametrize("name", SCALES)
-def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
+def test_score_at_a_breakpoint_is_that_of_the_table(name: str) -> None:
     assert [global_score({name: value}) for value, _ in SCALES[name]] == [score for _, score in SCALES[name]]
     assert [value for value, _ in SCALES[name]] == sorted({value for value, _ in SCALES[name]})
 
@@ -75,5 +75,5 @@ def test_at_a_breakpoint_the_score_is_that_of_the_table(name: str) -> None:
         ({"battery": 90}, None),
     ],
 )
-def test_the_worst_measurement_is_the_score(measured: dict[str, float], score: int | None) -> None:
+def test_score_is_that_of_the_worst_measurement(measured: dict[str, float], score: int | None) -> None:
     assert global_score(measured) == score

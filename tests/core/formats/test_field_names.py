@@ -1,0 +1,58 @@
+"""Matching of foreign names to fields."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.formats.field_names import match_field
+
+
+@pytest.mark.parametrize(
+    ("object_id", "field"),
+    [
+        ("temperature", "temperature"),
+        ("living_room_temperature", "temperature"),
+        ("bme280-humidity", "humidity"),
+        ("pm_2_5", "pm25"),
+        ("pm_2_5m_concentration", "pm25"),
+        ("pm__2_5__m_weight_concentration", "pm25"),
+        ("pm_1_0m_concentration", "pm1"),
+        ("pm_10_0um_concentration", "pm10"),
+        ("pm10", "pm10"),
+        ("co2_value", "co2"),
+        ("scd41_co2_ppm", "co2"),
+        ("carbon_dioxide", "co2"),
+        ("bme680_co2_equivalent", "eco2"),
+        ("ens160_eco2", "eco2"),
+        ("tvoc_ppb", "tvoc"),
+        ("mq7_carbon_monoxide", "coPpm"),
+        ("air_quality_index", "aqi"),
+        ("battery_level", "battery"),
+        ("temperature_2", "temperature"),
+        ("kitchen_flame", "flameDetected"),
+        ("flame_intensity", "flameIntensity"),
+        ("CarbonDioxide", "co2"),
+        ("roomTemperature", "temperature"),
+        ("eCO2", "eco2"),
+    ],
+)
+def test_longer_name_matches_the_field_it_ends_with(object_id: str, field: str) -> None:
+    assert match_field(object_id) == field
+
+
+@pytest.mark.parametrize(
+    "object_id",
+    [
+        "", "battery_voltage", "absolute_humidity", "dew_point_temperature", "temperature_f", "tvoc_ppm", "pm_4_0", "pm_0_3",
+        "pm_2_5_number_concentration", "wifi_signal", "cpu_temperature", "sea_level_pressure", "temperature_offset", "x" * 500,
+    ],
+)  # fmt: skip
+def test_name_of_another_quantity_or_unit_does_not_match(object_id: str) -> None:
+    assert match_field(object_id) is None
+
+
+@given(st.text(max_size=140))
+def test_matching_any_name_never_raises(name: str) -> None:
+    match_field(name)
