@@ -1,4 +1,4 @@
-"""Small classes that stand in for parts; each passes the contract of the part it stands in for."""
+"""In-memory fakes; each passes the contract tests of the component it replaces."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DAY_MS = 86_400_000
 
 
 class MemoryStore:
-    """Readings in a dictionary. `failures` makes writes fail, before or after they happened; `refuse` names devices."""
+    """A store in dictionaries. `failures` makes writes fail `before` or `after` storing; `refuse` names refused devices."""
 
     def __init__(self, settings: StoreSettings | None = None) -> None:
         self.settings = settings or StoreSettings()
@@ -78,24 +78,24 @@ class MemoryStore:
         self.writes += 1
         failure = self.failures.pop(0) if self.failures else None
         if failure == "before":
-            raise StoreUnavailable("away, nothing was written")
+            raise StoreUnavailable("store unavailable: nothing was written")
         self.rejections |= {rejection.id: rejection for rejection in rejections}
         for rejection in rejections:
-            self.quarantine.by_id.setdefault(rejection.id, _kept(rejection))
+            self.quarantine.by_id.setdefault(rejection.id, _quarantined(rejection))
         for status in statuses:
-            there = self.devices.by_id.setdefault(status.device_id, Device(status.device_id))
-            there.status, there.status_ms = status.status, status.timestamp_ms
+            device = self.devices.by_id.setdefault(status.device_id, Device(status.device_id))
+            device.status, device.status_ms = status.status, status.timestamp_ms
         refused = {one.seq: "not welcome" for one in readings if one.device_id in self.refuse or _is_too_large(one)}
         for reading in readings:
             if reading.seq not in refused:
                 self.by_id.setdefault(reading.id, reading)
         if failure == "after":
-            raise StoreUnavailable("away, though all was written")
+            raise StoreUnavailable("store unavailable: everything was written")
         return WriteResult(frozenset(one.seq for one in readings if self._holds(one)), refused)
 
     def _holds(self, reading: Reading) -> bool:
-        there = self.by_id.get(reading.id)
-        return there is not None and there.seq == reading.seq
+        existing = self.by_id.get(reading.id)
+        return existing is not None and existing.seq == reading.seq
 
     def matching(self, query: ReadingsQuery) -> list[Reading]:
         return [
@@ -134,8 +134,8 @@ class MemoryStore:
         newest_first = await self.quarantine.messages(QuarantineQuery(limit=sys.maxsize))
         young = [one for one in newest_first if one.received_ms >= now_ms - self.settings.rejected_days * DAY_MS]
         self.quarantine.by_id = {one.id: one for one in young[: self.settings.rejected_limit]}
-        over = max(len(young) - self.settings.rejected_limit, 0)
-        return RetentionResult(len(old), len(newest_first) - len(young), over, self.audit.trim(self.settings.audit_limit))
+        excess = max(len(young) - self.settings.rejected_limit, 0)
+        return RetentionResult(len(old), len(newest_first) - len(young), excess, self.audit.trim(self.settings.audit_limit))
 
     async def put(self, key: str, value: str) -> None:
         self.state[key] = value
@@ -148,7 +148,7 @@ class MemoryStore:
 
     async def ping(self) -> None:
         if self.failures:
-            raise StoreUnavailable("away")
+            raise StoreUnavailable("store unavailable")
 
 
 def _summary(name: str, group: Sequence[Reading]) -> FieldSummary | None:
@@ -157,7 +157,7 @@ def _summary(name: str, group: Sequence[Reading]) -> FieldSummary | None:
 
 
 class MemoryHistory:
-    """Summaries without rollups."""
+    """Summaries computed from the readings."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -254,8 +254,8 @@ class MemoryCommands:
         return self.by_id.setdefault(command.id, command)
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        there = self.by_id.get(command.id)
-        if there is None or there.state is not was:
+        existing = self.by_id.get(command.id)
+        if existing is None or existing.state is not was:
             return False
         self.by_id[command.id] = command
         return True
@@ -274,7 +274,7 @@ T = TypeVar("T", bound=Storable)
 
 
 class MemoryDocuments(Generic[T]):
-    """Users or keys in a dictionary; `away` fails what is asked for by id, and what is taken back."""
+    """Users or keys in a dictionary; with `away`, reads by id and revocations raise `StoreUnavailable`."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, T] = {}
@@ -285,7 +285,7 @@ class MemoryDocuments(Generic[T]):
 
     async def get(self, identity: str) -> T | None:
         if self.away:
-            raise StoreUnavailable("it is away")
+            raise StoreUnavailable("store unavailable")
         return self.by_id.get(identity)
 
     async def add(self, one: T) -> bool:
@@ -321,7 +321,7 @@ class MemorySessions(MemoryDocuments[LoginSession]):
 
     async def revoke(self, one: Revocation) -> None:
         if self.away:
-            raise StoreUnavailable("it is away")
+            raise StoreUnavailable("store unavailable")
         self.revoked.setdefault(one.id, one)
 
     async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
@@ -329,14 +329,14 @@ class MemorySessions(MemoryDocuments[LoginSession]):
 
 
 class MemoryAudit:
-    """Acts in a dictionary."""
+    """Audit events in a dictionary."""
 
     def __init__(self) -> None:
         self.by_id: dict[ObjectId, AuditEvent] = {}
 
-    async def add(self, acts: Sequence[AuditEvent]) -> None:
-        for act in acts:
-            self.by_id.setdefault(act.id, act)
+    async def add(self, events: Sequence[AuditEvent]) -> None:
+        for event in events:
+            self.by_id.setdefault(event.id, event)
 
     async def find(self, query: AuditQuery) -> list[AuditEvent]:
         found = [
@@ -350,15 +350,14 @@ class MemoryAudit:
         return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
 
     def trim(self, limit: int) -> int:
-        going = sorted(self.by_id, key=lambda one: (self.by_id[one].action not in REFUSALS, one))[
-            : max(len(self.by_id) - limit, 0)
-        ]
-        for one in going:
-            del self.by_id[one]
-        return len(going)
+        by_value = sorted(self.by_id, key=lambda event_id: (self.by_id[event_id].action not in REFUSALS, event_id))
+        trimmed = by_value[: max(len(self.by_id) - limit, 0)]
+        for event_id in trimmed:
+            del self.by_id[event_id]
+        return len(trimmed)
 
 
-def _kept(rejection: Rejection) -> QuarantinedMessage:
+def _quarantined(rejection: Rejection) -> QuarantinedMessage:
     message = rejection.message
     return QuarantinedMessage(
         rejection.id,
@@ -378,7 +377,7 @@ def _is_too_large(reading: Reading) -> bool:
 
 
 class RecordingOrigin:
-    """Remembers how messages were settled."""
+    """Records the outcome of each message."""
 
     def __init__(self) -> None:
         self.settled: list[tuple[Message, Outcome]] = []
@@ -388,7 +387,7 @@ class RecordingOrigin:
 
 
 class RecordingPublisher:
-    """Remembers what was published."""
+    """Records published events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

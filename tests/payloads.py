@@ -1,4 +1,4 @@
-"""Payloads: good ones, and 16 kinds no reading can come of."""
+"""Test payloads: valid readings, and 16 kinds of invalid payloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def good(n: int) -> bytes:
 
 
 def hostile(n: int, source: random.Random) -> bytes:
-    """A payload no reading can come of; 16 kinds in turn."""
+    """Return an invalid payload; `n` cycles through the 16 kinds."""
     whole = good(n)
     kinds = (
         lambda: source.randbytes(source.randint(1, 200)),

@@ -89,8 +89,8 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         left = {one.id: (one.code, one.reason) for one in await store.quarantine.messages(QuarantineQuery())}
         assert left == {
             bad[0].id: ("not_json", left[bad[0].id][1]),
-            bad[1].id: ("no_measurement", "no measurement: the object names none"),
-            bad[2].id: ("no_route", "no subscription has a topic like 'nowhere'"),
+            bad[1].id: ("no_measurement", "no measurement: the object contains none"),
+            bad[2].id: ("no_route", "no subscription matches the topic 'nowhere'"),
             large.id: ("too_large", "was too_large"),
         }
         assert left[bad[0].id][1].startswith("not JSON")

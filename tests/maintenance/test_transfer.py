@@ -305,7 +305,7 @@ async def test_bad_lines_are_told_by_number_and_do_not_stop_it(tmp_path: Path) -
     assert "2 stored, 0 there already, 5 bad lines" in err
     told = [line.split(":")[0] for line in err.splitlines() if line.startswith("line ")]
     assert told == ["line 2", "line 4", "line 5", "line 6", "line 8"]
-    assert "line 5: 'humdity' is no field of a reading" in err
+    assert "line 5: 'humdity' is not a field of a reading" in err
     assert "line 6: longer than 65536 bytes" in err
 
 
