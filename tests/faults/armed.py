@@ -32,7 +32,7 @@ def set_trap(place: str, countdown: int) -> None:
         return calls == countdown
 
     if place == "after-store":
-        keep = Pipeline._keep
+        keep = Pipeline._store_batch
 
         async def keep_then_die(self: Pipeline, *arguments: Any) -> Any:
             outcomes = await keep(self, *arguments)
@@ -40,7 +40,7 @@ def set_trap(place: str, countdown: int) -> None:
                 die()
             return outcomes
 
-        Pipeline._keep = keep_then_die  # type: ignore[method-assign, assignment]
+        Pipeline._store_batch = keep_then_die  # type: ignore[method-assign, assignment]
     else:
         publish = Hub.publish
 
