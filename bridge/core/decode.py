@@ -83,8 +83,9 @@ class Decoder:
     def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
         found = self._routed.get(topic)
         if found is None:
-            matches = ((route, route.pattern.match(topic)) for route in self._routes)
-            found = next(((route, captures) for route, captures in matches if captures is not None), None)
+            found = next(
+                ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
+            )
             if found is None:
                 raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
             if len(topic) <= _TOPIC_LENGTH:
