@@ -89,7 +89,9 @@ class AuditTrail:
             self._put((one.id, *key), one, _UNAUTHENTICATED_LIMIT)
 
     def _act(self, action: str, actor: Identity, address: str, target: str, details: dict[str, str]) -> AuditEvent:
-        return AuditEvent(ObjectId(), round(self._clock() * 1000), action, str(actor.kind), _short(actor.name), address, target, details)
+        return AuditEvent(
+            ObjectId(), round(self._clock() * 1000), action, str(actor.kind), _short(actor.name), address, target, details
+        )
 
     def _put(self, key: tuple[object, ...], one: AuditEvent, limit: int) -> None:
         if key in self._waiting or len(self._waiting) < limit:

@@ -119,7 +119,9 @@ def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: Con
     console.print(f"{key.id} {key.name} removed", markup=False, highlight=False)
 
 
-def with_control(config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], act: str = "", about: str = "") -> T:
+def with_control(
+    config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], act: str = "", about: str = ""
+) -> T:
     """The outcome of some work on the store of the settings; what it was, if it changed something, is in the audit."""
     settings = load_settings(config)
 

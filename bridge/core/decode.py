@@ -135,11 +135,9 @@ class UnknownKeys:
                 self._seen.add((device_id, quote(key)))
 
     def __len__(self) -> int:
-        """Return the number of distinct pairs, at most the limit."""
         return len(self._seen)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Iterate over (device id, key) pairs."""
         return iter(self._seen)
 
 

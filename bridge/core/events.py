@@ -128,7 +128,6 @@ def _device_in(body: Mapping[str, Any]) -> str:
 
 
 def connection_info(client_id: str, total_clients: int) -> dict[str, Any]:
-    """Body of `connectionInfo`."""
     return {"clientId": client_id, "totalClients": total_clients}
 
 
@@ -138,22 +137,18 @@ def sensor_data(reading: Reading, sent_at: str) -> dict[str, Any]:
 
 
 def device_status(status: DeviceStatus) -> dict[str, Any]:
-    """Body of `deviceStatus`."""
     return {"deviceId": status.device_id, "status": status.status, "timestamp": iso(status.timestamp_ms)}
 
 
 def gap(missing: Gap) -> dict[str, Any]:
-    """Body of `gap`."""
     return {"from": missing.after, "to": missing.last, "missed": missing.missed}
 
 
 def auth_expiring(event: AuthExpiring) -> dict[str, Any]:
-    """Body of `authExpiring`."""
     return {"expires": iso(event.expires_ms), "seconds": event.seconds}
 
 
 def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:
-    """Body of `systemEvent`."""
     return {"level": event.level, "message": event.message, "data": event.data, "timestamp": sent_at}
 
 

@@ -14,8 +14,6 @@ class PartHealth:
 
 
 class Health:
-    """The health of every part that has reported."""
-
     def __init__(self, parts: tuple[str, ...]) -> None:
         """`parts` are required: each is down (`starting`) until it first reports `up`."""
         self._parts = {part: PartHealth(up=False, reason="starting") for part in parts}
@@ -34,7 +32,6 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether every part is up."""
         return all(part.up for part in self._parts.values())
 
     @property

@@ -31,14 +31,12 @@ class Ledger:
         self._accounts: dict[str, SourceAccount] = {}
 
     def account(self, source: str) -> SourceAccount:
-        """Return the account of a source, created if missing."""
         account = self._accounts.get(source)
         if account is None:
             account = self._accounts[source] = SourceAccount()
         return account
 
     def count_received(self, source: str) -> None:
-        """Count one message as received and waiting."""
         account = self.account(source)
         account.received += 1
         account.waiting += 1

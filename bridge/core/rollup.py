@@ -61,7 +61,6 @@ Late = Collection[tuple[str, int]]
 
 
 def floor_to_hour(at_ms: int) -> int:
-    """Return the start of the hour."""
     return at_ms - at_ms % HOUR_MS
 
 

@@ -18,7 +18,6 @@ class AckWindow:
         self._done: set[int] = set()
 
     def __len__(self) -> int:
-        """Return the number of messages delivered and not yet acknowledged."""
         return len(self._delivered)
 
     def add(self, packet_id: int) -> None:

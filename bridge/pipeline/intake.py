@@ -56,15 +56,12 @@ class Intake:
         return self._closed
 
     def __len__(self) -> int:
-        """Return the number of messages not yet taken."""
         return len(self._qos1) + len(self._qos0)
 
     def __aiter__(self) -> Intake:
-        """Iterate over batches in order of arrival, until closed and empty."""
         return self
 
     async def __anext__(self) -> list[Message]:
-        """Wait for a message and return the next batch."""
         while not len(self):
             if self._closed:
                 raise StopAsyncIteration

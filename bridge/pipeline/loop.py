@@ -33,7 +33,6 @@ RETRY_CAP_SECONDS = 2.0
 
 
 def now_us() -> int:
-    """Return the wall clock time in microseconds since the epoch."""
     return time.time_ns() // 1000
 
 

@@ -22,12 +22,10 @@ class PendingBatch(Generic[T]):
         self._done = asyncio.Event()
 
     def __len__(self) -> int:
-        """Return the number of messages."""
         return len(self._results)
 
     @property
     def results(self) -> list[T]:
-        """The result of each message; complete once `wait` has returned True."""
         return cast("list[T]", self._results)
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:

@@ -54,7 +54,6 @@ class Settings(Section):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """The decoder's routes: for HTTP, then for the subscriptions."""
         return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
 
     @model_validator(mode="after")

@@ -40,7 +40,6 @@ class AccessSettings(Section):
 
     @property
     def required(self) -> bool:
-        """Whether clients must authenticate."""
         return self.mode == "required"
 
     @field_validator("secret")

@@ -57,7 +57,6 @@ class HttpSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether the port is reachable from this machine only."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @field_validator("cors_origins", "hosts", "trusted_proxies", mode="before")

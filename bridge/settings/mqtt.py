@@ -101,8 +101,6 @@ class BrokerFilesSettings(Section):
 
 
 class MqttSettings(Section):
-    """The broker, its limits and its subscriptions."""
-
     url: SecretStr = SecretStr("mqtt://localhost:1883")
     username: str | None = None
     password: SecretStr | None = None

@@ -77,7 +77,6 @@ def scope_to_document(scope: ResourceScope | None) -> dict[str, list[str]] | Non
 
 
 def scope_from_document(document: Mapping[str, Any] | None) -> ResourceScope | None:
-    """Inverse of `scope_to_document`."""
     return None if document is None else ResourceScope(frozenset(document["devices"]), frozenset(document["sites"]))
 
 

@@ -45,12 +45,10 @@ class AuditEvent:
         }
 
     def public(self) -> dict[str, Any]:
-        """Return the event as the API sends it."""
         return {"_id": str(self.id), "timestamp": iso(self.at_ms), **self.to_document()}
 
 
 def audit_event_from_document(identity: ObjectId, at_ms: int, document: Mapping[str, Any]) -> AuditEvent:
-    """Inverse of `AuditEvent.to_document`."""
     return AuditEvent(
         identity,
         at_ms,

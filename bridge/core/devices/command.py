@@ -35,8 +35,6 @@ _TEXT_LENGTH = 4096
 
 
 class CommandState(enum.StrEnum):
-    """The state of a command."""
-
     QUEUED = "queued"
     SENT = "sent"
     CONFIRMED = "confirmed"
@@ -118,7 +116,6 @@ class Command:
 
     @property
     def is_final(self) -> bool:
-        """Whether no other state can follow."""
         return not TRANSITIONS[self.state]
 
     def same_request(self, request: CommandRequest) -> bool:
@@ -132,7 +129,6 @@ class Command:
         return {"command": self.command, **value, "id": self.id}
 
     def public(self) -> dict[str, Any]:
-        """Return the command as the API sends it."""
         return {
             "id": self.id,
             "device": self.device_id,
@@ -169,7 +165,6 @@ TIMES = ("createdAt", "expiresAt", "changedAt", "sentAt")
 
 
 def command_from_document(command_id: str, document: Mapping[str, Any]) -> Command:
-    """Inverse of `Command.to_document`."""
     return Command(
         id=command_id,
         device_id=document["device"],

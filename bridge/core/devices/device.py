@@ -58,7 +58,6 @@ class ReportingInterval:
     last_ms: int = 0
 
     def observe(self, now_ms: int) -> None:
-        """Record an arrival."""
         low, high = LEARNT_RANGE_SECONDS
         interval = (now_ms - self.last_ms) / 1000
         if self.last_ms and interval < low:
@@ -77,7 +76,6 @@ class ReportingInterval:
 
     @property
     def is_known(self) -> bool:
-        """Whether enough intervals were observed."""
         return self.count >= _MIN_INTERVALS
 
 
@@ -141,7 +139,6 @@ class Device:
         return None
 
     def public(self) -> dict[str, Any]:
-        """Return the device as the API sends it; unknown attributes are absent."""
         record: dict[str, Any] = {
             "id": self.id,
             **{name: value for name in TEXT_ATTRIBUTES if (value := getattr(self, name)) is not None},

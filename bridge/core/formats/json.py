@@ -10,7 +10,6 @@ from bridge.core.payload import parse_object
 
 
 def json_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001 - it needs the payload only
-    """Return the object unchanged."""
     return parse_object(payload)
 
 

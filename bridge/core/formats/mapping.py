@@ -45,7 +45,6 @@ class FieldPath:
 
     @property
     def converts(self) -> bool:
-        """Whether the number at the path must be converted to the field's unit."""
         return self.scale != 1 or self.offset != 0
 
     def find(self, body: object) -> object:

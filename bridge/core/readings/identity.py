@@ -72,7 +72,6 @@ class Cursor:
 
     @property
     def last(self) -> int:
-        """The highest cursor assigned."""
         return self._last
 
     def resume_above(self, last: int) -> None:
@@ -80,6 +79,5 @@ class Cursor:
         self._last = max(self._last, last)
 
     def next(self, now_us: int) -> int:
-        """Return the cursor of a record stored at `now_us`."""
         self._last = max(now_us, self._last + 1)
         return self._last
