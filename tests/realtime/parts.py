@@ -12,7 +12,7 @@ from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.publication import EncodedBatch, Publication
 from bridge.realtime.hub.session import NO_LIMIT
-from bridge.realtime.socketio.server import CODEC
+from bridge.realtime.socketio.codec import CODEC
 from bridge.settings import RealtimeSettings
 
 EPOCH_MS = 1_767_000_000_000

@@ -1,7 +1,9 @@
-"""Each client at its own pace: a parcel is written, or missed by one with too much waiting, who is told so, or given up on.
+"""Delivery to each client at its own pace: a batch is written, or missed by a slow consumer, which is told so or disconnected.
 
-A client that falls behind stands aside until it has read half of what waits for it; then a `gap` tells what it missed, and it
-is live again. One that takes longer than `slow_seconds` is given up on. Nothing here waits, and who stands aside costs nothing.
+A client whose buffer is full when a batch is written becomes a *slow consumer*. It is paused: its group keeps sending, and
+only counts what the client misses. When half of the buffer has drained, the client is sent one `gap` that says what it missed,
+and is live again. A client that stays paused longer than `slow_seconds` is disconnected. Nothing here waits for a client, and
+a paused client costs nothing per batch.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import SubscriberGroup
 from bridge.settings import RealtimeSettings
 
-_LOW_WATER = 0.5  # of the buffer: a client that fell behind is live again when so much of it, or less, is left
+_LOW_WATER = 0.5  # share of the buffer: a paused client resumes when at most this much is waiting
 
 
 @dataclass(slots=True)
 class DeliveryCounters:
-    """What the hub did since its start; records, but for `missed_others`: other messages, and `cut` and `gaps`: clients."""
+    """Counts since start, in records per client; `missed_others` counts other messages, `gaps` and `cut` count clients."""
 
     published: int = 0
     delivered: int = 0
@@ -35,7 +37,7 @@ class DeliveryCounters:
 
 
 class Delivery:
-    """Writes to clients, and knows who is behind."""
+    """Writes batches to clients, and pauses and resumes slow consumers."""
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class Delivery:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives seconds since the epoch."""
+        """`clock` returns seconds since the epoch."""
         self._limit_bytes = settings.client_buffer_bytes
         self._low_bytes = int(settings.client_buffer_bytes * _LOW_WATER)
         self._slow_seconds = settings.slow_seconds
@@ -54,12 +56,12 @@ class Delivery:
         self._monotonic = monotonic
         self.slow: dict[Session, SubscriberGroup[Session]] = {}
 
-    def encode(self, chosen: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
-        """Sent now."""
-        return EncodedBatch(chosen, encoder, iso(int(self._clock() * 1000)))
+    def encode(self, publications: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
+        """Return a batch whose time of sending is now."""
+        return EncodedBatch(publications, encoder, iso(int(self._clock() * 1000)))
 
-    def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch, before: int) -> None:
-        """The same to all of them; `before` is the cursor ahead of it."""
+    def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch, cursor: int) -> None:
+        """Write a batch to every member; those whose buffer is full are paused at `cursor`, the one before the batch."""
         if not batch:
             return
         limit = self._limit_bytes
@@ -67,19 +69,19 @@ class Delivery:
             now = self._monotonic()
             for session in slow:
                 del group.members[session]
-                session.pause(before, now)
+                session.pause(cursor, now)
                 self.add(session, group)
         if batch.records:
             group.records, group.last = group.records + batch.records, batch.last
         self._count(batch, len(group.members), len(group.slow))
 
-    def send_to_session(self, session: Session, batch: EncodedBatch, before: int) -> None:
-        """To one who has yet to enter its audience."""
+    def send_to_session(self, session: Session, batch: EncodedBatch, cursor: int) -> None:
+        """Write a batch to a client that is not a member of its group yet, or count it as missed."""
         if session.paused_since is None and session.transport.write(batch, self._limit_bytes):
             self._count(batch, 1, 0)
             return
         if session.paused_since is None:
-            session.pause(before, self._monotonic())
+            session.pause(cursor, self._monotonic())
         session.miss(batch.records, batch.last)
         self._count(batch, 0, 1)
 
@@ -89,19 +91,19 @@ class Delivery:
         self._counts.missed_others += missing * batch.other_messages
 
     def send_event(self, session: Session, events: Sequence[Publication]) -> None:
-        """Send one client what is no record; it goes without when too much waits for it already."""
+        """Send one client events that are not records; dropped if its buffer is full."""
         if batch := self.encode(events, session.encoder):
             session.transport.write(batch, self._limit_bytes)
 
     def write(self, session: Session, records: Sequence[Publication]) -> None:
-        """What it asked for; whoever replays sees to it that there is room."""
+        """Send one client a page that it requested. Without a limit: the caller waits until the buffer has room."""
         if records:
             session.transport.write(self.encode(records, session.encoder))
 
-    # --- who is behind -----------------------------------------------------------------------------------------------------
+    # --- slow consumers ----------------------------------------------------------------------------------------------------
 
     def add(self, session: Session, group: SubscriberGroup[Session]) -> None:
-        """It is sent what comes next, or, when it is behind, stands aside."""
+        """Add a client to its group: as a member, or as a slow consumer if it is paused."""
         if session.paused_since is None:
             group.members[session] = None
             return
@@ -111,11 +113,11 @@ class Delivery:
         session.transport.when_drained(self._low_bytes, partial(self._drained, session))
 
     def remove(self, session: Session) -> None:
-        """It is gone, or about to be; safe for one that is not behind."""
+        """Forget a client that disconnects. Safe for one that is not slow."""
         self.slow.pop(session, None)
 
     def has_drained(self, session: Session) -> bool:
-        """Whether it has read enough of what waits for it to be sent more."""
+        """Return whether the client has read enough to be sent more."""
         return session.transport.waiting_bytes() <= self._low_bytes
 
     def _drained(self, session: Session) -> None:
@@ -123,7 +125,7 @@ class Delivery:
             self.resume(session)
 
     def resume(self, session: Session) -> None:
-        """Tell one that was behind what it missed; from here on it is live again."""
+        """Make a slow consumer live again, after a `gap` if it missed records."""
         group = self.slow.pop(session)
         del group.slow[session]
         session.miss(group.records - session.missed_from, group.last)
@@ -132,16 +134,16 @@ class Delivery:
         group.members[session] = None
 
     def send_gap(self, session: Session, gap: Gap) -> None:
-        """Also to one for whom much waits: it is what he has to know."""
+        """Send a gap, even if the buffer is full: the client has to learn that records are missing."""
         self._counts.gaps += 1
         session.transport.write(self.encode([Publication(gap)], session.encoder))
 
-    def expired(self, now: float) -> list[Session]:
-        """Those of the ones behind who have had their time; those who have drained are told what they missed."""
-        slow = []
+    def check_slow(self, now: float) -> list[Session]:
+        """Return the clients paused longer than `slow_seconds`; resume those that have drained."""
+        expired = []
         for session in tuple(self.slow):
-            if self.has_drained(session):  # by a link that does not tell
+            if self.has_drained(session):  # its transport has no drain events
                 self.resume(session)
             elif session.paused_since is not None and now - session.paused_since > self._slow_seconds:
-                slow.append(session)
-        return slow
+                expired.append(session)
+        return expired

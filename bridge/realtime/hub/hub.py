@@ -1,8 +1,8 @@
-"""Who hears what: encode once, join once, one write per client.
+"""The hub: publishes events to subscribed clients. Encode once, join once, one write per client.
 
-A batch is chosen, framed and joined once for each audience (equal wishes, same dialect); each member is then one write that
-never waits, or is skipped: see `delivery.py`. What a client missed it is sent in pages, beside the live flow, until the two
-meet: see `subscribe`.
+A batch is selected, framed and joined once per subscriber group (clients of one protocol with equal subscriptions). Each member
+then costs one write that never waits; a member whose buffer is full is paused: see `delivery.py`. Missed records are sent in
+pages beside the live flow, until both meet: see `subscribe`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription
 from bridge.settings import RealtimeSettings
 
 TICK_SECONDS = 0.05
-_DRAIN_SECONDS = 0.02  # how often a client that is being caught up is asked whether it has drained
+_DRAIN_SECONDS = 0.02  # how often a client that is being caught up is checked for room in its buffer
 SLOW = "slow"
 
 
@@ -36,17 +36,17 @@ class ClientProtocol(Protocol):
     """One wire protocol with its connected clients."""
 
     async def tick(self) -> None:
-        """Called every `TICK_SECONDS`: what is due."""
+        """Do what is due. Called every `TICK_SECONDS`."""
         ...
 
     async def close(self) -> None:
-        """Take leave of every client."""
+        """Disconnect every client, without waiting for those that do not read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeResult:
-    """What a `subscribe` came to: the wish now, how many records were sent again, and the cursor to resume after."""
+    """The client's subscription after a request, the number of replayed records, and the cursor to resume after."""
 
     subscription: Subscription
     replayed: int
@@ -54,11 +54,11 @@ class SubscribeResult:
 
 
 class ConnectionClosed(Exception):
-    """The client is gone, or was cut."""
+    """The client left, or was disconnected as too slow, while its request was being handled."""
 
 
 class Hub:
-    """The publisher: every dialect hears the same events in the same order."""
+    """Publishes the same events, in the same order, to the clients of every protocol."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Hub:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`store` is asked for what clients missed; `clock` gives seconds since the epoch."""
+        """`store` is queried for missed records; `clock` returns seconds since the epoch."""
         self._settings = settings
         self._monotonic = monotonic
         self.counts = DeliveryCounters()
@@ -79,73 +79,73 @@ class Hub:
         self._sessions: dict[Session, None] = {}
         self._joining: deque[tuple[float, Session]] = deque()
         self._held: dict[Session, None] = {}
-        self._dialects: list[ClientProtocol] = []
-        self._begun = False
+        self._protocols: list[ClientProtocol] = []
+        self._started = False
 
     @property
     def client_count(self) -> int:
-        """Clients connected now, over all dialects."""
+        """The number of connected clients, over all protocols."""
         return len(self._sessions)
 
     @property
     def slow_count(self) -> int:
-        """Those of them that are being skipped."""
+        """The number of clients that are paused as slow consumers."""
         return len(self._delivery.slow)
 
-    def add_protocol(self, dialect: ClientProtocol) -> None:
-        """One more protocol; it tells of its clients by `add_client` and `remove_client`."""
-        self._dialects.append(dialect)
+    def add_protocol(self, protocol: ClientProtocol) -> None:
+        """Tick and close `protocol` with the hub; it registers its clients with `add_client` and `remove_client`."""
+        self._protocols.append(protocol)
 
     def start(self, cursor: int) -> None:
-        """The highest cursor in the store: what is published from now on comes after it."""
-        self._begun = True
+        """Set the highest cursor in the store: records published from now on come after it."""
+        self._started = True
         self._recent.start(cursor)
         for session in self._sessions:
             session.offset = cursor
             session.delivered = DeliveredRanges(cursor)
 
-    # --- out -------------------------------------------------------------------------------------------------------------
+    # --- publishing ------------------------------------------------------------------------------------------------------
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Send events to those who want them. By the page, so that no client's buffer is overshot by more than that."""
+        """Send events to their subscribers, in pages: a client's buffer exceeds its limit by at most one page."""
         for start in range(0, len(events), PAGE_SIZE):
             self._publish([Publication(event) for event in events[start : start + PAGE_SIZE]])
 
     def _publish(self, batch: Sequence[Publication]) -> None:
-        before, records = self._recent.last_offset, [one for one in batch if one.seq]
+        cursor, records = self._recent.last_offset, [publication for publication in batch if publication.seq]
         while self._joining and self._recent.would_evict(self._joining[0][1].offset, len(records)):
-            self._next_joins()
+            self._join_next()
         self._recent.extend(records)
         self.counts.published += len(records)
         if len(records) < len(batch):
-            self._send_to_held([one for one in batch if not one.seq])
+            self._send_to_held([publication for publication in batch if not publication.seq])
         for group, chosen in self._index.choose(batch):
-            if now := group.take_due(chosen):
-                self._send(group, now, before)
+            if due := group.take_due(chosen):
+                self._send(group, due, cursor)
 
-    def _send(self, group: SubscriberGroup[Session], chosen: Sequence[Publication], before: int) -> None:
-        self._delivery.send_to_group(group, self._delivery.encode(chosen, group.encoder), before)
+    def _send(self, group: SubscriberGroup[Session], publications: Sequence[Publication], cursor: int) -> None:
+        self._delivery.send_to_group(group, self._delivery.encode(publications, group.encoder), cursor)
 
-    def _send_to_held(self, others: Sequence[Publication]) -> None:
-        """What is no record does not wait until a client is live: it has no cursor by which it would be found again."""
+    def _send_to_held(self, events: Sequence[Publication]) -> None:
+        """Send held clients the events that are not records at once: without a cursor, those could not be replayed later."""
         for session in self._held:
-            wanted = [one for one in others if session.subscription.matches(one)]
-            if wanted:
-                self.send_event(session, wanted)
+            matching = [event for event in events if session.subscription.matches(event)]
+            if matching:
+                self.send_event(session, matching)
 
     def send_event(self, session: Session, events: Sequence[Publication]) -> None:
-        """Send one client what is no record; it goes without when too much waits for it already."""
+        """Send one client events that are not records; dropped if its buffer is full."""
         self._delivery.send_event(session, events)
 
-    # --- the clients -------------------------------------------------------------------------------------------------------
+    # --- clients -----------------------------------------------------------------------------------------------------------
 
     def add_client(
         self, encoder: Encoder, transport: Transport, subscription: Subscription = ALL, *, waits_for_subscribe: bool = True
     ) -> Session:
-        """A client that hears what it wishes from now on.
+        """Add a client that receives what matches `subscription` from now on.
 
-        If it `waits_for_subscribe` it is sent no records for a moment (`settle_seconds`): when it begins by asking for what it missed,
-        that comes first.
+        With `waits_for_subscribe` it is sent no records for `settle_seconds`: if its first request replays missed records,
+        those have to come first.
         """
         session = Session(encoder, transport, self._recent.last_offset, subscription)
         self._sessions[session] = self._held[session] = None
@@ -156,7 +156,7 @@ class Hub:
         return session
 
     def remove_client(self, session: Session) -> None:
-        """It is gone; nothing is kept of it."""
+        """Remove a client and everything held for it. Safe to repeat."""
         session.closed = True
         self._sessions.pop(session, None)
         self._held.pop(session, None)
@@ -166,25 +166,24 @@ class Hub:
     async def subscribe(
         self, session: Session, devices: frozenset[str] | None, every_ms: int | None, since: int | None, limit: int
     ) -> SubscribeResult:
-        """Add devices to what a client hears (None: every device); a client that heard everything hears only these then.
+        """Add devices (None: all) to a client's subscription; one that received all devices receives only these from then on.
 
-        With `since` it is sent first, in order, the records of these devices after that cursor which this connection has not
-        been sent, at most `limit`; a `gap` tells of more. Then what was published meanwhile, then live: no hole, no repeat.
-        Raises `StoreUnavailable`: its subscription has not changed then; `ValueError` when there are too many devices; and `ConnectionClosed`.
+        With `since`, the client is first sent, in order, at most `limit` records of these devices after that cursor that were
+        not sent on this connection; a `gap` reports any more. Then come the records published meanwhile, then live ones:
+        no hole, no repeat.
+
+        Raises `StoreUnavailable` (the subscription is unchanged), `ValueError` (too many devices), and `ConnectionClosed`.
         """
-        if since is not None and not self._begun:
-            raise StoreUnavailable("it has not answered yet")
+        if since is not None and not self._started:
+            raise StoreUnavailable("the store has not answered since the bridge started")
         async with session.lock:
             await self._hold(session)
             try:
                 subscription = _added(session.subscription, devices, every_ms)
-                replayed = (
-                    0
-                    if since is None
-                    else await self._replay(
-                        session, Subscription(devices, device_filter=subscription.device_filter), since, limit
-                    )
-                )
+                replayed = 0
+                if since is not None:
+                    requested = Subscription(devices, device_filter=subscription.device_filter)
+                    replayed = await self._replay(session, requested, since, limit)
                 session.set_subscription(subscription)
                 await self._catch_up(session)
                 return SubscribeResult(session.subscription, replayed, session.offset)
@@ -192,7 +191,10 @@ class Hub:
                 self._go_live(session)
 
     async def unsubscribe(self, session: Session, devices: frozenset[str] | None) -> SubscribeResult:
-        """Take devices (None: all) from what a client hears. Raises `ValueError` when it hears every device, and `ConnectionClosed`."""
+        """Remove devices (None: all) from a client's subscription.
+
+        Raises `ValueError` if the client receives every device, and `ConnectionClosed`.
+        """
         async with session.lock:
             await self._hold(session)
             try:
@@ -202,7 +204,7 @@ class Hub:
                 self._go_live(session)
 
     async def set_subscription(self, session: Session, subscription: Subscription) -> None:
-        """Let a client hear what it wishes from now on, and nothing else. Raises `ConnectionClosed`."""
+        """Replace a client's subscription from now on. Raises `ConnectionClosed`."""
         async with session.lock:
             await self._hold(session)
             try:
@@ -211,93 +213,91 @@ class Hub:
                 self._go_live(session)
 
     async def _hold(self, session: Session) -> None:
-        """Take a client out of the live flow, at a known position, with room to write to it."""
-        await self._writable(session)
+        """Take a client out of the live flow at a known offset, with room in its buffer."""
+        await self._wait_until_drained(session)
         if session.paused_since is not None:
             self._delivery.resume(session)
         if session.live:
-            self._send_newest(self._index.of(session.encoder, session.subscription))
+            self._send_latest(self._index.group_of(session.encoder, session.subscription))
             self._index.leave(session, session.encoder, session.subscription)
             session.live, session.offset = False, self._recent.last_offset
             self._held[session] = None
 
-    async def _replay(self, session: Session, asked: Subscription, since: int, limit: int) -> int:
-        """How many records were sent."""
-        delivered, subscription, position = session.delivered, session.subscription, session.offset
-        sent, reached, until = 0, since, delivered.undelivered_until(asked, subscription, position)
-        while reached < until and sent < limit:
-            page = await self._history.page(reached, until, asked, min(PAGE_SIZE, limit - sent))
-            unsent = [one for one in page.records if not delivered.contains(one, subscription, position)]
+    async def _replay(self, session: Session, requested: Subscription, since: int, limit: int) -> int:
+        """Send what was requested and not sent on this connection yet; return the number of records."""
+        delivered, subscription, offset = session.delivered, session.subscription, session.offset
+        sent, cursor, until = 0, since, delivered.undelivered_until(requested, subscription, offset)
+        while cursor < until and sent < limit:
+            page = await self._history.page(cursor, until, requested, min(PAGE_SIZE, limit - sent))
+            unsent = [record for record in page.records if not delivered.contains(record, subscription, offset)]
             await self._write(session, unsent)
-            delivered.add(asked, reached, page.reached)
+            delivered.add(requested, cursor, page.end_offset)
             self.counts.replayed += len(unsent)
-            sent, reached = sent + len(unsent), page.reached
-        if reached < until and (missed := await self._history.count(reached, until, asked)):
-            self._delivery.send_gap(session, Gap(reached, until, missed))
+            sent, cursor = sent + len(unsent), page.end_offset
+        if cursor < until and (missed := await self._history.count(cursor, until, requested)):
+            self._delivery.send_gap(session, Gap(cursor, until, missed))
         return sent
 
     async def _catch_up(self, session: Session) -> None:
-        """Send what was published while it was held. One that reads more slowly than readings come in never gets there."""
+        """Send what was published while the client was held.
+
+        A client slower than the incoming rate never catches up and is disconnected after `slow_seconds`.
+        """
         deadline = self._monotonic() + self._settings.slow_seconds
         while session.offset < self._recent.last_offset:
             page = await self._history.page(session.offset, self._recent.last_offset, session.subscription)
             await self._write(session, page.records)
-            session.offset = page.reached
+            session.offset = page.end_offset
             if self._monotonic() > deadline:
-                self._give_up(session)
+                self._disconnect_slow(session)
                 raise ConnectionClosed
 
     async def _write(self, session: Session, records: Sequence[Publication]) -> None:
-        """A page; then it is everyone else's turn."""
+        """Send one page, then give other tasks a turn."""
         self._delivery.write(session, records)
         await asyncio.sleep(0)
-        await self._writable(session)
+        await self._wait_until_drained(session)
 
-    async def _writable(self, session: Session) -> None:
-        """Wait until the client has drained; raises `ConnectionClosed` when it went, or takes too long."""
+    async def _wait_until_drained(self, session: Session) -> None:
+        """Raises `ConnectionClosed` if the client left or does not drain in `slow_seconds`."""
         deadline = self._monotonic() + self._settings.slow_seconds
         while not session.closed and not self._delivery.has_drained(session):
             if self._monotonic() > deadline:
-                self._give_up(session)
+                self._disconnect_slow(session)
                 raise ConnectionClosed
             await asyncio.sleep(_DRAIN_SECONDS)
         if session.closed:
             raise ConnectionClosed
 
     def _go_live(self, session: Session) -> None:
-        """At the cursor where all others are, in one step."""
+        """Bring a held client to the last published cursor and into its group, without yielding to the event loop."""
         if session.closed or session.live:
             return
-        if not self._recent.covers(session.offset):  # held back too long; it comes again and asks for what it missed
-            self._give_up(session)
+        if not self._recent.covers(session.offset):  # held too long; it reconnects and requests what it missed
+            self._disconnect_slow(session)
             return
         last = self._recent.last_offset
         while session.offset < last:
             page = self._history.recent_page(session.offset, last, session.subscription)
             if page.records:
                 self._delivery.send_to_session(session, self._delivery.encode(page.records, session.encoder), session.offset)
-            session.offset = page.reached
+            session.offset = page.end_offset
         session.live = True
         del self._held[session]
-        self._enter(session)
-
-    def _enter(self, session: Session) -> None:
-        """From the next batch on; what its audience keeps back for the others was sent to it already."""
-        group = self._index.of(session.encoder, session.subscription)
-        self._send_newest(group)
+        group = self._index.group_of(session.encoder, session.subscription)
+        self._send_latest(group)  # the new member was sent these records already
         self._delivery.add(session, group)
 
     def disconnect(self, transport: Transport, reason: str) -> None:
-        """End a connection, and count why."""
+        """Close a connection and count the reason."""
         self.count_disconnect(reason)
         transport.disconnect(reason)
 
     def count_disconnect(self, reason: str) -> None:
-        """A connection that its dialect ended by itself."""
+        """Count a connection that its protocol closed itself."""
         self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
 
-    def _give_up(self, session: Session) -> None:
-        """On a client that is too slow; its dialect will tell that it left, and need not."""
+    def _disconnect_slow(self, session: Session) -> None:
         self.remove_client(session)
         self.disconnect(session.transport, SLOW)
 
@@ -305,53 +305,49 @@ class Hub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """What happens without being asked: clients settle, slow ones are told or cut, coalesced records go out."""
+        """Tick the hub and its protocols until the context ends."""
         async with asyncio.TaskGroup() as tasks:
-            ticking = tasks.create_task(self._tick_for_ever(), name="hub")
+            ticking = tasks.create_task(self._tick_forever(), name="hub")
             try:
                 yield
             finally:
                 ticking.cancel()
 
-    async def _tick_for_ever(self) -> None:
+    async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.tick()
-            for dialect in self._dialects:
-                await dialect.tick()
+            for protocol in self._protocols:
+                await protocol.tick()
 
     def tick(self) -> None:
-        """Do what is due by now."""
+        """Let settled clients go live, resume or disconnect slow consumers, and send coalesced records that are due."""
         now = self._monotonic()
         while self._joining and self._joining[0][0] <= now:
-            self._next_joins()
-        for session in self._delivery.expired(now):
-            self._give_up(session)
+            self._join_next()
+        for session in self._delivery.check_slow(now):
+            self._disconnect_slow(session)
         for group in self._index:
-            self._send_kept_back(group, now)
+            if group.subscription.every_ms is not None and group.due <= now:
+                group.due = now + group.subscription.every_ms / 1000
+                self._send_latest(group)
 
-    def _next_joins(self) -> None:
-        """The client that joined first; one that asks for what it missed goes live when it has it."""
+    def _join_next(self) -> None:
+        """Let the client that joined first go live; one whose request is under way goes live when that is done."""
         _, session = self._joining.popleft()
         if not session.lock.locked():
             self._go_live(session)
 
-    def _send_kept_back(self, group: SubscriberGroup[Session], now: float) -> None:
-        if group.subscription.every_ms is None or group.due > now:
-            return
-        group.due = now + group.subscription.every_ms / 1000
-        self._send_newest(group)
-
-    def _send_newest(self, group: SubscriberGroup[Session]) -> None:
-        """What a coalescing audience has kept back."""
-        if newest := group.take_latest():
-            self._send(group, newest, newest[0].seq - 1)
+    def _send_latest(self, group: SubscriberGroup[Session]) -> None:
+        """Send a coalescing group the records it has kept."""
+        if latest := group.take_latest():
+            self._send(group, latest, latest[0].seq - 1)
 
     async def close(self) -> None:
-        """Take leave of every client."""
+        """Tell every client that the bridge is stopping, and disconnect it."""
         self.publish([SystemEvent("warning", "the bridge is stopping")])
-        for dialect in self._dialects:
-            await dialect.close()
+        for protocol in self._protocols:
+            await protocol.close()
 
 
 def _added(old: Subscription, devices: frozenset[str] | None, every_ms: int | None) -> Subscription:
@@ -359,7 +355,7 @@ def _added(old: Subscription, devices: frozenset[str] | None, every_ms: int | No
         return replace(old, devices=devices, every_ms=every_ms)
     both = old.devices | devices
     if len(both) > DEVICES_LIMIT:
-        raise ValueError(f"{len(both)} with those before; a client hears {DEVICES_LIMIT} by name, or every one")
+        raise ValueError(f"{len(both)} in total is too many: subscribe to at most {DEVICES_LIMIT} by name, or to all")
     return replace(old, devices=both, every_ms=every_ms)
 
 
@@ -367,5 +363,5 @@ def _removed(old: Subscription, devices: frozenset[str] | None) -> Subscription:
     if devices is None:
         return replace(old, devices=frozenset())
     if old.devices is None:
-        raise ValueError("this client hears every device; subscribe to some first, or unsubscribe without devices")
+        raise ValueError("this client receives every device; subscribe to some first, or unsubscribe without devices")
     return replace(old, devices=old.devices - devices)

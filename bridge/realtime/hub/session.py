@@ -1,4 +1,4 @@
-"""One client, at its own pace: what it wishes, how far it has been sent, and what it missed."""
+"""A client's session in the hub: its subscription, its offset, and the records that it missed."""
 
 from __future__ import annotations
 
@@ -13,118 +13,106 @@ from bridge.realtime.hub.publication import EncodedBatch, Encoder, Publication
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 
 NO_LIMIT = sys.maxsize
-"""However much waits."""
+"""A write limit that no buffer reaches."""
 
-_SPANS = 64  # changes of wish, gaps and replays that are remembered; before those a record may be replayed twice
+_RANGES = 64  # subscription changes, gaps and replays remembered; records older than those may be replayed twice
 
 
 class Transport(Protocol):
-    """The way to one client. Nothing here waits or raises, whatever state the connection is in."""
+    """Writes to one client. No method waits or raises, whatever the state of the connection."""
 
     def waiting_bytes(self) -> int:
-        """What was written and has not left for the client's machine."""
+        """Return the number of bytes written but not yet accepted by the kernel (or not yet polled)."""
         ...
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
-        """Send, after everything written before, unless so much or more waits; false then."""
+        """Send a batch after everything written before; return False, sending nothing, if `limit_bytes` or more wait."""
         ...
 
-    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
-        """Call once when no more than so much waits; a link that cannot tell does nothing, and is looked at."""
+    def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once when at most `waiting_bytes` wait.
+
+        A transport without drain events does nothing; the hub checks `waiting_bytes()` on every tick as well.
+        """
         ...
 
     def disconnect(self, reason: str) -> None:
-        """End the connection now; a client that reads is told why."""
+        """Close the connection now; a client that reads receives the reason."""
         ...
 
 
 class DeliveredRanges:
-    """What a client has been sent on this connection, so that nothing is replayed twice.
+    """The records sent on this connection, so that nothing is replayed twice.
 
-    By its wish everything after a cursor, and before that spans of cursors by what was wished then.
+    These are the records after the cursor `_since` that match the current subscription, and earlier ranges of cursors
+    (after, until], each with the subscription of that time.
     """
 
-    __slots__ = ("_since", "_spans")
+    __slots__ = ("_ranges", "_since")
 
     def __init__(self, cursor: int) -> None:
-        """Nothing up to `cursor`."""
         self._since = cursor
-        self._spans: deque[tuple[Subscription, int, int]] = deque(maxlen=_SPANS)
+        self._ranges: deque[tuple[Subscription, int, int]] = deque(maxlen=_RANGES)
 
-    def contains(self, one: Publication, subscription: Subscription, position: int) -> bool:
-        """Whether a record was sent; `position` is how far the client is by `subscription`."""
-        return any(
-            after < one.seq <= until and subscription.matches(one)
-            for subscription, after, until in self._all(subscription, position)
-        )
+    def contains(self, record: Publication, subscription: Subscription, offset: int) -> bool:
+        """Return whether a record was sent. `offset` is how far the current `subscription` has been delivered."""
+        if self._since < record.seq <= offset and subscription.matches(record):
+            return True
+        return any(after < record.seq <= until and earlier.matches(record) for earlier, after, until in self._ranges)
 
-    def undelivered_until(self, asked: Subscription, subscription: Subscription, position: int) -> int:
-        """What is asked for and comes after this was sent."""
-        return self._since if subscription.is_superset_of(asked) else position
+    def undelivered_until(self, requested: Subscription, subscription: Subscription, offset: int) -> int:
+        """Return the cursor after which everything that `requested` matches has been sent."""
+        return self._since if subscription.is_superset_of(requested) else offset
 
     def add(self, subscription: Subscription, after: int, until: int) -> None:
-        """What was wished was sent, from the one cursor to the other."""
-        if self._spans and self._spans[-1][::2] == (subscription, after):  # it goes on where the last one ended
-            after = self._spans.pop()[1]
+        """Add a delivered range; one that continues the last range extends it."""
+        if self._ranges and self._ranges[-1][::2] == (subscription, after):
+            after = self._ranges.pop()[1]
         if after < until:
-            self._spans.append((subscription, after, until))
+            self._ranges.append((subscription, after, until))
 
     def start_range(self, subscription: Subscription, until: int, since: int) -> None:
-        """`subscription` was delivered up to a cursor; something begins after `since`: another wish, or the same after a gap."""
+        """End the current range at `until` and start one after `since`: the subscription changed, or a gap lies between."""
         self.add(subscription, self._since, until)
         self._since = since
 
-    def _all(self, subscription: Subscription, position: int) -> list[tuple[Subscription, int, int]]:
-        return [(subscription, self._since, position), *self._spans]
-
 
 class Session:
-    """What the hub knows of a client. Live: its audience writes to it. Else `offset` says where it goes on."""
+    """A connected client. While `live` it is a member of its subscriber group; otherwise delivery resumes after `offset`."""
 
     __slots__ = (
-        "closed",
-        "delivered",
-        "encoder",
-        "live",
-        "lock",
-        "missed",
-        "missed_after",
-        "missed_from",
-        "missed_last",
-        "offset",
-        "paused_since",
-        "subscription",
-        "transport",
+        "closed", "delivered", "encoder", "live", "lock", "missed", "missed_after", "missed_from", "missed_last", "offset",
+        "paused_since", "subscription", "transport",
     )  # fmt: skip
 
-    def __init__(self, encoder: Encoder, transport: Transport, position: int, subscription: Subscription = ALL) -> None:
-        """It wishes this of what comes after the cursor `offset`."""
+    def __init__(self, encoder: Encoder, transport: Transport, offset: int, subscription: Subscription = ALL) -> None:
         self.encoder = encoder
         self.transport = transport
         self.subscription = subscription
-        self.offset = position
-        self.delivered = DeliveredRanges(position)
+        self.offset = offset
+        self.delivered = DeliveredRanges(offset)
         self.live = False
         self.closed = False
         self.lock = asyncio.Lock()
-        """Held while its wish changes; a client that asks twice at once is answered in turn."""
+        """Held while the subscription changes: concurrent requests of a client are handled in order."""
         self.paused_since: float | None = None
-        """When it fell behind, by the hub's clock; None while it keeps up."""
+        """When the client became a slow consumer, by the hub's clock; None while it keeps up."""
         self.missed = self.missed_after = self.missed_last = 0
+        """Records missed while paused: how many, the cursor before the first, and the cursor of the last."""
         self.missed_from = 0
-        """How many records its audience had been sent when it began to miss those, too."""
+        """The group's record count when this client was paused; what the group sends from there on, it misses."""
 
-    def pause(self, before: int, now: float) -> None:
-        """It misses what comes after the cursor `before`."""
-        self.paused_since, self.missed_after, self.missed_last = now, before, before
+    def pause(self, cursor: int, now: float) -> None:
+        """Mark the client as a slow consumer, which misses the records after `cursor`."""
+        self.paused_since, self.missed_after, self.missed_last = now, cursor, cursor
 
     def miss(self, records: int, last: int) -> None:
-        """So many records, the last of them with this cursor."""
+        """Count missed records, the last of them with the cursor `last`."""
         if records:
             self.missed, self.missed_last = self.missed + records, last
 
     def resume(self) -> Gap | None:
-        """It keeps up again: what it has to be told."""
+        """End the pause; return the gap that the client must be sent, if it missed records."""
         gap = Gap(self.missed_after, self.missed_last, self.missed) if self.missed else None
         self.paused_since, self.missed = None, 0
         if gap:
@@ -132,6 +120,6 @@ class Session:
         return gap
 
     def set_subscription(self, subscription: Subscription) -> None:
-        """From its position on it wishes something else."""
+        """Replace the subscription from `offset` on."""
         self.delivered.start_range(self.subscription, self.offset, self.offset)
         self.subscription = subscription

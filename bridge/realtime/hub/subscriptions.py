@@ -1,4 +1,4 @@
-"""Who hears the same: clients of one dialect with equal wishes share what is chosen, joined and compressed for them."""
+"""Subscriptions and subscriber groups: clients with equal subscriptions share selection, joining and compression."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Member = TypeVar("Member", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a client wants to hear: which devices and which topics (None: every one), and at most one record a device per
-    `every_ms`; and how far it sees, which is no wish of its own.
+    """The devices and topics that a client subscribed to (None: all), at most one record per device and `every_ms`.
+
+    `device_filter` is not chosen by the client: it limits the subscription to the devices that the client may read.
     """
 
     devices: frozenset[str] | None = None
@@ -23,113 +24,113 @@ class Subscription:
     topics: frozenset[str] | None = None
     device_filter: DeviceFilter | None = None
 
-    def matches(self, one: Publication) -> bool:
-        """Whether it is for this client; what concerns no device, or no topic, is for everyone in that respect."""
-        if not (self.devices is None or one.device_id is None or one.device_id in self.devices):
+    def matches(self, publication: Publication) -> bool:
+        """Return whether the client receives a publication. One without device, or topics, passes that part of the filter."""
+        if not (self.devices is None or publication.device_id is None or publication.device_id in self.devices):
             return False
         if (
             self.device_filter is not None
-            and (device := one.subject_device) is not None
+            and (device := publication.subject_device) is not None
             and not self.device_filter.allows(device)
         ):
             return False
-        return self.topics is None or (about := one.topics) is None or not self.topics.isdisjoint(about)
+        return self.topics is None or (topics := publication.topics) is None or not self.topics.isdisjoint(topics)
 
     def device_ids(self) -> frozenset[str] | None:
-        """Whose records are for this client now; None: those of every device."""
+        """Return the devices whose records match at present; None: every device."""
         if self.device_filter is None:
             return self.devices
-        return (
-            self.device_filter.devices() if self.devices is None else frozenset(filter(self.device_filter.allows, self.devices))
-        )
+        if self.devices is None:
+            return self.device_filter.devices()
+        return frozenset(filter(self.device_filter.allows, self.devices))
 
     def is_superset_of(self, other: Subscription) -> bool:
-        """Whether it is for everything that the other is for."""
-        seen = self.device_filter is None or self.device_filter == other.device_filter
-        return seen and _holds(self.devices, other.devices) and _holds(self.topics, other.topics)
+        """Return whether every record that matches `other` matches this subscription."""
+        may_read = self.device_filter is None or self.device_filter == other.device_filter
+        return may_read and _includes(self.devices, other.devices) and _includes(self.topics, other.topics)
 
 
-def _holds(all_of: frozenset[str] | None, some: frozenset[str] | None) -> bool:
-    return all_of is None or (some is not None and some <= all_of)
+def _includes(names: frozenset[str] | None, others: frozenset[str] | None) -> bool:
+    return names is None or (others is not None and others <= names)
 
 
 ALL = Subscription()
 
 
 class SubscriberGroup(Generic[Member]):
-    """The members who hear live what one wish asks for. What those who are behind miss is counted once for all of them."""
+    """The live clients with one encoder and subscription.
+
+    What slow members miss is counted once per group, not per member: each remembers the group's count when it was paused.
+    """
 
     def __init__(self, encoder: Encoder, subscription: Subscription) -> None:
-        """Without members."""
         self.encoder = encoder
         self.subscription = subscription
         self.members: dict[Member, None] = {}
         self.slow: dict[Member, None] = {}
-        """Members too, but for the time being not sent to."""
+        """Paused members: no batches are written to them until they have drained."""
         self.records = self.last = 0
-        """How many were sent since its first member came, and the cursor of the last."""
-        self.narrow = subscription.topics is not None or subscription.device_filter is not None
-        """Being of the wished devices is not enough."""
+        """Records sent since the group was created, and the cursor of the last."""
+        self.needs_match = subscription.topics is not None or subscription.device_filter is not None
+        """Whether a publication of a subscribed device still has to be checked with `matches`."""
         self.due = 0.0
-        """When the next coalesced records go out, by the hub's monotonic clock."""
-        self._newest: dict[str, Publication] = {}
+        """When the next coalesced records are sent, by the hub's monotonic clock."""
+        self._latest: dict[str, Publication] = {}
 
-    def take_due(self, chosen: Sequence[Publication]) -> Sequence[Publication]:
-        """What of its events goes out at once; a coalescing audience keeps its records back."""
+    def take_due(self, publications: Sequence[Publication]) -> Sequence[Publication]:
+        """Return what is sent at once. With `every_ms`, records are kept until `take_latest`."""
         if self.subscription.every_ms is None:
-            return chosen
-        for one in chosen:
-            if one.seq and one.device_id is not None:
-                self._newest[one.device_id] = one
-        return [one for one in chosen if not one.seq]
+            return publications
+        for publication in publications:
+            if publication.seq and publication.device_id is not None:
+                self._latest[publication.device_id] = publication
+        return [publication for publication in publications if not publication.seq]
 
     def take_latest(self) -> list[Publication]:
-        """The newest record of each device since the last call, by rising cursor."""
-        newest, self._newest = self._newest, {}
-        seen = (
-            filter(self.subscription.matches, newest.values())
-            if self.subscription.device_filter is not None
-            else newest.values()
-        )
-        return sorted(seen, key=lambda one: one.seq)
+        """Return the latest record of each device since the last call, ordered by cursor."""
+        latest, self._latest = self._latest, {}
+        records: Iterable[Publication] = latest.values()
+        if self.subscription.device_filter is not None:  # a device may have moved out of the scope meanwhile
+            records = filter(self.subscription.matches, records)
+        return sorted(records, key=lambda record: record.seq)
 
 
 class _NameIndex(Generic[Member]):
-    """Audiences by the names they wish."""
+    """Groups by the names (of devices, topics or sites) that they subscribed to."""
 
     def __init__(self) -> None:
-        self._all: dict[SubscriberGroup[Member], None] = {}
-        self._of_name: dict[str, dict[SubscriberGroup[Member], None]] = {}
+        self._groups: dict[SubscriberGroup[Member], None] = {}
+        self._by_name: dict[str, dict[SubscriberGroup[Member], None]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._all)
+        return bool(self._groups)
 
     def add(self, group: SubscriberGroup[Member], names: frozenset[str]) -> None:
-        self._all[group] = None
+        self._groups[group] = None
         for name in names:
-            self._of_name.setdefault(name, {})[group] = None
+            self._by_name.setdefault(name, {})[group] = None
 
     def remove(self, group: SubscriberGroup[Member], names: frozenset[str]) -> None:
-        del self._all[group]
+        del self._groups[group]
         for name in names:
-            of_name = self._of_name[name]
-            del of_name[group]
-            if not of_name:
-                del self._of_name[name]
+            groups = self._by_name[name]
+            del groups[group]
+            if not groups:
+                del self._by_name[name]
 
-    def of(self, names: Iterable[str] | None) -> Iterable[SubscriberGroup[Member]]:
-        """Those that wish one of the names; None: all."""
+    def groups_for(self, names: Iterable[str] | None) -> Iterable[SubscriberGroup[Member]]:
+        """Return the groups subscribed to any of the names, each once; None: all groups."""
         if names is None:
-            return self._all
-        return {group: None for name in names for group in self._of_name.get(name, ())}
+            return self._groups
+        return {group: None for name in names for group in self._by_name.get(name, ())}
 
 
-class _ScopedIndex(Generic[Member]):
-    """Audiences of those who do not see every device, by the devices and the sites they see."""
+class _FilterIndex(Generic[Member]):
+    """Groups with a device filter, by the devices and sites of their scope."""
 
     def __init__(self) -> None:
         self._by_device: _NameIndex[Member] = _NameIndex()
-        self._by_site: _NameIndex[Member] = _NameIndex()  # of those that see a site
+        self._by_site: _NameIndex[Member] = _NameIndex()  # only groups whose scope has sites
 
     def __bool__(self) -> bool:
         return bool(self._by_device)
@@ -145,86 +146,88 @@ class _ScopedIndex(Generic[Member]):
         if device_filter.scope.sites:
             self._by_site.remove(group, device_filter.scope.sites)
 
-    def of(self, device_id: str | None) -> Iterable[SubscriberGroup[Member]]:
-        """Those that see a device, each once; None: all."""
+    def groups_for(self, device_id: str | None) -> Iterable[SubscriberGroup[Member]]:
+        """Return the groups that may read a device, each once; None: all groups."""
         if device_id is None:
-            return self._by_device.of(None)
-        seeing = dict.fromkeys(self._by_device.of((device_id,)))
+            return self._by_device.groups_for(None)
+        groups = dict.fromkeys(self._by_device.groups_for((device_id,)))
         if self._by_site:
-            seeing.update(dict.fromkeys(self._by_site.of((site_of(device_id, self._sites),))))
-        return seeing
+            groups.update(dict.fromkeys(self._by_site.groups_for((site_of(device_id, self._sites),))))
+        return groups
 
 
 class SubscriptionIndex(Generic[Member]):
-    """Every audience, found by wish, and by the devices and topics of a batch."""
+    """Every subscriber group, by subscription and by the devices and topics of a batch.
+
+    A group is in exactly one of four indexes: by device, by device filter, by topic, or among those that match everything.
+    """
 
     def __init__(self) -> None:
-        """None yet."""
-        self._all: dict[tuple[Encoder, Subscription], SubscriberGroup[Member]] = {}
-        self._wide: dict[SubscriberGroup[Member], None] = {}
+        self._groups: dict[tuple[Encoder, Subscription], SubscriberGroup[Member]] = {}
+        self._unfiltered: dict[SubscriberGroup[Member], None] = {}
         self._by_device: _NameIndex[Member] = _NameIndex()
-        self._by_topic: _NameIndex[Member] = _NameIndex()  # of those that wish no devices
-        self._sighted: _ScopedIndex[Member] = _ScopedIndex()  # of those too
+        self._by_filter: _FilterIndex[Member] = _FilterIndex()  # without subscribed devices
+        self._by_topic: _NameIndex[Member] = _NameIndex()  # without subscribed devices and device filter
 
     def __iter__(self) -> Iterator[SubscriberGroup[Member]]:
-        return iter(tuple(self._all.values()))
+        return iter(tuple(self._groups.values()))
 
-    def of(self, encoder: Encoder, subscription: Subscription) -> SubscriberGroup[Member]:
-        """The audience of a wish; a new one if nobody had that."""
-        group = self._all.get((encoder, subscription))
+    def group_of(self, encoder: Encoder, subscription: Subscription) -> SubscriberGroup[Member]:
+        """Return the group of a subscription, created on first use."""
+        group = self._groups.get((encoder, subscription))
         if group is None:
-            group = self._all[encoder, subscription] = SubscriberGroup(encoder, subscription)
+            group = self._groups[encoder, subscription] = SubscriberGroup(encoder, subscription)
             if subscription.devices is not None:
                 self._by_device.add(group, subscription.devices)
             elif subscription.device_filter is not None:
-                self._sighted.add(group, subscription.device_filter)
+                self._by_filter.add(group, subscription.device_filter)
             elif subscription.topics is not None:
                 self._by_topic.add(group, subscription.topics)
             else:
-                self._wide[group] = None
+                self._unfiltered[group] = None
         return group
 
     def leave(self, member: Member, encoder: Encoder, subscription: Subscription) -> None:
-        """Take a member out of its audience, which ends with its last; safe for one that is not there."""
-        group = self._all.get((encoder, subscription))
+        """Remove a member from its group, and the group with its last member. Safe for a non-member."""
+        group = self._groups.get((encoder, subscription))
         if group is None:
             return
         group.members.pop(member, None)
         group.slow.pop(member, None)
         if group.members or group.slow:
             return
-        del self._all[encoder, subscription]
+        del self._groups[encoder, subscription]
         if subscription.devices is not None:
             self._by_device.remove(group, subscription.devices)
         elif subscription.device_filter is not None:
-            self._sighted.remove(group, subscription.device_filter)
+            self._by_filter.remove(group, subscription.device_filter)
         elif subscription.topics is not None:
             self._by_topic.remove(group, subscription.topics)
         else:
-            del self._wide[group]
+            del self._unfiltered[group]
 
     def choose(self, batch: Sequence[Publication]) -> Iterable[tuple[SubscriberGroup[Member], Sequence[Publication]]]:
-        """Each audience with what of a batch it wishes; those with nothing are left out.
+        """Return each group that matches part of a batch, with that part.
 
-        The cost is that of the batch and the audiences it concerns, not of all there are.
+        The cost depends on the batch and the groups that match, not on the number of groups.
         """
-        chosen: list[tuple[SubscriberGroup[Member], Sequence[Publication]]] = [(group, batch) for group in self._wide]
-        if self._by_device or self._by_topic or self._sighted:
-            narrow: dict[SubscriberGroup[Member], list[Publication]] = {}
-            for one in batch:
-                for group in self._concerned(one):
-                    narrow.setdefault(group, []).append(one)
-            for one in batch if self._sighted else ():
-                for group in self._sighted.of(one.subject_device):
-                    if group.subscription.topics is None or group.subscription.matches(one):
-                        narrow.setdefault(group, []).append(one)
-            chosen += narrow.items()
+        chosen: list[tuple[SubscriberGroup[Member], Sequence[Publication]]] = [(group, batch) for group in self._unfiltered]
+        if self._by_device or self._by_topic or self._by_filter:
+            parts: dict[SubscriberGroup[Member], list[Publication]] = {}
+            for publication in batch:
+                for group in self._matching(publication):
+                    parts.setdefault(group, []).append(publication)
+            for publication in batch if self._by_filter else ():
+                for group in self._by_filter.groups_for(publication.subject_device):
+                    if group.subscription.topics is None or group.subscription.matches(publication):
+                        parts.setdefault(group, []).append(publication)
+            chosen += parts.items()
         return chosen
 
-    def _concerned(self, one: Publication) -> Iterable[SubscriberGroup[Member]]:
+    def _matching(self, publication: Publication) -> Iterable[SubscriberGroup[Member]]:
         if self._by_device:
-            for group in self._by_device.of(None if one.device_id is None else (one.device_id,)):
-                if not group.narrow or group.subscription.matches(one):
+            for group in self._by_device.groups_for(None if publication.device_id is None else (publication.device_id,)):
+                if not group.needs_match or group.subscription.matches(publication):
                     yield group
         if self._by_topic:
-            yield from self._by_topic.of(one.topics)
+            yield from self._by_topic.groups_for(publication.topics)

@@ -19,7 +19,7 @@ from bridge.realtime.hub.replay import PAGE_SIZE
 from bridge.realtime.hub.requests import DEVICES_LIMIT
 from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import ALL, Subscription
-from bridge.realtime.socketio.server import CODEC
+from bridge.realtime.socketio.codec import CODEC
 from tests.fakes import MemoryStore
 from tests.realtime.parts import Clock, FakeLink, readings, small, status
 
@@ -233,7 +233,7 @@ async def test_who_unsubscribes_hears_no_more_of_those_devices() -> None:
 async def test_one_device_cannot_be_taken_from_every_device() -> None:
     stage = Stage()
     session, transport = stage.join_live()
-    with pytest.raises(ValueError, match="hears every device"):
+    with pytest.raises(ValueError, match="receives every device"):
         await stage.hub.unsubscribe(session, frozenset("a"))
     stage.publish()
     assert transport.cursors == [1]
@@ -244,7 +244,7 @@ async def test_the_devices_of_one_client_are_limited_over_all_its_requests() -> 
     session, transport = stage.join_live()
     names = [f"d{n}" for n in range(DEVICES_LIMIT + 1)]
     await stage.hub.subscribe(session, frozenset(names[:-1]), None, None, 1)
-    with pytest.raises(ValueError, match="a client hears 1000"):
+    with pytest.raises(ValueError, match="at most 1000 by name"):
         await stage.hub.subscribe(session, frozenset(names[-1:]), None, None, 1)
     stage.publish(device="d0")
     assert transport.cursors == [1]
@@ -390,7 +390,7 @@ async def test_before_the_store_has_answered_nothing_can_be_asked_of_it() -> Non
     clock = Clock()
     hub = Hub(GatedStore(), small(), monotonic=clock)
     session = hub.add_client(CODEC, transport := FakeLink())
-    with pytest.raises(StoreUnavailable, match="not answered yet"):
+    with pytest.raises(StoreUnavailable, match="has not answered"):
         await hub.subscribe(session, None, None, 0, 10)
     await hub.subscribe(session, frozenset("a"), None, None, 10)
     hub.start(7)

@@ -16,7 +16,7 @@ from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.hub import TICK_SECONDS, ConnectionClosed, Hub
 from bridge.realtime.hub.session import Session
-from bridge.realtime.socketio.server import CODEC
+from bridge.realtime.socketio.codec import CODEC
 from tests.fakes import MemoryStore
 from tests.realtime.parts import FakeLink, readings, small
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bridge.core.events import Gap
 from bridge.realtime.hub.publication import Publication
-from bridge.realtime.hub.session import _SPANS, DeliveredRanges, Session
+from bridge.realtime.hub.session import _RANGES, DeliveredRanges, Session
 from bridge.realtime.hub.subscriptions import ALL, Subscription
-from bridge.realtime.socketio.server import CODEC
+from bridge.realtime.socketio.codec import CODEC
 from tests.realtime.parts import FakeLink, reading
 
 A, B = Subscription(frozenset("a")), Subscription(frozenset("b"))
@@ -61,16 +61,16 @@ def test_a_replay_ends_where_what_is_asked_for_was_heard() -> None:
 
 def test_of_a_client_that_changes_its_mind_for_ever_no_more_than_so_much_is_remembered() -> None:
     heard = DeliveredRanges(0)
-    for turn in range(10 * _SPANS):
+    for turn in range(10 * _RANGES):
         heard.start_range(A if turn % 2 else B, turn, turn)
-    assert len(heard._spans) == _SPANS
+    assert len(heard._ranges) == _RANGES
 
 
 @given(st.lists(st.tuples(st.sampled_from(["turn", "gap", "replay"]), st.sampled_from([ALL, A, B]), st.integers(0, 8))))
 def test_heard_is_what_a_set_of_all_that_was_sent_would_be(steps: list[tuple[str, Subscription, int]]) -> None:
     heard, subscription, position, sent = DeliveredRanges(0), ALL, 0, set[tuple[str, int]]()
     source = random.Random(1)
-    for kind, other, width in steps[:_SPANS]:
+    for kind, other, width in steps[:_RANGES]:
         began, position = position, position + width
         sent |= {
             (device, seq) for seq in range(began + 1, position + 1) for device in "ab" if subscription.matches(one(seq, device))
@@ -94,7 +94,7 @@ def test_heard_is_what_a_set_of_all_that_was_sent_would_be(steps: list[tuple[str
 
 def test_a_client_that_falls_behind_is_told_what_it_missed() -> None:
     session = Session(CODEC, FakeLink(), 10)
-    session.pause(before=11, now=5.0)
+    session.pause(cursor=11, now=5.0)
     session.miss(2, 13)
     session.miss(0, 0)
     session.miss(1, 17)

@@ -14,7 +14,7 @@ from bridge.core.message import TopicEvent
 from bridge.realtime.auth.visibility import DeviceFilter
 from bridge.realtime.hub.publication import Publication
 from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription, SubscriptionIndex
-from bridge.realtime.socketio.server import CODEC, Codec
+from bridge.realtime.socketio.codec import CODEC, SocketIoCodec
 from tests.realtime.parts import published, status
 
 READINGS, ALERTS = Subscription(topics=frozenset(("readings",))), Subscription(topics=frozenset(("alerts", "predictions")))
@@ -67,7 +67,7 @@ def seeing(*devices: str, sites: Iterable[str] = (), subscription: Subscription 
 )
 def test_an_audience_is_given_what_it_wishes_and_what_concerns_no_device(subscription: Subscription, hears: list[str]) -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    group = index.of(CODEC, subscription)
+    group = index.group_of(CODEC, subscription)
     batch = [*published(1), *published(2, device="b"), Publication(SystemEvent("info", "news"))]
     ((chosen_for, chosen),) = index.choose(batch)
     assert chosen_for is group
@@ -77,22 +77,22 @@ def test_an_audience_is_given_what_it_wishes_and_what_concerns_no_device(subscri
 
 def test_an_audience_that_wishes_nothing_of_a_batch_is_left_out() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    index.of(CODEC, B)
+    index.group_of(CODEC, B)
     assert list(index.choose(published(1))) == []
 
 
 def test_a_status_is_for_those_who_wish_its_device() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    wanting = index.of(CODEC, A)
-    index.of(CODEC, B)
+    wanting = index.group_of(CODEC, A)
+    index.group_of(CODEC, B)
     assert [group for group, _ in index.choose([Publication(status("a"))])] == [wanting]
 
 
 def test_what_others_say_is_for_those_who_wish_its_topic_once_however_many_topics_they_wish() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    alerted, everyone = index.of(CODEC, ALERTS), index.of(CODEC, ALL)
+    alerted, everyone = index.group_of(CODEC, ALERTS), index.group_of(CODEC, ALL)
     for other in (READINGS, A_READINGS):
-        index.of(CODEC, other)
+        index.group_of(CODEC, other)
     alert, both = Publication(TopicEvent("alerts", {}, 0)), Publication(EntityEvent("sensor", "anomaly_detected", "a"))
     assert dict(index.choose([alert, both])) == {everyone: [alert, both], alerted: [alert, both]}
 
@@ -100,7 +100,7 @@ def test_what_others_say_is_for_those_who_wish_its_topic_once_however_many_topic
 def test_an_audience_by_topic_ends_with_its_last_member() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     for subscription in (ALERTS, A_ALERTS, ALL):
-        index.of(CODEC, subscription).members["one"] = None
+        index.group_of(CODEC, subscription).members["one"] = None
         index.leave("one", CODEC, subscription)
     assert list(index) == []
     assert not index._by_topic
@@ -110,22 +110,22 @@ def test_an_audience_by_topic_ends_with_its_last_member() -> None:
 
 def test_equal_wishes_in_one_dialect_share_an_audience() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    first = index.of(CODEC, Subscription(frozenset("ab")))
-    assert index.of(CODEC, Subscription(frozenset("ba"))) is first
-    assert index.of(CODEC, Subscription(frozenset("ab"), every_ms=1000)) is not first
-    assert index.of(Codec(), Subscription(frozenset("ab"))) is not first
+    first = index.group_of(CODEC, Subscription(frozenset("ab")))
+    assert index.group_of(CODEC, Subscription(frozenset("ba"))) is first
+    assert index.group_of(CODEC, Subscription(frozenset("ab"), every_ms=1000)) is not first
+    assert index.group_of(SocketIoCodec(), Subscription(frozenset("ab"))) is not first
 
 
 def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     for member in ("one", "two"):
-        index.of(CODEC, AB).members[member] = None
+        index.group_of(CODEC, AB).members[member] = None
     index.leave("one", CODEC, AB)
     assert len(list(index)) == 1
     for _ in range(2):
         index.leave("two", CODEC, AB)
         assert list(index) == []
-    assert index._by_device._of_name == {}
+    assert index._by_device._by_name == {}
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_an_audience_that_does_not_coalesce_keeps_nothing_back() -> None:
 def test_those_of_one_scope_hear_together_and_nothing_is_kept_of_them() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     subscription = seeing("a", sites=["Work"])
-    assert index.of(CODEC, subscription) is index.of(CODEC, seeing("a", sites=["Work"]))
-    assert index.of(CODEC, subscription) is not index.of(CODEC, seeing("a"))
-    index.of(CODEC, subscription).members["one"] = None
+    assert index.group_of(CODEC, subscription) is index.group_of(CODEC, seeing("a", sites=["Work"]))
+    assert index.group_of(CODEC, subscription) is not index.group_of(CODEC, seeing("a"))
+    index.group_of(CODEC, subscription).members["one"] = None
     index.leave("one", CODEC, subscription)
     index.leave("nobody", CODEC, seeing("a"))
     assert list(index) == []

@@ -20,7 +20,7 @@ from bridge.core.timestamp import iso
 from bridge.realtime.channels import ChannelCodec
 from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER, Encoder
 from bridge.realtime.hub.templates import MessageTemplates
-from bridge.realtime.socketio.server import Codec
+from bridge.realtime.socketio.codec import SocketIoCodec
 from bridge.realtime.topics import NAMES, TopicCodec
 
 PLACE = Location('a "site", with 100 %', "salle 1")
@@ -54,7 +54,7 @@ def topics(reading: Reading) -> bytes:
 
 
 DIALECTS: dict[str, tuple[Encoder, Callable[[Reading], bytes]]] = {
-    "Socket.IO": (Codec(), socketio),
+    "Socket.IO": (SocketIoCodec(), socketio),
     "by channel": (ChannelCodec(), channels),
     "by topic": (TopicCodec(lambda _: PLACE), topics),
 }

@@ -1,0 +1,60 @@
+"""Encodes events as Socket.IO messages, and JSON for python-socketio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from bridge.core import events
+from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.message import DeviceStatus
+from bridge.core.readings.reading import Reading
+from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
+from bridge.realtime.hub.templates import MessageTemplates
+
+_EVENT = b"42"  # an EVENT packet of Socket.IO (2) in a MESSAGE packet of Engine.IO (4)
+
+
+class SocketIoCodec:
+    """Encodes events for Socket.IO clients, as text of a WebSocket message."""
+
+    def __init__(self) -> None:
+        self._readings = MessageTemplates(
+            lambda reading: ("sensorData", events.sensor_data(reading, SENT_AT_PLACEHOLDER)), _EVENT
+        )
+
+    def encode(self, event: Event) -> bytes | None:
+        """Return the message; None for events that Socket.IO clients are not sent."""
+        if isinstance(event, Reading):
+            return self._readings.encode(event)
+        named = _named(event)
+        return None if named is None else _EVENT + orjson.dumps(named)
+
+
+CODEC = SocketIoCodec()
+
+
+def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
+    match event:
+        case DeviceStatus():
+            return "deviceStatus", events.device_status(event)
+        case Gap():
+            return "gap", events.gap(event)
+        case AuthExpiring():
+            return "authExpiring", events.auth_expiring(event)
+        case SystemEvent(channel=None):
+            return "systemEvent", events.system_event(event, SENT_AT_PLACEHOLDER)
+        case _:
+            return None
+
+
+class Json:
+    """orjson with the interface of the json module: 1.3 µs per message where json takes 6."""
+
+    @staticmethod
+    def dumps(value: object, **_: object) -> str:
+        """Return JSON text; options of the json module are ignored."""
+        return orjson.dumps(value).decode()
+
+    loads = staticmethod(orjson.loads)
