@@ -1,1 +1,1 @@
-"""Ways out: who hears what, in which dialect."""
+"""Live delivery to clients: the hub, and the wire protocols that its clients speak."""

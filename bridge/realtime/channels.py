@@ -1,4 +1,4 @@
-"""The dialect of `/api/v1/ws`: plain WebSocket, by channel."""
+"""The protocol of `/api/v1/ws`: plain WebSocket, one channel per connection."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ _USER_LENGTH = 128
 
 @dataclass(frozen=True, slots=True)
 class ChannelMember:
-    """Who listens on a channel, and since when."""
-
     channel: str
     user_id: str
     connected_ms: int
@@ -43,55 +41,54 @@ class ChannelProtocol:
     """Clients of `/api/v1/ws` and `/api/v1/ws/secure`, each on one channel."""
 
     def __init__(self, app: web.Application, sockets: WebSocketServer) -> None:
-        """Adds its routes to `app`; while access is open no token is valid, and nobody is let in at the secure one."""
         self._sockets = sockets
-        self._guests: dict[ClientConnection, ChannelMember] = {}
+        self._members: dict[ClientConnection, ChannelMember] = {}
         app.router.add_get(PATH, self._serve)
         app.router.add_get(SECURE_PATH, self._serve_secure)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        return await self._sockets.serve(request, *self._asked(request))
+        return await self._sockets.serve(request, *self._requested(request))
 
     async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
-        return await self._sockets.serve_secure(request, partial(self._asked, request))
+        return await self._sockets.serve_secure(request, partial(self._requested, request))
 
-    def _asked(self, request: web.Request) -> tuple[_OnChannel, Subscription]:
-        """Raises an HTTP error for what there is not."""
+    def _requested(self, request: web.Request) -> tuple[_ChannelHandler, Subscription]:
+        """Return the handler and the subscription of a handshake. Raises 400 or 404 for invalid parameters."""
         channel = checked_channel(request.query.get("channel", GENERAL))
-        guest = ChannelMember(channel, _user(request.query.get("user_id", "")), _now_ms())
+        member = ChannelMember(channel, _checked_user(request.query.get("user_id", "")), time.time_ns() // 1_000_000)
         subscription = ALL if channel == GENERAL else Subscription(topics=frozenset((channel,)))
-        return _OnChannel(self._guests, guest), subscription
+        return _ChannelHandler(self._members, member), subscription
 
     def stats(self, channel: str | None = None) -> dict[str, Any]:
-        """Who listens: on one channel, or on all that have someone."""
-        of: dict[str, list[ChannelMember]] = {} if channel is None else {channel: []}
-        for guest in self._guests.values():
-            if channel in (None, guest.channel):
-                of.setdefault(guest.channel, []).append(guest)
+        """Return the members of one channel, or of all channels that have any."""
+        members: dict[str, list[ChannelMember]] = {} if channel is None else {channel: []}
+        for member in self._members.values():
+            if channel in (None, member.channel):
+                members.setdefault(member.channel, []).append(member)
         return {
-            "total_channels": len(of),
-            "channels": {name: _shown(of[name]) for name in CHANNELS if name in of},
+            "total_channels": len(members),
+            "channels": {name: _public(members[name]) for name in CHANNELS if name in members},
         }
 
 
-class _OnChannel:
-    """What one client hears and says."""
+class _ChannelHandler:
+    """Handles one client."""
 
-    def __init__(self, guests: dict[ClientConnection, ChannelMember], guest: ChannelMember) -> None:
+    def __init__(self, members: dict[ClientConnection, ChannelMember], member: ChannelMember) -> None:
         self.encoder = CODEC
-        self._guests = guests
-        self._guest = guest
+        self._members = members
+        self._member = member
 
-    def on_connect(self, client: ClientConnection, who: Identity) -> None:
-        """Who had to say who it is, is not who it likes to be called."""
-        if who.kind is not IdentityKind.ANYONE:
-            self._guest = replace(self._guest, user_id=who.name[:_USER_LENGTH])
-        self._guests[client] = self._guest
-        at = iso(self._guest.connected_ms)
-        client.send({"type": "connection", "status": "connected", "channel": self._guest.channel, "timestamp": at})
+    def on_connect(self, client: ClientConnection, identity: Identity) -> None:
+        """Add the member. An authenticated client is listed under its real name, not the `user_id` it asked for."""
+        if identity.kind is not IdentityKind.ANYONE:
+            self._member = replace(self._member, user_id=identity.name[:_USER_LENGTH])
+        self._members[client] = self._member
+        timestamp = iso(self._member.connected_ms)
+        client.send({"type": "connection", "status": "connected", "channel": self._member.channel, "timestamp": timestamp})
 
     def on_disconnect(self, client: ClientConnection) -> None:
-        del self._guests[client]
+        del self._members[client]
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -100,18 +97,17 @@ class _OnChannel:
             case "pong":
                 pass
             case _:
-                raise ValueError("type: is ping or pong; for another channel connect again with ?channel=")
+                raise ValueError("type: must be ping or pong; for another channel, connect again with ?channel=")
 
 
 class ChannelCodec:
-    """How events look on a channel."""
+    """Encodes events for channels."""
 
     def __init__(self) -> None:
-        """Without state, but for what it has learned of readings' forms."""
         self._readings = MessageTemplates(lambda reading: events.entity_event(_as_entity(reading), SENT_AT_PLACEHOLDER))
 
     def encode(self, event: Event) -> bytes | None:
-        """A JSON object with its `type` first."""
+        """Return a JSON object whose first key is `type`; None for events that channels do not have."""
         match event:
             case Reading():
                 return self._readings.encode(event)
@@ -141,42 +137,38 @@ def _as_entity(event: Reading | DeviceStatus | TopicEvent) -> EntityEvent:
             status = events.device_status(event)
             return EntityEvent("sensor", "updated", event.device_id, status, {"action": "update_sensor_status"})
         case TopicEvent():
-            return _of_topic(event)
+            return _topic_as_entity(event)
 
 
-def _of_topic(event: TopicEvent) -> EntityEvent:
-    """What another service said, with its body as `data`; the id is the one it gives, else empty."""
-    named = (event.body.get(name) for name in ("id", "entity_id", "sensor_id"))
-    entity_id = next((str(one) for one in named if isinstance(one, str | int)), "")
-    at = {"timestamp": iso(event.timestamp_ms)}
+def _topic_as_entity(event: TopicEvent) -> EntityEvent:
+    """Return an event of another service with its body as `data`; the id is taken from the body, and empty without one."""
+    ids = (event.body.get(name) for name in ("id", "entity_id", "sensor_id"))
+    entity_id = next((str(value) for value in ids if isinstance(value, str | int)), "")
+    data = {"timestamp": iso(event.timestamp_ms)} | event.body
     match event.topic:
         case "predictions":
-            return EntityEvent("prediction", "prediction_completed", entity_id, at | event.body, {"action": "predict"})
+            return EntityEvent("prediction", "prediction_completed", entity_id, data, {"action": "predict"})
         case "alerts":
-            return EntityEvent("alert", "anomaly_detected", entity_id, at | event.body, {"action": "detect_anomaly"})
+            return EntityEvent("alert", "anomaly_detected", entity_id, data, {"action": "detect_anomaly"})
         case "modules":
-            return EntityEvent("module", "updated", entity_id, at | event.body, {"action": "update_module"})
+            return EntityEvent("module", "updated", entity_id, data, {"action": "update_module"})
         case _:
-            return EntityEvent("action", "created", entity_id, at | event.body, {"action": "create_action"})
+            return EntityEvent("action", "created", entity_id, data, {"action": "create_action"})
 
 
 def checked_channel(name: str) -> str:
-    """Raises 404 when there is no such channel."""
+    """Return `name`. Raises 404 if there is no such channel."""
     if name not in CHANNELS:
-        raise web.HTTPNotFound(text=f"channel: {name[:64]!a} is none; there are {', '.join(CHANNELS)}")
+        raise web.HTTPNotFound(text=f"channel: {name[:64]!a} does not exist; choose one of {', '.join(CHANNELS)}")
     return name
 
 
-def _user(name: str) -> str:
+def _checked_user(name: str) -> str:
     if len(name) > _USER_LENGTH or not name.isprintable():
-        raise web.HTTPBadRequest(text=f"user_id: is {_USER_LENGTH} printable characters at most")
+        raise web.HTTPBadRequest(text=f"user_id: must be at most {_USER_LENGTH} printable characters")
     return name or ANONYMOUS
 
 
-def _shown(guests: list[ChannelMember]) -> dict[str, Any]:
-    users = [{"user_id": guest.user_id, "connected_at": iso(guest.connected_ms)} for guest in guests]
-    return {"connections": len(guests), "users": users}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _public(members: list[ChannelMember]) -> dict[str, Any]:
+    users = [{"user_id": member.user_id, "connected_at": iso(member.connected_ms)} for member in members]
+    return {"connections": len(members), "users": users}

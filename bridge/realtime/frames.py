@@ -1,4 +1,4 @@
-"""WebSocket messages from a server, framed once for everyone: a server does not mask (RFC 6455, section 5.1)."""
+"""WebSocket frames sent by a server (RFC 6455). A server does not mask, so one frame serves all clients."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _CLOSE = 0x88
 _FIN = 0x80
 _RSV1 = 0x40  # this message is compressed (RFC 7692, section 6)
 _SHORT, _MEDIUM = 126, 65536
-_FLUSHED = b"\x00\x00\xff\xff"  # the end of a flushed block, which the receiver adds by itself (RFC 7692, section 7.2.1)
-_FAST = 1  # zlib level: 6 saves 4 % more and takes 1.6 times as long on a batch of readings
-_WINDOW_BITS = -15  # raw deflate, the window of 32 KiB that a receiver has unless less was agreed
+_FLUSHED = b"\x00\x00\xff\xff"  # ends a flushed block; omitted on the wire (RFC 7692, section 7.2.1)
+_LEVEL = 1  # zlib level 6 saves 4 % more and takes 1.6 times as long on a batch of readings
+_WINDOW_BITS = -15  # raw deflate with the default window of 32 KiB
 
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
 
 
 def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
-    """One whole text message."""
+    """Return an unfragmented text message."""
     length = len(payload)
     if length < _SHORT:
         return bytes((first, length)) + payload
@@ -29,28 +29,28 @@ def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
 
 
 def payload_of(frame: bytes) -> bytes:
-    """What `text_frame` framed."""
+    """Return the payload of a frame from `text_frame`."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def control_frame(opcode: int, payload: bytes) -> bytes:
-    """A ping or pong; `payload` is 125 bytes at most."""
+    """Return a ping or pong; `payload` is at most 125 bytes."""
     return bytes((_FIN | opcode, len(payload))) + payload
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """The last message of a connection, without a code if there is none; the reason is cut to what a control frame holds."""
+    """Return a close frame; the reason is truncated to what a control frame holds."""
     payload = b"" if code is None else struct.pack(">H", code) + reason.encode()[:120].decode(errors="ignore").encode()
     return bytes((_CLOSE, len(payload))) + payload
 
 
 def deflated(frames: Iterable[bytes]) -> bytes:
-    """The same messages compressed, joined: permessage-deflate for every client of a batch at once.
+    """Return the frames compressed and joined: permessage-deflate once for all clients of a batch.
 
-    A message refers back to those before it in the same batch only, never to an earlier batch: so one compression serves
-    clients with different pasts. It takes a receiver that keeps its window between messages (no `server_no_context_takeover`).
+    A message refers back only to earlier messages of the same batch, so that clients with different histories can share the
+    result. The receiver must keep its window between messages (no `server_no_context_takeover`).
     """
-    deflate = zlib.compressobj(_FAST, zlib.DEFLATED, _WINDOW_BITS)
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS)
     parts = []
     for frame in frames:
         body = deflate.compress(payload_of(frame)) + deflate.flush(zlib.Z_SYNC_FLUSH)

@@ -1,9 +1,7 @@
-"""Who may connect, and how much may come from one connection: limits in total and per address, and a message rate.
+"""Connection limits (in total, per address, unauthenticated) and message rates. Plain bookkeeping, without sockets.
 
-Where access is required, those who have not logged in yet are strangers: a tenth of the places, or 50, is theirs, and half of
-that one address's, so that they can take no more from those who have, nor one of them all from the others.
-
-Plain bookkeeping, without sockets: a dialect asks, and ends the connections it is told to end.
+While access control is on, unauthenticated connections are limited to a tenth of `max_clients`, at least 50, and one address
+to half of that: they cannot take the places of authenticated clients, nor one address those of all others.
 """
 
 from __future__ import annotations
@@ -16,33 +14,33 @@ from dataclasses import dataclass, field
 from bridge.core.address import rate_limit_key
 from bridge.settings import RealtimeSettings
 
-_STRANGERS_SHARE, _STRANGERS_LEAST = 10, 50
+_UNAUTHENTICATED_DIVISOR, _UNAUTHENTICATED_MINIMUM = 10, 50
 
 
 @dataclass(slots=True)
 class Entry:
-    """One connection, and its bucket of tokens, filled at the message rate."""
+    """One connection and its token bucket, which is refilled at the message rate."""
 
     address: str
     key: str
     tokens: float
-    filled: float
+    filled_at: float
 
 
 @dataclass(slots=True)
 class ConnectionLimiter:
-    """The connections of all dialects, each under a key of its dialect's choice. Times are monotonic seconds."""
+    """The connections of all protocols, by a key that the protocol chooses. Times are monotonic seconds."""
 
     settings: RealtimeSettings
     required: bool = False
-    """Whether somebody must log in."""
+    """Whether clients must log in."""
     refused: dict[str, int] = field(default_factory=dict)
-    """Connections not let in, by reason."""
+    """Refused connections, by reason."""
     _entries: dict[Hashable, Entry] = field(default_factory=dict)
     _deadlines: dict[Hashable, float] = field(default_factory=dict)
-    _by_key: Counter[str] = field(default_factory=Counter)
-    _unauthenticated: dict[Hashable, str] = field(default_factory=dict)  # and the place of each
-    _unauthenticated_by_key: Counter[str] = field(default_factory=Counter)
+    _by_address: Counter[str] = field(default_factory=Counter)
+    _unauthenticated: dict[Hashable, str] = field(default_factory=dict)  # to the key of the address
+    _unauthenticated_by_address: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -51,85 +49,88 @@ class ConnectionLimiter:
         return key in self._entries
 
     def address(self, key: Hashable) -> str:
-        """Where a connection comes from."""
-        visitor = self._entries.get(key)
-        return "unknown" if visitor is None else visitor.address
+        """Return the address of a connection, or "unknown"."""
+        entry = self._entries.get(key)
+        return "unknown" if entry is None else entry.address
 
     @property
     def unauthenticated_limit(self) -> int:
-        """The most who have not logged in yet."""
-        return max(_STRANGERS_LEAST, self.settings.max_clients // _STRANGERS_SHARE)
+        """The most unauthenticated connections."""
+        return max(_UNAUTHENTICATED_MINIMUM, self.settings.max_clients // _UNAUTHENTICATED_DIVISOR)
 
     def is_full_for_unauthenticated(self, address: str) -> bool:
-        """Whether one more from there is let in only if he is known."""
+        """Return whether a further unauthenticated connection from `address` would be refused."""
         limit = self.unauthenticated_limit
-        return len(self._unauthenticated) >= limit or self._unauthenticated_by_key[rate_limit_key(address)] >= limit // 2
+        return len(self._unauthenticated) >= limit or self._unauthenticated_by_address[rate_limit_key(address)] >= limit // 2
 
     def refusal(self, address: str, *, known: bool = False) -> str | None:
-        """Why one more connection from there is not let in (it is counted); None if it is."""
+        """Return why a further connection from `address` is refused, and count it; None if it is accepted.
+
+        `known`: the handshake holds valid credentials.
+        """
         settings = self.settings
         if len(self._entries) >= settings.max_clients:
-            reason, text = "total", f"the bridge has {settings.max_clients} clients, the most it may have"
-        elif self._by_key[rate_limit_key(address)] >= settings.max_clients_per_address:
-            reason, text = "address", f"{settings.max_clients_per_address} clients are connected from this address, the most"
+            reason, text = "total", f"too many clients: the bridge serves at most {settings.max_clients}"
+        elif self._by_address[rate_limit_key(address)] >= settings.max_clients_per_address:
+            reason, text = "address", f"too many clients from this address: at most {settings.max_clients_per_address} each"
         elif not known and self.is_full_for_unauthenticated(address):
-            reason, text = "strangers", "too many are connected who have not logged in yet; show a token with the handshake"
+            reason, text = "strangers", "too many clients that have not logged in yet; send a token with the handshake"
         else:
             return None
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return text
 
     def add(self, key: Hashable, address: str, now: float) -> None:
-        """A connection begins; its handshake is to be over in time."""
-        place = rate_limit_key(address)
-        self._entries[key] = Entry(address, place, self.settings.message_burst, now)
+        """Add a connection, unauthenticated, with a deadline for its handshake."""
+        address_key = rate_limit_key(address)
+        self._entries[key] = Entry(address, address_key, self.settings.message_burst, now)
         self._deadlines[key] = now + self.settings.handshake_seconds
-        self._by_key[place] += 1
+        self._by_address[address_key] += 1
         if self.required:
-            self._unauthenticated[key] = place
-            self._unauthenticated_by_key[place] += 1
+            self._unauthenticated[key] = address_key
+            self._unauthenticated_by_address[address_key] += 1
 
     def mark_authenticated(self, key: Hashable) -> None:
-        """It has logged in; safe to repeat."""
-        place = self._unauthenticated.pop(key, None)
-        if place is not None:
-            _decrease(self._unauthenticated_by_key, place)
+        """Free the unauthenticated place of a connection that has logged in. Safe to repeat."""
+        address_key = self._unauthenticated.pop(key, None)
+        if address_key is not None:
+            _decrement(self._unauthenticated_by_address, address_key)
 
     def remove(self, key: Hashable) -> None:
-        """It has ended; safe to repeat."""
+        """Remove a closed connection. Safe to repeat."""
         self.mark_authenticated(key)
-        visitor = self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
         self._deadlines.pop(key, None)
-        if visitor is not None:
-            _decrease(self._by_key, visitor.key)
+        if entry is not None:
+            _decrement(self._by_address, entry.key)
 
     def handshake_done(self, key: Hashable) -> None:
-        """Its handshake is over."""
+        """Remove the deadline of a connection."""
         self._deadlines.pop(key, None)
 
     def set_deadline(self, key: Hashable, seconds: float, now: float) -> None:
-        """It may stay so long, to read why it was refused or to begin anew; not longer than it was given before."""
+        """Let a connection stay for `seconds`, to read a refusal or to join again; an earlier deadline is not extended."""
         if key in self._entries:
             self._deadlines[key] = min(now + seconds, self._deadlines.get(key, math.inf))
 
     def overdue(self, now: float) -> list[Hashable]:
-        """Connections whose time for a handshake is over."""
+        """Return the connections whose deadline has passed."""
         return [key for key, deadline in self._deadlines.items() if deadline <= now]
 
     def allow_message(self, key: Hashable, now: float) -> bool:
-        """Count a message; whether the connection keeps to its rate."""
-        visitor = self._entries.get(key)
-        if visitor is None:
+        """Count a message; return whether the connection keeps to its rate."""
+        entry = self._entries.get(key)
+        if entry is None:
             return False
-        filled = visitor.tokens + (now - visitor.filled) * self.settings.message_rate
-        visitor.tokens, visitor.filled = min(filled, self.settings.message_burst), now
-        if visitor.tokens < 1:
+        tokens = entry.tokens + (now - entry.filled_at) * self.settings.message_rate
+        entry.tokens, entry.filled_at = min(tokens, self.settings.message_burst), now
+        if entry.tokens < 1:
             return False
-        visitor.tokens -= 1
+        entry.tokens -= 1
         return True
 
 
-def _decrease(counts: Counter[str], place: str) -> None:
-    counts[place] -= 1
-    if not counts[place]:
-        del counts[place]
+def _decrement(counts: Counter[str], key: str) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

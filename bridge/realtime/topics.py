@@ -1,4 +1,4 @@
-"""The dialect of `/ws`: plain WebSocket, by topic."""
+"""The protocol of `/ws`: plain WebSocket, with subscriptions by topic."""
 
 from __future__ import annotations
 
@@ -28,102 +28,101 @@ PATH = "/ws"
 ALL_TOPICS = "all"
 TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
-_SHOUTED = {
+_CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
     "aqiScale": "AQIScale", "eco2": "ECO2", "coPpm": "CO", "ch4Ppm": "CH4", "lpgPpm": "LPG", "pm1": "PM1", "pm10": "PM10",
     "no2": "NO2", "so2": "SO2",
 }  # fmt: skip
+_FIRST = ("co2", "pm25", "tvoc", "temperature", "humidity")
 NAMES = {
-    name: _SHOUTED.get(name, name[0].upper() + name[1:])
-    for name in sorted(VALUE_NAMES, key=lambda name: list(_SHOUTED).index(name) if name in list(_SHOUTED)[:5] else 5)
+    name: _CAPITALIZED.get(name, name[0].upper() + name[1:])
+    for name in (*_FIRST, *(name for name in VALUE_NAMES if name not in _FIRST))
 }
-"""What a field is called in `values`, in the order of sending; its flat twin is the same in lower case."""
+"""The names of fields in `values`, in the order of sending. Outside of `values` the same names are in lower case."""
 
-Places = Callable[[str], Location | None]
-"""Where a device stands, by its id; None if nobody knows."""
+LocationLookup = Callable[[str], Location | None]
+"""From a device id to the device's location; None if it is unknown."""
 
 
 class TopicProtocol:
     """Clients of `/ws`; a new one has the topic `all`."""
 
-    def __init__(self, app: web.Application, sockets: WebSocketServer, hub: Hub, places: Places = lambda _: None) -> None:
-        """Adds its route to `app`."""
-        self.encoder = TopicCodec(places)
+    def __init__(
+        self, app: web.Application, sockets: WebSocketServer, hub: Hub, locate: LocationLookup = lambda _: None
+    ) -> None:
+        self.encoder = TopicCodec(locate)
         self._sockets = sockets
         self._hub = hub
-        self._chosen: dict[ClientConnection, frozenset[str]] = {}
+        self._topics: dict[ClientConnection, frozenset[str]] = {}
         app.router.add_get(PATH, self._serve)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve(request, self)
 
-    def on_connect(self, client: ClientConnection, who: Identity) -> None:  # noqa: ARG002
-        """Nothing is said."""
-        self._chosen[client] = frozenset((ALL_TOPICS,))
+    def on_connect(self, client: ClientConnection, identity: Identity) -> None:  # noqa: ARG002
+        self._topics[client] = frozenset((ALL_TOPICS,))
 
     def on_disconnect(self, client: ClientConnection) -> None:
-        """It counts no more."""
-        del self._chosen[client]
+        del self._topics[client]
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
-        """`subscribe`, `unsubscribe`, `ping`; `pong` needs no answer."""
+        """Handle `subscribe`, `unsubscribe`, `ping` and `pong`."""
         match message.get("type"):
             case "ping":
                 client.send({"type": "pong"})
             case "pong":
                 pass
             case "subscribe":
-                await self._choose(client, "subscribed", self._chosen[client] | _topics(message))
+                await self._set_topics(client, "subscribed", self._topics[client] | _requested_topics(message))
             case "unsubscribe":
-                await self._choose(client, "unsubscribed", self._chosen[client] - _topics(message))
+                await self._set_topics(client, "unsubscribed", self._topics[client] - _requested_topics(message))
             case _:
-                raise ValueError("type: is one of subscribe, unsubscribe, ping and pong")
+                raise ValueError("type: must be subscribe, unsubscribe, ping or pong")
 
-    async def _choose(self, client: ClientConnection, answer: str, chosen: frozenset[str]) -> None:
-        subscription = replace(client.session.subscription, topics=None if ALL_TOPICS in chosen else chosen)
+    async def _set_topics(self, client: ClientConnection, answer: str, topics: frozenset[str]) -> None:
+        subscription = replace(client.session.subscription, topics=None if ALL_TOPICS in topics else topics)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
-        self._chosen[client] = chosen
-        client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in chosen]})
+        self._topics[client] = topics
+        client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in topics]})
 
     def stats(self) -> dict[str, Any]:
-        """How many clients there are, and how many have subscribed to each topic."""
-        counted = {topic: sum(topic in chosen for chosen in self._chosen.values()) for topic in TOPICS}
-        return {"active_connections": len(self._chosen), "subscriptions": counted}
+        """Return the number of clients, in total and per topic."""
+        counts = {topic: sum(topic in topics for topics in self._topics.values()) for topic in TOPICS}
+        return {"active_connections": len(self._topics), "subscriptions": counts}
 
 
-def _topics(message: dict[str, Any]) -> frozenset[str]:
-    """Raises `ValueError` unless `topics` is a list of topics."""
+def _requested_topics(message: dict[str, Any]) -> frozenset[str]:
+    """Return the topics of a request. Raises `ValueError` unless `topics` is a list of existing ones."""
     topics = message.get("topics")
     if not isinstance(topics, list) or not all(topic in TOPICS for topic in topics):
-        raise ValueError(f"topics: is a list of {', '.join(TOPICS)}")
+        raise ValueError(f"topics: must be a list of {', '.join(TOPICS)}")
     return frozenset(topics)
 
 
 class TopicCodec:
-    """How events look on `/ws`."""
+    """Encodes events for `/ws`."""
 
-    def __init__(self, places: Places) -> None:
-        """`places` is asked once for each event."""
-        self._places = places
+    def __init__(self, locate: LocationLookup) -> None:
+        self._locate = locate
         self._readings = MessageTemplates(_measurement)
 
     def encode(self, event: Event) -> bytes | None:
-        """A JSON object with its `type` first."""
+        """Return a JSON object whose first key is `type`; None for events that `/ws` does not have."""
         if isinstance(event, Reading):
             score = global_score(event.values)
-            return self._readings.encode(event, *self._place(event.device_id), *(() if score is None else (score,)))
+            return self._readings.encode(event, *self._location(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
 
-    def _place(self, device_id: str) -> Location:
-        return self._places(device_id) or UNKNOWN_LOCATION
+    def _location(self, device_id: str) -> Location:
+        return self._locate(device_id) or UNKNOWN_LOCATION
 
     def _body(self, event: Event) -> dict[str, Any] | None:
         match event:
             case DeviceStatus():
-                about = self._about(event.device_id)
-                return {"type": "module", "timestamp": iso(event.timestamp_ms), **about, "status": event.status}
+                device = _device(event.device_id, *self._location(event.device_id))
+                return {"type": "module", "timestamp": iso(event.timestamp_ms), **device, "status": event.status}
             case TopicEvent():
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
             case Gap():
@@ -135,25 +134,23 @@ class TopicCodec:
             case _:
                 return None
 
-    def _about(self, device_id: str) -> dict[str, str]:
-        return _about(device_id, *self._place(device_id))
-
 
 def _measurement(reading: Reading, site: str, room: str, score: int | None = None) -> dict[str, Any]:
-    measured, names = reading.values, [(name, shouted) for name, shouted in NAMES.items() if name in reading.values]
+    values = reading.values
+    names = [(name, capitalized) for name, capitalized in NAMES.items() if name in values]
     body: dict[str, Any] = {
         "type": "measurement",
         "timestamp": iso(reading.timestamp_ms),
-        **_about(reading.device_id, site, room),
-        "values": {shouted: measured[name] for name, shouted in names},
+        **_device(reading.device_id, site, room),
+        "values": {capitalized: values[name] for name, capitalized in names},
     }
-    for name, shouted in names:
-        body[shouted.lower()] = measured[name]
+    for name, capitalized in names:
+        body[capitalized.lower()] = values[name]
     if score is not None:
         body["global_score"] = score
     body["cursor"] = reading.seq
     return body
 
 
-def _about(device_id: str, site: str, room: str) -> dict[str, str]:
+def _device(device_id: str, site: str, room: str) -> dict[str, str]:
     return {"sensor_id": device_id, "enseigne": site, "salle": room}

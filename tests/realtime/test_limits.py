@@ -54,10 +54,10 @@ def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() 
     for key in (1, 2):
         assert limiter.refusal("a") is None
         limiter.add(key, "a", 0)
-    assert "2 clients are connected from this address" in (limiter.refusal("a") or "")
+    assert "too many clients from this address: at most 2" in (limiter.refusal("a") or "")
     assert limiter.refusal("b") is None
     limiter.add(3, "b", 0)
-    assert "the bridge has 3 clients" in (limiter.refusal("c") or "")
+    assert "the bridge serves at most 3" in (limiter.refusal("c") or "")
     assert limiter.refused == {"address": 1, "total": 1}
     limiter.remove(1)
     assert limiter.refusal("a") is None
@@ -72,7 +72,13 @@ def test_nothing_is_kept_of_who_has_left() -> None:
     limiter.mark_authenticated(1)
     for key in (0, 1, 2, 2, 99):
         limiter.remove(key)
-    assert (len(limiter), limiter._deadlines, limiter._by_key, limiter._unauthenticated, limiter._unauthenticated_by_key) == (
+    assert (
+        len(limiter),
+        limiter._deadlines,
+        limiter._by_address,
+        limiter._unauthenticated,
+        limiter._unauthenticated_by_address,
+    ) == (
         0,
         {},
         {},

@@ -1,4 +1,4 @@
-"""Engine.IO, protocol 4, by the letter of Socket.IO's own server: what a request may ask, and what a packet is."""
+"""Engine.IO protocol 4, as strict as Socket.IO's own server: valid requests and packets."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from aiohttp import web
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = range(7)
 SEPARATOR = "\x1e"
-"""Between the packets of a poll or a POST."""
+"""Separates the packets of a poll or a POST."""
 
 _PACKET = re.compile(r"([0-6])(.*)", re.ASCII | re.DOTALL)
-_BASE64 = "b"  # bytes in a payload of text
+_BASE64 = "b"  # marks binary content
 _VERSION = "4"
 _TRANSPORTS = ("polling", "websocket")
 
 
 class RequestError(Enum):
-    """Why a request is refused: `code` and `message` of the answer."""
+    """Code and message of a refused request."""
 
     TRANSPORT = 0, "Transport unknown"
     SID = 1, "Session ID unknown"
@@ -30,63 +30,63 @@ class RequestError(Enum):
     REQUEST = 3, "Bad request"
     VERSION = 5, "Unsupported protocol version"
 
-    def answer(self) -> web.Response:
-        """400, with both."""
+    def response(self) -> web.Response:
+        """Return 400 with code and message."""
         code, message = self.value
         body = orjson.dumps({"code": code, "message": message})
         return web.Response(status=400, body=body, content_type="application/json")
 
 
 class EngineConnection(Protocol):
-    """As much of a client's connection as decides on its requests."""
+    """The state of a connection that decides which requests are valid."""
 
     @property
     def connected(self) -> bool:
-        """Whether it has been opened."""
+        """Whether the connection has been opened."""
         ...
 
     @property
     def upgraded(self) -> bool:
-        """Whether it is on a WebSocket."""
+        """Whether the client uses a WebSocket."""
         ...
 
 
 def request_parameters(query: str) -> dict[str, str]:
-    """The parameters of a request as python-engineio reads them: the first of a name, and none that is empty."""
+    """Parse a query as python-engineio does: the first value of each name, without empty ones."""
     return {name: first for name, (first, *_) in parse_qs(query).items()}
 
 
 def wants_websocket(headers: Mapping[str, str]) -> bool:
-    """Whether the request is to become a WebSocket."""
+    """Return whether a request is a WebSocket handshake."""
     connection = [part.strip() for part in headers.get("Connection", "").lower().split(",")]
     return "upgrade" in connection and headers.get("Upgrade", "").lower() == "websocket"
 
 
 def request_error(
-    asked: Mapping[str, str], method: str, client: EngineConnection | None, *, upgrade: bool
+    parameters: Mapping[str, str], method: str, connection: EngineConnection | None, *, upgrade: bool
 ) -> RequestError | None:
-    """Why this request is refused; None if it is not. `client` is the one of its `sid`."""
-    transport, version = asked.get("transport"), asked.get("EIO")
+    """Return why a request is invalid, or None. `connection` is the one named by its `sid`."""
+    transport, version = parameters.get("transport"), parameters.get("EIO")
     if transport not in _TRANSPORTS:
         return RequestError.TRANSPORT
-    fits = upgrade == (transport == "websocket")
-    if "sid" in asked:
-        if client is None:
+    is_consistent = upgrade == (transport == "websocket")
+    if "sid" in parameters:
+        if connection is None:
             return RequestError.SID
-        fits = fits and version == _VERSION and client.connected and not client.upgraded
-        return None if fits else RequestError.REQUEST
+        is_valid = is_consistent and version == _VERSION and connection.connected and not connection.upgraded
+        return None if is_valid else RequestError.REQUEST
     if method != "GET":
         return RequestError.METHOD
-    if not fits:
+    if not is_consistent:
         return RequestError.REQUEST
     return None if version == _VERSION else RequestError.VERSION
 
 
 def parse_packet(text: str) -> tuple[int, str | bytes]:
-    """Type and content of a packet. Raises ValueError for what is none."""
+    """Return type and content of a packet. Raises `ValueError` if the text is not a packet."""
     if text.startswith(_BASE64):
         return MESSAGE, text.encode()
     match = _PACKET.fullmatch(text)
     if match is None:
-        raise ValueError("this is no packet of Engine.IO")
+        raise ValueError("not an Engine.IO packet")
     return int(match[1]), match[2]

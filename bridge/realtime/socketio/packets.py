@@ -1,4 +1,4 @@
-"""What a Socket.IO client says, protocol 5, read as strictly as Socket.IO's own server reads it; bytes it may not send."""
+"""Validation of Socket.IO protocol 5 packets from clients, as strict as Socket.IO's own server. Binary packets are refused."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from typing import Any
 import orjson
 
 NAMESPACE = "/"
-"""The only one there is."""
+"""The only namespace."""
 
 CONNECT = "0"
 
 _PACKET = re.compile(r"([0-6])(?:(/[^,]*)(?:,|\Z))?(\d*)(.*)", re.ASCII | re.DOTALL)  # type, namespace, number, body
 _WITH_ATTACHMENTS = ("5", "6")
 _RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
-"""Names of the libraries' own events, which nobody may send."""
+"""Names of the libraries' own events, which clients may not send."""
 
 
 class InvalidPacket(ValueError):
-    """What no client may send; `reason` is for the counter, and for the client."""
+    """A packet that a client may not send. `reason`, one word, is counted and sent to the client."""
 
     def __init__(self, reason: str) -> None:
-        """In one word."""
         super().__init__(reason)
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPacket:
-    """A packet that can be read; what is in it is for python-socketio."""
+    """The type and namespace of a valid packet; its content is handled by python-socketio."""
 
     kind: str
     namespace: str
 
 
-def read(message: object) -> ParsedPacket:
-    """The packet in a message of Engine.IO. Raises `InvalidPacket`."""
+def parse(message: object) -> ParsedPacket:
+    """Return the packet in an Engine.IO message. Raises `InvalidPacket`."""
     if isinstance(message, bytes):
         raise InvalidPacket("binary")
     match = _PACKET.fullmatch(message) if isinstance(message, str) else None
@@ -50,12 +49,12 @@ def read(message: object) -> ParsedPacket:
         body = orjson.loads(text) if text else None
     except orjson.JSONDecodeError:
         raise InvalidPacket("malformed") from None
-    if not _fits(kind, body, absent=not text):
+    if not _is_valid(kind, body, absent=not text):
         raise InvalidPacket("malformed")
     return ParsedPacket(kind, namespace or NAMESPACE)
 
 
-def _fits(kind: str, body: Any, *, absent: bool) -> bool:  # noqa: ANN401 - JSON
+def _is_valid(kind: str, body: Any, *, absent: bool) -> bool:  # noqa: ANN401 - JSON
     match kind:
         case "0":  # CONNECT
             return absent or isinstance(body, dict)
@@ -65,10 +64,10 @@ def _fits(kind: str, body: Any, *, absent: bool) -> bool:  # noqa: ANN401 - JSON
             return isinstance(body, list) and body != [] and isinstance(body[0], str) and body[0] not in _RESERVED
         case "3":  # ACK
             return absent or isinstance(body, list)
-        case _:  # CONNECT_ERROR: that a CONNECT is refused is for servers to say
+        case _:  # CONNECT_ERROR is sent by servers only
             return False
 
 
 def invalid_namespace(namespace: str) -> str:
-    """The answer to a CONNECT to a namespace there is not."""
+    """Return the answer to a CONNECT to a namespace that does not exist."""
     return f'4{namespace},{{"message":"Invalid namespace"}}'

@@ -1,4 +1,4 @@
-"""What is to be sent to a Socket.IO client, until a poll takes it or a WebSocket is there."""
+"""The packets that wait for a Socket.IO client, until a poll takes them or the client has a WebSocket."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from bridge.realtime.socketio.engineio import CLOSE, OPEN
 
 PACKETS_PER_POLL = 16
-"""The most that the Python client takes in one answer to a poll."""
+"""The most packets that the Python client accepts in the response to a poll."""
 
 
 class Packet(Protocol):
-    """python-engineio's."""
+    """python-engineio's packet."""
 
     packet_type: int
     data: Any
@@ -22,22 +22,23 @@ class PacketWriter(Protocol):
     """A client's WebSocket."""
 
     def post(self, packet: Packet | None) -> None:
-        """Write a packet; None is the end."""
+        """Write a packet; None closes the connection."""
         ...
 
 
 class PollQueue:
-    """What is to be sent to a client, in the shape of the queue that python-engineio has there.
+    """A client's packet queue, with the interface that python-engineio expects of an `asyncio.Queue`.
 
-    It knows how many bytes wait in it, and gives them out by the handful; once it is poured into a WebSocket it stays empty.
+    It counts its bytes and limits the packets per poll. Once redirected to a WebSocket it stays empty.
     """
 
-    __slots__ = ("_emptied", "_getter", "_packets", "_ping_interval", "_taken", "is_posted_to", "waiting_bytes", "websocket")
+    __slots__ = ("_emptied", "_getter", "_packets", "_ping_interval", "_taken", "is_receiving", "waiting_bytes", "websocket")
 
     def __init__(self, ping_interval: float = 25) -> None:
         """`ping_interval` is in seconds."""
         self._ping_interval = ping_interval
-        self.is_posted_to = False
+        self.is_receiving = False
+        """Whether a POST of the client is being received."""
         self._packets: list[Packet | None] = []
         self._getter: asyncio.Future[None] | None = None
         self._emptied: asyncio.Future[None] | None = None
@@ -46,7 +47,7 @@ class PollQueue:
         self.waiting_bytes = 0
 
     def put_nowait(self, packet: Packet | None) -> None:
-        """Send it in its turn; None is the end."""
+        """Append a packet, or write it to the WebSocket; None is the end."""
         if self.websocket is not None:
             self.websocket.post(packet)
             return
@@ -55,13 +56,13 @@ class PollQueue:
         self._wake()
 
     async def put(self, packet: Packet | None) -> None:
-        """The same; there is always room, and who fills it too much is skipped."""
+        """Append a packet. Never waits: the hub limits what waits for a client."""
         if packet is not None and packet.packet_type == OPEN:
-            packet.data["pingInterval"] = int(1000 * self._ping_interval)  # python-engineio says it in whole seconds
+            packet.data["pingInterval"] = int(1000 * self._ping_interval)  # python-engineio rounds it to whole seconds
         self.put_nowait(packet)
 
     async def get(self) -> Packet | None:
-        """The next packet; a new handful begins with it."""
+        """Wait for the first packet of a poll."""
         if not self._packets and self.websocket is None:
             self._getter = asyncio.get_running_loop().create_future()
             await self._getter
@@ -71,48 +72,51 @@ class PollQueue:
         return self.get_nowait()
 
     def get_nowait(self) -> Packet | None:
-        """A further packet of this handful; none when it is full. Node's client passes over what came with a CLOSE."""
+        """Return a further packet of this poll. Raises `QueueEmpty` if there is none, or the poll is full.
+
+        A CLOSE is returned alone: Node's client ignores packets that come with it.
+        """
         if not self._packets or self._taken >= PACKETS_PER_POLL or (self._taken and _is_close(self._packets[0])):
             raise asyncio.QueueEmpty
         self._taken += 1
         packet = self._packets.pop(0)
         self.waiting_bytes -= _size(packet)
-        self._tell_if_empty()
+        self._notify_if_empty()
         return packet
 
     def task_done(self) -> None:
-        """Nobody waits for that here."""
+        """Do nothing: `join` waits for the packets to be taken, not handled."""
 
     async def join(self) -> None:
-        """Returns when polls have taken all of it."""
+        """Wait until polls have taken every packet."""
         while self._packets:
             self._emptied = self._emptied or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._emptied)
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Return whether no packet waits."""
         return not self._packets
 
     @property
-    def is_waited_for(self) -> bool:
-        """Whether a poll waits for what will be put here."""
+    def is_awaited(self) -> bool:
+        """Whether a poll is waiting for a packet."""
         return self._getter is not None and not self._getter.done()
 
-    def pour_into(self, websocket: PacketWriter) -> None:
-        """What waits, and from now on everything, goes there; a poll that waits is answered with nothing."""
+    def redirect_to(self, websocket: PacketWriter) -> None:
+        """Write waiting and all further packets to a WebSocket; a waiting poll returns nothing."""
         self.websocket = websocket
         packets, self._packets, self.waiting_bytes = self._packets, [], 0
         for packet in packets:
             websocket.post(packet)
-        self._tell_if_empty()
+        self._notify_if_empty()
         self._wake()
 
     def retire(self) -> None:
-        """The client has left, and will not ask for it."""
+        """Drop all packets: the client has left."""
         self.websocket, self._packets, self.waiting_bytes = None, [], 0
-        self._tell_if_empty()
+        self._notify_if_empty()
 
-    def _tell_if_empty(self) -> None:
+    def _notify_if_empty(self) -> None:
         if self._emptied is not None and not self._packets:
             self._emptied.set_result(None)
             self._emptied = None

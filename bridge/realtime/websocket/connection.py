@@ -1,4 +1,4 @@
-"""One client on a plain WebSocket: the parser that aiohttp feeds, and the link that the hub writes to."""
+"""One plain WebSocket connection: the parser that aiohttp feeds, and the transport that the hub writes to."""
 
 from __future__ import annotations
 
@@ -28,209 +28,205 @@ from bridge.realtime.websocket.parser import (
 from bridge.realtime.websocket.writer import FrameWriter
 
 MESSAGE_LIMIT_BYTES = 64 * 1024
-"""Of messages that wait for their turn as much, too; from there on we stop reading from the client."""
+"""The largest message, and how much may wait to be handled before reading from the client is paused."""
 UNAUTHENTICATED_LIMIT_BYTES = 16 * 1024
-"""The same, of who has to log in yet: a token is 8 KiB at most."""
-
-_BINARY, _MALFORMED, _RATE = "binary", "malformed", "rate"
+"""The same limits before the client has logged in: a token is at most 8 KiB."""
 
 
 class ConnectionOwner(Protocol):
-    """Who has the limits, and counts whom they met."""
+    """The server of a connection: its clock, message rates and counters."""
 
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Return monotonic seconds."""
         ...
 
     def allow_message(self, client: ClientConnection) -> bool:
-        """Whether the client keeps to its message rate."""
+        """Count a message; return whether the client keeps to its message rate."""
         ...
 
     def disconnect(self, client: ClientConnection, reason: str) -> None:
-        """End its connection, and count why."""
+        """Close the connection and count the reason."""
         ...
 
     def count(self, reason: str) -> None:
-        """It has ended its connection itself."""
+        """Count a connection that closed itself."""
         ...
 
 
 class ClientConnection:
-    """One connection. Of what it is fed nothing raises; what is sent after its end goes nowhere."""
+    """One connection. Feeding never raises. Sends after close are dropped."""
 
     __slots__ = (
-        "_ended", "_limit", "_messages", "_owner", "_protocol", "_reader", "_unread", "_woken", "gone", "heard_at", "paused",
-        "session", "wire",
+        "_closed", "_limit_bytes", "_messages", "_owner", "_parser", "_protocol", "_unhandled_bytes", "_wakeup", "gone",
+        "paused", "received_at", "session", "writer",
     )  # fmt: skip
 
     def __init__(
         self,
         owner: ConnectionOwner,
-        wire: FrameWriter,
-        protocol: Any,  # noqa: ANN401
-        limit: int,
+        writer: FrameWriter,
+        protocol: Any,  # noqa: ANN401 - aiohttp's, private
+        limit_bytes: int,
         *,
         inflates: bool,
-        known: bool = True,
+        authenticated: bool = True,
     ) -> None:
-        """`protocol` is aiohttp's, to be told to stop reading; `limit` is how many bytes may wait for the client.
-
-        One that is not `known` has to log in yet.
-        """
+        """`protocol` can pause and resume reading; a client for which more than `limit_bytes` wait is disconnected."""
         loop = asyncio.get_running_loop()
-        self.wire = wire
+        self.writer = writer
         self.session: Session
-        self.heard_at = 0.0
+        self.received_at = 0.0
+        """When the last frame was received, or reading was resumed, by the owner's clock."""
         self.paused = False
-        """We do not read from it."""
+        """Whether reading from the client is paused."""
         self.gone: asyncio.Future[None] = loop.create_future()
         self._owner = owner
         self._protocol = protocol
-        self._limit = limit
-        self._reader = FrameParser(MESSAGE_LIMIT_BYTES if known else UNAUTHENTICATED_LIMIT_BYTES, inflates=inflates)
+        self._limit_bytes = limit_bytes
+        self._parser = FrameParser(MESSAGE_LIMIT_BYTES if authenticated else UNAUTHENTICATED_LIMIT_BYTES, inflates=inflates)
         self._messages: deque[bytes] = deque()
-        self._unread = 0
-        self._woken: asyncio.Future[None] | None = None
-        self._ended = False
+        self._unhandled_bytes = 0
+        self._wakeup: asyncio.Future[None] | None = None
+        self._closed = False
 
-    # --- in: called by aiohttp ---------------------------------------------------------------------------------------------
+    # --- receiving: called by aiohttp --------------------------------------------------------------------------------------
 
     def feed_data(self, chunk: bytes) -> tuple[bool, bytes]:
-        """What was read from the client. After its end it is passed over."""
-        if not self._ended:
+        """Parse what was read from the client. Discards it after close."""
+        if not self._closed:
             try:
-                for incoming in self._reader.feed(chunk):
-                    self._take(incoming)
-                    if self._ended:
+                for message in self._parser.feed(chunk):
+                    self._receive(message)
+                    if self._closed:
                         break
             except ProtocolError as error:
-                self.close(error.code, str(error), _MALFORMED)
+                self.close(error.code, str(error), "malformed")
         return False, b""
 
     def feed_eof(self) -> None:
-        """The connection is gone."""
-        self._ended = True
+        """Mark the connection as gone."""
+        self._closed = True
         if not self.gone.done():
             self.gone.set_result(None)
         self._wake()
 
-    def _take(self, incoming: ReceivedMessage) -> None:
-        self.heard_at = self._owner.now()
+    def _receive(self, message: ReceivedMessage) -> None:
+        self.received_at = self._owner.now()
         if not self._owner.allow_message(self):
-            self._owner.disconnect(self, _RATE)
-        elif incoming.opcode == TEXT:
-            self._gather(incoming.payload)
-        elif incoming.opcode == PING:
-            self.send_frame(control_frame(PONG, incoming.payload))
-        elif incoming.opcode == CLOSE:
-            self._ended = True
-            self.wire.part(int.from_bytes(incoming.payload, "big") or None, "")
+            self._owner.disconnect(self, "rate")
+        elif message.opcode == TEXT:
+            self._enqueue(message.payload)
+        elif message.opcode == PING:
+            self.send_frame(control_frame(PONG, message.payload))
+        elif message.opcode == CLOSE:
+            self._closed = True
+            self.writer.close(int.from_bytes(message.payload, "big") or None, "")
             self._wake()
-        elif incoming.opcode == BINARY:
-            self.close(UNSUPPORTED, "messages here are text", _BINARY)
+        elif message.opcode == BINARY:
+            self.close(UNSUPPORTED, "binary messages are not supported, only text", "binary")
 
-    def _gather(self, text: bytes) -> None:
+    def _enqueue(self, text: bytes) -> None:
         self._messages.append(text)
-        self._unread += len(text)
-        if self._unread > self._reader.limit_bytes:
+        self._unhandled_bytes += len(text)
+        if self._unhandled_bytes > self._parser.limit_bytes:
             self.pause()
         self._wake()
 
     def mark_authenticated(self) -> None:
-        """It has logged in, and may say more at once."""
-        self._reader.limit_bytes = MESSAGE_LIMIT_BYTES
+        """Raise the message limits of a client that has logged in."""
+        self._parser.limit_bytes = MESSAGE_LIMIT_BYTES
         self.resume()
 
     def pause(self) -> None:
-        """Read nothing more from it; what was read already it said all the same. Its silence is ours now, not its own."""
+        """Pause reading from the client; until `resume`, a missing pong is not its fault. What was read is still handled."""
         self.paused = True
         self._protocol.pause_reading()
 
     def resume(self) -> None:
-        """Read on, unless enough waits for its turn."""
-        if self.paused and self._unread <= self._reader.limit_bytes:
+        """Resume reading, unless too many messages wait to be handled."""
+        if self.paused and self._unhandled_bytes <= self._parser.limit_bytes:
             self.paused = False
-            self.heard_at = self._owner.now()
+            self.received_at = self._owner.now()
             self._protocol.resume_reading()
 
     def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """The texts it sends, until its end; also those it sent before it went, but not if it was we who ended it."""
+        """Yield the client's text messages until it leaves, including those sent before it left; none after our close."""
         while True:
             while self._messages:
                 text = self._messages.popleft()
-                self._unread -= len(text)
+                self._unhandled_bytes -= len(text)
                 if not self._messages:
                     self.resume()
                 yield text
-            if self._ended:
+            if self._closed:
                 return
-            self._woken = asyncio.get_running_loop().create_future()
-            await self._woken
+            self._wakeup = asyncio.get_running_loop().create_future()
+            await self._wakeup
 
-    # --- out ---------------------------------------------------------------------------------------------------------------
+    # --- sending: the hub's transport --------------------------------------------------------------------------------------
 
     def waiting_bytes(self) -> int:
-        """In its transport."""
-        return self.wire.waiting_bytes()
+        """Return the number of bytes that the kernel has not taken yet."""
+        return self.writer.waiting_bytes()
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
-        """Straight to its transport."""
-        return self.wire.write(batch, limit_bytes)
+        """Write a batch; return False, writing nothing, if `limit_bytes` or more wait."""
+        return self.writer.write(batch, limit_bytes)
 
-    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
-        """Told by its transport."""
-        self.wire.when_drained(waiting_bytes, then)
+    def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once when at most `waiting_bytes` wait."""
+        self.writer.when_drained(waiting_bytes, callback)
 
     def disconnect(self, reason: str) -> None:
-        """End the connection; one that does not read is left without a word."""
-        if not self._ended:
-            if self.wire.waiting_bytes():
-                self.wire.transport.abort()
+        """Close with a reason; a client that does not read is disconnected without one."""
+        if not self._closed:
+            if self.writer.waiting_bytes():
+                self.writer.transport.abort()
             else:
-                self.wire.part(POLICY_VIOLATION, reason)
+                self.writer.close(POLICY_VIOLATION, reason)
             self._finish()
 
     def send(self, message: dict[str, Any]) -> None:
-        """An answer."""
+        """Send a JSON message."""
         self.send_text(orjson.dumps(message))
 
     def send_text(self, text: bytes) -> bool:
-        """A message in UTF-8; whether it is on its way."""
+        """Send a UTF-8 text message; return False if the connection is closed."""
         return self.send_frame(text_frame(text))
 
     def send_frame(self, frame: bytes) -> bool:
-        """One frame; a client that reads no answers is cut."""
-        if self._ended:
+        """Send one frame; return False if the connection is closed. A client that does not read its answers is disconnected."""
+        if self._closed:
             return False
-        if self.wire.waiting_bytes() > self._limit:
+        if self.writer.waiting_bytes() > self._limit_bytes:
             self._owner.disconnect(self, SLOW)
             return False
-        return self.wire.send(frame)
+        return self.writer.send(frame)
 
     def close(self, code: int | None, text: str, counted: str | None = None) -> None:
-        """Close with a code, and let the client read why; `counted` is the reason in the counter of those we ended."""
-        if self._ended:
+        """Close with a code and a reason that the client can read; count it as `counted`, if given."""
+        if self._closed:
             return
         if counted is not None:
             self._owner.count(counted)
-        self.wire.part(code, text)
+        self.writer.close(code, text)
         self._finish()
 
     def leave(self) -> None:
-        """The bridge stops: say so, and do not wait for one that does not read."""
-        if not self._ended:
-            self.wire.send(close_frame(GOING_AWAY, "the bridge is stopping"))
-            self.wire.close_soon()
+        """Close because the bridge is stopping, without waiting for a client that does not read."""
+        if not self._closed:
+            self.writer.send(close_frame(GOING_AWAY, "the bridge is stopping"))
+            self.writer.close_transport()
             self._finish()
 
     def _finish(self) -> None:
-        """We ended it. What it still sends is read, or the kernel would not let it read why, and passed over."""
-        self._ended = True
+        """Discard what was received, and go on reading: with data unread, the kernel would not deliver the close reason."""
+        self._closed = True
         self._messages.clear()
-        self._unread = 0
+        self._unhandled_bytes = 0
         self.resume()
         self._wake()

@@ -1,4 +1,4 @@
-"""How an HTTP request becomes a plain WebSocket (RFC 6455, section 4.2), by the public names of aiohttp alone."""
+"""The WebSocket handshake (RFC 6455, section 4.2), with public names of aiohttp only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _VERSION = "13"
 _KEY_BYTES = 16
 _DEFLATE = "permessage-deflate"
-_HARMLESS = {"client_no_context_takeover", "client_max_window_bits"}
-"""What a client may ask of itself. What it may ask of us we do not do: all clients get the same compressed bytes."""
+_ACCEPTED_PARAMETERS = {"client_no_context_takeover", "client_max_window_bits"}
+"""Parameters of the client's own side. Those of the server's side are declined: all clients get the same compressed bytes."""
 
 
 async def upgrade(request: web.Request, *, compress: bool, subprotocol: str | None = None) -> tuple[web.StreamResponse, bool]:
-    """Answer 101, and tell whether messages may be compressed; raises 400 or 426 when it is no handshake."""
+    """Answer 101; return the response and whether messages may be compressed.
+
+    Raises 400 or 426 if the request is not a handshake.
+    """
     response = web.StreamResponse(status=101)
     response.headers.update(
-        {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": _accepted(_checked_key(request))}
+        {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": _accept(_checked_key(request))}
     )
     deflates = compress and accepts_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", ())))
     if deflates:
@@ -31,17 +34,19 @@ async def upgrade(request: web.Request, *, compress: bool, subprotocol: str | No
     try:
         await response.prepare(request)
     except ConnectionError:
-        raise web.HTTPBadRequest(text="the client has gone") from None  # which nobody will read
+        raise web.HTTPBadRequest(text="the client has disconnected") from None  # ends the request; nobody receives it
     return response, deflates
 
 
 def _checked_key(request: web.Request) -> str:
     headers = request.headers
     if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in headers.get("Connection", "").lower():
-        raise web.HTTPUpgradeRequired(text="this is a WebSocket: ws:// or wss:// here", headers={"Upgrade": "websocket"})
+        raise web.HTTPUpgradeRequired(
+            text="not a WebSocket handshake: connect to this address with ws:// or wss://", headers={"Upgrade": "websocket"}
+        )
     if headers.get("Sec-WebSocket-Version") != _VERSION:
         raise web.HTTPUpgradeRequired(
-            text=f"the version of the WebSocket protocol is {_VERSION}", headers={"Sec-WebSocket-Version": _VERSION}
+            text=f"Sec-WebSocket-Version: must be {_VERSION}", headers={"Sec-WebSocket-Version": _VERSION}
         )
     key = headers.get("Sec-WebSocket-Key", "").strip()
     try:
@@ -49,18 +54,18 @@ def _checked_key(request: web.Request) -> str:
     except (binascii.Error, ValueError):
         length = 0
     if length != _KEY_BYTES:
-        raise web.HTTPBadRequest(text=f"Sec-WebSocket-Key: is not {_KEY_BYTES} bytes in base64")
+        raise web.HTTPBadRequest(text=f"Sec-WebSocket-Key: must be {_KEY_BYTES} bytes in base64")
     return key
 
 
-def _accepted(key: str) -> str:
-    return base64.b64encode(hashlib.sha1(key.encode() + _MAGIC).digest()).decode()  # noqa: S324 - so the standard has it
+def _accept(key: str) -> str:
+    return base64.b64encode(hashlib.sha1(key.encode() + _MAGIC).digest()).decode()  # noqa: S324 - required by the standard
 
 
 def accepts_deflate(offers: str) -> bool:
-    """Whether one of the offers of `Sec-WebSocket-Extensions` suits us (RFC 7692, section 7.1)."""
+    """Return whether an offer in `Sec-WebSocket-Extensions` can be accepted (RFC 7692, section 7.1)."""
     for offer in offers.split(","):
         name, *parameters = (part.strip().partition("=")[0].strip() for part in offer.split(";"))
-        if name == _DEFLATE and _HARMLESS.issuperset(parameters):
+        if name == _DEFLATE and _ACCEPTED_PARAMETERS.issuperset(parameters):
             return True
     return False

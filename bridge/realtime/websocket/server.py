@@ -1,8 +1,8 @@
-"""Plain WebSockets: connections, limits, pings and JSON messages; what the messages mean is their dialect's.
+"""Plain WebSockets: connections, limits, pings and JSON messages. The messages' meaning is left to a `MessageHandler`.
 
-aiohttp gives the connection and what is read from it (`set_parser`); the handshake and the frames are ours. A client is one
-task, the request's own, and what is sent to it goes straight to its transport, as in `straight.py`. Measured with 1,000
-clients on Python 3.11: 7-16 KB each; with 50 clients and 20,000 readings at once: 66 µs of CPU a reading for all of them.
+aiohttp provides the connection and what is read from it (`set_parser`); handshake and frames are our own. A client costs one
+task, the request's own, and is written to directly. Measured with 1,000 clients on Python 3.11: 7-16 KB each; with 50 clients
+and 20,000 readings at once: 66 µs of CPU per reading for all of them.
 """
 
 from __future__ import annotations
@@ -36,37 +36,35 @@ from bridge.settings import HttpSettings, RealtimeSettings
 
 log = logging.getLogger(__name__)
 
-_SILENT = "ping"
-
 
 class MessageHandler(Protocol):
-    """What a dialect makes of a plain WebSocket."""
+    """A protocol of JSON messages over a plain WebSocket."""
 
     @property
     def encoder(self) -> Encoder:
-        """How it looks to all of its clients."""
+        """The encoder of events for all of its clients."""
         ...
 
-    def on_connect(self, client: ClientConnection, who: Identity) -> None:
-        """It has connected; what is sent to it here comes first."""
+    def on_connect(self, client: ClientConnection, identity: Identity) -> None:
+        """Handle a new client. Messages sent here precede all events."""
         ...
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
-        """It sent a JSON object. May raise `ValueError`, which it is told, and `ConnectionClosed`."""
+        """Handle a JSON object from a client. May raise `ValueError`, sent as an error message, and `ConnectionClosed`."""
         ...
 
     def on_disconnect(self, client: ClientConnection) -> None:
-        """It has gone."""
+        """Forget a client that has left."""
         ...
 
 
 class WebSocketServer:
-    """All clients of the plain dialects."""
+    """All plain WebSocket clients, of every protocol."""
 
     def __init__(
         self, http: HttpSettings, settings: RealtimeSettings, hub: Hub, limiter: ConnectionLimiter, authenticator: Authenticator
     ) -> None:
-        """Adds itself to `hub`; connections and messages are counted at `limiter`, who may come in is asked at `authenticator`."""
+        """Registers itself with `hub`."""
         self._http = http
         self._settings = settings
         self._hub = hub
@@ -74,24 +72,29 @@ class WebSocketServer:
         self._authenticator = authenticator
         self._login = WebSocketLogin(authenticator, http)
         self._clients: dict[ClientConnection, None] = {}
-        self._to_ping: dict[ClientConnection, float] = {}  # and when; of who has gone nothing may stay in here
-        self._to_hear: deque[tuple[float, float, ClientConnection]] = deque()
+        self._ping_due: dict[ClientConnection, float] = {}
+        self._pong_due: deque[tuple[float, float, ClientConnection]] = deque()  # deadline, when the ping was sent, client
         hub.add_protocol(self)
 
-    async def serve(self, request: web.Request, talk: MessageHandler, subscription: Subscription = ALL) -> web.StreamResponse:
-        """Serve a client until it goes; raises an HTTP error when it is not let in."""
-        return await self.handle(request, partial(self._talk, talk, subscription, request))
+    async def serve(
+        self, request: web.Request, handler: MessageHandler, subscription: Subscription = ALL
+    ) -> web.StreamResponse:
+        """Serve a client until it leaves. Raises an HTTP error if the connection is refused."""
+        return await self.handle(request, partial(self._serve_client, handler, subscription, request))
 
     async def serve_secure(
-        self, request: web.Request, asked: Callable[[], tuple[MessageHandler, Subscription]]
+        self, request: web.Request, select: Callable[[], tuple[MessageHandler, Subscription]]
     ) -> web.StreamResponse:
-        """The same where nobody is let in who has shown nothing, and the address may hold the token."""
+        """Serve only clients whose handshake holds credentials; the query may hold the token.
+
+        `select` may raise an HTTP error. While access control is off, no token is valid and every client is refused.
+        """
         if not self._login.required:
             return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
-        return await self.handle(request, partial(self._talk, *asked(), request, by_query=True), by_query=True)
+        return await self.handle(request, partial(self._serve_client, *select(), request, by_query=True), by_query=True)
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
-        """Let a client in only to close with a code, which a page can read, as it cannot read an HTTP status."""
+        """Accept a client only to close with a code: a web page can read that, but not an HTTP status."""
 
         async def close(client: ClientConnection) -> None:
             client.close(code, reason, "refused")
@@ -99,26 +102,28 @@ class WebSocketServer:
         return await self.handle(request, close)
 
     async def handle(
-        self, request: web.Request, converse: Callable[[ClientConnection], Awaitable[None]], *, by_query: bool = False
+        self, request: web.Request, handler: Callable[[ClientConnection], Awaitable[None]], *, by_query: bool = False
     ) -> web.StreamResponse:
-        """Let a client in, `converse` with it to its end, and see it off; raises an HTTP error when it is not let in."""
-        client, response = await self._admit(request, by_query=by_query)
+        """Accept a client, run `handler` and close. Raises an HTTP error if the connection is refused."""
+        client, response = await self._accept(request, by_query=by_query)
         try:
-            await converse(client)
-        except Exception:  # an answer by HTTP would be none any more
-            log.exception("a conversation at %r failed", request.path)
-            client.close(INTERNAL_ERROR, "the bridge made a mistake; its log tells more", "mistake")
+            await handler(client)
+        except Exception:  # an HTTP error can no longer be sent
+            log.exception(
+                "websocket: handler of %r failed: connection closed with %d; report this", request.path, INTERNAL_ERROR
+            )
+            client.close(INTERNAL_ERROR, "internal error; see the bridge's log", "mistake")
         finally:
             client.close(GOING_AWAY, "")
             self._limiter.remove(client)
             del self._clients[client]
-            self._to_ping.pop(client, None)
+            self._ping_due.pop(client, None)
         await client.gone
         return response
 
-    async def _talk(
+    async def _serve_client(
         self,
-        talk: MessageHandler,
+        handler: MessageHandler,
         subscription: Subscription,
         request: web.Request,
         client: ClientConnection,
@@ -127,58 +132,63 @@ class WebSocketServer:
     ) -> None:
         messages = client.messages()
         address = self.address(request)
-        login = await self._login.of(client, messages, request, address, talk.encoder, by_query=by_query)
+        login = await self._login.of(client, messages, request, address, handler.encoder, by_query=by_query)
         if login is None:
             return
         self.mark_authenticated(client)
-        talk.on_connect(client, login.identity)
-        client.session = self._hub.add_client(talk.encoder, client, login.restrict(subscription), waits_for_subscribe=False)
+        handler.on_connect(client, login.identity)
+        client.session = self._hub.add_client(handler.encoder, client, login.restrict(subscription), waits_for_subscribe=False)
         try:
-            await self._listen(client, messages, talk, login)
+            await self._handle_messages(client, messages, handler, login)
         finally:
             self._hub.remove_client(client.session)
-            del client.session  # or the two would hold each other until the collector comes by
-            talk.on_disconnect(client)
+            del client.session  # breaks the reference cycle, so that both are freed without the garbage collector
+            handler.on_disconnect(client)
             login.leave()
 
     def mark_authenticated(self, client: ClientConnection) -> None:
-        """It has logged in."""
+        """Give a client the limits of one that has logged in."""
         self._limiter.mark_authenticated(client)
         client.mark_authenticated()
 
     def address(self, request: web.Request) -> str:
-        """Of a client, behind the proxies we trust."""
+        """Return the client's address, as reported by trusted proxies."""
         return client_address_of(request, self._http)
 
     def credentials(self, request: web.Request) -> Credentials:
-        """What a handshake shows; raises `Unauthorized`."""
+        """Return the credentials in a handshake. Raises `Unauthorized`."""
         return credentials_from_handshake(request, self._http)
 
-    async def _admit(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
+    async def _accept(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
         address = self.address(request)
         check_origin(request, self._http)
-        shown = partial(credentials_from_handshake, request, self._http, by_query=by_query)
-        if full := await self._authenticator.refusal(self._limiter, address, request.path, shown):
-            raise web.HTTPServiceUnavailable(text=full, headers={"Retry-After": "5"})
+        credentials = partial(credentials_from_handshake, request, self._http, by_query=by_query)
+        if refusal := await self._authenticator.refusal(self._limiter, address, request.path, credentials):
+            raise web.HTTPServiceUnavailable(text=refusal, headers={"Retry-After": "5"})
         response, deflates = await upgrade(
             request, compress=self._settings.compression, subprotocol=select_subprotocol(request)
         )
         if request.transport is None:
-            raise web.HTTPBadRequest(text="the client has gone")  # which nobody will read
-        wire = FrameWriter(request.transport, deflates=deflates)
+            raise web.HTTPBadRequest(text="the client has disconnected")  # ends the request; nobody receives it
         protocol: Any = request.protocol
-        waiting, known = self._settings.client_buffer_bytes, not self._login.required
-        client = ClientConnection(self, wire, protocol, waiting, inflates=deflates, known=known)
+        client = ClientConnection(
+            self,
+            FrameWriter(request.transport, deflates=deflates),
+            protocol,
+            self._settings.client_buffer_bytes,
+            inflates=deflates,
+            authenticated=not self._login.required,
+        )
         now = self.now()
         self._limiter.add(client, address, now)
         self._limiter.handshake_done(client)
         self._clients[client] = None
-        self._to_ping[client] = now + self._settings.ping_interval_seconds
+        self._ping_due[client] = now + self._settings.ping_interval_seconds
         protocol.set_parser(client)
         return client, response
 
-    async def _listen(
-        self, client: ClientConnection, messages: AsyncIterator[bytes], talk: MessageHandler, login: AuthenticatedClient
+    async def _handle_messages(
+        self, client: ClientConnection, messages: AsyncIterator[bytes], handler: MessageHandler, login: AuthenticatedClient
     ) -> None:
         async for text in messages:
             try:
@@ -186,55 +196,55 @@ class WebSocketServer:
                 if message.get("type") == AUTH:
                     await self._renew(client, message, login)
                 else:
-                    await talk.on_message(client, message)
+                    await handler.on_message(client, message)
             except ConnectionClosed:
                 return
             except ValueError as error:
                 client.send({"type": "error", "error": str(error)})
 
     async def _renew(self, client: ClientConnection, message: dict[str, Any], login: AuthenticatedClient) -> None:
-        """It shows something newer, and may see more or less by that. Raises `ValueError` and `ConnectionClosed`."""
+        """Renew a client's credentials and update what it may read. Raises `ValueError` and `ConnectionClosed`."""
         client.send({"type": AUTH_OK, "expires": await login.renew(token_in(message))})
         subscription = login.restrict(client.session.subscription)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
 
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def count(self, reason: str) -> None:
-        """A client was told to go."""
+        """Count a connection that closed itself."""
         self._hub.count_disconnect(reason)
 
     def allow_message(self, client: ClientConnection) -> bool:
-        """Whether it keeps to its message rate; a frame is a message here, a ping too."""
+        """Count a frame (a ping counts too); return whether the client keeps to its message rate."""
         return self._limiter.allow_message(client, self.now())
 
     def disconnect(self, client: ClientConnection, reason: str) -> None:
-        """End a connection, and count why."""
+        """Close a connection and count the reason."""
         self._hub.disconnect(client, reason)
 
     async def tick(self) -> None:
-        """Ping those whose time it is, and cut those that did not answer.
+        """Send the pings that are due, and disconnect clients that did not answer.
 
-        Both wait as long for every client, so that each queue is in order of time and only its head is looked at.
+        Interval and timeout are the same for every client, so both queues are ordered by time and only their heads are checked.
         """
         now = self.now()
-        while self._to_hear and self._to_hear[0][0] <= now:
-            _, pinged_at, client = self._to_hear.popleft()
-            if client in self._clients and client.heard_at < pinged_at and not client.paused:
-                self.disconnect(client, _SILENT)
-        while self._to_ping:
-            client, due = next(iter(self._to_ping.items()))
+        while self._pong_due and self._pong_due[0][0] <= now:
+            _, pinged_at, client = self._pong_due.popleft()
+            if client in self._clients and client.received_at < pinged_at and not client.paused:
+                self.disconnect(client, "ping")
+        while self._ping_due:
+            client, due = next(iter(self._ping_due.items()))
             if due > now:
                 break
-            del self._to_ping[client]
+            del self._ping_due[client]
             client.send_frame(control_frame(PING, b""))
-            self._to_ping[client] = now + self._settings.ping_interval_seconds
-            self._to_hear.append((now + self._settings.ping_timeout_seconds, now, client))
+            self._ping_due[client] = now + self._settings.ping_interval_seconds
+            self._pong_due.append((now + self._settings.ping_timeout_seconds, now, client))
 
     async def close(self) -> None:
-        """Take leave of every client."""
+        """Disconnect every client."""
         for client in tuple(self._clients):
             client.leave()

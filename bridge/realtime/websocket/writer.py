@@ -1,4 +1,4 @@
-"""The sending half of a WebSocket, whatever its dialect: framed bytes given to the transport at once, without a queue."""
+"""The sending half of a WebSocket, for every protocol: frames go to the transport at once, without a queue."""
 
 from __future__ import annotations
 
@@ -8,91 +8,91 @@ from collections.abc import Callable
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
 from bridge.realtime.hub.publication import EncodedBatch
-from bridge.realtime.websocket.write_buffer import HANDED_BYTES, WriteBuffer
+from bridge.realtime.websocket.write_buffer import TRANSPORT_BYTES, WriteBuffer
 
-_LEAVE_SECONDS = 1.0
-_KERNEL_BYTES = 256 * 1024  # Linux takes twice that; by itself it would let 4 MB wait where we neither see nor bound it
+_CLOSE_SECONDS = 1.0
+_KERNEL_BYTES = 256 * 1024  # Linux doubles it; its default lets 4 MB wait where it is neither measured nor bounded
 
 
 class FrameWriter:
-    """What is written here, by whom ever, is on the wire in the order of writing."""
+    """Writes frames to a transport. The order of calls is the order on the wire."""
 
-    __slots__ = ("_backlog", "_parted", "deflates", "transport")
+    __slots__ = ("_buffer", "_closed", "deflates", "transport")
 
     def __init__(self, transport: asyncio.Transport, *, deflates: bool) -> None:
-        """`deflates`: the client takes compressed messages, with a window kept between them."""
+        """`deflates`: the client takes compressed messages and keeps its window between them."""
         self.transport = transport
         self.deflates = deflates
-        self._parted = False
-        self._backlog: WriteBuffer | None = None
+        self._closed = False
+        self._buffer: WriteBuffer | None = None
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
 
     def waiting_bytes(self) -> int:
-        """What the kernel has not taken yet."""
+        """Return the number of bytes that the kernel has not taken yet."""
         waiting = self.transport.get_write_buffer_size()
-        return waiting + self._backlog.waiting_bytes if self._backlog else waiting
+        return waiting + self._buffer.waiting_bytes if self._buffer else waiting
 
     def write(self, batch: EncodedBatch, limit_bytes: int) -> bool:
-        """A parcel, compressed where the client takes that, unless so much or more waits; false then."""
+        """Write a batch, compressed if agreed; return False, writing nothing, if `limit_bytes` or more wait."""
         waiting = self.transport.get_write_buffer_size()
-        if waiting + (self._backlog.waiting_bytes if self._backlog else 0) >= limit_bytes:
+        if waiting + (self._buffer.waiting_bytes if self._buffer else 0) >= limit_bytes:
             return False
-        if not (self._parted or self.transport.is_closing()):
+        if not (self._closed or self.transport.is_closing()):
             self._put(batch.compressed_frames if self.deflates else batch.frames, waiting)
         return True
 
     def send(self, frame: bytes) -> bool:
-        """One frame; whether it is on its way."""
-        if self._parted or self.transport.is_closing():
+        """Write one frame; return False if the connection is closed."""
+        if self._closed or self.transport.is_closing():
             return False
         self._put(frame, self.transport.get_write_buffer_size())
         return True
 
     def _put(self, frames: bytes, waiting: int) -> None:
-        if self._backlog:
-            self._backlog.append(frames)
-        elif waiting <= HANDED_BYTES:
+        if self._buffer:
+            self._buffer.append(frames)
+        elif waiting <= TRANSPORT_BYTES:
             self.transport.write(frames)
         else:
-            self._backlog = WriteBuffer(self.transport)
-            self._backlog.append(frames)
+            self._buffer = WriteBuffer(self.transport)
+            self._buffer.append(frames)
 
-    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
-        """Call once when no more than so much waits, if anything is held that the transport was not given yet."""
-        if self._backlog:
-            self._backlog.when_drained(waiting_bytes, then)
+    def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once when at most `waiting_bytes` wait; never if no frames are held back at present."""
+        if self._buffer:
+            self._buffer.when_drained(waiting_bytes, callback)
 
     def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:
-        """Close with the reason; a client that does not read is left without a word."""
+        """Close with a reason; a client that does not read is disconnected without one."""
         if self.waiting_bytes():
             self.transport.abort()
         elif not self.transport.is_closing():
             self.transport.write(close_frame(code, reason))
-            self.close_soon()
+            self.close_transport()
 
-    def close_soon(self) -> None:
-        """When all is written; a client that does not read has a second."""
-        self._release()
+    def close_transport(self) -> None:
+        """Close when everything is written; abort after a second if the client does not read."""
+        self._flush()
         self.transport.close()
-        asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
+        asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.transport.abort)
 
-    def part(self, code: int | None, reason: str) -> None:
-        """Close with code and reason, and let the client read that.
+    def close(self, code: int | None, reason: str) -> None:
+        """Close with a code and a reason that the client can read.
 
-        Closed at once, with something unread, the kernel would reset the connection and the reason would be lost; so only our
-        half is closed, and what still comes is for the owner to pass over. A client that does not go has a second.
+        If the connection were closed at once with data unread, the kernel would reset it and the reason would be lost. So only
+        the sending half is closed, and the owner discards what still arrives; after a second the connection is aborted.
         """
-        if self._parted or self.transport.is_closing():
+        if self._closed or self.transport.is_closing():
             return
-        self._release()
+        self._flush()
         self.transport.write(close_frame(code, reason))
-        self._parted = True
+        self._closed = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self.transport.abort)
-        else:  # TLS has no half
-            self.close_soon()
+            asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.transport.abort)
+        else:  # TLS has no half-close
+            self.close_transport()
 
-    def _release(self) -> None:
-        if self._backlog:
-            self._backlog.release()
+    def _flush(self) -> None:
+        if self._buffer:
+            self._buffer.flush()

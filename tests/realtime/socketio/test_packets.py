@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invalid_namespace, read
+from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invalid_namespace, parse
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invali
     ],
 )
 def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: ParsedPacket) -> None:
-    assert read(text) == said
+    assert parse(text) == said
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: ParsedPack
 )
 def test_what_cannot_be_read_is_malformed(text: str) -> None:
     with pytest.raises(InvalidPacket) as refused:
-        read(text)
+        parse(text)
     assert refused.value.reason == "malformed"
 
 
 @pytest.mark.parametrize("message", [b"", b"2[]", '51-["a",{"_placeholder":true,"num":0}]', "6"])
 def test_bytes_are_refused_whatever_they_are(message: object) -> None:
     with pytest.raises(InvalidPacket) as refused:
-        read(message)
+        parse(message)
     assert refused.value.reason == "binary"
 
 
 @pytest.mark.parametrize("message", [None, 1, {}, []])
 def test_what_is_no_text_is_malformed(message: object) -> None:
     with pytest.raises(InvalidPacket):
-        read(message)
+        parse(message)
 
 
 def test_a_namespace_there_is_not_is_refused_by_its_name() -> None:

@@ -100,9 +100,9 @@ async def test_a_bad_request_is_acknowledged_with_what_was_wrong(bridge: Bridge,
             ("subscribe", [], "the request"),
             ("subscribe", 0, "the request"),
             ("subscribe", False, "the request"),
-            ("unsubscribe", {"devices": ["a"]}, "devices: this client hears every device"),
+            ("unsubscribe", {"devices": ["a"]}, "devices: this client receives every device"),
             ("unsubscribe", {"since": 1}, "since"),
-            ("publish", {"temperature": 1}, "'publish' is no event of this bridge"),
+            ("publish", {"temperature": 1}, "unknown event 'publish'"),
         ):
             answer = await listener.client.call(event, body)
             assert answer["ok"] is False
@@ -395,7 +395,7 @@ async def test_past_the_limit_no_more_are_let_in(opened: Open, limit: str, count
                     assert answer.status == 503
                     assert answer.content_type == "application/problem+json"
                     assert answer.headers["Retry-After"] == "5"
-                    assert "the most" in (await answer.json())["detail"]
+                    assert "at most" in (await answer.json())["detail"]
             with pytest.raises(Exception, match="503"):
                 async with Bare.connected(bridge):
                     pass

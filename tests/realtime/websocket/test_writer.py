@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from bridge.realtime.frames import close_frame, text_frame
-from bridge.realtime.websocket.write_buffer import HANDED_BYTES
+from bridge.realtime.websocket.write_buffer import TRANSPORT_BYTES
 from bridge.realtime.websocket.writer import FrameWriter
 
 FRAMES = [text_frame(b"%06d" % n + b"." * 400) for n in range(5000)]
@@ -105,7 +105,7 @@ def test_the_transport_is_given_little_and_a_client_that_reads_again_gets_all_in
         wire, transport = peer.wire, peer.wire.transport
         write(wire)
         waiting = wire.waiting_bytes()
-        assert transport.get_write_buffer_size() <= HANDED_BYTES + len(FRAMES[0])
+        assert transport.get_write_buffer_size() <= TRANSPORT_BYTES + len(FRAMES[0])
         assert len(ALL) - waiting > 0, "the kernel has the rest"
         assert waiting > len(ALL) / 2
         assert peer.protocol.paused
@@ -178,7 +178,7 @@ def test_what_the_client_says_is_heard_while_something_is_held(run: Run) -> None
 def test_an_end_comes_behind_what_is_held(run: Run) -> None:
     async def test(peer: Peer) -> None:
         write(peer.wire)
-        peer.wire.part(1001, "bye")
+        peer.wire.close(1001, "bye")
         assert await peer.read(2 * len(ALL)) == ALL + close_frame(1001, "bye")
 
     run(test)

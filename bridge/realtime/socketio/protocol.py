@@ -1,0 +1,144 @@
+"""The events that a joined Socket.IO client sends, and their acknowledgements."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity
+from bridge.core.devices.command import CommandRequest
+from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
+from bridge.ports import CommandSender
+from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.expiry import AuthenticatedConnection
+from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
+from bridge.realtime.hub.requests import SubscribeRequest, UnsubscribeRequest, error_response
+from bridge.realtime.hub.session import Session
+from bridge.realtime.socketio.auth import RIGHTS, WAY, token_of
+from bridge.realtime.websocket.login import expiry
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedClient:
+    """A client whose CONNECT was accepted. `connection` is None while access control is off."""
+
+    session: Session
+    address: str
+    connection: AuthenticatedConnection | None
+
+
+class SocketIoProtocol:
+    """Handles the events of joined clients. Every event is acknowledged with `{"ok": …}`."""
+
+    def __init__(self, hub: Hub, authenticator: Authenticator, commander: CommandSender | None) -> None:
+        """Without `commander`, commands are refused."""
+        self._hub = hub
+        self._authenticator = authenticator
+        self._commander = commander
+        self.clients: dict[str, JoinedClient] = {}
+        """By Socket.IO sid."""
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """Return the handler of each event, in the form that python-socketio calls; `*` handles all others."""
+        requests = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "sendCommand": self._send_command,
+            "refresh": self._refresh,
+        }
+        return {event: partial(_acknowledge, handler) for event, handler in requests.items()} | {"*": _unknown}
+
+    def _client(self, sid: str) -> JoinedClient:
+        """Raises `ConnectionClosed` if the client left while its request was waiting."""
+        client = self.clients.get(sid)
+        if client is None:
+            raise ConnectionClosed
+        return client
+
+    async def _subscribe(self, sid: str, body: object) -> Answer:
+        request = SubscribeRequest.model_validate({} if body is None else body)
+        session = self._client(sid).session
+        try:
+            if session.subscription.device_filter is not None:
+                session.subscription.device_filter.check(request.devices)
+            result = await self._hub.subscribe(session, request.devices, request.every, request.since, request.limit)
+        except ValueError as error:
+            return _failed(f"devices: {error}")
+        return _subscribed(result) | {"replayed": result.replayed}
+
+    async def _unsubscribe(self, sid: str, body: object) -> Answer:
+        request = UnsubscribeRequest.model_validate({} if body is None else body)
+        try:
+            return _subscribed(await self._hub.unsubscribe(self._client(sid).session, request.devices))
+        except ValueError as error:
+            return _failed(f"devices: {error}")
+
+    async def _send_command(self, sid: str, body: object) -> Answer:
+        if self._commander is None:
+            return _failed("this bridge does not accept commands")
+        request = CommandRequest.model_validate(body)
+        client = self.clients.get(sid)
+        identity = self._identity(client)
+        if not self._authenticator.authorize_command(identity, request.device, "unknown" if client is None else client.address):
+            return _failed("you may not command this device")
+        origin = f"socket.io:{sid}" if identity is ANYONE else f"{identity.kind}:{identity.name}"
+        command = await self._commander.submit(request, origin)
+        return {"ok": True, **command.public()}
+
+    def _identity(self, client: JoinedClient | None) -> Identity:
+        """Return a client's identity. One that has left may do nothing."""
+        if not self._authenticator.required:
+            return ANYONE
+        return NOBODY if client is None or client.connection is None else client.connection.identity
+
+    async def _refresh(self, sid: str, body: object) -> Answer:
+        """Renew a client's credentials and update what it may read."""
+        if not self._authenticator.required:
+            return {"ok": True, "expires": None}
+        client = self._client(sid)
+        session, connection = client.session, client.connection
+        if connection is None:
+            raise ConnectionClosed
+        try:
+            await self._authenticator.renew(connection, token_of(body) or "", WAY, *RIGHTS)
+            subscription = replace(session.subscription, device_filter=self._authenticator.device_filter(connection.identity))
+            if subscription != session.subscription:
+                await self._hub.set_subscription(session, subscription)
+        except BridgeError as error:
+            return _failed(close_reason(error).reason)
+        return {"ok": True, "expires": expiry(connection.identity)}
+
+
+async def _acknowledge(
+    handler: Callable[[str, object], Awaitable[Answer]], sid: str, body: object = None, *_more: object
+) -> Answer:
+    """Return the handler's answer, or the error that it raises as an answer; further arguments are ignored."""
+    try:
+        return await handler(sid, body)
+    except ValidationError as error:
+        return error_response(error)
+    except StoreUnavailable as error:
+        return _failed(f"store unavailable, try again: {error}")
+    except ConnectionClosed:
+        return _failed("the connection has ended")
+    except (UnknownDevice, CommandRejected) as error:
+        return _failed(str(error))
+
+
+def _unknown(event: str, _sid: str, *_body: object) -> Answer:
+    return _failed(f"unknown event {event[:100]!r}: send subscribe, unsubscribe, sendCommand or refresh")
+
+
+def _subscribed(result: SubscribeResult) -> Answer:
+    devices = None if result.subscription.devices is None else sorted(result.subscription.devices)
+    return {"ok": True, "devices": devices, "cursor": result.cursor}
+
+
+def _failed(text: str) -> Answer:
+    return {"ok": False, "error": text}
