@@ -71,7 +71,7 @@ HOMES: dict[str, set[str]] = {
     "pymongo": {"bridge.stores.mongo"},
     "sqlite3": {"bridge.stores.sqlite.worker"},
     "socketio": {"bridge.realtime.socketio", "bridge.tools"},
-    "engineio": {"bridge.realtime.socketio.direct"},
+    "engineio": {"bridge.realtime.socketio"},
     "amqtt": {"bridge.tools.local_broker"},
     "jwt": {"bridge.access.oidc", "bridge.access.tokens"},
     "pwdlib": {"bridge.access.passwords"},

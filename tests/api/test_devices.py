@@ -111,7 +111,7 @@ async def test_a_new_client_is_told_who_is_there(client: Client) -> None:
     await client.until_device("b", status="offline")
     async with listening(client.bridge) as listener:
         await until(lambda: len(listener.of("deviceStatus")) == 2)
-        assert [name for name, _ in listener.heard] == ["connectionInfo", "deviceStatus", "deviceStatus"]
+        assert [name for name, _ in listener.received] == ["connectionInfo", "deviceStatus", "deviceStatus"]
         assert {one["deviceId"]: one["status"] for one in listener.of("deviceStatus")} == {"a": "online", "b": "offline"}
 
 

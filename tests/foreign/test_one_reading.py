@@ -95,7 +95,7 @@ class Everyone:
 
 
 def _pop(listener: Listener) -> Any:
-    return listener.heard.pop(next(n for n, (name, _) in enumerate(listener.heard) if name == "sensorData"))[1]
+    return listener.received.pop(next(n for n, (name, _) in enumerate(listener.received) if name == "sensorData"))[1]
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Clients of a running bridge: one that remembers, and one on a bare WebSocket."""
+"""Clients of a running bridge: python-socketio's, Socket.IO on a bare WebSocket, and plain WebSocket."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from bridge.tools.bench.clients.publisher import MqttPublisher
 from tests.access.parts import own_token
 
 
-def shown(bridge: Bridge) -> dict[str, str]:
-    """The headers of a client who may do everything, where that has to be shown."""
+def auth_headers(bridge: Bridge) -> dict[str, str]:
+    """Return the headers of a client with every permission; none while access control is off."""
     return authorization_header(own_token()) if bridge._settings.access.required else {}
 
 
 class Listener:
-    """A client that remembers every event, in order."""
+    """A python-socketio client that records every event, in order."""
 
     def __init__(self, client: socketio.AsyncClient) -> None:
         self.client = client
-        self.heard: list[tuple[str, Any]] = []
-        client.on("*", lambda event, body: self.heard.append((event, body)))
+        self.received: list[tuple[str, Any]] = []
+        client.on("*", lambda event, body: self.received.append((event, body)))
 
     def of(self, event: str) -> list[Any]:
-        return [body for name, body in self.heard if name == event]
+        return [body for name, body in self.received if name == event]
 
     @property
     def temperatures(self) -> list[float]:
@@ -50,7 +50,7 @@ class Listener:
 async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
     async with aiohttp.ClientSession() as session:
         listener = Listener(socketio.AsyncClient(http_session=session, reconnection=False))
-        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", shown(bridge), **options)
+        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", auth_headers(bridge), **options)
         try:
             yield listener
         finally:
@@ -58,12 +58,12 @@ async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
 
 
 async def publish_many(broker_url: str, count: int, *, first: int = 0, devices: Iterable[str] = ("d",)) -> None:
-    """Readings with the temperatures `first`/10, … of the devices in turn; returns when the broker has them."""
-    named = list(devices)
+    """Publish readings with the temperatures `first`/10, … of the devices in turn; return when the broker has them."""
+    device_ids = list(devices)
     publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(broker_url)))
     await publisher.publish_all(
         (
-            f"sensors/{named[n % len(named)]}/data".encode(),
+            f"sensors/{device_ids[n % len(device_ids)]}/data".encode(),
             orjson.dumps({"temperature": n / 10 % 100, "timestamp": 1_767_000_000_000 + n}),
         )
         for n in range(first, first + count)
@@ -72,32 +72,32 @@ async def publish_many(broker_url: str, count: int, *, first: int = 0, devices: 
     publisher.close()
 
 
-def _narrow(port: int) -> socket.socket:
-    """A connection that holds little on its way, so that a client that does not read is soon a slow one."""
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    narrow.connect(("127.0.0.1", port))
-    narrow.setblocking(False)
-    return narrow
+def _socket_with_small_buffer(port: int) -> socket.socket:
+    """Return a connection that buffers little, so that a client that does not read is soon a slow one."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.setblocking(False)
+    return client
 
 
 class Bare:
-    """A Socket.IO client on a WebSocket, of which nothing happens by itself."""
+    """A Socket.IO client on a WebSocket that sends and receives only on demand."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
     @classmethod
     def stalled(cls, bridge: Bridge) -> AbstractAsyncContextManager[Self]:
-        """It reads no further than it is told to."""
-        return cls.connected(bridge, max_queue=1, close_timeout=0.1, sock=_narrow(bridge.port))
+        """Connect a client that reads only on demand."""
+        return cls.connected(bridge, max_queue=1, close_timeout=0.1, sock=_socket_with_small_buffer(bridge.port))
 
     @classmethod
     @asynccontextmanager
     async def connected(cls, bridge: Bridge, *, joins: bool = True, **options: Any) -> AsyncIterator[Self]:
-        """With `joins` it has been let into the namespace."""
+        """Connect, and with `joins` join the namespace."""
         url = f"ws://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=websocket"
-        async with connect(url, **{"compression": None, "additional_headers": shown(bridge)} | options) as socket:
+        async with connect(url, **{"compression": None, "additional_headers": auth_headers(bridge)} | options) as socket:
             bare = cls(socket)
             assert (await bare.receive()).startswith("0{")
             if joins:
@@ -109,7 +109,7 @@ class Bare:
         await self.socket.send(text)
 
     async def receive(self) -> str:
-        """The next message that is no ping; those are answered."""
+        """Return the next message; pings are answered."""
         while True:
             text = await self.socket.recv()
             assert isinstance(text, str)
@@ -118,14 +118,14 @@ class Bare:
             await self.socket.send("3")
 
     async def event(self) -> tuple[str, Any]:
-        """The next event."""
+        """Return the next event."""
         text = await self.receive()
         assert text.startswith("42"), text
         name, body = orjson.loads(text[2:])
         return name, body
 
     async def call(self, text: str) -> Any:
-        """Send an event that wants an acknowledgement, and give that; other events are passed over."""
+        """Send an event and return its acknowledgement; events before it are discarded."""
         await self.send(f"421{text}")
         while True:
             answer = await self.receive()
@@ -134,7 +134,7 @@ class Bare:
 
 
 class Plain:
-    """A client on a plain WebSocket, by a library that knows nothing of us."""
+    """A plain WebSocket client, with an independent library."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -142,20 +142,20 @@ class Plain:
     @classmethod
     @asynccontextmanager
     async def connected(cls, bridge: Bridge, path: str = "/ws", **options: Any) -> AsyncIterator[Self]:
-        options = {"compression": None, "additional_headers": shown(bridge)} | options
+        options = {"compression": None, "additional_headers": auth_headers(bridge)} | options
         async with connect(f"ws://127.0.0.1:{bridge.port}{path}", **options) as socket:
             yield cls(socket)
 
     @classmethod
     def stalled(cls, bridge: Bridge, path: str = "/ws") -> AbstractAsyncContextManager[Self]:
-        """It reads no further than it is told to."""
-        return cls.connected(bridge, path, max_queue=1, close_timeout=0.1, sock=_narrow(bridge.port))
+        """Connect a client that reads only on demand."""
+        return cls.connected(bridge, path, max_queue=1, close_timeout=0.1, sock=_socket_with_small_buffer(bridge.port))
 
     async def send(self, **message: Any) -> None:
         await self.socket.send(orjson.dumps(message).decode())
 
     async def receive(self, *types: str) -> Any:
-        """The next message, or the next of these types."""
+        """Return the next message, or the next of these types."""
         while True:
             async with asyncio.timeout(20):
                 message = orjson.loads(await self.socket.recv())
@@ -163,6 +163,6 @@ class Plain:
                 return message
 
     async def call(self, **message: Any) -> Any:
-        """Send, and give the next message that is no event."""
+        """Send a message and return the next one that is not an event."""
         await self.send(**message)
         return await self.receive("subscribed", "unsubscribed", "pong", "error")

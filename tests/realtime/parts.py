@@ -1,4 +1,4 @@
-"""What the tests of the hub are made with: records, a link that remembers, a clock that is moved by hand."""
+"""Fixtures of the hub's tests: records, a transport that records what it is sent, and a clock set by hand."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def status(device: str = "a", word: str = "online") -> DeviceStatus:
 
 
 def small(**settings: Any) -> RealtimeSettings:
-    """Settings below what a bridge would take, so that few records fill them."""
+    """Settings below the allowed minimum, so that few records fill a buffer."""
     return RealtimeSettings.model_construct(**settings)
 
 
 class Clock:
-    """Seconds, moved by hand."""
+    """Seconds, set by hand."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -53,20 +53,20 @@ class Clock:
         return self.now
 
 
-class FakeLink:
-    """A client that has read at once what is written to it, or, when `stalled`, lets it wait.
+class FakeTransport:
+    """A client that reads everything at once, or nothing while `stalled`.
 
-    When it has drained it tells; one that is not `telling` has to be looked at.
+    Without `has_drain_events` it never calls the callback of `when_drained`.
     """
 
-    def __init__(self, *, telling: bool = True) -> None:
-        self.heard: list[tuple[str, Any]] = []
-        self.cuts: list[str] = []
-        self.parcels: list[EncodedBatch] = []
+    def __init__(self, *, has_drain_events: bool = True) -> None:
+        self.received: list[tuple[str, Any]] = []
+        self.disconnects: list[str] = []
+        self.batches: list[EncodedBatch] = []
         self.stalled = False
-        self.asked = 0
+        self.calls = 0
         self._waiting = 0
-        self._telling = telling
+        self._has_drain_events = has_drain_events
         self._drained: tuple[int, Callable[[], None]] | None = None
 
     @property
@@ -77,37 +77,37 @@ class FakeLink:
     def waiting(self, count: int) -> None:
         self._waiting = count
         if self._drained is not None and count <= self._drained[0]:
-            (_, tell), self._drained = self._drained, None
-            tell()
+            (_, callback), self._drained = self._drained, None
+            callback()
 
     def waiting_bytes(self) -> int:
-        self.asked += 1
+        self.calls += 1
         return self.waiting
 
-    def when_drained(self, waiting_bytes: int, then: Callable[[], None]) -> None:
-        if self._telling:
-            self._drained = waiting_bytes, then
+    def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
+        if self._has_drain_events:
+            self._drained = waiting_bytes, callback
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
-        self.asked += 1
+        self.calls += 1
         if self.waiting >= limit_bytes:
             return False
-        self.parcels.append(batch)
+        self.batches.append(batch)
         for text in batch.texts:
             name, body = orjson.loads(text.removeprefix("42"))
-            self.heard.append((name, body))
+            self.received.append((name, body))
         if self.stalled:
             self._waiting += len(batch.frames)
         return True
 
     def disconnect(self, reason: str) -> None:
-        self.cuts.append(reason)
+        self.disconnects.append(reason)
 
     def drain(self) -> None:
         self.stalled, self.waiting = False, 0
 
     def of(self, name: str) -> list[Any]:
-        return [body for event, body in self.heard if event == name]
+        return [body for event, body in self.received if event == name]
 
     @property
     def cursors(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who may connect, and how much may come from one connection."""
+"""Connection limits and message rates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         pytest.param("10.0.0.1", " , ,, ", "10.0.0.1", id="a proxy that says nothing, at length"),
         pytest.param("10.0.0.1", " 198.51.100.1 ,", "198.51.100.1", id="spaces and an empty end"),
         pytest.param("10.0.0.1", "unknown", "unknown", id="a word"),
-        pytest.param("10.0.0.1", "198.51.100.1, <script>", "<script>", id="junk stands for itself, and no further"),
+        pytest.param("10.0.0.1", "198.51.100.1, <script>", "<script>", id="junk is used as it is, and no entry before it"),
         pytest.param("10.0.0.1", "x" * 5000, "x" * 64, id="junk is cut"),
         pytest.param("10.0.0.1", "2001:db8::1", "2001:db8::1", id="IPv6"),
         pytest.param("fd00::1", "2001:DB8:0::1", "2001:db8::1", id="IPv6 in another spelling"),
@@ -41,15 +41,15 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         pytest.param(None, "198.51.100.1", "unknown", id="no peer"),
     ],
 )
-def test_the_client_is_who_the_trusted_proxies_say(peer: str | None, forwarded: str, client: str) -> None:
+def test_client_address_is_taken_from_trusted_proxies(peer: str | None, forwarded: str, client: str) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
 
 
-def test_no_proxy_is_trusted_unless_the_settings_name_it() -> None:
+def test_no_proxy_is_trusted_by_default() -> None:
     assert client_address("127.0.0.1", "198.51.100.1", ()) == "127.0.0.1"
 
 
-def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() -> None:
+def test_connections_are_limited_in_total_and_per_address_and_refusals_counted() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(max_clients=3, max_clients_per_address=2))
     for key in (1, 2):
         assert limiter.refusal("a") is None
@@ -64,7 +64,7 @@ def test_connections_are_limited_in_total_and_by_address_and_refusals_counted() 
     assert len(limiter) == 2
 
 
-def test_nothing_is_kept_of_who_has_left() -> None:
+def test_removed_connections_leave_nothing_behind() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(), required=True)
     for key in range(3):
         limiter.add(key, "a", 0)
@@ -87,7 +87,7 @@ def test_nothing_is_kept_of_who_has_left() -> None:
     )
 
 
-def test_an_address_of_ipv6_is_counted_with_all_that_its_owner_has() -> None:
+def test_ipv6_addresses_are_counted_per_network() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(max_clients_per_address=2))
     for key, address in enumerate(("2001:db8::1", "2001:db8::2")):
         limiter.add(key, address, 0)
@@ -97,7 +97,7 @@ def test_an_address_of_ipv6_is_counted_with_all_that_its_owner_has() -> None:
     assert limiter.refusal("2001:db8::3") is None
 
 
-def test_who_has_not_logged_in_takes_no_place_of_those_who_have() -> None:
+def test_unauthenticated_connections_do_not_take_places_of_authenticated_ones() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(max_clients=1000), required=True)
     assert limiter.unauthenticated_limit == 100
     for key in range(100):
@@ -110,7 +110,7 @@ def test_who_has_not_logged_in_takes_no_place_of_those_who_have() -> None:
     assert limiter.refusal("10.0.1.1") is None
 
 
-def test_one_address_leaves_strangers_of_others_half_of_their_places() -> None:
+def test_one_address_may_take_half_of_the_unauthenticated_places() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(max_clients=10), required=True)
     assert limiter.unauthenticated_limit == 50
     limiter = ConnectionLimiter(RealtimeSettings(max_clients=200), required=True)
@@ -121,14 +121,14 @@ def test_one_address_leaves_strangers_of_others_half_of_their_places() -> None:
     assert limiter.refusal("10.0.0.2") is None
 
 
-def test_while_access_is_open_nobody_is_a_stranger() -> None:
+def test_unauthenticated_limit_does_not_apply_while_access_control_is_off() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(max_clients=200))
     for key in range(200):
         assert limiter.refusal("a") is None
         limiter.add(key, "a", 0)
 
 
-def test_a_handshake_has_its_time() -> None:
+def test_connection_is_overdue_after_the_handshake_time() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
     limiter.add("early", "a", 0)
     limiter.add("late", "a", 5)
@@ -139,7 +139,7 @@ def test_a_handshake_has_its_time() -> None:
     assert limiter.overdue(99) == ["early", "late"]
 
 
-def test_one_that_was_refused_has_a_moment_and_no_more_by_asking_again() -> None:
+def test_refused_connection_cannot_extend_its_deadline() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
     limiter.add("guesser", "a", 0)
     for moment in range(5):
@@ -149,7 +149,7 @@ def test_one_that_was_refused_has_a_moment_and_no_more_by_asking_again() -> None
     assert "gone" not in limiter._deadlines
 
 
-def test_one_that_was_let_in_can_be_given_a_new_deadline() -> None:
+def test_accepted_connection_can_be_given_a_new_deadline() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(handshake_seconds=10))
     limiter.add("a", "a", 0)
     limiter.handshake_done("a")
@@ -158,10 +158,10 @@ def test_one_that_was_let_in_can_be_given_a_new_deadline() -> None:
     assert limiter.overdue(110) == ["a"]
 
 
-def test_a_client_may_send_so_many_at_once_and_then_so_many_a_second() -> None:
+def test_messages_are_limited_by_burst_and_rate() -> None:
     limiter = ConnectionLimiter(RealtimeSettings(message_rate=2, message_burst=5))
     limiter.add("a", "a", 0)
     assert [limiter.allow_message("a", 0) for _ in range(7)] == [True] * 5 + [False] * 2
     assert [limiter.allow_message("a", 1.0) for _ in range(3)] == [True, True, False]
-    assert [limiter.allow_message("a", 1000.0) for _ in range(6)] == [True] * 5 + [False], "what was not used does not gather"
+    assert [limiter.allow_message("a", 1000.0) for _ in range(6)] == [True] * 5 + [False], "unused rate is limited"
     assert not limiter.allow_message("unknown", 0)

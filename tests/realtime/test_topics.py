@@ -1,4 +1,4 @@
-"""`/ws` and `/api/v1/ws`, as clients see them that know nothing of us."""
+"""`/ws` and `/api/v1/ws`, with independent clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EPOCH = "2025-12-29T09:20:00.000Z"
 
 @pytest.fixture
 async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Open]:
-    """`await opened(slow_seconds=1)`: a bridge with these settings."""
+    """Return a function that starts a bridge: `await opened(slow_seconds=1)`."""
     async with AsyncExitStack() as stack:
 
         async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
@@ -58,7 +58,7 @@ async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, acc
 
 @pytest.fixture
 async def bridge(opened: Open, broker_url: str) -> Bridge:
-    """It knows the devices a and d already: what is new makes events of its own."""
+    """The devices a and d are known: a new device would publish an event of its own."""
     running: Bridge = await opened()
     for device in ("a", "d"):
         await publish(broker_url, f"sensors/{device}/data", temperature=0)
@@ -82,7 +82,7 @@ async def ask(bridge: Bridge, method: str, path: str, data: bytes | None = None)
 # --- /ws ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_measurement_has_the_shape_of_the_contract(bridge: Bridge, broker_url: str) -> None:
+async def test_measurement_is_sent_in_the_contract_shape(bridge: Bridge, broker_url: str) -> None:
     measured = {"temperature": 22.3, "humidity": 45, "tvoc": 0.2, "co2": 645, "pm25": 12, "timestamp": 1767000000}
     async with Plain.connected(bridge) as client:
         await publish(broker_url, "sensors/bureau1/data", **measured)
@@ -106,7 +106,7 @@ async def test_a_measurement_has_the_shape_of_the_contract(bridge: Bridge, broke
     assert list(message["values"]) == ["CO2", "PM25", "TVOC", "Temperature", "Humidity"]
 
 
-def test_only_what_was_measured_is_sent_and_the_device_stands_where_the_registry_says() -> None:
+def test_measurement_contains_only_measured_fields_and_the_registered_location() -> None:
     codec = TopicCodec({"a": Location("Maison", "Bureau")}.get)
     reading = Reading(ObjectId(), "a", {"battery": 0, "flameDetected": False}, EPOCH_MS, EPOCH_MS, seq=7)
     assert orjson.loads(codec.encode(reading) or b"") == {
@@ -115,14 +115,15 @@ def test_only_what_was_measured_is_sent_and_the_device_stands_where_the_registry
     }  # fmt: skip
 
 
+SMALL = ("flameDetected", "battery", "aqi")
 VALUES = st.fixed_dictionaries(
-    {}, optional={name: st.integers(400, 500) for name in MEASUREMENTS_BY_NAME if name not in ("flameDetected", "battery", "aqi")}
+    {}, optional={name: st.integers(400, 500) for name in MEASUREMENTS_BY_NAME if name not in SMALL}
     | {"flameDetected": st.booleans(), "aqi": st.integers(1, 5), "aqiScale": st.sampled_from(sorted(AQI_SCALES))}
 )  # fmt: skip
 
 
 @given(VALUES)
-def test_a_measurement_sent_back_to_the_bridge_means_the_same(values: dict[str, Any]) -> None:
+def test_measurement_sent_back_to_the_bridge_is_decoded_to_the_same_values(values: dict[str, Any]) -> None:
     fields = extract_fields(values)
     reading = Reading(ObjectId(), "a", fields.values, EPOCH_MS, EPOCH_MS)
     again = extract_fields(orjson.loads(TopicCodec(lambda _: None).encode(reading) or b""))
@@ -130,13 +131,13 @@ def test_a_measurement_sent_back_to_the_bridge_means_the_same(values: dict[str, 
     assert again.device_id == "a"
 
 
-def test_every_field_has_a_name_of_its_own() -> None:
+def test_every_field_has_a_unique_name() -> None:
     assert set(NAMES) == set(VALUE_NAMES)
     assert len({name.lower() for name in NAMES.values()}) == len(NAMES)
     assert list(NAMES.values())[:5] == ["CO2", "PM25", "TVOC", "Temperature", "Humidity"]
 
 
-async def test_topics_are_chosen_and_answered(bridge: Bridge, broker_url: str) -> None:
+async def test_topic_subscriptions_are_acknowledged_and_applied(bridge: Bridge, broker_url: str) -> None:
     async with Plain.connected(bridge) as client, Plain.connected(bridge) as other:
         assert await client.call(type="ping") == {"type": "pong"}
         assert await client.call(type="subscribe", topics=["alerts", "predictions"]) == {
@@ -157,15 +158,15 @@ async def test_topics_are_chosen_and_answered(bridge: Bridge, broker_url: str) -
         await publish(broker_url, "sensors/a/data", temperature=20)
         await publish(broker_url, "events/predictions", value=1)
         await publish(broker_url, "events/alerts", message="too warm", id=7)
-        heard = await client.receive()
-        assert list(heard.items())[2:] == [("message", "too warm"), ("id", 7)]
-        assert heard["type"] == "alert"
+        received = await client.receive()
+        assert list(received.items())[2:] == [("message", "too warm"), ("id", 7)]
+        assert received["type"] == "alert"
         assert [(await other.receive())["type"] for _ in range(3)] == ["measurement", "prediction", "alert"]
 
 
 @pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize(
-    ("sent", "words"),
+    ("sent", "text"),
     [
         ("{", "the message is not JSON"),
         ("", "the message is not JSON"),
@@ -180,18 +181,18 @@ async def test_topics_are_chosen_and_answered(bridge: Bridge, broker_url: str) -
         ('{"type": "subscribe", "topics": [{}]}', "topics: must be a list"),
     ],
 )
-async def test_a_bad_message_is_answered_with_what_is_allowed(bridge: Bridge, sent: str, words: str) -> None:
+async def test_invalid_message_is_answered_with_the_allowed_values(bridge: Bridge, sent: str, text: str) -> None:
     async with Plain.connected(bridge) as client:
         await client.socket.send(sent)
         answer = await client.receive()
         assert list(answer) == ["type", "error"]
         assert answer["type"] == "error"
-        assert words in answer["error"]
+        assert text in answer["error"]
         assert await client.call(type="ping") == {"type": "pong"}
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Bridge) -> None:
+async def test_binary_message_closes_the_connection_with_a_reason(bridge: Bridge) -> None:
     async with Plain.connected(bridge) as client:
         await client.socket.send(b"\0")
         with pytest.raises(ConnectionClosed) as closed:
@@ -202,7 +203,7 @@ async def test_a_binary_message_ends_the_connection_with_its_reason(bridge: Brid
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_who_sends_too_much_is_cut_with_a_reason(opened: Open) -> None:
+async def test_client_that_exceeds_the_message_rate_is_disconnected_with_a_reason(opened: Open) -> None:
     bridge = await opened(message_rate=1, message_burst=5)
     async with Plain.connected(bridge) as client:
         for _ in range(6):
@@ -214,21 +215,21 @@ async def test_who_sends_too_much_is_cut_with_a_reason(opened: Open) -> None:
     assert await metric(bridge, 'bridge_clients_cut_total{reason="rate"}') == 1
 
 
-async def test_a_thousand_of_a_thousand_come_in_order_to_each(bridge: Bridge, broker_url: str) -> None:
+async def test_every_client_receives_all_1000_readings_in_order(bridge: Bridge, broker_url: str) -> None:
     async with AsyncExitStack() as stack:
         paths = ["/ws", "/api/v1/ws", "/api/v1/ws?channel=readings"] * 3
         clients = [await stack.enter_async_context(Plain.connected(bridge, path)) for path in paths]
         await publish_many(broker_url, 1000)
         for client, path in zip(clients, paths, strict=True):
-            heard: list[float] = []
-            while len(heard) < 1000:
+            received: list[float] = []
+            while len(received) < 1000:
                 message = await client.receive("measurement", "entity_event")
-                heard.append((message if path == "/ws" else message["data"])["temperature"])
-            assert heard == temperatures(1000)
+                received.append((message if path == "/ws" else message["data"])["temperature"])
+            assert received == temperatures(1000)
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_slow_client_is_skipped_and_told_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
+async def test_slow_client_receives_a_gap_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024)
     async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:
         await publish_many(broker_url, 20_000)
@@ -236,17 +237,17 @@ async def test_a_slow_client_is_skipped_and_told_and_the_others_miss_nothing(ope
         while got < 20_000:
             await quick.receive("measurement")
             got += 1
-        heard = []
+        received = []
         while (message := await slow.receive())["type"] == "measurement":
-            heard.append(message["cursor"])
+            received.append(message["cursor"])
         assert list(message) == ["type", "from", "to", "missed"]
-        assert message["from"] == heard[-1]
-        assert heard == sorted(set(heard))
-        assert 0 < message["missed"] <= 20_000 - len(heard)
+        assert message["from"] == received[-1]
+        assert received == sorted(set(received))
+        assert 0 < message["missed"] <= 20_000 - len(received)
         assert await slow.call(type="ping") == {"type": "pong"}
 
 
-async def test_a_client_that_answers_no_ping_is_cut_and_one_that_does_stays(opened: Open) -> None:
+async def test_client_without_pong_is_disconnected_and_one_with_pong_stays(opened: Open) -> None:
     bridge = await opened(ping_interval_seconds=1, ping_timeout_seconds=1)
     async with Plain.connected(bridge) as client, aiohttp.ClientSession() as session:
         url = f"ws://127.0.0.1:{bridge.port}/ws"
@@ -260,7 +261,7 @@ async def test_a_client_that_answers_no_ping_is_cut_and_one_that_does_stays(open
     assert await metric(bridge, 'bridge_clients_cut_total{reason="ping"}') == 1
 
 
-async def test_one_more_than_may_connect_is_refused_before_the_upgrade(opened: Open) -> None:
+async def test_connection_beyond_the_limit_is_refused_before_the_upgrade(opened: Open) -> None:
     bridge = await opened(max_clients=2)
     async with Plain.connected(bridge), Plain.connected(bridge, "/api/v1/ws"):
         with pytest.raises(InvalidStatus) as refused:
@@ -275,7 +276,7 @@ async def test_one_more_than_may_connect_is_refused_before_the_upgrade(opened: O
 
 
 async def until_free(bridge: Bridge) -> None:
-    """A place that was left can be had again."""
+    """Wait until a connection is accepted again."""
 
     async def free() -> bool:
         try:
@@ -289,7 +290,7 @@ async def until_free(bridge: Bridge) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(opened: Open) -> None:
+async def test_other_origin_may_connect_only_if_the_settings_allow_it(opened: Open) -> None:
     bridge = await opened(http=HttpSettings(port=0, cors_origins=("https://a.example",)))
     for origin in (None, "https://a.example", f"http://127.0.0.1:{bridge.port}", "file://"):
         async with Plain.connected(bridge, origin=origin) as client:
@@ -300,7 +301,7 @@ async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(opened: O
     assert refused.value.response.status_code == 403
 
 
-async def test_compressed_messages_are_sent_and_taken_where_the_settings_allow(opened: Open, broker_url: str) -> None:
+async def test_compressed_messages_are_sent_and_received_if_the_settings_allow_it(opened: Open, broker_url: str) -> None:
     bridge = await opened(compression=True)
     async with Plain.connected(bridge, compression="deflate") as client:
         assert "permessage-deflate" in client.socket.response.headers["Sec-WebSocket-Extensions"]  # type: ignore[union-attr]
@@ -310,7 +311,7 @@ async def test_compressed_messages_are_sent_and_taken_where_the_settings_allow(o
         assert [(await client.receive())["temperature"] for _ in range(100)] == temperatures(100)
 
 
-async def test_clients_are_told_when_the_bridge_stops(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_clients_are_notified_when_the_bridge_stops(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as running, Plain.connected(running) as client:
         running.stop()
         assert (await client.receive())["message"] == "the bridge is stopping"
@@ -323,7 +324,7 @@ async def test_clients_are_told_when_the_bridge_stops(start_bridge: StartBridge,
 # --- channels ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_channel_greets_and_tells_of_stored_readings(bridge: Bridge, broker_url: str) -> None:
+async def test_channel_confirms_the_connection_and_sends_stored_readings(bridge: Bridge, broker_url: str) -> None:
     async with AsyncExitStack() as stack:
         clients = {
             channel: await stack.enter_async_context(Plain.connected(bridge, f"/api/v1/ws?channel={channel}&user_id=u"))
@@ -359,7 +360,7 @@ async def test_a_channel_greets_and_tells_of_stored_readings(bridge: Bridge, bro
         assert (await ask(bridge, "GET", "/api/v1/ws/stats/weather"))[0] == 404
 
 
-async def test_a_test_event_is_heard_on_its_channel_and_on_general_only(bridge: Bridge) -> None:
+async def test_test_event_is_sent_to_its_channel_and_to_general_only(bridge: Bridge) -> None:
     async with (
         Plain.connected(bridge, "/api/v1/ws") as general,
         Plain.connected(bridge, "/api/v1/ws?channel=sensors") as sensors,
@@ -376,12 +377,12 @@ async def test_a_test_event_is_heard_on_its_channel_and_on_general_only(bridge: 
             assert (event["type"], event["level"], event["message"]) == ("system_event", "info", "hello")
             assert isinstance(event["data"], dict)
         for client in (readings, topics):
-            assert await client.call(type="ping") == {"type": "pong"}, "and nothing before"
+            assert await client.call(type="ping") == {"type": "pong"}, "no event before the pong"
     assert (await ask(bridge, "POST", "/api/v1/ws/test-event?channel=weather"))[0] == 404
     assert (await ask(bridge, "POST", f"/api/v1/ws/test-event?message={'a' * 1001}"))[0] == 400
 
 
-async def test_an_unknown_channel_is_not_found_and_the_secure_one_wants_a_token(bridge: Bridge) -> None:
+async def test_unknown_channel_is_not_found_and_secure_channel_requires_a_token(bridge: Bridge) -> None:
     for query, status in (("channel=weather", 404), (f"user_id={'u' * 129}", 400)):
         with pytest.raises(InvalidStatus) as refused:
             async with Plain.connected(bridge, f"/api/v1/ws?{query}"):
@@ -397,7 +398,7 @@ async def test_an_unknown_channel_is_not_found_and_the_secure_one_wants_a_token(
     assert (status, body["title"]) == (426, "Upgrade Required")
 
 
-def test_what_is_registered_or_said_by_others_has_its_shape_on_a_channel() -> None:
+def test_entity_and_topic_events_have_the_contract_shape_on_channels() -> None:
     codec = ChannelCodec()
     created = EntityEvent("sensor", "created", "a", {"name": "A"}, {"action": "create_sensor"})
     body = orjson.loads(codec.encode(created) or b"")
@@ -416,7 +417,7 @@ def test_what_is_registered_or_said_by_others_has_its_shape_on_a_channel() -> No
         assert body["data"] == {"timestamp": EPOCH, "id": 5, "x": [1]}
 
 
-def test_a_status_and_an_event_of_a_device_are_of_modules_on_ws() -> None:
+def test_device_status_is_sent_as_module_on_ws() -> None:
     codec = TopicCodec(lambda _: None)
     assert orjson.loads(codec.encode(DeviceStatus("a", "online", EPOCH_MS)) or b"") == {
         "type": "module", "timestamp": EPOCH, "sensor_id": "a", "enseigne": "", "salle": "", "status": "online",
@@ -428,21 +429,21 @@ def test_a_status_and_an_event_of_a_device_are_of_modules_on_ws() -> None:
 # --- events of other services ------------------------------------------------------------------------------------------
 
 
-async def test_an_event_by_http_goes_out_as_it_is(bridge: Bridge) -> None:
+async def test_event_received_by_http_is_passed_on_unchanged(bridge: Bridge) -> None:
     async with Plain.connected(bridge) as topics, Plain.connected(bridge, "/api/v1/ws?channel=predictions") as channel:
         await channel.receive("connection")
         body = {"model": "lstm", "forecast": [1, 2.5, None], "nested": {"a": "ü"}}
         status, answer = await ask(bridge, "POST", "/api/v1/events/predictions", orjson.dumps(body))
         assert (status, answer["topic"]) == (202, "predictions")
-        heard = await topics.receive()
-        assert heard == {"type": "prediction", "timestamp": answer["timestamp"], **body}
+        received = await topics.receive()
+        assert received == {"type": "prediction", "timestamp": answer["timestamp"], **body}
         assert (await channel.receive())["data"] == {"timestamp": answer["timestamp"], **body}
     ledger = (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]
     assert (ledger["received"], ledger["stored"], ledger["waiting"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("topic", "payload", "status", "words"),
+    ("topic", "payload", "status", "text"),
     [
         ("weather", b"{}", 404, "predictions, actions, alerts, modules"),
         ("alerts", b"", 422, "not JSON"),
@@ -453,17 +454,17 @@ async def test_an_event_by_http_goes_out_as_it_is(bridge: Bridge) -> None:
         ("alerts", b'{"a": "' + b"a" * 65536 + b'"}', 413, ""),
     ],
 )
-async def test_a_bad_event_is_refused_with_the_reason(
-    bridge: Bridge, topic: str, payload: bytes, status: int, words: str
+async def test_invalid_event_is_refused_with_the_reason(
+    bridge: Bridge, topic: str, payload: bytes, status: int, text: str
 ) -> None:
     answered, body = await ask(bridge, "POST", f"/api/v1/events/{topic}", payload)
     assert answered == status
-    assert words in body["detail"]
+    assert text in body["detail"]
     if status == 422:
         assert (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]["rejected"] == 1
 
 
-async def test_an_event_that_is_not_taken_in_is_refused_at_once() -> None:
+async def test_event_is_refused_while_the_intake_is_closed() -> None:
     taken: list[Message] = []
     events = EventsApi(taken.append, is_open=lambda: False, closed=asyncio.Event())
     app = web.Application()
@@ -474,21 +475,21 @@ async def test_an_event_that_is_not_taken_in_is_refused_at_once() -> None:
     assert (taken, events.refused) == ([], 1)
 
 
-async def test_an_event_that_waits_when_nothing_more_is_settled_is_told_that_it_may_not_go_out() -> None:
+async def test_event_that_waits_at_shutdown_is_answered_503() -> None:
     taken: list[Message] = []
-    over = asyncio.Event()
+    closed = asyncio.Event()
     app = web.Application()
-    app.add_routes(EventsApi(taken.append, is_open=lambda: True, closed=over).routes())
+    app.add_routes(EventsApi(taken.append, is_open=lambda: True, closed=closed).routes())
     async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as tasks:
         posting = tasks.create_task(client.post("/api/v1/events/alerts", json={}))
         await until(lambda: taken)
-        over.set()
+        closed.set()
         async with await posting as answer:
             assert answer.status == 503
             assert "unless the bridge stops" in (await answer.json())["detail"]
 
 
-async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> None:
+async def test_curl_can_send_an_alert_and_a_test_event(bridge: Bridge) -> None:
     async with Plain.connected(bridge, "/api/v1/ws?channel=anomalies") as client:
         await client.receive("connection")
         for path, data in (("events/alerts", '{"level": "high"}'), ("ws/test-event?channel=anomalies&message=hello", "")):
@@ -499,11 +500,11 @@ async def test_curl_speaks_of_an_alert_and_tries_a_channel(bridge: Bridge) -> No
         assert (await client.receive())["message"] == "hello"
 
 
-async def test_a_bad_event_by_mqtt_is_rejected_and_a_deep_one_hurts_nobody(bridge: Bridge, broker_url: str) -> None:
+async def test_invalid_event_by_mqtt_is_rejected_and_a_deeply_nested_one_is_sent(bridge: Bridge, broker_url: str) -> None:
     async with Plain.connected(bridge) as client, mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
         await sender.publish("events/alerts", b"not JSON")
         await sender.publish("events/weather", b"{}")
         await sender.publish("events/alerts", b'{"a":' * 199 + b"1" + b"}" * 199)
         await client.receive("alert")
     ledger = (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["mqtt"]
-    assert (ledger["rejected"], ledger["stored"]) == (2, 2 + 1), "two readings made the devices known"
+    assert (ledger["rejected"], ledger["stored"]) == (2, 2 + 1), "two readings of the fixture"

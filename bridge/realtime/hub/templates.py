@@ -57,7 +57,7 @@ class MessageTemplates:
         if template is None and len(self._templates) < _TEMPLATES:
             template = self._templates[key] = self._template(tuple(values), len(extra))
         texts = orjson.dumps([reading.device_id, *extra, *values.values()])[1:-1].split(b",")
-        if template is None or len(texts) != len(extra) + len(values) + 1 or reading.optional_keys():
+        if template is None or len(texts) != len(extra) + len(values) + 1 or reading.optional_keys():  # or a comma in a text
             return self._prefix + orjson.dumps(self._body(reading, *extra))
         text, pick = template
         times = iso(reading.timestamp_ms).encode(), iso(reading.received_ms).encode()

@@ -26,27 +26,23 @@ class SocketIoCodec:
 
     def encode(self, event: Event) -> bytes | None:
         """Return the message; None for events that Socket.IO clients are not sent."""
-        if isinstance(event, Reading):
-            return self._readings.encode(event)
-        named = _named(event)
-        return None if named is None else _EVENT + orjson.dumps(named)
+        match event:
+            case Reading():
+                return self._readings.encode(event)
+            case DeviceStatus():
+                message: tuple[str, dict[str, Any]] = "deviceStatus", events.device_status(event)
+            case Gap():
+                message = "gap", events.gap(event)
+            case AuthExpiring():
+                message = "authExpiring", events.auth_expiring(event)
+            case SystemEvent(channel=None):
+                message = "systemEvent", events.system_event(event, SENT_AT_PLACEHOLDER)
+            case _:
+                return None
+        return _EVENT + orjson.dumps(message)
 
 
 CODEC = SocketIoCodec()
-
-
-def _named(event: Event) -> tuple[str, dict[str, Any]] | None:
-    match event:
-        case DeviceStatus():
-            return "deviceStatus", events.device_status(event)
-        case Gap():
-            return "gap", events.gap(event)
-        case AuthExpiring():
-            return "authExpiring", events.auth_expiring(event)
-        case SystemEvent(channel=None):
-            return "systemEvent", events.system_event(event, SENT_AT_PLACEHOLDER)
-        case _:
-            return None
 
 
 class Json:

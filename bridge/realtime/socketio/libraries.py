@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -24,90 +23,33 @@ SUPPORTED = {
 }
 """The ranges in pyproject.toml: up to the next minor release, which may change a private name."""
 
+INSTALLED: Mapping[str, Any] = {
+    "socketio.AsyncServer": socketio.AsyncServer,
+    "socketio.AsyncManager": socketio.AsyncManager,
+    "engineio.AsyncServer": engineio.AsyncServer,
+    "engineio.AsyncSocket": AsyncSocket,
+    "engineio.async_drivers.aiohttp.WebSocket": driver.WebSocket,
+    "engineio.async_drivers.aiohttp._async": driver._async,  # noqa: SLF001
+    "aiohttp.WebSocketWriter": WebSocketWriter,
+    "aiohttp.WebSocketResponse": WebSocketResponse,
+}
+_SIGNATURES = {
+    ("socketio.AsyncServer", "_engineio_server_class"): ["self"],
+    ("socketio.AsyncManager", "connect"): ["self", "sid", "namespace"],
+    ("engineio.AsyncServer", "create_queue"): ["self", "args", "kwargs"],
+    ("engineio.AsyncSocket", "poll"): ["self"],
+    ("engineio.AsyncSocket", "check_ping_timeout"): ["self"],
+    ("engineio.AsyncSocket", "receive"): ["self", "pkt"],
+    ("engineio.AsyncSocket", "close"): ["self", "wait", "abort", "reason"],
+    ("engineio.AsyncSocket", "_websocket_handler"): ["self", "ws"],
+    ("engineio.async_drivers.aiohttp.WebSocket", "__init__"): ["self", "handler", "server"],
+    ("engineio.async_drivers.aiohttp.WebSocket", "__call__"): ["self", "environ"],
+}
+_SOCKET_ATTRIBUTES = {"queue", "connected", "upgrading", "upgraded", "closing", "closed", "last_ping"}
+
 
 class UnsupportedLibrary(BridgeError):
     """An installed library has changed a private name that the bridge relies on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Libraries:
-    """The classes and modules to check: those installed, unless a test passes others."""
-
-    socketio_server: Any = socketio.AsyncServer
-    socketio_manager: Any = socketio.AsyncManager
-    engineio_server: Any = engineio.AsyncServer
-    engineio_socket: Any = AsyncSocket
-    engineio_driver: Any = driver
-    websocket_writer: Any = WebSocketWriter
-    websocket_response: Any = WebSocketResponse
-
-
-def check_libraries(libraries: Libraries = Libraries()) -> None:
-    """Raises `UnsupportedLibrary` for the first private name that is missing or has another signature."""
-    for library, name, holds in _expectations(libraries):
-        try:
-            changed = not holds()
-        except (AttributeError, KeyError, TypeError, ValueError):
-            changed = True
-        if changed:
-            raise UnsupportedLibrary(
-                f"{library} {version(library)} is not supported: {name} changed; install {library}{SUPPORTED[library]}"
-            )
-
-
-def _expectations(libraries: Libraries) -> list[tuple[str, str, Callable[[], bool]]]:
-    """Return library, name, and whether the name is as expected."""
-    server, engine, socket, driver = (
-        libraries.socketio_server, libraries.engineio_server, libraries.engineio_socket, libraries.engineio_driver,
-    )  # fmt: skip
-    return [
-        (
-            "python-socketio",
-            "AsyncServer._engineio_server_class",
-            lambda: _parameters(server._engineio_server_class) == ["self"],  # noqa: SLF001
-        ),
-        (
-            "python-socketio",
-            "AsyncManager.connect",
-            lambda: _parameters(libraries.socketio_manager.connect) == ["self", "sid", "namespace"],
-        ),
-        ("python-engineio", "AsyncServer.create_queue", lambda: inspect.isfunction(engine.create_queue)),
-        ("python-engineio", "AsyncServer._async", lambda: driver._async["websocket"] is driver.WebSocket),  # noqa: SLF001
-        (
-            "python-engineio",
-            "async_drivers.aiohttp.WebSocket",
-            lambda: (
-                _parameters(driver.WebSocket.__init__) == ["self", "handler", "server"]
-                and inspect.iscoroutinefunction(driver.WebSocket.__call__)
-            ),
-        ),
-        (
-            "python-engineio",
-            "AsyncSocket",
-            lambda: (
-                {"queue", "connected", "upgrading", "upgraded", "closing", "closed", "last_ping"}
-                <= vars(socket(_QueueFactory(), "sid")).keys()
-                and _parameters(socket.poll) == _parameters(socket.check_ping_timeout) == ["self"]
-                and _parameters(socket.receive) == ["self", "pkt"]
-                and _parameters(socket.close) == ["self", "wait", "abort", "reason"]
-                and inspect.iscoroutinefunction(socket._websocket_handler)  # noqa: SLF001
-            ),
-        ),
-        (
-            "aiohttp",
-            "WebSocketWriter",
-            lambda: {"transport", "compress", "notakeover"} <= set(_parameters(libraries.websocket_writer.__init__)),
-        ),
-        (
-            "aiohttp",
-            "WebSocketResponse",
-            lambda: {"_writer", "_exception"} <= set(dir(libraries.websocket_response)),
-        ),
-    ]
-
-
-def _parameters(function: Any) -> list[str]:  # noqa: ANN401
-    return list(inspect.signature(function).parameters)
 
 
 class _QueueFactory:
@@ -115,3 +57,41 @@ class _QueueFactory:
 
     def create_queue(self) -> None:
         return None
+
+
+def check_libraries(names: Mapping[str, Any] = INSTALLED) -> None:
+    """Raises `UnsupportedLibrary` for the first private name that is missing or has another signature."""
+    for (owner, function), parameters in _SIGNATURES.items():
+        _check(f"{owner}.{function}", lambda: _parameters(getattr(names[owner], function)) == parameters)  # noqa: B023 - called at once
+    _check(
+        "engineio.AsyncSocket.__init__",
+        lambda: vars(names["engineio.AsyncSocket"](_QueueFactory(), "sid")).keys() >= _SOCKET_ATTRIBUTES,
+    )
+    _check(
+        "engineio.async_drivers.aiohttp._async",
+        lambda: (
+            names["engineio.async_drivers.aiohttp._async"]["websocket"] is names["engineio.async_drivers.aiohttp.WebSocket"]
+        ),
+    )
+    _check(
+        "aiohttp.WebSocketWriter.__init__",
+        lambda: {"transport", "compress", "notakeover"} <= set(_parameters(names["aiohttp.WebSocketWriter"].__init__)),
+    )
+    _check("aiohttp.WebSocketResponse", lambda: {"_writer", "_exception"} <= set(dir(names["aiohttp.WebSocketResponse"])))
+
+
+def _check(name: str, holds: Callable[[], bool]) -> None:
+    try:
+        changed = not holds()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        changed = True
+    if changed:
+        package = name.partition(".")[0]
+        library = package if package in SUPPORTED else f"python-{package}"
+        raise UnsupportedLibrary(
+            f"{library} {version(library)} is not supported: {name} changed; install {library}{SUPPORTED[library]}"
+        )
+
+
+def _parameters(function: Any) -> list[str]:  # noqa: ANN401
+    return list(inspect.signature(function).parameters)

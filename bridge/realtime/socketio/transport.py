@@ -19,7 +19,7 @@ def _packets(batch: EncodedBatch) -> list[Packet]:
 
 
 class DirectTransport:
-    """Writes to one client of `direct.SocketServer`."""
+    """The hub's `Transport` to one client of `direct.SocketServer`."""
 
     __slots__ = ("_end", "_socket")
 
@@ -29,13 +29,11 @@ class DirectTransport:
         self._end = end
 
     def waiting_bytes(self) -> int:
-        """Return the number of bytes that wait for a poll, or that the kernel has not taken yet."""
         queue = self._socket.queue
         waiting: int = queue.waiting_bytes if queue.websocket is None else queue.websocket.writer.waiting_bytes()
         return waiting
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
-        """Write a batch; return False, writing nothing, if `limit_bytes` or more wait."""
         socket = self._socket
         if socket.closed or socket.closing:
             return True
@@ -50,9 +48,8 @@ class DirectTransport:
         return True
 
     def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
-        """Call `callback` once when at most `waiting_bytes` wait; a long-polling client is checked by the hub's tick."""
         websocket = self._socket.queue.websocket
-        if websocket is not None:
+        if websocket is not None:  # a long-polling client has no drain events
             websocket.writer.when_drained(waiting_bytes, callback)
 
     def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:

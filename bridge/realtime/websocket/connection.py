@@ -54,7 +54,7 @@ class ConnectionOwner(Protocol):
 
 
 class ClientConnection:
-    """One connection. Feeding never raises. Sends after close are dropped."""
+    """One connection: aiohttp's parser and the hub's `Transport`. Feeding never raises. Sends after close are dropped."""
 
     __slots__ = (
         "_closed", "_limit_bytes", "_messages", "_owner", "_parser", "_protocol", "_unhandled_bytes", "_wakeup", "gone",
@@ -170,15 +170,12 @@ class ClientConnection:
     # --- sending: the hub's transport --------------------------------------------------------------------------------------
 
     def waiting_bytes(self) -> int:
-        """Return the number of bytes that the kernel has not taken yet."""
         return self.writer.waiting_bytes()
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
-        """Write a batch; return False, writing nothing, if `limit_bytes` or more wait."""
         return self.writer.write(batch, limit_bytes)
 
     def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
-        """Call `callback` once when at most `waiting_bytes` wait."""
         self.writer.when_drained(waiting_bytes, callback)
 
     def disconnect(self, reason: str) -> None:

@@ -210,11 +210,9 @@ class WebSocketServer:
             await self._hub.set_subscription(client.session, subscription)
 
     def now(self) -> float:
-        """Return monotonic seconds."""
         return time.monotonic()
 
     def count(self, reason: str) -> None:
-        """Count a connection that closed itself."""
         self._hub.count_disconnect(reason)
 
     def allow_message(self, client: ClientConnection) -> bool:
@@ -222,7 +220,6 @@ class WebSocketServer:
         return self._limiter.allow_message(client, self.now())
 
     def disconnect(self, client: ClientConnection, reason: str) -> None:
-        """Close a connection and count the reason."""
         self._hub.disconnect(client, reason)
 
     async def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""Who hears what: the hub with links that remember, a clock that is moved by hand, and a store in memory."""
+"""The hub, with recording transports, a clock set by hand, and a store in memory."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.socketio.codec import CODEC
 from tests.fakes import MemoryStore
-from tests.realtime.parts import Clock, FakeLink, readings, small, status
+from tests.realtime.parts import Clock, FakeTransport, readings, small, status
 
 SETTLED_SECONDS = 0.3
 
 
 class GatedStore(MemoryStore):
-    """Answers a question when it is told to; `away` makes it refuse."""
+    """Answers queries while `open` is set; raises `StoreUnavailable` while `unavailable`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open = asyncio.Event()
         self.open.set()
-        self.away = False
-        self.asked: list[ReadingsQuery] = []
+        self.unavailable = False
+        self.queries: list[ReadingsQuery] = []
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
-        self.asked.append(query)
+        self.queries.append(query)
         await self.open.wait()
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
         return await super().readings(query)
 
 
 class Stage:
-    """A hub with what it stands on."""
+    """A hub with its store and clock."""
 
     def __init__(self, *, stored: int = 0, **settings: Any) -> None:
         self.clock = Clock()
@@ -57,21 +57,21 @@ class Stage:
         self.last = stored
 
     def write(self, records: Sequence[Reading]) -> None:
-        self.store.by_id |= {one.id: one for one in records}
+        self.store.by_id |= {record.id: record for record in records}
 
     def publish(self, count: int = 1, device: str = "a") -> None:
-        """The next records: stored, then public."""
+        """Store the next records, then publish them."""
         records = readings(*range(self.last + 1, self.last + 1 + count), device=device)
         self.last += count
         self.write(records)
         self.hub.publish(records)
 
-    def join(self, *, telling: bool = True) -> tuple[Session, FakeLink]:
-        transport = FakeLink(telling=telling)
+    def join(self, *, has_drain_events: bool = True) -> tuple[Session, FakeTransport]:
+        transport = FakeTransport(has_drain_events=has_drain_events)
         return self.hub.add_client(CODEC, transport), transport
 
-    def join_live(self, *, telling: bool = True) -> tuple[Session, FakeLink]:
-        joined = self.join(telling=telling)
+    def join_live(self, *, has_drain_events: bool = True) -> tuple[Session, FakeTransport]:
+        joined = self.join(has_drain_events=has_drain_events)
         self.pass_time(SETTLED_SECONDS)
         return joined
 
@@ -79,24 +79,24 @@ class Stage:
         self.clock.now += seconds
         self.hub.tick()
 
-    def subscribe(self, session: Session, devices: str | None = None, **asked: Any) -> Coroutine[Any, Any, SubscribeResult]:
-        named = None if devices is None else frozenset(devices)
-        return self.hub.subscribe(session, named, asked.get("every"), asked.get("since"), asked.get("limit", 1000))
+    def subscribe(self, session: Session, devices: str | None = None, **options: Any) -> Coroutine[Any, Any, SubscribeResult]:
+        device_ids = None if devices is None else frozenset(devices)
+        return self.hub.subscribe(session, device_ids, options.get("every"), options.get("since"), options.get("limit", 1000))
 
 
-async def steps(count: int = 20) -> None:
+async def run_ready_tasks(count: int = 20) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-# --- wishes by topic -----------------------------------------------------------------------------------------------------
+# --- topics ------------------------------------------------------------------------------------------------------------
 
 ALERTS = Subscription(topics=frozenset(("alerts",)))
 
 
-async def test_a_client_that_need_not_settle_hears_at_once_what_it_wishes() -> None:
+async def test_client_that_does_not_wait_for_subscribe_receives_events_at_once() -> None:
     stage = Stage(stored=3)
-    transport, alerted = FakeLink(), FakeLink()
+    transport, alerted = FakeTransport(), FakeTransport()
     stage.hub.add_client(CODEC, transport, waits_for_subscribe=False)
     stage.hub.add_client(CODEC, alerted, ALERTS, waits_for_subscribe=False)
     stage.publish()
@@ -105,7 +105,7 @@ async def test_a_client_that_need_not_settle_hears_at_once_what_it_wishes() -> N
     assert len(transport.of("systemEvent")) == len(alerted.of("systemEvent")) == 1
 
 
-async def test_a_wish_that_changes_leaves_no_hole_and_no_repeat() -> None:
+async def test_subscription_change_leaves_no_hole_and_no_repeat() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
     stage.publish(2)
@@ -119,14 +119,14 @@ async def test_a_wish_that_changes_leaves_no_hole_and_no_repeat() -> None:
         await stage.hub.set_subscription(session, ALERTS)
 
 
-async def test_records_that_are_not_wished_are_not_read_back_out_of_the_store_either() -> None:
+async def test_history_contains_only_matching_records() -> None:
     stage = Stage(stored=5)
     history = stage.hub._history
     assert list((await history.page(0, 5, ALERTS)).records) == []
     assert len((await history.page(0, 5, ALL)).records) == 5
 
 
-async def test_what_is_no_record_is_counted_too_when_a_client_is_too_slow_for_it() -> None:
+async def test_events_missed_by_a_slow_client_are_counted() -> None:
     stage = Stage(client_buffer_bytes=100)
     _, transport = stage.join_live()
     transport.stalled = True
@@ -138,36 +138,36 @@ async def test_what_is_no_record_is_counted_too_when_a_client_is_too_slow_for_it
 # --- live --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_never_subscribes_hears_every_device_from_its_joining_on() -> None:
+async def test_client_that_never_subscribes_receives_every_device_from_joining_on() -> None:
     stage = Stage(stored=3)
     _, transport = stage.join()
     stage.publish(2)
     stage.publish(device="b")
-    assert transport.heard == []
+    assert transport.received == []
     stage.pass_time(SETTLED_SECONDS)
     stage.publish()
     assert transport.cursors == [4, 5, 6, 7]
     assert stage.hub.counts.delivered == 4
 
 
-async def test_what_is_no_record_does_not_wait_for_a_client_to_settle() -> None:
+async def test_events_are_sent_before_a_client_has_settled() -> None:
     stage = Stage()
     _, transport = stage.join()
     stage.hub.publish([status("a"), SystemEvent("info", "hello")])
-    assert [name for name, _ in transport.heard] == ["deviceStatus", "systemEvent"]
+    assert [name for name, _ in transport.received] == ["deviceStatus", "systemEvent"]
     stage.pass_time(SETTLED_SECONDS)
-    assert len(transport.heard) == 2
+    assert len(transport.received) == 2
 
 
-async def test_clients_with_equal_wishes_are_given_the_same_parcel() -> None:
+async def test_clients_with_equal_subscriptions_receive_the_same_batch() -> None:
     stage = Stage()
-    links = [stage.join_live()[1] for _ in range(3)]
+    transports = [stage.join_live()[1] for _ in range(3)]
     stage.publish(2)
-    (first, second, third) = (transport.parcels[-1] for transport in links)
+    (first, second, third) = (transport.batches[-1] for transport in transports)
     assert first is second is third
 
 
-async def test_the_time_of_sending_is_that_of_the_batch() -> None:
+async def test_time_of_sending_is_set_per_batch() -> None:
     stage = Stage()
     stage.hub._delivery._clock = lambda: 1_767_000_000.5
     _, transport = stage.join_live()
@@ -175,14 +175,14 @@ async def test_the_time_of_sending_is_that_of_the_batch() -> None:
     assert transport.of("sensorData")[0]["timestamp"] == "2025-12-29T09:20:00.500Z"
 
 
-async def test_nothing_is_kept_of_a_client_that_left() -> None:
+async def test_removed_client_is_freed() -> None:
     stage = Stage()
     gc.collect()
     gc.disable()
     try:
         session, transport = stage.join_live()
         await stage.subscribe(session, "ab", since=0)
-        gone = weakref.ref(transport)
+        reference = weakref.ref(transport)
         stage.hub.remove_client(session)
         stage.hub.remove_client(session)
         stage.publish()
@@ -191,7 +191,7 @@ async def test_nothing_is_kept_of_a_client_that_left() -> None:
         assert stage.hub._held == {}
         assert not stage.hub._joining
         del session, transport
-        assert gone() is None, "it is freed without the garbage collector"
+        assert reference() is None, "freed without the garbage collector"
     finally:
         gc.enable()
 
@@ -199,7 +199,7 @@ async def test_nothing_is_kept_of_a_client_that_left() -> None:
 # --- subscribing -------------------------------------------------------------------------------------------------------
 
 
-async def test_who_subscribes_to_devices_hears_only_those_and_more_with_each_request() -> None:
+async def test_each_subscribe_adds_devices() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     assert await stage.subscribe(session, "a") == SubscribeResult(session.subscription, 0, 0)
@@ -208,7 +208,7 @@ async def test_who_subscribes_to_devices_hears_only_those_and_more_with_each_req
     await stage.subscribe(session, "b")
     stage.publish(device="b")
     stage.publish(device="c")
-    stage.hub.publish([status("c"), status("a"), SystemEvent("info", "for all")])
+    stage.hub.publish([status("c"), status("a"), SystemEvent("info", "to everyone")])
     assert transport.cursors == [1, 3]
     assert [body["deviceId"] for body in transport.of("deviceStatus")] == ["a"]
     assert len(transport.of("systemEvent")) == 1
@@ -217,7 +217,7 @@ async def test_who_subscribes_to_devices_hears_only_those_and_more_with_each_req
     assert transport.cursors == [1, 3, 5]
 
 
-async def test_who_unsubscribes_hears_no_more_of_those_devices() -> None:
+async def test_unsubscribed_devices_are_not_sent() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     await stage.subscribe(session, "ab")
@@ -230,7 +230,7 @@ async def test_who_unsubscribes_hears_no_more_of_those_devices() -> None:
     assert transport.cursors == [2]
 
 
-async def test_one_device_cannot_be_taken_from_every_device() -> None:
+async def test_unsubscribing_one_device_from_all_devices_raises() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     with pytest.raises(ValueError, match="receives every device"):
@@ -239,7 +239,7 @@ async def test_one_device_cannot_be_taken_from_every_device() -> None:
     assert transport.cursors == [1]
 
 
-async def test_the_devices_of_one_client_are_limited_over_all_its_requests() -> None:
+async def test_devices_of_one_client_are_limited_over_all_its_requests() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     names = [f"d{n}" for n in range(DEVICES_LIMIT + 1)]
@@ -253,46 +253,46 @@ async def test_the_devices_of_one_client_are_limited_over_all_its_requests() -> 
 # --- what was missed ---------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_missed_comes_out_of_memory_and_then_live() -> None:
+async def test_missed_records_are_replayed_from_memory_before_live_ones() -> None:
     stage = Stage()
     stage.publish(5)
     session, transport = stage.join()
-    done = await stage.subscribe(session, since=2)
+    result = await stage.subscribe(session, since=2)
     stage.publish()
-    assert (done.replayed, done.cursor) == (3, 5)
+    assert (result.replayed, result.cursor) == (3, 5)
     assert transport.cursors == [3, 4, 5, 6]
-    assert stage.store.asked == []
+    assert stage.store.queries == []
     assert stage.hub.counts.replayed == 3
 
 
 @pytest.mark.parametrize("stored", [PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE + 7])
-async def test_what_was_missed_comes_out_of_the_store_in_pages_then_out_of_memory_then_live(stored: int) -> None:
+async def test_missed_records_are_replayed_from_store_in_pages_then_memory_then_live(stored: int) -> None:
     stage = Stage(stored=stored)
     stage.publish(3)
     session, transport = stage.join()
-    done = await stage.subscribe(session, since=0, limit=100_000)
+    result = await stage.subscribe(session, since=0, limit=100_000)
     stage.publish()
-    assert done.replayed == stored + 3
+    assert result.replayed == stored + 3
     assert transport.cursors == list(range(1, stored + 5))
     assert transport.gaps == []
 
 
-async def test_what_is_published_while_a_client_is_caught_up_comes_behind_it_once() -> None:
+async def test_records_published_during_a_replay_follow_it_once() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
     stage.store.open.clear()
-    asking = asyncio.create_task(stage.subscribe(session, since=0))
-    await steps()
+    request = asyncio.create_task(stage.subscribe(session, since=0))
+    await run_ready_tasks()
     stage.publish(2)
     assert transport.cursors == []
     stage.store.open.set()
-    done = await asking
+    result = await request
     stage.publish()
     assert transport.cursors == [1, 2, 3, 4, 5, 6]
-    assert (done.replayed, done.cursor) == (3, 5)
+    assert (result.replayed, result.cursor) == (3, 5)
 
 
-async def test_what_is_stored_and_not_yet_published_is_not_shown() -> None:
+async def test_stored_but_unpublished_records_are_not_replayed() -> None:
     stage = Stage(stored=3)
     stage.write(readings(4, 5))
     session, transport = stage.join_live()
@@ -302,21 +302,21 @@ async def test_what_is_stored_and_not_yet_published_is_not_shown() -> None:
     assert transport.cursors == [1, 2, 3, 4, 5]
 
 
-async def test_more_than_the_limit_is_told_as_a_gap_and_can_be_asked_for() -> None:
+async def test_records_beyond_the_limit_are_reported_as_a_gap_and_can_be_requested() -> None:
     stage = Stage(stored=10)
     session, transport = stage.join_live()
-    done = await stage.subscribe(session, since=2, limit=3)
-    assert done.replayed == 3
+    result = await stage.subscribe(session, since=2, limit=3)
+    assert result.replayed == 3
     assert transport.cursors == [3, 4, 5]
     assert transport.gaps == [(5, 10, 5)]
     stage.publish(2)
     assert (await stage.subscribe(session, since=5)).replayed == 5
     assert transport.cursors == [3, 4, 5, 11, 12, 6, 7, 8, 9, 10]
     assert (await stage.subscribe(session, since=0)).replayed == 2
-    assert transport.cursors[-2:] == [1, 2], "what was sent on this connection is not sent again"
+    assert transport.cursors[-2:] == [1, 2], "records sent on this connection are not sent again"
 
 
-async def test_the_gap_of_a_limit_does_not_count_what_came_live() -> None:
+async def test_gap_of_a_limited_replay_does_not_count_live_records() -> None:
     stage = Stage(stored=10)
     session, transport = stage.join_live()
     stage.publish(5)
@@ -324,7 +324,7 @@ async def test_the_gap_of_a_limit_does_not_count_what_came_live() -> None:
     assert transport.gaps == [(4, 10, 6)]
 
 
-async def test_what_came_live_by_a_narrower_wish_is_not_replayed_by_a_wider() -> None:
+async def test_live_records_of_a_narrower_subscription_are_not_replayed_to_a_wider_one() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     await stage.subscribe(session, "a")
@@ -335,7 +335,7 @@ async def test_what_came_live_by_a_narrower_wish_is_not_replayed_by_a_wider() ->
     assert transport.cursors == [1, 3, 2, 4]
 
 
-async def test_what_came_live_before_a_narrower_wish_is_not_replayed_either() -> None:
+async def test_live_records_before_a_narrower_subscription_are_not_replayed() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     stage.publish(device="a")
@@ -346,50 +346,50 @@ async def test_what_came_live_before_a_narrower_wish_is_not_replayed_either() ->
     assert transport.cursors == [1, 2, 3]
 
 
-async def test_a_cursor_ahead_of_everything_is_answered_with_nothing() -> None:
+async def test_cursor_ahead_of_all_records_replays_nothing() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
-    done = await stage.subscribe(session, since=10**9)
+    result = await stage.subscribe(session, since=10**9)
     stage.publish()
-    assert (done.replayed, done.cursor) == (0, 3)
+    assert (result.replayed, result.cursor) == (0, 3)
     assert transport.cursors == [4]
 
 
-async def test_a_store_that_is_away_leaves_the_client_as_it_was() -> None:
+async def test_subscription_is_unchanged_if_the_store_is_unavailable() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
-    stage.store.away = True
+    stage.store.unavailable = True
     with pytest.raises(StoreUnavailable):
         await stage.subscribe(session, "a", since=0)
     stage.publish(device="b")
     assert transport.cursors == [4]
-    stage.store.away = False
+    stage.store.unavailable = False
     await stage.subscribe(session, since=0)
     assert transport.cursors == [4, 1, 2, 3]
 
 
-async def test_what_was_sent_before_the_store_went_away_is_not_sent_again() -> None:
+async def test_records_replayed_before_the_store_failed_are_not_sent_again() -> None:
     stage = Stage(stored=PAGE_SIZE + 5)
     session, transport = stage.join_live()
 
-    async def away_after_a_page() -> None:
+    async def fail_after_a_page() -> None:
         while not transport.cursors:
             await asyncio.sleep(0)
-        stage.store.away = True
+        stage.store.unavailable = True
 
-    going = asyncio.create_task(away_after_a_page())
+    failing = asyncio.create_task(fail_after_a_page())
     with pytest.raises(StoreUnavailable):
         await stage.subscribe(session, since=0, limit=10_000)
-    await going
-    stage.store.away = False
+    await failing
+    stage.store.unavailable = False
     await stage.subscribe(session, since=0, limit=10_000)
     assert transport.cursors == list(range(1, PAGE_SIZE + 6))
 
 
-async def test_before_the_store_has_answered_nothing_can_be_asked_of_it() -> None:
+async def test_replay_raises_before_the_store_has_answered() -> None:
     clock = Clock()
     hub = Hub(GatedStore(), small(), monotonic=clock)
-    session = hub.add_client(CODEC, transport := FakeLink())
+    session = hub.add_client(CODEC, transport := FakeTransport())
     with pytest.raises(StoreUnavailable, match="has not answered"):
         await hub.subscribe(session, None, None, 0, 10)
     await hub.subscribe(session, frozenset("a"), None, None, 10)
@@ -398,30 +398,30 @@ async def test_before_the_store_has_answered_nothing_can_be_asked_of_it() -> Non
     assert transport.cursors == [8]
 
 
-async def test_a_client_that_asks_twice_at_once_is_answered_in_turn() -> None:
+async def test_concurrent_requests_of_a_client_are_handled_in_order() -> None:
     stage = Stage(stored=4)
     session, transport = stage.join()
     stage.store.open.clear()
-    asking = [asyncio.create_task(stage.subscribe(session, "a", since=since)) for since in (2, 0)]
-    await steps()
+    requests = [asyncio.create_task(stage.subscribe(session, "a", since=since)) for since in (2, 0)]
+    await run_ready_tasks()
     stage.pass_time(SETTLED_SECONDS)
     stage.publish()
-    assert transport.cursors == [], "it is not live while it is being caught up"
+    assert transport.cursors == [], "not live during the replay"
     stage.store.open.set()
-    assert [(await one).replayed for one in asking] == [2, 2]
+    assert [(await each).replayed for each in requests] == [2, 2]
     assert transport.cursors == [3, 4, 5, 1, 2]
 
 
-async def test_a_client_that_leaves_while_it_is_caught_up_is_let_go() -> None:
+async def test_client_that_leaves_during_a_replay_is_removed() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
     stage.store.open.clear()
-    asking = asyncio.create_task(stage.subscribe(session, "a", since=0))
-    await steps()
+    request = asyncio.create_task(stage.subscribe(session, "a", since=0))
+    await run_ready_tasks()
     stage.hub.remove_client(session)
     stage.store.open.set()
     with pytest.raises(ConnectionClosed):
-        await asking
+        await request
     stage.publish()
     assert stage.hub._held == {}
     assert list(stage.hub._index) == []
@@ -430,35 +430,35 @@ async def test_a_client_that_leaves_while_it_is_caught_up_is_let_go() -> None:
         await stage.hub.unsubscribe(session, None)
 
 
-async def test_a_client_held_longer_than_memory_reaches_is_cut_and_comes_again() -> None:
+async def test_client_held_longer_than_memory_reaches_is_disconnected_and_can_resume() -> None:
     stage = Stage(stored=3, recent_records=10)
     session, transport = stage.join_live()
     stage.store.open.clear()
-    asking = asyncio.create_task(stage.subscribe(session, "a", since=0))
-    await steps()
+    request = asyncio.create_task(stage.subscribe(session, "a", since=0))
+    await run_ready_tasks()
     stage.publish(100)
-    stage.store.away = True
+    stage.store.unavailable = True
     stage.store.open.set()
     with pytest.raises(StoreUnavailable):
-        await asking
-    assert transport.cuts == ["slow"]
+        await request
+    assert transport.disconnects == ["slow"]
     assert stage.hub.client_count == 0
 
 
-async def test_a_burst_larger_than_memory_reaches_does_not_cost_a_new_client_its_connection() -> None:
+async def test_burst_larger_than_memory_does_not_disconnect_a_joining_client() -> None:
     stage = Stage(recent_records=10)
     _, transport = stage.join()
     for _ in range(10):
         stage.publish(5)
     stage.pass_time(SETTLED_SECONDS)
-    assert transport.cuts == []
+    assert transport.disconnects == []
     assert transport.cursors == list(range(1, 51))
 
 
 # --- slow clients ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_client_with_too_much_waiting_is_skipped_alone_and_told_what_it_missed() -> None:
+async def test_client_with_a_full_buffer_is_paused_alone_and_receives_a_gap() -> None:
     stage = Stage(client_buffer_bytes=1000)
     (_, slow), (_, quick) = stage.join_live(), stage.join_live()
     stage.publish()
@@ -469,7 +469,7 @@ async def test_a_client_with_too_much_waiting_is_skipped_alone_and_told_what_it_
     assert stage.hub.slow_count == 1
     slow.waiting = 501
     stage.pass_time(0.1)
-    assert slow.gaps == [], "it is not yet well below"
+    assert slow.gaps == [], "still above the low-water mark"
     slow.waiting = 500
     stage.pass_time(0.1)
     assert slow.gaps == [(1, 6, 5)]
@@ -478,40 +478,40 @@ async def test_a_client_with_too_much_waiting_is_skipped_alone_and_told_what_it_
     assert (stage.hub.counts.missed, stage.hub.counts.gaps, stage.hub.slow_count) == (5, 1, 0)
 
 
-async def test_a_client_that_drained_is_told_before_the_next_record_not_at_the_next_tick() -> None:
+async def test_drained_client_receives_its_gap_before_the_next_record() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join_live()
     transport.waiting = 1000
     stage.publish()
     transport.waiting = 0
     stage.publish()
-    assert [name for name, _ in transport.heard] == ["gap", "sensorData"]
+    assert [name for name, _ in transport.received] == ["gap", "sensorData"]
     assert transport.gaps == [(0, 1, 1)]
 
 
-async def test_a_client_whose_link_does_not_tell_that_it_drained_is_looked_at_with_each_tick() -> None:
+async def test_client_without_drain_events_is_checked_on_each_tick() -> None:
     stage = Stage(client_buffer_bytes=1000)
-    _, transport = stage.join_live(telling=False)
+    _, transport = stage.join_live(has_drain_events=False)
     transport.waiting = 1000
     stage.publish()
     transport.waiting = 0
     stage.publish()
-    assert transport.heard == []
+    assert transport.received == []
     stage.pass_time(0.05)
     assert transport.gaps == [(0, 2, 2)]
 
 
-async def test_each_that_is_behind_is_told_what_it_missed_itself_and_costs_nothing_meanwhile() -> None:
+async def test_each_slow_client_receives_its_own_gap_and_costs_nothing_while_paused() -> None:
     stage = Stage(client_buffer_bytes=1000)
     (_, first), (_, second), (_, quick) = (stage.join_live() for _ in range(3))
     first.waiting = 1000
     stage.publish()
     second.waiting = 1000
     stage.publish(2)
-    asked = first.asked, second.asked
+    calls = first.calls, second.calls
     stage.publish(3)
     stage.hub.publish([status("a")])
-    assert (first.asked, second.asked) == asked
+    assert (first.calls, second.calls) == calls
     first.waiting = 500
     stage.publish()
     second.waiting = 500
@@ -520,18 +520,18 @@ async def test_each_that_is_behind_is_told_what_it_missed_itself_and_costs_nothi
     assert (stage.hub.counts.missed, stage.hub.counts.missed_others) == (12, 2)
 
 
-async def test_a_client_that_leaves_while_it_is_behind_is_told_nothing_when_its_link_drains() -> None:
+async def test_slow_client_that_left_receives_nothing_when_its_transport_drains() -> None:
     stage = Stage(client_buffer_bytes=1000)
     session, transport = stage.join_live()
     transport.waiting = 1000
     stage.publish()
     stage.hub.remove_client(session)
     transport.waiting = 0
-    assert transport.heard == []
+    assert transport.received == []
     assert list(stage.hub._index) == []
 
 
-async def test_a_client_that_falls_behind_with_what_was_kept_for_it_misses_the_rest_and_is_told() -> None:
+async def test_client_paused_while_going_live_misses_the_rest_and_receives_a_gap() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join()
     stage.publish(3)
@@ -544,7 +544,7 @@ async def test_a_client_that_falls_behind_with_what_was_kept_for_it_misses_the_r
     assert transport.cursors == [6]
 
 
-async def test_what_a_slow_client_missed_it_can_ask_for() -> None:
+async def test_slow_client_can_request_what_it_missed() -> None:
     stage = Stage(client_buffer_bytes=1000)
     session, transport = stage.join_live()
     stage.publish()
@@ -557,51 +557,51 @@ async def test_what_a_slow_client_missed_it_can_ask_for() -> None:
     assert transport.cursors == [1, 5, 2, 3, 4]
 
 
-async def test_a_client_that_missed_only_what_is_no_record_is_told_of_no_gap() -> None:
+async def test_slow_client_that_missed_only_events_receives_no_gap() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join_live()
     transport.waiting = 1000
     stage.hub.publish([status()])
     transport.waiting = 0
     stage.pass_time(0.1)
-    assert transport.heard == []
+    assert transport.received == []
     assert stage.hub.slow_count == 0
 
 
-async def test_a_client_that_stays_slow_is_cut_with_the_reason_and_counted() -> None:
+async def test_client_that_stays_slow_is_disconnected_with_the_reason_and_counted() -> None:
     stage = Stage(client_buffer_bytes=1000, slow_seconds=30)
     session, transport = stage.join_live()
     transport.waiting = 1000
     stage.publish()
     stage.pass_time(30)
-    assert transport.cuts == []
+    assert transport.disconnects == []
     stage.pass_time(1)
     stage.pass_time(1)
-    assert transport.cuts == ["slow"]
+    assert transport.disconnects == ["slow"]
     assert stage.hub.counts.cut == {"slow": 1}
     assert (stage.hub.slow_count, stage.hub.client_count) == (0, 0)
-    transport.waiting = 0  # as of a transport that was aborted
+    transport.waiting = 0  # as after abort()
     with pytest.raises(ConnectionClosed):
         await stage.subscribe(session, "a")
     stage.publish()
-    assert transport.heard == []
+    assert transport.received == []
 
 
-async def test_a_client_that_does_not_drain_while_it_is_caught_up_is_cut_once() -> None:
+async def test_client_that_does_not_drain_during_a_replay_is_disconnected_once() -> None:
     stage = Stage(stored=2 * PAGE_SIZE, client_buffer_bytes=1000, slow_seconds=30)
     session, transport = stage.join_live()
     transport.stalled = True
-    asking = asyncio.create_task(stage.subscribe(session, since=0, limit=10_000))
-    await steps()
+    request = asyncio.create_task(stage.subscribe(session, since=0, limit=10_000))
+    await run_ready_tasks()
     stage.clock.now += 31
     with pytest.raises(ConnectionClosed):
-        await asyncio.wait_for(asking, 5)
-    assert transport.cursors == list(range(1, PAGE_SIZE + 1)), "no more than a page past its bound"
-    assert transport.cuts == ["slow"]
+        await asyncio.wait_for(request, 5)
+    assert transport.cursors == list(range(1, PAGE_SIZE + 1)), "at most one page beyond the limit"
+    assert transport.disconnects == ["slow"]
     assert stage.hub.counts.cut == {"slow": 1}
 
 
-async def test_a_client_that_is_held_and_does_not_read_is_not_sent_more_than_its_bound() -> None:
+async def test_held_client_that_does_not_read_is_sent_at_most_its_buffer_limit() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join()
     transport.stalled = True
@@ -613,35 +613,35 @@ async def test_a_client_that_is_held_and_does_not_read_is_not_sent_more_than_its
 # --- coalescing --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_coalescing_client_hears_the_latest_of_each_device_each_interval() -> None:
+async def test_coalescing_client_receives_the_latest_record_per_device_and_interval() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     await stage.subscribe(session, every=1000)
     stage.pass_time(1)
     for device in "aabab":
         stage.publish(device=device)
-    assert transport.heard == []
+    assert transport.received == []
     stage.pass_time(0.5)
-    assert transport.heard == []
+    assert transport.received == []
     stage.pass_time(0.5)
     assert transport.cursors == [4, 5]
     stage.pass_time(1)
     assert transport.cursors == [4, 5]
 
 
-async def test_what_is_kept_back_for_others_is_not_sent_to_a_newcomer_again() -> None:
+async def test_records_kept_for_a_group_are_not_sent_twice_to_a_new_member() -> None:
     stage = Stage()
-    (first, first_link), (second, second_link) = stage.join_live(), stage.join_live()
+    (first, first_transport), (second, second_transport) = stage.join_live(), stage.join_live()
     await stage.subscribe(first, every=1000)
     stage.pass_time(1)
     stage.publish()
-    assert second_link.cursors == [1]
+    assert second_transport.cursors == [1]
     await stage.subscribe(second, every=1000)
     stage.pass_time(1)
-    assert (first_link.cursors, second_link.cursors) == ([1], [1])
+    assert (first_transport.cursors, second_transport.cursors) == ([1], [1])
 
 
-async def test_what_is_kept_back_is_not_lost_to_a_client_that_changes_its_wish() -> None:
+async def test_kept_records_are_sent_when_a_client_changes_its_subscription() -> None:
     stage = Stage()
     session, transport = stage.join_live()
     await stage.subscribe(session, "a", every=1000)
@@ -655,23 +655,23 @@ async def test_what_is_kept_back_is_not_lost_to_a_client_that_changes_its_wish()
 # --- the end -----------------------------------------------------------------------------------------------------------
 
 
-async def test_everyone_is_told_that_the_bridge_stops_and_every_dialect_takes_leave() -> None:
-    class Dialect:
-        closed = tended = 0
+async def test_every_client_is_notified_and_every_protocol_closed_on_stop() -> None:
+    class CountingProtocol:
+        closed = ticks = 0
 
         async def tick(self) -> None:
-            self.tended += 1
+            self.ticks += 1
 
         async def close(self) -> None:
             self.closed += 1
 
-    stage, dialect = Stage(), Dialect()
-    stage.hub.add_protocol(dialect)
+    stage, protocol = Stage(), CountingProtocol()
+    stage.hub.add_protocol(protocol)
     (_, live), (_, held) = stage.join_live(), stage.join()
     async with stage.hub.running():
-        while not dialect.tended:
+        while not protocol.ticks:
             await asyncio.sleep(0.01)
     await stage.hub.close()
-    assert dialect.closed == 1
+    assert protocol.closed == 1
     for transport in (live, held):
         assert transport.of("systemEvent")[0]["message"] == "the bridge is stopping"

@@ -1,4 +1,4 @@
-"""The hub against a model of what each client must be sent: whatever is published, asked, stalled and left, in any order."""
+"""The hub against a model of what each client must be sent, whatever is published, requested, stalled or left, in any order."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bridge.realtime.hub.hub import TICK_SECONDS, ConnectionClosed, Hub
 from bridge.realtime.hub.session import Session
 from bridge.realtime.socketio.codec import CODEC
 from tests.fakes import MemoryStore
-from tests.realtime.parts import FakeLink, readings, small
+from tests.realtime.parts import FakeTransport, readings, small
 
 DEVICES = "abc"
-BUFFER_BYTES = 600  # of two records
+BUFFER_BYTES = 600  # two records
 SLOW_SECONDS = 5.0
 
-wishes = st.none() | st.frozensets(st.sampled_from(DEVICES), max_size=2)
+devices_or_all = st.none() | st.frozensets(st.sampled_from(DEVICES), max_size=2)
 Devices = frozenset[str] | None
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """A loop whose time is moved by hand; it never waits while something is ready."""
+    """A loop whose time is set by hand; it never waits while a task is ready."""
 
     now = 1000.0
 
@@ -38,7 +38,7 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 class SlowStore(MemoryStore):
-    """Takes some steps of the loop to answer, and sees what is there somewhere between."""
+    """Takes some steps of the loop to answer, and reads its records between them."""
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         await asyncio.sleep(0)
@@ -53,7 +53,7 @@ class SlowStore(MemoryStore):
 
 @dataclass
 class Request:
-    """A `subscribe` or `unsubscribe` under way, and the wish it leads to."""
+    """A pending `subscribe` or `unsubscribe`, and the subscription it leads to."""
 
     task: asyncio.Task[Any]
     devices: Devices
@@ -64,10 +64,10 @@ class Request:
 
 @dataclass
 class Client:
-    """One connection, with what it is owed and what it may be sent."""
+    """One connection, with the records that it must be and may be sent."""
 
     session: Session
-    transport: FakeLink
+    transport: FakeTransport
     subscription: Devices = None
     request: Request | None = None
     owed: set[int] = field(default_factory=set)
@@ -78,34 +78,34 @@ class Client:
     last: int = 0
     replays: int = 0
     held_from: int = sys.maxsize
-    has_asked: bool = False
+    has_requested: bool = False
 
-    def wishes(self) -> list[Devices]:
-        """Any of these may hold when a record is published now."""
+    def possible_subscriptions(self) -> list[Devices]:
+        """The subscriptions that may apply to a record published now."""
         if self.request is None:
             return [self.subscription]
-        return [self.subscription, self.coming()]
+        return [self.subscription, self.next_subscription()]
 
-    def untold(self, owed: set[int], gaps: list[tuple[int, int, int]]) -> set[int]:
-        """Which of these were not sent, and are in none of these gaps."""
+    def unreported(self, owed: set[int], gaps: list[tuple[int, int, int]]) -> set[int]:
+        """The records in `owed` that were not sent and are in none of the gaps."""
         without = owed - {cursor for cursor, _ in self.sent}
         return {seq for seq in without if not any(after < seq <= last for after, last, _ in gaps)}
 
-    def coming(self) -> Devices:
-        """The wish after the request that is under way."""
+    def next_subscription(self) -> Devices:
+        """The subscription after the pending request."""
         assert self.request is not None
-        asked = self.request.devices
+        requested = self.request.devices
         if self.request.unsubscribes:
-            return frozenset() if asked is None or self.subscription is None else self.subscription - asked
-        return asked if asked is None or self.subscription is None else self.subscription | asked
+            return frozenset() if requested is None or self.subscription is None else self.subscription - requested
+        return requested if requested is None or self.subscription is None else self.subscription | requested
 
 
-def wants(devices: Devices, one: Reading) -> bool:
-    return devices is None or one.device_id in devices
+def matches(devices: Devices, record: Reading) -> bool:
+    return devices is None or record.device_id in devices
 
 
 class HubAndClients(RuleBasedStateMachine):
-    """The promise: each record that a client wishes comes once, in order, after it was published, or a gap tells of it."""
+    """The invariant: each matching record is sent once, in order, after it was published, or reported in a gap."""
 
     recent_records = 8
     sizes: tuple[int, ...] = (1, 2, 3, 7, 20)
@@ -131,14 +131,14 @@ class HubAndClients(RuleBasedStateMachine):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- what happens ----------------------------------------------------------------------------------------------------
+    # --- steps ------------------------------------------------------------------------------------------------------------
 
     @initialize(stored=st.integers(0, 30))
     def begin(self, stored: int) -> None:
         for _ in range(stored):
             self._write(1, "a")
-        for (one,) in self.written:
-            self.published[one.seq] = one
+        for (record,) in self.written:
+            self.published[record.seq] = record
         self.written.clear()
         self.hub.start(self.seq)
         self._join()
@@ -147,7 +147,7 @@ class HubAndClients(RuleBasedStateMachine):
     def _write(self, count: int, device: str) -> None:
         batch = readings(*range(self.seq + 1, self.seq + 1 + 2 * count, 2), device=device)
         self.seq = batch[-1].seq
-        self.store.by_id |= {one.id: one for one in batch}
+        self.store.by_id |= {record.id: record for record in batch}
         self.written.append(batch)
 
     @rule(data=st.data(), device=st.sampled_from(DEVICES))
@@ -158,12 +158,12 @@ class HubAndClients(RuleBasedStateMachine):
     @rule()
     def publish(self) -> None:
         batch = self.written.pop(0)
-        self.published |= {one.seq: one for one in batch}
+        self.published |= {record.seq: record for record in batch}
         for client in self.clients:
             self._learn(client)
-            possible = client.wishes()
-            client.allowed |= {one.seq for one in batch if any(wants(devices, one) for devices in possible)}
-            client.owed |= {one.seq for one in batch if all(wants(devices, one) for devices in possible)}
+            possible = client.possible_subscriptions()
+            client.allowed |= {record.seq for record in batch if any(matches(devices, record) for devices in possible)}
+            client.owed |= {record.seq for record in batch if all(matches(devices, record) for devices in possible)}
             if not client.session.live:
                 client.held_from = min(client.held_from, batch[0].seq)
         self.hub.publish(batch)
@@ -180,34 +180,34 @@ class HubAndClients(RuleBasedStateMachine):
         self._join()
 
     def _join(self, last: int = 0) -> Client:
-        transport = FakeLink()
+        transport = FakeTransport()
         client = Client(self.hub.add_client(CODEC, transport), transport, last=last)
         self.clients.append(client)
         return client
 
     @precondition(lambda self: any(client.request is None for client in self.clients))
-    @rule(data=st.data(), devices=wishes, limit=st.sampled_from([1, 5, 1000]))
+    @rule(data=st.data(), devices=devices_or_all, limit=st.sampled_from([1, 5, 1000]))
     def subscribe(self, data: st.DataObject, devices: Devices, limit: int) -> None:
         client = data.draw(st.sampled_from([client for client in self.clients if client.request is None]))
         since = data.draw(st.none() | st.integers(0, self.seq + 2), label="since")
         self._subscribe(client, devices, since, limit)
 
     def _subscribe(self, client: Client, devices: Devices, since: int | None, limit: int) -> None:
-        asking = self.hub.subscribe(client.session, devices, None, since, limit)
-        client.request = Request(self.loop.create_task(asking), devices, since, len(client.gaps))
-        client.has_asked = True
+        request = self.hub.subscribe(client.session, devices, None, since, limit)
+        client.request = Request(self.loop.create_task(request), devices, since, len(client.gaps))
+        client.has_requested = True
         if since is not None:
             client.replays += 1
-            client.allowed |= {seq for seq, one in self.published.items() if seq > since and wants(devices, one)}
+            client.allowed |= {seq for seq, record in self.published.items() if seq > since and matches(devices, record)}
 
     @precondition(lambda self: any(client.request is None for client in self.clients))
-    @rule(data=st.data(), devices=wishes)
+    @rule(data=st.data(), devices=devices_or_all)
     def unsubscribe(self, data: st.DataObject, devices: Devices) -> None:
         client = data.draw(st.sampled_from([client for client in self.clients if client.request is None]))
         if client.subscription is not None or devices is None:
-            asking = self.hub.unsubscribe(client.session, devices)
-            client.request = Request(self.loop.create_task(asking), devices, unsubscribes=True)
-            client.has_asked = True
+            request = self.hub.unsubscribe(client.session, devices)
+            client.request = Request(self.loop.create_task(request), devices, unsubscribes=True)
+            client.has_requested = True
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), stalled=st.booleans())
@@ -259,11 +259,11 @@ class HubAndClients(RuleBasedStateMachine):
         self.loop.now += seconds
         self.hub.tick()
 
-    # --- what must hold ----------------------------------------------------------------------------------------------------
+    # --- invariants -------------------------------------------------------------------------------------------------------
 
     def _learn(self, client: Client) -> None:
-        """Take in what the client was sent, and what came of its request."""
-        new, client.read = client.transport.heard[client.read :], len(client.transport.heard)
+        """Take in what the client was sent, and the result of its request."""
+        new, client.read = client.transport.received[client.read :], len(client.transport.received)
         for name, body in new:
             if name == "gap":
                 client.gaps.append((body["from"], body["to"], body["missed"]))
@@ -273,42 +273,46 @@ class HubAndClients(RuleBasedStateMachine):
             return
         request = client.request
         if request.task.cancelled() or isinstance(request.task.exception(), ConnectionClosed):
-            assert client.transport.cuts
+            assert client.transport.disconnects
             return
-        done = request.task.result()
-        client.subscription, client.request = client.coming(), None
-        assert done.subscription.devices == client.subscription
-        # What came while it was held, also before it asked, is for the wish with which it goes live.
+        result = request.task.result()
+        client.subscription, client.request = client.next_subscription(), None
+        assert result.subscription.devices == client.subscription
+        # Records published while it was held, even before the request, are matched against its new subscription.
         client.owed -= {
-            seq for seq in client.owed if seq >= client.held_from and not wants(client.subscription, self.published[seq])
+            seq for seq in client.owed if seq >= client.held_from and not matches(client.subscription, self.published[seq])
         }
         client.held_from = sys.maxsize
         if request.since is not None:
-            asked = {
-                seq for seq, one in self.published.items() if request.since < seq <= done.cursor and wants(request.devices, one)
+            requested = {
+                seq
+                for seq, record in self.published.items()
+                if request.since < seq <= result.cursor and matches(request.devices, record)
             }
-            client.owed |= asked
-            assert not client.untold(asked, client.gaps[request.gaps :]), "a gap told before is filled by asking"
-            client.last = max(client.last, done.cursor)
+            client.owed |= requested
+            assert not client.unreported(requested, client.gaps[request.gaps :]), (
+                "a gap reported before is filled by the replay"
+            )
+            client.last = max(client.last, result.cursor)
 
     @invariant()
-    def every_client_is_sent_what_it_may_be_sent_and_no_record_twice(self) -> None:
+    def every_client_is_sent_only_matching_records_and_none_twice(self) -> None:
         for client in self.clients:
             self._learn(client)
             cursors = [cursor for cursor, _ in client.sent]
-            assert len(set(cursors)) == len(cursors), "none twice"
-            assert set(cursors) <= client.allowed, "none that was not wished"
-            assert set(cursors) <= self.published.keys(), "none before it was published"
+            assert len(set(cursors)) == len(cursors), "no record twice"
+            assert set(cursors) <= client.allowed, "no record outside the subscription"
+            assert set(cursors) <= self.published.keys(), "no record before it was published"
 
     @invariant()
-    def records_come_in_order_and_begin_anew_only_for_a_replay(self) -> None:
+    def records_are_in_order_except_at_the_start_of_a_replay(self) -> None:
         for client in self.clients:
             self._learn(client)
             cursors = [cursor for cursor, _ in client.sent]
             assert sum(second < first for first, second in pairwise(cursors)) <= client.replays
 
     @invariant()
-    def a_client_that_is_live_and_reads_has_everything_or_was_told(self) -> None:
+    def live_client_that_reads_has_every_record_or_a_gap(self) -> None:
         for client in self.clients:
             self._learn(client)
             session = client.session
@@ -316,20 +320,20 @@ class HubAndClients(RuleBasedStateMachine):
                 continue
             client.held_from = sys.maxsize
             without = client.owed - {cursor for cursor, _ in client.sent}
-            assert not client.untold(client.owed, client.gaps), "neither sent nor told"
-            told = sum(missed for _, _, missed in client.gaps)
-            assert told >= len(without)
-            assert told == len(without) or client.has_asked
+            assert not client.unreported(client.owed, client.gaps), "neither sent nor reported"
+            reported = sum(missed for _, _, missed in client.gaps)
+            assert reported >= len(without)
+            assert reported == len(without) or client.has_requested
 
     @invariant()
-    def a_client_that_was_cut_is_gone(self) -> None:
-        for client in [client for client in self.clients if client.transport.cuts]:
-            assert client.transport.cuts == ["slow"]
+    def disconnected_client_is_removed(self) -> None:
+        for client in [client for client in self.clients if client.transport.disconnects]:
+            assert client.transport.disconnects == ["slow"]
             assert client.session not in self.hub._sessions
             self._part(client)
 
     @invariant()
-    def the_hub_keeps_nothing_of_those_who_left(self) -> None:
+    def hub_keeps_nothing_of_clients_that_left(self) -> None:
         sessions = {client.session for client in self.clients}
         index = list(self.hub._index)
         members = {member for group in index for member in (*group.members, *group.slow)}
@@ -341,7 +345,7 @@ class HubAndClients(RuleBasedStateMachine):
 
 
 class HubAndClientsInPages(HubAndClients):
-    """The same with batches of more than a page and some memory."""
+    """The same with batches larger than a page, and more memory."""
 
     recent_records = 600
     sizes = (1, 20, 600, 1300)

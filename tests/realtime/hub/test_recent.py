@@ -1,4 +1,4 @@
-"""The records published last."""
+"""The most recent records in memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.realtime.parts import published
 
 
 def seqs_after(recent: RecentPublications, cursor: int, limit: int | None = None) -> list[int]:
-    return [one.seq for one in recent.after(cursor, limit)]
+    return [record.seq for record in recent.after(cursor, limit)]
 
 
-def test_what_comes_after_a_cursor_is_given_in_order() -> None:
+def test_records_after_a_cursor_are_returned_in_order() -> None:
     recent = RecentPublications(10)
     recent.start(4)
     recent.extend(published(5, 7, 9))
@@ -25,33 +25,33 @@ def test_what_comes_after_a_cursor_is_given_in_order() -> None:
     assert seqs_after(recent, 9) == seqs_after(recent, 99) == []
 
 
-def test_what_is_in_the_store_from_before_is_not_covered() -> None:
+def test_records_stored_before_start_are_not_covered() -> None:
     recent = RecentPublications(10)
     recent.start(4)
     assert not recent.covers(3)
     assert recent.covers(4)
 
 
-def test_a_store_that_is_behind_what_was_published_changes_nothing() -> None:
+def test_start_below_the_last_offset_changes_nothing() -> None:
     recent = RecentPublications(10)
     recent.extend(published(5))
     recent.start(3)
     assert recent.last_offset == 5
 
 
-def test_nothing_published_is_nothing_changed() -> None:
+def test_extending_with_nothing_changes_nothing() -> None:
     recent = RecentPublications(1)
     recent.extend([])
     assert (recent.start_offset, recent.last_offset) == (0, 0)
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 30), max_size=20))
-def test_it_holds_all_after_its_floor_and_not_much_more_than_its_capacity(capacity: int, sizes: list[int]) -> None:
+def test_all_records_after_start_offset_are_held_and_at_most_a_quarter_above_capacity(capacity: int, sizes: list[int]) -> None:
     recent, everything = RecentPublications(capacity), [0]
     for size in sizes:
         batch = published(*range(everything[-1] + 1, everything[-1] + 1 + size))
         recent.extend(batch)
-        everything += [one.seq for one in batch]
+        everything += [record.seq for record in batch]
         assert recent.last_offset == everything[-1]
         assert recent.covers(recent.start_offset)
         assert not recent.covers(recent.start_offset - 1)

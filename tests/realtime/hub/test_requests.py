@@ -1,4 +1,4 @@
-"""What clients ask for."""
+"""Validation of `subscribe` and `unsubscribe`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from bridge.realtime.hub.requests import DEVICES_LIMIT, REPLAY_LIMIT, SubscribeR
         ({"every": "60m"}, None, None, 1000, 3_600_000),
     ],
 )
-def test_a_request_is_understood(
+def test_valid_request_is_parsed(
     body: dict[str, Any], devices: frozenset[str] | None, since: int | None, limit: int, every: int | None
 ) -> None:
-    asked = SubscribeRequest.model_validate(body)
-    assert (asked.devices, asked.since, asked.limit, asked.every) == (devices, since, limit, every)
+    request = SubscribeRequest.model_validate(body)
+    assert (request.devices, request.since, request.limit, request.every) == (devices, since, limit, every)
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "words"),
+    ("body", "field", "text"),
     [
         ([], None, "the request"),
         ("a", None, "the request"),
@@ -62,22 +62,22 @@ def test_a_request_is_understood(
         ({"every": "١s"}, "every", "an interval"),
     ],
 )
-def test_a_bad_request_is_answered_with_what_was_wrong_and_where(body: object, field: str | None, words: str) -> None:
+def test_invalid_request_is_answered_with_field_and_error(body: object, field: str | None, text: str) -> None:
     with pytest.raises(ValidationError) as raised:
         SubscribeRequest.model_validate(body)
-    answer = error_response(raised.value)
-    assert answer["ok"] is False
-    assert answer["field"] == field
-    assert words in answer["error"]
+    response = error_response(raised.value)
+    assert response["ok"] is False
+    assert response["field"] == field
+    assert text in response["error"]
 
 
-def test_several_mistakes_are_counted() -> None:
+def test_further_errors_are_counted() -> None:
     with pytest.raises(ValidationError) as raised:
         SubscribeRequest.model_validate({"since": -1, "limit": 0, "every": 1})
     assert error_response(raised.value)["error"].endswith("(and 2 more)")
 
 
-def test_unsubscribe_takes_devices_and_nothing_else() -> None:
+def test_unsubscribe_accepts_devices_only() -> None:
     assert UnsubscribeRequest.model_validate({"devices": ["a"]}).devices == frozenset("a")
     with pytest.raises(ValidationError):
         UnsubscribeRequest.model_validate({"since": 0})
@@ -91,11 +91,11 @@ json = st.recursive(
 
 
 @given(json | st.fixed_dictionaries({}, optional=dict.fromkeys(("devices", "since", "limit", "every"), json)))
-def test_whatever_is_asked_is_understood_or_refused_with_words(body: object) -> None:
-    assert _since_or_words(body)
+def test_any_json_is_parsed_or_refused_with_an_error(body: object) -> None:
+    assert _is_valid_or_explained(body)
 
 
-def _since_or_words(body: object) -> bool:
+def _is_valid_or_explained(body: object) -> bool:
     try:
         since = SubscribeRequest.model_validate(body).since
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What is known of one client."""
+"""A client's session: delivered ranges, pause and resume."""
 
 from __future__ import annotations
 
@@ -12,88 +12,93 @@ from bridge.realtime.hub.publication import Publication
 from bridge.realtime.hub.session import _RANGES, DeliveredRanges, Session
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.socketio.codec import CODEC
-from tests.realtime.parts import FakeLink, reading
+from tests.realtime.parts import FakeTransport, reading
 
 A, B = Subscription(frozenset("a")), Subscription(frozenset("b"))
 
 
-def one(seq: int, device: str = "a") -> Publication:
+def record(seq: int, device: str = "a") -> Publication:
     return Publication(reading(seq, device))
 
 
-def test_a_client_has_been_sent_what_came_by_its_wish_since_it_joined() -> None:
-    heard = DeliveredRanges(10)
-    assert [seq for seq in range(9, 23) if heard.contains(one(seq), ALL, 20)] == list(range(11, 21))
-    assert heard.contains(one(15, "b"), ALL, 20)
-    assert not heard.contains(one(15, "b"), A, 20)
+def test_matching_records_since_joining_are_delivered() -> None:
+    delivered = DeliveredRanges(10)
+    assert [seq for seq in range(9, 23) if delivered.contains(record(seq), ALL, 20)] == list(range(11, 21))
+    assert delivered.contains(record(15, "b"), ALL, 20)
+    assert not delivered.contains(record(15, "b"), A, 20)
 
 
-def test_what_was_replayed_is_not_replayed_again() -> None:
-    heard = DeliveredRanges(10)
-    heard.add(A, 3, 6)
-    heard.add(A, 6, 10)
-    assert [seq for seq in range(12) if heard.contains(one(seq), ALL, 10)] == list(range(4, 11))
-    assert not heard.contains(one(5, "b"), ALL, 10)
+def test_replayed_records_are_delivered() -> None:
+    delivered = DeliveredRanges(10)
+    delivered.add(A, 3, 6)
+    delivered.add(A, 6, 10)
+    assert [seq for seq in range(12) if delivered.contains(record(seq), ALL, 10)] == list(range(4, 11))
+    assert not delivered.contains(record(5, "b"), ALL, 10)
 
 
-def test_what_was_heard_by_an_earlier_wish_is_remembered() -> None:
-    heard = DeliveredRanges(0)
-    heard.start_range(ALL, 10, 10)
-    heard.start_range(A, 20, 20)
-    assert heard.contains(one(5, "b"), B, 30)
-    assert heard.contains(one(15, "a"), B, 30)
-    assert not heard.contains(one(15, "b"), B, 30)
-    assert heard.contains(one(25, "b"), B, 30)
+def test_records_of_an_earlier_subscription_stay_delivered() -> None:
+    delivered = DeliveredRanges(0)
+    delivered.start_range(ALL, 10, 10)
+    delivered.start_range(A, 20, 20)
+    assert delivered.contains(record(5, "b"), B, 30)
+    assert delivered.contains(record(15, "a"), B, 30)
+    assert not delivered.contains(record(15, "b"), B, 30)
+    assert delivered.contains(record(25, "b"), B, 30)
 
 
-def test_a_gap_was_not_heard() -> None:
-    heard = DeliveredRanges(0)
-    heard.start_range(ALL, 10, 20)
-    assert [seq for seq in (10, 11, 20, 21) if heard.contains(one(seq), ALL, 30)] == [10, 21]
+def test_records_in_a_gap_are_not_delivered() -> None:
+    delivered = DeliveredRanges(0)
+    delivered.start_range(ALL, 10, 20)
+    assert [seq for seq in (10, 11, 20, 21) if delivered.contains(record(seq), ALL, 30)] == [10, 21]
 
 
-def test_a_replay_ends_where_what_is_asked_for_was_heard() -> None:
-    heard = DeliveredRanges(10)
-    assert heard.undelivered_until(A, ALL, 20) == 10
-    assert heard.undelivered_until(ALL, A, 20) == 20
-    assert heard.undelivered_until(B, A, 20) == 20
+def test_replay_ends_where_requested_records_were_delivered_live() -> None:
+    delivered = DeliveredRanges(10)
+    assert delivered.undelivered_until(A, ALL, 20) == 10
+    assert delivered.undelivered_until(ALL, A, 20) == 20
+    assert delivered.undelivered_until(B, A, 20) == 20
 
 
-def test_of_a_client_that_changes_its_mind_for_ever_no_more_than_so_much_is_remembered() -> None:
-    heard = DeliveredRanges(0)
-    for turn in range(10 * _RANGES):
-        heard.start_range(A if turn % 2 else B, turn, turn)
-    assert len(heard._ranges) == _RANGES
+def test_number_of_delivered_ranges_is_bounded() -> None:
+    delivered = DeliveredRanges(0)
+    for change in range(10 * _RANGES):
+        delivered.start_range(A if change % 2 else B, change, change)
+    assert len(delivered._ranges) == _RANGES
 
 
-@given(st.lists(st.tuples(st.sampled_from(["turn", "gap", "replay"]), st.sampled_from([ALL, A, B]), st.integers(0, 8))))
-def test_heard_is_what_a_set_of_all_that_was_sent_would_be(steps: list[tuple[str, Subscription, int]]) -> None:
-    heard, subscription, position, sent = DeliveredRanges(0), ALL, 0, set[tuple[str, int]]()
+@given(st.lists(st.tuples(st.sampled_from(["change", "gap", "replay"]), st.sampled_from([ALL, A, B]), st.integers(0, 8))))
+def test_delivered_ranges_equal_the_set_of_sent_records(steps: list[tuple[str, Subscription, int]]) -> None:
+    delivered, subscription, offset, sent = DeliveredRanges(0), ALL, 0, set[tuple[str, int]]()
     source = random.Random(1)
     for kind, other, width in steps[:_RANGES]:
-        began, position = position, position + width
+        began, offset = offset, offset + width
         sent |= {
-            (device, seq) for seq in range(began + 1, position + 1) for device in "ab" if subscription.matches(one(seq, device))
+            (device, seq)
+            for seq in range(began + 1, offset + 1)
+            for device in "ab"
+            if subscription.matches(record(seq, device))
         }
-        if kind == "turn":
-            heard.start_range(subscription, position, position)
+        if kind == "change":
+            delivered.start_range(subscription, offset, offset)
             subscription = other
         elif kind == "gap":
-            heard.start_range(subscription, position, position + 3)
-            position += 3
+            delivered.start_range(subscription, offset, offset + 3)
+            offset += 3
         else:
-            after = source.randint(0, position)
-            until = source.randint(after, position)
-            heard.add(other, after, until)
-            sent |= {(device, seq) for seq in range(after + 1, until + 1) for device in "ab" if other.matches(one(seq, device))}
+            after = source.randint(0, offset)
+            until = source.randint(after, offset)
+            delivered.add(other, after, until)
+            sent |= {
+                (device, seq) for seq in range(after + 1, until + 1) for device in "ab" if other.matches(record(seq, device))
+            }
         for device in "ab":
-            assert {seq for seq in range(position + 5) if heard.contains(one(seq, device), subscription, position)} == {
-                seq for named, seq in sent if named == device
+            assert {seq for seq in range(offset + 5) if delivered.contains(record(seq, device), subscription, offset)} == {
+                seq for sent_device, seq in sent if sent_device == device
             }
 
 
-def test_a_client_that_falls_behind_is_told_what_it_missed() -> None:
-    session = Session(CODEC, FakeLink(), 10)
+def test_paused_session_resumes_with_a_gap_of_the_missed_records() -> None:
+    session = Session(CODEC, FakeTransport(), 10)
     session.pause(cursor=11, now=5.0)
     session.miss(2, 13)
     session.miss(0, 0)
@@ -102,6 +107,6 @@ def test_a_client_that_falls_behind_is_told_what_it_missed() -> None:
     assert session.resume() == Gap(11, 17, 3)
     assert session.paused_since is None
     assert session.resume() is None
-    assert not session.delivered.contains(one(12), ALL, 20)
-    assert session.delivered.contains(one(11), ALL, 20)
-    assert session.delivered.contains(one(18), ALL, 20)
+    assert not session.delivered.contains(record(12), ALL, 20)
+    assert session.delivered.contains(record(11), ALL, 20)
+    assert session.delivered.contains(record(18), ALL, 20)

@@ -1,4 +1,4 @@
-"""Who hears the same."""
+"""Subscriptions, subscriber groups and their index."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ A_READINGS, A_ALERTS = (Subscription(frozenset("a"), topics=frozenset((topic,)))
 A, B, AB, NOTHING = (Subscription(frozenset(devices)) for devices in ("a", "b", "ab", ""))
 
 
-class Map:
-    """Where devices stand: a at Home, b at Work."""
+class Locations:
+    """Device a is at Home, b at Work."""
 
     def __init__(self) -> None:
         self.sites = {"a": "Home", "b": "Work"}
@@ -35,26 +35,26 @@ class Map:
         return [device for device, site in self.sites.items() if site in sites]
 
 
-MAP = Map()
+LOCATIONS = Locations()
 
 
-def seeing(*devices: str, sites: Iterable[str] = (), subscription: Subscription = ALL) -> Subscription:
-    return replace(subscription, device_filter=DeviceFilter(ResourceScope(frozenset(devices), frozenset(sites)), MAP))
+def restricted_to(*devices: str, sites: Iterable[str] = (), subscription: Subscription = ALL) -> Subscription:
+    return replace(subscription, device_filter=DeviceFilter(ResourceScope(frozenset(devices), frozenset(sites)), LOCATIONS))
 
 
 @pytest.mark.parametrize(
-    ("subscription", "hears"),
+    ("subscription", "received"),
     [
-        (seeing("a"), ["a", "news"]),
-        (seeing(sites=["Work"]), ["b", "news"]),
-        (seeing("a", "b", sites=["Home", "Work"]), ["a", "b", "news"]),
-        (seeing("c", sites=["Elsewhere"]), ["news"]),
-        (seeing(), ["news"]),
-        (seeing("a", subscription=AB), ["a", "news"]),
-        (seeing("a", subscription=B), ["news"]),
-        (seeing("a", sites=["Work"], subscription=READINGS), ["a", "b", "news"]),
-        (seeing("a", subscription=ALERTS), ["news"]),
-        (seeing("a", subscription=A_READINGS), ["a", "news"]),
+        (restricted_to("a"), ["a", "news"]),
+        (restricted_to(sites=["Work"]), ["b", "news"]),
+        (restricted_to("a", "b", sites=["Home", "Work"]), ["a", "b", "news"]),
+        (restricted_to("c", sites=["Elsewhere"]), ["news"]),
+        (restricted_to(), ["news"]),
+        (restricted_to("a", subscription=AB), ["a", "news"]),
+        (restricted_to("a", subscription=B), ["news"]),
+        (restricted_to("a", sites=["Work"], subscription=READINGS), ["a", "b", "news"]),
+        (restricted_to("a", subscription=ALERTS), ["news"]),
+        (restricted_to("a", subscription=A_READINGS), ["a", "news"]),
         (ALL, ["a", "b", "news"]),
         (A, ["a", "news"]),
         (AB, ["a", "b", "news"]),
@@ -65,30 +65,30 @@ def seeing(*devices: str, sites: Iterable[str] = (), subscription: Subscription 
         (A_ALERTS, ["news"]),
     ],
 )
-def test_an_audience_is_given_what_it_wishes_and_what_concerns_no_device(subscription: Subscription, hears: list[str]) -> None:
+def test_group_receives_matching_publications_and_those_without_device(subscription: Subscription, received: list[str]) -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     group = index.group_of(CODEC, subscription)
     batch = [*published(1), *published(2, device="b"), Publication(SystemEvent("info", "news"))]
     ((chosen_for, chosen),) = index.choose(batch)
     assert chosen_for is group
-    assert [one.device_id or "news" for one in chosen] == hears
-    assert all(subscription.matches(one) for one in chosen)
+    assert [publication.device_id or "news" for publication in chosen] == received
+    assert all(subscription.matches(publication) for publication in chosen)
 
 
-def test_an_audience_that_wishes_nothing_of_a_batch_is_left_out() -> None:
+def test_group_without_matching_publications_is_left_out() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     index.group_of(CODEC, B)
     assert list(index.choose(published(1))) == []
 
 
-def test_a_status_is_for_those_who_wish_its_device() -> None:
+def test_device_status_is_sent_to_subscribers_of_the_device() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    wanting = index.group_of(CODEC, A)
+    subscribed = index.group_of(CODEC, A)
     index.group_of(CODEC, B)
-    assert [group for group, _ in index.choose([Publication(status("a"))])] == [wanting]
+    assert [group for group, _ in index.choose([Publication(status("a"))])] == [subscribed]
 
 
-def test_what_others_say_is_for_those_who_wish_its_topic_once_however_many_topics_they_wish() -> None:
+def test_topic_event_is_sent_once_to_subscribers_of_any_of_its_topics() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     alerted, everyone = index.group_of(CODEC, ALERTS), index.group_of(CODEC, ALL)
     for other in (READINGS, A_READINGS):
@@ -97,7 +97,7 @@ def test_what_others_say_is_for_those_who_wish_its_topic_once_however_many_topic
     assert dict(index.choose([alert, both])) == {everyone: [alert, both], alerted: [alert, both]}
 
 
-def test_an_audience_by_topic_ends_with_its_last_member() -> None:
+def test_topic_group_is_removed_with_its_last_member() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     for subscription in (ALERTS, A_ALERTS, ALL):
         index.group_of(CODEC, subscription).members["one"] = None
@@ -108,7 +108,7 @@ def test_an_audience_by_topic_ends_with_its_last_member() -> None:
     assert list(index.choose(published(1))) == []
 
 
-def test_equal_wishes_in_one_dialect_share_an_audience() -> None:
+def test_equal_subscriptions_of_one_protocol_share_a_group() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     first = index.group_of(CODEC, Subscription(frozenset("ab")))
     assert index.group_of(CODEC, Subscription(frozenset("ba"))) is first
@@ -116,7 +116,7 @@ def test_equal_wishes_in_one_dialect_share_an_audience() -> None:
     assert index.group_of(SocketIoCodec(), Subscription(frozenset("ab"))) is not first
 
 
-def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> None:
+def test_device_group_is_removed_with_its_last_member() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
     for member in ("one", "two"):
         index.group_of(CODEC, AB).members[member] = None
@@ -146,52 +146,54 @@ def test_an_audience_ends_with_its_last_member_and_nothing_is_kept_of_it() -> No
         (A_READINGS, A, False),
     ],
 )
-def test_a_wish_includes_another_when_it_is_for_all_of_its_devices(
+def test_subscription_is_a_superset_if_it_matches_all_records_of_the_other(
     subscription: Subscription, other: Subscription, includes: bool
 ) -> None:
     assert subscription.is_superset_of(other) is includes
 
 
-def test_a_coalescing_audience_keeps_back_the_newest_of_each_device() -> None:
+def test_coalescing_group_keeps_the_latest_record_of_each_device() -> None:
     group: SubscriberGroup[str] = SubscriberGroup(CODEC, Subscription(every_ms=1000))
     online = Publication(status())
-    assert group.take_due([*published(1, 2), *published(3, device="b"), online]) == [online], "what is no record does not wait"
+    assert group.take_due([*published(1, 2), *published(3, device="b"), online]) == [online], "events are not kept"
     assert group.take_due(published(4)) == []
-    assert [(one.device_id, one.seq) for one in group.take_latest()] == [("b", 3), ("a", 4)]
+    assert [(record.device_id, record.seq) for record in group.take_latest()] == [("b", 3), ("a", 4)]
     assert group.take_latest() == []
 
 
-def test_an_audience_that_does_not_coalesce_keeps_nothing_back() -> None:
+def test_group_without_interval_sends_everything_at_once() -> None:
     group: SubscriberGroup[str] = SubscriberGroup(CODEC, ALL)
     batch = published(1, 2)
     assert group.take_due(batch) == batch
     assert group.take_latest() == []
 
 
-def test_those_of_one_scope_hear_together_and_nothing_is_kept_of_them() -> None:
+def test_clients_of_equal_scope_share_a_group_that_is_removed_with_the_last() -> None:
     index: SubscriptionIndex[str] = SubscriptionIndex()
-    subscription = seeing("a", sites=["Work"])
-    assert index.group_of(CODEC, subscription) is index.group_of(CODEC, seeing("a", sites=["Work"]))
-    assert index.group_of(CODEC, subscription) is not index.group_of(CODEC, seeing("a"))
+    subscription = restricted_to("a", sites=["Work"])
+    assert index.group_of(CODEC, subscription) is index.group_of(CODEC, restricted_to("a", sites=["Work"]))
+    assert index.group_of(CODEC, subscription) is not index.group_of(CODEC, restricted_to("a"))
     index.group_of(CODEC, subscription).members["one"] = None
     index.leave("one", CODEC, subscription)
-    index.leave("nobody", CODEC, seeing("a"))
+    index.leave("nobody", CODEC, restricted_to("a"))
     assert list(index) == []
     assert list(index.choose(published(1))) == []
 
 
-def test_what_a_coalescing_audience_kept_back_of_a_device_that_was_moved_away_is_not_heard() -> None:
-    group: SubscriberGroup[str] = SubscriberGroup(CODEC, seeing(sites=["Home"], subscription=Subscription(every_ms=1000)))
+def test_kept_record_of_a_device_that_left_the_scope_is_not_sent() -> None:
+    group: SubscriberGroup[str] = SubscriberGroup(
+        CODEC, restricted_to(sites=["Home"], subscription=Subscription(every_ms=1000))
+    )
     group.take_due(published(1))
-    MAP.sites["a"] = "Work"
+    LOCATIONS.sites["a"] = "Work"
     try:
         assert group.take_latest() == []
     finally:
-        MAP.sites["a"] = "Home"
+        LOCATIONS.sites["a"] = "Home"
 
 
-def test_a_wish_that_sees_everything_includes_every_other_and_one_of_a_scope_its_own() -> None:
-    assert ALL.is_superset_of(seeing("a"))
-    assert seeing("a").is_superset_of(seeing("a", subscription=A))
-    assert not seeing("a").is_superset_of(seeing("b"))
-    assert not seeing("a").is_superset_of(ALL)
+def test_unrestricted_subscription_is_a_superset_of_a_scoped_one() -> None:
+    assert ALL.is_superset_of(restricted_to("a"))
+    assert restricted_to("a").is_superset_of(restricted_to("a", subscription=A))
+    assert not restricted_to("a").is_superset_of(restricted_to("b"))
+    assert not restricted_to("a").is_superset_of(ALL)

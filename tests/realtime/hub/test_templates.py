@@ -1,4 +1,4 @@
-"""A message by its form is the message that its body would give."""
+"""A templated message equals the message that its body encodes to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def channels(reading: Reading) -> bytes:
 
 
 def topics(reading: Reading) -> bytes:
-    named = [(shouted, reading.values[name]) for name, shouted in NAMES.items() if name in reading.values]
+    named = [(capitalized, reading.values[name]) for name, capitalized in NAMES.items() if name in reading.values]
     score = global_score(reading.values)
     return orjson.dumps(
         {
@@ -46,14 +46,14 @@ def topics(reading: Reading) -> bytes:
             "enseigne": PLACE.site,
             "salle": PLACE.room,
             "values": dict(named),
-            **{shouted.lower(): value for shouted, value in named},
+            **{capitalized.lower(): value for capitalized, value in named},
             **({} if score is None else {"global_score": score}),
             "cursor": reading.seq,
         }
     )
 
 
-DIALECTS: dict[str, tuple[Encoder, Callable[[Reading], bytes]]] = {
+PROTOCOLS: dict[str, tuple[Encoder, Callable[[Reading], bytes]]] = {
     "Socket.IO": (SocketIoCodec(), socketio),
     "by channel": (ChannelCodec(), channels),
     "by topic": (TopicCodec(lambda _: PLACE), topics),
@@ -84,17 +84,17 @@ readings = st.builds(
 )
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @given(reading=readings)
-def test_a_reading_by_its_form_is_the_bytes_of_its_body(dialect: str, reading: Reading) -> None:
-    codec, in_full = DIALECTS[dialect]
+def test_templated_message_equals_the_message_encoded_in_full(protocol: str, reading: Reading) -> None:
+    codec, in_full = PROTOCOLS[protocol]
     assert codec.encode(reading) == in_full(reading)
-    assert codec.encode(reading) == in_full(reading), "by a form that was made before"
+    assert codec.encode(reading) == in_full(reading), "with a template created before"
 
 
-def test_with_more_kinds_of_readings_than_forms_are_kept_each_is_still_written() -> None:
-    forms = MessageTemplates(lambda reading: reading.public())
+def test_readings_beyond_the_template_limit_are_encoded_in_full() -> None:
+    templates = MessageTemplates(lambda reading: reading.public())
     for number in range(1100):
         reading = Reading(ObjectId(), "kitchen", {f"field{number}": number}, 0, 0)
-        assert forms.encode(reading) == orjson.dumps(reading.public())
-    assert forms.count == 1000
+        assert templates.encode(reading) == orjson.dumps(reading.public())
+    assert templates.count == 1000

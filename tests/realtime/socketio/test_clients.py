@@ -1,4 +1,4 @@
-"""Clients that know nothing of us but the wire contract: each gets 1,000 of 1,000, in order, none before it was stored."""
+"""Independent Socket.IO clients: each receives all 1,000 readings, in order, none before it was stored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEADLINE_SECONDS = 60.0
 
 @dataclass
 class Stage:
-    """A bridge between a broker and a MongoDB, on a port known beforehand, that lets a page of `origin` in."""
+    """A bridge with a broker and MongoDB, which allows the origin of the test page."""
 
     bridge: Bridge
     broker_url: str
@@ -48,11 +48,11 @@ class Stage:
                 body = {"temperature": n / 10, "humidity": 40, "timestamp": 1_767_000_000_000 + n}
                 await sender.publish("sensors/esp32-1/data", orjson.dumps(body))
 
-    def assert_all_came(self, result: dict[str, Any]) -> None:
+    def assert_all_received(self, result: dict[str, Any]) -> None:
         assert result["temperatures"] == [n / 10 for n in range(COUNT)], "all, in order"
         assert result["cursors"] == sorted(set(result["cursors"]))
-        assert result["early"] == [], "each was in the store when it came"
-        stored = {str(one["_id"]) for one in self.database["readings"].find({}, {"_id": 1})}
+        assert result["early"] == [], "stored before it was sent"
+        stored = {str(record["_id"]) for record in self.database["readings"].find({}, {"_id": 1})}
         assert stored == set(result["ids"])
         assert len(stored) == COUNT
         (info,) = result["info"]
@@ -114,7 +114,7 @@ async def run_python(stage: Stage, transport: str) -> dict[str, Any]:
 
 
 async def run_browser(stage: Stage, transport: str) -> dict[str, Any]:
-    assert transport == "websocket", "a browser begins with polling and upgrades by itself"
+    assert transport == "websocket", "a browser starts with polling and upgrades by itself"
     async with serving_page(stage.page_port), chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"http://127.0.0.1:{stage.page_port}/?bridge={stage.url}&count={COUNT}")
@@ -154,9 +154,7 @@ Run = Callable[[Stage, str], Coroutine[Any, Any, dict[str, Any]]]
         pytest.param(run_browser, "websocket", id="browser"),
     ],
 )
-async def test_a_client_receives_1000_of_1000_in_order_none_before_it_was_stored(
-    stage: Stage, run: Run, transport: str
-) -> None:
+async def test_client_receives_all_1000_readings_in_order_after_they_are_stored(stage: Stage, run: Run, transport: str) -> None:
     result = await run(stage, transport)
     assert result["transport"] == transport
-    stage.assert_all_came(result)
+    stage.assert_all_received(result)

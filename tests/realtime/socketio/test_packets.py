@@ -1,4 +1,4 @@
-"""What a Socket.IO client may say."""
+"""Validation of Socket.IO packets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invali
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "packet"),
     [
         ("0", ParsedPacket("0", "/")),
         ('0{"token":"a"}', ParsedPacket("0", "/")),
@@ -24,8 +24,8 @@ from bridge.realtime.socketio.packets import InvalidPacket, ParsedPacket, invali
         ("37[1]", ParsedPacket("3", "/")),
     ],
 )
-def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: ParsedPacket) -> None:
-    assert parse(text) == said
+def test_valid_packet_is_parsed_into_type_and_namespace(text: str, packet: ParsedPacket) -> None:
+    assert parse(text) == packet
 
 
 @pytest.mark.parametrize(
@@ -53,24 +53,24 @@ def test_what_can_be_read_has_a_type_and_a_namespace(text: str, said: ParsedPack
         *('2["disconnect"]', '2["\\u0063onnect"]', '2["newListener",1]', "3{}", "4", '4{"message":"no"}', '2/a["subscribe"]'),
     ],
 )
-def test_what_cannot_be_read_is_malformed(text: str) -> None:
+def test_invalid_packet_is_refused_as_malformed(text: str) -> None:
     with pytest.raises(InvalidPacket) as refused:
         parse(text)
     assert refused.value.reason == "malformed"
 
 
 @pytest.mark.parametrize("message", [b"", b"2[]", '51-["a",{"_placeholder":true,"num":0}]', "6"])
-def test_bytes_are_refused_whatever_they_are(message: object) -> None:
+def test_binary_packet_is_refused(message: object) -> None:
     with pytest.raises(InvalidPacket) as refused:
         parse(message)
     assert refused.value.reason == "binary"
 
 
 @pytest.mark.parametrize("message", [None, 1, {}, []])
-def test_what_is_no_text_is_malformed(message: object) -> None:
+def test_message_that_is_not_text_is_refused(message: object) -> None:
     with pytest.raises(InvalidPacket):
         parse(message)
 
 
-def test_a_namespace_there_is_not_is_refused_by_its_name() -> None:
+def test_unknown_namespace_is_refused_by_name() -> None:
     assert invalid_namespace("/nope") == '4/nope,{"message":"Invalid namespace"}'

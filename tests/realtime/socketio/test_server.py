@@ -1,4 +1,4 @@
-"""What clients of Socket.IO see of the hub: real clients, a real broker, a real store."""
+"""Socket.IO clients of a running bridge: real clients, a real broker, a real store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bridge.settings import AccessSettings, HttpSettings, RealtimeSettings, Stor
 from bridge.stores import open_store
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
-from tests.realtime.clients import Bare, Listener, listening, publish_many, shown
+from tests.realtime.clients import Bare, Listener, auth_headers, listening, publish_many
 from tests.servers import until
 
 TRANSPORTS = ["websocket", "polling"]
@@ -33,7 +33,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 async def opened(start_bridge: StartBridge, broker_url: str, tmp_path: Path, access: AccessSettings) -> AsyncIterator[Open]:
-    """`await opened(slow_seconds=1)`: a bridge with these settings."""
+    """Return a function that starts a bridge: `await opened(slow_seconds=1)`."""
     async with AsyncExitStack() as stack:
 
         async def start(http: HttpSettings | None = None, **realtime: Any) -> Bridge:
@@ -51,14 +51,14 @@ async def bridge(opened: Open) -> Bridge:
 
 
 async def metric(bridge: Bridge, name: str) -> float:
-    """The value of a line of `/metrics`; 0 when there is none."""
+    """Return the value of a line of `/metrics`, or 0."""
     url = f"http://127.0.0.1:{bridge.port}/metrics"
-    async with aiohttp.ClientSession(headers=shown(bridge)) as session, session.get(url) as answer:
+    async with aiohttp.ClientSession(headers=auth_headers(bridge)) as session, session.get(url) as answer:
         lines = (await answer.text()).splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), 0.0)
 
 
-async def heard(listener: Listener, count: int) -> list[float]:
+async def temperatures_of(listener: Listener, count: int) -> list[float]:
     await until(lambda: len(listener.of("sensorData")) >= count, what=f"{count} readings")
     return listener.temperatures
 
@@ -71,27 +71,27 @@ def temperatures(count: int, first: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_subscription_is_acknowledged_and_heard(bridge: Bridge, broker_url: str, transport: str) -> None:
+async def test_subscription_is_acknowledged_and_applied(bridge: Bridge, broker_url: str, transport: str) -> None:
     async with listening(bridge, transports=[transport]) as listener:
         answer = await listener.client.call("subscribe", {"devices": ["b", "a"]})
         assert answer == {"ok": True, "devices": ["a", "b"], "cursor": answer["cursor"], "replayed": 0}
         assert type(answer["cursor"]) is int
         await publish_many(broker_url, 30, devices="abc")
-        await heard(listener, 20)
+        await temperatures_of(listener, 20)
         assert {body["data"]["deviceId"] for body in listener.of("sensorData")} == {"a", "b"}
         answer = await listener.client.call("unsubscribe", {"devices": ["a"]})
         assert answer == {"ok": True, "devices": ["b"], "cursor": answer["cursor"]}
         await publish_many(broker_url, 30, first=30, devices="abc")
-        await heard(listener, 30)
+        await temperatures_of(listener, 30)
         assert {body["data"]["deviceId"] for body in listener.of("sensorData")[20:]} == {"b"}
         assert (await listener.client.call("subscribe"))["devices"] is None
         assert (await listener.client.call("unsubscribe"))["devices"] == []
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_bad_request_is_acknowledged_with_what_was_wrong(bridge: Bridge, transport: str) -> None:
+async def test_invalid_request_is_acknowledged_with_the_error(bridge: Bridge, transport: str) -> None:
     async with listening(bridge, transports=[transport]) as listener:
-        for event, body, words in (
+        for event, body, text in (
             ("subscribe", {"devices": "a"}, "devices"),
             ("subscribe", {"since": -1}, "since"),
             ("subscribe", {"every": "1h"}, "an interval"),
@@ -106,16 +106,16 @@ async def test_a_bad_request_is_acknowledged_with_what_was_wrong(bridge: Bridge,
         ):
             answer = await listener.client.call(event, body)
             assert answer["ok"] is False
-            assert words in answer["error"], event
-        assert (await listener.client.call("subscribe", ({"devices": ["a"]}, "more")))["ok"], "what is more is passed over"
+            assert text in answer["error"], event
+        assert (await listener.client.call("subscribe", ({"devices": ["a"]}, "more")))["ok"], "further arguments are ignored"
         assert listener.client.connected
 
 
-# --- what was missed ---------------------------------------------------------------------------------------------------
+# --- replay ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_missed_comes_in_order_out_of_the_store_and_out_of_memory(
+async def test_missed_records_are_replayed_in_order_from_store_and_memory(
     opened: Open, broker_url: str, tmp_path: Path, transport: str
 ) -> None:
     before = time.time_ns() // 1000 - 3_600_000_000
@@ -126,17 +126,17 @@ async def test_what_was_missed_comes_in_order_out_of_the_store_and_out_of_memory
     bridge = await opened(recent_records=1000)
     async with listening(bridge, transports=["websocket"]) as witness:
         await publish_many(broker_url, 1400, first=1200)
-        await heard(witness, 1400)
+        await temperatures_of(witness, 1400)
         latest = witness.cursors[-10]
     async with listening(bridge, transports=[transport]) as listener:
         answer = await listener.client.call("subscribe", {"since": before, "limit": 5000}, timeout=30)
-        assert answer["replayed"] == 2599, "all but the first, whose cursor it has"
+        assert answer["replayed"] == 2599, "all but the first, whose cursor was sent"
         await publish_many(broker_url, 5, first=2600)
-        assert await heard(listener, 2604) == temperatures(2604, 1)
+        assert await temperatures_of(listener, 2604) == temperatures(2604, 1)
         assert listener.cursors == sorted(set(listener.cursors))
     async with listening(bridge, transports=[transport]) as recent:
         assert (await recent.client.call("subscribe", {"since": latest}))["replayed"] == 14
-        assert await heard(recent, 14) == temperatures(14, 2591)
+        assert await temperatures_of(recent, 14) == temperatures(14, 2591)
         limited = await recent.client.call("subscribe", {"since": before, "limit": 3})
         assert limited["replayed"] == 3
         await until(lambda: recent.of("gap"))
@@ -146,16 +146,16 @@ async def test_what_was_missed_comes_in_order_out_of_the_store_and_out_of_memory
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_client_that_comes_back_with_its_last_cursor_has_everything_once(
+async def test_client_that_reconnects_with_its_last_cursor_receives_every_record_once(
     bridge: Bridge, broker_url: str, transport: str
 ) -> None:
     seen: list[float] = []
     cursor: int | None = None
-    for turn in range(5):
-        publishing = asyncio.create_task(publish_many(broker_url, 200, first=200 * turn))
+    for round_ in range(5):
+        publishing = asyncio.create_task(publish_many(broker_url, 200, first=200 * round_))
         async with listening(bridge, transports=[transport]) as listener:
             await listener.client.call("subscribe", {"since": cursor or 0, "limit": 10_000})
-            await heard(listener, 50)
+            await temperatures_of(listener, 50)
         await publishing
         seen += listener.temperatures
         cursor = listener.cursors[-1]
@@ -170,19 +170,19 @@ async def test_a_client_that_comes_back_with_its_last_cursor_has_everything_once
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_client_that_stops_reading_misses_records_alone_and_is_told_when_it_goes_on(
+async def test_stalled_client_misses_records_alone_and_receives_a_gap_when_it_reads_again(
     opened: Open, broker_url: str
 ) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
-        await until(lambda: quick.heard)
+        await until(lambda: quick.received)
         count = 0
         while not await metric(bridge, "bridge_clients_slow"):
             await publish_many(broker_url, 2000, first=count)
             count += 2000
-            await heard(quick, count)
+            await temperatures_of(quick, count)
         await publish_many(broker_url, 100, first=count)
-        await heard(quick, count + 100)
+        await temperatures_of(quick, count + 100)
         cursors, gap = [], None
         while gap is None:
             name, body = await stalled.event()
@@ -201,14 +201,14 @@ async def test_a_client_that_stops_reading_misses_records_alone_and_is_told_when
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_client_that_answers_pings_and_never_reads_is_cut(opened: Open, broker_url: str) -> None:
+async def test_client_that_never_reads_is_disconnected_even_if_it_answers_pings(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, slow_seconds=0.3)
     async with Bare.stalled(bridge), listening(bridge) as quick:
         count = 0
         while not await metric(bridge, 'bridge_clients_cut_total{reason="slow"}'):
             await publish_many(broker_url, 2000, first=count)
             count += 2000
-            await heard(quick, count)
+            await temperatures_of(quick, count)
         await until_clients(bridge, 1)
         assert quick.temperatures == temperatures(count)
 
@@ -220,14 +220,16 @@ async def until_clients(bridge: Bridge, count: int) -> None:
     await until(are, what=f"{count} clients")
 
 
-async def test_a_bridge_with_a_stalled_client_stops_in_time(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_bridge_with_a_stalled_client_stops_within_its_deadline(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
     async with AsyncExitStack() as stack:
         async with start_bridge(broker_url, f"sqlite:///{tmp_path}/stop.db") as bridge:
             await stack.enter_async_context(Bare.stalled(bridge))
             quick = await stack.enter_async_context(listening(bridge))
             polling = await stack.enter_async_context(listening(bridge, transports=["polling"]))
             await publish_many(broker_url, 5000)
-            await heard(quick, 5000)
+            await temperatures_of(quick, 5000)
             assert polling.client.connected
             began = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began < 4, "the stop deadline of the settings"
@@ -237,7 +239,7 @@ async def test_a_bridge_with_a_stalled_client_stops_in_time(start_bridge: StartB
 
 
 async def closed(client: Bare) -> tuple[int, str]:
-    """Code and reason with which the bridge closes it."""
+    """Return the code and reason with which the bridge closes the connection."""
     try:
         while True:
             await client.receive()
@@ -245,14 +247,14 @@ async def closed(client: Bare) -> tuple[int, str]:
         return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
 
 
-async def test_a_websocket_that_does_not_say_what_it_wants_is_closed(opened: Open) -> None:
+async def test_websocket_without_connect_packet_is_closed(opened: Open) -> None:
     bridge = await opened(handshake_seconds=0.2)
     async with Bare.connected(bridge, joins=False) as client:
         assert await closed(client) == (1008, "handshake")
     assert await metric(bridge, 'bridge_clients_cut_total{reason="handshake"}') == 1
 
 
-async def test_a_poller_that_does_not_say_what_it_wants_is_closed(opened: Open) -> None:
+async def test_long_polling_client_without_connect_packet_is_closed(opened: Open) -> None:
     bridge = await opened(handshake_seconds=0.2)
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
@@ -264,25 +266,25 @@ async def test_a_poller_that_does_not_say_what_it_wants_is_closed(opened: Open) 
             assert answer.status == 400
 
 
-async def test_an_upgrade_that_is_not_gone_through_with_leaves_the_client_polling(opened: Open, broker_url: str) -> None:
+async def test_unfinished_upgrade_leaves_the_client_polling(opened: Open, broker_url: str) -> None:
     bridge = await opened()
     async with listening(bridge, transports=["polling"]) as listener:
         sid = listener.client.eio.sid
         url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=websocket&sid={sid}"
         async with aiohttp.ClientSession() as session:
-            for first in ("what", "x", ""):
+            for text in ("what", "x", ""):
                 async with session.ws_connect(url) as websocket:
-                    await websocket.send_str(first)
+                    await websocket.send_str(text)
                     assert (await websocket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
-            async with session.ws_connect(url) as one, session.ws_connect(url) as other:
-                await one.send_str("2probe")
-                assert await one.receive_str() == "3probe"
+            async with session.ws_connect(url) as first, session.ws_connect(url) as other:
+                await first.send_str("2probe")
+                assert await first.receive_str() == "3probe"
                 assert (await other.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE), "one at a time"
         await publish_many(broker_url, 10)
-        assert await heard(listener, 10) == temperatures(10)
+        assert await temperatures_of(listener, 10) == temperatures(10)
 
 
-async def test_a_refused_connect_is_closed_however_often_it_is_tried(opened: Open) -> None:
+async def test_refused_client_is_closed_however_often_it_retries(opened: Open) -> None:
     bridge = await opened()
 
     async def guess(client: Bare) -> None:
@@ -298,7 +300,7 @@ async def test_a_refused_connect_is_closed_however_often_it_is_tried(opened: Ope
     assert await metric(bridge, "bridge_clients") == 0
 
 
-async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_come_back(opened: Open) -> None:
+async def test_client_that_left_the_namespace_may_join_again_within_the_handshake_time(opened: Open) -> None:
     bridge = await opened(handshake_seconds=0.3)
     async with Bare.connected(bridge) as client:
         await client.send("41")
@@ -311,7 +313,7 @@ async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_co
 
 @pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("packet", "reason"),
     [
         (b"bytes", "binary"),
         ('451-["subscribe",{"_placeholder":true,"num":0}]', "binary"),
@@ -334,20 +336,20 @@ async def test_a_client_that_leaves_the_namespace_has_as_long_as_a_new_one_to_co
         ('42/nope,["subscribe"]', "order"),
     ],
 )
-async def test_what_no_client_of_ours_sends_ends_the_connection(
-    bridge: Bridge, said: str | bytes, reason: str, caplog: pytest.LogCaptureFixture
+async def test_invalid_packet_closes_the_connection_with_its_reason(
+    bridge: Bridge, packet: str | bytes, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Bare.connected(bridge) as client:
-        await client.send(said)
+        await client.send(packet)
         assert await closed(client) == (1008, reason)
     assert await metric(bridge, f'bridge_clients_cut_total{{reason="{reason}"}}') == 1
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: Bridge) -> None:
+async def test_long_polling_client_with_binary_packets_is_disconnected_once(bridge: Bridge) -> None:
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
-    async with aiohttp.ClientSession(headers=shown(bridge)) as session:
+    async with aiohttp.ClientSession(headers=auth_headers(bridge)) as session:
         async with session.get(url) as answer:
             sid = orjson.loads((await answer.text())[1:])["sid"]
         await session.post(f"{url}&sid={sid}", data="40")
@@ -357,25 +359,25 @@ async def test_a_polling_client_that_sends_what_it_may_not_is_cut_once(bridge: B
 
 
 @pytest.mark.parametrize("access", ACCESS)
-@pytest.mark.parametrize("said", ['42["subscribe"]', "41", "431[]"])
-async def test_who_speaks_before_it_has_joined_is_cut(bridge: Bridge, said: str) -> None:
+@pytest.mark.parametrize("packet", ['42["subscribe"]', "41", "431[]"])
+async def test_packet_before_connect_closes_the_connection(bridge: Bridge, packet: str) -> None:
     async with Bare.connected(bridge, joins=False) as client:
-        await client.send(said)
+        await client.send(packet)
         assert await closed(client) == (1008, "order")
 
 
-async def test_who_does_not_answer_pings_is_left_and_counts_no_more(opened: Open) -> None:
+async def test_client_that_does_not_answer_pings_is_removed(opened: Open) -> None:
     bridge = await opened(ping_interval_seconds=1, ping_timeout_seconds=1)
     async with Bare.connected(bridge) as client:
-        while (heard := await client.socket.recv()) != "1":
-            assert isinstance(heard, str)
+        while (message := await client.socket.recv()) != "1":
+            assert isinstance(message, str)
         with pytest.raises(ConnectionClosed, match="1001"):
             await client.socket.recv()
         assert await metric(bridge, "bridge_clients") == 0
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_client_that_sends_too_much_is_cut(opened: Open) -> None:
+async def test_client_that_exceeds_the_message_rate_is_disconnected(opened: Open) -> None:
     bridge = await opened(message_rate=1, message_burst=5)
     async with Bare.connected(bridge) as client:
         for _ in range(20):
@@ -385,7 +387,7 @@ async def test_a_client_that_sends_too_much_is_cut(opened: Open) -> None:
 
 
 @pytest.mark.parametrize(("limit", "counted"), [("max_clients", "total"), ("max_clients_per_address", "address")])
-async def test_past_the_limit_no_more_are_let_in(opened: Open, limit: str, counted: str) -> None:
+async def test_connection_beyond_a_limit_is_refused_with_503(opened: Open, limit: str, counted: str) -> None:
     bridge = await opened(**{limit: 2})
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
     async with Bare.connected(bridge), aiohttp.ClientSession() as session:
@@ -405,44 +407,46 @@ async def test_past_the_limit_no_more_are_let_in(opened: Open, limit: str, count
     assert await metric(bridge, f'bridge_clients_refused_total{{reason="{counted}"}}') == 4
 
 
-async def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_says(opened: Open) -> None:
+async def test_clients_behind_a_trusted_proxy_are_counted_by_forwarded_address(opened: Open) -> None:
     http = HttpSettings.model_validate({"port": 0, "trusted_proxies": "127.0.0.1"})
     bridge = await opened(http, max_clients_per_address=1)
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
 
     async def status(*forwarded: str) -> int:
         async with aiohttp.ClientSession() as session:
-            async with session.get(url, headers=[("X-Forwarded-For", one) for one in forwarded]) as answer:
+            async with session.get(url, headers=[("X-Forwarded-For", value) for value in forwarded]) as answer:
                 return answer.status
 
     assert await status("198.51.100.1") == 200
     assert await status("198.51.100.2") == 200
     assert await status("198.51.100.1") == 503
-    assert await status("1.1.1.1, 198.51.100.1") == 503, "what the client wrote itself"
-    assert await status("1.1.1.1", "198.51.100.1") == 503, "also when the proxy adds a line of its own"
-    assert [await status(f"2001:db8::{n}") for n in (1, 2)] == [200, 503], "one network of IPv6 is one address"
+    assert await status("1.1.1.1, 198.51.100.1") == 503, "an entry that the client wrote itself"
+    assert await status("1.1.1.1", "198.51.100.1") == 503, "even if the proxy adds a header of its own"
+    assert [await status(f"2001:db8::{n}") for n in (1, 2)] == [200, 503], "an IPv6 network counts as one address"
     assert await status("2001:db8:0:1::1") == 200
 
 
 # --- compression -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("context", [True, False], ids=["with its window", "without"])
-async def test_a_client_that_can_is_sent_compressed_messages(opened: Open, broker_url: str, *, context: bool) -> None:
+@pytest.mark.parametrize("context", [True, False], ids=["with server context", "without server context"])
+async def test_client_that_supports_compression_receives_compressed_messages(
+    opened: Open, broker_url: str, *, context: bool
+) -> None:
     bridge = await opened(compression=True)
     offers = [ClientPerMessageDeflateFactory(server_no_context_takeover=not context, client_max_window_bits=True)]
     async with Bare.connected(bridge, extensions=offers) as client, listening(bridge, transports=["websocket"]) as python:
-        assert client.socket.protocol.extensions, "it was agreed on"
+        assert client.socket.protocol.extensions, "compression was agreed"
         await client.call('["subscribe",{}]')
         await publish_many(broker_url, 300)
-        await heard(python, 300)
+        await temperatures_of(python, 300)
         got = [await client.event() for _ in range(300)]
         assert [body["data"]["temperature"] for _, body in got] == temperatures(300) == python.temperatures
         answer = await client.call('["subscribe",{"since":0}]')
         assert (answer["ok"], answer["replayed"]) == (True, 0)
 
 
-async def test_compression_is_off_unless_the_settings_say(bridge: Bridge) -> None:
+async def test_compression_is_off_by_default(bridge: Bridge) -> None:
     async with Bare.connected(bridge, compression="deflate") as client:
         assert client.socket.protocol.extensions == []
 
@@ -450,9 +454,7 @@ async def test_compression_is_off_unless_the_settings_say(bridge: Bridge) -> Non
 # --- order -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_order_holds_while_clients_upgrade_under_load_and_beside_acknowledgements(
-    bridge: Bridge, broker_url: str
-) -> None:
+async def test_order_is_kept_during_upgrades_under_load_and_beside_acknowledgements(bridge: Bridge, broker_url: str) -> None:
     publishing = asyncio.create_task(publish_many(broker_url, 1500))
     async with AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(listening(bridge)) for _ in range(10)]
@@ -465,23 +467,21 @@ async def test_the_order_holds_while_clients_upgrade_under_load_and_beside_ackno
                 assert (await listener.client.call("subscribe", {}))["ok"]
         await publishing
         for listener in listeners:
-            await heard(listener, 1500)
-            assert sorted(listener.cursors) == sorted(set(listener.cursors)), "none twice"
+            await temperatures_of(listener, 1500)
+            assert sorted(listener.cursors) == sorted(set(listener.cursors)), "no record twice"
             descents = sum(second < first for first, second in pairwise(listener.cursors))
-            assert descents <= 1, "only where the replay began"
+            assert descents <= 1, "only at the start of the replay"
 
 
 # --- coalescing --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_coalescing_client_hears_the_latest_of_each_device_and_ends_with_the_last(
-    bridge: Bridge, broker_url: str
-) -> None:
-    async with listening(bridge) as all_of_it, listening(bridge) as some_of_it:
-        assert (await some_of_it.client.call("subscribe", {"every": "200ms"}))["ok"]
+async def test_coalescing_client_receives_the_latest_record_of_each_device(bridge: Bridge, broker_url: str) -> None:
+    async with listening(bridge) as every_record, listening(bridge) as coalesced:
+        assert (await coalesced.client.call("subscribe", {"every": "200ms"}))["ok"]
         await publish_many(broker_url, 600, devices="ab")
-        await heard(all_of_it, 600)
-        await until(lambda: some_of_it.temperatures[-2:] == temperatures(2, 598))
-        assert len(some_of_it.cursors) < 600
-        assert some_of_it.cursors == sorted(set(some_of_it.cursors))
-        assert set(some_of_it.cursors) <= set(all_of_it.cursors)
+        await temperatures_of(every_record, 600)
+        await until(lambda: coalesced.temperatures[-2:] == temperatures(2, 598))
+        assert len(coalesced.cursors) < 600
+        assert coalesced.cursors == sorted(set(coalesced.cursors))
+        assert set(coalesced.cursors) <= set(every_record.cursors)

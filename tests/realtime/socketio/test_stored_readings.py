@@ -1,4 +1,4 @@
-"""The Socket.IO dialect, seen by clients."""
+"""Events sent to Socket.IO clients."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> 
         yield running
 
 
-async def test_each_client_is_told_who_it_is_and_how_many_there_are(bridge: Bridge) -> None:
+async def test_new_client_receives_its_id_and_the_client_count(bridge: Bridge) -> None:
     async with listening(bridge) as first, listening(bridge, transports=["polling"]) as second:
-        await until(lambda: first.heard and second.heard)
-        assert first.heard == [("connectionInfo", {"clientId": first.client.get_sid(), "totalClients": 1})]
-        assert second.heard == [("connectionInfo", {"clientId": second.client.get_sid(), "totalClients": 2})]
+        await until(lambda: first.received and second.received)
+        assert first.received == [("connectionInfo", {"clientId": first.client.get_sid(), "totalClients": 1})]
+        assert second.received == [("connectionInfo", {"clientId": second.client.get_sid(), "totalClients": 2})]
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://127.0.0.1:{bridge.port}/websocket/status") as answer,
@@ -46,7 +46,7 @@ async def test_each_client_is_told_who_it_is_and_how_many_there_are(bridge: Brid
             assert (await answer.json())["connectedClients"] == 2
 
 
-async def test_a_reading_arrives_in_the_shape_of_the_contract(bridge: Bridge, broker_url: str) -> None:
+async def test_reading_is_sent_in_the_contract_shape(bridge: Bridge, broker_url: str) -> None:
     async with listening(bridge) as listener:
         await publish(broker_url, "sensors/esp32-1/data", b'{"humidity": 40, "temperature": 25.5, "timestamp": 1767000000}')
         await until(lambda: listener.of("sensorData"))
@@ -60,7 +60,7 @@ async def test_a_reading_arrives_in_the_shape_of_the_contract(bridge: Bridge, br
     assert body["cursor"] == body["data"]["seq"] < 2**53
 
 
-async def test_the_cursor_goes_on_above_what_is_stored_also_when_the_clock_went_back(
+async def test_cursor_continues_above_stored_records_after_the_clock_went_back(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/ahead.db"
@@ -74,7 +74,7 @@ async def test_the_cursor_goes_on_above_what_is_stored_also_when_the_clock_went_
     assert listener.of("sensorData")[0]["cursor"] == ahead + 1
 
 
-async def test_a_status_arrives_as_device_status(bridge: Bridge, broker_url: str) -> None:
+async def test_status_message_is_sent_as_device_status(bridge: Bridge, broker_url: str) -> None:
     async with listening(bridge) as listener:
         await publish(broker_url, "sensors/a/status", b"offline")
         await until(lambda: listener.of("deviceStatus"))
@@ -83,7 +83,7 @@ async def test_a_status_arrives_as_device_status(bridge: Bridge, broker_url: str
     assert (body["deviceId"], body["status"]) == ("a", "offline")
 
 
-async def test_clients_are_told_when_the_bridge_stops(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_clients_are_notified_when_the_bridge_stops(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as running, listening(running) as listener:
         running.stop()
         await until(lambda: not listener.client.connected)
@@ -92,7 +92,7 @@ async def test_clients_are_told_when_the_bridge_stops(start_bridge: StartBridge,
     assert (body["level"], body["message"]) == ("warning", "the bridge is stopping")
 
 
-async def test_a_page_of_another_origin_is_let_in_only_by_the_settings(bridge: Bridge) -> None:
+async def test_other_origin_may_connect_only_if_the_settings_allow_it(bridge: Bridge) -> None:
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
         for origin, status in (("https://a.example", 200), ("https://b.example", 400)):

@@ -1,4 +1,4 @@
-"""Frames from clients, without a socket."""
+"""The frame parser, without a socket."""
 
 from __future__ import annotations
 
@@ -68,29 +68,29 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN)
-def test_what_the_standard_forbids_has_its_code(sent: bytes, code: int) -> None:
+def test_protocol_violation_raises_its_close_code(sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
         list(FrameParser(LIMIT).feed(sent))
     assert caught.value.code == code
 
 
-def test_a_length_that_is_too_much_is_refused_before_any_of_it_has_come() -> None:
+def test_excessive_length_is_refused_before_the_payload_arrives() -> None:
     with pytest.raises(ProtocolError) as caught:
         list(FrameParser(LIMIT).feed(b"\x81\xff" + struct.pack(">Q", LIMIT + 1)))
     assert caught.value.code == 1009
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1011, 1014, 3000, 3999, 4000, 4999])
-def test_a_valid_code_to_close_with_is_taken(code: int) -> None:
+def test_valid_close_code_is_accepted(code: int) -> None:
     assert list(FrameParser(LIMIT).feed(close(code, "tschüß".encode()))) == [ReceivedMessage(CLOSE, struct.pack(">H", code))]
 
 
-def test_a_control_frame_may_come_between_the_fragments_of_a_message() -> None:
+def test_control_frame_between_fragments_is_accepted() -> None:
     sent = frame(TEXT, b"\xc3", fin=False) + frame(PING, b"?") + frame(0, b"", fin=False) + frame(0, b"\xbc")
     assert list(FrameParser(LIMIT).feed(sent)) == [ReceivedMessage(PING, b"?"), ReceivedMessage(TEXT, "ü".encode())]
 
 
-def test_a_message_may_come_in_many_frames_and_each_has_as_many() -> None:
+def test_every_message_may_have_the_maximum_number_of_frames() -> None:
     sent = frame(TEXT, b"a", fin=False) + frame(0, b"b", fin=False) * 254 + frame(0, b"c")
     assert list(FrameParser(LIMIT).feed(sent * 3)) == [ReceivedMessage(TEXT, b"a" + b"b" * 254 + b"c")] * 3
 
@@ -99,7 +99,7 @@ def test_a_message_may_come_in_many_frames_and_each_has_as_many() -> None:
     st.lists(st.tuples(st.text(max_size=300), st.integers(1, 7)), max_size=6),
     st.integers(1, 50),
 )
-def test_messages_come_out_as_they_went_in_however_they_are_cut(messages: list[tuple[str, int]], step: int) -> None:
+def test_messages_are_parsed_however_the_bytes_are_split(messages: list[tuple[str, int]], step: int) -> None:
     sent = b""
     for text, parts in messages:
         payload = text.encode()
@@ -113,7 +113,7 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut(messages: list[t
 
 
 @given(st.binary(max_size=2000))
-def test_any_bytes_give_messages_or_a_protocol_error_and_no_other(sent: bytes) -> None:
+def test_arbitrary_bytes_yield_messages_or_protocol_errors_only(sent: bytes) -> None:
     reader = FrameParser(LIMIT, inflates=True)
     with suppress(ProtocolError):
         list(reader.feed(sent))
@@ -125,10 +125,10 @@ def squeezed(text: bytes) -> bytes:
     return (deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 
 
-def test_a_compressed_message_is_unpacked_where_that_was_agreed() -> None:
+def test_compressed_message_is_decompressed_if_agreed() -> None:
     packed = squeezed(b'{"type": "ping"}')
     sent = frame(TEXT, packed[:5], fin=False, rsv=4) + frame(0, packed[5:]) + frame(TEXT, b"plain")
-    assert [one.payload for one in FrameParser(LIMIT, inflates=True).feed(sent)] == [b'{"type": "ping"}', b"plain"]
+    assert [message.payload for message in FrameParser(LIMIT, inflates=True).feed(sent)] == [b'{"type": "ping"}', b"plain"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_compressed_message_is_unpacked_where_that_was_agreed() -> None:
         (frame(TEXT, b"", fin=False) + frame(0, b"", rsv=4), 1002),
     ],
 )
-def test_a_bad_compressed_message_has_its_code(sent: bytes, code: int) -> None:
+def test_invalid_compressed_message_raises_its_close_code(sent: bytes, code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
         list(FrameParser(LIMIT, inflates=True).feed(sent))
     assert caught.value.code == code

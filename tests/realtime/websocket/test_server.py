@@ -1,4 +1,4 @@
-"""Plain WebSockets by hand, byte for byte: what RFC 6455 says of a client that breaks it, and that nobody else notices."""
+"""Plain WebSockets, byte for byte: protocol violations (RFC 6455) affect only their own connection."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, Realt
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.fakes import MemoryStore
-from tests.realtime.clients import Plain, publish_many, shown
+from tests.realtime.clients import Plain, auth_headers, publish_many
 from tests.realtime.socketio.test_server import metric
 from tests.realtime.websocket.test_parser import BROKEN, close, frame
 from tests.servers import REPO, until
@@ -54,7 +54,7 @@ async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path, acc
 
 
 class Raw:
-    """A socket and no library."""
+    """A WebSocket client without a library."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -63,9 +63,9 @@ class Raw:
     @classmethod
     @asynccontextmanager
     async def connected(cls, bridge: Bridge, path: str = "/ws", behind: bytes = b"") -> AsyncIterator[Raw]:
-        """`behind` is sent together with the handshake."""
+        """Connect; `behind` is sent in the same write as the handshake."""
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
-        headers = "".join(f"{name}: {text}\r\n" for name, text in shown(bridge).items())
+        headers = "".join(f"{name}: {text}\r\n" for name, text in auth_headers(bridge).items())
         writer.write(f"{HANDSHAKE.format(path=path)}{headers}\r\n".encode() + behind)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
         assert head.startswith(b"HTTP/1.1 101 "), head
@@ -76,7 +76,7 @@ class Raw:
             writer.transport.abort()
 
     async def receive(self) -> tuple[int, bytes]:
-        """Opcode and payload of the next frame."""
+        """Return opcode and payload of the next frame."""
         async with asyncio.timeout(10):
             first, length = await self.reader.readexactly(2)
             if length == 126:
@@ -85,14 +85,14 @@ class Raw:
             return first & 0x0F, await self.reader.readexactly(length)
 
     async def received(self, opcode: int) -> bytes:
-        """Of the next frame of a kind."""
+        """Return the payload of the next frame with an opcode; other frames are discarded."""
         while True:
-            got, payload = await self.receive()
-            if got == opcode:
+            received_opcode, payload = await self.receive()
+            if received_opcode == opcode:
                 return payload
 
     async def end(self) -> int | None:
-        """The code, if any, of the close frame that comes, behind which nothing may come but the end of the connection."""
+        """Return the code of the next close frame, if any; fail if data follows it."""
         payload = await self.received(CLOSE)
         assert await asyncio.wait_for(self.reader.read(), 10) == b""
         payload[2:].decode()
@@ -101,7 +101,7 @@ class Raw:
 
 @pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize("path", ENDPOINTS)
-async def test_every_breach_ends_with_its_code_and_nobody_else_notices(
+async def test_protocol_violation_closes_only_its_connection_with_its_code(
     bridge: Bridge, broker_url: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Plain.connected(bridge) as other:
@@ -115,18 +115,18 @@ async def test_every_breach_ends_with_its_code_and_nobody_else_notices(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR") or record.exc_info] == []
 
 
-async def test_frames_that_hold_nothing_end_a_connection_and_hold_nobody_up(bridge: Bridge) -> None:
+async def test_flood_of_empty_frames_closes_the_connection(bridge: Bridge) -> None:
     async with Raw.connected(bridge) as raw:
         raw.writer.write(frame(TEXT, b"{", fin=False) + frame(0, b"", fin=False) * 20_000)
         assert await raw.end() == 1009
 
 
-class Mistaken:
-    """A dialect with a mistake in it."""
+class FailingHandler:
+    """A handler with a bug."""
 
     encoder = TELEMETRY_CODEC
 
-    def on_connect(self, client: ClientConnection, who: Identity) -> None:
+    def on_connect(self, client: ClientConnection, identity: Identity) -> None:
         pass
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:  # noqa: ARG002
@@ -136,7 +136,7 @@ class Mistaken:
         pass
 
 
-async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_handler_closes_the_connection_with_1011_and_frees_it(caplog: pytest.LogCaptureFixture) -> None:
     http, realtime, store = HttpSettings(), RealtimeSettings(), MemoryStore()
     hub, limiter, app = Hub(store, realtime), ConnectionLimiter(realtime), web.Application()
     control, registry = AuthService(AccessSettings(), DevicesSettings(), store), Registry(store, hub, DevicesSettings())
@@ -145,7 +145,7 @@ async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is
     )
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        return await sockets.serve(request, Mistaken())
+        return await sockets.serve(request, FailingHandler())
 
     app.router.add_get("/ws", serve)
     async with hub.running(), TestServer(app) as server:
@@ -156,17 +156,17 @@ async def test_a_mistake_of_ours_ends_the_connection_by_the_rules_and_nothing_is
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1011
         assert (len(limiter), hub.client_count, hub.counts.cut) == (0, 0, {"mistake": 1})
-    assert [one.name for one in caplog.records if one.levelname == "ERROR"] == ["bridge.realtime.websocket.server"]
+    assert [record.name for record in caplog.records if record.levelname == "ERROR"] == ["bridge.realtime.websocket.server"]
 
 
 @pytest.mark.parametrize("code", [1000, 3000, 4999, None])
-async def test_a_close_is_answered_with_its_code_and_the_connection_ended(bridge: Bridge, code: int | None) -> None:
+async def test_close_frame_is_answered_with_its_code(bridge: Bridge, code: int | None) -> None:
     async with Raw.connected(bridge) as raw:
         raw.writer.write((close(code, b"bye") if code else frame(CLOSE)) + frame(TEXT, b'{"type": "ping"}'))
         assert await raw.end() == code
 
 
-async def test_a_ping_is_answered_with_what_was_in_it_also_between_fragments(bridge: Bridge) -> None:
+async def test_ping_is_answered_with_its_payload_even_between_fragments(bridge: Bridge) -> None:
     async with Raw.connected(bridge) as raw:
         raw.writer.write(
             frame(TEXT, b'{"type": ', fin=False) + frame(PING, b"p" * 125) + frame(PONG, b"?") + frame(0, b'"ping"}')
@@ -175,7 +175,7 @@ async def test_a_ping_is_answered_with_what_was_in_it_also_between_fragments(bri
         assert await raw.receive() == (TEXT, b'{"type":"pong"}')
 
 
-async def test_what_comes_with_the_handshake_or_a_byte_at_a_time_is_understood(bridge: Bridge) -> None:
+async def test_frames_sent_with_the_handshake_or_byte_by_byte_are_parsed(bridge: Bridge) -> None:
     async with Raw.connected(bridge, behind=frame(TEXT, b'{"type": "ping"}')) as raw:
         assert await raw.receive() == (TEXT, b'{"type":"pong"}')
         for byte in frame(TEXT, b'{"type":                                                     "ping"}') + frame(PING, b"?"):
@@ -185,7 +185,7 @@ async def test_what_comes_with_the_handshake_or_a_byte_at_a_time_is_understood(b
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_a_half_frame_and_a_sudden_end_leave_nothing_behind(bridge: Bridge) -> None:
+async def test_connection_lost_within_a_frame_is_freed(bridge: Bridge) -> None:
     for rest in (b"\x81", frame(TEXT, b"{}")[:-1], frame(TEXT, b"{", fin=False)):
         async with Raw.connected(bridge) as raw:
             raw.writer.write(rest)
@@ -195,7 +195,7 @@ async def test_a_half_frame_and_a_sudden_end_leave_nothing_behind(bridge: Bridge
             await asyncio.sleep(0.02)
 
 
-async def test_what_a_client_sends_behind_its_end_is_passed_over(bridge: Bridge) -> None:
+async def test_data_after_close_is_discarded(bridge: Bridge) -> None:
     async with Raw.connected(bridge) as raw:
         raw.writer.write(frame(BINARY, b"{}") + frame(TEXT, b"x" * 60_000) * 20)
         assert await raw.end() == 1003
@@ -211,7 +211,7 @@ async def test_what_a_client_sends_behind_its_end_is_passed_over(bridge: Bridge)
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
     ],
 )
-async def test_what_is_no_handshake_is_refused(bridge: Bridge, changed: str, to: str, status: int) -> None:
+async def test_invalid_handshake_is_refused(bridge: Bridge, changed: str, to: str, status: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
     writer.write(f"{HANDSHAKE.format(path='/ws')}\r\n".replace(changed, to).encode())
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
@@ -232,7 +232,7 @@ async def test_what_is_no_handshake_is_refused(bridge: Bridge, changed: str, to:
         ("x-webkit-deflate-frame", False),
     ],
 )
-def test_compression_is_agreed_only_where_all_clients_can_be_sent_the_same(offers: str, taken: bool) -> None:
+def test_only_compression_offers_that_allow_shared_bytes_are_accepted(offers: str, taken: bool) -> None:
     assert accepts_deflate(offers) is taken
 
 
@@ -248,7 +248,7 @@ process.stdin.on("end", () => socket.close());
 
 
 @pytest.mark.skipif(not (REPO / "web/node_modules/ws").exists(), reason="npm packages are not installed")
-async def test_the_ws_package_of_node_hears_a_thousand_of_a_thousand(bridge: Bridge, broker_url: str) -> None:
+async def test_ws_package_of_node_receives_all_1000_readings(bridge: Bridge, broker_url: str) -> None:
     node = await asyncio.create_subprocess_exec(
         "node", "--input-type=module", "-e", NODE, f"ws://127.0.0.1:{bridge.port}/ws",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPO / "web",
@@ -261,8 +261,8 @@ async def test_the_ws_package_of_node_hears_a_thousand_of_a_thousand(bridge: Bri
             node.stdin.write(b'{"type": "subscribe", "topics": ["measurements"]}\n')
             assert json.loads(await node.stdout.readline())["topics"] == ["measurements", "all"]
             await publish_many(broker_url, 1000)
-            heard = [json.loads(await node.stdout.readline())["temperature"] for _ in range(1000)]
-            assert heard == [n / 10 % 100 for n in range(1000)]
+            received = [json.loads(await node.stdout.readline())["temperature"] for _ in range(1000)]
+            assert received == [n / 10 % 100 for n in range(1000)]
             node.stdin.close()
             assert await node.wait() == 0
     finally:
@@ -273,7 +273,7 @@ async def test_the_ws_package_of_node_hears_a_thousand_of_a_thousand(bridge: Bri
 
 @pytest.fixture
 def without_collector() -> Iterator[None]:
-    """What a cycle of references holds stays."""
+    """Switch the garbage collector off, so that reference cycles stay in memory."""
     gc.collect()
     gc.disable()
     yield
@@ -281,8 +281,8 @@ def without_collector() -> Iterator[None]:
 
 
 def clients() -> int:
-    """Objects of plain clients, and of those of Socket.IO."""
-    return sum(isinstance(one, ClientConnection | web.WebSocketResponse) for one in gc.get_objects())
+    """Count the connection objects of plain WebSocket and Socket.IO clients."""
+    return sum(isinstance(item, ClientConnection | web.WebSocketResponse) for item in gc.get_objects())
 
 
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
@@ -291,14 +291,14 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 @pytest.mark.parametrize("access", ACCESS)
 @pytest.mark.parametrize("path", [*ENDPOINTS, SOCKET_IO])
 @pytest.mark.usefixtures("without_collector")
-async def test_nothing_is_kept_of_clients_that_have_gone(bridge: Bridge, path: str) -> None:
-    before = clients()  # of bridges that have stopped
+async def test_disconnected_clients_are_freed(bridge: Bridge, path: str) -> None:
+    before = clients()  # of bridges stopped before
     for _ in range(20):
         async with Plain.connected(bridge, path) as client:
             if path == "/ws/device":
                 await client.send(type="auth", name="esp01", password="x")
                 await client.send(type="nonsense")
-                await client.socket.recv()  # it is in, and was told what was wrong
+                await client.socket.recv()  # the error that follows a successful login
             if path == SOCKET_IO:
                 await client.socket.send("40")
                 assert [(await client.socket.recv())[0] for _ in range(2)] == ["0", "4"]

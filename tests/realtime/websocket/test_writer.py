@@ -1,4 +1,4 @@
-"""What is written to a client that reads slowly: in order, bounded where it waits, and all of it, on both event loops."""
+"""Writing to a client that reads slowly: complete, in order, with bounded buffers, on both event loops."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ALL = b"".join(FRAMES)
 
 
 class Peer:
-    """Both ends of a connection: what we write with, and a client's socket that nobody reads."""
+    """Both ends of a connection: the server's writer, and a client socket that is read on demand."""
 
-    def __init__(self, wire: FrameWriter, protocol: Ours, theirs: socket.socket) -> None:
-        self.wire = wire
+    def __init__(self, writer: FrameWriter, protocol: ServerProtocol, theirs: socket.socket) -> None:
+        self.writer = writer
         self.protocol = protocol
         self._theirs = theirs
 
     async def read(self, count: int) -> bytes:
-        """So many bytes, or what there is until the end."""
+        """Read `count` bytes, or all until the end."""
         loop, read = asyncio.get_running_loop(), bytearray()
         async with asyncio.timeout(20):
             while len(read) < count and (more := await loop.sock_recv(self._theirs, count - len(read))):
@@ -41,18 +41,18 @@ class Peer:
         self._theirs.close()
 
 
-class Ours(asyncio.Protocol):
-    """What aiohttp's is: fed with what comes, and told of pauses."""
+class ServerProtocol(asyncio.Protocol):
+    """Stands for aiohttp's protocol: records data and pauses."""
 
     def __init__(self) -> None:
         self.received = bytearray()
-        self.heard = asyncio.Event()
+        self.has_data = asyncio.Event()
         self.lost = asyncio.Event()
         self.paused = False
 
     def data_received(self, data: bytes) -> None:
         self.received += data
-        self.heard.set()
+        self.has_data.set()
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -67,9 +67,9 @@ class Ours(asyncio.Protocol):
 @asynccontextmanager
 async def connected() -> AsyncIterator[Peer]:
     ours, theirs = socket.socketpair()
-    for one in (ours, theirs):
-        one.setblocking(False)
-    transport, protocol = await asyncio.get_running_loop().create_connection(Ours, sock=ours)
+    for end in (ours, theirs):
+        end.setblocking(False)
+    transport, protocol = await asyncio.get_running_loop().create_connection(ServerProtocol, sock=ours)
     try:
         yield Peer(FrameWriter(transport, deflates=False), protocol, theirs)
     finally:
@@ -80,7 +80,7 @@ async def connected() -> AsyncIterator[Peer]:
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Callable[[Peer], Awaitable[None]]], None]:
-    """Runs a test on one of the event loops."""
+    """Run a test on one of the event loops."""
 
     def on_its_loop(test: Callable[[Peer], Awaitable[None]]) -> None:
         async def whole() -> None:
@@ -96,100 +96,100 @@ def run(request: pytest.FixtureRequest) -> Callable[[Callable[[Peer], Awaitable[
 Run = Callable[[Callable[[Peer], Awaitable[None]]], None]
 
 
-def write(wire: FrameWriter) -> None:
-    assert all(wire.send(frame) for frame in FRAMES)
+def write(writer: FrameWriter) -> None:
+    assert all(writer.send(frame) for frame in FRAMES)
 
 
-def test_the_transport_is_given_little_and_a_client_that_reads_again_gets_all_in_order(run: Run) -> None:
+def test_transport_buffers_little_and_a_client_that_reads_again_receives_all_in_order(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        wire, transport = peer.wire, peer.wire.transport
-        write(wire)
-        waiting = wire.waiting_bytes()
+        writer, transport = peer.writer, peer.writer.transport
+        write(writer)
+        waiting = writer.waiting_bytes()
         assert transport.get_write_buffer_size() <= TRANSPORT_BYTES + len(FRAMES[0])
-        assert len(ALL) - waiting > 0, "the kernel has the rest"
+        assert len(ALL) - waiting > 0, "the kernel holds the rest"
         assert waiting > len(ALL) / 2
         assert peer.protocol.paused
         assert await peer.read(len(ALL)) == ALL
-        assert wire.waiting_bytes() == 0
+        assert writer.waiting_bytes() == 0
         assert not peer.protocol.paused
-        assert transport.get_protocol() is peer.protocol, "nobody stands between any more"
-        wire.send(b"more")
+        assert transport.get_protocol() is peer.protocol, "the buffer has detached"
+        writer.send(b"more")
         assert await peer.read(4) == b"more"
 
     run(test)
 
 
-def test_whoever_waits_for_the_client_to_drain_is_told_once_and_not_before(run: Run) -> None:
+def test_drain_callback_is_called_once_and_not_before_the_mark(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        wire, told = peer.wire, asyncio.Event()
+        writer, called = peer.writer, asyncio.Event()
         mark, seen = len(ALL) // 4, []
 
-        def tell() -> None:
-            seen.append(wire.waiting_bytes())
-            told.set()
+        def on_drained() -> None:
+            seen.append(writer.waiting_bytes())
+            called.set()
 
-        write(wire)
-        wire.when_drained(mark, tell)
+        write(writer)
+        writer.when_drained(mark, on_drained)
         read = 0
-        while not told.is_set():
-            assert wire.waiting_bytes() > 0
+        while not called.is_set():
+            assert writer.waiting_bytes() > 0
             read += len(await peer.read(1000))
             await asyncio.sleep(0)
         assert 0 < seen[0] <= mark
-        write(wire)
+        write(writer)
         await peer.read(2 * len(ALL) - read)
-        assert wire.waiting_bytes() == 0
+        assert writer.waiting_bytes() == 0
         assert len(seen) == 1
 
     run(test)
 
 
-def test_nobody_is_told_of_a_connection_that_ends(run: Run) -> None:
+def test_drain_callback_is_not_called_when_the_connection_ends(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        write(peer.wire)
-        peer.wire.when_drained(0, lambda: pytest.fail("it did not drain"))
+        write(peer.writer)
+        peer.writer.when_drained(0, lambda: pytest.fail("it did not drain"))
         peer.hang_up()
         await peer.protocol.lost.wait()
-        peer.wire.when_drained(0, lambda: pytest.fail("nothing is held"))
+        peer.writer.when_drained(0, lambda: pytest.fail("no frames are held"))
 
     run(test)
 
 
-def test_what_is_written_while_some_is_held_comes_behind_it(run: Run) -> None:
+def test_frames_written_while_others_are_held_follow_them(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        write(peer.wire)
+        write(peer.writer)
         half = await peer.read(len(ALL) // 2)
-        peer.wire.send(b"an answer")
+        peer.writer.send(b"an answer")
         assert half + await peer.read(len(ALL) - len(half) + 9) == ALL + b"an answer"
 
     run(test)
 
 
-def test_what_the_client_says_is_heard_while_something_is_held(run: Run) -> None:
+def test_client_data_is_received_while_frames_are_held(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        write(peer.wire)
+        write(peer.writer)
         await peer.say(b"a pong")
-        await peer.protocol.heard.wait()
+        await peer.protocol.has_data.wait()
         assert peer.protocol.received == b"a pong"
 
     run(test)
 
 
-def test_an_end_comes_behind_what_is_held(run: Run) -> None:
+def test_close_frame_follows_held_frames(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        write(peer.wire)
-        peer.wire.close(1001, "bye")
+        write(peer.writer)
+        peer.writer.close(1001, "bye")
         assert await peer.read(2 * len(ALL)) == ALL + close_frame(1001, "bye")
 
     run(test)
 
 
-def test_a_client_that_is_cut_or_goes_leaves_nothing_behind(run: Run) -> None:
+def test_lost_connection_drops_held_frames(run: Run) -> None:
     async def test(peer: Peer) -> None:
-        write(peer.wire)
+        write(peer.writer)
         peer.hang_up()
         await peer.protocol.lost.wait()
-        assert not peer.wire.send(b"more")
-        assert peer.wire.waiting_bytes() == 0
+        assert not peer.writer.send(b"more")
+        assert peer.writer.waiting_bytes() == 0
 
     run(test)
