@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
+
+from engineio.packet import Packet
 
 from bridge.realtime.socketio.engineio import CLOSE, OPEN
 
 PACKETS_PER_POLL = 16
 """The most packets that the Python client accepts in the response to a poll."""
-
-
-class Packet(Protocol):
-    """python-engineio's packet."""
-
-    packet_type: int
-    data: Any
 
 
 class PacketWriter(Protocol):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame, control_frame, text_frame
-from bridge.realtime.hub.hub import SLOW
+from bridge.realtime.hub.hub import SLOW, Hub
 from bridge.realtime.hub.publication import EncodedBatch
 from bridge.realtime.hub.session import NO_LIMIT, Session
+from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.websocket.parser import (
     BINARY,
     CLOSE,
@@ -33,37 +35,18 @@ UNAUTHENTICATED_LIMIT_BYTES = 16 * 1024
 """The same limits before the client has logged in: a token is at most 8 KiB."""
 
 
-class ConnectionOwner(Protocol):
-    """The server of a connection: its clock, message rates and counters."""
-
-    def now(self) -> float:
-        """Return monotonic seconds."""
-        ...
-
-    def allow_message(self, client: ClientConnection) -> bool:
-        """Count a message; return whether the client keeps to its message rate."""
-        ...
-
-    def disconnect(self, client: ClientConnection, reason: str) -> None:
-        """Close the connection and count the reason."""
-        ...
-
-    def count(self, reason: str) -> None:
-        """Count a connection that closed itself."""
-        ...
-
-
 class ClientConnection:
     """One connection: aiohttp's parser and the hub's `Transport`. Feeding never raises. Sends after close are dropped."""
 
     __slots__ = (
-        "_closed", "_limit_bytes", "_messages", "_owner", "_parser", "_protocol", "_unhandled_bytes", "_wakeup", "gone",
-        "paused", "received_at", "session", "writer",
+        "_closed", "_hub", "_limit_bytes", "_limiter", "_messages", "_parser", "_protocol", "_unhandled_bytes", "_wakeup",
+        "gone", "paused", "received_at", "session", "writer",
     )  # fmt: skip
 
     def __init__(
         self,
-        owner: ConnectionOwner,
+        hub: Hub,
+        limiter: ConnectionLimiter,
         writer: FrameWriter,
         protocol: Any,  # noqa: ANN401 - aiohttp's, private
         limit_bytes: int,
@@ -71,16 +54,20 @@ class ClientConnection:
         inflates: bool,
         authenticated: bool = True,
     ) -> None:
-        """`protocol` can pause and resume reading; a client for which more than `limit_bytes` wait is disconnected."""
+        """`limiter` counts its messages, `hub` why it was closed; it is closed if more than `limit_bytes` wait for it.
+
+        `protocol` can pause and resume reading.
+        """
         loop = asyncio.get_running_loop()
         self.writer = writer
         self.session: Session
         self.received_at = 0.0
-        """When the last frame was received, or reading was resumed, by the owner's clock."""
+        """When the last frame was received, or reading was resumed, in monotonic seconds."""
         self.paused = False
         """Whether reading from the client is paused."""
         self.gone: asyncio.Future[None] = loop.create_future()
-        self._owner = owner
+        self._hub = hub
+        self._limiter = limiter
         self._protocol = protocol
         self._limit_bytes = limit_bytes
         self._parser = FrameParser(MESSAGE_LIMIT_BYTES if authenticated else UNAUTHENTICATED_LIMIT_BYTES, inflates=inflates)
@@ -111,9 +98,9 @@ class ClientConnection:
         self._wake()
 
     def _receive(self, message: ReceivedMessage) -> None:
-        self.received_at = self._owner.now()
-        if not self._owner.allow_message(self):
-            self._owner.disconnect(self, "rate")
+        self.received_at = time.monotonic()
+        if not self._limiter.allow_message(self, self.received_at):  # a ping counts, too
+            self._hub.disconnect(self, "rate")
         elif message.opcode == TEXT:
             self._enqueue(message.payload)
         elif message.opcode == PING:
@@ -146,7 +133,7 @@ class ClientConnection:
         """Resume reading, unless too many messages wait to be handled."""
         if self.paused and self._unhandled_bytes <= self._parser.limit_bytes:
             self.paused = False
-            self.received_at = self._owner.now()
+            self.received_at = time.monotonic()
             self._protocol.resume_reading()
 
     def _wake(self) -> None:
@@ -200,7 +187,7 @@ class ClientConnection:
         if self._closed:
             return False
         if self.writer.waiting_bytes() > self._limit_bytes:
-            self._owner.disconnect(self, SLOW)
+            self._hub.disconnect(self, SLOW)
             return False
         return self.writer.send(frame)
 
@@ -209,7 +196,7 @@ class ClientConnection:
         if self._closed:
             return
         if counted is not None:
-            self._owner.count(counted)
+            self._hub.count_disconnect(counted)
         self.writer.close(code, text)
         self._finish()
 

@@ -172,14 +172,15 @@ class WebSocketServer:
             raise web.HTTPBadRequest(text="the client has disconnected")  # ends the request; nobody receives it
         protocol: Any = request.protocol
         client = ClientConnection(
-            self,
+            self._hub,
+            self._limiter,
             FrameWriter(request.transport, deflates=deflates),
             protocol,
             self._settings.client_buffer_bytes,
             inflates=deflates,
             authenticated=not self._login.required,
         )
-        now = self.now()
+        now = time.monotonic()
         self._limiter.add(client, address, now)
         self._limiter.handshake_done(client)
         self._clients[client] = None
@@ -209,17 +210,8 @@ class WebSocketServer:
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
 
-    def now(self) -> float:
-        return time.monotonic()
-
-    def count(self, reason: str) -> None:
-        self._hub.count_disconnect(reason)
-
-    def allow_message(self, client: ClientConnection) -> bool:
-        """Count a frame (a ping counts too); return whether the client keeps to its message rate."""
-        return self._limiter.allow_message(client, self.now())
-
     def disconnect(self, client: ClientConnection, reason: str) -> None:
+        """Close a connection and count the reason."""
         self._hub.disconnect(client, reason)
 
     async def tick(self) -> None:
@@ -227,7 +219,7 @@ class WebSocketServer:
 
         Interval and timeout are the same for every client, so both queues are ordered by time and only their heads are checked.
         """
-        now = self.now()
+        now = time.monotonic()
         while self._pong_due and self._pong_due[0][0] <= now:
             _, pinged_at, client = self._pong_due.popleft()
             if client in self._clients and client.received_at < pinged_at and not client.paused:
