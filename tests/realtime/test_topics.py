@@ -450,7 +450,7 @@ async def test_event_received_by_http_is_passed_on_unchanged(bridge: Bridge) -> 
         ("alerts", b"[1]", 422, "not a JSON object but a list"),
         ("alerts", b'{"a": NaN}', 422, "not JSON"),
         ("alerts", b'{"a": "\\ud800"}', 422, "not JSON"),
-        ("alerts", b'{"a":' * 300 + b"1" + b"}" * 300, 422, "more than 200 levels"),
+        ("alerts", b'{"a":' * 300 + b"1" + b"}" * 300, 422, "deeper than 200 levels"),
         ("alerts", b'{"a": "' + b"a" * 65536 + b'"}', 413, ""),
     ],
 )
