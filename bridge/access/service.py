@@ -52,9 +52,15 @@ class AuthService:
     """
 
     def __init__(
-        self, settings: AccessSettings, devices: DevicesSettings, store: Store, *, clock: Callable[[], float] = time.time
+        self,
+        settings: AccessSettings,
+        devices: DevicesSettings,
+        store: Store,
+        *,
+        any_device: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds since the epoch; `store` is asked in `load` and later."""
+        """`any_device`: devices need no secret while access is open. `clock` gives seconds since the epoch."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -63,7 +69,7 @@ class AuthService:
         self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
         self._external = OidcVerifier(settings)
         self.lockout = Lockout()
-        self._device_secrets = DeviceSecrets(devices, self.lockout, clock)
+        self._device_secrets = DeviceSecrets(devices, self.lockout, clock, any_device=any_device)
         self.users = Users(store.users, self._sessions, Passwords(), clock)
         self.keys = ApiKeys(store.keys, self._revocations, clock)
         self.first_admin = FirstAdminSetup(settings, self.users, clock)
@@ -129,7 +135,7 @@ class AuthService:
             return await self.keys.identify(shown, address)
         if (known := tokens.known(shown, self._clock())) is not None:
             return known
-        if shown.count(".") != 2 and self._device_secrets.expected:
+        if shown.count(".") != 2 and self._device_secrets.configured:
             return self._device_secrets.identify(None, shown, address)
         header = read_header(shown)
         if header.algorithm == ALGORITHM:
@@ -148,6 +154,10 @@ class AuthService:
         except Unauthorized as error:
             self._count(error.code)
             raise
+
+    def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
+        """As `ports.Authentication` says."""
+        return self._device_secrets.identify_while_open(name, secret)
 
     def is_valid(self, identity: Identity) -> bool:
         """As `ports.Access` says."""

@@ -27,7 +27,6 @@ from bridge.ports import Authentication
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channels import ChannelProtocol
-from bridge.realtime.device.credentials import credentials_of
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
@@ -127,12 +126,12 @@ async def staged(
     sockets = WebSocketServer(http, realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
         devices,
+        http,
         realtime,
         sockets=sockets,
         hub=hub,
         intake=intake,
         presence=registry,
-        credentials=credentials_of(devices, anyone=False),
         authenticator=authenticator,
     )
     commands = CommandService(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)

@@ -388,7 +388,10 @@ async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_it
         assert orjson.loads(await received(gateway))["command"] == "on"
         await stage.registry.update("b", {"site": "Office"})
         answer, _ = await call(desk, "sendCommand", {"device": "b", "command": "unlock", "value": "4711"})
-        assert (answer["state"], answer["error"]) == ("failed", "who speaks for the device at its socket may do so no more")
+        assert (answer["state"], answer["error"]) == (
+            "failed",
+            "the client at the device's socket may no longer write as this device",
+        )
         assert (stage.registry.get("b").online, stage.registry.get("b").connection) == (False, None)
         await said(gateway)
         assert stage.registry.get("b").connection is None

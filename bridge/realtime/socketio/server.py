@@ -22,11 +22,11 @@ from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, U
 from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.http.credentials import credentials_from_handshake, has_query_token
+from bridge.http.credentials import Credentials, credentials_from_handshake, has_query_token
 from bridge.http.origins import may_connect
 from bridge.http.proxies import client_address_of
 from bridge.ports import CommandSender, DevicePresence
-from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
@@ -37,10 +37,9 @@ from bridge.realtime.hub.subscriptions import Subscription
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio import direct, packets
-from bridge.realtime.socketio.auth import RIGHTS, WAY, PendingConnections, token_of
+from bridge.realtime.socketio.auth import AUDITED_AS, PERMISSIONS, PendingConnections, token_of
 from bridge.realtime.socketio.engineio import request_error, request_parameters, wants_websocket
 from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, InvalidPacket, ParsedPacket
-from bridge.realtime.websocket.login import expiry
 from bridge.settings import HttpSettings, RealtimeSettings
 
 log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class SocketIoServer:
 
     async def _refusal(self, request: web.Request) -> str | None:
         shown = partial(credentials_from_handshake, request, self._http)
-        return await self._authenticator.refusal(self._limiter, self._address(request), WAY, shown)
+        return await self._authenticator.refusal(self._limiter, self._address(request), AUDITED_AS, shown)
 
     def _address(self, request: web.Request) -> str:
         return client_address_of(request, self._http)
@@ -227,9 +226,9 @@ class SocketIoServer:
     async def _welcome(self, sid: str, environ: Any, auth: object = None) -> None:  # noqa: ANN401
         """Let a client in, or tell it why not."""
         try:
-            await self._arrivals.find(self._clients.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
+            await self._arrivals.identify(self._clients.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
         except BridgeError as error:
-            why = close_reason(error)
+            why = disconnect_for(error)
             self._hub.count_disconnect(why.counted)
             raise socketio.exceptions.ConnectionRefusedError(why.reason, {"code": why.code}) from None
 
@@ -265,8 +264,8 @@ class SocketIoServer:
         def end(reason: str) -> None:
             self._cut(engine_sid, reason, UNAUTHORIZED)
 
-        stay = self._stays[sid] = AuthenticatedConnection(who, self._limiter.address(engine_sid), warn, end)
-        self._authenticator.connections.add(stay)
+        address = self._limiter.address(engine_sid)
+        self._stays[sid] = self._authenticator.admit(who, address, AUDITED_AS, PERMISSIONS, warn=warn, end=end)
 
     def _who(self, sid: str) -> Identity:
         """One who has gone meanwhile may do nothing any more."""
@@ -343,15 +342,15 @@ class SocketIoServer:
             return {"ok": True, "expires": None}
         try:
             stay, session = self._stays[sid], self._sessions[sid]
-            await self._authenticator.renew(stay, token_of(body) or "", WAY, *RIGHTS)
+            await self._authenticator.renew(stay, Credentials(token_of(body)))
             subscription = replace(session.subscription, device_filter=self._authenticator.device_filter(stay.identity))
             if subscription != session.subscription:
                 await self._hub.set_subscription(session, subscription)
         except (KeyError, ConnectionClosed):
             return _failed("the connection has ended")
         except BridgeError as error:
-            return _failed(close_reason(error).reason)
-        return {"ok": True, "expires": expiry(stay.identity)}
+            return _failed(disconnect_for(error).reason)
+        return {"ok": True, "expires": stay.expires}
 
     # --- time --------------------------------------------------------------------------------------------------------------
 

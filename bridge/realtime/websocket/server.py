@@ -11,17 +11,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from bridge.core.access.permissions import Identity
+from bridge.core.access.permissions import Identity, Permission
+from bridge.core.errors import BridgeError
 from bridge.http.credentials import Credentials, credentials_from_handshake, select_subprotocol
 from bridge.http.origins import check_origin
 from bridge.http.proxies import client_address_of
-from bridge.realtime.auth.authenticator import Authenticator
-from bridge.realtime.auth.expiry import UNAUTHORIZED
+from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
+from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
 from bridge.realtime.hub.hub import ConnectionClosed, Hub
 from bridge.realtime.hub.publication import Encoder
@@ -29,7 +31,7 @@ from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.handshake import upgrade
-from bridge.realtime.websocket.login import AUTH, AUTH_OK, AuthenticatedClient, WebSocketLogin, as_object, token_in
+from bridge.realtime.websocket.login import AUTH, JsonLogin, WebSocketLogin, as_object, auth_ok, token_in
 from bridge.realtime.websocket.parser import PING
 from bridge.realtime.websocket.writer import FrameWriter
 from bridge.settings import HttpSettings, RealtimeSettings
@@ -72,7 +74,8 @@ class WebSocketServer:
         self._hub = hub
         self._limiter = limiter
         self._authenticator = authenticator
-        self._login = WebSocketLogin(authenticator, http)
+        permissions, seconds = (Permission.READ,), authenticator.login_seconds
+        self._login = WebSocketLogin(authenticator, http, permissions, seconds, anonymous=True)
         self._clients: dict[ClientConnection, None] = {}
         self._to_ping: dict[ClientConnection, float] = {}  # and when; of who has gone nothing may stay in here
         self._to_hear: deque[tuple[float, float, ClientConnection]] = deque()
@@ -86,7 +89,7 @@ class WebSocketServer:
         self, request: web.Request, asked: Callable[[], tuple[MessageHandler, Subscription]]
     ) -> web.StreamResponse:
         """The same where nobody is let in who has shown nothing, and the address may hold the token."""
-        if not self._login.required:
+        if not self._authenticator.required:
             return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
         return await self.handle(request, partial(self._talk, *asked(), request, by_query=True), by_query=True)
 
@@ -105,6 +108,10 @@ class WebSocketServer:
         client, response = await self._admit(request, by_query=by_query)
         try:
             await converse(client)
+        except Disconnect as refusal:
+            if refusal.message is not None:
+                client.send_text(refusal.message)
+            client.close(refusal.code, refusal.reason, refusal.counted)
         except Exception:  # an answer by HTTP would be none any more
             log.exception("a conversation at %r failed", request.path)
             client.close(INTERNAL_ERROR, "the bridge made a mistake; its log tells more", "mistake")
@@ -125,21 +132,24 @@ class WebSocketServer:
         *,
         by_query: bool = False,
     ) -> None:
-        messages = client.messages()
-        address = self.address(request)
-        login = await self._login.of(client, messages, request, address, talk.encoder, by_query=by_query)
-        if login is None:
+        messages, protocol = client.messages(), JsonLogin(talk.encoder)
+        connection = await self._login.log_in(client, messages, request, self.address(request), protocol, by_query=by_query)
+        if connection is None:
             return
         self.mark_authenticated(client)
-        talk.on_connect(client, login.identity)
-        client.session = self._hub.add_client(talk.encoder, client, login.restrict(subscription), waits_for_subscribe=False)
+        talk.on_connect(client, connection.identity)
+        visible = self._visible(connection, subscription)
+        client.session = self._hub.add_client(talk.encoder, client, visible, waits_for_subscribe=False)
         try:
-            await self._listen(client, messages, talk, login)
+            await self._listen(client, messages, talk, connection)
         finally:
             self._hub.remove_client(client.session)
             del client.session  # or the two would hold each other until the collector comes by
             talk.on_disconnect(client)
-            login.leave()
+            self._authenticator.connections.remove(connection)
+
+    def _visible(self, connection: AuthenticatedConnection, subscription: Subscription) -> Subscription:
+        return replace(subscription, device_filter=self._authenticator.device_filter(connection.identity))
 
     def mark_authenticated(self, client: ClientConnection) -> None:
         """It has logged in."""
@@ -149,10 +159,6 @@ class WebSocketServer:
     def address(self, request: web.Request) -> str:
         """Of a client, behind the proxies we trust."""
         return client_address_of(request, self._http)
-
-    def credentials(self, request: web.Request) -> Credentials:
-        """What a handshake shows; raises `Unauthorized`."""
-        return credentials_from_handshake(request, self._http)
 
     async def _admit(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
         address = self.address(request)
@@ -167,7 +173,7 @@ class WebSocketServer:
             raise web.HTTPBadRequest(text="the client has gone")  # which nobody will read
         wire = FrameWriter(request.transport, deflates=deflates)
         protocol: Any = request.protocol
-        waiting, known = self._settings.client_buffer_bytes, not self._login.required
+        waiting, known = self._settings.client_buffer_bytes, not self._authenticator.required
         client = ClientConnection(self, wire, protocol, waiting, inflates=deflates, known=known)
         now = self.now()
         self._limiter.add(client, address, now)
@@ -178,13 +184,17 @@ class WebSocketServer:
         return client, response
 
     async def _listen(
-        self, client: ClientConnection, messages: AsyncIterator[bytes], talk: MessageHandler, login: AuthenticatedClient
+        self,
+        client: ClientConnection,
+        messages: AsyncIterator[bytes],
+        talk: MessageHandler,
+        connection: AuthenticatedConnection,
     ) -> None:
         async for text in messages:
             try:
                 message = as_object(text)
                 if message.get("type") == AUTH:
-                    await self._renew(client, message, login)
+                    await self._renew(client, message, connection)
                 else:
                     await talk.on_message(client, message)
             except ConnectionClosed:
@@ -192,10 +202,14 @@ class WebSocketServer:
             except ValueError as error:
                 client.send({"type": "error", "error": str(error)})
 
-    async def _renew(self, client: ClientConnection, message: dict[str, Any], login: AuthenticatedClient) -> None:
-        """It shows something newer, and may see more or less by that. Raises `ValueError` and `ConnectionClosed`."""
-        client.send({"type": AUTH_OK, "expires": await login.renew(token_in(message))})
-        subscription = login.restrict(client.session.subscription)
+    async def _renew(self, client: ClientConnection, message: dict[str, Any], connection: AuthenticatedConnection) -> None:
+        """Replace the client's credentials, which may change what it sees. Raises `ValueError` and `ConnectionClosed`."""
+        try:
+            await self._authenticator.renew(connection, Credentials(token_in(message)))
+        except BridgeError as error:
+            raise ValueError(disconnect_for(error).reason) from None
+        client.send_text(auth_ok(connection))
+        subscription = self._visible(connection, client.session.subscription)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
 
