@@ -1,4 +1,4 @@
-"""The secret that tokens are signed with: of the settings, or made once and kept in the store."""
+"""The secret that signs tokens: from the settings, or generated once and stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BYTES = 48
 
 
 async def signing_secret(settings: AccessSettings, store: Store) -> str:
-    """Bridges on one store have the same, also when two of them start at once. Raises `StoreUnavailable`."""
+    """The secret, the same for all bridges on one store, even if two start at once. Raises `StoreUnavailable`."""
     if settings.secret is not None:
         return settings.secret.get_secret_value()
     return await store.put_if_absent(_KEY, secrets.token_urlsafe(_BYTES))

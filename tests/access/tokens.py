@@ -1,4 +1,4 @@
-"""An access that knows its tokens by heart, in place of one that verifies them."""
+"""An `Authentication` with a table of tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT = 8192
 
 
 class TokenAccess:
-    """`ports.Access` with `required`: tokens and device secrets in dictionaries; `away` when nobody can tell."""
+    """`ports.Authentication` with access required, on dictionaries; `away` simulates an unavailable store."""
 
     required = True
 
@@ -29,7 +29,7 @@ class TokenAccess:
         self.asked = 0
 
     def give(self, token: str, identity: Identity, *, begins: float = 0.0) -> str:
-        """`token` is one of this identity from now on; its grant is the token's own name, which is no secret here."""
+        """Issue a token for an identity. Its grant contains the token, which is not a secret in these tests."""
         self.tokens[token] = replace(identity, grant=f"grant:{token}")
         self.begins[token] = begins
         if token.startswith(SECRET_MARK):

@@ -62,7 +62,7 @@ class PendingConnections:
         """Remove and return the identity of a connection; None if it has none."""
         return self._identities.pop(engine_sid, None) if self._authenticator.required else ANYONE
 
-    def forget(self, engine_sid: str) -> None:
+    def remove(self, engine_sid: str) -> None:
         """Forget a connection that has ended; safe to repeat."""
         self._identities.pop(engine_sid, None)
         self._by_handshake.pop(engine_sid, None)

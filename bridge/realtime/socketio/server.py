@@ -190,7 +190,7 @@ class SocketIoServer:
 
         async def disconnect(engine_sid: str, reason: str) -> None:
             self._limiter.remove(engine_sid)
-            self._arrivals.forget(engine_sid)
+            self._arrivals.remove(engine_sid)
             await inner["disconnect"](engine_sid, reason)
             direct.close_session(engine.sockets.get(engine_sid), reason)
 
