@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
-from bridge.access.signing_secret import signing_secret
 from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import User
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SYNC_SECONDS = 1.0
 _LAST_WRITE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
+_SECRET_BYTES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,10 @@ class AuthService:
         """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
         if not self.required:
             return
-        secret = await signing_secret(self._settings, self._store)
+        if self._settings.secret is not None:
+            secret = self._settings.secret.get_secret_value()
+        else:  # the same for all bridges on this store, even if two start at once
+            secret = await self._store.put_if_absent("access_secret", secrets.token_urlsafe(_SECRET_BYTES))
         await self._revocations.sync()
         await self.keys.load()
         await self.first_admin.prepare()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from bridge.core.access.permissions import NOBODY, Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
-from bridge.core.events import AuthExpiring
 from bridge.http.credentials import Credentials
 from bridge.ports import AuditLog, Authentication
 from bridge.realtime.auth.expiry import FORBIDDEN, UNAUTHORIZED, AuthenticatedConnection, AuthenticatedConnections
@@ -90,18 +89,8 @@ class Authenticator:
             raise
         return identity
 
-    def admit(
-        self,
-        identity: Identity,
-        address: str,
-        path: str,
-        permissions: tuple[Permission, ...],
-        *,
-        warn: Callable[[AuthExpiring], None],
-        end: Callable[[str], None],
-    ) -> AuthenticatedConnection:
-        """Register a connection, so that it is warned before its credentials expire and closed when they are void."""
-        connection = AuthenticatedConnection(identity, address, warn, end, path, permissions)
+    def admit(self, connection: AuthenticatedConnection) -> AuthenticatedConnection:
+        """Register a connection: it is warned before its credentials expire, and closed when they are void."""
         if self.required:
             self.connections.add(connection)
         return connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -16,51 +16,11 @@ from bridge.http.credentials import Credentials
 _TEXT_LENGTH = 1024
 
 
-class DeviceProtocol(Protocol):
-    """The JSON messages to a device, and the place of the content in those from it."""
-
-    def credentials(self, body: Mapping[str, Any]) -> Credentials | None:
-        """The secret in a login message, with a name where the protocol has one; None if it is another message."""
-        ...
-
-    def welcome(self) -> bytes | None:
-        """The answer to a successful login, if the protocol has one."""
-        ...
-
-    def unauthorized(self) -> bytes:
-        """The answer to wrong credentials."""
-        ...
-
-    def auth_required(self) -> bytes:
-        """The answer to a first message without credentials."""
-        ...
-
-    def error(self, text: str) -> bytes:
-        """The answer to a wrong message."""
-        ...
-
-    def expiring(self, event: AuthExpiring) -> bytes:
-        """The request for newer credentials."""
-        ...
-
-    def renewed(self, expires: str | None) -> bytes:
-        """The answer to newer credentials; `expires` is in ISO 8601, None for never."""
-        ...
-
-    def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The content of a message."""
-        ...
-
-    def command(self, body: Mapping[str, object]) -> bytes:
-        """A command."""
-        ...
-
-
 class EnvelopeProtocol:
     """`{"type": "AUTH", "payload": {"token": …}}`: types in capitals, content in `payload`."""
 
     def credentials(self, body: Mapping[str, Any]) -> Credentials | None:
-        """A token without a name."""
+        """The token in a login message, None for another message."""
         if body.get("type") != "AUTH":
             return None
         token = self.payload(body).get("token")
@@ -98,7 +58,7 @@ class FlatProtocol:
     """`{"type": "auth", "name": …, "password": …}`: content beside the type."""
 
     def credentials(self, body: Mapping[str, Any]) -> Credentials | None:
-        """Name and password. Some devices send the password as a number."""
+        """Name and password in a login message, None for another message. Some devices send the password as a number."""
         if body.get("type") != "auth":
             return None
         name, password = body.get("name"), body.get("password", body.get("token"))
@@ -134,9 +94,9 @@ class FlatProtocol:
         return orjson.dumps(body)
 
 
-PROTOCOLS: Mapping[str, type[EnvelopeProtocol] | type[FlatProtocol]] = dict.fromkeys(
-    ("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol
-)
+DeviceProtocol = EnvelopeProtocol | FlatProtocol
+
+PROTOCOLS: Mapping[str, type[DeviceProtocol]] = dict.fromkeys(("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol)
 """The protocol of a message by its type. Another type is of the protocol before, at first `FlatProtocol`."""
 
 

@@ -265,7 +265,7 @@ class SocketIoServer:
             self._cut(engine_sid, reason, UNAUTHORIZED)
 
         address = self._limiter.address(engine_sid)
-        self._stays[sid] = self._authenticator.admit(who, address, AUDITED_AS, PERMISSIONS, warn=warn, end=end)
+        self._stays[sid] = self._authenticator.admit(AuthenticatedConnection(who, address, warn, end, AUDITED_AS, PERMISSIONS))
 
     def _who(self, sid: str) -> Identity:
         """One who has gone meanwhile may do nothing any more."""

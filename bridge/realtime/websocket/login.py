@@ -84,7 +84,9 @@ class WebSocketLogin:
         identity, by_message = ANYONE, False
         if self._authenticator.required or not self._anonymous:
             try:
-                credentials = self._handshake(request, by_query=by_query)
+                credentials = Credentials()
+                if self._authenticator.required:
+                    credentials = credentials_from_handshake(request, self._http, by_query=by_query)
                 by_message = credentials.credential is None and not by_query
                 if by_message:
                     text = await self._first(messages, protocol)
@@ -95,16 +97,10 @@ class WebSocketLogin:
             except BridgeError as error:
                 raise protocol.refused(error) from None
         warn, end = partial(_warn, client, protocol), partial(_end, client)
-        connection = self._authenticator.admit(identity, address, request.path, self._permissions, warn=warn, end=end)
+        connection = AuthenticatedConnection(identity, address, warn, end, request.path, self._permissions)
         if (text := protocol.welcome(connection, by_message=by_message)) is not None:
             client.send_text(text)
-        return connection
-
-    def _handshake(self, request: web.Request, *, by_query: bool) -> Credentials:
-        """While access is open, tokens have no meaning and the handshake is not read."""
-        if not self._authenticator.required:
-            return Credentials()
-        return credentials_from_handshake(request, self._http, by_query=by_query)
+        return self._authenticator.admit(connection)
 
     async def _first(self, messages: AsyncIterator[bytes], protocol: LoginProtocol) -> bytes | None:
         try:

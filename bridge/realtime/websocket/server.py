@@ -184,17 +184,13 @@ class WebSocketServer:
         return client, response
 
     async def _listen(
-        self,
-        client: ClientConnection,
-        messages: AsyncIterator[bytes],
-        talk: MessageHandler,
-        connection: AuthenticatedConnection,
+        self, client: ClientConnection, messages: AsyncIterator[bytes], talk: MessageHandler, login: AuthenticatedConnection
     ) -> None:
         async for text in messages:
             try:
                 message = as_object(text)
                 if message.get("type") == AUTH:
-                    await self._renew(client, message, connection)
+                    await self._renew(client, message, login)
                 else:
                     await talk.on_message(client, message)
             except ConnectionClosed:
@@ -202,14 +198,14 @@ class WebSocketServer:
             except ValueError as error:
                 client.send({"type": "error", "error": str(error)})
 
-    async def _renew(self, client: ClientConnection, message: dict[str, Any], connection: AuthenticatedConnection) -> None:
+    async def _renew(self, client: ClientConnection, message: dict[str, Any], login: AuthenticatedConnection) -> None:
         """Replace the client's credentials, which may change what it sees. Raises `ValueError` and `ConnectionClosed`."""
         try:
-            await self._authenticator.renew(connection, Credentials(token_in(message)))
+            await self._authenticator.renew(login, Credentials(token_in(message)))
         except BridgeError as error:
             raise ValueError(disconnect_for(error).reason) from None
-        client.send_text(auth_ok(connection))
-        subscription = self._visible(connection, client.session.subscription)
+        client.send_text(auth_ok(login))
+        subscription = self._visible(login, client.session.subscription)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
 
