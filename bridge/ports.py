@@ -376,6 +376,13 @@ class Authentication(Protocol):
         """
         ...
 
+    def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
+        """The device or listener at `/ws/device` while access is open, by the secrets of the settings.
+
+        `name` is None where a protocol has none at login. Raises `Unauthorized`.
+        """
+        ...
+
     def is_valid(self, identity: Identity) -> bool:
         """Whether one who was let in may stay: not expired, not taken back. Asked once a second of each live connection."""
         ...

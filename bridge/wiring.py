@@ -28,7 +28,6 @@ from bridge.ports import Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channels import ChannelProtocol
-from bridge.realtime.device.credentials import credentials_of
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
@@ -71,7 +70,7 @@ def build(
     """All of them; `app` has every route then. `on_link` is given the secret with which the first admin is made."""
     closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-    control = AuthService(settings.access, settings.devices, store)
+    control = AuthService(settings.access, settings.devices, store, any_device=settings.any_device)
     control.first_admin.on_link = on_link
     hub = Hub(store, settings.realtime)
     limiter = ConnectionLimiter(settings.realtime, required=control.required)
@@ -85,12 +84,12 @@ def build(
     sockets = WebSocketServer(settings.http, settings.realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
         settings.devices,
+        settings.http,
         settings.realtime,
         sockets=sockets,
         hub=hub,
         intake=intake,
         presence=registry,
-        credentials=credentials_of(settings.devices, anyone=settings.any_device),
         authenticator=authenticator,
     )
     source = MqttSource(settings.mqtt, intake, health, memory=store, publisher=hub)

@@ -1,4 +1,4 @@
-"""Who comes in: people by password, programs and devices by key or secret, and those whom an identity provider vouches for.
+"""Authentication: users by password, programs and devices by API key or secret, and tokens of an identity provider.
 
-`AuthService` is the whole of it, behind `ports.Access`.
+`AuthService` joins it all and implements `ports.Authentication`.
 """

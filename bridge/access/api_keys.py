@@ -1,7 +1,7 @@
-"""Keys of programs and devices: `sbk_`, the key's id, and a secret that is shown once. The store has its hash.
+"""API keys of programs and devices: `sbk_`, the id of the key, and a secret of which the store has only the hash.
 
-Keys are held in memory, so a request asks no store; one that is not there is looked for in it, for it may be new, but only so
-often for each address, and for all: whoever makes ids up makes no work, and keeps nobody else's new key out.
+Keys are cached in memory, so that a request needs no store. A key that is not cached may be new and is looked up in the store,
+at a limited rate for each address and for all: guessed ids cause little load and do not keep a new key from being found.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bridge.ports import ApiKeyStore
 PREFIX = "sbk_"
 LIMIT = 10_000
 _DAYS_LIMIT = 3650
-_FORM = re.compile(r"sbk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
-_LOOKS_A_SECOND, _LOOKS_OF_ALL_A_SECOND = 20.0, 200.0
-_PLACES_LIMIT = 10_000
+_FORMAT = re.compile(r"sbk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
+_LOOKUPS_PER_SECOND, _ALL_LOOKUPS_PER_SECOND = 20.0, 200.0
+_ADDRESSES_LIMIT = 10_000
 
 
 class _LookupBudget:
-    """So many a second."""
+    """A token bucket that holds the lookups of one second."""
 
     __slots__ = ("_at", "_left", "_rate")
 
@@ -39,7 +39,7 @@ class _LookupBudget:
         self._at = 0.0
 
     def take(self, now: float) -> bool:
-        """One more, if it may be."""
+        """Whether one more lookup is allowed; counts it."""
         self._left = min(self._rate, self._left + max(now - self._at, 0.0) * self._rate)
         self._at = now
         if self._left < 1:
@@ -49,24 +49,24 @@ class _LookupBudget:
 
 
 class ApiKeys:
-    """Each call may raise `StoreUnavailable`."""
+    """Creates, verifies and removes API keys. Each call may raise `StoreUnavailable`."""
 
-    def __init__(self, kept: ApiKeyStore, revocations: Revocations, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: ApiKeyStore, revocations: Revocations, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives seconds since the epoch."""
-        self._kept = kept
+        self._store = store
         self._revocations = revocations
         self._clock = clock
-        self._held: dict[str, ApiKey] = {}
-        self._looks = _LookupBudget(_LOOKS_OF_ALL_A_SECOND)
-        self._looks_of: OrderedDict[str, _LookupBudget] = OrderedDict()
+        self._cache: dict[str, ApiKey] = {}
+        self._budget = _LookupBudget(_ALL_LOOKUPS_PER_SECOND)
+        self._budgets: OrderedDict[str, _LookupBudget] = OrderedDict()
 
     async def load(self) -> None:
-        """Hold those of the store."""
-        self._held = {one.id: one for one in await self._kept.all()}
+        """Cache the keys of the store."""
+        self._cache = {key.id: key for key in await self._store.all()}
 
     async def all(self) -> list[ApiKey]:
-        """By id."""
-        return await self._kept.all()
+        """Every key, by id."""
+        return await self._store.all()
 
     async def make(
         self,
@@ -78,7 +78,10 @@ class ApiKeys:
         days: float | None = None,
         by: str = "",
     ) -> tuple[ApiKey, str]:
-        """A new one and its text, which nobody can show again. With `device` the name is a device's id; it sends as itself."""
+        """Create a key. Returns it and its text, which cannot be recovered later. Raises `AccountError`.
+
+        With `device`, `name` is the id of a device, and the key may publish as this device only.
+        """
         if days is not None and not 0 < days <= _DAYS_LIMIT:
             raise AccountError("days", f"must be above 0 and {_DAYS_LIMIT} at most; leave it out for never")
         if device:
@@ -97,50 +100,50 @@ class ApiKeys:
             expires_ms=None if days is None else now_ms + round(days * 86_400_000),
             by=by,
         )
-        if len(await self._kept.all()) >= LIMIT:
-            raise AccountError("name", f"there are {LIMIT} keys, the most there may be")
-        await self._kept.add(key)
-        self._held[key.id] = key
+        if len(await self._store.all()) >= LIMIT:
+            raise AccountError("name", f"there are {LIMIT} keys already, the maximum")
+        await self._store.add(key)
+        self._cache[key.id] = key
         return key, f"{PREFIX}{key.id}_{secret}"
 
     async def remove(self, key_id: str) -> ApiKey:
-        """Take it back, and then forget it: it is worth nothing whatever fails in between. Raises `UnknownAccount`."""
-        key = await self._kept.get(key_id)
+        """Revoke a key, then remove it: it is void even if the removal fails. Raises `UnknownAccount`."""
+        key = await self._store.get(key_id)
         if key is None:
-            raise UnknownAccount(f"there is no key {key_id[:32]!a}")
+            raise UnknownAccount(f"no API key {key_id[:32]!a}")
         self.drop(key_id)
         await self._revocations.revoke(f"key:{key_id}")
-        await self._kept.remove(key_id)
+        await self._store.remove(key_id)
         return key
 
     def drop(self, key_id: str) -> None:
-        """It was taken back."""
-        self._held.pop(key_id, None)
+        """Remove a revoked key from the cache; safe to repeat."""
+        self._cache.pop(key_id, None)
 
-    async def identify(self, shown: str, address: str) -> Identity:
-        """Whose key it is; raises `Unauthorized`, and `TemporarilyUnavailable` where too many that nobody knows come from `address`."""
-        found = _FORM.fullmatch(shown)
-        key = await self._find(found[1], address) if found else None
-        if found is None or key is None or not matches_hash(found[2].encode(), key.secret):
-            raise Unauthorized("invalid", "there is no such key, or it was taken back")
+    async def identify(self, credential: str, address: str) -> Identity:
+        """The identity of a key. Raises `Unauthorized`; `TemporarilyUnavailable` after too many unknown keys from `address`."""
+        match = _FORMAT.fullmatch(credential)
+        key = await self._find(match[1], address) if match else None
+        if match is None or key is None or not matches_hash(match[2].encode(), key.secret):
+            raise Unauthorized("invalid", "this API key does not exist, or was revoked")
         if key.expires_ms is not None and self._clock() * 1000 >= key.expires_ms:
-            raise Unauthorized("expired", "this key has expired")
+            raise Unauthorized("expired", "this API key has expired")
         expires = None if key.expires_ms is None else key.expires_ms / 1000
         return Identity(key.kind, key.name, key.permissions, key.scope, expires, f"key:{key.id}")
 
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
-        key = self._held.get(key_id)
+        key = self._cache.get(key_id)
         if key is None and f"key:{key_id}" not in self._revocations:
-            self._take_look(rate_limit_key(address))
-            key = await self._kept.get(key_id)
+            self._count_lookup(rate_limit_key(address))
+            key = await self._store.get(key_id)
             if key is not None and f"key:{key_id}" not in self._revocations:
-                self._held[key_id] = key
+                self._cache[key_id] = key
         return key
 
-    def _take_look(self, place: str) -> None:
-        looks = self._looks_of.setdefault(place, _LookupBudget(_LOOKS_A_SECOND))
-        self._looks_of.move_to_end(place)
-        if len(self._looks_of) > _PLACES_LIMIT:
-            self._looks_of.popitem(last=False)
-        if not (looks.take(self._clock()) and self._looks.take(self._clock())):
-            raise TemporarilyUnavailable("too many keys that nobody knows; try again soon")
+    def _count_lookup(self, address: str) -> None:
+        budget = self._budgets.setdefault(address, _LookupBudget(_LOOKUPS_PER_SECOND))
+        self._budgets.move_to_end(address)
+        if len(self._budgets) > _ADDRESSES_LIMIT:
+            self._budgets.popitem(last=False)
+        if not (budget.take(self._clock()) and self._budget.take(self._clock())):
+            raise TemporarilyUnavailable("too many unknown API keys: try again soon")

@@ -1,7 +1,7 @@
-"""Who did what: noted at once, written every second. The same of the same within that second is one record, counted.
+"""The audit log: events are recorded at once and written every second. Equal events of that second are one record, counted.
 
-Who is nobody can be refused as often as he likes. So of a place and a kind of refusal there are two records a minute at the
-most: the first at once, and one of all that followed when the minute is over.
+An unauthenticated client can be refused any number of times, so its refusals are limited to two records a minute for each
+address and kind: the first at once, and one for all others when the minute is over.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000
 SOURCES_LIMIT = 1000
-"""Places and kinds of refusal told apart within a minute; what more there are count together, as of no place."""
+"""Addresses and kinds of refusal counted apart within a minute. More are counted together, without an address."""
 
-_UNAUTHENTICATED_LIMIT = WAITING_LIMIT // 2  # what those who are nobody leave to the others while the store is away
+_UNAUTHENTICATED_LIMIT = WAITING_LIMIT // 2  # the rest is for authenticated clients while the store is unavailable
 _MINUTE_SECONDS = 60
 _BATCH = 500
 _TEXT_LENGTH = 200
@@ -33,23 +33,28 @@ _MORE = ", …"
 
 
 class AuditTrail:
-    """What waits to be written, and the way there."""
+    """Events that wait for the store."""
 
-    def __init__(self, kept: AuditStore, *, keeps: bool = True, clock: Callable[[], float] = time.time) -> None:
-        """While access is open nothing is kept: nobody is known."""
-        self._kept = kept
-        self._keeps = keeps
+    def __init__(self, store: AuditStore, *, enabled: bool = True, clock: Callable[[], float] = time.time) -> None:
+        """Not `enabled` while access is open, since nobody is identified then."""
+        self._store = store
+        self._enabled = enabled
         self._clock = clock
         self._waiting: dict[tuple[object, ...], AuditEvent] = {}
         self._minute = 0
         self._unauthenticated: dict[tuple[object, ...], AuditEvent | None] = {}
-        """Of this minute, what followed the first."""
+        """The refusals of this minute after the first."""
         self.lost = 0
-        """Acts that found no room while the store was away, or that it would not take."""
+        """Events dropped because too many waited for the store, or because it refused them."""
+
+    @property
+    def waiting(self) -> int:
+        """Number of events that are not written yet."""
+        return len(self._waiting) + sum(event is not None for event in self._unauthenticated.values())
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
-        """Something was done, or refused."""
-        if not self._keeps:
+        """Record an action or a refusal. Never blocks or raises."""
+        if not self._enabled:
             return
         details = {name: _short(text) for name, text in details.items()}
         name, target, address = _short(actor.name), _short(target), _short(address)
@@ -57,76 +62,81 @@ class AuditTrail:
             self._record_unauthenticated(action, rate_limit_key(address), target, details)
             return
         key = (action, actor.kind, name, address, target, *details.items())
-        there = self._waiting.get(key)
-        made = self._act(action, actor, address, target, details) if there is None else replace(there, count=there.count + 1)
-        self._put(key, made, WAITING_LIMIT)
+        before = self._waiting.get(key)
+        event = (
+            self._event(action, actor, address, target, details) if before is None else replace(before, count=before.count + 1)
+        )
+        self._put(key, event, WAITING_LIMIT)
 
-    def _record_unauthenticated(self, action: str, place: str, target: str, details: dict[str, str]) -> None:
+    def _record_unauthenticated(self, action: str, source: str, target: str, details: dict[str, str]) -> None:
         self._begin_minute()
         kind = (action, "" if action == REFUSED else target, *details.items())
-        if (place, *kind) not in self._unauthenticated and len(self._unauthenticated) >= SOURCES_LIMIT:
-            place = ""
-        key = (place, *kind)
-        there = self._waiting.get(key) or self._unauthenticated.get(key)
-        made = self._act(action, NOBODY, place, target, details) if there is None else _again(there, target)
+        if (source, *kind) not in self._unauthenticated and len(self._unauthenticated) >= SOURCES_LIMIT:
+            source = ""
+        key = (source, *kind)
+        before = self._waiting.get(key) or self._unauthenticated.get(key)
+        event = self._event(action, NOBODY, source, target, details) if before is None else _repeated(before, target)
         if key in self._unauthenticated and key not in self._waiting:
-            self._unauthenticated[key] = made
+            self._unauthenticated[key] = event
         else:
             self._unauthenticated.setdefault(key, None)
-            self._put(key, made, _UNAUTHENTICATED_LIMIT)
+            self._put(key, event, _UNAUTHENTICATED_LIMIT)
 
     def _begin_minute(self) -> None:
-        """Where another has begun, what was held back of the one before is to be written."""
+        """In a new minute, queue the refusals that were held back in the one before."""
         minute = int(self._clock() // _MINUTE_SECONDS)
         if minute != self._minute:
-            self._hand_over()
+            self._flush_unauthenticated()
             self._minute = minute
 
-    def _hand_over(self) -> None:
-        held = [(key, one) for key, one in self._unauthenticated.items() if one is not None]
+    def _flush_unauthenticated(self) -> None:
+        held = [(key, event) for key, event in self._unauthenticated.items() if event is not None]
         self._unauthenticated = {}
-        for key, one in held:
-            self._put((one.id, *key), one, _UNAUTHENTICATED_LIMIT)
+        for key, event in held:
+            self._put((event.id, *key), event, _UNAUTHENTICATED_LIMIT)
 
-    def _act(self, action: str, actor: Identity, address: str, target: str, details: dict[str, str]) -> AuditEvent:
+    def _event(self, action: str, actor: Identity, address: str, target: str, details: dict[str, str]) -> AuditEvent:
         return AuditEvent(
             ObjectId(), round(self._clock() * 1000), action, str(actor.kind), _short(actor.name), address, target, details
         )
 
-    def _put(self, key: tuple[object, ...], one: AuditEvent, limit: int) -> None:
+    def _put(self, key: tuple[object, ...], event: AuditEvent, limit: int) -> None:
         if key in self._waiting or len(self._waiting) < limit:
-            self._waiting[key] = one
+            self._waiting[key] = event
         else:
             self.lost += 1
 
     async def write(self, *, last: bool = False) -> None:
-        """All that waits, and with `last` what is held back too; raises `StoreUnavailable`, and it goes on waiting."""
+        """Write the waiting events, and with `last` those that are held back too.
+
+        Raises `StoreUnavailable`; the events wait for the next call then.
+        """
         self._begin_minute()
         if last:
-            self._hand_over()
+            self._flush_unauthenticated()
         while self._waiting:
             keys = list(self._waiting)[:_BATCH]
-            acts = [self._waiting.pop(key) for key in keys]  # what comes meanwhile is a record of its own
+            events = [self._waiting.pop(key) for key in keys]  # an equal event from here on is a record of its own
             try:
-                await self._kept.add(acts)
+                await self._store.add(events)
             except StoreError as error:
                 if type(error) is StoreError:
-                    self.lost += len(acts)
-                    log.warning("%d acts cannot be kept: %s", len(acts), error)
+                    self.lost += len(events)
+                    log.warning("audit: %d events lost: the store refused them: %s", len(events), error)
                     continue
-                self._waiting = dict(zip(keys, acts, strict=True)) | self._waiting
+                self._waiting = dict(zip(keys, events, strict=True)) | self._waiting
                 raise
 
 
 def _short(text: str) -> str:
-    """Printable, and not long: it may be anything."""
+    """Untrusted text, cut to `_TEXT_LENGTH` and escaped if it is not printable."""
     cut = text[:_TEXT_LENGTH]
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_TEXT_LENGTH]
 
 
-def _again(there: AuditEvent, target: str) -> AuditEvent:
-    """The same event once more; `target` is added as long as there is room."""
-    told = there.target
-    if target not in told.split(", ") and not told.endswith(_MORE):
-        told = f"{told}, {target}" if len(told) + len(target) < _TEXT_LENGTH - len(_MORE) - 1 else told + _MORE
-    return replace(there, target=told, count=there.count + 1)
+def _repeated(event: AuditEvent, target: str) -> AuditEvent:
+    """The event, counted once more. Another `target` is added to its own while there is room."""
+    targets = event.target
+    if target not in targets.split(", ") and not targets.endswith(_MORE):
+        targets = f"{targets}, {target}" if len(targets) + len(target) < _TEXT_LENGTH - len(_MORE) - 1 else targets + _MORE
+    return replace(event, target=targets, count=event.count + 1)

@@ -1,4 +1,4 @@
-"""The first admin: by the password of the settings, or by a link that is printed once and works once."""
+"""Setup of the first admin: with the password of the settings, or with a link that is printed once and works once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SETUP_SECONDS = 3600.0
 
 
 class FirstAdminSetup:
-    """Where there is no user yet, lets one in."""
+    """Creates the first user of a store."""
 
     def __init__(self, settings: AccessSettings, users: Users, clock: Callable[[], float]) -> None:
-        """`on_link` is given the secret that the link ends in; nobody else ever is."""
+        """Set `on_link` to receive the secret at the end of the setup link. It is not stored anywhere else."""
         self._settings = settings
         self._users = users
         self._clock = clock
@@ -28,24 +28,24 @@ class FirstAdminSetup:
         self.on_link: Callable[[str], None] = lambda _: None
 
     async def prepare(self) -> None:
-        """See that there will be an admin; raises `StoreUnavailable`."""
+        """Create the admin or the setup link, if there is no user. Raises `StoreUnavailable`."""
         if await self._users.all():
             return
         password = self._settings.admin_password
         if password is not None:
             try:
                 await self._users.add(self._settings.admin_name, password.get_secret_value(), Role.ADMIN)
-            except AccountExists:  # another bridge on this store was faster
+            except AccountExists:  # by another bridge on this store
                 return
         elif self._secret is None:
-            shown = secrets.token_urlsafe(32)
-            self._secret, self._until = sha256_hex(shown.encode()), self._clock() + SETUP_SECONDS
-            self.on_link(shown)
+            secret = secrets.token_urlsafe(32)
+            self._secret, self._until = sha256_hex(secret.encode()), self._clock() + SETUP_SECONDS
+            self.on_link(secret)
 
-    async def finish(self, shown: str, password: str) -> User:
-        """Make the admin whom the link is for. Raises `Unauthorized`, and `AccountError` where another password would do."""
-        refused = Unauthorized("invalid", "this link was used, or is an hour old: start the bridge again for another")
-        if self._secret is None or not matches_hash(shown.encode("utf-8", "replace"), self._secret):
+    async def finish(self, secret: str, password: str) -> User:
+        """Create the admin. Raises `Unauthorized` for a wrong or old link, `AccountError` for an unsuitable password."""
+        refused = Unauthorized("invalid", "this link was used, or is older than an hour: restart the bridge for a new one")
+        if self._secret is None or not matches_hash(secret.encode("utf-8", "replace"), self._secret):
             raise refused
         if self._clock() >= self._until or await self._users.all():
             self._secret = None

@@ -1,14 +1,14 @@
-"""How long a guesser waits. Pure: the time is given.
+"""Lockout: slows down guessing of passwords and secrets. Pure: the time is a parameter.
 
-Each attempt counts as failed until it is told to have succeeded, so that a hundred at once are a hundred. After three failures
-each one costs a longer wait: from one address twice as long each time, up to five minutes; for one user, whoever asks, up to
-15 s. Both come to 9 attempts in the first minute, and 4 at most in any other.
+An attempt counts as failed until it is reported as successful, so a hundred at once are a hundred. After three failures each
+further one doubles the wait: up to five minutes for an address, up to 15 s for a user from any address. Either way that is 9
+attempts in the first minute, and at most 4 in any later one.
 
-Where somebody has come in as this user before, what others fail at elsewhere does not count: he waits for his own failures
-there, and for those of others there, or where he is known too, 15 s at the most. So nobody can lock a user out from where he
-is known.
+From an address where a user has logged in before, failures for that user at other addresses do not count: they wait for
+their own failures there and, at most 15 s, for those of other users there or of other addresses where they have logged in.
+So nobody can lock a user out of an address where the user is known.
 
-What is refused changes nothing that is remembered: who has to wait can push nobody's failures out by asking on.
+A refused attempt changes no state: a client that has to wait cannot evict the failures of others by repeating it.
 """
 
 from __future__ import annotations
@@ -29,64 +29,63 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Count:
-    """Failures in a row, and when the last attempt was."""
+    """Consecutive failures, and the time of the last attempt."""
 
     failures: int
     at: float
 
     def wait(self, cap: float, now: float) -> float:
-        """How many seconds too soon an attempt would be."""
+        """Seconds until the next attempt is allowed; negative if it is allowed now."""
         return self.at + delay_seconds(self.failures, cap) - now
 
 
 class LoginAttempt:
-    """One that was let through, and counts as failed until it `succeeded`, or turns out to be none."""
+    """An attempt that was allowed. It counts as failed unless it `succeeded` or is cancelled."""
 
     def __init__(self, lockout: Lockout, pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
-        """Where it is counted, each with when the last attempt was before, and now."""
+        """`counted` has each count, its time of the previous attempt, and that of this one."""
         self._lockout = lockout
         self._pair = pair
         self._counted = counted
 
     def succeeded(self) -> None:
-        """It was no guess."""
+        """Count it as a success: this user is known at this address from now on."""
         self.cancel()
-        self._lockout.know(self._pair)
+        self._lockout.add_known(self._pair)
 
     def cancel(self) -> None:
-        """It is not counted. Failures of before stay, or a guesser with an account would wash his off."""
+        """Do not count it. Earlier failures remain, or a guesser could reset them with an account of their own."""
         for count, before, at in self._counted:
             count.failures = max(count.failures - 1, 0)
-            if count.at == at:  # nobody has tried meanwhile
+            if count.at == at:  # no other attempt since
                 count.at = before
 
 
 class Lockout:
-    """The failures by address, by user, and by both; the least recent are forgotten past 10,000 of each."""
+    """Failures by address, by user, and by both; the least recent are dropped beyond 10,000 of each."""
 
     def __init__(self) -> None:
-        """Nobody has failed yet."""
         self._counts: dict[str, OrderedDict[Key, _Count]] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()
         self.refused = 0
-        """Attempts that came too soon."""
+        """Number of attempts that came too soon."""
 
     def begin(self, user: str, address: str, now: float) -> LoginAttempt | float:
-        """An attempt; or how many seconds too soon it came, which makes it none."""
-        place = rate_limit_key(address)
-        pair = (user, place)
+        """Begin an attempt; or the seconds to wait, if it is too soon. An empty `user` is counted by address only."""
+        source = rate_limit_key(address)
+        pair = (user, source)
         caps: dict[Key, float]
         if pair in self._known:
             caps = {
-                ("pair", user, place): ADDRESS_CAP_SECONDS,
-                ("address", place): USER_CAP_SECONDS,
+                ("pair", user, source): ADDRESS_CAP_SECONDS,
+                ("address", source): USER_CAP_SECONDS,
                 ("known user", user): USER_CAP_SECONDS,
             }
         else:
-            caps = {("address", place): ADDRESS_CAP_SECONDS}
+            caps = {("address", source): ADDRESS_CAP_SECONDS}
             if user:
                 caps["user", user] = USER_CAP_SECONDS
-        counts = {key: count for key in caps if (count := self._there(key, now)) is not None}
+        counts = {key: count for key in caps if (count := self._current(key, now)) is not None}
         wait = max((count.wait(caps[key], now) for key, count in counts.items()), default=0.0)
         if wait > 0:
             self.refused += 1
@@ -96,22 +95,21 @@ class Lockout:
             count = counts.get(key) or _Count(0, now)
             counted.append((count, count.at, now))
             count.failures, count.at = count.failures + 1, now
-            self._keep(key, count)
+            self._put(key, count)
         return LoginAttempt(self, pair, counted)
 
-    def know(self, pair: Key) -> None:
-        """This user came in from this place."""
+    def add_known(self, pair: Key) -> None:
+        """Remember that this user has logged in from this address."""
         self._known[pair] = None
         self._known.move_to_end(pair)
         while len(self._known) > _LIMIT:
             self._known.popitem(last=False)
 
-    def _there(self, key: Key, now: float) -> _Count | None:
+    def _current(self, key: Key, now: float) -> _Count | None:
         count = self._counts.get(key[0], OrderedDict[Key, _Count]()).get(key)
         return None if count is None or now - count.at > FORGET_SECONDS else count
 
-    def _keep(self, key: Key, count: _Count) -> None:
-        """As the most recent of its kind."""
+    def _put(self, key: Key, count: _Count) -> None:
         of_kind = self._counts.setdefault(key[0], OrderedDict())
         of_kind[key] = count
         of_kind.move_to_end(key)
@@ -120,5 +118,5 @@ class Lockout:
 
 
 def delay_seconds(failures: int, cap: float) -> float:
-    """How long to wait after so many failures."""
+    """Seconds to wait after so many consecutive failures."""
     return 0.0 if failures < FREE else float(min(2.0 ** min(failures - FREE + 1, 30), cap))

@@ -1,6 +1,7 @@
-"""Tokens of an identity provider: RS256 or ES256, by the public keys it shows at its JWKS URL.
+"""Access tokens of an OpenID Connect provider: RS256 or ES256, verified with the public keys at its JWKS URL.
 
-A key is an RSA or P-256 public key or it is left out, so none can be taken for the secret of another algorithm.
+Only RSA and P-256 public keys are taken from the JWKS, each for one algorithm, so that none can serve as an HMAC secret
+(algorithm confusion, RFC 8725, section 3.1).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ log = logging.getLogger(__name__)
 ALGORITHMS = ("RS256", "ES256")
 
 REFRESH_SECONDS = 10.0
-"""Keys are fetched again for a key id that is not known, at most so often."""
+"""Shortest interval between two fetches of the JWKS, which an unknown key id causes."""
 
 AGE_SECONDS = 3600.0
-"""And when they are so old; while that fails, those of before are good for a day."""
+"""Age at which the JWKS is fetched again. While that fails, the old keys are used for a day."""
 
 _STALE_SECONDS = 86_400.0
 _FETCH_SECONDS = 5.0
@@ -42,10 +43,10 @@ _ALL = "*"
 
 
 class OidcVerifier:
-    """Reads them; the settings name issuer, audience and keys."""
+    """Verifies tokens by `issuer`, `audience` and `jwks_url` of the settings."""
 
     def __init__(self, settings: AccessSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Keys are fetched when the first token comes."""
+        """Keys are fetched with the first token."""
         self._settings = settings
         self._monotonic = monotonic
         self._keys: dict[tuple[str, str], Any] = {}
@@ -54,12 +55,12 @@ class OidcVerifier:
         self._lock = asyncio.Lock()
 
     @property
-    def expected(self) -> bool:
-        """Whether there is an identity provider."""
+    def configured(self) -> bool:
+        """Whether the settings name a provider."""
         return self._settings.issuer is not None
 
     async def read(self, token: str, header: Header, now: float) -> Identity:
-        """Whose it is; raises `Unauthorized`, and `TemporarilyUnavailable` when the keys are not to be had."""
+        """Verify a token. Raises `Unauthorized`; `TemporarilyUnavailable` if there are no keys to verify it with."""
         settings = self._settings
         if settings.issuer is None or settings.audience is None or header.algorithm not in ALGORITHMS:
             raise invalid()
@@ -72,17 +73,17 @@ class OidcVerifier:
         grant = f"external:{sha256_hex(token.encode())[:32]}"
         rights, scope = permissions_from_claim(claims, settings.role_claim, settings.roles), scope_from_claims(claims, settings)
         if scope is not None:
-            rights -= {Permission.ADMIN}  # who may administer has no bounds
+            rights -= {Permission.ADMIN}  # an admin can extend any scope, including their own
         return Identity(IdentityKind.EXTERNAL, name, rights, scope, expires, grant)
 
-    async def _key(self, header: Header) -> Any:  # noqa: ANN401 - of the library that PyJWT uses
+    async def _key(self, header: Header) -> Any:  # noqa: ANN401 - a key of `cryptography`
         wanted = (header.key_id or "", header.algorithm)
         if wanted not in self._keys or self._age() > AGE_SECONDS:
             async with self._lock:
                 if wanted not in self._keys or self._age() > AGE_SECONDS:
                     await self._refresh()
         if self._age() > _STALE_SECONDS:
-            raise TemporarilyUnavailable("the keys of the identity provider are not to be had: try again soon")
+            raise TemporarilyUnavailable("the keys of the identity provider are unavailable: try again soon")
         key = self._keys.get(wanted)
         if key is None:
             raise invalid()
@@ -92,21 +93,21 @@ class OidcVerifier:
         return float("inf") if self._fetched_at is None else self._monotonic() - self._fetched_at
 
     async def _refresh(self) -> None:
-        """At most every so often, whoever asks."""
+        """Fetch the keys, at most every `REFRESH_SECONDS`."""
         now = self._monotonic()
         if self._tried_at is not None and now - self._tried_at < REFRESH_SECONDS:
             return
         self._tried_at = now
         try:
-            self._keys = public_keys(await _fetched(self._settings.jwks_url or ""))
+            self._keys = public_keys(await _fetch(self._settings.jwks_url or ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.warning("the keys of the identity provider cannot be had: %s", type(error).__name__)
+            log.warning("access: JWKS of the identity provider not fetched (%s); check access.jwks_url", type(error).__name__)
         else:
             self._fetched_at = now
 
 
-async def _fetched(url: str) -> bytes:
-    """No redirects: another place is not what the settings name."""
+async def _fetch(url: str) -> bytes:
+    """Redirects are not followed: keys come from the URL of the settings only."""
     timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
     async with (
         aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -123,66 +124,66 @@ async def _fetched(url: str) -> bytes:
 
 
 def public_keys(document: bytes) -> dict[tuple[str, str], Any]:
-    """The keys of a JWKS that sign, by key id and algorithm. Raises `ValueError` for what is none."""
+    """The usable signing keys of a JWKS, by key id and algorithm. Raises `ValueError` if it is not a JWKS."""
     body = orjson.loads(document)
     listed = body.get("keys") if isinstance(body, dict) else None
     if not isinstance(listed, list):
-        raise ValueError("no JWKS")  # noqa: TRY004
-    found: dict[tuple[str, str], Any] = {}
-    for one in listed[:_KEYS_LIMIT]:
-        algorithm = _algorithm(one) if isinstance(one, dict) else None
+        raise ValueError("not a JWKS")  # noqa: TRY004
+    keys: dict[tuple[str, str], Any] = {}
+    for jwk in listed[:_KEYS_LIMIT]:
+        algorithm = _algorithm(jwk) if isinstance(jwk, dict) else None
         if algorithm is None:
             continue
         try:
-            key = jwt.PyJWK(one, algorithm).key
+            key = jwt.PyJWK(jwk, algorithm).key
         except (jwt.PyJWTError, ValueError, TypeError):
             continue
         if algorithm == "RS256" and key.key_size < _RSA_BITS:
             continue
-        found[one.get("kid") or "", algorithm] = key
-    return found
+        keys[jwk.get("kid") or "", algorithm] = key
+    return keys
 
 
-def _algorithm(key: Mapping[str, Any]) -> str | None:
-    """What it signs with, if it is public, and one of ours."""
-    if key.get("use", "sig") != "sig" or "d" in key or not isinstance(key.get("kid", ""), str):
+def _algorithm(jwk: Mapping[str, Any]) -> str | None:
+    """The algorithm of a public signing key; None if it is private, for encryption, or of another algorithm."""
+    if jwk.get("use", "sig") != "sig" or "d" in jwk or not isinstance(jwk.get("kid", ""), str):
         return None
-    meant = {"RSA": "RS256", "EC": "ES256"}.get(str(key.get("kty")))
-    if meant == "ES256" and key.get("crv") != "P-256":
+    algorithm = {"RSA": "RS256", "EC": "ES256"}.get(str(jwk.get("kty")))
+    if algorithm == "ES256" and jwk.get("crv") != "P-256":
         return None
-    return meant if key.get("alg", meant) == meant else None
+    return algorithm if jwk.get("alg", algorithm) == algorithm else None
 
 
 def permissions_from_claim(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Permission]:
-    """The rights of all roles a claim names, a text or a list of them; a dot leads inside."""
-    named = _named(claims, path, apart=True)
+    """The permissions of all roles in a claim: a string of words, or a list. A dot in `path` goes into an object."""
+    named = _names(claims, path, split=True)
     allowed = [ROLE_PERMISSIONS[roles[name]] for name in named if name in roles]
     return frozenset().union(*allowed)
 
 
 def scope_from_claims(claims: Mapping[str, Any], settings: AccessSettings) -> ResourceScope | None:
-    """The sites and devices that claims name; None, all, where the settings name no claim for them or one of them is `*`."""
+    """The sites and devices in the claims. None, every device, without claims in the settings or with `*` in one of them."""
     if settings.site_claim is None and settings.device_claim is None:
         return None
-    sites = _meant(claims, settings.site_claim, settings.sites)
-    devices = _meant(claims, settings.device_claim, settings.devices)
+    sites = _mapped(claims, settings.site_claim, settings.sites)
+    devices = _mapped(claims, settings.device_claim, settings.devices)
     return None if _ALL in sites | devices else ResourceScope(devices, sites)
 
 
-def _meant(claims: Mapping[str, Any], path: str | None, meanings: Mapping[str, str]) -> frozenset[str]:
-    """What a claim names, as it is called here; what has no meaning where meanings are given is nothing."""
-    named = () if path is None else _named(claims, path)
-    return frozenset(meanings.get(name, "") if meanings else name for name in named) - {""}
+def _mapped(claims: Mapping[str, Any], path: str | None, mapping: Mapping[str, str]) -> frozenset[str]:
+    """The names in a claim, translated by the mapping if there is one; names outside it are dropped."""
+    names = () if path is None else _names(claims, path)
+    return frozenset(mapping.get(name, "") if mapping else name for name in names) - {""}
 
 
-def _named(claims: Mapping[str, Any], path: str, *, apart: bool = False) -> list[str]:
-    """The texts that stand where a path leads; with `apart` one alone is of words."""
+def _names(claims: Mapping[str, Any], path: str, *, split: bool = False) -> list[str]:
+    """The strings at a path; with `split`, a single string is split into words."""
     value: Any = claims.get(path)
     if value is None:
         value = claims
         for name in path.split("."):
             value = value.get(name) if isinstance(value, dict) else None
-    if apart and isinstance(value, str):
+    if split and isinstance(value, str):
         return value.split()
-    listed = value if isinstance(value, list) else [value]
-    return [one for one in listed if isinstance(one, str)]
+    values = value if isinstance(value, list) else [value]
+    return [name for name in values if isinstance(name, str)]

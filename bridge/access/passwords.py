@@ -1,4 +1,4 @@
-"""Passwords: argon2id in a thread, so that hashing one does not hold up the loop, and few at a time."""
+"""Password hashing: argon2id, in two threads, so that the event loop is not blocked and memory is bounded."""
 
 from __future__ import annotations
 
@@ -18,66 +18,65 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from bridge.core.errors import AccountError, TemporarilyUnavailable
 from bridge.settings import PASSWORD_LENGTHS
 
-# What OWASP asks for at least. More memory each would let a flood of logins take more: 2 x 19 MiB is all it gets.
+# The minimum that OWASP recommends. A flood of logins takes 2 x 19 MiB at most; more memory per hash would raise that.
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
-_AT_ONCE = 2
+_THREADS = 2
 _WAITING = 32
 _NICE = 10
-"""A login may take its time: readings go first where there is not enough for both."""
+"""Priority of the threads: readings come first if there is not enough CPU for both."""
 
 
 def check_password(password: str) -> None:
-    """Raises `AccountError`. Length is all that is asked: rules about signs make passwords worse."""
-    fewest, most = PASSWORD_LENGTHS
-    if not fewest <= len(password) <= most:
-        raise AccountError("password", f"must have {fewest} to {most} characters")
+    """Raise `AccountError` for a wrong length. There are no rules on characters: they make passwords worse (NIST 800-63B)."""
+    shortest, longest = PASSWORD_LENGTHS
+    if not shortest <= len(password) <= longest:
+        raise AccountError("password", f"must have {shortest} to {longest} characters")
 
 
 class Passwords:
-    """Hashes and compares; raises `TemporarilyUnavailable` when too many wait."""
+    """Hashes and verifies passwords. Raises `TemporarilyUnavailable` if more than 32 wait."""
 
     def __init__(self) -> None:
-        """Nothing is hashed yet."""
         self._hash = PasswordHash((Argon2Hasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES),))
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "passwords", _step_back)
+        self._threads = ThreadPoolExecutor(_THREADS, "passwords", _lower_priority)
         self._waiting = 0
-        self._nobodys: str | None = None
+        self._dummy: str | None = None  # the hash of no user's password
 
     async def hashed(self, password: str) -> str:
-        """Its argon2id hash; raises `AccountError` for one that is too short or too long."""
+        """The argon2id hash of a password. Raises `AccountError` if it is too short or too long."""
         check_password(password)
         return await self._in_thread(password, None)
 
-    async def matches(self, password: str, kept: str | None) -> bool:
-        """Whether it is the one whose hash is kept. With None, nobody's, it takes as long and is not."""
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """Whether a password has this hash. With None it is False after the same time, so names cannot be enumerated."""
         if len(password) > PASSWORD_LENGTHS[1]:
             return False
-        if kept is None and self._nobodys is None:
-            self._nobodys = await self._in_thread(secrets.token_hex(), None)
-        return bool(await self._in_thread(password, kept or self._nobodys)) and kept is not None
+        if hashed is None and self._dummy is None:
+            self._dummy = await self._in_thread(secrets.token_hex(), None)
+        return bool(await self._in_thread(password, hashed or self._dummy)) and hashed is not None
 
-    async def _in_thread(self, password: str, kept: str | None) -> str:
+    async def _in_thread(self, password: str, hashed: str | None) -> str:
         if self._waiting >= _WAITING:
-            raise TemporarilyUnavailable("too many logins at once; try again soon")
+            raise TemporarilyUnavailable("too many logins at once: try again soon")
         self._waiting += 1
         try:
-            job = partial(self._work, password.encode("utf-8", "replace"), kept)
+            job = partial(self._work, password.encode("utf-8", "replace"), hashed)
             return await asyncio.get_running_loop().run_in_executor(self._threads, job)
         finally:
             self._waiting -= 1
 
-    def _work(self, password: bytes, kept: str | None) -> str:
-        """The hash, or with one that is kept the same again if it matches, else nothing."""
-        if kept is None:
+    def _work(self, password: bytes, hashed: str | None) -> str:
+        """Without `hashed`, the password's hash; with it, `hashed` itself if it matches, else an empty string."""
+        if hashed is None:
             return self._hash.hash(password)
         try:
-            return kept if self._hash.verify(password, kept) else ""
-        except PwdlibError:  # what is kept is no hash
+            return hashed if self._hash.verify(password, hashed) else ""
+        except PwdlibError:  # not a valid hash
             return ""
 
 
-def _step_back() -> None:
-    """This thread alone; elsewhere than on Linux a priority is a process's."""
+def _lower_priority() -> None:
+    """Of the current thread. Only on Linux: elsewhere it would be that of the process."""
     if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox may forbid it; without a thread nobody could log in
+        with suppress(OSError):  # a sandbox may forbid it, and an error would end the thread and every login with it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,4 +1,4 @@
-"""What was taken back: in memory, to be asked on the way of every request, and in the store, for other bridges and restarts."""
+"""Revoked sessions and keys: in memory, to be checked with every request, and in the store, for other bridges and restarts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bridge.ports import SessionStore
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 90_000
-"""Longer than any token is valid. What a key was taken back for is not needed after that: the key is gone."""
+"""Longer than any token is valid. The revocation of a key is not needed longer either: the key is removed by then."""
 
 _LIMIT = 200_000
 
 
 class Revocations:
-    """Grants that stand for nothing any more."""
+    """The grants (`session:ID`, `key:ID`) that are void."""
 
-    def __init__(self, kept: SessionStore, clock: Callable[[], float]) -> None:
+    def __init__(self, store: SessionStore, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
-        self._kept = kept
+        self._store = store
         self._clock = clock
         self._until_ms: dict[str, int] = {}
         self._unwritten: dict[str, Revocation] = {}
@@ -32,37 +32,36 @@ class Revocations:
         return grant in self._until_ms
 
     async def revoke(self, grant: str) -> None:
-        """Take it back: here at once, elsewhere within a second or two.
+        """Revoke a grant: in this bridge at once, in others within two seconds.
 
-        Raises `StoreUnavailable`; here it holds even so, and it is written when the store is back.
+        Raises `StoreUnavailable`; it is revoked in this bridge even then, and written when the store is available again.
         """
         now_ms = round(self._clock() * 1000)
-        one = Revocation(grant, now_ms, now_ms + KEPT_SECONDS * 1000)
-        self._note(one)
-        self._unwritten[one.id] = one
+        revocation = Revocation(grant, now_ms, now_ms + KEPT_SECONDS * 1000)
+        self._apply(revocation)
+        self._unwritten[revocation.id] = revocation
         await self._write()
 
     async def _write(self) -> None:
-        """Each until it is written: it is safe to repeat."""
-        for one in tuple(self._unwritten.values()):
-            await self._kept.revoke(one)
-            self._unwritten.pop(one.id, None)
+        for revocation in tuple(self._unwritten.values()):
+            await self._store.revoke(revocation)
+            self._unwritten.pop(revocation.id, None)
 
-    async def look(self) -> None:
-        """Learn what others took back, forget what needs no remembering, write what waits. Raises `StoreUnavailable`."""
-        found, self._mark = await self._kept.revocations(self._mark)
-        for one in found:
-            self._note(one)
+    async def sync(self) -> None:
+        """Read the revocations of other bridges, drop old ones, write those that wait. Raises `StoreUnavailable`."""
+        revocations, self._mark = await self._store.revocations(self._mark)
+        for revocation in revocations:
+            self._apply(revocation)
         now_ms = self._clock() * 1000
         while self._until_ms and (next(iter(self._until_ms.values())) < now_ms or len(self._until_ms) > _LIMIT):
             first, until_ms = next(iter(self._until_ms.items()))
             if until_ms >= now_ms:
-                log.error("%d grants were taken back within a day: the oldest of them is forgotten", _LIMIT)
+                log.error("access: more than %d grants revoked within a day: the oldest revocation is dropped", _LIMIT)
             del self._until_ms[first]
             self._unwritten.pop(first, None)
         await self._write()
 
-    def _note(self, one: Revocation) -> None:
-        if one.id not in self._until_ms:
-            self._until_ms[one.id] = one.expires_ms
-            self.on_revoked(one.id)
+    def _apply(self, revocation: Revocation) -> None:
+        if revocation.id not in self._until_ms:
+            self._until_ms[revocation.id] = revocation.expires_ms
+            self.on_revoked(revocation.id)

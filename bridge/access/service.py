@@ -1,9 +1,10 @@
-"""The door: who shows what is who, and whether he may stay."""
+"""The authentication service: identifies credentials, validates identities, logs users in and out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
-from bridge.access.signing_secret import signing_secret
 from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import User
@@ -28,14 +28,15 @@ from bridge.settings import AccessSettings, DevicesSettings
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+SYNC_SECONDS = 1.0
 _LAST_WRITE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
+_SECRET_BYTES = 48
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """What somebody who has logged in is given."""
+    """The tokens of a login or refresh, and their lifetimes."""
 
     user: User
     token: str = field(repr=False)
@@ -45,128 +46,143 @@ class IssuedTokens:
 
 
 class AuthService:
-    """`ports.Access`, and what a login page, an operator and the command line need of it.
+    """`ports.Authentication`, with the logins, users, keys and audit log behind the API and the command line.
 
-    While access is open nothing is loaded and nothing runs. While it is required and not loaded yet, nobody can be told apart:
+    While access is open nothing is loaded and nothing runs. While it is required but not loaded yet, calls raise
     `StoreUnavailable`.
     """
 
     def __init__(
-        self, settings: AccessSettings, devices: DevicesSettings, store: Store, *, clock: Callable[[], float] = time.time
+        self,
+        settings: AccessSettings,
+        devices: DevicesSettings,
+        store: Store,
+        *,
+        any_device: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds since the epoch; `store` is asked in `load` and later."""
+        """`any_device`: devices need no secret while access is open. `clock` gives seconds since the epoch."""
         self._settings = settings
         self._store = store
         self._clock = clock
         self._tokens: Tokens | None = None
         self._revocations = Revocations(store.sessions, clock)
         self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
-        self._external = OidcVerifier(settings)
+        self._oidc = OidcVerifier(settings)
         self.lockout = Lockout()
-        self._device_secrets = DeviceSecrets(devices, self.lockout, clock)
+        self._device_secrets = DeviceSecrets(devices, self.lockout, clock, any_device=any_device)
         self.users = Users(store.users, self._sessions, Passwords(), clock)
         self.keys = ApiKeys(store.keys, self._revocations, clock)
         self.first_admin = FirstAdminSetup(settings, self.users, clock)
-        self.audit = AuditTrail(store.audit, keeps=settings.required, clock=clock)
-        self._revocations.on_revoked = self._forget
+        self.audit = AuditTrail(store.audit, enabled=settings.required, clock=clock)
+        self._revocations.on_revoked = self._on_revoked
         self.counts: dict[str, int] = {}
-        """Who was not let in, by why."""
+        """Refused credentials, by reason."""
 
     @property
     def required(self) -> bool:
-        """Whether somebody must show who he is."""
+        """Whether clients must authenticate."""
         return self._settings.required
 
     async def load(self) -> None:
-        """Read what the store keeps, and see to the first admin. Raises `StoreUnavailable`; safe to repeat."""
+        """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
         if not self.required:
             return
-        secret = await signing_secret(self._settings, self._store)
-        await self._revocations.look()
+        if self._settings.secret is not None:
+            secret = self._settings.secret.get_secret_value()
+        else:  # the same for all bridges on this store, even if two start at once
+            secret = await self._store.put_if_absent("access_secret", secrets.token_urlsafe(_SECRET_BYTES))
+        await self._revocations.sync()
         await self.keys.load()
         await self.first_admin.prepare()
         self._tokens = Tokens(secret, self._settings.token_seconds)
 
     async def run(self) -> None:
-        """Until cancelled: learn what was taken back elsewhere, write down who did what."""
+        """Read the revocations of other bridges and write the audit log, every `SYNC_SECONDS` until cancelled."""
         while self.required:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(SYNC_SECONDS)
             try:
-                await self._revocations.look()
+                await self._revocations.sync()
                 await self.audit.write()
             except StoreUnavailable as error:
-                log.debug("the store of access is away: %s", error)
+                log.debug("access: store unavailable: %s", error)
 
     async def close(self) -> None:
-        """Write what waits, if the store takes it at once."""
+        """Write the rest of the audit log, within a second."""
+        waiting = self.audit.waiting
         try:
             async with asyncio.timeout(_LAST_WRITE_SECONDS):
                 await self.audit.write(last=True)
         except (StoreUnavailable, TimeoutError):
-            log.warning("what was done last is not in the audit: the store is away")
+            log.warning("audit: up to %d events not written before shutdown: store unavailable", waiting)
 
-    # --- who is it -----------------------------------------------------------------------------------------------------------
+    # --- identities ----------------------------------------------------------------------------------------------------------
 
-    async def identify(self, shown: str | None, address: str) -> Identity:
-        """As `ports.Access` says. May also raise `TooManyAttempts` and `TemporarilyUnavailable`."""
+    async def identify(self, credential: str | None, address: str) -> Identity:
+        """As `ports.Authentication`. May also raise `TooManyAttempts` and `TemporarilyUnavailable`."""
         if not self.required:
             return ANYONE
-        if not shown:
-            raise Unauthorized("missing", "log in, or show a token or a key")
+        if not credential:
+            raise Unauthorized("missing", "log in, or send a token or an API key")
         tokens = self._loaded()
         try:
-            identity = await self._identified(tokens, shown, address)
+            identity = await self._identify(tokens, credential, address)
             self._check_valid(identity)
         except Unauthorized as error:
             self._count(error.code)
             raise
         return identity
 
-    async def _identified(self, tokens: Tokens, shown: str, address: str) -> Identity:
-        if len(shown) > LIMIT:
+    async def _identify(self, tokens: Tokens, credential: str, address: str) -> Identity:
+        """By the form of the credential: an API key, a token of ours, a secret of the settings, or the provider's token."""
+        if len(credential) > LIMIT:
             raise malformed()
-        if shown.startswith(PREFIX):
-            return await self.keys.identify(shown, address)
-        if (known := tokens.known(shown, self._clock())) is not None:
+        if credential.startswith(PREFIX):
+            return await self.keys.identify(credential, address)
+        if (known := tokens.known(credential, self._clock())) is not None:
             return known
-        if shown.count(".") != 2 and self._device_secrets.expected:
-            return self._device_secrets.identify(None, shown, address)
-        header = read_header(shown)
+        if credential.count(".") != 2 and self._device_secrets.configured:
+            return self._device_secrets.identify(None, credential, address)
+        header = read_header(credential)
         if header.algorithm == ALGORITHM:
-            return tokens.read(shown, header, self._clock())
-        return await self._external.read(shown, header, self._clock())
+            return tokens.read(credential, header, self._clock())
+        return await self._oidc.read(credential, header, self._clock())
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
-        """As `ports.Access` says."""
+        """As `ports.Authentication`."""
         if not self.required:
             return ANYONE
         self._loaded()
         try:
             if secret.startswith(PREFIX):
-                return _of_device(await self.keys.identify(secret, address), name)
+                return _check_device(await self.keys.identify(secret, address), name)
             return self._device_secrets.identify(name, secret, address)
         except Unauthorized as error:
             self._count(error.code)
             raise
 
+    def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
+        """As `ports.Authentication`."""
+        return self._device_secrets.identify_while_open(name, secret)
+
     def is_valid(self, identity: Identity) -> bool:
-        """As `ports.Access` says."""
+        """As `ports.Authentication`."""
         if identity.kind is IdentityKind.ANYONE:
             return not self.required
         return (identity.expires is None or self._clock() < identity.expires) and identity.grant not in self._revocations
 
     def _check_valid(self, identity: Identity) -> None:
         if not self.is_valid(identity):
-            raise Unauthorized("revoked", "this was taken back: log in again")
+            raise Unauthorized("revoked", "these credentials were revoked: log in again")
 
     def _loaded(self) -> Tokens:
         if not self.required:
-            raise Forbidden("access is open: nobody has to log in, and nobody can")
+            raise Forbidden("access is open: there are no logins")
         if self._tokens is None:
-            raise StoreUnavailable("who may come in was not read yet")
+            raise StoreUnavailable("users and keys have not been read from the store yet")
         return self._tokens
 
-    def _forget(self, grant: str) -> None:
+    def _on_revoked(self, grant: str) -> None:
         kind, _, name = grant.partition(":")
         if kind == "key":
             self.keys.drop(name)
@@ -174,10 +190,10 @@ class AuthService:
     def _count(self, code: str) -> None:
         self.counts[code] = self.counts.get(code, 0) + 1
 
-    # --- logging in ----------------------------------------------------------------------------------------------------------
+    # --- logins --------------------------------------------------------------------------------------------------------------
 
     async def login(self, name: str, password: str, address: str) -> IssuedTokens:
-        """By password. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
+        """Log a user in. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
@@ -187,20 +203,20 @@ class AuthService:
             raise
         if user is None or not right:
             self._count("password")
-            # What is no user's name may be a password, typed into the wrong field.
+            # An unknown name is not recorded: it may be a password, typed into the wrong field.
             self.audit.record("login refused", actor=NOBODY, address=address, target=user.id if user else "")
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
         self.audit.record("login", actor=_person(user), address=address)
         return await self._begin(tokens, user)
 
-    async def create_first_admin(self, shown: str, password: str, address: str) -> IssuedTokens:
-        """By the link that is printed where there is no user yet."""
+    async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
+        """Create the first admin with the secret of the setup link, and log them in. Raises as `login`, and `AccountError`."""
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
-            user = await self.first_admin.finish(shown, password)
-        except AccountError:  # the link was right
+            user = await self.first_admin.finish(secret, password)
+        except AccountError:  # the secret was right
             attempt.succeeded()
             raise
         except (StoreUnavailable, TemporarilyUnavailable):
@@ -210,11 +226,11 @@ class AuthService:
         self.audit.record("user added", actor=_person(user), address=address, target=user.id, role=str(user.role))
         return await self._begin(tokens, user)
 
-    async def refresh(self, shown: str, address: str) -> IssuedTokens:
-        """By what a login or a refresh gave; each is good for once."""
+    async def refresh(self, refresh_token: str, address: str) -> IssuedTokens:
+        """Exchange a refresh token, once, for new tokens. Raises `Unauthorized` and `StoreUnavailable`."""
         tokens = self._loaded()
         try:
-            session, following = await self._sessions.renew(shown)
+            session, following = await self._sessions.renew(refresh_token)
         except Unauthorized as error:
             self._count(error.code)
             if error.code == "replayed":
@@ -223,12 +239,12 @@ class AuthService:
         user = await self.users.get(session.user)
         if user is None:
             await self._sessions.end(session.id)
-            raise Unauthorized("revoked", "this user is no more")
+            raise Unauthorized("revoked", "this user was removed")
         left = session.expires_ms / 1000 - self._clock()
         return IssuedTokens(user, tokens.make(user, session.id, self._clock()), tokens.seconds, following, left)
 
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
-        """End a session, by its token or by what renews it; nothing happens if it has ended."""
+        """End a session, by the identity of its access token or by its refresh token. Does nothing if it has ended."""
         kind, _, session_id = identity.grant.partition(":") if identity else ("", "", "")
         if kind != "session":
             try:
@@ -249,16 +265,16 @@ class AuthService:
 
     async def _begin(self, tokens: Tokens, user: User) -> IssuedTokens:
         session, refresh = await self._sessions.begin(user.id)
-        if await self.users.get(user.id) != user:  # changed since the password was looked at, so sessions were ended
+        if await self.users.get(user.id) != user:  # changed since the password was verified, so their sessions were ended
             await self._sessions.end(session.id)
-            raise Unauthorized("revoked", "this user was changed just now: log in again")
+            raise Unauthorized("revoked", "this user was changed at the same time: log in again")
         token = tokens.make(user, session.id, self._clock())
         return IssuedTokens(user, token, tokens.seconds, refresh, session.expires_ms / 1000 - self._clock())
 
 
-def _of_device(identity: Identity, name: str | None) -> Identity:
+def _check_device(identity: Identity, name: str | None) -> Identity:
     if identity.kind is not IdentityKind.DEVICE or name not in (None, identity.name):
-        raise Unauthorized("invalid", "this key is not of this device")
+        raise Unauthorized("invalid", "this API key does not belong to this device")
     return identity
 
 

@@ -1,6 +1,6 @@
-"""The bridge's own tokens: short JWTs, HS256 and nothing else. What a header says of keys and algorithms is never followed.
+"""The bridge's own access tokens: short-lived JWTs, signed with HS256 only. Keys named by a token's header are never used.
 
-PyJWT checks the signature; times are checked here, by the clock that is given, and nothing is read before the signature holds.
+PyJWT verifies the signature before any claim is read; times are checked in this module, by the given clock.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from bridge.core.access.secrets import sha256_hex
 from bridge.core.errors import Unauthorized
 
 LIMIT = 8192
-"""No token is longer, in characters; longer ones are not looked at."""
+"""Characters of the longest token that is accepted; longer ones are not parsed."""
 
 OWN_LIMIT = 4096
-"""Nor one of ours: it fits into a cookie."""
+"""The same for the bridge's own tokens, which must fit into a cookie."""
 
-_GOOD_LIMIT = 10_000
+_VERIFIED_LIMIT = 10_000
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "sensor-bridge"
 EARLY_SECONDS = 5.0
-"""How far the clocks of two bridges may be apart."""
+"""Tolerated difference between the clocks of two bridges."""
 
-_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
+_FORMAT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 OURS = ("iss", "aud", "sub", "exp", "nbf", "jti")
 THEIRS = ("iss", "aud", "sub", "exp")
-"""Claims that must be there: many providers leave `nbf` and `jti` out."""
+"""Required claims of own tokens and of an identity provider's; many providers leave `nbf` and `jti` out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an unverified token says of itself: enough to choose who verifies it."""
+    """The header of an unverified token, to choose the verifier. It is untrusted."""
 
     algorithm: str
     key_id: str | None
 
 
 def read_header(token: str) -> Header:
-    """Raises `Unauthorized` for what is no token, or asks for something special (`crit`)."""
-    if len(token) > LIMIT or not _FORM.fullmatch(token):
+    """Parse the header of a token. Raises `Unauthorized` if it is not a JWT, or needs an extension (`crit`, `b64`)."""
+    if len(token) > LIMIT or not _FORMAT.fullmatch(token):
         raise malformed()
     try:
         header = jwt.get_unverified_header(token)
@@ -70,7 +70,7 @@ def verified(
     audience: str,
     require: Sequence[str] = OURS,
 ) -> dict[str, Any]:
-    """The claims of a token that this key signed for us. Raises `Unauthorized`; its times are still to be checked."""
+    """The claims of a token with a valid signature, issuer and audience. Raises `Unauthorized`. Times are not checked yet."""
     options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": list(require)}
     try:
         claims: dict[str, Any] = jwt.decode(
@@ -82,7 +82,7 @@ def verified(
 
 
 def check_times(claims: Mapping[str, Any], now: float, early: float = EARLY_SECONDS) -> float:
-    """When it expires, in seconds since the epoch; raises `Unauthorized` when that is over, or it is not valid yet."""
+    """The time of expiry in seconds since the epoch. Raises `Unauthorized` for an expired or not yet valid token."""
     expires, begins = _number(claims["exp"]), _number(claims["nbf"])
     if now >= expires:
         raise expired()
@@ -98,32 +98,32 @@ def _number(value: object) -> float:
 
 
 def malformed() -> Unauthorized:
-    """Not even a token."""
-    return Unauthorized("malformed", "this is no token or key of ours")
+    """The error for text that is not a token."""
+    return Unauthorized("malformed", "this is not a token or an API key of this bridge")
 
 
 def expired() -> Unauthorized:
-    """One that was good."""
+    """The error for an expired token."""
     return Unauthorized("expired", "the token has expired: renew it, or log in again")
 
 
 def invalid() -> Unauthorized:
-    """One that does not hold. Which part of it does not is nobody's business."""
+    """The error for a token that fails verification; it does not tell which check failed."""
     return Unauthorized("invalid", "the token is not valid: log in again")
 
 
 class Tokens:
-    """Makes and reads them."""
+    """Issues and verifies access tokens."""
 
     def __init__(self, secret: str, seconds: float) -> None:
-        """Signed with `secret`, valid for so many seconds."""
+        """Tokens are signed with `secret` and valid for `seconds`."""
         self._secret = secret.encode()
         self._key_id = sha256_hex(b"kid\0" + self._secret)[:16]
         self.seconds = seconds
-        self._good: OrderedDict[str, Identity] = OrderedDict()
+        self._verified: OrderedDict[str, Identity] = OrderedDict()
 
     def make(self, user: User, session_id: str, now: float) -> str:
-        """For a person who has logged in."""
+        """Issue a token for a login session."""
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -139,7 +139,7 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self._key_id})
 
     def read(self, token: str, header: Header, now: float) -> Identity:
-        """Whose it is; raises `Unauthorized`."""
+        """Verify a token. Raises `Unauthorized`."""
         if header.algorithm != ALGORITHM or header.key_id != self._key_id or len(token) > OWN_LIMIT:
             raise invalid()
         claims = verified(token, self._secret, ALGORITHM, issuer=ISSUER, audience=AUDIENCE)
@@ -151,14 +151,14 @@ class Tokens:
         if not isinstance(session_id, str) or not isinstance(claims["sub"], str):
             raise invalid()
         identity = Identity(IdentityKind.PERSON, claims["sub"], ROLE_PERMISSIONS[role], scope, expires, f"session:{session_id}")
-        self._good[sha256_hex(token.encode())] = identity
-        while len(self._good) > _GOOD_LIMIT:
-            self._good.popitem(last=False)
+        self._verified[sha256_hex(token.encode())] = identity
+        while len(self._verified) > _VERIFIED_LIMIT:
+            self._verified.popitem(last=False)
         return identity
 
     def known(self, token: str, now: float) -> Identity | None:
-        """Whose it is, if it held before, by its hash: 2 µs, where checking takes 150. Raises `Unauthorized` once expired."""
-        identity = self._good.get(sha256_hex(token.encode("utf-8", "replace")))
+        """The identity of a token that was verified before: 2 µs instead of 150. Raises `Unauthorized` once it has expired."""
+        identity = self._verified.get(sha256_hex(token.encode("utf-8", "replace")))
         if identity is not None and identity.expires is not None and now >= identity.expires:
             raise expired()
         return identity

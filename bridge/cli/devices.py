@@ -49,7 +49,7 @@ def list_devices(config: ConfigOption = None) -> None:
     found, accounts = _enrolling(config, lambda enrolment: enrolment.all())
     table = Table("device", "key", "since", "at the broker")
     for key, known in found:
-        table.add_row(key.name, key.id, iso(key.created_ms)[:10], ("yes" if known else "no") if accounts.kept else "")
+        table.add_row(key.name, key.id, iso(key.created_ms)[:10], ("yes" if known else "no") if accounts.configured else "")
     console.print(table)
 
 
@@ -65,7 +65,7 @@ def remove(device: IdArgument, config: ConfigOption = None) -> None:
 def broker(config: ConfigOption = None) -> None:
     """Give the bridge itself its account at the broker, by mqtt.username and mqtt.password. Safe to repeat."""
     accounts = BrokerAccounts(load_settings(config).mqtt)
-    if not accounts.kept:
+    if not accounts.configured:
         raise AccountError("mqtt.files", "passwords and acl must be named")
     user = accounts.put_bridge()
     if user is None:
@@ -86,14 +86,14 @@ def _enrolling(
 
 def _show(device: str, key: str, accounts: BrokerAccounts) -> None:
     """The key alone on standard output, so that a script can take it."""
-    name = f"; MQTT user {broker_user(device)}, with it as the password" if accounts.kept else ""
+    name = f"; MQTT user {broker_user(device)}, with it as the password" if accounts.configured else ""
     errors.print(f"the key of {device}: keep it, it is not shown again{name}", markup=False, highlight=False, soft_wrap=True)
     console.print(key, markup=False, highlight=False, soft_wrap=True)
     _reload(accounts)
 
 
 def _reload(accounts: BrokerAccounts) -> None:
-    if not accounts.kept:
+    if not accounts.configured:
         said = "mqtt.files is not set: the broker knows nothing of this"
     elif accounts.reload():
         said = "the broker reads its files again"

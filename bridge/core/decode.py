@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from bson.objectid import ObjectId
@@ -26,7 +27,7 @@ from bridge.core.message import (
     StaleRetained,
     TopicEvent,
 )
-from bridge.core.payload import JSON_TYPES, PayloadError, check_size, join_names, parse_object, quote
+from bridge.core.payload import JSON_TYPES, PayloadError, check_object, check_size, join_names, parse_object, quote
 from bridge.core.readings.fields import ExtractedFields, extract_fields
 from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
@@ -76,7 +77,7 @@ class Decoder:
                 return _command_ack(message, captures)
             if route.kind is MessageKind.EVENTS:
                 return _event(message, captures)
-            return self._reading(message, captures, extract_fields(route.format(message.payload, captures)))
+            return self._reading(message, captures, extract_fields(_fields(route, message, captures)))
         except PayloadError as error:
             return Rejection(message.id or self._new_id(), message, error.code, str(error), error.field, error.quality)
 
@@ -120,6 +121,15 @@ class Decoder:
         if device_ms is not None:
             return record_id(device_id, device_ms, values)
         return message_id(device_id, message.seed, values) if message.seed else message.id or self._new_id()
+
+
+def _fields(route: Route, message: Message, captures: Mapping[str, str]) -> Mapping[str, Any]:
+    return _object(message) if route.format is json_format else route.format(message.payload, captures)
+
+
+def _object(message: Message) -> dict[str, Any]:
+    """Return the JSON object of a message. Parses its payload unless the source has done so."""
+    return parse_object(message.payload) if message.body is None else check_object(message.payload, message.body)
 
 
 class UnknownKeys:
@@ -200,7 +210,7 @@ def _command_ack(message: Message, captures: Mapping[str, str]) -> CommandAck | 
     device_id = _device_id(captures.get("deviceId"), None)
     if message.retained:
         return StaleRetained()
-    body = parse_object(message.payload)
+    body = _object(message)
     command_id, ok, error = body.get("id"), body.get("ok"), body.get("error")
     if not is_device_id(command_id):
         raise PayloadError(

@@ -31,6 +31,10 @@ class Origin(Protocol):
         """
 
 
+PARSED_LIMIT_BYTES = 2048
+"""Sources attach the parsed body of payloads up to here: one takes 25 times the memory, so less than the largest payload."""
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     """A message as it arrived. `source` is its ledger account; `origin` and `packet_id` are for its acknowledgement.
@@ -49,6 +53,8 @@ class Message:
     retained: bool = False
     seed: str = ""
     id: ObjectId | None = None
+    body: object | None = None
+    """The JSON value in `payload`, where the source has parsed it."""
 
 
 class RejectionReason(enum.StrEnum):

@@ -43,7 +43,16 @@ class PayloadError(BridgeError):
 
 def parse_object(payload: bytes) -> dict[str, Any]:
     """Parse a JSON object. `NaN` and `Infinity` are accepted and left to the checks of their fields."""
-    body = parse_json(payload)
+    return _as_object(parse_json(payload))
+
+
+def check_object(payload: bytes, body: object) -> dict[str, Any]:
+    """Return `body`, already parsed from `payload`. Raises `PayloadError` if it is too large or not a JSON object."""
+    check_size(payload)
+    return _as_object(body)
+
+
+def _as_object(body: object) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
     return body

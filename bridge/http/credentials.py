@@ -1,7 +1,9 @@
-"""What a request shows of who it is, from where, and whether it comes from a page of ours. Of every request, a handshake too.
+"""The credentials in an HTTP request or a WebSocket handshake.
 
-A token stands in a header, or in the cookie of the dashboard; at a handshake also in a subprotocol, and in the address where a
-dialect has it so. What was put there on purpose wins over the cookie, which a browser sends along whoever made the page.
+A token is read from the `Authorization` or `X-API-Key` header, or from the session cookie of the dashboard; in a handshake also
+from a subprotocol (`bearer.TOKEN`) and, where a path allows it, from the query string. Explicit credentials take precedence
+over the cookie, because a browser attaches the cookie to requests of any page (CSRF): it counts for requests of the bridge's
+own pages only.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ _QUERY_NAMES = ("token", "access_token")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`credential` is a token or key. With HTTP's Basic, of devices, `device` is the name and `credential` the secret.
+    """`credential` is a token, API key or secret; None if there is none.
 
-    `ignored_cookie` says that there was a cookie that does not count, and nothing else.
+    `device` is the name of the device with this secret, from Basic authentication or a login message. `ignored_cookie` means
+    that the request had no credentials but a session cookie, which was ignored to prevent CSRF.
     """
 
     credential: str | None = field(default=None, repr=False)
@@ -38,8 +41,8 @@ class Credentials:
 
 
 def credentials_from(request: web.Request, http: HttpSettings) -> Credentials:
-    """Of a request. Raises `Unauthorized` for what can be read in two ways."""
-    header = _header(request)
+    """The credentials of a request. Raises `Unauthorized` if they are malformed or ambiguous."""
+    header = _authorization(request)
     if header is None:
         return _cookie(request, http)
     scheme, _, rest = header.partition(" ")
@@ -52,73 +55,72 @@ def credentials_from(request: web.Request, http: HttpSettings) -> Credentials:
             name = colon = secret = ""
         if name and colon and secret:
             return Credentials(secret, device=name)
-    raise Unauthorized("malformed", "the header is Authorization: Bearer TOKEN; of a device also Basic, with its id and secret")
+    raise Unauthorized("malformed", "send Authorization: Bearer TOKEN; a device may send Basic with its id and secret")
 
 
 def credentials_from_handshake(request: web.Request, http: HttpSettings, *, by_query: bool = False) -> Credentials:
-    """Of a handshake. Raises `Unauthorized`. Only with `by_query` may the address have a token: addresses are logged.
+    """The credentials of a WebSocket handshake. Raises `Unauthorized` if they are malformed or ambiguous.
 
-    Another scheme than Bearer is asked for by a proxy in front of us, and is not ours.
+    A token in the query string is accepted with `by_query` only, and otherwise refused: URLs end up in logs. Authorization
+    schemes other than Bearer are ignored, since they are for a proxy in front of the bridge.
     """
-    in_query = _in_query(request.query_string)
+    in_query = _query_tokens(request.query_string)
     if in_query and not by_query:
-        raise Unauthorized("query", "a token in the address is not looked at here: show it by header, subprotocol or message")
-    scheme, _, rest = (_header(request) or "").partition(" ")
-    credential = (rest.strip() if scheme.lower() == "bearer" else "") or _offered(request)[1] or _first(in_query)
+        raise Unauthorized("query", "a token in the query string is not accepted: send it by header, subprotocol or message")
+    scheme, _, rest = (_authorization(request) or "").partition(" ")
+    credential = (rest.strip() if scheme.lower() == "bearer" else "") or _subprotocol(request)[1] or _first(in_query)
     return Credentials(credential) if credential else _cookie(request, http)
 
 
 def select_subprotocol(request: web.Request) -> str | None:
-    """The subprotocol to be chosen, whatever it shows. A browser that offers some must be answered with one of them."""
-    return _offered(request)[0]
+    """The subprotocol to accept, None if none suits. A browser closes the connection unless one that it offered is accepted."""
+    return _subprotocol(request)[0]
 
 
 def has_query_token(request: web.Request) -> bool:
-    """Whether there is a token where it gets into logs."""
-    return bool(_in_query(request.query_string))
+    """Whether the query string has a token, where it ends up in logs."""
+    return bool(_query_tokens(request.query_string))
 
 
-def _header(request: web.Request) -> str | None:
-    """`Authorization`, as which `X-API-Key` is read too."""
+def _authorization(request: web.Request) -> str | None:
+    """The value of `Authorization`. `X-API-Key: KEY` stands for `Authorization: Bearer KEY`; both at once are ambiguous."""
     keys, headers = request.headers.getall("X-API-Key", ()), request.headers.getall("Authorization", ())
     if len(keys) + len(headers) > 1:
-        raise Unauthorized("malformed", "show one token or key, in one header")
+        raise Unauthorized("malformed", "send one token or API key, in one header")
     return _first(f"Bearer {key}" for key in keys) or _first(headers)
 
 
-def _in_query(query: str) -> list[str]:
-    """Each token, also an empty one; parsed as leniently as whoever else may read the address."""
-    named = parse_qs(query, keep_blank_values=True)
-    return [token for name, tokens in named.items() if name.lower() in _QUERY_NAMES for token in tokens]
+def _query_tokens(query: str) -> list[str]:
+    """Every token in a query string, empty ones too, by names in any case: as leniently as other readers of the URL."""
+    parameters = parse_qs(query, keep_blank_values=True)
+    return [token for name, tokens in parameters.items() if name.lower() in _QUERY_NAMES for token in tokens]
 
 
-def _offered(request: web.Request) -> tuple[str | None, str | None]:
-    """The subprotocol to be chosen, and the token. The name without a token is chosen where it is offered too."""
+def _subprotocol(request: web.Request) -> tuple[str | None, str | None]:
+    """The subprotocol to accept, and the token in `bearer.TOKEN`.
+
+    `sensor-bridge` is preferred, so that the token is not repeated in the response.
+    """
     offered = [part.strip() for part in ",".join(request.headers.getall("Sec-WebSocket-Protocol", ())).split(",")]
-    bearer = _first(one for one in offered if one.startswith(_BEARER))
-    chosen = SUBPROTOCOL if SUBPROTOCOL in offered else bearer
-    return chosen, None if bearer is None else bearer.removeprefix(_BEARER)
+    bearer = _first(name for name in offered if name.startswith(_BEARER))
+    accepted = SUBPROTOCOL if SUBPROTOCOL in offered else bearer
+    return accepted, None if bearer is None else bearer.removeprefix(_BEARER)
 
 
-def _first(found: Iterable[str]) -> str | None:
-    return next(iter(found), None)
-
-
-# --- pages ---------------------------------------------------------------------------------------------------------------
+def _first(values: Iterable[str]) -> str | None:
+    return next(iter(values), None)
 
 
 def _cookie(request: web.Request, http: HttpSettings) -> Credentials:
-    """A browser sends it along whichever page asks, so it counts for pages of ours alone.
+    """The session cookie, if the request comes from one of the bridge's own pages (CSRF protection).
 
-    They name their origin, or the browser says that they are ours. Where it says neither, as over plain HTTP when a page reads,
-    the cookie counts for what changes nothing: another page could not read the answer. A WebSocket is no such thing.
+    This is the case if `Origin` or `Sec-Fetch-Site` says so. Browsers send neither for same-origin reads over plain HTTP:
+    without both headers the cookie counts for safe methods, which change nothing and whose response the same-origin policy
+    hides from other pages. It does not count for a WebSocket handshake then, since that policy does not cover WebSockets.
     """
     cookie = request.cookies.get(SESSION_COOKIE)
     if not cookie:
         return Credentials()
-    unsaid = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
+    unstated = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
     reads = request.method in SAFE and "Upgrade" not in request.headers
-    return Credentials(cookie) if is_from_own_page(request, http) or (unsaid and reads) else Credentials(ignored_cookie=True)
-
-
-# --- where it comes from -------------------------------------------------------------------------------------------------
+    return Credentials(cookie) if is_from_own_page(request, http) or (unstated and reads) else Credentials(ignored_cookie=True)

@@ -1,4 +1,4 @@
-"""The address and scheme of a client, past the proxies that are trusted."""
+"""The address and scheme of a client behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Network = IPv4Network | IPv6Network
 
 
 def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Who the client is: the peer, or what a trusted proxy says in `X-Forwarded-For`, read from its end.
+    """The client's address: the peer or, behind trusted proxies, the last untrusted address in `X-Forwarded-For`.
 
-    Only as far as the proxies are trusted: what a client writes into the header itself stands before that.
+    The header is read from its end, since each proxy appends the address of its peer: entries before the first untrusted
+    address may be forged by the client.
     """
     address = peer or "unknown"
     for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
@@ -29,14 +30,14 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
 
 
 def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
-    """Whether what comes from this peer comes through a proxy that may say who its client is."""
+    """Whether a peer is a trusted proxy, whose `X-Forwarded-*` headers count."""
     parsed = _parse(peer or "")
     return parsed is not None and any(parsed in network for network in trusted)
 
 
 @lru_cache(CACHE_SIZE)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    """Also with a port, as some proxies write it; an IPv4 address as such, however it came."""
+    """Parse an address, with a port as some proxies append it. An IPv4-mapped IPv6 address becomes IPv4."""
     bare = address[1:].partition("]")[0] if address.startswith("[") else address
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]
@@ -48,13 +49,13 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def client_address_of(request: web.Request, http: HttpSettings) -> str:
-    """The client's, past the proxies that are trusted."""
+    """The address of a request's client, as in `client_address`."""
     return client_address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())), http.trusted_proxies)
 
 
 def is_behind_tls(request: web.Request, http: HttpSettings) -> bool:
-    """Whether the client came by https: to us, or to a proxy that is trusted and says so."""
+    """Whether the client uses TLS: directly, or according to `X-Forwarded-Proto` from a trusted proxy."""
     if request.secure:
         return True
-    said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
-    return said in ("https", "wss") and is_trusted(request.remote, http.trusted_proxies)
+    scheme = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+    return scheme in ("https", "wss") and is_trusted(request.remote, http.trusted_proxies)

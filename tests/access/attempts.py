@@ -1,4 +1,4 @@
-"""Attempts to come in, as data: what is shown and whether it is good. Every way in tries all of them."""
+"""Authentication attempts as data: credentials and whether they are valid. Every entry point is tried with all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = int(time.time())
 
 @dataclass(frozen=True)
 class Credential:
-    """A token or key, and whether who shows it may see; `sends` says that he may send."""
+    """A credential; `good` if it may read, `sends` if it may publish."""
 
     name: str
     show: Callable[[Guarded], str]
@@ -27,7 +27,7 @@ class Credential:
 
 
 A_GUESS = "the secret of a device"
-"""Where devices come in it opens, unless too many guessed before."""
+"""Valid at the device path, unless a lockout is active."""
 
 
 def header(**more: object) -> dict[str, Any]:
@@ -36,17 +36,17 @@ def header(**more: object) -> dict[str, Any]:
 
 
 def own(**more: object) -> str:
-    """A token of the bridge's own, but for these claims."""
+    """An own token with these claims replaced."""
     return signed(header(), claims(**more), RAW)
 
 
 def headed(**more: object) -> str:
-    """A token of the bridge's own, but for this of its header."""
+    """An own token with these header fields replaced."""
     return signed(header(**more), claims(), RAW)
 
 
 def changed(token: str, part: int, text: str) -> str:
-    """With one part replaced, and the signature of before."""
+    """The token with one part replaced and the old signature."""
     parts = token.split(".")
     parts[part] = text
     return ".".join(parts)
@@ -56,7 +56,7 @@ _OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 _OTHER_EC = ec.generate_private_key(ec.SECP256R1())
 
 CREDENTIALS: tuple[Credential, ...] = (
-    # --- that must open
+    # --- valid
     Credential("a token of a login", lambda g: g.tokens["viewer"], good=True),
     Credential("a token made by hand as the bridge makes them", lambda _: own(), good=True),
     Credential("an API key that may see", lambda g: g.keys["see"], good=True),
@@ -101,7 +101,7 @@ CREDENTIALS: tuple[Credential, ...] = (
     Credential("RS256 without a kid", lambda g: g.provider.token(key_id=None)),
     Credential("its own key in the header", lambda g: by_own_key(g, jwk=True)),
     Credential("its own key by a URL in the header", lambda g: by_own_key(g, jku=True)),
-    # --- headers that ask for more
+    # --- extensions in headers
     Credential("crit that nobody knows", lambda _: headed(crit=["exp2"], exp2=1)),
     Credential("crit empty", lambda _: headed(crit=[])),
     Credential("crit b64", lambda _: headed(crit=["b64"], b64=False)),
@@ -137,7 +137,7 @@ CREDENTIALS: tuple[Credential, ...] = (
     Credential("a session that is an object", lambda _: own(sid={"$ne": ""})),
     Credential("nobody's role at the provider", lambda g: g.provider.token(roles=["guest"])),
     Credential("no role at the provider", lambda g: g.provider.token(roles=None)),
-    # --- form
+    # --- format
     Credential("claims changed after signing", lambda g: changed(g.tokens["viewer"], 1, encoded(claims()))),
     Credential("cut in the signature", lambda g: g.tokens["viewer"][:-4]),
     Credential("cut in the claims", lambda g: g.tokens["viewer"][:120]),
@@ -171,14 +171,14 @@ def theirs(**more: object) -> dict[str, Any]:
 
 
 def encoded_claims() -> bytes:
-    """The rest of an object without its `exp`."""
+    """The claims without `exp`, as the rest of a JSON object."""
     import orjson
 
     return orjson.dumps(claims(exp=None))[1:]
 
 
 def by_own_key(g: Guarded, *, jwk: bool = False, jku: bool = False) -> str:
-    """Signed by a key that the header itself names."""
+    """A token signed by a key that its own header names."""
     more: dict[str, Any] = {"jwk": g.provider.jwk(_OTHER_RSA, "r7")} if jwk else {}
     if jku:
         more["jku"] = g.provider.url
@@ -187,7 +187,7 @@ def by_own_key(g: Guarded, *, jwk: bool = False, jku: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request by one of `parts.PEOPLE`, or by a key, and what is answered."""
+    """A request by one of `parts.PEOPLE` or by a key, and the expected status."""
 
     who: str
     method: str
@@ -195,7 +195,7 @@ class Asked:
     status: int
     body: Any = None
     without: str = field(default="")
-    """What must not stand in the answer."""
+    """Text that must not be in the response."""
 
     def __str__(self) -> str:
         return f"{self.who} {self.method} {self.path}: {self.status}"
@@ -230,7 +230,7 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("operator", "POST", "/api/v1/keys", 403, {"name": "k"}),
     Asked("admin", "GET", "/api/v1/audit", 200),
     Asked("admin", "GET", "/api/v1/rejected", 200),
-    # --- rights of keys
+    # --- permissions of keys
     Asked("see", "GET", "/metrics", 200),
     Asked("see", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
     Asked("send", "GET", "/api/v1/readings", 403),
@@ -242,7 +242,7 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("manage", "PATCH", "/api/v1/devices/cellar", 200, {"name": "Keller"}),
     Asked("administer", "GET", "/api/v1/users", 200, without="argon2"),
     Asked("administer", "GET", "/api/v1/readings", 403),
-    # --- sites and devices: what is seen
+    # --- sites and devices: reading
     Asked("kitchen", "GET", "/api/v1/readings", 200, without="hall"),
     Asked("kitchen", "GET", "/api/v1/readings?device=hall&since=0", 200, without="hall"),
     Asked("kitchen", "GET", "/api/v1/readings?device=hall&device=stove&since=0", 200, without="hall"),
@@ -292,7 +292,7 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("kitchen", "POST", "/api/v1/devices/stove/commands", 422, {"command": "off", "device": "hall", "queue": True}),
     Asked("one", "POST", "/api/v1/devices/hall/commands", 403, {"command": "off", "queue": True}),
     Asked("hall", "POST", "/api/v1/devices/hall/commands", 403, {"command": "off", "queue": True}),
-    # --- what is sent
+    # --- publishing
     Asked("hall", "POST", "/api/v1/readings", 201, {"deviceId": "hall", **READING}),
     Asked("hall", "POST", "/api/v1/readings", 403, {"deviceId": "stove", **READING}),
     Asked("hall", "POST", "/api/v1/readings", 403, [{"deviceId": "hall", **READING}, {"deviceId": "stove", **READING}]),
@@ -305,7 +305,7 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("bounded", "POST", "/api/v1/readings", 201, {"deviceId": "fridge", **READING}),
     Asked("bounded", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),
     Asked("bounded", "POST", "/api/v1/readings", 403, {"deviceId": "nobody-knows", **READING}),
-    # --- the registry, bounded
+    # --- the registry in a scope
     Asked("bounded", "PATCH", "/api/v1/devices/fridge", 200, {"name": "F"}),
     Asked("bounded", "PATCH", "/api/v1/devices/hall", 404, {"site": "Kitchen"}),
     Asked("bounded", "PATCH", "/api/v1/devices/fridge", 403, {"site": "Hall"}),
@@ -328,7 +328,7 @@ CROSSINGS: tuple[Asked, ...] = (
 
 @dataclass(frozen=True)
 class Sent:
-    """A request with headers of its own; `None` of a status is any below 400."""
+    """A request with given headers; a status of `None` is any below 400."""
 
     name: str
     method: str
@@ -339,7 +339,7 @@ class Sent:
 
 
 def cookie(g: Guarded, **more: str) -> dict[str, str]:
-    """As the dashboard's browser sends it."""
+    """The headers that a browser on the dashboard sends."""
     return {"Cookie": f"sb_session={g.tokens['operator']}"} | {name.replace("_", "-"): text for name, text in more.items()}
 
 

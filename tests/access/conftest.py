@@ -1,4 +1,4 @@
-"""What the tests of access share: the count of attempts, and a look for secrets when all of them are over."""
+"""Fixtures of the access tests: the tally of attempts, and the leak check at the end of the run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.access.leaks import LEAKS
 from tests.access.tally import PROPERTY, Tally
 
 OUTSPOKEN = ("bridge", "aiohttp", "asyncio")
-"""Loggers that may say all they can; those of other libraries say what the command lets them, warnings and worse."""
+"""Loggers set to DEBUG; those of other libraries log warnings and worse, as in production."""
 
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """Of this test."""
+    """The tally of this test."""
     made = Tally()
     yield made
     request.node.user_properties.append((PROPERTY, made.counts))
@@ -24,7 +24,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 
 @pytest.fixture(scope="package", autouse=True)
 def nothing_leaks() -> Iterator[None]:
-    """No token, password or key that any of these tests used stands where others read, whichever of them brought it there."""
+    """Fail if a token, password or key of any of these tests is in a log, a response or an error."""
     root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in OUTSPOKEN}
     root.addHandler(LEAKS)
     for name in levels:

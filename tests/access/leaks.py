@@ -1,4 +1,4 @@
-"""What a bridge says while the tests of access run, searched for what they showed it: logs, errors, addresses, metrics."""
+"""The leak check: searches logs, errors, URLs and metrics of the access tests for their credentials."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 CLIENTS = ("websockets.", "engineio.client", "socketio.client", "urllib3", "hpack")
-"""Loggers of those who come: they may say what they send."""
+"""Loggers of test clients, which may log what they send."""
 
-_SHORTEST, _LONG = 8, 20  # a shorter part of a secret stands anywhere by chance
+_SHORTEST, _LONG = 8, 20  # shorter parts of a secret may occur by chance
 
 
 class Leaks(logging.Handler):
-    """All that was said, and the secrets that may not be in it."""
+    """Collects everything public and the secrets that must not be in it."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -27,27 +27,27 @@ class Leaks(logging.Handler):
             self.say(f"log of {record.name}", self.format(record))
 
     def say(self, where: str, what: object) -> None:
-        """Something that others read."""
+        """Add a public text."""
         self._said.append((where, what.decode("utf-8", "replace") if isinstance(what, bytes) else str(what)))
 
     def hide(self, *secrets: str) -> None:
-        """What must not be said from now on, or before."""
+        """Add secrets; texts added before are checked too."""
         self._secrets.update(secrets)
 
     @property
     def seen(self) -> tuple[int, int]:
-        """How many secrets, and how much was said."""
+        """The number of secrets and of texts."""
         return len(self._secrets), len(self._said)
 
     def found(self) -> set[str]:
-        """Where, and the beginning of what."""
+        """The source of each leak and the beginning of the secret."""
         text = "\0".join(what for _, what in self._said)
         bad = {form: secret for secret in self._secrets for form in forms(secret) if form in text}
         return {f"{where}: {secret[:6]}…" for form, secret in bad.items() for where, what in self._said if form in what}
 
 
 def forms(secret: str) -> set[str]:
-    """As it is, its last part (of a token the signature, of a key what opens), and as addresses and headers write it."""
+    """A secret as it is, its last part (a token's signature, a key's secret), and its URL and base64 encodings."""
     tails = (secret.rpartition(".")[2], secret.split("_", 2)[-1])
     parts = {secret, *(tail for tail in tails if len(tail) >= _LONG)}
     written = {form for part in parts for form in (part, quote(part, safe=""), *_in_base64(part))}
@@ -55,7 +55,7 @@ def forms(secret: str) -> set[str]:
 
 
 def _in_base64(text: str) -> Iterable[str]:
-    """Wherever it begins in what was encoded, without the signs that its neighbours have a part in."""
+    """The base64 of a secret at each offset, without the characters that depend on its neighbours."""
     raw = text.encode()
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
@@ -63,4 +63,4 @@ def _in_base64(text: str) -> Iterable[str]:
 
 
 LEAKS = Leaks()
-"""Of this run: the tests of access fill it, and `conftest.py` looks when they are over."""
+"""The leak check of this run: filled by these tests, evaluated by `conftest.py` at the end."""

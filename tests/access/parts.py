@@ -1,4 +1,4 @@
-"""A bridge whose access is required, those who come to it, and what they show."""
+"""A bridge with access required, its users and clients, and their credentials."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ PEOPLE: Mapping[str, tuple[Role, ResourceScope | None]] = {
     "kitchen": (Role.OPERATOR, ResourceScope(frozenset(), frozenset({"Kitchen"}))),
     "one": (Role.VIEWER, ResourceScope(frozenset({"hall"}))),
 }
-"""By name; all have the same password."""
+"""Role and scope by name; all have the same password."""
 
 GIVEN_OUT = ("access_token", "refresh_token", "key")
-"""What answers hold that is shown once."""
+"""Secrets in responses that are returned once."""
 
 READ_BY_MANY = ("/metrics", "/websocket/status", "/api/openapi.json", "/api/docs", "/health", "/api/v1/devices")
 READ_BY_ADMINS = ("/api/v1/users", "/api/v1/keys", "/api/v1/audit?limit=1000")
@@ -57,23 +57,23 @@ THEIR_PEOPLE: Mapping[str, Any] = {
     "their nobody": {},
     "their stranger": {"sites": ["Kitchen", "Hall", "*", "$ne"], "devices": {"$ne": 1}},
 }
-"""Who comes from the identity provider as a boss, by what his token says of sites and devices."""
+"""Users of the identity provider with the role boss, by the scope claims of their tokens."""
 
 
 def encoded(part: object) -> str:
-    """A part of a token."""
+    """One part of a token, in base64url."""
     raw = part if isinstance(part, bytes) else orjson.dumps(part)
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def signed(header: object, claims: object, secret: bytes) -> str:
-    """A token by hand, as no library would make it."""
+    """A token made by hand, since libraries refuse to make invalid ones."""
     text = f"{encoded(header)}.{encoded(claims)}"
     return f"{text}.{encoded(hmac.new(secret, text.encode(), hashlib.sha256).digest())}"
 
 
 class Provider:
-    """An identity provider: keys, and tokens by them."""
+    """An identity provider with its keys and tokens."""
 
     def __init__(self) -> None:
         self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -115,7 +115,7 @@ class Provider:
 
 
 def access_settings(provider: Provider | None = None, **more: object) -> AccessSettings:
-    """Access required, with an identity provider if there is one."""
+    """Settings with access required, and the identity provider if given."""
     given: dict[str, Any] = {"mode": "required", "secret": SecretStr(SECRET), **more}
     if provider is not None:
         given |= {"issuer": THEIR_ISSUER, "audience": THEIR_AUDIENCE, "jwks_url": provider.url}
@@ -128,12 +128,12 @@ ACCESS = [
     pytest.param(AccessSettings(), id="open"),
     pytest.param(access_settings(admin_password=SecretStr(PASSWORD)), id="required"),
 ]
-"""For `@pytest.mark.parametrize("access", ACCESS)`: what holds whether access is open or required."""
+"""For `@pytest.mark.parametrize("access", ACCESS)`: tests that hold with access open and required."""
 
 
 @dataclass
 class Guarded:
-    """A running bridge with people, keys and devices, and what each of them shows."""
+    """A running bridge with users, keys and devices, and their credentials."""
 
     bridge: Bridge
     session: aiohttp.ClientSession
@@ -150,7 +150,7 @@ class Guarded:
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None
     ) -> tuple[int, Any, Mapping[str, str]]:
-        """Status, body (JSON where it is) and headers; nothing is sent but what stands here, no cookie of before."""
+        """Status, body (parsed if JSON) and headers of a request without any stored cookie."""
         given = dict(headers or {})
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
         if data is not None:
@@ -165,7 +165,7 @@ class Guarded:
             return answer.status, found, answer.headers
 
     async def as_(self, who: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Asked by one of those whom it knows: by token or by key."""
+        """A request with the token or key of this user or program."""
         status, found, _ = await self.ask(method, path, self.showing(who), body)
         return status, found
 
@@ -177,17 +177,17 @@ class Guarded:
 
 
 def own_tokens(secret: str = SECRET) -> Tokens:
-    """What makes tokens as the bridge does."""
+    """The bridge's own issuer of tokens."""
     return Tokens(secret, 3600)
 
 
 def own_token(role: Role = Role.ADMIN) -> str:
-    """One that is valid for an hour, of a bridge with `access_settings`."""
+    """A token for a bridge with `access_settings`, valid for an hour."""
     return own_tokens().make(User("tester", role, ""), "0" * 24, time.time())
 
 
 def claims(**more: object) -> dict[str, Any]:
-    """Those of a valid token of the bridge's own, but for what is given; None takes one away."""
+    """The claims of a valid own token with some replaced; None removes one."""
     now = int(time.time())
     valid = {
         "iss": ISSUER, "aud": AUDIENCE, "sub": "admin", "iat": now, "nbf": now, "exp": now + 600, "jti": "1",
@@ -197,13 +197,13 @@ def claims(**more: object) -> dict[str, Any]:
 
 
 def key_id() -> str:
-    """The `kid` of the bridge's own tokens."""
+    """The `kid` of own tokens."""
     return str(jwt.get_unverified_header(own_tokens().make(User("a", Role.VIEWER, ""), "s", 0))["kid"])
 
 
 @asynccontextmanager
 async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **http: Any) -> AsyncIterator[Guarded]:
-    """With everybody in `PEOPLE` logged in, a key for each right, and keys of two devices."""
+    """A bridge with everyone in `PEOPLE` logged in, a key for each permission, and two more."""
     provider = Provider()
     devices = DevicesSettings.model_validate({"credentials": {"esp01": DEVICE_SECRET}})
     async with (
@@ -254,7 +254,7 @@ async def _add_key(made: Guarded, name: str, given: dict[str, object]) -> None:
 
 
 async def stored_sessions(store_url: str, user: str) -> int:
-    """How many sessions the store has of a user."""
+    """The number of stored sessions of a user."""
     from bridge.settings import StoreSettings
 
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:

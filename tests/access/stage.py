@@ -1,4 +1,4 @@
-"""Every socket way in and out on one port, with access required, and the parts behind them to look into."""
+"""Every live protocol on one port with access required, and the components behind it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from bridge.ports import Authentication
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channels import ChannelProtocol
-from bridge.realtime.device.credentials import credentials_of
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
@@ -43,7 +42,7 @@ EPOCH_MS = 1_767_000_000_000
 
 
 class Notes:
-    """The audit, as a list."""
+    """An audit log in a list."""
 
     def __init__(self) -> None:
         self.acts: list[tuple[str, str, str]] = []
@@ -53,7 +52,7 @@ class Notes:
 
 
 class Mqtt:
-    """The way of commands, as a list."""
+    """A command transport in a list."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, object]]] = []
@@ -64,7 +63,7 @@ class Mqtt:
 
 @dataclass
 class Stage:
-    """What a test takes hold of."""
+    """The components that tests use."""
 
     port: int
     limiter: ConnectionLimiter
@@ -79,7 +78,7 @@ class Stage:
     _said: int = field(default=0)
 
     async def say(self, *devices: str, **values: object) -> int:
-        """A reading of each, stored and published; the cursor after it."""
+        """Store and publish a reading of each device; returns the last cursor."""
         settled = RecordingOrigin()
         for device in devices:
             self._said += 1
@@ -90,12 +89,12 @@ class Stage:
         return max(one.seq for one in self.store.by_id.values())
 
     async def until_live(self) -> None:
-        """Whoever has joined hears what is published."""
+        """Wait until every session is live."""
         await until(lambda: all(session.live for session in self.hub._sessions), what="live")
 
     @property
     def is_empty(self) -> bool:
-        """Nobody is connected, and nothing of those that were is kept."""
+        """Whether no connection is open and none is remembered."""
         return not (len(self.limiter) or self.hub.client_count or len(self.authenticated))
 
     async def until_empty(self) -> None:
@@ -111,7 +110,7 @@ async def staged(
     http: HttpSettings | None = None,
     devices: DevicesSettings | None = None,
 ) -> AsyncIterator[Stage]:
-    """Wired as the bridge is, without a broker."""
+    """The components wired as in the bridge, without a broker."""
     realtime = realtime or RealtimeSettings(settle_seconds=0)
     http, devices = http or HttpSettings(), devices or DevicesSettings()
     store, ledger, mqtt, notes = MemoryStore(), Ledger(), Mqtt(), Notes()
@@ -127,12 +126,12 @@ async def staged(
     sockets = WebSocketServer(http, realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
         devices,
+        http,
         realtime,
         sockets=sockets,
         hub=hub,
         intake=intake,
         presence=registry,
-        credentials=credentials_of(devices, anyone=False),
         authenticator=authenticator,
     )
     commands = CommandService(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)

@@ -1,4 +1,4 @@
-"""How many attempts were made, and how many came out wrong: counted by the tests, and said at the end of the run."""
+"""The tally: attempts and wrong outcomes, counted by the tests and printed at the end of the run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ PROPERTY = "attempts at access"
 
 @dataclass
 class Tally:
-    """Of one test; `accepted` and `refused` are what was wrongly so."""
+    """The attempts of one test; `accepted` and `refused` are the wrong outcomes."""
 
     attempts: int = 0
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def note(self, what: object, *, may: bool, let_in: bool) -> None:
-        """An attempt, and what came of it."""
+        """Count an attempt with its outcome."""
         self.attempts += 1
         if let_in and not may:
             self.accepted.append(str(what))

@@ -1,4 +1,4 @@
-"""Every attempt by every way of HTTP: nobody wrongly let in, nobody wrongly kept out."""
+"""Every attempt over HTTP: none wrongly accepted, none wrongly refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shown(way: str, credential: str) -> dict[str, str]:
             return {"Cookie": f"sb_session={credential}"}
 
 
-async def test_whatever_is_shown_opens_if_it_is_good_and_else_nothing(guarded_bridge: Guarded, tally: Tally) -> None:
+async def test_only_valid_credentials_open_the_api(guarded_bridge: Guarded, tally: Tally) -> None:
     for credential in CREDENTIALS:
         text = credential.show(guarded_bridge)
         LEAKS.hide(*([text] if credential.good else ()))
@@ -44,7 +44,7 @@ async def test_whatever_is_shown_opens_if_it_is_good_and_else_nothing(guarded_br
             for path in PATHS if way == "bearer" else PATHS[:1]:
                 try:
                     status, _, headers = await guarded_bridge.ask("GET", path, shown(way, text))
-                except (ValueError, aiohttp.ClientError):  # a client will not send it, or a server not read it
+                except (ValueError, aiohttp.ClientError):  # refused by the client library or the HTTP parser
                     continue
                 assert status in (200, 400, 401, 403, 429), (credential.name, way, path)
                 tally.note((credential.name, way, path, status), may=credential.good, let_in=status == 200)
@@ -55,7 +55,7 @@ async def test_whatever_is_shown_opens_if_it_is_good_and_else_nothing(guarded_br
     assert tally.attempts > 5 * len(CREDENTIALS)
 
 
-async def test_roles_rights_sites_and_devices_are_not_crossed(guarded_bridge: Guarded, tally: Tally) -> None:
+async def test_requests_are_limited_by_role_permission_and_scope(guarded_bridge: Guarded, tally: Tally) -> None:
     wrong = []
     for asked in CROSSINGS:
         status, found = await guarded_bridge.as_(asked.who, asked.method, asked.path, asked.body)
@@ -70,7 +70,7 @@ async def test_roles_rights_sites_and_devices_are_not_crossed(guarded_bridge: Gu
     assert [one["temperature"] for one in body["readings"]] == [20]
 
 
-async def test_cookies_open_for_pages_of_ours_and_headers_for_programs(guarded_bridge: Guarded, tally: Tally) -> None:
+async def test_cookies_count_for_own_pages_only_and_headers_for_programs(guarded_bridge: Guarded, tally: Tally) -> None:
     wrong = []
     for sent in REQUESTS:
         path = sent.path.replace("TOKEN", guarded_bridge.tokens["admin"])
@@ -119,6 +119,6 @@ async def test_no_operator_reaches_a_query_or_a_key(guarded_bridge: Guarded) -> 
     assert [one["name"] for one in users["users"]] == sorted(["admin", "kitchen", "one", "operator", "viewer"])
 
 
-def test_the_attempts_have_names_of_their_own() -> None:
+def test_attempts_have_unique_names() -> None:
     for names in ([one.name for one in CREDENTIALS], [one.name for one in REQUESTS]):
         assert len(names) == len(set(names))

@@ -1,4 +1,4 @@
-"""What is noted of who did what, by a clock that is given."""
+"""The audit trail, with a given clock."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ALICE = Identity(IdentityKind.PERSON, "alice", frozenset())
 
 
 class Trail(AuditTrail):
-    """With what it has written."""
+    """An audit trail with its written events."""
 
     def __init__(self) -> None:
         self.now, self.kept = Clock(), MemoryAudit()
         super().__init__(self.kept, clock=self.now)
 
     async def written(self, *, last: bool = False) -> list[AuditEvent]:
-        """All of it, the oldest first."""
+        """Every event, oldest first."""
         await self.write(last=last)
         return (await self.kept.find(AuditQuery(limit=100_000)))[::-1]
 
@@ -35,7 +35,7 @@ def counted(acts: list[AuditEvent]) -> list[tuple[str, str, int]]:
     return [(one.address, one.target, one.count) for one in acts]
 
 
-async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind(trail: Trail) -> None:
+async def test_unauthenticated_refusals_are_two_records_a_minute_per_address_and_kind(trail: Trail) -> None:
     routes = [f"GET /api/v1/{number}" for number in range(88)]
     for second in range(10):
         for about in routes:
@@ -51,7 +51,7 @@ async def test_refusals_of_nobody_are_two_records_a_minute_of_a_place_and_a_kind
     assert len(await trail.written()) == 2
 
 
-async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(trail: Trail) -> None:
+async def test_refusals_of_another_kind_or_address_are_separate_records(trail: Trail) -> None:
     for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "unknown"):
         trail.record("refused", actor=NOBODY, address=address, target="GET /", why="malformed")
     trail.record("refused", actor=NOBODY, address="192.0.2.1", target="GET /", why="expired")
@@ -72,7 +72,7 @@ async def test_what_is_refused_otherwise_or_elsewhere_is_a_record_of_its_own(tra
     ]
 
 
-async def test_more_places_than_are_told_apart_count_together(trail: Trail) -> None:
+async def test_refusals_from_too_many_addresses_are_counted_together(trail: Trail) -> None:
     for number in range(2 * SOURCES_LIMIT):
         trail.record("refused", actor=NOBODY, address=f"10.0.{number // 250}.{number % 250}", target="GET /", why="malformed")
     acts = await trail.written()
@@ -80,7 +80,7 @@ async def test_more_places_than_are_told_apart_count_together(trail: Trail) -> N
     assert counted(acts)[-1] == ("", "GET /", SOURCES_LIMIT)
 
 
-async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail) -> None:
+async def test_held_back_refusals_are_written_at_shutdown(trail: Trail) -> None:
     for _ in range(3):
         trail.record("refused", actor=NOBODY, address="192.0.2.1", target="GET /", why="malformed")
         await trail.write()
@@ -88,7 +88,7 @@ async def test_what_is_held_back_is_written_before_the_bridge_ends(trail: Trail)
     assert [one.count for one in await trail.written(last=True)] == [1, 2]
 
 
-async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> None:
+async def test_unauthenticated_refusals_leave_room_for_other_events(trail: Trail) -> None:
     for number in range(WAITING_LIMIT):
         trail.record("login refused", actor=NOBODY, address="192.0.2.1", target=f"user {number}")
         trail.now.now += 60
@@ -97,7 +97,7 @@ async def test_strangers_leave_room_for_those_who_are_known(trail: Trail) -> Non
     assert (await trail.written())[-1].actor == "alice"
 
 
-async def test_those_who_are_known_are_told_apart_by_all_they_do(trail: Trail) -> None:
+async def test_events_of_authenticated_actors_are_separate_records(trail: Trail) -> None:
     for about in ("hall", "stove", "hall"):
         trail.record("command", actor=ALICE, address="2001:db8::1", target=about)
     assert counted(await trail.written()) == [("2001:db8::1", "hall", 2), ("2001:db8::1", "stove", 1)]

@@ -1,4 +1,4 @@
-"""Logging in by HTTP, cookies, headers, TLS, and what is said of a bridge that is open."""
+"""Logins over HTTP, cookies, headers, TLS, and the warning of an open bridge."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def cookies_of(headers: object) -> SimpleCookie:
     return found
 
 
-async def test_a_login_answers_as_the_contract_says_and_sets_cookies_that_no_script_reads(guarded_bridge: Guarded) -> None:
-    """What renews has no path of its own: browsers make that `/auth`, or what a proxy has put before it."""
+async def test_login_follows_the_contract_and_sets_http_only_cookies(guarded_bridge: Guarded) -> None:
+    """The refresh cookie has no path: browsers then use `/auth`, with the prefix of a proxy if there is one."""
     status, body, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
     assert status == 200
     assert (body["token_type"], body["expires_in"], "refresh_token" in body) == ("bearer", 3600, False)
@@ -55,12 +55,12 @@ async def test_a_login_answers_as_the_contract_says_and_sets_cookies_that_no_scr
     assert headers["Cache-Control"] == "no-store"
 
 
-async def test_cookies_are_secure_behind_tls_and_behind_a_trusted_proxy_that_says_so(guarded_bridge: Guarded) -> None:
+async def test_cookies_are_secure_with_tls_or_a_trusted_proxy_with_tls(guarded_bridge: Guarded) -> None:
     _, _, headers = await guarded_bridge.ask("POST", "/auth/login", {"X-Forwarded-Proto": "https"}, LOGIN)
     assert all(one["secure"] for one in cookies_of(headers).values())
 
 
-async def test_the_cookie_renews_for_pages_of_ours_and_after_logging_out_for_nobody(guarded_bridge: Guarded) -> None:
+async def test_refresh_cookie_counts_for_own_pages_until_logout(guarded_bridge: Guarded) -> None:
     _, _, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
 
     def jar(headers: object, **more: str) -> dict[str, str]:
@@ -83,7 +83,7 @@ async def test_the_cookie_renews_for_pages_of_ours_and_after_logging_out_for_nob
     assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(renewed, Origin=origin)))[0] == 401
 
 
-async def test_a_replayed_refresh_ends_the_session(guarded_bridge: Guarded) -> None:
+async def test_replayed_refresh_token_ends_the_session(guarded_bridge: Guarded) -> None:
     first = {"refresh_token": guarded_bridge.refresh["viewer"]}
     status, second, _ = await guarded_bridge.ask("POST", "/auth/refresh", body=first)
     assert (status, second["refresh_token"] == first["refresh_token"]) == (200, False)
@@ -94,22 +94,22 @@ async def test_a_replayed_refresh_ends_the_session(guarded_bridge: Guarded) -> N
         assert (status, problem["code"]) == (401, "revoked")
 
 
-async def test_a_page_of_another_origin_logs_nobody_in(guarded_bridge: Guarded) -> None:
+async def test_page_of_a_foreign_origin_cannot_log_in(guarded_bridge: Guarded) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "http://["}, {"Content-Type": "text/plain"}):
         assert (await guarded_bridge.ask("POST", "/auth/login", headers, LOGIN))[0] in (403, 415)
     assert (await guarded_bridge.ask("POST", "/auth/login", {"Origin": guarded_bridge.base}, LOGIN))[0] == 200
 
 
-async def test_a_guesser_is_told_to_wait_and_each_client_of_a_proxy_by_itself(guarded_bridge: Guarded) -> None:
+async def test_lockout_applies_to_each_client_behind_a_proxy(guarded_bridge: Guarded) -> None:
     wrong = LOGIN | {"password": "wrong password"}
     answers = [await guarded_bridge.ask("POST", "/auth/login", {"X-Forwarded-For": "198.51.100.7"}, wrong) for _ in range(12)]
     assert [status for status, _, _ in answers].count(401) < 10
     status, problem, headers = answers[-1]
     assert (status, problem["title"], int(headers["Retry-After"]) >= 1) == (429, "Too Many Requests", True)
-    assert (await guarded_bridge.login("viewer"))[0] == 200  # from where he is known
+    assert (await guarded_bridge.login("viewer"))[0] == 200  # from a known address
 
 
-async def test_a_refusal_says_how_to_come_in_and_is_a_problem(guarded_bridge: Guarded) -> None:
+async def test_refusal_is_a_problem_with_www_authenticate(guarded_bridge: Guarded) -> None:
     status, problem, headers = await guarded_bridge.ask("GET", "/api/v1/readings")
     assert (status, problem["code"], headers["Content-Type"]) == (401, "missing", "application/problem+json")
     assert headers["WWW-Authenticate"] == 'Bearer realm="sensor-bridge"'
@@ -118,14 +118,14 @@ async def test_a_refusal_says_how_to_come_in_and_is_a_problem(guarded_bridge: Gu
     assert 'error="insufficient_scope"' in headers["WWW-Authenticate"]
 
 
-async def test_health_says_whether_and_only_to_who_may_see_what(guarded_bridge: Guarded) -> None:
+async def test_health_details_need_permission_to_read(guarded_bridge: Guarded) -> None:
     _, body, _ = await guarded_bridge.ask("GET", "/health/ready", {"Authorization": "Bearer no.good.token"})
     assert body == {"status": "ok"}
     _, body = await guarded_bridge.as_("viewer", "GET", "/health")
     assert set(body["parts"]) == {"mqtt", "store"}
 
 
-async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded) -> None:
+async def test_actions_and_refusals_are_in_the_audit_log(guarded_bridge: Guarded) -> None:
     command = {"command": "on", "value": "a secret, perhaps", "queue": True}
     status, sent = await guarded_bridge.as_("operator", "POST", "/api/v1/devices/hall/commands", command)
     assert status == 202
@@ -156,7 +156,7 @@ async def test_what_was_done_and_refused_is_in_the_audit(guarded_bridge: Guarded
     assert following["acts"][0]["_id"] < page["acts"][-1]["_id"]
 
 
-async def test_what_is_out_of_reach_is_answered_as_unknown_and_noted(guarded_bridge: Guarded) -> None:
+async def test_device_outside_the_scope_is_answered_as_unknown_and_audited(guarded_bridge: Guarded) -> None:
     on = {"command": "on", "queue": True}
     for method, rest, body in (("GET", "", None), ("POST", "/commands", on), ("GET", "/commands", None)):
         answers = [
@@ -185,7 +185,7 @@ async def test_what_is_out_of_reach_is_answered_as_unknown_and_noted(guarded_bri
     assert await refused() == expected
 
 
-async def test_who_manages_a_site_comes_by_no_device_of_another_nor_by_what_is_left_of_one(guarded_bridge: Guarded) -> None:
+async def test_site_manager_cannot_take_over_devices_of_other_sites_or_their_remains(guarded_bridge: Guarded) -> None:
     assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices", {"id": "gate"}))[0] == 201
     on = {"command": "open", "value": "4711", "queue": True}
     assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices/gate/commands", on))[0] == 202
@@ -203,8 +203,8 @@ async def test_who_manages_a_site_comes_by_no_device_of_another_nor_by_what_is_l
     assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
 
 
-async def test_nobody_meets_an_idempotency_key_of_another_and_everybody_his_own_again(guarded_bridge: Guarded) -> None:
-    """Names of keys are not unique, and hold what they like."""
+async def test_idempotency_keys_are_separate_for_each_identity(guarded_bridge: Guarded) -> None:
+    """Names of keys are not unique and may have any characters."""
     for who, name in (("one gate", "gate"), ("another gate", "gate"), ("a gate of others", "gate/1")):
         made = {"name": name, "rights": ["see", "send"]}
         _, found = await guarded_bridge.as_("admin", "POST", "/api/v1/keys", made)
@@ -226,7 +226,7 @@ async def test_nobody_meets_an_idempotency_key_of_another_and_everybody_his_own_
     assert await stored("boss 2", "1/k") == first[3], "with a newer token he is the same"
 
 
-async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge: Guarded) -> None:
+async def test_scope_becomes_unlimited_only_by_null(guarded_bridge: Guarded) -> None:
     bob = {"name": "bob", "password": PASSWORD, "devices": ["hall"], "sites": ["Kitchen"]}
     assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", bob))[0] == 201
 
@@ -251,7 +251,7 @@ async def test_a_scope_is_widened_to_everything_only_by_saying_so(guarded_bridge
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/keys"])
-async def test_who_is_made_of_no_device_and_no_site_is_not_of_all(guarded_bridge: Guarded, path: str) -> None:
+async def test_empty_scope_is_refused_instead_of_granting_everything(guarded_bridge: Guarded, path: str) -> None:
     async def made(name: str, **scope: object) -> object:
         given = {"name": name} | ({"password": PASSWORD} if path.endswith("users") else {}) | scope
         status, found = await guarded_bridge.as_("admin", "POST", path, given)
@@ -265,7 +265,7 @@ async def test_who_is_made_of_no_device_and_no_site_is_not_of_all(guarded_bridge
     assert await made("f") is None
 
 
-async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guarded_bridge: Guarded) -> None:
+async def test_pages_have_a_strict_policy_and_responses_a_content_type(guarded_bridge: Guarded) -> None:
     for path in ("/", "/api/docs"):
         _, body, headers = await guarded_bridge.ask("GET", path)
         policy = headers["Content-Security-Policy"]
@@ -281,7 +281,7 @@ async def test_pages_come_with_a_strict_policy_and_everything_with_its_type(guar
     assert headers["Cache-Control"] == "no-store"
 
 
-async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
+async def test_every_route_states_its_permission(guarded_bridge: Guarded) -> None:
     unstated, opened = [], set()
     for route in guarded_bridge.bridge.application.router.routes():
         told = operation_of(route.handler)
@@ -294,7 +294,9 @@ async def test_every_route_says_what_it_needs(guarded_bridge: Guarded) -> None:
     assert "/ws/device" in SOCKETS
 
 
-async def test_a_user_removed_on_the_command_line_is_out_of_a_running_bridge(guarded_bridge: Guarded, tmp_path: Path) -> None:
+async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridge(
+    guarded_bridge: Guarded, tmp_path: Path
+) -> None:
     command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url, BRIDGE_ACCESS__MODE="required")
 
     async def status(who: str) -> int:
@@ -337,7 +339,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-async def test_with_a_certificate_the_bridge_speaks_tls_and_sets_secure_cookies(
+async def test_bridge_with_a_certificate_serves_tls_and_sets_secure_cookies(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     from tests.access.parts import access_settings
@@ -357,7 +359,7 @@ async def test_with_a_certificate_the_bridge_speaks_tls_and_sets_secure_cookies(
             assert answer.status == 403
 
 
-async def test_a_certificate_that_cannot_be_read_is_one_clear_line(
+async def test_unreadable_certificate_is_reported_in_one_line(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     http = HttpSettings.model_validate({"port": 0, "tls": {"cert_file": tmp_path / "none.pem"}})
@@ -370,7 +372,7 @@ async def test_a_certificate_that_cannot_be_read_is_one_clear_line(
 
 
 @pytest.mark.parametrize(("host", "warnings"), [("127.0.0.1", 0), ("0.0.0.0", 1)])
-async def test_a_bridge_that_is_open_to_others_says_so_once(
+async def test_open_bridge_on_a_public_address_warns_once(
     host: str, warnings: int, start_bridge: StartBridge, broker_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -380,7 +382,7 @@ async def test_a_bridge_that_is_open_to_others_says_so_once(
     assert [one.levelname for one in caplog.records if "access is open" in one.message] == ["WARNING"] * warnings
 
 
-async def test_while_access_is_open_nobody_is_asked_and_nobody_is_made_an_admin(
+async def test_open_bridge_needs_no_login_and_creates_no_admin(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     async with (

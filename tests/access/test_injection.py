@@ -1,4 +1,4 @@
-"""Operators, dotted names, NUL and `__proto__` by every way in: none reaches a query, and none a key of what is stored."""
+"""Injection of operators, dotted names, NUL and `__proto__` through every input: none reaches a query or a stored key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import StartBridge
 from tests.servers import until
 
 INSIDE = "1nj3ct10n"
-"""Stands only inside of what should have been a text or a number."""
+"""A mark that is only inside values that should have been a text or a number."""
 
 VALUES: tuple[Any, ...] = (
     {"$gt": INSIDE},
@@ -45,7 +45,7 @@ WAIT_SECONDS = 0.3
 async def kept(
     request: pytest.FixtureRequest, start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> AsyncIterator[tuple[Guarded, Callable[[], Iterator[Any]], Callable[[], list[Any]]]]:
-    """A bridge, everything its store holds, and everything that was asked of it."""
+    """A bridge, the contents of its store, and the commands that the store received."""
     if request.param == "sqlite":
         async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
             yield made, lambda: in_sqlite(tmp_path / "bridge.db"), list
@@ -66,7 +66,7 @@ def in_mongo(database: pymongo.database.Database[dict[str, Any]]) -> Iterator[An
 
 
 def asked_of(database: pymongo.database.Database[dict[str, Any]]) -> list[Any]:
-    """Commands with what decides about documents; what is written stands among what is kept."""
+    """The parts of commands that select documents; written values are checked in the store."""
     written = ("documents", "u", "updates")
     found = [one.get("command", {}) for one in database["system.profile"].find()]
     found = [{name: part for name, part in one.items() if name not in written} for one in found]
@@ -83,7 +83,7 @@ def in_sqlite(path: Path) -> Iterator[Any]:
             for row in rows:
                 for name, cell in zip(names, row, strict=True):
                     if name != "payload" and isinstance(cell, str | bytes) and cell[:1] in ("{", b"{", "[", b"["):
-                        yield orjson.loads(cell)  # payloads are rejected messages, as they came
+                        yield orjson.loads(cell)  # payloads are quarantined messages, unchanged
 
 
 def keys_in(value: Any) -> Iterator[str]:
@@ -116,7 +116,7 @@ async def by_mqtt(made: Guarded, broker_url: str) -> None:
 
 
 def bodies(field: str, **more: object) -> list[bytes]:
-    """With each value in a field, and with each name."""
+    """Bodies with each value in each field, and with each name."""
     made = [orjson.dumps({**more, field: value}) for value in VALUES]
     return made + [orjson.dumps({**more, name: value}) for name in NAMES for value in (1, "x", VALUES[0])]
 
@@ -185,7 +185,7 @@ async def by_accounts(made: Guarded, _: str) -> None:
 
 
 async def answered(made: Guarded, method: str, path: str, body: bytes | None = None, who: str | None = "admin") -> None:
-    """Whatever it is, no failure of ours."""
+    """Any status below 500."""
     status, found, _ = await made.ask(method, path, made.showing(who) if who else None, body)
     assert status < 500, (method, path, body, found)
 
@@ -222,7 +222,7 @@ async def by_device_sockets(made: Guarded, _: str) -> None:
                 await socket.send(orjson.dumps({"type": "telemetry", "status": "on", **body, "servo": n}).decode())
                 upper = {"type": "TELEMETRY", "payload": {"device_id": "hall", **body}}
                 await socket.send(orjson.dumps(upper).decode())
-            await asyncio.sleep(WAIT_SECONDS)  # what is taken in is not answered
+            await asyncio.sleep(WAIT_SECONDS)  # accepted messages are not answered
     for value in (*VALUES, *TEXTS):
         for first in (
             {"type": "AUTH", "payload": {"token": value}}, {"type": "AUTH", "payload": value}, {"type": value},
@@ -233,7 +233,7 @@ async def by_device_sockets(made: Guarded, _: str) -> None:
 
 
 def _parts(everything: list[Any], size: int = 40) -> Iterator[list[Any]]:
-    """No socket may say more at once."""
+    """The message limit of a socket."""
     edges = [*range(0, len(everything), size), len(everything)]
     return (everything[start:end] for start, end in pairwise(edges))
 
@@ -244,13 +244,13 @@ WAYS: dict[str, Callable[[Guarded, str], Awaitable[None]]] = {
 }  # fmt: skip
 
 
-async def test_nothing_that_came_in_decides_about_a_query_or_a_key(
+async def test_input_never_becomes_a_query_operator_or_key(
     kept: tuple[Guarded, Callable[[], Iterator[Any]], Callable[[], list[Any]]], broker_url: str
 ) -> None:
     made, stored, asked = kept
     for way in WAYS.values():
         await way(made, broker_url)
-    await asyncio.sleep(2)  # the registry and the audit are written once a second
+    await asyncio.sleep(2)  # registry and audit log are written once a second
     keys = {name for one in stored() for name in keys_in(one)}
     assert {"act", "state", "role"} <= keys
     assert {name for name in keys if is_odd(name)} == set()
@@ -259,7 +259,7 @@ async def test_nothing_that_came_in_decides_about_a_query_or_a_key(
         assert "$where" not in set(keys_in(one))
 
 
-async def test_a_planted_operator_would_be_found(database: pymongo.database.Database[dict[str, Any]]) -> None:
+async def test_planted_operator_is_found(database: pymongo.database.Database[dict[str, Any]]) -> None:
     database.create_collection("system.profile", capped=True, size=1024 * 1024)
     database.command("profile", 2)
     database["devices"].insert_one({"state": {"$where": 1, "a.b": 2}})

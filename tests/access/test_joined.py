@@ -1,4 +1,4 @@
-"""The live half on the real door: real tokens and keys at every socket of a whole bridge, and all that ends them."""
+"""Live connections of a whole bridge, with real tokens and keys, and everything that revokes them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def guarded_bridge(start_bridge: StartBridge, broker_url: str, tmp_path: P
 
 
 async def acts(made: Guarded, act: str) -> list[tuple[str, str]]:
-    """Who did it, to whom."""
+    """Actor and target of each event."""
     _, found = await made.as_("admin", "GET", f"/api/v1/audit?act={act}&limit=1000")
     return [(one["by"], one["about"]) for one in found["acts"]]
 
@@ -44,16 +44,14 @@ async def until_noted(made: Guarded, act: str, by: str, about: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_whatever_is_shown_at_a_socket_opens_if_it_is_good_and_else_nothing(
-    guarded_bridge: Guarded, tally: Tally
-) -> None:
+async def test_only_valid_credentials_open_a_socket(guarded_bridge: Guarded, tally: Tally) -> None:
     some_at_a_time = asyncio.Semaphore(AT_ONCE)
 
     async def tried(credential: Credential, name: str, way: Attempt, *, may: bool) -> None:
         async with some_at_a_time:
             try:
                 verdict = await attempted(way, guarded_bridge.bridge, credential.show(guarded_bridge))
-            except (ValueError, aiohttp.ClientError):  # a client will not send it
+            except (ValueError, aiohttp.ClientError):  # refused by the client library
                 return
         tally.note((credential.name, name, verdict), may=may, let_in=verdict.let_in)
 
@@ -61,7 +59,7 @@ async def test_whatever_is_shown_at_a_socket_opens_if_it_is_good_and_else_nothin
         for credential in CREDENTIALS:
             for name, way in LISTENING.items():
                 tasks.create_task(tried(credential, name, way, may=credential.good))
-            if credential.name != A_GUESS:  # there who guesses too often has to wait, and so would this
+            if credential.name != A_GUESS:  # guesses there cause a lockout that would apply to this one
                 for name, way in DEVICES.items():
                     tasks.create_task(tried(credential, name, way, may=credential.good or credential.sends))
     tally.check()
@@ -70,7 +68,7 @@ async def test_whatever_is_shown_at_a_socket_opens_if_it_is_good_and_else_nothin
 
 
 @pytest.mark.parametrize("name", DEVICES)
-async def test_a_device_comes_in_by_its_key_or_its_secret(guarded_bridge: Guarded, name: str) -> None:
+async def test_device_connects_with_its_key_or_its_secret(guarded_bridge: Guarded, name: str) -> None:
     for shown, good in (
         (guarded_bridge.keys["hall"], True),
         (DEVICE_SECRET, True),
@@ -81,7 +79,7 @@ async def test_a_device_comes_in_by_its_key_or_its_secret(guarded_bridge: Guarde
         assert (await attempted(DEVICES[name], guarded_bridge.bridge, shown)).let_in == good
 
 
-async def test_an_operator_of_one_site_hears_that_site_and_commands_nothing_beyond_it(guarded_bridge: Guarded) -> None:
+async def test_operator_of_one_site_receives_and_commands_that_site_only(guarded_bridge: Guarded) -> None:
     async with opened(guarded_bridge.bridge, SOCKET_IO) as socket:
         assert (await connect_packet(socket, guarded_bridge.tokens["kitchen"]))[0] == "40"
         for device in ("hall", "cellar", "stove"):
@@ -100,7 +98,7 @@ async def test_an_operator_of_one_site_hears_that_site_and_commands_nothing_beyo
     await until_noted(guarded_bridge, "command refused", "kitchen", "hall")
 
 
-async def test_a_command_by_a_socket_is_noted_with_who_gave_it(guarded_bridge: Guarded) -> None:
+async def test_command_over_a_socket_is_audited_with_its_actor(guarded_bridge: Guarded) -> None:
     async with opened(guarded_bridge.bridge, SOCKET_IO) as socket:
         assert (await connect_packet(socket, guarded_bridge.tokens["operator"]))[0] == "40"
         await socket.send('421["sendCommand",{"device":"hall","command":"on","queue":true}]')
@@ -125,7 +123,7 @@ async def change_role(made: Guarded) -> None:
 
 
 async def by_the_command_line(made: Guarded) -> None:
-    """Another process on the same store."""
+    """Run by another process on the same store."""
     async with open_store(StoreSettings.model_validate({"url": made.store_url})) as store:
         elsewhere = AuthService(AccessSettings(), DevicesSettings(), store)
         await elsewhere.users.remove("viewer")
@@ -140,7 +138,7 @@ ENDS: dict[str, Callable[[Guarded], Awaitable[None]]] = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-async def test_what_is_taken_back_closes_every_socket_that_was_opened_by_it(guarded_bridge: Guarded, how: str) -> None:
+async def test_revocation_closes_every_socket_of_the_credentials(guarded_bridge: Guarded, how: str) -> None:
     token = guarded_bridge.tokens["viewer"]
     async with (
         opened(guarded_bridge.bridge, "/ws", headers=bearer(token)) as topics,
@@ -164,7 +162,7 @@ async def test_what_is_taken_back_closes_every_socket_that_was_opened_by_it(guar
         assert orjson.loads(await received(another))["type"] == "pong"
 
 
-async def test_a_key_that_is_removed_closes_the_socket_of_its_device(guarded_bridge: Guarded) -> None:
+async def test_removed_key_closes_the_socket_of_its_device(guarded_bridge: Guarded) -> None:
     key = guarded_bridge.keys["hall"]
     async with opened(guarded_bridge.bridge, "/ws/device", headers=bearer(key)) as socket:
         await socket.send('{"type": "hello"}')

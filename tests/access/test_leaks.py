@@ -1,4 +1,4 @@
-"""That the look for secrets finds what is there."""
+"""The leak check finds planted secrets."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PASSWORD = "correct horse & battery"
     ],
 )
 @pytest.mark.parametrize("where", ["log", "answer"])
-def test_a_planted_secret_is_found(said: str, where: str) -> None:
+def test_planted_secret_is_found(said: str, where: str) -> None:
     leaks, log = Leaks(), logging.getLogger("bridge.planted")
     leaks.hide(TOKEN, KEY, PASSWORD)
-    log.propagate = False  # or the look at the end of this run would find it too
+    log.propagate = False  # or the check at the end of this run would find it
     log.addHandler(leaks)
     if where == "log":
         log.error("%s", said)
@@ -41,7 +41,7 @@ def test_a_planted_secret_is_found(said: str, where: str) -> None:
     assert len(leaks.found()) == 1
 
 
-def test_one_in_a_traceback_is_found() -> None:
+def test_secret_in_a_traceback_is_found() -> None:
     leaks, log = Leaks(), logging.getLogger("bridge.planted")
     leaks.hide(KEY)
     log.propagate = False
@@ -51,7 +51,7 @@ def test_one_in_a_traceback_is_found() -> None:
     assert leaks.found() == {"log of bridge.planted: sbk_01…"}
 
 
-def test_what_is_no_secret_is_none() -> None:
+def test_harmless_text_is_not_reported() -> None:
     leaks = Leaks()
     leaks.hide(TOKEN, KEY, PASSWORD)
     for said in ("sbk_0123456789abcdef was removed", "eyJhbGciOiJIUzI1NiJ9", "correct", ""):
@@ -60,7 +60,7 @@ def test_what_is_no_secret_is_none() -> None:
     assert all(len(form) >= 8 for form in forms("ab"))
 
 
-def test_the_look_of_this_run_is_under_way() -> None:
+def test_leak_check_of_this_run_is_active() -> None:
     before = LEAKS.seen[1]
     logging.getLogger("bridge.under_way").debug("said")
     assert LEAKS in logging.getLogger().handlers

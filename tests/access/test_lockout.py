@@ -1,4 +1,4 @@
-"""How long a guesser waits; by a clock that is given."""
+"""The lockout, with a given clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.access.lockout import _LIMIT, ADDRESS_CAP_SECONDS, USER_CAP_SECONDS,
 
 
 def guesses(lockout: Lockout, seconds: float, user: str = "alice", address: str = "192.0.2.1", begin: float = 0.0) -> int:
-    """How many wrong guesses get through if one is made as soon as it may be."""
+    """The number of wrong guesses that are allowed if each is made as soon as possible."""
     now, count = begin, 0
     while now < begin + seconds:
         attempt = lockout.begin(user, address, now)
@@ -19,13 +19,13 @@ def guesses(lockout: Lockout, seconds: float, user: str = "alice", address: str 
     return count
 
 
-def test_guessing_is_slowed_to_fewer_than_ten_a_minute_by_address() -> None:
+def test_address_gets_fewer_than_ten_guesses_a_minute() -> None:
     lockout = Lockout()
     for minute in range(60):
         assert guesses(lockout, 60, user=f"user{minute}", begin=minute * 60.0) < 10
 
 
-def test_guessing_is_slowed_to_fewer_than_ten_a_minute_by_user_from_many_addresses() -> None:
+def test_user_gets_fewer_than_ten_guesses_a_minute_from_many_addresses() -> None:
     lockout = Lockout()
     for minute in range(60):
         count = 0
@@ -35,14 +35,14 @@ def test_guessing_is_slowed_to_fewer_than_ten_a_minute_by_user_from_many_address
         assert count < 10
 
 
-def test_a_hundred_guesses_at_once_are_a_hundred() -> None:
+def test_concurrent_guesses_are_all_counted() -> None:
     lockout = Lockout()
     through = [lockout.begin("alice", "192.0.2.1", 0.0) for _ in range(100)]
     assert sum(isinstance(one, LoginAttempt) for one in through) == 3
     assert lockout.refused == 97
 
 
-def test_who_logs_in_as_he_should_never_waits() -> None:
+def test_successful_logins_never_wait() -> None:
     lockout = Lockout()
     for number in range(100):
         attempt = lockout.begin("alice", "192.0.2.1", float(number))
@@ -50,7 +50,7 @@ def test_who_logs_in_as_he_should_never_waits() -> None:
         attempt.succeeded()
 
 
-def test_nobody_locks_a_user_out_from_where_he_is_known() -> None:
+def test_user_is_never_locked_out_at_a_known_address_by_others() -> None:
     lockout = Lockout()
     known = lockout.begin("alice", "192.0.2.1", 0.0)
     assert isinstance(known, LoginAttempt)
@@ -60,7 +60,7 @@ def test_nobody_locks_a_user_out_from_where_he_is_known() -> None:
     assert isinstance(lockout.begin("alice", "192.0.2.1", 1.0), LoginAttempt)
 
 
-def test_elsewhere_a_user_waits_no_longer_than_the_cap() -> None:
+def test_user_waits_at_most_the_cap_at_a_new_address() -> None:
     lockout = Lockout()
     for number in range(1000):
         lockout.begin("alice", f"198.51.{number // 250}.{number % 250}", number * USER_CAP_SECONDS)
@@ -68,7 +68,7 @@ def test_elsewhere_a_user_waits_no_longer_than_the_cap() -> None:
     assert isinstance(wait, LoginAttempt) or wait <= USER_CAP_SECONDS
 
 
-def test_an_account_of_his_own_washes_off_no_guess() -> None:
+def test_guesser_cannot_reset_failures_with_a_successful_login() -> None:
     lockout = Lockout()
     through = 0
     for number in range(60):
@@ -80,7 +80,7 @@ def test_an_account_of_his_own_washes_off_no_guess() -> None:
     assert through < 10
 
 
-def test_an_ipv6_network_is_one_address() -> None:
+def test_ipv6_network_is_one_address() -> None:
     lockout = Lockout()
     through = [lockout.begin(f"user{n}", f"2001:db8:0:1::{n:x}", 0.0) for n in range(100)]
     assert sum(isinstance(one, LoginAttempt) for one in through) == 3
@@ -88,13 +88,13 @@ def test_an_ipv6_network_is_one_address() -> None:
 
 
 @pytest.mark.parametrize("cap", [USER_CAP_SECONDS, ADDRESS_CAP_SECONDS])
-def test_the_wait_grows_and_ends_at_the_cap(cap: float) -> None:
+def test_wait_doubles_up_to_the_cap(cap: float) -> None:
     waits = [delay_seconds(failures, cap) for failures in range(2000)]
     assert waits == sorted(waits)
     assert (waits[2], waits[3], waits[-1]) == (0, 2, cap)
 
 
-def test_who_asks_on_while_he_has_to_wait_pushes_nobodys_failures_out() -> None:
+def test_refused_attempts_do_not_evict_failures_of_others() -> None:
     lockout = Lockout()
     assert guesses(lockout, 1, user="admin") == 3
     for number in range(3 * _LIMIT):
@@ -110,25 +110,25 @@ def known(lockout: Lockout, user: str, address: str) -> None:
 
 
 def most_in_a_minute(lockout: Lockout, pairs: list[tuple[str, str]]) -> int:
-    """How many guesses get through of one who tries each as soon as he may."""
+    """The number of guesses that are allowed if each user is tried as soon as possible."""
     return sum(isinstance(lockout.begin(*pair, tenth / 10), LoginAttempt) for tenth in range(600) for pair in pairs)
 
 
-def test_users_who_are_known_at_an_address_are_guessed_there_no_faster_than_others() -> None:
+def test_known_users_of_an_address_are_guessed_there_no_faster_than_others() -> None:
     lockout, pairs = Lockout(), [(f"user{number}", "192.0.2.1") for number in range(5)]
     for pair in pairs:
         known(lockout, *pair)
     assert most_in_a_minute(lockout, pairs) < 10
 
 
-def test_a_user_who_is_known_at_several_addresses_is_guessed_no_faster() -> None:
+def test_user_known_at_several_addresses_is_guessed_no_faster() -> None:
     lockout, pairs = Lockout(), [("alice", f"192.0.2.{number}") for number in range(5)]
     for pair in pairs:
         known(lockout, *pair)
     assert most_in_a_minute(lockout, pairs) < 10
 
 
-def test_who_is_known_at_an_address_waits_for_others_there_no_longer_than_the_cap() -> None:
+def test_known_user_waits_for_other_users_of_the_address_at_most_the_cap() -> None:
     lockout = Lockout()
     known(lockout, "alice", "192.0.2.1")
     guesses(lockout, 3600, user="bob")
@@ -137,7 +137,7 @@ def test_who_is_known_at_an_address_waits_for_others_there_no_longer_than_the_ca
     assert isinstance(wait, LoginAttempt) or wait <= USER_CAP_SECONDS
 
 
-def test_an_attempt_that_was_none_is_not_counted() -> None:
+def test_cancelled_attempt_is_not_counted() -> None:
     lockout = Lockout()
     for number in range(100):
         attempt = lockout.begin("alice", "192.0.2.1", float(number))

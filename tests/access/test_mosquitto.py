@@ -1,4 +1,4 @@
-"""Devices at a real Mosquitto, with the files that the command line writes for it."""
+"""Devices at a real Mosquitto, with the files that the command line writes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ READING = b'{"temperature": 21, "timestamp": 1767000000}'
 
 @dataclass
 class Site:
-    """A broker that is closed, the bridge behind it, and a command line beside them."""
+    """A broker that requires accounts, the bridge and the command line."""
 
     broker: ClosedMosquitto
     bridge: Bridge
@@ -57,13 +57,13 @@ class Site:
         return key.strip()
 
     def account(self, name: str, password: str) -> MqttSettings:
-        """As a device has it."""
+        """The settings of a device."""
         url = SecretStr(f"mqtt://127.0.0.1:{self.broker.port}")
         return MqttSettings(url=url, username=name, password=SecretStr(password))
 
     @asynccontextmanager
     async def known(self, name: str, password: str, client_id: str | None = None) -> AsyncIterator[MqttSender]:
-        """A client with this account, when the broker has read its files."""
+        """A client with this account, after the broker has reloaded its files."""
 
         async def let_in() -> bool:
             return not await self.refused(name, password)
@@ -103,12 +103,12 @@ async def site(start_bridge: StartBridge, tmp_path: Path) -> AsyncIterator[Site]
         broker.kill()
 
 
-async def test_a_device_sends_as_itself_over_mqtt_and_http_by_one_key(site: Site) -> None:
+async def test_device_publishes_as_itself_over_mqtt_and_http_with_one_key(site: Site) -> None:
     key = await site.enrolled("esp01")
     async with site.known("esp01", key) as device:
         for topic in ("sensors/hall/data", "sensors/esp01/other", "events/alerts", "sensors/hall/status", "sensors/esp01/data"):
             await device.publish(topic, READING)
-        await until(lambda: site.stored == 1, what="its own reading stored")  # what is not its own came before
+        await until(lambda: site.stored == 1, what="its own reading stored")  # foreign topics were published before it
     assert [one.received for one in (site.bridge.ledger.account("mqtt"),)] == [1]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
         url = f"http://127.0.0.1:{site.bridge.port}/api/v1/readings"
@@ -118,7 +118,7 @@ async def test_a_device_sends_as_itself_over_mqtt_and_http_by_one_key(site: Site
                 assert answer.status == status
 
 
-async def test_a_device_hears_its_own_commands_only(site: Site) -> None:
+async def test_device_receives_its_own_commands_only(site: Site) -> None:
     keys = {name: await site.enrolled(name) for name in ("esp01", "hall")}
     async with site.known("esp01", keys["esp01"]) as device, site.known("hall", keys["hall"]) as other:
         await device.subscribe("sensors/+/command")
@@ -138,7 +138,7 @@ async def test_a_device_hears_its_own_commands_only(site: Site) -> None:
     assert heard["command"] == "of esp01"
 
 
-async def test_who_shows_a_wrong_password_or_none_or_anothers_is_refused(site: Site) -> None:
+async def test_broker_refuses_wrong_missing_and_foreign_passwords(site: Site) -> None:
     esp, hall = await site.enrolled("esp01"), await site.enrolled("hall")
     async with site.known("hall", hall):
         assert await site.refused("esp01", hall)
@@ -150,7 +150,7 @@ async def test_who_shows_a_wrong_password_or_none_or_anothers_is_refused(site: S
                 pass
 
 
-async def test_a_device_cannot_take_the_bridges_session_by_its_client_id(site: Site) -> None:
+async def test_device_cannot_take_over_the_session_of_the_bridge_by_its_client_id(site: Site) -> None:
     key = await site.enrolled("esp01")
     async with site.known("esp01", key, client_id=CLIENT_ID) as device:
         await device.publish("sensors/esp01/data", READING)
@@ -162,7 +162,7 @@ async def test_a_device_cannot_take_the_bridges_session_by_its_client_id(site: S
     assert (await site.command("device", "add", CLIENT_ID))[0] == 1
 
 
-async def test_another_key_ends_the_one_before_and_removing_a_device_ends_both(site: Site) -> None:
+async def test_new_key_replaces_the_old_one_and_removal_voids_both(site: Site) -> None:
     await site.command("device", "add", "hall")
     before = await site.enrolled("aa:bb:cc")
     async with site.known("aa%3Abb%3Acc", before) as device:
@@ -172,7 +172,7 @@ async def test_another_key_ends_the_one_before_and_removing_a_device_ends_both(s
     assert (code, out, "credentials already" in err) == (0, "", True)
     code, after, _ = await site.command("device", "passwd", "aa:bb:cc")
     assert code == 0
-    async with asyncio.timeout(5):  # the broker reads its files again when it comes to it
+    async with asyncio.timeout(5):  # the broker reloads its files with a delay
         while await site.refused("aa%3Abb%3Acc", after.strip()):
             await asyncio.sleep(0.05)
     assert await site.refused("aa%3Abb%3Acc", before)
@@ -202,7 +202,7 @@ def enrolment(folder: Path, store: MemoryStore, **more: object) -> DeviceProvisi
     return DeviceProvisioning(keys, BrokerAccounts(settings(folder, **more)), by="a test")
 
 
-def test_the_examples_are_what_is_written() -> None:
+def test_documented_examples_match_the_written_files() -> None:
     acl = (REPO / "config" / "mosquitto-acl.example").read_text()
     for user, rules in (("bridge", bridge_rules(MqttSettings())), ("esp01", device_rules(MqttSettings(), "esp01"))):
         assert "\n".join((f"user {user}", *rules)) in acl
@@ -213,7 +213,7 @@ def test_the_examples_are_what_is_written() -> None:
 @pytest.mark.parametrize(
     "hand_written", ["user grafana\ntopic read sensors/#\n", "topic read public/#\n# mine\n\npattern read x/%u\n"]
 )
-def test_rules_of_others_stay_and_the_same_again_changes_nothing(hand_written: str) -> None:
+def test_rules_of_other_accounts_stay_and_writing_is_idempotent(hand_written: str) -> None:
     once = with_rules(hand_written, "esp01", ("topic read a",))
     assert once == hand_written + "\nuser esp01\ntopic read a\n"
     assert with_rules(once, "esp01", ("topic read a",)) == once
@@ -221,13 +221,13 @@ def test_rules_of_others_stay_and_the_same_again_changes_nothing(hand_written: s
     assert with_rules(once, "esp0", ()) == once
 
 
-def test_passwords_of_others_stay() -> None:
+def test_passwords_of_other_accounts_stay() -> None:
     text = "# mine\ngrafana:$7$1$a$b\nesp01:$7$1$a$b\n"
     assert with_password(text, "esp01", None) == "# mine\ngrafana:$7$1$a$b\n"
     assert with_password(text, "grafana", "$7$x") == "# mine\nesp01:$7$1$a$b\ngrafana:$7$x\n"
 
 
-def test_a_password_matches_its_hash_and_no_other() -> None:
+def test_password_matches_its_own_hash_only() -> None:
     kept = hashed_password("tülip", 101)
     assert matches_password("tülip", kept)
     assert not matches_password("tulip", kept)
@@ -235,14 +235,14 @@ def test_a_password_matches_its_hash_and_no_other() -> None:
     assert not matches_password("tülip", "$7$101$=$x")
 
 
-def test_topics_follow_the_subscriptions() -> None:
+def test_device_rules_follow_the_subscriptions() -> None:
     given = [{"pattern": "rooms/{deviceId}/{field}", "format": "scalar"}, {"pattern": "raw/+/x"}, {"pattern": "{deviceId}/#"}]
     other = MqttSettings.model_validate({"subscriptions": given, "commands": "do/{deviceId}"})
     assert device_rules(other, "e1") == ("topic write rooms/e1/+", "topic write e1/#", "topic read do/e1")
     assert bridge_rules(other)[-1] == "topic write do/+"
 
 
-async def test_a_file_keeps_its_mode_but_for_the_rest_of_the_world(tmp_path: Path) -> None:
+async def test_file_keeps_its_mode_except_for_access_by_others(tmp_path: Path) -> None:
     (tmp_path / "passwords").write_text("")
     (tmp_path / "passwords").chmod(0o644)
     await enrolment(tmp_path, MemoryStore()).add("esp01")
@@ -251,7 +251,7 @@ async def test_a_file_keeps_its_mode_but_for_the_rest_of_the_world(tmp_path: Pat
     assert sorted(one.name for one in tmp_path.iterdir()) == ["acl", "passwords"]
 
 
-async def test_where_a_file_cannot_be_written_no_key_is_left_that_nobody_saw(tmp_path: Path) -> None:
+async def test_no_key_is_left_behind_if_a_file_cannot_be_written(tmp_path: Path) -> None:
     store = MemoryStore()
     (tmp_path / "passwords").mkdir()
     with pytest.raises(BridgeError, match="passwords"):
@@ -259,7 +259,7 @@ async def test_where_a_file_cannot_be_written_no_key_is_left_that_nobody_saw(tmp
     assert await store.keys.all() == []
 
 
-async def test_an_account_made_by_hand_is_no_devices(tmp_path: Path) -> None:
+async def test_account_made_by_hand_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "passwords").write_text("grafana:$7$1$a$b\n")
     (tmp_path / "acl").write_text("user grafana\ntopic read sensors/#\n")
     store = MemoryStore()
@@ -271,19 +271,19 @@ async def test_an_account_made_by_hand_is_no_devices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nuser b", "a/b", "#", "+", "x" * 129, "é"])
-async def test_what_is_no_device_id_reaches_no_file(tmp_path: Path, name: str) -> None:
+async def test_invalid_device_id_is_not_written_to_a_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(AccountError):
         await enrolment(tmp_path, MemoryStore()).add(name)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_two_at_once_forget_nothing_of_each_other(tmp_path: Path) -> None:
+async def test_concurrent_writers_lose_no_account(tmp_path: Path) -> None:
     accounts = [BrokerAccounts(settings(tmp_path)) for _ in range(20)]
     await asyncio.gather(*(asyncio.to_thread(one.put_device, f"d{n}", "k") for n, one in enumerate(accounts)))
-    assert all(accounts[0].knows(f"d{n}") for n in range(20))
+    assert all(accounts[0].has_device(f"d{n}") for n in range(20))
 
 
-def test_a_pid_file_that_leads_to_somebody_else_ends_nobody(tmp_path: Path) -> None:
+def test_stale_pid_file_signals_no_other_process(tmp_path: Path) -> None:
     import os
 
     (tmp_path / "pid").write_text(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""The door by itself, on a store in memory and by a clock that is given."""
+"""The authentication service on a store in memory, with a given clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 from pydantic import SecretStr
 
-from bridge.access.service import AuthService
 from bridge.access.oidc import REFRESH_SECONDS, OidcVerifier, permissions_from_claim, public_keys, scope_from_claims
+from bridge.access.service import AuthService
 from bridge.access.sessions import PER_USER_LIMIT
 from bridge.access.tokens import read_header
 from bridge.core.access.audit import AuditQuery
@@ -34,7 +34,7 @@ DEVICES = DevicesSettings.model_validate({"credentials": {"esp01": DEVICE_SECRET
 
 
 class Clock:
-    """Seconds since the epoch, as the test says."""
+    """Seconds since the epoch, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -61,7 +61,7 @@ async def refused(code: str, control: AuthService, shown: str) -> None:
     assert caught.value.code == code
 
 
-async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: AuthService, clock: Clock) -> None:
+async def test_token_of_a_login_identifies_the_user_until_it_expires(control: AuthService, clock: Clock) -> None:
     given = await control.login(" Admin ", PASSWORD, HERE)
     who = await control.identify(given.token, HERE)
     assert who == Identity(IdentityKind.PERSON, "admin", ROLE_PERMISSIONS[Role.ADMIN], None, clock.now + 3600)
@@ -73,12 +73,12 @@ async def test_who_logs_in_is_who_he_is_until_his_token_expires(control: AuthSer
 
 
 @pytest.mark.parametrize(("name", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("$where", PASSWORD)])
-async def test_a_wrong_name_and_a_wrong_password_are_told_the_same(control: AuthService, name: str, password: str) -> None:
+async def test_unknown_user_and_wrong_password_get_the_same_answer(control: AuthService, name: str, password: str) -> None:
     with pytest.raises(Unauthorized, match="user or password is wrong"):
         await control.login(name, password, HERE)
 
 
-async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control: AuthService, clock: Clock) -> None:
+async def test_guesses_are_slowed_without_locking_out_a_known_user(control: AuthService, clock: Clock) -> None:
     await control.login("admin", PASSWORD, "203.0.113.5")
     for _ in range(3):
         with pytest.raises(Unauthorized):
@@ -91,7 +91,7 @@ async def test_guesses_are_slowed_and_do_not_lock_out_who_is_known_here(control:
     await control.login("admin", PASSWORD, HERE)
 
 
-async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back(clock: Clock) -> None:
+async def test_login_that_failed_without_a_store_is_not_counted_as_a_guess(clock: Clock) -> None:
     store = MemoryStore()
     control = AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock)
     await control.load()
@@ -103,7 +103,7 @@ async def test_who_logs_in_while_the_store_is_away_does_not_wait_when_it_is_back
     assert (await control.login("admin", PASSWORD, HERE)).user.id == "admin"
 
 
-async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(control: AuthService) -> None:
+async def test_refresh_token_works_once_and_a_replay_ends_the_session(control: AuthService) -> None:
     first = await control.login("admin", PASSWORD, HERE)
     second = await control.refresh(first.refresh, HERE)
     third = await control.refresh(second.refresh, HERE)
@@ -117,7 +117,7 @@ async def test_a_session_is_renewed_once_by_each_and_a_replay_ends_it_for_both(c
         await control.refresh(third.refresh, HERE)
 
 
-async def test_a_forged_turn_ends_no_session(control: AuthService) -> None:
+async def test_forged_refresh_token_ends_no_session(control: AuthService) -> None:
     given = await control.login("admin", PASSWORD, HERE)
     forged = given.refresh.split("_")
     with pytest.raises(Unauthorized) as caught:
@@ -126,7 +126,7 @@ async def test_a_forged_turn_ends_no_session(control: AuthService) -> None:
     assert (await control.refresh(given.refresh, HERE)).token
 
 
-async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed(control: AuthService, clock: Clock) -> None:
+async def test_session_ends_after_its_lifetime_however_often_it_was_renewed(control: AuthService, clock: Clock) -> None:
     given = await control.login("admin", PASSWORD, HERE)
     clock.now += 29 * 86_400
     given = await control.refresh(given.refresh, HERE)
@@ -136,7 +136,7 @@ async def test_a_session_ends_when_its_time_is_over_however_often_it_was_renewed
         await control.refresh(given.refresh, HERE)
 
 
-async def test_after_logging_out_nothing_of_the_session_opens(control: AuthService) -> None:
+async def test_logout_voids_every_token_of_the_session(control: AuthService) -> None:
     given, other = await control.login("admin", PASSWORD, HERE), await control.login("admin", PASSWORD, HERE)
     who = await control.identify(given.token, HERE)
     await control.logout(who, "", HERE)
@@ -148,7 +148,7 @@ async def test_after_logging_out_nothing_of_the_session_opens(control: AuthServi
     await control.logout(None, other.refresh, HERE)
 
 
-async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(clock: Clock) -> None:
+async def test_revocation_holds_after_a_restart_and_in_other_bridges(clock: Clock) -> None:
     store = MemoryStore()
     settings = access_settings(admin_password=SecretStr(PASSWORD))
     first, other = (AuthService(settings, DEVICES, store, clock=clock) for _ in range(2))
@@ -161,7 +161,7 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
     await first.users.remove("admin")
     await first.keys.remove(key.id)
     assert all(map(other.is_valid, there))
-    await other._revocations.look()
+    await other._revocations.sync()
     assert not any(map(other.is_valid, there))
     again = AuthService(settings, DEVICES, store, clock=clock)
     await again.load()
@@ -170,7 +170,7 @@ async def test_what_was_taken_back_holds_after_a_restart_and_in_other_bridges(cl
         await refused("invalid", one, text)
 
 
-async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_is_there(clock: Clock) -> None:
+async def test_unwritten_revocation_reaches_other_bridges_once_the_store_is_available(clock: Clock) -> None:
     store = MemoryStore()
     here, there = (
         AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2)
@@ -183,16 +183,16 @@ async def test_what_could_not_be_written_is_taken_back_elsewhere_once_the_store_
     with pytest.raises(StoreUnavailable):
         await here.logout(await here.identify(given.token, HERE), "", HERE)
     with pytest.raises(StoreUnavailable):
-        await here._revocations.look()
+        await here._revocations.sync()
     assert there.is_valid(known)
     store.sessions.away = False
-    await here._revocations.look()
-    await there._revocations.look()
+    await here._revocations.sync()
+    await there._revocations.sync()
     assert not there.is_valid(known)
 
 
 @pytest.mark.parametrize("kind", ["key", "user"])
-async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeated(clock: Clock, kind: str) -> None:
+async def test_removal_that_failed_halfway_voids_the_credentials_and_can_be_repeated(clock: Clock, kind: str) -> None:
     store = MemoryStore()
     here, there = (
         AuthService(access_settings(admin_password=SecretStr(PASSWORD)), DEVICES, store, clock=clock) for _ in range(2)
@@ -212,11 +212,11 @@ async def test_a_removal_that_failed_halfway_leaves_nobody_in_and_can_be_repeate
         await remove()
     store.sessions.away = False
     await remove()
-    await there._revocations.look()
+    await there._revocations.sync()
     assert not there.is_valid(known)
 
 
-async def test_what_changes_a_user_ends_his_sessions(control: AuthService) -> None:
+async def test_every_change_of_a_user_ends_their_sessions(control: AuthService) -> None:
     await control.users.add("bob", PASSWORD, Role.VIEWER)
     for changes in ({"role": Role.OPERATOR}, {"scope": ResourceScope(frozenset({"a"}))}, {"password": "another password"}):
         given = await control.login("bob", PASSWORD, HERE)
@@ -227,7 +227,7 @@ async def test_what_changes_a_user_ends_his_sessions(control: AuthService) -> No
     assert (await control.login("bob", "another password", HERE)).user.role is Role.OPERATOR
 
 
-async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: AuthService) -> None:
+async def test_last_admin_cannot_be_removed_and_an_admin_has_no_scope(control: AuthService) -> None:
     for job in (control.users.remove("admin"), control.users.change("admin", {"role": Role.VIEWER})):
         with pytest.raises(LastAdmin):
             await job
@@ -240,18 +240,18 @@ async def test_the_last_admin_stays_and_an_admin_has_no_scope(control: AuthServi
 
 
 @pytest.mark.parametrize("name", ["", "a b", "$where", "a\0", ".a", "ü", "x" * 65])
-async def test_a_name_that_cannot_be_kept_is_refused(control: AuthService, name: str) -> None:
+async def test_invalid_user_name_is_refused(control: AuthService, name: str) -> None:
     with pytest.raises(AccountError):
         await control.users.add(name, PASSWORD, Role.VIEWER)
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
-async def test_a_password_is_neither_short_nor_endless(control: AuthService, password: str) -> None:
+async def test_password_of_a_wrong_length_is_refused(control: AuthService, password: str) -> None:
     with pytest.raises(AccountError):
         await control.users.add("bob", password, Role.VIEWER)
 
 
-async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: AuthService, clock: Clock) -> None:
+async def test_oldest_session_ends_beyond_the_limit_per_user(control: AuthService, clock: Clock) -> None:
     sessions = []
     for _ in range(PER_USER_LIMIT + 1):
         clock.now += 1
@@ -261,7 +261,7 @@ async def test_a_user_has_so_many_sessions_and_the_oldest_ends(control: AuthServ
     await control._sessions.renew(sessions[1])
 
 
-async def test_a_key_expires_and_a_device_sends_as_itself(control: AuthService, clock: Clock) -> None:
+async def test_key_expires_and_a_device_key_publishes_as_its_device(control: AuthService, clock: Clock) -> None:
     _, text = await control.keys.make(
         "lab", [Permission.READ, Permission.PUBLISH], ResourceScope(frozenset(), frozenset({"Kitchen"})), days=1
     )
@@ -286,7 +286,7 @@ async def test_a_key_expires_and_a_device_sends_as_itself(control: AuthService, 
         await control.identify_device("esp03", text, HERE)
 
 
-async def test_a_key_that_another_process_made_is_found(clock: Clock) -> None:
+async def test_key_created_by_another_process_is_found(clock: Clock) -> None:
     store = MemoryStore()
     ours, theirs = (AuthService(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
@@ -294,7 +294,7 @@ async def test_a_key_that_another_process_made_is_found(clock: Clock) -> None:
     assert (await ours.identify(text, HERE)).name == "k"
 
 
-async def test_ids_of_keys_made_up_make_no_work(control: AuthService) -> None:
+async def test_guessed_key_ids_are_limited_to_a_few_lookups(control: AuthService) -> None:
     answers = []
     for number in range(100):
         try:
@@ -304,7 +304,7 @@ async def test_ids_of_keys_made_up_make_no_work(control: AuthService) -> None:
     assert answers.count(Unauthorized) == 20
 
 
-async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Clock) -> None:
+async def test_guessed_key_ids_do_not_keep_a_new_key_from_being_found(clock: Clock) -> None:
     store = MemoryStore()
     ours, theirs = (AuthService(access_settings(), DEVICES, store, clock=clock) for _ in range(2))
     await ours.load()
@@ -315,7 +315,7 @@ async def test_who_makes_ids_of_keys_up_keeps_no_new_key_of_others_out(clock: Cl
     assert (await ours.identify(text, "198.51.100.7")).name == "k"
 
 
-async def test_the_secret_of_a_device_is_guessed_slowly(control: AuthService) -> None:
+async def test_guesses_at_a_device_secret_are_slowed(control: AuthService) -> None:
     who = await control.identify_device("esp01", DEVICE_SECRET, HERE)
     assert who.scope == ResourceScope(frozenset({"esp01"}))
     assert (await control.identify(DEVICE_SECRET, HERE)).name == "esp01"
@@ -329,7 +329,7 @@ async def test_the_secret_of_a_device_is_guessed_slowly(control: AuthService) ->
     assert (await control.identify_device("esp01", DEVICE_SECRET, HERE)).name == "esp01"
 
 
-async def test_what_was_done_is_in_the_audit_once_for_the_same(control: AuthService) -> None:
+async def test_equal_events_are_one_counted_record(control: AuthService) -> None:
     for _ in range(2):
         with pytest.raises(Unauthorized):
             await control.login("admin", "wrong password", HERE)
@@ -340,24 +340,24 @@ async def test_what_was_done_is_in_the_audit_once_for_the_same(control: AuthServ
     assert [(one.action, one.target, one.count) for one in acts] == [("login refused", "", 1), ("login refused", "admin", 2)]
 
 
-async def test_what_cannot_be_written_now_waits_and_what_finds_no_room_is_counted(control: AuthService) -> None:
+async def test_events_wait_for_the_store_and_those_without_room_are_counted(control: AuthService) -> None:
     class Away:
         async def add(self, _: object) -> None:
             raise StoreUnavailable("away")
 
-    kept = control.audit._kept
-    control.audit._kept = Away()  # type: ignore[assignment]
+    kept = control.audit._store
+    control.audit._store = Away()  # type: ignore[assignment]
     for number in range(10_001):
         control.audit.record("command", actor=ANYONE, target=f"d{number}")
     with pytest.raises(StoreUnavailable):
         await control.audit.write()
     assert (len(control.audit._waiting), control.audit.lost) == (10_000, 1)
-    control.audit._kept = kept
+    control.audit._store = kept
     await control.audit.write()
     assert len(await kept.find(AuditQuery(limit=20_000))) == 10_000
 
 
-async def test_the_first_admin_comes_by_a_link_that_works_once_and_for_an_hour(clock: Clock) -> None:
+async def test_setup_link_works_once_and_for_an_hour(clock: Clock) -> None:
     store, links = MemoryStore(), list[str]()
     control = AuthService(access_settings(), DEVICES, store, clock=clock)
     control.first_admin.on_link = links.append
@@ -380,7 +380,7 @@ async def test_the_first_admin_comes_by_a_link_that_works_once_and_for_an_hour(c
         await late.create_first_admin(links[1], PASSWORD, HERE)
 
 
-async def test_the_secret_is_made_once_and_stays_with_the_store(clock: Clock) -> None:
+async def test_signing_secret_is_generated_once_per_store(clock: Clock) -> None:
     store = MemoryStore()
     settings = AccessSettings.model_validate({"mode": "required", "admin_password": PASSWORD})
     first = AuthService(settings, DEVICES, store, clock=clock)
@@ -394,7 +394,7 @@ async def test_the_secret_is_made_once_and_stays_with_the_store(clock: Clock) ->
     await refused("invalid", other, given.token)
 
 
-async def test_before_the_store_was_read_nobody_can_tell_and_while_open_nobody_asks() -> None:
+async def test_store_must_be_read_first_unless_access_is_open() -> None:
     with pytest.raises(StoreUnavailable):
         await AuthService(access_settings(), DEVICES, MemoryStore()).identify("x", HERE)
     store = MemoryStore()
@@ -410,7 +410,7 @@ async def test_before_the_store_was_read_nobody_can_tell_and_while_open_nobody_a
 # --- the identity provider -----------------------------------------------------------------------------------------------
 
 
-async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_ten_seconds() -> None:
+async def test_jwks_is_fetched_once_and_for_unknown_keys_every_ten_seconds() -> None:
     elapsed, provider = [0.0], Provider()
     async with provider.serving():
         tokens = OidcVerifier(access_settings(provider), monotonic=lambda: elapsed[0])
@@ -439,7 +439,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_one_at_most_every_
             await read(provider.token())
 
 
-async def test_keys_that_are_taken_out_are_worth_nothing_an_hour_later() -> None:
+async def test_key_removed_from_the_jwks_is_void_an_hour_later() -> None:
     elapsed, provider = [0.0], Provider()
     async with provider.serving():
         tokens = OidcVerifier(access_settings(provider), monotonic=lambda: elapsed[0])
@@ -451,7 +451,7 @@ async def test_keys_that_are_taken_out_are_worth_nothing_an_hour_later() -> None
             await tokens.read(token, read_header(token), time.time())
 
 
-def test_only_public_keys_of_our_algorithms_that_sign_are_taken() -> None:
+def test_only_public_signing_keys_of_supported_algorithms_are_used() -> None:
     import orjson
 
     provider = Provider()
@@ -474,7 +474,7 @@ def test_only_public_keys_of_our_algorithms_that_sign_are_taken() -> None:
             public_keys(document)
 
 
-def test_roles_are_found_where_the_claim_leads() -> None:
+def test_roles_are_read_from_the_claim() -> None:
     roles = {"a": Role.VIEWER, "b": Role.OPERATOR}
     assert permissions_from_claim({"roles": "x a"}, "roles", roles) == ROLE_PERMISSIONS[Role.VIEWER]
     assert (
@@ -492,7 +492,7 @@ def test_roles_are_found_where_the_claim_leads() -> None:
         assert permissions_from_claim(odd, "roles", roles) == frozenset()
 
 
-def test_sites_and_devices_are_found_where_the_claims_lead() -> None:
+def test_sites_and_devices_are_read_from_the_claims() -> None:
     both = AccessSettings(site_claim="air.sites", sites={"p1": "Main hall", "all": "*"}, device_claim="devices")
     assert scope_from_claims({}, AccessSettings()) is None
     assert scope_from_claims({}, both) == ResourceScope()

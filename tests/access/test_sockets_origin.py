@@ -1,4 +1,4 @@
-"""Pages: which may connect, which may do so by cookie, and where a token may not stand."""
+"""Origins, cookies, subprotocols and query strings in the handshakes of live connections."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def opening(path: str, headers: dict[str, str]) -> Attempt:
-    """A handshake with these headers; `{host}` in them is the bridge's own."""
+    """A handshake with these headers, with `{host}` replaced by the address of the bridge."""
 
     async def attempt(bridge: Served, _: str | None) -> tuple[bool, int | None, str]:
         filled = {name: text.replace("{host}", f"127.0.0.1:{bridge.port}") for name, text in headers.items()}
@@ -111,10 +111,10 @@ ROWS: dict[str, tuple[dict[str, str], bool]] = {
 
 
 @pytest.mark.parametrize("where", PATHS)
-async def test_a_cookie_counts_for_our_own_pages_alone(stage: Stage, where: str, tally: Tally) -> None:
+async def test_cookie_counts_for_own_pages_only(stage: Stage, where: str, tally: Tally) -> None:
     outcomes = {name: await attempted(opening(PATHS[where], headers), stage, None) for name, (headers, _) in ROWS.items()}
     expected = {name: may for name, (_, may) in ROWS.items()}
-    expected["a cookie with no origin"] = where == "long-polling"  # it begins with a GET, of which browsers name none
+    expected["a cookie with no origin"] = where == "long-polling"  # it begins with a GET, which browsers send without Origin
     for name, verdict in outcomes.items():
         tally.note((where, name, verdict), may=expected[name], let_in=verdict.let_in)
     tally.check()
@@ -123,7 +123,7 @@ async def test_a_cookie_counts_for_our_own_pages_alone(stage: Stage, where: str,
 
 
 @pytest.mark.parametrize("where", PATHS)
-async def test_a_proxy_that_is_trusted_tells_by_which_name_we_are_called(where: str) -> None:
+async def test_forwarded_host_counts_from_a_trusted_proxy_only(where: str) -> None:
     access = TokenAccess()
     access.give(TOKEN, person("eve", Role.ADMIN))
     http = HttpSettings.model_validate({"trusted_proxies": ["127.0.0.1"]})
@@ -142,7 +142,7 @@ IN_ADDRESS = ["token={token}", "access_token={token}", "TOKEN={token}", "token="
 
 
 @pytest.mark.parametrize("where", [path for path in PATHS if path != "/api/v1/ws/secure"])
-async def test_a_token_in_the_address_is_refused_even_beside_one_that_is_shown_well(
+async def test_token_in_the_query_string_is_refused_even_beside_a_valid_header(
     stage: Stage, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -157,7 +157,7 @@ async def test_a_token_in_the_address_is_refused_even_beside_one_that_is_shown_w
     assert TOKEN not in caplog.text
 
 
-async def test_of_the_subprotocols_offered_one_is_chosen_as_a_browser_wants_it(stage: Stage) -> None:
+async def test_one_of_the_offered_subprotocols_is_accepted(stage: Stage) -> None:
     async with opened(stage, "/ws", offers=["sensor-bridge", f"bearer.{TOKEN}"]) as socket:
         assert socket.subprotocol == "sensor-bridge"
         assert await heard_pong(socket) == (True, None, "")
@@ -166,7 +166,7 @@ async def test_of_the_subprotocols_offered_one_is_chosen_as_a_browser_wants_it(s
         assert await heard_pong(socket) == (True, None, "")
 
 
-async def test_who_does_not_log_in_has_to_go_when_the_time_is_over(stage: Stage) -> None:
+async def test_client_without_login_is_closed_after_the_login_time(stage: Stage) -> None:
     async def silent(path: str) -> float:
         began = asyncio.get_running_loop().time()
         async with opened(stage, path) as socket:
@@ -178,7 +178,7 @@ async def test_who_does_not_log_in_has_to_go_when_the_time_is_over(stage: Stage)
     await stage.until_empty()
 
 
-async def test_of_two_authorization_headers_none_is_looked_at(stage: Stage) -> None:
+async def test_two_authorization_headers_are_refused(stage: Stage) -> None:
     head = (
         "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {}\r\nAuthorization: Bearer {}\r\n\r\n"

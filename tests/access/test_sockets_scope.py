@@ -1,4 +1,4 @@
-"""What somebody hears, sends and commands on a live connection ends where his scope does, live and replayed."""
+"""Scopes on live connections: events, replays, telemetry and commands."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def stage(access: TokenAccess) -> AsyncIterator[Stage]:
 
 
 class Ear:
-    """A connection that keeps the names of the devices it is told of."""
+    """A connection that records the devices of the events it receives."""
 
     def __init__(self, socket: ClientConnection, device_of: Callable[[Any], Any], mark: Callable[[Any], bool]) -> None:
         self.socket = socket
@@ -63,7 +63,7 @@ class Ear:
         self._mark = mark
 
     async def heard(self) -> list[str]:
-        """Up to the mark."""
+        """The devices of all events up to the mark."""
         found: list[str] = []
         while True:
             text = await received(self.socket)
@@ -142,13 +142,13 @@ WAYS: dict[str, Callable[[Stage, str], AbstractAsyncContextManager[Ear]]] = {
 
 
 def mark(stage: Stage) -> None:
-    """What everybody hears."""
+    """Publish an event that every client receives."""
     stage.hub.publish([SystemEvent("info", "mark")])
 
 
 @pytest.mark.parametrize("name", SCOPES)
 @pytest.mark.parametrize("way", WAYS)
-async def test_live_only_devices_of_the_scope_are_heard(stage: Stage, way: str, name: str) -> None:
+async def test_live_events_are_limited_to_the_scope(stage: Stage, way: str, name: str) -> None:
     async with WAYS[way](stage, name) as ear:
         await stage.say("a", "b", "c", "d")
         stage.registry.publish([DeviceStatus(one, "busy", EPOCH_MS) for one in DEVICES])
@@ -171,7 +171,7 @@ EVENTS: dict[str, tuple[Event, set[str]]] = {
 }
 
 
-async def test_events_are_heard_by_those_who_see_the_device_they_tell_of(stage: Stage) -> None:
+async def test_events_are_sent_to_clients_whose_scope_has_the_device(stage: Stage) -> None:
     heard: dict[str, set[str]] = {what: set() for what in EVENTS}
     for name in SCOPES:
         async with opened(stage, f"/api/v1/ws/secure?token={name}") as socket:
@@ -185,7 +185,7 @@ async def test_events_are_heard_by_those_who_see_the_device_they_tell_of(stage: 
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_device_that_is_moved_is_heard_or_not_from_then_on(stage: Stage, way: str) -> None:
+async def test_moved_device_enters_or_leaves_the_scope_at_once(stage: Stage, way: str) -> None:
     async with WAYS[way](stage, HOME) as ear:
         await stage.registry.update("d", {"site": "Home"})
         await stage.registry.update("a", {"site": "Office"})
@@ -195,7 +195,7 @@ async def test_a_device_that_is_moved_is_heard_or_not_from_then_on(stage: Stage,
     assert set(heard) == {"b", "d"}
 
 
-async def test_who_sees_a_site_is_told_when_a_device_there_is_removed(stage: Stage) -> None:
+async def test_removal_of_a_device_is_sent_to_clients_of_its_site(stage: Stage) -> None:
     async with opened(stage, f"/api/v1/ws/secure?token={HOME}") as socket:
         assert "connection" in await received(socket)
         await stage.registry.remove("c")
@@ -205,7 +205,7 @@ async def test_who_sees_a_site_is_told_when_a_device_there_is_removed(stage: Sta
 
 
 async def call(socket: ClientConnection, name: str, body: Any) -> tuple[Any, list[Any]]:
-    """The acknowledgement of an event, and the events before it."""
+    """The acknowledgement of an event, and the events received before it."""
     await socket.send("421" + orjson.dumps([name, body]).decode())
     events = []
     while not (text := await received(socket)).startswith("431"):
@@ -228,15 +228,13 @@ def replayed(events: list[Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", SCOPES)
 @pytest.mark.parametrize("in_memory", [True, False])
-async def test_what_is_replayed_ends_where_the_scope_does_and_so_do_the_counts(
-    access: TokenAccess, name: str, in_memory: bool
-) -> None:
+async def test_replays_and_their_counts_are_limited_to_the_scope(access: TokenAccess, name: str, in_memory: bool) -> None:
     async with staged(access) as before:
         for one, site in DEVICES.items():
             await before.registry.register(one, {"site": site} if site else {})
         await before.say(*"abcd" * 3)
         if not in_memory:
-            before.hub._recent.start_offset = before.hub._recent.last_offset  # what is before this is in the store alone
+            before.hub._recent.start_offset = before.hub._recent.last_offset  # earlier readings are only in the store
         seen = [one for one in "abcd" * 3 if one in SEEN[name]]
         async with socket_io(before, name) as socket:
             answer, events = await call(socket, "subscribe", {"since": 0, "limit": 2})
@@ -248,7 +246,7 @@ async def test_what_is_replayed_ends_where_the_scope_does_and_so_do_the_counts(
             assert replayed(events) == seen[2:], "what was sent is not sent again"
 
 
-async def test_a_device_that_was_moved_away_is_not_replayed_either(stage: Stage) -> None:
+async def test_device_moved_out_of_the_scope_is_not_replayed(stage: Stage) -> None:
     await stage.say("a", "b", "c")
     await stage.registry.update("b", {"site": "Office"})
     await stage.registry.update("c", {"site": "Home"})
@@ -259,7 +257,7 @@ async def test_a_device_that_was_moved_away_is_not_replayed_either(stage: Stage)
 
 
 @pytest.mark.parametrize("name", [ONE, HOME, NONE])
-async def test_to_subscribe_out_of_scope_is_refused_in_the_same_words_whether_there_is_such_a_device(
+async def test_subscription_outside_the_scope_gets_the_same_answer_for_known_and_unknown_devices(
     stage: Stage, name: str
 ) -> None:
     await stage.say("a", "c", "d")
@@ -275,7 +273,7 @@ async def test_to_subscribe_out_of_scope_is_refused_in_the_same_words_whether_th
 
 
 @pytest.mark.parametrize("name", SCOPES)
-async def test_on_connecting_only_statuses_of_the_scope_are_told(stage: Stage, name: str) -> None:
+async def test_statuses_at_connect_are_limited_to_the_scope(stage: Stage, name: str) -> None:
     stage.registry.publish([DeviceStatus(one, "busy", EPOCH_MS) for one in DEVICES])
     async with by_socket_io(stage, name) as ear:
         mark(stage)
@@ -299,7 +297,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize(("token", "to"), COMMANDS)
-async def test_a_command_needs_the_right_and_the_device_in_scope(stage: Stage, token: str, to: str) -> None:
+async def test_command_needs_the_permission_and_the_device_in_scope(stage: Stage, token: str, to: str) -> None:
     stage.registry.publish([DeviceStatus(one, "online", EPOCH_MS) for one in DEVICES])
     async with socket_io(stage, token) as socket:
         answer, _ = await call(socket, "sendCommand", {"device": to, "command": "on"})
@@ -313,7 +311,7 @@ async def test_a_command_needs_the_right_and_the_device_in_scope(stage: Stage, t
     assert stage.notes.acts == [("command" if answer["ok"] else "command refused", token.partition("-")[0], to)]
 
 
-async def test_who_may_command_only_hears_of_no_device(stage: Stage) -> None:
+async def test_client_with_command_permission_only_receives_no_device(stage: Stage) -> None:
     async with by_socket_io(stage, "commander") as ear:
         await stage.say("a", "b")
         mark(stage)
@@ -326,7 +324,7 @@ async def test_who_may_command_only_hears_of_no_device(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("name", SCOPES)
-async def test_at_the_way_of_devices_telemetry_of_the_scope_is_heard(stage: Stage, name: str) -> None:
+async def test_telemetry_at_the_device_path_is_limited_to_the_scope(stage: Stage, name: str) -> None:
     async with opened(stage, "/ws/device") as socket:
         await socket.send(orjson.dumps({"type": "AUTH", "payload": {"token": name}}).decode())
         assert orjson.loads(await received(socket)) == {"type": "AUTH_OK"}
@@ -357,7 +355,7 @@ SENDING = {
 
 
 @pytest.mark.parametrize("what", SENDING)
-async def test_a_device_writes_as_itself_only_and_a_program_as_those_of_its_scope(stage: Stage, what: str) -> None:
+async def test_device_writes_as_itself_and_a_program_as_devices_of_its_scope(stage: Stage, what: str) -> None:
     token, name, may = SENDING[what]
     async with opened(stage, "/ws/device", headers=bearer(token)) as socket:
         named = {} if name is None else {"device_id": name}
@@ -372,9 +370,9 @@ async def test_a_device_writes_as_itself_only_and_a_program_as_those_of_its_scop
     assert stored == ([name or "a"] if may else [])
 
 
-async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_its_scope(stage: Stage) -> None:
+async def test_program_receives_no_commands_of_a_device_moved_out_of_its_scope(stage: Stage) -> None:
     async def said(socket: ClientConnection) -> None:
-        """Its telemetry is looked at: what comes after it is answered."""
+        """Send telemetry and wait until it is processed: a later message is answered."""
         await socket.send('{"type": "telemetry", "device_id": "b", "temperature": 7}')
         await socket.send('{"type": "hello"}')
         while not orjson.loads(await received(socket)).get("error", "").startswith("unknown type"):
@@ -388,7 +386,10 @@ async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_it
         assert orjson.loads(await received(gateway))["command"] == "on"
         await stage.registry.update("b", {"site": "Office"})
         answer, _ = await call(desk, "sendCommand", {"device": "b", "command": "unlock", "value": "4711"})
-        assert (answer["state"], answer["error"]) == ("failed", "who speaks for the device at its socket may do so no more")
+        assert (answer["state"], answer["error"]) == (
+            "failed",
+            "the client at the device's socket may no longer write as this device",
+        )
         assert (stage.registry.get("b").online, stage.registry.get("b").connection) == (False, None)
         await said(gateway)
         assert stage.registry.get("b").connection is None
@@ -401,7 +402,7 @@ async def test_a_program_is_sent_no_command_of_a_device_that_was_moved_out_of_it
     assert stage.mqtt.sent == []
 
 
-async def test_a_device_comes_in_by_name_and_secret_and_not_by_saying_so(access: TokenAccess) -> None:
+async def test_device_needs_its_secret_while_access_is_required(access: TokenAccess) -> None:
     settings = DevicesSettings.model_validate({"open": True, "credentials": {"esp": "1234"}, "admins": {"desk": "let me in"}})
     access.secrets |= {("esp", "1234"): device("esp"), ("desk", "let me in"): program("desk", {Permission.READ})}
     async with staged(access, devices=settings) as stage:

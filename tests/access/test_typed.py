@@ -1,4 +1,4 @@
-"""Commands that speak to a running bridge, whose access is required: what they show, and where that comes from."""
+"""Commands that talk to a running bridge with access required, and the source of their token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def full_key(guarded_bridge: Guarded) -> str:
     return str(found["key"])
 
 
-async def test_a_command_is_sent_by_who_may_and_nobody_else(guarded_bridge: Guarded, tmp_path: Path) -> None:
+async def test_command_line_sends_a_command_with_permission_only(guarded_bridge: Guarded, tmp_path: Path) -> None:
     asked = ("command", "hall", "on", "--queue", "--url", guarded_bridge.base)
     (tmp_path / "token").write_text(guarded_bridge.tokens["operator"] + "\n")
     code, out, err = await ended(tmp_path / "a", *asked, "--token-file", str(tmp_path / "token"))
@@ -42,7 +42,7 @@ async def test_a_command_is_sent_by_who_may_and_nobody_else(guarded_bridge: Guar
         assert guarded_bridge.tokens["operator"] not in said
 
 
-async def test_tail_hears_what_its_token_may_see_and_says_why_it_is_not_let_in(guarded_bridge: Guarded, tmp_path: Path) -> None:
+async def test_tail_is_limited_to_its_scope_and_reports_a_refusal(guarded_bridge: Guarded, tmp_path: Path) -> None:
     asked = ("tail", "--plain", "--count", "1", "--url", guarded_bridge.base)
     code, _, err = await ended(tmp_path / "a", *asked)
     assert (code, "does not let us in: log in" in err) == (1, True), err
@@ -57,14 +57,14 @@ async def test_tail_hears_what_its_token_may_see_and_says_why_it_is_not_let_in(g
         assert [orjson.loads(line)["deviceId"] for line in command.out.splitlines()] == ["stove"]
 
 
-async def test_probe_finds_that_all_holds_with_one_key(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
+async def test_probe_passes_with_one_key(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
     asked = ("probe", "--url", guarded_bridge.base, "--broker", broker_url, "--patience", "10")
     code, out, _ = await ended(tmp_path / "a", *asked, BRIDGE_TOKEN=await full_key(guarded_bridge))
     assert code == 0, out
     assert "everything tested held" in out
 
 
-async def test_bench_measures_a_bridge_that_lets_it_in(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
+async def test_bench_measures_a_bridge_with_access_required(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
     system = ("--url", guarded_bridge.base, "--broker", broker_url)
     asked = ("bench", "steady", *system, "--rate", "20", "--seconds", "1", "--clients", "2", "--json", "b.json")
     code, out, err = await ended(tmp_path / "a", *asked, BRIDGE_TOKEN=guarded_bridge.keys["see"])
@@ -74,7 +74,7 @@ async def test_bench_measures_a_bridge_that_lets_it_in(guarded_bridge: Guarded, 
     assert code == 1
 
 
-def test_a_token_comes_from_one_place(tmp_path: Path) -> None:
+def test_token_must_come_from_one_source(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("sbk_1\nmore\n")
     assert read_token(None, path) == "sbk_1"

@@ -1,4 +1,4 @@
-"""Commands as somebody types them: in a process of their own."""
+"""Commands in a process of their own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.servers import REPO
 
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
-"""`await command("user", "list", given="")`: exit code, standard output, standard error."""
+"""`await command("user", "list", given="")` returns exit code, standard output and standard error."""
 
 
 def command_line(folder: Path, **environ: str) -> Command:
-    """Run in this folder with these variables and no others."""
+    """Run commands in this folder with only these environment variables."""
     whole = {"PYTHONPATH": str(REPO), "PATH": "/usr/bin:/bin", "COLUMNS": "200", **environ}
 
     async def command(*arguments: str, given: str = "") -> tuple[int, str, str]:

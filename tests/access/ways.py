@@ -1,4 +1,4 @@
-"""Every socket way in: connect, show a token in this way's manner, and see what comes of it."""
+"""Every way to send a token to a live protocol, as functions that return the outcome."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from websockets.asyncio.client import ClientConnection, connect
 
 WAIT_SECONDS = 15.0
 SECRET_MARK = "s3cr3t"
-"""Stands in every token of these tests, so that logs can be searched for it."""
+"""Part of every token of these tests, so that logs can be searched for it."""
 
 
 class Served(Protocol):
-    """What listens."""
+    """A server with a port."""
 
     @property
     def port(self) -> int: ...
@@ -29,7 +29,7 @@ class Served(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of an attempt: in, or out with the code and the words it was told; and after how many seconds."""
+    """The outcome of an attempt: whether it was accepted, or the code and reason of its refusal; and the seconds it took."""
 
     let_in: bool
     code: int | None
@@ -41,7 +41,7 @@ class Verdict:
 async def opened(
     bridge: Served, path: str, *, headers: dict[str, str] | None = None, offers: list[str] | None = None
 ) -> AsyncIterator[ClientConnection]:
-    """A WebSocket with these headers; `offers` are subprotocols, of which a browser would insist on one."""
+    """A WebSocket with these headers and offered subprotocols. As in a browser, one of them must be accepted."""
     url = f"ws://127.0.0.1:{bridge.port}{path}"
     subprotocols: Any = offers
     async with connect(url, additional_headers=headers, subprotocols=subprotocols, compression=None) as socket:
@@ -57,7 +57,7 @@ async def received(socket: ClientConnection) -> str:
 
 
 async def ended(socket: ClientConnection) -> tuple[int | None, str]:
-    """Code and reason, when all before it was read."""
+    """Close code and reason, after reading every message."""
     try:
         while True:
             await received(socket)
@@ -79,7 +79,7 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
 async def connect_packet(socket: ClientConnection, token: object = None) -> Any:
-    """Ask to join the namespace; what is answered, by type of packet."""
+    """Send CONNECT; returns the type of the answer and its body."""
     assert (await received(socket)).startswith("0{")
     await socket.send("40" if token is None else "40" + orjson.dumps({"token": token}).decode())
     answer = await received(socket)
@@ -116,7 +116,7 @@ async def by_cookie(bridge: Served, token: str | None) -> tuple[bool, int | None
 async def polled(
     bridge: Served, *, headers: dict[str, str] | None = None, auth: str | None = None
 ) -> tuple[bool, int | None, str]:
-    """By long-polling, until the connection ends if it is refused."""
+    """Connect by long-polling; if refused, poll until the connection ends."""
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.DummyCookieJar()) as session:
         async with session.get(url) as answer:
@@ -131,7 +131,7 @@ async def polled(
         async with session.get(url) as answer:
             first = (await answer.text()).split("\x1e")[0]
         if first.startswith("40"):
-            async with session.post(url, data="1"):  # it takes its leave
+            async with session.post(url, data="1"):  # it disconnects
                 return True, None, ""
         body = orjson.loads(first[2:])
         async with asyncio.timeout(WAIT_SECONDS):
@@ -154,7 +154,7 @@ async def by_polling_and_header(bridge: Served, token: str | None) -> tuple[bool
 
 
 async def heard_pong(socket: ClientConnection) -> tuple[bool, int | None, str]:
-    """Let in, if a ping is answered; whatever else is said before."""
+    """Accepted if a ping is answered; other messages may come first."""
     try:
         await socket.send('{"type": "ping"}')
         while orjson.loads(await received(socket))["type"] != "pong":
@@ -165,7 +165,7 @@ async def heard_pong(socket: ClientConnection) -> tuple[bool, int | None, str]:
 
 
 async def silently(socket: ClientConnection) -> tuple[bool, int | None, str]:
-    """Nothing is shown, and nothing said."""
+    """Send nothing."""
     return False, *(await ended(socket))
 
 
@@ -219,7 +219,7 @@ async def by_query(bridge: Served, token: str | None) -> tuple[bool, int | None,
 
 
 async def device_answer(socket: ClientConnection) -> tuple[bool, int | None, str]:
-    """Let in, if what is no message of a device is complained of."""
+    """Accepted if an unknown message is answered with an error."""
     try:
         await socket.send('{"type": "HELLO"}')
         while "AUTH_OK" in (text := await received(socket)):
@@ -232,7 +232,7 @@ async def device_answer(socket: ClientConnection) -> tuple[bool, int | None, str
 
 
 def device_by(first: Callable[[str], object] | None = None) -> Attempt:
-    """By the first message, or by header."""
+    """Log in by the first message, or by header without one."""
 
     async def attempt(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
         headers = bearer(token) if first is None else None
@@ -273,7 +273,7 @@ DEVICES: dict[str, Attempt] = {
 
 
 async def attempted(way: Attempt, bridge: Served, token: str | None) -> Verdict:
-    """A handshake that HTTP refuses is out too, with its status as the code."""
+    """The verdict of an attempt. A handshake refused by HTTP has its status as code."""
     began = time.monotonic()
     try:
         outcome = await way(bridge, token)

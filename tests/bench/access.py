@@ -29,7 +29,7 @@ from bridge.tools.bench.run import broker_settings
 from bridge.tools.bench.scenarios.catalog import burst
 from bridge.tools.bench.stage import Stage
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, child
-from tests.access.test_sockets_stay import DIALECTS
+from tests.access.test_sockets_expiry import PROTOCOLS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
 from tests.bench.attackers import ATTACKS, GUESSED
 from tests.bench.guarded import PASSWORD, GuardedBridge, token_for
@@ -73,7 +73,7 @@ async def closing(broker: MqttSettings, _: str, folder: Path) -> None:
         expired = await _out_after(target, await _with_token(), LIFE_SECONDS)
         taken = await _out_after(target, await _person(target, "ada"), 0, lambda: _remove(target, "ada"))
         elsewhere = await _out_after(target, await _person(target, "bob"), 0, lambda: _remove_elsewhere(store, "bob"))
-        for name in (*DIALECTS, POLLING):
+        for name in (*PROTOCOLS, POLLING):
             table.add_row(name, "", "", *(f"{one[name]:.2f}" for one in (expired, taken, elsewhere)))
     console.print(table)
 
@@ -111,7 +111,7 @@ async def _out_after(
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         sockets: dict[str, Any] = {}
-        for name, dialect in DIALECTS.items():
+        for name, dialect in PROTOCOLS.items():
             sockets[name] = await stack.enter_async_context(dialect(target.address, token))  # type: ignore[arg-type]
         polling = asyncio.ensure_future(_polled_out(target, token))
         await asyncio.sleep(0.5)

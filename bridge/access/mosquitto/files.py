@@ -1,7 +1,7 @@
-"""An account at a Mosquitto broker as text: a line of its password file, and rules of its ACL file.
+"""Mosquitto's password and ACL files as text: the line of an account, and its rules.
 
-Hashes are made here, in Mosquitto's own form `$7$` (PBKDF2 with SHA-512). So nothing of Mosquitto need be installed where this
-runs, which is often another container, and no password becomes an argument that everybody on the machine can read.
+Hashes are computed in Mosquitto's format `$7$` (PBKDF2 with SHA-512). So `mosquitto_passwd` need not be installed, since the
+broker often runs in another container, and no password becomes a command-line argument that other users can read.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 
 KEY_ROUNDS = 101
-"""As `mosquitto_passwd` has it. For keys, which are random: at every CONNECT the broker hashes, and does nothing else."""
+"""PBKDF2 iterations for random keys, as in `mosquitto_passwd`. The broker does nothing else while it hashes at a CONNECT."""
 
 PASSWORD_ROUNDS = 20_000
-"""For what people choose."""
+"""The same for passwords that people choose."""
 
-_SALT_BYTES = 12  # older ones read no other
-_FORM = re.compile(r"\$7\$(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)", re.ASCII)
+_SALT_BYTES = 12  # older versions of Mosquitto read no other length
+_FORMAT = re.compile(r"\$7\$(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)", re.ASCII)
 _RULE = re.compile(r"\s*topic\s", re.ASCII)
 
 
 def broker_user(device_id: str) -> str:
-    """The name of a device at the broker: its id, with `%3A` for the colon, which ends a name in the password file."""
+    """The user name of a device: its id, with colons as `%3A`, since a colon ends the name in the password file."""
     return device_id.replace(":", "%3A")
 
 
@@ -36,32 +36,32 @@ def broker_user(device_id: str) -> str:
 
 
 def hashed_password(password: str, rounds: int) -> str:
-    """As Mosquitto keeps it."""
+    """A password hash in Mosquitto's format."""
     salt = secrets.token_bytes(_SALT_BYTES)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def matches_password(password: str, kept: str) -> bool:
-    """Whether it is the one whose hash is kept; not if that is of another form."""
-    found = _FORM.fullmatch(kept)
-    if found is None:
+def matches_password(password: str, hashed: str) -> bool:
+    """Whether a password has this hash; False for a hash in another format."""
+    match = _FORMAT.fullmatch(hashed)
+    if match is None:
         return False
     try:
-        salt, digest = base64.b64decode(found[2], validate=True), base64.b64decode(found[3], validate=True)
+        salt, digest = base64.b64decode(match[2], validate=True), base64.b64decode(match[3], validate=True)
     except ValueError:
         return False
-    return hmac.compare_digest(hashlib.pbkdf2_hmac("sha512", password.encode(), salt, int(found[1]) or 1), digest)
+    return hmac.compare_digest(hashlib.pbkdf2_hmac("sha512", password.encode(), salt, int(match[1]) or 1), digest)
 
 
 def with_password(text: str, user: str, hashed: str | None) -> str:
-    """The password file with another hash of this user, or without him; every other line as it was."""
+    """The password file with a new hash for a user, or, with None, without the user. Other lines are unchanged."""
     lines = [line for line in text.splitlines() if not _is_account(line) or line.partition(":")[0] != user]
-    return _joined(lines if hashed is None else [*lines, f"{user}:{hashed}"])
+    return _join(lines if hashed is None else [*lines, f"{user}:{hashed}"])
 
 
 def password_hash(text: str, user: str) -> str | None:
-    """What the password file has of this user."""
+    """The hash of a user in the password file; None if the user has no account."""
     lines = (line.partition(":") for line in text.splitlines() if _is_account(line))
     return next((hashed.strip() for name, _, hashed in lines if name == user), None)
 
@@ -74,46 +74,46 @@ def _is_account(line: str) -> bool:
 
 
 def device_rules(settings: MqttSettings, device_id: str) -> tuple[str, ...]:
-    """It sends on the topics that are named for it in the subscriptions, and hears its commands."""
-    writes = [_filled(one.pattern, device_id) for one in settings.subscriptions]
+    """The rules of a device: it writes the topics of the subscriptions with its id, and reads its commands."""
+    writes = [_topic(subscription.pattern, device_id) for subscription in settings.subscriptions]
     read = settings.command_topic(device_id)
     return (*(f"topic write {topic}" for topic in writes if topic), f"topic read {read}")
 
 
-def _filled(pattern: str, device_id: str) -> str | None:
-    """A pattern with a device's id in it; None: it is not about devices, or not by their ids."""
+def _topic(pattern: str, device_id: str) -> str | None:
+    """The topic of a device under a pattern; None if the pattern has no `{deviceId}`."""
     parsed = TopicPattern.parse(pattern)
     if "deviceId" not in parsed.names:
         return None
-    named = zip(parsed.names, parsed.levels, strict=True)
-    return "/".join(device_id if name == "deviceId" else level for name, level in named)
+    levels = zip(parsed.names, parsed.levels, strict=True)
+    return "/".join(device_id if name == "deviceId" else level for name, level in levels)
 
 
 def bridge_rules(settings: MqttSettings) -> tuple[str, ...]:
-    """It hears everything, and what the broker says of itself; it sends commands."""
+    """The rules of the bridge: it reads every topic and the broker's statistics, and writes commands."""
     return ("topic read #", "topic read $SYS/#", f"topic write {TopicPattern.parse(settings.commands).topic_filter}")
 
 
 def with_rules(text: str, user: str, rules: Sequence[str]) -> str:
-    """The ACL file with other rules of this user, or without him; every other line as it was."""
-    lines = [line for line, mine in _whose(text, user) if not mine]
+    """The ACL file with new rules for a user, or, without rules, without the user. Other lines are unchanged."""
+    lines = [line for line, of_user in _lines(text, user) if not of_user]
     while lines and not lines[-1].strip():
         lines.pop()
-    return _joined([*lines, "", f"user {user}", *rules] if rules else lines)
+    return _join([*lines, "", f"user {user}", *rules] if rules else lines)
 
 
 def rules_of(text: str, user: str) -> list[str]:
-    """What the ACL file has of this user."""
-    return [line.strip() for line, mine in _whose(text, user) if mine]
+    """The lines of a user in the ACL file."""
+    return [line.strip() for line, of_user in _lines(text, user) if of_user]
 
 
-def _whose(text: str, user: str) -> Iterator[tuple[str, bool]]:
-    """Each line, and whether it is of this user: the line that names him, and the rules right behind it."""
-    mine = False
+def _lines(text: str, user: str) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether it belongs to a user: the line `user NAME` and the rules directly after it."""
+    of_user = False
     for line in text.splitlines():
-        mine = line.split() == ["user", user] or (mine and _RULE.match(line) is not None)
-        yield line, mine
+        of_user = line.split() == ["user", user] or (of_user and _RULE.match(line) is not None)
+        yield line, of_user
 
 
-def _joined(lines: Sequence[str]) -> str:
+def _join(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

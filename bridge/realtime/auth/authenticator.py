@@ -1,9 +1,8 @@
-"""The one place where live connections are let in: who somebody is, what he may do here, and that he may stay."""
+"""Authentication of live connections, the same for every wire protocol: identify, admit, renew, and limit by scope."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from bridge.core.access.permissions import NOBODY, Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError, Forbidden, Unauthorized
@@ -15,17 +14,37 @@ from bridge.realtime.frames import TRY_AGAIN_LATER
 from bridge.realtime.limits import ConnectionLimiter
 
 
-@dataclass(frozen=True, slots=True)
-class CloseReason:
-    """How a WebSocket is closed whose client is not let in."""
+class Disconnect(Exception):
+    """Close the connection: `message`, if any, is sent first, `code` and `reason` are those of the close frame.
 
-    code: int
-    reason: str
-    counted: str
+    `counted` is the reason in the counter of disconnects.
+    """
+
+    def __init__(self, code: int, reason: str, counted: str | None = None, message: bytes | None = None) -> None:
+        """Without `counted`, the disconnect is counted under `reason`."""
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.counted = counted or reason
+        self.message = message
+
+
+def disconnect_for(error: BridgeError) -> Disconnect:
+    """How a client is refused that failed to authenticate with this error. The reason never contains its credentials."""
+    match error:
+        case Unauthorized():
+            return Disconnect(UNAUTHORIZED, str(error), "unauthorized")
+        case Forbidden():
+            return Disconnect(FORBIDDEN, str(error), "forbidden")
+        case _:
+            return Disconnect(TRY_AGAIN_LATER, "credentials cannot be verified at the moment: try again soon", "not now")
 
 
 class Authenticator:
-    """What every dialect asks. While access is open nothing of it is, but `required`."""
+    """Decides which clients may connect, and for how long.
+
+    While access is open every client is `ANYONE`, except at `/ws/device`, where the secrets of the settings count.
+    """
 
     def __init__(
         self,
@@ -36,7 +55,7 @@ class Authenticator:
         login_seconds: float,
         audit: AuditLog | None = None,
     ) -> None:
-        """`sites` tells where devices stand; who has not logged in after `login_seconds` has to go."""
+        """A client that has not logged in after `login_seconds` is disconnected. `sites` gives the locations of devices."""
         self._access = access
         self._sites = sites
         self._audit = audit
@@ -45,97 +64,91 @@ class Authenticator:
 
     @property
     def required(self) -> bool:
-        """Whether somebody must show who he is."""
+        """Whether clients must authenticate."""
         return self._access.required
 
-    async def identify(self, token: str | None, address: str, way: str, *rights: Permission) -> Identity:
-        """Who shows this, and has one of the rights. Raises `Unauthorized`, `Forbidden`, and others if nobody can tell now."""
+    async def identify(self, credentials: Credentials, address: str, path: str, *permissions: Permission) -> Identity:
+        """The identity that these credentials prove, if it has at least one of the permissions.
+
+        Raises `Unauthorized` and `Forbidden`, which are recorded in the audit log under `path`; `StoreUnavailable`,
+        `TooManyAttempts` and `TemporarilyUnavailable` if the credentials cannot be verified now.
+        """
+        secret = credentials.credential or ""
         try:
-            identity = await self._access.identify(token, address)
-            self.check(identity, *rights)
+            if not self.required:
+                return self._access.identify_device_while_open(credentials.device, secret)
+            if credentials.device:
+                identity = await self._access.identify_device(credentials.device, secret, address)
+            else:
+                identity = await self._access.identify(secret, address)
+            _check(identity, permissions)
         except (Unauthorized, Forbidden) as error:
-            self._note("refused", NOBODY, address, way, error)
+            if self._audit is not None:
+                why = error.code if isinstance(error, Unauthorized) else "forbidden"
+                self._audit.record("refused", actor=NOBODY, address=address, target=path, why=why)
             raise
         return identity
 
-    async def refusal(self, limiter: ConnectionLimiter, address: str, way: str, shown: Callable[[], Credentials]) -> str | None:
-        """Why one more connection is not let in. Who shows with his handshake that he is known takes no stranger's place.
+    def admit(self, connection: AuthenticatedConnection) -> AuthenticatedConnection:
+        """Register a connection: it is warned before its credentials expire, and closed when they are void."""
+        if self.required:
+            self.connections.add(connection)
+        return connection
 
-        He is asked only where there is none left; `shown` may raise `Unauthorized`.
+    async def renew(self, connection: AuthenticatedConnection, credentials: Credentials) -> None:
+        """Replace a connection's credentials by newer ones of the same identity.
+
+        Raises as `identify` does, and the connection is unchanged then. While access is open it does nothing.
         """
-        known = limiter.required and limiter.is_full_for_unauthenticated(address) and await self._is_known(address, way, shown)
-        return limiter.refusal(address, known=known)
+        if self.required:
+            newer = await self.identify(credentials, connection.address, connection.path, *connection.permissions)
+            self.connections.renew(connection, newer)
 
-    async def _is_known(self, address: str, way: str, shown: Callable[[], Credentials]) -> bool:
+    async def refusal(
+        self, limiter: ConnectionLimiter, address: str, path: str, credentials: Callable[[], Credentials]
+    ) -> str | None:
+        """The reason why one more connection is refused, or None.
+
+        A client with valid credentials in its handshake needs no place among the unauthenticated. They are verified only
+        when those places are taken; `credentials` reads them and may raise `Unauthorized`.
+        """
+        authenticated = (
+            limiter.required
+            and limiter.is_full_for_unauthenticated(address)
+            and await self._is_authenticated(address, path, credentials)
+        )
+        return limiter.refusal(address, known=authenticated)
+
+    async def _is_authenticated(self, address: str, path: str, read: Callable[[], Credentials]) -> bool:
         try:
-            credential = shown().credential
-            if credential is not None:
-                await self.identify(credential, address, way, *Permission)
+            credentials = read()
+            if credentials.credential is not None:
+                await self.identify(credentials, address, path, *Permission)
         except BridgeError:
             return False
-        return credential is not None
-
-    async def identify_device(self, name: str | None, secret: str, address: str, way: str) -> Identity:
-        """Who shows this at a way in for devices: with a name a device, without also anybody else. Raises likewise."""
-        if not name:
-            return await self.identify(secret, address, way, Permission.PUBLISH, Permission.READ)
-        try:
-            return await self._access.identify_device(name, secret, address)
-        except Unauthorized as error:
-            self._note("refused", NOBODY, address, way, error)
-            raise
+        return credentials.credential is not None
 
     def is_valid(self, identity: Identity) -> bool:
-        """Whether somebody who was let in may stay."""
+        """Whether an identity is neither expired nor revoked."""
         return self._access.is_valid(identity)
 
-    @staticmethod
-    def check(identity: Identity, *rights: Permission) -> None:
-        """Raises `Forbidden` unless one of the rights is there."""
-        if identity.permissions.isdisjoint(rights):
-            raise Forbidden(f"this needs the right to {' or '.join(rights)}")
-
-    async def renew(
-        self, stay: AuthenticatedConnection, token: str, way: str, *rights: Permission, name: str | None = None
-    ) -> None:
-        """Somebody who is in shows something newer of his own; raises as `identify` does, and then nothing has changed.
-
-        A `name` is that of a device.
-        """
-        if name:
-            newer = await self.identify_device(name, token, stay.address, way)
-        else:
-            newer = await self.identify(token, stay.address, way, *rights)
-        self.connections.renew(stay, newer)
-
     def device_filter(self, identity: Identity) -> DeviceFilter | None:
-        """How far somebody sees."""
+        """The devices that an identity may see; None for all."""
         return device_filter_for(identity, self._sites)
 
-    def is_allowed(self, identity: Identity, right: Permission, device_id: str) -> bool:
-        """Whether this is allowed of this device, where it stands now."""
-        return identity.may(right, device_id, site_of(device_id, self._sites))
+    def is_allowed(self, identity: Identity, permission: Permission, device_id: str) -> bool:
+        """Whether an identity has this permission on a device, at the device's present location."""
+        return identity.may(permission, device_id, site_of(device_id, self._sites))
 
     def authorize_command(self, identity: Identity, device_id: str, address: str) -> bool:
-        """Whether a command is allowed; it is noted either way, unless access is open."""
+        """Whether a command is allowed. Both outcomes are recorded in the audit log, unless access is open."""
         allowed = self.is_allowed(identity, Permission.COMMAND, device_id)
         if self._audit is not None and identity.kind is not IdentityKind.ANYONE:
-            act = "command" if allowed else "command refused"
-            self._audit.record(act, actor=identity, address=address, target=device_id)
+            action = "command" if allowed else "command refused"
+            self._audit.record(action, actor=identity, address=address, target=device_id)
         return allowed
 
-    def _note(self, act: str, by: Identity, address: str, way: str, error: Unauthorized | Forbidden) -> None:
-        if self._audit is not None:
-            why = error.code if isinstance(error, Unauthorized) else "forbidden"
-            self._audit.record(act, actor=by, address=address, target=way, why=why)
 
-
-def close_reason(error: BridgeError) -> CloseReason:
-    """How one is closed that was not let in for this; never with what it showed."""
-    match error:
-        case Unauthorized():
-            return CloseReason(UNAUTHORIZED, str(error), "unauthorized")
-        case Forbidden():
-            return CloseReason(FORBIDDEN, str(error), "forbidden")
-        case _:
-            return CloseReason(TRY_AGAIN_LATER, "who you are cannot be told now: try again soon", "not now")
+def _check(identity: Identity, permissions: tuple[Permission, ...]) -> None:
+    if identity.permissions.isdisjoint(permissions):
+        raise Forbidden(f"this needs the right to {' or '.join(permissions)}")

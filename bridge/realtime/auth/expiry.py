@@ -1,6 +1,6 @@
-"""Who is in, and how long: whoever may not stay is told to go, within a second of it.
+"""Live connections whose credentials expire or are revoked: each is warned, then closed within a second.
 
-Each right to be here is looked at twice a second: 0.5 µs each, 2,000 connections in a millisecond.
+Every connection is checked twice a second: 0.5 µs each, 2,000 connections in a millisecond.
 """
 
 from __future__ import annotations
@@ -9,32 +9,43 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.core.access.permissions import Identity
+from bridge.core.access.permissions import Identity, Permission
 from bridge.core.errors import Forbidden
 from bridge.core.events import AuthExpiring
+from bridge.core.timestamp import iso
 from bridge.ports import Authentication
 
 CHECK_SECONDS = 0.5
 WARNING_SECONDS = 60
 UNAUTHORIZED, FORBIDDEN = 4401, 4403
-"""Codes of closed WebSockets: show something that is valid; and: with this you may not be here."""
+"""WebSocket close codes: valid credentials are needed; the credentials are valid but not sufficient."""
 
 EXPIRED, REVOKED = "expired", "revoked"
 
 
 @dataclass(slots=True, eq=False)
 class AuthenticatedConnection:
-    """One live connection of somebody. `warn` tells it that it has to show something newer, `end` closes it: the reason."""
+    """A live connection and its identity. `warn` asks its client for newer credentials, `end` closes it with a reason.
+
+    `path` and `permissions` are those of its login; a renewal needs one of the permissions too.
+    """
 
     identity: Identity
     address: str
     warn: Callable[[AuthExpiring], None]
     end: Callable[[str], None]
+    path: str = ""
+    permissions: tuple[Permission, ...] = ()
     warned: bool = False
+
+    @property
+    def expires(self) -> str | None:
+        """When its credentials expire, in ISO 8601; None for never."""
+        return None if self.identity.expires is None else iso(round(self.identity.expires * 1000))
 
 
 class AuthenticatedConnections:
-    """Every live connection, while access is required."""
+    """Every live connection while access is required."""
 
     def __init__(
         self,
@@ -43,7 +54,7 @@ class AuthenticatedConnections:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`access` is asked; `clock` gives seconds since the epoch."""
+        """`clock` gives seconds since the epoch."""
         self._access = access
         self._clock = clock
         self._monotonic = monotonic
@@ -53,42 +64,43 @@ class AuthenticatedConnections:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def add(self, stay: AuthenticatedConnection) -> None:
-        """It is in."""
-        self._connections[stay] = None
+    def add(self, connection: AuthenticatedConnection) -> None:
+        """Watch a connection."""
+        self._connections[connection] = None
 
-    def remove(self, stay: AuthenticatedConnection) -> None:
-        """It has gone; safe to repeat."""
-        self._connections.pop(stay, None)
+    def remove(self, connection: AuthenticatedConnection) -> None:
+        """Forget a connection; safe to repeat."""
+        self._connections.pop(connection, None)
 
-    def renew(self, stay: AuthenticatedConnection, newer: Identity) -> None:
-        """It has shown something newer. Raises `Forbidden` when that is somebody else's: who is here does not change."""
-        if (newer.kind, newer.name) != (stay.identity.kind, stay.identity.name):
-            raise Forbidden("this is somebody else's: connect anew with it")
-        stay.identity, stay.warned = newer, False
+    def renew(self, connection: AuthenticatedConnection, newer: Identity) -> None:
+        """Extend a connection. Raises `Forbidden` for another identity: that of a connection never changes."""
+        if (newer.kind, newer.name) != (connection.identity.kind, connection.identity.name):
+            raise Forbidden("these credentials are of another identity: open a new connection with them")
+        connection.identity, connection.warned = newer, False
 
     async def tick(self) -> None:
-        """Look at each, if it is time."""
+        """Check every connection, if `CHECK_SECONDS` have passed."""
         now = self._monotonic()
         if now < self._due:
             return
         self._due = now + CHECK_SECONDS
-        for stay in tuple(self._connections):
-            self._look_at(stay)
+        for connection in tuple(self._connections):
+            self._check(connection)
 
-    def _look_at(self, stay: AuthenticatedConnection) -> None:
-        left = None if stay.identity.expires is None else stay.identity.expires - self._clock()
+    def _check(self, connection: AuthenticatedConnection) -> None:
+        expires = connection.identity.expires
+        left = None if expires is None else expires - self._clock()
         if left is not None and left <= 0:
-            self._end(stay, EXPIRED)
-        elif not self._access.is_valid(stay.identity):
-            self._end(stay, REVOKED)
-        elif left is not None and left <= WARNING_SECONDS and not stay.warned:
-            stay.warned = True
-            stay.warn(AuthExpiring(round((stay.identity.expires or 0) * 1000), round(left)))
+            self._end(connection, EXPIRED)
+        elif not self._access.is_valid(connection.identity):
+            self._end(connection, REVOKED)
+        elif expires is not None and left is not None and left <= WARNING_SECONDS and not connection.warned:
+            connection.warned = True
+            connection.warn(AuthExpiring(round(expires * 1000), round(left)))
 
-    def _end(self, stay: AuthenticatedConnection, reason: str) -> None:
-        self.remove(stay)
-        stay.end(reason)
+    def _end(self, connection: AuthenticatedConnection, reason: str) -> None:
+        self.remove(connection)
+        connection.end(reason)
 
     async def close(self) -> None:
-        """The dialects take leave of their clients themselves."""
+        """Do nothing: the protocols close their own clients."""

@@ -1,4 +1,4 @@
-"""How far somebody sees: the devices of a scope, by where they stand now."""
+"""The devices that an identity may see: a resource scope, resolved by the present locations of devices."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bridge.core.devices.location import Location
 
 
 class DeviceLocations(Protocol):
-    """Where devices stand. A device that is moved is seen, or not, from then on, also in what is replayed."""
+    """The locations of devices. A device that is moved is visible at its new site at once, also in replays."""
 
     def location(self, device_id: str) -> Location | None:
-        """Where a device stands; None for one that nobody knows."""
+        """The location of a device; None for an unknown device."""
         ...
 
     def devices_at(self, sites: Collection[str]) -> Iterable[str]:
@@ -23,14 +23,14 @@ class DeviceLocations(Protocol):
 
 
 def site_of(device_id: str, sites: DeviceLocations) -> str:
-    """The site of a device; empty where nobody has said."""
-    place = sites.location(device_id)
-    return "" if place is None else place.site
+    """The site of a device; empty if unknown."""
+    location = sites.location(device_id)
+    return "" if location is None else location.site
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """A scope, looked up when it matters; equal to every other of the same scope."""
+    """A resource scope that is resolved at each use. Two filters of equal scope are equal."""
 
     scope: ResourceScope
     sites: DeviceLocations = field(compare=False, repr=False)
@@ -44,13 +44,13 @@ class DeviceFilter:
         return self.scope.devices.union(self.sites.devices_at(self.scope.sites) if self.scope.sites else ())
 
     def check(self, devices: Iterable[str] | None) -> None:
-        """Raises `ValueError`, in words that do not tell whether there is such a device."""
+        """Raise `ValueError` if a device is outside the scope. The text does not reveal whether such a device exists."""
         if not all(map(self.allows, devices or ())):
             raise ValueError("one of them is not among the devices you may see")
 
 
 def device_filter_for(identity: Identity, sites: DeviceLocations) -> DeviceFilter | None:
-    """None sees every device; who has no right to see sees none."""
+    """None if the identity may see every device; a filter without devices if it may not read at all."""
     if Permission.READ not in identity.permissions:
         return DeviceFilter(ResourceScope(), sites)
     return None if identity.scope is None else DeviceFilter(identity.scope, sites)

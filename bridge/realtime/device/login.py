@@ -1,146 +1,85 @@
-"""Who is at `/ws/device`: by the handshake, or by the first message in one of the two dialects."""
+"""Login at `/ws/device`: with a token in the handshake, or with the first message in either device protocol."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import web
 
 from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError
+from bridge.core.events import AuthExpiring
 from bridge.http.credentials import Credentials
-from bridge.realtime.auth.authenticator import Authenticator, close_reason
-from bridge.realtime.auth.expiry import UNAUTHORIZED
-from bridge.realtime.device.credentials import DeviceCredentials, DeviceIdentity
+from bridge.realtime.auth.authenticator import Disconnect, disconnect_for
+from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.device.protocols import PROTOCOLS, DeviceProtocol, EnvelopeProtocol, FlatProtocol
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.websocket.parser import BAD_TEXT
 
-WAY = "/ws/device"
-RIGHTS = (Permission.PUBLISH, Permission.READ)
+PERMISSIONS = (Permission.PUBLISH, Permission.READ)
 _DEPTH = 254
 
 
-class LoginRefused(Exception):
-    """The socket is to be closed; why, in a word."""
-
-    def __init__(self, reason: str, code: int = POLICY_VIOLATION, told: bytes | None = None) -> None:
-        """`code` is WebSocket's, `told` the last message."""
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code
-        self.told = told
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceLoginResult:
-    """One that is let in: what it is here, and who it is, where access is required."""
-
-    dialect: DeviceProtocol
-    identity: DeviceIdentity
-    who: Identity | None
-    welcome: bytes | None
-
-
 class DeviceLogin:
-    """Lets in devices, and those who hear them."""
+    """One client's login, and the protocol that it speaks: that of its latest message."""
 
-    def __init__(
-        self,
-        authenticator: Authenticator,
-        credentials: DeviceCredentials,
-        handshake_seconds: float,
-        shown: Callable[[web.Request], Credentials],
-    ) -> None:
-        """`credentials` are asked while access is open, `authenticator` while it is required; `shown` is what a handshake shows."""
-        self._shown = shown
-        self._authenticator = authenticator
-        self._credentials = credentials
-        self._seconds = min(handshake_seconds, authenticator.login_seconds) if authenticator.required else handshake_seconds
-        self._refused = UNAUTHORIZED if authenticator.required else POLICY_VIOLATION
+    def __init__(self, *, required: bool) -> None:
+        """Clients of an open bridge are closed with 1008 where 4401 says that access is required."""
+        self.protocol: DeviceProtocol = FlatProtocol()
+        self._unauthorized = UNAUTHORIZED if required else POLICY_VIOLATION
 
-    async def of(self, messages: AsyncIterator[bytes], request: web.Request, address: str) -> DeviceLoginResult | None:
-        """Who it is; None if it went without a word. Raises `LoginRefused`."""
-        return await self._by_handshake(request, address) or await self._by_message(messages, address)
+    def credentials(self, text: bytes) -> Credentials:
+        credentials = self.renewal(self.parse(text))
+        if credentials is None:
+            raise Disconnect(self._unauthorized, "unauthorized", message=self.protocol.auth_required())
+        return credentials
 
-    async def _by_handshake(self, request: web.Request, address: str) -> DeviceLoginResult | None:
-        """Its dialect is what such a one mostly speaks, until it speaks."""
-        if not self._authenticator.required:
-            return None
+    def renewal(self, body: dict[str, Any]) -> Credentials | None:
+        """The credentials in a message, None without any. Follows a client that changes its protocol."""
+        self.protocol = PROTOCOLS.get(str(body.get("type")), type(self.protocol))()
+        return self.protocol.credentials(body) or FlatProtocol().credentials(body)
+
+    def timed_out(self) -> Disconnect:
+        return Disconnect(self._unauthorized, "handshake", message=self.protocol.auth_required())
+
+    def refused(self, error: BridgeError) -> Disconnect:
+        refusal = disconnect_for(error)
+        if refusal.code == UNAUTHORIZED:
+            return Disconnect(self._unauthorized, refusal.counted, message=self.protocol.unauthorized())
+        return Disconnect(refusal.code, refusal.counted, message=self.protocol.error(refusal.reason))
+
+    def welcome(self, connection: AuthenticatedConnection, *, by_message: bool) -> bytes | None:
+        if by_message:
+            return self.protocol.welcome()
+        if receives_telemetry(connection.identity):
+            self.protocol = EnvelopeProtocol()  # until it sends its first message
+        return None
+
+    def expiring(self, event: AuthExpiring) -> bytes:
+        return self.protocol.expiring(event)
+
+    def parse(self, text: bytes) -> dict[str, Any]:
+        """Parse a message. Raises `Disconnect` if it is not a JSON object, or nested too deep."""
         try:
-            token = self._shown(request).credential
-            if token is None:
-                return None
-            who = await self._authenticator.identify(token, address, WAY, *RIGHTS)
-        except BridgeError as error:
-            raise self._closed(error, FlatProtocol()) from None
-        identity = device_role(who)
-        return DeviceLoginResult(EnvelopeProtocol() if identity.admin else FlatProtocol(), identity, who, None)
-
-    async def _by_message(self, messages: AsyncIterator[bytes], address: str) -> DeviceLoginResult | None:
-        dialect: DeviceProtocol = FlatProtocol()
-        try:
-            async with asyncio.timeout(self._seconds):
-                first = await anext(messages, None)
-        except TimeoutError:
-            raise LoginRefused("handshake", self._refused, dialect.auth_required()) from None
-        if first is None:
-            return None
-        body = parse_message(first, dialect)
-        dialect = PROTOCOLS.get(str(body.get("type")), FlatProtocol)()
-        asked = dialect.credentials(body)
-        if asked is None:
-            raise LoginRefused("unauthorized", self._refused, dialect.auth_required())
-        if not self._authenticator.required:
-            return self._by_settings(dialect, *asked)
-        try:
-            who = await self._authenticator.identify_device(*asked, address, WAY)
-        except BridgeError as error:
-            raise self._closed(error, dialect) from None
-        return DeviceLoginResult(dialect, device_role(who), who, dialect.welcome())
-
-    def _by_settings(self, dialect: DeviceProtocol, name: str | None, secret: str) -> DeviceLoginResult:
-        identity = self._credentials(name, secret)
-        if identity is None:
-            raise LoginRefused("unauthorized", told=dialect.unauthorized())
-        return DeviceLoginResult(dialect, identity, None, dialect.welcome())
-
-    @staticmethod
-    def _closed(error: BridgeError, dialect: DeviceProtocol) -> LoginRefused:
-        why = close_reason(error)
-        return LoginRefused(
-            why.counted, why.code, dialect.unauthorized() if why.code == UNAUTHORIZED else dialect.error(why.reason)
-        )
+            body = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            body = None
+        if not isinstance(body, dict):
+            raise Disconnect(BAD_TEXT, "malformed", message=self.protocol.error("not a JSON object"))
+        if _is_too_deep(text, body):
+            raise Disconnect(BAD_TEXT, "malformed", message=self.protocol.error(f"nested more than {_DEPTH} deep"))
+        return body
 
 
-def device_role(who: Identity) -> DeviceIdentity:
-    """A device speaks for itself, a program that may send for the devices of its scope; who may see hears them."""
-    if who.kind is IdentityKind.DEVICE:
-        return DeviceIdentity(who.name)
-    if Permission.READ in who.permissions and not (who.kind is IdentityKind.PROGRAM and Permission.PUBLISH in who.permissions):
-        return DeviceIdentity(admin=True)
-    return DeviceIdentity()
-
-
-def parse_message(text: bytes, dialect: DeviceProtocol) -> dict[str, Any]:
-    """A message; what is no JSON object ends the connection."""
-    try:
-        body = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise LoginRefused("malformed", BAD_TEXT, dialect.error("not a JSON object"))
-    if _is_too_deep(text, body):
-        raise LoginRefused("malformed", BAD_TEXT, dialect.error(f"nested more than {_DEPTH} deep"))
-    return body
+def receives_telemetry(identity: Identity) -> bool:
+    """Whether an identity listens to devices here. One that does not publishes: as itself or, a program, for devices."""
+    if identity.kind is IdentityKind.DEVICE or Permission.READ not in identity.permissions:
+        return False
+    return identity.kind is not IdentityKind.PROGRAM or Permission.PUBLISH not in identity.permissions
 
 
 def _is_too_deep(text: bytes, body: dict[str, Any]) -> bool:
-    """What is nested up to 1,024 deep orjson reads, and up to 254 it writes. Tried where there are as many brackets."""
+    """Since orjson reads 1,024 levels and writes 254. Writing is tried only if the text has as many brackets."""
     if text.count(b"{") + text.count(b"[") <= _DEPTH:
         return False
     try:

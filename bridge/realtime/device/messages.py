@@ -1,4 +1,4 @@
-"""What a device says on its socket, as messages of the intake."""
+"""Telemetry and acknowledgements from a device's socket, as messages of the intake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 from bridge.core.decode import MessageKind, Route
 from bridge.core.formats.json import json_format
-from bridge.core.message import Decoded, Message, Outcome, Rejection, RejectionReason
+from bridge.core.message import PARSED_LIMIT_BYTES, Decoded, Message, Outcome, Rejection, RejectionReason
 from bridge.core.readings.fields import field_name
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake
@@ -23,17 +23,17 @@ ROUTES = (
     Route(TopicPattern.parse(_TOPIC + "{deviceId}"), format=json_format),
     Route(TopicPattern.parse(_TOPIC + "{deviceId}" + _ACK), MessageKind.COMMAND_ACK),
 )
-"""For the decoder. No broker delivers such a topic to a subscription that does not begin with `$device`."""
+"""Routes for the decoder. A broker delivers no topic that begins with `$` to a subscription that begins with a wildcard."""
 
 IDS = ("device_id", "deviceId")
-"""What a device calls its id."""
+"""The keys under which a device may send its id."""
 
 
 class SocketOrigin:
-    """The way in from one socket. Nothing is acknowledged on the wire; what waits for the store is bounded."""
+    """The origin of one socket's messages. Nothing is acknowledged to the device; unsettled messages are bounded."""
 
     def __init__(self, intake: Intake, limit: int, complain: Callable[[str], object]) -> None:
-        """At most `limit` messages wait; `complain` tells the device what was wrong."""
+        """At most `limit` messages are unsettled; `complain` sends an error to the device."""
         self._intake = intake
         self._complain = complain
         self._limit = limit
@@ -42,34 +42,38 @@ class SocketOrigin:
 
     @property
     def full(self) -> bool:
-        """As much waits as may wait."""
+        """Whether `limit` messages are unsettled."""
         return self._waiting >= self._limit
 
     def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:
-        """One more message: measurements."""
+        """Put measurements into the intake."""
         self._put(device_id, body)
 
     def put_ack(self, device_id: str, body: Mapping[str, Any]) -> None:
-        """One more message: what became of a command."""
+        """Put the acknowledgement of a command into the intake."""
         self._put(device_id + _ACK, body)
 
     def _put(self, topic: str, body: Mapping[str, Any]) -> None:
         self._waiting += 1
-        self._intake.put(Message(SOURCE, _TOPIC + topic, orjson.dumps(body), time.time_ns() // 1_000_000, self))
+        payload = orjson.dumps(body)
+        message = Message(SOURCE, _TOPIC + topic, payload, time.time_ns() // 1_000_000, self)
+        if len(payload) <= PARSED_LIMIT_BYTES:
+            message.body = body
+        self._intake.put(message)
 
     def leave(self) -> None:
-        """The device has gone: nobody is told what was wrong any more."""
-        self._complain = _nobody
+        """Send no more errors: the device has disconnected."""
+        self._complain = _ignore
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
-        """One fewer waits. Of a confirmation that is none the device is told."""
+        """Count a message as settled, and tell the device if it was an invalid acknowledgement."""
         self._waiting -= 1
         self._room.set()
         if isinstance(meaning, Rejection) and meaning.code is RejectionReason.NO_COMMAND_ACK:
             self._complain(meaning.reason)
 
     async def until_room(self, seconds: float) -> None:
-        """Wait until it is not full; raises `TimeoutError`."""
+        """Wait until it is not full. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
             while self.full:
                 self._room.clear()
@@ -77,7 +81,7 @@ class SocketOrigin:
 
 
 def split_telemetry(payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What of telemetry is of a reading, and what of the device's state; the first is empty where nothing was measured."""
+    """Split telemetry into the fields of a reading and the device's state. The reading is empty without a measurement."""
     measured = {name: value for name, value in payload.items() if _is_of_a_reading(name)}
     state = {name: value for name, value in payload.items() if name not in measured and name not in (*IDS, "type")}
     return (measured if any(map(_is_measured, measured)) else {}), state
@@ -91,5 +95,5 @@ def _is_measured(name: str) -> bool:
     return name == "values" or field_name(name) not in ("timestamp", "aqiScale")
 
 
-def _nobody(_: str) -> None:
+def _ignore(_: str) -> None:
     pass

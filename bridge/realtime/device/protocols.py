@@ -1,9 +1,9 @@
-"""The two dialects of `/ws/device`: how each says the same."""
+"""The two protocols of `/ws/device`: flat objects, and objects with an envelope."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -11,128 +11,79 @@ from bridge.core import events
 from bridge.core.events import AuthExpiring, Event, Gap
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
+from bridge.http.credentials import Credentials
 
 _TEXT_LENGTH = 1024
-
-
-class DeviceProtocol(Protocol):
-    """What is sent, as JSON, and where in a message the content stands."""
-
-    def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
-        """Name (where the dialect has one) and secret of the first message; None if it is no attempt."""
-        ...
-
-    def welcome(self) -> bytes | None:
-        """The answer to one who is let in, if there is one."""
-        ...
-
-    def unauthorized(self) -> bytes:
-        """The answer to wrong credentials."""
-        ...
-
-    def auth_required(self) -> bytes:
-        """The answer to a first message that has none."""
-        ...
-
-    def error(self, text: str) -> bytes:
-        """What was wrong with a message."""
-        ...
-
-    def expiring(self, event: AuthExpiring) -> bytes:
-        """What was shown is not good for much longer."""
-        ...
-
-    def renewed(self, expires: str | None) -> bytes:
-        """The answer to something newer that was shown."""
-        ...
-
-    def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The content of a message."""
-        ...
-
-    def command(self, body: Mapping[str, object]) -> bytes:
-        """A command."""
-        ...
 
 
 class EnvelopeProtocol:
     """`{"type": "AUTH", "payload": {"token": …}}`: types in capitals, content in `payload`."""
 
-    def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
-        """A token alone."""
+    def credentials(self, body: Mapping[str, Any]) -> Credentials | None:
+        """The token in a login message, None for another message."""
         if body.get("type") != "AUTH":
             return None
         token = self.payload(body).get("token")
-        return None, token if isinstance(token, str) else ""
+        return Credentials(token if isinstance(token, str) else "")
 
     def welcome(self) -> bytes | None:
-        """`AUTH_OK`."""
         return orjson.dumps({"type": "AUTH_OK"})
 
     def unauthorized(self) -> bytes:
-        """`AUTH_ERROR`."""
         return orjson.dumps({"type": "AUTH_ERROR", "payload": {"error": "Invalid token"}})
 
     def auth_required(self) -> bytes:
-        """`AUTH_ERROR` too."""
         return orjson.dumps({"type": "AUTH_ERROR", "payload": {"error": "auth_required"}})
 
     def error(self, text: str) -> bytes:
-        """`ERROR`."""
         return orjson.dumps({"type": "ERROR", "payload": {"error": text[:_TEXT_LENGTH]}})
 
     def expiring(self, event: AuthExpiring) -> bytes:
-        """`AUTH_EXPIRING`."""
         return orjson.dumps({"type": "AUTH_EXPIRING", "payload": events.auth_expiring(event)})
 
     def renewed(self, expires: str | None) -> bytes:
-        """`AUTH_OK`."""
         return orjson.dumps({"type": "AUTH_OK", "payload": {"expires": expires}})
 
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`payload`."""
+        """The object in `payload`; empty without one."""
         payload = body.get("payload")
         return payload if isinstance(payload, dict) else {}
 
     def command(self, body: Mapping[str, object]) -> bytes:
-        """In `payload`, and beside it as the other dialect has it."""
+        """In `payload`, and once more beside it, as a flat command."""
         return orjson.dumps({"type": "COMMAND", **body, "payload": body})
 
 
 class FlatProtocol:
-    """`{"type": "auth", "name": …, "password": …}`: flat."""
+    """`{"type": "auth", "name": …, "password": …}`: content beside the type."""
 
-    def credentials(self, body: Mapping[str, Any]) -> tuple[str | None, str] | None:
-        """Name and password; some send the password as a number."""
+    def credentials(self, body: Mapping[str, Any]) -> Credentials | None:
+        """Name and password in a login message, None for another message. Some devices send the password as a number."""
         if body.get("type") != "auth":
             return None
         name, password = body.get("name"), body.get("password", body.get("token"))
         if isinstance(password, int) and not isinstance(password, bool):
             password = str(password)
-        return (name if isinstance(name, str) else ""), (password if isinstance(password, str) else "")
+        return Credentials(password if isinstance(password, str) else "", device=name if isinstance(name, str) else "")
 
     def welcome(self) -> bytes | None:
-        """None: such a device takes whatever comes for a command."""
+        """None: such a device takes every message for a command."""
         return None
 
     def unauthorized(self) -> bytes:
-        """In a word."""
         return orjson.dumps({"error": "unauthorized"})
 
     def auth_required(self) -> bytes:
-        """In a word."""
         return orjson.dumps({"error": "auth_required"})
 
     def error(self, text: str) -> bytes:
-        """In words."""
         return orjson.dumps({"error": text[:_TEXT_LENGTH]})
 
     def expiring(self, event: AuthExpiring) -> bytes:
-        """With a type, as `telemetry` has one; nobody is told whose secret does not expire."""
+        """With a type, as telemetry has one. A device whose secret never expires is never sent this."""
         return orjson.dumps({"type": "auth_expiring", **events.auth_expiring(event)})
 
     def renewed(self, expires: str | None) -> bytes:
-        """With a type too."""
         return orjson.dumps({"type": "auth_ok", "expires": expires})
 
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -140,21 +91,20 @@ class FlatProtocol:
         return body
 
     def command(self, body: Mapping[str, object]) -> bytes:
-        """As it is."""
         return orjson.dumps(body)
 
 
-PROTOCOLS: Mapping[str, type[EnvelopeProtocol] | type[FlatProtocol]] = dict.fromkeys(
-    ("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol
-)
-"""By the type of the first message; every other one is `FlatProtocol`."""
+DeviceProtocol = EnvelopeProtocol | FlatProtocol
+
+PROTOCOLS: Mapping[str, type[DeviceProtocol]] = dict.fromkeys(("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol)
+"""The protocol of a message by its type. Another type is of the protocol before, at first `FlatProtocol`."""
 
 
 class TelemetryCodec:
-    """How readings look to an admin."""
+    """How readings look to a client that receives telemetry."""
 
     def encode(self, event: Event) -> bytes | None:
-        """`TELEMETRY`, and `GAP` for what it was too slow to be sent; nothing else."""
+        """`TELEMETRY`; `GAP` for readings that a slow client missed; `AUTH_EXPIRING`. None for other events."""
         match event:
             case Reading():
                 payload = {"device_id": event.device_id, **event.values, "timestamp": iso(event.timestamp_ms)}

@@ -1,4 +1,4 @@
-"""Who is about to join by Socket.IO: identified by the `auth` of its CONNECT, or by what its handshake showed."""
+"""Login over Socket.IO: by the `auth` of the CONNECT packet, or by the headers of the handshake."""
 
 from __future__ import annotations
 
@@ -7,70 +7,70 @@ from typing import Any
 
 from bridge.core.access.permissions import ANYONE, Identity, Permission
 from bridge.core.errors import Unauthorized
-from bridge.http.credentials import credentials_from_handshake
+from bridge.http.credentials import Credentials, credentials_from_handshake
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.settings import HttpSettings
 
-WAY = "socket.io"
-RIGHTS = (Permission.READ, Permission.COMMAND)
-"""One of them is needed; who may not see hears of no device."""
+AUDITED_AS = "socket.io"
+"""What refusals are recorded under in the audit log."""
+
+PERMISSIONS = (Permission.READ, Permission.COMMAND)
+"""A client needs one of them. Without `READ` it receives the events of no device."""
 
 
 class PendingConnections:
-    """Identities of connections, by their Engine.IO sid, from their being found until they are asked for."""
+    """Identities by Engine.IO sid, between their CONNECT packet and the moment their client joins."""
 
     def __init__(self, authenticator: Authenticator, limiter: ConnectionLimiter, http: HttpSettings) -> None:
-        """`limiter` knows where a connection comes from."""
+        """`limiter` has the addresses of connections."""
         self._http = http
         self._authenticator = authenticator
         self._limiter = limiter
-        self._found: dict[str, Identity] = {}
+        self._identities: dict[str, Identity] = {}
         self._by_handshake: dict[str, Identity] = {}
 
     def __len__(self) -> int:
-        return len(self._found) + len(self._by_handshake)
+        return len(self._identities) + len(self._by_handshake)
 
-    async def find(self, engine_sid: str, environ: Mapping[str, Any], auth: object) -> None:
-        """Raises as `Authenticator.identify` does."""
+    async def identify(self, engine_sid: str, environ: Mapping[str, Any], auth: object) -> None:
+        """Authenticate a CONNECT packet. Raises as `Authenticator.identify` does."""
         if not self._authenticator.required:
             return
-        identity = await self._identify(engine_sid, environ, auth)
-        if engine_sid in self._limiter:  # it may have gone meanwhile
-            self._found[engine_sid] = identity
+        token = token_of(auth)
+        by_handshake = token is None
+        if by_handshake and "aiohttp.request" not in environ:  # dropped when the client joined for the first time
+            identity = self._identified_before(engine_sid)
+        else:
+            credentials = (
+                credentials_from_handshake(environ["aiohttp.request"], self._http) if by_handshake else Credentials(token)
+            )
+            address = self._limiter.address(engine_sid)
+            identity = await self._authenticator.identify(credentials, address, AUDITED_AS, *PERMISSIONS)
+        if engine_sid in self._limiter:  # still connected
+            self._identities[engine_sid] = identity
+            if by_handshake:
+                self._by_handshake[engine_sid] = identity
 
-    async def _identify(self, engine_sid: str, environ: Mapping[str, Any], auth: object) -> Identity:
-        address = self._limiter.address(engine_sid)
-        if (token := token_of(auth)) is not None:
-            return await self._authenticator.identify(token, address, WAY, *RIGHTS)
-        request = environ.get("aiohttp.request")
-        if request is None:  # it was forgotten when this connection joined for the first time
-            return self._again(engine_sid)
-        token = credentials_from_handshake(request, self._http).credential
-        identity = await self._authenticator.identify(token, address, WAY, *RIGHTS)
-        if engine_sid in self._limiter:
-            self._by_handshake[engine_sid] = identity
-        return identity
-
-    def _again(self, engine_sid: str) -> Identity:
+    def _identified_before(self, engine_sid: str) -> Identity:
         identity = self._by_handshake.get(engine_sid)
         if identity is None or not self._authenticator.is_valid(identity):
-            raise Unauthorized("missing", "log in, or show a token or a key")
+            raise Unauthorized("missing", "log in, or send a token or an API key")
         return identity
 
     def take(self, engine_sid: str) -> Identity | None:
-        """Who was found; None: nobody."""
-        return self._found.pop(engine_sid, None) if self._authenticator.required else ANYONE
+        """Remove and return the identity of a connection; None if it has none."""
+        return self._identities.pop(engine_sid, None) if self._authenticator.required else ANYONE
 
-    def forget(self, engine_sid: str) -> None:
-        """The connection has ended."""
-        self._found.pop(engine_sid, None)
+    def remove(self, engine_sid: str) -> None:
+        """Forget a connection that has ended; safe to repeat."""
+        self._identities.pop(engine_sid, None)
         self._by_handshake.pop(engine_sid, None)
 
 
 def token_of(body: object) -> str | None:
-    """Of `{"token": …}`; None if there is none. Raises `Unauthorized` for what is no text."""
+    """The token in `{"token": …}`, None without one. Raises `Unauthorized` if it is not a string."""
     token = body.get("token") if isinstance(body, dict) else None
     if token is not None and not isinstance(token, str):
-        raise Unauthorized("malformed", "token: is a text")
+        raise Unauthorized("malformed", "token: must be a string")
     return token

@@ -12,25 +12,24 @@ from pydantic import ValidationError
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity
 from bridge.core.devices.command import CommandRequest
 from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
+from bridge.http.credentials import Credentials
 from bridge.ports import CommandSender
-from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import AuthenticatedConnection
 from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
 from bridge.realtime.hub.requests import SubscribeRequest, UnsubscribeRequest, error_response
 from bridge.realtime.hub.session import Session
-from bridge.realtime.socketio.auth import RIGHTS, WAY, token_of
-from bridge.realtime.websocket.login import expiry
+from bridge.realtime.socketio.auth import token_of
 
 Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedClient:
-    """A client whose CONNECT was accepted. `connection` is None while access control is off."""
+    """A client whose CONNECT was accepted."""
 
     session: Session
-    address: str
-    connection: AuthenticatedConnection | None
+    connection: AuthenticatedConnection
 
 
 class SocketIoProtocol:
@@ -84,8 +83,8 @@ class SocketIoProtocol:
             return _failed("this bridge does not accept commands")
         request = CommandRequest.model_validate(body)
         client = self.clients.get(sid)
-        identity = self._identity(client)
-        if not self._authenticator.authorize_command(identity, request.device, "unknown" if client is None else client.address):
+        identity, address = self._identity(client), "unknown" if client is None else client.connection.address
+        if not self._authenticator.authorize_command(identity, request.device, address):
             return _failed("you may not command this device")
         origin = f"socket.io:{sid}" if identity is ANYONE else f"{identity.kind}:{identity.name}"
         command = await self._commander.submit(request, origin)
@@ -95,7 +94,7 @@ class SocketIoProtocol:
         """Return a client's identity. One that has left may do nothing."""
         if not self._authenticator.required:
             return ANYONE
-        return NOBODY if client is None or client.connection is None else client.connection.identity
+        return NOBODY if client is None else client.connection.identity
 
     async def _refresh(self, sid: str, body: object) -> Answer:
         """Renew a client's credentials and update what it may read."""
@@ -103,16 +102,14 @@ class SocketIoProtocol:
             return {"ok": True, "expires": None}
         client = self._client(sid)
         session, connection = client.session, client.connection
-        if connection is None:
-            raise ConnectionClosed
         try:
-            await self._authenticator.renew(connection, token_of(body) or "", WAY, *RIGHTS)
+            await self._authenticator.renew(connection, Credentials(token_of(body)))
             subscription = replace(session.subscription, device_filter=self._authenticator.device_filter(connection.identity))
             if subscription != session.subscription:
                 await self._hub.set_subscription(session, subscription)
         except BridgeError as error:
-            return _failed(close_reason(error).reason)
-        return {"ok": True, "expires": expiry(connection.identity)}
+            return _failed(disconnect_for(error).reason)
+        return {"ok": True, "expires": connection.expires}
 
 
 async def _acknowledge(

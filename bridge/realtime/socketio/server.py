@@ -20,7 +20,7 @@ from bridge.http.credentials import credentials_from_handshake, has_query_token
 from bridge.http.origins import may_connect
 from bridge.http.proxies import client_address_of
 from bridge.ports import CommandSender, DevicePresence
-from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.hub.hub import Hub
@@ -29,7 +29,7 @@ from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import Subscription
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio import monitor, packets
-from bridge.realtime.socketio.auth import WAY, PendingConnections
+from bridge.realtime.socketio.auth import AUDITED_AS, PERMISSIONS, PendingConnections
 from bridge.realtime.socketio.codec import CODEC, Json
 from bridge.realtime.socketio.direct import ClientManager, SocketServer
 from bridge.realtime.socketio.engineio import request_error, request_parameters, wants_websocket
@@ -136,7 +136,7 @@ class SocketIoServer:
             return error.response()
         if socket is None:
             credentials = partial(credentials_from_handshake, request, self._http)
-            if refusal := await self._authenticator.refusal(self._limiter, self._address(request), WAY, credentials):
+            if refusal := await self._authenticator.refusal(self._limiter, self._address(request), AUDITED_AS, credentials):
                 raise web.HTTPServiceUnavailable(text=refusal, headers={"Retry-After": "5"})
         if self._authenticator.required and has_query_token(request):
             raise web.HTTPBadRequest(text="a token in the query is not accepted: send it as auth: {token}, or in a header")
@@ -175,7 +175,7 @@ class SocketIoServer:
 
     async def _on_engine_disconnect(self, engine_sid: str, reason: str) -> None:
         self._limiter.remove(engine_sid)
-        self._pending.forget(engine_sid)
+        self._pending.remove(engine_sid)
         await self._socketio_handlers["disconnect"](engine_sid, reason)
         monitor.close_connection(self._engine.sockets.get(engine_sid), reason)
 
@@ -206,9 +206,9 @@ class SocketIoServer:
     async def _on_connect(self, sid: str, environ: Any, auth: object = None) -> None:  # noqa: ANN401
         """Authenticate a client. Raises `ConnectionRefusedError` with the reason."""
         try:
-            await self._pending.find(self._manager.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
+            await self._pending.identify(self._manager.eio_sid_from_sid(sid, NAMESPACE), environ, auth)
         except BridgeError as error:
-            refusal = close_reason(error)
+            refusal = disconnect_for(error)
             self._hub.count_disconnect(refusal.counted)
             raise socketio.exceptions.ConnectionRefusedError(refusal.reason, {"code": refusal.code}) from None
 
@@ -225,8 +225,7 @@ class SocketIoServer:
         self._server.environ[engine_sid].clear()  # the request's headers etc., 1.3 KB that are not needed again
         device_filter = self._authenticator.device_filter(identity)
         session = self._hub.add_client(CODEC, self._transport(socket), Subscription(device_filter=device_filter))
-        connection = self._authenticated(engine_sid, session, identity) if self._authenticator.required else None
-        self._clients[sid] = JoinedClient(session, self._limiter.address(engine_sid), connection)
+        self._clients[sid] = JoinedClient(session, self._admit(engine_sid, session, identity))
         info = events.connection_info(sid, self._hub.client_count)
         await self._engine.send(engine_sid, f"2{Json.dumps(['connectionInfo', info])}")  # `emit` would send it in a task, later
         statuses = self._current_statuses()
@@ -235,16 +234,15 @@ class SocketIoServer:
         if statuses and sid in self._clients:
             self._hub.send_event(session, statuses)
 
-    def _authenticated(self, engine_sid: str, session: Session, identity: Identity) -> AuthenticatedConnection:
+    def _admit(self, engine_sid: str, session: Session, identity: Identity) -> AuthenticatedConnection:
         def warn(event: AuthExpiring) -> None:
             self._hub.send_event(session, [Publication(event)])
 
         def end(reason: str) -> None:
             self._disconnect(engine_sid, reason, UNAUTHORIZED)
 
-        connection = AuthenticatedConnection(identity, self._limiter.address(engine_sid), warn, end)
-        self._authenticator.connections.add(connection)
-        return connection
+        address = self._limiter.address(engine_sid)
+        return self._authenticator.admit(AuthenticatedConnection(identity, address, warn, end, AUDITED_AS, PERMISSIONS))
 
     def _current_statuses(self) -> list[Publication]:
         """Return the devices' statuses, encoded once for all clients that join before one of them changes."""
@@ -257,8 +255,7 @@ class SocketIoServer:
         """Remove a client. If its connection stays open, it may join again within the time of a first handshake."""
         client = self._clients.pop(sid, None)
         if client is not None:
-            if client.connection is not None:
-                self._authenticator.connections.remove(client.connection)
+            self._authenticator.connections.remove(client.connection)
             self._hub.remove_client(client.session)
         engine_sid = self._manager.eio_sid_from_sid(sid, NAMESPACE)
         self._limiter.set_deadline(engine_sid, self._handshake_seconds, time.monotonic())

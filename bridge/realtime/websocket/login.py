@@ -1,163 +1,171 @@
-"""How a client of a plain WebSocket says who it is: with its handshake, or else by its first message.
-
-`{"type": "auth", "token": …}` is answered `{"type": "auth_ok", "expires": …}`; the same again renews it on the same connection.
-"""
+"""Login on a WebSocket, for every protocol on it: with credentials from the handshake, or else from the first message."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import orjson
 from aiohttp import web
 
-from bridge.core.access.permissions import ANYONE, Identity, Permission
+from bridge.core.access.permissions import ANYONE, Permission
 from bridge.core.errors import BridgeError, Unauthorized
 from bridge.core.events import AuthExpiring
-from bridge.core.timestamp import iso
-from bridge.http.credentials import credentials_from_handshake
-from bridge.realtime.auth.authenticator import Authenticator, close_reason
+from bridge.http.credentials import Credentials, credentials_from_handshake
+from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.hub.publication import Encoder
-from bridge.realtime.hub.subscriptions import Subscription
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.settings import HttpSettings
 
 AUTH, AUTH_OK = "auth", "auth_ok"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatedClient:
-    """A client that was let in; without a stay while access is open."""
+class LoginProtocol(Protocol):
+    """The messages of one connection's login, in the protocol that its client speaks."""
 
-    authenticator: Authenticator
-    way: str
-    connection: AuthenticatedConnection | None = None
+    def credentials(self, text: bytes) -> Credentials:
+        """The credentials in the first message. Raises `Unauthorized` or `Disconnect` if it has none."""
+        ...
 
-    @property
-    def identity(self) -> Identity:
-        """Who it is."""
-        return ANYONE if self.connection is None else self.connection.identity
+    def timed_out(self) -> Disconnect:
+        """The answer to a client that sent no first message in time."""
+        ...
 
-    def restrict(self, subscription: Subscription) -> Subscription:
-        """What of a wish it may see."""
-        return (
-            subscription
-            if self.connection is None
-            else replace(subscription, device_filter=self.authenticator.device_filter(self.connection.identity))
-        )
+    def refused(self, error: BridgeError) -> Disconnect:
+        """The answer to credentials that failed with this error."""
+        ...
 
-    async def renew(self, token: str) -> str | None:
-        """It shows something newer: until when that is good. Raises `ValueError` if it is not."""
-        if self.connection is None:
-            return None
-        try:
-            await self.authenticator.renew(self.connection, token, self.way, Permission.READ)
-        except BridgeError as error:
-            raise ValueError(close_reason(error).reason) from None
-        return expiry(self.connection.identity)
+    def welcome(self, connection: AuthenticatedConnection, *, by_message: bool) -> bytes | None:
+        """The answer to a successful login, if the protocol has one."""
+        ...
 
-    def leave(self) -> None:
-        """It has gone."""
-        if self.connection is not None:
-            self.authenticator.connections.remove(self.connection)
+    def expiring(self, event: AuthExpiring) -> bytes | None:
+        """The request for newer credentials."""
+        ...
 
 
 class WebSocketLogin:
-    """Lets in the clients that listen."""
+    """Logs clients in that have at least one of `permissions`."""
 
-    def __init__(self, authenticator: Authenticator, http: HttpSettings) -> None:
-        """`authenticator` decides."""
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        http: HttpSettings,
+        permissions: tuple[Permission, ...],
+        seconds: float,
+        *,
+        anonymous: bool,
+    ) -> None:
+        """The first message must arrive within `seconds`. With `anonymous`, no login takes place while access is open."""
         self._authenticator = authenticator
         self._http = http
+        self._permissions = permissions
+        self._seconds = seconds
+        self._anonymous = anonymous
 
-    @property
-    def required(self) -> bool:
-        """Whether somebody must show who he is."""
-        return self._authenticator.required
-
-    async def of(
+    async def log_in(
         self,
         client: ClientConnection,
         messages: AsyncIterator[bytes],
         request: web.Request,
         address: str,
-        encoder: Encoder,
+        protocol: LoginProtocol,
         *,
-        by_query: bool,
-    ) -> AuthenticatedClient | None:
-        """Who it is; None: it was told why not, or went. With `by_query` it says so with its handshake or never.
+        by_query: bool = False,
+    ) -> AuthenticatedConnection | None:
+        """Log a client in. None if it disconnected before; raises `Disconnect` if it is refused.
 
-        `encoder` is that of its dialect, `address` where it comes from.
+        With `by_query`, the credentials may be in the query string, and must be in the handshake. The caller removes the
+        connection from `Authenticator.connections` at its end.
         """
-        authenticator, way = self._authenticator, request.path
-        if not authenticator.required:
-            return AuthenticatedClient(authenticator, way)
-        try:
-            token = credentials_from_handshake(request, self._http, by_query=by_query).credential
-            first = token is None and not by_query
-            if first:
-                token = await self._first(messages)
-            identity = await authenticator.identify(token, address, way, Permission.READ)
-        except BridgeError as error:
-            why = close_reason(error)
-            client.close(why.code, why.reason, why.counted)
-            return None
-        stay = AuthenticatedConnection(identity, address, partial(warn, client, encoder), partial(end, client))
-        authenticator.connections.add(stay)
-        if first:
-            client.send({"type": AUTH_OK, "expires": expiry(identity)})
-        return AuthenticatedClient(authenticator, way, stay)
+        identity, by_message = ANYONE, False
+        if self._authenticator.required or not self._anonymous:
+            try:
+                credentials = Credentials()
+                if self._authenticator.required:
+                    credentials = credentials_from_handshake(request, self._http, by_query=by_query)
+                by_message = credentials.credential is None and not by_query
+                if by_message:
+                    text = await self._first(messages, protocol)
+                    if text is None:
+                        return None
+                    credentials = protocol.credentials(text)
+                identity = await self._authenticator.identify(credentials, address, request.path, *self._permissions)
+            except BridgeError as error:
+                raise protocol.refused(error) from None
+        warn, end = partial(_warn, client, protocol), partial(_end, client)
+        connection = AuthenticatedConnection(identity, address, warn, end, request.path, self._permissions)
+        if (text := protocol.welcome(connection, by_message=by_message)) is not None:
+            client.send_text(text)
+        return self._authenticator.admit(connection)
 
-    async def _first(self, messages: AsyncIterator[bytes]) -> str:
+    async def _first(self, messages: AsyncIterator[bytes], protocol: LoginProtocol) -> bytes | None:
         try:
-            async with asyncio.timeout(self._authenticator.login_seconds):
-                text = await anext(messages, None)
+            async with asyncio.timeout(self._seconds):
+                return await anext(messages, None)
         except TimeoutError:
-            raise Unauthorized("late", "nobody logged in in time") from None
-        try:
-            message = as_object(text or b"")
-            token = token_in(message)
-        except ValueError as error:
-            raise Unauthorized("missing", str(error)) from None
-        if message.get("type") != AUTH:
-            raise Unauthorized("missing", 'say {"type": "auth", "token": …} first')
-        return token
+            raise protocol.timed_out() from None
 
 
-def warn(client: ClientConnection, encoder: Encoder, event: AuthExpiring) -> None:
-    """It has to show something newer."""
-    if (text := encoder.encode(event)) is not None:
+def _warn(client: ClientConnection, protocol: LoginProtocol, event: AuthExpiring) -> None:
+    if (text := protocol.expiring(event)) is not None:
         client.send_text(text)
 
 
-def end(client: ClientConnection, reason: str) -> None:
-    """It may not stay."""
+def _end(client: ClientConnection, reason: str) -> None:
     client.close(UNAUTHORIZED, reason, reason)
 
 
-def expiry(identity: Identity) -> str | None:
-    """Until when what was shown is good; None: for ever."""
-    return None if identity.expires is None else iso(round(identity.expires * 1000))
+class JsonLogin:
+    """Login of `/ws` and the channels: `{"type": "auth", "token": …}`, answered `{"type": "auth_ok", "expires": …}`.
+
+    The same message later renews the credentials of the connection.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def credentials(self, text: bytes) -> Credentials:
+        try:
+            return Credentials(token_in(as_object(text)))
+        except ValueError as error:
+            raise Unauthorized("missing", str(error)) from None
+
+    def timed_out(self) -> Disconnect:
+        return self.refused(Unauthorized("late", "no login in time"))
+
+    def refused(self, error: BridgeError) -> Disconnect:
+        return disconnect_for(error)
+
+    def welcome(self, connection: AuthenticatedConnection, *, by_message: bool) -> bytes | None:
+        return auth_ok(connection) if by_message else None
+
+    def expiring(self, event: AuthExpiring) -> bytes | None:
+        return self._encoder.encode(event)
+
+
+def auth_ok(connection: AuthenticatedConnection) -> bytes:
+    """The answer to valid credentials, with the time at which they expire."""
+    return orjson.dumps({"type": AUTH_OK, "expires": connection.expires})
 
 
 def token_in(message: dict[str, Any]) -> str:
-    """Raises `ValueError` if there is none."""
+    """The token of an `auth` message. Raises `ValueError` if it is another message, or has no token."""
     token = message.get("token")
-    if not isinstance(token, str):
-        raise ValueError('log in first: {"type": "auth", "token": …}')  # noqa: TRY004
+    if message.get("type") != AUTH or not isinstance(token, str):
+        raise ValueError('log in first: {"type": "auth", "token": …}')
     return token
 
 
 def as_object(text: bytes) -> dict[str, Any]:
-    """Raises `ValueError` with what is wrong."""
+    """Parse a JSON object. Raises `ValueError` with what is wrong."""
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"the message is not JSON: {error}") from None
     if not isinstance(message, dict):
-        raise ValueError('the message is not a JSON object; one looks like {"type": "ping"}')  # noqa: TRY004
+        raise ValueError('the message is not a JSON object such as {"type": "ping"}')  # noqa: TRY004
     return cast("dict[str, Any]", message)

@@ -11,17 +11,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from bridge.core.access.permissions import Identity
+from bridge.core.access.permissions import Identity, Permission
+from bridge.core.errors import BridgeError
 from bridge.http.credentials import Credentials, credentials_from_handshake, select_subprotocol
 from bridge.http.origins import check_origin
 from bridge.http.proxies import client_address_of
-from bridge.realtime.auth.authenticator import Authenticator
-from bridge.realtime.auth.expiry import UNAUTHORIZED
+from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
+from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
 from bridge.realtime.hub.hub import ConnectionClosed, Hub
 from bridge.realtime.hub.publication import Encoder
@@ -29,7 +31,7 @@ from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.handshake import upgrade
-from bridge.realtime.websocket.login import AUTH, AUTH_OK, AuthenticatedClient, WebSocketLogin, as_object, token_in
+from bridge.realtime.websocket.login import AUTH, JsonLogin, WebSocketLogin, as_object, auth_ok, token_in
 from bridge.realtime.websocket.parser import PING
 from bridge.realtime.websocket.writer import FrameWriter
 from bridge.settings import HttpSettings, RealtimeSettings
@@ -70,7 +72,7 @@ class WebSocketServer:
         self._hub = hub
         self._limiter = limiter
         self._authenticator = authenticator
-        self._login = WebSocketLogin(authenticator, http)
+        self._login = WebSocketLogin(authenticator, http, (Permission.READ,), authenticator.login_seconds, anonymous=True)
         self._clients: dict[ClientConnection, None] = {}
         self._ping_due: dict[ClientConnection, float] = {}
         self._pong_due: deque[tuple[float, float, ClientConnection]] = deque()  # deadline, when the ping was sent, client
@@ -89,7 +91,7 @@ class WebSocketServer:
 
         `select` may raise an HTTP error. While access control is off, no token is valid and every client is refused.
         """
-        if not self._login.required:
+        if not self._authenticator.required:
             return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
         return await self.handle(request, partial(self._serve_client, *select(), request, by_query=True), by_query=True)
 
@@ -108,6 +110,10 @@ class WebSocketServer:
         client, response = await self._accept(request, by_query=by_query)
         try:
             await handler(client)
+        except Disconnect as refusal:
+            if refusal.message is not None:
+                client.send_text(refusal.message)
+            client.close(refusal.code, refusal.reason, refusal.counted)
         except Exception:  # an HTTP error can no longer be sent
             log.exception(
                 "websocket: handler of %r failed: connection closed with %d; report this", request.path, INTERNAL_ERROR
@@ -130,21 +136,25 @@ class WebSocketServer:
         *,
         by_query: bool = False,
     ) -> None:
-        messages = client.messages()
-        address = self.address(request)
-        login = await self._login.of(client, messages, request, address, handler.encoder, by_query=by_query)
-        if login is None:
+        messages, protocol = client.messages(), JsonLogin(handler.encoder)
+        connection = await self._login.log_in(client, messages, request, self.address(request), protocol, by_query=by_query)
+        if connection is None:
             return
         self.mark_authenticated(client)
-        handler.on_connect(client, login.identity)
-        client.session = self._hub.add_client(handler.encoder, client, login.restrict(subscription), waits_for_subscribe=False)
+        handler.on_connect(client, connection.identity)
+        visible = self._visible(connection, subscription)
+        client.session = self._hub.add_client(handler.encoder, client, visible, waits_for_subscribe=False)
         try:
-            await self._handle_messages(client, messages, handler, login)
+            await self._handle_messages(client, messages, handler, connection)
         finally:
             self._hub.remove_client(client.session)
             del client.session  # breaks the reference cycle, so that both are freed without the garbage collector
             handler.on_disconnect(client)
-            login.leave()
+            self._authenticator.connections.remove(connection)
+
+    def _visible(self, connection: AuthenticatedConnection, subscription: Subscription) -> Subscription:
+        """Limit a subscription to the devices that the client may read."""
+        return replace(subscription, device_filter=self._authenticator.device_filter(connection.identity))
 
     def mark_authenticated(self, client: ClientConnection) -> None:
         """Give a client the limits of one that has logged in."""
@@ -154,10 +164,6 @@ class WebSocketServer:
     def address(self, request: web.Request) -> str:
         """Return the client's address, as reported by trusted proxies."""
         return client_address_of(request, self._http)
-
-    def credentials(self, request: web.Request) -> Credentials:
-        """Return the credentials in a handshake. Raises `Unauthorized`."""
-        return credentials_from_handshake(request, self._http)
 
     async def _accept(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
         address = self.address(request)
@@ -178,7 +184,7 @@ class WebSocketServer:
             protocol,
             self._settings.client_buffer_bytes,
             inflates=deflates,
-            authenticated=not self._login.required,
+            authenticated=not self._authenticator.required,
         )
         now = time.monotonic()
         self._limiter.add(client, address, now)
@@ -189,13 +195,17 @@ class WebSocketServer:
         return client, response
 
     async def _handle_messages(
-        self, client: ClientConnection, messages: AsyncIterator[bytes], handler: MessageHandler, login: AuthenticatedClient
+        self,
+        client: ClientConnection,
+        messages: AsyncIterator[bytes],
+        handler: MessageHandler,
+        connection: AuthenticatedConnection,
     ) -> None:
         async for text in messages:
             try:
                 message = as_object(text)
                 if message.get("type") == AUTH:
-                    await self._renew(client, message, login)
+                    await self._renew(client, connection, token_in(message))
                 else:
                     await handler.on_message(client, message)
             except ConnectionClosed:
@@ -203,10 +213,14 @@ class WebSocketServer:
             except ValueError as error:
                 client.send({"type": "error", "error": str(error)})
 
-    async def _renew(self, client: ClientConnection, message: dict[str, Any], login: AuthenticatedClient) -> None:
-        """Renew a client's credentials and update what it may read. Raises `ValueError` and `ConnectionClosed`."""
-        client.send({"type": AUTH_OK, "expires": await login.renew(token_in(message))})
-        subscription = login.restrict(client.session.subscription)
+    async def _renew(self, client: ClientConnection, connection: AuthenticatedConnection, token: str) -> None:
+        """Replace a client's credentials, and what it may read. Raises `ValueError` and `ConnectionClosed`."""
+        try:
+            await self._authenticator.renew(connection, Credentials(token))
+        except BridgeError as error:
+            raise ValueError(disconnect_for(error).reason) from None
+        client.send_text(auth_ok(connection))
+        subscription = self._visible(connection, client.session.subscription)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
 

@@ -1,4 +1,4 @@
-"""`/ws/device`, seen by clients that know nothing of us: both dialects, as the contract has them."""
+"""`/ws/device` by independent clients: both protocols, as in the contract."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def until_readings(client: Client, device: str, count: int) -> list[dict[s
     return await readings(client, device)
 
 
-async def test_a_token_is_answered_and_telemetry_is_stored(client: Client) -> None:
+async def test_token_is_answered_and_telemetry_is_stored(client: Client) -> None:
     async with opened(client, DEVICE001) as socket:
         assert await heard(socket) == {"type": "AUTH_OK"}
         payload = {"device_id": "device001", "temperature": 25.5, "humidity": 60, "battery": 87}
@@ -135,20 +135,20 @@ async def test_a_token_is_answered_and_telemetry_is_stored(client: Client) -> No
         ("{", {"error": "not a JSON object"}),
     ],
 )
-async def test_who_is_not_let_in_is_told_and_the_socket_closed(client: Client, first: object, answer: object) -> None:
+async def test_refused_client_gets_an_answer_and_is_closed(client: Client, first: object, answer: object) -> None:
     async with opened(client, first) as socket:
         assert await heard(socket) == answer
         await ended(socket)
     assert client.bridge.ledger.as_dict().get("device") is None
 
 
-async def test_who_says_nothing_is_closed_after_the_time_for_it(client: Client) -> None:
+async def test_silent_client_is_closed_after_the_login_time(client: Client) -> None:
     async with opened(client) as socket:
         assert await heard(socket) == {"error": "auth_required"}
         assert await ended(socket) == 1008
 
 
-async def test_status_and_unlisted_keys_become_the_devices_state(client: Client) -> None:
+async def test_status_and_unknown_keys_become_the_state_of_the_device(client: Client) -> None:
     async with opened(client, ESP01) as socket:
         await say(socket, {"type": "telemetry", "status": "работает", "servo1": 90, "button1": "released"})
         device = await client.until_device("esp01", state={"status": "работает", "servo1": 90, "button1": "released"})
@@ -160,7 +160,7 @@ async def test_status_and_unlisted_keys_become_the_devices_state(client: Client)
         assert "quality" not in record
 
 
-async def test_commands_come_down_the_socket_and_are_confirmed_there(client: Client) -> None:
+async def test_commands_are_sent_and_acknowledged_over_the_socket(client: Client) -> None:
     async with opened(client, ESP01) as socket:
         await client.until_device("esp01", connection="socket")
         _, command = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "servo1", "value": "90"})
@@ -183,9 +183,7 @@ async def test_commands_come_down_the_socket_and_are_confirmed_there(client: Cli
         (DEVICE001, {"type": "COMMAND_ACK", "payload": {"id": "c", "ok": "yes"}}),
     ],
 )
-async def test_a_confirmation_takes_the_way_of_every_message_and_a_bad_one_is_told_and_kept(
-    client: Client, first: object, said: object
-) -> None:
+async def test_invalid_acknowledgement_is_answered_and_quarantined(client: Client, first: object, said: object) -> None:
     async with opened(client, first, said) as socket:
         while "error" not in (answer := orjson.dumps(await heard(socket)).decode()):
             pass
@@ -201,7 +199,7 @@ async def test_a_confirmation_takes_the_way_of_every_message_and_a_bad_one_is_to
         await until(lambda: client.bridge.ledger.account("device").stored == 1)
 
 
-async def test_a_queued_command_is_sent_when_the_socket_opens(client: Client) -> None:
+async def test_queued_command_is_sent_when_the_socket_opens(client: Client) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "device001"})
     status, command = await client.ask(
         "POST", "/api/v1/devices/device001/commands", {"command": "servo1", "value": 1, "queue": True}
@@ -213,7 +211,7 @@ async def test_a_queued_command_is_sent_when_the_socket_opens(client: Client) ->
         assert (came["type"], came["payload"]) == ("COMMAND", {"command": "servo1", "value": 1, "id": command["id"]})
 
 
-async def test_an_admin_hears_every_device_or_those_it_names(client: Client) -> None:
+async def test_listener_receives_every_device_or_those_it_subscribes_to(client: Client) -> None:
     async with opened(client, DESK) as everyone, opened(client, DESK) as some, opened(client, ESP01) as device:
         assert [await heard(everyone), await heard(some)] == [{"type": "AUTH_OK"}] * 2
         await say(some, {"type": "SUBSCRIBE", "payload": {"device_id": "device001"}})
@@ -229,7 +227,7 @@ async def test_an_admin_hears_every_device_or_those_it_names(client: Client) -> 
         assert await heard(some) == {"type": "TELEMETRY", "payload": only}
 
 
-async def test_a_device_may_write_as_itself_only(client: Client) -> None:
+async def test_device_may_write_as_itself_only(client: Client) -> None:
     async with opened(client, DEVICE001) as socket:
         await heard(socket)
         await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
@@ -239,7 +237,7 @@ async def test_a_device_may_write_as_itself_only(client: Client) -> None:
     assert await readings(client, "esp01") == []
 
 
-async def test_a_reading_by_mqtt_and_by_socket_is_one_record(client: Client) -> None:
+async def test_same_reading_over_mqtt_and_socket_is_one_record(client: Client) -> None:
     body = {"temperature": 21.5, "timestamp": "2026-01-01T00:00:00Z"}
     async with opened(client, ESP01) as socket:
         await client.publish("sensors/esp01/data", orjson.dumps(body))
@@ -249,7 +247,7 @@ async def test_a_reading_by_mqtt_and_by_socket_is_one_record(client: Client) -> 
     assert len(await readings(client, "esp01")) == 1
 
 
-async def test_a_second_socket_of_a_device_takes_the_place_of_the_first(client: Client) -> None:
+async def test_second_socket_of_a_device_replaces_the_first(client: Client) -> None:
     async with opened(client, ESP01) as first:
         await client.until_device("esp01", connection="socket")
         async with opened(client, ESP01) as second:
@@ -261,7 +259,7 @@ async def test_a_second_socket_of_a_device_takes_the_place_of_the_first(client: 
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_who_sends_too_much_or_no_text_is_closed(client: Client) -> None:
+async def test_client_that_sends_too_much_or_binary_is_closed(client: Client) -> None:
     async with opened(client, ESP01) as socket:
         with suppress(websockets.ConnectionClosed):
             for _ in range(200):
@@ -277,7 +275,7 @@ async def test_who_sends_too_much_or_no_text_is_closed(client: Client) -> None:
 
 @pytest.mark.parametrize("field", ["values", "odd"])
 @pytest.mark.parametrize("first", [ESP01, DEVICE001])
-async def test_what_is_nested_too_deep_is_refused_as_malformed_and_nothing_is_kept(
+async def test_deeply_nested_telemetry_is_refused_as_malformed(
     client: Client, first: dict[str, Any], field: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def telemetry(depth: int) -> str:
@@ -298,7 +296,7 @@ async def test_what_is_nested_too_deep_is_refused_as_malformed_and_nothing_is_ke
 
 
 @pytest.mark.parametrize("devices", [DevicesSettings.model_validate({"credentials": {"esp01": "1234"}, "open": True})])
-async def test_where_it_is_open_a_device_is_who_it_says_it_is_but_not_who_has_a_secret(client: Client) -> None:
+async def test_open_bridge_believes_device_names_except_those_with_a_secret(client: Client) -> None:
     async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:
         assert await heard(socket) == {"type": "AUTH_OK"}
         await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "new", "temperature": 1}})
@@ -314,14 +312,14 @@ async def test_where_it_is_open_a_device_is_who_it_says_it_is_but_not_who_has_a_
     assert await readings(client, "esp01") == []
 
 
-def test_anyone_is_let_in_only_while_nobody_else_can_reach_us() -> None:
+def test_any_device_connects_by_default_only_on_a_local_address() -> None:
     assert Settings().any_device
     assert not Settings(http=HttpSettings(host="0.0.0.0")).any_device
     assert not Settings(devices=DevicesSettings.model_validate({"credentials": {"a": "b"}})).any_device
     assert Settings(http=HttpSettings(host="0.0.0.0"), devices=DevicesSettings(open=True)).any_device
 
 
-async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
+async def test_unsettled_messages_of_a_socket_are_bounded() -> None:
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
     origin = SocketOrigin(intake, 2, print)
     origin.put_reading("a", {})
@@ -336,10 +334,10 @@ async def test_no_more_of_a_socket_waits_for_the_store_than_may() -> None:
     await waiting
 
 
-async def test_a_device_that_was_not_read_is_told_to_come_again(
+async def test_device_is_told_to_try_again_while_the_store_is_unavailable(
     start_bridge: StartBridge, broker_url: str, session: aiohttp.ClientSession
 ) -> None:
-    """The store is away from the start: nothing is settled."""
+    """The store is unavailable from the start, so no message is settled."""
     away = f"mongodb://127.0.0.1:{free_port()}/gone"
     devices = DevicesSettings(waiting_limit=2, open=True)
     async with start_bridge(
@@ -355,10 +353,10 @@ async def test_a_device_that_was_not_read_is_told_to_come_again(
         assert await metric(bridge, 'bridge_clients_cut_total{reason="store away"}') == 1
 
 
-async def test_a_device_is_not_read_while_too_much_of_it_waits_for_the_store(
+async def test_socket_is_not_read_while_too_many_messages_wait_for_the_store(
     start_bridge: StartBridge, broker_url: str
 ) -> None:
-    """So it can send no more than the connection holds, and is told why; that it answers no ping is not the reason."""
+    """Then it can send only what the connection buffers, and is closed for this reason, not for a missing pong."""
     realtime = RealtimeSettings(
         slow_seconds=3, ping_interval_seconds=1, ping_timeout_seconds=1, message_rate=10_000, message_burst=100_000
     )
@@ -380,8 +378,8 @@ async def test_a_device_is_not_read_while_too_much_of_it_waits_for_the_store(
         assert bridge.ledger.account("device").waiting == 2
 
 
-async def test_what_a_device_said_before_it_left_is_stored(client: Client) -> None:
-    """All in one breath, as devices do that go back to sleep."""
+async def test_telemetry_sent_right_before_a_disconnect_is_stored(client: Client) -> None:
+    """Login, telemetry and close in one write, as from devices that go back to sleep."""
     said = b"".join(frame(1, orjson.dumps(one)) for one in (ESP01, {"type": "telemetry", "temperature": 1}))
     for n, behind in enumerate((said + close(1000), said), 1):
         async with Raw.connected(client.bridge, "/ws/device", behind=behind):
@@ -390,7 +388,7 @@ async def test_what_a_device_said_before_it_left_is_stored(client: Client) -> No
     await client.until_device("esp01", status="offline")
 
 
-async def test_a_page_of_another_origin_is_no_device_and_an_arduino_library_is(client: Client) -> None:
+async def test_foreign_page_is_refused_and_the_arduino_library_is_not(client: Client) -> None:
     url = f"ws://127.0.0.1:{client.bridge.port}/ws/device"
     async with connect(url, origin="file://") as socket:  # type: ignore[arg-type]
         await say(socket, DEVICE001)
@@ -400,9 +398,7 @@ async def test_a_page_of_another_origin_is_no_device_and_an_arduino_library_is(c
             pass
 
 
-async def test_an_admin_who_does_not_read_is_told_what_it_missed_and_harms_nobody(
-    start_bridge: StartBridge, broker_url: str, tmp_path: Path
-) -> None:
+async def test_slow_listener_gets_a_gap_and_slows_no_other(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     async with (
         start_bridge(
             broker_url,
@@ -431,7 +427,7 @@ async def test_an_admin_who_does_not_read_is_told_what_it_missed_and_harms_nobod
         assert message["payload"]["temperature"] == 0.5, "it is live again"
 
 
-async def test_an_admin_who_goes_on_not_reading_is_cut(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_listener_that_does_not_read_is_disconnected(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     async with (
         start_bridge(
             broker_url,

@@ -1,4 +1,4 @@
-"""Whoever is in stays as long as what was shown is good: told before, renewed in place, closed in time, and nothing kept."""
+"""Expiry, renewal and revocation of live connections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def stage(access: TokenAccess) -> AsyncIterator[Stage]:
         yield running
 
 
-# --- each dialect -------------------------------------------------------------------------------------------------------------
+# --- each protocol -------------------------------------------------------------------------------------------------------------
 
 Entered = AbstractAsyncContextManager[ClientConnection]
 
@@ -81,7 +81,7 @@ async def as_device(stage: Stage, token: str) -> AsyncIterator[ClientConnection]
         yield socket
 
 
-DIALECTS: dict[str, Callable[[Stage, str], Entered]] = {
+PROTOCOLS: dict[str, Callable[[Stage, str], Entered]] = {
     "Socket.IO": socket_io,
     "/ws": lambda stage, token: by_message(stage, token, "/ws"),
     "/api/v1/ws": lambda stage, token: by_message(stage, token, "/api/v1/ws"),
@@ -91,8 +91,8 @@ DIALECTS: dict[str, Callable[[Stage, str], Entered]] = {
 }
 
 
-def identity_for(dialect: str, name: str = "ada", expires: float | None = None) -> Identity:
-    if dialect == "/ws/device, a device":
+def identity_for(protocol: str, name: str = "ada", expires: float | None = None) -> Identity:
+    if protocol == "/ws/device, a device":
         return Identity(
             **{slot: getattr(device(name), slot) for slot in ("kind", "name", "permissions", "scope")}, expires=expires
         )
@@ -100,7 +100,7 @@ def identity_for(dialect: str, name: str = "ada", expires: float | None = None) 
 
 
 def body_of(text: str) -> Any:
-    """A message without its dressing: name, and content."""
+    """Name and content of a message in any protocol."""
     if text.startswith("42"):
         return orjson.loads(text[2:])
     message = orjson.loads(text)
@@ -114,11 +114,11 @@ async def warning(socket: ClientConnection) -> Any:
             return body_of(text)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_what_expires_is_announced_and_then_closed(stage: Stage, access: TokenAccess, dialect: str) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_expiring_connection_is_warned_and_then_closed(stage: Stage, access: TokenAccess, protocol: str) -> None:
     expires = time.time() + LIFE_SECONDS
-    access.give("token", identity_for(dialect, expires=expires))
-    async with DIALECTS[dialect](stage, "token") as socket:
+    access.give("token", identity_for(protocol, expires=expires))
+    async with PROTOCOLS[protocol](stage, "token") as socket:
         name, content = await warning(socket)
         assert name in ("authExpiring", "auth_expiring", "AUTH_EXPIRING")
         assert content["expires"] == iso(round(expires * 1000))
@@ -128,10 +128,10 @@ async def test_what_expires_is_announced_and_then_closed(stage: Stage, access: T
     await stage.until_empty()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_what_is_taken_back_is_closed(stage: Stage, access: TokenAccess, dialect: str) -> None:
-    access.give("token", identity_for(dialect))
-    async with DIALECTS[dialect](stage, "token") as socket:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_revoked_connection_is_closed(stage: Stage, access: TokenAccess, protocol: str) -> None:
+    access.give("token", identity_for(protocol))
+    async with PROTOCOLS[protocol](stage, "token") as socket:
         await stage.say("ada")
         access.revoke("token")
         began = time.monotonic()
@@ -140,7 +140,7 @@ async def test_what_is_taken_back_is_closed(stage: Stage, access: TokenAccess, d
     await stage.until_empty()
 
 
-async def test_a_client_that_reads_nothing_is_closed_all_the_same(stage: Stage, access: TokenAccess) -> None:
+async def test_revoked_client_that_does_not_read_is_closed(stage: Stage, access: TokenAccess) -> None:
     access.give("token", person("ada"))
     async with socket_io(stage, "token") as socket:
         socket.transport.pause_reading()
@@ -152,7 +152,7 @@ async def test_a_client_that_reads_nothing_is_closed_all_the_same(stage: Stage, 
         assert time.monotonic() - began < REVOKED_SECONDS
 
 
-async def test_a_client_of_long_polling_is_closed_too_and_may_not_come_again(stage: Stage, access: TokenAccess) -> None:
+async def test_revoked_long_polling_client_is_closed_and_cannot_rejoin(stage: Stage, access: TokenAccess) -> None:
     access.give("token", person("ada"))
     url = f"http://127.0.0.1:{stage.port}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
@@ -170,12 +170,12 @@ async def test_a_client_of_long_polling_is_closed_too_and_may_not_come_again(sta
             assert answer.status == 400
 
 
-async def renewed(dialect: str, socket: ClientConnection, token: str) -> tuple[bool, Any]:
-    """Whether something newer was taken, and what was answered."""
-    if dialect == "Socket.IO":
+async def renewed(protocol: str, socket: ClientConnection, token: str) -> tuple[bool, Any]:
+    """Whether a renewal was accepted, and the answer."""
+    if protocol == "Socket.IO":
         answer, _ = await call(socket, "refresh", {"token": token})
         return answer["ok"], answer.get("expires", answer.get("error"))
-    upper = dialect == "/ws/device, listening"
+    upper = protocol == "/ws/device, listening"
     message = {"type": "AUTH", "payload": {"token": token}} if upper else {"type": "auth", "token": token}
     await socket.send(orjson.dumps(message).decode())
     while True:
@@ -187,56 +187,56 @@ async def renewed(dialect: str, socket: ClientConnection, token: str) -> tuple[b
             return True, content["expires"]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_something_newer_keeps_a_connection_open(stage: Stage, access: TokenAccess, dialect: str) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_renewed_connection_stays_open(stage: Stage, access: TokenAccess, protocol: str) -> None:
     soon, later = time.time() + 2 * LIFE_SECONDS, time.time() + 3600
-    access.give("old", identity_for(dialect, expires=soon))
-    access.give("new", identity_for(dialect, expires=later))
-    async with DIALECTS[dialect](stage, "old") as socket:
+    access.give("old", identity_for(protocol, expires=soon))
+    access.give("new", identity_for(protocol, expires=later))
+    async with PROTOCOLS[protocol](stage, "old") as socket:
         await warning(socket)
-        assert await renewed(dialect, socket, "new") == (True, iso(round(later * 1000)))
-        await asyncio.sleep(max(0.0, soon - time.time()) + 2 * CHECK_SECONDS)  # that it stays open cannot be waited for
-        assert await renewed(dialect, socket, "new") == (True, iso(round(later * 1000)))
+        assert await renewed(protocol, socket, "new") == (True, iso(round(later * 1000)))
+        await asyncio.sleep(
+            max(0.0, soon - time.time()) + 2 * CHECK_SECONDS
+        )  # there is no condition to wait for: it stays open
+        assert await renewed(protocol, socket, "new") == (True, iso(round(later * 1000)))
         access.revoke("new")
         assert await ended(socket) == (UNAUTHORIZED, REVOKED)
     await stage.until_empty()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_connection_is_renewed_by_the_same_one_only_and_by_what_is_valid(
-    stage: Stage, access: TokenAccess, dialect: str
-) -> None:
-    access.give("own", identity_for(dialect))
-    access.give("another", identity_for(dialect, "eve"))
-    access.give("old", identity_for(dialect, expires=time.time() - 1))
-    access.tokens["own, other kind"] = identity_for("/ws" if "a device" in dialect else "/ws/device, a device")
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_renewal_needs_valid_credentials_of_the_same_identity(stage: Stage, access: TokenAccess, protocol: str) -> None:
+    access.give("own", identity_for(protocol))
+    access.give("another", identity_for(protocol, "eve"))
+    access.give("old", identity_for(protocol, expires=time.time() - 1))
+    access.tokens["own, other kind"] = identity_for("/ws" if "a device" in protocol else "/ws/device, a device")
     access.begins["own, other kind"] = 0.0
-    async with DIALECTS[dialect](stage, "own") as socket:
-        answers = {token: await renewed(dialect, socket, token) for token in ("another", "old", "own, other kind", "none", "")}
+    async with PROTOCOLS[protocol](stage, "own") as socket:
+        answers = {token: await renewed(protocol, socket, token) for token in ("another", "old", "own, other kind", "none", "")}
         assert [taken for taken, _ in answers.values()] == [False] * 5
-        assert "somebody else's" in answers["another"][1]
-        assert await renewed(dialect, socket, "own") == (True, None)
+        assert "another identity" in answers["another"][1]
+        assert await renewed(protocol, socket, "own") == (True, None)
         (stay,) = stage.authenticated._connections
         assert stay.identity.name == "ada"
 
 
-@pytest.mark.parametrize("dialect", ["Socket.IO", "/ws", "/ws/device, listening"])
-async def test_something_newer_that_sees_less_hears_less(stage: Stage, access: TokenAccess, dialect: str) -> None:
+@pytest.mark.parametrize("protocol", ["Socket.IO", "/ws", "/ws/device, listening"])
+async def test_renewal_with_a_smaller_scope_limits_the_connection(stage: Stage, access: TokenAccess, protocol: str) -> None:
     access.give("wide", person("ada"))
     access.give("narrow", person("ada", scope=scope("a")))
-    async with DIALECTS[dialect](stage, "wide") as socket:
+    async with PROTOCOLS[protocol](stage, "wide") as socket:
         await stage.until_live()
-        assert (await renewed(dialect, socket, "narrow"))[0]
+        assert (await renewed(protocol, socket, "narrow"))[0]
         await stage.say("b", "a")
         while '"a"' not in (text := await received(socket)):
             assert '"b"' not in text
-        assert (await renewed(dialect, socket, "wide"))[0]
+        assert (await renewed(protocol, socket, "wide"))[0]
         await stage.say("b")
         while '"b"' not in await received(socket):
             pass
 
 
-async def test_a_connection_that_leaves_and_joins_again_is_asked_again(stage: Stage, access: TokenAccess) -> None:
+async def test_client_that_rejoins_is_authenticated_again(stage: Stage, access: TokenAccess) -> None:
     access.give("token", person("ada"))
     async with opened(stage, SOCKET_IO, headers=bearer("token")) as socket:
         assert (await connect_packet(socket))[0] == "40"
@@ -267,7 +267,7 @@ async def test_a_connection_that_leaves_and_joins_again_is_asked_again(stage: St
         ('42["subscribe",{"since":0}]', "order"),
     ],
 )
-async def test_events_before_the_login_let_nobody_in(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
+async def test_messages_before_the_login_are_refused(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
     access.give("admin", person("eve", Role.ADMIN))
     async with opened(stage, SOCKET_IO) as socket:
         assert (await received(socket)).startswith("0{")
@@ -280,7 +280,7 @@ async def test_events_before_the_login_let_nobody_in(stage: Stage, access: Token
     ("said", "reason"),
     [('42["connect",{"token":"admin"}]', "malformed"), ('42["disconnect","x"]', "malformed"), ('40{"token":"admin"}', "order")],
 )
-async def test_who_is_in_becomes_nobody_else(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
+async def test_connection_keeps_its_identity(stage: Stage, access: TokenAccess, said: str, reason: str) -> None:
     access.give("token", person("ada", scope=scope("a")))
     access.give("admin", person("eve", Role.ADMIN))
     async with socket_io(stage, "token") as socket:
@@ -290,7 +290,7 @@ async def test_who_is_in_becomes_nobody_else(stage: Stage, access: TokenAccess, 
     await stage.until_empty()
 
 
-async def test_who_goes_while_he_is_being_identified_leaves_nothing_behind() -> None:
+async def test_client_that_disconnects_during_authentication_leaves_nothing_behind() -> None:
     class Slow(TokenAccess):
         def __init__(self) -> None:
             super().__init__()
@@ -321,29 +321,29 @@ async def test_who_goes_while_he_is_being_identified_leaves_nothing_behind() -> 
 
 
 class Watched:
-    """A stay whose connection remembers what it was told."""
+    """A connection that records its warnings and its end."""
 
     def __init__(self, identity: Identity) -> None:
         self.told: list[int] = []
         self.ends: list[str] = []
-        self.stay = AuthenticatedConnection(identity, "127.0.0.1", self._warn, self.ends.append)
+        self.connection = AuthenticatedConnection(identity, "127.0.0.1", self._warn, self.ends.append)
 
     def _warn(self, event: AuthExpiring) -> None:
         self.told.append(event.seconds)
 
 
-async def test_a_right_is_announced_once_a_minute_before_its_end_and_again_for_a_newer_one() -> None:
+async def test_expiry_is_announced_once_and_again_after_a_renewal() -> None:
     clock = Clock()
     authenticated = AuthenticatedConnections(TokenAccess(clock), clock=clock, monotonic=clock)
     watched = Watched(person("ada", expires=clock.now + 100))
-    authenticated.add(watched.stay)
+    authenticated.add(watched.connection)
     for seconds, told in ((39, []), (1, [60]), (30, [60])):
         clock.now += seconds
         await authenticated.tick()
         assert watched.told == told
     with pytest.raises(Forbidden):
-        authenticated.renew(watched.stay, person("eve"))
-    authenticated.renew(watched.stay, person("ada", expires=clock.now + 50))
+        authenticated.renew(watched.connection, person("eve"))
+    authenticated.renew(watched.connection, person("ada", expires=clock.now + 50))
     clock.now += 1
     await authenticated.tick()
     assert watched.told == [60, 49]
@@ -352,12 +352,12 @@ async def test_a_right_is_announced_once_a_minute_before_its_end_and_again_for_a
     assert (watched.ends, len(authenticated)) == ([EXPIRED], 0)
 
 
-async def test_what_never_expires_is_looked_at_for_being_taken_back() -> None:
+async def test_credentials_that_never_expire_are_checked_for_revocation() -> None:
     clock, access = Clock(), TokenAccess()
     authenticated = AuthenticatedConnections(access, clock=clock, monotonic=clock)
     access.give("token", person("ada"))
     watched = Watched(access.tokens["token"])
-    authenticated.add(watched.stay)
+    authenticated.add(watched.connection)
     clock.now += 1e6
     await authenticated.tick()
     assert watched.ends == []
@@ -367,4 +367,4 @@ async def test_what_never_expires_is_looked_at_for_being_taken_back() -> None:
     clock.now += CHECK_SECONDS
     await authenticated.tick()
     assert (watched.ends, len(authenticated)) == ([REVOKED], 0)
-    authenticated.remove(watched.stay)
+    authenticated.remove(watched.connection)

@@ -1,4 +1,4 @@
-"""Every socket way in, tried with everything that may be shown: nobody wrongly let in, nobody wrongly refused."""
+"""Logins of every live protocol with every kind of credentials: none wrongly accepted, none wrongly refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARK = SECRET_MARK
 
 @pytest.fixture
 def access() -> TokenAccess:
-    """Tokens of all sorts, named for what they are."""
+    """Tokens of every kind, named after it."""
     access, now = TokenAccess(), time.time()
     access.give(f"{MARK}.viewer", person("ada"))
     access.give(f"{MARK}.operator", person("bob", Role.OPERATOR, scope("a")))
@@ -71,7 +71,7 @@ NEVER = {
     "revoked": f"{MARK}.revoked",
     "without a right here": f"{MARK}.manager",
 }
-"""Refused everywhere."""
+"""Credentials that every path refuses."""
 
 LISTENERS = {f"{MARK}.viewer", f"{MARK}.operator", f"{MARK}.admin", f"{MARK}.nothing-in-scope"}
 SENDERS = {f"{MARK}.device", f"{MARK}.sender"}
@@ -85,7 +85,7 @@ def expected(name: str, token: str) -> bool:
 
 
 @pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
-async def test_who_may_come_in_does_and_nobody_else(
+async def test_only_valid_credentials_with_permission_connect(
     stage: Stage, name: str, tally: Tally, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -95,7 +95,7 @@ async def test_who_may_come_in_does_and_nobody_else(
         verdict = await attempted(way, stage, token)
         tally.note((name, what, verdict), may=False, let_in=verdict.let_in)
         assert verdict.seconds < SECOND, f"{name}: {what} was refused after {verdict.seconds:.2f} s"
-        assert MARK not in verdict.told or verdict.code == 400  # aiohttp shows who sent it what was too long
+        assert MARK not in verdict.told or verdict.code == 400  # aiohttp repeats a header that is too long
     for token in sorted(LISTENERS | SENDERS | COMMANDERS):
         verdict = await attempted(way, stage, token)
         tally.note((name, token, verdict), may=expected(name, token), let_in=verdict.let_in)
@@ -115,13 +115,13 @@ CODES = {
 
 
 @pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
-async def test_a_code_tells_whether_something_else_to_show_would_help(stage: Stage, name: str) -> None:
+async def test_close_code_tells_invalid_from_insufficient_credentials(stage: Stage, name: str) -> None:
     verdicts = {what: await attempted((LISTENING | DEVICES)[name], stage, NEVER[what]) for what in CODES}
     assert {what: verdict.code for what, verdict in verdicts.items()} == CODES
 
 
 @pytest.mark.parametrize("name", [*LISTENING, *DEVICES])
-async def test_while_nobody_can_tell_nobody_is_let_in_and_all_are_asked_to_come_again(
+async def test_clients_are_told_to_try_again_while_credentials_cannot_be_verified(
     stage: Stage, access: TokenAccess, name: str
 ) -> None:
     access.away = True
@@ -132,7 +132,7 @@ async def test_while_nobody_can_tell_nobody_is_let_in_and_all_are_asked_to_come_
 KNOWN_BY_HANDSHAKE = [name for name in LISTENING if "auth" not in name and "message" not in name]
 
 
-async def test_who_has_not_logged_in_keeps_nobody_out_who_shows_who_he_is(access: TokenAccess) -> None:
+async def test_unauthenticated_connections_do_not_displace_authenticated_ones(access: TokenAccess) -> None:
     realtime = RealtimeSettings(max_clients=100, settle_seconds=0)
     async with staged(access, realtime=realtime) as stage, AsyncExitStack() as stack:
         inside = await stack.enter_async_context(opened(stage, "/ws", headers=bearer(f"{MARK}.viewer")))
@@ -151,7 +151,7 @@ async def test_who_has_not_logged_in_keeps_nobody_out_who_shows_who_he_is(access
 
 
 @pytest.mark.parametrize("path", ["/ws", "/api/v1/ws", "/ws/device"])
-async def test_who_has_not_logged_in_yet_says_no_more_at_once_than_a_token_needs(access: TokenAccess, path: str) -> None:
+async def test_first_message_is_limited_to_the_size_of_a_token(access: TokenAccess, path: str) -> None:
     longest = access.give(f"{MARK}.".ljust(8192, "x"), person("ada"))
     async with staged(access) as stage:
         async with opened(stage, path) as socket:
