@@ -7,8 +7,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.access.service import AuthService
-from bridge.access.service import IssuedTokens
+from bridge.access.service import AuthService, IssuedTokens
 from bridge.api.bodies import read_object
 from bridge.api.describe import Auth, describes
 from bridge.api.middleware.auth import identity_of

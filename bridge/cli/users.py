@@ -18,9 +18,9 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bridge.access.service import AuthService
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
+from bridge.access.service import AuthService
 from bridge.cli.runner import ConfigOption, console, errors
 from bridge.core.access.accounts import scope_of, user_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
