@@ -140,7 +140,7 @@ class MemoryStore:
     async def put(self, key: str, value: str) -> None:
         self.state[key] = value
 
-    async def get_value(self, key: str) -> str | None:
+    async def get(self, key: str) -> str | None:
         return self.state.get(key)
 
     async def put_if_absent(self, key: str, value: str) -> str:

@@ -135,12 +135,14 @@ async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
 
 
 async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
-    from bridge.stores.sqlite.access import _REFUSALS_OVER
+    from bridge.core.access.audit import REFUSALS
+    from bridge.stores.sqlite.documents import among, trim_sql
 
     async with sqlite(tmp_path / "bridge.db"):
         pass
     with sqlite3.connect(tmp_path / "bridge.db") as connection:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_REFUSALS_OVER}", [0])]
+        sql = trim_sql("audit", "id", among("act", REFUSALS))
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", [0])]
     connection.close()
     assert "SCAN audit USING INDEX audit_refusals" in plan
     assert not [step for step in plan if "TEMP B-TREE" in step]

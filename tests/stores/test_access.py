@@ -153,7 +153,7 @@ async def test_hostile_texts_are_only_texts(store: Store, name: str) -> None:
 async def test_what_is_settled_first_stays(store: Store) -> None:
     assert len(set(await asyncio.gather(*(store.put_if_absent("k", f"v{number}") for number in range(5))))) == 1
     first = await store.put_if_absent("k", "later")
-    assert await store.get_value("k") == first != "later"
+    assert await store.get("k") == first != "later"
 
 
 async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(opened: Opener) -> None:

@@ -189,13 +189,13 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
 
 
 async def test_what_is_remembered_is_recalled(store: Store) -> None:
-    assert await store.get_value("a") is None
+    assert await store.get("a") is None
     await store.put("a", "1")
     await store.put("b", "")
     await store.put("a", '{"two": "2 €"}')
-    assert [await store.get_value(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
+    assert [await store.get(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
     await store.prepare()
-    assert await store.get_value("a") == '{"two": "2 €"}'
+    assert await store.get("a") == '{"two": "2 €"}'
 
 
 async def test_it_answers(store: Store) -> None:

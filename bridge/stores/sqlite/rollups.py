@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS rolled (
 );
 """
 # The distinct devices by stepping through the index: as many look-ups as devices.
-DEVICES = """
+DISTINCT_DEVICES = """
 WITH RECURSIVE device (name) AS (
     SELECT min(device_id) FROM readings
     UNION ALL
@@ -233,7 +233,7 @@ class SqliteRollups:
     async def ends(self, devices: Sequence[str] | None) -> list[tuple[str, int, int]]:
         """Of each device that has readings, when the first and the last were measured."""
         if devices is None:
-            rows = await self._reader.rows(f"{DEVICES} SELECT name, {_ENDS} FROM device WHERE name IS NOT NULL")  # noqa: S608
+            rows = await self._reader.rows(f"{DISTINCT_DEVICES} SELECT name, {_ENDS} FROM device WHERE name IS NOT NULL")  # noqa: S608
         else:
             names = ", ".join(["(?)"] * len(devices))
             sql = f"WITH device (name) AS (VALUES {names}) SELECT name, {_ENDS} FROM device"  # noqa: S608

@@ -1,0 +1,148 @@
+"""Document collections in SQLite: each a table of `id`, `document` (JSON), and columns for the fields that SQL uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson.objectid import ObjectId
+
+from bridge.stores.documents import CollectionSchema, Document, Key
+from bridge.stores.sqlite.worker import Worker
+
+BATCH = 1000
+_REPEATED = 100
+
+
+class SqliteTable:
+    """A table that retention keeps within its limits, some rows at a time."""
+
+    def __init__(self, name: str, writer: Worker, reader: Worker) -> None:
+        """`name` comes from our own code, never from input: it is part of SQL texts."""
+        self._name = name
+        self._writer = writer
+        self._reader = reader
+
+    async def remove_older(self, column: str, before_ms: int) -> int:
+        """Delete the rows with an earlier time; return how many."""
+        sql = f"DELETE FROM {self._name} WHERE id IN (SELECT id FROM {self._name} WHERE {column} < ? LIMIT {BATCH})"  # noqa: S608
+        return await self._writer.change_stepwise(sql, [before_ms], BATCH)
+
+    async def trim(self, limit: int, *, order_by: str = "id", first: tuple[str, Sequence[str]] | None = None) -> int:
+        """Delete the lowest rows beyond `limit`; return how many."""
+        deleted = 0
+        for condition in ([among(*first)] if first else []) + ["1"]:
+            deleted += await self._writer.change_stepwise(trim_sql(self._name, order_by, condition), [limit], BATCH)
+        return deleted
+
+
+class SqliteCollection(SqliteTable):
+    """Documents of one schema. A column wins over its field in the JSON: a status is written to the columns alone."""
+
+    def __init__(self, schema: CollectionSchema, writer: Worker, reader: Worker) -> None:
+        super().__init__(schema.name, writer, reader)
+        self._fields = tuple(schema.columns.values())
+        self._columns = {"_id": "id", **{name: column for column, name in schema.columns.items()}}
+        self._column_only = schema.column_only
+        columns = [*self._columns.values(), "document"]
+        self._names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        self._select = f"SELECT {self._names} FROM {schema.name}"  # noqa: S608
+        self._put = f"INSERT INTO {schema.name} ({self._names}) VALUES ({marks}) ON CONFLICT (id) DO "  # noqa: S608
+        self._put_update = "UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+        self._replace = f"UPDATE {schema.name} SET {' = ?, '.join(columns)} = ? WHERE id = ?"  # noqa: S608
+
+    async def get(self, key: Key) -> Document | None:
+        """Return the document with this id."""
+        rows = await self._reader.rows(f"{self._select} WHERE id = ?", [_sql(key)])
+        return self._document(rows[0]) if rows else None
+
+    async def find(
+        self,
+        where: Mapping[str, Any] | None = None,
+        *,
+        order_by: str = "_id",
+        descending: bool = False,
+        before: Key | None = None,
+        limit: int | None = None,
+    ) -> list[Document]:
+        """Run one query."""
+        values = {f"{self._columns[name]} = ?": value for name, value in (where or {}).items() if value is not None}
+        if before is not None:
+            values["id < ?"] = _sql(before)
+        conditions = f"WHERE {' AND '.join(values)}" if values else ""
+        direction = "DESC" if descending else "ASC"
+        order = f"ORDER BY {self._columns[order_by]} {direction}, id {direction} LIMIT ?"
+        rows = await self._reader.rows(
+            f"{self._select} {conditions} {order}", [*values.values(), -1 if limit is None else limit]
+        )
+        return [self._document(row) for row in rows]
+
+    async def insert(self, document: Document) -> bool:
+        """Insert one row."""
+        return await self._writer.change(f"{self._put} NOTHING", self._row(document)) == 1
+
+    async def insert_many(self, documents: Sequence[Document]) -> None:
+        """Insert in one transaction."""
+        rows = [self._row(document) for document in documents]
+        await self._writer.call(lambda connection: connection.executemany(f"{self._put} NOTHING", rows))
+
+    async def replace(self, document: Document, **expected: str) -> bool:
+        """Run one statement: SQLite lets one writer at a time into the file."""
+        conditions = "".join(f" AND {self._columns[name]} = ?" for name in expected)
+        row = self._row(document)
+        return await self._writer.change(self._replace + conditions, [*row, row[0], *expected.values()]) == 1
+
+    async def put(self, documents: Sequence[Document]) -> None:
+        """Write in one transaction."""
+        rows = [self._row(document) for document in documents]
+        await self._writer.call(lambda connection: connection.executemany(self._put + self._put_update, rows))
+
+    async def delete(self, key: Key) -> bool:
+        """Delete by id."""
+        return await self._writer.change(f"DELETE FROM {self._name} WHERE id = ?", [_sql(key)]) == 1  # noqa: S608
+
+    def _row(self, document: Document) -> list[Any]:
+        text = json.dumps({name: value for name, value in document.items() if name not in self._column_only})
+        return [_sql(document["_id"]), *map(document.__getitem__, self._fields), text]
+
+    def _document(self, row: Sequence[Any]) -> Document:
+        key, *columns, text = row
+        return {
+            **json.loads(text or "{}"),
+            **dict(zip(self._fields, columns, strict=True)),
+            "_id": ObjectId(key) if isinstance(key, bytes) else key,
+        }
+
+
+class SqliteLog(SqliteCollection):
+    """Documents in the order of their row numbers, which rise."""
+
+    async def append(self, document: Document) -> None:
+        """Insert one row."""
+        await self.insert(document)
+
+    async def since(self, mark: int) -> tuple[list[Document], int]:
+        """Return rows by number, the last `_REPEATED` before the mark again: numbers of deleted last rows are reused."""
+        sql = f"""
+            SELECT rowid, {self._names} FROM {self._name}
+            WHERE rowid > CASE WHEN (SELECT coalesce(max(rowid), 0) FROM {self._name}) < ?1 THEN 0 ELSE ?1 - ?2 END
+            ORDER BY rowid
+        """  # noqa: S608
+        rows = await self._reader.rows(sql, [mark, _REPEATED])
+        return [self._document(row[1:]) for row in rows], rows[-1][0] if rows else mark
+
+
+def among(column: str, values: Sequence[str]) -> str:
+    """Return a condition with the values as literals, so that it matches that of a partial index."""
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def trim_sql(table: str, order_by: str, condition: str) -> str:
+    """Return the statement that deletes one batch of the lowest rows with this condition, beyond the table's limit."""
+    surplus = f"max(0, min({BATCH}, (SELECT count(*) FROM {table}) - ?))"  # noqa: S608
+    return f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} ORDER BY {order_by} LIMIT {surplus})"  # noqa: S608
+
+
+def _sql(key: Key) -> str | bytes:
+    return key.binary if isinstance(key, ObjectId) else key
