@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from bson.objectid import ObjectId
 
@@ -28,6 +28,8 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
+
+T = TypeVar("T")
 
 # --- stores: every call may raise `StoreUnavailable` -----------------------------------------------------------------
 
@@ -138,8 +140,8 @@ class DeviceStore(Protocol):
         """Insert or overwrite devices; one that the store refuses for a reason of its own keeps no other out."""
         ...
 
-    async def remove(self, device_id: str, /) -> None:
-        """Delete a device; its readings stay."""
+    async def remove(self, device_id: str, /) -> bool:
+        """Delete a device; its readings stay. False if it does not exist."""
         ...
 
 
@@ -163,60 +165,44 @@ class CommandStore(Protocol):
         ...
 
 
-class UserStore(Protocol):
+class RecordStore(Protocol[T]):
+    """Records by id."""
+
+    async def get(self, identity: str, /) -> T | None:
+        """Return the record with this id."""
+        ...
+
+    async def add(self, record: T, /) -> bool:
+        """Insert a record; False, and nothing changes, if its id exists."""
+        ...
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a record; False if its id does not exist."""
+        ...
+
+
+class UserStore(RecordStore[User], Protocol):
     """Users, by name."""
 
     async def all(self) -> list[User]:
         """Return every user, by id."""
         ...
 
-    async def get(self, identity: str, /) -> User | None:
-        """Return the user with this id."""
-        ...
-
-    async def add(self, user: User, /) -> bool:
-        """Insert a user; False, and nothing changes, if the id exists."""
-        ...
-
     async def save(self, user: User, /) -> bool:
         """Overwrite a user; False, and nothing changes, if the id does not exist."""
         ...
 
-    async def remove(self, identity: str, /) -> bool:
-        """Delete a user; False if the id does not exist."""
-        ...
 
-
-class ApiKeyStore(Protocol):
-    """Keys of programs and devices, by id."""
+class ApiKeyStore(RecordStore[ApiKey], Protocol):
+    """Keys of programs and devices."""
 
     async def all(self) -> list[ApiKey]:
         """Return every key, by id."""
         ...
 
-    async def get(self, identity: str, /) -> ApiKey | None:
-        """Return the key with this id."""
-        ...
 
-    async def add(self, key: ApiKey, /) -> bool:
-        """Insert a key; False, and nothing changes, if the id exists."""
-        ...
-
-    async def remove(self, identity: str, /) -> bool:
-        """Delete a key; False if the id does not exist."""
-        ...
-
-
-class SessionStore(Protocol):
+class SessionStore(RecordStore[LoginSession], Protocol):
     """Login sessions and revocations; the store deletes both after they expire."""
-
-    async def get(self, identity: str, /) -> LoginSession | None:
-        """Return the session with this id."""
-        ...
-
-    async def add(self, session: LoginSession, /) -> bool:
-        """Insert a session; False if the id exists."""
-        ...
 
     async def rotate(self, before: LoginSession, after: LoginSession, /) -> bool:
         """Replace `before` by `after`; False, and nothing changes, if the stored generation is not that of `before`."""
@@ -224,10 +210,6 @@ class SessionStore(Protocol):
 
     async def by_user(self, user: str, /) -> list[LoginSession]:
         """Return the sessions of a user, the oldest first."""
-        ...
-
-    async def remove(self, identity: str, /) -> bool:
-        """Delete a session; False if the id does not exist."""
         ...
 
     async def revoke(self, revocation: Revocation, /) -> None:

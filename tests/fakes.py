@@ -240,8 +240,8 @@ class MemoryDevices:
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
 
-    async def remove(self, device_id: str) -> None:
-        self.by_id.pop(device_id, None)
+    async def remove(self, device_id: str) -> bool:
+        return self.by_id.pop(device_id, None) is not None
 
 
 class MemoryCommands:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from bson.objectid import ObjectId
@@ -13,8 +14,10 @@ from bridge.core.access.accounts import (
     LoginSession,
     Revocation,
     Storable,
+    api_key_from_document,
     revocation_from_document,
     session_from_document,
+    user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
 from bridge.core.devices import command, device
@@ -24,7 +27,9 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
 
 Document = dict[str, Any]
+Fields = Mapping[str, Any]
 Key = str | ObjectId
+ALL: Fields = MappingProxyType({})
 T = TypeVar("T", bound=Storable)
 
 
@@ -63,18 +68,10 @@ class DocumentCollection(Protocol):
         """Return the document with this key."""
         ...
 
-    async def find(
-        self,
-        where: Mapping[str, Any] | None = None,
-        *,
-        order_by: str = "_id",
-        descending: bool = False,
-        before: Key | None = None,
-        limit: int | None = None,
-    ) -> list[Document]:
-        """Return the documents whose fields equal `where` (None: any value) and whose key is less than `before`.
+    async def find(self, where: Fields = ALL, order: str = "_id", before: Key | None = None, limit: int = 0) -> list[Document]:
+        """Return documents whose fields equal `where` (None: any value) and whose key is less than `before`.
 
-        Documents that `order_by` does not tell apart are sorted by key, in the same direction.
+        `order` is a field, with `-` in front for descending order; equal ones are sorted by key in the same direction.
         """
         ...
 
@@ -98,7 +95,7 @@ class DocumentCollection(Protocol):
         """Delete the document with this key; False if there is none."""
         ...
 
-    async def trim(self, limit: int, *, order_by: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
+    async def trim(self, limit: int, order: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
         """Delete the lowest documents beyond `limit`, those whose field has one of the values of `first` before others.
 
         Return how many were deleted.
@@ -118,39 +115,52 @@ class DocumentLog(Protocol):
         ...
 
 
-class DocumentStore(Generic[T]):
-    """Records by id: the users and the API keys."""
+class DocumentStores:
+    """The repositories of `bridge.ports.StateStore`, over the collections of a driver."""
 
-    def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Mapping[str, Any]], T]) -> None:
+    def _open_repositories(
+        self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
+    ) -> None:
+        self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
+        self.commands = DocumentCommandStore(collection(COMMANDS), command_from_document)
+        self.users = DocumentAccountStore(collection(USERS), user_from_document)
+        self.keys = DocumentAccountStore(collection(API_KEYS), api_key_from_document)
+        self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
+        self.audit = DocumentAuditStore(collection(AUDIT))
+
+
+class DocumentStore(Generic[T]):
+    """Records by id."""
+
+    def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Fields], T]) -> None:
         self._documents = documents
         self._from_document = from_document
 
-    async def all(self) -> list[T]:
-        """Return every record, by id."""
-        return [self._record(document) for document in await self._documents.find()]
+    async def all(self, limit: int = 0) -> list[T]:
+        return list(map(self._record, await self._documents.find(limit=limit)))
 
     async def get(self, identity: str) -> T | None:
-        """Return the record with this id."""
         document = await self._documents.get(identity)
         return None if document is None else self._record(document)
 
-    async def add(self, record: T) -> bool:
-        """Insert a record; False if its id exists."""
-        return await self._documents.insert(_document(record))
-
-    async def save(self, record: T) -> bool:
-        """Overwrite a record; False if its id does not exist."""
-        return await self._documents.replace(_document(record))
-
     async def remove(self, identity: str) -> bool:
-        """Delete a record; False if its id does not exist."""
         return await self._documents.delete(identity)
 
     def _record(self, document: Document) -> T:
         return self._from_document(str(document["_id"]), document)
 
 
-class DocumentSessionStore(DocumentStore[LoginSession]):
+class DocumentAccountStore(DocumentStore[T]):
+    """Users and API keys."""
+
+    async def add(self, record: T) -> bool:
+        return await self._documents.insert(_document(record))
+
+    async def save(self, record: T) -> bool:
+        return await self._documents.replace(_document(record))
+
+
+class DocumentSessionStore(DocumentAccountStore[LoginSession]):
     """Login sessions and revocations."""
 
     def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
@@ -158,74 +168,32 @@ class DocumentSessionStore(DocumentStore[LoginSession]):
         self._revocations = revocations
 
     async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
-        """Replace a session if its generation is still that of `before`."""
         return await self._documents.replace(_document(after), turn=before.generation)
 
     async def by_user(self, user: str) -> list[LoginSession]:
-        """Return the sessions of a user, the oldest first."""
         sessions = map(self._record, await self._documents.find({"user": user}))
         return sorted(sessions, key=lambda session: (session.created_ms, session.id))
 
     async def revoke(self, revocation: Revocation) -> None:
-        """Store a revocation; the first of a grant stays."""
         await self._revocations.append(_document(revocation))
 
     async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
-        """Return the revocations written after `mark`, and the next mark."""
         documents, mark = await self._revocations.since(mark)
         return [revocation_from_document(str(document["_id"]), document) for document in documents], mark
 
 
-class DocumentAuditStore:
-    """Audit events."""
-
-    def __init__(self, documents: DocumentCollection) -> None:
-        self._documents = documents
-
-    async def add(self, events: Sequence[AuditEvent]) -> None:
-        """Insert events; those that exist stay unchanged."""
-        if events:
-            await self._documents.insert_many([{"_id": event.id, "at": event.at_ms, **event.to_document()} for event in events])
-
-    async def find(self, query: AuditQuery) -> list[AuditEvent]:
-        """Return events by id, which begins with the time, the newest first."""
-        where = {"act": query.action, "by": query.actor, "about": query.target}
-        found = await self._documents.find(where, descending=True, before=query.before, limit=query.limit)
-        return [audit_event_from_document(document["_id"], document["at"], document) for document in found]
-
-    async def trim(self, limit: int) -> int:
-        """Delete the events beyond `limit`, refusals first, then the oldest; return how many."""
-        return await self._documents.trim(limit, first=("act", REFUSALS))
-
-
-class DocumentDeviceStore:
+class DocumentDeviceStore(DocumentStore[Device]):
     """The registry's devices."""
 
-    def __init__(self, documents: DocumentCollection) -> None:
-        self._documents = documents
-
-    async def all(self, limit: int) -> list[Device]:
-        """Return devices by id, at most `limit`."""
-        return [device_from_document(str(found["_id"]), found) for found in await self._documents.find(limit=limit)]
-
     async def save(self, devices: Sequence[Device]) -> None:
-        """Insert or overwrite devices."""
         if devices:
-            await self._documents.put([_document(device) for device in devices])
-
-    async def remove(self, device_id: str) -> None:
-        """Delete a device."""
-        await self._documents.delete(device_id)
+            await self._documents.put(list(map(_document, devices)))
 
 
-class DocumentCommandStore:
+class DocumentCommandStore(DocumentStore[Command]):
     """Commands to devices."""
 
-    def __init__(self, documents: DocumentCollection) -> None:
-        self._documents = documents
-
     async def add(self, command: Command) -> Command:
-        """Insert a command and return it, or return the one that has its id."""
         if await self._documents.insert(_document(command)):
             return command
         existing = await self.get(command.id)
@@ -234,19 +202,32 @@ class DocumentCommandStore:
         return existing
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        """Overwrite a command if its state is still `was`."""
         return await self._documents.replace(_document(command), state=str(was))
 
-    async def get(self, command_id: str) -> Command | None:
-        """Return the command with this id."""
-        found = await self._documents.get(command_id)
-        return None if found is None else command_from_document(command_id, found)
-
     async def find(self, query: CommandsQuery) -> list[Command]:
-        """Return commands, the newest first."""
         where = {"device": query.device, "state": None if query.state is None else str(query.state)}
-        found = await self._documents.find(where, order_by="createdAt", descending=True, limit=query.limit)
-        return [command_from_document(str(document["_id"]), document) for document in found]
+        return list(map(self._record, await self._documents.find(where, "-createdAt", limit=query.limit)))
+
+
+class DocumentAuditStore:
+    """Audit events. Their ids begin with the time."""
+
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def add(self, events: Sequence[AuditEvent]) -> None:
+        if events:
+            documents = [{"_id": event.id, "at": event.at_ms, **event.to_document()} for event in events]
+            await self._documents.insert_many(documents)
+
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
+        where = {"act": query.action, "by": query.actor, "about": query.target}
+        documents = await self._documents.find(where, "-_id", query.before, query.limit)
+        return [audit_event_from_document(document["_id"], document["at"], document) for document in documents]
+
+    async def trim(self, limit: int) -> int:
+        """Delete the events beyond `limit`, refusals first, then the oldest; return how many."""
+        return await self._documents.trim(limit, first=("act", REFUSALS))
 
 
 def _document(record: Storable) -> Document:

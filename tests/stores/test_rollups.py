@@ -37,7 +37,7 @@ from bridge.maintenance.retention import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
-from bridge.stores.rollup_job import SETTLE_MS, now_ms
+from bridge.stores.rollup_builder import SETTLE_MS, now_ms
 from tests.fakes import MemoryHistory, MemoryStore
 from tests.maintenance.test_retention import keep_until
 from tests.servers import until
@@ -267,7 +267,7 @@ async def test_late_readings_of_the_last_day_are_rolled_up_when_the_device_has_r
             await sensors.compare(store)
             assert await rolled_up(store) == 0, "more may be coming"
             await sensors.compare(store)
-        monkeypatch.setattr("bridge.stores.rollup_job._REST_SECONDS", 0.0)
+        monkeypatch.setattr("bridge.stores.rollup_builder._REST_SECONDS", 0.0)
         await sensors.write(store, [sensors.invent("a", 13 * HOUR_MS)])
         assert [await rolled_up(store) for _ in range(3)] in ([0, 13, 0], [0, 14, 0])
         assert await rolled_up(store) == 0
@@ -282,7 +282,7 @@ async def test_what_is_stored_under_an_old_cursor_is_found_a_day_later(opened: O
         await rolled_up(store)
         await sensors.write(store, [reading(5, "a", sensors.now - 5 * HOUR_MS - START_MS + 1)])
         await rolled_up(store)
-    monkeypatch.setattr("bridge.stores.rollup_job.now_ms", lambda: now_ms() + DAY_MS)
+    monkeypatch.setattr("bridge.stores.rollup_builder.now_ms", lambda: now_ms() + DAY_MS)
     async with opened() as store:
         assert await rolled_up(store) > 0
         await sensors.compare(store)
@@ -395,17 +395,17 @@ async def test_mongodb_reads_rollups_and_ends_by_their_indexes(mongo_url: str, d
 
 
 async def test_sqlite_reads_rollups_by_their_key_and_gives_up_in_time(tmp_path: Path) -> None:
-    from bridge.stores.sqlite.rollups import _from_pieces
+    from bridge.stores.sqlite.rollups import _from_segments
 
     async with open_store(StoreSettings.model_validate({"url": f"sqlite:///{tmp_path}/bridge.db"})) as store:
         await store.prepare()
         pieces = plan(
             ReadingsQuery(("a", "b"), 1, 5 * DAY_MS), 3 * HOUR_MS, [RollupProgress("a", 0, 4 * DAY_MS), RollupProgress("b")], []
         )
-        sql, values = _from_pieces(pieces, ["co2"])
+        sql, values = _from_segments(pieces, ["co2"])
         endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
         with pytest.raises(StoreUnavailable, match="interrupted"):
-            await store.history._reader.rows_within(0.05, endless, [])  # type: ignore[attr-defined]
+            await store.history._tables._reader.rows_within(0.05, endless, [])  # type: ignore[attr-defined]
         assert await store.history.extent(None) is None
     with sqlite3.connect(tmp_path / "bridge.db") as connection:
         plans = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]

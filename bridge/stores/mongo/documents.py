@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from bridge.core.errors import StoreError
-from bridge.stores.documents import CollectionSchema, Document, Key
+from bridge.stores.documents import ALL, CollectionSchema, Document, Fields, Key
 from bridge.stores.mongo.driver import DUPLICATE_KEY, insert, milliseconds, refusals, translated, utc
 
 log = logging.getLogger(__name__)
@@ -28,31 +28,21 @@ class MongoCollection:
         self._times = schema.times
 
     async def get(self, key: Key) -> Document | None:
-        """Return the document with this `_id`."""
         async with translated():
             found = await self._collection.find_one({"_id": key})
         return self._decoded(found) if found else None
 
-    async def find(
-        self,
-        where: Mapping[str, Any] | None = None,
-        *,
-        order_by: str = "_id",
-        descending: bool = False,
-        before: Key | None = None,
-        limit: int | None = None,
-    ) -> list[Document]:
-        """Run one query."""
-        conditions: Document = {name: value for name, value in (where or {}).items() if value is not None}
+    async def find(self, where: Fields = ALL, order: str = "_id", before: Key | None = None, limit: int = 0) -> list[Document]:
+        conditions: Document = {name: value for name, value in where.items() if value is not None}
         if before is not None:
             conditions["_id"] = {"$lt": before}
-        order = [(name, DESCENDING if descending else ASCENDING) for name in dict.fromkeys((order_by, "_id"))]
+        direction = DESCENDING if order.startswith("-") else ASCENDING
+        sort = [(name, direction) for name in dict.fromkeys((order.lstrip("-"), "_id"))]
         async with translated():
-            cursor = self._collection.find(conditions, sort=order, limit=limit or 0)
+            cursor = self._collection.find(conditions, sort=sort, limit=limit)
             return [self._decoded(document) async for document in cursor]
 
     async def insert(self, document: Document) -> bool:
-        """Insert one document."""
         async with translated():
             try:
                 await self._collection.insert_one(self._encoded(document))
@@ -61,7 +51,6 @@ class MongoCollection:
         return True
 
     async def insert_many(self, documents: Sequence[Document]) -> None:
-        """Insert in one unordered write."""
         async with translated():
             for refusal in await insert(self._collection, [self._encoded(document) for document in documents]):
                 if refusal.code != DUPLICATE_KEY:
@@ -86,24 +75,23 @@ class MongoCollection:
                 log.warning("mongodb: %s: %d documents refused: %s", self._collection.name, len(refused), refused[0].text)
 
     async def delete(self, key: Key) -> bool:
-        """Delete by `_id`."""
         async with translated():
             return bool((await self._collection.delete_one({"_id": key})).deleted_count)
 
-    async def trim(self, limit: int, *, order_by: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
+    async def trim(self, limit: int, order: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
         """Delete in steps; documents are counted only if the server's estimate exceeds `limit`."""
         async with translated():
             if await self._collection.estimated_document_count() <= limit:
                 return 0
             surplus = max(int(await self._collection.count_documents({})) - limit, 0)
-            deleted = await self._delete_lowest({first[0]: {"$in": first[1]}}, order_by, surplus) if first else 0
-            return deleted + await self._delete_lowest({}, order_by, surplus - deleted)
+            deleted = await self._delete_lowest({first[0]: {"$in": first[1]}}, order, surplus) if first else 0
+            return deleted + await self._delete_lowest({}, order, surplus - deleted)
 
-    async def _delete_lowest(self, conditions: Document, order_by: str, count: int) -> int:
+    async def _delete_lowest(self, conditions: Document, order: str, count: int) -> int:
         deleted = 0
         while deleted < count:
             size = min(count - deleted, _DELETE_BATCH)
-            lowest = self._collection.find(conditions, {"_id": 1}, sort=[(order_by, ASCENDING)], limit=size)
+            lowest = self._collection.find(conditions, {"_id": 1}, sort=[(order, ASCENDING)], limit=size)
             keys = [document["_id"] async for document in lowest]
             if not keys:
                 break

@@ -65,7 +65,7 @@ class MongoQuarantine:
 
     async def trim(self, limit: int) -> int:
         """Delete the oldest beyond `limit`; return how many."""
-        return await self._documents.trim(limit, order_by="receivedAt")
+        return await self._documents.trim(limit, order="receivedAt")
 
 
 def _filter(query: QuarantineQuery) -> Document:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from bridge.core.access.accounts import EXPIRES_AT, api_key_from_document, user_from_document
+from bridge.core.access.accounts import EXPIRES_AT
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
@@ -27,20 +28,8 @@ from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
-from bridge.stores.documents import (
-    API_KEYS,
-    AUDIT,
-    COMMANDS,
-    DEVICES,
-    REVOCATIONS,
-    SESSIONS,
-    USERS,
-    DocumentAuditStore,
-    DocumentCommandStore,
-    DocumentDeviceStore,
-    DocumentSessionStore,
-    DocumentStore,
-)
+from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
+from bridge.stores.history import RollupHistory
 from bridge.stores.mongo.direct import DirectInserter, check_supported
 from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoLog
 from bridge.stores.mongo.driver import (
@@ -55,7 +44,7 @@ from bridge.stores.mongo.driver import (
     utc,
 )
 from bridge.stores.mongo.quarantine import MongoQuarantine
-from bridge.stores.mongo.rollups import MongoHistory, filter_of
+from bridge.stores.mongo.rollups import MongoRollups, filter_of
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +68,7 @@ _INDEXES = {
 }
 
 
-class MongoStore:
+class MongoStore(DocumentStores):
     """One database: `readings`, `rollups`, `rolled`, `rejected`, `state`, and the collections of `stores/documents.py`."""
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -108,13 +97,9 @@ class MongoStore:
         self._state = database["state"]
         self._device_documents = MongoCollection(database, DEVICES)
         self.quarantine = MongoQuarantine(database)
-        self.history = MongoHistory(database, self._settings.retention_days)
-        self.devices = DocumentDeviceStore(self._device_documents)
-        self.commands = DocumentCommandStore(MongoCollection(database, COMMANDS))
-        self.users = DocumentStore(MongoCollection(database, USERS), user_from_document)
-        self.keys = DocumentStore(MongoCollection(database, API_KEYS), api_key_from_document)
-        self.sessions = DocumentSessionStore(MongoCollection(database, SESSIONS), MongoLog(database, REVOCATIONS))
-        self.audit = DocumentAuditStore(MongoCollection(database, AUDIT))
+        rollups = MongoRollups(database)
+        self.history = RollupHistory(rollups, rollups, self._settings.retention_days, translated)
+        self._open_repositories(partial(MongoCollection, database), MongoLog(database, REVOCATIONS))
         return self
 
     async def __aexit__(

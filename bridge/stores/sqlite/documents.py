@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bson.objectid import ObjectId
 
-from bridge.stores.documents import CollectionSchema, Document, Key
+from bridge.stores.documents import ALL, CollectionSchema, Document, Fields, Key
 from bridge.stores.sqlite.worker import Worker
 
 BATCH = 1000
@@ -29,11 +29,11 @@ class SqliteTable:
         sql = f"DELETE FROM {self._name} WHERE id IN (SELECT id FROM {self._name} WHERE {column} < ? LIMIT {BATCH})"  # noqa: S608
         return await self._writer.change_stepwise(sql, [before_ms], BATCH)
 
-    async def trim(self, limit: int, *, order_by: str = "id", first: tuple[str, Sequence[str]] | None = None) -> int:
+    async def trim(self, limit: int, order: str = "id", first: tuple[str, Sequence[str]] | None = None) -> int:
         """Delete the lowest rows beyond `limit`; return how many."""
         deleted = 0
         for condition in ([among(*first)] if first else []) + ["1"]:
-            deleted += await self._writer.change_stepwise(trim_sql(self._name, order_by, condition), [limit], BATCH)
+            deleted += await self._writer.change_stepwise(trim_sql(self._name, order, condition), [limit], BATCH)
         return deleted
 
 
@@ -53,37 +53,23 @@ class SqliteCollection(SqliteTable):
         self._replace = f"UPDATE {schema.name} SET {' = ?, '.join(columns)} = ? WHERE id = ?"  # noqa: S608
 
     async def get(self, key: Key) -> Document | None:
-        """Return the document with this id."""
         rows = await self._reader.rows(f"{self._select} WHERE id = ?", [_sql(key)])
         return self._document(rows[0]) if rows else None
 
-    async def find(
-        self,
-        where: Mapping[str, Any] | None = None,
-        *,
-        order_by: str = "_id",
-        descending: bool = False,
-        before: Key | None = None,
-        limit: int | None = None,
-    ) -> list[Document]:
-        """Run one query."""
-        values = {f"{self._columns[name]} = ?": value for name, value in (where or {}).items() if value is not None}
+    async def find(self, where: Fields = ALL, order: str = "_id", before: Key | None = None, limit: int = 0) -> list[Document]:
+        values = {f"{self._columns[name]} = ?": value for name, value in where.items() if value is not None}
         if before is not None:
             values["id < ?"] = _sql(before)
         conditions = f"WHERE {' AND '.join(values)}" if values else ""
-        direction = "DESC" if descending else "ASC"
-        order = f"ORDER BY {self._columns[order_by]} {direction}, id {direction} LIMIT ?"
-        rows = await self._reader.rows(
-            f"{self._select} {conditions} {order}", [*values.values(), -1 if limit is None else limit]
-        )
+        direction = "DESC" if order.startswith("-") else "ASC"
+        sql = f"{self._select} {conditions} ORDER BY {self._columns[order.lstrip('-')]} {direction}, id {direction} LIMIT ?"
+        rows = await self._reader.rows(sql, [*values.values(), limit or -1])
         return [self._document(row) for row in rows]
 
     async def insert(self, document: Document) -> bool:
-        """Insert one row."""
         return await self._writer.change(f"{self._put} NOTHING", self._row(document)) == 1
 
     async def insert_many(self, documents: Sequence[Document]) -> None:
-        """Insert in one transaction."""
         rows = [self._row(document) for document in documents]
         await self._writer.call(lambda connection: connection.executemany(f"{self._put} NOTHING", rows))
 
@@ -94,12 +80,10 @@ class SqliteCollection(SqliteTable):
         return await self._writer.change(self._replace + conditions, [*row, row[0], *expected.values()]) == 1
 
     async def put(self, documents: Sequence[Document]) -> None:
-        """Write in one transaction."""
         rows = [self._row(document) for document in documents]
         await self._writer.call(lambda connection: connection.executemany(self._put + self._put_update, rows))
 
     async def delete(self, key: Key) -> bool:
-        """Delete by id."""
         return await self._writer.change(f"DELETE FROM {self._name} WHERE id = ?", [_sql(key)]) == 1  # noqa: S608
 
     def _row(self, document: Document) -> list[Any]:
@@ -119,7 +103,6 @@ class SqliteLog(SqliteCollection):
     """Documents in the order of their row numbers, which rise."""
 
     async def append(self, document: Document) -> None:
-        """Insert one row."""
         await self.insert(document)
 
     async def since(self, mark: int) -> tuple[list[Document], int]:

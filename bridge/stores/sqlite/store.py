@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import api_key_from_document, user_from_document
 from bridge.core.access.audit import REFUSALS
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
@@ -22,24 +22,12 @@ from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
-from bridge.stores.documents import (
-    API_KEYS,
-    AUDIT,
-    COMMANDS,
-    DEVICES,
-    REVOCATIONS,
-    SESSIONS,
-    USERS,
-    DocumentAuditStore,
-    DocumentCommandStore,
-    DocumentDeviceStore,
-    DocumentSessionStore,
-    DocumentStore,
-)
-from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, among
+from bridge.stores.documents import REVOCATIONS, DocumentStores
+from bridge.stores.history import RollupHistory
+from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, SqliteTable, among
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
 from bridge.stores.sqlite.rollups import COLUMNS as ROLLUP_COLUMNS
-from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, SCHEMA, SqliteHistory, where_of
+from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, SCHEMA, SqliteRollups, where_of
 from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
 
 _DAY_MS = 86_400_000
@@ -102,7 +90,7 @@ DELETE FROM readings WHERE rowid IN (
 """  # noqa: S608
 
 
-class SqliteStore:
+class SqliteStore(DocumentStores):
     """One file: the tables `readings`, `rollups`, `rolled`, `rejected`, `state`, and those of `stores/documents.py`."""
 
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
@@ -117,21 +105,12 @@ class SqliteStore:
         self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
         self._historian = Worker(path, timeout_seconds, "sqlite-history", self.pragmas)
         self._roller = Worker(path, timeout_seconds, "sqlite-rollups", self.pragmas)
-        workers = self._writer, self._reader
-        self._commands = SqliteCollection(COMMANDS, *workers)
-        self._sessions = SqliteCollection(SESSIONS, *workers)
-        self._revocations = SqliteLog(REVOCATIONS, *workers)
-        self._audit = SqliteCollection(AUDIT, *workers)
-        self.quarantine = SqliteQuarantine(*workers)
-        self.history = SqliteHistory(
-            self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
-        )
-        self.devices = DocumentDeviceStore(SqliteCollection(DEVICES, *workers))
-        self.commands = DocumentCommandStore(self._commands)
-        self.users = DocumentStore(SqliteCollection(USERS, *workers), user_from_document)
-        self.keys = DocumentStore(SqliteCollection(API_KEYS, *workers), api_key_from_document)
-        self.sessions = DocumentSessionStore(self._sessions, self._revocations)
-        self.audit = DocumentAuditStore(self._audit)
+        self.quarantine = SqliteQuarantine(self._writer, self._reader)
+        self._rollups = SqliteRollups(self._writer, self._historian, timeout_seconds)
+        builder_rollups = SqliteRollups(self._writer, self._roller, timeout_seconds)
+        self.history = RollupHistory(self._rollups, builder_rollups, self._settings.retention_days)
+        revocations = SqliteLog(REVOCATIONS, self._writer, self._reader)
+        self._open_repositories(partial(SqliteCollection, writer=self._writer, reader=self._reader), revocations)
         return self
 
     async def __aexit__(
@@ -176,15 +155,18 @@ class SqliteStore:
             before_ms = now_ms - settings.retention_days * _DAY_MS
             expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], BATCH)
         if settings.rollup_days is not None:
-            await self.history.remove_older(now_ms - settings.rollup_days * _DAY_MS)
-        await self._commands.remove_older("created_at", now_ms - settings.commands_days * _DAY_MS)
-        await self._sessions.remove_older("expires_at", now_ms)
-        await self._revocations.remove_older("expires_at", now_ms)
-        await self._audit.remove_older("at", now_ms - settings.audit_days * _DAY_MS)
+            await self._rollups.remove_older(now_ms - settings.rollup_days * _DAY_MS)
+        for table, column, before_ms in (
+            ("commands", "created_at", now_ms - settings.commands_days * _DAY_MS),
+            ("sessions", "expires_at", now_ms),
+            ("revocations", "expires_at", now_ms),
+            ("audit", "at", now_ms - settings.audit_days * _DAY_MS),
+        ):
+            await SqliteTable(table, self._writer, self._reader).remove_older(column, before_ms)
         return RetentionResult(
             readings=expired,
             rejected_old=await self.quarantine.remove_older("received_at", now_ms - settings.rejected_days * _DAY_MS),
-            rejected_over=await self.quarantine.trim(settings.rejected_limit, order_by="received_at"),
+            rejected_over=await self.quarantine.trim(settings.rejected_limit, order="received_at"),
             acts_over=await self.audit.trim(settings.audit_limit),
         )
 
