@@ -63,6 +63,8 @@ class RollupHistory:
             if not is_time_query(query):
                 return await self._tables.summarize(query, None, every_ms, fields)
             progress, late = await self._progress(query)
+            if not progress:
+                return []
             fields = await self._measured_fields(fields, unrolled_query(query, progress, late), progress)
             segments = plan(query, every_ms, progress, late) if fits_rollups(every_ms) else None
             return [] if segments == [] else await self._tables.summarize(query, segments, every_ms, fields)

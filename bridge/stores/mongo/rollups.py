@@ -148,7 +148,7 @@ class MongoRollups(RollupTables):
         if segments is None:
             collection, stages = self._readings, [{"$match": filter_of(query)}]
         else:
-            collection, stages = self._joined(segments, fields)
+            collection, stages = self._combined(segments, fields)
         stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
         stages += [
             {"$sort": {"_id.t": DESCENDING if query.newest else ASCENDING, "_id.d": ASCENDING}},
@@ -158,7 +158,7 @@ class MongoRollups(RollupTables):
         documents = await collected(collection.aggregate(stages))
         return [_bucket(document, fields) for document in documents]
 
-    def _joined(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
+    def _combined(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
         """Return the collection to begin with and the stages to its documents; readings take the form of rollups."""
         rolled = [_rollups_of(segment) for segment in segments if segment.width_ms is not None]
         unrolled = [_readings_of(segment) for segment in segments if segment.width_ms is None]

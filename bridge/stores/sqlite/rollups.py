@@ -24,10 +24,10 @@ _STATE = "rollups"
 _KEY = ("device_id", "width", "start", "count")
 _NO_END = 2**62
 
-COLUMNS = tuple(f"{name}_{part}" for name in MEASUREMENTS_BY_NAME for part in PARTS)
+ROLLUP_COLUMNS = tuple(f"{name}_{part}" for name in MEASUREMENTS_BY_NAME for part in PARTS)
 """The columns of `rollups` that hold measurements."""
 
-SCHEMA = """
+ROLLUP_SCHEMA = """
 CREATE TABLE IF NOT EXISTS rollups (
     device_id TEXT NOT NULL, width INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (device_id, width, start)
@@ -242,17 +242,12 @@ def _from_segments(segments: Sequence[RollupSegment], fields: Sequence[str]) -> 
     rolled = list(_spans(segment for segment in segments if segment.width_ms is not None))
     raw = list(_spans(segment for segment in segments if segment.width_ms is None))
     for table, spans, columns, on in (
-        (
-            "rollups",
-            rolled,
-            _of_rollups(fields),
-            "width = segment.column2 AND start >= segment.column3 AND start < segment.column4",
-        ),
-        ("readings", raw, _of_readings(fields), "timestamp >= segment.column3 AND timestamp < segment.column4"),
+        ("rollups", rolled, _of_rollups(fields), "width = span.column2 AND start >= span.column3 AND start < span.column4"),
+        ("readings", raw, _of_readings(fields), "timestamp >= span.column3 AND timestamp < span.column4"),
     ):
         if spans:
             marks = ", ".join(["(?, ?, ?, ?)"] * len(spans))
-            join = f"(VALUES {marks}) AS segment CROSS JOIN {table} ON device_id = segment.column1 AND {on}"
+            join = f"(VALUES {marks}) AS span CROSS JOIN {table} ON device_id = span.column1 AND {on}"
             parts.append(f"SELECT {columns} FROM {join}")  # noqa: S608
             values.extend(chain.from_iterable(spans))
     return " UNION ALL ".join(parts), values
@@ -260,18 +255,13 @@ def _from_segments(segments: Sequence[RollupSegment], fields: Sequence[str]) -> 
 
 def _spans(segments: Iterator[RollupSegment]) -> Iterator[tuple[str, int, int, int]]:
     for segment in segments:
-        for device_id in segment.devices:
-            yield (
-                device_id,
-                (segment.width_ms or 0) // 1000,
-                segment.from_ms,
-                _NO_END if segment.to_ms is None else segment.to_ms,
-            )
+        width, to_ms = (segment.width_ms or 0) // 1000, _NO_END if segment.to_ms is None else segment.to_ms
+        yield from ((device_id, width, segment.from_ms, to_ms) for device_id in segment.devices)
 
 
 _PUT = (
-    f"INSERT OR REPLACE INTO rollups ({', '.join(_KEY + COLUMNS)}) "  # noqa: S608
-    f"VALUES ({', '.join('?' * len(_KEY + COLUMNS))})"
+    f"INSERT OR REPLACE INTO rollups ({', '.join(_KEY + ROLLUP_COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(_KEY + ROLLUP_COLUMNS))})"
 )
 
 

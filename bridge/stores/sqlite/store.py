@@ -26,8 +26,7 @@ from bridge.stores.documents import REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory
 from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, SqliteTable, among
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
-from bridge.stores.sqlite.rollups import COLUMNS as ROLLUP_COLUMNS
-from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, SCHEMA, SqliteRollups, where_of
+from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, ROLLUP_COLUMNS, ROLLUP_SCHEMA, SqliteRollups, where_of
 from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
 
 _DAY_MS = 86_400_000
@@ -195,7 +194,7 @@ class SqliteStore(DocumentStores):
 
 
 def _prepare(connection: Connection) -> int:
-    connection.executescript(_SCHEMA + SCHEMA)
+    connection.executescript(_SCHEMA + ROLLUP_SCHEMA)
     _add_columns(connection, "readings", VALUE_NAMES)
     _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))
