@@ -64,7 +64,7 @@ class MongoCollection:
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Upsert in one unordered bulk; fields that a document lacks keep their values."""
-        updates = [UpdateOne({"_id": one["_id"]}, {"$set": self._encoded(one)}, upsert=True) for one in documents]
+        updates = [UpdateOne({"_id": each["_id"]}, {"$set": self._encoded(each)}, upsert=True) for each in documents]
         async with translated():
             try:
                 await self._collection.bulk_write(updates, ordered=False)
