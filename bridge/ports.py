@@ -39,23 +39,18 @@ class QuarantineStore(Protocol):
 
     async def groups(self) -> list[QuarantineGroup]:
         """Return a summary for each code and field, the largest group first."""
-        ...
 
     async def count(self, query: QuarantineQuery, /) -> int:
         """Return the number of messages that match, whatever `limit` and `after`."""
-        ...
 
     async def messages(self, query: QuarantineQuery, /) -> list[QuarantinedMessage]:
         """Return the messages that match."""
-        ...
 
     async def revise(self, messages: Sequence[QuarantinedMessage], /) -> None:
         """Update code, reason and field of those messages that still exist."""
-        ...
 
     async def release(self, ids: Sequence[ObjectId], /) -> int:
         """Delete messages; return how many existed."""
-        ...
 
 
 class HistoryStore(Protocol):
@@ -66,15 +61,12 @@ class HistoryStore(Protocol):
 
         The result does not depend on how far the rollups have come.
         """
-        ...
 
     async def extent(self, devices: Sequence[str] | None, /) -> HistoryRange | None:
         """Return the first and last time of history of these devices (None: all); None if there is no history."""
-        ...
 
     async def roll_up(self) -> RollupResult:
         """Advance the rollups by about a second's work, or do nothing while another bridge has the lease. Safe to cancel."""
-        ...
 
 
 class ReadingStore(Protocol):
@@ -83,16 +75,13 @@ class ReadingStore(Protocol):
     @property
     def quarantine(self) -> QuarantineStore:
         """The rejected messages; available once the store is entered."""
-        ...
 
     @property
     def history(self) -> HistoryStore:
         """The readings over long times; available once the store is entered."""
-        ...
 
     async def prepare(self) -> int:
         """Create tables and indexes, and return the highest `seq` stored (0: none). Safe to repeat."""
-        ...
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus], /
@@ -103,30 +92,24 @@ class ReadingStore(Protocol):
         same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
         the store refuses for a reason of its own keeps no other out.
         """
-        ...
 
     async def readings(self, query: ReadingsQuery, /) -> list[Reading]:
         """Return the readings that match, by rising `seq`."""
-        ...
 
     async def count(self, query: ReadingsQuery, /) -> int:
         """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
-        ...
 
     async def latest(self) -> list[Reading]:
         """Return the newest reading of each device, by device id."""
-        ...
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete what exceeds the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
 
         The first call makes the expiry that the database does by itself match the settings; `StoreError` if it cannot.
         """
-        ...
 
     async def ping(self) -> None:
         """Return if the store accepts writes."""
-        ...
 
 
 class DeviceStore(Protocol):
@@ -134,15 +117,12 @@ class DeviceStore(Protocol):
 
     async def all(self, limit: int, /) -> list[Device]:
         """Return devices by id, at most `limit`, without their last readings."""
-        ...
 
     async def save(self, devices: Sequence[Device], /) -> None:
         """Insert or overwrite devices; one that the store refuses for a reason of its own keeps no other out."""
-        ...
 
     async def remove(self, device_id: str, /) -> bool:
         """Delete a device; its readings stay. False if it does not exist."""
-        ...
 
 
 class CommandStore(Protocol):
@@ -150,19 +130,15 @@ class CommandStore(Protocol):
 
     async def add(self, command: Command, /) -> Command:
         """Insert a command; return the command stored under its id: this one, or an earlier one."""
-        ...
 
     async def change(self, command: Command, was: CommandState, /) -> bool:
         """Overwrite a command if its state is still `was`; of several concurrent calls, one returns True."""
-        ...
 
     async def get(self, command_id: str, /) -> Command | None:
         """Return the command with this id."""
-        ...
 
     async def find(self, query: CommandsQuery, /) -> list[Command]:
         """Return the commands that match."""
-        ...
 
 
 class RecordStore(Protocol[T]):
@@ -170,15 +146,12 @@ class RecordStore(Protocol[T]):
 
     async def get(self, identity: str, /) -> T | None:
         """Return the record with this id."""
-        ...
 
     async def add(self, record: T, /) -> bool:
         """Insert a record; False, and nothing changes, if its id exists."""
-        ...
 
     async def remove(self, identity: str, /) -> bool:
         """Delete a record; False if its id does not exist."""
-        ...
 
 
 class UserStore(RecordStore[User], Protocol):
@@ -186,11 +159,9 @@ class UserStore(RecordStore[User], Protocol):
 
     async def all(self) -> list[User]:
         """Return every user, by id."""
-        ...
 
     async def save(self, user: User, /) -> bool:
         """Overwrite a user; False, and nothing changes, if the id does not exist."""
-        ...
 
 
 class ApiKeyStore(RecordStore[ApiKey], Protocol):
@@ -198,7 +169,6 @@ class ApiKeyStore(RecordStore[ApiKey], Protocol):
 
     async def all(self) -> list[ApiKey]:
         """Return every key, by id."""
-        ...
 
 
 class SessionStore(RecordStore[LoginSession], Protocol):
@@ -206,22 +176,18 @@ class SessionStore(RecordStore[LoginSession], Protocol):
 
     async def rotate(self, before: LoginSession, after: LoginSession, /) -> bool:
         """Replace `before` by `after`; False, and nothing changes, if the stored generation is not that of `before`."""
-        ...
 
     async def by_user(self, user: str, /) -> list[LoginSession]:
         """Return the sessions of a user, the oldest first."""
-        ...
 
     async def revoke(self, revocation: Revocation, /) -> None:
         """Store the revocation of a grant. Safe to repeat."""
-        ...
 
     async def revocations(self, mark: int, /) -> tuple[list[Revocation], int]:
         """Return the revocations written after a mark (0: all), whatever the writers' clocks, and the mark for the next call.
 
         Some may be returned twice.
         """
-        ...
 
 
 class AuditStore(Protocol):
@@ -229,11 +195,9 @@ class AuditStore(Protocol):
 
     async def add(self, events: Sequence[AuditEvent], /) -> None:
         """Insert events; those whose ids exist stay unchanged. Raises `StoreError` if the store refuses one."""
-        ...
 
     async def find(self, query: AuditQuery, /) -> list[AuditEvent]:
         """Return the events that match."""
-        ...
 
 
 class KeyValueStore(Protocol):
@@ -241,15 +205,12 @@ class KeyValueStore(Protocol):
 
     async def put(self, key: str, value: str, /) -> None:
         """Set the value of a key."""
-        ...
 
     async def get(self, key: str, /) -> str | None:
         """Return the value of a key; None if it has none."""
-        ...
 
     async def put_if_absent(self, key: str, value: str, /) -> str:
         """Set the value of a key unless it has one; return its value. Concurrent calls return the same."""
-        ...
 
 
 class StateStore(KeyValueStore, Protocol):
@@ -258,32 +219,26 @@ class StateStore(KeyValueStore, Protocol):
     @property
     def devices(self) -> DeviceStore:
         """The registry's devices."""
-        ...
 
     @property
     def commands(self) -> CommandStore:
         """Commands to devices."""
-        ...
 
     @property
     def users(self) -> UserStore:
         """Users who may log in."""
-        ...
 
     @property
     def keys(self) -> ApiKeyStore:
         """Keys of programs and devices."""
-        ...
 
     @property
     def sessions(self) -> SessionStore:
         """Login sessions and revocations."""
-        ...
 
     @property
     def audit(self) -> AuditStore:
         """Audit events."""
-        ...
 
 
 class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Protocol):
@@ -291,7 +246,6 @@ class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Prot
 
     async def __aenter__(self) -> Self:
         """Create clients and threads."""
-        ...
 
 
 # --- the other parts -------------------------------------------------------------------------------------------------
@@ -302,7 +256,6 @@ class Publisher(Protocol):
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send stored events, in order, to their subscribers, without waiting for any of them."""
-        ...
 
 
 class MessageDecoder(Protocol):
@@ -310,7 +263,6 @@ class MessageDecoder(Protocol):
 
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises."""
-        ...
 
 
 class DevicePresence(Protocol):
@@ -318,19 +270,15 @@ class DevicePresence(Protocol):
 
     def connected(self, device_id: str) -> None:
         """Record that a socket of this device is open."""
-        ...
 
     def disconnected(self, device_id: str) -> None:
         """Record that the device has no open socket any more."""
-        ...
 
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
         """Merge state that the device reported; a null removes its key."""
-        ...
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
         """Return the status of each device that has one, the last changed `limit`; callers always use the same limit."""
-        ...
 
 
 class CommandSender(Protocol):
@@ -342,7 +290,6 @@ class CommandSender(Protocol):
         Raises `UnknownDevice`, `CommandRejected` (the device is offline, or the id belongs to another command) and
         `StoreUnavailable`.
         """
-        ...
 
 
 class Authentication(Protocol):
@@ -351,18 +298,15 @@ class Authentication(Protocol):
     @property
     def required(self) -> bool:
         """Whether clients must authenticate."""
-        ...
 
     async def identify(self, credentials: str | None, address: str, /) -> Identity:
         """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked."""
-        ...
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
         """Return the identity of a device by its secret or key; `name` is None where a protocol has none.
 
         Raises as `identify` does, and `TooManyAttempts` after repeated failures.
         """
-        ...
 
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
         """The device or listener at `/ws/device` while access is open, by the secrets of the settings.
@@ -373,7 +317,6 @@ class Authentication(Protocol):
 
     def is_valid(self, identity: Identity) -> bool:
         """Return whether an identity is neither expired nor revoked. Called once a second for each live connection."""
-        ...
 
 
 class AuditLog(Protocol):
@@ -381,7 +324,6 @@ class AuditLog(Protocol):
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
         """Record an action, named in a word or two (`login refused`, `command`), and its target. Never a secret."""
-        ...
 
 
 class Source(Protocol):
@@ -389,4 +331,3 @@ class Source(Protocol):
 
     async def run(self) -> None:
         """Connect, receive and reconnect until cancelled; then send due acknowledgements and disconnect cleanly."""
-        ...

@@ -66,41 +66,33 @@ class DocumentCollection(Protocol):
 
     async def get(self, key: Key) -> Document | None:
         """Return the document with this key."""
-        ...
 
     async def find(self, where: Fields = ALL, order: str = "_id", before: Key | None = None, limit: int = 0) -> list[Document]:
         """Return documents whose fields equal `where` (None: any value) and whose key is less than `before`.
 
         `order` is a field, with `-` in front for descending order; equal ones are sorted by key in the same direction.
         """
-        ...
 
     async def insert(self, document: Document) -> bool:
         """Insert a document; False, and nothing changes, if its key exists."""
-        ...
 
     async def insert_many(self, documents: Sequence[Document]) -> None:
         """Insert the documents whose keys do not exist. Raises `StoreError` if the database refuses one."""
-        ...
 
     async def replace(self, document: Document, **expected: str) -> bool:
         """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True."""
-        ...
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Insert or overwrite; a document that the database refuses is logged and keeps no other out."""
-        ...
 
     async def delete(self, key: Key) -> bool:
         """Delete the document with this key; False if there is none."""
-        ...
 
     async def trim(self, limit: int, order: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
         """Delete the lowest documents beyond `limit`, those whose field has one of the values of `first` before others.
 
         Return how many were deleted.
         """
-        ...
 
 
 class DocumentLog(Protocol):
@@ -108,11 +100,9 @@ class DocumentLog(Protocol):
 
     async def append(self, document: Document) -> None:
         """Insert a document unless its key exists."""
-        ...
 
     async def since(self, mark: int) -> tuple[list[Document], int]:
         """Return what was written after `mark` (0: everything) and the mark for the next call; some may be returned twice."""
-        ...
 
 
 class DocumentStores:

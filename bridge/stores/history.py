@@ -41,7 +41,6 @@ class RollupHistory:
         self._errors = errors
 
     async def roll_up(self) -> RollupResult:
-        """Do one step of the builder."""
         async with self._errors():
             return await self._builder.step()
 

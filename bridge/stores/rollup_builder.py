@@ -50,59 +50,46 @@ class RollupTables(Protocol):
 
     async def lead(self, owner: str) -> int | None:
         """Take or extend the lease and return the cursor up to which late readings were handled; None: another has it."""
-        ...
 
     async def save_cursor(self, owner: str, seq: int) -> None:
         """Store that cursor, provided that `owner` has the lease."""
-        ...
 
     async def cursor(self) -> int:
         """Return that cursor; 0 before the first."""
-        ...
 
     async def last_cursor(self, since: int, until: int, limit: int | None = None) -> int | None:
         """Return the cursor of the last reading after `since` and up to `until`, of the `limit`th if there are more."""
-        ...
 
     async def late_hours(
         self, since: int, until: int | None, before_ms: int, from_ms: int = 0, devices: Sequence[str] | None = None
     ) -> Late:
         """Return devices and hours of the readings with these cursors that were measured in this time."""
-        ...
 
     async def saved_progress(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         """Return the stored progress of these devices (None: all)."""
-        ...
 
     async def save_progress(self, progress: RollupProgress) -> None:
         """Insert or overwrite the progress of a device."""
-        ...
 
     async def device_ids(self) -> Collection[str]:
         """Return the devices that have readings."""
-        ...
 
     async def ends(self, devices: Sequence[str] | None) -> dict[str, tuple[int, int]]:
         """Return the first and last time of measurement of each device that has readings."""
-        ...
 
     async def reach(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> tuple[int, int] | None:
         """Return the times of the first reading in this span and of the `limit`th (with fewer: `to_ms`); None without any."""
-        ...
 
     async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
         """Build the rollups of whole hours, of all widths, replacing existing ones; return the fields that were measured."""
-        ...
 
     async def measured(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> Collection[str]:
         """Return those of the fields that the readings in these segments have."""
-        ...
 
     async def summarize(
         self, query: ReadingsQuery, segments: Sequence[RollupSegment] | None, every_ms: int, fields: Sequence[str]
     ) -> list[Bucket]:
         """Summarize the segments, or the readings that match the query if `segments` is None."""
-        ...
 
     async def progress(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
         """Return the progress of each device that has readings or rollups, by id."""

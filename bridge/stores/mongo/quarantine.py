@@ -59,7 +59,6 @@ class MongoQuarantine:
                 await self._rejected.bulk_write(updates, ordered=False)
 
     async def release(self, ids: Sequence[ObjectId]) -> int:
-        """Delete in one call."""
         async with translated():
             return int((await self._rejected.delete_many({"_id": {"$in": list(ids)}})).deleted_count)
 

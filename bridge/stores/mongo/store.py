@@ -229,12 +229,10 @@ class MongoStore(DocumentStores):
         log.info("mongodb: %s: documents expire %s", collection_name, f"after {days} days" if days else "never")
 
     async def put(self, key: str, value: str) -> None:
-        """Upsert a document of `state`."""
         async with translated():
             await self._state.update_one({"_id": key}, {"$set": {"value": value}}, upsert=True)
 
     async def get(self, key: str) -> str | None:
-        """Read by `_id`."""
         async with translated():
             found = await self._state.find_one({"_id": key})
         return str(found["value"]) if found else None

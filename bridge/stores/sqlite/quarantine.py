@@ -25,7 +25,6 @@ class SqliteQuarantine(SqliteTable):
         super().__init__("rejected", writer, reader)
 
     async def groups(self) -> list[QuarantineGroup]:
-        """Group in SQL."""
         return [QuarantineGroup(*row) for row in await self._reader.rows(_GROUPS)]
 
     async def count(self, query: QuarantineQuery) -> int:
@@ -44,13 +43,11 @@ class SqliteQuarantine(SqliteTable):
         return [_message(row) for row in await self._reader.rows(sql, [*values, query.limit])]
 
     async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
-        """Update in one transaction."""
         sql = "UPDATE rejected SET code = ?, reason = ?, field = ? WHERE id = ?"
         rows = [(message.code, message.reason, message.field, message.id.binary) for message in messages]
         await self._writer.call(lambda connection: connection.executemany(sql, rows))
 
     async def release(self, ids: Sequence[ObjectId]) -> int:
-        """Delete in one transaction."""
         rows = [(identity.binary,) for identity in ids]
         return await self._writer.call(
             lambda connection: connection.executemany("DELETE FROM rejected WHERE id = ?", rows).rowcount

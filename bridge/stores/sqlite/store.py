@@ -126,7 +126,6 @@ class SqliteStore(DocumentStores):
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """Write in one transaction."""
         return await self._writer.call(lambda connection: _write(connection, readings, rejections, statuses))
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
@@ -170,18 +169,14 @@ class SqliteStore(DocumentStores):
         )
 
     async def put(self, key: str, value: str) -> None:
-        """Upsert a row of `state`."""
         sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         await self._writer.change(sql, [key, value])
 
     async def get(self, key: str) -> str | None:
-        """Read by the key."""
         rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
         return str(rows[0][0]) if rows else None
 
     async def put_if_absent(self, key: str, value: str) -> str:
-        """Insert and read in one transaction."""
-
         def insert(connection: Connection) -> str:
             connection.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING", [key, value])
             return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
