@@ -1,10 +1,10 @@
-"""The seams of the bridge: what the pipeline promises to a part, and what the part promises back."""
+"""The seams of the bridge: what the pipeline expects of each part, and what the part may expect in return."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from bson.objectid import ObjectId
 
@@ -29,352 +29,284 @@ from bridge.core.query import (
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
 
+T = TypeVar("T")
+
+# --- stores: every call may raise `StoreUnavailable` -----------------------------------------------------------------
+
 
 class QuarantineStore(Protocol):
-    """The rejected messages of a store. Safe beside a bridge that goes on rejecting; may raise `StoreUnavailable`."""
+    """Rejected messages. Safe to use while a bridge adds more."""
 
     async def groups(self) -> list[QuarantineGroup]:
-        """What is there, in short, the largest group first."""
-        ...
+        """Return a summary for each code and field, the largest group first."""
 
-    async def count(self, query: QuarantineQuery) -> int:
-        """How many `messages` would give if it had no limit and no `after`."""
-        ...
+    async def count(self, query: QuarantineQuery, /) -> int:
+        """Return the number of messages that match, whatever `limit` and `after`."""
 
-    async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
-        """The messages asked for."""
-        ...
+    async def messages(self, query: QuarantineQuery, /) -> list[QuarantinedMessage]:
+        """Return the messages that match."""
 
-    async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
-        """Bring code, reason and field up to date; a message that is no longer there stays away."""
-        ...
+    async def revise(self, messages: Sequence[QuarantinedMessage], /) -> None:
+        """Update code, reason and field of those messages that still exist."""
 
-    async def release(self, ids: Sequence[ObjectId]) -> int:
-        """Remove messages; how many were there."""
-        ...
-
-
-class DeviceStore(Protocol):
-    """The registry of a store. `Store.write` notes statuses there too. Each call may raise `StoreUnavailable`."""
-
-    async def all(self, limit: int) -> list[Device]:
-        """Every device, by id, at most `limit`; without their last readings."""
-        ...
-
-    async def save(self, devices: Sequence[Device]) -> None:
-        """Keep them as they are now, over what was there; one that is refused for its own sake keeps no other out."""
-        ...
-
-    async def remove(self, device_id: str) -> None:
-        """Forget it; its readings stay."""
-        ...
-
-
-class CommandStore(Protocol):
-    """The commands of a store. Each call may raise `StoreUnavailable`, which leaves open what was written."""
-
-    async def add(self, command: Command) -> Command:
-        """Keep a new one; what is there under its id now: itself, or another that was there before."""
-        ...
-
-    async def change(self, command: Command, was: CommandState) -> bool:
-        """Keep it as it is now if its state is still `was`; of several who try that at once, one is told True."""
-        ...
-
-    async def get(self, command_id: str) -> Command | None:
-        """The one with this id."""
-        ...
-
-    async def find(self, query: CommandsQuery) -> list[Command]:
-        """The commands asked for."""
-        ...
+    async def release(self, ids: Sequence[ObjectId], /) -> int:
+        """Delete messages; return how many existed."""
 
 
 class HistoryStore(Protocol):
-    """The stored readings over long times, by way of rollups. Each call may raise `StoreUnavailable`."""
+    """Readings over long times, summarized with the help of rollups."""
 
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        """The readings asked for, in short: by device and by spans of `every_ms`, by rising time; at most `query.limit`.
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], /) -> list[Bucket]:
+        """Summarize the readings that match by device and span of `every_ms`, by rising time; at most `query.limit` buckets.
 
-        What it gives does not depend on how far the rollups have come.
+        The result does not depend on how far the rollups have come.
         """
-        ...
 
-    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
-        """From when to when there is history of these devices (None: of all); None if there is none."""
-        ...
+    async def extent(self, devices: Sequence[str] | None, /) -> HistoryRange | None:
+        """Return the first and last time of history of these devices (None: all); None if there is no history."""
 
     async def roll_up(self) -> RollupResult:
-        """Bring the rollups forward by a step of about a second, or wait for no one and do nothing. Safe to break off."""
-        ...
+        """Advance the rollups by about a second's work, or do nothing while another bridge has the lease. Safe to cancel."""
 
 
-class UserStore(Protocol):
-    """The people of a store, by name. Each call may raise `StoreUnavailable`."""
-
-    async def all(self) -> list[User]:
-        """By id."""
-        ...
-
-    async def get(self, identity: str) -> User | None:
-        """The one with this id."""
-        ...
-
-    async def add(self, one: User) -> bool:
-        """Keep a new one; False, and nothing is changed, if there is one of this id."""
-        ...
-
-    async def save(self, one: User) -> bool:
-        """Keep it as it is now, over what was there; False, and nothing is kept, if there was none."""
-        ...
-
-    async def remove(self, identity: str) -> bool:
-        """Forget it; whether it was there."""
-        ...
-
-
-class ApiKeyStore(Protocol):
-    """The keys of programs and devices, likewise."""
-
-    async def all(self) -> list[ApiKey]:
-        """By id."""
-        ...
-
-    async def get(self, identity: str) -> ApiKey | None:
-        """The one with this id."""
-        ...
-
-    async def add(self, one: ApiKey) -> bool:
-        """Keep a new one; False, and nothing is changed, if there is one of this id."""
-        ...
-
-    async def remove(self, identity: str) -> bool:
-        """Forget it; whether it was there."""
-        ...
-
-
-class SessionStore(Protocol):
-    """Sessions, and what was taken back; both are forgotten once they have expired. Each call may raise `StoreUnavailable`."""
-
-    async def get(self, identity: str) -> LoginSession | None:
-        """The one with this id."""
-        ...
-
-    async def add(self, one: LoginSession) -> bool:
-        """Keep a new one; False if there is one of this id."""
-        ...
-
-    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
-        """Put `after` in the place of `before`; False, and nothing is changed, if it is not as it was `before`."""
-        ...
-
-    async def by_user(self, user: str) -> list[LoginSession]:
-        """Those of a user, the oldest first."""
-        ...
-
-    async def remove(self, identity: str) -> bool:
-        """Forget it; whether it was there."""
-        ...
-
-    async def revoke(self, one: Revocation) -> None:
-        """Keep that a grant was taken back; safe to repeat."""
-        ...
-
-    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
-        """What was written after a mark, 0 for all, whatever the clocks of those who wrote it.
-
-        And the mark to ask with the next time. Some may be told twice.
-        """
-        ...
-
-
-class AuditStore(Protocol):
-    """Who did what, for as long as the settings say. Each call may raise `StoreUnavailable`."""
-
-    async def add(self, acts: Sequence[AuditEvent]) -> None:
-        """Keep them; those that are there by their id stay as they are."""
-        ...
-
-    async def find(self, query: AuditQuery) -> list[AuditEvent]:
-        """The acts asked for."""
-        ...
-
-
-class Store(AbstractAsyncContextManager["Store"], Protocol):
-    """Keeps readings. Entering it makes no connection and does not fail; every call below may raise `StoreUnavailable`."""
+class ReadingStore(Protocol):
+    """Readings: what a time-series store must do."""
 
     @property
     def quarantine(self) -> QuarantineStore:
-        """The messages that were rejected; to be had once the store is entered."""
-        ...
-
-    @property
-    def devices(self) -> DeviceStore:
-        """What is known of devices; likewise."""
-        ...
-
-    @property
-    def commands(self) -> CommandStore:
-        """What was asked of devices; likewise."""
-        ...
+        """The rejected messages; available once the store is entered."""
 
     @property
     def history(self) -> HistoryStore:
-        """What was measured over long times; likewise."""
-        ...
-
-    @property
-    def users(self) -> UserStore:
-        """Who may log in; likewise."""
-        ...
-
-    @property
-    def keys(self) -> ApiKeyStore:
-        """The keys of programs and devices; likewise."""
-        ...
-
-    @property
-    def sessions(self) -> SessionStore:
-        """Who has logged in; likewise."""
-        ...
-
-    @property
-    def audit(self) -> AuditStore:
-        """Who did what; likewise."""
-        ...
-
-    async def __aenter__(self) -> Self:
-        """Take hold of what is needed; give it back on leaving."""
-        ...
+        """The readings over long times; available once the store is entered."""
 
     async def prepare(self) -> int:
-        """Make tables and indexes, and return the highest `seq` stored (0: none). Safe to repeat."""
-        ...
+        """Create tables and indexes, and return the highest `seq` stored (0: none). Safe to repeat."""
 
     async def write(
-        self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
+        self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus], /
     ) -> WriteResult:
-        """Write all of it and return once it would survive the loss of power.
+        """Write everything and return once it would survive a power loss.
 
-        Raising `StoreUnavailable` leaves open what was written. The same call again is safe: what is there by the same
-        `_id` and the same `seq` counts as stored, by the same `_id` and another `seq` as a duplicate. One document that
-        the store refuses for its own sake does not keep the others out.
+        After `StoreUnavailable` any part may have been written. Repeating the call is safe: a reading that exists with the
+        same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
+        the store refuses for a reason of its own keeps no other out.
         """
-        ...
 
-    async def readings(self, query: ReadingsQuery) -> list[Reading]:
-        """The readings asked for, by rising `seq`."""
-        ...
+    async def readings(self, query: ReadingsQuery, /) -> list[Reading]:
+        """Return the readings that match, by rising `seq`."""
 
-    async def count(self, query: ReadingsQuery) -> int:
-        """How many readings are meant, whatever the limit; an estimate will do when that is all of them."""
-        ...
+    async def count(self, query: ReadingsQuery, /) -> int:
+        """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
 
     async def latest(self) -> list[Reading]:
-        """The newest reading of each device, by device id."""
-        ...
+        """Return the newest reading of each device, by device id."""
 
     async def enforce_retention(self) -> RetentionResult:
-        """Remove what the settings say is too old or too much, in steps too short to hold up a write. Safe to repeat.
+        """Delete what exceeds the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
 
-        The first call brings what the database does by itself in step with the settings; `StoreError` if it cannot be.
+        The first call makes the expiry that the database does by itself match the settings; `StoreError` if it cannot.
         """
-        ...
-
-    async def put(self, key: str, value: str) -> None:
-        """Keep `value` under `key`, over what was there."""
-        ...
-
-    async def get_value(self, key: str) -> str | None:
-        """What `put` kept last under `key`, also before a restart; None if nothing."""
-        ...
-
-    async def put_if_absent(self, key: str, value: str) -> str:
-        """Keep `value` under `key` unless something is there; what is there now. Of two at once, both are given the same."""
-        ...
 
     async def ping(self) -> None:
-        """Return if the store answers."""
-        ...
+        """Return if the store accepts writes."""
+
+
+class DeviceStore(Protocol):
+    """The registry's devices. `ReadingStore.write` records statuses here too."""
+
+    async def all(self, limit: int, /) -> list[Device]:
+        """Return devices by id, at most `limit`, without their last readings."""
+
+    async def save(self, devices: Sequence[Device], /) -> None:
+        """Insert or overwrite devices; one that the store refuses for a reason of its own keeps no other out."""
+
+    async def remove(self, device_id: str, /) -> bool:
+        """Delete a device; its readings stay. False if it does not exist."""
+
+
+class CommandStore(Protocol):
+    """Commands to devices. After `StoreUnavailable` a change may or may not have been written."""
+
+    async def add(self, command: Command, /) -> Command:
+        """Insert a command; return the command stored under its id: this one, or an earlier one."""
+
+    async def change(self, command: Command, was: CommandState, /) -> bool:
+        """Overwrite a command if its state is still `was`; of several concurrent calls, one returns True."""
+
+    async def get(self, command_id: str, /) -> Command | None:
+        """Return the command with this id."""
+
+    async def find(self, query: CommandsQuery, /) -> list[Command]:
+        """Return the commands that match."""
+
+
+class RecordStore(Protocol[T]):
+    """Records by id."""
+
+    async def get(self, identity: str, /) -> T | None:
+        """Return the record with this id."""
+
+    async def add(self, record: T, /) -> bool:
+        """Insert a record; False, and nothing changes, if its id exists."""
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a record; False if its id does not exist."""
+
+
+class UserStore(RecordStore[User], Protocol):
+    """Users, by name."""
+
+    async def all(self) -> list[User]:
+        """Return every user, by id."""
+
+    async def save(self, user: User, /) -> bool:
+        """Overwrite a user; False, and nothing changes, if the id does not exist."""
+
+
+class ApiKeyStore(RecordStore[ApiKey], Protocol):
+    """Keys of programs and devices."""
+
+    async def all(self) -> list[ApiKey]:
+        """Return every key, by id."""
+
+
+class SessionStore(RecordStore[LoginSession], Protocol):
+    """Login sessions and revocations; the store deletes both after they expire."""
+
+    async def rotate(self, before: LoginSession, after: LoginSession, /) -> bool:
+        """Replace `before` by `after`; False, and nothing changes, if the stored generation is not that of `before`."""
+
+    async def by_user(self, user: str, /) -> list[LoginSession]:
+        """Return the sessions of a user, the oldest first."""
+
+    async def revoke(self, revocation: Revocation, /) -> None:
+        """Store the revocation of a grant. Safe to repeat."""
+
+    async def revocations(self, mark: int, /) -> tuple[list[Revocation], int]:
+        """Return the revocations written after a mark (0: all), whatever the writers' clocks, and the mark for the next call.
+
+        Some may be returned twice.
+        """
+
+
+class AuditStore(Protocol):
+    """The audit, bounded by the settings."""
+
+    async def add(self, events: Sequence[AuditEvent], /) -> None:
+        """Insert events; those whose ids exist stay unchanged. Raises `StoreError` if the store refuses one."""
+
+    async def find(self, query: AuditQuery, /) -> list[AuditEvent]:
+        """Return the events that match."""
 
 
 class KeyValueStore(Protocol):
-    """Remembers a few small texts over restarts; both calls may raise `StoreUnavailable`."""
+    """A few small texts that survive restarts."""
 
-    async def put(self, key: str, value: str) -> None:
-        """Keep `value` under `key`."""
-        ...
+    async def put(self, key: str, value: str, /) -> None:
+        """Set the value of a key."""
 
-    async def get_value(self, key: str) -> str | None:
-        """What was last kept under `key`; None if nothing was."""
-        ...
+    async def get(self, key: str, /) -> str | None:
+        """Return the value of a key; None if it has none."""
+
+    async def put_if_absent(self, key: str, value: str, /) -> str:
+        """Set the value of a key unless it has one; return its value. Concurrent calls return the same."""
+
+
+class StateStore(KeyValueStore, Protocol):
+    """Everything that is not a reading. The stores are available once the store is entered."""
+
+    @property
+    def devices(self) -> DeviceStore:
+        """The registry's devices."""
+
+    @property
+    def commands(self) -> CommandStore:
+        """Commands to devices."""
+
+    @property
+    def users(self) -> UserStore:
+        """Users who may log in."""
+
+    @property
+    def keys(self) -> ApiKeyStore:
+        """Keys of programs and devices."""
+
+    @property
+    def sessions(self) -> SessionStore:
+        """Login sessions and revocations."""
+
+    @property
+    def audit(self) -> AuditStore:
+        """Audit events."""
+
+
+class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Protocol):
+    """What `open_store` returns. Entering it neither connects nor fails; leaving it closes every connection."""
+
+    async def __aenter__(self) -> Self:
+        """Create clients and threads."""
+
+
+# --- the other parts -------------------------------------------------------------------------------------------------
 
 
 class Publisher(Protocol):
-    """Tells whoever listens. It keeps its troubles to itself: nothing a client does may raise here."""
+    """Sends events to clients. It handles its own errors: nothing that a client does may raise here."""
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Send events, in order, to those who want them, without waiting for anyone; what is in them is stored already."""
-        ...
+        """Send stored events, in order, to their subscribers, without waiting for any of them."""
 
 
 class MessageDecoder(Protocol):
-    """Tells what a message means."""
+    """Decodes messages."""
 
     def decode(self, message: Message) -> Decoded:
-        """One message to its meaning; raises nothing."""
-        ...
+        """Decode one message. Never raises."""
 
 
 class DevicePresence(Protocol):
-    """What a way in knows of devices beside their readings. Nothing here waits or raises."""
+    """What a source learns of devices apart from their readings. Nothing here waits or raises."""
 
     def connected(self, device_id: str) -> None:
-        """A socket of this device is open."""
-        ...
+        """Record that a socket of this device is open."""
 
     def disconnected(self, device_id: str) -> None:
-        """It has none any more."""
-        ...
+        """Record that the device has no open socket any more."""
 
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
-        """The device said this of itself; null takes a key away."""
-        ...
+        """Merge state that the device reported; a null removes its key."""
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
-        """The present status of each device that has one, those that changed last, at most `limit`; always the same limit."""
-        ...
+        """Return the status of each device that has one, the last changed `limit`; callers always use the same limit."""
 
 
 class CommandSender(Protocol):
-    """Takes commands for devices."""
+    """Accepts commands for devices."""
 
     async def submit(self, request: CommandRequest, by: str) -> Command:
-        """The command, stored and on its way or in its queue.
+        """Store a command and send or queue it.
 
-        Raises `UnknownDevice`, `CommandRefused` (it is offline, or the id is another command's) and `StoreUnavailable`.
+        Raises `UnknownDevice`, `CommandRejected` (the device is offline, or the id belongs to another command) and
+        `StoreUnavailable`.
         """
-        ...
 
 
 class Authentication(Protocol):
-    """Tells who somebody is. While access is open everybody is `ANYONE`, and nothing is looked at."""
+    """Identifies clients and devices. While access is open everyone is `ANYONE`, and no credentials are checked."""
 
     @property
     def required(self) -> bool:
-        """Whether somebody must show who he is."""
-        ...
+        """Whether clients must authenticate."""
 
-    async def identify(self, shown: str | None, address: str) -> Identity:
-        """Who shows this token or key, from this address. Raises `Unauthorized`; `StoreUnavailable` if nobody can tell."""
-        ...
+    async def identify(self, credentials: str | None, address: str, /) -> Identity:
+        """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked."""
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
-        """Which device shows its secret or its key; `name` is None where a dialect has none.
+        """Return the identity of a device by its secret or key; `name` is None where a protocol has none.
 
-        Raises as `identify` does, and `TooManyAttempts` where somebody guesses.
+        Raises as `identify` does, and `TooManyAttempts` after repeated failures.
         """
-        ...
 
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
         """The device or listener at `/ws/device` while access is open, by the secrets of the settings.
@@ -384,21 +316,18 @@ class Authentication(Protocol):
         ...
 
     def is_valid(self, identity: Identity) -> bool:
-        """Whether one who was let in may stay: not expired, not taken back. Asked once a second of each live connection."""
-        ...
+        """Return whether an identity is neither expired nor revoked. Called once a second for each live connection."""
 
 
 class AuditLog(Protocol):
-    """Keeps who did what. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
+    """Records audit events. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
-        """`act` in a word or two (`login refused`, `command`), `about` the one it was done to. Never a secret."""
-        ...
+        """Record an action, named in a word or two (`login refused`, `command`), and its target. Never a secret."""
 
 
 class Source(Protocol):
-    """Feeds the intake and settles its messages; `run` goes on until it is cancelled, whatever the other side does."""
+    """Feeds the intake and acknowledges its messages."""
 
     async def run(self) -> None:
-        """Connect, receive, reconnect. Cancelling it sends the acknowledgements that are due and leaves politely."""
-        ...
+        """Connect, receive and reconnect until cancelled; then send due acknowledgements and disconnect cleanly."""

@@ -140,7 +140,7 @@ class MemoryStore:
     async def put(self, key: str, value: str) -> None:
         self.state[key] = value
 
-    async def get_value(self, key: str) -> str | None:
+    async def get(self, key: str) -> str | None:
         return self.state.get(key)
 
     async def put_if_absent(self, key: str, value: str) -> str:
@@ -240,8 +240,8 @@ class MemoryDevices:
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
 
-    async def remove(self, device_id: str) -> None:
-        self.by_id.pop(device_id, None)
+    async def remove(self, device_id: str) -> bool:
+        return self.by_id.pop(device_id, None) is not None
 
 
 class MemoryCommands:

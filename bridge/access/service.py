@@ -23,7 +23,7 @@ from bridge.access.users import Users
 from bridge.core.access.accounts import User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind
 from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TemporarilyUnavailable, TooManyAttempts, Unauthorized
-from bridge.ports import Store
+from bridge.ports import StateStore
 from bridge.settings import AccessSettings, DevicesSettings
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class AuthService:
         self,
         settings: AccessSettings,
         devices: DevicesSettings,
-        store: Store,
+        store: StateStore,
         *,
         any_device: bool = False,
         clock: Callable[[], float] = time.time,

@@ -23,7 +23,7 @@ from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
-from bridge.ports import MessageDecoder, Publisher, Store
+from bridge.ports import MessageDecoder, Publisher, ReadingStore
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Pipeline:
         *,
         intake: Intake,
         decoder: MessageDecoder,
-        store: Store,
+        store: ReadingStore,
         publisher: Publisher,
         ledger: Ledger,
         health: Health,

@@ -1,4 +1,4 @@
-"""Where readings are kept. `open_store` picks the adapter by the scheme of the URL."""
+"""Stores for readings and state. `open_store` picks the adapter by the scheme of the URL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bridge.settings import StoreSettings
 
 
 def open_store(settings: StoreSettings) -> Store:
-    """The store the settings name; nothing is connected yet. Only the adapter that is used is imported."""
+    """Return the store of the settings, not yet connected. Only the adapter in use is imported."""
     if settings.is_sqlite:
         from bridge.stores.sqlite.store import SqliteStore
 

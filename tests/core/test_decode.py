@@ -21,7 +21,7 @@ from bridge.core.readings.identity import is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
-from bridge.stores.mongo.store import _document, _rejected_document, _status_update
+from bridge.stores.mongo.store import _document, _rejected_document, _status_document
 
 NOW_MS = 1_767_000_000_000
 OWN = "2025-12-29T09:19:59.500Z"
@@ -552,7 +552,7 @@ def assert_well_formed(decoded: Decoded) -> None:
         case DeviceStatus():
             assert is_device_id(decoded.device_id)
             assert decoded.status.isprintable()
-            bson.encode({"update": _status_update(decoded)._doc})
+            bson.encode(_status_document(decoded))
         case StaleRetained():
             pass
 

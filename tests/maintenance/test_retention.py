@@ -135,12 +135,14 @@ async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
 
 
 async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
-    from bridge.stores.sqlite.access import _REFUSALS_OVER
+    from bridge.core.access.audit import REFUSALS
+    from bridge.stores.sqlite.documents import among, trim_sql
 
     async with sqlite(tmp_path / "bridge.db"):
         pass
     with sqlite3.connect(tmp_path / "bridge.db") as connection:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_REFUSALS_OVER}", [0])]
+        sql = trim_sql("audit", "id", among("act", REFUSALS))
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", [0])]
     connection.close()
     assert "SCAN audit USING INDEX audit_refusals" in plan
     assert not [step for step in plan if "TEMP B-TREE" in step]
@@ -244,7 +246,7 @@ async def test_what_others_could_read_is_narrowed_and_told_once(tmp_path: Path, 
     before.close()
     assert tmp_path.stat().st_mode == folder_mode, "not made by us"
     assert [record.message for record in caplog.records] == [
-        f"{path} could be read by others on this machine; now its owner alone can"
+        f"sqlite: {path} was readable by other users: access is now restricted to its owner"
     ]
 
 
@@ -336,7 +338,7 @@ async def test_indexes_of_others_are_left_alone(mongo_url: str, driver: str, dat
     async with mongo(mongo_url, driver) as store:
         await store.enforce_retention()
     async with mongo(mongo_url, driver, retention_days=7) as store:
-        with pytest.raises(StoreError, match="readings has an index on timestamp that is not ours") as caught:
+        with pytest.raises(StoreError, match="readings has an index on timestamp that the bridge did not create") as caught:
             await store.enforce_retention()
         assert not isinstance(caught.value, StoreUnavailable)
         await store.write([reading(1)], [], [])
@@ -348,7 +350,7 @@ async def test_an_index_of_others_under_our_name_is_left_alone(mongo_url: str, d
     database["readings"].create_index([("battery", 1)], name="retention")
     for settings in ({}, {"retention_days": 7}):
         async with mongo(mongo_url, driver, **settings) as store:
-            with pytest.raises(StoreError, match="the index retention of readings is not ours"):
+            with pytest.raises(StoreError, match="readings has an index retention that the bridge did not create"):
                 await store.enforce_retention()
     assert database["readings"].index_information()["retention"]["key"] == [("battery", 1)]
 
@@ -396,7 +398,7 @@ async def test_a_quarantine_that_refuses_is_an_unavailable_store(mongo_url: str,
     async with mongo(mongo_url, driver) as store:
         await store.write([], [rejection(b"x")], [])
         database.command("collMod", "rejected", validator={"topic": "only this"})
-        with pytest.raises(StoreUnavailable, match="the collection rejected refuses a message"):
+        with pytest.raises(StoreUnavailable, match="collection rejected refused a message"):
             await store.write([], [rejection(b"y")], [])
         database.command("collMod", "rejected", validator={})
         await store.write([], [rejection(b"y")], [])

@@ -1,4 +1,4 @@
-"""What every store promises of users, keys, sessions and the audit; one suite, the fake one too."""
+"""The contract of every store for users, API keys, sessions and the audit; the in-memory store too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def store(opened: Opener) -> AsyncIterator[Store]:
         yield store
 
 
-async def test_a_user_comes_back_as_it_was_and_a_second_of_the_name_is_not_added(store: Store) -> None:
+async def test_user_is_returned_unchanged_and_second_of_the_same_name_is_not_added(store: Store) -> None:
     assert await store.users.add(ALICE)
     assert not await store.users.add(replace(ALICE, password="other"))
     assert await store.users.get("alice") == ALICE
@@ -52,7 +52,7 @@ async def test_a_user_comes_back_as_it_was_and_a_second_of_the_name_is_not_added
     assert [one.id for one in await store.users.all()] == ["aaron", "alice"]
 
 
-async def test_a_user_is_changed_only_if_there_and_removed_once(store: Store) -> None:
+async def test_user_is_saved_only_if_it_exists_and_removed_once(store: Store) -> None:
     changed = replace(ALICE, role=Role.OPERATOR, scope=None)
     assert not await store.users.save(changed)
     assert await store.users.get("alice") is None
@@ -63,7 +63,7 @@ async def test_a_user_is_changed_only_if_there_and_removed_once(store: Store) ->
     assert await store.users.all() == []
 
 
-async def test_a_key_comes_back_as_it_was(store: Store) -> None:
+async def test_api_key_is_returned_unchanged(store: Store) -> None:
     device = ApiKey(
         "1",
         "esp01",
@@ -82,39 +82,39 @@ async def test_a_key_comes_back_as_it_was(store: Store) -> None:
     assert await store.keys.all() == [device]
 
 
-async def test_a_session_turns_only_from_where_it_is_and_of_two_at_once_one_does(store: Store) -> None:
+async def test_session_rotates_only_from_its_current_generation_and_once_under_concurrency(store: Store) -> None:
     assert await store.sessions.add(SESSION)
     assert not await store.sessions.add(SESSION)
-    turns = [SESSION.rotated(f"c{number}") for number in range(5)]
-    assert sorted(await asyncio.gather(*(store.sessions.rotate(SESSION, one) for one in turns))) == [False] * 4 + [True]
-    assert await store.sessions.get("s1") in turns
+    rotated = [SESSION.rotated(f"c{number}") for number in range(5)]
+    assert sorted(await asyncio.gather(*(store.sessions.rotate(SESSION, one) for one in rotated))) == [False] * 4 + [True]
+    assert await store.sessions.get("s1") in rotated
     assert not await store.sessions.rotate(SESSION, SESSION.rotated("d"))
     assert [await store.sessions.remove("s1") for _ in range(2)] == [True, False]
     assert not await store.sessions.rotate(SESSION, SESSION)
 
 
-async def test_sessions_of_a_user_are_found_the_oldest_first(store: Store) -> None:
+async def test_sessions_of_a_user_are_returned_oldest_first(store: Store) -> None:
     for at, user in enumerate(("alice", "bob", "alice")):
         await store.sessions.add(replace(SESSION, id=f"s{9 - at}", user=user, created_ms=START_MS + at))
     assert [one.id for one in await store.sessions.by_user("alice")] == ["s9", "s7"]
     assert await store.sessions.by_user("carol") == []
 
 
-async def test_what_was_taken_back_is_told_once_it_is_written_whatever_the_clock_of_who_wrote_it(store: Store) -> None:
-    mark, told = 0, list[str]()
+async def test_revocations_are_returned_after_they_are_written_whatever_the_writers_clock(store: Store) -> None:
+    mark, written = 0, list[str]()
     for number, at_ms in enumerate((START_MS, START_MS - 86_400_000, START_MS + 86_400_000, START_MS - 1)):
         one = Revocation(f"session:{number}", at_ms, FAR_MS)
         await store.sessions.revoke(one)
         await store.sessions.revoke(replace(one, at_ms=at_ms + 9))
         found, mark = await store.sessions.revocations(mark)
         assert one in found
-        told.append(one.id)
-    assert [one.id for one in (await store.sessions.revocations(0))[0]] == told
+        written.append(one.id)
+    assert [one.id for one in (await store.sessions.revocations(0))[0]] == written
     assert (await store.sessions.revocations(mark))[1] == mark
 
 
-def act(number: int, **more: Any) -> AuditEvent:
-    shown = {
+def event(number: int, **more: Any) -> AuditEvent:
+    defaults = {
         "action": "command",
         "actor_kind": "person",
         "actor": "alice",
@@ -122,43 +122,43 @@ def act(number: int, **more: Any) -> AuditEvent:
         "target": "a",
         "details": {"command": "on"},
     }
-    return AuditEvent(ObjectId(f"{number:024x}"), START_MS + number, **(shown | more))
+    return AuditEvent(ObjectId(f"{number:024x}"), START_MS + number, **(defaults | more))
 
 
-async def test_acts_are_found_by_what_whom_and_about_newest_first(store: Store) -> None:
-    acts = [act(1), act(2, actor="bob", count=3), act(3, action="login", target="")]
-    await store.audit.add(acts)
-    await store.audit.add([act(1, actor="other"), act(4, details={})])
+async def test_audit_events_are_found_by_action_actor_and_target_newest_first(store: Store) -> None:
+    events = [event(1), event(2, actor="bob", count=3), event(3, action="login", target="")]
+    await store.audit.add(events)
+    await store.audit.add([event(1, actor="other"), event(4, details={})])
     await store.audit.add([])
-    assert await store.audit.find(AuditQuery()) == [act(4, details={}), *reversed(acts)]
+    assert await store.audit.find(AuditQuery()) == [event(4, details={}), *reversed(events)]
 
     async def found(**query: Any) -> list[int]:
         return [int(str(one.id), 16) for one in await store.audit.find(AuditQuery(**query))]
 
     assert await found(actor="alice", limit=2) == [4, 3]
-    assert await found(action="command", target="a", before=acts[1].id) == [1]
+    assert await found(action="command", target="a", before=events[1].id) == [1]
     assert await found(action="login", actor="bob") == []
 
 
 @pytest.mark.parametrize("name", ["$where", "a.b", "x\0y", "' OR 1=1 --", "$gt"])
-async def test_hostile_texts_are_only_texts(store: Store, name: str) -> None:
+async def test_hostile_texts_are_treated_as_plain_texts(store: Store, name: str) -> None:
     assert await store.users.get(name) is None
     assert await store.keys.get(name) is None
     assert await store.sessions.by_user(name) == []
     assert await store.audit.find(AuditQuery(action=name, actor=name, target=name)) == []
-    await store.audit.add([act(7, target=name, details={"command": name})])
+    await store.audit.add([event(7, target=name, details={"command": name})])
     assert [one.details for one in await store.audit.find(AuditQuery(target=name))] == [{"command": name}]
 
 
-async def test_what_is_settled_first_stays(store: Store) -> None:
+async def test_put_if_absent_keeps_the_first_value_under_concurrency(store: Store) -> None:
     assert len(set(await asyncio.gather(*(store.put_if_absent("k", f"v{number}") for number in range(5))))) == 1
     first = await store.put_if_absent("k", "later")
-    assert await store.get_value("k") == first != "later"
+    assert await store.get("k") == first != "later"
 
 
-async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(opened: Opener) -> None:
+async def test_audit_beyond_its_limit_loses_refusals_first_and_then_the_oldest_events(opened: Opener) -> None:
     def at_once(number: int, **more: Any) -> AuditEvent:
-        return replace(act(number, **more), at_ms=time.time_ns() // 1_000_000)
+        return replace(event(number, **more), at_ms=time.time_ns() // 1_000_000)
 
     done = [at_once(number) for number in range(1, 31)]
     refused = [at_once(number, action="refused") for number in range(31, 1_231)]
@@ -178,12 +178,12 @@ async def test_beyond_the_number_kept_refusals_go_first_and_then_the_oldest(open
 
 
 @pytest.mark.parametrize("opened", ["sqlite"], indirect=True)
-async def test_what_has_expired_is_forgotten_once_tidied(opened: Opener) -> None:
-    """MongoDB forgets by itself."""
+async def test_enforce_retention_removes_expired_sessions_revocations_and_audit_events(opened: Opener) -> None:
+    """MongoDB expires them by itself."""
     async with opened(audit_days=1) as store:
         await store.sessions.add(replace(SESSION, expires_ms=START_MS))
         await store.sessions.revoke(Revocation("session:0", START_MS, START_MS))
-        await store.audit.add([act(1)])
+        await store.audit.add([event(1)])
         await store.enforce_retention()
         assert await store.sessions.get("s1") is None
         assert (await store.sessions.revocations(0))[0] == []

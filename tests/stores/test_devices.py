@@ -1,4 +1,4 @@
-"""What every store promises of devices and commands; one suite, the fake one too."""
+"""The contract of every store for devices and commands; the in-memory store too."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ FULL = Device(
 )
 
 
-async def test_a_device_comes_back_as_it_was(store: Store) -> None:
+async def test_device_is_returned_unchanged(store: Store) -> None:
     await store.devices.save([FULL, Device("b", created_ms=START_MS)])
     assert await store.devices.all(10) == [Device("b", created_ms=START_MS), FULL]
     assert await store.devices.all(1) == [Device("b", created_ms=START_MS)]
 
 
-async def test_a_device_saved_again_is_one_and_what_was_taken_away_is_gone(store: Store) -> None:
+async def test_device_saved_again_replaces_the_stored_one(store: Store) -> None:
     await store.devices.save([FULL])
     await store.devices.save([Device("esp32-1", created_ms=START_MS)])
     await store.devices.save([])
     assert await store.devices.all(10) == [Device("esp32-1", created_ms=START_MS)]
 
 
-async def test_a_status_that_was_written_is_the_devices(store: Store) -> None:
+async def test_written_status_becomes_the_status_of_the_device(store: Store) -> None:
     await store.devices.save([FULL])
     await store.write([], [], [DeviceStatus("esp32-1", "offline", START_MS + 9), DeviceStatus("new", "online", START_MS)])
     new, full = sorted(await store.devices.all(10), key=lambda one: one.id, reverse=True)
@@ -64,7 +64,7 @@ async def test_a_status_that_was_written_is_the_devices(store: Store) -> None:
     assert (new.id, new.status, new.created_ms) == ("new", "online", START_MS)
 
 
-async def test_a_device_removed_is_gone_and_may_be_removed_again(store: Store) -> None:
+async def test_device_is_removed_once_and_removing_it_again_is_harmless(store: Store) -> None:
     await store.devices.save([FULL, Device("b")])
     for _ in range(2):
         await store.devices.remove("esp32-1")
@@ -72,19 +72,19 @@ async def test_a_device_removed_is_gone_and_may_be_removed_again(store: Store) -
 
 
 def command(name: str, at: int = 0, **more: object) -> Command:
-    made = Command(name, "a", "servo1", "90", "desk", START_MS + at, START_MS + at + 60_000, changed_ms=START_MS + at)
-    return made if not more else Command(**{field: getattr(made, field) for field in made.__slots__} | more)
+    created = Command(name, "a", "servo1", "90", "desk", START_MS + at, START_MS + at + 60_000, changed_ms=START_MS + at)
+    return created if not more else Command(**{field: getattr(created, field) for field in created.__slots__} | more)
 
 
 @pytest.mark.parametrize("value", ["90", "", 90, 0, 1.5, True, None])
-async def test_a_command_comes_back_as_it_was(store: Store, value: object) -> None:
+async def test_command_is_returned_unchanged(store: Store, value: object) -> None:
     one = command("c1", value=value, state=CommandState.FAILED, error="no", sent_ms=START_MS + 3)
     assert await store.commands.add(one) == one
     assert await store.commands.get("c1") == one
     assert await store.commands.get("c2") is None
 
 
-async def test_a_second_command_of_the_same_id_is_not_added(store: Store) -> None:
+async def test_second_command_of_the_same_id_is_not_added(store: Store) -> None:
     first = await store.commands.add(command("c1"))
     assert await store.commands.add(command("c1", command="other")) == first
     assert await store.commands.find(CommandsQuery()) == [first]
@@ -105,7 +105,7 @@ async def test_commands_are_found_by_device_and_state_newest_first(store: Store)
     assert await store.commands.find(CommandsQuery(state=CommandState.SENT)) == [sent]
 
 
-async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(opened: Opener) -> None:
+async def test_one_of_several_concurrent_changes_of_a_command_succeeds(opened: Opener) -> None:
     async with opened() as one, opened() as other:
         await one.prepare()
         for n in range(20):
@@ -120,7 +120,7 @@ async def test_of_several_who_change_a_command_at_once_on_one_database_one_does(
             assert await other.commands.get(name) == tried[done.index(True)]
 
 
-async def test_a_command_that_is_not_there_or_elsewhere_is_not_changed(store: Store) -> None:
+async def test_missing_command_and_command_in_another_state_are_not_changed(store: Store) -> None:
     assert not await store.commands.change(command("c1", state=CommandState.SENT), CommandState.QUEUED)
     assert await store.commands.get("c1") is None
     one = await store.commands.add(command("c1", state=CommandState.CONFIRMED))

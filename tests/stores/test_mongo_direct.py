@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 
-from bridge.stores.mongo import direct
-from bridge.stores.mongo.direct import KeptConnection, insert_many
+from bridge.core.errors import StoreError
+from bridge.stores.mongo.direct import SUPPORTED, DirectInserter, check_supported, missing_names
 from bridge.stores.mongo.driver import translated
 from tests.servers import Mongod
 
@@ -28,61 +30,75 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 
 
 @asynccontextmanager
-async def opened(mongod: Mongod, name: str, **options: Any) -> AsyncIterator[Any]:
+async def opened(mongod: Mongod, name: str, **options: Any) -> AsyncIterator[tuple[Any, DirectInserter]]:
+    """A collection, and an inserter whose connection is returned to the pool at the end."""
     options = dict[str, Any]({"timeoutMS": 10_000, "journal": True, "w": "majority"}) | options
     client: AsyncMongoClient[Any] = AsyncMongoClient(mongod.url, **options)
     async with client:
-        yield client["straight"][name]
+        inserter = DirectInserter(client)
+        yield client["direct"][name], inserter
+        await inserter.close()
 
 
 def documents(count: int) -> list[dict[str, Any]]:
     return [{"_id": ObjectId(), "n": n} for n in range(count)]
 
 
-def test_the_inside_of_pymongo_is_as_it_was() -> None:
-    assert direct.MISSING == []
+def test_installed_pymongo_is_supported() -> None:
+    check_supported()
 
 
-def test_what_another_pymongo_does_not_have_is_named() -> None:
+def test_supported_versions_are_those_of_the_dependencies() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert SUPPORTED in project["dependencies"]
+
+
+def test_missing_names_are_those_that_cannot_be_resolved() -> None:
     gone = ["pymongo.message:_no_such_name", "pymongo.no_such_module:name", "pymongo.message:_OpMsg.no_such_attribute"]
-    assert direct.missing_of(["pymongo.message:_op_msg", *gone]) == gone
+    assert missing_names(["pymongo.message:_op_msg", *gone]) == gone
 
 
-async def test_nothing_but_what_was_asked_for_is_written(mongod: Mongod) -> None:
-    async with opened(mongod, "plain") as collection:
+def test_unsupported_pymongo_is_refused_with_the_changed_name_and_the_versions_to_install() -> None:
+    with pytest.raises(StoreError, match=r"^pymongo \d.* is not supported: pymongo\.message:_gone changed; install 'pymongo>="):
+        check_supported(["pymongo.message:_gone"])
+
+
+async def test_insert_writes_exactly_the_given_documents(mongod: Mongod) -> None:
+    async with opened(mongod, "plain") as (collection, inserter):
         wanted = documents(3)
-        await insert_many(collection, wanted)
-        assert [one async for one in collection.find()] == wanted
+        await inserter.insert_many(collection, wanted)
+        assert [found async for found in collection.find()] == wanted
 
 
-async def test_duplicates_are_told_and_the_rest_is_written(mongod: Mongod) -> None:
-    async with opened(mongod, "duplicates") as collection:
+async def test_duplicates_are_reported_and_the_rest_is_written(mongod: Mongod) -> None:
+    async with opened(mongod, "duplicates") as (collection, inserter):
         first, second, third = documents(3)
-        await insert_many(collection, [first, second])
-        with pytest.raises(BulkWriteError) as told:
-            await insert_many(collection, [first, third, second])
-        assert [(one["index"], one["code"]) for one in told.value.details["writeErrors"]] == [(0, 11000), (2, 11000)]
+        await inserter.insert_many(collection, [first, second])
+        with pytest.raises(BulkWriteError) as raised:
+            await inserter.insert_many(collection, [first, third, second])
+        errors = raised.value.details["writeErrors"]
+        assert [(error["index"], error["code"]) for error in errors] == [(0, 11000), (2, 11000)]
         assert await collection.count_documents({}) == 3
 
 
-async def test_more_than_one_message_holds_is_inserted_all_the_same(mongod: Mongod) -> None:
-    async with opened(mongod, "many") as collection:
-        await insert_many(collection, documents(100_001))
+async def test_insert_larger_than_one_message_is_written(mongod: Mongod) -> None:
+    async with opened(mongod, "many") as (collection, inserter):
+        await inserter.insert_many(collection, documents(100_001))
         assert await collection.count_documents({}) == 100_001
 
 
-async def test_messages_are_compressed_where_that_was_agreed(mongod: Mongod) -> None:
-    async with opened(mongod, "compressed", compressors="zlib") as collection:
-        await insert_many(collection, documents(1000))
+async def test_insert_is_written_on_a_compressed_connection(mongod: Mongod) -> None:
+    async with opened(mongod, "compressed", compressors="zlib") as (collection, inserter):
+        await inserter.insert_many(collection, documents(1000))
         assert await collection.count_documents({}) == 1000
 
 
-async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one(mongod: Mongod) -> None:
-    async with opened(mongod, "late", maxPoolSize=1) as collection:
-        await insert_many(collection, [late := documents(1)[0]])
+async def test_answer_to_a_cancelled_insert_is_not_taken_for_the_next_one(mongod: Mongod) -> None:
+    async with opened(mongod, "late", maxPoolSize=1) as (collection, inserter):
+        await inserter.insert_many(collection, [late := documents(1)[0]])
         mongod.freeze()
         try:
-            waiting = asyncio.ensure_future(insert_many(collection, [late]))  # its answer would be: a duplicate
+            waiting = asyncio.ensure_future(inserter.insert_many(collection, [late]))  # its answer would be: a duplicate
             for _ in range(20):  # it needs fewer turns to send
                 await asyncio.sleep(0)
             waiting.cancel()
@@ -90,74 +106,69 @@ async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one(mo
                 await waiting
         finally:
             mongod.thaw()
-        await insert_many(collection, documents(1))
+        await inserter.insert_many(collection, documents(1))
+        await inserter.close()
         assert await collection.count_documents({}) == 2
 
 
-async def test_a_server_that_does_not_answer_is_waited_for_until_the_deadline(mongod: Mongod) -> None:
-    async with opened(mongod, "slow", timeoutMS=500) as collection:
-        await insert_many(collection, documents(1))
+async def test_insert_fails_at_the_deadline_when_the_server_does_not_answer(mongod: Mongod) -> None:
+    async with opened(mongod, "slow", timeoutMS=500) as (collection, inserter):
+        await inserter.insert_many(collection, documents(1))
         mongod.freeze()
         try:
             with pytest.raises(NetworkTimeout, match=r"no answer to an insert within 0\.5 s"):
-                await insert_many(collection, documents(1))
+                await inserter.insert_many(collection, documents(1))
         finally:
             mongod.thaw()
-        await insert_many(collection, documents(1))
+        await inserter.insert_many(collection, documents(1))
 
 
-async def test_a_kept_connection_serves_insert_after_insert(mongod: Mongod) -> None:
-    async with opened(mongod, "kept", maxPoolSize=1) as collection:
-        kept = KeptConnection()
-        for one in documents(20):
-            await insert_many(collection, [one], kept)
-        await kept.give_back()
-        assert await collection.count_documents({}) == 20  # which needs the one connection there is
+async def test_one_connection_serves_insert_after_insert(mongod: Mongod) -> None:
+    async with opened(mongod, "held", maxPoolSize=1) as (collection, inserter):
+        for document in documents(20):
+            await inserter.insert_many(collection, [document])
+        await inserter.close()
+        assert await collection.count_documents({}) == 20  # which needs the only connection
 
 
-async def test_inserts_at_once_do_not_share_the_kept_connection(mongod: Mongod) -> None:
-    async with opened(mongod, "at_once") as collection:
-        kept = KeptConnection()
-        await asyncio.gather(*(insert_many(collection, [one], kept) for one in documents(50)))
+async def test_concurrent_inserts_do_not_share_a_connection(mongod: Mongod) -> None:
+    async with opened(mongod, "concurrent") as (collection, inserter):
+        await asyncio.gather(*(inserter.insert_many(collection, [document]) for document in documents(50)))
         assert await collection.count_documents({}) == 50
-        await kept.give_back()
 
 
-async def test_a_kept_connection_that_broke_is_replaced(mongod: Mongod) -> None:
-    async with opened(mongod, "broke") as collection:
-        kept = KeptConnection()
-        await insert_many(collection, documents(1), kept)
+async def test_broken_connection_is_replaced(mongod: Mongod) -> None:
+    async with opened(mongod, "broken") as (collection, inserter):
+        await inserter.insert_many(collection, documents(1))
         mongod.kill()
         mongod.start()
-        with suppress(AutoReconnect):  # it may learn of it only now
-            await insert_many(collection, documents(1), kept)
-        await insert_many(collection, last := documents(1), kept)
+        with suppress(AutoReconnect):  # it may notice only now
+            await inserter.insert_many(collection, documents(1))
+        await inserter.insert_many(collection, last := documents(1))
         assert await collection.find_one(last[0]) == last[0]
-        await kept.give_back()
 
 
-async def test_a_duplicate_does_not_cost_the_kept_connection(mongod: Mongod) -> None:
-    async with opened(mongod, "dear", maxPoolSize=1) as collection:
-        kept, same = KeptConnection(), documents(1)
-        await insert_many(collection, same, kept)
-        before = kept._connection
+async def test_connection_is_held_after_a_duplicate(mongod: Mongod) -> None:
+    async with opened(mongod, "repeated", maxPoolSize=1) as (collection, inserter):
+        same = documents(1)
+        await inserter.insert_many(collection, same)
+        before = inserter._connection
         with pytest.raises(BulkWriteError):
-            await insert_many(collection, same, kept)
-        assert kept._connection is before is not None
-        await kept.give_back()
+            await inserter.insert_many(collection, same)
+        assert inserter._connection is before is not None
 
 
-async def test_a_cancellation_that_the_driver_forgets_is_not_lost() -> None:
+async def test_cancellation_that_the_driver_swallows_is_raised_again() -> None:
     begun = asyncio.Event()
 
-    async def asks() -> None:
+    async def query() -> None:
         async with translated():
-            with suppress(asyncio.CancelledError):  # as Python 3.11's `wait_for`, which PyMongo uses, when an answer is there
+            with suppress(asyncio.CancelledError):  # as Python 3.11's `wait_for`, which PyMongo uses, when an answer has come
                 begun.set()
                 await asyncio.Event().wait()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(asks())
+    task = asyncio.create_task(query())
     await begun.wait()
     task.cancel()
     await asyncio.wait((task,), timeout=10)

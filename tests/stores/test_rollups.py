@@ -1,4 +1,4 @@
-"""Rollups: what is read of them, that they change no answer, and that they come about whatever happens meanwhile."""
+"""Rollups: which segments a query reads, that rollups change no result, and that they are built despite failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bridge.maintenance.retention import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
-from bridge.stores.rollup_job import SETTLE_MS, now_ms
+from bridge.stores.rollup_builder import SETTLE_MS, now_ms
 from tests.fakes import MemoryHistory, MemoryStore
 from tests.maintenance.test_retention import keep_until
 from tests.servers import until
@@ -47,7 +47,7 @@ MINUTE_MS = 60_000
 Database = pymongo.database.Database[dict[str, object]]
 
 
-# --- which pieces are read -------------------------------------------------------------------------------------------
+# --- segments of a query ---------------------------------------------------------------------------------------------
 
 times = st.integers(0, 3 * DAY_MS)
 hours = st.integers(0, 80).map(lambda hour: hour * HOUR_MS)
@@ -60,44 +60,50 @@ hours = st.integers(0, 80).map(lambda hour: hour * HOUR_MS)
     late=st.lists(hours, max_size=5),
     every_ms=st.sampled_from([5, 10, 15, 30, 60, 180, 1440, 10_080]).map(lambda minutes: minutes * MINUTE_MS),
 )
-def test_the_pieces_cover_what_is_asked_for_once_and_rollups_only_what_they_hold(
+def test_segments_cover_the_query_once_and_rollups_only_what_they_hold(
     from_ms: int | None, to_ms: int | None, until_ms: int, late: list[int], every_ms: int
 ) -> None:
-    pieces = plan(
+    segments = plan(
         ReadingsQuery(("a",), from_ms, to_ms), every_ms, [RollupProgress("a", 0, until_ms)], [("a", hour) for hour in late]
     )
     at = from_ms or 0
-    for piece in pieces:
-        assert (piece.devices, piece.from_ms) == (("a",), at)
-        assert piece.to_ms is not None or piece is pieces[-1]
-        if piece.width_ms is not None:
-            assert piece.to_ms is not None
-            assert every_ms % piece.width_ms == piece.from_ms % piece.width_ms == piece.to_ms % piece.width_ms == 0
-            assert piece.to_ms <= until_ms
-            assert not any(piece.from_ms < hour + HOUR_MS and hour < piece.to_ms for hour in late)
-        at = piece.to_ms if piece.to_ms is not None else at
-    assert bool(pieces) == (to_ms is None or to_ms > (from_ms or 0))
-    assert not pieces or pieces[-1].to_ms == to_ms
+    for segment in segments:
+        assert (segment.devices, segment.from_ms) == (("a",), at)
+        assert segment.to_ms is not None or segment is segments[-1]
+        if segment.width_ms is not None:
+            assert segment.to_ms is not None
+            assert every_ms % segment.width_ms == segment.from_ms % segment.width_ms == segment.to_ms % segment.width_ms == 0
+            assert segment.to_ms <= until_ms
+            assert not any(segment.from_ms < hour + HOUR_MS and hour < segment.to_ms for hour in late)
+        at = segment.to_ms if segment.to_ms is not None else at
+    assert bool(segments) == (to_ms is None or to_ms > (from_ms or 0))
+    assert not segments or segments[-1].to_ms == to_ms
 
 
-def test_a_year_is_read_in_few_pieces_and_few_rollups() -> None:
+def test_a_year_is_read_in_few_segments_and_few_rollups() -> None:
     to_ms = START_MS + 365 * DAY_MS + 12_345
-    place = RollupProgress("a", START_MS, to_ms - to_ms % HOUR_MS)
-    pieces = plan(ReadingsQuery(("a",), START_MS, to_ms), 6 * HOUR_MS, [place], [])
-    assert len(pieces) <= 2 * len(LEVELS_MS) + 1
-    assert sum(piece.to_ms - piece.from_ms for piece in pieces if piece.to_ms and not piece.width_ms) < HOUR_MS + 5 * MINUTE_MS
-    assert sum((piece.to_ms - piece.from_ms) // piece.width_ms for piece in pieces if piece.to_ms and piece.width_ms) < 3000
+    progress = RollupProgress("a", START_MS, to_ms - to_ms % HOUR_MS)
+    segments = plan(ReadingsQuery(("a",), START_MS, to_ms), 6 * HOUR_MS, [progress], [])
+    assert len(segments) <= 2 * len(LEVELS_MS) + 1
+    assert (
+        sum(segment.to_ms - segment.from_ms for segment in segments if segment.to_ms and not segment.width_ms)
+        < HOUR_MS + 5 * MINUTE_MS
+    )
+    assert (
+        sum((segment.to_ms - segment.from_ms) // segment.width_ms for segment in segments if segment.to_ms and segment.width_ms)
+        < 3000
+    )
 
 
-def test_devices_that_are_rolled_up_alike_share_their_pieces() -> None:
-    places = [
+def test_devices_with_the_same_progress_share_segments() -> None:
+    progress = [
         RollupProgress("a", 0, DAY_MS),
         RollupProgress("b", 0, DAY_MS),
         RollupProgress("c"),
         RollupProgress("d", 0, DAY_MS),
     ]
-    pieces = plan(ReadingsQuery(None, 0, DAY_MS), 6 * HOUR_MS, places, [("d", 0)])
-    assert [(piece.devices, piece.width_ms) for piece in pieces] == [
+    segments = plan(ReadingsQuery(None, 0, DAY_MS), 6 * HOUR_MS, progress, [("d", 0)])
+    assert [(segment.devices, segment.width_ms) for segment in segments] == [
         (("a", "b"), 3 * HOUR_MS),
         (("c",), None),
         (("d",), None),
@@ -107,13 +113,13 @@ def test_devices_that_are_rolled_up_alike_share_their_pieces() -> None:
 
 
 @given(st.integers(0, 10**12), st.integers(0, 6 * 10**11), st.integers(1, 2000))  # to 19 years, as wide as the widest
-def test_a_round_width_makes_no_more_points_than_asked_for(from_ms: int, length_ms: int, points: int) -> None:
+def test_chosen_width_makes_no_more_points_than_requested(from_ms: int, length_ms: int, points: int) -> None:
     width_ms = choose_width(from_ms, from_ms + length_ms, points)
     assert count_buckets(from_ms, from_ms + length_ms, width_ms) <= max(points, 2)
     assert parse_width(format_width(width_ms)) == width_ms
 
 
-def test_widths_are_round() -> None:
+def test_chosen_widths_are_round() -> None:
     assert [format_width(choose_width(0, round(days * DAY_MS), 500)) for days in (0.01, 0.25, 1, 7, 30, 90, 365, 3650)] == [
         "2s", "1m", "5m", "30m", "2h", "6h", "1d", "2w",
     ]  # fmt: skip
@@ -122,7 +128,7 @@ def test_widths_are_round() -> None:
     ]  # fmt: skip
 
 
-def test_hours_that_follow_each_other_are_one_span() -> None:
+def test_consecutive_late_hours_merge_into_one_span() -> None:
     late = [("b", HOUR_MS), ("a", 2 * HOUR_MS), ("a", HOUR_MS), ("a", 5 * HOUR_MS)]
     assert merge_hours(late) == [("a", HOUR_MS, 3 * HOUR_MS), ("a", 5 * HOUR_MS, 6 * HOUR_MS), ("b", HOUR_MS, 2 * HOUR_MS)]
 
@@ -134,7 +140,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Store]]
 
 @pytest.fixture(params=["sqlite", "motor", "pymongo"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """`async with opened(**settings) as store`: each time a bridge of its own on the same database, prepared."""
+    """`async with opened(**settings) as store`: another bridge on the same database each time, prepared."""
     if request.param == "sqlite":
         where = {"url": f"sqlite:///{tmp_path}/bridge.db"}
     else:
@@ -151,13 +157,13 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 
 @pytest.fixture
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes next need not wait until the lease of a bridge that has ended runs out."""
+    """The next bridge need not wait for the lease of one that has ended."""
     for module in ("mongo.rollups", "sqlite.rollups"):
         monkeypatch.setattr(f"bridge.stores.{module}.LEASE_SECONDS", -1)
 
 
 class Sensors:
-    """Invents readings, and keeps those that were stored in a dictionary too."""
+    """Invents readings, and stores them in memory as well."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -180,7 +186,7 @@ class Sensors:
         assert await store.write(batch, [], []) == await self.memory.write(batch, [], [])
 
     async def compare(self, store: Store) -> None:
-        """Ask both for the same, in many ways."""
+        """Run many queries on both stores."""
         for _ in range(12):
             every_ms = self.chance.choice([1, 5, 7, 15, 30, 60, 180, 360, 1440, 10_080]) * MINUTE_MS
             ages = sorted(self.chance.choices([0, HOUR_MS, 12_345_678, 5 * HOUR_MS, DAY_MS, 3 * DAY_MS + 1, 4 * DAY_MS], k=2))
@@ -196,7 +202,7 @@ class Sensors:
 
 
 def nearly(buckets: list[Bucket]) -> list[Bucket]:
-    """To compare with: a mean by another order of summing differs in its last digit."""
+    """Allow for means that differ in the last digit: they are summed in another order."""
 
     def near(short: FieldSummary) -> FieldSummary:
         return replace(short, mean=cast("float", pytest.approx(short.mean, rel=1e-9, abs=1e-9)))
@@ -205,19 +211,19 @@ def nearly(buckets: list[Bucket]) -> list[Bucket]:
 
 
 async def rolled_up(store: Store) -> int:
-    """All that can be; how many hours."""
+    """Roll up everything; return how many hours."""
     total = 0
     for _ in range(200):
         step = await store.history.roll_up()
         total += step.hours
         if not step.more:
             return total
-    raise AssertionError("there is always more")
+    raise AssertionError("the builder always reports more")
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.usefixtures("short_lease")
-async def test_what_is_asked_for_is_the_same_with_rollups_as_without(opened: Opener, seed: int) -> None:
+async def test_buckets_are_the_same_with_rollups_as_without(opened: Opener, seed: int) -> None:
     sensors = Sensors(seed)
     chance = sensors.chance
     for age_days in (3, 2, 0.5, 0):
@@ -229,7 +235,7 @@ async def test_what_is_asked_for_is_the_same_with_rollups_as_without(opened: Ope
                     sensors.invent(device, until_ms + chance.randrange(DAY_MS)) for _ in range(chance.choice([0, 40, 400]))
                 ]
             written += chance.sample(written, len(written) // 10)
-            await sensors.write(store, (replace(one, seq=one.seq + place) for place, one in enumerate(written)))
+            await sensors.write(store, (replace(one, seq=one.seq + number) for number, one in enumerate(written)))
             sensors._seq += len(written)
             await sensors.compare(store)
             if chance.random() < 0.3:
@@ -242,7 +248,7 @@ async def test_what_is_asked_for_is_the_same_with_rollups_as_without(opened: Ope
             await sensors.compare(store)
 
 
-async def test_late_readings_are_rolled_up_and_then_not_looked_for_any_more(opened: Opener) -> None:
+async def test_late_readings_are_rolled_up_once(opened: Opener) -> None:
     sensors = Sensors(1)
     async with opened() as store:
         await sensors.write(store, [sensors.invent("a", hour * HOUR_MS) for hour in range(30)])
@@ -255,7 +261,7 @@ async def test_late_readings_are_rolled_up_and_then_not_looked_for_any_more(open
         await sensors.compare(store)
 
 
-async def test_late_readings_of_the_last_day_are_rolled_up_when_the_device_has_rested(
+async def test_late_readings_of_the_last_day_are_rolled_up_after_the_device_has_rested(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensors = Sensors(6)
@@ -265,9 +271,9 @@ async def test_late_readings_of_the_last_day_are_rolled_up_when_the_device_has_r
         for hour in (10, 9, 12, 8):
             await sensors.write(store, [sensors.invent("a", hour * HOUR_MS)])
             await sensors.compare(store)
-            assert await rolled_up(store) == 0, "more may be coming"
+            assert await rolled_up(store) == 0, "more may follow"
             await sensors.compare(store)
-        monkeypatch.setattr("bridge.stores.rollup_job._REST_SECONDS", 0.0)
+        monkeypatch.setattr("bridge.stores.rollup_builder._REST_SECONDS", 0.0)
         await sensors.write(store, [sensors.invent("a", 13 * HOUR_MS)])
         assert [await rolled_up(store) for _ in range(3)] in ([0, 13, 0], [0, 14, 0])
         assert await rolled_up(store) == 0
@@ -275,21 +281,25 @@ async def test_late_readings_of_the_last_day_are_rolled_up_when_the_device_has_r
 
 
 @pytest.mark.usefixtures("short_lease")
-async def test_what_is_stored_under_an_old_cursor_is_found_a_day_later(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reading_stored_under_an_old_cursor_is_rolled_up_a_day_later(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sensors = Sensors(2)
     async with opened() as store:
         await sensors.write(store, [sensors.invent("a", hour * HOUR_MS) for hour in range(2, 20)])
         await rolled_up(store)
         await sensors.write(store, [reading(5, "a", sensors.now - 5 * HOUR_MS - START_MS + 1)])
         await rolled_up(store)
-    monkeypatch.setattr("bridge.stores.rollup_job.now_ms", lambda: now_ms() + DAY_MS)
+    monkeypatch.setattr("bridge.stores.rollup_builder.now_ms", lambda: now_ms() + DAY_MS)
     async with opened() as store:
         assert await rolled_up(store) > 0
         await sensors.compare(store)
         assert await rolled_up(store) == 0
 
 
-async def test_one_bridge_of_several_rolls_up_and_another_goes_on(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_of_several_bridges_rolls_up_and_another_takes_over_its_lease(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sensors = Sensors(3)
     async with opened() as first, opened() as second:
         await sensors.write(first, [sensors.invent("a", hour * HOUR_MS) for hour in range(20)])
@@ -304,10 +314,10 @@ async def test_one_bridge_of_several_rolls_up_and_another_goes_on(opened: Opener
         await asyncio.gather(rolled_up(first), rolled_up(second), sensors.compare(first), sensors.compare(second))
 
 
-# Broken off while it connects, PyMongo leaves its socket to the garbage collector.
+# Cancelled while it connects, PyMongo leaves its socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("short_lease")
-async def test_a_step_broken_off_anywhere_does_no_harm(opened: Opener) -> None:
+async def test_cancelled_step_changes_no_result(opened: Opener) -> None:
     sensors = Sensors(4)
     for round_ in range(6):
         async with opened() as store:
@@ -323,7 +333,7 @@ async def test_a_step_broken_off_anywhere_does_no_harm(opened: Opener) -> None:
 
 
 @pytest.mark.usefixtures("short_lease")
-async def test_rollups_outlive_readings_and_are_not_made_again_of_what_is_left(opened: Opener) -> None:
+async def test_rollups_outlive_readings_and_are_not_rebuilt_from_the_rest(opened: Opener) -> None:
     sensors = Sensors(5)
     async with opened() as store:
         await sensors.write(store, [sensors.invent("a", n * HOUR_MS // 4) for n in range(4 * 24 * 4)])
@@ -355,7 +365,7 @@ async def test_rollups_outlive_readings_and_are_not_made_again_of_what_is_left(o
         await until(gone, 90, "old rollups are removed")
 
 
-async def test_the_extent_is_from_the_first_to_the_last_reading(opened: Opener) -> None:
+async def test_extent_is_from_the_first_to_the_last_reading(opened: Opener) -> None:
     sensors = Sensors(6)
     async with opened() as store:
         assert await store.history.extent(None) is None
@@ -370,7 +380,7 @@ async def test_the_extent_is_from_the_first_to_the_last_reading(opened: Opener) 
 # --- by an index -----------------------------------------------------------------------------------------------------
 
 
-async def test_mongodb_reads_rollups_and_ends_by_their_indexes(mongo_url: str, database: Database) -> None:
+async def test_mongodb_reads_rollups_and_extent_by_index(mongo_url: str, database: Database) -> None:
     sensors = Sensors(7)
     async with open_store(StoreSettings.model_validate({"url": mongo_url})) as store:
         await store.prepare()
@@ -394,18 +404,18 @@ async def test_mongodb_reads_rollups_and_ends_by_their_indexes(mongo_url: str, d
     assert all("maxTimeMS" in str(one["command"]) for one in asked if one["op"] == "command")
 
 
-async def test_sqlite_reads_rollups_by_their_key_and_gives_up_in_time(tmp_path: Path) -> None:
-    from bridge.stores.sqlite.rollups import _from_pieces
+async def test_sqlite_reads_rollups_by_key_and_interrupts_a_query_at_its_deadline(tmp_path: Path) -> None:
+    from bridge.stores.sqlite.rollups import _from_segments
 
     async with open_store(StoreSettings.model_validate({"url": f"sqlite:///{tmp_path}/bridge.db"})) as store:
         await store.prepare()
-        pieces = plan(
+        segments = plan(
             ReadingsQuery(("a", "b"), 1, 5 * DAY_MS), 3 * HOUR_MS, [RollupProgress("a", 0, 4 * DAY_MS), RollupProgress("b")], []
         )
-        sql, values = _from_pieces(pieces, ["co2"])
+        sql, values = _from_segments(segments, ["co2"])
         endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
         with pytest.raises(StoreUnavailable, match="interrupted"):
-            await store.history._reader.rows_within(0.05, endless, [])  # type: ignore[attr-defined]
+            await store.history._tables._reader.rows_within(0.05, endless, [])  # type: ignore[attr-defined]
         assert await store.history.extent(None) is None
     with sqlite3.connect(tmp_path / "bridge.db") as connection:
         plans = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
@@ -418,7 +428,7 @@ async def test_sqlite_reads_rollups_by_their_key_and_gives_up_in_time(tmp_path: 
 
 
 class Stepping(MemoryHistory):
-    """Makes the steps it is told, or fails."""
+    """Returns the given steps, or raises them."""
 
     def __init__(self, *steps: RollupResult | StoreUnavailable) -> None:
         super().__init__(MemoryStore())
@@ -431,7 +441,7 @@ class Stepping(MemoryHistory):
         return step
 
 
-async def test_the_loop_tells_when_much_is_to_do_and_when_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
+async def test_job_logs_when_much_is_to_be_rolled_up_and_when_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
     away = StoreUnavailable("away")
     history = Stepping(RollupResult(5, 2, more=True), RollupResult(5, 1, more=True), away, away, RollupResult(5, 0, more=True))
     store = MemoryStore()

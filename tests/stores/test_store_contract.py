@@ -1,4 +1,4 @@
-"""What every store promises; the fake one too, or tests with it would prove nothing."""
+"""The contract of every store; the in-memory store too, or tests that use it would prove nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Store]]
 
 @pytest.fixture(params=["memory", "sqlite", "motor", "pymongo", "pymongo alone"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """`async with opened(**settings) as store`: each time the same store, prepared."""
+    """`async with opened(**settings) as store`: the same store each time, prepared."""
     memory = MemoryStore()
 
     @asynccontextmanager
@@ -85,7 +85,7 @@ async def everything(store: Store) -> list[Reading]:
     return await store.readings(ReadingsQuery(since=0))
 
 
-async def test_what_is_written_comes_back_as_it_was(store: Store) -> None:
+async def test_reading_is_returned_unchanged(store: Store) -> None:
     full = reading(
         5,
         values={"temperature": -0.5, "humidity": 100, "aqi": 3, "aqiScale": "epa", "flameDetected": True, "pm25": 12},
@@ -100,18 +100,18 @@ async def test_what_is_written_comes_back_as_it_was(store: Store) -> None:
     assert list((await everything(store))[0].values) == list(full.values)
 
 
-async def test_the_same_reading_again_is_a_duplicate_and_one_record(store: Store) -> None:
+async def test_same_reading_written_again_is_a_duplicate_and_one_record(store: Store) -> None:
     await store.write([reading(1)], [], [])
     assert await store.write([reading(2), reading(3, at=9)], [], []) == WriteResult(frozenset({3}))
     assert [one.seq for one in await everything(store)] == [1, 3]
 
 
-async def test_the_same_reading_twice_in_one_write_is_stored_once(store: Store) -> None:
+async def test_same_reading_twice_in_one_write_is_stored_once(store: Store) -> None:
     assert await store.write([reading(1), reading(2), reading(3)], [], []) == WriteResult(frozenset({1}))
     assert [one.seq for one in await everything(store)] == [1]
 
 
-async def test_the_same_write_again_counts_as_stored(store: Store) -> None:
+async def test_repeated_write_counts_as_stored(store: Store) -> None:
     batch = [reading(1), reading(2, at=5), reading(3, at=6)]
     bad = [rejection(b"x")]
     first = await store.write(batch, bad, [])
@@ -119,18 +119,18 @@ async def test_the_same_write_again_counts_as_stored(store: Store) -> None:
     assert len(await everything(store)) == 3
 
 
-async def test_a_write_of_nothing_but_bad_messages_and_statuses_is_fine(store: Store) -> None:
+async def test_write_without_readings_stores_rejections_and_statuses(store: Store) -> None:
     statuses = [DeviceStatus("a", "online", START_MS), DeviceStatus("a", "offline", START_MS + 1)]
     assert await store.write([], [rejection(b""), rejection(b"\0\xff" * 40_000)], statuses) == WriteResult()
     assert await store.write([], [], []) == WriteResult()
 
 
-async def test_the_highest_cursor_is_found_again(store: Store) -> None:
+async def test_prepare_returns_the_highest_cursor(store: Store) -> None:
     await store.write([reading(2**52 + 5), reading(7, at=1)], [], [])
     assert await store.prepare() == 2**52 + 5
 
 
-async def test_queries_by_device_time_and_cursor(store: Store) -> None:
+async def test_readings_are_found_by_device_time_and_cursor(store: Store) -> None:
     batch = [reading(seq, device="ab"[seq % 2], at=seq * 1000) for seq in range(1, 9)]
     await store.write(batch, [], [])
 
@@ -138,25 +138,25 @@ async def test_queries_by_device_time_and_cursor(store: Store) -> None:
         return [one.seq for one in await store.readings(ReadingsQuery(**query))]
 
     assert await found() == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert await found(limit=3) == [6, 7, 8], "without a beginning, the newest are meant"
-    assert await found(since=2, limit=3) == [3, 4, 5], "with a cursor, those that follow it"
-    assert await found(since=2, until=4) == [3, 4], "up to a cursor, and with it"
+    assert await found(limit=3) == [6, 7, 8], "without a start, the newest"
+    assert await found(since=2, limit=3) == [3, 4, 5], "those after the cursor"
+    assert await found(since=2, until=4) == [3, 4], "up to and including the cursor"
     assert await found(since=8, until=4) == []
     assert await found(devices=("b",)) == [1, 3, 5, 7]
     assert await found(devices=("a", "b"), since=6) == [7, 8]
     assert await found(devices=("nobody",)) == []
     assert await found(devices=()) == []
-    assert await found(from_ms=START_MS + 3000, to_ms=START_MS + 6000) == [3, 4, 5], "from is in, to is out"
+    assert await found(from_ms=START_MS + 3000, to_ms=START_MS + 6000) == [3, 4, 5], "from is inclusive, to exclusive"
     assert await found(since=8) == []
 
 
-async def test_a_late_reading_has_its_place_in_the_cursor_order(store: Store) -> None:
+async def test_late_reading_is_ordered_by_its_cursor(store: Store) -> None:
     await store.write([reading(1, at=10_000), reading(2, at=0)], [], [])
     assert [one.seq for one in await everything(store)] == [1, 2]
     assert [one.seq for one in await store.latest()] == [1], "the newest is by time of measurement"
 
 
-async def test_latest_gives_one_reading_a_device(store: Store) -> None:
+async def test_latest_returns_one_reading_a_device(store: Store) -> None:
     assert await store.latest() == []
     await store.write([reading(seq, device=f"d{seq % 5}", at=seq) for seq in range(1, 101)], [], [])
     latest = await store.latest()
@@ -188,26 +188,26 @@ async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     assert [(one.device_id, one.start_ms) for one in newest] == [("a", start + 60_000)]
 
 
-async def test_what_is_remembered_is_recalled(store: Store) -> None:
-    assert await store.get_value("a") is None
+async def test_value_is_returned_until_it_is_overwritten(store: Store) -> None:
+    assert await store.get("a") is None
     await store.put("a", "1")
     await store.put("b", "")
     await store.put("a", '{"two": "2 €"}')
-    assert [await store.get_value(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
+    assert [await store.get(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
     await store.prepare()
-    assert await store.get_value("a") == '{"two": "2 €"}'
+    assert await store.get("a") == '{"two": "2 €"}'
 
 
-async def test_it_answers(store: Store) -> None:
+async def test_ping_returns(store: Store) -> None:
     await store.ping()
 
 
-async def test_hostile_names_are_only_names(store: Store) -> None:
+async def test_hostile_names_are_treated_as_plain_names(store: Store) -> None:
     await store.write([reading(1)], [], [])
     assert await store.readings(ReadingsQuery(devices=("a' OR '1'='1", "$ne", '{"$gt": ""}'))) == []
 
 
-async def test_count_is_by_query_whatever_the_limit(store: Store) -> None:
+async def test_count_ignores_the_limit(store: Store) -> None:
     await store.write([reading(seq, device="ab"[seq % 2], at=seq * 1000) for seq in range(1, 9)], [], [])
     assert await store.count(ReadingsQuery(limit=1)) == 8
     assert await store.count(ReadingsQuery(since=0)) == 8
@@ -216,10 +216,10 @@ async def test_count_is_by_query_whatever_the_limit(store: Store) -> None:
     assert await store.count(ReadingsQuery(devices=("b",), from_ms=START_MS + 3000)) == 3
 
 
-# --- what a store refuses --------------------------------------------------------------------------------------------
+# --- refused documents -----------------------------------------------------------------------------------------------
 
 
-async def test_a_document_that_cannot_be_stored_is_refused_and_the_rest_is_stored(store: Store) -> None:
+async def test_unstorable_reading_is_refused_and_the_rest_is_stored(store: Store) -> None:
     batch = [reading(1), reading(2, values={"eco2": 2**70}), reading(3, at=1), reading(4)]
     written = await store.write(batch, [rejection(b"x")], [])
     assert written.stored == {1, 3}
@@ -227,10 +227,10 @@ async def test_a_document_that_cannot_be_stored_is_refused_and_the_rest_is_store
     assert written.refused[2]
     assert [one.seq for one in await everything(store)] == [1, 3]
     again = await store.write(batch, [], [])
-    assert (again.stored, again.refused) == (written.stored, written.refused), "the same write again says the same"
+    assert (again.stored, again.refused) == (written.stored, written.refused), "a repeated write returns the same"
 
 
-async def test_a_write_of_nothing_but_what_cannot_be_stored_is_refused(store: Store) -> None:
+async def test_write_of_unstorable_readings_alone_is_refused(store: Store) -> None:
     written = await store.write([reading(1, values={"eco2": -(2**70)})], [], [])
     assert (written.stored, set(written.refused)) == (frozenset(), {1})
 
@@ -238,16 +238,16 @@ async def test_a_write_of_nothing_but_what_cannot_be_stored_is_refused(store: St
 # --- the quarantine --------------------------------------------------------------------------------------------------
 
 
-async def test_a_rejected_message_is_kept_as_it_came(store: Store) -> None:
+async def test_rejected_message_is_returned_unchanged(store: Store) -> None:
     bad = rejection(b"\x00\xff{", 5, retained=True, code=RejectionReason.NO_MEASUREMENT, reason="none is left", field="eco2")
     await store.write([], [bad, rejection(b"y" * 70_000, 4)], [])
-    kept, large = await store.quarantine.messages(QuarantineQuery())
-    said = ("no_measurement", "none is left", "eco2")
-    assert kept == QuarantinedMessage(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *said, retained=True)
+    first, large = await store.quarantine.messages(QuarantineQuery())
+    reason = ("no_measurement", "none is left", "eco2")
+    assert first == QuarantinedMessage(bad.id, START_MS + 5, "mqtt", "sensors/a/data", b"\x00\xff{", *reason, retained=True)
     assert (large.payload, large.field, large.retained) == (b"y" * 65_536, None, False)
 
 
-async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store) -> None:
+async def test_quarantine_is_listed_newest_first_and_by_filters(store: Store) -> None:
     bad = [
         rejection(b"0", 0, "sensors/a/data"),
         rejection(b"1", 1, "sensors/ab/data", code=RejectionReason.NO_DEVICE_ID),
@@ -265,8 +265,8 @@ async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store
     assert await found() == b"3210"
     assert await found(limit=2) == b"32"
     assert await found(code="no_device_id") == b"21"
-    assert await found(device="a") == b"20", "a level of the topic, whole"
-    assert await found(device="a.c") == b"3", "as it stands, no pattern"
+    assert await found(device="a") == b"20", "a whole level of the topic"
+    assert await found(device="a.c") == b"3", "literally, not as a pattern"
     assert await found(device="a%") == await found(device="a\0") == b""
     assert await found(topic="sensors/a/data") == b"0"
     assert await found(topic="sensors/+/data") == b""
@@ -274,23 +274,23 @@ async def test_the_quarantine_is_listed_newest_first_and_by_filters(store: Store
     assert await found(id=bad[1].id) == b"1"
 
 
-async def test_the_quarantine_is_walked_by_id(store: Store) -> None:
+async def test_quarantine_is_paged_by_id(store: Store) -> None:
     bad = [rejection(b"%d" % n, -n, code=[RejectionReason.NOT_JSON, RejectionReason.TOO_LARGE][n % 2]) for n in range(5)]
     await store.write([], bad, [])
     by_id = [one.id for one in sorted(bad, key=lambda one: one.id)]
     first = ObjectId(b"\0" * 12)
 
-    async def walked(after: ObjectId, **query: Any) -> list[ObjectId]:
+    async def page(after: ObjectId, **query: Any) -> list[ObjectId]:
         return [one.id for one in await store.quarantine.messages(QuarantineQuery(after=after, **query))]
 
-    assert await walked(first) == by_id
-    assert await walked(first, limit=2) == by_id[:2]
-    assert await walked(by_id[1]) == by_id[2:]
-    assert await walked(first, code="too_large") == [one.id for one in bad if one.code is RejectionReason.TOO_LARGE]
-    assert await walked(by_id[0], id=by_id[0]) == []
+    assert await page(first) == by_id
+    assert await page(first, limit=2) == by_id[:2]
+    assert await page(by_id[1]) == by_id[2:]
+    assert await page(first, code="too_large") == [one.id for one in bad if one.code is RejectionReason.TOO_LARGE]
+    assert await page(by_id[0], id=by_id[0]) == []
 
 
-async def test_the_quarantine_is_grouped_by_code_and_field(store: Store) -> None:
+async def test_quarantine_is_grouped_by_code_and_field(store: Store) -> None:
     assert await store.quarantine.groups() == []
     missing = {"code": RejectionReason.NO_MEASUREMENT, "field": "eco2"}
     bad = [rejection(b"", n, reason=f"x {9 - n}", **missing) for n in (1, 3, 2)]
@@ -303,7 +303,7 @@ async def test_the_quarantine_is_grouped_by_code_and_field(store: Store) -> None
     ]
 
 
-async def test_a_rejected_message_is_revised_only_while_it_is_there_and_released_once(store: Store) -> None:
+async def test_rejected_message_is_revised_while_it_exists_and_released_once(store: Store) -> None:
     await store.write([], [rejection(b"0", 0), rejection(b"1", 1)], [])
     one, zero = await store.quarantine.messages(QuarantineQuery())
     assert await store.quarantine.release([one.id, ObjectId()]) == 1
@@ -314,15 +314,15 @@ async def test_a_rejected_message_is_revised_only_while_it_is_there_and_released
     assert await store.quarantine.messages(QuarantineQuery()) == [replace(zero, code="no_route", reason="new", field="a")]
 
 
-# --- tidiness --------------------------------------------------------------------------------------------------------
+# --- retention -------------------------------------------------------------------------------------------------------
 
 
 def ago_ms(days: float) -> int:
-    """What `at` must be for a time so long ago."""
+    """Return the `at` of a time so many days ago."""
     return time.time_ns() // 1_000_000 - round(days * DAY_MS) - START_MS
 
 
-async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> None:
+async def test_quarantine_beyond_its_limit_loses_the_oldest_messages(opened: Opener) -> None:
     async with opened(rejected_limit=10) as store:
         now = ago_ms(0)
         bad = [rejection(b"%d" % n, now - n) for n in range(2_500)]
@@ -332,7 +332,7 @@ async def test_the_oldest_beyond_the_number_kept_are_removed(opened: Opener) -> 
         assert await store.enforce_retention() == RetentionResult()
 
 
-async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> None:
+async def test_retention_removes_what_is_too_old_and_nothing_else(opened: Opener) -> None:
     async with opened() as store:
         readings = [reading(n, device=f"d{n % 7}", at=ago_ms(10 + n)) for n in range(1, 2_001)]
         readings += [reading(2_001, at=ago_ms(9.9)), reading(2_002, at=ago_ms(0))]
@@ -340,13 +340,13 @@ async def test_what_is_too_old_is_removed_and_nothing_else(opened: Opener) -> No
             await store.write(readings[start : start + 1000], [], [])
         await store.write([], [rejection(b"old", ago_ms(20.1)), rejection(b"new", ago_ms(19.9))], [])
         await store.enforce_retention()
-        assert await store.count(ReadingsQuery()) == 2_002, "for ever, unless it is set"
+        assert await store.count(ReadingsQuery()) == 2_002, "never expire unless retention_days is set"
 
     async with opened(retention_days=10, rejected_days=20) as store:
 
-        async def tidied() -> bool:
+        async def expired() -> bool:
             await store.enforce_retention()
             left = [one.payload for one in await store.quarantine.messages(QuarantineQuery())]
             return [one.seq for one in await everything(store)] == [2_001, 2_002] and left == [b"new"]
 
-        await until(tidied, 90, "what is too old is gone")
+        await until(expired, 90, "old readings and messages are removed")

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
-from bridge.ports import Store
+from bridge.ports import ReadingStore
 from bridge.realtime.hub.delivery import Delivery, DeliveryCounters
 from bridge.realtime.hub.publication import Encoder, Publication
 from bridge.realtime.hub.recent import RecentPublications
@@ -62,7 +62,7 @@ class Hub:
 
     def __init__(
         self,
-        store: Store,
+        store: ReadingStore,
         settings: RealtimeSettings,
         *,
         clock: Callable[[], float] = time.time,

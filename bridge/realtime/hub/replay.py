@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.core.query import ReadingsQuery
-from bridge.ports import Store
+from bridge.ports import ReadingStore
 from bridge.realtime.hub.publication import Publication
 from bridge.realtime.hub.recent import RecentPublications
 from bridge.realtime.hub.subscriptions import Subscription
@@ -31,7 +31,7 @@ class ReplayPage:
 class ReplaySource:
     """Reads published records only: `until` never exceeds the last published cursor."""
 
-    def __init__(self, store: Store, recent: RecentPublications) -> None:
+    def __init__(self, store: ReadingStore, recent: RecentPublications) -> None:
         self._store = store
         self._recent = recent
         self._queries = asyncio.Semaphore(_CONCURRENT_QUERIES)

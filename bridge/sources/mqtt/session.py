@@ -67,7 +67,7 @@ class SessionState:
     async def outdated_filters(self) -> list[str]:
         """Filters of the session that are in the settings no more."""
         try:
-            before = json.loads(await self._memory.get_value(self._filters_key) or "[]")
+            before = json.loads(await self._memory.get(self._filters_key) or "[]")
         except StoreUnavailable as error:
             log.debug("subscriptions of before are not known: %s", error)
             return []
@@ -84,7 +84,7 @@ class SessionState:
         """How much the broker's count rose; the first count ever seen, and one that fell with a restart, begin anew."""
         try:
             count = int(payload)
-            before = await self._memory.get_value(self._dropped_key)
+            before = await self._memory.get(self._dropped_key)
             if before != str(count):
                 await self._memory.put(self._dropped_key, str(count))
         except (ValueError, StoreUnavailable) as error:

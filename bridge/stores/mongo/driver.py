@@ -1,4 +1,4 @@
-"""How MongoDB is spoken to, whichever driver: the client, errors as ours, and an insert that knows whose fault a failure is."""
+"""The client of either driver, translated errors, and an insert that tells refused documents from a failed write."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
-from bridge.stores.mongo.direct import KeptConnection, insert_many
+from bridge.stores.mongo.direct import DirectInserter
 
 DUPLICATE_KEY = 11000
-# Codes that speak of the server's state, not of the document: worth another try. From MongoDB's error_codes.yml: those its
-# drivers retry, then disk, memory and rights.
-_OF_THE_SERVER = frozenset(
+# Codes about the server's state, not the document: worth another try. From MongoDB's error_codes.yml: those that its drivers
+# retry, then disk, memory and permissions.
+_SERVER_CODES = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
     | {13, 18, 14031, 39, 50, 133, 146, 202, 211, 290, 12501}
 )
@@ -34,7 +34,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A document of a write that was not taken, for its own sake; `code` is the server's, 0 if it was never sent."""
+    """A document that a write did not store, for a reason of its own; `code` is the server's, 0 if it was never sent."""
 
     index: int
     code: int
@@ -42,7 +42,7 @@ class Refusal:
 
 
 def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
-    """Motor's client or PyMongo's own."""
+    """Return Motor's client or PyMongo's own."""
     if driver == "pymongo":
         return AsyncMongoClient
     from motor.motor_asyncio import AsyncIOMotorClient
@@ -52,10 +52,10 @@ def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """The driver's errors as ours. Its texts can be pages long; the first sentence says it.
+    """Raise the driver's errors as `StoreUnavailable`, with the first sentence of texts that can be pages long.
 
-    PyMongo waits with `asyncio.wait_for`, which in Python 3.11 forgets a cancellation that comes together with the answer: a
-    task that was told to end went on for ever, once in some hundred stops of a bridge. What was asked of it meanwhile holds.
+    A cancellation that the driver swallowed is raised again: PyMongo waits with `asyncio.wait_for`, which in Python 3.11 loses
+    one that arrives together with the answer. Without this, about one in some hundred stops of a bridge never ended.
     """
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
@@ -71,43 +71,49 @@ async def translated() -> AsyncIterator[None]:
 
 
 async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
-    """All documents of an aggregation. PyMongo's `aggregate` is awaited for its cursor, Motor's is the cursor."""
+    """Return all documents of an aggregation. PyMongo's `aggregate` is awaited for its cursor, Motor's is the cursor."""
     if inspect.isawaitable(cursor):
         cursor = await cursor
     return [document async for document in cursor]
 
 
-async def insert(collection: Any, documents: Sequence[Document], kept: KeptConnection | None = None) -> list[Refusal]:  # noqa: ANN401
-    """One unordered `insert_many`, so that one bad document keeps no other out; raises if the whole is in doubt."""
+async def insert(collection: Any, documents: Sequence[Document], direct: DirectInserter | None = None) -> list[Refusal]:  # noqa: ANN401
+    """Insert in one unordered write, so that one bad document keeps no other out, and return the refused documents.
+
+    Raises the driver's error if the write as a whole is in doubt.
+    """
     try:
-        return await _insert(collection, documents, kept)
+        return await _insert(collection, documents, direct)
     except (*_UNENCODABLE, OperationFailure):
-        # Perhaps one document is why, and nobody says which. What went out before it is recognised by its `_id`.
-        unfit = {index: text for index, one in enumerate(documents) if (text := _why_unfit(one))}
+        # One document may be the cause, and the error does not say which. Documents already sent are recognised by `_id`.
+        unfit = {index: text for index, document in enumerate(documents) if (text := _why_unfit(document))}
         if not unfit:
             raise
     fit = [index for index in range(len(documents)) if index not in unfit]
-    refusals = await _insert(collection, [documents[index] for index in fit], kept) if fit else []
+    refused = await _insert(collection, [documents[index] for index in fit], direct) if fit else []
     return [
         *(Refusal(index, 0, text) for index, text in unfit.items()),
-        *(Refusal(fit[one.index], one.code, one.text) for one in refusals),
+        *(Refusal(fit[refusal.index], refusal.code, refusal.text) for refusal in refused),
     ]
 
 
-async def _insert(collection: Any, documents: Sequence[Document], kept: KeptConnection | None) -> list[Refusal]:  # noqa: ANN401
+async def _insert(collection: Any, documents: Sequence[Document], direct: DirectInserter | None) -> list[Refusal]:  # noqa: ANN401
     try:
-        await insert_many(collection, documents, kept)
+        if direct is None:
+            await collection.insert_many(documents, ordered=False)
+        else:
+            await direct.insert_many(collection, documents)
     except BulkWriteError as error:
         return refusals(error)
     return []
 
 
 def refusals(error: BulkWriteError) -> list[Refusal]:
-    """What is about single documents in a failed write; raises it again if the write as a whole is in doubt."""
+    """Return the documents that a failed write refused; raises `error` again if the write as a whole is in doubt."""
     errors = error.details["writeErrors"]
-    if error.details.get("writeConcernErrors") or any(one["code"] in _OF_THE_SERVER for one in errors):
+    if error.details.get("writeConcernErrors") or any(entry["code"] in _SERVER_CODES for entry in errors):
         raise error
-    return [Refusal(one["index"], one["code"], str(one["errmsg"])[:_TEXT_LENGTH]) for one in errors]
+    return [Refusal(entry["index"], entry["code"], str(entry["errmsg"])[:_TEXT_LENGTH]) for entry in errors]
 
 
 def _why_unfit(document: Document) -> str | None:
@@ -119,10 +125,10 @@ def _why_unfit(document: Document) -> str | None:
 
 
 def utc(milliseconds: int) -> datetime:
-    """A time as MongoDB takes it."""
+    """Return milliseconds since the epoch as MongoDB stores a time."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """A time as MongoDB gives it."""
+    """Return a time from MongoDB in milliseconds since the epoch."""
     return round(moment.timestamp() * 1000)

@@ -1,146 +1,44 @@
-"""Rollups in MongoDB: `rollups`, a document for each device, width (in seconds) and start; `rolled`, how far each device is.
+"""Rollups in MongoDB: `rollups`, a document for each device, width (in seconds) and start; `rolled`, the progress of devices.
 
-Both are made of the readings and can be dropped, together and with `rollups` in `state`: they are made again. A document holds
-`count` and, of each field that was measured, `{min, max, sum, count}`. All of it is computed in the server.
+Both are derived from the readings and can be dropped, together and with `rollups` in `state`: they are built again. A document
+holds `count` and, for each field that was measured, `{min, max, sum, count}`. The server computes all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pymongo
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
-from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
+from bridge.core.query import Bucket, ReadingsQuery
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
-from bridge.core.rollup import (
-    HOUR_MS,
-    LEVELS_MS,
-    HistoryRange,
-    Late,
-    RollupProgress,
-    RollupSegment,
-    align_range,
-    first_complete_ms,
-    fits_rollups,
-    is_time_query,
-    plan,
-    unrolled_query,
-)
-from bridge.stores.mongo.driver import Document, collected, milliseconds, translated, utc
-from bridge.stores.rollup_job import LEASE_SECONDS, RollupBuilder, now_ms
+from bridge.core.rollup import HOUR_MS, LEVELS_MS, Late, RollupProgress, RollupSegment, align_range
+from bridge.stores.history import PARTS, bucket
+from bridge.stores.mongo.driver import Document, collected, milliseconds, utc
+from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables
 
 _STATE = "rollups"
 _ROLL_SECONDS = 20.0
-"""Deadline of a roll, as of nothing else: an hour of a device with 100 readings a second takes more than a second."""
+"""Deadline of building rollups, and of nothing else: an hour of a device with 100 readings/s takes more than a second."""
 _MERGE = {
     "$merge": {"into": "rollups", "on": ["device", "width", "start"], "whenMatched": "replace", "whenNotMatched": "insert"}
 }
-_SHORT = ("min", "max", "sum", "count")
 
 
-class MongoHistory:
-    """Summaries of readings, from rollups and readings; and the making of the rollups."""
-
-    def __init__(self, database: Any, retention_days: int | None) -> None:  # noqa: ANN401 - Motor has no types
-        """`database` has the readings."""
-        self._readings = database["readings"]
-        self._rollups = database["rollups"]
-        self._tables = MongoRollups(database)
-        self._retention_days = retention_days
-        self._rolling = RollupBuilder(self._tables, retention_days)
-
-    async def prepare(self) -> None:
-        """Make the index."""
-        place = [("device", ASCENDING), ("width", ASCENDING), ("start", ASCENDING)]
-        await self._rollups.create_indexes([IndexModel(place, name="place", unique=True)])
-
-    async def roll_up(self) -> RollupResult:
-        """A step."""
-        async with translated():
-            return await self._rolling.step()
-
-    async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
-        """The first and last index entry of each device."""
-        async with translated():
-            ends = [await self._tables.ends(devices, direction) for direction in (ASCENDING, DESCENDING)]
-            firsts = [place.first_ms for place in await self._tables.kept(devices) if place.first_ms is not None]
-        oldest, newest = (list(end.values()) for end in ends)
-        if not oldest and not firsts:
-            return None
-        readings_ms = min(oldest, default=now_ms())
-        return HistoryRange(min([readings_ms, *firsts]), max(newest, default=readings_ms), readings_ms)
-
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
-        """Grouped in the server, to the deadline of every call."""
-        async with translated():
-            collection = self._readings
-            stages: list[Document] = [{"$match": filter_of(query)}]
-            if is_time_query(query):
-                places, late = await self._ground(query)
-                fields = await self._measured(fields, unrolled_query(query, places, late), places)
-                if fits_rollups(every_ms) and places:
-                    collection, stages = self._joined(plan(query, every_ms, places, late), fields)
-            stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
-            newest = DESCENDING if query.newest else ASCENDING
-            stages += [
-                {"$sort": {"_id.t": newest, "_id.d": ASCENDING}},
-                {"$limit": query.limit},
-                {"$sort": {"_id.t": ASCENDING, "_id.d": ASCENDING}},
-            ]
-            documents = await collected(collection.aggregate(stages))
-        return [_bucket(document, fields) for document in documents]
-
-    async def _ground(self, query: ReadingsQuery) -> tuple[list[RollupProgress], Late]:
-        """In this order, cursor, places, late readings, nothing is missed or counted twice while rollups are made."""
-        cursor = await self._tables.cursor()
-        places = await self._tables.places(query.devices)
-        rolled_ms = min(query.to_ms or now_ms(), max((place.until_ms for place in places), default=0))
-        since_ms = max(query.from_ms or 0, first_complete_ms(now_ms(), self._retention_days))
-        late: Late = ()
-        if since_ms < rolled_ms:
-            late = await self._tables.touched(cursor, None, rolled_ms, since_ms, query.devices)
-        return places, late
-
-    async def _measured(
-        self, fields: Sequence[str], unsure: Sequence[RollupSegment] | None, places: Sequence[RollupProgress]
-    ) -> Sequence[str]:
-        """Those of the fields that there are: each that is summed up takes its time, 0.8 µs a reading, be it there or not."""
-        if unsure is None:
-            return fields
-        known = frozenset[str]().union(*(place.fields for place in places))
-        if unsure and not known.issuperset(fields):
-            highest = {name: {"$max": f"${name}"} for name in fields}
-            match = {"$match": {"$or": [_readings_of(piece) for piece in unsure]}}
-            for found in await collected(self._readings.aggregate([match, {"$group": {"_id": None, **highest}}])):
-                known |= {name for name in fields if found[name] is not None}
-        return [name for name in fields if name in known]
-
-    def _joined(self, pieces: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
-        """The collection to begin with, and the stages to its documents; among rollups, readings are made to look like them."""
-        rolled = [_rollups_of(piece) for piece in pieces if piece.width_ms is not None]
-        raw = {"$match": {"$or": [_readings_of(piece) for piece in pieces if piece.width_ms is None] or [{"_id": None}]}}
-        if not rolled:
-            return self._readings, [raw]
-        finest = LEVELS_MS[0]
-        like_rollups = [raw, _by_reading(finest, fields), _as_rollup(finest, fields)]
-        return self._rollups, [{"$match": {"$or": rolled}}, {"$unionWith": {"coll": "readings", "pipeline": like_rollups}}]
-
-
-class MongoRollups:
-    """What the making of rollups asks of MongoDB."""
+class MongoRollups(RollupTables):
+    """The collections that rollups are built from and in."""
 
     def __init__(self, database: Any) -> None:  # noqa: ANN401 - Motor has no types
-        """`database` has the readings."""
         self._readings = database["readings"]
         self._rollups = database["rollups"]
         self._rolled = database["rolled"]
         self._state = database["state"]
 
     async def lead(self, owner: str) -> int | None:
-        """One document, by the server's clock."""
+        """Update one document, by the server's clock."""
         free = {"$or": [{"$eq": ["$owner", owner]}, {"$lt": [{"$ifNull": ["$expires", utc(0)]}, "$$NOW"]}]}
         taken = {
             "owner": {"$cond": [free, owner, "$owner"]},
@@ -152,17 +50,15 @@ class MongoRollups:
         )
         return int(state["seq"]) if state["owner"] == owner else None
 
-    async def keep_cursor(self, owner: str, seq: int) -> None:
-        """Beside the lease."""
+    async def save_cursor(self, owner: str, seq: int) -> None:
         await self._state.update_one({"_id": _STATE, "owner": owner}, {"$set": {"seq": seq}})
 
     async def cursor(self) -> int:
-        """As it was kept; 0 before the first."""
         state = await self._state.find_one({"_id": _STATE}, {"seq": 1})
         return int(state["seq"]) if state else 0
 
-    async def settled(self, since: int, until: int, limit: int | None = None) -> int | None:
-        """From the index on `seq` alone."""
+    async def last_cursor(self, since: int, until: int, limit: int | None = None) -> int | None:
+        """Read the index on `seq` alone."""
         span = {"seq": {"$gt": since, "$lte": until}}
         if limit is not None:
             found = await self._readings.find_one(span, {"_id": 0, "seq": 1}, sort=[("seq", ASCENDING)], skip=limit - 1)
@@ -171,45 +67,49 @@ class MongoRollups:
         found = await self._readings.find_one(span, {"_id": 0, "seq": 1}, sort=[("seq", DESCENDING)])
         return int(found["seq"]) if found else None
 
-    async def touched(
+    async def late_hours(
         self, since: int, until: int | None, before_ms: int, from_ms: int = 0, devices: Sequence[str] | None = None
     ) -> Late:
-        """By the index on `seq`: what is new is little, whatever the time it was measured."""
+        """Read by the index on `seq`: new readings are few, whatever the time they were measured."""
         cursors = {"$gt": since} if until is None else {"$gt": since, "$lte": until}
         match: Document = {"seq": cursors, "timestamp": {"$gte": utc(from_ms), "$lt": utc(before_ms)}}
         if devices is not None:
             match["deviceId"] = {"$in": list(devices)}
         group = {"$group": {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", HOUR_MS)}}}
         found = await collected(self._readings.aggregate([{"$match": match}, group], hint="seq"))
-        return [(one["_id"]["d"], int(one["_id"]["t"])) for one in found]
+        return [(document["_id"]["d"], int(document["_id"]["t"])) for document in found]
 
-    async def kept(self, devices: Sequence[str] | None) -> list[RollupProgress]:
-        """The places that are kept."""
+    async def saved_progress(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         found = self._rolled.find({} if devices is None else {"_id": {"$in": list(devices)}})
-        return [_place(one) async for one in found]
+        return [_progress(document) async for document in found]
 
-    async def places(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
-        """The devices with readings by a distinct scan of `device_timestamp`."""
-        kept = {place.device_id: place for place in await self.kept(devices)}
-        names = set(kept) | set(await self.ends(None, ASCENDING) if devices is None else devices)
-        return [kept.get(name) or RollupProgress(name) for name in sorted(names)]
+    async def device_ids(self) -> Collection[str]:
+        """Do a distinct scan of `device_timestamp`."""
+        return await self._first_times(None, ASCENDING)
 
-    async def ends(self, devices: Sequence[str] | None, direction: int) -> dict[str, int]:
-        """When the first (or last) reading of each device was measured: one index entry each."""
+    async def ends(self, devices: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+        oldest, newest = [await self._first_times(devices, direction) for direction in (ASCENDING, DESCENDING)]
+        return {name: (oldest[name], newest[name]) for name in oldest.keys() & newest.keys()}
+
+    async def _first_times(self, devices: Sequence[str] | None, direction: int) -> dict[str, int]:
+        """Return the first (or last) time of measurement of each device: one index entry each."""
         match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
         order = {"deviceId": -direction, "timestamp": direction}  # the index has them in opposite directions
         group = {"_id": "$deviceId", "at": {"$first": "$timestamp"}}
         found = await collected(self._readings.aggregate([*match, {"$sort": order}, {"$group": group}]))
-        return {one["_id"]: milliseconds(one["at"]) for one in found}
+        return {document["_id"]: milliseconds(document["at"]) for document in found}
 
-    async def keep_place(self, place: RollupProgress) -> None:
-        """One document."""
-        first = None if place.first_ms is None else utc(place.first_ms)
-        times = {"first": first, "until": utc(place.until_ms), "again": utc(place.again_ms)}
-        await self._rolled.update_one({"_id": place.device_id}, {"$set": times | {"fields": sorted(place.fields)}}, upsert=True)
+    async def save_progress(self, progress: RollupProgress) -> None:
+        document = {
+            "first": None if progress.first_ms is None else utc(progress.first_ms),
+            "until": utc(progress.until_ms),
+            "again": utc(progress.again_ms),
+            "fields": sorted(progress.fields),
+        }
+        await self._rolled.update_one({"_id": progress.device_id}, {"$set": document}, upsert=True)
 
     async def reach(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> tuple[int, int] | None:
-        """From the index on device and time alone."""
+        """Read the index on device and time alone."""
         span = {"deviceId": device_id, "timestamp": {"$gte": utc(from_ms), "$lt": utc(to_ms)}}
         in_order: Document = {"projection": {"_id": 0, "timestamp": 1}, "sort": [("timestamp", ASCENDING)]}
         first = await self._readings.find_one(span, **in_order)
@@ -219,7 +119,7 @@ class MongoRollups:
         return milliseconds(first["timestamp"]), milliseconds(last["timestamp"]) if last else to_ms
 
     async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
-        """The narrowest from the readings, each other from the one before."""
+        """Build the narrowest from the readings, each other from the one before."""
         fields = tuple(MEASUREMENTS_BY_NAME)
         finest, *wider = LEVELS_MS
         whole = RollupSegment((device_id,), None, from_ms, to_ms)
@@ -232,12 +132,46 @@ class MongoRollups:
                 stages = [{"$match": _rollups_of(part)}, _by_rollup(width, fields), _as_rollup(width, fields), _MERGE]
                 await collected(self._rollups.aggregate(stages))
                 below = width
-            made = self._rollups.find(_rollups_of(replace(part, width_ms=below)), {"_id": 0})
-            return frozenset([name async for one in made for name in one if name in MEASUREMENTS_BY_NAME])
+            widest = self._rollups.find(_rollups_of(replace(part, width_ms=below)), {"_id": 0})
+            return frozenset([name async for document in widest for name in document if name in MEASUREMENTS_BY_NAME])
+
+    async def measured(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> Collection[str]:
+        highest = {name: {"$max": f"${name}"} for name in fields}
+        match = {"$match": {"$or": [_readings_of(segment) for segment in segments]}}
+        found = await collected(self._readings.aggregate([match, {"$group": {"_id": None, **highest}}]))
+        return [name for document in found for name in fields if document[name] is not None]
+
+    async def summarize(
+        self, query: ReadingsQuery, segments: Sequence[RollupSegment] | None, every_ms: int, fields: Sequence[str]
+    ) -> list[Bucket]:
+        stages: list[Document]
+        if segments is None:
+            collection, stages = self._readings, [{"$match": filter_of(query)}]
+        else:
+            collection, stages = self._combined(segments, fields)
+        stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
+        stages += [
+            {"$sort": {"_id.t": DESCENDING if query.newest else ASCENDING, "_id.d": ASCENDING}},
+            {"$limit": query.limit},
+            {"$sort": {"_id.t": ASCENDING, "_id.d": ASCENDING}},
+        ]
+        documents = await collected(collection.aggregate(stages))
+        return [_bucket(document, fields) for document in documents]
+
+    def _combined(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
+        """Return the collection to begin with and the stages to its documents; readings take the form of rollups."""
+        rolled = [_rollups_of(segment) for segment in segments if segment.width_ms is not None]
+        unrolled = [_readings_of(segment) for segment in segments if segment.width_ms is None]
+        raw = {"$match": {"$or": unrolled or [{"_id": None}]}}
+        if not rolled:
+            return self._readings, [raw]
+        finest = LEVELS_MS[0]
+        like_rollups = [raw, _by_reading(finest, fields), _as_rollup(finest, fields)]
+        return self._rollups, [{"$match": {"$or": rolled}}, {"$unionWith": {"coll": "readings", "pipeline": like_rollups}}]
 
 
 def filter_of(query: ReadingsQuery) -> Document:
-    """What is asked for, as MongoDB takes it."""
+    """Return the conditions of a query for MongoDB."""
     conditions: Document = {}
     if query.devices is not None:
         conditions["deviceId"] = {"$in": list(query.devices)}
@@ -254,13 +188,13 @@ def filter_of(query: ReadingsQuery) -> Document:
     return conditions
 
 
-def _readings_of(piece: RollupSegment) -> Document:
-    return filter_of(ReadingsQuery(piece.devices, piece.from_ms, piece.to_ms))
+def _readings_of(segment: RollupSegment) -> Document:
+    return filter_of(ReadingsQuery(segment.devices, segment.from_ms, segment.to_ms))
 
 
-def _rollups_of(piece: RollupSegment) -> Document:
-    in_time = filter_of(ReadingsQuery(None, piece.from_ms, piece.to_ms))["timestamp"]
-    return {"device": {"$in": list(piece.devices)}, "width": (piece.width_ms or 0) // 1000, "start": in_time}
+def _rollups_of(segment: RollupSegment) -> Document:
+    in_time = filter_of(ReadingsQuery(None, segment.from_ms, segment.to_ms))["timestamp"]
+    return {"device": {"$in": list(segment.devices)}, "width": (segment.width_ms or 0) // 1000, "start": in_time}
 
 
 def _start_of(time: str, every_ms: int) -> Document:
@@ -269,19 +203,19 @@ def _start_of(time: str, every_ms: int) -> Document:
 
 
 def _by_reading(every_ms: int, fields: Sequence[str]) -> Document:
-    """Device and start as `_id`, `count`, and of each field four keys, as in all of these summaries."""
+    """Group readings: device and start as `_id`, `count`, and four keys a field, as in all of these summaries."""
     group: Document = {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", every_ms)}, "count": {"$sum": 1}}
     for name in fields:
         value = {"$toInt": f"${name}"} if isinstance(MEASUREMENTS_BY_NAME[name], Flag) else f"${name}"
-        there = {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}
-        group |= _four(name, value, value, value, there)
+        measured = {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}
+        group |= _four(name, value, value, value, measured)
     return {"$group": group}
 
 
 def _by_rollup(every_ms: int, fields: Sequence[str]) -> Document:
     group: Document = {"_id": {"d": "$device", "t": _start_of("$start", every_ms)}, "count": {"$sum": "$count"}}
     for name in fields:
-        group |= _four(name, *(f"${name}.{part}" for part in _SHORT))
+        group |= _four(name, *(f"${name}.{part}" for part in PARTS))
     return {"$group": group}
 
 
@@ -295,7 +229,7 @@ def _four(name: str, low: Any, high: Any, total: Any, count: Any) -> Document:  
 
 
 def _as_rollup(width_ms: int, fields: Iterable[str]) -> Document:
-    """A summary as it stands in `rollups`: only fields that were measured."""
+    """Give a summary the form of `rollups`, which has only fields that were measured."""
     document: Document = {
         "_id": 0,
         "device": "$_id.d",
@@ -304,12 +238,12 @@ def _as_rollup(width_ms: int, fields: Iterable[str]) -> Document:
         "count": 1,
     }
     for name in fields:
-        four = {part: f"${name}_{part}" for part in _SHORT}
+        four = {part: f"${name}_{part}" for part in PARTS}
         document[name] = {"$cond": [{"$gt": [f"${name}_count", 0]}, four, "$$REMOVE"]}
     return {"$project": document}
 
 
-def _place(document: Mapping[str, Any]) -> RollupProgress:
+def _progress(document: Mapping[str, Any]) -> RollupProgress:
     first = document["first"]
     first_ms = None if first is None else milliseconds(first)
     until_ms, again_ms = milliseconds(document["until"]), milliseconds(document["again"])
@@ -317,10 +251,5 @@ def _place(document: Mapping[str, Any]) -> RollupProgress:
 
 
 def _bucket(document: Mapping[str, Any], fields: Sequence[str]) -> Bucket:
-    summaries = {name: [document[f"{name}_{part}"] for part in _SHORT] for name in fields if document[f"{name}_count"]}
-    return Bucket(
-        device_id=document["_id"]["d"],
-        start_ms=int(document["_id"]["t"]),
-        count=document["count"],
-        fields={name: FieldSummary(low, total / count, high, count) for name, (low, high, total, count) in summaries.items()},
-    )
+    numbers = [document[f"{name}_{part}"] for name in fields for part in PARTS]
+    return bucket(document["_id"]["d"], int(document["_id"]["t"]), document["count"], numbers, fields)

@@ -1,7 +1,7 @@
-"""Readings in MongoDB, through Motor or through PyMongo's own asyncio client: the same calls, one class.
+"""Readings in MongoDB, through Motor or PyMongo's own asyncio client: the same calls, one class.
 
-Written with `w: majority` and `j: true`: a `kill -9` of mongod loses acknowledged writes without (2,295 of 60,250 measured
-at w:1, j:false; none so). One `insert_many` a batch: 5-7 µs a document, where `insert_one` takes 300-490 µs.
+Writes use `w: majority` and `j: true`. Without them a `kill -9` of mongod loses acknowledged writes: 2,295 of 60,250 measured
+at w:1, j:false, none with them. Each batch is one `insert_many`: 5-7 µs a document, where `insert_one` takes 300-490 µs.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import pymongo
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from bridge.core.access.accounts import ApiKey, User, api_key_from_document, user_from_document
+from bridge.core.access.accounts import EXPIRES_AT
 from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
@@ -27,9 +28,10 @@ from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
-from bridge.stores.mongo import direct
-from bridge.stores.mongo.access import MongoAudit, MongoDocuments, MongoSessions
-from bridge.stores.mongo.devices import MongoCommands, MongoDevices
+from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
+from bridge.stores.history import RollupHistory
+from bridge.stores.mongo.direct import DirectInserter, check_supported
+from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoLog
 from bridge.stores.mongo.driver import (
     DUPLICATE_KEY,
     Document,
@@ -38,12 +40,11 @@ from bridge.stores.mongo.driver import (
     collected,
     insert,
     milliseconds,
-    refusals,
     translated,
     utc,
 )
 from bridge.stores.mongo.quarantine import MongoQuarantine
-from bridge.stores.mongo.rollups import MongoHistory, filter_of
+from bridge.stores.mongo.rollups import MongoRollups, filter_of
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +53,33 @@ _INDEX_BUILD_SECONDS = 3600.0
 """An index over many readings takes longer than any other call; readings are written meanwhile."""
 _CLOSE_SECONDS = 0.5
 
+# Sessions and revocations hold the time at which they expire, so these TTL indexes do not depend on the settings.
+_EXPIRES = IndexModel([(EXPIRES_AT, ASCENDING)], name="expires", expireAfterSeconds=0)
+_INDEXES = {
+    "readings": [
+        IndexModel([("seq", ASCENDING)], name="seq"),
+        IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
+    ],
+    "commands": [IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")],
+    "rollups": [IndexModel([("device", ASCENDING), ("width", ASCENDING), ("start", ASCENDING)], name="place", unique=True)],
+    "sessions": [IndexModel([("user", ASCENDING)], name="user"), _EXPIRES],
+    "revocations": [IndexModel([(WRITTEN_AT, ASCENDING)], name="written"), _EXPIRES],
+    "audit": [IndexModel([("act", ASCENDING), ("_id", ASCENDING)], name="act")],
+}
 
-class MongoStore:
-    """The collections `readings`, `rollups`, `rejected`, `devices`, `commands`, `state`, `rolled` of one database.
 
-    Beside them are those of `mongo_access.py`.
-    """
+class MongoStore(DocumentStores):
+    """One database: `readings`, `rollups`, `rolled`, `rejected`, `state`, and the collections of `stores/documents.py`."""
 
     def __init__(self, settings: StoreSettings) -> None:
-        """Nothing is opened before the store is entered."""
+        """Raises `StoreError` if the installed PyMongo is not supported."""
+        if settings.driver == "pymongo":
+            check_supported()
         self._settings = settings
-        self._ages_kept = False
+        self._ttl_indexes_checked = False
 
     async def __aenter__(self) -> Self:
-        """Make the client. It connects by itself, when first asked for something."""
+        """Create the client, which connects on first use."""
         timeout_ms = round(self._settings.timeout_seconds * 1000)
         self._client = client_class(self._settings.driver)(
             self._settings.url.get_secret_value(),
@@ -77,103 +91,76 @@ class MongoStore:
             tz_aware=True,
             appname="sensor-bridge",
         )
-        if direct.MISSING and self._settings.driver == "pymongo":
-            log.warning("inserts take the slower way, as this PyMongo has no %s", ", ".join(direct.MISSING))
-        self._kept = direct.KeptConnection()
-        database = self._client.get_default_database("sensors")
+        self._direct = DirectInserter(self._client) if self._settings.driver == "pymongo" else None
+        self._database = database = self._client.get_default_database("sensors")
         self._readings = database["readings"]
-        self._rejected = database["rejected"]
-        self.quarantine = MongoQuarantine(self._rejected)
-        self._devices = database["devices"]
-        self.devices = MongoDevices(self._devices)
-        self._commands = database["commands"]
-        self.commands = MongoCommands(self._commands)
-        self.users = MongoDocuments[User](database["users"], user_from_document)
-        self.keys = MongoDocuments[ApiKey](database["keys"], api_key_from_document)
-        self.sessions = MongoSessions(database["sessions"], database["revocations"])
-        self._audit = database["audit"]
-        self.audit = MongoAudit(self._audit)
         self._state = database["state"]
-        self._rollups = database["rollups"]
-        self.history = MongoHistory(database, self._settings.retention_days)
+        self._device_documents = MongoCollection(database, DEVICES)
+        self.quarantine = MongoQuarantine(database)
+        rollups = MongoRollups(database)
+        self.history = RollupHistory(rollups, rollups, self._settings.retention_days, translated)
+        self._open_repositories(partial(MongoCollection, database), MongoLog(database, REVOCATIONS))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the client's connections. It says goodbye to the server, which may be away: not for long."""
-        await self._kept.give_back()
+        """Close the client's connections within `_CLOSE_SECONDS`: it ends its sessions on a server that may be unavailable."""
+        if self._direct:
+            await self._direct.close()
         closing = self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close)
         with suppress(TimeoutError):
             await asyncio.wait_for(closing, _CLOSE_SECONDS)
 
     async def prepare(self) -> int:
-        """Make the indexes; the highest cursor."""
+        """Create the indexes and return the highest `seq`."""
         async with translated():
-            await self._readings.create_indexes(
-                [
-                    IndexModel([("seq", ASCENDING)], name="seq"),
-                    IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
-                ]
-            )
-            await self._commands.create_indexes([IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")])
-            await self.history.prepare()
-            await self.sessions.prepare()
-            await self.audit.prepare()
+            for name, indexes in _INDEXES.items():
+                await self._database[name].create_indexes(indexes)
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """One `insert_many` a collection."""
+        """Write each collection in one call."""
         async with translated():
             if rejections:
                 await self._reject(rejections)
             if statuses:
-                await self._note(statuses)
+                newest = {status.device_id: status for status in statuses}
+                await self._device_documents.put([_status_document(status) for status in newest.values()])
             if not readings:
                 return WriteResult()
             documents = [_document(reading) for reading in readings]
-            return await self._written(readings, await insert(self._readings, documents, self._kept))
+            return await self._result(readings, await insert(self._readings, documents, self._direct))
 
     async def _reject(self, rejections: Sequence[Rejection]) -> None:
-        """The quarantine is the last place there is: what it refuses must not pass for kept."""
-        refused = await insert(self._rejected, [_rejected_document(rejection) for rejection in rejections])
-        for one in refused:
-            if one.code != DUPLICATE_KEY:
-                raise StoreUnavailable(f"MongoDB: the collection rejected refuses a message: {one.text}")
+        """Nothing follows the quarantine: a message that it refuses must not count as stored."""
+        documents = [_rejected_document(rejection) for rejection in rejections]
+        for refusal in await insert(self._database["rejected"], documents):
+            if refusal.code != DUPLICATE_KEY:
+                raise StoreUnavailable(f"MongoDB: collection rejected refused a message: {refusal.text}")
 
-    async def _note(self, statuses: Sequence[DeviceStatus]) -> None:
-        """The last status of each device; one that is refused is no reason to hold up readings."""
-        updates = [_status_update(status) for status in {status.device_id: status for status in statuses}.values()]
-        try:
-            await self._devices.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            refused = refusals(error)
-            if any(one.code == DUPLICATE_KEY for one in refused):  # two upserts at once: the next attempt updates
-                raise
-            log.warning("the collection devices refused %d statuses: %s", len(refused), refused[0].text)
-
-    async def _written(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> WriteResult:
-        """What is there under our `_id` and `seq` is ours, of an earlier attempt that came through after all."""
-        repeated = [readings[one.index].id for one in refused if one.code == DUPLICATE_KEY]
-        there: dict[Any, int] = {}
+    async def _result(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> WriteResult:
+        """A document that exists with our `_id` and `seq` is ours, of an earlier attempt that did get through."""
+        repeated = [readings[refusal.index].id for refusal in refused if refusal.code == DUPLICATE_KEY]
+        existing: dict[Any, int] = {}
         if repeated:
-            found = self._readings.find({"_id": {"$in": repeated}}, {"seq": 1})
-            there = {one["_id"]: one["seq"] async for one in found}
+            cursor = self._readings.find({"_id": {"$in": repeated}}, {"seq": 1})
+            existing = {document["_id"]: document["seq"] async for document in cursor}
         stored = {reading.seq for reading in readings}
         reasons: dict[int, str] = {}
-        for one in refused:
-            reading = readings[one.index]
-            if there.get(reading.id) != reading.seq:
+        for refusal in refused:
+            reading = readings[refusal.index]
+            if existing.get(reading.id) != reading.seq:
                 stored.discard(reading.seq)
-                if reading.id not in there:  # also by a unique index that is not ours
-                    reasons[reading.seq] = one.text
+                if reading.id not in existing:  # also by a unique index that is not ours
+                    reasons[reading.seq] = refusal.text
         return WriteResult(frozenset(stored), reasons)
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
-        """By the `seq` index."""
+        """Read by the `seq` index."""
         direction = DESCENDING if query.newest else ASCENDING
         async with translated():
             cursor = self._readings.find(filter_of(query), sort=[("seq", direction)], limit=query.limit)
@@ -181,7 +168,7 @@ class MongoStore:
         return found[::-1] if query.newest else found
 
     async def count(self, query: ReadingsQuery) -> int:
-        """From the collection's own count where nothing is filtered."""
+        """Take the collection's own count where nothing is filtered."""
         conditions = filter_of(replace(query, since=query.since or None))
         async with translated():
             if not conditions:
@@ -189,7 +176,7 @@ class MongoStore:
             return int(await self._readings.count_documents(conditions))
 
     async def latest(self) -> list[Reading]:
-        """One index entry a device: the group is answered by a distinct scan of `device_timestamp`."""
+        """Read one index entry a device: a distinct scan of `device_timestamp` answers the group."""
         async with translated():
             documents = await collected(
                 self._readings.aggregate(
@@ -203,68 +190,69 @@ class MongoStore:
         return [_reading(document["newest"]) for document in documents]
 
     async def enforce_retention(self) -> RetentionResult:
-        """Ages are left to TTL indexes, which the first call puts right; the numbers of rejections and acts are kept here."""
-        if not self._ages_kept:
-            settings = self._settings
-            await self._keep_age(self._readings, "retention", "timestamp", settings.retention_days)
-            await self._keep_age(self._rejected, "receivedAt", "receivedAt", settings.rejected_days)
-            await self._keep_age(self._commands, "createdAt", "createdAt", settings.commands_days)
-            await self._keep_age(self._rollups, "start", "start", settings.rollup_days)
-            await self._keep_age(self._audit, "at", "at", settings.audit_days)
-            self._ages_kept = True
+        """Trim the quarantine and the audit. Ages are left to TTL indexes, which the first call makes match the settings."""
+        settings = self._settings
+        if not self._ttl_indexes_checked:
+            await self._set_ttl("readings", "retention", "timestamp", settings.retention_days)
+            await self._set_ttl("rejected", "receivedAt", "receivedAt", settings.rejected_days)
+            await self._set_ttl("commands", "createdAt", "createdAt", settings.commands_days)
+            await self._set_ttl("rollups", "start", "start", settings.rollup_days)
+            await self._set_ttl("audit", "at", "at", settings.audit_days)
+            self._ttl_indexes_checked = True
         return RetentionResult(
-            rejected_over=await self.quarantine.trim(self._settings.rejected_limit),
-            acts_over=await self.audit.trim(self._settings.audit_limit),
+            rejected_over=await self.quarantine.trim(settings.rejected_limit),
+            acts_over=await self.audit.trim(settings.audit_limit),
         )
 
-    async def _keep_age(self, collection: Any, name: str, field: str, days: int | None) -> None:  # noqa: ANN401
-        """Make, change or drop the TTL index called `name`, and no other."""
+    async def _set_ttl(self, collection_name: str, name: str, field: str, days: int | None) -> None:
+        """Create, change or drop the TTL index called `name`, and no other."""
+        collection = self._database[collection_name]
         seconds = None if days is None else days * 86_400
         async with translated():
-            there = (await collection.index_information()).get(name)
-        if there and [tuple(key) for key in there["key"]] != [(field, ASCENDING)]:
-            raise StoreError(f"MongoDB: the index {name} of {collection.name} is not ours: rename it, or nothing expires")
-        present = there.get("expireAfterSeconds") if there else None
-        if present == seconds and (there or seconds is None):
+            index = (await collection.index_information()).get(name)
+        if index and [tuple(key) for key in index["key"]] != [(field, ASCENDING)]:
+            raise StoreError(
+                f"MongoDB: {collection_name} has an index {name} that the bridge did not create: rename it, or nothing expires"
+            )
+        present = index.get("expireAfterSeconds") if index else None
+        if present == seconds and (index or seconds is None):
             return
         async with translated():
             if present is not None and seconds is not None:
-                index = {"name": name, "expireAfterSeconds": seconds}
-                await self._client.get_default_database("sensors").command("collMod", collection.name, index=index)
+                change = {"name": name, "expireAfterSeconds": seconds}
+                await self._database.command("collMod", collection_name, index=change)
             else:
-                if there:
+                if index:
                     await collection.drop_index(name)
                 if seconds is not None:
-                    await _make_expiring(collection, name, field, seconds)
-        log.info("%s: %s", collection.name, f"kept for {days} days" if days else "kept for ever")
+                    await _create_ttl_index(collection, name, field, seconds)
+        log.info("mongodb: %s: documents expire %s", collection_name, f"after {days} days" if days else "never")
 
     async def put(self, key: str, value: str) -> None:
-        """One document of `state`."""
         async with translated():
             await self._state.update_one({"_id": key}, {"$set": {"value": value}}, upsert=True)
 
-    async def get_value(self, key: str) -> str | None:
-        """By `_id`."""
+    async def get(self, key: str) -> str | None:
         async with translated():
             found = await self._state.find_one({"_id": key})
         return str(found["value"]) if found else None
 
     async def put_if_absent(self, key: str, value: str) -> str:
-        """An upsert that changes nothing; of two at once one finds the other's."""
+        """Upsert without changing an existing value; of two concurrent calls one finds the other's value."""
         async with translated():
             with suppress(DuplicateKeyError):
                 await self._state.update_one({"_id": key}, {"$setOnInsert": {"value": value}}, upsert=True)
             return str((await self._state.find_one({"_id": key}))["value"])
 
     async def ping(self) -> None:
-        """Ask the server whether it would take a write."""
+        """Return if the server accepts writes."""
         async with translated():
             hello = await self._client.admin.command("hello")
         if not hello.get("isWritablePrimary"):
-            raise StoreUnavailable("MongoDB answers, but is not a primary that takes writes")
+            raise StoreUnavailable("MongoDB answers, but is not a primary that accepts writes")
 
 
-async def _make_expiring(collection: Any, name: str, field: str, seconds: int) -> None:  # noqa: ANN401
+async def _create_ttl_index(collection: Any, name: str, field: str, seconds: int) -> None:  # noqa: ANN401
     try:
         with pymongo.timeout(_INDEX_BUILD_SECONDS):
             await collection.create_index([(field, ASCENDING)], name=name, expireAfterSeconds=seconds)
@@ -272,8 +260,8 @@ async def _make_expiring(collection: Any, name: str, field: str, seconds: int) -
         if error.code not in _INDEX_CONFLICTS:
             raise
         raise StoreError(
-            f"MongoDB: {collection.name} has an index on {field} that is not ours, so nothing expires; drop it, "
-            f"and start again: {error.details and error.details.get('errmsg')}"
+            f"MongoDB: {collection.name} has an index on {field} that the bridge did not create, so nothing expires; drop it "
+            f"and restart the bridge: {error.details and error.details.get('errmsg')}"
         ) from None
 
 
@@ -318,9 +306,5 @@ def _rejected_document(rejection: Rejection) -> Document:
     }
 
 
-def _status_update(status: DeviceStatus) -> UpdateOne:
-    return UpdateOne(
-        {"_id": status.device_id},
-        {"$set": {"status": status.status, "statusAt": utc(status.timestamp_ms)}},
-        upsert=True,
-    )
+def _status_document(status: DeviceStatus) -> Document:
+    return {"_id": status.device_id, "status": status.status, "statusAt": status.timestamp_ms}

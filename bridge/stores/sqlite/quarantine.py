@@ -8,41 +8,32 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
+from bridge.stores.sqlite.documents import SqliteTable
 from bridge.stores.sqlite.worker import Worker
 
-_STEP = 1000
 _NAMES = "id, received_at, source, topic, payload, code, reason, field, retained"
-# Where min() or max() stands alone, SQLite takes the other columns from the row it found there.
+# With a single min() or max(), SQLite takes the other columns from the row that has it.
 _GROUPS = """
 SELECT code, field, count(*), max(received_at), reason FROM rejected GROUP BY code, field ORDER BY count(*) DESC, code, field
 """
-_OLD = f"DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received_at < ? LIMIT {_STEP})"  # noqa: S608
-_OVER = f"""
-DELETE FROM rejected WHERE id IN (
-    SELECT id FROM rejected ORDER BY received_at LIMIT max(0, min({_STEP}, (SELECT count(*) FROM rejected) - ?))
-)
-"""  # noqa: S608
 
 
-class SqliteQuarantine:
-    """What was rejected; bounded by `trim`."""
+class SqliteQuarantine(SqliteTable):
+    """Rejected messages; bounded by `remove_older` and `trim`."""
 
     def __init__(self, writer: Worker, reader: Worker) -> None:
-        """The store's own threads."""
-        self._writer = writer
-        self._reader = reader
+        super().__init__("rejected", writer, reader)
 
     async def groups(self) -> list[QuarantineGroup]:
-        """Grouped in SQL."""
         return [QuarantineGroup(*row) for row in await self._reader.rows(_GROUPS)]
 
     async def count(self, query: QuarantineQuery) -> int:
-        """By a scan, if anything is filtered; the table is bounded."""
+        """Count by a scan if there is a filter; the table is bounded."""
         where, values = _where(query)
         return int((await self._reader.rows(f"SELECT count(*) FROM rejected {where}", values))[0][0])  # noqa: S608
 
     async def messages(self, query: QuarantineQuery) -> list[QuarantinedMessage]:
-        """By the index on the time, or by the key."""
+        """Read by the index on the time, or by the key."""
         where, values = _where(query)
         order = "received_at DESC, id DESC"
         if query.after is not None:
@@ -52,25 +43,15 @@ class SqliteQuarantine:
         return [_message(row) for row in await self._reader.rows(sql, [*values, query.limit])]
 
     async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
-        """One transaction."""
         sql = "UPDATE rejected SET code = ?, reason = ?, field = ? WHERE id = ?"
-        rows = [(one.code, one.reason, one.field, one.id.binary) for one in messages]
+        rows = [(message.code, message.reason, message.field, message.id.binary) for message in messages]
         await self._writer.call(lambda connection: connection.executemany(sql, rows))
 
     async def release(self, ids: Sequence[ObjectId]) -> int:
-        """One transaction."""
-        rows = [(one.binary,) for one in ids]
+        rows = [(identity.binary,) for identity in ids]
         return await self._writer.call(
             lambda connection: connection.executemany("DELETE FROM rejected WHERE id = ?", rows).rowcount
         )
-
-    async def remove_older(self, than_ms: int) -> int:
-        """In steps; how many."""
-        return await self._writer.change_stepwise(_OLD, [than_ms], _STEP)
-
-    async def trim(self, limit: int) -> int:
-        """Remove the oldest beyond `limit`, in steps; how many."""
-        return await self._writer.change_stepwise(_OVER, [limit], _STEP)
 
 
 def _where(query: QuarantineQuery) -> tuple[str, list[Any]]:

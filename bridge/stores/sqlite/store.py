@@ -1,7 +1,7 @@
 """Readings in one SQLite file: no server to install, and the only choice where MongoDB 5+ cannot run.
 
 WAL with `synchronous=FULL`: a commit is on the disk before it is acknowledged. One thread writes and others read, each with
-its own connection, so a long query holds up no reading.
+its own connection, so that a long query does not delay a write.
 """
 
 from __future__ import annotations
@@ -9,36 +9,35 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from bson.objectid import ObjectId
 
-from bridge.core.access.accounts import ApiKey, User, api_key_from_document, user_from_document
+from bridge.core.access.audit import REFUSALS
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
-from bridge.stores.sqlite.access import AUDIT_SCHEMA, SqliteAudit, SqliteDocuments, SqliteSessions
-from bridge.stores.sqlite.devices import SqliteCommands, SqliteDevices
+from bridge.stores.documents import REVOCATIONS, DocumentStores
+from bridge.stores.history import RollupHistory
+from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, SqliteTable, among
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
-from bridge.stores.sqlite.rollups import COLUMNS as ROLLUP_COLUMNS
-from bridge.stores.sqlite.rollups import DEVICES, SCHEMA, SqliteHistory, where_of
+from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, ROLLUP_COLUMNS, ROLLUP_SCHEMA, SqliteRollups, where_of
 from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
 
-_STEP = 1000
 _DAY_MS = 86_400_000
-_VARIABLES = 1000  # of one statement; SQLite takes 32,766 or fewer
 
 _FLAGS = frozenset(name for name, measurement in MEASUREMENTS_BY_NAME.items() if isinstance(measurement, Flag))
 _FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
 _COLUMNS = (*_FIXED, *VALUE_NAMES)
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 
-# Times are milliseconds since the epoch. A measurement's column has no type: what a device sent as 25 stays 25.
-_SCHEMA = """
+# Times are milliseconds since the epoch. A measurement's column has no type, so that an integer 25 stays an integer.
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS readings (
     id BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, device_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
     received_at INTEGER NOT NULL, quality TEXT, device_timestamp TEXT, retained INTEGER
@@ -65,75 +64,72 @@ CREATE TABLE IF NOT EXISTS revocations (
     id TEXT PRIMARY KEY, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS audit (
+    id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
+CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE {among("act", REFUSALS)};
 """
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
-# The newest of each.
+# The newest reading of each device.
 _LATEST = f"""
-{DEVICES}
+{DISTINCT_DEVICES}
 SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
     SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
 ) ORDER BY device_id
 """  # noqa: S608
-# The oldest of each: no index on the time alone is needed.
+# By device, so that no index on the time alone is needed.
 _EXPIRED = f"""
 DELETE FROM readings WHERE rowid IN (
-    {DEVICES} SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {_STEP}
+    {DISTINCT_DEVICES}
+    SELECT readings.rowid FROM device CROSS JOIN readings ON device_id = device.name AND timestamp < ? LIMIT {BATCH}
 )
 """  # noqa: S608
 
 
-class SqliteStore:
-    """The tables `readings`, `rollups`, `rejected`, `devices`, `commands`, `state`, `rolled` of one file.
-
-    Beside them are those of `sqlite_access.py`.
-    """
+class SqliteStore(DocumentStores):
+    """One file: the tables `readings`, `rollups`, `rolled`, `rejected`, `state`, and those of `stores/documents.py`."""
 
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
     def __init__(self, settings: StoreSettings) -> None:
-        """Nothing is opened before it is needed."""
         self._settings = settings
 
     async def __aenter__(self) -> Self:
-        """Threads, each to own one connection."""
+        """Start threads that open their connections on first use."""
         path, timeout_seconds = self._settings.sqlite_path, self._settings.timeout_seconds
         self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
         self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
-        self.quarantine = SqliteQuarantine(self._writer, self._reader)
-        self.devices = SqliteDevices(self._writer, self._reader)
-        self.commands = SqliteCommands(self._writer, self._reader)
         self._historian = Worker(path, timeout_seconds, "sqlite-history", self.pragmas)
         self._roller = Worker(path, timeout_seconds, "sqlite-rollups", self.pragmas)
-        self.history = SqliteHistory(
-            self._writer, self._historian, self._roller, timeout_seconds, self._settings.retention_days
-        )
-        self.users = SqliteDocuments[User]("users", user_from_document, self._writer, self._reader)
-        self.keys = SqliteDocuments[ApiKey]("keys", api_key_from_document, self._writer, self._reader)
-        self.sessions = SqliteSessions(self._writer, self._reader)
-        self.audit = SqliteAudit(self._writer, self._reader)
+        self.quarantine = SqliteQuarantine(self._writer, self._reader)
+        self._rollups = SqliteRollups(self._writer, self._historian, timeout_seconds)
+        builder_rollups = SqliteRollups(self._writer, self._roller, timeout_seconds)
+        self.history = RollupHistory(self._rollups, builder_rollups, self._settings.retention_days)
+        revocations = SqliteLog(REVOCATIONS, self._writer, self._reader)
+        self._open_repositories(partial(SqliteCollection, writer=self._writer, reader=self._reader), revocations)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish what is under way and close."""
+        """Finish running calls and close the connections."""
         for worker in (self._roller, self._historian, self._reader, self._writer):
             await worker.close()
 
     async def prepare(self) -> int:
-        """Make the tables, add the columns of new measurements; the highest cursor."""
+        """Create the tables, add columns for new measurements, and return the highest `seq`."""
         return await self._writer.call(_prepare)
 
     async def write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """One transaction."""
         return await self._writer.call(lambda connection: _write(connection, readings, rejections, statuses))
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
-        """By the index on `seq`, or on device and time."""
+        """Read by the index on `seq`, or on device and time."""
         where, values = where_of(query)
         order = "DESC" if query.newest else "ASC"
         sql = f"SELECT {_NAMES} FROM readings {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
@@ -141,46 +137,46 @@ class SqliteStore:
         return [_reading(row) for row in (reversed(rows) if query.newest else rows)]
 
     async def count(self, query: ReadingsQuery) -> int:
-        """By an index, or by a scan where a time is asked for."""
+        """Count by an index, or by a scan if the query has a time."""
         where, values = where_of(query)
         return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
 
     async def latest(self) -> list[Reading]:
-        """One look-up a device."""
+        """Do one look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
 
     async def enforce_retention(self) -> RetentionResult:
-        """Some rows at a time; the pages they free are used again, the file does not shrink."""
+        """Delete some rows at a time. Freed pages are reused; the file does not shrink."""
         settings, now_ms = self._settings, time.time_ns() // 1_000_000
         expired = 0
         if settings.retention_days is not None:
             before_ms = now_ms - settings.retention_days * _DAY_MS
-            expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], _STEP)
+            expired = await self._writer.change_stepwise(_EXPIRED, [before_ms], BATCH)
         if settings.rollup_days is not None:
-            await self.history.remove_older(now_ms - settings.rollup_days * _DAY_MS)
-        await self.commands.remove_older(now_ms - settings.commands_days * _DAY_MS)
-        await self.sessions.remove_expired(now_ms)
-        await self.audit.remove_older(now_ms - settings.audit_days * _DAY_MS)
+            await self._rollups.remove_older(now_ms - settings.rollup_days * _DAY_MS)
+        for table, column, before_ms in (
+            ("commands", "created_at", now_ms - settings.commands_days * _DAY_MS),
+            ("sessions", "expires_at", now_ms),
+            ("revocations", "expires_at", now_ms),
+            ("audit", "at", now_ms - settings.audit_days * _DAY_MS),
+        ):
+            await SqliteTable(table, self._writer, self._reader).remove_older(column, before_ms)
         return RetentionResult(
             readings=expired,
-            rejected_old=await self.quarantine.remove_older(now_ms - settings.rejected_days * _DAY_MS),
-            rejected_over=await self.quarantine.trim(settings.rejected_limit),
+            rejected_old=await self.quarantine.remove_older("received_at", now_ms - settings.rejected_days * _DAY_MS),
+            rejected_over=await self.quarantine.trim(settings.rejected_limit, order="received_at"),
             acts_over=await self.audit.trim(settings.audit_limit),
         )
 
     async def put(self, key: str, value: str) -> None:
-        """One row of `state`."""
         sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         await self._writer.change(sql, [key, value])
 
-    async def get_value(self, key: str) -> str | None:
-        """By the key."""
+    async def get(self, key: str) -> str | None:
         rows = await self._reader.rows("SELECT value FROM state WHERE key = ?", [key])
         return str(rows[0][0]) if rows else None
 
     async def put_if_absent(self, key: str, value: str) -> str:
-        """One transaction."""
-
         def insert(connection: Connection) -> str:
             connection.execute("INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING", [key, value])
             return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
@@ -188,12 +184,12 @@ class SqliteStore:
         return await self._writer.call(insert)
 
     async def ping(self) -> None:
-        """Read from the file and see that it can be written."""
+        """Return if the file can be read and written."""
         await self._writer.call(_check_writable)
 
 
 def _prepare(connection: Connection) -> int:
-    connection.executescript(_SCHEMA + AUDIT_SCHEMA + SCHEMA)
+    connection.executescript(_SCHEMA + ROLLUP_SCHEMA)
     _add_columns(connection, "readings", VALUE_NAMES)
     _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))
@@ -232,14 +228,14 @@ def _write(
     if not readings:
         return WriteResult()
     refused = _insert(connection, readings)
-    # What is there under our `seq` is ours, written now or by an earlier attempt; the others were duplicates.
+    # A row with our `seq` is ours, from this attempt or an earlier one; the other readings were duplicates.
     span = (min(reading.seq for reading in readings), max(reading.seq for reading in readings))
-    there = set(connection.execute("SELECT seq, id FROM readings WHERE seq BETWEEN ? AND ?", span))
-    return WriteResult(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in there), refused)
+    existing = set(connection.execute("SELECT seq, id FROM readings WHERE seq BETWEEN ? AND ?", span))
+    return WriteResult(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in existing), refused)
 
 
 def _insert(connection: Connection, readings: Sequence[Reading]) -> dict[int, str]:
-    """What SQLite will not hold, by `seq`, with the reason; all else is inserted, or there already."""
+    """Insert readings whose ids do not exist; return the reasons for those that SQLite refused, by `seq`."""
     try:
         connection.executemany(_INSERT, [_row(reading) for reading in readings])
     except UNFIT:

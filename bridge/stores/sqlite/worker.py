@@ -1,4 +1,4 @@
-"""A thread that owns a connection to a SQLite file; the library's errors as ours."""
+"""A thread that owns a connection to a SQLite file and translates the library's errors."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 Connection = sqlite3.Connection
 UNFIT = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, ValueError)
-"""What SQLite raises for a row's own sake: a number, text or type it cannot hold, a constraint, a trigger that refuses."""
+"""What SQLite raises because of a row: a number, text or type it cannot hold, a constraint, a trigger."""
 
-_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
+_CHECK_INSTRUCTIONS = 100_000  # of SQLite's virtual machine: some milliseconds
 
-_OTHERS = 0o077
-_MAKING = threading.Lock()
-"""Closing a file takes a process's locks on it away, SQLite's too: nobody connects before it is made and closed."""
+_OTHERS_MODE = 0o077
+_CREATE_LOCK = threading.Lock()
+"""Closing a file drops the process's locks on it, SQLite's too: no thread connects while another creates the file."""
 
 
 class Worker:
-    """One connection, opened when first used and again after an error of the disk."""
+    """One connection, opened on first use and again after a disk error."""
 
     def __init__(self, path: Path, timeout_seconds: float, name: str, pragmas: Sequence[str]) -> None:
-        """`pragmas` are set on every connection; `timeout_seconds` is how long a call waits for a lock."""
+        """`pragmas` are set on every connection; `timeout_seconds` limits the wait for a lock."""
         self._path = path
         self._timeout_seconds = timeout_seconds
         self._pragmas = pragmas
@@ -43,19 +43,19 @@ class Worker:
         self._connection: sqlite3.Connection | None = None
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in the thread, as one transaction."""
+        """Run `work` in the thread, as one transaction."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of one statement."""
+        """Return all rows of a statement."""
         return await self.call(lambda connection: connection.execute(sql, values).fetchall())
 
     async def rows_within(self, seconds: float, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The same, broken off after so many seconds: `StoreUnavailable`."""
+        """Return all rows of a statement; raise `StoreUnavailable` if it takes longer than `seconds`."""
 
         def rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
             end = time.monotonic() + seconds
-            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+            connection.set_progress_handler(lambda: time.monotonic() > end, _CHECK_INSTRUCTIONS)
             try:
                 return connection.execute(sql, values).fetchall()
             finally:
@@ -64,11 +64,11 @@ class Worker:
         return await self.call(rows)
 
     async def change(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Do one statement; how many rows it changed."""
+        """Run a statement; return how many rows it changed."""
         return await self.call(lambda connection: connection.execute(sql, values).rowcount)
 
     async def change_stepwise(self, sql: str, values: Sequence[Any], step: int) -> int:
-        """Do a statement that changes at most `step` rows until there are no more; between two of them others have a turn."""
+        """Repeat a statement that changes at most `step` rows until it changes fewer, letting other calls run in between."""
         total = 0
         while True:
             changed = await self.change(sql, values)
@@ -87,9 +87,9 @@ class Worker:
             raise StoreUnavailable(f"SQLite, {self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        with _MAKING:
-            _make(self._path)
-            _narrow(self._path)
+        with _CREATE_LOCK:
+            _create(self._path)
+            _restrict_mode(self._path)
         connection = sqlite3.connect(self._path, timeout=self._timeout_seconds)
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
@@ -101,24 +101,24 @@ class Worker:
             self._connection = None
 
     async def close(self) -> None:
-        """Finish what is under way and close."""
+        """Finish running calls and close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
 
-def _make(path: Path) -> None:
-    """A file that its owner alone may read, if there is none: it holds secrets. SQLite makes those beside it likewise."""
+def _create(path: Path) -> None:
+    """Create the file unless it exists, readable by its owner only: it holds secrets. SQLite gives `-wal` the same mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _narrow(path: Path) -> None:
-    """What an earlier version made for everybody to read, if it is ours and the disk knows modes."""
+def _restrict_mode(path: Path) -> None:
+    """Take access from others to files of ours that an earlier version created, if the file system has modes."""
     with suppress(OSError):
-        for one in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
-            there = one.stat()
-            if there.st_mode & _OTHERS and there.st_uid == os.geteuid():
-                one.chmod(there.st_mode & 0o700)
-                if one is path:
-                    log.warning("%s could be read by others on this machine; now its owner alone can", path)
+        for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+            status = file.stat()
+            if status.st_mode & _OTHERS_MODE and status.st_uid == os.geteuid():
+                file.chmod(status.st_mode & 0o700)
+                if file is path:
+                    log.warning("sqlite: %s was readable by other users: access is now restricted to its owner", path)

@@ -1,0 +1,224 @@
+"""Users, API keys, sessions, audit events, devices and commands: written once, over the document collections of a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
+
+from bson.objectid import ObjectId
+
+from bridge.core.access.accounts import (
+    EXPIRES_AT,
+    LoginSession,
+    Revocation,
+    Storable,
+    api_key_from_document,
+    revocation_from_document,
+    session_from_document,
+    user_from_document,
+)
+from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
+from bridge.core.devices import command, device
+from bridge.core.devices.command import Command, CommandState, command_from_document
+from bridge.core.devices.device import Device, device_from_document
+from bridge.core.errors import StoreUnavailable
+from bridge.core.query import CommandsQuery
+
+Document = dict[str, Any]
+Fields = Mapping[str, Any]
+Key = str | ObjectId
+ALL: Fields = MappingProxyType({})
+T = TypeVar("T", bound=Storable)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSchema:
+    """How the documents of one kind are stored.
+
+    `times` are the fields that MongoDB stores as dates. `columns` maps the SQLite columns beside the JSON document to its
+    fields; queries filter and sort by these fields only. `column_only` are the fields that the JSON leaves out.
+    """
+
+    name: str
+    times: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    column_only: frozenset[str] = frozenset({"_id"})
+
+
+USERS = CollectionSchema("users", ("createdAt",))
+API_KEYS = CollectionSchema("keys", ("createdAt", "validUntil"))
+SESSIONS = CollectionSchema("sessions", ("createdAt", EXPIRES_AT), {"user": "user", "turn": "turn", "expires_at": EXPIRES_AT})
+REVOCATIONS = CollectionSchema("revocations", ("at", EXPIRES_AT), {"at": "at", "expires_at": EXPIRES_AT})
+AUDIT = CollectionSchema(
+    "audit", ("at",), {"at": "at", "act": "act", "by": "by", "about": "about"}, column_only=frozenset({"_id", "at"})
+)
+DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status_at": "statusAt"})
+COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
+
+
+class DocumentCollection(Protocol):
+    """Documents of one kind. A document has its key under `_id`, JSON types, and times in milliseconds since the epoch.
+
+    Every call may raise `StoreUnavailable`.
+    """
+
+    async def get(self, key: Key) -> Document | None:
+        """Return the document with this key."""
+
+    async def find(self, where: Fields = ALL, order: str = "_id", before: Key | None = None, limit: int = 0) -> list[Document]:
+        """Return documents whose fields equal `where` (None: any value) and whose key is less than `before`.
+
+        `order` is a field, with `-` in front for descending order; equal ones are sorted by key in the same direction.
+        """
+
+    async def insert(self, document: Document) -> bool:
+        """Insert a document; False, and nothing changes, if its key exists."""
+
+    async def insert_many(self, documents: Sequence[Document]) -> None:
+        """Insert the documents whose keys do not exist. Raises `StoreError` if the database refuses one."""
+
+    async def replace(self, document: Document, **expected: str) -> bool:
+        """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True."""
+
+    async def put(self, documents: Sequence[Document]) -> None:
+        """Insert or overwrite; a document that the database refuses is logged and keeps no other out."""
+
+    async def delete(self, key: Key) -> bool:
+        """Delete the document with this key; False if there is none."""
+
+    async def trim(self, limit: int, order: str = "_id", first: tuple[str, Sequence[str]] | None = None) -> int:
+        """Delete the lowest documents beyond `limit`, those whose field has one of the values of `first` before others.
+
+        Return how many were deleted.
+        """
+
+
+class DocumentLog(Protocol):
+    """Documents in the order in which they were written."""
+
+    async def append(self, document: Document) -> None:
+        """Insert a document unless its key exists."""
+
+    async def since(self, mark: int) -> tuple[list[Document], int]:
+        """Return what was written after `mark` (0: everything) and the mark for the next call; some may be returned twice."""
+
+
+class DocumentStores:
+    """The repositories of `bridge.ports.StateStore`, over the collections of a driver."""
+
+    def _open_repositories(
+        self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
+    ) -> None:
+        self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
+        self.commands = DocumentCommandStore(collection(COMMANDS), command_from_document)
+        self.users = DocumentAccountStore(collection(USERS), user_from_document)
+        self.keys = DocumentAccountStore(collection(API_KEYS), api_key_from_document)
+        self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
+        self.audit = DocumentAuditStore(collection(AUDIT))
+
+
+class DocumentStore(Generic[T]):
+    """Records by id."""
+
+    def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Fields], T]) -> None:
+        self._documents = documents
+        self._from_document = from_document
+
+    async def all(self, limit: int = 0) -> list[T]:
+        return list(map(self._record, await self._documents.find(limit=limit)))
+
+    async def get(self, identity: str) -> T | None:
+        document = await self._documents.get(identity)
+        return None if document is None else self._record(document)
+
+    async def remove(self, identity: str) -> bool:
+        return await self._documents.delete(identity)
+
+    def _record(self, document: Document) -> T:
+        return self._from_document(str(document["_id"]), document)
+
+
+class DocumentAccountStore(DocumentStore[T]):
+    """Users and API keys."""
+
+    async def add(self, record: T) -> bool:
+        return await self._documents.insert(_document(record))
+
+    async def save(self, record: T) -> bool:
+        return await self._documents.replace(_document(record))
+
+
+class DocumentSessionStore(DocumentAccountStore[LoginSession]):
+    """Login sessions and revocations."""
+
+    def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
+        super().__init__(sessions, session_from_document)
+        self._revocations = revocations
+
+    async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
+        return await self._documents.replace(_document(after), turn=before.generation)
+
+    async def by_user(self, user: str) -> list[LoginSession]:
+        sessions = map(self._record, await self._documents.find({"user": user}))
+        return sorted(sessions, key=lambda session: (session.created_ms, session.id))
+
+    async def revoke(self, revocation: Revocation) -> None:
+        await self._revocations.append(_document(revocation))
+
+    async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
+        documents, mark = await self._revocations.since(mark)
+        return [revocation_from_document(str(document["_id"]), document) for document in documents], mark
+
+
+class DocumentDeviceStore(DocumentStore[Device]):
+    """The registry's devices."""
+
+    async def save(self, devices: Sequence[Device]) -> None:
+        if devices:
+            await self._documents.put(list(map(_document, devices)))
+
+
+class DocumentCommandStore(DocumentStore[Command]):
+    """Commands to devices."""
+
+    async def add(self, command: Command) -> Command:
+        if await self._documents.insert(_document(command)):
+            return command
+        existing = await self.get(command.id)
+        if existing is None:
+            raise StoreUnavailable(f"command {command.id} expired while it was added")
+        return existing
+
+    async def change(self, command: Command, was: CommandState) -> bool:
+        return await self._documents.replace(_document(command), state=str(was))
+
+    async def find(self, query: CommandsQuery) -> list[Command]:
+        where = {"device": query.device, "state": None if query.state is None else str(query.state)}
+        return list(map(self._record, await self._documents.find(where, "-createdAt", limit=query.limit)))
+
+
+class DocumentAuditStore:
+    """Audit events. Their ids begin with the time."""
+
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def add(self, events: Sequence[AuditEvent]) -> None:
+        if events:
+            documents = [{"_id": event.id, "at": event.at_ms, **event.to_document()} for event in events]
+            await self._documents.insert_many(documents)
+
+    async def find(self, query: AuditQuery) -> list[AuditEvent]:
+        where = {"act": query.action, "by": query.actor, "about": query.target}
+        documents = await self._documents.find(where, "-_id", query.before, query.limit)
+        return [audit_event_from_document(document["_id"], document["at"], document) for document in documents]
+
+    async def trim(self, limit: int) -> int:
+        """Delete the events beyond `limit`, refusals first, then the oldest; return how many."""
+        return await self._documents.trim(limit, first=("act", REFUSALS))
+
+
+def _document(record: Storable) -> Document:
+    return {"_id": record.id, **record.to_document()}
