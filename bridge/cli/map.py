@@ -90,8 +90,8 @@ def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -
     message = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _NullOrigin())
     decoded = Decoder([route]).decode(message)
     reading = decoded if isinstance(decoded, Reading) else None
-    error = "" if reading else getattr(decoded, "reason", "not a reading")
-    return FormatAttempt(name, pattern, fields, reading, error, _fit(name, topic, payload))
+    reason = "" if reading else getattr(decoded, "reason", "not a reading")
+    return FormatAttempt(name, pattern, fields, reading, reason, _fit(name, topic, payload))
 
 
 def _propose(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:

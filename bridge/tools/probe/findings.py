@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.core.errors import BridgeError
-from bridge.tools.bench.report.latencies import Latencies
+from bridge.tools.bench.latencies import Latencies
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 

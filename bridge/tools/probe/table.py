@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.tools.bench.report.latencies import Latencies
+from bridge.tools.bench.latencies import Latencies
 from bridge.tools.bench.report.text import UNKNOWN, duration
 from bridge.tools.probe.findings import PERCENTILES, CheckState, Findings, PathResult, WayInResult
 
