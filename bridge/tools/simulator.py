@@ -145,13 +145,13 @@ async def _send(
         finally:
             window.release()
 
-    start, turn, done = time.monotonic(), 0, 0
+    start, attempts, done = time.monotonic(), 0, 0
     while count is None or done < count:
-        sensor = sensors[turn % len(sensors)]
-        turn += 1
+        sensor = sensors[attempts % len(sensors)]
+        attempts += 1
         reading = sensor.reading(time.time())
         if reading is not None:
             await window.acquire()
             tasks.create_task(publish(sensor.device_id, orjson.dumps(reading)), name="publish")
             done += 1
-        await asyncio.sleep(max(start + turn / rate - time.monotonic(), 0))
+        await asyncio.sleep(max(start + attempts / rate - time.monotonic(), 0))

@@ -17,7 +17,7 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
 from bridge.tools.bench.clients.readings import Readings
-from bridge.tools.bench.clients.recording import CursorSubscriber, Gap
+from bridge.tools.bench.clients.recording import CursorSubscriber, ReportedGap
 from bridge.tools.bench.clients.subscriber import PING, PONG, ReceiveBuffer, Stream, Subscriber
 from bridge.tools.bench.command import BenchOptions, bench
 from bridge.tools.bench.latencies import Latencies
@@ -195,7 +195,7 @@ def test_audit_of_a_client_that_changed_its_subscription(received: list[int], co
 
 def test_missed_reading_is_not_a_hole_if_it_was_reported() -> None:
     visit = visited([cursor for cursor in RECEIVED if not 120 < cursor <= 124])
-    visit.gaps = [Gap(120, 123, 3)]
+    visit.gaps = [ReportedGap(120, 123, 3)]
     audit = audit_visits([visit], PUBLISHED)
     assert (audit.reported, audit.holes) == (3, 1)
 

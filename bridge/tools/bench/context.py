@@ -44,7 +44,7 @@ class ProgressDisplay(Protocol):
 
 
 @dataclass(slots=True)
-class Measurement:
+class LoadMeasurement:
     """A measurement in progress. A scenario may set `until`, the time at which what it measures was complete."""
 
     bridge_cpu_start: float | None
@@ -170,10 +170,10 @@ class ScenarioContext:
         self._display.phase(f"{self.scenario} · {self.target.name} · {text}")
 
     @asynccontextmanager
-    async def measuring(self, text: str, pool: SubscriberPool[Any]) -> AsyncIterator[Measurement]:
+    async def measuring(self, text: str, pool: SubscriberPool[Any]) -> AsyncIterator[LoadMeasurement]:
         """Sample usage and counts while the body runs."""
         self.phase(text)
-        measurement = Measurement(self.target.usage.cpu_seconds(), time.process_time())
+        measurement = LoadMeasurement(self.target.usage.cpu_seconds(), time.process_time())
         sample = self._sampler(measurement, pool)
         with unwrap_errors():
             async with asyncio.TaskGroup() as tasks:
@@ -205,7 +205,7 @@ class ScenarioContext:
             measurement.until = await pool.complete()
         return self.result(measurement, pool, count, latencies, figures, part)
 
-    def _sampler(self, measurement: Measurement, pool: SubscriberPool[Any]) -> Callable[[], UsageSample]:
+    def _sampler(self, measurement: LoadMeasurement, pool: SubscriberPool[Any]) -> Callable[[], UsageSample]:
         usage, published, delivered, received = self.target.usage, self.published, pool.delivered, pool.received_bytes
 
         def sample() -> UsageSample:
@@ -222,7 +222,7 @@ class ScenarioContext:
 
         return sample
 
-    async def _sample(self, measurement: Measurement, sample: Callable[[], UsageSample]) -> None:
+    async def _sample(self, measurement: LoadMeasurement, sample: Callable[[], UsageSample]) -> None:
         clients = f"{self.load.clients:,} clients"
         while True:
             latest = sample()
@@ -234,7 +234,7 @@ class ScenarioContext:
 
     def result(
         self,
-        measurement: Measurement,
+        measurement: LoadMeasurement,
         pool: SubscriberPool[Any],
         readings: int,
         latencies: Latencies | None = None,

@@ -19,7 +19,7 @@ GAP = re.compile(rb'\["gap",(\{[^}]*\})\]')
 _LARGE_BUFFER_BYTES = 1024 * 1024
 
 
-class Gap(NamedTuple):
+class ReportedGap(NamedTuple):
     """Readings after one cursor and up to another that the bridge reported as missed."""
 
     after: int
@@ -27,7 +27,7 @@ class Gap(NamedTuple):
     missed: int
 
     @classmethod
-    def parse(cls, text: bytes) -> Gap:
+    def parse(cls, text: bytes) -> ReportedGap:
         """Parse the body of a `gap` event."""
         body: dict[str, Any] = orjson.loads(text)
         return cls(body["from"], body["to"], body["missed"])
@@ -88,10 +88,10 @@ class GapCursorSubscriber(CursorSubscriber):
     def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
         super().__init__(receive_buffer, address)
         self._gap_matches = Matches(GAP, 256)
-        self.gaps: list[Gap] = []
+        self.gaps: list[ReportedGap] = []
 
     def _record(self, piece: bytes) -> int:
-        self.gaps += map(Gap.parse, self._gap_matches.feed(piece))
+        self.gaps += map(ReportedGap.parse, self._gap_matches.feed(piece))
         return super()._record(piece)
 
 
@@ -101,10 +101,10 @@ class StallingSubscriber(Subscriber):
     def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
         super().__init__(receive_buffer, address)
         self._gap_matches = Matches(GAP, 256)
-        self.gaps: list[Gap] = []
+        self.gaps: list[ReportedGap] = []
 
     def _count_readings(self, buffer: bytearray, start: int, end: int) -> int:
-        self.gaps += map(Gap.parse, self._gap_matches.feed(bytes(buffer[HEAD:end])))
+        self.gaps += map(ReportedGap.parse, self._gap_matches.feed(bytes(buffer[HEAD:end])))
         return super()._count_readings(buffer, start, end)
 
     @property

@@ -107,9 +107,9 @@ class Subscriber(asyncio.BufferedProtocol):
         await self._upgrade()
         self._ping_interval = orjson.loads(await self._wait_for(_OPEN))["pingInterval"] / 1000
         self.send_text(b"40")
-        joined = await self._wait_for(_JOINED)
-        if not joined.startswith(b"0"):
-            raise BridgeError(f"{self._address} refuses a client: {joined[1:].decode()}")
+        response = await self._wait_for(_JOINED)
+        if not response.startswith(b"0"):
+            raise BridgeError(f"{self._address} refuses a client: {response[1:].decode()}")
         self._responses = None
 
     async def _upgrade(self) -> None:

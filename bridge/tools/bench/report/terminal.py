@@ -55,8 +55,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(
             f"{result.scenario}, {result.system}, {result.clients:,} clients: {figures}", highlight=False, markup=False
         )
-    for note in report.notes:
-        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    for reason in report.notes:
+        console.print(f"note: {reason}", style="yellow", markup=False, highlight=False)
     for failure in report.failures:
         console.print(f"failed: {failure}", style="bold red", markup=False, highlight=False)
 

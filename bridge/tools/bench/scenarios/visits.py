@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from bridge.tools.bench.clients.recording import Gap
+from bridge.tools.bench.clients.recording import ReportedGap
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Visit:
     """One connection. `received` holds cursors, `expected` devices and the cursors after and until which they apply."""
 
     received: Sequence[int]
-    gaps: Sequence[Gap] = ()
+    gaps: Sequence[ReportedGap] = ()
     changes: list[SubscriptionChange] = field(default_factory=list)
     expected: list[tuple[str, int, int]] = field(default_factory=list)
     _open: dict[str, int] = field(default_factory=dict)
