@@ -53,7 +53,7 @@ class Site:
     async def enrolled(self, device: str) -> str:
         code, key, err = await self.command("device", "add", device)
         assert code == 0, err
-        assert "reads its files again" in err
+        assert "the broker reloads its files" in err
         return key.strip()
 
     def account(self, name: str, password: str) -> MqttSettings:
