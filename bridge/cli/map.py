@@ -30,8 +30,6 @@ _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 
 
 class _NullOrigin:
-    """Ignores acknowledgements."""
-
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
         """Do nothing."""
 
@@ -56,7 +54,6 @@ class FormatAttempt:
 
     @property
     def setting(self) -> str:
-        """The subscription in TOML."""
         return subscription_toml(self.pattern, self.format, self.fields)
 
 

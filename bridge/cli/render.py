@@ -52,7 +52,6 @@ def counting_bar(console: Console, task: str, total: int) -> Iterator[Callable[[
 
 
 def print_groups(console: Console, groups: Sequence[QuarantineGroup]) -> None:
-    """Print the rejected messages by code and field."""
     if not groups:
         console.print("the quarantine is empty")
         return
@@ -65,7 +64,6 @@ def print_groups(console: Console, groups: Sequence[QuarantineGroup]) -> None:
 
 
 def print_messages(console: Console, messages: Sequence[QuarantinedMessage]) -> None:
-    """Print a row per rejected message."""
     table = Table("id", "received", "topic", "code", "field", "reason")
     for message in messages:
         received = iso(message.received_ms)
@@ -74,7 +72,6 @@ def print_messages(console: Console, messages: Sequence[QuarantinedMessage]) -> 
 
 
 def print_message(console: Console, message: QuarantinedMessage) -> None:
-    """Print a rejected message with its payload."""
     truncated = " (truncated)" if len(message.payload) == PAYLOAD_LIMIT_BYTES else ""
     for name, text in (
         ("id", str(message.id)),
@@ -93,7 +90,6 @@ def print_message(console: Console, message: QuarantinedMessage) -> None:
 
 
 def print_retry_result(console: Console, result: RetryResult) -> None:
-    """Print the outcomes of a retry."""
     table = Table("outcome", "reason")
     table.add_column("messages", justify="right")
     _add_row(table, "stored", "", f"{result.stored:,}")

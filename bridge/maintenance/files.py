@@ -34,8 +34,6 @@ STANDARD_STREAM = Path("-")
 
 
 class FileFormat(enum.StrEnum):
-    """The format of a line."""
-
     NDJSON = "ndjson"
     CSV = "csv"
 
@@ -70,7 +68,6 @@ def header(file_format: FileFormat) -> bytes:
 
 
 def lines(readings: Iterable[Reading], file_format: FileFormat) -> bytes:
-    """Encode one line per reading."""
     if file_format is FileFormat.NDJSON:
         return b"".join(orjson.dumps(reading.public()) + b"\n" for reading in readings)
     text = io.StringIO()

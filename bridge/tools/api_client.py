@@ -31,7 +31,6 @@ def read_token(token: str | None, path: Path | None) -> str | None:
 
 
 def authorization_header(token: str | None) -> dict[str, str]:
-    """Return the header that presents the token."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 

@@ -75,11 +75,18 @@ async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncI
         await _wait_until_ready(host, port, process, folder / "mosquitto.log")
         yield
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
+        await stop_process(process, _STOP_SECONDS)
+
+
+async def stop_process(process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
+    """Send SIGTERM, then SIGKILL after the timeout or if the task is cancelled."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), timeout_seconds)
+    finally:
+        if process.returncode is None:
             process.kill()
             await process.wait()
 

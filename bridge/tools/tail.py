@@ -28,7 +28,6 @@ class ReadingsTable:
         self.connected = False
 
     def add(self, data: dict[str, Any]) -> None:
-        """Add a reading."""
         self._readings.appendleft(data)
 
     def __rich__(self) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from bridge.tools.bench.scenarios.catalog import SCENARIOS
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
-from tests.servers import Mongod, Mosquitto
+from tests.bench.servers import broker_and_database
 
 COMPARED = ("burst", "steady")
 COMPARED_CLIENTS = (10, 50)
@@ -88,20 +87,11 @@ async def main() -> int:
     arguments = parser.parse_args()
     console = Console(width=max(Console().width, 130))
     display = TerminalDisplay(Console(stderr=True))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongo", alone=not arguments.replica_set)
-        store = "mongod, a replica set" if arguments.replica_set else "mongod"
-        broker.start()
-        database.start()
-        try:
-            with display.live():
-                selected = plans(arguments, broker_settings(broker.url), database.url, folder)
-                options = {name: value for name, value in vars(arguments).items() if name != "json"}
-                report = await run_plans(selected, options | {"broker": "mosquitto", "store": store}, 1, 60, display)
-        finally:
-            broker.kill()
-            database.kill()
+    options = {name: value for name, value in vars(arguments).items() if name != "json"}
+    options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
+    with broker_and_database(replica_set=arguments.replica_set) as (broker, database, folder), display.live():
+        selected = plans(arguments, broker_settings(broker.url), database.url, folder)
+        report = await run_plans(selected, options, 1, 60, display)
     print_report(report, console)
     if arguments.json:
         write_json(arguments.json, report.as_dict())

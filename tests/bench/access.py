@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -31,8 +30,8 @@ from tests.access.test_sockets_expiry import PROTOCOLS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
 from tests.bench.attackers import ATTACKS, GUESSED
 from tests.bench.guarded import PASSWORD, GuardedBridge, token_for
+from tests.bench.servers import broker_and_database
 from tests.bench.silent import SilentDisplay
-from tests.servers import Mongod, Mosquitto
 
 PROXIED = {"BRIDGE_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
 TOKEN_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS = 3, 60, 10
@@ -285,21 +284,13 @@ PARTS = {part.__name__: part for part in (closing, guessing, siege, cost)}
 
 
 async def main(names: list[str]) -> int:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod")
-        broker.start()
-        database.start()
-        try:
-            for part in names or PARTS:
-                console.rule(part)
-                part_folder = folder / part
-                part_folder.mkdir()
-                store, _, options = database.url.partition("/?")
-                await PARTS[part](broker_settings(broker.url), f"{store}/{{}}?{options}", part_folder)
-        finally:
-            broker.kill()
-            database.kill()
+    with broker_and_database() as (broker, database, folder):
+        store, _, options = database.url.partition("/?")
+        for part in names or PARTS:
+            console.rule(part)
+            part_folder = folder / part
+            part_folder.mkdir()
+            await PARTS[part](broker_settings(broker.url), f"{store}/{{}}?{options}", part_folder)
     return 0
 
 

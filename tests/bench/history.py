@@ -12,10 +12,8 @@ import math
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +32,8 @@ from bridge.settings import StoreSettings
 from bridge.stores import open_store
 from bridge.tools.bench.run import broker_settings
 from bridge.tools.bench.systems import OwnBridge
-from tests.servers import Mongod, Mosquitto
+from tests.bench.servers import broker_and_database
+from tests.servers import Mosquitto
 
 DEVICE = "history"
 STEP_MS = 10_000
@@ -139,16 +138,11 @@ class Client:
         return summary(rolled) == summary(fine)
 
 
-async def measure(name: str, url: str, folder: Path, days: float, console: Console) -> bool:
-    broker = Mosquitto(folder / f"mosquitto-{name}")
-    broker.start()
-    try:
-        started = time.monotonic()
-        count = await fill(url, days)
-        console.print(f"{name}: {count:,} readings in {time.monotonic() - started:.0f} s")
-        return await query(name, url, broker, folder, days, console)
-    finally:
-        broker.kill()
+async def measure(name: str, url: str, broker: Mosquitto, folder: Path, days: float, console: Console) -> bool:
+    started = time.monotonic()
+    count = await fill(url, days)
+    console.print(f"{name}: {count:,} readings in {time.monotonic() - started:.0f} s")
+    return await query(name, url, broker, folder, days, console)
 
 
 async def query(name: str, url: str, broker: Mosquitto, folder: Path, days: float, console: Console) -> bool:
@@ -180,16 +174,10 @@ async def main() -> int:
     arguments = parser.parse_args()
     console = Console(width=110)
     ok = True
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        for store in arguments.stores or ("sqlite", "mongo"):
-            url = f"sqlite:///{folder}/bridge.db"
-            if store == "mongo":
-                database = Mongod(folder / "mongod")
-                database.start()
-                stack.callback(database.kill)
-                url = database.url.replace("/?", "/history?")
-            ok &= await measure(store, url, folder, arguments.days, console)
+    with broker_and_database() as (broker, database, folder):
+        urls = {"sqlite": f"sqlite:///{folder}/bridge.db", "mongo": database.url.replace("/?", "/history?")}
+        for store in arguments.stores or urls:
+            ok &= await measure(store, urls[store], broker, folder, arguments.days, console)
     return 0 if ok else 1
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import orjson
@@ -18,7 +16,7 @@ from rich.table import Table
 from bridge.tools.bench.clients.readings import Readings
 from bridge.tools.bench.run import broker_settings
 from bridge.tools.bench.systems import BenchTarget, OwnBridge
-from tests.servers import Mongod, Mosquitto
+from tests.bench.servers import broker_and_database
 
 POSTS, PER_POST = 400, 100
 SOCKETS, RATE, SECONDS = 100, 1000, 20
@@ -75,22 +73,15 @@ INPUTS: dict[str, Callable[[BenchTarget, Readings], Awaitable[tuple[int, float]]
 
 async def main() -> int:
     table = Table("input", "readings", "readings/s", "bridge CPU per reading", "bridge CPU")
-    with tempfile.TemporaryDirectory() as folder:
-        broker, store = Mosquitto(Path(folder) / "mosquitto"), Mongod(Path(folder) / "mongod")
-        broker.start()
-        store.start()
-        try:
-            url = store.url.replace("/?", "/inputs?")
-            async with OwnBridge(broker_settings(broker.url), url, Path(folder)).started() as target:
-                for name, measure in INPUTS.items():
-                    before, start = target.usage.cpu_seconds() or 0, time.perf_counter()
-                    count, seconds = await measure(target, Readings(1))
-                    cpu = (target.usage.cpu_seconds() or 0) - before
-                    busy = cpu / (time.perf_counter() - start)
-                    table.add_row(name, f"{count:,}", f"{count / seconds:,.0f}", f"{cpu / count * 1e6:.0f} µs", f"{busy:.0%}")
-        finally:
-            broker.kill()
-            store.kill()
+    with broker_and_database() as (broker, database, folder):
+        url = database.url.replace("/?", "/inputs?")
+        async with OwnBridge(broker_settings(broker.url), url, folder).started() as target:
+            for name, measure in INPUTS.items():
+                before, start = target.usage.cpu_seconds() or 0, time.perf_counter()
+                count, seconds = await measure(target, Readings(1))
+                cpu = (target.usage.cpu_seconds() or 0) - before
+                busy = cpu / (time.perf_counter() - start)
+                table.add_row(name, f"{count:,}", f"{count / seconds:,.0f}", f"{cpu / count * 1e6:.0f} µs", f"{busy:.0%}")
     Console().print(table)
     return 0
 

@@ -34,9 +34,7 @@ class Address:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of every request."""
         return authorization_header(self.token)
 
     def __str__(self) -> str:
-        """Return the URL."""
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"

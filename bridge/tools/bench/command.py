@@ -80,7 +80,6 @@ async def _bench(options: BenchOptions, console: Console, errors: Console) -> bo
 
 
 def print_scenarios(console: Console) -> None:
-    """Print name, question and default load of each scenario."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for scenario in SCENARIOS.values():
         table.add_row(Text(scenario.name, style="bold"), Text(scenario.summary))

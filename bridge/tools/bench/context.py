@@ -34,9 +34,7 @@ _READING_BYTES = 350
 class ProgressDisplay(Protocol):
     """Shows how a run proceeds."""
 
-    def phase(self, text: str) -> None:
-        """A phase begins."""
-        ...
+    def phase(self, text: str) -> None: ...
 
     def progress(self, text: str) -> None:
         """Progress within the phase, a few times per second."""
@@ -77,14 +75,12 @@ class ScenarioContext:
 
     @property
     def subscriber_class(self) -> type[Subscriber]:
-        """The client for the load's protocol."""
         return PROTOCOLS[self.load.way]
 
     # --- clients -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[MqttPublisher]:
-        """A publisher at the target's broker."""
         publisher = await MqttPublisher.connect(self.target.broker)
         try:
             yield publisher
@@ -166,7 +162,6 @@ class ScenarioContext:
     # --- measurements ------------------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
-        """Show the start of a phase."""
         self._display.phase(f"{self.scenario} · {self.target.name} · {text}")
 
     @asynccontextmanager

@@ -22,6 +22,7 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.usage import Usage
+from bridge.tools.local_broker import stop_process
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
@@ -44,7 +45,6 @@ class BenchTarget:
     ledger: bool = True
 
     def topic(self, device: str) -> bytes:
-        """Return the topic of a device."""
         return f"{self.root}/{device}/data".encode()
 
     async def stored(self) -> int | None:
@@ -61,8 +61,6 @@ class BenchTarget:
 
 
 class System(Protocol):
-    """A system to measure."""
-
     name: str
 
     def started(self) -> AbstractAsyncContextManager[BenchTarget]:
@@ -76,12 +74,10 @@ class RunningBridge:
     name = "bridge"
 
     def __init__(self, address: Address, broker: MqttSettings, pid: int | None) -> None:
-        """`broker` is the bridge's."""
         self._target = BenchTarget(self.name, address, broker, Usage(pid), shared=True)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[BenchTarget]:
-        """Yield the target."""
         yield self._target
 
 
@@ -155,19 +151,7 @@ async def child_process(
     try:
         yield process
     finally:
-        await _stop(process)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await stop_process(process, _STOP_SECONDS)
 
 
 async def wait_until_ready(url: str, process: asyncio.subprocess.Process, folder: Path) -> None:
@@ -187,7 +171,6 @@ async def wait_until_ready(url: str, process: asyncio.subprocess.Process, folder
 
 
 def free_port() -> int:
-    """Return an unused port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -24,7 +24,6 @@ class Usage:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_bytes(self) -> int | None:
-        """Resident memory."""
         text = self._read("statm")
         return None if text is None else int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

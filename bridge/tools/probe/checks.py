@@ -138,7 +138,6 @@ async def test_event(target: ProbeTarget, listener: Listener, device: str) -> st
 
 
 async def is_registered(target: ProbeTarget, device: str) -> bool:
-    """Return whether the device is in the registry."""
     return (await target.request("GET", f"/api/v1/devices/{device}")).expect(200, 404).status == 200
 
 
@@ -149,7 +148,6 @@ async def register(target: ProbeTarget, device: str) -> None:
 
 
 async def remove(target: ProbeTarget, device: str) -> None:
-    """Remove the device from the registry."""
     remedy = f"remove it later: curl -X DELETE {target.url}/api/v1/devices/{device}"
     try:
         (await target.request("DELETE", f"/api/v1/devices/{device}")).expect(204, 404)

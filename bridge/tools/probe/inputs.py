@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import orjson
@@ -72,19 +73,15 @@ OpenInput = Callable[[InputContext], AbstractAsyncContextManager[Input]]
 
 
 class HttpInput:
-    """Sends readings by `POST`."""
-
     advice = "check the bridge's log"
     acknowledges = True
 
     def __init__(self, target: ProbeTarget, path: str, encode: Callable[[ProbeReading], Json]) -> None:
-        """`encode` returns the body."""
         self._target = target
         self._path = path
         self._encode = encode
 
     async def send(self, reading: ProbeReading) -> str | None:
-        """See `Input`."""
         response = (await self._target.request("POST", self._path, self._encode(reading))).expect(201)
         ids = response.json.get("ids")
         if not isinstance(ids, list) or len(ids) != 1:
@@ -106,13 +103,8 @@ def _encode_legacy(reading: ProbeReading) -> Json:
 
 
 @asynccontextmanager
-async def _open_post(context: InputContext) -> AsyncIterator[Input]:
-    yield HttpInput(context.target, "/api/v1/readings", encode_reading)
-
-
-@asynccontextmanager
-async def _open_ingest(context: InputContext) -> AsyncIterator[Input]:
-    yield HttpInput(context.target, "/api/ingest", _encode_legacy)
+async def _open_http(context: InputContext, path: str, encode: Callable[[ProbeReading], Json]) -> AsyncIterator[Input]:
+    yield HttpInput(context.target, path, encode)
 
 
 # --- MQTT --------------------------------------------------------------------------------------------------------------
@@ -120,8 +112,6 @@ async def _open_ingest(context: InputContext) -> AsyncIterator[Input]:
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopics:
-    """The topics of a device."""
-
     readings: str
     commands: str
     acks: str | None
@@ -151,8 +141,6 @@ def _topic(settings: MqttSettings, kind: MessageKind, device: str) -> str | None
 
 
 class MqttInput:
-    """Publishes readings to a broker."""
-
     acknowledges = True
 
     def __init__(self, sender: MqttSender, topics: DeviceTopics, address: str, timeout_seconds: float) -> None:
@@ -170,7 +158,6 @@ class MqttInput:
         await self._publish(self._topics.readings, {**reading.values, "timestamp": reading.key})
 
     async def confirm(self, command_id: str) -> None:
-        """See `CommandReceiver`."""
         if self._topics.acks is None:
             raise Failed("no subscription is for confirmations", "mqtt.subscriptions: add one of kind command_ack")
         await self._publish(self._topics.acks, {"id": command_id, "ok": True})
@@ -231,7 +218,6 @@ class SocketInput:
         await self._send("telemetry", {"device_id": reading.device, **reading.values, "timestamp": reading.key})
 
     async def confirm(self, command_id: str) -> None:
-        """See `CommandReceiver`."""
         await self._send("ack", {"id": command_id, "ok": True})
 
     async def _send(self, kind: str, body: Json) -> None:
@@ -288,5 +274,10 @@ def _error_of(body: Json) -> str:
     return "" if error is None else str(error)
 
 
-INPUTS: dict[str, OpenInput] = {MQTT: _open_mqtt, POST: _open_post, INGEST: _open_ingest, SOCKET: _open_socket}
+INPUTS: dict[str, OpenInput] = {
+    MQTT: _open_mqtt,
+    POST: partial(_open_http, path="/api/v1/readings", encode=encode_reading),
+    INGEST: partial(_open_http, path="/api/ingest", encode=_encode_legacy),
+    SOCKET: _open_socket,
+}
 """By name. MQTT is tested first and the socket last, because commands go to a device's socket while it is open."""

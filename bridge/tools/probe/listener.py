@@ -47,7 +47,6 @@ class Listener:
         self._changed = asyncio.Event()
 
     def expect(self, key: str, input_name: str) -> None:
-        """Expect a reading that is about to be sent."""
         self._input_of[key] = input_name
 
     def add(self, key: object, reading: ReceivedReading) -> None:

@@ -41,7 +41,6 @@ OpenOutput = Callable[[ListenerContext], AbstractAsyncContextManager[Listener]]
 
 
 def outputs(admin_token: str | None) -> dict[str, OpenOutput]:
-    """Return all outputs by name."""
     return {
         **{name: partial(_open_socketio, name=name) for name in _TRANSPORTS},
         TOPICS: _open_topics,

@@ -34,7 +34,6 @@ class ProbeReadings:
         self._random = random.Random()  # noqa: S311 - not a secret
 
     def next(self) -> ProbeReading:
-        """Return a new reading."""
         self._last_ms = max(self._clock(), self._last_ms + 1)
         values = {
             "temperature": round(self._random.uniform(20, 22), 2),

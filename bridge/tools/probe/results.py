@@ -56,14 +56,12 @@ class CheckResult:
     latencies: Latencies = field(default_factory=Latencies)
 
     def add_pass(self, answer: str, seconds: float | None = None) -> None:
-        """Count a run that passed."""
         self.runs += 1
         self.answer = answer
         if seconds is not None:
             self.latencies.add(seconds)
 
     def add_failure(self, reason: str, remedy: str) -> None:
-        """Count a run that failed."""
         self.runs += 1
         self.failures += 1
         if not self.failure:
@@ -71,7 +69,6 @@ class CheckResult:
 
     @property
     def state(self) -> CheckState:
-        """The state over all runs."""
         return CheckState.FAILED if self.failures else CheckState.PASSED if self.runs else CheckState.SKIPPED
 
 
@@ -132,7 +129,6 @@ class PathResult:
 
     @property
     def complaints(self) -> Iterator[str]:
-        """What failed."""
         if self.lost:
             yield f"{self.lost:,} of {self.accepted:,} not received in time" + (f": {self.reason}" if self.reason else "")
         if self.repeated:
@@ -142,23 +138,18 @@ class PathResult:
 
 
 class ProbeReport:
-    """All results."""
-
     def __init__(self) -> None:
         self.checks: dict[str, CheckResult] = {}
         self.inputs: dict[str, InputResult] = {}
         self.paths: dict[tuple[str, str], PathResult] = {}
 
     def check(self, name: str, *, connects: bool = False) -> CheckResult:
-        """Return or create the result of a check."""
         return self.checks.setdefault(name, CheckResult(name, connects))
 
     def input(self, name: str) -> InputResult:
-        """Return or create the result of an input."""
         return self.inputs.setdefault(name, InputResult(name))
 
     def path(self, input_name: str, output_name: str) -> PathResult:
-        """Return or create the result of a path."""
         return self.paths.setdefault((input_name, output_name), PathResult(input_name, output_name))
 
     @property
@@ -175,12 +166,10 @@ class ProbeReport:
 
     @property
     def sent(self) -> int:
-        """Readings sent through all inputs."""
         return sum(result.sent for result in self.inputs.values())
 
     @property
     def received(self) -> int:
-        """Readings received from all outputs."""
         return sum(result.received for result in self.paths.values())
 
     def as_dict(self) -> dict[str, Any]:

@@ -79,7 +79,6 @@ async def connect(target: ProbeTarget, path: str, *, authenticated: bool = True)
 
 @asynccontextmanager
 async def cancelled_at_exit(task: asyncio.Task[None]) -> AsyncIterator[None]:
-    """Cancel a task at the end of the context."""
     try:
         yield
     finally:

@@ -82,7 +82,6 @@ def _acknowledged_cell(result: InputResult) -> Text:
 
 
 def _paths_table(report: ProbeReport) -> Table:
-    """A row per path."""
     table = _latency_table()
     for name in ("way in", "way out"):
         table.add_column(name)
@@ -120,7 +119,6 @@ def _complaints(report: ProbeReport) -> Iterator[str]:
 
 
 def summary(report: ProbeReport, seconds: float) -> Text:
-    """Return the outcome in one line."""
     skipped = sum(check.state is CheckState.SKIPPED for check in report.checks.values())
     counts = f"{report.sent:,} readings sent, {report.received:,} received; {duration(seconds)}"
     if skipped:

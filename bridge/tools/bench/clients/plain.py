@@ -24,8 +24,6 @@ class TopicSubscriber(Subscriber):
 
 
 class ChannelSubscriber(TopicSubscriber):
-    """Receives the channel `readings`."""
-
     PATH = "/api/v1/ws?channel=readings"
     MARK = b'"entity_type":"reading"'
 

@@ -85,17 +85,14 @@ class SubscriberPool(Generic[S]):
 
     @property
     def delivered(self) -> int:
-        """Readings received by all clients."""
         return sum(client.count for client in self.subscribers)
 
     @property
     def received_bytes(self) -> int:
-        """Bytes received by all clients."""
         return sum(client.received_bytes for client in self.subscribers)
 
     @property
     def least(self) -> int:
-        """Readings received by the slowest client."""
         return min(client.count for client in self.subscribers)
 
     @property
@@ -158,7 +155,6 @@ class SubscriberPool(Generic[S]):
             )
 
     def close(self) -> None:
-        """Abort all connections."""
         for client in self.subscribers:
             client.close()
 

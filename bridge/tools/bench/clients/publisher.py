@@ -72,7 +72,6 @@ class MqttPublisher(asyncio.Protocol):
         return self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send CONNECT."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(connect_packet(b"bench-publisher-%d" % time.time_ns(), clean=True, login=self._broker.login))
 
@@ -84,7 +83,6 @@ class MqttPublisher(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Wake the waiting task."""
         self._disconnected = True
         self._wake()
 
@@ -102,11 +100,9 @@ class MqttPublisher(asyncio.Protocol):
 
     @property
     def acknowledged(self) -> int:
-        """Messages with a PUBACK."""
         return max(self._received - _CONNACK_BYTES, 0) // _PUBACK_BYTES
 
     def publish(self, topic: bytes, payload: bytes) -> None:
-        """Send without waiting."""
         self._transport.write(self._packet(topic, payload))
 
     def _packet(self, topic: bytes, payload: bytes) -> bytes:
@@ -133,5 +129,4 @@ class MqttPublisher(asyncio.Protocol):
                 ) from None
 
     def close(self) -> None:
-        """Abort the connection."""
         self._transport.abort()

@@ -28,7 +28,6 @@ class ReportedGap(NamedTuple):
 
     @classmethod
     def parse(cls, text: bytes) -> ReportedGap:
-        """Parse the body of a `gap` event."""
         body: dict[str, Any] = orjson.loads(text)
         return cls(body["from"], body["to"], body["missed"])
 
@@ -113,7 +112,6 @@ class StallingSubscriber(Subscriber):
         return sum(gap.missed for gap in self.gaps)
 
     def stall(self) -> None:
-        """Stop reading."""
         self._transport.pause_reading()
 
     def resume(self) -> None:

@@ -166,7 +166,6 @@ class Subscriber(asyncio.BufferedProtocol):
 
     @property
     def expected(self) -> int:
-        """Readings that were expected."""
         return self._goal - self._base
 
     @property
@@ -175,7 +174,6 @@ class Subscriber(asyncio.BufferedProtocol):
         return self._goal - self.count
 
     def close(self) -> None:
-        """Abort the connection."""
         if hasattr(self, "_transport"):
             self._transport.abort()
 
@@ -187,7 +185,6 @@ class Subscriber(asyncio.BufferedProtocol):
         self._descriptor = self._transport.get_extra_info("socket").fileno()
 
     def poll(self) -> None:
-        """Read the waiting data."""
         if self.disconnected:
             return
         try:
@@ -204,11 +201,9 @@ class Subscriber(asyncio.BufferedProtocol):
     # --- asyncio.BufferedProtocol ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The TCP connection is established."""
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, _: int) -> memoryview:
-        """Return the shared buffer."""
         return self._receive_buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -245,7 +240,6 @@ class Subscriber(asyncio.BufferedProtocol):
             self._on_complete = _ignore
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Fail the pending response."""
         self.disconnected = True
         if self._pending is not None and not self._pending.result.done():
             self._pending.result.set_exception(ConnectionResetError("the connection was closed"))

@@ -69,12 +69,10 @@ class BenchResult:
 
     @property
     def deliveries_per_second(self) -> float:
-        """Over all clients."""
         return self.deliveries / self.seconds
 
     @property
     def cpu_seconds_per_reading(self) -> float | None:
-        """CPU time of the bridge."""
         return None if self.bridge_cpu_seconds is None else self.bridge_cpu_seconds / self.readings
 
     @property
@@ -84,7 +82,6 @@ class BenchResult:
 
     @property
     def bridge_cores(self) -> float | None:
-        """Share of a core used by the bridge."""
         return None if self.bridge_cpu_seconds is None else self.bridge_cpu_seconds / self.seconds
 
     @property
@@ -97,7 +94,6 @@ class BenchResult:
         return self.latencies.percentile(part) if self.latencies else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
         return {
             "scenario": self.scenario,
             "system": self.system,
@@ -127,8 +123,6 @@ class BenchResult:
 
 @dataclass(slots=True)
 class Report:
-    """All results of a run."""
-
     started: str
     settings: dict[str, Any]
     measurements: list[BenchResult] = field(default_factory=list)
@@ -137,7 +131,6 @@ class Report:
     machine: dict[str, str] = field(default_factory=lambda: machine())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
         return {
             "format": 1,
             "started": self.started,

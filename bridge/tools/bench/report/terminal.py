@@ -27,7 +27,6 @@ class TerminalDisplay:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show progress within the context."""
         if not self._console.is_terminal:
             yield
             return
@@ -35,7 +34,6 @@ class TerminalDisplay:
             yield
 
     def phase(self, text: str) -> None:
-        """Print the start of a phase."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, text: str) -> None:

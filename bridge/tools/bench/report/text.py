@@ -21,7 +21,6 @@ LEGEND = (
 
 
 def row(result: BenchResult) -> tuple[str, ...]:
-    """Return a cell per column."""
     return (
         result.scenario,
         result.system,
@@ -52,12 +51,10 @@ def _digits(value: float) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Return a rate per second."""
     return UNKNOWN if per_second is None else f"{per_second:,.0f}"
 
 
 def share(cores: float | None) -> str:
-    """Return a percentage of one core."""
     return UNKNOWN if cores is None else f"{cores:.0%}"
 
 
@@ -72,7 +69,6 @@ def size(count: float | None) -> str:
 
 
 def figure(value: Figure) -> str:
-    """Return a figure with its unit."""
     match value.unit:
         case "s":
             return duration(value.value)

@@ -29,7 +29,6 @@ class Scenario:
 
     @property
     def summary(self) -> str:
-        """The question and the default load."""
         fields = ((name, getattr(self.load, name)) for name in self.uses)
         load = ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in fields)
         return f"{self.question} ({load})"
