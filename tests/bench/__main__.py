@@ -89,7 +89,7 @@ async def main() -> int:
     display = TerminalDisplay(Console(stderr=True))
     options = {name: value for name, value in vars(arguments).items() if name != "json"}
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
-    with broker_and_database(replica_set=arguments.replica_set) as (broker, database, folder), display.live():
+    with broker_and_database(alone=not arguments.replica_set) as (broker, database, folder), display.live():
         selected = plans(arguments, broker_settings(broker.url), database.url, folder)
         report = await run_plans(selected, options, 1, 60, display)
     print_report(report, console)

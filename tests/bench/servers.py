@@ -11,11 +11,11 @@ from tests.servers import Mongod, Mosquitto
 
 
 @contextmanager
-def broker_and_database(*, replica_set: bool = False) -> Iterator[tuple[Mosquitto, Mongod, Path]]:
-    """Run mosquitto and mongod; yield them and the folder."""
+def broker_and_database(*, alone: bool = False) -> Iterator[tuple[Mosquitto, Mongod, Path]]:
+    """Run mosquitto and mongod, a replica set of one unless `alone`; yield them and the folder."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod", alone=not replica_set)
+        broker, database = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod", alone=alone)
         for server in (broker, database):
             server.start()
             stack.callback(server.kill)
