@@ -61,7 +61,7 @@ async def test_probe_passes_with_one_key(guarded_bridge: Guarded, broker_url: st
     asked = ("probe", "--url", guarded_bridge.base, "--broker", broker_url, "--patience", "10")
     code, out, _ = await ended(tmp_path / "a", *asked, BRIDGE_TOKEN=await full_key(guarded_bridge))
     assert code == 0, out
-    assert "everything tested held" in out
+    assert "all checks passed" in out
 
 
 async def test_bench_measures_a_bridge_with_access_required(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:
