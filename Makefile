@@ -124,7 +124,7 @@ house: $(VENV)/.dev ## Draw the rooms of bridge/ and what each imports
 	@$(BIN)/python -m tests.house
 
 .PHONY: bench
-bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --html bench.html'
+bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --json bench.json'
 	$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-page

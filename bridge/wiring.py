@@ -20,8 +20,9 @@ from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
 from bridge.devices.registry import RegisteredOnlyDecoder, Registry
-from bridge.maintenance.retention import RetentionJob, RollupJob
+from bridge.maintenance.retention import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
+from bridge.maintenance.rollups import RollupJob
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
 from bridge.ports import Store

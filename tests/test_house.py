@@ -6,6 +6,8 @@ import ast
 import asyncio
 import inspect
 import re
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 
@@ -76,7 +78,7 @@ HOMES: dict[str, set[str]] = {
     "jwt": {"bridge.access.oidc", "bridge.access.tokens"},
     "pwdlib": {"bridge.access.passwords"},
     "typer": {"bridge.cli"},
-    "rich": {"bridge.cli", "bridge.tools", "bridge.maintenance"},
+    "rich": {"bridge.cli", "bridge.tools"},
     "uvloop": {"bridge.cli.runner"},
     "pydantic_settings": {"bridge.settings.loader"},
     "tomllib": {"bridge.settings.loader"},
@@ -208,6 +210,12 @@ def test_the_core_asks_no_clock(module: str) -> None:
 def test_a_library_is_imported_in_each_of_its_homes(library: str, home: str) -> None:
     inside = [name for name in MODULES if f"{name}.".startswith(f"{home}.")]
     assert any(library == one.partition(".")[0] for name in inside for one in imports(name, MODULES[name]))
+
+
+def test_a_running_bridge_does_not_import_the_command_line_libraries() -> None:
+    code = "import sys, bridge.app; print([name for name in ('rich', 'typer') if name in sys.modules])"
+    process = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    assert process.stdout == "[]\n"
 
 
 def test_nobody_imports_the_command_line_but_its_entry() -> None:

@@ -1,4 +1,4 @@
-"""Is everything there that the bridge needs? Each question by itself, and how to mend what fails."""
+"""Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ from bridge.stores import open_store
 
 
 async def check(config: Path | None, console: Console) -> int:
-    """Print a line for each question; the number of failures."""
+    """Print a line per check; return the number of failures."""
     try:
         settings = load_settings(config)
     except SettingsError as error:
-        _tell(console, "settings", str(error), "correct the lines named above")
+        _print_failure(console, "settings", str(error), "correct the lines listed above")
         return 1
-    _tell(console, "settings", None, "read and valid")
+    _print_success(console, "settings", "valid")
     failures = 0
-    for name, question, remedy in (
+    for name, test, remedy in (
         (
             f"broker {settings.mqtt.address}",
             _broker,
-            "start it, or correct mqtt.url (BRIDGE_MQTT__URL), user and password",
+            "start it, or correct mqtt.url (BRIDGE_MQTT__URL), mqtt.username and mqtt.password",
         ),
         (f"store {settings.store.address}", _store, "start it, or correct store.url (BRIDGE_STORE__URL)"),
         (
             f"port {settings.http.port} on {settings.http.host}",
             _port,
-            "end what uses it, or set http.port (BRIDGE_HTTP__PORT)",
+            "stop the program that uses it, or set http.port (BRIDGE_HTTP__PORT)",
         ),
     ):
         try:
-            said = await question(settings)
+            result = await test(settings)
         except (BridgeError, OSError) as error:
             failures += 1
-            _tell(console, name, str(error), remedy)
+            _print_failure(console, name, str(error), remedy)
         else:
-            _tell(console, name, None, said)
+            _print_success(console, name, result)
     return failures
 
 
-def _tell(console: Console, name: str, failure: str | None, said: str) -> None:
-    if failure is None:
-        console.print(f"[green]ok[/]    {name}: {said}", highlight=False, soft_wrap=True)
-    else:
-        console.print(f"[bold red]fails[/] {name}: ", end="", highlight=False, soft_wrap=True)
-        console.print(failure, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"      → {said}", highlight=False, soft_wrap=True)
+def _print_success(console: Console, name: str, result: str) -> None:
+    console.print(f"[green]ok[/]    {name}: {result}", highlight=False, soft_wrap=True)
+
+
+def _print_failure(console: Console, name: str, reason: str, remedy: str) -> None:
+    console.print(f"[bold red]fails[/] {name}: ", end="", highlight=False, soft_wrap=True)
+    console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"      → {remedy}", highlight=False, soft_wrap=True)
 
 
 async def _broker(settings: Settings) -> str:
     async with asyncio.timeout(settings.mqtt.timeout_seconds * 2), mqtt_sender(settings.mqtt):
-        return f"accepts us over MQTT {settings.mqtt.protocol}"
+        return f"accepts connections, MQTT {settings.mqtt.protocol}"
     raise BrokerUnavailable("no answer")
 
 
@@ -66,7 +67,7 @@ async def _store(settings: Settings) -> str:
     async with open_store(settings.store) as store:
         await store.prepare()
         await store.ping()
-    return "answers and takes writes"
+    return "answers and accepts writes"
 
 
 async def _port(settings: Settings) -> str:

@@ -1,127 +1,155 @@
-"""`sensor-bridge export`, `import` and `rejected …`: what is kept, beside a bridge that runs or without one."""
+"""`sensor-bridge export`, `import` and `rejected …`: commands on stored data, beside a running bridge or without one."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bridge.cli.runner import FAILED, ConfigOption, console, counted, errors, run_loop, say
+from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line, run_loop
+from bridge.core.errors import TransferError
 from bridge.core.message import RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
+from bridge.core.readings.identity import Cursor
 from bridge.core.timestamp import parse_time
 from bridge.maintenance.files import FileFormat
+from bridge.ports import Store
+from bridge.settings import StoreSettings
 from bridge.settings.loader import load_settings
+from bridge.stores import open_store
 
-rejected = typer.Typer(no_args_is_help=True, help="Look at the messages that were rejected, try them again, remove them.")
+rejected = typer.Typer(no_args_is_help=True, help="List, retry and remove rejected messages.")
 
-CodeOption = Annotated[RejectionReason | None, typer.Option("--code", help="Only those rejected for this.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="Only topics with this level.")]
-TopicOption = Annotated[str | None, typer.Option("--topic", help="Only this topic.")]
-FormatOption = Annotated[FileFormat | None, typer.Option("--format", help="Instead of what the file's ending says.")]
+CodeOption = Annotated[RejectionReason | None, typer.Option("--code", help="Only messages rejected with this code.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Only messages whose topic has this level.")]
+TopicOption = Annotated[str | None, typer.Option("--topic", help="Only messages on this topic.")]
+FormatOption = Annotated[FileFormat | None, typer.Option("--format", help="File format. Default: from the file name.")]
 
 
-def _moment(text: str) -> int:
+def _time(text: str) -> int:
     milliseconds = parse_time(text)
     if milliseconds is None:
-        raise typer.BadParameter("a time is ISO 8601 (UTC where it names no zone), or epoch seconds or milliseconds")
+        raise typer.BadParameter("expected ISO 8601 (UTC if it has no time zone), or epoch seconds or milliseconds")
     return milliseconds
 
 
 def export_readings(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help=".ndjson or .csv, with .gz if you like; - is standard output.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help=".ndjson or .csv, optionally with .gz; - writes to standard output.")
+    ],
     config: ConfigOption = None,
-    named: FormatOption = None,
+    file_format: FormatOption = None,
     device: Annotated[list[str] | None, typer.Option(help="Only this device; may be repeated.")] = None,
-    start: Annotated[int | None, typer.Option("--from", parser=_moment, metavar="TIME", help="Measured from then on.")] = None,
-    end: Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="Measured before then.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last reading in FILE.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write FILE anew if it exists.")] = False,
+    start: Annotated[int | None, typer.Option("--from", parser=_time, metavar="TIME", help="Measured at or after.")] = None,
+    end: Annotated[int | None, typer.Option("--to", parser=_time, metavar="TIME", help="Measured before.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after the last reading in FILE.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")] = False,
 ) -> None:
-    """Write stored readings to a file, in the order they were stored."""
-    from bridge.maintenance.transfer import export_to
+    """Write stored readings to a file, in the order in which they were stored."""
+    from bridge.cli.render import progress_bar
+    from bridge.maintenance.transfer import export_readings as write
 
     store = load_settings(config).store
     query = ReadingsQuery(tuple(device) if device else None, start, end)
-    written = run_loop(export_to(path, store, query, errors, named=named, resume=resume, force=force))
+    with progress_bar(errors, "exporting") as progress:
+        written = run_loop(write(path, store, query, progress, file_format=file_format, resume=resume, force=force))
     errors.print(f"{written:,} readings exported", highlight=False)
 
 
 def import_readings(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="As written by export; - is standard input.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by export; - reads standard input.")],
     config: ConfigOption = None,
-    named: FormatOption = None,
+    file_format: FormatOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
 ) -> None:
-    """Store the readings of a file. Those that are stored already are skipped, so it can be repeated."""
-    from bridge.maintenance.transfer import import_from
+    """Store the readings of a file. Readings that are already stored are skipped, so an import can be repeated."""
+    from bridge.cli.render import progress_bar
+    from bridge.maintenance.transfer import import_readings as read
 
-    done = run_loop(import_from(path, load_settings(config).store, errors, named=named, strict=strict))
-    errors.print(f"{done.stored:,} stored, {done.duplicate:,} there already, {done.bad:,} bad lines", highlight=False)
-    sys.exit(FAILED if done.bad else 0)
+    def bad_line(number: int, reason: str) -> None:
+        if strict:
+            raise TransferError(f"{path}: line {number}: {reason}")
+        errors.print(f"line {number}: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+    store = load_settings(config).store
+    with progress_bar(errors, "importing", in_bytes=True) as progress:
+        result = run_loop(read(path, store, progress, bad_line, file_format=file_format))
+    errors.print(f"{result.stored:,} stored, {result.duplicate:,} already stored, {result.bad:,} bad lines", highlight=False)
+    sys.exit(FAILED if result.bad else 0)
+
+
+@asynccontextmanager
+async def _prepared(settings: StoreSettings) -> AsyncIterator[tuple[Store, Cursor]]:
+    """The store, and a cursor above every stored reading."""
+    async with open_store(settings) as store:
+        yield store, Cursor(await store.prepare())
 
 
 @rejected.command("list")
 def rejected_list(
     config: ConfigOption = None,
-    messages: Annotated[bool, typer.Option("--messages", help="The messages, not the groups.")] = False,
+    messages: Annotated[bool, typer.Option("--messages", help="List single messages instead of groups.")] = False,
     code: CodeOption = None,
     device: DeviceOption = None,
     topic: TopicOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many messages.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of messages.")] = 20,
 ) -> None:
-    """What was rejected and why, in groups; with --messages, the newest messages."""
-    from bridge.maintenance.quarantine import list_groups, list_messages, prepared
+    """List rejected messages in groups by reason; with --messages or a filter, the newest messages."""
+    from bridge.cli.render import print_groups, print_messages
 
-    async def listing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
+    async def list_rejected() -> None:
+        async with _prepared(load_settings(config).store) as (store, _):
             if messages or code or device or topic:
-                await list_messages(store, QuarantineQuery(code, topic, device, limit=limit), console)
+                query = QuarantineQuery(code, topic, device, limit=limit)
+                print_messages(console, await store.quarantine.messages(query))
             else:
-                await list_groups(store, console)
+                print_groups(console, await store.quarantine.groups())
 
-    run_loop(listing())
+    run_loop(list_rejected())
 
 
 @rejected.command("show")
-def rejected_show(identity: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
-    """One rejected message, whole."""
-    from bridge.maintenance.quarantine import as_id, prepared, show_message
+def rejected_show(message_id: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
+    """Print a rejected message with its payload."""
+    from bridge.cli.render import print_message
+    from bridge.maintenance.quarantine import get_message
 
-    async def showing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
-            await show_message(store, as_id(identity), console)
+    async def show() -> None:
+        async with _prepared(load_settings(config).store) as (store, _):
+            print_message(console, await get_message(store, message_id))
 
-    run_loop(showing())
+    run_loop(show())
 
 
 @rejected.command("retry")
 def rejected_retry(
     config: ConfigOption = None, code: CodeOption = None, device: DeviceOption = None, topic: TopicOption = None
 ) -> None:
-    """Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine.
+    """Decode rejected messages again with the present settings. Valid ones are stored and leave the quarantine.
 
-    Clients of a running bridge do not hear of it; they do if the bridge does it: POST /api/v1/rejected/retry.
+    Clients of a running bridge do not receive them; use POST /api/v1/rejected/retry for that.
     """
+    from bridge.cli.render import counting_bar, print_retry_result
     from bridge.core.decode import Decoder
-    from bridge.maintenance.quarantine import prepared
-    from bridge.maintenance.retry import alone, strict
+    from bridge.maintenance.retry import enforce_registration, standalone_retry
     from bridge.wiring import all_routes
 
     settings = load_settings(config)
     query = QuarantineQuery(code, topic, device)
 
-    async def retrying() -> None:
-        async with prepared(settings.store) as (store, cursor):
-            decoder = await strict(Decoder(all_routes(settings)), settings.devices, store)
-            with counted("trying again", await store.quarantine.count(query)) as advance:
-                async with alone(store, cursor, decoder) as retrying:
-                    retried = await retrying.retry(query, advance)
-            console.print(retried.table)
+    async def retry() -> None:
+        async with _prepared(settings.store) as (store, cursor):
+            decoder = await enforce_registration(Decoder(all_routes(settings)), settings.devices, store)
+            with counting_bar(errors, "retrying", await store.quarantine.count(query)) as advance:
+                async with standalone_retry(store, cursor, decoder) as quarantine:
+                    result = await quarantine.retry(query, advance)
+            print_retry_result(console, result)
 
-    run_loop(retrying())
+    run_loop(retry())
 
 
 @rejected.command("clear")
@@ -130,20 +158,21 @@ def rejected_clear(
     code: CodeOption = None,
     device: DeviceOption = None,
     topic: TopicOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove rejected messages for good."""
-    from bridge.maintenance.quarantine import clear, prepared
+    """Remove rejected messages permanently."""
+    from bridge.cli.render import counting_bar
+    from bridge.maintenance.quarantine import clear
 
     query = QuarantineQuery(code, topic, device)
 
-    async def clearing() -> None:
-        async with prepared(load_settings(config).store) as (store, _):
+    async def remove() -> None:
+        async with _prepared(load_settings(config).store) as (store, _):
             count = await store.quarantine.count(query)
             if count and not yes:
-                typer.confirm(f"Remove {count:,} rejected messages for good?", abort=True)
-            with counted("removing", count) as advance:
+                typer.confirm(f"Remove {count:,} rejected messages permanently?", abort=True)
+            with counting_bar(errors, "removing", count) as advance:
                 removed = await clear(store, query, advance)
-            say(f"{removed:,} removed")
+            print_line(f"{removed:,} removed")
 
-    run_loop(clearing())
+    run_loop(remove())

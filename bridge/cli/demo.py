@@ -1,4 +1,4 @@
-"""Everything in one process: a broker, the bridge with its SQLite store, and simulated sensors."""
+"""Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from bridge.settings import Settings
 from bridge.tools.local_broker import embedded_broker
 from bridge.tools.simulator import simulate
 
-_READINGS_PER_SENSOR = 0.5  # a second
+_READINGS_PER_SENSOR_PER_SECOND = 0.5
 
 
-async def run_demo(settings: Settings, *, data: Path, sensors: int, stop: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Until `stop` is set. Raises `PortTaken`."""
+async def run_demo(
+    settings: Settings, *, data: Path, sensors: int, stop: asyncio.Event, print_line: Callable[[str], None]
+) -> None:
+    """Run until `stop` is set. Raises `PortUnavailable`."""
     async with embedded_broker(settings.mqtt.host, settings.mqtt.port, data) as (broker, protocol):
         settings = settings.model_copy(update={"mqtt": settings.mqtt.model_copy(update={"protocol": protocol})})
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(bridge.run(), name="bridge")
-            await _first(tasks, bridge.listening, stop)
-            say(_summary(settings, bridge.port, broker, sensors))
-            rate = _READINGS_PER_SENSOR * sensors
+            await _wait_for_any(tasks, bridge.listening, stop)
+            print_line(_summary(settings, bridge.port, broker, sensors))
+            rate = _READINGS_PER_SENSOR_PER_SECOND * sensors
             if sensors:
-                sending = tasks.create_task(simulate(settings.mqtt, devices=sensors, rate=rate, seed=1), name="simulator")
+                simulator = tasks.create_task(simulate(settings.mqtt, devices=sensors, rate=rate, seed=1), name="simulator")
             await stop.wait()
-            say("stopping …")
+            print_line("stopping …")
             if sensors:
-                sending.cancel()
-                await asyncio.wait((sending,))
+                simulator.cancel()
+                await asyncio.wait((simulator,))
             bridge.stop()
             await running
 
 
-async def _first(tasks: asyncio.TaskGroup, *events: asyncio.Event) -> None:
+async def _wait_for_any(tasks: asyncio.TaskGroup, *events: asyncio.Event) -> None:
     waits = [tasks.create_task(event.wait()) for event in events]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
@@ -51,10 +53,10 @@ def _summary(settings: Settings, port: int, broker: str, sensors: int) -> str:
             f"  status     http://{host}:{port}/websocket/status",
             f"  broker     {settings.mqtt.address}  ({broker})",
             f"  readings   {settings.store.address}",
-            f"  sensors    {sensors} simulated; add yours on sensors/<device>/data, say",
+            f"  sensors    {sensors} simulated; publish your own to sensors/<device>/data, for example",
             f"             mosquitto_pub -p {settings.mqtt.port} -q 1 -t sensors/mine/data -m '{{\"temperature\": 21.5}}'",
             "",
-            "  Ctrl-C stops all of it.",
+            "  Press Ctrl-C to stop everything.",
             "",
         ]
     )

@@ -1,4 +1,4 @@
-"""The command line: one function a command, each a few lines over the part that does the work."""
+"""The command line: one thin function per command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bridge import __version__
 from bridge.cli import data, devices, users
-from bridge.cli.runner import FAILED, ConfigOption, console, errors, on_stop_signals, run_loop, run_until_stopped, say
+from bridge.cli.runner import FAILED, ConfigOption, console, errors, on_stop_signals, print_line, run_loop, run_until_stopped
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
@@ -24,35 +24,65 @@ from bridge.settings.loader import load_settings
 
 WRONG_SETTINGS = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bridge from MQTT, HTTP and WebSocket sensors to MongoDB or SQLite, and to Socket.IO, WebSocket and HTTP clients.",
+)
 app.add_typer(data.rejected, name="rejected")
 app.add_typer(users.users, name="user")
 app.add_typer(users.keys, name="key")
 app.add_typer(devices.devices, name="device")
 
+UrlOption = Annotated[str, typer.Option(help="URL of a running bridge.")]
 TokenOption = Annotated[
     str | None,
-    typer.Option("--token", envvar="BRIDGE_TOKEN", help="A token or key, where access is required; better not as an argument."),
+    typer.Option(
+        "--token", envvar="BRIDGE_TOKEN", help="Token or API key, if access is required. Other users can see arguments."
+    ),
 ]
-TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="A file that holds it.")]
+TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="File whose first line is the token or API key.")]
+JsonOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Write all results to this file.")]
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose is one clear message and an exit code, never a traceback."""
+    """Run a command. An expected error is one message and an exit code, never a traceback."""
     try:
         app()
     except SettingsError as error:
         errors.print("wrong settings", style="bold red")
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        print_line(str(error), errors)
         sys.exit(WRONG_SETTINGS)
     except BridgeError as error:
         errors.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(FAILED)
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        console.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Accept the options that precede a command."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _print_version(True)
+
+
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Run the bridge: MQTT in, the store, Socket.IO and HTTP out."""
+    """Run the bridge."""
     from bridge.app import Bridge
 
     settings = load_settings(config)
@@ -62,7 +92,7 @@ def run(config: ConfigOption = None) -> None:
         running = Bridge(settings)
         on_stop_signals(running.stop)
         await running.run()
-        # All is closed and said. Python would still wait for threads of the drivers, which wait for a server that is away.
+        # Everything is closed. Python would still wait for driver threads that wait for an unavailable server.
         logging.shutdown()
         os._exit(0)
 
@@ -73,32 +103,32 @@ def run(config: ConfigOption = None) -> None:
 def demo(
     config: ConfigOption = None,
     data: Annotated[Path, typer.Option(help="Folder of the database and the broker's files.")] = Path("data"),
-    sensors: Annotated[int, typer.Option(min=0, max=1000, help="Simulated sensors.")] = 3,
+    sensors: Annotated[int, typer.Option(min=0, max=1000, help="Number of simulated sensors.")] = 3,
 ) -> None:
-    """Try the bridge with nothing installed: a broker, a SQLite store and simulated sensors in one process."""
+    """Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
     from bridge.cli.demo import run_demo
 
     defaults = {"mqtt": {"url": "mqtt://127.0.0.1:1883"}, "store": {"url": f"sqlite:///{data / 'bridge.db'}"}}
     settings = load_settings(config, defaults=defaults)
     _log_to_stderr(settings)
 
-    async def demonstration() -> None:
+    async def run_until_signal() -> None:
         stop = asyncio.Event()
         on_stop_signals(stop.set)
-        await run_demo(settings, data=data, sensors=sensors, stop=stop, say=say)
+        await run_demo(settings, data=data, sensors=sensors, stop=stop, print_line=print_line)
 
-    run_loop(demonstration())
+    run_loop(run_until_signal())
 
 
 @app.command()
 def simulate(
     config: ConfigOption = None,
-    devices: Annotated[int, typer.Option(min=1, max=100_000, help="How many devices.")] = 3,
-    rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Readings a second, over all devices.")] = 1.0,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many readings.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same air.")] = None,
+    devices: Annotated[int, typer.Option(min=1, max=100_000, help="Number of devices.")] = 3,
+    rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Readings per second, over all devices.")] = 1.0,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random values.")] = None,
 ) -> None:
-    """Publish believable readings to the broker of the settings, until Ctrl-C or COUNT."""
+    """Publish plausible readings to the broker of the settings, until Ctrl-C or COUNT."""
     from bridge.tools.simulator import simulate as publish
 
     settings = load_settings(config)
@@ -113,37 +143,37 @@ def simulate(
 
 @app.command()
 def tail(
-    url: Annotated[str, typer.Option(help="A running bridge.")] = "http://localhost:3000",
-    plain: Annotated[bool, typer.Option(help="One JSON line a reading, for pipes.")] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many readings.")] = None,
+    url: UrlOption = "http://localhost:3000",
+    plain: Annotated[bool, typer.Option(help="Print one JSON line per reading, for pipes.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
-    """Watch readings as they come, from a running bridge's Socket.IO."""
+    """Show readings from a running bridge as they arrive."""
     from bridge.tools.api_client import read_token
     from bridge.tools.tail import tail as watch
 
-    shown = read_token(token, token_file)
-    run_until_stopped(watch(url, console, plain=plain or not console.is_terminal, count=count, token=shown))
+    plain = plain or not console.is_terminal
+    run_until_stopped(watch(url, console, plain=plain, count=count, token=read_token(token, token_file)))
 
 
 @app.command()
 def command(
-    device: Annotated[str, typer.Argument(help="Its id.")],
-    name: Annotated[str, typer.Argument(help="What to do, in the device's own words.")],
-    value: Annotated[str | None, typer.Argument(help="With what.")] = None,
-    url: Annotated[str, typer.Option(help="A running bridge.")] = "http://localhost:3000",
-    queue: Annotated[bool, typer.Option("--queue", help="Let it wait if the device is offline.")] = False,
-    expires: Annotated[float | None, typer.Option(min=0.1, help="How long it is worth sending, in seconds.")] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Wait so many seconds for the device's answer.")] = 0.0,
+    device: Annotated[str, typer.Argument(help="Device id.")],
+    name: Annotated[str, typer.Argument(help="Command, as the device defines it.")],
+    value: Annotated[str | None, typer.Argument(help="Value of the command.")] = None,
+    url: UrlOption = "http://localhost:3000",
+    queue: Annotated[bool, typer.Option("--queue", help="Queue the command if the device is offline.")] = False,
+    expires: Annotated[float | None, typer.Option(min=0.1, help="Seconds until the command expires.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the device's confirmation.")] = 0.0,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
-    """Send a device a command, by a running bridge."""
+    """Send a device a command through a running bridge."""
     from bridge.tools.api_client import read_token, send_command
 
-    asked = {"command": name, "value": value, "queue": queue, "expires": expires}
-    body = {key: one for key, one in asked.items() if one is not None}
+    fields = {"command": name, "value": value, "queue": queue, "expires": expires}
+    body = {key: field for key, field in fields.items() if field is not None}
     sent = run_loop(send_command(url, device, body, wait, read_token(token, token_file)))
     console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
     if sent["state"] in ("failed", "expired"):
@@ -155,58 +185,64 @@ def bench(
     scenarios: Annotated[
         list[str] | None, typer.Argument(metavar="SCENARIO ...", help="Default: burst steady. --list describes all.")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="Name and describe the scenarios.")] = False,
-    clients: Annotated[list[int] | None, typer.Option(min=1, max=50_000, help="May be repeated.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Readings a second.")] = None,
-    burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings at once.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="How long the rate is held.")] = None,
-    rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Devices.")] = None,
-    stalled: Annotated[int | None, typer.Option(min=1, max=5000, help="Clients of all that stop reading.")] = None,
-    way: Annotated[str | None, typer.Option(help="How clients hear: socketio, topics or channels.")] = None,
-    url: Annotated[str | None, typer.Option(help="A running bridge; its readings of bench-… stay in its store.")] = None,
-    broker: Annotated[str | None, typer.Option(help="mqtt://…; the one that bridge reads from. Default: our own.")] = None,
-    store: Annotated[str | None, typer.Option(help="Of our own bridge. Default: SQLite in a temporary folder.")] = None,
-    pid: Annotated[int | None, typer.Option(min=1, help="Of the running bridge, to know its CPU and memory.")] = None,
-    html: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a page with plots.")] = None,
-    json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same values.")] = 1,
-    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds without a delivery are a failure.")] = 30.0,
+    show_list: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    clients: Annotated[list[int] | None, typer.Option(min=1, max=50_000, help="Number of clients; may be repeated.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Readings per second.")] = None,
+    burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings in a burst.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="Duration at the rate.")] = None,
+    rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of devices.")] = None,
+    stalled: Annotated[int | None, typer.Option(min=1, max=5000, help="Number of the clients that stop reading.")] = None,
+    way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, topics or channels.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A running bridge. The readings of its devices bench-… stay in the store.")
+    ] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: one is started.")] = None,
+    store: Annotated[str | None, typer.Option(help="Store of the started bridge. Default: a temporary SQLite file.")] = None,
+    pid: Annotated[int | None, typer.Option(min=1, help="Process of the running bridge, to measure CPU and memory.")] = None,
+    json: JsonOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random values.")] = 1,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Fail after this many seconds without a delivery.")] = 30.0,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
-    """Put load on a bridge and measure it: one of its own, or with --url one that runs. Only to the hosts you name."""
+    """Load-test a bridge: one that the command starts, or with --url a running one."""
     from bridge.tools.api_client import read_token
-    from bridge.tools.bench.command import BenchOptions
+    from bridge.tools.bench.command import BenchOptions, print_scenarios
     from bridge.tools.bench.command import bench as measure
-    from bridge.tools.bench.report.terminal import show_scenarios
 
     if show_list:
-        show_scenarios(console)
+        print_scenarios(console)
         return
     load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
-    shown = read_token(token, token_file)
-    options = BenchOptions(scenarios, clients, load, url, broker, store, pid, html, json, seed, patience, shown)
+    token = read_token(token, token_file)
+    options = BenchOptions(scenarios, clients, load, url, broker, store, pid, json, seed, patience, token)
     sys.exit(0 if run_loop(measure(options, console, errors)) else FAILED)
 
 
 @app.command()
 def probe(
-    url: Annotated[str, typer.Option(help="The bridge to test.")] = "http://127.0.0.1:3000",
-    broker: Annotated[str | None, typer.Option(help="mqtt://…; the one it reads from. Default: that of the settings.")] = None,
+    url: UrlOption = "http://127.0.0.1:3000",
+    broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: from the settings.")] = None,
     config: ConfigOption = None,
-    seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Again and again for so long; else once.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Repeat for this long. Default: once.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.1, max=1440, help="The same in minutes.")] = None,
-    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds from one round to the next.")] = 1.0,
-    device: Annotated[str | None, typer.Option(help="To send as; of its own for the probe. Default: probe-…")] = None,
+    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between rounds.")] = 1.0,
+    device: Annotated[
+        str | None, typer.Option(help="Device id to publish as, used by the probe only. Default: probe-…")
+    ] = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
-    device_token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Of the device, for /ws/device.")] = None,
-    password: Annotated[str | None, typer.Option(envvar="PROBE_PASSWORD", help="The same, with --device.")] = None,
-    admin_token: Annotated[str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="To listen at /ws/device.")] = None,
-    json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every figure.")] = None,
-    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds that every answer may take.")] = 5.0,
+    device_token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Token of the device, for /ws/device.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="PROBE_PASSWORD", help="Password of the device; needs --device.")
+    ] = None,
+    admin_token: Annotated[
+        str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="Admin token, to listen at /ws/device.")
+    ] = None,
+    json: JsonOption = None,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Deadline of every answer in seconds.")] = 5.0,
 ) -> None:
-    """Test a running bridge from outside by every way in and out. Its readings stay in the store, its device does not."""
+    """Test a running bridge end to end, through every input and output. Its readings stay in the store, its device does not."""
     from bridge.tools.api_client import read_token
     from bridge.tools.probe.command import ProbeOptions
     from bridge.tools.probe.command import probe as test
@@ -214,14 +250,14 @@ def probe(
     if seconds is not None and minutes is not None:
         raise typer.BadParameter("give either --seconds or --minutes")
     duration = seconds if minutes is None else minutes * 60
-    shown = read_token(token, token_file)
-    options = ProbeOptions(url, broker, duration, interval, device, shown, device_token, password, admin_token, json, patience)
+    token = read_token(token, token_file)
+    options = ProbeOptions(url, broker, duration, interval, device, token, device_token, password, admin_token, json, patience)
     sys.exit(0 if run_loop(test(options, load_settings(config), console, errors)) else FAILED)
 
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Test settings, broker, database and port one by one, and say how to mend what fails."""
+    """Test settings, broker, store and port one by one, and say how to fix what fails."""
     from bridge.cli.check import check as examine
 
     sys.exit(FAILED if asyncio.run(examine(config, console)) else 0)
@@ -230,20 +266,20 @@ def check(config: ConfigOption = None) -> None:
 @app.command("map")
 def map_message(
     config: ConfigOption = None,
-    payload: Annotated[str | None, typer.Option(help="The message; - reads it from standard input.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Its topic; with --capture the topic filter to listen on.")] = None,
-    captured: Annotated[bool, typer.Option("--capture", help="Take the next message from the broker of the settings.")] = False,
+    payload: Annotated[str | None, typer.Option(help="Payload of the message; - reads standard input.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Topic of the message; with --capture a topic filter.")] = None,
+    capture: Annotated[bool, typer.Option("--capture", help="Take the next message from the broker of the settings.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long --capture waits.")] = 30.0,
-    only: Annotated[FormatName | None, typer.Option("--format", help="Try this format only.")] = None,
+    only: Annotated[FormatName | None, typer.Option("--format", help="Try only this format.")] = None,
 ) -> None:
-    """Show what each payload format makes of a message, and the settings that would read it."""
-    from bridge.cli.map import capture, explain, try_formats
+    """Show how each payload format decodes a message, and the settings for the best one."""
+    from bridge.cli.map import capture_message, explain, try_formats
 
-    if captured == (payload is not None) or (captured and not topic):
+    if capture == (payload is not None) or (capture and not topic):
         raise typer.BadParameter("give either --payload, or --capture with --topic")
-    if captured:
-        topic, body = asyncio.run(capture(load_settings(config).mqtt, topic or "#", seconds))
-        say(f"captured from {topic!a}, {len(body)} bytes")
+    if capture:
+        topic, body = asyncio.run(capture_message(load_settings(config).mqtt, topic or "#", seconds))
+        print_line(f"captured from {topic!a}, {len(body)} bytes")
     else:
         body = sys.stdin.buffer.read() if payload == "-" else (payload or "").encode("utf-8", "surrogateescape")
     sys.exit(0 if explain(console, try_formats(body, topic, time.time_ns() // 1_000_000, only)) else FAILED)
@@ -253,15 +289,9 @@ app.command("export")(data.export_readings)
 app.command("import")(data.import_readings)
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    console.print(__version__, highlight=False)
-
-
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log.level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    for chatty in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
+        logging.getLogger(verbose).setLevel(logging.WARNING)

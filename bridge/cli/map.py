@@ -1,7 +1,4 @@
-"""What a message would become in each format, and the settings that read it best.
-
-For `sensor-bridge map`: a pasted or a captured message goes through the decoder of the bridge, once for each format.
-"""
+"""`sensor-bridge map`: decode a message with every payload format and propose the settings for the best one."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bridge.cli.runner import print_line
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
 from bridge.core.formats.mapping import FieldPath
@@ -31,92 +29,87 @@ from bridge.sources.mqtt.client import first_message
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 
 
-class _Nowhere:
-    """An origin that nobody waits at."""
-
+class _NullOrigin:
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormatAttempt:
-    """One format tried: the reading it makes, or what is wrong."""
+    """The reading that a format decodes, or the reason why it fails."""
 
     format: FormatName
     pattern: str
     fields: Mapping[str, FieldPath] = field(default_factory=dict)
     reading: Reading | None = None
-    complaint: str = ""
+    error: str = ""
     fit: int = 0
 
     @property
     def rank(self) -> tuple[int, int, bool]:
-        """The higher the better: good values, then the shape of the topic, then a time of its own."""
+        """Sort key, higher is better: plausible values, then the fit of the topic, then a timestamp of its own."""
         assert self.reading is not None  # noqa: S101 - only readings are ranked
         own_time = self.reading.timestamp_ms != self.reading.received_ms
         return len(self.reading.values) - len(self.reading.quality), self.fit, own_time
 
     @property
     def setting(self) -> str:
-        """The line of the settings that reads messages this way."""
         return subscription_toml(self.pattern, self.format, self.fields)
 
 
-async def capture(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes]:
-    """Topic and payload of the next message on a topic filter; raises `BridgeError` when none comes in time."""
-    arrived = await first_message(settings, TopicPattern.parse(topic).topic_filter, seconds)
-    if arrived is None:
+async def capture_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes]:
+    """Return topic and payload of the next message on a topic filter. Raises `BridgeError` if none arrives in time."""
+    message = await first_message(settings, TopicPattern.parse(topic).topic_filter, seconds)
+    if message is None:
         raise BridgeError(f"no message on {quote(topic)} at {settings.address} within {seconds:g} seconds")
-    return arrived
+    return message
 
 
 def try_formats(payload: bytes, topic: str | None, now_ms: int, only: FormatName | None = None) -> list[FormatAttempt]:
-    """Every format, or `only` one, in the order of their list. Without a topic each is tried on its usual one."""
+    """Try every format, or `only` one, in the order of `FormatName`. Without a topic, each is tried on its usual one."""
     names = list(FormatName) if only is None else [only]
     return [_attempt(name, payload, topic, now_ms) for name in names]
 
 
 def best_of(attempts: list[FormatAttempt]) -> FormatAttempt | None:
-    """The attempt with the best reading, the first of equals."""
-    return max((one for one in attempts if one.reading is not None), key=lambda one: one.rank, default=None)
+    """Return the attempt with the highest rank, the first of equals, or None if no format decodes a reading."""
+    readable = (attempt for attempt in attempts if attempt.reading is not None)
+    return max(readable, key=lambda attempt: attempt.rank, default=None)
 
 
 def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -> FormatAttempt:
     try:
-        pattern, fields = _proposal(name, payload, topic)
+        pattern, fields = _propose(name, payload, topic)
         parsed = TopicPattern.parse(pattern)
         route = Route(parsed, format=make_format(name, parsed, fields))
     except (PatternError, FormatError) as error:
-        return FormatAttempt(name, name.spec.usual_pattern, complaint=str(error))
-    arrived = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _Nowhere())
-    return _judged(FormatAttempt(name, pattern, fields, fit=_fit(name, topic, payload)), Decoder([route]).decode(arrived))
+        return FormatAttempt(name, name.spec.usual_pattern, error=str(error))
+    message = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _NullOrigin())
+    decoded = Decoder([route]).decode(message)
+    reading = decoded if isinstance(decoded, Reading) else None
+    reason = "" if reading else getattr(decoded, "reason", "not a reading")
+    return FormatAttempt(name, pattern, fields, reading, reason, _fit(name, topic, payload))
 
 
-def _proposal(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
-    """Pattern and fields to try; raises `FormatError` when there is nothing to try."""
+def _propose(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
+    """Return the pattern and fields to try. Raises `FormatError` if the format cannot apply."""
     fields = suggest_fields(_body(payload)) if name is FormatName.MAPPING else {}
     if name is FormatName.MAPPING and not MEASUREMENTS_BY_NAME.keys() & fields.keys():
-        raise FormatError(_nothing_known(payload))
+        raise FormatError(_no_known_name(payload))
     if topic is None and name in (FormatName.SCALAR, FormatName.ESPHOME):
-        raise FormatError("the field is a level of the topic; give --topic")
-    device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in(name, payload)
-    named_in_body = device if isinstance(device, str) else None
-    pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic, named_in_body)
+        raise FormatError("the topic names the field; give --topic")
+    device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in_body(name, payload)
+    body_device = device if isinstance(device, str) else None
+    pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic, body_device)
     if pattern is None:
-        raise FormatError("the topic has no such shape")
+        raise FormatError("the topic does not match this format")
     if "{deviceId}" in pattern:
         fields.pop("deviceId", None)
     return pattern, fields
 
 
-def _judged(attempt: FormatAttempt, decoded: Decoded) -> FormatAttempt:
-    reading = decoded if isinstance(decoded, Reading) else None
-    complaint = "" if reading else getattr(decoded, "reason", "no reading")
-    return FormatAttempt(attempt.format, attempt.pattern, attempt.fields, reading, complaint, attempt.fit)
-
-
 def _fit(name: FormatName, topic: str | None, payload: bytes) -> int:
-    """1 when the topic, or a key that only one program writes, speaks for this format; -1 when nothing does and it should."""
+    """Return 1 if the topic or a key specific to one program indicates this format, -1 if it should but does not, else 0."""
     levels = (topic or "").split("/")
     match name:
         case FormatName.TASMOTA:
@@ -136,54 +129,47 @@ def _body(payload: bytes) -> object:
         return None
 
 
-def _device_in(name: FormatName, payload: bytes) -> object:
-    """The device that a plain object names."""
+def _device_in_body(name: FormatName, payload: bytes) -> object:
+    """Return the device id in a flat object."""
     body = _body(payload)
     return extract_fields(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
 
 
-def _nothing_known(payload: bytes) -> str:
+def _no_known_name(payload: bytes) -> str:
     try:
         paths = [quote(".".join(steps)) for steps, _ in leaves(parse_json(payload))]
     except PayloadError as error:
         return str(error)
-    return f"no name we know among {join_names(paths)}" if paths else "the payload names nothing"
+    return f"no known field among {join_names(paths)}" if paths else "the payload has no fields"
 
 
-# --- for people --------------------------------------------------------------------------------------------------------
+# --- output ----------------------------------------------------------------------------------------------------------
 
 
 def explain(console: Console, attempts: list[FormatAttempt]) -> bool:
-    """Print what each format makes of the message, and the settings for the best; False when none makes a reading."""
+    """Print how each format decodes the message, and the settings for the best. Return False if no format decodes a reading."""
     best = best_of(attempts)
     table = Table(show_lines=True)
-    for heading in ("format", "pattern", "what it makes of the message"):
+    for heading in ("format", "pattern", "result"):
         table.add_column(heading, overflow="fold")
-    for one in attempts:
-        style = "bold green" if one is best else "" if one.reading else "dim"
-        table.add_row(Text(one.format, style), Text(quote(one.pattern)[1:-1]), _outcome(one))
+    for attempt in attempts:
+        style = "bold green" if attempt is best else "" if attempt.reading else "dim"
+        table.add_row(Text(attempt.format, style), Text(quote(attempt.pattern)[1:-1]), _result(attempt))
     console.print(table)
     if best is None:
-        _say(
-            console,
-            'No format makes a reading of it. For JSON of a shape of its own give each field its path: format = "mapping".',
-        )
+        print_line('No format decodes a reading. For other JSON, give the path of each field: format = "mapping".', console)
         return False
-    _say(console, f"Best: {best.format}. In config/bridge.toml, under [mqtt]; add what else you listen to:\n")
-    _say(console, f"subscriptions = [\n    {best.setting},\n]")
+    print_line(f"Best: {best.format}. In config/bridge.toml, under [mqtt], together with your other subscriptions:\n", console)
+    print_line(f"subscriptions = [\n    {best.setting},\n]", console)
     if any(path.converts for path in best.fields.values()):
-        _say(console, "\nThe scale is guessed from the size of the number: compare it with the sensor's own display.")
+        print_line("\nThe scale is a guess from the magnitude of the number: compare it with the sensor's display.", console)
     return True
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _outcome(attempt: FormatAttempt) -> Text:
+def _result(attempt: FormatAttempt) -> Text:
     reading = attempt.reading
     if reading is None:
-        return Text(attempt.complaint, "dim")
+        return Text(attempt.error, "dim")
     record = {
         **reading.values,
         "timestamp": iso(reading.timestamp_ms),

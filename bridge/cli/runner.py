@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and how a job of theirs runs."""
+"""What the commands share: consoles, options, and how they run an asyncio job."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge.core.errors import BridgeError
 
@@ -24,41 +23,32 @@ FAILED = 1
 console = Console()
 errors = Console(stderr=True)
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default config/bridge.toml if it exists.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file. Default: config/bridge.toml if it exists.")]
 
 
-def say(line: str) -> None:
-    """One line as it is."""
-    console.print(line, highlight=False, soft_wrap=True)
+def print_line(text: str, to: Console = console) -> None:
+    """Print text without wrapping, markup or highlighting."""
+    to.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-@contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, and how to advance it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-_COLLECT_AFTER = (5_000, 100, 50)  # objects more than there were, then rounds of each generation; 700, 10, 10 by default
-_SWITCH_SECONDS = 0.0001  # 0.005 by default
+_GC_THRESHOLDS = (5_000, 100, 50)  # new objects, then rounds of each generation; Python's default is 700, 10, 10
+_SWITCH_INTERVAL_SECONDS = 0.0001  # Python's default is 0.005
 
 
 def run_loop(job: Coroutine[Any, Any, T]) -> T:
-    """On uvloop where it installs, with the garbage collector looking less often, and threads that are let in sooner.
+    """Run `job` on uvloop where it is installed, with fewer garbage collections and a shorter thread switch interval.
 
-    What a reading leaves behind goes by its reference count. The collector, as it is set by default, walks over the readings
-    that are under way again and again: 4 of 10 µs of encoding one. Were it to wait for 50,000 objects, it would hold up all
-    for 45 ms once a minute at 200 readings/s; so it is 1 to 2 ms every 3 s, and a reading in a burst costs the same.
+    Reference counting frees the objects of a reading. With the default thresholds the collector walks over the readings in
+    flight again and again: 4 of the 10 µs of encoding one. With a threshold of 50,000 objects it would block the loop for 45 ms
+    once a minute at 200 readings/s. With these thresholds it blocks for 1 to 2 ms every 3 s, and a burst costs the same.
 
-    A busy loop gives a thread its turn only after the switch interval, and SQLite's writer needs several turns for each write:
-    while 1,000 clients came at once, readings were 180 ms late, with a fiftieth of that interval 30. It costs nothing that can
-    be measured.
+    A busy loop yields to other threads only after the switch interval, and SQLite's writer thread needs several turns per
+    write: while 1,000 clients connected at once, readings were 180 ms late, with a fiftieth of the interval 30 ms. The shorter
+    interval has no measurable cost.
     """
     gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(*_GC_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             return runner.run(job)
@@ -75,13 +65,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def on_stop_signals(stop: Callable[[], object]) -> None:
-    """Call it on SIGINT and SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def run_until_stopped(job: Coroutine[Any, Any, None]) -> None:
-    """Ctrl-C ends a command that watches or sends; that is no error."""
+    """Run a job that SIGINT and SIGTERM end without an error."""
 
     async def supervised() -> None:
         task = asyncio.ensure_future(job)

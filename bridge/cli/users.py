@@ -1,6 +1,7 @@
-"""`sensor-bridge user …` and `key …`: on the store of the settings, beside a bridge that runs or without one.
+"""`sensor-bridge user …` and `key …`: accounts in the store, beside a running bridge or without one.
 
-A password is asked for, or is the first line of standard input; never an argument, which everybody on the machine can read.
+Passwords are prompted for or read from the first line of standard input; never an argument, which every user of the machine
+can read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from rich.table import Column, Table
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
 from bridge.access.service import AuthService
-from bridge.cli.runner import ConfigOption, console, errors
+from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
@@ -32,8 +33,8 @@ from bridge.stores import open_store
 
 T = TypeVar("T")
 
-users = typer.Typer(no_args_is_help=True, help="People who may log in.")
-keys = typer.Typer(no_args_is_help=True, help="Keys of programs and devices.")
+users = typer.Typer(no_args_is_help=True, help="Manage the users who may log in.")
+keys = typer.Typer(no_args_is_help=True, help="Manage the API keys of programs and devices.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 DeviceOption = Annotated[list[str] | None, typer.Option("--device", help="Only this device; may be repeated.")]
 SiteOption = Annotated[list[str] | None, typer.Option("--site", help="Only devices at this site; may be repeated.")]
@@ -43,40 +44,41 @@ SiteOption = Annotated[list[str] | None, typer.Option("--site", help="Only devic
 def add_user(
     name: NameArgument,
     config: ConfigOption = None,
-    role: Annotated[Role, typer.Option(help="Operators send commands; admins do everything.")] = Role.VIEWER,
+    role: Annotated[Role, typer.Option(help="Operators may send commands; admins may do everything.")] = Role.VIEWER,
     device: DeviceOption = None,
     site: SiteOption = None,
 ) -> None:
-    """Add a person. The password is asked for, or comes by standard input."""
+    """Add a user. The password is prompted for or read from standard input."""
     name, scope = user_name(name), scope_of(device or (), site or ())
-    password = _password(name)
-    added = with_control(config, lambda control, _: control.users.add(name, password, role, scope), "user added", name)
-    console.print(f"{added.id} added, {added.role}", markup=False, highlight=False)
+    password = _read_password(name)
+    user = run_with_service(config, lambda service, _: service.users.add(name, password, role, scope), "user added", name)
+    print_line(f"{user.id} added, {user.role}")
 
 
 @users.command("passwd")
 def change_password(name: NameArgument, config: ConfigOption = None) -> None:
-    """Give a person another password; whoever is logged in by the old one is logged out."""
-    password = _password(user_name(name))
-    changes = {"password": password}
-    with_control(config, lambda control, _: control.users.change(name, changes), "user changed", user_name(name))
-    console.print(f"{user_name(name)} has another password", markup=False, highlight=False)
+    """Change a user's password. Sessions that were opened with the old password end."""
+    name = user_name(name)
+    changes = {"password": _read_password(name)}
+    run_with_service(config, lambda service, _: service.users.change(name, changes), "user changed", name)
+    print_line(f"password of {name} changed")
 
 
 @users.command("list")
 def list_users(config: ConfigOption = None) -> None:
-    """Who may log in."""
+    """List the users."""
     table = Table("name", "role", "devices", "sites", "since")
-    for one in with_control(config, lambda control, _: control.users.all()):
-        table.add_row(one.id, one.role, *_shown(one.scope), iso(one.created_ms)[:10])
+    for user in run_with_service(config, lambda service, _: service.users.all()):
+        table.add_row(user.id, user.role, *_scope_cells(user.scope), iso(user.created_ms)[:10])
     console.print(table)
 
 
 @users.command("remove")
 def remove_user(name: NameArgument, config: ConfigOption = None) -> None:
-    """Remove a person; his sessions end within two seconds, also in a bridge that runs."""
-    with_control(config, lambda control, _: control.users.remove(name), "user removed", user_name(name))
-    console.print(f"{user_name(name)} removed", markup=False, highlight=False)
+    """Remove a user. Their sessions end within two seconds, also in a running bridge."""
+    name = user_name(name)
+    run_with_service(config, lambda service, _: service.users.remove(name), "user removed", name)
+    print_line(f"{name} removed")
 
 
 @keys.command("add")
@@ -84,67 +86,69 @@ def add_key(
     name: NameArgument,
     config: ConfigOption = None,
     right: Annotated[
-        list[Permission] | None, typer.Option("--right", help="What it may; may be repeated. Default: see.")
+        list[Permission] | None, typer.Option("--right", help="Permission to grant; may be repeated. Default: see.")
     ] = None,
     device: DeviceOption = None,
     site: SiteOption = None,
-    days: Annotated[float | None, typer.Option(help="How long it is valid. Default: until it is removed.")] = None,
-    of_device: Annotated[bool, typer.Option("--of-device", help="NAME is the id of a device; the key sends as it.")] = False,
+    days: Annotated[float | None, typer.Option(help="Days until it expires. Default: it does not expire.")] = None,
+    of_device: Annotated[
+        bool, typer.Option("--of-device", help="NAME is a device id; the key publishes as this device.")
+    ] = False,
 ) -> None:
-    """Make a key and print it, this once."""
+    """Create an API key and print it once."""
     if of_device and (right or device or site):
-        raise typer.BadParameter("the key of a device has no other rights, devices or sites")
-    scope, by = scope_of(device or (), site or ()), caller()
-    rights = right or [Permission.READ]
-    making = partial(ApiKeys.make, name=name, rights=rights, scope=scope, device=of_device, days=days, by=by)
-    key, text = with_control(config, lambda control, _: making(control.keys), "key added", name)
-    errors.print(f"{key.id} {key.name}: keep it, it is not shown again", markup=False, highlight=False)
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise typer.BadParameter("--of-device cannot be combined with --right, --device or --site")
+    scope, actor = scope_of(device or (), site or ()), caller()
+    permissions = right or [Permission.READ]
+    create = partial(ApiKeys.make, name=name, rights=permissions, scope=scope, device=of_device, days=days, by=actor)
+    key, text = run_with_service(config, lambda service, _: create(service.keys), "key added", name)
+    print_line(f"{key.id} {key.name}: store it now, it is not shown again", errors)
+    print_line(text)
 
 
 @keys.command("list")
 def list_keys(config: ConfigOption = None) -> None:
-    """The keys there are; not what they are."""
+    """List the API keys without their secrets."""
     table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
-    for one in with_control(config, lambda control, _: control.keys.all()):
-        expires = iso(one.expires_ms)[:10] if one.expires_ms else "never"
-        table.add_row(one.id, escape(one.name), one.kind, " ".join(sorted(one.permissions)), *_shown(one.scope), expires)
+    for key in run_with_service(config, lambda service, _: service.keys.all()):
+        expires = iso(key.expires_ms)[:10] if key.expires_ms else "never"
+        table.add_row(key.id, escape(key.name), key.kind, " ".join(sorted(key.permissions)), *_scope_cells(key.scope), expires)
     console.print(table)
 
 
 @keys.command("remove")
 def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
-    """Take a key back; it is worth nothing within two seconds, also in a bridge that runs."""
-    key = with_control(config, lambda control, _: control.keys.remove(key_id), "key removed", key_id)
-    console.print(f"{key.id} {key.name} removed", markup=False, highlight=False)
+    """Revoke an API key. It stops working within two seconds, also in a running bridge."""
+    key = run_with_service(config, lambda service, _: service.keys.remove(key_id), "key removed", key_id)
+    print_line(f"{key.id} {key.name} removed")
 
 
-def with_control(
-    config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], act: str = "", about: str = ""
+def run_with_service(
+    config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], action: str = "", target: str = ""
 ) -> T:
-    """The outcome of some work on the store of the settings; what it was, if it changed something, is in the audit."""
+    """Run `work` on the store of the settings and return its result. With an `action`, record it in the audit log."""
     settings = load_settings(config)
 
-    async def working() -> T:
+    async def run() -> T:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(settings.store))
             await store.prepare()
-            control = AuthService(settings.access, settings.devices, store)
-            done = await work(control, settings)
-            if act:
-                control.audit.record(act, actor=Identity(IdentityKind.PROGRAM, caller(), frozenset()), target=about)
-                await control.close()
-            return done
+            service = AuthService(settings.access, settings.devices, store)
+            result = await work(service, settings)
+            if action:
+                service.audit.record(action, actor=Identity(IdentityKind.PROGRAM, caller(), frozenset()), target=target)
+                await service.close()
+            return result
 
-    return asyncio.run(working())
+    return asyncio.run(run())
 
 
 def caller() -> str:
-    """Who types, for the records."""
+    """Return the operating system's user as an actor for the audit log."""
     return f"cli:{getpass.getuser()}"
 
 
-def _password(name: str) -> str:
+def _read_password(name: str) -> str:
     if not sys.stdin.isatty():
         password = sys.stdin.readline().rstrip("\r\n")
         check_password(password)
@@ -152,11 +156,11 @@ def _password(name: str) -> str:
     password = getpass.getpass(f"password of {name}: ")
     check_password(password)
     if getpass.getpass("again: ") != password:
-        raise AccountError("password", "was not typed the same twice")
+        raise AccountError("password", "the two passwords differ")
     return password
 
 
-def _shown(scope: ResourceScope | None) -> tuple[str, str]:
-    return (
-        ("all", "all") if scope is None else (escape(" ".join(sorted(scope.devices))), escape(", ".join(sorted(scope.sites))))
-    )
+def _scope_cells(scope: ResourceScope | None) -> tuple[str, str]:
+    if scope is None:
+        return "all", "all"
+    return escape(" ".join(sorted(scope.devices))), escape(", ".join(sorted(scope.sites)))

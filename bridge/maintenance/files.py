@@ -1,6 +1,6 @@
-"""Files of readings: NDJSON or CSV, plain or gzip; written so that they can be continued after any interruption.
+"""Files of readings: NDJSON or CSV, plain or gzip. An interrupted export can be resumed.
 
-A gzip file gets one member a batch: what a crash leaves behind the last whole member, or the last whole line, is cut off.
+Each batch is one gzip member. Resuming truncates the file after its last whole member or, if it is plain, its last whole line.
 """
 
 from __future__ import annotations
@@ -29,44 +29,46 @@ LINE_LIMIT_BYTES = 64 * 1024
 _TAIL_BYTES = 8 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_TEXTS = {"_id", "aqiScale", "timestamp", "deviceId", "receivedAt"}
-STANDARD = Path("-")
+_TEXT_COLUMNS = {"_id", "aqiScale", "timestamp", "deviceId", "receivedAt"}
+STANDARD_STREAM = Path("-")
 
 
 class FileFormat(enum.StrEnum):
-    """How a reading is a line."""
-
     NDJSON = "ndjson"
     CSV = "csv"
 
 
-_ENDINGS = {".ndjson": FileFormat.NDJSON, ".jsonl": FileFormat.NDJSON, ".json": FileFormat.NDJSON, ".csv": FileFormat.CSV}
+_FORMAT_BY_SUFFIX = {
+    ".ndjson": FileFormat.NDJSON,
+    ".jsonl": FileFormat.NDJSON,
+    ".json": FileFormat.NDJSON,
+    ".csv": FileFormat.CSV,
+}
 
 
-def format_of(path: Path, named: FileFormat | None) -> FileFormat:
-    """The format that is named, or that the file's ending says; raises `TransferError`."""
-    ending = Path(path.name.lower().removesuffix(".gz")).suffix
-    found = named or (FileFormat.NDJSON if path == STANDARD else _ENDINGS.get(ending))
-    if found is None:
-        raise TransferError(f"{path}: the ending says neither NDJSON nor CSV: name it with --format")
-    return found
+def detect_format(path: Path, explicit: FileFormat | None) -> FileFormat:
+    """Return `explicit`, or else the format that the file name implies. Raises `TransferError`."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    file_format = explicit or (FileFormat.NDJSON if path == STANDARD_STREAM else _FORMAT_BY_SUFFIX.get(suffix))
+    if file_format is None:
+        raise TransferError(f"{path}: unknown file name extension: use .ndjson or .csv, or give --format")
+    return file_format
 
 
-def _is_plain(path: Path) -> bool:
+def _is_uncompressed(path: Path) -> bool:
     return path.suffix.lower() != ".gz"
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def header(form: FileFormat) -> bytes:
-    """What stands before the first reading."""
-    return (",".join(RECORD_NAMES) + "\n").encode() if form is FileFormat.CSV else b""
+def header(file_format: FileFormat) -> bytes:
+    """The CSV header line; empty for NDJSON."""
+    return (",".join(RECORD_NAMES) + "\n").encode() if file_format is FileFormat.CSV else b""
 
 
-def lines(readings: Iterable[Reading], form: FileFormat) -> bytes:
-    """A line each."""
-    if form is FileFormat.NDJSON:
+def lines(readings: Iterable[Reading], file_format: FileFormat) -> bytes:
+    if file_format is FileFormat.NDJSON:
         return b"".join(orjson.dumps(reading.public()) + b"\n" for reading in readings)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -77,25 +79,24 @@ def lines(readings: Iterable[Reading], form: FileFormat) -> bytes:
 
 
 def _cell(name: str, value: object) -> str:
-    """Texts as they are, all else as JSON: `true`, `25`, `25.0`, `{"eco2":"not a number"}`. So it keeps its type."""
-    return str(value) if name in _TEXTS else orjson.dumps(value).decode()
+    """Texts are written as they are, other values as JSON (`true`, `25`, `25.0`), so they keep their type."""
+    return str(value) if name in _TEXT_COLUMNS else orjson.dumps(value).decode()
 
 
 class LineReader:
-    """Makes readings of lines, one after the other; the first line of CSV names the columns."""
+    """Parses lines in order; the first line of CSV names the columns."""
 
-    def __init__(self, form: FileFormat) -> None:
-        """Nothing is read yet."""
-        self._format = form
+    def __init__(self, file_format: FileFormat) -> None:
+        self._format = file_format
         self._columns: list[str] | None = None
 
     def read(self, line: bytes) -> Reading | None:
-        """The reading of a line, None for an empty line or the header; raises `RecordError`."""
-        reading = self.record(line)
-        return None if reading is None else parse_record(reading)
+        """Return the reading of a line, or None for an empty line or the header. Raises `RecordError`."""
+        record = self.record(line)
+        return None if record is None else parse_record(record)
 
     def record(self, line: bytes) -> Mapping[str, Any] | None:
-        """What a line says, not yet judged."""
+        """Return the fields of a line before validation."""
         if not line.strip():
             return None
         if len(line) > LINE_LIMIT_BYTES:
@@ -110,16 +111,16 @@ class LineReader:
             self._columns = _columns(cells)
             return None
         if len(cells) != len(self._columns):
-            raise RecordError(f"{len(cells)} cells, where the header has {len(self._columns)}")
-        named = zip(self._columns, cells, strict=True)
-        return {name: cell if name in _TEXTS else _json(cell.encode(), name) for name, cell in named if cell}
+            raise RecordError(f"{len(cells)} cells, the header has {len(self._columns)}")
+        pairs = zip(self._columns, cells, strict=True)
+        return {name: cell if name in _TEXT_COLUMNS else _json(cell.encode(), name) for name, cell in pairs if cell}
 
 
-def _json(text: bytes, where: str = "") -> Any:  # noqa: ANN401
+def _json(text: bytes, column: str = "") -> Any:  # noqa: ANN401
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RecordError(f"{where or 'the line'} is not JSON: {error}") from None
+        raise RecordError(f"{column or 'the line'} is not JSON: {error}") from None
 
 
 def _cells(line: bytes) -> list[str]:
@@ -132,8 +133,10 @@ def _cells(line: bytes) -> list[str]:
 def _columns(cells: list[str]) -> list[str]:
     unknown = [cell for cell in cells if cell not in RECORD_NAMES]
     if unknown or len(set(cells)) < len(cells) or "deviceId" not in cells:
-        said = f"{unknown[0][:64]!r} is no field of a reading" if unknown else "deviceId is missing, or a column stands twice"
-        raise TransferError(f"the first line of CSV names the columns: {said}")
+        reason = (
+            f"{unknown[0][:64]!r} is not a field of a reading" if unknown else "deviceId is missing or a column is repeated"
+        )
+        raise TransferError(f"the first line of CSV must name the columns: {reason}")
     return cells
 
 
@@ -142,32 +145,32 @@ def _columns(cells: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that is being read: its lines, how many of its bytes are read so far, and of how many (None: nobody knows).
+    """An open file: its lines, the number of bytes read so far, and its size in bytes (None: unknown).
 
-    A line longer than `LINE_LIMIT_BYTES` comes cut, a little longer than that. Reading raises `TransferError`.
+    A line longer than `LINE_LIMIT_BYTES` is truncated to slightly more than that. Reading raises `TransferError`.
     """
 
     lines: Iterator[bytes]
-    position: Callable[[], int]
+    bytes_read: Callable[[], int]
     total: int | None
 
 
 @contextmanager
-def opened_lines(path: Path) -> Iterator[InputFile]:
-    """The lines of a file, or of standard input; raises `TransferError`."""
+def open_lines(path: Path) -> Iterator[InputFile]:
+    """Open a file or standard input. Raises `TransferError`."""
     with _read_errors(path):
-        raw = os.fdopen(os.dup(sys.stdin.fileno()), "rb") if path == STANDARD else path.open("rb")
-        total = None if path == STANDARD else path.stat().st_size
+        raw = os.fdopen(os.dup(sys.stdin.fileno()), "rb") if path == STANDARD_STREAM else path.open("rb")
+        total = None if path == STANDARD_STREAM else path.stat().st_size
     with raw:
-        source = raw if path == STANDARD or _is_plain(path) else gzip.GzipFile(fileobj=raw)
+        source = raw if path == STANDARD_STREAM or _is_uncompressed(path) else gzip.GzipFile(fileobj=raw)
         yield InputFile(_bounded_lines(source, path), raw.tell if total is not None else lambda: 0, total)
 
 
-def _bounded_lines(source: Any, path: Path) -> Iterator[bytes]:  # noqa: ANN401 - files and GzipFile have no common type
+def _bounded_lines(source: Any, path: Path) -> Iterator[bytes]:  # noqa: ANN401 - files and GzipFile share no type
     with _read_errors(path):
         while line := source.readline(LINE_LIMIT_BYTES + 2):
             yield line
-            while line and not line.endswith(b"\n"):  # the rest of a line too long
+            while line and not line.endswith(b"\n"):  # skip the rest of an oversized line
                 line = source.readline(LINE_LIMIT_BYTES)
 
 
@@ -176,7 +179,7 @@ def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TransferError(f"{path}: the gzip file is damaged or cut: {error}") from error
+        raise TransferError(f"{path}: damaged or truncated gzip file: {error}") from error
     except OSError as error:
         raise TransferError(f"{path}: {error.strerror or error}") from error
 
@@ -186,99 +189,103 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a file goes on: after the cursor `seq`, whose readings `ids` it has already."""
+    """Where an export resumes: after the cursor `seq`, of whose readings the file already holds `ids`."""
 
     seq: int = 0
     ids: frozenset[ObjectId] = frozenset()
     fresh: bool = True
 
 
-class RecordFile:
-    """A file of readings, written batch by batch; what is written is with the system when `write` returns.
+class RecordWriter:
+    """Writes readings batch by batch; a batch is flushed to the system when `write` returns.
 
-    `BrokenPipeError` means that nobody reads our standard output any more.
+    `BrokenPipeError` means that the reader of standard output has exited.
     """
 
-    def __init__(self, file: IO[bytes], path: Path, form: FileFormat, *, fresh: bool) -> None:
-        """`fresh`: there is nothing in it yet."""
+    def __init__(self, file: IO[bytes], path: Path, file_format: FileFormat, *, fresh: bool) -> None:
+        """`fresh`: the file is empty."""
         self._file = file
         self._path = path
-        self._format = form
-        self._header = header(form) if fresh else b""
+        self._format = file_format
+        self._header = header(file_format) if fresh else b""
 
     def write(self, readings: Sequence[Reading]) -> None:
-        """Add a batch, the header before the first one; raises `TransferError`."""
+        """Append a batch, preceded by the header if it is the first. Raises `TransferError`."""
         text, self._header = self._header + lines(readings, self._format), b""
         if not text:
             return
         try:
-            self._file.write(text if self._path == STANDARD or _is_plain(self._path) else gzip.compress(text, 6, mtime=0))
+            self._file.write(
+                text if self._path == STANDARD_STREAM or _is_uncompressed(self._path) else gzip.compress(text, 6, mtime=0)
+            )
             self._file.flush()
         except OSError as error:
-            if self._path == STANDARD:
+            if self._path == STANDARD_STREAM:
                 raise
-            raise TransferError(f"{self._path}: {error.strerror or error}; with --resume it goes on from there") from error
+            raise TransferError(f"{self._path}: {error.strerror or error}; continue with --resume") from error
 
 
 @contextmanager
-def record_file(path: Path, form: FileFormat, *, resume: bool, force: bool) -> Iterator[tuple[RecordFile, ResumePoint]]:
-    """The file to write and where to go on; raises `TransferError`, also if it exists and neither flag is set."""
-    if path == STANDARD:
+def open_output(
+    path: Path, file_format: FileFormat, *, resume: bool, force: bool
+) -> Iterator[tuple[RecordWriter, ResumePoint]]:
+    """Open a file or standard output for writing. Raises `TransferError`, also if the file exists and neither flag is set."""
+    if path == STANDARD_STREAM:
         with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
-            writing = RecordFile(out, path, form, fresh=True)
-            yield writing, ResumePoint()
-            writing.write(())  # the header, if there was nothing else
+            writer = RecordWriter(out, path, file_format, fresh=True)
+            yield writer, ResumePoint()
+            writer.write(())  # the header, if there were no readings
         return
     exists = path.exists()
     if exists and not (resume or force):
-        raise TransferError(f"{path} exists: --resume goes on after its last reading, --force writes it anew")
+        raise TransferError(f"{path} exists: --resume continues after its last reading, --force overwrites it")
     with _read_errors(path):
-        there = path.open("r+b" if exists and resume else "wb")
-    with there as file:
+        opened = path.open("r+b" if exists and resume else "wb")
+    with opened as file:
         with _read_errors(path):
-            place = _resume(file, path, form) if exists and resume else ResumePoint()
-        writing = RecordFile(file, path, form, fresh=place.fresh)
-        yield writing, place
-        writing.write(())
+            resume_point = _prepare_resume(file, path, file_format) if exists and resume else ResumePoint()
+        writer = RecordWriter(file, path, file_format, fresh=resume_point.fresh)
+        yield writer, resume_point
+        writer.write(())
         os.fsync(file.fileno())
 
 
-def _resume(file: IO[bytes], path: Path, form: FileFormat) -> ResumePoint:
-    """Cut off what is not whole, and find the last reading. A file that is not ours is left as it is."""
-    beginning = header(form) or b'{"_id":"'
+def _prepare_resume(file: IO[bytes], path: Path, file_format: FileFormat) -> ResumePoint:
+    """Truncate an incomplete end and find the last reading. A file that is not an export stays unchanged."""
+    beginning = header(file_format) or b'{"_id":"'
     first = file.read(_CHUNK_BYTES)
-    if not _is_plain(path) and first:
+    if not _is_uncompressed(path) and first:
         first = zlib.decompressobj(_GZIP_WINDOW).decompress(first)
     if first[: len(beginning)] != beginning[: len(first)]:
-        raise TransferError(f"{path} does not begin like an export of this version, so it cannot be continued")
-    end, tail = _plain_tail(file) if _is_plain(path) else _gzip_tail(file)
+        raise TransferError(f"{path} is not an export of this version and cannot be continued: its first line differs")
+    end, tail = _uncompressed_tail(file) if _is_uncompressed(path) else _gzip_tail(file)
     if tail and not tail.endswith(b"\n"):
-        raise TransferError(f"{path} was not written by an export, so it cannot be continued: it ends within a line")
-    found = [line for line in tail.splitlines() if line + b"\n" != header(form)]
-    place = _last_place(found, path, form) if found else ResumePoint(fresh=end == 0)
+        raise TransferError(f"{path} is not an export and cannot be continued: it ends within a line")
+    last_lines = [line for line in tail.splitlines() if line + b"\n" != header(file_format)]
+    resume_point = _resume_point(last_lines, path, file_format) if last_lines else ResumePoint(fresh=end == 0)
     file.truncate(end)
     file.seek(end)
-    return place
+    return resume_point
 
 
-def _last_place(found: Sequence[bytes], path: Path, form: FileFormat) -> ResumePoint:
-    reader = LineReader(form)
-    reader.record(header(form))
+def _resume_point(last_lines: Sequence[bytes], path: Path, file_format: FileFormat) -> ResumePoint:
+    reader = LineReader(file_format)
+    reader.record(header(file_format))
     seq, ids = 0, set()
     try:
-        for line in reversed(found):
+        for line in reversed(last_lines):
             record = reader.record(line) or {}
             if seq not in (0, int(record["seq"])):
                 break
             seq = int(record["seq"])
             ids.add(parse_record(record).id)
     except (RecordError, KeyError, ValueError, TypeError) as error:
-        raise TransferError(f"{path} was not written by an export, so it cannot be continued: {error}") from None
+        raise TransferError(f"{path} is not an export and cannot be continued: {error}") from None
     return ResumePoint(seq, frozenset(ids), fresh=False)
 
 
-def _plain_tail(file: IO[bytes]) -> tuple[int, bytes]:
-    """Where the last whole line ends, and the last lines; the first of them is whole too."""
+def _uncompressed_tail(file: IO[bytes]) -> tuple[int, bytes]:
+    """Return the end of the last whole line, and the last lines; the first of these is whole too."""
     size = file.seek(0, os.SEEK_END)
     start = max(size - _TAIL_BYTES, 0)
     file.seek(start)
@@ -290,15 +297,15 @@ def _plain_tail(file: IO[bytes]) -> tuple[int, bytes]:
 
 
 def _gzip_tail(file: IO[bytes]) -> tuple[int, bytes]:
-    """Where the last whole member ends, and the last lines up to there."""
+    """Return the end of the last whole member, and the last lines before it."""
     file.seek(0)
-    member, end, position, held, tail = zlib.decompressobj(_GZIP_WINDOW), 0, 0, b"", b""
+    member, end, offset, pending, tail = zlib.decompressobj(_GZIP_WINDOW), 0, 0, b"", b""
     while chunk := file.read(_CHUNK_BYTES):
-        position += len(chunk)
+        offset += len(chunk)
         while chunk:
-            held = (held + member.decompress(chunk))[-_TAIL_BYTES:]
+            pending = (pending + member.decompress(chunk))[-_TAIL_BYTES:]
             chunk = member.unused_data
             if member.eof:
-                end, tail, held = position - len(chunk), (tail + held)[-_TAIL_BYTES:], b""
+                end, tail, pending = offset - len(chunk), (tail + pending)[-_TAIL_BYTES:], b""
                 member = zlib.decompressobj(_GZIP_WINDOW)
     return end, tail if len(tail) < _TAIL_BYTES else tail[tail.find(b"\n") + 1 :]

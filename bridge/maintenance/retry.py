@@ -1,4 +1,4 @@
-"""Rejected messages again, by the way of every message; in a running bridge those who listen hear of them too."""
+"""Put rejected messages through the pipeline again. In a running bridge, clients receive the readings that are now stored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-
-from rich.table import Table
 
 from bridge.core.errors import OutcomeUnknown, ShuttingDown
 from bridge.core.events import Event
@@ -20,7 +18,7 @@ from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.devices.registry import RegisteredOnlyDecoder
-from bridge.maintenance.quarantine import FIRST, STEP, Advance, add_row
+from bridge.maintenance.quarantine import FIRST, PAGE_SIZE, Advance
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
 from bridge.pipeline.pending import PendingBatch
@@ -28,37 +26,24 @@ from bridge.ports import MessageDecoder, QuarantineStore, Store
 from bridge.settings import DevicesSettings
 
 SOURCE = "quarantine"
-_PATIENCE_SECONDS = 30.0  # of a command, for a store that went away meanwhile
+_STANDALONE_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
 class RetryResult:
-    """What became of the messages; `bad` counts those that are still bad, by code and field."""
+    """The outcomes, in messages. `bad` counts messages that are still rejected, by code and field."""
 
     stored: int = 0
     duplicate: int = 0
     outdated: int = 0
     bad: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    @property
-    def table(self) -> Table:
-        """The account, for people."""
-        table = Table("outcome", "why")
-        table.add_column("messages", justify="right")
-        add_row(table, "stored", "", f"{self.stored:,}")
-        add_row(table, "duplicate", "stored before", f"{self.duplicate:,}")
-        if self.outdated:
-            add_row(table, "out of date", "news of the past", f"{self.outdated:,}")
-        for (code, at), count in self.bad.most_common():
-            add_row(table, "still bad", f"{code}: {at}" if at else code, f"{count:,}")
-        return table
-
 
 class QuarantineRetry:
-    """Puts messages into the intake again that are good by today's rules and the time they were received.
+    """Puts messages into the intake again if they are valid under the present settings at the time they were received.
 
-    A message is stored, then leaves the quarantine, so it can be stopped at any moment and repeated. What has no identity of
-    its own gets that of its rejected message, so the repetition finds it stored.
+    A message is stored first and leaves the quarantine afterwards, so a retry can be interrupted and repeated at any time. A
+    reading without an identity of its own takes the `_id` of its rejected message, so a repetition is a duplicate.
     """
 
     def __init__(
@@ -67,103 +52,112 @@ class QuarantineRetry:
         decoder: MessageDecoder,
         intake: Intake,
         closed: asyncio.Event,
-        patience_seconds: float,
+        timeout_seconds: float,
     ) -> None:
-        """`decoder` is the pipeline's; `closed` tells that nothing more is settled."""
+        """`decoder` is the pipeline's; `closed` is set when the pipeline settles no more batches."""
         self._quarantine = quarantine
         self._decoder = decoder
         self._intake = intake
         self._closed = closed
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
 
     async def retry(self, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
-        """`advance` is told how many are done. Raises `StoreUnavailable` and `NotNow`; what was done until then is done."""
-        retried = RetryResult()
+        """Retry the matching messages; `advance` receives the number of finished messages after each page.
+
+        Raises `StoreUnavailable` and `NotNow`; the pages before the error are finished.
+        """
+        result = RetryResult()
         after = FIRST
-        while kept := await self._quarantine.messages(replace(query, after=after, limit=STEP)):
-            await self._retry(kept, retried)
-            after = kept[-1].id
-            advance(len(kept))
-        return retried
+        while page := await self._quarantine.messages(replace(query, after=after, limit=PAGE_SIZE)):
+            await self._retry_page(page, result)
+            after = page[-1].id
+            advance(len(page))
+        return result
 
-    async def _retry(self, kept: Sequence[QuarantinedMessage], retried: RetryResult) -> None:
-        results = await self._settled(kept)
-        bad = [
-            replace(one, code=str(meaning.code), reason=meaning.reason, field=meaning.field)
-            for one, (_, meaning) in zip(kept, results, strict=True)
-            if isinstance(meaning, Rejection)
+    async def _retry_page(self, page: Sequence[QuarantinedMessage], result: RetryResult) -> None:
+        outcomes = await self._process(page)
+        still_bad = [
+            replace(rejected, code=str(decoded.code), reason=decoded.reason, field=decoded.field)
+            for rejected, (_, decoded) in zip(page, outcomes, strict=True)
+            if isinstance(decoded, Rejection)
         ]
-        await self._quarantine.revise([one for one in bad if one not in kept])
-        await self._quarantine.release([one.id for one in kept if one.id not in {still.id for still in bad}])
-        for outcome, meaning in results:
-            _count(retried, outcome, meaning)
+        bad_ids = {rejected.id for rejected in still_bad}
+        await self._quarantine.revise([rejected for rejected in still_bad if rejected not in page])
+        await self._quarantine.release([rejected.id for rejected in page if rejected.id not in bad_ids])
+        for outcome, decoded in outcomes:
+            _count(result, outcome, decoded)
 
-    async def _settled(self, kept: Sequence[QuarantinedMessage]) -> list[tuple[Outcome, Decoded | None]]:
-        """What became of each. Only readings are put into the intake: a status or an event of the past is no news."""
+    async def _process(self, page: Sequence[QuarantinedMessage]) -> list[tuple[Outcome, Decoded | None]]:
+        """Return the outcome of each message. Only readings enter the intake: an old status or event is out of date."""
         if self._intake.closed:
-            raise ShuttingDown("the bridge is stopping")
-        settlement = PendingBatch(len(kept), lambda _, outcome, meaning: (outcome, meaning))
-        for place, one in enumerate(kept):
+            raise ShuttingDown("the bridge is shutting down")
+        batch = PendingBatch(len(page), lambda _, outcome, decoded: (outcome, decoded))
+        for index, rejected in enumerate(page):
             message = Message(
-                SOURCE, one.topic, one.payload, one.received_ms, settlement, packet_id=place, retained=one.retained, id=one.id
+                SOURCE,
+                rejected.topic,
+                rejected.payload,
+                rejected.received_ms,
+                batch,
+                packet_id=index,
+                retained=rejected.retained,
+                id=rejected.id,
             )
-            meaning = self._read(one, message)
-            if isinstance(meaning, Reading):
+            decoded = self._decode(rejected, message)
+            if isinstance(decoded, Reading):
                 self._intake.put(message)
             else:
-                settlement.acknowledge(
-                    message, Outcome.REJECTED if isinstance(meaning, Rejection) else Outcome.DUPLICATE, meaning
-                )
-        if not await settlement.wait(self._patience_seconds, self._closed):
-            raise OutcomeUnknown("some were not stored in time, and may be later; try them again")
-        return settlement.results
+                batch.acknowledge(message, Outcome.REJECTED if isinstance(decoded, Rejection) else Outcome.DUPLICATE, decoded)
+        if not await batch.wait(self._timeout_seconds, self._closed):
+            raise OutcomeUnknown("some messages were not stored in time and may be stored later; retry them")
+        return batch.results
 
-    def _read(self, one: QuarantinedMessage, message: Message) -> Decoded:
-        if one.code == RejectionReason.TOO_LARGE and len(one.payload) >= PAYLOAD_LIMIT_BYTES:  # cut: what it was, nobody knows
-            return Rejection(one.id, message, RejectionReason.TOO_LARGE, one.reason, one.field)
+    def _decode(self, rejected: QuarantinedMessage, message: Message) -> Decoded:
+        if rejected.code == RejectionReason.TOO_LARGE and len(rejected.payload) >= PAYLOAD_LIMIT_BYTES:  # it was truncated
+            return Rejection(rejected.id, message, RejectionReason.TOO_LARGE, rejected.reason, rejected.field)
         return self._decoder.decode(message)
 
 
-def _count(retried: RetryResult, outcome: Outcome, meaning: Decoded | None) -> None:
-    match meaning:
-        case Rejection(code=code, field=at):
-            retried.bad[str(code), at or ""] += 1
+def _count(result: RetryResult, outcome: Outcome, decoded: Decoded | None) -> None:
+    match decoded:
+        case Rejection(code=code, field=name):
+            result.bad[str(code), name or ""] += 1
         case Reading() if outcome is Outcome.STORED:
-            retried.stored += 1
+            result.stored += 1
         case Reading() | StaleRetained():
-            retried.duplicate += 1
+            result.duplicate += 1
         case _:
-            retried.outdated += 1
+            result.outdated += 1
 
 
-# --- without a bridge ------------------------------------------------------------------------------------------------
+# --- without a running bridge ----------------------------------------------------------------------------------------
 
 
-async def strict(decoder: MessageDecoder, settings: DevicesSettings, store: Store) -> MessageDecoder:
-    """The same decoder, or one that lets in only those who are registered now, as the settings have it."""
+async def enforce_registration(decoder: MessageDecoder, settings: DevicesSettings, store: Store) -> MessageDecoder:
+    """Return a decoder that accepts only devices registered now if the settings require it, else `decoder` itself."""
     if settings.registration != "required":
         return decoder
     return RegisteredOnlyDecoder(decoder, {device.id for device in await store.devices.all(settings.limit)})
 
 
-class _Nobody:
-    """Who hears of what a command stores."""
+class _NullPublisher:
+    """Drops the events of a standalone pipeline: it has no clients."""
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @asynccontextmanager
-async def alone(store: Store, cursor: Cursor, decoder: MessageDecoder) -> AsyncIterator[QuarantineRetry]:
-    """With a pipeline of its own, for a command; `cursor` is above all that is stored."""
+async def standalone_retry(store: Store, cursor: Cursor, decoder: MessageDecoder) -> AsyncIterator[QuarantineRetry]:
+    """Run a pipeline for one command. `cursor` is above that of every stored reading."""
     ledger = Ledger()
-    intake = Intake(ledger, qos0_limit=1, batch_limit=STEP)
+    intake = Intake(ledger, qos0_limit=1, batch_limit=PAGE_SIZE)
     pipeline = Pipeline(
-        intake=intake, decoder=decoder, store=store, publisher=_Nobody(), ledger=ledger, health=Health(()), cursor=cursor
+        intake=intake, decoder=decoder, store=store, publisher=_NullPublisher(), ledger=ledger, health=Health(()), cursor=cursor
     )
     async with asyncio.TaskGroup() as tasks:
-        moving = tasks.create_task(pipeline.run(), name="pipeline")
+        running = tasks.create_task(pipeline.run(), name="pipeline")
         try:
-            yield QuarantineRetry(store.quarantine, decoder, intake, asyncio.Event(), _PATIENCE_SECONDS)
+            yield QuarantineRetry(store.quarantine, decoder, intake, asyncio.Event(), _STANDALONE_TIMEOUT_SECONDS)
         finally:
-            moving.cancel()
+            running.cancel()

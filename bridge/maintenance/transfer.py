@@ -1,4 +1,4 @@
-"""Readings out of a store into a file, and back. Both can be stopped at any moment and repeated: none is lost or doubled."""
+"""Export readings to a file and import them. Both can be interrupted and repeated: no reading is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bson.objectid import ObjectId
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge.core.errors import RecordError, StoreUnavailable, TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.files import FileFormat, LineReader, ResumePoint, format_of, opened_lines, record_file
+from bridge.maintenance.files import FileFormat, LineReader, ResumePoint, detect_format, open_lines, open_output
 from bridge.pipeline.loop import now_us
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -25,59 +23,66 @@ from bridge.stores import open_store
 
 BATCH = 1000
 
+Progress = Callable[[int, int | None], None]
+"""Called with what is done so far and the total (None: unknown): readings of an export, bytes of an import."""
+
 BadLine = Callable[[int, str], None]
+"""Called with the number of a line that was not stored, and the reason; may raise to stop the import."""
 
 
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
-async def export_to(
+async def export_readings(
     path: Path,
     settings: StoreSettings,
     query: ReadingsQuery,
-    console: Console,
+    progress: Progress,
     *,
-    named: FileFormat | None = None,
+    file_format: FileFormat | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> int:
-    """Write the readings asked for, in cursor order; how many. Progress goes to `console`; raises `TransferError`."""
-    form = format_of(path, named)
-    with _reader_may_leave(), record_file(path, form, resume=resume, force=force) as (file, place):
+    """Write the matching readings in cursor order; return how many. Raises `TransferError`."""
+    file_format = detect_format(path, file_format)
+    with _ignore_broken_pipe(), open_output(path, file_format, resume=resume, force=force) as (file, resume_point):
         async with open_store(settings) as store:
             await store.prepare()
-            asked = replace(query, since=place.seq)
-            written = 0
-            with _progress(console, MofNCompleteColumn()) as progress:
-                task = progress.add_task("exporting", total=await _count(store, asked))
-                async for readings in pages(store, asked, place):
-                    file.write(readings)
-                    written += len(readings)
-                    progress.update(task, completed=written)
-                progress.update(task, total=written)
+            query = replace(query, since=resume_point.seq)
+            written, total = 0, await _count(store, query)
+            progress(written, total)
+            async for readings in pages(store, query, resume_point):
+                file.write(readings)
+                written += len(readings)
+                progress(written, total)
+            progress(written, written)
             return written
     return 0
 
 
-async def pages(store: Store, query: ReadingsQuery, place: ResumePoint | None = None) -> AsyncIterator[list[Reading]]:
-    """All readings asked for, by rising `seq`, some at a time; `place` says which are had already.
+async def pages(store: Store, query: ReadingsQuery, resume_point: ResumePoint | None = None) -> AsyncIterator[list[Reading]]:
+    """Yield all matching readings by rising `seq`, without those that `resume_point` lists.
 
-    Two bridges on one store may give out the same `seq`: the next page begins with the last one's, without what was had.
+    Two bridges on one store may assign the same `seq`, so each page starts at the last `seq` of the page before it and leaves
+    out the readings that were already yielded.
     """
-    since, had = (max(place.seq - 1, 0), place.ids) if place else (query.since or 0, frozenset[ObjectId]())
+    if resume_point:
+        since, seen = max(resume_point.seq - 1, 0), resume_point.ids
+    else:
+        since, seen = query.since or 0, frozenset[ObjectId]()
     while True:
-        page = await store.readings(replace(query, since=since, limit=BATCH + len(had)))
-        fresh = [reading for reading in page if reading.id not in had]
+        page = await store.readings(replace(query, since=since, limit=BATCH + len(seen)))
+        fresh = [reading for reading in page if reading.id not in seen]
         if not fresh:
             return
         yield fresh
         last = fresh[-1].seq
-        had = frozenset(one.id for one in fresh if one.seq == last) | (had if since == last - 1 else frozenset())
+        seen = frozenset(reading.id for reading in fresh if reading.seq == last) | (seen if since == last - 1 else frozenset())
         since = last - 1
 
 
 async def _count(store: Store, query: ReadingsQuery) -> int | None:
-    """For the progress only: where counting takes too long, nobody waits for it."""
+    """Return None if counting takes too long: the number is for the progress bar only."""
     try:
         return await store.count(query)
     except StoreUnavailable:
@@ -85,8 +90,8 @@ async def _count(store: Store, query: ReadingsQuery) -> int | None:
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """`sensor-bridge export - | head` is no error."""
+def _ignore_broken_pipe() -> Iterator[None]:
+    """`sensor-bridge export - | head` is not an error."""
     try:
         yield
     except BrokenPipeError:
@@ -98,37 +103,30 @@ def _reader_may_leave() -> Iterator[None]:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of the lines."""
+    """The outcomes, in lines."""
 
     stored: int = 0
     duplicate: int = 0
     bad: int = 0
 
 
-async def import_from(
-    path: Path, settings: StoreSettings, console: Console, *, named: FileFormat | None = None, strict: bool = False
+async def import_readings(
+    path: Path, settings: StoreSettings, progress: Progress, bad_line: BadLine, *, file_format: FileFormat | None = None
 ) -> ImportResult:
-    """Store the readings of a file; bad lines are told on `console`. With `strict` the first of them raises `TransferError`."""
-    reader = LineReader(format_of(path, named))
-    with opened_lines(path) as source:
+    """Store the readings of a file. Raises `TransferError`."""
+    reader = LineReader(detect_format(path, file_format))
+    with open_lines(path) as source:
         async with open_store(settings) as store:
-            with _progress(console, DownloadColumn()) as progress:
-                task = progress.add_task("importing", total=source.total)
-
-                def bad(number: int, why: str) -> None:
-                    if strict:
-                        raise TransferError(f"{path}: line {number}: {why}")
-                    progress.console.print(f"line {number}: {why}", markup=False, highlight=False, soft_wrap=True)
-
-                importing = _Import(store, Cursor(await store.prepare()), bad)
-                for lines in _batches(source.lines):
-                    await importing.add(importing.read(reader, lines))
-                    progress.update(task, completed=source.position())
-                return importing.imported
+            progress(0, source.total)
+            importer = _Importer(store, Cursor(await store.prepare()), bad_line)
+            for lines in _batches(source.lines):
+                await importer.store(importer.parse(reader, lines))
+                progress(source.bytes_read(), source.total)
+            return importer.result
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    """Lines with their numbers; what was read before an error comes before it."""
+    """Yield numbered lines in batches. Lines before a read error are yielded before it is raised."""
     batch: list[tuple[int, bytes]] = []
     try:
         for numbered in enumerate(lines, start=1):
@@ -142,42 +140,38 @@ def _batches(lines: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
     yield batch
 
 
-class _Import:
-    """Stores lines batch by batch and keeps the account."""
+class _Importer:
+    """Stores lines batch by batch and counts the outcomes."""
 
-    def __init__(self, store: Store, cursor: Cursor, bad: BadLine) -> None:
+    def __init__(self, store: Store, cursor: Cursor, bad_line: BadLine) -> None:
         self._store = store
         self._cursor = cursor
-        self._bad = bad
-        self.imported = ImportResult()
+        self._bad_line = bad_line
+        self.result = ImportResult()
 
-    def read(self, reader: LineReader, lines: Sequence[tuple[int, bytes]]) -> list[tuple[int, Reading]]:
-        """The readings of some lines, with their line numbers."""
-        found = []
+    def parse(self, reader: LineReader, lines: Sequence[tuple[int, bytes]]) -> list[tuple[int, Reading]]:
+        """Return the readings with their line numbers."""
+        readings = []
         for number, line in lines:
             try:
                 reading = reader.read(line)
             except RecordError as error:
-                self._refuse(number, str(error))
+                self._reject(number, str(error))
             else:
                 if reading is not None:
                     reading.seq = self._cursor.next(now_us())
-                    found.append((number, reading))
-        return found
+                    readings.append((number, reading))
+        return readings
 
-    async def add(self, numbered: Sequence[tuple[int, Reading]]) -> None:
-        """Store them; what is there by its `_id` is a duplicate."""
+    async def store(self, numbered: Sequence[tuple[int, Reading]]) -> None:
+        """Store readings; one whose `_id` exists is a duplicate."""
         written = await self._store.write([reading for _, reading in numbered], (), ())
-        self.imported.stored += len(written.stored)
-        self.imported.duplicate += len(numbered) - len(written.stored) - len(written.refused)
+        self.result.stored += len(written.stored)
+        self.result.duplicate += len(numbered) - len(written.stored) - len(written.refused)
         for number, reading in numbered:
             if reading.seq in written.refused:
-                self._refuse(number, f"the store refused it: {written.refused[reading.seq]}")
+                self._reject(number, f"the store refused it: {written.refused[reading.seq]}")
 
-    def _refuse(self, number: int, why: str) -> None:
-        self.imported.bad += 1
-        self._bad(number, why)
-
-
-def _progress(console: Console, *columns: BarColumn | DownloadColumn | MofNCompleteColumn) -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), console=console)
+    def _reject(self, number: int, reason: str) -> None:
+        self.result.bad += 1
+        self._bad_line(number, reason)

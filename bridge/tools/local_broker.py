@@ -1,6 +1,6 @@
-"""A broker for machines without one, to try the bridge: a `mosquitto` where one is installed, else amqtt in this process.
+"""A local broker for demos and benchmarks: `mosquitto` where it is installed, else amqtt in this process.
 
-Not for production: amqtt carries a few hundred messages a second and keeps nothing over a restart.
+Not for production: amqtt carries a few hundred messages per second and loses everything at a restart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Protocol = Literal["5", "3.1.1"]
 
 @asynccontextmanager
 async def embedded_broker(host: str, port: int, data: Path) -> AsyncIterator[tuple[str, Protocol]]:
-    """A broker on `host:port`; gives its name and the newest protocol it speaks. Raises `PortUnavailable`."""
+    """Run a broker; yield its name and the newest MQTT version it supports. Raises `PortUnavailable`."""
     _check_free(host, port)
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_PATHS)
     if mosquitto:
@@ -45,7 +45,7 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise PortUnavailable(
-                f"port {port} on {host}, for the MQTT broker: {error.strerror}: choose another with mqtt.url "
+                f"port {port} on {host} for the MQTT broker: {error.strerror}: choose another with mqtt.url "
                 f"(BRIDGE_MQTT__URL=mqtt://localhost:{port + 1})"
             ) from None
 
@@ -66,25 +66,32 @@ async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncI
     if os.geteuid() == 0:
         lines.append(f"user {getpass.getuser()}")
     config.write_text("\n".join(lines) + "\n")
-    # A session of its own: Ctrl-C is for us, and we end the broker after the bridge has acknowledged what it holds.
+    # In a session of its own, so that Ctrl-C does not stop the broker before the bridge has acknowledged its messages.
     with (folder / "mosquitto.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             program, "-c", str(config), stdout=output, stderr=output, start_new_session=True
         )
     try:
-        await _answering(host, port, process, folder / "mosquitto.log")
+        await _wait_until_ready(host, port, process, folder / "mosquitto.log")
         yield
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
+        await stop_process(process, _STOP_SECONDS)
+
+
+async def stop_process(process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
+    """Send SIGTERM, then SIGKILL after the timeout or if the task is cancelled."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), timeout_seconds)
+    finally:
+        if process.returncode is None:
             process.kill()
             await process.wait()
 
 
-async def _answering(host: str, port: int, process: asyncio.subprocess.Process, logged: Path) -> None:
+async def _wait_until_ready(host: str, port: int, process: asyncio.subprocess.Process, log_file: Path) -> None:
     try:
         async with asyncio.timeout(_START_SECONDS):
             while process.returncode is None:
@@ -96,8 +103,8 @@ async def _answering(host: str, port: int, process: asyncio.subprocess.Process, 
                     writer.close()
                     return
     except TimeoutError:
-        raise BridgeError(f"mosquitto did not answer on port {port} within {_START_SECONDS:g} s; see {logged}") from None
-    raise BridgeError(f"mosquitto ended at once with code {process.returncode}; see {logged}")
+        raise BridgeError(f"mosquitto did not answer on port {port} within {_START_SECONDS:g} s; see {log_file}") from None
+    raise BridgeError(f"mosquitto exited at start with code {process.returncode}; see {log_file}")
 
 
 @asynccontextmanager
@@ -106,7 +113,7 @@ async def _amqtt(host: str, port: int) -> AsyncIterator[None]:
         from amqtt.broker import Broker
     except ImportError:
         raise BridgeError(
-            "no MQTT broker to start: install mosquitto (Debian: apt-get install mosquitto), or pip install amqtt"
+            "no MQTT broker found: install mosquitto (Debian: apt-get install mosquitto), or pip install amqtt"
         ) from None
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.ERROR)

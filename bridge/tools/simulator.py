@@ -1,8 +1,8 @@
-"""Believable sensors: a room's air over a day, with people, the odd gas event, and gaps.
+"""Simulated sensors: the air of a room over a day, with people, occasional gas events, and dropouts.
 
-The model is pure and seeded: the same seed gives the same readings for the same times. Its rules of thumb: CO2 rises
-towards about 420 ppm outdoors plus 300 ppm a person and falls with a time constant of half an hour; temperature follows
-the day with its peak in the afternoon; a gas event decays within minutes.
+The model is deterministic: the same seed gives the same readings for the same times. CO2 approaches about 420 ppm (outdoor air)
+plus 300 ppm per person with a time constant of half an hour; temperature peaks in the afternoon; a gas event decays within
+minutes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ ROOMS = ("living-room", "kitchen", "bedroom", "office", "workshop", "garage", "h
 
 
 class SimulatedSensor:
-    """One board in one room: ENS160, MQ-5/MQ-7, PM sensor, flame detector."""
+    """A board with ENS160, MQ-5/MQ-7, PM sensor and flame detector in a room."""
 
     def __init__(self, device_id: str, seed: int) -> None:
-        """`seed` and the id decide everything that follows."""
+        """`seed` and the id determine all readings."""
         self.device_id = device_id
         self._random = random.Random(f"{seed}/{device_id}")  # noqa: S311 - not a secret
         self._warmth = self._random.uniform(-2, 2)
@@ -47,31 +47,31 @@ class SimulatedSensor:
         self._co2 = _OUTDOOR_CO2 + _CO2_PER_PERSON * self._people
         self._gas_ppm = 0.0
         self._battery = self._random.uniform(60, 100)
-        self._silent = 0
+        self._dropped_out = 0
         self._at: float | None = None
 
     def reading(self, at_seconds: float) -> dict[str, Value] | None:
-        """The reading at a time (epoch seconds, rising from call to call), or None while the sensor has dropped out."""
-        passed = 0.0 if self._at is None else max(at_seconds - self._at, 0.0)
+        """Return the reading at a time (epoch seconds, ascending between calls), or None while the sensor has dropped out."""
+        elapsed = 0.0 if self._at is None else max(at_seconds - self._at, 0.0)
         self._at = at_seconds
-        self._live(at_seconds, passed)
-        if self._silent:
-            self._silent -= 1
+        self._advance(at_seconds, elapsed)
+        if self._dropped_out:
+            self._dropped_out -= 1
             return None
         if self._random.random() < _DROPOUT_CHANCE:
-            self._silent = self._random.randint(1, _DROPOUT_READINGS)
+            self._dropped_out = self._random.randint(1, _DROPOUT_READINGS)
         return self._measure(at_seconds)
 
-    def _live(self, at_seconds: float, passed: float) -> None:
-        if self._random.random() < passed / 3600 * _MOVES_PER_HOUR:
+    def _advance(self, at_seconds: float, elapsed: float) -> None:
+        if self._random.random() < elapsed / 3600 * _MOVES_PER_HOUR:
             awake = _WAKING_HOURS[0] <= at_seconds % _DAY_SECONDS / 3600 < _WAKING_HOURS[1]
             self._people = self._random.randint(0, _PEOPLE if awake else 1)
         target = _OUTDOOR_CO2 + _CO2_PER_PERSON * self._people
-        self._co2 += (target - self._co2) * (1 - math.exp(-passed / _AIRING_SECONDS))
-        self._gas_ppm *= math.exp(-passed / _GAS_DECAY_SECONDS)
-        if self._random.random() < passed / _DAY_SECONDS * _GAS_EVENTS_PER_DAY:
+        self._co2 += (target - self._co2) * (1 - math.exp(-elapsed / _AIRING_SECONDS))
+        self._gas_ppm *= math.exp(-elapsed / _GAS_DECAY_SECONDS)
+        if self._random.random() < elapsed / _DAY_SECONDS * _GAS_EVENTS_PER_DAY:
             self._gas_ppm = self._random.uniform(200, 2500)
-        self._battery = max(self._battery - passed / _DAY_SECONDS, 5.0)
+        self._battery = max(self._battery - elapsed / _DAY_SECONDS, 5.0)
 
     def _measure(self, at_seconds: float) -> dict[str, Value]:
         noise = self._random.gauss
@@ -96,7 +96,7 @@ class SimulatedSensor:
 
 
 def device_ids(count: int) -> list[str]:
-    """Names for `count` simulated devices: rooms, numbered from the second round on."""
+    """Return room names, numbered from the second round on."""
     return [ROOMS[n % len(ROOMS)] + (f"-{n // len(ROOMS) + 1}" if n >= len(ROOMS) else "") for n in range(count)]
 
 
@@ -109,9 +109,9 @@ async def simulate(
     count: int | None = None,
     sent: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Publish at `rate` readings a second over all devices, `count` in all (None: until cancelled).
+    """Publish `rate` readings per second over all devices, `count` in total (None: until cancelled).
 
-    Each device says `online` first, retained, and `offline` at the end. Raises `BrokerUnavailable`.
+    Each device first publishes a retained status `online`, and `offline` at the end. Raises `BrokerUnavailable`.
     """
     sensors = [SimulatedSensor(device_id, seed) for device_id in device_ids(devices)]
     async with mqtt_sender(settings) as sender:
@@ -135,7 +135,7 @@ async def _send(
     count: int | None,
     sent: Callable[[str], None],
 ) -> None:
-    """One reading a turn, each sensor in its turn; as many under way at once as the sender's window allows."""
+    """Publish a reading of each sensor in turn; the sender's window limits the readings in flight."""
     window = asyncio.Semaphore(SENDER_WINDOW)
 
     async def publish(device_id: str, payload: bytes) -> None:
@@ -145,13 +145,13 @@ async def _send(
         finally:
             window.release()
 
-    start, turn, done = time.monotonic(), 0, 0
+    start, attempts, done = time.monotonic(), 0, 0
     while count is None or done < count:
-        sensor = sensors[turn % len(sensors)]
-        turn += 1
+        sensor = sensors[attempts % len(sensors)]
+        attempts += 1
         reading = sensor.reading(time.time())
         if reading is not None:
             await window.acquire()
             tasks.create_task(publish(sensor.device_id, orjson.dumps(reading)), name="publish")
             done += 1
-        await asyncio.sleep(max(start + turn / rate - time.monotonic(), 0))
+        await asyncio.sleep(max(start + attempts / rate - time.monotonic(), 0))

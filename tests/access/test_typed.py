@@ -45,7 +45,7 @@ async def test_command_line_sends_a_command_with_permission_only(guarded_bridge:
 async def test_tail_is_limited_to_its_scope_and_reports_a_refusal(guarded_bridge: Guarded, tmp_path: Path) -> None:
     asked = ("tail", "--plain", "--count", "1", "--url", guarded_bridge.base)
     code, _, err = await ended(tmp_path / "a", *asked)
-    assert (code, "does not let us in: log in" in err) == (1, True), err
+    assert (code, "refuses the connection: log in" in err) == (1, True), err
     async with running(tmp_path / "b", *asked, BRIDGE_TOKEN=guarded_bridge.tokens["kitchen"]) as command:
         said = 0
         while command.running:
@@ -61,7 +61,7 @@ async def test_probe_passes_with_one_key(guarded_bridge: Guarded, broker_url: st
     asked = ("probe", "--url", guarded_bridge.base, "--broker", broker_url, "--patience", "10")
     code, out, _ = await ended(tmp_path / "a", *asked, BRIDGE_TOKEN=await full_key(guarded_bridge))
     assert code == 0, out
-    assert "everything tested held" in out
+    assert "all checks passed" in out
 
 
 async def test_bench_measures_a_bridge_with_access_required(guarded_bridge: Guarded, broker_url: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""`make bench`: throughput, CPU and latency of the bridge, beside the same parts joined the way their tutorials do."""
+"""`make bench`: throughput, CPU and latency of the bridge, compared with a stack built as in its tutorials."""

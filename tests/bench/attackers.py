@@ -1,6 +1,6 @@
-"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: those who may not come in, and those who misbehave.
+"""`python -m tests.bench.attackers URL SECONDS ATTACK …`: unauthenticated and misbehaving clients.
 
-Says at its end how often each tried, and how often somebody was let in who may not.
+Prints at its end how often each attack was tried and how often it gained access.
 """
 
 from __future__ import annotations
@@ -36,39 +36,39 @@ class Attackers:
         self.tried: Counter[str] = Counter()
         self.let_in: Counter[str] = Counter()
 
-    async def knock(self) -> None:
-        """At every socket way in turn, with a token that somebody made up."""
+    async def connect_with_forged_token(self) -> None:
+        """Connect by each protocol in turn."""
         name = [*LISTENING][self.tried["sockets"] % len(LISTENING)]
         self.tried["sockets"] += 1
         self.let_in["sockets"] += (await attempted(LISTENING[name], self, GUESSED)).let_in
 
-    async def ask(self) -> None:
-        """By HTTP, with something huge in the body."""
+    async def post_oversized_body(self) -> None:
+        """Post a large body over HTTP."""
         self.tried["requests"] += 1
         url = f"{self._url}/api/v1/readings"
-        async with self._session.post(url, data=b"[" * 100_000, headers=bearer(GUESSED)) as answer:
-            self.let_in["requests"] += answer.status < 400
+        async with self._session.post(url, data=b"[" * 100_000, headers=bearer(GUESSED)) as response:
+            self.let_in["requests"] += response.status < 400
 
-    async def guess(self) -> None:
-        """A password, for a user of each name."""
+    async def guess_password(self) -> None:
+        """Log in as each of 50 users in turn."""
         self.tried["logins"] += 1
         body = {"username": f"user{self.tried['logins'] % 50}", "password": "x" * 200}
-        async with self._session.post(f"{self._url}/auth/login", json=body) as answer:
-            self.let_in["logins"] += answer.status < 400
+        async with self._session.post(f"{self._url}/auth/login", json=body) as response:
+            self.let_in["logins"] += response.status < 400
 
-    async def misbehave(self) -> None:
-        """Let in, and then every breach of the protocol in turn."""
+    async def break_protocol(self) -> None:
+        """Authenticate, then send each violation of the protocol in turn."""
         sent, _ = BROKEN[self.tried["frames"] % len(BROKEN)]
         self.tried["frames"] += 1
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        shown = f"Authorization: Bearer {token_for()}\r\n\r\n"
-        writer.write(HANDSHAKE.format(path="/ws").encode() + shown.encode() + sent)
+        header = f"Authorization: Bearer {token_for()}\r\n\r\n"
+        writer.write(HANDSHAKE.format(path="/ws").encode() + header.encode() + sent)
         with suppress(ConnectionError, TimeoutError):
             await asyncio.wait_for(reader.read(), 5)
         writer.close()
 
-    async def babble(self) -> None:
-        """Let in, and more messages than anybody may send."""
+    async def flood(self) -> None:
+        """Authenticate, then send more messages than allowed."""
         self.tried["floods"] += 1
         with suppress(websockets.WebSocketException, OSError):
             async with connect(f"ws://127.0.0.1:{self.port}/ws", additional_headers=bearer(token_for())) as socket:
@@ -76,7 +76,7 @@ class Attackers:
                     await socket.send(orjson.dumps({"type": "subscribe", "topics": ["x" * 100] * 50}).decode())
 
     async def stay_silent(self) -> None:
-        """Connected, never logged in."""
+        """Connect without logging in."""
         self.tried["silent"] += 1
         with suppress(websockets.WebSocketException, OSError):
             async with connect(f"ws://127.0.0.1:{self.port}/ws") as socket:
@@ -85,13 +85,13 @@ class Attackers:
 
 ATTACKS = {
     "silent": (Attackers.stay_silent, SILENT, PAUSE_SECONDS),
-    "sockets": (Attackers.knock, 1, PAUSE_SECONDS),
-    "requests": (Attackers.ask, 1, PAUSE_SECONDS),
-    "logins": (Attackers.guess, 1, PAUSE_SECONDS),
-    "frames": (Attackers.misbehave, 1, PAUSE_SECONDS),
-    "floods": (Attackers.babble, 1, 0.2),
+    "sockets": (Attackers.connect_with_forged_token, 1, PAUSE_SECONDS),
+    "requests": (Attackers.post_oversized_body, 1, PAUSE_SECONDS),
+    "logins": (Attackers.guess_password, 1, PAUSE_SECONDS),
+    "frames": (Attackers.break_protocol, 1, PAUSE_SECONDS),
+    "floods": (Attackers.flood, 1, 0.2),
 }
-"""What each does, how many at once do it, and how long each rests in between."""
+"""The attack, the number of concurrent attackers, and the pause of each in seconds."""
 
 
 async def main(url: str, seconds: float, names: list[str]) -> None:
@@ -99,7 +99,7 @@ async def main(url: str, seconds: float, names: list[str]) -> None:
     async with aiohttp.ClientSession() as session:
         attackers = Attackers(url, session)
 
-        async def again_and_again(attack: Callable[[Attackers], Awaitable[None]], pause: float) -> None:
+        async def repeat(attack: Callable[[Attackers], Awaitable[None]], pause: float) -> None:
             while time.monotonic() < until:
                 with suppress(aiohttp.ClientError, OSError, TimeoutError, websockets.WebSocketException, AssertionError):
                     await attack(attackers)
@@ -110,12 +110,12 @@ async def main(url: str, seconds: float, names: list[str]) -> None:
                 for name in names:
                     attack, count, pause = ATTACKS[name]
                     for _ in range(count):
-                        tasks.create_task(again_and_again(attack, pause))
+                        tasks.create_task(repeat(attack, pause))
     sys.stdout.write(orjson.dumps({"tried": attackers.tried, "let in": attackers.let_in}).decode() + "\n")
 
 
 if __name__ == "__main__":
-    if hasattr(os, "SCHED_IDLE"):  # they are on other machines, whose time is none of the bridge's
+    if hasattr(os, "SCHED_IDLE"):  # real attackers use other machines and take no CPU time from the bridge
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.nice(19)

@@ -1,4 +1,4 @@
-"""A bridge of our own whose access is required, and what opens it."""
+"""A bridge that requires access, and its tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.core.access.permissions import Role
 from bridge.settings import MqttSettings
 from bridge.tools.bench.systems import OwnBridge
 
-SECRET = "what the bridges of the bench sign with, and nobody else"
+SECRET = "the signing secret of the bridges of the bench"
 PASSWORD = "the password of the admin of the bench"
 REQUIRED: Mapping[str, str] = {
     "BRIDGE_ACCESS__MODE": "required",
@@ -22,14 +22,16 @@ REQUIRED: Mapping[str, str] = {
 
 
 def token_for(name: str = "bench", *, seconds: float = 3600, session: str = "0" * 24) -> str:
-    """Of an admin, for so long."""
+    """Return an admin's token."""
     return Tokens(SECRET, seconds).make(User(name, Role.ADMIN, ""), session, time.time())
 
 
 class GuardedBridge(OwnBridge):
-    """Shown a token everywhere, it does as an open one."""
+    """Every client of the bench presents a token, so it behaves like an open bridge."""
 
     name = "bridge, access required"
 
-    def __init__(self, broker: MqttSettings, store: str | None, folder: Path, more: Mapping[str, str] | None = None) -> None:
-        super().__init__(broker, store, folder, more={**REQUIRED, **(more or {})}, token=token_for())
+    def __init__(
+        self, broker: MqttSettings, store: str | None, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(broker, store, folder, environment={**REQUIRED, **(environment or {})}, token=token_for())

@@ -1,13 +1,11 @@
-"""`python -m tests.bench.inputs`: how fast readings come in by HTTP and over the sockets of devices, on mongod."""
+"""`python -m tests.bench.inputs`: throughput of readings by HTTP and over device WebSockets, on mongod."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import orjson
@@ -18,7 +16,7 @@ from rich.table import Table
 from bridge.tools.bench.clients.readings import Readings
 from bridge.tools.bench.run import broker_settings
 from bridge.tools.bench.systems import BenchTarget, OwnBridge
-from tests.servers import Mongod, Mosquitto
+from tests.bench.servers import broker_and_database
 
 POSTS, PER_POST = 400, 100
 SOCKETS, RATE, SECONDS = 100, 1000, 20
@@ -26,24 +24,24 @@ CONNECT_SECONDS = 1.0
 
 
 async def by_http(target: BenchTarget, readings: Readings) -> tuple[int, float]:
-    """Lists of 100, one after the other over one connection; readings answered with 201, and seconds."""
+    """Post lists of 100 over one connection; return the accepted readings and the seconds."""
     connector = aiohttp.TCPConnector(limit=1)
     bodies = [
         b"[%b]" % b",".join(b'{"deviceId":"http-%d",' % (n % 10) + readings[post * PER_POST + n][1:] for n in range(PER_POST))
         for post in range(POSTS)
     ]
-    headers, taken = {"Content-Type": "application/json"}, 0
+    headers, accepted = {"Content-Type": "application/json"}, 0
     async with aiohttp.ClientSession(connector=connector) as session:
         start = time.perf_counter()
         for body in bodies:
-            async with session.post(f"{target.address}/api/v1/readings", data=body, headers=headers) as answer:
-                assert answer.status == 201, await answer.text()
-                taken += len((await answer.json())["results"])
-        return taken, time.perf_counter() - start
+            async with session.post(f"{target.address}/api/v1/readings", data=body, headers=headers) as response:
+                assert response.status == 201, await response.text()
+                accepted += len((await response.json())["results"])
+        return accepted, time.perf_counter() - start
 
 
 async def by_sockets(target: BenchTarget, readings: Readings) -> tuple[int, float]:
-    """A steady rate over all sockets together; readings sent, and seconds until all were in the ledger."""
+    """Send at a steady rate over all sockets; return the readings sent and the seconds until all were stored."""
     before = await target.stored() or 0
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
         start = time.perf_counter()
@@ -67,30 +65,23 @@ async def _device(session: aiohttp.ClientSession, target: BenchTarget, n: int, r
             await socket.send_json({"type": "TELEMETRY", "payload": {"device_id": f"socket-{n}", **values}})
 
 
-WAYS: dict[str, Callable[[BenchTarget, Readings], Awaitable[tuple[int, float]]]] = {
+INPUTS: dict[str, Callable[[BenchTarget, Readings], Awaitable[tuple[int, float]]]] = {
     f"HTTP, one connection, lists of {PER_POST}": by_http,
     f"/ws/device, {SOCKETS} sockets, {RATE}/s": by_sockets,
 }
 
 
 async def main() -> int:
-    table = Table("way in", "readings", "readings/s", "bridge CPU a reading", "bridge CPU")
-    with tempfile.TemporaryDirectory() as folder:
-        broker, store = Mosquitto(Path(folder) / "mosquitto"), Mongod(Path(folder) / "mongod")
-        broker.start()
-        store.start()
-        try:
-            url = store.url.replace("/?", "/inputs?")
-            async with OwnBridge(broker_settings(broker.url), url, Path(folder)).started() as target:
-                for name, measure in WAYS.items():
-                    before, start = target.usage.cpu_seconds() or 0, time.perf_counter()
-                    count, seconds = await measure(target, Readings(1))
-                    cpu = (target.usage.cpu_seconds() or 0) - before
-                    busy = cpu / (time.perf_counter() - start)
-                    table.add_row(name, f"{count:,}", f"{count / seconds:,.0f}", f"{cpu / count * 1e6:.0f} µs", f"{busy:.0%}")
-        finally:
-            broker.kill()
-            store.kill()
+    table = Table("input", "readings", "readings/s", "bridge CPU per reading", "bridge CPU")
+    with broker_and_database() as (broker, database, folder):
+        url = database.url.replace("/?", "/inputs?")
+        async with OwnBridge(broker_settings(broker.url), url, folder).started() as target:
+            for name, measure in INPUTS.items():
+                before, start = target.usage.cpu_seconds() or 0, time.perf_counter()
+                count, seconds = await measure(target, Readings(1))
+                cpu = (target.usage.cpu_seconds() or 0) - before
+                busy = cpu / (time.perf_counter() - start)
+                table.add_row(name, f"{count:,}", f"{count / seconds:,.0f}", f"{cpu / count * 1e6:.0f} µs", f"{busy:.0%}")
     Console().print(table)
     return 0
 

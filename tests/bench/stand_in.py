@@ -1,6 +1,6 @@
-"""A broker and a bridge in one that do nothing but hand on: the bench against it measures the bench.
+"""A minimal broker and bridge that only pass readings on: a bench run against it measures the bench itself.
 
-`python -m tests.bench.stand_in` serves until it is ended. For the tests it can be made to err in chosen ways.
+`python -m tests.bench.stand_in` serves until it is stopped. Tests inject faults.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @dataclass
 class Faults:
-    """What it does wrong, and to whom: `holes` leaves out the third reading of a replay, `repeats` sends it twice."""
+    """Injected faults: `holes` omits the third reading of a replay, `repeats` sends it twice."""
 
     holes: bool = False
     repeats: bool = False
-    loses: bool = False  # every hundredth reading reaches nobody
-    doubles: bool = False  # every hundredth reading comes twice
-    gap_after: int | None = None  # bytes that may wait for a client before it is sent no more, and told of it later
-    cut_after: int | None = None  # bytes that may wait for a client before it is cut
+    loses: bool = False  # every hundredth reading is dropped
+    doubles: bool = False  # every hundredth reading is sent twice
+    gap_after: int | None = None  # buffered bytes above which a client misses readings, reported later
+    cut_after: int | None = None  # buffered bytes above which a client is disconnected
 
 
 @dataclass(eq=False)
 class Client:
-    """A joined client; `skipped` are cursors it was not sent. What comes after `joined_at` it is sent live, and not again."""
+    """A joined client; `skipped` holds the cursors it missed. Readings after `joined_at` are sent live and not replayed."""
 
     writer: asyncio.StreamWriter
     devices: set[str] | None = None
@@ -59,8 +59,8 @@ class StandIn:
     async def serving(self, port: int = 0, mqtt_port: int = 0) -> AsyncIterator[StandIn]:
         bridge = await asyncio.start_server(self._client, "127.0.0.1", port, backlog=4096)
         broker = await asyncio.start_server(self._publisher, "127.0.0.1", mqtt_port)
-        self.port, self.mqtt_port = (one.sockets[0].getsockname()[1] for one in (bridge, broker))
-        self._tasks.add(asyncio.create_task(self._tell_gaps(), name="gaps"))
+        self.port, self.mqtt_port = (server.sockets[0].getsockname()[1] for server in (bridge, broker))
+        self._tasks.add(asyncio.create_task(self._report_gaps(), name="gaps"))
         try:
             yield self
         finally:
@@ -89,8 +89,8 @@ class StandIn:
 
     def _reading(self, device: str, payload: bytes) -> None:
         cursor = next(self._cursors)
-        shown = payload[:-1] + b',"deviceId":"%b"}' % device.encode()
-        text = b'42["sensorData",{"timestamp":"2026-11-21T09:00:00.000Z","data":%b,"cursor":%d}]' % (shown, cursor)
+        data = payload[:-1] + b',"deviceId":"%b"}' % device.encode()
+        text = b'42["sensorData",{"timestamp":"2026-11-21T09:00:00.000Z","data":%b,"cursor":%d}]' % (data, cursor)
         framed = frame(text)
         self.log.append((cursor, device, framed))
         hundredth = len(self.log) % 100 == 0
@@ -102,12 +102,12 @@ class StandIn:
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
-        everything = b"".join(framed for _, _, framed in batch)
+        frames = b"".join(framed for _, _, framed in batch)
         for client in self.clients:
             if client.writer.transport.is_closing():
                 continue
             if client.devices is None and not client.skipped and not client.writer.transport.get_write_buffer_size():
-                client.writer.write(everything)
+                client.writer.write(frames)
             else:
                 for cursor, device, framed in batch:
                     if client.devices is None or device in client.devices:
@@ -124,8 +124,8 @@ class StandIn:
         else:
             client.writer.write(framed)
 
-    async def _tell_gaps(self) -> None:
-        """To whoever reads again."""
+    async def _report_gaps(self) -> None:
+        """Report gaps to clients that read again."""
         while True:
             await asyncio.sleep(0.05)
             for client in self.clients:
@@ -141,14 +141,18 @@ class StandIn:
         client = Client(writer)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         try:
-            await self._converse(client, reader)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):  # or 3.11 logs a traceback at the end
+            await self._serve(client, reader)
+        except (
+            asyncio.IncompleteReadError,
+            ConnectionError,
+            asyncio.CancelledError,
+        ):  # otherwise Python 3.11 logs a traceback at the end
             pass
         finally:
             self.clients.discard(client)
             writer.transport.abort()
 
-    async def _converse(self, client: Client, reader: asyncio.StreamReader) -> None:
+    async def _serve(self, client: Client, reader: asyncio.StreamReader) -> None:
         lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
         key = next(line.partition(b": ")[2] for line in lines if line.lower().startswith(b"sec-websocket-key"))
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 - as RFC 6455 has it
@@ -168,7 +172,7 @@ class StandIn:
                 self._subscribe(client, text[2:])
 
     def _subscribe(self, client: Client, text: bytes) -> None:
-        self._flush()  # or what waits there would be sent twice
+        self._flush()  # otherwise the pending batch would be sent twice
         number, _, rest = text.partition(b"[")
         body = orjson.loads(b"[" + rest)[1]
         client.devices = None if body["devices"] is None else set(body["devices"])
@@ -183,18 +187,18 @@ class StandIn:
         if self.faults.repeats and frames:
             frames.insert(2, frames[2])
         last = self.log[-1][0] if self.log else 0
-        answer = {"ok": True, "devices": body["devices"], "replayed": len(frames), "cursor": last}
-        client.writer.write(b"".join(frames) + frame(b"43%b[%b]" % (number, orjson.dumps(answer))))
+        ack = {"ok": True, "devices": body["devices"], "replayed": len(frames), "cursor": last}
+        client.writer.write(b"".join(frames) + frame(b"43%b[%b]" % (number, orjson.dumps(ack))))
 
 
 def frame(text: bytes) -> bytes:
-    """As a server sends it: not masked."""
+    """Return a server's frame, which is not masked."""
     size = len(text)
     return b"\x81" + (bytes((size,)) if size < 126 else b"\x7e" + struct.pack(">H", size)) + text
 
 
 async def _text(reader: asyncio.StreamReader) -> bytes:
-    """Of a frame whose mask is zero."""
+    """Return the text of a frame whose mask is zero."""
     size = (await reader.readexactly(2))[1] & 0x7F
     if size == 126:
         size = struct.unpack(">H", await reader.readexactly(2))[0]
@@ -213,8 +217,8 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 async def _main() -> None:
-    async with StandIn().serving(*map(int, sys.argv[1:])) as one:
-        print(f"--url http://127.0.0.1:{one.port} --broker mqtt://127.0.0.1:{one.mqtt_port}", flush=True)
+    async with StandIn().serving(*map(int, sys.argv[1:])) as stand_in:
+        print(f"--url http://127.0.0.1:{stand_in.port} --broker mqtt://127.0.0.1:{stand_in.mqtt_port}", flush=True)
         await asyncio.Event().wait()
 
 

@@ -1,6 +1,6 @@
-"""The stack as its tutorials show it: for each message one `insert_one` and one `emit`.
+"""A stack built as in its tutorials: one `insert_one` and one `emit` per message.
 
-Arguments: the broker's port, the URL of MongoDB, the port to listen on.
+Arguments: the broker's port, the MongoDB URL, the port to listen on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands as people run them: real processes, real brokers, and what stands on the screen and in the exit code."""
+"""The commands as real processes with real brokers: output and exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ END_SECONDS = 20.0
 
 
 class Command:
-    """`sensor-bridge` with arguments, as a process in a folder of its own; what it prints goes to files there."""
+    """`sensor-bridge` as a process in its own folder; its output goes to files there."""
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self._folder = folder
@@ -69,7 +69,7 @@ class Command:
         self._process.send_signal(number)
 
     def press_ctrl_c(self) -> None:
-        """SIGINT to the process and to all that it started in its session, as a terminal sends it."""
+        """Send SIGINT to the process group, as a terminal does."""
         os.killpg(self._process.pid, signal.SIGINT)
 
     async def end(self) -> int:
@@ -88,7 +88,7 @@ class Command:
 
 @asynccontextmanager
 async def running(folder: Path, *arguments: str, **environ: str) -> AsyncIterator[Command]:
-    """A command under way; killed in the end if it is not over by itself."""
+    """A running command; killed at the end if it has not exited."""
     folder.mkdir(parents=True, exist_ok=True)
     command = Command(folder, environ)
     await command.start(*arguments)
@@ -99,7 +99,7 @@ async def running(folder: Path, *arguments: str, **environ: str) -> AsyncIterato
 
 
 async def ended(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command that ends by itself."""
+    """Return exit code, standard output and standard error of a command that exits."""
     async with running(folder, *arguments, **environ) as command:
         code = await command.end()
         return code, command.out, command.err
@@ -107,19 +107,19 @@ async def ended(folder: Path, *arguments: str, **environ: str) -> tuple[int, str
 
 @contextmanager
 def held_port() -> Iterator[int]:
-    """A port that nobody listens on, nor will meanwhile."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        yield int(other.getsockname()[1])
+    """A reserved port without a listener."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield int(reserved.getsockname()[1])
 
 
 @contextmanager
 def taken_port() -> Iterator[int]:
-    """A port that somebody else listens on."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield int(other.getsockname()[1])
+    """A port with a listener."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
 
 
 def answers(port: int) -> bool:
@@ -139,19 +139,20 @@ async def readings_at(port: int) -> list[dict[str, Any]]:
         latest = await get(f"http://127.0.0.1:{port}/api/v1/readings/latest")
     except (aiohttp.ClientError, OSError):
         return []
-    readings: list[dict[str, Any]] = latest.get("readings", [])  # none in the problem that says the store is away
+    readings: list[dict[str, Any]] = latest.get("readings", [])  # absent in the problem document of an unavailable store
     return readings
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_version_is_printed(tmp_path: Path) -> None:
-    assert await ended(tmp_path, "version") == (0, f"{__version__}\n", "")
+@pytest.mark.parametrize("argument", ["version", "--version"])
+async def test_version_is_printed(argument: str, tmp_path: Path) -> None:
+    assert await ended(tmp_path, argument) == (0, f"{__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "simulate"])
-async def test_wrong_settings_are_shown_all_at_once(command: str, tmp_path: Path) -> None:
+async def test_all_wrong_settings_are_printed_at_once(command: str, tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text("[http]\nprot = 1\n")
     wrong = {"BRIDGE_HTTP__PORT": "x", "BRIDGE_LOG__LEVEL": "[/red]", "BRIDGE_MQTT__URL": "mqtt://user:hunter2"}
     code, out, err = await ended(tmp_path, command, "--config", "bridge.toml", **wrong)
@@ -168,7 +169,7 @@ async def test_wrong_settings_are_shown_all_at_once(command: str, tmp_path: Path
 # --- check -----------------------------------------------------------------------------------------------------------
 
 
-async def test_check_is_content_when_all_is_there(tmp_path: Path, broker_url: str) -> None:
+async def test_check_succeeds_when_everything_is_available(tmp_path: Path, broker_url: str) -> None:
     store = f"sqlite:///{tmp_path}/bridge.db"
     port = str(free_port())
     code, out, err = await ended(
@@ -178,14 +179,14 @@ async def test_check_is_content_when_all_is_there(tmp_path: Path, broker_url: st
     assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 4
 
 
-async def test_check_names_what_fails_and_how_to_mend_it(tmp_path: Path) -> None:
-    nobody = free_port()
+async def test_check_names_each_failure_with_a_remedy(tmp_path: Path) -> None:
+    unused = free_port()
     (tmp_path / "file").write_text("")
     with taken_port() as taken:
         code, out, err = await ended(
             tmp_path / "run",
             "check",
-            BRIDGE_MQTT__URL=f"mqtt://user:hunter2@127.0.0.1:{nobody}",
+            BRIDGE_MQTT__URL=f"mqtt://user:hunter2@127.0.0.1:{unused}",
             BRIDGE_STORE__URL=f"sqlite:///{tmp_path}/file/bridge.db",
             BRIDGE_HTTP__PORT=str(taken),
         )
@@ -194,7 +195,7 @@ async def test_check_names_what_fails_and_how_to_mend_it(tmp_path: Path) -> None
     assert lines[0].startswith("ok ")
     for line, failing, remedy in zip(
         (1, 3, 5),
-        (f"broker mqtt://127.0.0.1:{nobody}", f"store sqlite:///{tmp_path}/file/bridge.db", f"port {taken} on 127.0.0.1"),
+        (f"broker mqtt://127.0.0.1:{unused}", f"store sqlite:///{tmp_path}/file/bridge.db", f"port {taken} on 127.0.0.1"),
         ("BRIDGE_MQTT__URL", "BRIDGE_STORE__URL", "BRIDGE_HTTP__PORT"),
         strict=True,
     ):
@@ -203,7 +204,7 @@ async def test_check_names_what_fails_and_how_to_mend_it(tmp_path: Path) -> None
     assert "hunter2" not in out
 
 
-async def test_check_of_a_database_that_is_away_says_so_within_its_deadline(tmp_path: Path, broker_url: str) -> None:
+async def test_check_reports_an_unavailable_database_within_its_deadline(tmp_path: Path, broker_url: str) -> None:
     code, out, err = await ended(
         tmp_path / "run",
         "check",
@@ -217,7 +218,7 @@ async def test_check_of_a_database_that_is_away_says_so_within_its_deadline(tmp_
     assert "hunter2" not in out
 
 
-async def test_check_shows_wrong_settings_too(tmp_path: Path) -> None:
+async def test_check_prints_wrong_settings(tmp_path: Path) -> None:
     code, out, err = await ended(tmp_path, "check", BRIDGE_HTTP__PORT="[/red]")
     assert (code, err) == (1, "")
     assert "environment BRIDGE_HTTP__PORT: http.port = '[/red]'" in out
@@ -228,20 +229,20 @@ async def test_check_shows_wrong_settings_too(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def demo(folder: Path) -> AsyncIterator[tuple[Command, int, int]]:
-    """The demo on free ports, with the port of its page and the port of its broker."""
+    """The demo on free ports; yields the command, the HTTP port and the broker's port."""
     http, mqtt = free_port(), free_port()
     environ = {"BRIDGE_HTTP__PORT": str(http), "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{mqtt}"}
     async with running(folder, "demo", "--sensors", "6", **environ) as command:
-        await command.until_out("Ctrl-C stops all of it.")
+        await command.until_out("Press Ctrl-C to stop everything.")
         try:
             yield command, http, mqtt
         finally:
-            if command.running:  # let it take its broker along
+            if command.running:  # so that it stops its broker
                 command.signal(signal.SIGTERM)
                 await command.end()
 
 
-async def test_the_demo_tells_where_everything_is_and_readings_arrive(tmp_path: Path) -> None:
+async def test_demo_prints_its_addresses_and_stores_readings(tmp_path: Path) -> None:
     async with demo(tmp_path) as (command, http, mqtt):
         for text in (
             f"http://localhost:{http}",
@@ -261,8 +262,8 @@ async def _have_readings(port: int, devices: int) -> bool:
     return len(await readings_at(port)) >= devices
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
-async def test_a_signal_ends_the_demo_and_its_broker(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_path: Path) -> None:
     async with demo(tmp_path) as (command, http, mqtt):
         await until(lambda: _have_readings(http, devices=1), what="readings")
         assert answers(mqtt)
@@ -276,7 +277,7 @@ async def test_a_signal_ends_the_demo_and_its_broker(number: signal.Signals, tmp
         assert not answers(http)
 
 
-async def test_ctrl_c_in_a_terminal_does_not_take_the_broker_from_under_the_bridge(tmp_path: Path) -> None:
+async def test_ctrl_c_in_a_terminal_stops_the_broker_after_the_bridge(tmp_path: Path) -> None:
     async with demo(tmp_path) as (command, http, mqtt):
         await until(lambda: _have_readings(http, devices=1), what="readings")
         command.press_ctrl_c()
@@ -286,7 +287,7 @@ async def test_ctrl_c_in_a_terminal_does_not_take_the_broker_from_under_the_brid
         assert not answers(mqtt)
 
 
-async def test_a_taken_http_port_is_one_clear_line_and_leaves_no_broker(tmp_path: Path) -> None:
+async def test_demo_on_a_taken_http_port_prints_one_line_and_stops_the_broker(tmp_path: Path) -> None:
     mqtt = free_port()
     with taken_port() as taken:
         environ = {"BRIDGE_HTTP__PORT": str(taken), "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{mqtt}"}
@@ -298,7 +299,7 @@ async def test_a_taken_http_port_is_one_clear_line_and_leaves_no_broker(tmp_path
     assert not answers(mqtt)
 
 
-async def test_a_taken_broker_port_is_one_clear_line(tmp_path: Path) -> None:
+async def test_demo_on_a_taken_broker_port_prints_one_line(tmp_path: Path) -> None:
     with taken_port() as taken:
         environ = {"BRIDGE_HTTP__PORT": "0", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{taken}"}
         code, out, err = await ended(tmp_path, "demo", **environ)
@@ -311,7 +312,7 @@ async def test_a_taken_broker_port_is_one_clear_line(tmp_path: Path) -> None:
 # --- simulate and tail -----------------------------------------------------------------------------------------------
 
 
-async def test_simulate_publishes_as_many_as_asked_and_says_offline_in_the_end(
+async def test_simulate_publishes_the_count_and_then_offline_statuses(
     tmp_path: Path, broker_url: str, start_bridge: StartBridge
 ) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
@@ -326,7 +327,7 @@ async def test_simulate_publishes_as_many_as_asked_and_says_offline_in_the_end(
         assert len(await readings_at(bridge.port)) == 4
 
 
-async def test_simulate_without_a_broker_is_one_clear_line(tmp_path: Path) -> None:
+async def test_simulate_without_a_broker_prints_one_line(tmp_path: Path) -> None:
     with held_port() as port:
         code, _, err = await ended(tmp_path, "simulate", "--count", "1", BRIDGE_MQTT__URL=f"mqtt://127.0.0.1:{port}")
     assert code == 1
@@ -334,7 +335,7 @@ async def test_simulate_without_a_broker_is_one_clear_line(tmp_path: Path) -> No
     assert len(err.splitlines()) == 1, err
 
 
-async def test_a_signal_ends_simulate_without_an_error(tmp_path: Path, broker_url: str, start_bridge: StartBridge) -> None:
+async def test_signal_stops_simulate_without_an_error(tmp_path: Path, broker_url: str, start_bridge: StartBridge) -> None:
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
         running(tmp_path / "run", "simulate", "--rate", "50", BRIDGE_MQTT__URL=broker_url) as command,
@@ -346,9 +347,7 @@ async def test_a_signal_ends_simulate_without_an_error(tmp_path: Path, broker_ur
         assert command.err == ""
 
 
-async def test_tail_prints_exactly_as_many_readings_as_asked(
-    tmp_path: Path, broker_url: str, start_bridge: StartBridge
-) -> None:
+async def test_tail_prints_exactly_the_count_of_readings(tmp_path: Path, broker_url: str, start_bridge: StartBridge) -> None:
     settings = MqttSettings(url=SecretStr(broker_url))
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
         url = f"http://127.0.0.1:{bridge.port}"
@@ -367,14 +366,14 @@ async def _clients(url: str, at_least: int) -> bool:
     return bool((await get(f"{url}/websocket/status"))["connectedClients"] >= at_least)
 
 
-async def test_tail_watches_the_demo(tmp_path: Path) -> None:
+async def test_tail_prints_readings_of_the_demo(tmp_path: Path) -> None:
     async with demo(tmp_path / "demo") as (_, http, _):
         code, out, err = await ended(tmp_path / "tail", "tail", "--plain", "--count", "3", "--url", f"http://127.0.0.1:{http}")
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 3
 
 
-async def test_tail_without_a_bridge_is_one_clear_line(tmp_path: Path) -> None:
+async def test_tail_without_a_bridge_prints_one_line(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     code, out, err = await ended(tmp_path, "tail", "--url", url)
     assert (code, out) == (1, "")
@@ -386,26 +385,26 @@ async def test_tail_without_a_bridge_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", ["mongodb", "sqlite"])
-async def test_run_waits_for_broker_and_store_and_stops_when_told(store: str, tmp_path: Path) -> None:
+async def test_run_waits_for_broker_and_store_and_stops_on_sigterm(store: str, tmp_path: Path) -> None:
     http = free_port()
-    (tmp_path / "file").write_text("")  # so that the folder of the database cannot be made
-    away = {"mongodb": f"mongodb://127.0.0.1:{free_port()}/sensors", "sqlite": f"sqlite:///{tmp_path}/file/bridge.db"}
+    (tmp_path / "file").write_text("")  # so that the database folder cannot be created
+    unavailable = {"mongodb": f"mongodb://127.0.0.1:{free_port()}/sensors", "sqlite": f"sqlite:///{tmp_path}/file/bridge.db"}
     environ = {
         "BRIDGE_HTTP__PORT": str(http),
         "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
-        "BRIDGE_STORE__URL": away[store],
+        "BRIDGE_STORE__URL": unavailable[store],
         "BRIDGE_STORE__TIMEOUT_SECONDS": "0.5",
     }
     async with running(tmp_path / "run", "run", **environ) as command:
-        await until(lambda: _failing(http, "store"), what="an answer that the store is away")
-        await until(lambda: "waiting for the store" in command.err, what="a word about the store")
+        await until(lambda: _failing(http, "store"), what="a failing store in /health")
+        await until(lambda: "waiting for the store" in command.err, what="a log line about the store")
         assert command.running
         command.signal(signal.SIGTERM)
         assert await command.end() == 0
         assert "Traceback" not in command.err
 
 
-async def test_run_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
+async def test_run_continues_while_the_broker_is_unavailable(tmp_path: Path) -> None:
     http = free_port()
     environ = {
         "BRIDGE_HTTP__PORT": str(http),
@@ -428,7 +427,7 @@ async def _failing(port: int, part: str) -> bool:
         return False
 
 
-async def test_run_on_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
     with taken_port() as taken:
         environ = {"BRIDGE_HTTP__PORT": str(taken), "BRIDGE_STORE__URL": "sqlite:///data/bridge.db"}
         code, out, err = await ended(tmp_path, "run", **environ)
@@ -438,10 +437,10 @@ async def test_run_on_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert "BRIDGE_HTTP__PORT" in line
 
 
-# --- the broker within -----------------------------------------------------------------------------------------------
+# --- the embedded broker ---------------------------------------------------------------------------------------------
 
 
-async def test_the_broker_within_the_process_carries_readings_from_end_to_end(tmp_path: Path) -> None:
+async def test_embedded_broker_carries_readings_end_to_end(tmp_path: Path) -> None:
     port = free_port()
     settings = Settings(
         mqtt=MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}"), protocol="3.1.1"),
@@ -450,12 +449,12 @@ async def test_the_broker_within_the_process_carries_readings_from_end_to_end(tm
     )
     async with _amqtt("127.0.0.1", port), asyncio.TaskGroup() as tasks:
         bridge = Bridge(settings)
-        running = tasks.create_task(bridge.run(), name="bridge")
+        bridge_task = tasks.create_task(bridge.run(), name="bridge")
         await until(lambda: bridge.health.ready, what="ready")
         await simulate(settings.mqtt, devices=2, rate=100, seed=1, count=10)
         account = bridge.ledger.account("mqtt")
         await until(lambda: account.stored == 14 and not account.waiting, what="10 readings and 4 statuses")
-        assert {one["deviceId"] for one in await readings_at(bridge.port)} == {"living-room", "kitchen"}
+        assert {reading["deviceId"] for reading in await readings_at(bridge.port)} == {"living-room", "kitchen"}
         bridge.stop()
-        await running
+        await bridge_task
     assert not answers(port)

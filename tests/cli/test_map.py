@@ -1,4 +1,4 @@
-"""`sensor-bridge map`: the right format is found for a message, and what is proposed can be used as it stands."""
+"""`sensor-bridge map`: the best format is found, and the proposed settings can be used as they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.cli.map import FormatAttempt, best_of, capture, explain, try_formats
+from bridge.cli.map import FormatAttempt, best_of, capture_message, explain, try_formats
 from bridge.core.decode import Decoder
 from bridge.core.errors import BridgeError
 from bridge.core.formats.registry import FormatName
@@ -72,12 +72,12 @@ def values(attempt: FormatAttempt) -> dict[str, object]:
         ("app/b7/up", OTHER, "mapping", "app/{deviceId}/up"),
     ],
 )
-def test_the_format_of_a_message_is_found(topic: str | None, body: object, name: str, pattern: str) -> None:
+def test_best_format_of_a_message_is_found(topic: str | None, body: object, name: str, pattern: str) -> None:
     found = best(body, topic)
     assert (found.format, found.pattern) == (name, pattern)
 
 
-def test_known_names_in_an_unknown_shape_become_a_mapping() -> None:
+def test_known_fields_in_unknown_json_become_a_mapping() -> None:
     found = best(OTHER, "up")
     assert values(found) == {"temperature": 21.5, "co2": 645, "pressure": 1013.25}
     assert found.reading is not None
@@ -88,35 +88,35 @@ def test_known_names_in_an_unknown_shape_become_a_mapping() -> None:
     )
 
 
-def test_one_format_can_be_forced() -> None:
+def test_option_restricts_to_one_format() -> None:
     assert values(best(SENSOR, "tele/a/SENSOR", FormatName.MAPPING))["temperature"] == 21.5
     assert best_of(try_formats(b"21.5", "a/b", NOW_MS, FormatName.TASMOTA)) is None
 
 
 @pytest.mark.parametrize(
-    ("payload", "topic", "said"),
+    ("payload", "topic", "reason"),
     [
         (b"21.5", None, "give --topic"),
-        (b'{"uptime": 5}', "a/b/c", "no name we know among 'uptime'"),
+        (b'{"uptime": 5}', "a/b/c", "no known field among 'uptime'"),
         (b"\xff[/red]\x1b[31m", "a/b/c", "not JSON"),
         (b'{"temperature": 1}', "zigbee2mqtt/Living Room", "the topic is 'Living Room'"),
         (b'{"temperature": 1}', "x/{y/z", "must be the whole level"),
     ],
 )
-def test_what_is_wrong_is_said(payload: bytes, topic: str | None, said: str) -> None:
+def test_reason_is_printed_when_no_format_matches(payload: bytes, topic: str | None, reason: str) -> None:
     console = Console(record=True, width=400, file=io.StringIO())
     assert not explain(console, try_formats(payload, topic, NOW_MS))
     text = console.export_text()
-    assert said in text
+    assert reason in text
     assert "\x1b" not in text
 
 
-def assert_it_reads_the_same(attempt: FormatAttempt, payload: bytes, topic: str | None) -> None:
-    """The line it would print, taken for a setting."""
+def assert_setting_decodes_the_same(attempt: FormatAttempt, payload: bytes, topic: str | None) -> None:
+    """Decode with the printed line as a setting."""
     setting = SubscriptionSettings.model_validate(tomllib.loads(f"x = {attempt.setting}")["x"])
-    one = Decoder([setting.route]).decode(message(payload, topic or setting.pattern.replace("{deviceId}", "device")))
-    assert isinstance(one, Reading)
-    assert one.values == values(attempt)
+    reading = Decoder([setting.route]).decode(message(payload, topic or setting.pattern.replace("{deviceId}", "device")))
+    assert isinstance(reading, Reading)
+    assert reading.values == values(attempt)
 
 
 KEYS = st.one_of(st.sampled_from(["temperature", "co2", "a.b", "a\\b", 'quo"te', "ü'x", "room.co2", "time", "id"]), st.text())
@@ -127,21 +127,21 @@ NESTED = st.recursive(st.one_of(JSON, st.floats(0, 30)), lambda inner: st.dictio
 def test_any_message_is_explained(body: object, topic: str | None) -> None:
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
     attempts = try_formats(payload, topic, NOW_MS)
-    assert [one.format for one in attempts] == list(FormatName)
-    for one in attempts:
-        if one.reading is not None:
-            assert_it_reads_the_same(one, payload, topic)
-    assert all(one.reading or one.complaint for one in attempts)
+    assert [attempt.format for attempt in attempts] == list(FormatName)
+    for attempt in attempts:
+        if attempt.reading is not None:
+            assert_setting_decodes_the_same(attempt, payload, topic)
+    assert all(attempt.reading or attempt.error for attempt in attempts)
     explain(Console(file=io.StringIO()), attempts)
 
 
-# --- as people run it ------------------------------------------------------------------------------------------------
+# --- as a process ----------------------------------------------------------------------------------------------------
 
 
 def run_map(folder: Path, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str]:
-    """Exit code, and what stands on standard output and error."""
+    """Return the exit code, and standard output and error together."""
     clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "bridge", "map", *arguments],
         input=stdin,
         cwd=folder,
@@ -151,30 +151,30 @@ def run_map(folder: Path, *arguments: str, stdin: bytes = b"", **environ: str) -
         timeout=30,
         check=False,
     )
-    return done.returncode, done.stdout.decode()
+    return process.returncode, process.stdout.decode()
 
 
 @pytest.mark.parametrize(("topic", "body"), [("tele/a/SENSOR", SENSOR), ("app/b7/up", OTHER), ("zigbee2mqtt/a", Z2M)])
-def test_the_settings_it_prints_read_the_message(topic: str, body: dict[str, object], tmp_path: Path) -> None:
+def test_printed_settings_decode_the_message(topic: str, body: dict[str, object], tmp_path: Path) -> None:
     payload = json.dumps(body)
     code, out = run_map(tmp_path, "--topic", topic, "--payload", payload)
     assert code == 0
     settings = out[out.index("subscriptions = [") :]
     (tmp_path / "bridge.toml").write_text("[mqtt]\n" + settings[: settings.index("\n]") + 2])
     routes = load_settings(tmp_path / "bridge.toml", {}).mqtt.routes
-    one = Decoder(routes).decode(message(payload.encode(), topic))
-    assert isinstance(one, Reading)
-    assert one.values == values(best(body, topic))
+    reading = Decoder(routes).decode(message(payload.encode(), topic))
+    assert isinstance(reading, Reading)
+    assert reading.values == values(best(body, topic))
 
 
-def test_a_payload_can_come_on_standard_input(tmp_path: Path) -> None:
+def test_payload_is_read_from_standard_input(tmp_path: Path) -> None:
     code, out = run_map(tmp_path, "--payload", "-", "--topic", "sensors/a/data", stdin=b'{"temperature": 21.5}')
     assert code == 0
     assert "Best: json." in out
     assert "temperature: 21.5 °C" in out
 
 
-def test_a_message_that_nobody_can_read_is_an_exit_code(tmp_path: Path) -> None:
+def test_undecodable_message_exits_with_1(tmp_path: Path) -> None:
     code, out = run_map(tmp_path, "--payload", "garbage", "--topic", "a/b", "--format", "json")
     assert code == 1
     assert "not JSON" in out
@@ -182,13 +182,13 @@ def test_a_message_that_nobody_can_read_is_an_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--capture",), ("--capture", "--topic", "#", "--payload", "1")])
-def test_wrong_arguments_are_said(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_wrong_arguments_exit_with_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
     code, out = run_map(tmp_path, *arguments)
     assert code == 2
     assert "--capture with --topic" in out
 
 
-async def test_a_message_is_captured_from_the_broker(broker_url: str, tmp_path: Path) -> None:
+async def test_message_is_captured_from_the_broker(broker_url: str, tmp_path: Path) -> None:
     async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
         await sender.publish("tele/a/SENSOR", json.dumps(SENSOR).encode(), retain=True)
     code, out = run_map(tmp_path, "--capture", "--topic", "tele/#", "--seconds", "20", BRIDGE_MQTT__URL=broker_url)
@@ -197,14 +197,14 @@ async def test_a_message_is_captured_from_the_broker(broker_url: str, tmp_path: 
     assert "Best: tasmota." in out
 
 
-async def test_a_capture_that_hears_nothing_ends_in_time(broker_url: str) -> None:
+async def test_capture_without_a_message_times_out(broker_url: str) -> None:
     with pytest.raises(BridgeError, match=r"no message on 'tele/#' at .* within 0.2 seconds"):
-        await capture(MqttSettings(url=SecretStr(broker_url)), "tele/#", 0.2)
+        await capture_message(MqttSettings(url=SecretStr(broker_url)), "tele/#", 0.2)
 
 
-async def test_a_capture_says_what_is_wrong_with_topic_or_broker() -> None:
+async def test_capture_reports_a_wrong_topic_or_broker() -> None:
     settings = MqttSettings(url=SecretStr("mqtt://127.0.0.1:1"))
     with pytest.raises(BridgeError, match="'#' must be the last level"):
-        await capture(settings, "a/#/b", 1)
+        await capture_message(settings, "a/#/b", 1)
     with pytest.raises(BridgeError, match=r"mqtt://127\.0\.0\.1:1"):
-        await capture(settings, "a/#", 1)
+        await capture_message(settings, "a/#", 1)

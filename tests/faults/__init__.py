@@ -1,1 +1,1 @@
-"""What is lost when things break: real servers, killed for real, and a checker in the style of Jepsen's set test."""
+"""Loss under faults: real servers are killed, and a checker in the style of Jepsen's set test counts readings."""

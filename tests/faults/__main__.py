@@ -1,4 +1,4 @@
-"""`make faults`: the long form of every scenario, and the table."""
+"""`make faults`: run the long form of every scenario and print a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.scenarios import SCENARIOS, Report
 
 
 def main() -> int:
-    """Run what is named, or everything; 1 if a row did not pass."""
+    """Run the named scenarios, or all; return 1 if one did not pass."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *SCENARIOS], default=[])
     console = Console(width=max(Console().width, 140))
@@ -37,21 +37,21 @@ def main() -> int:
 
 
 def table(reports: list[Report]) -> Table:
-    """A row a fault."""
+    """Return a table with a row per fault."""
     title = f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     result = Table(title=title, title_justify="left")
     for name in (
-        "fault", "load", "acknowledged", "stored", "lost by us", "by the broker: us / other", "double",
+        "fault", "load", "acknowledged", "stored", "lost by the bridge", "lost by the broker: bridge / witness", "duplicates",
         "PUBACK early / order / session", "client: twice / order / early", "measured", "",
     ):  # fmt: skip
         result.add_column(name, justify="left" if name in ("fault", "load", "measured") else "right")
     for report in reports:
-        one, heard, acks = report.verdict, report.verdict.heard, report.verdict.acks
+        verdict, received, acks = report.verdict, report.verdict.received, report.verdict.acks
         result.add_row(
-            report.fault, report.load, f"{one.acknowledged:,}", f"{one.stored:,}", str(one.lost_by_us),
-            f"{one.lost_by_broker} / {one.lost_to_witness}", str(one.stored_twice),
+            report.fault, report.load, f"{verdict.acknowledged:,}", f"{verdict.stored:,}", str(verdict.lost_by_bridge),
+            f"{verdict.lost_by_broker} / {verdict.lost_to_witness}", str(verdict.stored_twice),
             f"{acks.before_store} / {acks.out_of_order} / {acks.wrong_session} of {acks.acknowledged:,}",
-            f"{heard.twice} / {heard.out_of_order} / {heard.before_stored} of {heard.total:,}",
+            f"{received.twice} / {received.out_of_order} / {received.before_stored} of {received.total:,}",
             ", ".join(f"{name} {value:.1f}" for name, value in report.measured.items()), "ok" if report.passed else "FAILS",
         )  # fmt: skip
     return result

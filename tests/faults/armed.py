@@ -1,7 +1,7 @@
-"""The bridge as it is, with a trap: it kills itself at a chosen place, or lives by another clock. For `python -m`.
+"""The unmodified bridge with injected faults, for `python -m`: it kills itself at a chosen point, or its clock is shifted.
 
-`BRIDGE_TRAP=after-store:N` kills between the N-th write and its acknowledgement, `after-ack:N` between the settling and
-the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds that stand in FILE to the clock.
+`BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
+and the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds in FILE to the clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def set_trap(place: str, countdown: int) -> None:
+def set_trap(point: str, countdown: int) -> None:
     calls = 0
 
     def due() -> bool:
@@ -31,16 +31,16 @@ def set_trap(place: str, countdown: int) -> None:
         calls += 1
         return calls == countdown
 
-    if place == "after-store":
-        keep = Pipeline._store_batch
+    if point == "after-store":
+        store = Pipeline._store_batch
 
-        async def keep_then_die(self: Pipeline, *arguments: Any) -> Any:
-            outcomes = await keep(self, *arguments)
+        async def store_then_die(self: Pipeline, *arguments: Any) -> Any:
+            outcomes = await store(self, *arguments)
             if due():
                 die()
             return outcomes
 
-        Pipeline._store_batch = keep_then_die  # type: ignore[method-assign, assignment]
+        Pipeline._store_batch = store_then_die  # type: ignore[method-assign, assignment]
     else:
         publish = Hub.publish
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand, and one for the MQTT link that checks every PUBACK against what was stored."""
+"""A TCP proxy with injected faults, and one for the MQTT link that checks every PUBACK against the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATENCY_SECONDS = 0.1
 
 
 class Fault(enum.Enum):
-    """What the proxy does to the link."""
+    """A fault of a connection."""
 
     NONE = "none"
     LATENCY = "latency 100 ms"
@@ -25,8 +25,8 @@ class Fault(enum.Enum):
     REFUSE = "refuse"
 
 
-class Link:
-    """One proxied connection. A half-open one stays silent for ever, though the proxy works again for new ones."""
+class ProxiedConnection:
+    """A connection through the proxy. A half-open one stays silent, while the proxy works for new ones."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
@@ -34,12 +34,12 @@ class Link:
         self.dead = False
 
     def abort(self) -> None:
-        """Cut it; what is on the way is gone."""
+        """Abort both sides; data in transit is lost."""
         for side in (self.client, self.server):
             side.transport.abort()
 
     def close(self) -> None:
-        """One side has left: the other still gets what was on the way."""
+        """Close both sides; data in transit is delivered."""
         for side in (self.client, self.server):
             side.close()
 
@@ -52,31 +52,31 @@ class FaultyProxy:
         self.port = 0
         self.connections = 0
         self._fault = Fault.NONE
-        self._links: set[Link] = set()
+        self._connections: set[ProxiedConnection] = set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[FaultyProxy]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
             server.close()
-            for link in list(self._links):
-                link.abort()
+            for connection in list(self._connections):
+                connection.abort()
 
     def set(self, fault: Fault) -> None:
-        """From now on; `RESET` and `HALF_OPEN` hit the connections there are, once."""
+        """Set the fault of the link; `RESET` and `HALF_OPEN` affect the existing connections once."""
         self._fault = fault
-        for link in list(self._links):
+        for connection in list(self._connections):
             if fault is Fault.RESET:
-                link.abort()
+                connection.abort()
             elif fault is Fault.HALF_OPEN:
-                link.dead = True
+                connection.dead = True
         if fault in (Fault.RESET, Fault.HALF_OPEN):
             self._fault = Fault.NONE
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._fault is Fault.REFUSE:
             writer.transport.abort()
             return
@@ -86,12 +86,12 @@ class FaultyProxy:
             writer.transport.abort()
             return
         self.connections += 1
-        link = Link(writer, server_writer)
-        self._links.add(link)
+        connection = ProxiedConnection(writer, server_writer)
+        self._connections.add(connection)
         up, down = self.observers()
         pumps = (
-            asyncio.ensure_future(self._pump(reader, server_writer, link, up)),
-            asyncio.ensure_future(self._pump(server_reader, writer, link, down)),
+            asyncio.ensure_future(self._pump(reader, server_writer, connection, up)),
+            asyncio.ensure_future(self._pump(server_reader, writer, connection, down)),
         )
         try:
             with suppress(asyncio.CancelledError):  # the end of the scenario
@@ -99,23 +99,23 @@ class FaultyProxy:
         finally:
             for pump in pumps:
                 pump.cancel()
-            link.close()
-            self._links.discard(link)
+            connection.close()
+            self._connections.discard(connection)
 
     def observers(self) -> tuple[Callable[[bytes], Awaitable[None]] | None, Callable[[bytes], Awaitable[None]] | None]:
-        """Who looks at what goes up to the server and down to the client, of a new connection."""
+        """Return callbacks for the data of a new connection to the server and to the client."""
         return None, None
 
     async def _pump(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        link: Link,
+        connection: ProxiedConnection,
         observe: Callable[[bytes], Awaitable[None]] | None,
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
-                while link.dead or self._fault is Fault.BLACK_HOLE:
+                while connection.dead or self._fault is Fault.BLACK_HOLE:
                     await asyncio.sleep(0.05)
                 if observe is not None:
                     await observe(data)
@@ -128,72 +128,72 @@ class FaultyProxy:
                 else:
                     writer.write(data)
                 await writer.drain()
-            while link.dead:
+            while connection.dead:
                 await asyncio.sleep(0.05)
 
 
 @dataclass
 class AckRecord:
-    """What the PUBACKs on the link to the bridge looked like, over all connections."""
+    """PUBACKs from the bridge, over all connections."""
 
     acknowledged: int = 0
     before_store: int = 0
     out_of_order: int = 0
     wrong_session: int = 0
     unchecked: int = 0
-    """The database was away when the PUBACK came by; what it acknowledged is checked at the end."""
+    """PUBACKs seen while the database was unavailable; their `payloads` are checked at the end."""
     payloads: list[bytes] = field(default_factory=list)
     delivered: set[bytes] = field(default_factory=set)
-    """Every payload that the broker put on our link."""
+    """Payloads that the broker sent to the bridge."""
 
 
 PUBLISH, PUBACK = 3, 4
 
 
 class PacketReader:
-    """Cuts a stream into MQTT packets."""
+    """Splits a stream into MQTT packets."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Type with flags, and body, of every packet now complete."""
+        """Return type with flags, and body, of each complete packet."""
         self._buffer += data
         packets = []
         while len(self._buffer) >= 2:
-            length, place, shift = 0, 1, 0
-            while place < len(self._buffer):
-                digit = self._buffer[place]
+            length, at, shift = 0, 1, 0
+            while at < len(self._buffer):
+                digit = self._buffer[at]
                 length |= (digit & 0x7F) << shift
-                place, shift = place + 1, shift + 7
+                at, shift = at + 1, shift + 7
                 if not digit & 0x80:
                     break
             else:
                 break
-            if len(self._buffer) < place + length:
+            if len(self._buffer) < at + length:
                 break
-            packets.append((self._buffer[0], bytes(self._buffer[place : place + length])))
-            del self._buffer[: place + length]
+            packets.append((self._buffer[0], bytes(self._buffer[at : at + length])))
+            del self._buffer[: at + length]
         return packets
 
 
 def publish_of(header: int, body: bytes) -> tuple[int, bytes] | None:
-    """Packet id and payload of an MQTT 5 PUBLISH with QoS 1; None for QoS 0."""
+    """Return packet id and payload of an MQTT 5 PUBLISH with QoS 1; None for QoS 0."""
     if not header & 0x06:
         return None
-    place = 2 + int.from_bytes(body[:2], "big")
-    packet_id = int.from_bytes(body[place : place + 2], "big")
-    length, place, shift = 0, place + 2, 0
+    at = 2 + int.from_bytes(body[:2], "big")
+    packet_id = int.from_bytes(body[at : at + 2], "big")
+    length, at, shift = 0, at + 2, 0
     while True:
-        digit = body[place]
+        digit = body[at]
         length |= (digit & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        at, shift = at + 1, shift + 7
         if not digit & 0x80:
-            return packet_id, body[place + length :]
+            return packet_id, body[at + length :]
 
 
 class RecordingProxy(FaultyProxy):
-    """The link between broker and bridge. `is_stored` tells how many of the given payloads the database does not hold."""
+    """The link between broker and bridge. `missing` returns how many of the given payloads the database does not hold."""
 
     def __init__(self, target_port: int, missing: Callable[[list[bytes]], Awaitable[int]]) -> None:
         super().__init__(target_port)
@@ -201,7 +201,7 @@ class RecordingProxy(FaultyProxy):
         self._missing = missing
 
     def observers(self) -> tuple[Callable[[bytes], Awaitable[None]], Callable[[bytes], Awaitable[None]]]:
-        # A broker that ignores the window can have more than 65,535 messages in flight, and ids twice: the older is meant.
+        # A broker that ignores the receive window may have over 65,535 messages in flight and reuse ids; the oldest matches.
         in_flight: defaultdict[int, deque[bytes]] = defaultdict(deque)
         order: deque[int] = deque()
         from_bridge, from_broker = PacketReader(), PacketReader()

@@ -1,4 +1,4 @@
-"""The faults, each with its load and what must hold. The long forms are for `make faults`; `short` ones run in the suite."""
+"""The faults, each with its load and limits. `make faults` runs the long forms; the test suite runs short ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROXY_FAULTS = (Fault.LATENCY, Fault.SLICES, Fault.BLACK_HOLE, Fault.RESET, Faul
 
 @dataclass
 class Report:
-    """A row of the table: what was done, what was measured beside the verdict, and whether it passed."""
+    """A row of the table: the fault, its load, the verdict, and further measurements with limits."""
 
     fault: str
     load: str
@@ -37,52 +37,52 @@ class Report:
         return self.verdict.clean and all(self.measured[name] <= limit for name, limit in self.limits.items())
 
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
-async def bridge_killed(folder: Path, say: Say, *, times: int = 30, count: int = 100_000, rate: int = 1000) -> Report:
-    """SIGKILL of the bridge: at any moment, armed between store and acknowledgement, and between that and publishing."""
-    chance = random.Random(1)
+async def bridge_killed(folder: Path, progress: Progress, *, times: int = 30, count: int = 100_000, rate: int = 1000) -> Report:
+    """SIGKILL of the bridge: at random, between store and acknowledgement, and between acknowledgement and publishing."""
+    rng = random.Random(1)
     async with Stage(folder).on() as stage, stage.load(rate):
         for n in range(times):
-            say(f"kill {n + 1} of {times}, {stage.published:,} published")
+            progress(f"kill {n + 1} of {times}, {stage.published:,} published")
             if n % 3 == 0:
-                await asyncio.sleep(chance.uniform(0.1, 1))
+                await asyncio.sleep(rng.uniform(0.1, 1))
             else:
                 stage.kill_bridge()
-                stage.start_bridge(f"{'after-store' if n % 3 == 1 else 'after-ack'}:{chance.randint(2, 40)}")
+                stage.start_bridge(f"{'after-store' if n % 3 == 1 else 'after-ack'}:{rng.randint(2, 40)}")
                 await stage.bridge_died()
             stage.kill_bridge()
             stage.start_bridge()
             await stage.ready()
-        say(f"{times} kills done, waiting for the rest of the load")
+        progress(f"{times} kills done, waiting for the rest of the load")
         await until(lambda: stage.published >= count, count / rate + 60, f"{count} published")
         return await _report(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
 
 
 async def mongod_killed(
-    folder: Path, say: Say, *, kills: int = 10, stops: int = 3, stop_seconds: float = 30, rate: int = 500
+    folder: Path, progress: Progress, *, kills: int = 10, stops: int = 3, stop_seconds: float = 30, rate: int = 500
 ) -> Report:
-    """SIGKILL of mongod, and SIGSTOP for a while."""
+    """SIGKILL of mongod, and SIGSTOP for `stop_seconds`."""
     resumed: list[float] = []
     noticed: list[float] = []
     async with Stage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
-            say(f"mongod kill {n + 1} of {kills}")
+            progress(f"mongod kill {n + 1} of {kills}")
             await asyncio.sleep(2)
             stage.mongod.kill()
             await asyncio.sleep(1)
             stage.mongod.start()
-            resumed.append(await _publishing(stage))
+            resumed.append(await _wait_for_readings(stage))
         for n in range(stops):
-            say(f"mongod stop {n + 1} of {stops}")
+            progress(f"mongod stop {n + 1} of {stops}")
             await asyncio.sleep(2)
             stage.mongod.freeze()
             frozen = time.monotonic()
             noticed.append(await _until_not_ready(stage))
             await asyncio.sleep(max(frozen + stop_seconds - time.monotonic(), 0))
             stage.mongod.thaw()
-            resumed.append(await _publishing(stage))
+            resumed.append(await _wait_for_readings(stage))
         await asyncio.sleep(1)
         return await _report(
             stage, f"mongod SIGKILL × {kills}, stopped {stop_seconds:g} s × {stops}", f"{rate}/s",
@@ -90,25 +90,25 @@ async def mongod_killed(
         )  # fmt: skip
 
 
-async def broker_killed(folder: Path, say: Say, *, kills: int = 10, rate: int = 500) -> Report:
+async def broker_killed(folder: Path, progress: Progress, *, kills: int = 10, rate: int = 500) -> Report:
     """SIGKILL of mosquitto."""
     resumed: list[float] = []
     async with Stage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
-            say(f"mosquitto kill {n + 1} of {kills}")
+            progress(f"mosquitto kill {n + 1} of {kills}")
             await asyncio.sleep(7)  # the broker saves its sessions every 5 s
             stage.broker.kill()
             stage.broker_died = True
             await asyncio.sleep(1)
             stage.broker.start()
-            resumed.append(await _publishing(stage))
+            resumed.append(await _wait_for_readings(stage))
         return await _report(
             stage, f"mosquitto SIGKILL × {kills}", f"{rate}/s", {"reconnects s": max(resumed)}, {"reconnects s": 5}
         )
 
 
 async def links_faulty(
-    folder: Path, say: Say, *, faults: tuple[Fault, ...] = PROXY_FAULTS, seconds: float = 8, rate: int = 500
+    folder: Path, progress: Progress, *, faults: tuple[Fault, ...] = PROXY_FAULTS, seconds: float = 8, rate: int = 500
 ) -> Report:
     """Each fault of the proxy on the MQTT link and on the MongoDB link."""
     resumed: list[float] = []
@@ -117,17 +117,17 @@ async def links_faulty(
         links: tuple[tuple[str, FaultyProxy], ...] = (("MQTT", stage.mqtt_link), ("MongoDB", stage.mongo_link))
         for name, link in links:
             for fault in faults:
-                say(f"{fault.value} on the {name} link")
+                progress(f"{fault.value} on the {name} link")
                 start = time.monotonic()
                 link.set(fault)
                 if fault is Fault.HALF_OPEN:
-                    await _silent(stage)
-                    await _publishing(stage, 60)
+                    await _wait_for_silence(stage)
+                    await _wait_for_readings(stage, 60)
                     half_open.append(time.monotonic() - start)
                 else:
                     await asyncio.sleep(seconds)
                     link.set(Fault.NONE)
-                    resumed.append(await _publishing(stage, 60))
+                    resumed.append(await _wait_for_readings(stage, 60))
         return await _report(
             stage, f"{len(faults)} proxy faults on both links", f"{rate}/s",
             {"reconnects s": max(resumed), "half-open found s": max(half_open)}, {"reconnects s": 5, "half-open found s": 45},
@@ -135,9 +135,15 @@ async def links_faulty(
 
 
 async def store_down(
-    folder: Path, say: Say, *, seconds: float = 600, rate: int = 500, flood_rate: int = 2000, flood_seconds: float = 60
+    folder: Path,
+    progress: Progress,
+    *,
+    seconds: float = 600,
+    rate: int = 500,
+    flood_rate: int = 2000,
+    flood_seconds: float = 60,
 ) -> Report:
-    """The database away for long, then a flood of QoS 0 on top."""
+    """The database is unavailable for long, then a flood of QoS 0 follows."""
     memory: list[int] = []
     async with Stage(folder).on() as stage:
         async with stage.load(rate):
@@ -145,14 +151,14 @@ async def store_down(
             before = stage.memory_bytes()
             stage.mongod.kill()
             start = time.monotonic()
-            while (passed := time.monotonic() - start) < seconds:
-                say(f"database down for {passed:.0f} of {seconds:g} s, {(stage.memory_bytes() - before) / 2**20:+.1f} MB")
+            while (elapsed := time.monotonic() - start) < seconds:
+                progress(f"database down for {elapsed:.0f} of {seconds:g} s, {(stage.memory_bytes() - before) / 2**20:+.1f} MB")
                 await asyncio.sleep(min(10, seconds))
         async with stage.watching_memory(memory):
             sent = await _flood(stage, flood_rate, flood_seconds)
             await until(lambda: _received_qos0(stage, sent), 60, "the flood has arrived")
-            dropped = (await stage.ask("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
-            say(f"{dropped:,} of {sent:,} QoS 0 dropped; the database comes back")
+            dropped = (await stage.get("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
+            progress(f"{dropped:,} of {sent:,} QoS 0 dropped; the database starts")
             stage.mongod.start()
             report = await _report(
                 stage, f"database down {seconds:g} s, then QoS 0 flood", f"{rate}/s, {flood_rate}/s",
@@ -168,16 +174,16 @@ async def store_down(
 
 
 async def _received_qos0(stage: Stage, sent: int) -> bool:
-    line = (await stage.ask("/websocket/status"))[1].get("ledger", {}).get("mqtt", {})
-    return bool(line) and line["dropped"] + min(sent, 10_000) >= sent
+    account = (await stage.get("/websocket/status"))[1].get("ledger", {}).get("mqtt", {})
+    return bool(account) and account["dropped"] + min(sent, 10_000) >= sent
 
 
 async def _flood(stage: Stage, rate: int, seconds: float) -> int:
-    """QoS 0 readings of a device of their own; how many were sent."""
+    """Publish QoS 0 readings of a separate device; return how many were sent."""
     sent, start = 0, time.monotonic()
     async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
-        while (passed := time.monotonic() - start) < seconds:
-            while sent < passed * rate:
+        while (elapsed := time.monotonic() - start) < seconds:
+            while sent < elapsed * rate:
                 payload = b'{"temperature": 1, "timestamp": %d}' % (1_700_000_000_000 + sent)
                 await sender.publish("sensors/flood/data", payload, qos=0)
                 sent += 1
@@ -185,7 +191,7 @@ async def _flood(stage: Stage, rate: int, seconds: float) -> int:
     return sent
 
 
-async def hostile_fifth(folder: Path, say: Say, *, count: int = 50_000, rate: int = 3000) -> Report:
+async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000, rate: int = 3000) -> Report:
     """One message in five is hostile."""
     source = random.Random(2)
     async with Stage(folder).on() as stage:
@@ -202,7 +208,7 @@ async def hostile_fifth(folder: Path, say: Say, *, count: int = 50_000, rate: in
             bad += 1
             if bad % 200 == 0:
                 await asyncio.sleep(0.01)
-        say("all sent")
+        progress("all sent")
         await stage.acknowledge()
         for publisher in stage.publishers:
             publisher.acknowledged = {number for number in publisher.acknowledged if number >= 0}
@@ -213,7 +219,7 @@ async def hostile_fifth(folder: Path, say: Say, *, count: int = 50_000, rate: in
         )  # fmt: skip
 
 
-async def bridge_terminated(folder: Path, say: Say, *, times: int = 20, rate: int = 1000) -> Report:
+async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20, rate: int = 1000) -> Report:
     """SIGTERM under load."""
     took: list[float] = []
     codes: list[int] = []
@@ -221,7 +227,7 @@ async def bridge_terminated(folder: Path, say: Say, *, times: int = 20, rate: in
         for n in range(times):
             await asyncio.sleep(1)
             seconds, code = await stage.terminate_bridge()
-            say(f"SIGTERM {n + 1} of {times}: {seconds:.2f} s, exit code {code}")
+            progress(f"SIGTERM {n + 1} of {times}: {seconds:.2f} s, exit code {code}")
             took.append(seconds)
             codes.append(code)
             stage.start_bridge()
@@ -232,14 +238,14 @@ async def bridge_terminated(folder: Path, say: Say, *, times: int = 20, rate: in
         )  # fmt: skip
 
 
-async def clock_jumps(folder: Path, say: Say, *, rate: int = 500, seconds: float = 5) -> Report:
-    """The bridge's clock an hour ahead, then an hour behind, with a restart in each."""
+async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 5) -> Report:
+    """The bridge's clock is an hour ahead, then an hour behind, with a restart in each."""
     clock = folder / "clock"
     folder.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")
     async with Stage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage, stage.load(rate):
         for offset in (3600, 0, -3600, 0):
-            say(f"clock {offset:+d} s")
+            progress(f"clock {offset:+d} s")
             clock.write_text(str(offset))
             await asyncio.sleep(seconds)
             stage.kill_bridge()
@@ -249,8 +255,8 @@ async def clock_jumps(folder: Path, say: Say, *, rate: int = 500, seconds: float
         return await _report(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
 
 
-async def disk_full(folder: Path, say: Say, *, rate: int = 500, seconds: float = 10) -> Report:
-    """The database's disk fills up; mongod may end itself, then it is started again once there is room."""
+async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 10) -> Report:
+    """The database's disk fills up; if mongod exits, it is restarted once there is space."""
     disk = folder / "disk"
     with small_disk(disk, megabytes=500):
         async with Stage(folder, database=disk).on() as stage, stage.load(rate):
@@ -259,39 +265,39 @@ async def disk_full(folder: Path, say: Say, *, rate: int = 500, seconds: float =
             with filler.open("wb", buffering=0) as file, suppress(OSError):
                 while file.write(bytes(2**20)):
                     pass
-            say("the disk is full")
+            progress("the disk is full")
             await _until_not_ready(stage)
             await asyncio.sleep(seconds)
             filler.unlink()
-            say(f"there is room again; mongod {'lives' if stage.mongod.is_running else 'ended itself'}")
+            progress(f"space freed; mongod {'is running' if stage.mongod.is_running else 'has exited'}")
             if not stage.mongod.is_running:
                 stage.mongod.start()
-            resumed = await _publishing(stage, 60)
+            resumed = await _wait_for_readings(stage, 60)
             return await _report(stage, "disk full under the store", f"{rate}/s", {"resumes s": resumed}, {"resumes s": 5})
 
 
 @contextmanager
 def small_disk(at: Path, *, megabytes: int) -> Iterator[None]:
-    """A file system of its own in memory; only root may make one."""
+    """Mount a small file system in memory, which requires root."""
     at.mkdir(parents=True)
-    made = subprocess.run(
+    mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(at)], capture_output=True, text=True, check=False
     )
-    if made.returncode:
-        missing(f"a disk to fill cannot be made: {made.stderr.strip()}")
+    if mount.returncode:
+        missing(f"cannot mount a small disk: {mount.stderr.strip()}")
     try:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
-async def _silent(stage: Stage) -> None:
-    """Until a client has heard nothing for a second."""
+async def _wait_for_silence(stage: Stage) -> None:
+    """Wait until a client has received nothing for a second."""
     await until(lambda: time.monotonic() - stage.listener.last_at > 1, 10, "silence")
 
 
-async def _publishing(stage: Stage, seconds: float = 30) -> float:
-    """Until a client hears readings again; how long it took, in seconds."""
+async def _wait_for_readings(stage: Stage, seconds: float = 30) -> float:
+    """Wait until a client receives readings again; return the seconds."""
     start = time.monotonic()
     await until(lambda: stage.listener.last_at > start, seconds, "readings are published again")
     return time.monotonic() - start
@@ -301,7 +307,7 @@ async def _until_not_ready(stage: Stage) -> float:
     start = time.monotonic()
 
     async def failing() -> bool:
-        return (await stage.ask("/health/ready"))[0] == 503
+        return (await stage.get("/health/ready"))[0] == 503
 
     await until(failing, 30, "/health/ready says 503")
     return time.monotonic() - start
@@ -310,7 +316,7 @@ async def _until_not_ready(stage: Stage) -> float:
 async def _report(
     stage: Stage, fault: str, load: str, measured: dict[str, float], limits: dict[str, float], *, settle_seconds: float = 120
 ) -> Report:
-    """Stop the load's task first: readings that were begun are finished by `acknowledge`."""
+    """Stop the load, wait for the acknowledgements, and report."""
     for task in asyncio.all_tasks():
         if task.get_name() == "load":
             task.cancel()
@@ -318,7 +324,7 @@ async def _report(
     return Report(fault, load, await stage.verdict(), measured, limits)
 
 
-Scenario = Callable[[Path, Say], Coroutine[Any, Any, Report]]
+Scenario = Callable[[Path, Progress], Coroutine[Any, Any, Report]]
 SCENARIOS: dict[str, Scenario] = {
     "bridge-killed": bridge_killed,
     "mongod-killed": mongod_killed,

@@ -1,4 +1,4 @@
-"""Publishers, a bridge under test, a witness and a listener, and the account of what each of them saw."""
+"""Publishers, the bridge under test, a witness, a listener, and the verdict on what each of them saw."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ RESEND_SECONDS = 0.2
 
 
 def body_of(number: int) -> tuple[str, bytes]:
-    """Device and payload of the n-th reading."""
+    """Return device and payload of the n-th reading."""
     return f"d{number % DEVICES:02}", b'{"temperature": %d.5, "timestamp": %d}' % (number % 60, START_MS + number)
 
 
 def id_of(number: int) -> ObjectId:
-    """The `_id` the n-th reading must get."""
+    """Return the `_id` of the n-th reading."""
     return record_id(f"d{number % DEVICES:02}", START_MS + number, {"temperature": number % 60 + 0.5})
 
 
 def number_of(payload: bytes) -> int | None:
-    """Which reading a payload is; None for a hostile one."""
+    """Return the number of the reading in a payload; None for a hostile one."""
     with suppress(ValueError, TypeError, KeyError):
         return int(orjson.loads(payload)["timestamp"]) - START_MS
     return None
 
 
 @asynccontextmanager
-async def going_on(job: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """`job` as a task meanwhile. Cancelled again and again at the end: python-socketio swallows a cancellation now and then."""
+async def running_task(job: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Run `job` as a task. It is cancelled repeatedly at the end, because python-socketio may swallow a cancellation."""
     task = asyncio.create_task(job, name=name)
     try:
         yield
@@ -65,7 +65,7 @@ async def going_on(job: Coroutine[Any, Any, None], name: str) -> AsyncIterator[N
 
 
 class Publisher:
-    """QoS 1, at least once: what was not acknowledged is sent again. `acknowledged` is the log that counts."""
+    """Publishes with QoS 1 and resends unacknowledged readings. `acknowledged` is the reference for the verdict."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -76,7 +76,7 @@ class Publisher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Publisher]:
-        async with going_on(self._run(), "publisher"):
+        async with running_task(self._run(), "publisher"):
             yield self
 
     async def _run(self) -> None:
@@ -91,14 +91,14 @@ class Publisher:
                 while data := await reader.read(65536):
                     for header, ack in packets.feed(data):
                         if header >> 4 == PUBACK:
-                            self._acked(int.from_bytes(ack[:2], "big"))
+                            self._acknowledge(int.from_bytes(ack[:2], "big"))
             self._writer = None
             await asyncio.sleep(RESEND_SECONDS)
 
-    def _acked(self, packet_id: int) -> None:
-        found = self._waiting.pop(packet_id, None)
-        if found is not None:
-            self.acknowledged.add(found[0])
+    def _acknowledge(self, packet_id: int) -> None:
+        message = self._waiting.pop(packet_id, None)
+        if message is not None:
+            self.acknowledged.add(message[0])
 
     def publish(self, number: int, topic: bytes, payload: bytes) -> None:
         self._packet_id = self._packet_id % 65535 + 1
@@ -115,7 +115,7 @@ class Publisher:
 
 
 class Witness:
-    """A second persistent subscriber: what it saw, the broker did deliver."""
+    """A second persistent subscriber: the broker delivered what it saw."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -124,7 +124,7 @@ class Witness:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Witness]:
-        async with going_on(self._run(), "witness"):
+        async with running_task(self._run(), "witness"):
             await asyncio.wait_for(self.connected.wait(), 10)
             yield self
 
@@ -147,8 +147,8 @@ class Witness:
 
 
 @dataclass
-class Heard:
-    """What a Socket.IO client saw."""
+class ReceivedCounts:
+    """The readings that a Socket.IO client received."""
 
     total: int = 0
     twice: int = 0
@@ -158,21 +158,21 @@ class Heard:
 
 
 class Listener:
-    """A Socket.IO client that reconnects. On each connection every reading at most once, cursors rising."""
+    """A Socket.IO client that reconnects. Each connection must receive a reading at most once, with ascending cursors."""
 
     SAMPLE = 50
 
     def __init__(self, port: int, database: Database) -> None:
         self._url = f"http://127.0.0.1:{port}"
         self._database = database
-        self.heard = Heard()
+        self.received = ReceivedCounts()
         self.last_at = 0.0
         self._ids: set[str] = set()
         self._cursor = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Listener]:
-        async with going_on(self._run(), "listener"):
+        async with running_task(self._run(), "listener"):
             yield self
 
     async def _run(self) -> None:
@@ -192,20 +192,20 @@ class Listener:
             await asyncio.sleep(RESEND_SECONDS)
 
     async def _on_data(self, body: dict[str, Any]) -> None:
-        heard, identity, cursor = self.heard, body["data"]["_id"], body["cursor"]
+        received, identity, cursor = self.received, body["data"]["_id"], body["cursor"]
         self.last_at = time.monotonic()
-        heard.total += 1
-        heard.twice += identity in self._ids
-        heard.out_of_order += cursor <= self._cursor
+        received.total += 1
+        received.twice += identity in self._ids
+        received.out_of_order += cursor <= self._cursor
         self._ids.add(identity)
-        heard.ids.add(identity)
+        received.ids.add(identity)
         self._cursor = max(cursor, self._cursor)
-        if heard.total % self.SAMPLE == 0 and await self._database.holds(identity) is False:
-            heard.before_stored += 1
+        if received.total % self.SAMPLE == 0 and await self._database.holds(identity) is False:
+            received.before_stored += 1
 
 
 class Database:
-    """Looks into MongoDB directly, past every proxy."""
+    """Queries MongoDB directly, without a proxy."""
 
     def __init__(self, url: str) -> None:
         self._client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(url, timeoutMS=2000)
@@ -216,20 +216,20 @@ class Database:
         await self._client.close()
 
     async def holds(self, identity: str) -> bool | None:
-        """None: it cannot be asked."""
+        """Return whether a reading is stored; None if the database is unavailable."""
         try:
             return await self.readings.find_one({"_id": ObjectId(identity)}, {"_id": 1}) is not None
         except PyMongoError:
             return None
 
     async def missing(self, payloads: list[bytes]) -> int:
-        """How many of these messages are neither stored nor in the quarantine. Raises `ConnectionError` when away."""
+        """Return how many messages are neither stored nor in the quarantine. Raises `ConnectionError` if unavailable."""
         good = [id_of(number) for payload in payloads if (number := number_of(payload)) is not None]
         bad = Counter(payload for payload in payloads if number_of(payload) is None)
         try:
             found = await self.readings.find({"_id": {"$in": good}}, {"_id": 1}).to_list() if good else []
-            there = len({one["_id"] for one in found})
-            lost = len(set(good)) - there
+            stored = len({document["_id"] for document in found})
+            lost = len(set(good)) - stored
             for payload in bad:
                 lost += await self.rejected.find_one({"payload": payload[:65536]}, {"_id": 1}) is None
         except PyMongoError as error:
@@ -243,30 +243,30 @@ class Verdict:
 
     acknowledged: int
     stored: int
-    lost_by_us: int
-    """Acknowledged to the publisher, on our link, not in the store."""
+    lost_by_bridge: int
+    """Acknowledged to the publisher and sent to the bridge, but not stored."""
     lost_by_broker: int
-    """Acknowledged to the publisher and never sent to us."""
+    """Acknowledged to the publisher, but never sent to the bridge."""
     lost_to_witness: int
-    """Acknowledged to the publisher and never sent to the other subscriber."""
+    """Acknowledged to the publisher, but never sent to the witness."""
     stored_twice: int
-    heard: Heard
+    received: ReceivedCounts
     acks: AckRecord
     broker_died: bool
 
     @property
     def clean(self) -> bool:
-        heard, acks = self.heard, self.acks
-        ours = self.lost_by_us + self.stored_twice + heard.twice + heard.out_of_order + heard.before_stored
-        acknowledged_wrong = acks.before_store + acks.out_of_order + acks.wrong_session
-        return not (ours or acknowledged_wrong or (self.lost_by_broker and not self.broker_died))
+        received, acks = self.received, self.acks
+        errors = self.lost_by_bridge + self.stored_twice + received.twice + received.out_of_order + received.before_stored
+        wrong_acks = acks.before_store + acks.out_of_order + acks.wrong_session
+        return not (errors or wrong_acks or (self.lost_by_broker and not self.broker_died))
 
 
 class Stage:
-    """Everything, for one scenario."""
+    """All processes of a scenario."""
 
     def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, database: Path | None = None) -> None:
-        """`database` is where mongod keeps its files, if not in `folder`."""
+        """`database` is the folder of mongod if it is not in `folder`."""
         self.folder = folder
         self.broker = Mosquitto(folder / "mosquitto")
         self.mongod = Mongod(database or folder / "mongo")
@@ -300,7 +300,7 @@ class Stage:
     # --- the bridge ---
 
     def start_bridge(self, trap: str = "") -> None:
-        """Start it; it logs to a file of the stage."""
+        """Start the bridge; its log is bridge.log."""
         environment = os.environ | {
             "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self.mqtt_link.port}",
             "BRIDGE_MQTT__CLIENT_ID": "under-test",
@@ -318,70 +318,70 @@ class Stage:
         return self._bridge
 
     def kill_bridge(self) -> None:
-        """SIGKILL, if it still lives."""
+        """Send SIGKILL if the bridge is running."""
         if self._bridge is not None and self._bridge.poll() is None:
             self._bridge.kill()
         if self._bridge is not None:
             self._bridge.wait()
 
     async def bridge_died(self, seconds: float = 20) -> None:
-        """Until the trap has sprung."""
+        """Wait until the trap has killed the bridge."""
         await until(lambda: self.bridge.poll() is not None, seconds, "the trap")
 
     async def terminate_bridge(self) -> tuple[float, int]:
-        """SIGTERM; how long it took, in seconds, and the exit code."""
+        """Send SIGTERM; return the seconds until the exit, and the exit code."""
         start = time.monotonic()
         self.bridge.send_signal(signal.SIGTERM)
         await until(lambda: self.bridge.poll() is not None, 30, "the bridge's end")
         return time.monotonic() - start, self.bridge.returncode
 
-    async def ask(self, path: str) -> tuple[int, Any]:
-        """Status and body; status 0 while nobody answers."""
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Return status and body; status 0 while the bridge does not answer."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
-                session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as response,
             ):
-                return answer.status, orjson.loads(await answer.read())
+                return response.status, orjson.loads(await response.read())
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0, {}
 
     async def is_ready(self) -> bool:
-        return (await self.ask("/health/ready"))[0] == 200
+        return (await self.get("/health/ready"))[0] == 200
 
     async def ready(self, seconds: float = 30) -> float:
-        """Wait for it; how long it took, in seconds."""
+        """Wait until the bridge is ready; return the seconds."""
         start = time.monotonic()
         await until(self.is_ready, seconds, "the bridge is ready")
         return time.monotonic() - start
 
     def memory_bytes(self) -> int:
-        """Resident memory of the bridge."""
+        """Return the resident memory of the bridge."""
         status = Path(f"/proc/{self.bridge.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     @asynccontextmanager
     async def watching_memory(self, seen: list[int]) -> AsyncIterator[None]:
-        """Note the bridge's memory, in bytes, twice a second."""
+        """Append the bridge's memory in bytes to `seen` twice per second."""
 
         async def watch() -> None:
             while True:
                 seen.append(self.memory_bytes())
                 await asyncio.sleep(0.5)
 
-        async with going_on(watch(), "memory"):
+        async with running_task(watch(), "memory"):
             yield
 
     # --- load ---
 
     @asynccontextmanager
     async def load(self, rate: int) -> AsyncIterator[None]:
-        """Publish `rate` readings a second meanwhile."""
-        async with going_on(self.publish_for(rate), "load"):
+        """Publish `rate` readings per second within the context."""
+        async with running_task(self.publish_for(rate), "load"):
             yield
 
     async def publish_for(self, rate: int, count: int | None = None) -> None:
-        """At `rate` a second; `count` readings, or until cancelled."""
+        """Publish `rate` readings per second, `count` in total or until cancelled."""
         start, sent = time.monotonic(), 0
         while count is None or sent < count:
             due = int((time.monotonic() - start) * rate) + 1
@@ -399,19 +399,19 @@ class Stage:
         return self._next
 
     async def acknowledge(self, seconds: float = 120) -> None:
-        """Until every publisher has its acknowledgement, and bridge and witness have taken all that waits."""
-        await until(lambda: not any(one.waiting for one in self.publishers), seconds, "the broker has everything")
+        """Wait until every message is acknowledged and bridge and witness have received everything."""
+        await until(lambda: not any(publisher.waiting for publisher in self.publishers), seconds, "the broker has everything")
         await self.ready(seconds)
         await self._quiet(seconds)
 
     async def _quiet(self, seconds: float) -> None:
-        """Until nothing arrives any more: the ledger and the witness stand still for two seconds, with nothing waiting."""
+        """Wait until ledger and witness have not changed for two seconds, with nothing waiting."""
         deadline, before, since = time.monotonic() + seconds, (-1, -1), time.monotonic()
         while time.monotonic() < deadline:
-            _, body = await self.ask("/websocket/status")
-            line = body.get("ledger", {}).get("mqtt", {})
-            now = (line.get("received", 0), len(self.witness.seen))
-            if now != before or line.get("waiting"):
+            _, body = await self.get("/websocket/status")
+            account = body.get("ledger", {}).get("mqtt", {})
+            now = (account.get("received", 0), len(self.witness.seen))
+            if now != before or account.get("waiting"):
                 before, since = now, time.monotonic()
             elif time.monotonic() - since > 2:
                 return
@@ -422,10 +422,10 @@ class Stage:
 
     @property
     def acknowledged(self) -> set[int]:
-        return set().union(*(one.acknowledged for one in self.publishers))
+        return set().union(*(publisher.acknowledged for publisher in self.publishers))
 
     async def verdict(self) -> Verdict:
-        """What was lost, doubled, early, out of order."""
+        """Count lost, duplicate, early and misordered readings."""
         acknowledged = self.acknowledged
         rows = await self.database.readings.find({}, {"deviceId": 1, "timestamp": 1}).to_list()
         stored = {row["_id"] for row in rows}
@@ -434,16 +434,16 @@ class Stage:
         acks = self.mqtt_link.record
         acks.before_store += await self.database.missing(acks.payloads) if acks.payloads else 0
         delivered = {number for payload in acks.delivered if (number := number_of(payload)) is not None}
-        heard = self.listener.heard
-        heard.before_stored += sum(ObjectId(one) not in stored for one in heard.ids)
+        received = self.listener.received
+        received.before_stored += sum(ObjectId(identity) not in stored for identity in received.ids)
         return Verdict(
             acknowledged=len(acknowledged),
             stored=len(stored),
-            lost_by_us=len(missing & delivered),
+            lost_by_bridge=len(missing & delivered),
             lost_by_broker=len(missing - delivered),
             lost_to_witness=len(acknowledged - self.witness.seen),
             stored_twice=sum(count - 1 for count in times.values()),
-            heard=heard,
+            received=received,
             acks=acks,
             broker_died=self.broker_died,
         )

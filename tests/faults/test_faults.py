@@ -1,4 +1,4 @@
-"""The short form of the scenarios; `make faults` runs the long ones, the clock and the full disk too, and prints the table."""
+"""The short form of the scenarios; `make faults` runs the long form of all, with the clock and the full disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.servers import wants_containers
 
 pytestmark = [
     pytest.mark.skipif(wants_containers(), reason="kills local processes"),
-    # The harness cuts connections in the middle; asyncio would have them closed politely.
+    # The harness aborts connections, about which asyncio warns.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -30,11 +30,11 @@ SHORT: dict[str, Scenario] = {
 
 
 @pytest.mark.parametrize("name", SHORT)
-async def test_nothing_is_lost_and_nothing_is_double(name: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    report = await SHORT[name](tmp_path, said.append)
+async def test_fault_loses_and_duplicates_nothing(name: str, tmp_path: Path) -> None:
+    progress: list[str] = []
+    report = await SHORT[name](tmp_path, progress.append)
     assert report.passed, report
     assert report.verdict.acknowledged > 500
-    assert report.verdict.heard.total > 100
+    assert report.verdict.received.total > 100
     log = (tmp_path / "bridge.log").read_text()
     assert "Traceback" not in log, log[-2000:]

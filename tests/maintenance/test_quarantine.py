@@ -1,4 +1,4 @@
-"""The quarantine for the person who looks after the bridge, as commands on real stores."""
+"""Listing, retrying and removing rejected messages, on real stores and as commands."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bson.objectid import ObjectId
 from pydantic import SecretStr
 from rich.console import Console
 
+from bridge.cli.render import format_payload, print_groups, print_message, print_messages
 from bridge.core.decode import Decoder
 from bridge.core.devices.device import Device
 from bridge.core.errors import OutcomeUnknown, ShuttingDown, StoreUnavailable
@@ -23,8 +24,8 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.readings.identity import Cursor
-from bridge.maintenance.quarantine import Advance, clear, list_groups, list_messages, show_message, shown_payload
-from bridge.maintenance.retry import QuarantineRetry, RetryResult, alone
+from bridge.maintenance.quarantine import Advance, clear
+from bridge.maintenance.retry import QuarantineRetry, RetryResult, standalone_retry
 from bridge.pipeline.intake import Intake
 from bridge.ports import Store
 from bridge.settings import MqttSettings, StoreSettings, SubscriptionSettings
@@ -57,19 +58,20 @@ def rejected(topic: str, payload: bytes | object, code: RejectionReason = Reject
     return Rejection(ObjectId(), message, code, f"was {code}")
 
 
-async def everything(store: Store) -> list[tuple[str, object]]:
-    return [(one.device_id, one.values["temperature"]) for one in await store.readings(ReadingsQuery(since=0, limit=10_000))]
+async def stored(store: Store) -> list[tuple[str, object]]:
+    readings = await store.readings(ReadingsQuery(since=0, limit=10_000))
+    return [(reading.device_id, reading.values["temperature"]) for reading in readings]
 
 
 async def retry(store: Store, cursor: Cursor, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
-    async with alone(store, cursor, Decoder(ROUTES)) as retrying:
-        return await retrying.retry(query, advance)
+    async with standalone_retry(store, cursor, Decoder(ROUTES)) as quarantine:
+        return await quarantine.retry(query, advance)
 
 
-# --- trying again ----------------------------------------------------------------------------------------------------
+# --- retry -----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_of_today(store_url: str) -> None:
+async def test_valid_messages_are_stored_and_bad_ones_stay_with_their_present_reason(store_url: str) -> None:
     async with opened(store_url) as store:
         timed = {"temperature": 1, "timestamp": TIMED}
         good = [rejected("home/a", timed), rejected("home/b", {"temperature": 2}), rejected("home/b", {"temperature": 2})]
@@ -79,14 +81,14 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
         bad = [rejected("home/d", b"{"), rejected("home/e", {}), rejected("nowhere", {"temperature": 4})]
         large = rejected("home/f", b" " * 65_530 + b"{}    " + b"x" * 10_000, RejectionReason.TOO_LARGE)
         await store.write([], [*good, same, stale, status, *bad, large], [])
-        done: list[int] = []
+        progress: list[int] = []
         cursor = Cursor(await store.prepare())
-        retried = await retry(store, cursor, QuarantineQuery(), done.append)
+        retried = await retry(store, cursor, QuarantineQuery(), progress.append)
 
-        assert (retried.stored, retried.duplicate, retried.outdated, sum(done)) == (3, 2, 1, 10)
+        assert (retried.stored, retried.duplicate, retried.outdated, sum(progress)) == (3, 2, 1, 10)
         assert dict(retried.bad) == {("not_json", ""): 1, ("no_measurement", ""): 1, ("no_route", ""): 1, ("too_large", ""): 1}
-        assert sorted(await everything(store)) == [("a", 1), ("b", 2), ("b", 2)]
-        left = {one.id: (one.code, one.reason) for one in await store.quarantine.messages(QuarantineQuery())}
+        assert sorted(await stored(store)) == [("a", 1), ("b", 2), ("b", 2)]
+        left = {message.id: (message.code, message.reason) for message in await store.quarantine.messages(QuarantineQuery())}
         assert left == {
             bad[0].id: ("not_json", left[bad[0].id][1]),
             bad[1].id: ("no_measurement", "no measurement: the object contains none"),
@@ -94,41 +96,41 @@ async def test_what_is_good_now_is_stored_and_what_is_not_stays_with_its_reason_
             large.id: ("too_large", "was too_large"),
         }
         assert left[bad[0].id][1].startswith("not JSON")
-        found = {one.id: one for one in await store.readings(ReadingsQuery(since=0))}
-        assert found[good[1].id].timestamp_ms == START_MS, "the time it was received, not the time it is tried again"
-        assert {good[1].id, good[2].id} < set(found), "without a time of its own it has the _id of its rejected message"
-        assert await retry(store, cursor, QuarantineQuery()) == RetryResult(bad=retried.bad), "and again, the same"
+        by_id = {reading.id: reading for reading in await store.readings(ReadingsQuery(since=0))}
+        assert by_id[good[1].id].timestamp_ms == START_MS, "the time of reception, not of the retry"
+        assert {good[1].id, good[2].id} < set(by_id), "without a timestamp it has the _id of its rejected message"
+        assert await retry(store, cursor, QuarantineQuery()) == RetryResult(bad=retried.bad), "a repetition has the same result"
 
 
-async def test_only_what_is_asked_for_is_tried_again(store_url: str) -> None:
+async def test_only_matching_messages_are_retried(store_url: str) -> None:
     async with opened(store_url) as store:
         bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, RejectionReason.NOT_JSON)]
         await store.write([], [*bad, rejected("home/c", {"temperature": 3})], [])
         await retry(store, Cursor(), QuarantineQuery(device="a"))
         await retry(store, Cursor(), QuarantineQuery(code="not_json"))
-        assert await everything(store) == [("a", 1), ("b", 2)]
+        assert await stored(store) == [("a", 1), ("b", 2)]
 
 
-async def test_a_new_cursor_is_above_all_that_is_stored(store_url: str) -> None:
+async def test_new_cursor_is_above_every_stored_reading(store_url: str) -> None:
     async with opened(store_url) as store:
         await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
         await retry(store, Cursor(2**52), QuarantineQuery())
-        assert {one.seq for one in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
+        assert {reading.seq for reading in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
 
 
 class Interrupted(MemoryQuarantine):
-    """The first removal never happens."""
+    """The first removal fails."""
 
     interrupted = False
 
     async def release(self, ids: Sequence[ObjectId]) -> int:
         if not self.interrupted:
             self.interrupted = True
-            raise StoreUnavailable("away")
+            raise StoreUnavailable("connection lost")
         return await super().release(ids)
 
 
-async def test_between_storing_and_removing_nothing_is_lost_or_doubled() -> None:
+async def test_failure_between_store_and_removal_loses_and_duplicates_nothing() -> None:
     store = MemoryStore()
     store.quarantine = Interrupted()
     bad = [rejected("home/a", {"temperature": 1, "timestamp": TIMED}), rejected("home/b", {"temperature": 2})]
@@ -137,13 +139,13 @@ async def test_between_storing_and_removing_nothing_is_lost_or_doubled() -> None
         await retry(store, Cursor(), QuarantineQuery())
     assert isinstance(interrupted.value.exceptions[0], StoreUnavailable)
     assert len(store.by_id) == 2
-    assert await store.quarantine.count(QuarantineQuery()) == 2, "still there: it was not removed"
+    assert await store.quarantine.count(QuarantineQuery()) == 2, "not removed"
     retried = await retry(store, Cursor(2**52), QuarantineQuery())
     assert (retried.stored, retried.duplicate) == (0, 2)
     assert (len(store.by_id), await store.quarantine.count(QuarantineQuery())) == (2, 0)
 
 
-async def test_what_the_store_refuses_stays_with_its_reason() -> None:
+async def test_message_refused_by_the_store_stays_with_its_reason() -> None:
     store = MemoryStore()
     store.refuse = {"a"}
     await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2})], [])
@@ -153,14 +155,14 @@ async def test_what_the_store_refuses_stays_with_its_reason() -> None:
     assert left.reason == "the store refused it: not welcome"
 
 
-async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None:
-    store, over = MemoryStore(), asyncio.Event()
+async def test_retry_fails_when_the_pipeline_does_not_settle_in_time() -> None:
+    store, closed = MemoryStore(), asyncio.Event()
     await store.write([], [rejected("home/a", {"temperature": 1})], [])
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
     with pytest.raises(OutcomeUnknown):
-        await QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, over, 0.01).retry(QuarantineQuery())
-    over.set()
-    retrying = QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, over, 3600)
+        await QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, closed, 0.01).retry(QuarantineQuery())
+    closed.set()
+    retrying = QuarantineRetry(store.quarantine, Decoder(ROUTES), intake, closed, 3600)
     with pytest.raises(OutcomeUnknown):
         await retrying.retry(QuarantineQuery())
     intake.close()
@@ -169,7 +171,7 @@ async def test_what_is_not_settled_in_time_or_at_all_is_not_waited_for() -> None
     assert await store.quarantine.count(QuarantineQuery()) == 1
 
 
-async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(store_url: str, tmp_path: Path) -> None:
+async def test_retry_killed_midway_and_repeated_loses_and_duplicates_nothing(store_url: str, tmp_path: Path) -> None:
     many = 20_000
     async with opened(store_url) as store:
         bad = [rejected(f"sensors/d{n % 50}/data", {"temperature": n % 40, "x": n}) for n in range(many)]
@@ -178,10 +180,10 @@ async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(stor
         await store.write([], [rejected("sensors/d/data", b"{")], [])
         async with running(tmp_path / "first", "rejected", "retry", BRIDGE_STORE__URL=store_url) as command:
 
-            async def under_way() -> bool:
+            async def started() -> bool:
                 return await store.quarantine.count(QuarantineQuery()) < many
 
-            await until(under_way)
+            await until(started)
             await command.kill()
         left = await store.quarantine.count(QuarantineQuery())
         assert 1 < left < many, "in the middle"
@@ -193,23 +195,23 @@ async def test_killed_in_the_middle_and_repeated_nothing_is_lost_or_doubled(stor
         assert await store.quarantine.count(QuarantineQuery()) == 1
 
 
-async def test_where_devices_must_be_registered_the_command_lets_in_no_other(store_url: str, tmp_path: Path) -> None:
+async def test_retry_accepts_only_registered_devices_when_registration_is_required(store_url: str, tmp_path: Path) -> None:
     async with opened(store_url) as store:
         await store.devices.save([Device("known")])
-        bad = [rejected(f"sensors/{name}/data", {"temperature": 1}) for name in ("known", "stranger")]
+        bad = [rejected(f"sensors/{name}/data", {"temperature": 1}) for name in ("known", "unknown")]
         await store.write([], bad, [])
         environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_DEVICES__REGISTRATION": "required"}
         code, out, err = await ended(tmp_path, "rejected", "retry", **environ)
         assert code == 0, err
         assert "not_registered: deviceId" in out
-        assert await everything(store) == [("known", 1)]
+        assert await stored(store) == [("known", 1)]
         (left,) = await store.quarantine.messages(QuarantineQuery())
         assert (left.id, left.code) == (bad[1].id, "not_registered")
         code, _, err = await ended(tmp_path / "open", "rejected", "retry", BRIDGE_STORE__URL=store_url)
-        assert (code, len(await everything(store))) == (0, 2), err
+        assert (code, len(await stored(store))) == (0, 2), err
 
 
-async def test_what_came_by_another_way_than_mqtt_is_tried_again_too(tmp_path: Path) -> None:
+async def test_messages_of_other_sources_than_mqtt_are_retried(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         good = [rejected(topic, {"deviceId": "a", "temperature": 1}) for topic in ("$device/a", "$http/readings")]
@@ -218,14 +220,14 @@ async def test_what_came_by_another_way_than_mqtt_is_tried_again_too(tmp_path: P
         code, out, err = await ended(tmp_path, "rejected", "retry", BRIDGE_STORE__URL=url)
         assert code == 0, err
         assert "out of date" in out
-        assert await everything(store) == [("a", 1), ("a", 1)]
+        assert await stored(store) == [("a", 1), ("a", 1)]
 
 
-async def test_it_can_be_tried_again_beside_a_running_bridge(
+async def test_retry_runs_beside_a_running_bridge(
     store_url: str, broker_url: str, tmp_path: Path, start_bridge: StartBridge
 ) -> None:
     async with start_bridge(broker_url, store_url) as bridge, opened(store_url) as store:
-        now_ms = time.time_ns() // 1_000_000  # or the bridge would find them too old
+        now_ms = time.time_ns() // 1_000_000  # otherwise the bridge removes them as too old
         bad = [rejected("home/a", {"temperature": n % 100}, received_ms=now_ms) for n in range(500)]
         await store.write([], bad, [])
         settings = '[{"pattern": "home/{deviceId}"}]'
@@ -238,7 +240,7 @@ async def test_it_can_be_tried_again_beside_a_running_bridge(
         assert (await store.count(ReadingsQuery()), await store.quarantine.count(QuarantineQuery())) == (500, 0)
 
 
-# --- looking and removing --------------------------------------------------------------------------------------------
+# --- list, show and clear --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def screen() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-async def test_the_list_shows_groups_and_the_messages_are_shown_newest_first(tmp_path: Path) -> None:
+async def test_list_prints_groups_or_the_newest_messages(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await store.write([], [rejected("home/a", b"{", RejectionReason.NOT_JSON) for _ in range(3)], [])
@@ -261,44 +263,44 @@ async def test_the_list_shows_groups_and_the_messages_are_shown_newest_first(tmp
     assert (code, out.count("home/")) == (0, 2)
     code, out, _ = await ended(tmp_path / "code", "rejected", "list", "--code", "no_measurement", **environ)
     assert (code, out.count("home/")) == (0, 1)
-    assert "home/[red]b" in out, "as it stands"
+    assert "home/[red]b" in out, "not interpreted as markup"
 
 
-async def test_an_empty_quarantine_says_so(tmp_path: Path) -> None:
+async def test_list_of_an_empty_quarantine_says_so(tmp_path: Path) -> None:
     code, out, _ = await ended(tmp_path, "rejected", "list", BRIDGE_STORE__URL=f"sqlite:///{tmp_path}/bridge.db")
     assert (code, out.strip()) == (0, "the quarantine is empty")
 
 
-async def test_one_message_is_shown_whole(tmp_path: Path) -> None:
+async def test_show_prints_a_message_with_its_payload(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
-        one = rejected("home/a", b'{"a": "\xc2\xb5\x1b[31m"}\n', RejectionReason.NOT_JSON)
-        await store.write([], [one], [])
-    code, out, err = await ended(tmp_path, "rejected", "show", str(one.id), BRIDGE_STORE__URL=url)
+        message = rejected("home/a", b'{"a": "\xc2\xb5\x1b[31m"}\n', RejectionReason.NOT_JSON)
+        await store.write([], [message], [])
+    code, out, err = await ended(tmp_path, "rejected", "show", str(message.id), BRIDGE_STORE__URL=url)
     assert code == 0, err
     assert out.rstrip("\n").splitlines()[-1] == '{"a": "µ\\x1b[31m"}'
     code, _, err = await ended(tmp_path, "rejected", "show", str(ObjectId()), BRIDGE_STORE__URL=url)
     assert code == 1
-    assert "there is no rejected message" in err
+    assert "no rejected message has the id" in err
     code, _, err = await ended(tmp_path, "rejected", "show", "x", BRIDGE_STORE__URL=url)
     assert code == 1
     assert "24 hexadecimal digits" in err
 
 
-def test_a_payload_that_is_no_text_is_shown_in_hexadecimal() -> None:
-    assert shown_payload(b"\xff\x00abc" + b"d" * 12).splitlines() == [
+def test_binary_payload_is_dumped_in_hexadecimal() -> None:
+    assert format_payload(b"\xff\x00abc" + b"d" * 12).splitlines() == [
         "00000  ff 00 61 62 63 64 64 64 64 64 64 64 64 64 64 64  ..abcddddddddddd",
         "00010  64                                               d",
     ]
-    assert shown_payload(b"") == ""
+    assert format_payload(b"") == ""
 
 
-async def test_removing_asks_first(tmp_path: Path) -> None:
+async def test_clear_asks_for_confirmation(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await store.write([], [rejected(f"home/{'ab'[n % 2]}", b"{", RejectionReason.NOT_JSON) for n in range(500)], [])
         code, _, _ = await ended(tmp_path / "ask", "rejected", "clear", BRIDGE_STORE__URL=url)
-        assert code == 1, "nobody said yes"
+        assert code == 1, "not confirmed"
         assert await store.quarantine.count(QuarantineQuery()) == 500
         code, out, _ = await ended(tmp_path / "yes", "rejected", "clear", "--device", "a", "--yes", BRIDGE_STORE__URL=url)
         assert (code, out.strip()) == (0, "250 removed")
@@ -306,13 +308,13 @@ async def test_removing_asks_first(tmp_path: Path) -> None:
         assert await clear(store, QuarantineQuery()) == 250
 
 
-async def test_strangers_texts_are_neither_markup_nor_control_characters(screen: Console) -> None:
+async def test_message_texts_are_printed_without_markup_or_control_characters(screen: Console) -> None:
     store = MemoryStore()
-    one = rejected("home/\x1b[2J[bold]", b"\x07", RejectionReason.NOT_JSON)
-    await store.write([], [one], [])
-    await list_groups(store, screen)
-    await list_messages(store, QuarantineQuery(), screen)
-    await show_message(store, one.id, screen)
+    await store.write([], [rejected("home/\x1b[2J[bold]", b"\x07", RejectionReason.NOT_JSON)], [])
+    print_groups(screen, await store.quarantine.groups())
+    messages = await store.quarantine.messages(QuarantineQuery())
+    print_messages(screen, messages)
+    print_message(screen, messages[0])
     assert isinstance(screen.file, io.StringIO)
     text = screen.file.getvalue()
     assert not {"\x1b", "\x07"} & set(text)

@@ -1,4 +1,4 @@
-"""What keeps a store in bounds: ages, numbers, what MongoDB does by itself, a full disk, and documents it will not have."""
+"""Limits of a store: age, number, TTL indexes, a full disk, and refused documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import QuarantineQuery, ReadingsQuery, RetentionResult
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.retention import RetentionJob, RollupJob
+from bridge.maintenance.retention import RetentionJob
+from bridge.maintenance.rollups import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -39,75 +40,75 @@ def ago(days: float) -> int:
     return time.time_ns() // 1_000_000 - round(days * DAY_MS) - START_MS
 
 
-# --- the loop --------------------------------------------------------------------------------------------------------
+# --- the job ---------------------------------------------------------------------------------------------------------
 
 
-class Troubled(MemoryStore):
-    """Tidying fails as often as it is told to."""
+class FailingStore(MemoryStore):
+    """`enforce_retention` raises the given errors first."""
 
     def __init__(self, *errors: StoreError) -> None:
         super().__init__(StoreSettings(rejected_limit=1))
         self.errors = list(errors)
-        self.tidied = 0
+        self.calls = 0
 
     async def enforce_retention(self) -> RetentionResult:
-        self.tidied += 1
+        self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
         return await super().enforce_retention()
 
 
-async def keep_until(keeping: RetentionJob | RollupJob, condition: Any) -> None:
+async def run_until(job: RetentionJob | RollupJob, condition: Any) -> None:
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(keeping.run())
+        running = tasks.create_task(job.run())
         await until(condition)
         running.cancel()
 
 
-async def test_what_fails_is_tried_again_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    store = Troubled(StoreUnavailable("away"), StoreUnavailable("away"), StoreError("not ours"))
-    keeping = RetentionJob(store, every_seconds=0)
-    await keep_until(keeping, lambda: store.tidied >= 5)
+async def test_failure_is_retried_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = FailingStore(StoreUnavailable("timeout"), StoreUnavailable("timeout"), StoreError("foreign index"))
+    job = RetentionJob(store, interval_seconds=0)
+    await run_until(job, lambda: store.calls >= 5)
     assert [record.message for record in caplog.records] == [
-        "the store cannot be tidied: away",
-        "the store cannot be tidied: not ours",
+        "retention: old data not removed: timeout: retrying every 0 s",
+        "retention: old data not removed: foreign index: retrying every 0 s",
     ]
 
 
-async def test_what_a_full_quarantine_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    store = Troubled()
+async def test_messages_removed_from_a_full_quarantine_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    store = FailingStore()
     await store.write([], [rejection(b"x", ago(0)) for _ in range(4)], [])
-    keeping = RetentionJob(store, every_seconds=0)
-    await keep_until(keeping, lambda: store.tidied >= 2)
-    assert keeping.removed == RetentionResult(rejected_over=3)
+    job = RetentionJob(store, interval_seconds=0)
+    await run_until(job, lambda: store.calls >= 2)
+    assert job.removed == RetentionResult(rejected_over=3)
     assert [record.message for record in caplog.records] == [
-        "the quarantine was full: its 3 oldest messages are removed, 3 since the start"
+        "retention: quarantine full: 3 oldest messages removed, 3 since the start; see `sensor-bridge rejected list`"
     ]
 
 
-async def test_what_a_full_audit_loses_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    store = Troubled()
+async def test_events_removed_from_a_full_audit_log_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    store = FailingStore()
     store.settings = StoreSettings(audit_limit=1)
     await store.audit.add([AuditEvent(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
-    keeping = RetentionJob(store, every_seconds=0)
-    await keep_until(keeping, lambda: store.tidied >= 2)
-    assert keeping.removed == RetentionResult(acts_over=3)
+    job = RetentionJob(store, interval_seconds=0)
+    await run_until(job, lambda: store.calls >= 2)
+    assert job.removed == RetentionResult(acts_over=3)
     assert [record.message for record in caplog.records] == [
-        "the audit was full: 3 acts are removed, refusals before others, 3 since the start"
+        "retention: audit log full: 3 events removed, refusals first, 3 since the start; see store.audit_limit"
     ]
 
 
-async def test_a_bridge_keeps_its_store(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_running_bridge_enforces_retention(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with open_store(StoreSettings(url=SecretStr(url))) as store:
         await store.prepare()
         await store.write([reading(1, at=ago(9)), reading(2, at=ago(0))], [rejection(b"x", ago(40))], [])
         async with start_bridge(broker_url, url, retention_days=7):
 
-            async def kept() -> bool:
+            async def enforced() -> bool:
                 return (await store.count(ReadingsQuery()), await store.quarantine.count(QuarantineQuery())) == (1, 0)
 
-            await until(kept)
+            await until(enforced)
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------
@@ -120,21 +121,21 @@ async def sqlite(path: Path, kind: type[SqliteStore] = SqliteStore, **more: Any)
         yield store
 
 
-async def test_a_write_does_not_wait_for_the_tidying(tmp_path: Path) -> None:
+async def test_writes_are_interleaved_with_retention(tmp_path: Path) -> None:
     async with sqlite(tmp_path / "bridge.db", retention_days=1) as store:
         old = ago(2)
         await store.write([reading(n, device=f"d{n % 3}", at=old - n) for n in range(1, 20_001)], [], [])
-        tidying = asyncio.ensure_future(store.enforce_retention())
+        retention = asyncio.ensure_future(store.enforce_retention())
         written = 0
-        while not tidying.done():
+        while not retention.done():
             written += 1
             await store.write([reading(30_000 + written, device="new", at=ago(0) + written)], [], [])
-        assert (await tidying).readings == 20_000
-        assert written >= 10, "as many turns as steps"
+        assert (await retention).readings == 20_000
+        assert written >= 10, "a write between any two steps"
         assert await store.count(ReadingsQuery()) == written
 
 
-async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
+async def test_refusals_are_found_through_an_index(tmp_path: Path) -> None:
     from bridge.core.access.audit import REFUSALS
     from bridge.stores.sqlite.documents import among, trim_sql
 
@@ -148,7 +149,7 @@ async def test_refusals_are_found_by_an_index(tmp_path: Path) -> None:
     assert not [step for step in plan if "TEMP B-TREE" in step]
 
 
-async def test_expiry_looks_at_no_reading_that_stays(tmp_path: Path) -> None:
+async def test_expiry_does_not_scan_readings_that_stay(tmp_path: Path) -> None:
     from bridge.stores.sqlite.store import _EXPIRED
 
     async with sqlite(tmp_path / "bridge.db") as store:
@@ -161,13 +162,13 @@ async def test_expiry_looks_at_no_reading_that_stays(tmp_path: Path) -> None:
 
 
 class SmallDisk(SqliteStore):
-    """No room for more than a few pages."""
+    """A database of at most 40 pages."""
 
     pragmas: ClassVar[tuple[str, ...]] = (*SqliteStore.pragmas, "max_page_count = 40")
 
 
 async def written_until_full(store: Store, batches: list[list[Reading]]) -> int:
-    """How many batches were stored."""
+    """Return the number of batches stored."""
     for number, batch in enumerate(batches):
         try:
             await store.write(batch, [], [])
@@ -176,7 +177,7 @@ async def written_until_full(store: Store, batches: list[list[Reading]]) -> int:
     return len(batches)
 
 
-async def test_a_full_disk_is_an_unavailable_store_until_there_is_room_again(tmp_path: Path) -> None:
+async def test_full_disk_makes_the_store_unavailable_until_space_is_freed(tmp_path: Path) -> None:
     path = tmp_path / "bridge.db"
     batches = [[reading(n, at=n) for n in range(start, start + 50)] for start in range(1, 2001, 50)]
     async with sqlite(path, SmallDisk) as store:
@@ -184,15 +185,14 @@ async def test_a_full_disk_is_an_unavailable_store_until_there_is_room_again(tmp
         assert 0 < stored < len(batches)
         with pytest.raises(StoreUnavailable, match="full"):
             await store.write(batches[stored], [], [])
-        assert await store.count(ReadingsQuery()) == stored * 50, "what is stored can be read, and no batch is stored in part"
-        room = store._writer
-        room._pragmas = SqliteStore.pragmas
+        assert await store.count(ReadingsQuery()) == stored * 50, "stored readings are readable, and no batch is stored in part"
+        store._writer._pragmas = SqliteStore.pragmas
         for batch in batches[stored:]:
             assert len((await store.write(batch, [], [])).stored) == 50
         assert await store.count(ReadingsQuery()) == 2000
 
 
-async def test_what_a_constraint_of_sqlite_refuses_keeps_nothing_else_out(tmp_path: Path) -> None:
+async def test_reading_refused_by_a_constraint_does_not_block_others(tmp_path: Path) -> None:
     async with sqlite(tmp_path / "bridge.db") as store:
         await store._writer.change(
             "CREATE TRIGGER cold BEFORE INSERT ON readings WHEN NEW.temperature > 50 "
@@ -206,33 +206,33 @@ async def test_what_a_constraint_of_sqlite_refuses_keeps_nothing_else_out(tmp_pa
 
 
 def modes(folder: Path) -> dict[str, str]:
-    return {one.name: oct(one.stat().st_mode & 0o777) for one in sorted(folder.iterdir())}
+    return {file.name: oct(file.stat().st_mode & 0o777) for file in sorted(folder.iterdir())}
 
 
 @pytest.fixture
 def usual_umask() -> Iterator[None]:
-    """With it files can be read by everybody, unless somebody says otherwise."""
+    """A umask under which new files are readable by every user."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
-OURS_ALONE = {"bridge.db": "0o600", "bridge.db-shm": "0o600", "bridge.db-wal": "0o600"}
+OWNER_ONLY = {"bridge.db": "0o600", "bridge.db-shm": "0o600", "bridge.db-wal": "0o600"}
 
 
 @pytest.mark.usefixtures("usual_umask")
-async def test_what_sqlite_keeps_is_its_owners_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_database_files_are_readable_by_the_owner_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "deep" / "er"
     async with sqlite(folder / "bridge.db") as store:
         await store.write([reading(1)], [], [])
         assert await store.count(ReadingsQuery()) == 1
-        assert modes(folder) == OURS_ALONE
+        assert modes(folder) == OWNER_ONLY
     assert folder.stat().st_mode & 0o777 == 0o700
     assert not caplog.records
 
 
 @pytest.mark.usefixtures("usual_umask")
-async def test_what_others_could_read_is_narrowed_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_readable_database_file_is_restricted_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "bridge.db"
     before = sqlite3.connect(path)
     before.execute("PRAGMA journal_mode = WAL")
@@ -242,27 +242,29 @@ async def test_what_others_could_read_is_narrowed_and_told_once(tmp_path: Path, 
     for _ in range(2):
         async with sqlite(path) as store:
             assert await store.count(ReadingsQuery()) == 0
-            assert modes(tmp_path) == OURS_ALONE
+            assert modes(tmp_path) == OWNER_ONLY
     before.close()
-    assert tmp_path.stat().st_mode == folder_mode, "not made by us"
+    assert tmp_path.stat().st_mode == folder_mode, "not created by the store"
     assert [record.message for record in caplog.records] == [
         f"sqlite: {path} was readable by other users: access is now restricted to its owner"
     ]
 
 
-async def test_opening_a_store_takes_no_lock_from_those_who_have_it_open(tmp_path: Path) -> None:
-    """A file that is closed loses all locks of the process on it; who leaves last would then remove what others still use."""
+async def test_opening_a_store_keeps_the_locks_of_open_connections(tmp_path: Path) -> None:
+    """Closing a file drops all locks of the process on it; the last connection to close would then remove files in use."""
     path = tmp_path / "bridge.db"
-    leaving = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM readings').fetchone()"
+    read_and_close = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM readings').fetchone()"
+    )
     async with sqlite(path) as store, sqlite(path) as other:
         await store.write([reading(1)], [], [])
         assert await other.count(ReadingsQuery()) == await store.count(ReadingsQuery()) == 1
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", f"{leaving}; c.close()", str(path))
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", f"{read_and_close}; c.close()", str(path))
         assert await process.wait() == 0
         assert (tmp_path / "bridge.db-wal").stat().st_size, "it is in use"
 
 
-async def test_a_database_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+async def test_database_of_an_earlier_version_is_migrated(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "bridge.db") as connection:
         connection.execute(
             "CREATE TABLE rejected (id BLOB PRIMARY KEY, received_at INTEGER NOT NULL, source TEXT NOT NULL, "
@@ -273,7 +275,7 @@ async def test_a_database_of_an_earlier_version_is_taken_over(tmp_path: Path) ->
     connection.close()
     async with sqlite(tmp_path / "bridge.db") as store:
         await store.write([], [rejection(b"y", 1, retained=True)], [])
-        assert [one.retained for one in await store.quarantine.messages(QuarantineQuery())] == [True, False]
+        assert [message.retained for message in await store.quarantine.messages(QuarantineQuery())] == [True, False]
 
 
 # --- MongoDB ---------------------------------------------------------------------------------------------------------
@@ -292,7 +294,7 @@ async def mongo(url: str, driver: str, **more: Any) -> AsyncIterator[Store]:
 
 
 def expiries(database: Database) -> dict[str, object]:
-    """The TTL indexes, by collection and name, in days."""
+    """Return the expiry of the TTL indexes in days, by collection and name."""
     return {
         f"{name}.{index}": options["expireAfterSeconds"] / 86_400
         for name in ("readings", "rejected")
@@ -316,7 +318,7 @@ async def test_ttl_indexes_follow_the_settings(mongo_url: str, driver: str, data
         assert expiries(database) == expected
 
 
-async def test_only_a_running_bridge_changes_what_expires(mongo_url: str, driver: str, database: Database) -> None:
+async def test_only_a_running_bridge_changes_ttl_indexes(mongo_url: str, driver: str, database: Database) -> None:
     async with mongo(mongo_url, driver, retention_days=7) as store:
         await store.enforce_retention()
     async with mongo(mongo_url, driver) as store:  # a command with other settings
@@ -324,14 +326,14 @@ async def test_only_a_running_bridge_changes_what_expires(mongo_url: str, driver
     assert expiries(database) == {"readings.retention": 7, "rejected.receivedAt": 30}
 
 
-async def test_an_index_of_an_earlier_version_becomes_one_that_expires(mongo_url: str, driver: str, database: Database) -> None:
+async def test_index_of_an_earlier_version_becomes_a_ttl_index(mongo_url: str, driver: str, database: Database) -> None:
     database["rejected"].create_index([("receivedAt", 1)], name="receivedAt")
     async with mongo(mongo_url, driver) as store:
         await store.enforce_retention()
     assert expiries(database) == {"rejected.receivedAt": 30}
 
 
-async def test_indexes_of_others_are_left_alone(mongo_url: str, driver: str, database: Database) -> None:
+async def test_foreign_indexes_are_not_changed(mongo_url: str, driver: str, database: Database) -> None:
     database["readings"].create_index([("timestamp", 1)], name="theirs", expireAfterSeconds=86_400_000)
     database["readings"].create_index([("timestamp", -1)], name="also theirs")
     before = database["readings"].index_information()
@@ -346,7 +348,7 @@ async def test_indexes_of_others_are_left_alone(mongo_url: str, driver: str, dat
     assert {name: after[name] for name in before} == before
 
 
-async def test_an_index_of_others_under_our_name_is_left_alone(mongo_url: str, driver: str, database: Database) -> None:
+async def test_foreign_index_under_our_name_is_not_changed(mongo_url: str, driver: str, database: Database) -> None:
     database["readings"].create_index([("battery", 1)], name="retention")
     for settings in ({}, {"retention_days": 7}):
         async with mongo(mongo_url, driver, **settings) as store:
@@ -355,7 +357,7 @@ async def test_an_index_of_others_under_our_name_is_left_alone(mongo_url: str, d
     assert database["readings"].index_information()["retention"]["key"] == [("battery", 1)]
 
 
-async def test_what_a_validator_refuses_comes_back_and_the_rest_is_stored(
+async def test_reading_refused_by_a_validator_is_reported_and_the_rest_is_stored(
     mongo_url: str, driver: str, database: Database
 ) -> None:
     async with mongo(mongo_url, driver) as store:
@@ -376,7 +378,7 @@ async def test_what_a_validator_refuses_comes_back_and_the_rest_is_stored(
         assert "8-byte ints" in written.refused[3]
 
 
-async def test_a_document_larger_than_mongodb_takes_is_refused(mongo_url: str, driver: str) -> None:
+async def test_document_above_the_mongodb_limit_is_refused(mongo_url: str, driver: str) -> None:
     async with mongo(mongo_url, driver) as store:
         large = reading(2, at=2, quality={"eco2": "x" * 17_000_000})
         written = await store.write([reading(1), large, reading(3, at=3)], [], [])
@@ -385,7 +387,7 @@ async def test_a_document_larger_than_mongodb_takes_is_refused(mongo_url: str, d
         assert "16777216" in written.refused[2]
 
 
-async def test_a_unique_index_of_others_refuses_and_loses_nothing(mongo_url: str, driver: str, database: Database) -> None:
+async def test_reading_refused_by_a_foreign_unique_index_is_reported(mongo_url: str, driver: str, database: Database) -> None:
     async with mongo(mongo_url, driver) as store:
         database["readings"].create_index([("battery", 1)], unique=True, sparse=True)
         batch = [reading(n, at=n, values={"battery": 50}) for n in (1, 2)]
@@ -394,7 +396,7 @@ async def test_a_unique_index_of_others_refuses_and_loses_nothing(mongo_url: str
         assert list(written.refused) == [2]
 
 
-async def test_a_quarantine_that_refuses_is_an_unavailable_store(mongo_url: str, driver: str, database: Database) -> None:
+async def test_refusing_quarantine_makes_the_store_unavailable(mongo_url: str, driver: str, database: Database) -> None:
     async with mongo(mongo_url, driver) as store:
         await store.write([], [rejection(b"x")], [])
         database.command("collMod", "rejected", validator={"topic": "only this"})
@@ -404,11 +406,11 @@ async def test_a_quarantine_that_refuses_is_an_unavailable_store(mongo_url: str,
         await store.write([], [rejection(b"y")], [])
 
 
-async def test_a_status_that_is_refused_holds_up_no_reading(mongo_url: str, driver: str, database: Database) -> None:
+async def test_refused_status_does_not_block_readings(mongo_url: str, driver: str, database: Database) -> None:
     from bridge.core.message import DeviceStatus
 
     async with mongo(mongo_url, driver) as store:
         database.create_collection("devices", validator={"status": "online"})
         statuses = [DeviceStatus("a", "asleep", START_MS), DeviceStatus("b", "online", START_MS)]
         assert (await store.write([reading(1)], [], statuses)).stored == {1}
-        assert [one["_id"] for one in database["devices"].find()] == ["b"]
+        assert [document["_id"] for document in database["devices"].find()] == ["b"]

@@ -1,4 +1,4 @@
-"""Export and import, as commands on real stores: types kept, bad lines told, and nothing lost or doubled by a crash."""
+"""Export and import as commands on real stores: types, bad lines, and crashes without loss or duplicates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge.core.errors import TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES
-from bridge.maintenance.files import FileFormat, LineReader, format_of, header, lines, opened_lines, record_file
+from bridge.maintenance.files import FileFormat, LineReader, detect_format, header, lines, open_lines, open_output
 from bridge.maintenance.transfer import pages
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -50,7 +50,7 @@ async def opened(url: str) -> AsyncIterator[Store]:
 
 
 async def everything(store: Store) -> list[Reading]:
-    return [one async for page in pages(store, ReadingsQuery()) for one in page]
+    return [reading async for page in pages(store, ReadingsQuery()) for reading in page]
 
 
 async def fill(store: Store, count: int) -> None:
@@ -60,7 +60,7 @@ async def fill(store: Store, count: int) -> None:
 
 
 def sample() -> list[Reading]:
-    """Readings that have one of everything."""
+    """Readings that cover every kind of field."""
     full = reading(
         1,
         values={"temperature": 20.0, "humidity": 41, "aqi": 3, "aqiScale": "epa", "flameDetected": False, "pm25": 0.1},
@@ -71,20 +71,20 @@ def sample() -> list[Reading]:
     return [full, reading(2, device="b", at=1, device_timestamp=12.0), reading(3, at=2, values={"battery": 0})]
 
 
-def kept(readings: Sequence[Reading]) -> list[Reading]:
-    """All but the cursor, which an import gives anew."""
-    return [replace(one, seq=0) for one in readings]
+def without_seq(readings: Sequence[Reading]) -> list[Reading]:
+    """An import assigns new cursors."""
+    return [replace(reading, seq=0) for reading in readings]
 
 
 def types(readings: Sequence[Reading]) -> list[list[type]]:
-    return [[type(value) for value in one.values.values()] for one in readings]
+    return [[type(value) for value in reading.values.values()] for reading in readings]
 
 
-# --- there and back --------------------------------------------------------------------------------------------------
+# --- round trip ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.ndjson", "a.csv", "a.ndjson.gz", "a.csv.gz"])
-async def test_what_is_exported_and_imported_is_the_same(name: str, store_url: str, tmp_path: Path) -> None:
+async def test_exported_and_imported_readings_are_equal(name: str, store_url: str, tmp_path: Path) -> None:
     async with opened(store_url) as store:
         await store.write(sample(), [], [])
     code, _, err = await ended(tmp_path, "export", name, BRIDGE_STORE__URL=store_url)
@@ -93,28 +93,28 @@ async def test_what_is_exported_and_imported_is_the_same(name: str, store_url: s
     other = f"sqlite:///{tmp_path}/other.db"
     code, _, err = await ended(tmp_path, "import", name, BRIDGE_STORE__URL=other)
     assert code == 0, err
-    assert "3 stored, 0 there already, 0 bad lines" in err
+    assert "3 stored, 0 already stored, 0 bad lines" in err
     async with opened(other) as store:
         found = await everything(store)
-        assert kept(found) == kept(sample())
+        assert without_seq(found) == without_seq(sample())
         assert types(found) == types(sample())
-        assert found[0].seq > 3, "the cursor is that of storing here"
+        assert found[0].seq > 3, "the cursor is assigned by this store"
         highest = found[-1].seq
     code, _, err = await ended(tmp_path, "import", name, BRIDGE_STORE__URL=other)
     assert code == 0
-    assert "0 stored, 3 there already, 0 bad lines" in err
+    assert "0 stored, 3 already stored, 0 bad lines" in err
     async with opened(other) as store:
         assert await store.prepare() == highest
 
 
-async def test_ndjson_is_what_clients_see_and_csv_has_every_column(tmp_path: Path) -> None:
+async def test_ndjson_equals_the_public_form_and_csv_has_every_column(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await store.write(sample(), [], [])
     await ended(tmp_path, "export", "a.ndjson", BRIDGE_STORE__URL=url)
     await ended(tmp_path, "export", "a.csv", BRIDGE_STORE__URL=url)
     written = (tmp_path / "a.ndjson").read_bytes().splitlines()
-    assert [orjson.loads(line) for line in written] == [one.public() for one in sample()]
+    assert [orjson.loads(line) for line in written] == [reading.public() for reading in sample()]
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == RECORD_NAMES
@@ -124,17 +124,17 @@ async def test_ndjson_is_what_clients_see_and_csv_has_every_column(tmp_path: Pat
 
 
 @given(some_readings())
-def test_a_line_read_back_is_the_reading_it_was(one: Reading) -> None:
+def test_line_parses_to_the_reading_it_was_written_from(original: Reading) -> None:
     for form in FileFormat:
         reader = LineReader(form)
-        text = header(form) + lines([one], form)
-        assert text.count(b"\n") == (2 if form is FileFormat.CSV else 1), "one line, whatever is in it"
+        text = header(form) + lines([original], form)
+        assert text.count(b"\n") == (2 if form is FileFormat.CSV else 1), "one line for any content"
         (again,) = [found for line in text.splitlines(keepends=True) if (found := reader.read(line))]
-        assert again == replace(one, seq=0)
-        assert types([again]) == types([one])
+        assert again == replace(original, seq=0)
+        assert types([again]) == types([original])
 
 
-async def test_filters_by_device_and_time(tmp_path: Path) -> None:
+async def test_export_filters_by_device_and_time(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await store.write([reading(n, device=f"d{n % 3}", at=n * 1000) for n in range(1, 10)], [], [])
@@ -148,7 +148,7 @@ async def test_filters_by_device_and_time(tmp_path: Path) -> None:
 
 
 async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> tuple[int, bytes, bytes]:
-    """A command between two pipes."""
+    """Run a command between two pipes."""
     command = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -166,7 +166,7 @@ async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> 
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
-async def test_from_and_to_a_pipe(form: str, tmp_path: Path) -> None:
+async def test_export_and_import_through_pipes(form: str, tmp_path: Path) -> None:
     url, other = f"sqlite:///{tmp_path}/bridge.db", f"sqlite:///{tmp_path}/other.db"
     async with opened(url) as store:
         await store.write(sample(), [], [])
@@ -175,10 +175,10 @@ async def test_from_and_to_a_pipe(form: str, tmp_path: Path) -> None:
     code, _, err = await piped("import", "-", "--format", form, given=out, folder=tmp_path, url=other)
     assert code == 0, err
     async with opened(other) as store:
-        assert kept(await everything(store)) == kept(sample())
+        assert without_seq(await everything(store)) == without_seq(sample())
 
 
-async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+async def test_export_to_a_reader_that_exits_succeeds(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await fill(store, 5000)
@@ -201,7 +201,7 @@ async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert shell.returncode == 0
 
 
-async def test_an_empty_store_gives_an_empty_file_with_a_header(tmp_path: Path) -> None:
+async def test_export_of_an_empty_store_writes_only_the_header(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     for _ in range(2):
         code, _, err = await ended(tmp_path, "export", "a.csv", "--resume", BRIDGE_STORE__URL=url)
@@ -215,9 +215,7 @@ async def test_an_empty_store_gives_an_empty_file_with_a_header(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["a.ndjson", "a.csv.gz"])
-async def test_an_export_killed_in_the_middle_goes_on_after_its_last_whole_line(
-    name: str, store_url: str, tmp_path: Path
-) -> None:
+async def test_killed_export_resumes_after_its_last_whole_line(name: str, store_url: str, tmp_path: Path) -> None:
     async with opened(store_url) as store:
         await fill(store, MANY)
         async with running(tmp_path, "export", name, BRIDGE_STORE__URL=store_url) as command:
@@ -230,55 +228,58 @@ async def test_an_export_killed_in_the_middle_goes_on_after_its_last_whole_line(
         code, _, err = await ended(tmp_path, "export", name, "--resume", BRIDGE_STORE__URL=store_url)
         assert code == 0, err
         exported = int(err.rpartition(" readings exported")[0].split()[-1].replace(",", ""))
-        assert 0 < exported < MANY, "killed in the middle, and not begun anew"
+        assert 0 < exported < MANY, "killed midway and not restarted"
         await store.write([reading(MANY + 5, at=-1)], [], [])
         code, _, err = await ended(tmp_path, "export", name, "--resume", BRIDGE_STORE__URL=store_url)
         assert "1 readings exported" in err
-    reader = LineReader(format_of(file, None))
-    with opened_lines(file) as source:
-        seqs = [one["seq"] for line in source.lines if (one := reader.record(line))]
+    reader = LineReader(detect_format(file, None))
+    with open_lines(file) as source:
+        seqs = [record["seq"] for line in source.lines if (record := reader.record(line))]
     assert seqs == [*range(1, MANY + 1), MANY + 5]
 
 
-async def test_an_import_killed_in_the_middle_and_repeated_loses_and_doubles_nothing(store_url: str, tmp_path: Path) -> None:
+async def test_import_killed_midway_and_repeated_loses_and_duplicates_nothing(store_url: str, tmp_path: Path) -> None:
     file = tmp_path / "a.ndjson"
     file.write_bytes(lines([reading(n, device=f"d{n % 9}", at=n) for n in range(1, MANY + 1)], FileFormat.NDJSON))
     async with opened(store_url) as store:
         async with running(tmp_path, "import", str(file), BRIDGE_STORE__URL=store_url) as command:
 
-            async def under_way() -> bool:
+            async def started() -> bool:
                 return await store.count(ReadingsQuery()) > 0
 
-            await until(under_way)
+            await until(started)
             await command.kill()
-        there = await store.count(ReadingsQuery())
-        assert 0 < there < MANY, "killed in the middle"
+        before = await store.count(ReadingsQuery())
+        assert 0 < before < MANY, "killed midway"
         code, _, err = await ended(tmp_path, "import", str(file), BRIDGE_STORE__URL=store_url)
         assert code == 0, err
-        stored, already = (int(one.replace(",", "")) for one in re.findall(r"([\d,]+) (?:stored|there already)", err))
+        stored, already = (int(count.replace(",", "")) for count in re.findall(r"([\d,]+) (?:stored|already stored)", err))
         assert stored + already == MANY
-        assert there <= already < MANY, "what the database finished after the kill is there already, too"
+        assert before <= already < MANY, "the database may finish a write after the kill"
         found = await everything(store)
-        assert [one.timestamp_ms for one in found] == [reading(n, at=n).timestamp_ms for n in range(1, MANY + 1)]
-        assert [one.seq for one in found] == sorted({one.seq for one in found})
+        assert [stored_reading.timestamp_ms for stored_reading in found] == [
+            reading(n, at=n).timestamp_ms for n in range(1, MANY + 1)
+        ]
+        seqs = [stored_reading.seq for stored_reading in found]
+        assert seqs == sorted(set(seqs))
 
 
 # --- two bridges on one store ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("store", [MemoryStore])
-async def test_readings_that_share_a_cursor_are_all_exported_once(store: Callable[[], Store], tmp_path: Path) -> None:
+async def test_readings_with_the_same_cursor_are_exported_once(store: Callable[[], Store], tmp_path: Path) -> None:
     memory = store()
     for n in range(2500):
         await memory.write([reading(1 + n // 700, at=n)], [], [])
     found = await everything(memory)
-    assert len({one.id for one in found}) == len(found) == 2500
+    assert len({item.id for item in found}) == len(found) == 2500
     file = tmp_path / "a.ndjson"
     for cut in (1, 699, 700, 1000, 1400, 2500):
         file.write_bytes(lines(found[:cut], FileFormat.NDJSON) + b'{"_id":"hal')
-        with record_file(file, FileFormat.NDJSON, resume=True, force=False) as (_, place):
-            rest = [one async for page in pages(memory, ReadingsQuery(), place) for one in page]
-        assert [one.id for one in rest] == [one.id for one in found[cut:]]
+        with open_output(file, FileFormat.NDJSON, resume=True, force=False) as (_, resume_point):
+            rest = [item async for page in pages(memory, ReadingsQuery(), resume_point) for item in page]
+        assert [item.id for item in rest] == [item.id for item in found[cut:]]
 
 
 # --- bad lines and bad files -----------------------------------------------------------------------------------------
@@ -297,19 +298,19 @@ BAD = b"\n".join(
 )
 
 
-async def test_bad_lines_are_told_by_number_and_do_not_stop_it(tmp_path: Path) -> None:
+async def test_bad_lines_are_reported_by_number_and_skipped(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     (tmp_path / "a.ndjson").write_bytes(BAD)
     code, _, err = await ended(tmp_path, "import", "a.ndjson", BRIDGE_STORE__URL=url)
     assert code == 1
-    assert "2 stored, 0 there already, 5 bad lines" in err
-    told = [line.split(":")[0] for line in err.splitlines() if line.startswith("line ")]
-    assert told == ["line 2", "line 4", "line 5", "line 6", "line 8"]
+    assert "2 stored, 0 already stored, 5 bad lines" in err
+    reported = [line.split(":")[0] for line in err.splitlines() if line.startswith("line ")]
+    assert reported == ["line 2", "line 4", "line 5", "line 6", "line 8"]
     assert "line 5: 'humdity' is not a field of a reading" in err
     assert "line 6: longer than 65536 bytes" in err
 
 
-async def test_strict_stops_at_the_first_bad_line(tmp_path: Path) -> None:
+async def test_strict_import_stops_at_the_first_bad_line(tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").write_bytes(BAD)
     url = f"sqlite:///{tmp_path}/bridge.db"
     code, _, err = await ended(tmp_path, "import", "a.ndjson", "--strict", BRIDGE_STORE__URL=url)
@@ -318,52 +319,52 @@ async def test_strict_stops_at_the_first_bad_line(tmp_path: Path) -> None:
     assert "line 4" not in err
 
 
-async def test_what_the_store_refuses_is_a_bad_line(mongo_url: str, database: Any, tmp_path: Path) -> None:
+async def test_reading_refused_by_the_store_is_a_bad_line(mongo_url: str, database: Any, tmp_path: Path) -> None:
     async with opened(mongo_url):
         database.command("collMod", "readings", validator={"deviceId": "a"})
     (tmp_path / "a.ndjson").write_bytes(lines(sample(), FileFormat.NDJSON))
     code, _, err = await ended(tmp_path, "import", "a.ndjson", BRIDGE_STORE__URL=mongo_url)
     assert code == 1
     assert "line 2: the store refused it: Document failed validation" in err
-    assert "2 stored, 0 there already, 1 bad lines" in err
+    assert "2 stored, 0 already stored, 1 bad lines" in err
 
 
-async def test_what_stands_before_the_damage_of_a_gzip_file_is_imported(tmp_path: Path) -> None:
+async def test_readings_before_the_damage_of_a_gzip_file_are_imported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     whole = gzip.compress(lines([reading(n, at=n) for n in range(1, 1501)], FileFormat.NDJSON))
     (tmp_path / "a.ndjson.gz").write_bytes(whole + gzip.compress(b"x" * 1000, mtime=0)[:-9])
     code, _, err = await ended(tmp_path, "import", "a.ndjson.gz", BRIDGE_STORE__URL=url)
     assert code == 1
-    assert "damaged or cut" in err
+    assert "damaged or truncated" in err
     async with opened(url) as store:
         assert await store.count(ReadingsQuery()) == 1500
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
-        (b"deviceId,temprature\na,1\n", "'temprature' is no field of a reading"),
+        (b"deviceId,temprature\na,1\n", "'temprature' is not a field of a reading"),
         (b"temperature\n1\n", "deviceId is missing"),
-        (b"deviceId,timestamp,timestamp\na,1,1\n", "a column stands twice"),
+        (b"deviceId,timestamp,timestamp\na,1,1\n", "a column is repeated"),
     ],
 )
-async def test_csv_with_other_columns_is_not_guessed_at(text: bytes, why: str, tmp_path: Path) -> None:
+async def test_csv_with_unknown_columns_is_refused(text: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(text)
     code, _, err = await ended(tmp_path, "import", "a.csv", BRIDGE_STORE__URL=f"sqlite:///{tmp_path}/bridge.db")
     assert code == 1
-    assert why in err
+    assert reason in err
 
 
-async def test_csv_of_a_spreadsheet_with_few_columns_is_taken(tmp_path: Path) -> None:
+async def test_spreadsheet_csv_with_few_columns_is_imported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     text = "\ufeffdeviceId,timestamp,temperature\r\na,2026-01-31T12:00:00Z,20.5\r\na,2026-01-31T12:01:00Z,warm\r\na,1\r\n"
     (tmp_path / "a.csv").write_text(text, "utf-8", newline="")
-    for stored in ("1 stored, 0 there", "0 stored, 1 there"):
+    for stored in ("1 stored, 0 already stored", "0 stored, 1 already stored"):
         code, _, err = await ended(tmp_path, "import", "a.csv", BRIDGE_STORE__URL=url)
         assert code == 1
         assert stored in err
         assert "line 3: temperature is not JSON" in err
-        assert "line 4: 2 cells, where the header has 3" in err
+        assert "line 4: 2 cells, the header has 3" in err
 
 
 @pytest.mark.parametrize(
@@ -379,25 +380,25 @@ async def test_csv_of_a_spreadsheet_with_few_columns_is_taken(tmp_path: Path) ->
         ("a.ndjson.gz", gzip.compress(b'{"_id":"x"', mtime=0)),
     ],
 )
-def test_a_file_that_is_no_export_is_not_continued_and_not_touched(name: str, text: bytes, tmp_path: Path) -> None:
+def test_file_that_is_not_an_export_is_not_changed(name: str, text: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(text)
     with (
         pytest.raises(TransferError, match=r"cannot be continued|damaged"),
-        record_file(path, format_of(path, None), resume=True, force=False),
+        open_output(path, detect_format(path, None), resume=True, force=False),
     ):
         pass
     assert path.read_bytes() == text
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.gz", "a.ndjson.zip"])
-def test_a_format_that_nothing_names_is_asked_for(name: str) -> None:
+def test_unknown_extension_requires_the_format_option(name: str) -> None:
     with pytest.raises(TransferError, match="--format"):
-        format_of(Path(name), None)
-    assert format_of(Path(name), FileFormat.CSV) is FileFormat.CSV
+        detect_format(Path(name), None)
+    assert detect_format(Path(name), FileFormat.CSV) is FileFormat.CSV
 
 
-async def test_a_file_that_cannot_be_opened_is_one_clear_message(tmp_path: Path) -> None:
+async def test_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bridge.db"
     for command in ("export", "import"):
         code, _, err = await ended(tmp_path, command, "none/a.csv", BRIDGE_STORE__URL=url)
@@ -405,21 +406,21 @@ async def test_a_file_that_cannot_be_opened_is_one_clear_message(tmp_path: Path)
         assert err.strip().endswith("No such file or directory")
 
 
-async def test_a_full_disk_is_told_and_the_export_can_go_on(tmp_path: Path) -> None:
+async def test_full_disk_is_reported_and_the_export_can_be_resumed(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
-        pytest.skip("there is no /dev/full here")
+        pytest.skip("this system has no /dev/full")
     url = f"sqlite:///{tmp_path}/bridge.db"
     async with opened(url) as store:
         await store.write(sample(), [], [])
     (tmp_path / "a.ndjson").symlink_to("/dev/full")
     code, _, err = await ended(tmp_path, "export", "a.ndjson", "--force", BRIDGE_STORE__URL=url)
     assert code == 1
-    assert "No space left on device; with --resume it goes on from there" in err
+    assert "No space left on device; continue with --resume" in err
 
 
-def test_the_ids_of_a_place_are_object_ids(tmp_path: Path) -> None:
+def test_resume_point_holds_object_ids(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(header(FileFormat.CSV) + lines(sample(), FileFormat.CSV))
-    with record_file(path, FileFormat.CSV, resume=True, force=False) as (_, place):
-        assert (place.seq, place.ids, place.fresh) == (3, frozenset({sample()[2].id}), False)
-        assert all(isinstance(one, ObjectId) for one in place.ids)
+    with open_output(path, FileFormat.CSV, resume=True, force=False) as (_, resume_point):
+        assert (resume_point.seq, resume_point.ids, resume_point.fresh) == (3, frozenset({sample()[2].id}), False)
+        assert all(isinstance(item, ObjectId) for item in resume_point.ids)

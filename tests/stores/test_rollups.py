@@ -33,13 +33,13 @@ from bridge.core.rollup import (
     parse_width,
     plan,
 )
-from bridge.maintenance.retention import RollupJob
+from bridge.maintenance.rollups import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 from bridge.stores.rollup_builder import SETTLE_MS, now_ms
 from tests.fakes import MemoryHistory, MemoryStore
-from tests.maintenance.test_retention import keep_until
+from tests.maintenance.test_retention import run_until
 from tests.servers import until
 from tests.stores.test_store_contract import START_MS, reading
 
@@ -447,10 +447,10 @@ async def test_job_logs_when_much_is_to_be_rolled_up_and_when_it_is_done(caplog:
     store = MemoryStore()
     store.history = history
     caplog.set_level("INFO")
-    rolling = RollupJob(store, every_seconds=0)
-    await keep_until(rolling, lambda: not history.steps and rolling.hours == 15)
+    rolling = RollupJob(store, interval_seconds=0)
+    await run_until(rolling, lambda: not history.steps and rolling.hours == 15)
     assert [record.message for record in caplog.records] == [
-        "rolling up the history of 2 devices; until it is done their long charts take longer",
-        "history cannot be rolled up: away",
-        "the history is rolled up: 15 hours of devices since the start",
+        "rollups: catching up for 2 devices: their long charts are slower until then",
+        "rollups: history not rolled up: away: retrying every 0 s",
+        "rollups: caught up: 15 device-hours rolled up since the start",
     ]

@@ -1,4 +1,4 @@
-"""Where a bridge listens, and what it is shown."""
+"""The address of a bridge, with the token that it requires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.tools.api_client import authorization_header
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Host and port; with `tls` it is `https`. `token` is shown wherever somebody connects."""
+    """Host and port; `https` if `tls` is set. Every connection presents `token`."""
 
     host: str
     port: int
@@ -21,22 +21,20 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, token: str | None = None) -> Address:
-        """Of `http://host:port` or `https://…`. Raises `BridgeError`."""
+        """Parse `http://host:port` or `https://…`. Raises `BridgeError`."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
             raise BridgeError(f"{url}: {error}") from None
         if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
-            raise BridgeError(f"{url}: a bridge's address looks like http://host:3000")
+            raise BridgeError(f"{url}: not a bridge's address: expected http://host:3000")
         tls = ssl.create_default_context() if parts.scheme == "https" else None
         return cls(host, port or (443 if tls else 80), tls, token)
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of every request."""
         return authorization_header(self.token)
 
     def __str__(self) -> str:
-        """As a URL."""
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"

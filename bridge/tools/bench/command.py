@@ -1,4 +1,4 @@
-"""`sensor-bridge bench`: from its options to its outcome."""
+"""`sensor-bridge bench`: options, run and report."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from bridge.settings import MqttSettings
-from bridge.tools.bench.report.terminal import LiveScreen, show
-from bridge.tools.bench.run import Plan, chosen, opened, run_plans, write_files
-from bridge.tools.bench.scenarios.catalog import DEFAULT
+from bridge.tools.bench.report.terminal import TerminalDisplay, print_report
+from bridge.tools.bench.run import Plan, open_system, run_plans, select_scenarios, write_json
+from bridge.tools.bench.scenarios.catalog import DEFAULT, SCENARIOS
 
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """As given; None is the default. `load` holds fields of `Load`, `clients` numbers of them to try one after the other."""
+    """The options of the command; None is the default. `load` holds fields of `Load`; each number in `clients` is a run."""
 
     scenarios: Sequence[str] | None = None
     clients: Sequence[int] | None = None
@@ -29,7 +31,6 @@ class BenchOptions:
     broker: str | None = None
     store: str | None = None
     pid: int | None = None
-    html: Path | None = None
     json: Path | None = None
     seed: int = 1
     patience: float = 30.0
@@ -37,38 +38,49 @@ class BenchOptions:
 
     @property
     def loads(self) -> list[dict[str, Any]]:
-        """What is given of the load, once for each number of clients."""
-        given = {name: value for name, value in (self.load or {}).items() if value is not None}
-        return [given | {"clients": count} for count in self.clients] if self.clients else [given]
+        """The given fields of the load, once per number of clients."""
+        load = {name: value for name, value in (self.load or {}).items() if value is not None}
+        return [load | {"clients": count} for count in self.clients] if self.clients else [load]
 
     def as_dict(self) -> dict[str, object]:
-        """What the report says of them: no secrets."""
+        """Return the options for the report, without secrets."""
         broker = MqttSettings.model_validate({"url": self.broker}).address if self.broker else "our own"
         store = f"{self.store.partition('://')[0]}://…" if self.store else "SQLite" if not self.url else "the bridge's"
-        given = {name: value for name, value in asdict(self).items() if name in ("scenarios", "clients", "load", "url", "pid")}
-        return given | {"broker": broker, "store": store, "seed": self.seed, "patience_seconds": self.patience}
+        plain = {name: value for name, value in asdict(self).items() if name in ("scenarios", "clients", "load", "url", "pid")}
+        return plain | {"broker": broker, "store": store, "seed": self.seed, "patience_seconds": self.patience}
 
 
 async def bench(options: BenchOptions, console: Console, errors: Console) -> bool:
-    """Measure, show and write; whether nothing failed. SIGINT and SIGTERM end it and all it started. Raises `BridgeError`."""
+    """Run, print and write the report; return whether nothing failed. Raises `BridgeError`.
+
+    SIGINT and SIGTERM stop the run and every process that it started.
+    """
     job = asyncio.ensure_future(_bench(options, console, errors))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, job.cancel)
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped; what it started has ended")
+        errors.print("stopped, with every process that the bench started")
         return False
 
 
 async def _bench(options: BenchOptions, console: Console, errors: Console) -> bool:
-    screen = LiveScreen(errors)
-    scenarios = chosen(options.scenarios or DEFAULT)
-    with tempfile.TemporaryDirectory(prefix="sensor-bridge-bench-") as folder, screen.shown():
-        opening = opened(options.url, options.broker, options.store, options.pid, Path(folder), options.token)
+    display = TerminalDisplay(errors)
+    scenarios = select_scenarios(options.scenarios or DEFAULT)
+    with tempfile.TemporaryDirectory(prefix="sensor-bridge-bench-") as folder, display.live():
+        opening = open_system(options.url, options.broker, options.store, options.pid, Path(folder), options.token)
         async with opening as system:
             plans = [Plan(scenario, system, load) for scenario in scenarios for load in options.loads]
-            report = await run_plans(plans, options.as_dict(), options.seed, options.patience, screen)
-    show(report, console)
-    write_files(report, options.html, options.json)
+            report = await run_plans(plans, options.as_dict(), options.seed, options.patience, display)
+    print_report(report, console)
+    if options.json:
+        write_json(options.json, report.as_dict())
     return not report.failures
+
+
+def print_scenarios(console: Console) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for scenario in SCENARIOS.values():
+        table.add_row(Text(scenario.name, style="bold"), Text(scenario.summary))
+    console.print(table)

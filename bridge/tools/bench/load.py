@@ -1,21 +1,21 @@
-"""What a scenario puts on a bridge."""
+"""The load that a scenario applies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bridge.core.errors import BridgeError
-from bridge.tools.bench.clients.plain import WAYS
+from bridge.tools.bench.clients.plain import PROTOCOLS
 
 READINGS_LIMIT = 5_000_000
-"""Of one measurement: the moment of each is kept."""
+"""Maximum readings of one measurement: the publish time of each is in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`rate` is in readings a second, `burst` in readings, `rooms` in devices; a scenario uses some of them.
+    """`rate` is in readings per second, `burst` in readings, `rooms` in devices; a scenario uses some of these.
 
-    `way` is how clients hear: one of `plain.WAYS`.
+    `way` is the protocol of the clients: a key of `PROTOCOLS`.
     """
 
     clients: int = 50
@@ -27,13 +27,13 @@ class Load:
     way: str = "socketio"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.way not in WAYS:
-            raise BridgeError(f"clients hear by {', '.join(WAYS)}, not by {self.way!r}")
+        """Validate. Raises `BridgeError`."""
+        if self.way not in PROTOCOLS:
+            raise BridgeError(f"--way {self.way!r}: must be one of {', '.join(PROTOCOLS)}")
         if self.rate * self.seconds > READINGS_LIMIT:
             raise BridgeError(f"{self.rate:g} readings/s for {self.seconds:g} s: more than {READINGS_LIMIT:,} readings")
 
     @property
-    def paced(self) -> int:
-        """Readings of `seconds` at `rate`, one at least."""
+    def paced_readings(self) -> int:
+        """Readings in `seconds` at `rate`, at least one."""
         return max(round(self.rate * self.seconds), 1)

@@ -1,4 +1,4 @@
-"""What a process has used, as Linux tells under /proc."""
+"""CPU time and memory of a process, from /proc."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import os
 import sys
 from pathlib import Path
 
-NO_PROC = "" if sys.platform == "linux" else "this system has no /proc, so the bridge's CPU and memory are not known"
+NO_PROC = "" if sys.platform == "linux" else "this system has no /proc: CPU and memory of the bridge are unknown"
 
 
 class Usage:
-    """Of the process `pid`; all is None where that is not known."""
+    """The usage of the process `pid`, which need not be a child; None where it is unknown."""
 
     def __init__(self, pid: int | None) -> None:
-        """It need not be a child of ours."""
         self._folder = Path(f"/proc/{pid}") if pid and not NO_PROC else None
 
     def cpu_seconds(self) -> float | None:
-        """User and system time of all its threads so far, in ticks of 10 ms."""
+        """User and system time of all threads, in steps of 10 ms."""
         text = self._read("stat")
         if text is None:
             return None
@@ -25,7 +24,6 @@ class Usage:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_bytes(self) -> int | None:
-        """Memory it holds now."""
         text = self._read("statm")
         return None if text is None else int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,1 +1,1 @@
-"""`sensor-bridge probe`: a running bridge tested from outside, as any stranger could, by every way in and every way out."""
+"""`sensor-bridge probe`: test a running bridge from outside, through every input and every output."""

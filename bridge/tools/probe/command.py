@@ -1,4 +1,4 @@
-"""`sensor-bridge probe`: from its options to its outcome."""
+"""`sensor-bridge probe`: options, run and report."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-import orjson
 from rich.console import Console
 
 from bridge import __version__
 from bridge.core.errors import BridgeError
 from bridge.core.readings.identity import is_device_id
 from bridge.settings import MqttSettings, Settings
-from bridge.tools.bench.report.terminal import LiveScreen
-from bridge.tools.bench.run import broker_settings
-from bridge.tools.probe.run import Duration, Probe
-from bridge.tools.probe.table import show, verdict
+from bridge.tools.bench.report.terminal import TerminalDisplay
+from bridge.tools.bench.run import broker_settings, write_json
+from bridge.tools.probe.inputs import InputContext
+from bridge.tools.probe.outputs import outputs
+from bridge.tools.probe.run import Probe, Schedule
+from bridge.tools.probe.table import print_report, summary
 from bridge.tools.probe.target import ProbeTarget
-from bridge.tools.probe.ways_in import ProbeContext
-from bridge.tools.probe.ways_out import ways_out
 
-_HASHED = "sha256:"
+_HASH_PREFIX = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOptions:
-    """As given; None is the default. `seconds` is None for once."""
+    """The options of the command; None is the default. Without `seconds` there is one round."""
 
     url: str
     broker: str | None = None
@@ -47,28 +45,29 @@ class ProbeOptions:
     patience: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse what does not go together."""
+        """Validate. Raises `BridgeError`."""
         if self.device is not None and not is_device_id(self.device):
-            raise BridgeError(f"--device {self.device[:64]!r}: is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            raise BridgeError(f"--device {self.device[:64]!r}: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
         if self.password is not None and (self.device_token is not None or self.device is None):
-            raise BridgeError("--password goes with --device, and not with --device-token")
+            raise BridgeError("--password needs --device and cannot be combined with --device-token")
 
     def mqtt(self, settings: Settings) -> MqttSettings:
-        """The broker that is named, else that of the settings; the topics are theirs."""
+        """Return the settings' broker and topics; with --broker, another broker."""
         if self.broker is None:
             return settings.mqtt
         return settings.mqtt.model_copy(update={"url": broker_settings(self.broker).url, "username": None, "password": None})
 
     def admin(self, settings: Settings) -> str | None:
-        """The token given, else the first of the settings that stands there as it is."""
-        kept = (one.get_secret_value() for one in settings.devices.admins.values())
-        return self.admin_token or next((one for one in kept if not one.startswith(_HASHED)), None)
+        """Return --admin-token, or the first admin token that is in plain text in the settings."""
+        tokens = (token.get_secret_value() for token in settings.devices.admins.values())
+        return self.admin_token or next((token for token in tokens if not token.startswith(_HASH_PREFIX)), None)
 
 
 async def probe(options: ProbeOptions, settings: Settings, console: Console, errors: Console) -> bool:
-    """Test, show and write; whether all held. Raises `BridgeError`.
+    """Run, print and write the report; return whether everything passed. Raises `BridgeError`.
 
-    SIGINT or SIGTERM ends a long run with what it has found; the second one ends any at once, but for cleaning up.
+    The first SIGINT or SIGTERM ends a run with --seconds early, with its report; the second one, or any during a single round,
+    cancels it. The device is removed from the registry in any case.
     """
     stopped = asyncio.Event()
     job = asyncio.ensure_future(_probe(options, settings, stopped, console, errors))
@@ -83,39 +82,33 @@ async def probe(options: ProbeOptions, settings: Settings, console: Console, err
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped; its device is not in the registry any more")
+        errors.print("stopped; the probe's device is removed from the registry")
         return False
 
 
 async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Event, console: Console, errors: Console) -> bool:
     device = options.device or f"probe-{secrets.token_hex(4)}"
-    screen = LiveScreen(errors)
-    mqtt, named = options.mqtt(settings), options.broker is not None
-    started, began = datetime.now(UTC), time.monotonic()
+    display = TerminalDisplay(errors)
+    mqtt, broker_required = options.mqtt(settings), options.broker is not None
+    started, start = datetime.now(UTC), time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         target = ProbeTarget(options.url, session, options.patience, options.token)
-        await target.contact()
-        duration = Duration(options.seconds, options.interval, stopped)
-        run = Probe(target, ways_out(options.admin(settings)), duration, screen)
-        with screen.shown():
+        await target.check_is_bridge()
+        schedule = Schedule(options.seconds, options.interval, stopped)
+        run = Probe(target, outputs(options.admin(settings)), schedule, display)
+        token = options.device_token or options.token
+        with display.live():
             async with asyncio.TaskGroup() as tasks:
-                await run.run(
-                    ProbeContext(target, device, tasks, mqtt, named, options.device_token or options.token, options.password)
-                )
-    seconds = time.monotonic() - began
+                await run.run(InputContext(target, device, tasks, mqtt, broker_required, token, options.password))
+    seconds, report = time.monotonic() - start, run.report
     console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)
-    show(run.findings, console)
-    console.print(verdict(run.findings, seconds))
-    if run.left:
-        console.print(f"{run.left:,} readings of {device} stay in the store: no call removes readings", highlight=False)
+    print_report(report, console)
+    console.print(summary(report, seconds))
+    if run.remaining:
+        console.print(
+            f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings", highlight=False
+        )
     if options.json:
-        about = {"url": target.url, "device": device, "started": started.isoformat(), "seconds": seconds, "left": run.left}
-        _write(options.json, about | {"version": __version__, "held": run.findings.held} | run.findings.as_dict())
-    return run.findings.held
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    try:
-        path.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    except OSError as error:
-        raise BridgeError(f"cannot write {error.filename}: {error.strerror}") from None
+        head = {"url": target.url, "device": device, "started": started.isoformat(), "seconds": seconds, "left": run.remaining}
+        write_json(options.json, head | {"version": __version__, "held": report.passed} | report.as_dict())
+    return report.passed

@@ -1,4 +1,4 @@
-"""What one way out has brought of the readings that were sent."""
+"""The readings that arrive from one output."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.tools.probe.samples import ProbeReading
+from bridge.tools.probe.readings import ProbeReading
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedReading:
-    """A reading that came, `at` by the monotonic clock; `_id` and cursor only where the way out has them."""
+    """A reading received `at` a monotonic time; `_id` and cursor only if the output has them."""
 
     at: float
     body: Mapping[str, Any]
     id: str | None = None
     cursor: int | None = None
 
-    def difference(self, sample: ProbeReading, record: Mapping[str, Any] | None) -> str:
-        """From what was sent and, if that is known, from what is stored; empty if there is none."""
-        for name, value in sample.values.items():
+    def difference(self, reading: ProbeReading, record: Mapping[str, Any] | None) -> str:
+        """Describe the first difference from what was sent and, if known, from what is stored; empty if there is none."""
+        for name, value in reading.values.items():
             if self.body.get(name) != value:
                 return f"{name} is {self.body.get(name)!r}, sent was {value!r}"
         if record is not None:
@@ -34,47 +34,45 @@ class ReceivedReading:
 
 
 class Listener:
-    """Remembers what came by one way out. `closed` says why it hears no more."""
+    """Records what arrives from an output. `closed` is the reason why it is disconnected, or empty."""
 
     def __init__(self, name: str) -> None:
-        """Nothing is expected yet."""
         self.name = name
         self.closed = ""
         self.repeats: Counter[str] = Counter()
-        """What came again, by the way in."""
-        self._way_in: dict[str, str] = {}
-        self._heard: dict[str, ReceivedReading] = {}
-        self._judged: set[str] = set()
-        self._news = asyncio.Event()
+        """Number of repeated readings by input."""
+        self._input_of: dict[str, str] = {}
+        self._received: dict[str, ReceivedReading] = {}
+        self._taken: set[str] = set()
+        self._changed = asyncio.Event()
 
-    def expect(self, key: str, way_in: str) -> None:
-        """It is about to be sent."""
-        self._way_in[key] = way_in
+    def expect(self, key: str, input_name: str) -> None:
+        self._input_of[key] = input_name
 
-    def note(self, key: object, heard: ReceivedReading) -> None:
-        """It came. What was not expected is none of ours."""
-        if not isinstance(key, str) or key not in self._way_in:
+    def add(self, key: object, reading: ReceivedReading) -> None:
+        """Record a reading. One that was not expected is ignored."""
+        if not isinstance(key, str) or key not in self._input_of:
             return
-        if key in self._heard or key in self._judged:
-            self.repeats[self._way_in[key]] += 1
+        if key in self._received or key in self._taken:
+            self.repeats[self._input_of[key]] += 1
             return
-        self._heard[key] = heard
-        self._news.set()
+        self._received[key] = reading
+        self._changed.set()
 
-    def end(self, why: str) -> None:
-        """Nothing more will come."""
-        self.closed = self.closed or why
-        self._news.set()
+    def close(self, reason: str) -> None:
+        """Expect no more readings; the first reason is kept."""
+        self.closed = self.closed or reason
+        self._changed.set()
 
     async def wait(self, key: str) -> None:
-        """Until it came, or nothing will."""
-        while key not in self._heard and not self.closed:
-            self._news.clear()
-            await self._news.wait()
+        """Wait until a reading has arrived or the listener is closed."""
+        while key not in self._received and not self.closed:
+            self._changed.clear()
+            await self._changed.wait()
 
     def take(self, key: str) -> ReceivedReading | None:
-        """What came; from now on it is a repeat."""
-        heard = self._heard.pop(key, None)
-        if heard is not None:
-            self._judged.add(key)
-        return heard
+        """Remove and return a reading; from now on it counts as a repeat."""
+        reading = self._received.pop(key, None)
+        if reading is not None:
+            self._taken.add(key)
+        return reading

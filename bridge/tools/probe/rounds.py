@@ -1,4 +1,4 @@
-"""Readings sent by each way in, and looked for at each way out and in the store."""
+"""Send readings through each input, and look for them at each output and in the store."""
 
 from __future__ import annotations
 
@@ -10,141 +10,143 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.core.timestamp import iso
-from bridge.tools.probe.findings import Failed, Findings, PathResult, WayInResult
+from bridge.tools.probe.inputs import Input
 from bridge.tools.probe.listener import Listener, ReceivedReading
-from bridge.tools.probe.samples import ProbeReading, ProbeReadings
+from bridge.tools.probe.readings import ProbeReading, ProbeReadings
+from bridge.tools.probe.results import Failed, InputResult, PathResult, ProbeReport
 from bridge.tools.probe.target import ProbeTarget
-from bridge.tools.probe.ways_in import WayIn
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One reading, sent by several ways, and the ids that were answered."""
+class SharedReading:
+    """A reading sent through several inputs, and the `_id`s they returned."""
 
-    sample: ProbeReading
-    identities: set[str | None]
+    reading: ProbeReading
+    ids: set[str | None]
 
 
 class Rounds:
     """Sends one reading at a time, so that none waits for another."""
 
-    def __init__(self, target: ProbeTarget, samples: ProbeReadings, listeners: Sequence[Listener], findings: Findings) -> None:
-        """`stored` counts the records that were found; all of them stay."""
+    def __init__(
+        self, target: ProbeTarget, readings: ProbeReadings, listeners: Sequence[Listener], report: ProbeReport
+    ) -> None:
         self._target = target
-        self._samples = samples
+        self._readings = readings
         self._listeners = listeners
-        self._findings = findings
+        self._report = report
         self.stored = 0
+        """Records in the store, which the probe does not remove."""
 
-    async def send(self, name: str, way: WayIn, *, timed: bool = True) -> None:
-        """By one way in. The first one is not `timed`: connections are made for it, and new listeners wait a moment."""
-        sample, entry = self._samples.next(), self._findings.entry(name)
-        listening = [one for one in self._listeners if not one.closed]
+    async def send(self, name: str, source: Input, *, timed: bool = True) -> None:
+        """Send a reading through one input. The first one is not `timed`: it may establish connections."""
+        reading, result = self._readings.next(), self._report.input(name)
+        listening = [listener for listener in self._listeners if not listener.closed]
         for listener in listening:
-            listener.expect(sample.key, name)
-        entry.acknowledges = way.acknowledges
-        entry.sent += 1
+            listener.expect(reading.key, name)
+        result.acknowledges = source.acknowledges
+        result.sent += 1
         started = time.monotonic()
         try:
-            identity = await way.send(sample)
+            record_id = await source.send(reading)
         except Failed as error:
-            entry.refused += 1
-            entry.complain(_with(error))
+            result.refused += 1
+            result.set_reason(error.with_remedy)
             return
         if timed:
-            entry.acknowledged.add(time.monotonic() - started)
-        await self._heard(sample)
-        record = await self._judge_record(entry, way, sample, identity)
+            result.latencies.add(time.monotonic() - started)
+        await self._wait_for_listeners(reading)
+        record = await self._check_record(result, source, reading, record_id)
         for listener in listening:
-            delivery = self._findings.delivery(name, listener.name)
-            heard = self._judge(delivery, listener, sample, record)
-            if heard is not None and timed:
-                delivery.latencies.add(heard.at - started)
+            path = self._report.path(name, listener.name)
+            received = self._check_delivery(path, listener, reading, record)
+            if received is not None and timed:
+                path.latencies.add(received.at - started)
 
-    async def _heard(self, sample: ProbeReading) -> None:
-        """Until all have heard it, or patience is at its end."""
+    async def _wait_for_listeners(self, reading: ProbeReading) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._target.patience):
                 for listener in self._listeners:
-                    await listener.wait(sample.key)
+                    await listener.wait(reading.key)
 
-    async def _judge_record(self, entry: WayInResult, way: WayIn, sample: ProbeReading, identity: str | None) -> Record | None:
-        """The one record that is stored; None, and a complaint, if it is not that."""
+    async def _check_record(
+        self, result: InputResult, source: Input, reading: ProbeReading, record_id: str | None
+    ) -> Record | None:
+        """Return the stored record; None if there is not exactly one."""
         try:
-            found = await self._records(sample)
-            wrong = _wrong(found, sample, identity, way.advice)
-        except Failed as error:
-            found, wrong = [], _with(error)
-        if wrong:
-            entry.not_stored += 1
-            entry.complain(wrong)
-        self.stored += len(found)
-        return found[0] if len(found) == 1 else None
-
-    async def _records(self, sample: ProbeReading) -> list[Record]:
-        span = {"from": iso(sample.timestamp_ms), "to": iso(sample.timestamp_ms + 1)}
-        answer = await self._target.ask("GET", "/api/v1/readings", device=sample.device, **span)
-        found = answer.expect(200).json.get("readings")
-        if not isinstance(found, list) or not all({"_id", "seq"} <= record.keys() for record in found):
-            raise Failed(f"{answer.path} answers without readings that have _id and seq")
-        return found
-
-    def _judge(
-        self, delivery: PathResult, listener: Listener, sample: ProbeReading, record: Record | None
-    ) -> ReceivedReading | None:
-        heard = listener.take(sample.key)
-        if heard is None and record is None:
-            return None  # nobody hears what is not stored: the way in has failed, not this way out
-        delivery.taken += 1
-        if heard is None:
-            delivery.why = delivery.why or listener.closed
-            return None
-        delivery.heard += 1
-        if difference := heard.difference(sample, record):
-            delivery.different += 1
-            delivery.why = delivery.why or difference
-        return heard
-
-    async def send_together(self, ways: Mapping[str, WayIn]) -> Sent:
-        """The same reading by every way in; raises `Failed`. Judged once each of them has brought another one behind it."""
-        sample = self._samples.next()
-        for listener in self._listeners:
-            listener.expect(sample.key, "")
-        identities = {await way.send(sample) for way in ways.values()}
-        await self._heard(sample)
-        return Sent(sample, identities - {None})
-
-    async def judge_together(self, sent: Sent) -> str:
-        """It is one record and was heard once by each listener; raises `Failed`."""
-        records = await self._records(sent.sample)
+            records = await self._find_records(reading)
+            error = _record_error(records, reading, record_id, source.advice)
+        except Failed as failure:
+            records, error = [], failure.with_remedy
+        if error:
+            result.not_stored += 1
+            result.set_reason(error)
         self.stored += len(records)
-        if {record["_id"] for record in records} != sent.identities | {record["_id"] for record in records[:1]}:
-            raise Failed(f"it is stored {len(records)} times; answered were the _ids {', '.join(map(str, sent.identities))}")
-        heard = [one.name for one in self._listeners if one.take(sent.sample.key)]
-        again = [one.name for one in self._listeners if one.repeats.pop("", 0)]
-        missed = [one.name for one in self._listeners if one.name not in heard and not one.closed]
-        if missed or again:
-            raise Failed(f"not heard by {', '.join(missed) or 'none'}; heard again by {', '.join(again) or 'none'}")
-        return f"one record, heard once by each of {len(heard)} listeners"
+        return records[0] if len(records) == 1 else None
 
-    def end(self) -> None:
-        """Note what came more than once."""
+    async def _find_records(self, reading: ProbeReading) -> list[Record]:
+        span = {"from": iso(reading.timestamp_ms), "to": iso(reading.timestamp_ms + 1)}
+        response = await self._target.request("GET", "/api/v1/readings", device=reading.device, **span)
+        records = response.expect(200).json.get("readings")
+        if not isinstance(records, list) or not all({"_id", "seq"} <= record.keys() for record in records):
+            raise Failed(f"{response.request}: the response has no readings with _id and seq")
+        return records
+
+    def _check_delivery(
+        self, path: PathResult, listener: Listener, reading: ProbeReading, record: Record | None
+    ) -> ReceivedReading | None:
+        received = listener.take(reading.key)
+        if received is None and record is None:
+            return None  # a reading that is not stored is not delivered: the input has failed, not this output
+        path.accepted += 1
+        if received is None:
+            path.reason = path.reason or listener.closed
+            return None
+        path.received += 1
+        if difference := received.difference(reading, record):
+            path.different += 1
+            path.reason = path.reason or difference
+        return received
+
+    async def send_shared(self, inputs: Mapping[str, Input]) -> SharedReading:
+        """Send the same reading through every input. Raises `Failed`.
+
+        Check it after each input has delivered another reading, because a repetition may arrive until then.
+        """
+        reading = self._readings.next()
+        for listener in self._listeners:
+            listener.expect(reading.key, "")
+        ids = {await source.send(reading) for source in inputs.values()}
+        await self._wait_for_listeners(reading)
+        return SharedReading(reading, ids - {None})
+
+    async def check_shared(self, shared: SharedReading) -> str:
+        """Check that it is one record and was received once by each listener. Raises `Failed`."""
+        records = await self._find_records(shared.reading)
+        self.stored += len(records)
+        if {record["_id"] for record in records} != shared.ids | {record["_id"] for record in records[:1]}:
+            raise Failed(f"stored {len(records)} times; the returned _ids are {', '.join(map(str, shared.ids))}")
+        received = [listener.name for listener in self._listeners if listener.take(shared.reading.key)]
+        repeated = [listener.name for listener in self._listeners if listener.repeats.pop("", 0)]
+        missed = [listener.name for listener in self._listeners if listener.name not in received and not listener.closed]
+        if missed or repeated:
+            raise Failed(f"not received by {', '.join(missed) or 'none'}; received again by {', '.join(repeated) or 'none'}")
+        return f"one record, received once by each of {len(received)} listeners"
+
+    def finish(self) -> None:
+        """Add the repeated readings to the report."""
         for listener in self._listeners:
             for name, count in listener.repeats.items():
-                self._findings.delivery(name, listener.name).repeated = count
+                self._report.path(name, listener.name).repeated = count
 
 
-def _wrong(found: Sequence[Record], sample: ProbeReading, identity: str | None, advice: str) -> str:
-    """What is, in words; empty if nothing."""
-    if len(found) != 1:
-        return f"stored {len(found)} times" if found else advice
-    if identity not in (None, found[0]["_id"]):
-        return f"answered was the _id {identity}, stored is {found[0]['_id']}"
-    different = [name for name, value in sample.values.items() if found[0].get(name) != value]
-    return f"{', '.join(different)} is stored with another value than was sent" if different else ""
-
-
-def _with(error: Failed) -> str:
-    return f"{error}; {error.remedy}" if error.remedy else str(error)
+def _record_error(records: Sequence[Record], reading: ProbeReading, record_id: str | None, advice: str) -> str:
+    """Describe what is wrong with the stored records; empty if nothing is."""
+    if len(records) != 1:
+        return f"stored {len(records)} times" if records else advice
+    if record_id not in (None, records[0]["_id"]):
+        return f"the returned _id is {record_id}, the stored one {records[0]['_id']}"
+    different = [name for name, value in reading.values.items() if records[0].get(name) != value]
+    return f"the stored value differs from the sent one: {', '.join(different)}" if different else ""

@@ -1,4 +1,4 @@
-"""The whole of it, in order: what is asked, who listens, what is sent, and what is left behind."""
+"""Run a probe: HTTP checks, listeners, then readings and commands through each input."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from bridge.tools.bench.stage import Screen
+from bridge.tools.bench.context import ProgressDisplay
 from bridge.tools.probe import checks
-from bridge.tools.probe.findings import Failed, Findings, Skipped
+from bridge.tools.probe.inputs import INPUTS, CommandReceiver, Input, InputContext
 from bridge.tools.probe.listener import Listener
+from bridge.tools.probe.outputs import CHANNELS, TOPICS, ListenerContext, OpenOutput
+from bridge.tools.probe.readings import ProbeReadings
+from bridge.tools.probe.results import Failed, ProbeReport, Skipped
 from bridge.tools.probe.rounds import Rounds
-from bridge.tools.probe.samples import ProbeReadings
 from bridge.tools.probe.target import ProbeTarget
-from bridge.tools.probe.ways_in import WAYS_IN, CommandTaker, ProbeContext, WayIn
-from bridge.tools.probe.ways_out import CHANNELS, TOPICS, ListenerContext, WayOut
 
 STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)
-class Duration:
-    """Once, or again and again for some seconds; `stopped` ends it before."""
+class Schedule:
+    """One round, or rounds for some seconds; `stopped` ends them early."""
 
     seconds: float | None = None
     interval: float = 1.0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def rounds(self) -> AsyncIterator[float]:
-        """One in any case, then one each `interval`: how many seconds have passed."""
+        """Yield the seconds since the start, at least once, then once per interval."""
         started = due = time.monotonic()
         yield 0.0
         while self.seconds is not None:
@@ -46,94 +46,95 @@ class Duration:
 
 
 class Probe:
-    """One run against one bridge. `findings` grow as it goes on; `left` is how many readings stay in the store."""
+    """A run against one bridge. `report` grows during the run; `remaining` is the number of readings left in the store."""
 
-    def __init__(self, target: ProbeTarget, ways_out: dict[str, WayOut], duration: Duration, screen: Screen) -> None:
-        """Nothing is asked yet."""
-        self.findings = Findings()
-        self.left = 0
+    def __init__(
+        self, target: ProbeTarget, outputs: dict[str, OpenOutput], schedule: Schedule, display: ProgressDisplay
+    ) -> None:
+        self.report = ProbeReport()
+        self.remaining = 0
         self._target = target
-        self._ways_out = ways_out
-        self._duration = duration
-        self._screen = screen
-        self._ways_in: dict[str, WayIn] = {}
+        self._outputs = outputs
+        self._schedule = schedule
+        self._display = display
+        self._inputs: dict[str, Input] = {}
         self._listeners: dict[str, Listener] = {}
 
-    async def run(self, given: ProbeContext) -> None:
-        """What fails becomes a finding."""
-        for name, check in checks.CHECKS.items():
-            await self._ask(name, check)
+    async def run(self, context: InputContext) -> None:
+        """Run all checks. Failures are in the report."""
+        for name in checks.CHECKS:
+            await self._run_http_check(name)
         async with AsyncExitStack() as stack:
-            await self._listen(stack, ListenerContext(self._target, given.device, given.tasks))
-            await self._ask_beside_listeners(given.device)
+            await self._open_outputs(stack, ListenerContext(self._target, context.device, context.tasks))
+            await self._check_statistics(context.device)
             if await self._can_store():
-                await stack.enter_async_context(self._registered(given.device))
-                await self._readings(stack, given)
+                await stack.enter_async_context(self._registered(context.device))
+                await self._send_readings(stack, context)
 
-    # --- asking ------------------------------------------------------------------------------------------------------------
+    # --- checks ------------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, name: str, check: checks.Check) -> None:
-        await self._note(name, lambda: check(self._target))
+    async def _run_http_check(self, name: str) -> None:
+        await self._check(name, lambda: checks.CHECKS[name](self._target))
 
-    async def _note(
-        self, name: str, question: Callable[[], Awaitable[str]], *, timed: bool = True, of_way: bool = False
+    async def _check(
+        self, name: str, check: Callable[[], Awaitable[str]], *, timed: bool = True, connects: bool = False
     ) -> bool:
-        """The answer, or why there is none; whether it held."""
-        self._screen.progress(name)
-        finding = self.findings.question(name, of_way=of_way)
+        """Run a check and record its result; return whether it passed."""
+        self._display.progress(name)
+        result = self.report.check(name, connects=connects)
         started = time.monotonic()
         try:
-            said = await question()
+            answer = await check()
         except Skipped as error:
-            finding.said = str(error)
+            result.answer = str(error)
         except Failed as error:
-            finding.fails(str(error), error.remedy)
+            result.add_failure(str(error), error.remedy)
         except (KeyError, TypeError, AttributeError) as error:
-            finding.fails(f"the answer has not the shape of the contract: {error!r}", "is it a bridge of this version?")
+            result.add_failure(f"the response violates the contract: {error!r}", "check that the bridge has this version")
         else:
-            finding.held(said, time.monotonic() - started if timed else None)
+            result.add_pass(answer, time.monotonic() - started if timed else None)
             return True
         return False
 
-    async def _ask_beside_listeners(self, device: str) -> None:
+    async def _check_statistics(self, device: str) -> None:
         if TOPICS in self._listeners:
-            await self._ask(f"{TOPICS}/stats", checks.topic_stats)
+            await self._check(f"{TOPICS}/stats", lambda: checks.topic_stats(self._target))
         if (listener := self._listeners.get(CHANNELS)) is None:
             return
-        await self._note(f"{CHANNELS}/stats", lambda: checks.channel_stats(self._target, device))
-        await self._note("test event", lambda: checks.test_event(self._target, listener, device))
+        await self._check(f"{CHANNELS}/stats", lambda: checks.channel_stats(self._target, device))
+        await self._check("test event", lambda: checks.test_event(self._target, listener, device))
 
     async def _can_store(self) -> bool:
-        """Nothing is sent while nothing can be stored: it would come long after everyone has stopped waiting."""
+        """Return whether the store is available: otherwise readings would arrive after the probe has stopped waiting."""
         with suppress(Failed):
             if STORE not in await checks.failing_parts(self._target):
                 return True
-        self.findings.question("readings").said = "none sent: the bridge cannot store them now"
+        self.report.check("readings").answer = "none sent: the bridge's store is unavailable"
         return False
 
-    # --- ways out ----------------------------------------------------------------------------------------------------------
+    # --- outputs -----------------------------------------------------------------------------------------------------------
 
-    async def _listen(self, stack: AsyncExitStack, ears: ListenerContext) -> None:
-        for name, way_out in self._ways_out.items():
+    async def _open_outputs(self, stack: AsyncExitStack, context: ListenerContext) -> None:
+        for name, open_output in self._outputs.items():
 
-            async def connect(name: str = name, way_out: WayOut = way_out) -> str:
-                self._listeners[name] = await stack.enter_async_context(way_out(ears))
-                return "listens"
+            async def connect(name: str = name, open_output: OpenOutput = open_output) -> str:
+                self._listeners[name] = await stack.enter_async_context(open_output(context))
+                return "connected"
 
-            await self._note(f"{name} out", connect, of_way=True)
+            await self._check(f"{name} out", connect, connects=True)
 
     # --- the device --------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _registered(self, device: str) -> AsyncIterator[None]:
-        """For as long as it is needed. One that was known before stays known."""
-        ours = False
+        """Register the device within the context. One that was registered before stays registered."""
+        added = False
 
         async def register() -> str:
-            nonlocal ours
-            if await checks.known(self._target, device):
-                return f"{device} was there before, and stays"
-            ours = True
+            nonlocal added
+            if await checks.is_registered(self._target, device):
+                return f"{device} was registered before and stays registered"
+            added = True
             await checks.register(self._target, device)
             return device
 
@@ -141,75 +142,71 @@ class Probe:
             await checks.remove(self._target, device)
             return device
 
-        await self._note("device registered", register)
+        await self._check("device registered", register)
         try:
             yield
         finally:
-            if ours:
-                await self._note("device removed", remove)
+            if added:
+                await self._check("device removed", remove)
 
     # --- readings ----------------------------------------------------------------------------------------------------------
 
-    async def _readings(self, stack: AsyncExitStack, given: ProbeContext) -> None:
+    async def _send_readings(self, stack: AsyncExitStack, context: InputContext) -> None:
         listeners = tuple(self._listeners.values())
-        rounds = Rounds(self._target, ProbeReadings(given.device, self._target.now_ms), listeners, self.findings)
+        rounds = Rounds(self._target, ProbeReadings(context.device, self._target.now_ms), listeners, self.report)
         try:
-            for name in WAYS_IN:
-                await self._open(stack, name, given, rounds)
-            await self._together(rounds)
+            for name in INPUTS:
+                await self._open_input(stack, name, context, rounds)
+            await self._run_rounds(rounds)
         finally:
-            rounds.end()
-            self.left = rounds.stored
+            rounds.finish()
+            self.remaining = rounds.stored
             for name, listener in self._listeners.items():
                 if listener.closed:
-                    self.findings.question(f"{name} out").fails(listener.closed, "")
+                    self.report.check(f"{name} out").add_failure(listener.closed, "")
 
-    async def _open(self, stack: AsyncExitStack, name: str, given: ProbeContext, rounds: Rounds) -> None:
-        """Connect, send one, and take a command."""
+    async def _open_input(self, stack: AsyncExitStack, name: str, context: InputContext, rounds: Rounds) -> None:
+        """Connect an input, send a reading and receive a command."""
 
         async def connect() -> str:
-            self._ways_in[name] = await stack.enter_async_context(WAYS_IN[name](given))
+            self._inputs[name] = await stack.enter_async_context(INPUTS[name](context))
             return "connected"
 
-        if not await self._note(f"{name} in", connect, of_way=True):
+        if not await self._check(f"{name} in", connect, connects=True):
             return
-        way = self._ways_in[name]
-        await rounds.send(name, way, timed=False)
-        if isinstance(way, CommandTaker):
+        source = self._inputs[name]
+        await rounds.send(name, source, timed=False)
+        if isinstance(source, CommandReceiver):
 
             async def command() -> str:
-                if not self.findings.entry(name).held:
-                    raise Skipped("none sent: no reading of the device has come that way")
-                return await checks.command(self._target, given.device, way)
+                if not self.report.input(name).passed:
+                    raise Skipped("no command sent: no reading of the device was stored through this input")
+                return await checks.command(self._target, context.device, source)
 
-            await self._note(f"command by {name}", command, timed=False)
+            await self._check(f"command by {name}", command, timed=False)
 
-    async def _together(self, rounds: Rounds) -> None:
-        """One reading by all ways, then as many by each as there is time for."""
-        ways = {name: way for name, way in self._ways_in.items() if self.findings.entry(name).held}
-        name = f"one reading by {len(ways)} ways"
-        sent = None
+    async def _run_rounds(self, rounds: Rounds) -> None:
+        """Send one reading through all inputs, then a reading per input and round."""
+        inputs = {name: source for name, source in self._inputs.items() if self.report.input(name).passed}
+        name = f"one reading by {len(inputs)} ways"
+        shared = None
         try:
-            sent = await rounds.send_together(ways) if len(ways) > 1 else None
+            shared = await rounds.send_shared(inputs) if len(inputs) > 1 else None
         except Failed as error:
-            self.findings.question(name).fails(str(error), error.remedy)
-        await self._again_and_again(rounds)
-        if sent is not None:
-            judged = sent
-            await self._note(name, lambda: rounds.judge_together(judged), timed=False)
+            self.report.check(name).add_failure(str(error), error.remedy)
+        async for seconds in self._schedule.rounds():
+            self._display.progress(self._progress(seconds))
+            for input_name, source in self._inputs.items():
+                await rounds.send(input_name, source)
+            if seconds:
+                for check_name in checks.REPEATED:
+                    await self._run_http_check(check_name)
+        if shared is not None:
+            sent = shared
+            await self._check(name, lambda: rounds.check_shared(sent), timed=False)
 
-    async def _again_and_again(self, rounds: Rounds) -> None:
-        async for passed in self._duration.rounds():
-            self._screen.progress(self._going(passed))
-            for name, way in self._ways_in.items():
-                await rounds.send(name, way)
-            if passed:
-                for name in checks.REPEATED:
-                    await self._ask(name, checks.CHECKS[name])
-
-    def _going(self, passed: float) -> str:
-        sent = sum(one.sent for one in self.findings.entries.values())
-        heard = sum(one.heard for one in self.findings.deliveries.values())
-        lost = sum(one.lost for one in self.findings.deliveries.values())
-        of = "" if self._duration.seconds is None else f"{passed:,.0f} of {self._duration.seconds:,.0f} s · "
-        return f"{of}{sent:,} readings sent, heard {heard:,} times, {lost:,} lost, {self.findings.failed} failures"
+    def _progress(self, seconds: float) -> str:
+        report, total = self.report, self._schedule.seconds
+        lost = sum(path.lost for path in report.paths.values())
+        elapsed = "" if total is None else f"{seconds:,.0f} of {total:,.0f} s · "
+        return f"{elapsed}{report.sent:,} readings sent, {report.received:,} received, {lost:,} lost, {report.failed} failures"

@@ -1,4 +1,4 @@
-"""Plain WebSockets, read until they end."""
+"""Plain WebSockets whose messages are JSON objects."""
 
 from __future__ import annotations
 
@@ -10,84 +10,83 @@ from typing import Any
 import aiohttp
 import orjson
 
-from bridge.tools.probe.findings import Failed
+from bridge.tools.probe.results import Failed
 from bridge.tools.probe.target import ProbeTarget
 
 Json = dict[str, Any]
 
 
 class Socket:
-    """One connection whose messages are JSON objects. Every wait has the target's patience."""
+    """An open connection. Every wait has a deadline."""
 
-    def __init__(self, path: str, wire: aiohttp.ClientWebSocketResponse, patience: float) -> None:
-        """It is open."""
+    def __init__(self, path: str, websocket: aiohttp.ClientWebSocketResponse, timeout_seconds: float) -> None:
         self.path = path
-        self._wire = wire
-        self._patience = patience
+        self._websocket = websocket
+        self._timeout_seconds = timeout_seconds
 
     async def send(self, **message: object) -> None:
-        """Raises `Failed` when it is closed."""
+        """Send a message. Raises `Failed` if the connection is closed."""
         try:
-            async with asyncio.timeout(self._patience):
-                await self._wire.send_str(orjson.dumps(message).decode())
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._websocket.send_str(orjson.dumps(message).decode())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Failed(f"{self.path}: {str(error) or 'does not take what is sent'}") from None
+            raise Failed(f"{self.path}: {str(error) or 'the message could not be sent in time'}") from None
 
-    async def answer(self) -> Json:
-        """The next message; raises `Failed`."""
+    async def receive(self) -> Json:
+        """Return the next message. Raises `Failed`."""
         try:
-            async with asyncio.timeout(self._patience):
-                return _object(await self._wire.receive_str())
+            async with asyncio.timeout(self._timeout_seconds):
+                return _parse_object(await self._websocket.receive_str())
         except TimeoutError:
-            raise Failed(f"{self.path}: no answer within {self._patience:g} s") from None
+            raise Failed(f"{self.path}: no answer within {self._timeout_seconds:g} s") from None
         except (aiohttp.WSMessageTypeError, ValueError):
-            raise Failed(f"{self.path}: {self._how_it_ended}") from None
+            raise Failed(f"{self.path}: {self._close_reason}") from None
 
-    async def read(self, hear: Callable[[Json], None], end: Callable[[str], None], about: str = "") -> None:
-        """Give `hear` each message in which the text `about` stands; when there will be none, tell `end` why."""
+    async def read(self, on_message: Callable[[Json], None], on_close: Callable[[str], None], containing: str = "") -> None:
+        """Pass each message that contains a text to `on_message`, and the reason of the end to `on_close`."""
         try:
-            async for arrived in self._wire:
-                if arrived.type is aiohttp.WSMsgType.TEXT and about in arrived.data:
-                    hear(_object(arrived.data))
+            async for frame in self._websocket:
+                if frame.type is aiohttp.WSMsgType.TEXT and containing in frame.data:
+                    on_message(_parse_object(frame.data))
         except (KeyError, TypeError, ValueError) as error:
-            end(f"{self.path} sent something else than the contract has: {error!r}")
+            on_close(f"{self.path}: received a message that violates the protocol: {error!r}")
         else:
-            end(self._how_it_ended)
+            on_close(self._close_reason)
 
     @property
-    def _how_it_ended(self) -> str:
-        return f"closed by the bridge with {self._wire.close_code}" if self._wire.close_code else "the connection was lost"
+    def _close_reason(self) -> str:
+        code = self._websocket.close_code
+        return f"closed by the bridge with code {code}" if code else "the connection was lost"
 
 
 @asynccontextmanager
-async def connected(target: ProbeTarget, path: str, *, showing: bool = True) -> AsyncIterator[Socket]:
-    """Raises `Failed`. Where the first message is to say who it is, nothing is shown."""
+async def connect(target: ProbeTarget, path: str, *, authenticated: bool = True) -> AsyncIterator[Socket]:
+    """Connect; without the token unless `authenticated`. Raises `Failed`."""
+    headers = target.headers if authenticated else {}
     try:
         async with asyncio.timeout(target.patience):
-            wire = await target.session.ws_connect(target.url + path, headers=target.shown if showing else {})
+            websocket = await target.session.ws_connect(target.url + path, headers=headers)
     except aiohttp.WSServerHandshakeError as error:
-        raise Failed(
-            f"{path} answers {error.status} to a WebSocket", "a proxy before the bridge must pass on `Upgrade: websocket`"
-        ) from None
+        remedy = "a proxy in front of the bridge must forward `Upgrade: websocket`"
+        raise Failed(f"{path}: the response to a WebSocket handshake is {error.status}", remedy) from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Failed(f"{path}: {str(error) or f'no answer within {target.patience:g} s'}") from None
     try:
-        yield Socket(path, wire, target.patience)
+        yield Socket(path, websocket, target.patience)
     finally:
-        await wire.close()
+        await websocket.close()
 
 
 @asynccontextmanager
-async def under_way(reading: asyncio.Task[None]) -> AsyncIterator[None]:
-    """End what reads."""
+async def cancelled_at_exit(task: asyncio.Task[None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        reading.cancel()
+        task.cancel()
 
 
-def _object(text: str) -> Json:
-    found = orjson.loads(text)
-    if not isinstance(found, dict):
+def _parse_object(text: str) -> Json:
+    body = orjson.loads(text)
+    if not isinstance(body, dict):
         raise TypeError("not a JSON object")
-    return found
+    return body

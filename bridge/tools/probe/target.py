@@ -1,4 +1,4 @@
-"""The bridge under test: a URL, asked over HTTP."""
+"""The bridge under test, and requests to it."""
 
 from __future__ import annotations
 
@@ -15,92 +15,89 @@ import orjson
 from bridge.core.errors import BridgeError
 from bridge.tools.api_client import authorization_header
 from bridge.tools.bench.address import Address
-from bridge.tools.probe.findings import Failed
+from bridge.tools.probe.results import Failed
 
 _SKEW_SECONDS = 60
-"""From which on a clock is not taken for the bridge's; HTTP tells the time in whole seconds."""
+"""Difference above which the bridge's clock is used; HTTP dates have whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """To one request."""
+    """The response to `request`, which is method and path."""
 
-    path: str
+    request: str
     status: int
     content_type: str
     body: bytes
 
     @property
     def json(self) -> dict[str, Any]:
-        """The object that it is; raises `Failed` if it is none."""
+        """The body as a JSON object. Raises `Failed` if it is not one."""
         try:
-            found = orjson.loads(self.body)
+            body = orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, dict):
-            raise Failed(f"{self.path} answers {self.status} with no JSON object but {self.content_type}")
-        return found
+            body = None
+        if not isinstance(body, dict):
+            raise Failed(f"{self.request}: {self.status} with {self.content_type}, which is not a JSON object")
+        return body
 
     def expect(self, *statuses: int, remedy: str = "") -> HttpResponse:
-        """Itself; raises `Failed` with what a problem says when its status is another."""
+        """Return the response. Raises `Failed` with the detail of the problem if the status differs."""
         if self.status in statuses:
             return self
-        detail = ""
-        if "json" in self.content_type:
-            detail = str(self.json.get("detail", ""))[:300]
-        raise Failed(f"{self.path} answers {self.status}{f': {detail}' if detail else ''}", remedy)
+        detail = str(self.json.get("detail", ""))[:300] if "json" in self.content_type else ""
+        raise Failed(f"{self.request}: the response is {self.status}{f': {detail}' if detail else ''}", remedy)
 
 
 class ProbeTarget:
-    """Every request has `patience` seconds."""
+    """Sends requests with a deadline of `patience` seconds."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession, patience: float, token: str | None = None) -> None:
-        """Raises `BridgeError` for what is no address of a bridge. `token` is shown wherever access may be required."""
+        """Raises `BridgeError` if `url` is not the address of a bridge. Requests that may need access present `token`."""
         Address.parse(url)
         self.token = token
-        self.shown = authorization_header(token)
+        self.headers = authorization_header(token)
         self.url = url.rstrip("/")
         self.session = session
         self.patience = patience
         self._ahead_ms = 0
 
-    async def ask(self, method: str, path: str, body: object = None, **query: str | int) -> HttpResponse:
-        """Any status is an answer; raises `Failed` when there is none."""
-        data, headers = None if body is None else orjson.dumps(body), dict(self.shown)
+    async def request(self, method: str, path: str, body: object = None, **query: str | int) -> HttpResponse:
+        """Return the response with any status. Raises `Failed` if there is none."""
+        data, headers = None if body is None else orjson.dumps(body), dict(self.headers)
         if data is not None:
             headers["Content-Type"] = "application/json"
-        shown = f"{method} {path}"
+        name = f"{method} {path}"
         try:
             async with (
                 asyncio.timeout(self.patience),
-                self.session.request(method, self.url + path, params=query, data=data, headers=headers) as answer,
+                self.session.request(method, self.url + path, params=query, data=data, headers=headers) as response,
             ):
-                self._note_clock(answer.headers.get("Date", ""))
-                return HttpResponse(shown, answer.status, answer.content_type, await answer.read())
+                self._update_clock(response.headers.get("Date", ""))
+                return HttpResponse(name, response.status, response.content_type, await response.read())
         except TimeoutError:
-            raise Failed(f"{shown}: no answer within {self.patience:g} s", "look at the bridge's log and load") from None
+            raise Failed(f"{name}: no response within {self.patience:g} s", "check the bridge's log and load") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Failed(f"{shown}: {_words(error)}", "look whether the bridge still runs") from None
+            raise Failed(f"{name}: {_reason(error)}", "check that the bridge is running") from None
 
-    async def contact(self) -> None:
-        """Find out whether a bridge is there at all; raises `BridgeError`, in one sentence."""
+    async def check_is_bridge(self) -> None:
+        """Check that a bridge responds. Raises `BridgeError`."""
         try:
-            answer = await self.ask("GET", "/health/live")
+            response = await self.request("GET", "/health/live")
         except Failed as error:
+            reason = str(error).partition(": ")[2]
+            raise BridgeError(f"no bridge answers at {self.url}: {reason}; start it, or give another --url") from None
+        if response.status != 200 or "json" not in response.content_type or response.json.get("status") != "ok":
             raise BridgeError(
-                f"no bridge answers at {self.url}: {str(error).partition(': ')[2]}; start it, or name another with --url"
-            ) from None
-        if answer.status != 200 or "json" not in answer.content_type or answer.json.get("status") != "ok":
-            raise BridgeError(
-                f"what answers at {self.url} is no Sensor Bridge: {answer.path} is {answer.status} {answer.content_type}; "
-                "name the bridge with --url"
+                f"{self.url} is not a Sensor Bridge: {response.request}: {response.status} {response.content_type}; "
+                "give the URL of the bridge with --url"
             )
 
     def now_ms(self) -> int:
-        """The bridge's time, where ours is so far from it that it would not believe our readings."""
+        """Return the time; the bridge's, if ours is so different that the bridge would reject our readings."""
         return time.time_ns() // 1_000_000 - self._ahead_ms
 
-    def _note_clock(self, date: str) -> None:
+    def _update_clock(self, date: str) -> None:
         try:
             ahead_seconds = time.time() - parsedate_to_datetime(date).timestamp()
         except ValueError:
@@ -108,7 +105,7 @@ class ProbeTarget:
         self._ahead_ms = round(ahead_seconds * 1000) if abs(ahead_seconds) > _SKEW_SECONDS else 0
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Clients on the plain WebSockets, by topic and by channel, as cheap as those of Socket.IO."""
+"""Clients of the plain WebSockets, by topic and by channel; they cost as little as those of Socket.IO."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ _CONNECTED = re.compile(rb'(\{"type":"connection".*?\})')
 
 
 class TopicSubscriber(Subscriber):
-    """Hears all of `/ws`."""
+    """Receives every measurement of `/ws`."""
 
     PATH = "/ws"
     MARK = b'{"type":"measurement"'
-    PING, PONG = b"\x89\x00", b"\x8a\x80\0\0\0\0"  # of RFC 6455, the pong masked with zeros
-    CHOOSES = False
+    PING, PONG = b"\x89\x00", b"\x8a\x80\0\0\0\0"  # RFC 6455, the pong masked with zeros
+    SELECTS_DEVICES = False
 
     async def _join(self) -> None:
         await self._upgrade()
-        self._talk = None
+        self._responses = None
 
 
 class ChannelSubscriber(TopicSubscriber):
-    """Hears the channel `readings`."""
-
     PATH = "/api/v1/ws?channel=readings"
     MARK = b'"entity_type":"reading"'
 
     async def _join(self) -> None:
         await self._upgrade()
-        await self._heard(_CONNECTED)
-        self._talk = None
+        await self._wait_for(_CONNECTED)
+        self._responses = None
 
 
-WAYS: Mapping[str, type[Subscriber]] = {
+PROTOCOLS: Mapping[str, type[Subscriber]] = {
     "socketio": Subscriber,
     "topics": TopicSubscriber,
     "channels": ChannelSubscriber,
 }
-"""How clients hear, by the names that `Load.way` may have."""
+"""Clients by the values of `Load.way`."""

@@ -1,4 +1,4 @@
-"""A client that begins by long-polling, asks for what it missed there, and changes over to a WebSocket while readings come."""
+"""A client that starts by long-polling, requests a replay there, and upgrades to a WebSocket while readings arrive."""
 
 from __future__ import annotations
 
@@ -11,101 +11,98 @@ import orjson
 
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
-from bridge.tools.bench.clients.listeners import AttentiveSubscriber
+from bridge.tools.bench.clients.recording import GapCursorSubscriber
 from bridge.tools.bench.clients.subscriber import CONNECT_SECONDS, PROBED, ReceiveBuffer, Subscriber
 
 _SEPARATOR = "\x1e"
-_ANSWER, _PING = "430", "2"
-_POLLING_SECONDS = 0.2  # after the answer, before it changes over
+_ACK, _PING = "430", "2"
+_POLLING_SECONDS = 0.2  # between the acknowledgement and the upgrade
 
 
-class Polls:
-    """The long-polling half of a connection. Its errors are those of aiohttp."""
+class PollingTransport:
+    """The long-polling half of a connection. Raises the errors of aiohttp."""
 
     def __init__(self, session: aiohttp.ClientSession, address: Address) -> None:
-        """Not opened yet."""
         self._session = session
         self._address = address
         self._url = f"{address}/socket.io/?EIO=4&transport=polling"
 
     async def open(self) -> str:
-        """The connection's `sid`."""
-        (packet,) = await self.get()
+        """Open the connection; return its `sid`."""
+        (packet,) = await self.receive()
         sid: str = orjson.loads(packet.removeprefix("0"))["sid"]
         self._url += f"&sid={sid}"
         return sid
 
-    async def get(self) -> list[str]:
-        """The packets that the server has, at least one."""
-        async with self._session.get(self._url, headers=self._address.headers, ssl=self._address.tls or True) as answer:
-            answer.raise_for_status()
-            return (await answer.text()).split(_SEPARATOR)
+    async def receive(self) -> list[str]:
+        """Wait for packets; return at least one."""
+        async with self._session.get(self._url, headers=self._address.headers, ssl=self._address.tls or True) as response:
+            response.raise_for_status()
+            return (await response.text()).split(_SEPARATOR)
 
-    async def say(self, packet: str) -> None:
-        """One packet."""
+    async def send(self, packet: str) -> None:
+        """Send one packet."""
         url, headers = self._url, self._address.headers
-        async with self._session.post(url, data=packet, headers=headers, ssl=self._address.tls or True) as answer:
-            answer.raise_for_status()
+        async with self._session.post(url, data=packet, headers=headers, ssl=self._address.tls or True) as response:
+            response.raise_for_status()
 
 
-class UpgradingSubscriber(AttentiveSubscriber):
-    """`arrive` connects it, and all that follows."""
+class UpgradingSubscriber(GapCursorSubscriber):
+    """Connects in `join_by_polling`, because the WebSocket exists only from the upgrade on."""
 
-    def __init__(self, arena: ReceiveBuffer, address: Address) -> None:
-        """Not connected yet."""
-        super().__init__(arena, address)
+    def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
+        super().__init__(receive_buffer, address)
         self._polling = False
-        self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._ack: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def connect(cls, arena: ReceiveBuffer, address: Address, receive_bytes: int | None = None) -> Self:  # noqa: ARG003
-        """Not yet: the connection that becomes the WebSocket is made when it changes over."""
-        return cls(arena, address)
+    async def connect(cls, receive_buffer: ReceiveBuffer, address: Address, receive_bytes: int | None = None) -> Self:  # noqa: ARG003
+        """Return a subscriber that is not connected."""
+        return cls(receive_buffer, address)
 
-    async def arrive(
+    async def join_by_polling(
         self, session: aiohttp.ClientSession, devices: Sequence[str] | None, since: int, limit: int
     ) -> dict[str, Any]:
-        """Join, subscribe and change over; the acknowledgement of `subscribe`. Raises `BridgeError`."""
-        asked = {"devices": devices, "since": since, "limit": limit}
+        """Connect, subscribe and upgrade; return the acknowledgement of `subscribe`. Raises `BridgeError`."""
+        subscription = {"devices": devices, "since": since, "limit": limit}
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                answer = await self._arrive(Polls(session, self._address), asked)
+                ack = await self._join_and_upgrade(PollingTransport(session, self._address), subscription)
         except* (OSError, TimeoutError, aiohttp.ClientError) as group:
             self.close()
             reason = repr(group.exceptions[0])
-            raise BridgeError(f"a client could not change over to a WebSocket at {self._address}: {reason}") from None
-        return answer
+            raise BridgeError(f"a client could not upgrade to a WebSocket at {self._address}: {reason}") from None
+        return ack
 
-    async def _arrive(self, polls: Polls, asked: dict[str, Any]) -> dict[str, Any]:
-        self.PATH = f"{Subscriber.PATH}&sid={await polls.open()}"
-        await polls.say("40")
-        await polls.say(f'420["subscribe",{orjson.dumps(asked).decode()}]')
+    async def _join_and_upgrade(self, transport: PollingTransport, subscription: dict[str, Any]) -> dict[str, Any]:
+        self.PATH = f"{Subscriber.PATH}&sid={await transport.open()}"
+        await transport.send("40")
+        await transport.send(f'420["subscribe",{orjson.dumps(subscription).decode()}]')
         async with asyncio.TaskGroup() as tasks:
             self._polling = True
-            polling = tasks.create_task(self._poll(polls), name="polls")
-            answer = await self._answer
+            polling = tasks.create_task(self._poll(transport), name="polls")
+            ack = await self._ack
             await asyncio.sleep(_POLLING_SECONDS)
             host, port, tls = self._address.host, self._address.port, self._address.tls
             await asyncio.get_running_loop().create_connection(lambda: self, host, port, ssl=tls)
             await self._upgrade()
-            self.say(b"2probe")
-            await self._heard(PROBED)
+            self.send_text(b"2probe")
+            await self._wait_for(PROBED)
             self._polling = False
-            await polling  # the server ends the poll that waits
-        self._talk = None
-        self.say(b"5")
-        if not answer.get("ok"):
-            raise BridgeError(f"{self._address} refuses `subscribe`: {answer.get('error')}")
-        return answer
+            await polling  # the server ends the pending poll
+        self._responses = None
+        self.send_text(b"5")
+        if not ack.get("ok"):
+            raise BridgeError(f"{self._address} refuses `subscribe`: {ack.get('error')}")
+        return ack
 
-    async def _poll(self, polls: Polls) -> None:
-        """Take in what comes, until it changes over."""
+    async def _poll(self, transport: PollingTransport) -> None:
         while self._polling:
-            for packet in await polls.get():
-                if packet.startswith(_ANSWER):
-                    self.at_answer = len(self.cursors)
-                    self._answer.set_result(orjson.loads(packet.removeprefix(_ANSWER))[0])
+            for packet in await transport.receive():
+                if packet.startswith(_ACK):
+                    self.before_response = len(self.cursors)
+                    self._ack.set_result(orjson.loads(packet.removeprefix(_ACK))[0])
                 elif packet == _PING:
-                    await polls.say("3")
+                    await transport.send("3")
                 else:
-                    self.take(packet.encode())
+                    self.feed_packet(packet.encode())

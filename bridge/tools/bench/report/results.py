@@ -1,4 +1,4 @@
-"""What was measured, and the whole of it as JSON."""
+"""The results of a run, and their JSON form."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from bridge import __version__
+from bridge.tools.bench.latencies import Latencies
 from bridge.tools.bench.load import Load
-from bridge.tools.bench.report.latencies import Latencies
 
 Unit = Literal["", "s", "/s", "bytes"]
 
@@ -21,7 +21,7 @@ LIBRARIES = ("aiohttp", "python-socketio", "python-engineio", "aiomqtt", "motor"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that only one scenario has. None is: not known. Of `wrong` things there may be none."""
+    """A value specific to a scenario; None: unknown. A `wrong` figure above 0 fails the run."""
 
     value: float | None
     unit: Unit = ""
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class UsageSample:
-    """The state at a moment, `at_seconds` after the beginning. Counts and CPU are sums since then, over all clients."""
+    """The totals over all clients, `at_seconds` after the start of the measurement."""
 
     at_seconds: float
     published: int
@@ -42,7 +42,10 @@ class UsageSample:
 
 @dataclass(slots=True)
 class BenchResult:
-    """One row. `seconds` is from the first publish to the last delivery; `deliveries` and `received_bytes` over all clients."""
+    """A row. `seconds` is from the first publish to the last delivery; `deliveries` and `received_bytes` over all clients.
+
+    `latency_clients` is the number of clients at which latency was measured.
+    """
 
     scenario: str
     system: str
@@ -55,47 +58,42 @@ class BenchResult:
     bridge_cpu_seconds: float | None
     bench_cpu_seconds: float
     latencies: Latencies | None = None
-    heard_by: int | None = None
-    """How many clients the latencies are of; None: all, or the first `WATCHED`."""
+    latency_clients: int | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     samples: list[UsageSample] = field(default_factory=list)
 
     @property
     def readings_per_second(self) -> float:
-        """Stored and delivered to every client that wants them."""
+        """Readings stored and delivered to every subscriber."""
         return self.readings / self.seconds
 
     @property
     def deliveries_per_second(self) -> float:
-        """Over all clients."""
         return self.deliveries / self.seconds
 
     @property
     def cpu_seconds_per_reading(self) -> float | None:
-        """Of the bridge."""
         return None if self.bridge_cpu_seconds is None else self.bridge_cpu_seconds / self.readings
 
     @property
     def bench_cores(self) -> float:
-        """Share of a core that publisher and subscribers used: near 1, the bench itself was the limit."""
+        """Share of a core used by publisher and subscribers; near 1, the bench itself was the limit."""
         return self.bench_cpu_seconds / self.seconds
 
     @property
     def bridge_cores(self) -> float | None:
-        """Share of a core that the bridge used."""
         return None if self.bridge_cpu_seconds is None else self.bridge_cpu_seconds / self.seconds
 
     @property
     def bench_seconds_per_byte(self) -> float | None:
-        """What it cost the bench to receive a byte (publishing included)."""
+        """CPU time of the bench per received byte, including publishing."""
         return self.bench_cpu_seconds / self.received_bytes if self.received_bytes else None
 
     def percentile(self, part: float) -> float | None:
-        """Latency in seconds from publish to a client; None where it was not measured."""
+        """Latency in seconds from publish to client; None if it was not measured."""
         return self.latencies.percentile(part) if self.latencies else None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: every raw figure, and what follows from them."""
         return {
             "scenario": self.scenario,
             "system": self.system,
@@ -111,8 +109,8 @@ class BenchResult:
             "bridge_cpu_seconds_per_reading": self.cpu_seconds_per_reading,
             "bench_cpu_seconds": self.bench_cpu_seconds,
             "latency": self._latency(),
-            "figures": {name: asdict(one) for name, one in self.figures.items()},
-            "samples": [asdict(one) for one in self.samples],
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "samples": [asdict(sample) for sample in self.samples],
         }
 
     def _latency(self) -> dict[str, Any] | None:
@@ -125,8 +123,6 @@ class BenchResult:
 
 @dataclass(slots=True)
 class Report:
-    """A run of the bench."""
-
     started: str
     settings: dict[str, Any]
     measurements: list[BenchResult] = field(default_factory=list)
@@ -135,29 +131,28 @@ class Report:
     machine: dict[str, str] = field(default_factory=lambda: machine())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             "format": 1,
             "started": self.started,
             "machine": self.machine,
             "settings": self.settings,
-            "measurements": [one.as_dict() for one in self.measurements],
+            "measurements": [result.as_dict() for result in self.measurements],
             "failures": self.failures,
             "notes": list(self.notes),
         }
 
 
 def machine() -> dict[str, str]:
-    """What it was measured on, as far as it matters."""
+    """Return the facts of this machine that affect the results."""
     return {
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sensor-bridge": __version__,
-    } | {name: one for name in LIBRARIES if (one := _version(name))}
+    } | {name: installed for name in LIBRARIES if (installed := _installed_version(name))}
 
 
-def _version(library: str) -> str | None:
+def _installed_version(library: str) -> str | None:
     try:
         return version(library)
     except ImportError:

@@ -1,4 +1,4 @@
-"""The bench in the terminal: how it goes on standard error, the table in the end."""
+"""Progress on standard error, and the report as tables."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from rich.text import Text
 
 from bridge.tools.bench.report import text
 from bridge.tools.bench.report.results import Report
-from bridge.tools.bench.scenarios.catalog import SCENARIOS
 
-_ROOMY = 110  # columns
+_WIDE_COLUMNS = 110
 
 
-class LiveScreen:
-    """A line for each phase, and below it how it goes; the latter in a terminal only."""
+class TerminalDisplay:
+    """Prints a line per phase; in a terminal, also a line of progress below."""
 
     def __init__(self, console: Console) -> None:
-        """Nothing is shown yet."""
         self._console = console
-        # No refreshing thread: it would take the interpreter for milliseconds in the midst of a measurement.
+        # No refresh thread: it would hold the interpreter for milliseconds during a measurement.
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """While it is measured."""
+    def live(self) -> Iterator[None]:
         if not self._console.is_terminal:
             yield
             return
@@ -37,44 +34,37 @@ class LiveScreen:
             yield
 
     def phase(self, text: str) -> None:
-        """Something begins."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, text: str) -> None:
-        """How it goes: 0.3 ms in a terminal."""
+        """Show progress; takes 0.3 ms in a terminal."""
         if self._console.is_terminal:
             self._live.update(Text(f"  {text}"), refresh=True)
 
 
-def show(report: Report, console: Console) -> None:
-    """The table, what only single rows have, and what went wrong."""
+def print_report(report: Report, console: Console) -> None:
+    """Print the table, the figures of each scenario, notes and failures."""
     console.print(text.machine(report), highlight=False)
     if report.measurements:
         console.print(_table(report, console.width))
         console.print(text.LEGEND, highlight=False)
-    for one in report.measurements:
-        shown = "; ".join(f"{name} {value}" for name, value in text.figures(one))
-        console.print(f"{one.scenario}, {one.system}, {one.clients:,} clients: {shown}", highlight=False, markup=False)
-    for note in report.notes:
-        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    for result in report.measurements:
+        figures = "; ".join(f"{name} {value}" for name, value in text.figures(result))
+        console.print(
+            f"{result.scenario}, {result.system}, {result.clients:,} clients: {figures}", highlight=False, markup=False
+        )
+    for reason in report.notes:
+        console.print(f"note: {reason}", style="yellow", markup=False, highlight=False)
     for failure in report.failures:
         console.print(f"failed: {failure}", style="bold red", markup=False, highlight=False)
 
 
 def _table(report: Report, width: int) -> Table:
-    shown = [name for name in text.COLUMNS if width >= _ROOMY or name not in text.LESSER_COLUMNS]
+    columns = [name for name in text.COLUMNS if width >= _WIDE_COLUMNS or name not in text.OPTIONAL_COLUMNS]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in shown:
+    for name in columns:
         table.add_column(name, justify="left" if name in text.TEXT_COLUMNS else "right", vertical="bottom")
-    for one in report.measurements:
-        cells = dict(zip(text.COLUMNS, text.row(one), strict=True))
-        table.add_row(*(Text(cells[name], no_wrap=True) for name in shown))
+    for result in report.measurements:
+        cells = dict(zip(text.COLUMNS, text.row(result), strict=True))
+        table.add_row(*(Text(cells[name], no_wrap=True) for name in columns))
     return table
-
-
-def show_scenarios(console: Console) -> None:
-    """Name, idea and load of each."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for one in SCENARIOS.values():
-        table.add_row(Text(one.name, style="bold"), Text(one.summary))
-    console.print(table)

@@ -1,43 +1,41 @@
-"""Figures for people: the same in the terminal and on the page."""
+"""Figures as text."""
 
 from __future__ import annotations
 
-from bridge.tools.bench.clients.crowd import WATCHED
 from bridge.tools.bench.report.results import BenchResult, Figure, Report
 
 UNKNOWN = "–"
 
 COLUMNS = (
-    "scenario", "system", "clients", "readings/s", "deliveries/s", "bridge CPU a reading", "bridge CPU", "bench CPU",
+    "scenario", "system", "clients", "readings/s", "deliveries/s", "bridge CPU per reading", "bridge CPU", "bench CPU",
     "p50", "p99", "max",
 )  # fmt: skip
 TEXT_COLUMNS = ("scenario", "system")
-LESSER_COLUMNS = ("system", "deliveries/s", "bridge CPU", "max")
-"""Not shown where there is no room."""
+OPTIONAL_COLUMNS = ("system", "deliveries/s", "bridge CPU", "max")
+"""Left out in narrow terminals."""
 
 LEGEND = (
-    "readings/s: stored and delivered to all; CPU: share of a core; bench CPU: publisher and subscribers, near 100% they were "
-    "the limit; p50, p99, max: from publish to a client"
+    "readings/s: stored and delivered to all clients; CPU: share of a core; bench CPU: publisher and subscribers, near 100% "
+    "it is the limit; p50, p99, max: latency from publish to client"
 )
 
 
-def row(one: BenchResult) -> tuple[str, ...]:
-    """A cell for each column."""
+def row(result: BenchResult) -> tuple[str, ...]:
     return (
-        one.scenario,
-        one.system,
-        f"{one.clients:,}",
-        rate(one.readings_per_second),
-        rate(one.deliveries_per_second),
-        duration(one.cpu_seconds_per_reading),
-        share(one.bridge_cores),
-        share(one.bench_cores),
-        *(duration(one.percentile(part)) for part in (0.5, 0.99, 1.0)),
+        result.scenario,
+        result.system,
+        f"{result.clients:,}",
+        rate(result.readings_per_second),
+        rate(result.deliveries_per_second),
+        duration(result.cpu_seconds_per_reading),
+        share(result.bridge_cores),
+        share(result.bench_cores),
+        *(duration(result.percentile(part)) for part in (0.5, 0.99, 1.0)),
     )
 
 
 def duration(seconds: float | None) -> str:
-    """Three digits, in the unit that suits."""
+    """Return three digits and a unit from µs to s."""
     if seconds is None:
         return UNKNOWN
     if seconds == 0:
@@ -53,17 +51,15 @@ def _digits(value: float) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """A second."""
     return UNKNOWN if per_second is None else f"{per_second:,.0f}"
 
 
 def share(cores: float | None) -> str:
-    """Of one core."""
     return UNKNOWN if cores is None else f"{cores:.0%}"
 
 
 def size(count: float | None) -> str:
-    """Bytes in the unit that suits."""
+    """Return bytes with a unit from B to MB."""
     if count is None:
         return UNKNOWN
     for limit, factor, unit in ((10_000, 1, "B"), (10_000_000, 1e3, "kB")):
@@ -72,31 +68,31 @@ def size(count: float | None) -> str:
     return f"{count / 1e6:,.1f} MB"
 
 
-def figure(one: Figure) -> str:
-    """In its unit."""
-    match one.unit:
+def figure(value: Figure) -> str:
+    match value.unit:
         case "s":
-            return duration(one.value)
+            return duration(value.value)
         case "bytes":
-            return size(one.value)
+            return size(value.value)
         case "/s":
-            return rate(one.value)
-    return UNKNOWN if one.value is None else f"{one.value:,.2f}".removesuffix(".00")
+            return rate(value.value)
+    return UNKNOWN if value.value is None else f"{value.value:,.2f}".removesuffix(".00")
 
 
-def figures(one: BenchResult) -> list[tuple[str, str]]:
-    """What only this row has, and what receiving cost."""
-    cost = one.bench_seconds_per_byte
-    shown = [(name, figure(value)) for name, value in one.figures.items()]
-    if one.latencies and one.clients > (heard_by := one.heard_by or WATCHED):
-        shown.append(("latency measured at", f"{heard_by} of the clients"))
+def figures(result: BenchResult) -> list[tuple[str, str]]:
+    """Return the figures that are not in the table, by name."""
+    pairs = [(name, figure(value)) for name, value in result.figures.items()]
+    if result.latencies and result.latency_clients and result.clients > result.latency_clients:
+        pairs.append(("latency measured at", f"{result.latency_clients} of the clients"))
+    cost = result.bench_seconds_per_byte
     if cost is not None:
-        shown.append(("received", size(one.received_bytes)))
-        shown.append(("bench CPU for each MB", duration(cost * 1e6)))
-    return shown
+        pairs.append(("received", size(result.received_bytes)))
+        pairs.append(("bench CPU per MB", duration(cost * 1e6)))
+    return pairs
 
 
 def machine(report: Report) -> str:
-    """On one line."""
-    of = report.machine
-    return f"{of['cores']} cores, {of['system']}, {of['python']}, sensor-bridge {of['sensor-bridge']}, {report.started}"
+    """Return the machine and the start of the run on one line."""
+    facts = report.machine
+    bridge = f"sensor-bridge {facts['sensor-bridge']}"
+    return f"{facts['cores']} cores, {facts['system']}, {facts['python']}, {bridge}, {report.started}"

@@ -1,4 +1,4 @@
-"""The scenarios: each one idea. Those with a story of their own stand in their own files."""
+"""The scenarios."""
 
 from __future__ import annotations
 
@@ -7,150 +7,142 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bridge.tools.bench.clients.subscriber import Subscriber
+from bridge.tools.bench.context import WARM_UP, ScenarioContext
 from bridge.tools.bench.load import Load
-from bridge.tools.bench.report.latencies import Latencies
 from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.scenarios.churn import churn
 from bridge.tools.bench.scenarios.reconnect import reconnect
 from bridge.tools.bench.scenarios.stalled import stalled
-from bridge.tools.bench.stage import WARM_UP, Stage
 
 _SETTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`load` is what it does unless told otherwise, of which it uses what `uses` names."""
+    """`load` is the default load; the scenario uses the fields named in `uses`."""
 
     name: str
-    idea: str
+    question: str
     load: Load
     uses: tuple[str, ...]
-    run: Callable[[Stage], Awaitable[list[BenchResult]]]
+    run: Callable[[ScenarioContext], Awaitable[list[BenchResult]]]
 
     @property
     def summary(self) -> str:
-        """The idea, and the load it puts on unless told otherwise."""
-        return f"{self.idea} ({', '.join(f'{name} {_shown(getattr(self.load, name))}' for name in self.uses)})"
+        fields = ((name, getattr(self.load, name)) for name in self.uses)
+        load = ", ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in fields)
+        return f"{self.question} ({load})"
 
 
-def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+async def burst(context: ScenarioContext) -> list[BenchResult]:
+    """Measure from the first publish to the last delivery at the last client."""
+    count = context.load.burst
+    async with (
+        context.subscribers(context.subscriber_class, context.load.clients) as pool,
+        context.publisher() as publisher,
+    ):
+        await context.warm_up(publisher, pool)
+        async with context.measuring(f"{count:,} readings at once", pool) as measurement:
+            pool.expect(count)
+            await context.publish(publisher, count, pool)
+            measurement.until = await pool.complete()
+        return [context.result(measurement, pool, count)]
 
 
-async def burst(stage: Stage) -> list[BenchResult]:
-    """From the first publish to the last client having the last reading."""
-    count = stage.load.burst
-    async with stage.crowd(stage.subscribers, stage.load.clients) as crowd, stage.publisher() as publisher:
-        await stage.warm_up(publisher, crowd)
-        async with stage.measuring(f"{count:,} readings at once", crowd) as meter:
-            crowd.expect(count)
-            await stage.publish(publisher, count, crowd)
-            meter.until = await crowd.complete()
-        return [stage.measurement(meter, crowd, count)]
+async def steady(context: ScenarioContext) -> list[BenchResult]:
+    """Measure latency from publish to each client."""
+    load = context.load
+    async with (
+        context.subscribers(context.subscriber_class, load.clients, polled=True) as pool,
+        context.publisher() as publisher,
+    ):
+        await context.warm_up(publisher, pool)
+        return [await context.measure_paced(f"{load.rate:g} readings/s for {load.seconds:g} s", publisher, pool)]
 
 
-async def steady(stage: Stage) -> list[BenchResult]:
-    """Latency from publish to each client."""
-    async with stage.crowd(stage.subscribers, stage.load.clients, paced=True) as crowd, stage.publisher() as publisher:
-        await stage.warm_up(publisher, crowd)
-        latencies, count = Latencies(), stage.load.paced
-        streams = stage.streams(latencies)[:1]
-        async with stage.measuring(f"{stage.load.rate:g} readings/s for {stage.load.seconds:g} s", crowd) as meter:
-            crowd.expect(count, streams)
-            await stage.pace(publisher, streams, count)
-            meter.until = await crowd.complete()
-        return [stage.measurement(meter, crowd, count, latencies)]
-
-
-async def many(stage: Stage) -> list[BenchResult]:
-    """As steady, and what a client costs in memory."""
-    clients, before = stage.load.clients, stage.target.usage.rss_bytes()
-    stage.phase(f"{clients:,} clients connect")
+async def many(context: ScenarioContext) -> list[BenchResult]:
+    """Measure latency and memory per client."""
+    clients, before = context.load.clients, context.target.usage.rss_bytes()
+    context.phase(f"{clients:,} clients connect")
     start = asyncio.get_running_loop().time()
-    async with stage.crowd(stage.subscribers, clients, paced=True) as crowd, stage.publisher() as publisher:
+    async with (
+        context.subscribers(context.subscriber_class, clients, polled=True) as pool,
+        context.publisher() as publisher,
+    ):
         connected = asyncio.get_running_loop().time() - start
         await asyncio.sleep(_SETTLE_SECONDS)
-        after = stage.target.usage.rss_bytes()
-        await stage.warm_up(publisher, crowd)
-        latencies, count = Latencies(), stage.load.paced
-        streams = stage.streams(latencies)[:1]
-        async with stage.measuring(f"{stage.load.rate:g} readings/s to {clients:,} clients", crowd) as meter:
-            crowd.expect(count, streams)
-            await stage.pace(publisher, streams, count)
-            meter.until = await crowd.complete()
-        each = None if before is None or after is None else (after - before) / clients
-        figures = {"bridge's memory for each client": Figure(each, "bytes"), "all connected in": Figure(connected, "s")}
-        return [stage.measurement(meter, crowd, count, latencies, figures)]
+        after = context.target.usage.rss_bytes()
+        per_client = None if before is None or after is None else (after - before) / clients
+        figures = {"bridge memory per client": Figure(per_client, "bytes"), "all connected in": Figure(connected, "s")}
+        await context.warm_up(publisher, pool)
+        text = f"{context.load.rate:g} readings/s to {clients:,} clients"
+        return [await context.measure_paced(text, publisher, pool, figures=figures)]
 
 
-async def rooms(stage: Stage) -> list[BenchResult]:
-    """Each client hears one device of several, and nothing else."""
-    load, devices = stage.load, len(stage.devices)
-    async with stage.crowd(Subscriber, load.clients, rooms=devices, paced=True) as crowd, stage.publisher() as publisher:
-        crowd.expect(WARM_UP)
-        await stage.publish(publisher, WARM_UP * devices)
-        await crowd.complete()
-        latencies, count = Latencies(), load.paced
-        streams = stage.streams(latencies)
-        shares = [count // devices + (device < count % devices) for device in range(devices)]
-        async with stage.measuring(f"{load.rate:g} readings/s, {devices} devices", crowd) as meter:
-            crowd.expect([shares[n % devices] for n in range(load.clients)], streams)
-            await stage.pace(publisher, streams, count)
-            meter.until = await crowd.complete()
-        return [stage.measurement(meter, crowd, count, latencies, {"devices": Figure(devices)})]
+async def rooms(context: ScenarioContext) -> list[BenchResult]:
+    """Each client subscribes to one device of several and must receive only that one."""
+    load, devices = context.load, len(context.devices)
+    async with (
+        context.subscribers(Subscriber, load.clients, rooms=devices, polled=True) as pool,
+        context.publisher() as publisher,
+    ):
+        pool.expect(WARM_UP)
+        await context.publish(publisher, WARM_UP * devices)
+        await pool.complete()
+        text, figures = f"{load.rate:g} readings/s, {devices} devices", {"devices": Figure(devices)}
+        return [await context.measure_paced(text, publisher, pool, by_device=True, figures=figures)]
 
 
 SCENARIOS = {
-    one.name: one
-    for one in (
+    scenario.name: scenario
+    for scenario in (
         Scenario(
             "burst",
-            "a heap of readings at once: how many a second are stored and delivered, and what one costs",
+            "many readings at once: how many per second are stored and delivered, and how much CPU does each take?",
             Load(),
             ("clients", "burst", "way"),
             burst,
         ),
         Scenario(
             "steady",
-            "readings at a constant rate: how long from publish to each client",
+            "readings at a constant rate: how long from publish to each client?",
             Load(),
             ("clients", "rate", "seconds", "way"),
             steady,
         ),
         Scenario(
             "many",
-            "very many clients: latency, and the memory of each",
+            "thousands of clients: latency, and memory per client",
             Load(clients=2000, rate=50),
             ("clients", "rate", "seconds", "way"),
             many,
         ),
         Scenario(
             "reconnect",
-            "all clients are cut, miss a burst and come back at once: when have they caught up, with holes or repeats? "
-            "Latency is of one client that stays",
+            "all clients are disconnected, miss a burst and return at once: when have they caught up, with holes or repeats? "
+            "Latency is measured at one client that stays",
             Load(clients=1000, burst=1000),
             ("clients", "burst", "rate"),
             reconnect,
         ),
         Scenario(
             "stalled",
-            "some clients stop reading: what do the others notice, and how does each stalled one end?",
+            "some clients stop reading: does it affect the others, and is each stalled one told of its gap or disconnected?",
             Load(clients=200, rate=1000),
             ("clients", "stalled", "rate", "seconds"),
             stalled,
         ),
         Scenario(
             "churn",
-            "clients come, go, change over from polling and ask for other devices: does each hear all it asked for, once and "
-            "in order? Latency is of one client that stays",
+            "clients connect, disconnect, upgrade from polling and change subscriptions: does each receive all of it, once and "
+            "in order? Latency is measured at one client that stays",
             Load(clients=200, rate=1000, seconds=60, rooms=10),
             ("clients", "rooms", "rate", "seconds"),
             churn,
         ),
         Scenario(
             "rooms",
-            "each client hears one device of several: does it hear that one only, and how soon?",
+            "each client subscribes to one device of several: does it receive only that one, and how soon?",
             Load(rooms=10),
             ("clients", "rooms", "rate", "seconds"),
             rooms,

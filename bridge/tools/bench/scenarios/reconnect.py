@@ -1,4 +1,4 @@
-"""All clients are cut at once and come back at once, each with its cursor, to get exactly what it missed."""
+"""All clients are disconnected and return at once, each with its cursor, to receive exactly what it missed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
 
-from bridge.core.errors import BridgeError
-from bridge.tools.bench.clients.crowd import Crowd, together, wait_until
-from bridge.tools.bench.clients.listeners import CursorSubscriber
+from bridge.tools.bench.clients.pool import SubscriberPool, connect_with_retries, gather, wait_until
 from bridge.tools.bench.clients.publisher import MqttPublisher
+from bridge.tools.bench.clients.recording import CursorSubscriber
 from bridge.tools.bench.clients.subscriber import Stream
+from bridge.tools.bench.context import ScenarioContext
+from bridge.tools.bench.latencies import Latencies
 from bridge.tools.bench.load import READINGS_LIMIT
-from bridge.tools.bench.report.latencies import Latencies
 from bridge.tools.bench.report.results import BenchResult, Figure
-from bridge.tools.bench.stage import Stage
 
 REPLAY_LIMIT = 100_000
-_ATTEMPTS = 5
-_AFTER_SECONDS = 1.0  # of live readings when all have caught up
+_LIVE_SECONDS = 1.0  # of live readings after all have caught up
 _ROUND_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class ReconnectAudit:
-    """How a client came back, in readings. `early` came live, before the replay, which then leaves them out."""
+    """In readings. `early` arrived live before the replay, which leaves them out."""
 
     early: int
     holes: int
@@ -36,22 +34,22 @@ class ReconnectAudit:
     misordered: int
 
 
-def audit_reconnect(truth: Sequence[int], since: int, got: Sequence[int], at_answer: int, replayed: int) -> ReconnectAudit:
-    """Of the cursors a client `got`, `at_answer` of them before its acknowledgement, which said `replayed`; `truth` is all."""
-    early = max(at_answer - replayed, 0)
-    owed = truth[bisect_right(truth, since) :]
+def audit_reconnect(
+    published: Sequence[int], since: int, received: Sequence[int], before_ack: int, replayed: int
+) -> ReconnectAudit:
+    """Audit the cursors of a client, `before_ack` of them before its acknowledgement, which reported `replayed`."""
+    early = max(before_ack - replayed, 0)
+    expected = published[bisect_right(published, since) :]
     return ReconnectAudit(
         early=early,
-        holes=len(set(owed) - set(got)),
-        repeats=len(got) - len(set(got)),
-        misordered=sum(after < before for before, after in pairwise(got[early:])),
+        holes=len(set(expected) - set(received)),
+        repeats=len(received) - len(set(received)),
+        misordered=sum(after < before for before, after in pairwise(received[early:])),
     )
 
 
 @dataclass(slots=True)
-class _Back:
-    """A client that came back."""
-
+class _Reconnected:
     since: int
     subscriber: CursorSubscriber
     replayed: int
@@ -59,86 +57,84 @@ class _Back:
     attempts: int
 
 
-async def reconnect(stage: Stage) -> list[BenchResult]:
-    """A witness that is never cut tells what there was to hear."""
-    load = stage.load
-    async with stage.crowd(CursorSubscriber, 1) as witness, stage.publisher() as publisher:
-        stage.phase(f"{load.clients:,} clients connect")
-        async with stage.crowd(CursorSubscriber, load.clients) as crowd:
-            await stage.warm_up(publisher, witness)
-            await crowd.has(witness.least)
-            cursors = [one.cursors[-1] for one in crowd.subscribers]
-        stage.phase(f"all cut; {load.burst:,} readings without them")
-        witness.expect(load.burst)
-        await stage.publish(publisher, load.burst)
-        await witness.complete()
-        return [await _coming_back(stage, publisher, cursors, witness)]
+async def reconnect(context: ScenarioContext) -> list[BenchResult]:
+    """A reference client that stays connected records what was published."""
+    load = context.load
+    async with context.subscribers(CursorSubscriber, 1) as reference, context.publisher() as publisher:
+        context.phase(f"{load.clients:,} clients connect")
+        async with context.subscribers(CursorSubscriber, load.clients) as pool:
+            await context.warm_up(publisher, reference)
+            await pool.wait_for(reference.least)
+            cursors = [client.cursors[-1] for client in pool.subscribers]
+        context.phase(f"all disconnected; {load.burst:,} readings meanwhile")
+        reference.expect(load.burst)
+        await context.publish(publisher, load.burst)
+        await reference.complete()
+        return [await _measure_return(context, publisher, cursors, reference)]
 
 
-async def _coming_back(
-    stage: Stage, publisher: MqttPublisher, cursors: Sequence[int], witness: Crowd[CursorSubscriber]
+async def _measure_return(
+    context: ScenarioContext, publisher: MqttPublisher, cursors: Sequence[int], reference: SubscriberPool[CursorSubscriber]
 ) -> BenchResult:
-    latencies, before = Latencies(), stage.published
-    witness.expect(READINGS_LIMIT, streams := stage.streams(latencies)[:1])
-    crowd = Crowd(stage.target.name, list(witness.subscribers), stage.patience)
+    latencies, before = Latencies(), context.published
+    streams = [Stream([], latencies)]
+    reference.expect(READINGS_LIMIT, streams)
+    pool = SubscriberPool(context.target.name, list(reference.subscribers), context.patience)
     try:
-        async with stage.measuring(f"{len(cursors):,} clients come back", crowd) as meter:
-            enough = asyncio.Event()
+        async with context.measuring(f"{len(cursors):,} clients return", pool) as measurement:
+            stop = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_live(stage, publisher, streams, enough), name="live readings")
-                back = await together(_back(stage, crowd, since, meter.start) for since in cursors)
-                await asyncio.sleep(_AFTER_SECONDS)
-                enough.set()
-        await witness.has(stage.published)
-        truth = witness.subscribers[0].cursors
-        await _caught_up([one.subscriber for one in back], truth[-1], stage.patience)
-        row = stage.measurement(meter, crowd, stage.published - before, latencies, _figures(back, truth))
-        row.clients, row.heard_by = len(back), 1
-        return row
+                tasks.create_task(_publish_live(context, publisher, streams, stop), name="live readings")
+                clients = await gather(_return(context, pool, since, measurement.start) for since in cursors)
+                await asyncio.sleep(_LIVE_SECONDS)
+                stop.set()
+        await reference.wait_for(context.published)
+        published = reference.subscribers[0].cursors
+        last = published[-1]  # a client that does not receive it has holes, which are counted
+
+        def caught_up() -> bool:
+            subscribers = (client.subscriber for client in clients)
+            return all(one.disconnected or (one.cursors and one.cursors[-1] >= last) for one in subscribers)
+
+        await wait_until(caught_up, context.patience)
+        figures = _figures(clients, published)
+        result = context.result(measurement, pool, context.published - before, latencies, figures)
+        result.clients, result.latency_clients = len(clients), 1
+        return result
     finally:
-        crowd.close()
+        pool.close()
 
 
-async def _live(stage: Stage, publisher: MqttPublisher, streams: list[Stream], enough: asyncio.Event) -> None:
-    """Readings go on coming, at the load's rate."""
-    a_round = max(round(stage.load.rate * _ROUND_SECONDS), 1)
-    while not enough.is_set():
-        await stage.pace(publisher, streams, a_round)
+async def _publish_live(context: ScenarioContext, publisher: MqttPublisher, streams: list[Stream], stop: asyncio.Event) -> None:
+    count = max(round(context.load.rate * _ROUND_SECONDS), 1)
+    while not stop.is_set():
+        await context.pace(publisher, streams, count)
 
 
-async def _back(stage: Stage, crowd: Crowd[CursorSubscriber], since: int, start: float) -> _Back:
-    """As a real client: it tries again when the server is too busy to take it. Raises `BridgeError` at the last time."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            subscriber = await CursorSubscriber.connect(crowd.arena, stage.target.address)
-            break
-        except BridgeError:
-            if attempt == _ATTEMPTS:
-                raise
-            await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - not a secret
-    crowd.subscribers.append(subscriber)
-    answer = await subscriber.subscribe(stage.devices, since, REPLAY_LIMIT)
-    return _Back(since, subscriber, answer["replayed"], perf_counter() - start, attempt)
+async def _return(context: ScenarioContext, pool: SubscriberPool[CursorSubscriber], since: int, start: float) -> _Reconnected:
+    rng = random.Random()  # noqa: S311 - not a secret
+    subscriber, attempts = await connect_with_retries(
+        lambda: CursorSubscriber.connect(pool.receive_buffer, context.target.address), rng
+    )
+    pool.subscribers.append(subscriber)
+    ack = await subscriber.subscribe(context.devices, since, REPLAY_LIMIT)
+    return _Reconnected(since, subscriber, ack["replayed"], perf_counter() - start, attempts)
 
 
-async def _caught_up(subscribers: Sequence[CursorSubscriber], last: int, patience: float) -> None:
-    """Until all have the last reading; who has not, has holes, and they are counted."""
-    await wait_until(lambda: all(one.lost or (one.cursors and one.cursors[-1] >= last) for one in subscribers), patience)
-
-
-def _figures(back: Sequence[_Back], truth: Sequence[int]) -> dict[str, Figure]:
-    accounts = [
-        audit_reconnect(truth, one.since, one.subscriber.cursors, one.subscriber.at_answer, one.replayed) for one in back
+def _figures(clients: Sequence[_Reconnected], published: Sequence[int]) -> dict[str, Figure]:
+    audits = [
+        audit_reconnect(published, client.since, client.subscriber.cursors, client.subscriber.before_response, client.replayed)
+        for client in clients
     ]
-    times = sorted(one.seconds for one in back)
+    times = sorted(client.seconds for client in clients)
     return {
         "all caught up in": Figure(times[-1], "s"),
         "half caught up in": Figure(times[(len(times) - 1) // 2], "s"),
-        "readings replayed": Figure(sum(one.replayed for one in back)),
-        "holes": Figure(sum(one.holes for one in accounts), wrong=True),
-        "repeats": Figure(sum(one.repeats for one in accounts), wrong=True),
-        "out of order": Figure(sum(one.misordered for one in accounts), wrong=True),
-        "cut again": Figure(sum(one.subscriber.lost for one in back)),
-        "live before the replay": Figure(sum(one.early for one in accounts)),
-        "attempts to connect": Figure(sum(one.attempts for one in back)),
+        "readings replayed": Figure(sum(client.replayed for client in clients)),
+        "holes": Figure(sum(audit.holes for audit in audits), wrong=True),
+        "repeats": Figure(sum(audit.repeats for audit in audits), wrong=True),
+        "out of order": Figure(sum(audit.misordered for audit in audits), wrong=True),
+        "cut again": Figure(sum(client.subscriber.disconnected for client in clients)),
+        "live before the replay": Figure(sum(audit.early for audit in audits)),
+        "attempts to connect": Figure(sum(client.attempts for client in clients)),
     }

@@ -1,4 +1,4 @@
-"""What a client that comes, goes and asks for other devices was owed, and what it got."""
+"""Compare what a client that reconnects and changes its subscription received with what it should have received."""
 
 from __future__ import annotations
 
@@ -7,96 +7,84 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from bridge.tools.bench.clients.recording import ReportedGap
+
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A change of wish: how many readings had come when it was asked for, and when it was answered."""
+class SubscriptionChange:
+    """The number of readings received before the request and before its acknowledgement."""
 
-    asked_at: int
-    answered_at: int
+    requested_at: int
+    acknowledged_at: int
 
 
 @dataclass(slots=True)
 class Visit:
-    """One connection, and the cursors it `got`; `owed` are devices with the cursors after and until which they were wished.
+    """One connection. `received` holds cursors, `expected` devices and the cursors after and until which they apply."""
 
-    `gaps` are spans of cursors too: that it was too slow for, and was told.
-    """
-
-    got: Sequence[int]
-    gaps: Sequence[tuple[int, int]] = ()
-    changes: list[Change] = field(default_factory=list)
-    owed: list[tuple[str, int, int]] = field(default_factory=list)
+    received: Sequence[int]
+    gaps: Sequence[ReportedGap] = ()
+    changes: list[SubscriptionChange] = field(default_factory=list)
+    expected: list[tuple[str, int, int]] = field(default_factory=list)
     _open: dict[str, int] = field(default_factory=dict)
 
-    def added(self, devices: frozenset[str], since: int, change: Change) -> None:
-        """From `since` on it is owed these; what it wished already goes on."""
+    def subscribed(self, devices: frozenset[str], since: int, change: SubscriptionChange) -> None:
+        """Expect these devices after the cursor `since`; devices that are already subscribed are unchanged."""
         self.changes.append(change)
         self._open = dict.fromkeys(devices, since) | self._open
 
-    def dropped(self, devices: frozenset[str], cursor: int, change: Change) -> None:
-        """Up to the cursor of the answer it was owed these."""
+    def unsubscribed(self, devices: frozenset[str], cursor: int, change: SubscriptionChange) -> None:
+        """Expect these devices up to the cursor in the acknowledgement."""
         self.changes.append(change)
         for device in devices:
-            self.owed.append((device, self._open.pop(device), cursor))
+            self.expected.append((device, self._open.pop(device), cursor))
 
-    def left(self, until: int) -> None:
-        """It has gone, or there is no more; up to a cursor all it wished was owed."""
-        self.owed += [(device, after, until) for device, after in self._open.items()]
+    def disconnected(self, until: int) -> None:
+        """Expect all subscribed devices up to a cursor."""
+        self.expected += [(device, after, until) for device, after in self._open.items()]
         self._open.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VisitAudit:
-    """In readings; `told` were missed and told of, `strangers` were not asked for.
+    """In readings. `reported` were missed and reported as a gap, `unrequested` are of devices that were not subscribed.
 
-    Before its first answer a client may hear any device.
+    Before its first acknowledgement a client may receive any device.
     """
 
     holes: int = 0
-    told: int = 0
+    reported: int = 0
     repeats: int = 0
-    strangers: int = 0
+    unrequested: int = 0
     misordered: int = 0
 
-    def __add__(self, other: VisitAudit) -> VisitAudit:
-        """Of several clients."""
-        return VisitAudit(
-            self.holes + other.holes,
-            self.told + other.told,
-            self.repeats + other.repeats,
-            self.strangers + other.strangers,
-            self.misordered + other.misordered,
-        )
 
-
-def audit_visits(visits: Sequence[Visit], truth: Mapping[str, Sequence[int]]) -> VisitAudit:
-    """Of one client; `truth` has the cursors of each device, in order."""
-    total, seen = VisitAudit(), set[int]()
+def audit_visits(visits: Sequence[Visit], published: Mapping[str, Sequence[int]]) -> VisitAudit:
+    """Audit the connections of a client; `published` holds the cursors of each device in order."""
+    audit, seen = VisitAudit(), set[int]()
     for visit in visits:
-        owed = set[int]()
-        for device, after, until in visit.owed:
-            cursors = truth.get(device, ())
-            owed.update(cursors[bisect_right(cursors, after) : bisect_right(cursors, until)])
-        got, first = set(visit.got), visit.changes[0].answered_at if visit.changes else len(visit.got)
-        missed = owed - got
-        told = {cursor for cursor in missed if any(after < cursor <= until for after, until in visit.gaps)}
-        total += VisitAudit(
-            holes=len(missed - told),
-            told=len(told),
-            repeats=len(visit.got) - len(got) + len(got & seen),
-            strangers=len(set(visit.got[first:]) - owed),
-            misordered=_misordered(visit),
-        )
-        seen |= got
-    return total
+        expected = set[int]()
+        for device, after, until in visit.expected:
+            cursors = published.get(device, ())
+            expected.update(cursors[bisect_right(cursors, after) : bisect_right(cursors, until)])
+        received = set(visit.received)
+        first = visit.changes[0].acknowledged_at if visit.changes else len(visit.received)
+        missed = expected - received
+        reported = sum(any(gap.after < cursor <= gap.until for gap in visit.gaps) for cursor in missed)
+        audit.holes += len(missed) - reported
+        audit.reported += reported
+        audit.repeats += len(visit.received) - len(received) + len(received & seen)
+        audit.unrequested += len(set(visit.received[first:]) - expected)
+        audit.misordered += _misordered(visit)
+        seen |= received
+    return audit
 
 
 def _misordered(visit: Visit) -> int:
-    """Steps back, but for one while each change is under way: that is where its replay begins."""
-    back = [at for at, (before, after) in enumerate(pairwise(visit.got), 1) if after < before]
+    """Count steps back, except one per subscription change, where its replay begins."""
+    back = [at for at, (before, after) in enumerate(pairwise(visit.received), 1) if after < before]
     for change in visit.changes:
-        excused = next((at for at in back if change.asked_at <= at <= change.answered_at), None)
-        if excused is not None:
-            back.remove(excused)
+        replay = next((at for at in back if change.requested_at <= at <= change.acknowledged_at), None)
+        if replay is not None:
+            back.remove(replay)
     return len(back)

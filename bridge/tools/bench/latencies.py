@@ -1,4 +1,4 @@
-"""Latencies counted in buckets, so that a run of hours needs no more memory than one of seconds."""
+"""A latency histogram with a fixed number of buckets, so that its memory does not grow with the duration of a run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import math
 from collections.abc import Iterator
 
 _BITS = 10
-"""Of a latency's microseconds that are kept: up to 1 ms each microsecond has its bucket, beyond that one is 0.2 % wide."""
+"""Significant bits of a latency in microseconds: up to 1 ms a bucket is 1 µs wide, above that 0.2 % of its value."""
 
 _HALF = 1 << (_BITS - 1)
 _LARGEST_US = (1 << 40) - 1  # 12 days
 
 
 class Latencies:
-    """Percentiles are by nearest rank: a latency that was measured, never one between two, and at most 0.2 % above it."""
+    """Percentiles are by nearest rank: never interpolated, and at most 0.2 % above a measured latency."""
 
     def __init__(self) -> None:
-        """None yet."""
         self._counts = [0] * (_index(_LARGEST_US) + 1)
         self.count = 0
         self.largest = 0.0
@@ -34,11 +33,11 @@ class Latencies:
 
     @property
     def mean(self) -> float:
-        """In seconds; 0 of none."""
+        """In seconds; 0 without latencies."""
         return self._sum / self.count if self.count else 0.0
 
     def percentile(self, part: float) -> float | None:
-        """The smallest latency in seconds that `part` (0 … 1) of all do not exceed; None of none."""
+        """Return the smallest latency in seconds that `part` (0 … 1) of all do not exceed; None without latencies."""
         rank = max(math.ceil(part * self.count - 1e-9), 1)
         for seconds, count in self.buckets():
             rank -= count
@@ -47,10 +46,10 @@ class Latencies:
         return None
 
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """Upper edge in seconds and count of each bucket that has any, ascending."""
+        """Yield upper edge in seconds and count of each bucket that is not empty, ascending."""
         for index, count in enumerate(self._counts):
             if count:
-                yield min(_edge(index), self.largest), count
+                yield min(_upper_edge(index), self.largest), count
 
 
 def _index(us: int) -> int:
@@ -58,6 +57,6 @@ def _index(us: int) -> int:
     return us if shift <= 0 else shift * _HALF + (us >> shift)
 
 
-def _edge(index: int) -> float:
+def _upper_edge(index: int) -> float:
     shift = max(index // _HALF - 1, 0)
     return ((index - shift * _HALF + 1) << shift) / 1e6

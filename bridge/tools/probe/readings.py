@@ -1,4 +1,4 @@
-"""The readings that are sent."""
+"""The readings that a probe sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.core.timestamp import iso
 
 @dataclass(frozen=True, slots=True)
 class ProbeReading:
-    """One reading; no two of a probe have the same time, so its time as text is what it is known by."""
+    """A reading identified by its timestamp, which is unique within a probe."""
 
     device: str
     timestamp_ms: int
@@ -19,22 +19,21 @@ class ProbeReading:
 
     @property
     def key(self) -> str:
-        """The time, as every way out writes it."""
+        """The timestamp as every output writes it."""
         return iso(self.timestamp_ms)
 
 
 class ProbeReadings:
-    """Fresh air, lest anyone's alarm goes off. These five have the same name on every way out."""
+    """Values of clean air, so that no alarm is raised. The five fields have the same names on every output."""
 
     def __init__(self, device: str, clock: Callable[[], int]) -> None:
-        """`clock` is in milliseconds since the epoch."""
+        """`clock` returns milliseconds since the epoch."""
         self.device = device
         self._clock = clock
         self._last_ms = 0
         self._random = random.Random()  # noqa: S311 - not a secret
 
     def next(self) -> ProbeReading:
-        """One more."""
         self._last_ms = max(self._clock(), self._last_ms + 1)
         values = {
             "temperature": round(self._random.uniform(20, 22), 2),
