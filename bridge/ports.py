@@ -313,7 +313,6 @@ class Authentication(Protocol):
 
         `name` is None where a protocol has none at login. Raises `Unauthorized`.
         """
-        ...
 
     def is_valid(self, identity: Identity) -> bool:
         """Return whether an identity is neither expired nor revoked. Called once a second for each live connection."""

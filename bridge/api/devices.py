@@ -36,11 +36,9 @@ class Book(CommandSender, Protocol):
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
         """One command of a device."""
-        ...
 
     async def recent(self, device_id: str, limit: int) -> list[Command]:
         """The newest commands of a device, newest first."""
-        ...
 
 
 class DevicesParameters(BaseModel):

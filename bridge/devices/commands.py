@@ -41,7 +41,6 @@ class CommandTransport(Protocol):
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
         """Hand a command over; worthless after `seconds`. Raises `BrokerUnavailable` if it may not have left."""
-        ...
 
 
 @dataclass(slots=True)

@@ -88,7 +88,6 @@ class Storable(Protocol):
 
     def to_document(self) -> dict[str, Any]:
         """Return everything but the id, in JSON types."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

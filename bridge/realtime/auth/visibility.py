@@ -15,11 +15,9 @@ class DeviceLocations(Protocol):
 
     def location(self, device_id: str) -> Location | None:
         """The location of a device; None for an unknown device."""
-        ...
 
     def devices_at(self, sites: Collection[str]) -> Iterable[str]:
         """The ids of the devices at these sites."""
-        ...
 
 
 def site_of(device_id: str, sites: DeviceLocations) -> str:

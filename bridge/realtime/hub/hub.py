@@ -37,11 +37,9 @@ class ClientProtocol(Protocol):
 
     async def tick(self) -> None:
         """Do what is due. Called every `TICK_SECONDS`."""
-        ...
 
     async def close(self) -> None:
         """Disconnect every client, without waiting for those that do not read."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

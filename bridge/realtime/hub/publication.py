@@ -28,7 +28,6 @@ class Encoder(Protocol):
 
         `SENT_AT_PLACEHOLDER` in the text is replaced by the time of sending.
         """
-        ...
 
 
 class Publication:

@@ -23,22 +23,18 @@ class Transport(Protocol):
 
     def waiting_bytes(self) -> int:
         """Return the number of bytes written but not yet accepted by the kernel (or not yet polled)."""
-        ...
 
     def write(self, batch: EncodedBatch, limit_bytes: int = NO_LIMIT) -> bool:
         """Send a batch after everything written before; return False, sending nothing, if `limit_bytes` or more wait."""
-        ...
 
     def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
         """Call `callback` once when at most `waiting_bytes` wait.
 
         A transport without drain events does nothing; the hub checks `waiting_bytes()` on every tick as well.
         """
-        ...
 
     def disconnect(self, reason: str) -> None:
         """Close the connection now; a client that reads receives the reason."""
-        ...
 
 
 class DeliveredRanges:

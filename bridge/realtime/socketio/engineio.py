@@ -43,12 +43,10 @@ class EngineConnection(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the connection has been opened."""
-        ...
 
     @property
     def upgraded(self) -> bool:
         """Whether the client uses a WebSocket."""
-        ...
 
 
 def request_parameters(query: str) -> dict[str, str]:

@@ -18,7 +18,6 @@ class PacketWriter(Protocol):
 
     def post(self, packet: Packet | None) -> None:
         """Write a packet; None closes the connection."""
-        ...
 
 
 class PollQueue:

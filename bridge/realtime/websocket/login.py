@@ -28,23 +28,18 @@ class LoginProtocol(Protocol):
 
     def credentials(self, text: bytes) -> Credentials:
         """The credentials in the first message. Raises `Unauthorized` or `Disconnect` if it has none."""
-        ...
 
     def timed_out(self) -> Disconnect:
         """The answer to a client that sent no first message in time."""
-        ...
 
     def refused(self, error: BridgeError) -> Disconnect:
         """The answer to credentials that failed with this error."""
-        ...
 
     def welcome(self, connection: AuthenticatedConnection, *, by_message: bool) -> bytes | None:
         """The answer to a successful login, if the protocol has one."""
-        ...
 
     def expiring(self, event: AuthExpiring) -> bytes | None:
         """The request for newer credentials."""
-        ...
 
 
 class WebSocketLogin:

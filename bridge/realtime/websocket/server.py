@@ -45,19 +45,15 @@ class MessageHandler(Protocol):
     @property
     def encoder(self) -> Encoder:
         """The encoder of events for all of its clients."""
-        ...
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:
         """Handle a new client. Messages sent here precede all events."""
-        ...
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         """Handle a JSON object from a client. May raise `ValueError`, sent as an error message, and `ConnectionClosed`."""
-        ...
 
     def on_disconnect(self, client: ClientConnection) -> None:
         """Forget a client that has left."""
-        ...
 
 
 class WebSocketServer:

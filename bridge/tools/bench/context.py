@@ -38,7 +38,6 @@ class ProgressDisplay(Protocol):
 
     def progress(self, text: str) -> None:
         """Progress within the phase, a few times per second."""
-        ...
 
 
 @dataclass(slots=True)

@@ -65,7 +65,6 @@ class System(Protocol):
 
     def started(self) -> AbstractAsyncContextManager[BenchTarget]:
         """The running system; stopped at the end if the bench started it. Raises `BridgeError`."""
-        ...
 
 
 class RunningBridge:

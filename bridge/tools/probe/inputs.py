@@ -34,11 +34,9 @@ class Input(Protocol):
     @property
     def advice(self) -> str:
         """What to check if readings do not arrive."""
-        ...
 
     async def send(self, reading: ProbeReading) -> str | None:
         """Send a reading; return its `_id` if the acknowledgement has one. Raises `Failed`."""
-        ...
 
 
 @runtime_checkable
@@ -49,7 +47,6 @@ class CommandReceiver(Input, Protocol):
 
     async def confirm(self, command_id: str) -> None:
         """Confirm a command. Raises `Failed`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
