@@ -54,8 +54,6 @@ class QuarantineStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    """Readings over long times, summarized with the help of rollups."""
-
     async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], /) -> list[Bucket]:
         """Summarize the readings that match by device and span of `every_ms`, by rising time; at most `query.limit` buckets.
 
@@ -142,8 +140,6 @@ class CommandStore(Protocol):
 
 
 class RecordStore(Protocol[T]):
-    """Records by id."""
-
     async def get(self, identity: str, /) -> T | None:
         """Return the record with this id."""
 
@@ -155,8 +151,6 @@ class RecordStore(Protocol[T]):
 
 
 class UserStore(RecordStore[User], Protocol):
-    """Users, by name."""
-
     async def all(self) -> list[User]:
         """Return every user, by id."""
 
@@ -165,8 +159,6 @@ class UserStore(RecordStore[User], Protocol):
 
 
 class ApiKeyStore(RecordStore[ApiKey], Protocol):
-    """Keys of programs and devices."""
-
     async def all(self) -> list[ApiKey]:
         """Return every key, by id."""
 
@@ -201,8 +193,6 @@ class AuditStore(Protocol):
 
 
 class KeyValueStore(Protocol):
-    """A few small texts that survive restarts."""
-
     async def put(self, key: str, value: str, /) -> None:
         """Set the value of a key."""
 
@@ -259,8 +249,6 @@ class Publisher(Protocol):
 
 
 class MessageDecoder(Protocol):
-    """Decodes messages."""
-
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises."""
 
@@ -282,8 +270,6 @@ class DevicePresence(Protocol):
 
 
 class CommandSender(Protocol):
-    """Accepts commands for devices."""
-
     async def submit(self, request: CommandRequest, by: str) -> Command:
         """Store a command and send or queue it.
 

@@ -39,7 +39,6 @@ class _LookupBudget:
         self._at = 0.0
 
     def take(self, now: float) -> bool:
-        """Whether one more lookup is allowed; counts it."""
         self._left = min(self._rate, self._left + max(now - self._at, 0.0) * self._rate)
         self._at = now
         if self._left < 1:
@@ -65,7 +64,6 @@ class ApiKeys:
         self._cache = {key.id: key for key in await self._store.all()}
 
     async def all(self) -> list[ApiKey]:
-        """Every key, by id."""
         return await self._store.all()
 
     async def make(

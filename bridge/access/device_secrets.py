@@ -29,7 +29,6 @@ class DeviceSecrets:
 
     @property
     def configured(self) -> bool:
-        """Whether the settings have any."""
         return bool(self._credentials or self._admins)
 
     def identify(self, name: str | None, secret: str, address: str) -> Identity:

@@ -16,8 +16,6 @@ SETUP_SECONDS = 3600.0
 
 
 class FirstAdminSetup:
-    """Creates the first user of a store."""
-
     def __init__(self, settings: AccessSettings, users: Users, clock: Callable[[], float]) -> None:
         """Set `on_link` to receive the secret at the end of the setup link. It is not stored anywhere else."""
         self._settings = settings

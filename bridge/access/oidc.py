@@ -56,7 +56,6 @@ class OidcVerifier:
 
     @property
     def configured(self) -> bool:
-        """Whether the settings name a provider."""
         return self._settings.issuer is not None
 
     async def read(self, token: str, header: Header, now: float) -> Identity:

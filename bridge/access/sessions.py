@@ -78,12 +78,10 @@ class LoginSessions:
         raise Unauthorized("replayed", "this refresh token was used before, so its session has ended: log in again")
 
     async def end(self, session_id: str) -> None:
-        """Revoke a session and all of its tokens."""
         await self._revocations.revoke(f"session:{session_id}")
         await self._store.remove(session_id)
 
     async def end_all(self, user: str) -> int:
-        """End every session of a user; returns their number."""
         sessions = await self._store.by_user(user)
         for session in sessions:
             await self.end(session.id)

@@ -103,7 +103,6 @@ def malformed() -> Unauthorized:
 
 
 def expired() -> Unauthorized:
-    """The error for an expired token."""
     return Unauthorized("expired", "the token has expired: renew it, or log in again")
 
 
@@ -113,8 +112,6 @@ def invalid() -> Unauthorized:
 
 
 class Tokens:
-    """Issues and verifies access tokens."""
-
     def __init__(self, secret: str, seconds: float) -> None:
         """Tokens are signed with `secret` and valid for `seconds`."""
         self._secret = secret.encode()
@@ -123,7 +120,6 @@ class Tokens:
         self._verified: OrderedDict[str, Identity] = OrderedDict()
 
     def make(self, user: User, session_id: str, now: float) -> str:
-        """Issue a token for a login session."""
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,

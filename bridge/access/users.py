@@ -34,7 +34,6 @@ class Users:
         self._lock = asyncio.Lock()
 
     async def all(self) -> list[User]:
-        """Every user, by name."""
         return await self._store.all()
 
     async def get(self, name: str) -> User | None:

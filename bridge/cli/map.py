@@ -130,7 +130,6 @@ def _body(payload: bytes) -> object:
 
 
 def _device_in_body(name: FormatName, payload: bytes) -> object:
-    """Return the device id in a flat object."""
     body = _body(payload)
     return extract_fields(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
 

@@ -38,7 +38,6 @@ def progress_bar(console: Console, task: str, *, in_bytes: bool = False) -> Iter
 
 @contextmanager
 def counting_bar(console: Console, task: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that advances the bar by a number of items."""
     done = 0
     with progress_bar(console, task) as update:
 

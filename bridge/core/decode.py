@@ -40,8 +40,6 @@ _CACHE_LIMIT = 10_000  # cached topics and keys; both are chosen by untrusted se
 
 
 class MessageKind(enum.StrEnum):
-    """What a subscription carries."""
-
     READINGS = "readings"
     STATUS = "status"
     COMMAND_ACK = "command_ack"

@@ -16,8 +16,6 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SystemEvent:
-    """A notice from the bridge to its users."""
-
     level: Level
     message: str
     data: dict[str, Any] = field(default_factory=dict)

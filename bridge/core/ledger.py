@@ -25,8 +25,6 @@ class SourceAccount:
 
 
 class Ledger:
-    """One account per source, created with its first message."""
-
     def __init__(self) -> None:
         self._accounts: dict[str, SourceAccount] = {}
 

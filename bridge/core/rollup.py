@@ -65,7 +65,6 @@ def floor_to_hour(at_ms: int) -> int:
 
 
 def align_range(from_ms: int, to_ms: int, width_ms: int) -> tuple[int, int]:
-    """Return the range extended to multiples of the width."""
     return from_ms - from_ms % width_ms, to_ms + -to_ms % width_ms
 
 
@@ -80,7 +79,6 @@ def is_time_query(query: ReadingsQuery) -> bool:
 
 
 def fits_rollups(every_ms: int) -> bool:
-    """Whether the width is a multiple of a rollup's."""
     return every_ms % LEVELS_MS[0] == 0
 
 

@@ -150,7 +150,6 @@ class _Importer:
         self.result = ImportResult()
 
     def parse(self, reader: LineReader, lines: Sequence[tuple[int, bytes]]) -> list[tuple[int, Reading]]:
-        """Return the readings with their line numbers."""
         readings = []
         for number, line in lines:
             try:

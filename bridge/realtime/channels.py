@@ -60,7 +60,6 @@ class ChannelProtocol:
         return _ChannelHandler(self._members, member), subscription
 
     def stats(self, channel: str | None = None) -> dict[str, Any]:
-        """Return the members of one channel, or of all channels that have any."""
         members: dict[str, list[ChannelMember]] = {} if channel is None else {channel: []}
         for member in self._members.values():
             if channel in (None, member.channel):
@@ -72,8 +71,6 @@ class ChannelProtocol:
 
 
 class _ChannelHandler:
-    """Handles one client."""
-
     def __init__(self, members: dict[ClientConnection, ChannelMember], member: ChannelMember) -> None:
         self.encoder = CODEC
         self._members = members
@@ -101,8 +98,6 @@ class _ChannelHandler:
 
 
 class ChannelCodec:
-    """Encodes events for channels."""
-
     def __init__(self) -> None:
         self._readings = MessageTemplates(lambda reading: events.entity_event(_as_entity(reading), SENT_AT_PLACEHOLDER))
 

@@ -19,7 +19,6 @@ GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011
 
 
 def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
-    """Return an unfragmented text message."""
     length = len(payload)
     if length < _SHORT:
         return bytes((first, length)) + payload

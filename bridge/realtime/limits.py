@@ -49,13 +49,11 @@ class ConnectionLimiter:
         return key in self._entries
 
     def address(self, key: Hashable) -> str:
-        """Return the address of a connection, or "unknown"."""
         entry = self._entries.get(key)
         return "unknown" if entry is None else entry.address
 
     @property
     def unauthenticated_limit(self) -> int:
-        """The most unauthenticated connections."""
         return max(_UNAUTHENTICATED_MINIMUM, self.settings.max_clients // _UNAUTHENTICATED_DIVISOR)
 
     def is_full_for_unauthenticated(self, address: str) -> bool:
@@ -114,7 +112,6 @@ class ConnectionLimiter:
             self._deadlines[key] = min(now + seconds, self._deadlines.get(key, math.inf))
 
     def overdue(self, now: float) -> list[Hashable]:
-        """Return the connections whose deadline has passed."""
         return [key for key, deadline in self._deadlines.items() if deadline <= now]
 
     def allow_message(self, key: Hashable, now: float) -> bool:

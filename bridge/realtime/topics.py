@@ -87,7 +87,6 @@ class TopicProtocol:
         client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in topics]})
 
     def stats(self) -> dict[str, Any]:
-        """Return the number of clients, in total and per topic."""
         counts = {topic: sum(topic in topics for topics in self._topics.values()) for topic in TOPICS}
         return {"active_connections": len(self._topics), "subscriptions": counts}
 

@@ -184,7 +184,6 @@ class MqttSettings(Section):
         return context
 
     def command_topic(self, device_id: str) -> str:
-        """Return the topic for commands to a device."""
         return self.commands.replace("{deviceId}", device_id)
 
     @property

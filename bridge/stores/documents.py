@@ -120,8 +120,6 @@ class DocumentStores:
 
 
 class DocumentStore(Generic[T]):
-    """Records by id."""
-
     def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Fields], T]) -> None:
         self._documents = documents
         self._from_document = from_document
@@ -141,8 +139,6 @@ class DocumentStore(Generic[T]):
 
 
 class DocumentAccountStore(DocumentStore[T]):
-    """Users and API keys."""
-
     async def add(self, record: T) -> bool:
         return await self._documents.insert(_document(record))
 
@@ -151,8 +147,6 @@ class DocumentAccountStore(DocumentStore[T]):
 
 
 class DocumentSessionStore(DocumentAccountStore[LoginSession]):
-    """Login sessions and revocations."""
-
     def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
         super().__init__(sessions, session_from_document)
         self._revocations = revocations
@@ -173,16 +167,12 @@ class DocumentSessionStore(DocumentAccountStore[LoginSession]):
 
 
 class DocumentDeviceStore(DocumentStore[Device]):
-    """The registry's devices."""
-
     async def save(self, devices: Sequence[Device]) -> None:
         if devices:
             await self._documents.put(list(map(_document, devices)))
 
 
 class DocumentCommandStore(DocumentStore[Command]):
-    """Commands to devices."""
-
     async def add(self, command: Command) -> Command:
         if await self._documents.insert(_document(command)):
             return command

@@ -25,8 +25,6 @@ PARTS = ("min", "max", "sum", "count")
 
 
 class RollupHistory:
-    """The history of one store."""
-
     def __init__(
         self,
         tables: RollupTables,

@@ -99,8 +99,6 @@ class RollupTables(Protocol):
 
 
 class RollupBuilder:
-    """Builds the rollups of one store."""
-
     def __init__(self, tables: RollupTables, retention_days: int | None) -> None:
         """Readings older than `retention_days` expire; their rollups stay unchanged."""
         self._tables = tables

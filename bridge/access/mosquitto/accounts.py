@@ -39,7 +39,6 @@ class BrokerAccounts:
 
     @property
     def configured(self) -> bool:
-        """Whether the settings name the files."""
         return self._passwords is not None
 
     def has_device(self, device_id: str) -> bool:

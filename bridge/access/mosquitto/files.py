@@ -36,7 +36,6 @@ def broker_user(device_id: str) -> str:
 
 
 def hashed_password(password: str, rounds: int) -> str:
-    """A password hash in Mosquitto's format."""
     salt = secrets.token_bytes(_SALT_BYTES)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
@@ -103,7 +102,6 @@ def with_rules(text: str, user: str, rules: Sequence[str]) -> str:
 
 
 def rules_of(text: str, user: str) -> list[str]:
-    """The lines of a user in the ACL file."""
     return [line.strip() for line, of_user in _lines(text, user) if of_user]
 
 

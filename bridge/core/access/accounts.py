@@ -81,8 +81,6 @@ def scope_from_document(document: Mapping[str, Any] | None) -> ResourceScope | N
 
 
 class Storable(Protocol):
-    """Anything a store holds under an id."""
-
     @property
     def id(self) -> str: ...
 
@@ -188,7 +186,6 @@ class LoginSession:
     expires_ms: int = 0
 
     def rotated(self, generation: str) -> LoginSession:
-        """Return the session after one more use of its refresh token."""
         return replace(self, generation=generation)
 
     def to_document(self) -> dict[str, Any]:

@@ -33,7 +33,6 @@ class AuditEvent:
     count: int = 1
 
     def to_document(self) -> dict[str, Any]:
-        """Return what a store holds beside id and time."""
         return {
             "act": self.action,
             "kind": self.actor_kind,

@@ -18,8 +18,6 @@ class Permission(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """A named set of permissions, for users."""
-
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"

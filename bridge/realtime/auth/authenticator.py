@@ -129,7 +129,6 @@ class Authenticator:
         return credentials.credential is not None
 
     def is_valid(self, identity: Identity) -> bool:
-        """Whether an identity is neither expired nor revoked."""
         return self._access.is_valid(identity)
 
     def device_filter(self, identity: Identity) -> DeviceFilter | None:

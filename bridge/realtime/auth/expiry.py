@@ -45,8 +45,6 @@ class AuthenticatedConnection:
 
 
 class AuthenticatedConnections:
-    """Every live connection while access is required."""
-
     def __init__(
         self,
         access: Authentication,
@@ -65,7 +63,6 @@ class AuthenticatedConnections:
         return len(self._connections)
 
     def add(self, connection: AuthenticatedConnection) -> None:
-        """Watch a connection."""
         self._connections[connection] = None
 
     def remove(self, connection: AuthenticatedConnection) -> None:

@@ -34,11 +34,9 @@ class DeviceFilter:
     sites: DeviceLocations = field(compare=False, repr=False)
 
     def allows(self, device_id: str) -> bool:
-        """Whether a device is in the scope now."""
         return self.scope.contains(device_id, site_of(device_id, self.sites) if self.scope.sites else "")
 
     def devices(self) -> frozenset[str]:
-        """Every device that is in the scope now."""
         return self.scope.devices.union(self.sites.devices_at(self.scope.sites) if self.scope.sites else ())
 
     def check(self, devices: Iterable[str] | None) -> None:

@@ -46,11 +46,9 @@ class SocketOrigin:
         return self._waiting >= self._limit
 
     def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:
-        """Put measurements into the intake."""
         self._put(device_id, body)
 
     def put_ack(self, device_id: str, body: Mapping[str, Any]) -> None:
-        """Put the acknowledgement of a command into the intake."""
         self._put(device_id + _ACK, body)
 
     def _put(self, topic: str, body: Mapping[str, Any]) -> None:

@@ -87,7 +87,6 @@ class FlatProtocol:
         return orjson.dumps({"type": "auth_ok", "expires": expires})
 
     def payload(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The message itself."""
         return body
 
     def command(self, body: Mapping[str, object]) -> bytes:

@@ -54,7 +54,6 @@ class DeviceConnection:
     session: Session | None = None
 
     def send_error(self, text: str) -> None:
-        """Tell the client what was wrong with its message."""
         self.client.send_text(self.login.protocol.error(text))
 
 
@@ -87,7 +86,6 @@ class DeviceSockets:
         self._of_device: dict[str, DeviceConnection] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        """The path that devices connect to."""
         return [web.get(PATH, self._serve)]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:

@@ -57,7 +57,6 @@ class Delivery:
         self.slow: dict[Session, SubscriberGroup[Session]] = {}
 
     def encode(self, publications: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
-        """Return a batch whose time of sending is now."""
         return EncodedBatch(publications, encoder, iso(int(self._clock() * 1000)))
 
     def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch, cursor: int) -> None:

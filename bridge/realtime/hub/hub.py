@@ -33,8 +33,6 @@ SLOW = "slow"
 
 
 class ClientProtocol(Protocol):
-    """One wire protocol with its connected clients."""
-
     async def tick(self) -> None:
         """Do what is due. Called every `TICK_SECONDS`."""
 
@@ -82,12 +80,10 @@ class Hub:
 
     @property
     def client_count(self) -> int:
-        """The number of connected clients, over all protocols."""
         return len(self._sessions)
 
     @property
     def slow_count(self) -> int:
-        """The number of clients that are paused as slow consumers."""
         return len(self._delivery.slow)
 
     def add_protocol(self, protocol: ClientProtocol) -> None:
@@ -287,7 +283,6 @@ class Hub:
         self._delivery.add(session, group)
 
     def disconnect(self, transport: Transport, reason: str) -> None:
-        """Close a connection and count the reason."""
         self.count_disconnect(reason)
         transport.disconnect(reason)
 
@@ -342,7 +337,6 @@ class Hub:
             self._send(group, latest, latest[0].seq - 1)
 
     async def close(self) -> None:
-        """Tell every client that the bridge is stopping, and disconnect it."""
         self.publish([SystemEvent("warning", "the bridge is stopping")])
         for protocol in self._protocols:
             await protocol.close()

@@ -86,7 +86,6 @@ class EncodedBatch:
 
     @cached_property
     def frames(self) -> bytes:
-        """The joined WebSocket frames."""
         return b"".join(self._frames).replace(_SENT_AT, self._sent_at)
 
     @cached_property

@@ -47,7 +47,6 @@ class MessageTemplates:
 
     @property
     def count(self) -> int:
-        """The number of templates kept."""
         return len(self._templates)
 
     def encode(self, reading: Reading, *extra: str | int) -> bytes:

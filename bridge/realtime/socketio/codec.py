@@ -17,8 +17,6 @@ _EVENT = b"42"  # an EVENT packet of Socket.IO (2) in a MESSAGE packet of Engine
 
 
 class SocketIoCodec:
-    """Encodes events for Socket.IO clients, as text of a WebSocket message."""
-
     def __init__(self) -> None:
         self._readings = MessageTemplates(
             lambda reading: ("sensorData", events.sensor_data(reading, SENT_AT_PLACEHOLDER)), _EVENT

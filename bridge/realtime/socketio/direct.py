@@ -76,7 +76,6 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         self._async = {**driver._async, "websocket": WebSocket}  # noqa: SLF001
 
     def create_queue(self, *_: Any, **__: Any) -> PollQueue:  # noqa: ANN401 - as the base class
-        """Return the queue of a new client."""
         return PollQueue(self.ping_interval)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:

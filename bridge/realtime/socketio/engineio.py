@@ -55,7 +55,6 @@ def request_parameters(query: str) -> dict[str, str]:
 
 
 def wants_websocket(headers: Mapping[str, str]) -> bool:
-    """Return whether a request is a WebSocket handshake."""
     connection = [part.strip() for part in headers.get("Connection", "").lower().split(",")]
     return "upgrade" in connection and headers.get("Upgrade", "").lower() == "websocket"
 

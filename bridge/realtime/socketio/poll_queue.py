@@ -56,7 +56,6 @@ class PollQueue:
         self.put_nowait(packet)
 
     async def get(self) -> Packet | None:
-        """Wait for the first packet of a poll."""
         if not self._packets and self.websocket is None:
             self._getter = asyncio.get_running_loop().create_future()
             await self._getter
@@ -88,12 +87,10 @@ class PollQueue:
             await asyncio.shield(self._emptied)
 
     def empty(self) -> bool:
-        """Return whether no packet waits."""
         return not self._packets
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a poll is waiting for a packet."""
         return self._getter is not None and not self._getter.done()
 
     def redirect_to(self, websocket: PacketWriter) -> None:

@@ -64,7 +64,6 @@ class _FrameHeader:
 
     @property
     def frame_bytes(self) -> int:
-        """The length of the frame: header, mask and payload."""
         return self.size + _MASK_BYTES + self.length
 
 

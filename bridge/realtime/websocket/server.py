@@ -57,8 +57,6 @@ class MessageHandler(Protocol):
 
 
 class WebSocketServer:
-    """All plain WebSocket clients, of every protocol."""
-
     def __init__(
         self, http: HttpSettings, settings: RealtimeSettings, hub: Hub, limiter: ConnectionLimiter, authenticator: Authenticator
     ) -> None:
@@ -158,7 +156,6 @@ class WebSocketServer:
         client.mark_authenticated()
 
     def address(self, request: web.Request) -> str:
-        """Return the client's address, as reported by trusted proxies."""
         return client_address_of(request, self._http)
 
     async def _accept(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
@@ -221,7 +218,6 @@ class WebSocketServer:
             await self._hub.set_subscription(client.session, subscription)
 
     def disconnect(self, client: ClientConnection, reason: str) -> None:
-        """Close a connection and count the reason."""
         self._hub.disconnect(client, reason)
 
     async def tick(self) -> None:
@@ -244,6 +240,5 @@ class WebSocketServer:
             self._pong_due.append((now + self._settings.ping_timeout_seconds, now, client))
 
     async def close(self) -> None:
-        """Disconnect every client."""
         for client in tuple(self._clients):
             client.leave()

@@ -21,8 +21,6 @@ _DELETE_BATCH = 1000
 
 
 class MongoCollection:
-    """Documents of one schema."""
-
     def __init__(self, database: Any, schema: CollectionSchema) -> None:  # noqa: ANN401 - Motor has no types
         self._collection = database[schema.name]
         self._times = schema.times

@@ -42,7 +42,6 @@ class Refusal:
 
 
 def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
-    """Return Motor's client or PyMongo's own."""
     if driver == "pymongo":
         return AsyncMongoClient
     from motor.motor_asyncio import AsyncIOMotorClient

@@ -29,8 +29,6 @@ _MERGE = {
 
 
 class MongoRollups(RollupTables):
-    """The collections that rollups are built from and in."""
-
     def __init__(self, database: Any) -> None:  # noqa: ANN401 - Motor has no types
         self._readings = database["readings"]
         self._rollups = database["rollups"]
@@ -171,7 +169,6 @@ class MongoRollups(RollupTables):
 
 
 def filter_of(query: ReadingsQuery) -> Document:
-    """Return the conditions of a query for MongoDB."""
     conditions: Document = {}
     if query.devices is not None:
         conditions["deviceId"] = {"$in": list(query.devices)}

@@ -25,7 +25,6 @@ class SqliteTable:
         self._reader = reader
 
     async def remove_older(self, column: str, before_ms: int) -> int:
-        """Delete the rows with an earlier time; return how many."""
         sql = f"DELETE FROM {self._name} WHERE id IN (SELECT id FROM {self._name} WHERE {column} < ? LIMIT {BATCH})"  # noqa: S608
         return await self._writer.change_stepwise(sql, [before_ms], BATCH)
 

@@ -68,8 +68,6 @@ _SAVE_STATE = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET v
 
 
 class SqliteRollups(RollupTables):
-    """The tables that rollups are built from and in."""
-
     def __init__(self, writer: Worker, reader: Worker, timeout_seconds: float) -> None:
         """A summary that takes longer than `timeout_seconds` is interrupted."""
         self._writer = writer
@@ -200,7 +198,6 @@ class SqliteRollups(RollupTables):
 
 
 def where_of(query: ReadingsQuery) -> tuple[str, list[Any]]:
-    """Return the conditions of a query in SQL, and their values."""
     conditions: list[str] = []
     values: list[Any] = []
     if query.devices is not None:

@@ -47,7 +47,6 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a statement."""
         return await self.call(lambda connection: connection.execute(sql, values).fetchall())
 
     async def rows_within(self, seconds: float, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -64,7 +63,6 @@ class Worker:
         return await self.call(rows)
 
     async def change(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run a statement; return how many rows it changed."""
         return await self.call(lambda connection: connection.execute(sql, values).rowcount)
 
     async def change_stepwise(self, sql: str, values: Sequence[Any], step: int) -> int:

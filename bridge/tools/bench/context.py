@@ -32,8 +32,6 @@ _READING_BYTES = 350
 
 
 class ProgressDisplay(Protocol):
-    """Shows how a run proceeds."""
-
     def phase(self, text: str) -> None: ...
 
     def progress(self, text: str) -> None:
@@ -55,8 +53,6 @@ class LoadMeasurement:
 
 
 class ScenarioContext:
-    """A target under a load."""
-
     def __init__(
         self, scenario: str, target: BenchTarget, load: Load, seed: int, patience: float, display: ProgressDisplay
     ) -> None:

@@ -97,7 +97,6 @@ class SubscriberPool(Generic[S]):
 
     @property
     def surplus(self) -> int:
-        """Readings received beyond the expected number."""
         return sum(max(-client.missing, 0) for client in self.subscribers if client.expected)
 
     def expect(self, readings: int | Sequence[int], streams: Sequence[Stream] = ()) -> None:
@@ -173,7 +172,6 @@ async def connect_with_retries(connect: Callable[[], Awaitable[T]], rng: random.
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Return whether the condition became true in time."""
     deadline = perf_counter() + seconds
     while not (met := condition()) and perf_counter() < deadline:  # noqa: ASYNC110 - counts of many clients
         await asyncio.sleep(0.05)

@@ -42,7 +42,6 @@ class Matches:
         self._tail = b""
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Return the matches that end in this piece."""
         text, end, matches = self._tail + piece, 0, []
         for match in self._pattern.finditer(text):
             matches.append(match[1])
@@ -82,8 +81,6 @@ class CursorSubscriber(Subscriber):
 
 
 class GapCursorSubscriber(CursorSubscriber):
-    """Records the reported gaps, too."""
-
     def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
         super().__init__(receive_buffer, address)
         self._gap_matches = Matches(GAP, 256)
@@ -95,8 +92,6 @@ class GapCursorSubscriber(CursorSubscriber):
 
 
 class StallingSubscriber(Subscriber):
-    """Stops reading, resumes, and records the reported gaps."""
-
     def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
         super().__init__(receive_buffer, address)
         self._gap_matches = Matches(GAP, 256)
@@ -108,7 +103,6 @@ class StallingSubscriber(Subscriber):
 
     @property
     def missed(self) -> int:
-        """Readings that the bridge reported as missed."""
         return sum(gap.missed for gap in self.gaps)
 
     def stall(self) -> None:

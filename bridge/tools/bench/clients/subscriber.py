@@ -149,7 +149,6 @@ class Subscriber(asyncio.BufferedProtocol):
         return ack
 
     def send_text(self, text: bytes) -> None:
-        """Send one text frame, masked with zeros."""
         size = bytes((0x80 | len(text),)) if len(text) < 126 else b"\xfe" + struct.pack(">H", len(text))
         self._write(b"\x81" + size + b"\0\0\0\0" + text)
 

@@ -41,7 +41,6 @@ class PollingTransport:
             return (await response.text()).split(_SEPARATOR)
 
     async def send(self, packet: str) -> None:
-        """Send one packet."""
         url, headers = self._url, self._address.headers
         async with self._session.post(url, data=packet, headers=headers, ssl=self._address.tls or True) as response:
             response.raise_for_status()

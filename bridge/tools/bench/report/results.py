@@ -143,7 +143,6 @@ class Report:
 
 
 def machine() -> dict[str, str]:
-    """Return the facts of this machine that affect the results."""
     return {
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -43,7 +43,6 @@ class TerminalDisplay:
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the table, the figures of each scenario, notes and failures."""
     console.print(text.machine(report), highlight=False)
     if report.measurements:
         console.print(_table(report, console.width))

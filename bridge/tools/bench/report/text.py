@@ -92,7 +92,6 @@ def figures(result: BenchResult) -> list[tuple[str, str]]:
 
 
 def machine(report: Report) -> str:
-    """Return the machine and the start of the run on one line."""
     facts = report.machine
     bridge = f"sensor-bridge {facts['sensor-bridge']}"
     return f"{facts['cores']} cores, {facts['system']}, {facts['python']}, {bridge}, {report.started}"
