@@ -191,7 +191,6 @@ def bench(
     burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings in a burst.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="Duration at the rate.")] = None,
     rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of devices.")] = None,
-    stalled: Annotated[int | None, typer.Option(min=1, max=5000, help="Number of the clients that stop reading.")] = None,
     way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, topics or channels.")] = None,
     url: Annotated[
         str | None, typer.Option(help="A running bridge. The readings of its devices bench-… stay in the store.")
@@ -213,7 +212,7 @@ def bench(
     if show_list:
         print_scenarios(console)
         return
-    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "stalled": stalled, "way": way}
+    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "way": way}
     token = read_token(token, token_file)
     options = BenchOptions(scenarios, clients, load, url, broker, store, pid, json, seed, patience, token)
     sys.exit(0 if run_loop(measure(options, console, errors)) else FAILED)

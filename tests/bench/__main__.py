@@ -16,10 +16,10 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.report.terminal import TerminalDisplay, print_report
 from bridge.tools.bench.run import Plan, broker_settings, run_plans, select_scenarios, write_json
-from bridge.tools.bench.scenarios.catalog import SCENARIOS
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
+from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.servers import broker_and_database
 
 COMPARED = ("burst", "steady")
@@ -51,12 +51,19 @@ class TutorialStack:
 
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:
     """The tutorial stack's burst is small: at a few hundred readings per second a large one takes minutes."""
-    load = _without_none(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way)
+    load = _without_none(
+        rate=arguments.rate,
+        seconds=arguments.seconds,
+        burst=arguments.burst,
+        way=arguments.way,
+        rooms=arguments.rooms,
+        stalled=arguments.stalled,
+    )
     own = GuardedBridge if arguments.required else OwnBridge
     bridge: System = own(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = TutorialStack(broker, mongo_url.replace("/?", "/tutorial?"), folder)
     result = []
-    for scenario in select_scenarios(arguments.scenarios or COMPARED):
+    for scenario in select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS):
         usual = COMPARED_CLIENTS if scenario.name in COMPARED else (scenario.load.clients,)
         for clients in arguments.clients or usual:
             result.append(Plan(scenario, bridge, load | {"clients": clients}))
@@ -73,7 +80,7 @@ def _without_none(**options: float | str | None) -> dict[str, Any]:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default: {COMPARED}")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(ALL_SCENARIOS)}; default: {COMPARED}")
     parser.add_argument("--clients", type=int, nargs="+", help="numbers of clients, a run for each")
     parser.add_argument("--burst", type=int, help="readings of the bridge's burst")
     parser.add_argument("--tutorial-burst", type=int, default=500, help="readings of the tutorial stack's burst")
@@ -82,6 +89,8 @@ async def main() -> int:
     parser.add_argument("--replica-set", action="store_true", help="mongod as a replica set of one, which takes 1 ms longer")
     parser.add_argument("--rate", type=float, help="readings per second while latency is measured")
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--rooms", type=int, help="number of devices")
+    parser.add_argument("--stalled", type=int, help="number of clients that stop reading, in the scenario stalled")
     parser.add_argument("--way", help="protocol of the bridge's clients: socketio, topics or channels")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

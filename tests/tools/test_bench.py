@@ -17,7 +17,7 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
 from bridge.tools.bench.clients.readings import Readings
-from bridge.tools.bench.clients.recording import CursorSubscriber, ReportedGap
+from bridge.tools.bench.clients.recording import CursorSubscriber
 from bridge.tools.bench.clients.subscriber import PING, PONG, ReceiveBuffer, Stream, Subscriber
 from bridge.tools.bench.command import BenchOptions, bench
 from bridge.tools.bench.latencies import Latencies
@@ -25,8 +25,8 @@ from bridge.tools.bench.report.results import Report
 from bridge.tools.bench.run import Plan, run_plans, select_scenarios
 from bridge.tools.bench.scenarios.catalog import SCENARIOS
 from bridge.tools.bench.scenarios.reconnect import ReconnectAudit, audit_reconnect
-from bridge.tools.bench.scenarios.visits import SubscriptionChange, Visit, audit_visits
 from bridge.tools.bench.systems import RunningBridge
+from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.silent import SilentDisplay
 from tests.bench.stand_in import Faults, StandIn, frame
 from tests.cli.test_cli import ended, running
@@ -156,58 +156,6 @@ def test_audit_of_a_client_that_reconnected() -> None:
     assert audit_reconnect(published, 104, [106, 105, *whole[2:]], 10, 10) == ReconnectAudit(0, 0, 0, 1)
 
 
-# Cursors of devices a and b; those of a are odd.
-PUBLISHED = {"a": range(101, 200, 2), "b": range(102, 200, 2)}
-A, B = frozenset("a"), frozenset("b")
-
-
-def visited(received: Sequence[int]) -> Visit:
-    """Subscribe to a after 110, receive 4, to b after 118, receive 4 more, unsubscribe from b at 126, disconnect at 131."""
-    visit = Visit(received)
-    visit.subscribed(A, 110, SubscriptionChange(0, 4))
-    visit.subscribed(B, 118, SubscriptionChange(4, 6))
-    visit.unsubscribed(B, 126, SubscriptionChange(12, 12))
-    visit.disconnected(131)
-    return visit
-
-
-RECEIVED = [111, 113, 115, 117, 119, 120, *range(121, 128), 129, 131]
-
-
-@pytest.mark.parametrize(
-    ("received", "counts"),
-    [
-        (RECEIVED, (0, 0, 0, 0)),
-        ([cursor for cursor in RECEIVED if cursor != 124], (1, 0, 0, 0)),
-        ([*RECEIVED, 131], (0, 1, 0, 0)),
-        ([*RECEIVED, 132], (0, 0, 1, 0)),
-        ([102, *RECEIVED], (0, 0, 0, 0)),  # before its first acknowledgement it received every device
-        ([111, 113, 115, 117, 119, 121, 120, *RECEIVED[7:]], (0, 0, 0, 0)),  # the replay of b started late
-        ([111, 115, 113, *RECEIVED[3:]], (0, 0, 0, 0)),  # so did the first replay
-        ([*RECEIVED[:8], RECEIVED[9], RECEIVED[8], *RECEIVED[10:]], (0, 0, 0, 1)),
-        ([111, 110, 113, 112, *RECEIVED[2:]], (0, 0, 0, 1)),  # one step back starts a replay, a second does not
-    ],
-)
-def test_audit_of_a_client_that_changed_its_subscription(received: list[int], counts: tuple[int, ...]) -> None:
-    audit = audit_visits([visited(received)], PUBLISHED)
-    assert (audit.holes, audit.repeats, audit.unrequested, audit.misordered) == counts
-
-
-def test_missed_reading_is_not_a_hole_if_it_was_reported() -> None:
-    visit = visited([cursor for cursor in RECEIVED if not 120 < cursor <= 124])
-    visit.gaps = [ReportedGap(120, 123, 3)]
-    audit = audit_visits([visit], PUBLISHED)
-    assert (audit.reported, audit.holes) == (3, 1)
-
-
-def test_reading_received_on_two_connections_is_a_repeat() -> None:
-    second = Visit([131, 133])
-    second.subscribed(A, 131, SubscriptionChange(0, 2))
-    second.disconnected(134)
-    audit = audit_visits([visited(RECEIVED), second], PUBLISHED)
-    assert (audit.holes, audit.repeats) == (0, 1)
-
-
 # --- detected faults -------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +164,7 @@ async def measured(scenario: str, faults: Faults | None = None, **load: float) -
     async with StandIn(faults).serving() as stand_in:
         broker = MqttSettings.model_validate({"url": f"mqtt://127.0.0.1:{stand_in.mqtt_port}"})
         system = RunningBridge(Address("127.0.0.1", stand_in.port), broker, None)
-        return await run_plans([Plan(SCENARIOS[scenario], system, load)], {}, 1, 0.5, SilentDisplay())
+        return await run_plans([Plan(ALL_SCENARIOS[scenario], system, load)], {}, 1, 0.5, SilentDisplay())
 
 
 def figure(report: Report, name: str) -> float | None:
@@ -251,16 +199,6 @@ async def test_holes_and_repeats_are_counted_per_client(faults: Faults, holes: i
     assert report.failures == [f"reconnect: bridge: {'holes' if holes else 'repeats'}: 8"]
 
 
-@pytest.mark.parametrize(
-    ("faults", "end"),
-    [(Faults(gap_after=100_000), "told"), (Faults(cut_after=100_000), "cut"), (Faults(), "got all")],
-)
-async def test_end_of_a_stalled_client_is_classified(faults: Faults, end: str) -> None:
-    report = await measured("stalled", faults, clients=4, stalled=2, rate=4000, seconds=0.5)
-    ends = {name: figure(report, f"stalled: {name}") for name in ("told", "cut", "got all", "uncertain")}
-    assert ends == {"told": 0, "cut": 0, "got all": 0, "uncertain": 0} | {end: 2}
-
-
 async def test_many_clients_are_all_read() -> None:
     report = await measured("many", clients=120, rate=500, seconds=0.2)
     row = report.measurements[0]
@@ -285,32 +223,28 @@ async def test_command_starts_a_bridge_measures_it_and_writes_json(tmp_path: Pat
     ]  # fmt: skip
     assert rows[0]["latency"] is None
     assert sum(count for _, count in rows[3]["latency"]["buckets"]) == rows[3]["latency"]["count"] == 90
-    load = {"clients": 2, "rate": 100, "burst": 40, "seconds": 0.3, "rooms": 1, "stalled": 50, "way": "socketio"}
+    load = {"clients": 2, "rate": 100, "burst": 40, "seconds": 0.3, "rooms": 1, "way": "socketio"}
     assert rows[0]["load"] == load
     assert rows[0]["bench_cpu_seconds"] > 0
     assert {"at_seconds", "published", "delivered", "bridge_rss_bytes"} <= set(rows[0]["samples"][0])
 
 
 async def test_every_other_scenario_runs_on_a_real_bridge(tmp_path: Path, broker_url: str) -> None:
-    few = ("--clients", "4", "--stalled", "2", "--rooms", "2", "--burst", "50", "--rate", "200", "--seconds", "0.3")
-    names = ("many", "reconnect", "stalled", "churn", "rooms")
+    few = ("--clients", "4", "--rooms", "2", "--burst", "50", "--rate", "200", "--seconds", "0.3")
+    names = ("many", "reconnect", "rooms")
     code, _, err = await ended(tmp_path, "bench", *names, *few, "--broker", broker_url, "--json", "b.json")
     assert code == 0, err
     rows = {row["scenario"]: row for row in orjson.loads((tmp_path / "b.json").read_bytes())["measurements"]}
-    rounds = [f"stalled {n}: {count}" for n in (1, 2, 3) for count in ("none", 2)]
-    assert list(rows) == ["many", "reconnect", *rounds, "churn", "rooms"]
-    assert [rows[name]["deliveries"] for name in ("many", *rounds, "rooms")] == [240, *[120] * 6, 120]
+    assert list(rows) == ["many", "reconnect", "rooms"]
+    assert [rows[name]["deliveries"] for name in ("many", "rooms")] == [240, 120]
     returned = rows["reconnect"]["figures"]
     assert [returned[name]["value"] for name in ("holes", "repeats", "out of order", "cut again")] == [0, 0, 0, 0]
-    churned = rows["churn"]["figures"]
-    assert [churned[name]["value"] for name in ("holes", "repeats", "not asked for", "out of order", "cut")] == [0, 0, 0, 0, 0]
-    assert churned["upgraded from polling"]["value"] > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nonsense"], "unknown scenario 'nonsense': choose from burst, steady, many, reconnect, stalled, churn, rooms"),
+        (["nonsense"], "unknown scenario 'nonsense': choose from burst, steady, many, reconnect, rooms"),
         (["--url", "http://127.0.0.1:1"], "--url needs --broker"),
         (["--url", "ftp://x", "--broker", "mqtt://x"], "ftp://x: not a bridge's address: expected http://host:3000"),
         (["--broker", "mqtt://u:hunter2@x:99999"], "--broker"),

@@ -23,7 +23,6 @@ class Load:
     burst: int = 10_000
     seconds: float = 10
     rooms: int = 1
-    stalled: int = 50
     way: str = "socketio"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -83,12 +83,12 @@ def _notes(results: Sequence[BenchResult]) -> list[str]:
     return notes
 
 
-def select_scenarios(names: Sequence[str]) -> list[Scenario]:
+def select_scenarios(names: Sequence[str], scenarios: Mapping[str, Scenario] = SCENARIOS) -> list[Scenario]:
     """Return scenarios by name. Raises `BridgeError`."""
-    unknown = [name for name in names if name not in SCENARIOS]
+    unknown = [name for name in names if name not in scenarios]
     if unknown:
-        raise BridgeError(f"unknown scenario {', '.join(map(repr, unknown))}: choose from {', '.join(SCENARIOS)}")
-    return [SCENARIOS[name] for name in names]
+        raise BridgeError(f"unknown scenario {', '.join(map(repr, unknown))}: choose from {', '.join(scenarios)}")
+    return [scenarios[name] for name in names]
 
 
 @asynccontextmanager

@@ -10,9 +10,7 @@ from bridge.tools.bench.clients.subscriber import Subscriber
 from bridge.tools.bench.context import WARM_UP, ScenarioContext
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.report.results import BenchResult, Figure
-from bridge.tools.bench.scenarios.churn import churn
 from bridge.tools.bench.scenarios.reconnect import reconnect
-from bridge.tools.bench.scenarios.stalled import stalled
 
 _SETTLE_SECONDS = 1.0
 
@@ -124,21 +122,6 @@ SCENARIOS = {
             Load(clients=1000, burst=1000),
             ("clients", "burst", "rate"),
             reconnect,
-        ),
-        Scenario(
-            "stalled",
-            "some clients stop reading: does it affect the others, and is each stalled one told of its gap or disconnected?",
-            Load(clients=200, rate=1000),
-            ("clients", "stalled", "rate", "seconds"),
-            stalled,
-        ),
-        Scenario(
-            "churn",
-            "clients connect, disconnect, upgrade from polling and change subscriptions: does each receive all of it, once and "
-            "in order? Latency is measured at one client that stays",
-            Load(clients=200, rate=1000, seconds=60, rooms=10),
-            ("clients", "rooms", "rate", "seconds"),
-            churn,
         ),
         Scenario(
             "rooms",

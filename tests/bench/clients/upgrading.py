@@ -11,8 +11,8 @@ import orjson
 
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
-from bridge.tools.bench.clients.recording import GapCursorSubscriber
 from bridge.tools.bench.clients.subscriber import CONNECT_SECONDS, PROBED, ReceiveBuffer, Subscriber
+from tests.bench.clients.gaps import GapCursorSubscriber
 
 _SEPARATOR = "\x1e"
 _ACK, _PING = "430", "2"

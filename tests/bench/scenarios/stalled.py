@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from bridge.core.errors import BridgeError
 from bridge.tools.bench.clients.pool import SubscriberPool, wait_until
 from bridge.tools.bench.clients.publisher import MqttPublisher
-from bridge.tools.bench.clients.recording import StallingSubscriber
 from bridge.tools.bench.clients.subscriber import Subscriber
 from bridge.tools.bench.context import ScenarioContext
+from bridge.tools.bench.load import Load
 from bridge.tools.bench.report.results import BenchResult, Figure
+from tests.bench.clients.gaps import StallingSubscriber
 
 _RECEIVE_BYTES = 16 * 1024  # kernel buffer of a stalled client: small, so that the bridge soon notices that it is full
 _PONG_SECONDS = 5.0
@@ -20,12 +23,19 @@ _SETTLE_SECONDS = 1.0
 PAIRS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class StalledLoad(Load):
+    """`stalled` is the number of clients that stop reading."""
+
+    stalled: int = 50
+
+
 async def stalled(context: ScenarioContext) -> list[BenchResult]:
     """Half of the stalled clients send pongs, the other half nothing.
 
     One pause of the disk decides the p99 of a round, so there are `PAIRS` of rounds, and the median ratio is reported.
     """
-    load = context.load
+    load = cast("StalledLoad", context.load)
     if load.stalled >= load.clients:
         raise BridgeError(f"{load.stalled} stalled of {load.clients} clients: at least one must keep reading")
     async with (
@@ -42,7 +52,7 @@ async def stalled(context: ScenarioContext) -> list[BenchResult]:
 async def _pair(
     context: ScenarioContext, publisher: MqttPublisher, healthy: SubscriberPool[Subscriber], n: int
 ) -> tuple[BenchResult, BenchResult]:
-    load = context.load
+    load = cast("StalledLoad", context.load)
     before = await _round(context, publisher, healthy, f"{n}: none", [])
     async with context.subscribers(StallingSubscriber, load.stalled, receive_bytes=_RECEIVE_BYTES) as stalling:
         stalling.expect(load.paced_readings)

@@ -16,15 +16,16 @@ from bridge.core.errors import BridgeError
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.pool import SubscriberPool, connect_with_retries, wait_until
 from bridge.tools.bench.clients.publisher import MqttPublisher
-from bridge.tools.bench.clients.recording import CursorSubscriber, GapCursorSubscriber, Matches
+from bridge.tools.bench.clients.recording import CursorSubscriber, Matches
 from bridge.tools.bench.clients.subscriber import ReceiveBuffer, Stream
-from bridge.tools.bench.clients.upgrading import UpgradingSubscriber
 from bridge.tools.bench.context import ScenarioContext
 from bridge.tools.bench.latencies import Latencies
 from bridge.tools.bench.load import READINGS_LIMIT
 from bridge.tools.bench.report.results import BenchResult, Figure
 from bridge.tools.bench.scenarios.reconnect import REPLAY_LIMIT
-from bridge.tools.bench.scenarios.visits import SubscriptionChange, Visit, audit_visits
+from tests.bench.clients.gaps import GapCursorSubscriber
+from tests.bench.clients.upgrading import UpgradingSubscriber
+from tests.bench.scenarios.visits import SubscriptionChange, Visit, audit_visits
 
 _READING = re.compile(rb'"deviceId":"([^"]*"[^}]*\},"cursor":\d+)[,}]')
 _READING_BYTES = 512
@@ -67,7 +68,7 @@ class ChurnClient:
         self._context = context
         self._pool = pool
         self._session = session
-        self._random = random.Random(number)  # noqa: S311 - not a secret
+        self._random = random.Random(number)
         self._all = frozenset(context.devices)
         self._subscribes_to_all = number % 2 == 0
         self._starts_by_polling = number % 4 >= 2
