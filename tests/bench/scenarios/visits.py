@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from bridge.tools.bench.clients.recording import ReportedGap
+from tests.bench.clients.gaps import ReportedGap
 
 
 @dataclass(frozen=True, slots=True)
