@@ -170,3 +170,7 @@ class UnknownAccount(BridgeError):
 
 class LastAdmin(BridgeError):
     """The change would leave no user who can administer."""
+
+
+class UnsupportedLibrary(BridgeError):
+    """An installed library lacks a private name that the bridge depends on; the text names the releases that have it."""
