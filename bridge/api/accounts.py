@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from bridge.http.proxies import client_address_of
 from bridge.ports import AuditStore
 from bridge.settings import HttpSettings
 
+_describes = partial(describes, tag="access", permission=Permission.ADMIN)
 _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
 _Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -114,19 +116,12 @@ class AccountsApi:
             web.get("/api/v1/audit", self._audit),
         ]
 
-    @describes("List users", answers={200: UsersPage}, problems=(403, 503), tag="access", permission=Permission.ADMIN)
+    @_describes("List users", answers={200: UsersPage}, problems=(403, 503))
     async def _users(self, _: web.Request) -> web.Response:
         self._check_required()
         return json_response({"users": [_user(user) for user in await self._access.users.all()]})
 
-    @describes(
-        "Add a user",
-        body=NewUser,
-        answers={201: UserResponse},
-        problems=(409, 413, 422, 503),
-        tag="access",
-        permission=Permission.ADMIN,
-    )
+    @_describes("Add a user", body=NewUser, answers={201: UserResponse}, problems=(409, 413, 422, 503))
     async def _add_user(self, request: web.Request) -> web.Response:
         self._check_required()
         new = NewUser.model_validate(await read_object(request))
@@ -134,13 +129,11 @@ class AccountsApi:
         self._record(request, "user added", user.id, role=user.role)
         return json_response(_user(user), status=201)
 
-    @describes(
+    @_describes(
         "Change a user's password, role or scope; their sessions end",
         body=ChangedUser,
         answers={200: UserResponse},
         problems=(404, 409, 413, 422, 503),
-        tag="access",
-        permission=Permission.ADMIN,
     )
     async def _change_user(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -151,13 +144,7 @@ class AccountsApi:
         self._record(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
         return json_response(_user(user))
 
-    @describes(
-        "Remove a user; their sessions end",
-        answers={204: None},
-        problems=(404, 409, 503),
-        tag="access",
-        permission=Permission.ADMIN,
-    )
+    @_describes("Remove a user; their sessions end", answers={204: None}, problems=(404, 409, 503))
     async def _remove_user(self, request: web.Request) -> web.Response:
         self._check_required()
         name = request.match_info["name"].lower()
@@ -165,18 +152,16 @@ class AccountsApi:
         self._record(request, "user removed", name)
         return web.Response(status=204)
 
-    @describes("List API keys", answers={200: KeysPage}, problems=(403, 503), tag="access", permission=Permission.ADMIN)
+    @_describes("List API keys", answers={200: KeysPage}, problems=(403, 503))
     async def _keys(self, _: web.Request) -> web.Response:
         self._check_required()
         return json_response({"keys": [_key(key) for key in await self._access.keys.all()]})
 
-    @describes(
+    @_describes(
         "Create an API key of a program or a device; the key is returned only once",
         body=NewKey,
         answers={201: KeyCreated},
         problems=(413, 422, 503),
-        tag="access",
-        permission=Permission.ADMIN,
     )
     async def _add_key(self, request: web.Request) -> web.Response:
         self._check_required()
@@ -190,21 +175,14 @@ class AccountsApi:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @describes("Revoke an API key", answers={204: None}, problems=(404, 503), tag="access", permission=Permission.ADMIN)
+    @_describes("Revoke an API key", answers={204: None}, problems=(404, 503))
     async def _remove_key(self, request: web.Request) -> web.Response:
         self._check_required()
         key = await self._access.keys.remove(request.match_info["id"])
         self._record(request, "key removed", key.id, name=key.name)
         return web.Response(status=204)
 
-    @describes(
-        "The audit log, newest first",
-        query=AuditParameters,
-        answers={200: AuditPage},
-        problems=(503,),
-        tag="access",
-        permission=Permission.ADMIN,
-    )
+    @_describes("The audit log, newest first", query=AuditParameters, answers={200: AuditPage}, problems=(503,))
     async def _audit(self, request: web.Request) -> web.Response:
         self._check_required()
         query = AuditParameters.model_validate(dict(request.query))

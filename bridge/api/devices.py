@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import wraps
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -13,12 +13,12 @@ from bridge.api.bodies import read_object
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
-from bridge.api.middleware.problems import Handler, json_response, problem
+from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import CommandResponse, CommandsPage, DeviceResponse, DevicesPage, FormCommand, NewDevice
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
-from bridge.core.errors import CommandRejected, DeviceError, DeviceExists, DeviceNotInScope, TooManyDevices, UnknownDevice
+from bridge.core.errors import DeviceError
 from bridge.core.readings.identity import is_device_id
 from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
@@ -26,6 +26,7 @@ from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog
 from bridge.settings import HttpSettings
 
+_describes = partial(describes, tag="devices")
 DEVICES_LIMIT = 10_000
 _COMMANDS_LIMIT = 1000
 _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
@@ -84,21 +85,19 @@ class DevicesApi:
             route
             for path in _PATHS
             for route in (
-                web.get(path, _with_problems(self._list)),
-                web.post(path, _with_problems(self._register)),
-                web.get(path + "/{id}", _with_problems(self._get)),
-                web.patch(path + "/{id}", _with_problems(self._update)),
-                web.delete(path + "/{id}", _with_problems(self._remove)),
-                web.post(path + "/{id}/commands", _with_problems(self._send_command)),
-                web.get(path + "/{id}/commands", _with_problems(self._recent_commands)),
-                web.get(path + "/{id}/commands/{command}", _with_problems(self._get_command)),
+                web.get(path, self._list),
+                web.post(path, self._register),
+                web.get(path + "/{id}", self._get),
+                web.patch(path + "/{id}", self._update),
+                web.delete(path + "/{id}", self._remove),
+                web.post(path + "/{id}/commands", self._send_command),
+                web.get(path + "/{id}/commands", self._recent_commands),
+                web.get(path + "/{id}/commands/{command}", self._get_command),
             )
         ]
-        return [*routes, web.post("/send_command", _with_problems(self._send_form_command))]
+        return [*routes, web.post("/send_command", self._send_form_command)]
 
-    @describes(
-        "List devices by id", query=DevicesParameters, answers={200: DevicesPage}, tag="devices", permission=Permission.READ
-    )
+    @_describes("List devices by id", query=DevicesParameters, answers={200: DevicesPage}, permission=Permission.READ)
     async def _list(self, request: web.Request) -> web.Response:
         query = DevicesParameters.model_validate(dict(request.query))
         found: list[Device] = []
@@ -109,16 +108,15 @@ class DevicesApi:
                 found.append(device)
         return json_response({"devices": [device.public() for device in found], "next": None})
 
-    @describes("Get a device", answers={200: DeviceResponse}, problems=(404,), tag="devices", permission=Permission.READ)
+    @_describes("Get a device", answers={200: DeviceResponse}, problems=(404,), permission=Permission.READ)
     async def _get(self, request: web.Request) -> web.Response:
         return json_response(self._registry.get(self._device_id(request)).public())
 
-    @describes(
+    @_describes(
         "Register a device; unknown attributes are stored as given",
         body=NewDevice,
         answers={201: DeviceResponse},
         problems=(409, 413, 422, 503, 507),
-        tag="devices",
         permission=Permission.MANAGE,
     )
     async def _register(self, request: web.Request) -> web.Response:
@@ -135,12 +133,11 @@ class DevicesApi:
         response.headers["Location"] = f"/api/v1/devices/{device.id}"
         return response
 
-    @describes(
+    @_describes(
         "Change attributes of a device; null removes one",
         body=NewDevice,
         answers={200: DeviceResponse},
         problems=(404, 413, 422, 503, 507),
-        tag="devices",
         permission=Permission.MANAGE,
     )
     async def _update(self, request: web.Request) -> web.Response:
@@ -153,25 +150,18 @@ class DevicesApi:
         self._record(request, "device changed", device_id)
         return json_response(device.public())
 
-    @describes(
-        "Remove a device; its readings stay",
-        answers={204: None},
-        problems=(404, 503),
-        tag="devices",
-        permission=Permission.MANAGE,
-    )
+    @_describes("Remove a device; its readings stay", answers={204: None}, problems=(404, 503), permission=Permission.MANAGE)
     async def _remove(self, request: web.Request) -> web.Response:
         device_id = self._device_id(request, Permission.MANAGE)
         await self._registry.remove(device_id)
         self._record(request, "device removed", device_id)
         return web.Response(status=204)
 
-    @describes(
+    @_describes(
         "Send a command to a device",
         body=CommandRequest,
         answers={202: CommandResponse},
         problems=(404, 409, 413, 422, 503),
-        tag="devices",
         permission=Permission.COMMAND,
     )
     async def _send_command(self, request: web.Request) -> web.Response:
@@ -183,12 +173,11 @@ class DevicesApi:
         response.headers["Location"] = f"/api/v1/devices/{command.device_id}/commands/{command.id}"
         return response
 
-    @describes(
+    @_describes(
         "Send a command with a form, for older clients",
         body={"application/x-www-form-urlencoded": FormCommand},
         answers={202: CommandResponse},
         problems=(404, 409, 413, 422, 503),
-        tag="devices",
         permission=Permission.COMMAND,
     )
     async def _send_form_command(self, request: web.Request) -> web.Response:
@@ -197,12 +186,11 @@ class DevicesApi:
         body = {"device": form.get("device_name"), "command": form.get("command"), "value": form.get("value") or None}
         return json_response((await self._submit(request, _command_request(body))).public(), status=202)
 
-    @describes(
+    @_describes(
         "List the newest commands of a device",
         query=RecentParameters,
         answers={200: CommandsPage},
         problems=(404, 503),
-        tag="devices",
         permission=Permission.READ,
     )
     async def _recent_commands(self, request: web.Request) -> web.Response:
@@ -210,7 +198,7 @@ class DevicesApi:
         limit = RecentParameters.model_validate(dict(request.query)).limit
         return json_response({"commands": [command.public() for command in await self._commands.recent(device_id, limit)]})
 
-    @describes("Get a command", answers={200: CommandResponse}, problems=(404, 503), tag="devices", permission=Permission.READ)
+    @_describes("Get a command", answers={200: CommandResponse}, problems=(404, 503), permission=Permission.READ)
     async def _get_command(self, request: web.Request) -> web.Response:
         command = await self._commands.get(self._device_id(request), request.match_info["command"])
         if command is None:
@@ -233,28 +221,6 @@ class DevicesApi:
         self._audit.record(
             action, actor=identity_of(request), address=client_address_of(request, self._http), target=device_id, **details
         )
-
-
-def _with_problems(handler: Handler) -> Handler:
-    """Turn errors of the registry and of commands into problems."""
-
-    @wraps(handler)
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except DeviceNotInScope:  # audited by the auth middleware, and answered like an unknown device
-            raise
-        except UnknownDevice as error:
-            return problem(404, str(error))
-        except (DeviceExists, CommandRejected) as error:
-            return problem(409, str(error))
-        except TooManyDevices as error:
-            return problem(507, str(error))
-        except DeviceError as error:
-            errors = [{"field": name, "message": message} for name, message in error.fields.items()]
-            return problem(422, str(error)[:1000], errors=errors)
-
-    return handle
 
 
 def _command_request(body: Mapping[str, Any]) -> CommandRequest:

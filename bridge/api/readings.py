@@ -6,6 +6,7 @@ import math
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -24,6 +25,7 @@ from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buck
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
+_describes = partial(describes, tag="readings", permission=Permission.READ)
 POINTS_LIMIT = 2000
 """The most buckets of one device in one response."""
 _POINTS = 500
@@ -124,13 +126,11 @@ class ReadingsApi:
             web.get("/get_telemetry", self._telemetry),
         ]
 
-    @describes(
+    @_describes(
         "Stored readings in cursor order, or with `every` or `points` their summaries",
         query=ReadingsParameters,
         answers={200: ReadingsPage},
         problems=(422, 503),
-        tag="readings",
-        permission=Permission.READ,
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
@@ -161,22 +161,18 @@ class ReadingsApi:
         buckets = [_public_bucket(bucket) for bucket in found]
         return json_response({"readings": buckets, "next": None, "every": format_width(every_ms)})
 
-    @describes(
-        "The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", permission=Permission.READ
-    )
+    @_describes("The newest reading of each device", answers={200: Latest}, problems=(503,))
     async def _latest(self, request: web.Request) -> web.Response:
         latest = await self._store.latest()
         return json_response(
             {"readings": [reading.public() for reading in latest if self._authorizer.permits(request, reading.device_id)]}
         )
 
-    @describes(
+    @_describes(
         "The newest reading of a device, for older clients",
         query=TelemetryParameters,
         answers={200: Record | NoData},
         problems=(503,),
-        tag="readings",
-        permission=Permission.READ,
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
         device_id = TelemetryParameters.model_validate(dict(request.query)).device
@@ -184,7 +180,7 @@ class ReadingsApi:
         found = next((reading for reading in latest if reading.device_id == device_id), None)
         return json_response({"error": "no data"} if found is None else found.public())
 
-    @describes("The measurement table", answers={200: list[MeasurementResponse]}, tag="readings", permission=Permission.READ)
+    @_describes("The measurement table", answers={200: list[MeasurementResponse]})
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [

@@ -57,12 +57,10 @@ class Presence:
         return events
 
     def on_socket_opened(self, device: Device) -> list[Event]:
-        """A socket of the device was opened."""
         device.connection, device.last_seen_ms = SOCKET, self._clock()
         return self.set_status(device, ONLINE, self._clock())
 
     def on_socket_closed(self, device: Device) -> list[Event]:
-        """The device's last socket was closed."""
         if device.connection != SOCKET:
             return []
         device.connection, device.last_seen_ms = None, self._clock()

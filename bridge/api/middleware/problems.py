@@ -16,11 +16,15 @@ from pydantic import ValidationError
 from bridge.core.errors import (
     AccountError,
     AccountExists,
+    CommandRejected,
+    DeviceError,
+    DeviceExists,
     Forbidden,
     LastAdmin,
     StoreUnavailable,
     TemporarilyUnavailable,
     TooManyAttempts,
+    TooManyDevices,
     Unauthorized,
     UnknownAccount,
     UnknownDevice,
@@ -29,6 +33,7 @@ from bridge.core.errors import (
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+_DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -83,11 +88,16 @@ def problem_of(error: Exception) -> web.Response | None:
         case TemporarilyUnavailable():
             return _unavailable(str(error))
         case Unauthorized() | Forbidden() | TooManyAttempts():
-            return refusal(error)
+            return _refusal(error)
         case UnknownAccount() | UnknownDevice():
             return problem(404, str(error))
-        case AccountExists() | LastAdmin():
+        case AccountExists() | LastAdmin() | DeviceExists() | CommandRejected():
             return problem(409, str(error))
+        case TooManyDevices():
+            return problem(507, str(error))
+        case DeviceError():
+            errors = [{"field": name, "message": message} for name, message in error.fields.items()]
+            return problem(422, str(error)[:_DETAIL_LENGTH], errors=errors)
         case AccountError():
             return problem(422, str(error), errors=[{"field": error.field, "message": error.text}])
         case _:
@@ -103,7 +113,7 @@ def _invalid_parameters(failure: ValidationError) -> web.Response:
     return problem(400, f"wrong parameters: {names}", errors=errors)
 
 
-def refusal(error: Unauthorized | Forbidden | TooManyAttempts) -> web.Response:
+def _refusal(error: Unauthorized | Forbidden | TooManyAttempts) -> web.Response:
     """Return the response to a client that is refused. `code` is for programs: `expired` means refresh, any other log in."""
     match error:
         case Unauthorized(code="missing"):

@@ -23,9 +23,6 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
 class FieldError(Response):
     """One error in a request."""
 
@@ -43,9 +40,6 @@ class Problem(Response):
     detail: str
     errors: list[FieldError] = Absent
     code: str = Absent
-
-
-# --- readings --------------------------------------------------------------------------------------------------------
 
 
 def _description(measurement: Measurement) -> str:
@@ -175,9 +169,6 @@ class MeasurementResponse(Response):
     high: float | None
 
 
-# --- health and ledger -----------------------------------------------------------------------------------------------
-
-
 class ComponentStatus(Response):
     """The state of a component."""
 
@@ -217,9 +208,6 @@ class Status(Response):
     connectedClients: int
     websocketEnabled: bool
     ledger: dict[str, LedgerEntry]
-
-
-# --- quarantine ------------------------------------------------------------------------------------------------------
 
 
 class RejectedGroupResponse(Response):
@@ -269,9 +257,6 @@ class RetryResponse(Response):
     duplicate: int
     outdated: int
     bad: list[RetryFailure]
-
-
-# --- devices and commands --------------------------------------------------------------------------------------------
 
 
 class DeviceResponse(Response):
@@ -327,9 +312,6 @@ class FormCommand(BaseModel):
     value: str = Absent
 
 
-# --- WebSockets and events -------------------------------------------------------------------------------------------
-
-
 class TopicStats(Response):
     """Clients of `/ws`."""
 
@@ -358,9 +340,6 @@ class EventAccepted(Response):
     success: bool
     topic: str
     timestamp: Time
-
-
-# --- access ----------------------------------------------------------------------------------------------------------
 
 
 class TokenResponse(Response):
