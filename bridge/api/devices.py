@@ -19,7 +19,7 @@ from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
 from bridge.core.errors import DeviceError
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
@@ -124,7 +124,7 @@ class DevicesApi:
         id_names = [name for name in _ID_NAMES if name in attributes]
         device_id = attributes.pop(id_names[0]) if id_names else None
         if not is_device_id(device_id):
-            raise DeviceError({"id": "must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
+            raise DeviceError({"id": f"must be {DEVICE_ID_RULE}"})
         self._authorizer.check_site(request, str(device_id), attributes.get("site"))
         await self._authorizer.check_new(request, str(device_id))
         device = await self._registry.register(str(device_id), attributes)

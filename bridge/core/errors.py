@@ -3,7 +3,7 @@
 BridgeError
 ├── SettingsError
 ├── PatternError · FormatError · PayloadError · RecordError · TransferError
-├── PortUnavailable
+├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   └── StoreUnavailable
 ├── BrokerUnavailable

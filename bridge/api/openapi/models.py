@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from bridge.core.readings.identity import DEVICE_ID_RULE
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, Flag, Measurement
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
@@ -81,7 +82,7 @@ class _NewReading(BaseModel):
         json_schema_extra={"examples": [{"deviceId": "hall", "temperature": 21.5, "timestamp": "2026-01-31T12:00:00Z"}]},
     )
 
-    deviceId: str | int = Field(description="1 to 128 characters of A-Z a-z 0-9 . _ : -")
+    deviceId: str | int = Field(description=DEVICE_ID_RULE)
     timestamp: str | float | None = Field(
         default_factory=lambda: None, description="when it was measured: ISO 8601, epoch seconds or milliseconds"
     )
