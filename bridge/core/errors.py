@@ -173,4 +173,4 @@ class LastAdmin(BridgeError):
 
 
 class UnsupportedLibrary(BridgeError):
-    """An installed library lacks a private name that the bridge depends on; the text names the releases that have it."""
+    """An installed library has changed a private name that the bridge relies on; the text names supported releases."""

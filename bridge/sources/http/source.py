@@ -29,10 +29,10 @@ _UNKNOWN = (
 
 
 class IngestItem(NamedTuple):
-    """One item of a request: its bytes, and the JSON parsed from them; None if they are not JSON."""
+    """One item of a request: its bytes, and the JSON value parsed from them, if it is kept."""
 
     payload: bytes
-    body: object
+    body: object | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,10 @@ class HttpSource:
             self.refused["store_away"] += 1
             raise StoreUnavailable(f"{store.reason}; nothing of this request was stored")
 
-    async def ingest(self, request: IngestRequest) -> IngestBatch:
-        """Put the items into the intake and wait until all are settled.
+    def put(self, request: IngestRequest) -> IngestBatch:
+        """Put the items into the intake; a known key returns the earlier batch.
 
-        A known key returns the earlier batch. Raises `IdempotencyKeyReused`, `TemporarilyUnavailable`, `StoreUnavailable`, or
-        `OutcomeUnknown` after the deadline.
+        Raises `IdempotencyKeyReused`, `TemporarilyUnavailable` or `StoreUnavailable`.
         """
         now = time.monotonic()
         batch = self.keys.find(request.key, request.digest, now) if request.key else None
@@ -111,10 +110,13 @@ class HttpSource:
             batch = self._put(request)
             if request.key:
                 self.keys.add(request.key, request.digest, batch, now)
+        return batch
+
+    async def wait(self, batch: IngestBatch) -> None:
+        """Return when all items are settled. Raises `OutcomeUnknown` after the deadline."""
         if not await batch.wait(self._settings.post_seconds, self._closed):
             self.refused["stopping" if self._closed.is_set() else "deadline"] += 1
             raise OutcomeUnknown(_UNKNOWN)
-        return batch
 
     def _put(self, request: IngestRequest) -> IngestBatch:
         self._check_open()
