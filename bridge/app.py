@@ -1,4 +1,4 @@
-"""A bridge and its life: opened, run and closed. The nesting is the lifecycle: what stands inside lives shorter."""
+"""A bridge and its lifetime: opened, run and closed. Nesting is lifetime: inner components end first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.pipeline.backoff import delays
 from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Store
 from bridge.settings import HttpSettings, Settings
-from bridge.sources.mqtt import source
+from bridge.sources.mqtt import connection
 from bridge.stores import open_store
 from bridge.wiring import Components, build
 
@@ -29,89 +29,91 @@ log = logging.getLogger(__name__)
 
 STORE = "store"
 _STORE_CHECK_SECONDS = 2.0
-_BACKLOG = 4096  # the kernel allows as many as `somaxconn`; who does not fit in comes again after a second
-_HANG_UP_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
+_ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it connects again after a second
+_SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
 class Bridge:
-    """One bridge. `run` is all there is to call; `port` is where it listens once `listening` is set."""
+    """One bridge. Call `run`; `port` is where it listens once `listening` is set."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is opened before `run`."""
         self._settings = settings
         self._stopping = asyncio.Event()
         self.listening = asyncio.Event()
         self.port = settings.http.port
-        self.health = Health((source.SOURCE, STORE))
+        self.health = Health((connection.SOURCE, STORE))
         self.ledger = Ledger()
         self.application = new_application(settings.http, required=settings.access.required)
         """Has every route once `listening` is set."""
 
     def stop(self) -> None:
-        """Ask `run` to finish what has arrived and return."""
+        """Have `run` process what has arrived and return."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until `stop`. Raises `PortUnavailable` when the port is not to be had; waits for broker and store as long as it takes."""
+        """Run until `stop`, waiting for broker and store as long as it takes. Raises `PortUnavailable`."""
         settings = self._settings
         async with open_store(settings.store) as store:
-            parts = build(settings, store, self.application, self.ledger, self.health, self._print_link)
-            async with _serving(self.application, settings.http, parts.connections) as self.port, parts.hub.running():
+            components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
+            access, devices, hub = components.access, components.devices, components.realtime.hub
+            async with _serving(self.application, settings.http, access.connections) as self.port, hub.running():
                 self.listening.set()
                 self._warn_if_open()
-                await self._move_readings(parts)
-                parts.closed.set()
-                await parts.hub.close()
-                await parts.registry.close()
-                await parts.control.close()
-        log.info("stopped")
+                await self._process(components)
+                components.ingress.closed.set()
+                await hub.close()
+                await devices.registry.close()
+                await access.service.close()
+        log.info("bridge: stopped")
 
-    async def _move_readings(self, parts: Components) -> None:
-        """From the store's being ready to `stop`."""
+    async def _process(self, components: Components) -> None:
+        """Process messages, from when the store is ready until `stop`."""
+        ingress, storage = components.ingress, components.storage
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait(), name="stop requested")
-            preparing = tasks.create_task(self._prepare(parts), name="prepare store")
+            preparing = tasks.create_task(self._prepare(components), name="prepare store")
             await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
                 preparing.cancel()
                 return
-            loops = {
-                "watch store": self._watch(parts.store),
-                "keeping": parts.keeping.run(),
-                "rolling up": parts.rolling.run(),
-                "registry": parts.registry.run(),
-                "commands": parts.commands.run(),
-                "access": parts.control.run(),
+            jobs = {
+                "watch store": self._watch(storage.store),
+                "retention": storage.retention.run(),
+                "rollups": storage.rollups.run(),
+                "registry": components.devices.registry.run(),
+                "commands": components.devices.commands.run(),
+                "access": components.access.service.run(),
             }
-            running = [tasks.create_task(loop, name=name) for name, loop in loops.items()]
-            moving = tasks.create_task(parts.pipeline.run(), name="pipeline")
-            receiving = tasks.create_task(parts.source.run(), name="mqtt source")
+            running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
+            processing = tasks.create_task(ingress.pipeline.run(), name="pipeline")
+            receiving = tasks.create_task(ingress.mqtt.run(), name="mqtt source")
             await stopping
-            log.info("stopping: %d messages to finish", len(parts.intake))
-            parts.intake.close()
-            # Half of the time is for what has arrived, the other for taking leave of broker, clients and store.
-            await asyncio.wait((moving,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, moving, *running):
+            log.info("bridge: stopping, %d messages left to process", len(ingress.intake))
+            ingress.intake.close()
+            # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
+            await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
+            for task in (receiving, processing, *running):
                 task.cancel()
 
-    async def _prepare(self, parts: Components) -> None:
-        """Wait for the store, and go on above the highest cursor it holds."""
-        told = False
+    async def _prepare(self, components: Components) -> None:
+        """Wait for the store, load what components need, and resume above the highest cursor in the store."""
+        storage, devices = components.storage, components.devices
+        was_reported = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
             try:
-                parts.cursor.resume_above(await parts.store.prepare())
-                await parts.registry.load()
-                await parts.commands.load()
-                await parts.control.load()
+                storage.cursor.resume_above(await storage.store.prepare())
+                await devices.registry.load()
+                await devices.commands.load()
+                await components.access.service.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))
-                if not told:
-                    log.warning("waiting for the store: %s", error)
-                told = True
+                if not was_reported:
+                    log.warning("store: unavailable (%s): waiting for the store; readings wait at the broker", error)
+                was_reported = True
             else:
-                parts.hub.start(parts.cursor.last)
+                components.realtime.hub.start(storage.cursor.last)
                 self.health.up(STORE)
-                log.info("the store is ready: %s", self._settings.store.address)
+                log.info("store: ready: %s", self._settings.store.address)
                 return
             await asyncio.sleep(delay)
 
@@ -119,14 +121,14 @@ class Bridge:
         http = self._settings.http
         if not self._settings.access.required and not http.is_local:
             log.warning(
-                "access is open: whoever reaches port %d on %s may see, send and command; "
-                'access.mode = "required" (BRIDGE_ACCESS__MODE) closes it',
+                "access: access is open: anyone who reaches port %d on %s may read, publish and send commands; "
+                'set access.mode = "required" (BRIDGE_ACCESS__MODE) to require a login',
                 self.port,
                 http.host,
             )
 
     def _print_link(self, secret: str) -> None:
-        """On the terminal and not in the log: who reads the log shall not be the first admin."""
+        """Print to the terminal and not to the log: readers of the log must not become the first admin."""
         http = self._settings.http
         host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else http.host
         scheme = "http" if http.tls.cert_file is None else "https"
@@ -134,28 +136,28 @@ class Bridge:
         print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
 
     async def _watch(self, store: Store) -> None:
-        """Know that the store is away also while nothing is written."""
+        """Detect an unavailable store while nothing is written."""
         while True:
             try:
                 await store.ping()
             except StoreUnavailable as error:
                 if self.health.down(STORE, str(error)):
-                    log.warning("store away: %s", error)
+                    log.warning("store: unavailable (%s): readings wait at the broker until it is available again", error)
             else:
                 if self.health.up(STORE):
-                    log.info("store is back")
+                    log.info("store: available again")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
 
 
 @asynccontextmanager
 async def _serving(app: web.Application, settings: HttpSettings, connections: Connections) -> AsyncIterator[int]:
-    """Serve `app`; gives the port, which the system chose if the settings say 0."""
-    connections.share(allow_open_files())
+    """Serve `app` and yield the port, which the system chooses if the settings say 0."""
+    connections.limit_by_files(allow_open_files())
     runner = web.AppRunner(
         app,
         logger=request_log(),
         access_log=None,
-        shutdown_timeout=_HANG_UP_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
         keepalive_timeout=settings.idle_seconds,
     )
     await runner.setup()
@@ -171,12 +173,13 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
                 settings.port,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else settings.header_seconds,
-                backlog=_BACKLOG,
+                backlog=_ACCEPT_BACKLOG,
             )
         except OSError as error:
-            why = {errno.EADDRINUSE: "is in use", errno.EACCES: "is not ours to use"}.get(error.errno or 0, str(error))
+            reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more privileges"}
+            reason = reasons.get(error.errno or 0, str(error))
             raise PortUnavailable(
-                f"port {settings.port} on {settings.host} {why}: choose another with http.port (BRIDGE_HTTP__PORT)"
+                f"port {settings.port} on {settings.host} {reason}: choose another with http.port (BRIDGE_HTTP__PORT)"
             ) from None
         try:
             yield server.sockets[0].getsockname()[1]

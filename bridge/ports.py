@@ -248,6 +248,12 @@ class Publisher(Protocol):
         """Send stored events, in order, to their subscribers, without waiting for any of them."""
 
 
+class PublisherStage(Publisher, Protocol):
+    """A publisher in a chain: it handles its part of the events and passes the rest on to `next`."""
+
+    next: Publisher
+
+
 class MessageDecoder(Protocol):
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises."""

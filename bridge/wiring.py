@@ -1,4 +1,4 @@
-"""Every part, made once and joined to the others: what `app.py` then runs."""
+"""The composition root: builds every component and joins them, in five groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from aiohttp import web
 
 from bridge.access.service import AuthService
-from bridge.api import build_api
+from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.middleware.connections import Connections
@@ -19,13 +19,14 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
-from bridge.devices.registry import RegisteredOnlyDecoder, Registry
+from bridge.devices.registered_only import RegisteredOnlyDecoder
+from bridge.devices.registry import Registry
 from bridge.maintenance.retention import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollups import RollupJob
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
-from bridge.ports import Store
+from bridge.ports import Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channels import ChannelProtocol
@@ -42,22 +43,66 @@ from bridge.sources.mqtt.source import MqttSource
 
 
 @dataclass(frozen=True, slots=True)
-class Components:
-    """What runs. `closed` is set when nothing is settled any more."""
+class Storage:
+    """The store, the cursor of the next record, and the jobs that maintain the store."""
 
     store: Store
     cursor: Cursor
-    hub: Hub
+    retention: RetentionJob
+    rollups: RollupJob
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """The way of a message from its source to the publishers. `closed` is set when no more messages are settled."""
+
     intake: Intake
+    decoder: Decoder
     pipeline: Pipeline
-    source: MqttSource
-    keeping: RetentionJob
-    rolling: RollupJob
+    mqtt: MqttSource
+    http: HttpSource
+    events: EventsApi
+    closed: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The device registry, and commands to devices."""
+
     registry: Registry
     commands: CommandService
-    control: AuthService
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may connect, and what they may do."""
+
+    service: AuthService
+    authenticator: Authenticator
     connections: Connections
-    closed: asyncio.Event
+    limiter: ConnectionLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Realtime:
+    """The hub, and the protocols of its clients."""
+
+    hub: Hub
+    device_sockets: DeviceSockets
+    socketio: SocketIoServer
+    topics: TopicProtocol
+    channels: ChannelProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Every component of a bridge."""
+
+    storage: Storage
+    ingress: Ingress
+    devices: Devices
+    access: Access
+    realtime: Realtime
 
 
 def build(
@@ -68,21 +113,15 @@ def build(
     health: Health,
     on_link: Callable[[str], None],
 ) -> Components:
-    """All of them; `app` has every route then. `on_link` is given the secret with which the first admin is made."""
+    """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
+    storage = Storage(store, Cursor(), RetentionJob(store), RollupJob(store))
+    hub, registry = Hub(store, settings.realtime), Registry(store, settings.devices)
+    access = _access(settings, store, hub, registry, on_link)
+
     closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-    control = AuthService(settings.access, settings.devices, store, any_device=settings.any_device)
-    control.first_admin.on_link = on_link
-    hub = Hub(store, settings.realtime)
-    limiter = ConnectionLimiter(settings.realtime, required=control.required)
-    connections = Connections(settings.http, settings.realtime)
-    registry = Registry(store, hub, settings.devices)
-    authenticated = AuthenticatedConnections(control)
-    hub.add_protocol(authenticated)
-    authenticator = Authenticator(
-        control, authenticated, registry, login_seconds=settings.access.login_seconds, audit=control.audit
-    )
-    sockets = WebSocketServer(settings.http, settings.realtime, hub, limiter, authenticator)
+    mqtt = MqttSource(settings.mqtt, intake, health, memory=store, publisher=hub)
+    sockets = WebSocketServer(settings.http, settings.realtime, hub, access.limiter, access.authenticator)
     device_sockets = DeviceSockets(
         settings.devices,
         settings.http,
@@ -91,90 +130,106 @@ def build(
         hub=hub,
         intake=intake,
         presence=registry,
-        authenticator=authenticator,
+        authenticator=access.authenticator,
     )
-    source = MqttSource(settings.mqtt, intake, health, memory=store, publisher=hub)
-    commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=source)
+    commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=mqtt)
+    devices = Devices(registry, commands)
+
     decoder = Decoder(all_routes(settings))
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
-    cursor = Cursor()
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=store,
-        publisher=commands,
+        publisher=chain((commands, registry, hub)),
         ledger=ledger,
         health=health,
-        cursor=cursor,
+        cursor=storage.cursor,
     )
-    keeping, rolling = RetentionJob(store), RollupJob(store)
-    posted = HttpSource(settings.http, intake, ledger, health, closed)
-    events = EventsApi(intake.put, lambda: not intake.closed, closed)
-    SocketIoServer(settings.http, settings.realtime, app, hub, limiter, authenticator, presence=registry, commander=commands)
+    http = HttpSource(settings.http, intake, ledger, health, closed)
+    ingress = Ingress(intake, decoder, pipeline, mqtt, http, EventsApi(intake, closed), closed)
+
+    socketio = SocketIoServer(
+        settings.http, settings.realtime, app, hub, access.limiter, access.authenticator, presence=registry, commander=commands
+    )
     topics, channels = TopicProtocol(app, sockets, hub, registry.location), ChannelProtocol(app, sockets)
-    counters = (
-        Counter("bridge_unknown_keys", "Payload keys that mean no field, by device.", lambda: len(decoder.unknown_keys)),
-        Counter("bridge_broker_dropped", "Messages the broker dropped, by its count.", lambda: source.broker_dropped),
-        Counter("bridge_rejected_removed", "Removed from a full quarantine.", lambda: keeping.removed.rejected_over),
-        Counter("bridge_audit_removed", "Acts removed from a full audit.", lambda: keeping.removed.acts_over),
-        Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: rolling.hours),
-        Counter("bridge_posts_refused", "Requests with readings answered 503, by why.", lambda: posted.refused),
-        Counter("bridge_idempotency_keys_forgotten", "Keys for which there was no room.", lambda: posted.keys.forgotten),
-        Counter("bridge_events_refused", "Events by HTTP not taken in.", lambda: events.refused),
-        Counter("bridge_connections", "TCP connections that were accepted.", lambda: connections.accepted),
-        Counter("bridge_connections_ended", "TCP connections that we ended, by why.", lambda: connections.ended),
-        *realtime_counters(hub, limiter),
-        *device_counters(registry, commands),
-        *access_counters(control),
-    )
-    build_api(
-        app,
-        settings.http,
+    realtime = Realtime(hub, device_sockets, socketio, topics, channels)
+
+    components = Components(storage, ingress, devices, access, realtime)
+    services = ApiServices(
         store=store,
         hub=hub,
         ledger=ledger,
         health=health,
-        counters=counters,
-        posted=posted,
-        retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,
+        access=access.service,
         registry=registry,
         commands=commands,
-        control=control,
-        login_seconds=settings.access.login_seconds,
+        readings=http,
+        events=ingress.events,
+        websockets=WebSocketsApi(topics, channels, hub),
+        retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,
+        counters=counters(components),
     )
-    for more in (device_sockets, WebSocketsApi(topics, channels, hub), events):
-        app.add_routes(more.routes())
-    return Components(
-        store, cursor, hub, intake, pipeline, source, keeping, rolling, registry, commands, control, connections, closed
+    build_api(app, settings, services)
+    app.add_routes(device_sockets.routes())
+    return components
+
+
+def _access(settings: Settings, store: Store, hub: Hub, registry: Registry, on_link: Callable[[str], None]) -> Access:
+    service = AuthService(settings.access, settings.devices, store, any_device=settings.any_device)
+    service.first_admin.on_link = on_link
+    authenticated = AuthenticatedConnections(service)
+    hub.add_protocol(authenticated)
+    authenticator = Authenticator(
+        service, authenticated, registry, login_seconds=settings.access.login_seconds, audit=service.audit
     )
+    limiter = ConnectionLimiter(settings.realtime, required=service.required)
+    return Access(service, authenticator, Connections(settings.http, settings.realtime), limiter)
+
+
+def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publisher:
+    """Join publishers so that each passes events on to the next; return the first."""
+    *stages, following = publishers
+    for stage in reversed(stages):
+        stage.next, following = following, stage
+    return following
 
 
 def all_routes(settings: Settings) -> tuple[Route, ...]:
-    """Of all ways in."""
+    """Return the decoding routes of all sources."""
     return (*DEVICE_ROUTES, *settings.routes, EVENTS)
 
 
-def access_counters(control: AuthService) -> tuple[Counter, ...]:
-    """Whom the door was closed on."""
+def counters(components: Components) -> tuple[Counter, ...]:
+    """Return the counters that `/metrics` exports."""
+    ingress, storage, access, devices = components.ingress, components.storage, components.access, components.devices
+    service, registry, connections = access.service, devices.registry, access.connections
     return (
-        Counter("bridge_access_refused", "Those who were not let in, by why.", lambda: control.counts),
-        Counter("bridge_login_attempts_delayed", "Attempts that came too soon.", lambda: control.lockout.refused),
-        Counter("bridge_audit_lost", "Acts that found no place in the audit.", lambda: control.audit.lost),
-    )
-
-
-def device_counters(registry: Registry, commands: CommandService) -> tuple[Counter, ...]:
-    """What devices met: limits, and what became of commands to them."""
-    return (
+        Counter("bridge_unknown_keys", "Unknown payload keys, by device.", lambda: len(ingress.decoder.unknown_keys)),
+        Counter("bridge_broker_dropped", "Messages dropped by the broker, by its count.", lambda: ingress.mqtt.broker_dropped),
+        Counter(
+            "bridge_rejected_removed",
+            "Messages removed from a full quarantine.",
+            lambda: storage.retention.removed.rejected_over,
+        ),
+        Counter("bridge_audit_removed", "Events removed from a full audit log.", lambda: storage.retention.removed.acts_over),
+        Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: storage.rollups.hours),
+        Counter("bridge_posts_refused", "Requests with readings answered 503, by reason.", lambda: ingress.http.refused),
+        Counter("bridge_idempotency_keys_forgotten", "Keys evicted before they expired.", lambda: ingress.http.keys.evicted),
+        Counter("bridge_events_refused", "Events by HTTP that were refused.", lambda: ingress.events.refused),
+        Counter("bridge_connections", "TCP connections accepted.", lambda: connections.accepted),
+        Counter("bridge_connections_ended", "TCP connections closed by the bridge, by reason.", lambda: connections.ended),
+        *realtime_counters(components.realtime.hub, access.limiter),
         Counter(
             "bridge_devices_unlisted",
-            "Times a device was heard that the registry did not take.",
+            "Readings and statuses of devices that were not registered.",
             lambda: registry.counts.unlisted,
         ),
         Counter(
-            "bridge_device_state_dropped",
-            "Keys of devices' states that found no place.",
-            lambda: registry.counts.state_keys,
+            "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys
         ),
-        Counter("bridge_commands", "Commands, by what became of them.", lambda: asdict(commands.counts), label="state"),
+        Counter("bridge_commands", "Commands, by outcome.", lambda: asdict(devices.commands.counts), label="state"),
+        Counter("bridge_access_refused", "Refused authentications, by reason.", lambda: service.counts),
+        Counter("bridge_login_attempts_delayed", "Login attempts refused by the lockout.", lambda: service.lockout.refused),
+        Counter("bridge_audit_lost", "Audit events lost because too many waited.", lambda: service.audit.lost),
     )

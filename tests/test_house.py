@@ -67,8 +67,8 @@ CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 
 # Each library, and the modules or packages that alone may import it.
 HOMES: dict[str, set[str]] = {
-    "aiomqtt": {"bridge.sources.mqtt.source", "bridge.sources.mqtt.client"},
-    "paho": {"bridge.sources.mqtt.source"},
+    "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.client"},
+    "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo.driver"},
     "pymongo": {"bridge.stores.mongo"},
     "sqlite3": {"bridge.stores.sqlite.worker"},
@@ -173,7 +173,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("bridge.core.topic", "from . import timestamp"),
         ("bridge.core.topic", "from .timestamp import iso"),
         ("bridge.api.readings", "from .middleware import cors"),
-        ("bridge.sources.mqtt.source", "import aiomqtt, paho.mqtt.client, logging"),
+        ("bridge.sources.mqtt.connection", "import aiomqtt, paho.mqtt.client, logging"),
     ],
 )
 def test_a_right_import_is_accepted(module: str, source: str) -> None:

@@ -1,8 +1,9 @@
-"""The HTTP surface: one file a subject, put together by `build_api`."""
+"""The HTTP API: one file per subject, put together by `build_api`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
@@ -12,7 +13,8 @@ from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
 from bridge.api.device_authorizer import DeviceAuthorizer
-from bridge.api.devices import Book, DevicesApi
+from bridge.api.devices import DevicesApi
+from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
@@ -22,62 +24,70 @@ from bridge.api.openapi.document import OpenApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
+from bridge.api.websockets import WebSocketsApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
+from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.ports import Store
 from bridge.realtime.hub.hub import Hub
-from bridge.settings import HttpSettings
+from bridge.settings import HttpSettings, Settings
 from bridge.sources.http.source import HttpSource
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
 
-def build_api(
-    app: web.Application,
-    settings: HttpSettings,
-    *,
-    store: Store,
-    hub: Hub,
-    ledger: Ledger,
-    health: Health,
-    counters: Sequence[Counter],
-    posted: HttpSource,
-    retry: Retry,
-    registry: Registry,
-    commands: Book,
-    control: AuthService,
-    login_seconds: float,
-) -> None:
-    """Add every route to `app`, and before them the guard where access is required.
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """What the routes use. `retry` decodes rejected messages again; `counters` are exported beside those of hub and ledger."""
 
-    `posted` takes the readings that come by HTTP, `retry` tries rejected messages again, `control` knows who comes.
-    """
-    if control.required:
-        app.middlewares.append(auth.middleware(control, control.audit, settings))
-    reach = DeviceAuthorizer(registry, store)
-    app.add_routes(AuthApi(control, settings, login_seconds).routes())
-    app.add_routes(AccountsApi(control, store.audit, settings).routes())
-    app.add_routes(ReadingsApi(store, reach).routes())
-    app.add_routes(IngestApi(posted, reach, settings.post_seconds).routes())
-    app.add_routes(RejectedApi(store, retry).routes())
-    app.add_routes(DevicesApi(registry, commands, reach, control.audit, settings).routes())
-    app.add_routes(StatusApi(hub, ledger).routes())
-    app.add_routes(HealthApi(health).routes())
-    app.add_routes(MetricsApi(hub, ledger, health, counters).routes())
-    app.add_routes(OpenApi().routes())
+    store: Store
+    hub: Hub
+    ledger: Ledger
+    health: Health
+    access: AuthService
+    registry: Registry
+    commands: CommandService
+    readings: HttpSource
+    events: EventsApi
+    websockets: WebSocketsApi
+    retry: Retry
+    counters: Sequence[Counter]
+
+
+def build_api(app: web.Application, settings: Settings, services: ApiServices) -> None:
+    """Add the routes to `app` and, where access is required, the middleware that guards them."""
+    http, access, store = settings.http, services.access, services.store
+    if access.required:
+        app.middlewares.append(auth.middleware(access, access.audit, http))
+    authorizer = DeviceAuthorizer(services.registry, store)
+    for api in (
+        AuthApi(access, http, settings.access.login_seconds),
+        AccountsApi(access, store.audit, http),
+        ReadingsApi(store, authorizer),
+        IngestApi(services.readings, authorizer, http.post_seconds),
+        RejectedApi(store, services.retry),
+        DevicesApi(services.registry, services.commands, authorizer, access.audit, http),
+        StatusApi(services.hub, services.ledger),
+        HealthApi(services.health),
+        MetricsApi(services.hub, services.ledger, services.health, services.counters),
+        OpenApi(),
+        services.websockets,
+        services.events,
+    ):
+        app.add_routes(api.routes())
     app.add_routes(pages.routes())
 
 
 def new_application(settings: HttpSettings, *, required: bool) -> web.Application:
-    """An application that answers errors as problems and other origins as the settings allow.
+    """Return an application with the middleware that applies to every route.
 
-    Where access is not `required`, pages of others may only read.
+    Where access is not `required`, pages of foreign origins may only read.
     """
     cors = Cors(settings.cors_origins)
-    looks: list[Callable[[web.Request], object]] = [connections.request_received, cors.look]
+    checks: list[Callable[[web.Request], object]] = [connections.request_received, cors.answer_preflight]
     if not required:
-        looks.append(partial(csrf.check, settings))
-    app = web.Application(middlewares=[problems.middleware(*looks)], client_max_size=BODY_LIMIT_BYTES)
+        checks.append(partial(csrf.check, settings))
+    app = web.Application(middlewares=[problems.middleware(*checks)], client_max_size=BODY_LIMIT_BYTES)
     app.on_response_prepare.extend((headers.add, cors.add))
     return app

@@ -1,7 +1,8 @@
-"""People and keys, and who did what: for admins."""
+"""Users, API keys and the audit log, for admins."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -23,57 +24,57 @@ from bridge.http.proxies import client_address_of
 from bridge.ports import AuditStore
 from bridge.settings import HttpSettings
 
+_describes = partial(describes, tag="access", permission=Permission.ADMIN)
 _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
 _Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class _Bounds(BaseModel):
+class _ScopeFields(BaseModel):
     model_config = _STRICT
 
     devices: _Names | None = None
     sites: _Names | None = None
-    scope: Annotated[None, Field(description="null is every device; without devices and sites")] = None
+    scope: Annotated[None, Field(description="null is every device; not together with devices or sites")] = None
 
     @property
-    def named(self) -> bool:
-        """Whether anything is said of devices."""
+    def has_scope(self) -> bool:
+        """Whether the request sets the scope."""
         return self.devices is not None or self.sites is not None or "scope" in self.model_fields_set
 
-    def after(self, before: ResourceScope | None) -> ResourceScope | None:
-        """The scope that is meant, where it was `before`; raises `AccountError` for one that would be of nothing."""
+    def new_scope(self, current: ResourceScope | None) -> ResourceScope | None:
+        """Return the scope that replaces `current`. Raises `AccountError` for an empty or ambiguous one."""
         if self.devices is None and self.sites is None:
-            return None if self.named else before
+            return None if self.has_scope else current
         if "scope" in self.model_fields_set:
-            raise AccountError("scope", "null is every device: name no devices and sites beside it")
-        return scope_with(before, self.devices, self.sites)
+            raise AccountError("scope", "null is every device: omit devices and sites")
+        return scope_with(current, self.devices, self.sites)
 
 
-class NewUser(_Bounds):
-    """A person; without devices and sites, of all."""
+class NewUser(_ScopeFields):
+    """A new user; without devices and sites, for every device."""
 
     name: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
     role: Role = Role.VIEWER
 
 
-class ChangedUser(_Bounds):
-    """What is to be another; the rest stays as it is, also devices where sites are named, and sites where devices are."""
+class ChangedUser(_ScopeFields):
+    """Changes of a user. Whatever is absent stays, including devices if only sites are given, and the reverse."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None
 
-    def changes(self, before: ResourceScope | None) -> dict[str, Any]:
-        """What was named, of one whose scope was `before`."""
-        named: dict[str, Any] = {"password": self.password, "role": self.role}
-        found = {name: value for name, value in named.items() if value is not None}
-        return found | ({"scope": self.after(before)} if self.named else {})
+    def changes(self, current: ResourceScope | None) -> dict[str, Any]:
+        """Return the fields that change, for a user whose scope is `current`."""
+        fields = {name: value for name, value in (("password", self.password), ("role", self.role)) if value is not None}
+        return fields | ({"scope": self.new_scope(current)} if self.has_scope else {})
 
 
-class NewKey(_Bounds):
-    """A key of a program; without devices and sites, of all.
+class NewKey(_ScopeFields):
+    """A new API key of a program; without devices and sites, for every device.
 
-    With `device` true, `name` is the id of a device, and the key sends as it and does no more.
+    With `device` true, `name` is the id of a device, and the key may only publish as that device.
     """
 
     name: Annotated[str, Field(max_length=128)]
@@ -83,7 +84,7 @@ class NewKey(_Bounds):
 
 
 class AuditParameters(BaseModel):
-    """The query of `GET /api/v1/audit`; `before` is the id of the oldest act of the page before."""
+    """The query of `GET /api/v1/audit`; `before` is the id of the oldest event of the previous page."""
 
     model_config = _STRICT
 
@@ -95,16 +96,15 @@ class AuditParameters(BaseModel):
 
 
 class AccountsApi:
-    """Users, keys, audit."""
+    """Routes of users, keys and the audit log."""
 
-    def __init__(self, control: AuthService, kept: AuditStore, http: HttpSettings) -> None:
-        """`kept` is where the audit is."""
-        self._control = control
-        self._kept = kept
+    def __init__(self, access: AuthService, audit: AuditStore, http: HttpSettings) -> None:
+        """`audit` is where events are read."""
+        self._access = access
+        self._audit_store = audit
         self._http = http
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [
             web.get(_USERS, self._users),
             web.post(_USERS, self._add_user),
@@ -116,128 +116,104 @@ class AccountsApi:
             web.get("/api/v1/audit", self._audit),
         ]
 
-    @describes("Who may log in", answers={200: UsersPage}, problems=(403, 503), tag="access", right=Permission.ADMIN)
+    @_describes("List users", answers={200: UsersPage}, problems=(403, 503))
     async def _users(self, _: web.Request) -> web.Response:
         self._check_required()
-        return json_response({"users": [_user(one) for one in await self._control.users.all()]})
+        return json_response({"users": [_user(user) for user in await self._access.users.all()]})
 
-    @describes(
-        "Add a person",
-        body=NewUser,
-        answers={201: UserResponse},
-        problems=(409, 413, 422, 503),
-        tag="access",
-        right=Permission.ADMIN,
-    )
+    @_describes("Add a user", body=NewUser, answers={201: UserResponse}, problems=(409, 413, 422, 503))
     async def _add_user(self, request: web.Request) -> web.Response:
         self._check_required()
-        asked = NewUser.model_validate(await read_object(request))
-        user = await self._control.users.add(asked.name, asked.password, asked.role, asked.after(None))
-        self._note(request, "user added", user.id, role=user.role)
+        new = NewUser.model_validate(await read_object(request))
+        user = await self._access.users.add(new.name, new.password, new.role, new.new_scope(None))
+        self._record(request, "user added", user.id, role=user.role)
         return json_response(_user(user), status=201)
 
-    @describes(
-        "Change a person's password, role or devices; his sessions end",
+    @_describes(
+        "Change a user's password, role or scope; their sessions end",
         body=ChangedUser,
         answers={200: UserResponse},
         problems=(404, 409, 413, 422, 503),
-        tag="access",
-        right=Permission.ADMIN,
     )
     async def _change_user(self, request: web.Request) -> web.Response:
         self._check_required()
-        asked, name = ChangedUser.model_validate(await read_object(request)), request.match_info["name"]
-        there = await self._control.users.get(name.strip().lower())
-        changes = asked.changes(there.scope) if there else {}
-        user = await self._control.users.change(name, changes)
-        self._note(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
+        changed, name = ChangedUser.model_validate(await read_object(request)), request.match_info["name"]
+        existing = await self._access.users.get(name.strip().lower())
+        changes = changed.changes(existing.scope) if existing else {}
+        user = await self._access.users.change(name, changes)
+        self._record(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
         return json_response(_user(user))
 
-    @describes(
-        "Remove a person; his sessions end",
-        answers={204: None},
-        problems=(404, 409, 503),
-        tag="access",
-        right=Permission.ADMIN,
-    )
+    @_describes("Remove a user; their sessions end", answers={204: None}, problems=(404, 409, 503))
     async def _remove_user(self, request: web.Request) -> web.Response:
         self._check_required()
         name = request.match_info["name"].lower()
-        await self._control.users.remove(name)
-        self._note(request, "user removed", name)
+        await self._access.users.remove(name)
+        self._record(request, "user removed", name)
         return web.Response(status=204)
 
-    @describes("The keys there are", answers={200: KeysPage}, problems=(403, 503), tag="access", right=Permission.ADMIN)
+    @_describes("List API keys", answers={200: KeysPage}, problems=(403, 503))
     async def _keys(self, _: web.Request) -> web.Response:
         self._check_required()
-        return json_response({"keys": [_key(one) for one in await self._control.keys.all()]})
+        return json_response({"keys": [_key(key) for key in await self._access.keys.all()]})
 
-    @describes(
-        "Make a key of a program or a device; it is shown this once",
+    @_describes(
+        "Create an API key of a program or a device; the key is returned only once",
         body=NewKey,
         answers={201: KeyCreated},
         problems=(413, 422, 503),
-        tag="access",
-        right=Permission.ADMIN,
     )
     async def _add_key(self, request: web.Request) -> web.Response:
         self._check_required()
-        asked = NewKey.model_validate(await read_object(request))
-        scope, by = asked.after(None), identity_of(request)
-        key, text = await self._control.keys.make(
-            asked.name, asked.rights, scope, device=asked.device, days=asked.days, by=f"{by.kind}:{by.name}"
+        new = NewKey.model_validate(await read_object(request))
+        scope, creator = new.new_scope(None), identity_of(request)
+        key, text = await self._access.keys.make(
+            new.name, new.rights, scope, device=new.device, days=new.days, by=f"{creator.kind}:{creator.name}"
         )
-        self._note(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
-        answer = json_response(_key(key) | {"key": text}, status=201)
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        self._record(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
+        response = json_response(_key(key) | {"key": text}, status=201)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
-    @describes("Take a key back", answers={204: None}, problems=(404, 503), tag="access", right=Permission.ADMIN)
+    @_describes("Revoke an API key", answers={204: None}, problems=(404, 503))
     async def _remove_key(self, request: web.Request) -> web.Response:
         self._check_required()
-        key = await self._control.keys.remove(request.match_info["id"])
-        self._note(request, "key removed", key.id, name=key.name)
+        key = await self._access.keys.remove(request.match_info["id"])
+        self._record(request, "key removed", key.id, name=key.name)
         return web.Response(status=204)
 
-    @describes(
-        "Who did what, the newest first",
-        query=AuditParameters,
-        answers={200: AuditPage},
-        problems=(503,),
-        tag="access",
-        right=Permission.ADMIN,
-    )
+    @_describes("The audit log, newest first", query=AuditParameters, answers={200: AuditPage}, problems=(503,))
     async def _audit(self, request: web.Request) -> web.Response:
         self._check_required()
-        asked = AuditParameters.model_validate(dict(request.query))
-        before = None if asked.before is None else ObjectId(asked.before)
-        found = await self._kept.find(AuditQuery(asked.act, asked.by, asked.about, before, asked.limit))
-        following = str(found[-1].id) if len(found) == asked.limit else None
-        return json_response({"acts": [one.public() for one in found], "next": following})
+        query = AuditParameters.model_validate(dict(request.query))
+        before = None if query.before is None else ObjectId(query.before)
+        events = await self._audit_store.find(AuditQuery(query.act, query.by, query.about, before, query.limit))
+        following = str(events[-1].id) if len(events) == query.limit else None
+        return json_response({"acts": [event.public() for event in events], "next": following})
 
     def _check_required(self) -> None:
-        """While access is open whoever comes could make himself an admin for the time after."""
-        if not self._control.required:
-            raise Forbidden('access is open, so nobody is an admin here; access.mode = "required", or sensor-bridge user')
+        """Raise `Forbidden` while access is open: anyone could create an admin for later."""
+        if not self._access.required:
+            raise Forbidden('access is open: set access.mode = "required", or use `sensor-bridge user` on the command line')
 
-    def _note(self, request: web.Request, act: str, about: str, **more: str) -> None:
-        self._control.audit.record(
-            act, actor=identity_of(request), address=client_address_of(request, self._http), target=about, **more
+    def _record(self, request: web.Request, action: str, target: str, **details: str) -> None:
+        self._access.audit.record(
+            action, actor=identity_of(request), address=client_address_of(request, self._http), target=target, **details
         )
 
 
-def _user(one: User) -> dict[str, Any]:
-    return {"name": one.id, "role": one.role, "scope": scope_to_document(one.scope), "createdAt": iso(one.created_ms)}
+def _user(user: User) -> dict[str, Any]:
+    return {"name": user.id, "role": user.role, "scope": scope_to_document(user.scope), "createdAt": iso(user.created_ms)}
 
 
-def _key(one: ApiKey) -> dict[str, Any]:
+def _key(key: ApiKey) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "name": one.name,
-        "kind": one.kind,
-        "rights": sorted(one.permissions),
-        "scope": scope_to_document(one.scope),
-        "createdAt": iso(one.created_ms),
-        "expires": None if one.expires_ms is None else iso(one.expires_ms),
-        "by": one.by,
+        "id": key.id,
+        "name": key.name,
+        "kind": key.kind,
+        "rights": sorted(key.permissions),
+        "scope": scope_to_document(key.scope),
+        "createdAt": iso(key.created_ms),
+        "expires": None if key.expires_ms is None else iso(key.expires_ms),
+        "by": key.by,
     }

@@ -1,4 +1,4 @@
-"""Logging in, staying, leaving."""
+"""Login, refresh, logout, and the identity of the caller."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096
 _PATH = "/auth"
-_HERE = ""
-"""No path: a browser takes that of these calls, also where a proxy has put them below one of its own."""
+_REQUEST_PATH = ""
+"""A cookie without a path: browsers use the path of the request, which is right behind proxies with a prefix as well."""
 _Text = Annotated[str, Field(max_length=1024)]
 
 
 class LoginRequest(BaseModel):
-    """`cookies` false is for programs: what renews the token stands in the answer, and no cookie is set."""
+    """With `cookies` false, for programs, the refresh token is in the response and no cookie is set."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -39,7 +39,7 @@ class LoginRequest(BaseModel):
 
 
 class FirstAdminRequest(BaseModel):
-    """`token` is what the link ends in that the bridge prints where there is no user yet."""
+    """`token` is the end of the link that the bridge prints while there is no user."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -48,7 +48,7 @@ class FirstAdminRequest(BaseModel):
 
 
 class RefreshRequest(BaseModel):
-    """Of a program; the dashboard sends its cookie, and an empty object or none."""
+    """Programs send the refresh token; the dashboard sends its cookie, with an empty object or no body."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -58,14 +58,13 @@ class RefreshRequest(BaseModel):
 class AuthApi:
     """`/auth/…`."""
 
-    def __init__(self, control: AuthService, http: HttpSettings, seconds: float) -> None:
-        """A body must arrive within `seconds`."""
-        self._control = control
+    def __init__(self, access: AuthService, http: HttpSettings, read_seconds: float) -> None:
+        """A body must arrive within `read_seconds`."""
+        self._access = access
         self._http = http
-        self._seconds = seconds
+        self._read_seconds = read_seconds
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [
             web.post(f"{_PATH}/login", self._login),
             web.post(f"{_PATH}/setup", self._set_up),
@@ -75,115 +74,121 @@ class AuthApi:
         ]
 
     @describes(
-        "Log in: a token, and what renews it",
+        "Log in: an access token and a refresh token",
         body=LoginRequest,
         answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 429, 503),
         tag="access",
-        right=Auth.NONE,
+        permission=Auth.NONE,
     )
     async def _login(self, request: web.Request) -> web.Response:
-        asked = LoginRequest.model_validate(await self._body(request))
-        given = await self._control.login(asked.username, asked.password, client_address_of(request, self._http))
-        return self._answer(request, given, cookies=asked.cookies)
+        login = LoginRequest.model_validate(await self._read(request))
+        tokens = await self._access.login(login.username, login.password, client_address_of(request, self._http))
+        return self._response(request, tokens, cookies=login.cookies)
 
     @describes(
-        "Make the first admin, by the link that is printed where there is no user yet",
+        "Create the first admin, with the link that is printed while there is no user",
         body=FirstAdminRequest,
         answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 422, 429, 503),
         tag="access",
-        right=Auth.NONE,
+        permission=Auth.NONE,
     )
     async def _set_up(self, request: web.Request) -> web.Response:
-        asked = FirstAdminRequest.model_validate(await self._body(request))
-        given = await self._control.create_first_admin(asked.token, asked.password, client_address_of(request, self._http))
-        return self._answer(request, given, cookies=True)
+        admin = FirstAdminRequest.model_validate(await self._read(request))
+        tokens = await self._access.create_first_admin(admin.token, admin.password, client_address_of(request, self._http))
+        return self._response(request, tokens, cookies=True)
 
     @describes(
-        "Another token for a session; what renews it is another one too, and that of before worth nothing",
+        "Refresh: a new access token and a new refresh token; the old refresh token is no longer valid",
         body=RefreshRequest,
         answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 503),
         tag="access",
-        right=Auth.NONE,
+        permission=Auth.NONE,
     )
     async def _refresh(self, request: web.Request) -> web.Response:
-        shown, by_cookie = await self._renewing(request)
-        if not shown:
+        refresh_token, from_cookie = await self._refresh_token(request)
+        if not refresh_token:
             raise Unauthorized("missing", "log in first")
-        given = await self._control.refresh(shown, client_address_of(request, self._http))
-        return self._answer(request, given, cookies=by_cookie)
+        tokens = await self._access.refresh(refresh_token, client_address_of(request, self._http))
+        return self._response(request, tokens, cookies=from_cookie)
 
     @describes(
-        "End the session, here and wherever its tokens are",
+        "Log out: end the session and revoke its tokens",
         body=RefreshRequest,
         answers={204: None},
         problems=(403, 408, 413, 415, 503),
         tag="access",
-        right=Auth.OPTIONAL,
+        permission=Auth.OPTIONAL,
     )
     async def _logout(self, request: web.Request) -> web.Response:
-        shown, _ = await self._renewing(request)
-        if self._control.required:
-            await self._control.logout(identity_of(request), shown, client_address_of(request, self._http))
-        answer = web.Response(status=204)
-        for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _HERE)):
-            answer.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_behind_tls(request, self._http))
-        return answer
+        refresh_token, _ = await self._refresh_token(request)
+        if self._access.required:
+            await self._access.logout(identity_of(request), refresh_token, client_address_of(request, self._http))
+        response = web.Response(status=204)
+        for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _REQUEST_PATH)):
+            secure = is_behind_tls(request, self._http)
+            response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=secure)
+        return response
 
-    @describes("Who am I, and what may I do?", answers={200: IdentityResponse}, tag="access", right=Auth.REQUIRED)
+    @describes(
+        "The identity of the caller, and its permissions",
+        answers={200: IdentityResponse},
+        tag="access",
+        permission=Auth.REQUIRED,
+    )
     async def _me(self, request: web.Request) -> web.Response:
-        who = identity_of(request)
+        identity = identity_of(request)
         return json_response(
             {
-                "kind": who.kind,
-                "name": who.name,
-                "rights": sorted(who.permissions),
-                "scope": scope_to_document(who.scope),
-                "expires": None if who.expires is None else iso(round(who.expires * 1000)),
-                "required": self._control.required,
+                "kind": identity.kind,
+                "name": identity.name,
+                "rights": sorted(identity.permissions),
+                "scope": scope_to_document(identity.scope),
+                "expires": None if identity.expires is None else iso(round(identity.expires * 1000)),
+                "required": self._access.required,
             }
         )
 
-    async def _renewing(self, request: web.Request) -> tuple[str, bool]:
-        """What renews a session, and whether it came as a cookie; then only a page of ours may use it."""
-        body = RefreshRequest.model_validate(await self._body(request) if request.can_read_body else {})
+    async def _refresh_token(self, request: web.Request) -> tuple[str, bool]:
+        """Return the refresh token, and whether it is from a cookie, which only the bridge's own pages may use."""
+        body = RefreshRequest.model_validate(await self._read(request) if request.can_read_body else {})
         if body.refresh_token is not None:
             return body.refresh_token, False
-        shown = request.cookies.get(REFRESH_COOKIE, "")
-        if (shown or SESSION_COOKIE in request.cookies) and not is_from_own_page(request, self._http):
-            raise Forbidden("a page of ours must ask for this, or a program, with refresh_token in the body")
-        return shown, True
+        cookie = request.cookies.get(REFRESH_COOKIE, "")
+        if (cookie or SESSION_COOKIE in request.cookies) and not is_from_own_page(request, self._http):
+            raise Forbidden("cookies are accepted from the bridge's own pages only: programs send refresh_token in the body")
+        return cookie, True
 
-    async def _body(self, request: web.Request) -> dict[str, object]:
-        """JSON, said to be so: a form of another page cannot. Nor may such a page log somebody in by script."""
+    async def _read(self, request: web.Request) -> dict[str, object]:
+        """Read a JSON body. Neither forms nor scripts of pages of other origins may log a user in."""
         if request.content_type != "application/json":
-            raise web.HTTPUnsupportedMediaType(text="the body is application/json; say so in Content-Type")
+            raise web.HTTPUnsupportedMediaType(text="the body must be JSON, with Content-Type application/json")
         if not is_from_known_page(request, self._http):
-            raise Forbidden("pages of this origin may not log in here; http.cors_origins names those that may")
+            raise Forbidden("pages of this origin may not log in: add the origin to http.cors_origins")
         if (request.content_length or 0) > _BODY_BYTES:
             raise web.HTTPRequestEntityTooLarge(_BODY_BYTES, request.content_length or 0)
-        return await read_object(request, self._seconds)
+        return await read_object(request, self._read_seconds)
 
-    def _answer(self, request: web.Request, given: IssuedTokens, *, cookies: bool) -> web.Response:
+    def _response(self, request: web.Request, tokens: IssuedTokens, *, cookies: bool) -> web.Response:
         body: dict[str, object] = {
-            "access_token": given.token,
+            "access_token": tokens.token,
             "token_type": "bearer",
-            "expires_in": round(given.token_seconds),
-            "role": given.user.role,
+            "expires_in": round(tokens.token_seconds),
+            "role": tokens.user.role,
         }
         if not cookies:
-            body["refresh_token"] = given.refresh
-        answer = json_response(body)
-        answer.headers["Cache-Control"] = "no-store"
+            body["refresh_token"] = tokens.refresh
+        response = json_response(body)
+        response.headers["Cache-Control"] = "no-store"
         if cookies:
             secure = is_behind_tls(request, self._http)
             for name, value, path, seconds in (
-                (SESSION_COOKIE, given.token, "/", given.token_seconds),
-                (REFRESH_COOKIE, given.refresh, _HERE, given.refresh_seconds),
+                (SESSION_COOKIE, tokens.token, "/", tokens.token_seconds),
+                (REFRESH_COOKIE, tokens.refresh, _REQUEST_PATH, tokens.refresh_seconds),
             ):
-                answer.set_cookie(
+                response.set_cookie(
                     name, value, path=path, max_age=round(seconds), httponly=True, samesite="Strict", secure=secure
                 )
-        return answer
+        return response

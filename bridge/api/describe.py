@@ -1,10 +1,10 @@
-"""How a route is described: `@describes(…)` on its handler, from which `openapi.py` makes the description.
+"""Describes a route: `@describes(…)` on its handler, from which `openapi/document.py` builds the OpenAPI description.
 
-    @describes("Stored readings, in cursor order", query=ReadingsParameters, answers={200: ReadingsPage}, right=Right.SEE)
+    @describes("Stored readings", query=ReadingsParameters, answers={200: ReadingsPage}, permission=Permission.READ)
     async def _readings(self, request: web.Request) -> web.Response:
 
-Models are pydantic's; a text stands for an answer of that media type. Parameters in the path are found by themselves; a
-model of them says what they may be.
+Models are pydantic's; a string is an answer of that media type. Path parameters are found in the path; a model of them states
+their values.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from bridge.core.access.permissions import Permission
 F = TypeVar("F", bound=Callable[..., Any])
 
 Content = Any
-"""A pydantic model, another type that pydantic knows (`list[Measured]`), or a media type; None for no body."""
+"""A pydantic model, another type that pydantic supports (`list[MeasurementResponse]`), or a media type; None for no body."""
 
 PROBLEMS: Mapping[int, str] = {
-    400: "something in the request is wrong; the problem names it",
-    401: "nobody who is known: show a token or key that is valid",
-    403: "this may not be done by whoever asks",
-    404: "there is no such thing",
-    405: "the method is not possible here",
+    400: "the request is invalid; the problem names what is wrong",
+    401: "no valid credentials: send a valid token or key",
+    403: "the caller may not do this",
+    404: "not found",
+    405: "method not allowed",
     408: "the request took too long to arrive",
-    409: "not in the present state",
+    409: "not possible in the present state",
     413: "the request is too large",
-    415: "a media type that is not read here",
-    422: "the request is understood, and nothing of it could be done",
+    415: "unsupported media type",
+    422: "the request is well-formed, and nothing of it could be done",
     429: "too many attempts: see Retry-After",
-    503: "not now: see Retry-After",
-    507: "there is no room for more",
+    503: "temporarily unavailable: see Retry-After",
+    507: "a limit is reached",
 }
 """Answers as `application/problem+json`, by status."""
 
 
 class Auth(enum.Enum):
-    """What a route needs where that is no right."""
+    """What a route requires in place of a permission."""
 
-    NONE = "open"  # nothing: nobody is asked who he is
-    OPTIONAL = "ajar"  # nothing, but it says less to those who show nothing
-    REQUIRED = "known"  # to be somebody, whoever that is
-    UNSTATED = "unstated"  # nobody has said; taken for the highest right there is, and a test insists
+    NONE = "open"  # no authentication
+    OPTIONAL = "ajar"  # no authentication, but the answer to unauthenticated clients is shorter
+    REQUIRED = "known"  # any authenticated identity
+    UNSTATED = "unstated"  # treated as Permission.ADMIN; a test insists that every route states what it requires
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `answers` are those that succeed, `problems` the statuses of those that do not."""
+    """The description of a route. `answers` are its successes by status, `problems` the statuses of its errors."""
 
     summary: str
     path: type[BaseModel] | None = None
@@ -66,7 +66,7 @@ class Operation:
 
     @property
     def guarded(self) -> bool:
-        """Whether somebody must show who he is, where access is required."""
+        """Whether credentials are needed where access is required."""
         return self.permission not in (Auth.NONE, Auth.OPTIONAL)
 
 
@@ -80,26 +80,28 @@ def describes(
     body: Mapping[str, Content] | type[BaseModel] | None = None,
     problems: Sequence[int] = (),
     tag: str = "api",
-    right: Permission | Auth = Auth.UNSTATED,
+    permission: Permission | Auth = Auth.UNSTATED,
 ) -> Callable[[F], F]:
-    """Describe the route of a handler, and say what it needs. `body` is a model of JSON, or one for each media type.
+    """Describe the route of a handler, with the permission that it requires.
 
-    A route with a query or a body can answer 400; that needs no mention.
+    `body` is a model of JSON, or one model for each media type. 400 is added for routes with parameters or a body, and 401, 403
+    and 503 for guarded routes.
     """
     bodies = body if isinstance(body, Mapping) else {} if body is None else {"application/json": body}
-    wrong = [400] if query or headers or bodies else []
-    if right not in (Auth.NONE, Auth.OPTIONAL):
-        wrong += [401, 403, 503]  # 503: nobody can tell who it is
-    told = Operation(summary, path, query, headers, bodies, answers, tuple(sorted({*problems, *wrong})), tag, right)
+    implied = [400] if query or headers or bodies else []
+    if permission not in (Auth.NONE, Auth.OPTIONAL):
+        implied += [401, 403, 503]  # 503: the store of users is unavailable
+    statuses = tuple(sorted({*problems, *implied}))
+    operation = Operation(summary, path, query, headers, bodies, answers, statuses, tag, permission)
 
-    def tell(handler: F) -> F:
-        handler.__described__ = told  # type: ignore[attr-defined]
+    def attach(handler: F) -> F:
+        handler.__described__ = operation  # type: ignore[attr-defined]
         return handler
 
-    return tell
+    return attach
 
 
 def operation_of(handler: object) -> Operation | None:
-    """What was said of a handler."""
+    """Return the description of a handler; None if it has none."""
     found = getattr(handler, "__described__", None)
     return found if isinstance(found, Operation) else None

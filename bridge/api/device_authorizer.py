@@ -1,4 +1,4 @@
-"""Which devices somebody's rights reach, asked by every route that names or shows one."""
+"""Which devices a request may read, publish for, command or manage."""
 
 from __future__ import annotations
 
@@ -15,60 +15,62 @@ from bridge.ports import Store
 
 
 class DeviceAuthorizer:
-    """Rights by device and, through the registry, by where a device stands."""
+    """Checks permissions by device and, through the registry, by the device's site."""
 
     def __init__(self, registry: Registry, store: Store) -> None:
-        """`registry` is asked where a device stands now, `store` what there is of one from before."""
+        """`store` is queried for records of unregistered devices."""
         self._registry = registry
         self._store = store
 
-    def holds(self, request: web.Request, device_id: str, right: Permission = Permission.READ) -> bool:
-        """Whether who asks has this right of this device."""
+    def permits(self, request: web.Request, device_id: str, permission: Permission = Permission.READ) -> bool:
+        """Whether the caller has a permission for a device."""
         identity = identity_of(request)
-        return (
-            right in identity.permissions if identity.scope is None else identity.may(right, device_id, self._site(device_id))
-        )
+        if identity.scope is None:
+            return permission in identity.permissions
+        return identity.may(permission, device_id, self._site(device_id))
 
-    def check(self, request: web.Request, device_id: str, right: Permission = Permission.READ) -> None:
-        """Raises `UnknownDevice`: who may not see a device does not learn that there is one."""
-        if not self.holds(request, device_id, right):
+    def check(self, request: web.Request, device_id: str, permission: Permission = Permission.READ) -> None:
+        """Raise `UnknownDevice` unless permitted; the message does not reveal whether the device exists."""
+        if not self.permits(request, device_id, permission):
             text = f"no device {device_id!r} is known"
             raise DeviceNotInScope(text, device_id) if device_id in self._registry else UnknownDevice(text)
 
-    def check_place(self, request: web.Request, device_id: str, site: object) -> None:
-        """Raises `Forbidden` where who asks would put a device out of his own reach, or into another's."""
+    def check_site(self, request: web.Request, device_id: str, site: object) -> None:
+        """Raise `Forbidden` if a device at this site would be outside the caller's scope."""
         scope = identity_of(request).scope
         if scope is not None and not scope.contains(device_id, site if isinstance(site, str) else ""):
-            raise Forbidden("a device of yours stands at a site of yours, or is one of those named to you")
+            raise Forbidden(
+                "the device would be outside your scope: use one of your sites, or a device that is assigned to you"
+            )
 
     async def check_new(self, request: web.Request, device_id: str) -> None:
-        """Raises `Forbidden` where who asks would come by what is not his: another's device, or readings and commands of one.
+        """Raise `Forbidden` if registering the id would give the caller records of another's device.
 
-        Which of them it is, he does not learn. May raise `StoreUnavailable`.
+        The message does not reveal which records exist. Raises `StoreUnavailable`.
         """
-        if identity_of(request).scope is None or self.holds(request, device_id, Permission.MANAGE):
+        if identity_of(request).scope is None or self.permits(request, device_id, Permission.MANAGE):
             return
         readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
         commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
         if device_id in self._registry or readings or commands:
-            raise Forbidden("this id is not free for you: choose another, or ask somebody who manages all devices")
+            raise Forbidden("this id is not available to you: choose another, or ask a manager of all devices")
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
-        """Raises `Forbidden` where one sends as a device that is not his."""
+        """Raise `Forbidden` if the caller may not publish for one of the devices."""
         for device_id in devices:
-            if not self.holds(request, device_id, Permission.PUBLISH):
+            if not self.permits(request, device_id, Permission.PUBLISH):
                 raise Forbidden("you may send as yourself or your devices only; nothing was stored")
 
-    def devices(self, request: web.Request, asked: Sequence[str] = ()) -> tuple[str, ...] | None:
-        """Those asked for that are within reach, or all that are; None where that is every device there is."""
+    def devices(self, request: web.Request, requested: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """Return the requested devices in the caller's scope, or all in it if none is requested; None for every device."""
         scope = identity_of(request).scope
         if scope is None:
-            return tuple(asked) or None
-        if asked:
-            return tuple(one for one in asked if scope.contains(one, self._site(one)))
-        standing = self._registry.devices_at(scope.sites) if scope.sites else ()
-        return tuple(sorted(scope.devices.union(standing)))
+            return tuple(requested) or None
+        if requested:
+            return tuple(device_id for device_id in requested if scope.contains(device_id, self._site(device_id)))
+        at_sites = self._registry.devices_at(scope.sites) if scope.sites else ()
+        return tuple(sorted(scope.devices.union(at_sites)))
 
     def _site(self, device_id: str) -> str:
-        place = self._registry.location(device_id)
-        return place.site if place else ""
+        location = self._registry.location(device_id)
+        return location.site if location else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from bridge.api.bodies import read_body
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
@@ -26,163 +26,172 @@ from bridge.core.payload import PayloadError, parse_any_json
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.settings import HTTP_TOPIC
-from bridge.sources.http.source import SOURCE, HttpSource, IngestRequest
+from bridge.sources.http.source import SOURCE, HttpSource, IngestItem, IngestRequest
 
 ITEMS_LIMIT = 10_000
+PARSED_ITEM_BYTES = 512
+"""Larger items are parsed again by the pipeline: readings wait, and parsed JSON takes up to 25 times the memory."""
+
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 class IngestHeaders(BaseModel):
-    """The headers that mean something here."""
+    """The headers of the request."""
 
     key: Annotated[
         str | None,
         Field(
             alias="Idempotency-Key",
             pattern="^[\\x21-\\x7e]{1,255}$",
-            description="the same key with the same body is answered the same for 24 h, and stored once",
+            description="the same key with the same body gets the same answer for 24 h and is stored once",
         ),
     ] = None
 
 
-_describes_it = describes(
-    "Store readings: one, a list, or one a line; answered when they are safe",
-    headers=IngestHeaders,
-    body={JSON: NewReading | list[NewReading], NDJSON: str},
-    answers={201: Ingested, 422: IngestProblem},
-    problems=(400, 408, 413, 415, 503),
-    tag="readings",
-    right=Permission.PUBLISH,
-)
-
-
 class IngestApi:
-    """Readings in."""
+    """Routes that accept readings."""
 
-    def __init__(self, source: HttpSource, reach: DeviceAuthorizer, read_seconds: float) -> None:
-        """A body must arrive within `read_seconds`, and be of devices within `reach`."""
+    def __init__(self, source: HttpSource, authorizer: DeviceAuthorizer, read_seconds: float) -> None:
+        """A body must arrive within `read_seconds`."""
         self._source = source
-        self._reach = reach
+        self._authorizer = authorizer
         self._read_seconds = read_seconds
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [web.post("/api/v1/readings", self._ingest), web.post("/api/ingest", self._ingest)]
 
-    @_describes_it
+    @describes(
+        "Store readings: one, a list, or one per line; answered when they are safe",
+        headers=IngestHeaders,
+        body={JSON: NewReading | list[NewReading], NDJSON: str},
+        answers={201: Ingested, 422: IngestProblem},
+        problems=(400, 408, 413, 415, 503),
+        tag="readings",
+        permission=Permission.PUBLISH,
+    )
     async def _ingest(self, request: web.Request) -> web.Response:
         if request.content_type not in (JSON, NDJSON):
             raise web.HTTPUnsupportedMediaType(
-                text=f"readings come as {JSON}, or one a line as {NDJSON}; say so in Content-Type"
+                text=f"Content-Type {request.content_type[:64]!a} is not supported: use {JSON}, "
+                f"or {NDJSON} for one reading per line"
             )
-        key = _key(request)
+        key = _idempotency_key(request)
         with self._source.admitted():
-            raw = await self._read(request)
+            body = await read_body(request, self._read_seconds)
             try:
-                body = _body(raw, request.content_type, key)
-                if identity_of(request).scope is not None:
-                    self._reach.check_senders(request, senders(body.payloads))
-                post = await self._source.take(body)
+                batch = self._source.put(self._ingest_request(request, body, key))
             except IdempotencyKeyReused as error:
                 return problem(422, str(error))
-        return _answer(post.results)
+            await self._source.wait(batch)
+        return _response(batch.results)
 
-    async def _read(self, request: web.Request) -> bytes:
-        try:
-            async with asyncio.timeout(self._read_seconds):
-                return await request.read()
-        except TimeoutError:
-            raise web.HTTPRequestTimeout(text=f"the body did not arrive within {self._read_seconds:g} s") from None
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise web.HTTPBadRequest(text=f"the body cannot be read: {error}") from None
+    def _ingest_request(self, request: web.Request, body: bytes, key: str | None) -> IngestRequest:
+        items = _parse(body, request.content_type)
+        if identity_of(request).scope is not None:
+            self._authorizer.check_senders(request, senders(items))
+        digest = blake2b(request.content_type.encode() + b"\n" + body, digest_size=16).digest() if key else b""
+        return IngestRequest(items, key, digest)
 
 
-def _key(request: web.Request) -> str | None:
+def _idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
-        raise web.HTTPBadRequest(text="an Idempotency-Key is 1 to 255 visible ASCII characters")
-    who = identity_of(request)
-    return key if key is None or who.kind is IdentityKind.ANYONE else _owned(key, who)
+        raise web.HTTPBadRequest(text="Idempotency-Key: must be 1 to 255 visible ASCII characters")
+    identity = identity_of(request)
+    return key if key is None or identity.kind is IdentityKind.ANYONE else _scoped_key(key, identity)
 
 
-def _owned(key: str, who: Identity) -> str:
-    """So that nobody meets another's: keys of programs may be called alike; people and those from a provider are not, and go on
-    being the same with the next token.
+def _scoped_key(key: str, identity: Identity) -> str:
+    """Separate the keys of different identities.
+
+    API keys may share a name and are distinguished by their grant. Names of users are unique, and their grant changes with
+    each token.
     """
-    grant = who.grant if who.kind in (IdentityKind.PROGRAM, IdentityKind.DEVICE) else ""
-    return orjson.dumps([who.kind, who.name, grant, key]).decode()
+    grant = identity.grant if identity.kind in (IdentityKind.PROGRAM, IdentityKind.DEVICE) else ""
+    return orjson.dumps([identity.kind, identity.name, grant, key]).decode()
 
 
-def senders(payloads: Sequence[bytes]) -> set[str]:
-    """The devices that payloads are of, as the pipeline will read them; what has no device is no reading either."""
+def senders(items: Sequence[IngestItem]) -> set[str]:
+    """Return the devices whose readings the pipeline will find in the items."""
     decoder = Decoder((Route(TopicPattern.parse(HTTP_TOPIC)),))
-    meanings = (decoder.decode(Message(SOURCE, HTTP_TOPIC, payload, 0, _NOWHERE)) for payload in payloads)
+    meanings = (decoder.decode(Message(SOURCE, HTTP_TOPIC, payload, 0, _NO_ORIGIN, body=body)) for payload, body in items)
     return {meaning.device_id for meaning in meanings if isinstance(meaning, Reading)}
 
 
-class _Nowhere:
-    """The way back of a message that only wants to be read."""
+class _NoOrigin:
+    """The origin of messages that are decoded only to learn their device."""
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
-        """It has none."""
+        pass
 
 
-_NOWHERE = _Nowhere()
+_NO_ORIGIN = _NoOrigin()
 
 
-def _body(raw: bytes, content_type: str, key: str | None) -> IngestRequest:
-    payloads = _lines(raw) if content_type == NDJSON else _items(raw)
-    if not payloads:
-        raise web.HTTPBadRequest(text="the body holds no reading")
-    if len(payloads) > ITEMS_LIMIT:
-        text = f"{len(payloads)} readings, more than the {ITEMS_LIMIT} of one request"
-        raise web.HTTPRequestEntityTooLarge(ITEMS_LIMIT, len(payloads), text=text)
-    return IngestRequest(payloads, key, blake2b(content_type.encode() + b"\n" + raw, digest_size=16).digest() if key else b"")
+def _parse(body: bytes, content_type: str) -> list[IngestItem]:
+    items = _parse_lines(body) if content_type == NDJSON else _parse_json(body)
+    if not items:
+        raise web.HTTPBadRequest(text="the body contains no reading")
+    if len(items) > ITEMS_LIMIT:
+        text = f"{len(items)} readings, more than the {ITEMS_LIMIT} allowed in one request"
+        raise web.HTTPRequestEntityTooLarge(ITEMS_LIMIT, len(items), text=text)
+    return items
 
 
-def _lines(raw: bytes) -> list[bytes]:
-    """A line that is no JSON is a bad message of its own."""
-    return [line for line in raw.split(b"\n") if line.strip()]
+def _parse_lines(body: bytes) -> list[IngestItem]:
+    """One item per line. A line that is not JSON becomes a message that the pipeline rejects."""
+    return [_item(line, _parse_line(line)) for line in body.split(b"\n") if line.strip()]
 
 
-def _items(raw: bytes) -> list[bytes]:
-    """The items of a list, each as JSON again; anything else is one item as it stands.
-
-    `NaN`, which orjson does not read, stays what it is: the bad value of a field.
-    """
-    dumped: Callable[[object], bytes] = orjson.dumps
+def _parse_line(line: bytes) -> object:
     try:
-        body = orjson.loads(raw)
+        return orjson.loads(line)
     except orjson.JSONDecodeError:
-        body, dumped = _lenient(raw), _lenient_dump
+        return None
+
+
+def _parse_json(body: bytes) -> list[IngestItem]:
+    """The items of a list, each with its own JSON for the quarantine; any other value is a single item.
+
+    `NaN`, which orjson does not parse, is an invalid value of its field and not a malformed body.
+    """
+    dump: Callable[[object], bytes] = orjson.dumps
     try:
-        return [dumped(item) for item in body] if isinstance(body, list) else [raw]
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed, dump = _parse_lenient(body), _dump_lenient
+    try:
+        return [_item(dump(item), item) for item in parsed] if isinstance(parsed, list) else [_item(body, parsed)]
     except (TypeError, RecursionError):
-        raise web.HTTPBadRequest(text="the body is nested too deep") from None
+        raise web.HTTPBadRequest(text="the body is nested too deeply") from None
 
 
-def _lenient(raw: bytes) -> object:
+def _item(payload: bytes, body: object) -> IngestItem:
+    return IngestItem(payload, body if len(payload) <= PARSED_ITEM_BYTES else None)
+
+
+def _parse_lenient(body: bytes) -> object:
     try:
-        return parse_any_json(raw)
+        return parse_any_json(body)
     except PayloadError as error:
         raise web.HTTPBadRequest(text=f"the body is {error}") from None
 
 
-def _lenient_dump(item: object) -> bytes:
+def _dump_lenient(item: object) -> bytes:
     return json.dumps(item).encode()
 
 
-def _answer(results: list[dict[str, Any]]) -> web.Response:
-    if all(one["status"] == Outcome.REJECTED for one in results):
-        errors = [error for one in results for error in _errors(one)]
+def _response(results: list[dict[str, Any]]) -> web.Response:
+    if all(result["status"] == Outcome.REJECTED for result in results):
+        errors = [error for result in results for error in _errors(result)]
         return problem(422, f"no reading was stored: {results[0]['reason']}", errors=errors, results=results)
-    return json_response({"ids": [one["_id"] for one in results if "_id" in one], "results": results}, status=201)
+    return json_response({"ids": [result["_id"] for result in results if "_id" in result], "results": results}, status=201)
 
 
 def _errors(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A bad field at a time, where they are known, else what is wrong with the whole."""
+    """One error for each invalid field, or one for the whole item."""
     wrong = result.get("quality") or {result.get("field", ""): result["reason"]}
     for field, message in wrong.items():
         yield {"index": result["index"], "field": field, "message": message}

@@ -1,4 +1,4 @@
-"""The page, as Vite built it, and the Socket.IO client script that Socket.IO servers serve."""
+"""The dashboard as built by Vite, the examples, and the Socket.IO client script."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from aiohttp import web
 
 from bridge.api.middleware.auth import public
-from bridge.api.middleware.headers import DASHBOARD, whole_page
+from bridge.api.middleware.headers import DASHBOARD, standalone_headers
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_PLACES = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
+_FOLDERS = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/`, its files, `/test`, `/socket.io/socket.io.js`, and the examples."""
-    built = next((place for place in _PLACES if (place / "index.html").exists()), None)
+    """Return the routes of `/` with its files, `/test`, `/socket.io/socket.io.js` and `/examples/`."""
+    built = next((folder for folder in _FOLDERS if (folder / "index.html").exists()), None)
     if built is None:
         return [web.get("/", _not_built), web.get("/socket.io/socket.io.js", _not_built)]
     page = _Page(built)
@@ -23,30 +23,32 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/", page.index),
         web.get("/test", page.test),
         web.get("/socket.io/socket.io.js", page.client_script),
-        *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and not _is_apart(file)),
+        *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and not _is_special(file)),
         *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
         *(_examples(page, built / "examples") if (built / "examples").is_dir() else []),
     ]
 
 
 def _examples(page: _Page, folder: Path) -> list[web.AbstractRouteDef]:
-    """A page for each dialect, with an index."""
+    """One page per protocol, and an index."""
     return [
-        web.get("/examples", _to_examples),
+        web.get("/examples", _redirect_to_examples),
         web.get("/examples/", page.examples),
         *(web.get(f"/examples/{file.name}", page.file) for file in sorted(folder.iterdir())),
     ]
 
 
-def _is_apart(file: Path) -> bool:
-    """The pages themselves, and what is beside a file, compressed: `FileResponse` finds that by itself."""
+def _is_special(file: Path) -> bool:
+    """Pages with routes of their own, and compressed variants, which `FileResponse` finds by itself."""
     return file.name in ("index.html", "test.html") or file.suffix in (".gz", ".br")
 
 
 class _Page:
     def __init__(self, built: Path) -> None:
         self._built = built
-        self._whole = {file: whole_page(file.read_text("utf-8")) for file in (*built.glob("*.html"), *built.glob("*/*.html"))}
+        self._headers = {
+            file: standalone_headers(file.read_text("utf-8")) for file in (*built.glob("*.html"), *built.glob("*/*.html"))
+        }
 
     @public
     async def index(self, _: web.Request) -> web.FileResponse:
@@ -63,19 +65,19 @@ class _Page:
     @public
     async def examples(self, _: web.Request) -> web.FileResponse:
         file = self._built / "examples" / "index.html"
-        return web.FileResponse(file, headers={"Cache-Control": "no-cache", **self._whole[file]})
+        return web.FileResponse(file, headers={"Cache-Control": "no-cache", **self._headers[file]})
 
     @public
     async def file(self, request: web.Request) -> web.FileResponse:
         file = self._built / request.path.lstrip("/")
-        return web.FileResponse(file, headers=self._whole.get(file))
+        return web.FileResponse(file, headers=self._headers.get(file))
 
 
 @public
-async def _to_examples(_: web.Request) -> web.Response:
+async def _redirect_to_examples(_: web.Request) -> web.Response:
     raise web.HTTPPermanentRedirect("examples/")
 
 
 @public
 async def _not_built(_: web.Request) -> web.Response:
-    raise web.HTTPNotFound(text="the page is not built: run `make install`, which needs npm")
+    raise web.HTTPNotFound(text="the dashboard is not built: run `make install`, which needs npm")

@@ -1,4 +1,4 @@
-"""Stored readings, and what can be measured."""
+"""Stored readings, their summaries, and the measurement table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -24,8 +25,9 @@ from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buck
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
+_describes = partial(describes, tag="readings", permission=Permission.READ)
 POINTS_LIMIT = 2000
-"""The most spans of time of one device in one answer."""
+"""The most buckets of one device in one response."""
 _POINTS = 500
 _WIDTH = re.compile(r"\d{1,6}[smhdw]", re.ASCII)
 _AUTO = "auto"
@@ -33,12 +35,12 @@ _ALWAYS = ("_id", "timestamp", "deviceId", "receivedAt", "seq")
 _DEVICES_LIMIT = 1000
 
 
-def _moment(raw: object) -> object:
+def _time(raw: object) -> object:
     if not isinstance(raw, str):
         return raw
     milliseconds = parse_time(raw)
     if milliseconds is None:
-        raise ValueError("a time is ISO 8601, or epoch seconds or milliseconds")
+        raise ValueError("must be ISO 8601, or epoch seconds or milliseconds")
     return milliseconds
 
 
@@ -47,7 +49,7 @@ def _width(raw: object) -> object:
         return raw
     width_ms = 0 if raw == _AUTO else parse_width(raw)
     if width_ms is None:
-        raise ValueError("a width of time looks like 10s, 1m, 6h, 1d or 1w, or is auto")
+        raise ValueError("must be a width like 10s, 1m, 6h, 1d or 1w, or auto")
     return width_ms
 
 
@@ -57,20 +59,20 @@ def _fields(raw: object) -> object:
     names = tuple(filter(None, (part.strip() for part in raw.split(","))))
     unknown = [name for name in names if name not in VALUE_NAMES]
     if unknown or not names:
-        raise ValueError(f"fields are some of {', '.join(VALUE_NAMES)}, joined by commas")
+        raise ValueError(f"must be names out of {', '.join(VALUE_NAMES)}, separated by commas")
     return names
 
 
 _TIME = WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"})
-_FIELDS = WithJsonSchema({"type": "string", "description": "measurements, joined by commas"})
+_FIELDS = WithJsonSchema({"type": "string", "description": "measurements, separated by commas"})
 _WIDTH_TEXT = WithJsonSchema(
     {
         "type": "string",
         "pattern": f"^({_WIDTH.pattern}|{_AUTO})$",
-        "description": f"a width of time: 10s, 1m, 6h, 1d, 1w; or auto, as with points={_POINTS}",
+        "description": f"width of a bucket: 10s, 1m, 6h, 1d, 1w; or auto, as with points={_POINTS}",
     }
 )
-_POINTS_TEXT = Field(description="instead of `every`: a round width that makes at most so many points of a device")
+_POINTS_TEXT = Field(description="instead of `every`: use a round width that gives at most this many points per device")
 
 
 class ReadingsParameters(BaseModel):
@@ -79,8 +81,8 @@ class ReadingsParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     device: Annotated[tuple[str, ...], Field(max_length=_DEVICES_LIMIT)] = ()
-    from_ms: Annotated[int | None, BeforeValidator(_moment), _TIME, Field(alias="from")] = None
-    to_ms: Annotated[int | None, BeforeValidator(_moment), _TIME, Field(alias="to")] = None
+    from_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="from")] = None
+    to_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=READINGS_LIMIT)] = 1000
     since: Annotated[int | None, Field(ge=0, lt=CURSOR_LIMIT)] = None
     fields: Annotated[tuple[str, ...], BeforeValidator(_fields), _FIELDS] = ()
@@ -90,36 +92,33 @@ class ReadingsParameters(BaseModel):
     @model_validator(mode="after")
     def _one_width(self) -> ReadingsParameters:
         if self.points and self.every_ms:
-            raise ValueError("points chooses the width: every is auto then, or absent")
+            raise ValueError("points selects the width: every must be auto or absent")
         return self
 
     @property
-    def in_short(self) -> bool:
-        """Summaries are asked for."""
+    def is_summary(self) -> bool:
+        """Whether buckets are requested instead of readings."""
         return self.every_ms is not None or self.points is not None
 
     @property
     def query(self) -> ReadingsQuery:
-        """What the store is asked."""
         return ReadingsQuery(self.device or None, self.from_ms, self.to_ms, self.since, self.limit)
 
 
 class TelemetryParameters(BaseModel):
-    """The query of `GET /get_telemetry`; what else an older client sends is nothing to us."""
+    """The query of `GET /get_telemetry`; further parameters of older clients are ignored."""
 
     device: str = ""
 
 
 class ReadingsApi:
-    """History, from the store."""
+    """Routes of stored readings."""
 
-    def __init__(self, store: Store, reach: DeviceAuthorizer) -> None:
-        """`store` is asked at every call, for what is within `reach`."""
+    def __init__(self, store: Store, authorizer: DeviceAuthorizer) -> None:
         self._store = store
-        self._reach = reach
+        self._authorizer = authorizer
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [
             web.get("/api/v1/readings", self._readings),
             web.get("/api/v1/readings/latest", self._latest),
@@ -127,102 +126,100 @@ class ReadingsApi:
             web.get("/get_telemetry", self._telemetry),
         ]
 
-    @describes(
+    @_describes(
         "Stored readings in cursor order, or with `every` or `points` their summaries",
         query=ReadingsParameters,
         answers={200: ReadingsPage},
         problems=(422, 503),
-        tag="readings",
-        right=Permission.READ,
     )
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
-        query = replace(parameters.query, devices=self._reach.devices(request, parameters.device))
-        if parameters.in_short:
+        query = replace(parameters.query, devices=self._authorizer.devices(request, parameters.device))
+        if parameters.is_summary:
             return await self._buckets(parameters, query)
         found = await self._store.readings(query) if query.devices != () else []
         following = found[-1].seq if len(found) == parameters.limit else None
-        return json_response({"readings": [_shown(reading, parameters.fields) for reading in found], "next": following})
+        return json_response({"readings": [_public(reading, parameters.fields) for reading in found], "next": following})
 
     async def _buckets(self, parameters: ReadingsParameters, query: ReadingsQuery) -> web.Response:
         extent = await self._store.history.extent(query.devices) if query.devices != () else None
         from_ms, to_ms = _clipped(parameters, extent)
-        every_ms = parameters.every_ms or _chosen(parameters, extent, from_ms, to_ms)
+        every_ms = parameters.every_ms or _automatic_width(parameters, extent, from_ms, to_ms)
         points = count_buckets(from_ms, to_ms, every_ms)
         if points > POINTS_LIMIT:
             wider = format_width(choose_width(from_ms, to_ms, POINTS_LIMIT))
             return problem(
                 422,
-                f"every={format_width(every_ms)} makes {points} points of a device, and {POINTS_LIMIT} is the most: "
-                f"ask for a shorter time, for every={wider}, or for points={POINTS_LIMIT}",
+                f"every={format_width(every_ms)} gives {points} points per device, more than the {POINTS_LIMIT} allowed: "
+                f"use a shorter time, every={wider}, or points={POINTS_LIMIT}",
             )
         limit = parameters.limit if "limit" in parameters.model_fields_set else READINGS_LIMIT
         fields = [name for name in parameters.fields or MEASUREMENTS_BY_NAME if name in MEASUREMENTS_BY_NAME]
         found: list[Bucket] = []
         if from_ms < to_ms and query.devices != ():
             found = await self._store.history.buckets(replace(query, limit=limit), every_ms, fields)
-        shown = [_shown_bucket(bucket) for bucket in found]
-        return json_response({"readings": shown, "next": None, "every": format_width(every_ms)})
+        buckets = [_public_bucket(bucket) for bucket in found]
+        return json_response({"readings": buckets, "next": None, "every": format_width(every_ms)})
 
-    @describes(
-        "The newest reading of each device", answers={200: Latest}, problems=(503,), tag="readings", right=Permission.READ
-    )
+    @_describes("The newest reading of each device", answers={200: Latest}, problems=(503,))
     async def _latest(self, request: web.Request) -> web.Response:
-        found = [one.public() for one in await self._store.latest() if self._reach.holds(request, one.device_id)]
-        return json_response({"readings": found})
+        latest = await self._store.latest()
+        return json_response(
+            {"readings": [reading.public() for reading in latest if self._authorizer.permits(request, reading.device_id)]}
+        )
 
-    @describes(
-        "The newest reading of a device, for an older client",
+    @_describes(
+        "The newest reading of a device, for older clients",
         query=TelemetryParameters,
         answers={200: Record | NoData},
         problems=(503,),
-        tag="readings",
-        right=Permission.READ,
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
-        asked = TelemetryParameters.model_validate(dict(request.query))
-        latest = await self._store.latest() if self._reach.holds(request, asked.device) else []
-        found = [one for one in latest if one.device_id == asked.device]
-        return json_response(found[0].public() if found else {"error": "no data"})
+        device_id = TelemetryParameters.model_validate(dict(request.query)).device
+        latest = await self._store.latest() if self._authorizer.permits(request, device_id) else []
+        found = next((reading for reading in latest if reading.device_id == device_id), None)
+        return json_response({"error": "no data"} if found is None else found.public())
 
-    @describes("What can be measured", answers={200: list[MeasurementResponse]}, tag="readings", right=Permission.READ)
+    @_describes("The measurement table", answers={200: list[MeasurementResponse]})
     async def _measurements(self, _: web.Request) -> web.Response:
         return json_response(
             [
                 {
-                    "name": one.name,
-                    "label": one.label,
-                    "unit": one.unit,
-                    "low": _finite(one.usual[0]),
-                    "high": _finite(one.usual[1]),
+                    "name": measurement.name,
+                    "label": measurement.label,
+                    "unit": measurement.unit,
+                    "low": _finite(measurement.usual[0]),
+                    "high": _finite(measurement.usual[1]),
                 }
-                for one in MEASUREMENTS
+                for measurement in MEASUREMENTS
             ]
         )
 
 
 def _parameters(request: web.Request) -> ReadingsParameters:
-    given: dict[str, Any] = {name: request.query.getall(name) for name in request.query}
-    given = {name: values if name == "device" else values[-1] for name, values in given.items()}
-    return ReadingsParameters.model_validate(given)
+    """Only `device` may be repeated; of any other parameter the last value counts."""
+    query = {name: request.query.getall(name) for name in request.query}
+    return ReadingsParameters.model_validate(
+        {name: values if name == "device" else values[-1] for name, values in query.items()}
+    )
 
 
-def _shown(reading: Reading, fields: tuple[str, ...]) -> dict[str, Any]:
+def _public(reading: Reading, fields: tuple[str, ...]) -> dict[str, Any]:
     public = reading.public()
     return {name: value for name, value in public.items() if name in fields or name in _ALWAYS} if fields else public
 
 
-def _shown_bucket(bucket: Bucket) -> dict[str, Any]:
-    shown = {name: _shown_summary(summary) for name, summary in bucket.fields.items()}
-    return {"timestamp": iso(bucket.start_ms), "deviceId": bucket.device_id, "count": bucket.count, **shown}
+def _public_bucket(bucket: Bucket) -> dict[str, Any]:
+    fields = {name: _public_summary(summary) for name, summary in bucket.fields.items()}
+    return {"timestamp": iso(bucket.start_ms), "deviceId": bucket.device_id, "count": bucket.count, **fields}
 
 
-def _shown_summary(summary: FieldSummary) -> dict[str, float]:
+def _public_summary(summary: FieldSummary) -> dict[str, float]:
     return {"min": summary.low, "mean": summary.mean, "max": summary.high, "count": summary.count}
 
 
 def _clipped(parameters: ReadingsParameters, extent: HistoryRange | None) -> tuple[int, int]:
-    """The time asked for, as far as there are readings."""
+    """The requested range in ms, limited to the range of the readings."""
     if extent is None:
         return 0, 0
     from_ms = max(parameters.from_ms or 0, extent.first_ms)
@@ -230,8 +227,11 @@ def _clipped(parameters: ReadingsParameters, extent: HistoryRange | None) -> tup
     return from_ms, to_ms
 
 
-def _chosen(parameters: ReadingsParameters, extent: HistoryRange | None, from_ms: int, to_ms: int) -> int:
-    """By what was asked for, so that it does not change while readings come. Where only rollups are left, one of theirs."""
+def _automatic_width(parameters: ReadingsParameters, extent: HistoryRange | None, from_ms: int, to_ms: int) -> int:
+    """Choose a width in ms by the requested range, so that it does not change while readings arrive.
+
+    Where readings have been removed and only rollups remain, it is one of theirs.
+    """
     end_ms = parameters.to_ms or max(to_ms, time.time_ns() // 1_000_000)
     begin_ms = parameters.from_ms if parameters.from_ms is not None else from_ms if extent else end_ms
     only_rollups = extent is not None and from_ms < extent.readings_ms and extent.first_ms < extent.readings_ms

@@ -1,4 +1,4 @@
-"""The quarantine by HTTP: what was rejected and why, and trying it again."""
+"""The quarantine by HTTP: rejected messages with their reasons, and retrying them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bridge.maintenance.retry import RetryResult
 from bridge.ports import Store
 
 MESSAGES_LIMIT = 200
-"""The most messages in one answer: at most 64 KiB each."""
+"""The most messages in one response, of at most 64 KiB each."""
 
 Retry = Callable[[QuarantineQuery], Awaitable[RetryResult]]
 
 
 class RetryParameters(BaseModel):
-    """Which rejected messages; a device is looked for in the levels of their topics."""
+    """Filters of rejected messages; `device` matches a level of the topic."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,71 +43,78 @@ class RejectedParameters(RetryParameters):
 
 
 class RejectedApi:
-    """For the person who looks after the bridge."""
+    """Routes of the quarantine."""
 
     def __init__(self, store: Store, retry: Retry) -> None:
-        """`retry` tries messages again, with a cursor of the running bridge."""
+        """`retry` decodes messages again and puts the readings into the intake."""
         self._store = store
-        self._retry_them = retry
+        self._retry_messages = retry
         self._retrying = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [web.get("/api/v1/rejected", self._rejected), web.post("/api/v1/rejected/retry", self._retry)]
 
     @describes(
-        "What was rejected and why: all groups, and the newest messages",
+        "All groups of rejected messages, and the newest messages",
         query=RejectedParameters,
         answers={200: models.Rejected},
         problems=(503,),
         tag="quarantine",
-        right=Permission.MANAGE,
+        permission=Permission.MANAGE,
     )
     async def _rejected(self, request: web.Request) -> web.Response:
         check_unscoped(request)
-        asked = RejectedParameters.model_validate(dict(request.query))
+        query = RejectedParameters.model_validate(dict(request.query))
         messages = await self._store.quarantine.messages(
-            QuarantineQuery(asked.code, asked.topic, asked.device, limit=asked.limit)
+            QuarantineQuery(query.code, query.topic, query.device, limit=query.limit)
         )
         groups = await self._store.quarantine.groups()
-        return json_response({"groups": [_group(one) for one in groups], "messages": [_message(one) for one in messages]})
+        return json_response(
+            {"groups": [_group(group) for group in groups], "messages": [_message(message) for message in messages]}
+        )
 
     @describes(
-        "Read rejected messages again with the settings of today; what is good now is stored and leaves the quarantine",
+        "Decode rejected messages with the current settings; valid ones are stored and leave the quarantine",
         query=RetryParameters,
         answers={200: models.RetryResponse},
         problems=(409, 503),
         tag="quarantine",
-        right=Permission.MANAGE,
+        permission=Permission.MANAGE,
     )
     async def _retry(self, request: web.Request) -> web.Response:
         check_unscoped(request)
-        asked = RetryParameters.model_validate(dict(request.query))
+        query = RetryParameters.model_validate(dict(request.query))
         if self._retrying.locked():
-            return problem(409, "rejected messages are being tried again already; wait for that to end")
+            return problem(409, "a retry is already running: wait until it has finished")
         async with self._retrying:
-            retried = await self._retry_them(QuarantineQuery(asked.code, asked.topic, asked.device))
-        bad = [{"code": code, "field": at, "count": count} for (code, at), count in retried.bad.most_common()]
-        told = {"stored": retried.stored, "duplicate": retried.duplicate, "outdated": retried.outdated}
-        return json_response({**told, "bad": bad})
+            result = await self._retry_messages(QuarantineQuery(query.code, query.topic, query.device))
+        bad = [{"code": code, "field": field, "count": count} for (code, field), count in result.bad.most_common()]
+        counts = {"stored": result.stored, "duplicate": result.duplicate, "outdated": result.outdated}
+        return json_response({**counts, "bad": bad})
 
 
-def _group(one: QuarantineGroup) -> dict[str, Any]:
-    return {"code": one.code, "field": one.field, "count": one.count, "newest": iso(one.newest_ms), "reason": one.reason}
+def _group(group: QuarantineGroup) -> dict[str, Any]:
+    return {
+        "code": group.code,
+        "field": group.field,
+        "count": group.count,
+        "newest": iso(group.newest_ms),
+        "reason": group.reason,
+    }
 
 
-def _message(one: QuarantinedMessage) -> dict[str, Any]:
-    shown = {
-        "_id": str(one.id),
-        "receivedAt": iso(one.received_ms),
-        "source": one.source,
-        "topic": one.topic,
-        "code": one.code,
-        "reason": one.reason,
-        "field": one.field,
-        "retained": one.retained,
+def _message(message: QuarantinedMessage) -> dict[str, Any]:
+    public = {
+        "_id": str(message.id),
+        "receivedAt": iso(message.received_ms),
+        "source": message.source,
+        "topic": message.topic,
+        "code": message.code,
+        "reason": message.reason,
+        "field": message.field,
+        "retained": message.retained,
     }
     try:
-        return {**shown, "payload": one.payload.decode("utf-8")}
+        return {**public, "payload": message.payload.decode("utf-8")}
     except UnicodeDecodeError:
-        return {**shown, "payload": None, "payloadBase64": b64encode(one.payload).decode("ascii")}
+        return {**public, "payload": None, "payloadBase64": b64encode(message.payload).decode("ascii")}

@@ -13,18 +13,16 @@ from bridge.realtime.hub.hub import Hub
 
 
 class StatusApi:
-    """Who listens, and the account of every message."""
+    """The number of clients, and the ledger."""
 
     def __init__(self, hub: Hub, ledger: Ledger) -> None:
-        """Both are read when asked."""
         self._hub = hub
         self._ledger = ledger
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [web.get("/websocket/status", self._status)]
 
-    @describes("Who listens, and the account of every message", answers={200: Status}, tag="health", right=Permission.READ)
+    @describes("Number of clients, and the ledger of messages", answers={200: Status}, tag="health", permission=Permission.READ)
     async def _status(self, _: web.Request) -> web.Response:
         return json_response(
             {

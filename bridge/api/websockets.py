@@ -1,4 +1,4 @@
-"""Who listens on the plain WebSockets, and a message to try them."""
+"""Statistics of the plain WebSockets, and test events."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from bridge.realtime.topics import TopicProtocol
 _MESSAGE_LENGTH = 1000
 _MESSAGE = "test"
 
-
 _Channel = Annotated[str, Field(json_schema_extra={"enum": [*CHANNELS]})]
 
 
 class ChannelPath(BaseModel):
-    """One channel."""
+    """The channel of the path."""
 
     channel: _Channel
 
 
 class TestEventParameters(BaseModel):
-    """Where a test event goes, and what it says."""
+    """The channel and text of a test event."""
 
     channel: _Channel = GENERAL
     message: Annotated[str, Field(max_length=_MESSAGE_LENGTH)] = _MESSAGE
 
 
 class WebSocketsApi:
-    """Statistics of both dialects, and test events."""
+    """Routes about the connections of both plain protocols."""
 
     def __init__(self, topics: TopicProtocol, channels: ChannelProtocol, publisher: Publisher) -> None:
         """`publisher` sends the test events."""
@@ -47,44 +46,43 @@ class WebSocketsApi:
         self._publisher = publisher
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths it answers."""
         return [
             web.get("/ws/stats", self._topic_stats),
-            web.get("/api/v1/ws/stats", self._stats),
-            web.get("/api/v1/ws/stats/{channel}", self._stats),
+            web.get("/api/v1/ws/stats", self._channel_stats),
+            web.get("/api/v1/ws/stats/{channel}", self._channel_stats),
             web.post("/api/v1/ws/test-event", self._test_event),
         ]
 
-    @describes("Who listens at /ws, by topic", answers={200: TopicStats}, tag="websockets", right=Permission.READ)
+    @describes("Clients of /ws by topic", answers={200: TopicStats}, tag="websockets", permission=Permission.READ)
     async def _topic_stats(self, _: web.Request) -> web.Response:
         return json_response(self._topics.stats())
 
     @describes(
-        "Who listens at /api/v1/ws, by channel",
+        "Clients of /api/v1/ws by channel",
         path=ChannelPath,
         answers={200: ChannelStats},
         problems=(404,),
         tag="websockets",
-        right=Permission.MANAGE,
+        permission=Permission.MANAGE,
     )
-    async def _stats(self, request: web.Request) -> web.Response:
+    async def _channel_stats(self, request: web.Request) -> web.Response:
         check_unscoped(request)
-        named = request.match_info.get("channel")
-        return json_response(self._channels.stats(None if named is None else checked_channel(named)))
+        channel = request.match_info.get("channel")
+        return json_response(self._channels.stats(None if channel is None else checked_channel(channel)))
 
     @describes(
-        "Send a system_event to a channel, to try it",
+        "Send a system_event to a channel, as a test",
         query=TestEventParameters,
         answers={200: TestEventSent},
         problems=(404,),
         tag="websockets",
-        right=Permission.MANAGE,
+        permission=Permission.MANAGE,
     )
     async def _test_event(self, request: web.Request) -> web.Response:
         check_unscoped(request)
         channel = checked_channel(request.query.get("channel", GENERAL))
         message = request.query.get("message", _MESSAGE)
         if len(message) > _MESSAGE_LENGTH:
-            raise web.HTTPBadRequest(text=f"message: is {_MESSAGE_LENGTH} characters at most")
+            raise web.HTTPBadRequest(text=f"message: {len(message)} characters, more than the {_MESSAGE_LENGTH} allowed")
         self._publisher.publish([SystemEvent("info", message, {"test": True}, channel)])
         return json_response({"success": True, "channel": channel, "message": message})

@@ -3,7 +3,7 @@
 BridgeError
 ├── SettingsError
 ├── PatternError · FormatError · PayloadError · RecordError · TransferError
-├── PortUnavailable
+├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   └── StoreUnavailable
 ├── BrokerUnavailable
@@ -170,3 +170,7 @@ class UnknownAccount(BridgeError):
 
 class LastAdmin(BridgeError):
     """The change would leave no user who can administer."""
+
+
+class UnsupportedLibrary(BridgeError):
+    """An installed library has changed a private name that the bridge relies on; the text names supported releases."""

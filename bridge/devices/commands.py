@@ -1,8 +1,8 @@
-"""Commands to devices: kept before they are sent, sent once, and not after their time.
+"""Commands to devices: stored before they are sent, sent at most once, and never after they expire.
 
-A publisher in front of the registry: it takes the devices' confirmations out of what the pipeline publishes. A command is
-stored as `sent` before it is: whatever happens after that, it is not sent a second time. Of several bridges on one store each
-may have it in its queue; the one whose change from `queued` to `sent` the store takes sends it.
+A publisher in front of the registry: it takes the devices' acknowledgements out of what the pipeline publishes. A command is
+stored as `sent` before it is sent, so whatever happens next, it is not sent again. Several bridges on one store may each have
+it in their queue: the bridge whose change from `queued` to `sent` the store accepts sends it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bridge.core.events import EntityEvent, Event
 from bridge.core.message import CommandAck
 from bridge.core.query import CommandsQuery
 from bridge.devices.registry import Registry, now_ms
-from bridge.ports import CommandStore
+from bridge.ports import CommandStore, Publisher
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
@@ -29,23 +29,23 @@ log = logging.getLogger(__name__)
 OFFLINE = "device offline"
 TICK_SECONDS = 0.5
 WAITING_LIMIT = 10_000
-"""The most commands that wait for devices, over all of them."""
+"""The most commands that wait in the queues of all devices together."""
 
-_ACKS_LIMIT = 10_000  # confirmations that wait for the store
-_UNDER_WAY = 50  # commands to different devices that are being sent at once
+_ACKS_LIMIT = 10_000  # acknowledgements that wait for the store
+_CONCURRENT_DEVICES = 50
 _SEND_SECONDS = 10.0
 
 
 class CommandTransport(Protocol):
-    """How commands get to devices."""
+    """Delivers commands to devices."""
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
-        """Hand a command over; worthless after `seconds`. Raises `BrokerUnavailable` if it may not have left."""
+        """Send a command that expires after `seconds`. Raises `BrokerUnavailable` if it may not have been sent."""
 
 
 @dataclass(slots=True)
 class CommandCounters:
-    """Commands since the start, by what became of them; `acks_lost` are confirmations there was no room for."""
+    """Commands since the start by outcome; `acks_lost` counts acknowledgements beyond the limit of those that wait."""
 
     asked: int = 0
     sent: int = 0
@@ -57,11 +57,16 @@ class CommandCounters:
 
 
 class CommandService:
-    """Takes commands, sends them when their device is there, and notes what the device answers."""
+    """Accepts commands, sends them while their device is online, and records the devices' acknowledgements.
+
+    A publisher: `next` receives the events that pass through except acknowledgements, and the changes of commands.
+    """
+
+    next: Publisher
 
     def __init__(
         self,
-        kept: CommandStore,
+        store: CommandStore,
         registry: Registry,
         settings: DevicesSettings,
         *,
@@ -69,60 +74,60 @@ class CommandService:
         mqtt: CommandTransport,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        """`registry` tells who is there and hears what passes through; a device with an open socket gets its commands there."""
-        self._kept = kept
+        """A device with an open socket receives its commands there, any other over MQTT."""
+        self._store = store
         self._registry = registry
         self._settings = settings
         self._socket = socket
         self._mqtt = mqtt
         self._clock = clock
-        self._name = secrets.token_hex(8)
+        self._bridge_id = secrets.token_hex(8)
         self._queues: dict[str, dict[str, Command]] = {}
         self._tried: set[str] = set()
         self._acks: dict[tuple[str, str], CommandAck] = {}
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-        self._news = asyncio.Event()
-        self._slots = asyncio.Semaphore(_UNDER_WAY)
+        self._wake_up = asyncio.Event()
+        self._slots = asyncio.Semaphore(_CONCURRENT_DEVICES)
         self.counts = CommandCounters()
-        registry.came_online = self._came_online
+        registry.presence.came_online = self._on_online
 
     async def load(self) -> None:
-        """What waited when the bridge stopped goes on waiting until its time is over; raises `StoreUnavailable`."""
-        for command in reversed(await self._kept.find(CommandsQuery(state=CommandState.QUEUED, limit=WAITING_LIMIT))):
+        """Read the commands that were queued when the bridge stopped. Raises `StoreUnavailable`."""
+        for command in reversed(await self._store.find(CommandsQuery(state=CommandState.QUEUED, limit=WAITING_LIMIT))):
             self._queues.setdefault(command.device_id, {})[command.id] = command
-        self._news.set()
+        self._wake_up.set()
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Keep the confirmations, pass on the rest."""
+        """Take acknowledgements out of the events and pass the rest on."""
         acks = [event for event in events if type(event) is CommandAck]
         for ack in acks:
             self._acknowledge(ack)
         others = [event for event in events if type(event) is not CommandAck] if acks else events
         if others:
-            self._registry.publish(others)
+            self.next.publish(others)
 
     def _acknowledge(self, ack: CommandAck) -> None:
-        """A device told what became of a command; noted in the store soon, and once it is back if it is away."""
+        """Queue an acknowledgement for the store."""
         if len(self._acks) >= _ACKS_LIMIT:
             self.counts.acks_lost += 1
             return
         self._acks.setdefault((ack.device_id, ack.command_id), ack)
-        self._news.set()
+        self._wake_up.set()
 
-    def _came_online(self, device_id: str) -> None:
+    def _on_online(self, device_id: str) -> None:
         if device_id in self._queues:
-            self._news.set()
+            self._wake_up.set()
 
-    # --- asking ------------------------------------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------------------------------
 
     async def submit(self, request: CommandRequest, by: str) -> Command:
-        """The command, stored and sent, or in its queue. Asked again under the same id, it is the one that is there.
+        """Store a command, then send or queue it. A repeated request with the same id returns the existing command.
 
-        Raises `UnknownDevice`, `CommandRejected` (it is offline, or the id is another command's) and `StoreUnavailable`.
+        Raises `UnknownDevice`, `CommandRejected` (device offline, id of another command, queue full) and `StoreUnavailable`.
         """
         command_id = request.id or secrets.token_hex(12)
-        if request.id is not None and (there := await self._kept.get(command_id)):
-            return self._again(there, request)
+        if request.id is not None and (existing := await self._store.get(command_id)):
+            return self._existing(existing, request)
         device = self._registry.get(request.device)
         queue = self._queues.get(request.device, {})
         waits = not device.online or bool(queue)
@@ -140,98 +145,99 @@ class CommandService:
             now + round(seconds * 1000),
             changed_ms=now,
         )
-        there = await self._kept.add(command)
-        if there != command:
-            return self._again(there, request)
+        existing = await self._store.add(command)
+        if existing != command:
+            return self._existing(existing, request)
         self.counts.asked += 1
         self._queues.setdefault(request.device, {})[command_id] = command
-        self._tell("created", command)
+        self._publish_change("created", command)
         if waits:
-            self._news.set()
+            self._wake_up.set()
             return command
         return await self._deliver(command)
 
-    def _again(self, there: Command, request: CommandRequest) -> Command:
-        if not there.same_request(request):
-            raise self._refused(f"the id {there.id!r} is another command's")
-        return there
+    def _existing(self, existing: Command, request: CommandRequest) -> Command:
+        if not existing.same_request(request):
+            raise self._refusal(f"id {existing.id!r} belongs to another command")
+        return existing
 
     def _check_room(self, request: CommandRequest, *, online: bool, waiting: int) -> None:
         if not online and not request.queue:
-            raise self._refused(OFFLINE)
+            raise self._refusal(OFFLINE)
         if waiting >= self._settings.queue_limit:
-            raise self._refused(f"{waiting} commands wait for this device, the most there may be: devices.queue_limit")
+            raise self._refusal(f"{waiting} commands already wait for this device, the limit of devices.queue_limit")
         if sum(map(len, self._queues.values())) >= WAITING_LIMIT:
-            raise self._refused(f"{WAITING_LIMIT} commands wait for devices, the most there may be")
+            raise self._refusal(f"{WAITING_LIMIT} commands already wait for all devices together, the limit")
 
-    def _refused(self, text: str) -> CommandRejected:
+    def _refusal(self, text: str) -> CommandRejected:
         self.counts.refused += 1
         return CommandRejected(text)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
-        """One command of a device."""
-        command = await self._kept.get(command_id)
+        """Return a command of a device; None if it has no such command."""
+        command = await self._store.get(command_id)
         return command if command is not None and command.device_id == device_id else None
 
     async def recent(self, device_id: str, limit: int) -> list[Command]:
-        """The newest commands of a device, newest first."""
-        return await self._kept.find(CommandsQuery(device=device_id, limit=limit))
+        """Return the newest commands of a device, newest first."""
+        return await self._store.find(CommandsQuery(device=device_id, limit=limit))
 
     # --- sending -----------------------------------------------------------------------------------------------------------
 
     async def _deliver(self, command: Command) -> Command:
-        """Send one that is queued. What came of it; raises `StoreUnavailable` while it could still be sent later."""
-        async with self._one_at_a_time(command.device_id):
-            if command.id not in self._queues.get(command.device_id, {}):  # somebody else saw to it
-                return await self._now(command)
-            sent = await self._take(command)
-            if sent is None:
-                return await self._now(command)
-            if sent.state is CommandState.EXPIRED:
-                return self._ended(sent)
-            if sent.is_expired(self._clock()):
-                return await self._settle(sent, CommandState.FAILED, "it could not be sent in time")
+        """Send a queued command and return its new state. Raises `StoreUnavailable` while it can still be sent later."""
+        async with _KeyedLock(self._locks, command.device_id):
+            if command.id not in self._queues.get(command.device_id, {}):  # already handled by another task
+                return await self._current(command)
+            claimed = await self._claim(command)
+            if claimed is None:
+                return await self._current(command)
+            if claimed.state is CommandState.EXPIRED:
+                return self._finished(claimed)
+            if claimed.is_expired(self._clock()):
+                return await self._finish(claimed, CommandState.FAILED, "it could not be sent before it expired")
             self.counts.sent += 1
             try:
                 async with asyncio.timeout(_SEND_SECONDS):
-                    await self._way(sent).send(sent.device_id, sent.body(), (sent.expires_ms - self._clock()) / 1000)
+                    remaining_seconds = (claimed.expires_ms - self._clock()) / 1000
+                    await self._transport(claimed).send(claimed.device_id, claimed.body(), remaining_seconds)
             except (BrokerUnavailable, UnknownDevice, TimeoutError) as error:
-                return await self._settle(sent, CommandState.FAILED, str(error) or "it took too long to send")
-        self._tell("updated", sent)
-        return sent
+                reason = str(error) or f"not sent within {_SEND_SECONDS:g} s"
+                return await self._finish(claimed, CommandState.FAILED, reason)
+        self._publish_change("updated", claimed)
+        return claimed
 
-    async def _take(self, command: Command) -> Command | None:
-        """Take a queued one to send it, or to end it if it is stale; None if another bridge did.
+    async def _claim(self, command: Command) -> Command | None:
+        """Mark a queued command as sent, or as expired if it is; None if another bridge did so first.
 
-        What the store did without our hearing of it is ours all the same when it is tried again: nothing was sent meanwhile.
+        A claim whose confirmation by the store was lost is claimed again: nothing was sent in between.
         """
         now, was_tried = self._clock(), command.id in self._tried
-        taken = replace(
-            command.transition(CommandState.EXPIRED if command.is_expired(now) else CommandState.SENT, now), bridge=self._name
-        )
+        state = CommandState.EXPIRED if command.is_expired(now) else CommandState.SENT
+        claim = replace(command.transition(state, now), bridge=self._bridge_id)
         self._tried.add(command.id)
-        there = taken if await self._kept.change(taken, CommandState.QUEUED) else await self._now(command)
+        stored = claim if await self._store.change(claim, CommandState.QUEUED) else await self._current(command)
         self._leave_queue(command)
-        is_ours = there is taken or (
-            was_tried and there.bridge == self._name and there.state in (CommandState.SENT, CommandState.EXPIRED)
+        is_ours = stored is claim or (
+            was_tried and stored.bridge == self._bridge_id and stored.state in (CommandState.SENT, CommandState.EXPIRED)
         )
-        return there if is_ours else None
+        return stored if is_ours else None
 
-    async def _now(self, command: Command) -> Command:
-        """As it is kept."""
-        return await self._kept.get(command.id) or command
+    async def _current(self, command: Command) -> Command:
+        """Return the command as the store has it."""
+        return await self._store.get(command.id) or command
 
-    def _way(self, command: Command) -> CommandTransport:
+    def _transport(self, command: Command) -> CommandTransport:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
 
-    async def _settle(self, command: Command, state: CommandState, error: str | None = None) -> Command:
-        """The end of one that was sent, unless somebody else saw to it; raises `StoreUnavailable` with nothing changed here."""
-        settled = command.transition(state, self._clock(), error)
-        return self._ended(settled) if await self._kept.change(settled, command.state) else await self._now(command)
+    async def _finish(self, command: Command, state: CommandState, error: str | None = None) -> Command:
+        """Store the final state of a sent command unless it has one. Raises `StoreUnavailable` and then changes nothing."""
+        final = command.transition(state, self._clock(), error)
+        return self._finished(final) if await self._store.change(final, command.state) else await self._current(command)
 
-    def _ended(self, command: Command) -> Command:
+    def _finished(self, command: Command) -> Command:
         setattr(self.counts, command.state, getattr(self.counts, command.state) + 1)
-        self._tell("updated", command)
+        self._publish_change("updated", command)
         return command
 
     def _leave_queue(self, command: Command) -> None:
@@ -242,58 +248,55 @@ class CommandService:
             if not queue:
                 del self._queues[command.device_id]
 
-    def _tell(self, what: Literal["created", "updated"], command: Command) -> None:
-        action = {"created": "create_command", "updated": "update_command"}[what]
-        self._registry.publish([EntityEvent("command", what, command.id, command.public(), {"action": action})])
+    def _publish_change(self, event_type: Literal["created", "updated"], command: Command) -> None:
+        action = {"created": "create_command", "updated": "update_command"}[event_type]
+        self.next.publish([EntityEvent("command", event_type, command.id, command.public(), {"action": action})])
 
-    def _one_at_a_time(self, device_id: str) -> _KeyedLock:
-        return _KeyedLock(self._locks, device_id)
-
-    # --- time --------------------------------------------------------------------------------------------------------------
+    # --- jobs --------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until cancelled: send what waits to those who came, end what is stale, note what was confirmed."""
+        """Store acknowledgements, send queued commands and expire old ones, until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(TICK_SECONDS):
-                    await self._news.wait()
+                    await self._wake_up.wait()
             except TimeoutError:
                 pass
-            self._news.clear()
+            self._wake_up.clear()
             try:
-                await self._note_acks()
-                await self._attend_queues()
+                await self._store_acks()
+                await self._send_queued()
             except StoreUnavailable as error:
-                log.debug("commands wait for the store: %s", error)
+                log.debug("commands: store unavailable, trying again: %s", error)
                 await asyncio.sleep(TICK_SECONDS)
-                self._news.set()
+                self._wake_up.set()
 
-    async def _note_acks(self) -> None:
+    async def _store_acks(self) -> None:
         while self._acks:
             key, ack = next(iter(self._acks.items()))
-            command = await self._kept.get(ack.command_id)
+            command = await self._store.get(ack.command_id)
             if command is not None and command.device_id == ack.device_id and command.state is CommandState.SENT:
                 error = None if ack.ok else ack.error or "the device refused it"
-                await self._settle(command, CommandState.CONFIRMED if ack.ok else CommandState.FAILED, error)
+                await self._finish(command, CommandState.CONFIRMED if ack.ok else CommandState.FAILED, error)
             del self._acks[key]
 
-    async def _attend_queues(self) -> None:
-        """To all devices at once, to each in the order in which it was asked."""
+    async def _send_queued(self) -> None:
+        """Send to all devices concurrently, to each in the order of submission."""
         now = self._clock()
         async with asyncio.TaskGroup() as tasks:
             for device_id, queue in tuple(self._queues.items()):
                 waiting = tuple(queue.values())
                 if self._is_online(device_id) or any(command.is_expired(now) for command in waiting):
-                    tasks.create_task(self._attend(device_id, waiting), name=f"commands of {device_id}")
+                    tasks.create_task(self._send_waiting(device_id, waiting), name=f"commands of {device_id}")
 
-    async def _attend(self, device_id: str, waiting: Sequence[Command]) -> None:
+    async def _send_waiting(self, device_id: str, waiting: Sequence[Command]) -> None:
         async with self._slots:
             for command in waiting:
                 try:
                     if self._is_online(device_id) or command.is_expired(self._clock()):
                         await self._deliver(command)
                 except StoreUnavailable as error:
-                    log.debug("commands of %s wait for the store: %s", device_id, error)
+                    log.debug("commands: store unavailable, commands of %s wait: %s", device_id, error)
                     return
 
     def _is_online(self, device_id: str) -> bool:
@@ -301,7 +304,7 @@ class CommandService:
 
 
 class _KeyedLock:
-    """A lock by name, there only while somebody holds it or waits for it."""
+    """A lock by name that exists only while a task holds it or waits for it."""
 
     def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], name: str) -> None:
         self._locks = locks

@@ -1,7 +1,7 @@
-"""What is known of devices: who they are, how they are, and whether they are there.
+"""The device registry: every device by id, with what its operator and the device itself said of it.
 
-It stands between the pipeline and the hub, as a publisher: it sees every stored reading and status, on the one way there is,
-and passes them on with what changed by them. A reading of a known device costs it 1 to 5 µs.
+A publisher between the pipeline and the hub: it sees every stored reading and status and passes them on, followed by the
+events of the changes that they caused. A reading of a known device costs 1 to 5 µs.
 """
 
 from __future__ import annotations
@@ -9,29 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from itertools import islice
 from typing import Any, Literal
 
 import orjson
-from bson.objectid import ObjectId
 
-from bridge.core.devices.device import DOCUMENT_BYTES, MQTT, OFFLINE, ONLINE, SOCKET, Device, apply_changes, merge_state
+from bridge.core.devices.device import DOCUMENT_BYTES, OFFLINE, ONLINE, Device, apply_changes, merge_state
 from bridge.core.devices.location import Location
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
-from bridge.core.message import Decoded, DeviceStatus, Message, Rejection, RejectionReason
+from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.ports import MessageDecoder, Publisher, Store
+from bridge.devices.presence import Presence
+from bridge.ports import Publisher, Store
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 SAVE_SECONDS = 1.0
-SEEN_SECONDS = 30.0  # when a device was last seen is kept so often: it costs a write each, and is not worth more
+SEEN_SECONDS = 30.0  # interval between writes of `lastSeen` alone: each costs one write per device
 SAVE_BATCH = 500
 _LAST_SAVE_SECONDS = 1.0
 
@@ -41,7 +40,7 @@ _ACTIONS: Mapping[Action, str] = {"created": "create_sensor", "updated": "update
 
 @dataclass(slots=True)
 class RegistryCounters:
-    """What found no place since the start."""
+    """What exceeded a limit since the start: readings and statuses of unlisted devices, and keys of devices' states."""
 
     unlisted: int = 0
     state_keys: int = 0
@@ -53,23 +52,21 @@ def now_ms() -> int:
 
 
 class Registry:
-    """Every device by id. `came_online` is called with the id of one that may be sent something now."""
+    """Every device by id. A publisher: `next` receives the events that pass through, and those of its own changes."""
 
-    def __init__(self, store: Store, out: Publisher, settings: DevicesSettings, *, clock: Callable[[], int] = now_ms) -> None:
-        """`out` hears what is published, and what changed; `clock` gives milliseconds since the epoch."""
+    next: Publisher
+
+    def __init__(self, store: Store, settings: DevicesSettings, *, clock: Callable[[], int] = now_ms) -> None:
+        """`clock` gives milliseconds since the epoch."""
         self._store = store
-        self._out = out
         self._settings = settings
         self._clock = clock
         self._devices: dict[str, Device] = {}
-        self._sockets: set[str] = set()
         self._changed: dict[str, None] = {}
         self._seen: dict[str, None] = {}
-        self._began_ms = clock()
-        self._loaded = False
-        self._statuses: list[DeviceStatus] | None = None
         self._seen_due = 0.0
-        self.came_online: Callable[[str], None] = lambda _: None
+        self._loaded = False
+        self.presence = Presence(self._record_update, clock)
         self.counts = RegistryCounters()
 
     def __len__(self) -> int:
@@ -79,145 +76,108 @@ class Registry:
         return device_id in self._devices
 
     def location(self, device_id: str) -> Location | None:
-        """Where a device stands; None for one that nobody knows."""
+        """The site and room of a device; None if it is unknown."""
         device = self._devices.get(device_id)
         return None if device is None else Location(device.site or "", device.room or "")
 
     def devices_at(self, sites: Collection[str]) -> list[str]:
         """The ids of the devices at these sites."""
-        return [one.id for one in self._devices.values() if one.site in sites]
+        return [device.id for device in self._devices.values() if device.site in sites]
 
     async def load(self) -> None:
-        """Read what the store keeps; raises `StoreUnavailable`. A socket from before has ended."""
+        """Read the devices from the store. Raises `StoreUnavailable`."""
         devices = await self._store.devices.all(self._settings.limit)
         newest = {reading.device_id: reading for reading in await self._store.latest()}
-        self._began_ms = self._clock()
         for device in devices:
             device.last_reading = newest.get(device.id)
             self._devices[device.id] = device
-            if device.connection == SOCKET and device.id not in self._sockets:
-                self._out.publish(self._turn(device, OFFLINE, self._began_ms))
+        for events in self.presence.start(devices):
+            self.next.publish(events)
         self._loaded = True
-        self._statuses = None
-        for device_id in tuple(self._sockets):  # they came before the store did
+        for device_id in tuple(self.presence.sockets):  # opened before the store was available
             self.connected(device_id)
 
-    # --- the way of a reading ----------------------------------------------------------------------------------------------
+    # --- publisher ---------------------------------------------------------------------------------------------------------
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Pass on what happened, and after it what that changed."""
-        more: list[Event] = []
+        """Apply readings and statuses to their devices; pass all events on, then those of the changes."""
+        changes: list[Event] = []
         for event in events:
             if type(event) is Reading:
-                self._heard(event, more)
+                self._on_reading(event, changes)
             elif type(event) is DeviceStatus:
-                self._said(event, more)
-        self._out.publish([*events, *more] if more else events)
+                device = self._devices.get(event.device_id) or self._discover(event.device_id, changes)
+                if device is not None:
+                    changes += self.presence.on_status(device, event)
+        self.next.publish([*events, *changes] if changes else events)
 
-    def _heard(self, reading: Reading, more: list[Event]) -> None:
-        device = self._devices.get(reading.device_id)
-        if device is None:
-            device = self._first_heard(reading.device_id, more)
-            if device is None:
-                return
-        if device.record_seen(reading, self._clock()):
+    def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
+        device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes)
+        if device is not None and device.record_seen(reading, self._clock()):
             self._seen[device.id] = None
             if device.status is None or device.status == OFFLINE:
-                more += self._turn(device, ONLINE, reading.received_ms)
+                changes += self.presence.set_status(device, ONLINE, reading.received_ms)
 
-    def _said(self, status: DeviceStatus, more: list[Event]) -> None:
-        """By MQTT. What it says of a device whose socket is open is not the whole of it."""
-        device = self._devices.get(status.device_id) or self._first_heard(status.device_id, more)
-        if device is None:
-            return
-        if status.status != OFFLINE:
-            device.last_seen_ms = max(device.last_seen_ms or 0, status.timestamp_ms)
-        if device.id in self._sockets:
-            self._changed[device.id] = None  # the store has it from the status now
-            if status.status == OFFLINE:
-                more.append(DeviceStatus(device.id, device.status or ONLINE, self._clock()))
-            return
-        was, same = device.online, device.status == status.status
-        device.connection = None if status.status == OFFLINE else MQTT
-        device.status, device.status_ms = status.status, status.timestamp_ms
-        if not same:
-            more.append(self._change("updated", device))
-        if device.online and not was:
-            self.came_online(device.id)
-
-    def _first_heard(self, device_id: str, more: list[Event]) -> Device | None:
-        if not self._loaded:  # a socket that was faster than the store
+    def _discover(self, device_id: str, changes: list[Event]) -> Device | None:
+        """Register a device that was not known before; None if that is not allowed or the store has not been read."""
+        if not self._loaded:
             return None
         if len(self._devices) >= self._settings.limit or self._settings.registration == "required":
             self.counts.unlisted += 1
             return None
         device = self._devices[device_id] = Device(device_id, created_ms=self._clock())
-        more.append(self._change("created", device))
+        changes.append(self._record("created", device))
         return device
 
-    def _turn(self, device: Device, status: str, at_ms: int) -> list[Event]:
-        """A device came or went, by what we saw of it."""
-        device.status, device.status_ms = status, at_ms
-        if status == OFFLINE:
-            device.connection = None
-        else:
-            self.came_online(device.id)
-        return [self._change("updated", device), DeviceStatus(device.id, status, at_ms)]
-
-    def _change(self, action: Action, device: Device) -> EntityEvent:
-        self._statuses = None
+    def _record(self, action: Action, device: Device) -> EntityEvent:
+        """Mark a device for saving; the event of its change."""
+        self.presence.invalidate()
         self._changed[device.id] = None
         return EntityEvent("sensor", action, device.id, device.copy().public(), {"action": _ACTIONS[action]})
 
-    # --- sockets -----------------------------------------------------------------------------------------------------------
+    def _record_update(self, device: Device) -> EntityEvent:
+        return self._record("updated", device)
+
+    # --- sockets and state -------------------------------------------------------------------------------------------------
 
     def connected(self, device_id: str) -> None:
-        """Its socket is open."""
-        self._sockets.add(device_id)
-        more: list[Event] = []
-        device = self._devices.get(device_id) or self._first_heard(device_id, more)
+        """A socket of the device was opened."""
+        self.presence.sockets.add(device_id)
+        events: list[Event] = []
+        device = self._devices.get(device_id) or self._discover(device_id, events)
         if device is not None:
-            device.connection, device.last_seen_ms = SOCKET, self._clock()
-            more += self._turn(device, ONLINE, self._clock())
-        self._out.publish(more)
+            self.next.publish(events + self.presence.on_socket_opened(device))
 
     def disconnected(self, device_id: str) -> None:
-        """Its socket has ended."""
-        self._sockets.discard(device_id)
+        """The device's last socket was closed."""
+        self.presence.sockets.discard(device_id)
         device = self._devices.get(device_id)
-        if device is not None and device.connection == SOCKET:
-            device.connection, device.last_seen_ms = None, self._clock()
-            self._out.publish(self._turn(device, OFFLINE, self._clock()))
+        if device is not None and (events := self.presence.on_socket_closed(device)):
+            self.next.publish(events)
 
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
-        """What a device said of itself beside its measurements; bounded in number and bytes."""
+        """Merge what a device reported beside its measurements. Keys beyond the limits in number and bytes are counted."""
         device = self._devices.get(device_id)
         if device is None:
             self.counts.state_keys += len(state)
             return
         device.last_seen_ms = self._clock()
-        after, left = merge_state(device.state, state)
-        if after != device.state and len(orjson.dumps(after)) > DOCUMENT_BYTES:
-            after, left = device.state, len(state)
-        self.counts.state_keys += left
-        if after != device.state:
-            device.state = after
-            self._out.publish([self._change("updated", device)])
+        merged, rejected = merge_state(device.state, state)
+        if merged != device.state and len(orjson.dumps(merged)) > DOCUMENT_BYTES:
+            merged, rejected = device.state, len(state)
+        self.counts.state_keys += rejected
+        if merged != device.state:
+            device.state = merged
+            self.next.publish([self._record_update(device)])
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
-        """The present status of each device that has one, those that changed last, at most `limit`.
+        """The newest `limit` statuses of devices, oldest first. The limit is the same at every call."""
+        return self.presence.statuses(self._devices.values(), limit)
 
-        The same list until one changes: a thousand clients that connect at once are told the same.
-        """
-        if self._statuses is None:
-            known = [DeviceStatus(one.id, one.status, one.status_ms or 0) for one in self._devices.values() if one.status]
-            self._statuses = nlargest(limit, known, key=lambda one: one.timestamp_ms)[::-1]
-        return self._statuses
-
-    # --- the operator --------------------------------------------------------------------------------------------------------
+    # --- operators ---------------------------------------------------------------------------------------------------------
 
     def get(self, device_id: str) -> Device:
-        """Raises `UnknownDevice`, and `StoreUnavailable` before the store was read."""
+        """Return a device. Raises `UnknownDevice`, and `StoreUnavailable` before the store was read."""
         self._check_loaded()
         device = self._devices.get(device_id)
         if device is None:
@@ -225,79 +185,76 @@ class Registry:
         return device
 
     def all(self) -> Iterable[Device]:
-        """Every device, by id; raises `StoreUnavailable` before the store was read."""
+        """Return every device, by id. Raises `StoreUnavailable` before the store was read."""
         self._check_loaded()
         return (self._devices[device_id] for device_id in sorted(self._devices))
 
-    async def register(self, device_id: str, given: Mapping[str, Any]) -> Device:
-        """A new one; raises `DeviceExists`, `DeviceError`, `TooManyDevices` and `StoreUnavailable`."""
+    async def register(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
+        """Create a device. Raises `DeviceExists`, `DeviceError`, `TooManyDevices` and `StoreUnavailable`."""
         self._check_loaded()
         if device_id in self._devices:
-            raise DeviceExists(f"device {device_id!r} is registered already; PATCH changes it")
+            raise DeviceExists(f"device {device_id!r} is already registered: use PATCH to change it")
         if len(self._devices) >= self._settings.limit:
-            raise TooManyDevices(f"{self._settings.limit} devices are known, the most there may be: devices.limit")
-        device = apply_changes(Device(device_id, created_ms=self._clock()), given)
+            raise TooManyDevices(f"{self._settings.limit} devices are registered, the limit of devices.limit")
+        device = apply_changes(Device(device_id, created_ms=self._clock()), attributes)
         _check_size(device)
         await self._store.devices.save([device])
         device = self._devices.setdefault(device_id, device)
-        self._out.publish([self._change("created", device)])
-        if device_id in self._sockets:
+        self.next.publish([self._record("created", device)])
+        if device_id in self.presence.sockets:
             self.connected(device_id)
         return device
 
-    async def update(self, device_id: str, given: Mapping[str, Any]) -> Device:
-        """Change what is said of one; raises `UnknownDevice`, `DeviceError` and `StoreUnavailable`."""
-        changed = apply_changes(self.get(device_id), given)
+    async def update(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
+        """Change attributes of a device. Raises `UnknownDevice`, `DeviceError` and `StoreUnavailable`."""
+        changed = apply_changes(self.get(device_id), attributes)
         _check_size(changed)
         await self._store.devices.save([changed])
-        device = apply_changes(self.get(device_id), given)  # as it is after the wait
+        device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
         self._devices[device_id] = device
-        self._out.publish([self._change("updated", device)])
+        self.next.publish([self._record_update(device)])
         return device
 
     async def remove(self, device_id: str) -> None:
-        """Forget one; raises `UnknownDevice` and `StoreUnavailable`. Its next reading makes it anew, if that is open."""
+        """Remove a device; its next reading creates it again unless registration is required.
+
+        Raises `UnknownDevice` and `StoreUnavailable`.
+        """
         device = self.get(device_id)
         await self._store.devices.remove(device_id)
-        self._out.publish([self._change("deleted", device)])  # who may see its site is told, so it still stands there
+        self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
         self._devices.pop(device_id, None)
-        self._statuses = None
+        self.presence.invalidate()
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)
 
     def _check_loaded(self) -> None:
         if not self._loaded:
-            raise StoreUnavailable("what it knows of devices was not read yet")
+            raise StoreUnavailable("devices have not been loaded yet")
 
-    # --- time --------------------------------------------------------------------------------------------------------------
+    # --- jobs --------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until cancelled: notice who fell silent, and keep what changed."""
+        """Detect silent devices and save changes, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._save_for_ever(), name="registry saving")
+            tasks.create_task(self._save_periodically(), name="registry saving")
             while True:
                 await asyncio.sleep(TICK_SECONDS)
                 self.check_silence()
 
-    async def _save_for_ever(self) -> None:
-        """By itself, for the store may take its time to say that it is away."""
+    def check_silence(self) -> None:
+        """Take offline each device that was silent for too long."""
+        if events := self.presence.check_silence(self._devices.values()):
+            self.next.publish(events)
+
+    async def _save_periodically(self) -> None:
+        """A task of its own: an unavailable store may take long to fail, and silence is detected meanwhile."""
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             await self._save()
 
-    def check_silence(self) -> None:
-        """Who was silent too long is offline. The time when we were not there counts for nobody's silence."""
-        now, more = self._clock(), list[Event]()
-        for device in self._devices.values():
-            if not device.online or (silence_ms := device.silence_ms()) is None:
-                continue
-            if now - max(device.last_seen_ms or 0, self._began_ms) > silence_ms:
-                more += self._turn(device, OFFLINE, now)
-        if more:
-            self._out.publish(more)
-
     async def close(self) -> None:
-        """Keep what is not kept yet, if the store takes it at once."""
+        """Save what has not been saved, within a second."""
         self._seen_due = 0.0
         try:
             async with asyncio.timeout(_LAST_SAVE_SECONDS):
@@ -305,10 +262,10 @@ class Registry:
                     if not await self._save():
                         break
         except TimeoutError:
-            log.warning("%d devices could not be kept in time", len(self._changed) + len(self._seen))
+            log.warning("devices: %d devices not saved before shutdown: store too slow", len(self._changed) + len(self._seen))
 
     async def _save(self) -> bool:
-        """A batch of what changed, or was seen; whether the store took it. What it does not take waits for the next time."""
+        """Save changed devices, or seen ones if none changed; False if the store is unavailable and they have to wait."""
         now = time.monotonic()
         if not self._changed and self._seen and now >= self._seen_due:
             self._changed, self._seen = self._seen, {}
@@ -320,11 +277,13 @@ class Registry:
             try:
                 await self._store.devices.save(devices)
             except StoreUnavailable as error:
-                log.debug("devices are not kept yet: %s", error)
+                log.debug("devices: %d devices not saved yet: %s", len(devices), error)
                 self._changed = dict.fromkeys(batch) | self._changed
                 return False
             except StoreError as error:
-                log.warning("%d devices cannot be kept: %s", len(devices), error)
+                log.warning(
+                    "devices: %d devices refused by the store, their changes are lost at restart: %s", len(devices), error
+                )
         return True
 
 
@@ -332,21 +291,3 @@ def _check_size(device: Device) -> None:
     size = len(orjson.dumps(device.attributes))
     if size > DOCUMENT_BYTES:
         raise DeviceError({"attributes": f"{size} bytes in all, more than the {DOCUMENT_BYTES} allowed"})
-
-
-class RegisteredOnlyDecoder:
-    """A decoder that lets nobody in but the registered. What a message means is decided without it, purely."""
-
-    def __init__(self, decoder: MessageDecoder, registered: Container[str]) -> None:
-        """`registered` is asked for each message."""
-        self._decoder = decoder
-        self._registered = registered
-
-    def decode(self, message: Message) -> Decoded:
-        """As the decoder says, but for devices that are not registered."""
-        meaning = self._decoder.decode(message)
-        device_id = getattr(meaning, "device_id", None)
-        if device_id is None or device_id in self._registered:
-            return meaning
-        reason = f"device {device_id} is not registered, and devices.registration is required"
-        return Rejection(message.id or ObjectId(), message, RejectionReason.NOT_REGISTERED, reason, "deviceId")

@@ -18,7 +18,7 @@ import orjson
 from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import SENDER_WINDOW, MqttSender, mqtt_sender, stop_if_cancelled
+from bridge.sources.mqtt.client import SENDER_WINDOW, MqttSender, mqtt_sender, raise_if_cancelled
 
 _DAY_SECONDS = 86_400
 _OUTDOOR_CO2 = 420.0
@@ -117,7 +117,7 @@ async def simulate(
     async with mqtt_sender(settings) as sender:
         try:
             for sensor in sensors:
-                stop_if_cancelled()
+                raise_if_cancelled()
                 await sender.publish(f"sensors/{sensor.device_id}/status", b"online", retain=True)
             async with asyncio.TaskGroup() as tasks:
                 await _send(sensors, sender, tasks, rate=rate, count=count, sent=sent)

@@ -121,7 +121,8 @@ async def staged(
         AuthenticatedConnections(access),
     )
     hub.add_protocol(authenticated)
-    registry = Registry(store, hub, devices)
+    registry = Registry(store, devices)
+    registry.next = hub
     authenticator = Authenticator(access, authenticated, registry, login_seconds=login_seconds, audit=notes)
     sockets = WebSocketServer(http, realtime, hub, limiter, authenticator)
     device_sockets = DeviceSockets(
@@ -135,6 +136,7 @@ async def staged(
         authenticator=authenticator,
     )
     commands = CommandService(store.commands, registry, devices, socket=device_sockets, mqtt=mqtt)
+    commands.next = registry
     SocketIoServer(http, realtime, app, hub, limiter, authenticator, presence=registry, commander=commands)
     TopicProtocol(app, sockets, hub, registry.location)
     ChannelProtocol(app, sockets)

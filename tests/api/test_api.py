@@ -1,4 +1,4 @@
-"""The HTTP surface of a running bridge."""
+"""The HTTP API of a running bridge."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.servers import free_port, until
 
 
 class Client:
-    """Asks a bridge."""
+    """An HTTP client of a bridge, and a publisher at its broker."""
 
     def __init__(self, bridge: Bridge, session: aiohttp.ClientSession, broker_url: str) -> None:
         self.bridge = bridge
@@ -54,7 +54,7 @@ async def client(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> 
         yield Client(bridge, session, broker_url)
 
 
-async def test_the_status_has_exactly_its_keys_and_the_ledger(client: Client) -> None:
+async def test_status_has_its_keys_and_the_ledger(client: Client) -> None:
     await client.publish({"temperature": 1}, {"nothing": 1})
     status, body = await client.get("/websocket/status")
     assert status == 200
@@ -62,13 +62,13 @@ async def test_the_status_has_exactly_its_keys_and_the_ledger(client: Client) ->
     assert body == {"success": True, "connectedClients": 0, "websocketEnabled": True, "ledger": {"mqtt": line}}
 
 
-async def test_health_is_200_when_all_is_well(client: Client) -> None:
+async def test_health_is_200_when_every_component_works(client: Client) -> None:
     for path in ("/health/live", "/health/ready", "/health"):
         status, body = await client.get(path)
         assert (status, body["status"]) == (200, "ok")
 
 
-async def test_readings_page_by_cursor(client: Client) -> None:
+async def test_readings_are_paged_by_cursor(client: Client) -> None:
     await client.publish(*({"temperature": n, "timestamp": 1_767_000_000 + n} for n in range(7)))
     _, first = await client.get("/api/v1/readings?since=0&limit=3")
     assert [one["temperature"] for one in first["readings"]] == [0, 1, 2]
@@ -82,7 +82,7 @@ async def test_readings_page_by_cursor(client: Client) -> None:
     assert [one["temperature"] for one in span["readings"]] == [2, 3, 4]
 
 
-async def test_a_reading_has_the_shape_of_the_contract(client: Client) -> None:
+async def test_reading_has_the_keys_of_the_contract_in_order(client: Client) -> None:
     await client.publish({"hum": 41, "temp": 21.5, "eco2": 0, "timestamp": "2026-01-01T00:00:00Z"})
     _, body = await client.get("/api/v1/readings?device=a")
     (record,) = body["readings"]
@@ -102,29 +102,27 @@ async def test_buckets_are_min_mean_max_and_count(client: Client) -> None:
     ]
 
 
-async def test_the_bridge_chooses_a_round_width_and_tells_it(client: Client) -> None:
+async def test_automatic_width_is_round_and_part_of_the_answer(client: Client) -> None:
     await client.publish(*({"temperature": n, "timestamp": 1_767_000_000 + n * 3600} for n in range(48)))
     span = "device=a&fields=temperature&from=1767000000&to=1767172800"
-    for asked, every, most in (("points=100", "30m", 100), ("points=3", "1d", 3), ("every=auto", "10m", 500)):
-        status, body = await client.get(f"/api/v1/readings?{span}&{asked}")
+    for query, every, limit in (("points=100", "30m", 100), ("points=3", "1d", 3), ("every=auto", "10m", 500)):
+        status, body = await client.get(f"/api/v1/readings?{span}&{query}")
         assert (status, body["every"], body["next"]) == (200, every, None)
-        assert 0 < len(body["readings"]) <= most
+        assert 0 < len(body["readings"]) <= limit
         assert sum(one["count"] for one in body["readings"]) == 48
     assert await client.get("/api/v1/readings?device=nobody&points=9") == (200, {"readings": [], "next": None, "every": "1s"})
 
 
-async def test_too_many_points_are_refused_with_what_to_ask_instead(client: Client) -> None:
+async def test_too_many_points_are_refused_with_alternatives(client: Client) -> None:
     await client.publish({"temperature": 1, "timestamp": 1_767_000_000}, {"temperature": 2, "timestamp": 1_767_172_800})
     status, body = await client.get("/api/v1/readings?device=a&every=1m")
     assert (status, body["title"]) == (422, "Unprocessable Entity")
-    assert (
-        "every=1m makes 2881 points of a device, and 2000 is the most: ask for a shorter time, for every=2m" in body["detail"]
-    )
+    assert "every=1m gives 2881 points per device, more than the 2000 allowed: use a shorter time, every=2m" in body["detail"]
     assert (await client.get("/api/v1/readings?device=a&every=2m"))[0] == 200
-    assert (await client.get("/api/v1/readings?device=a&every=1m&from=1767172000"))[0] == 200, "as far as there are readings"
+    assert (await client.get("/api/v1/readings?device=a&every=1m&from=1767172000"))[0] == 200, "limited to the readings"
 
 
-async def test_latest_gives_each_device_once(client: Client) -> None:
+async def test_latest_has_one_reading_per_device(client: Client) -> None:
     await client.publish({"temperature": 1}, {"temperature": 2})
     await client.publish({"temperature": 3}, device="b")
     _, body = await client.get("/api/v1/readings/latest")
@@ -140,7 +138,7 @@ async def test_latest_gives_each_device_once(client: Client) -> None:
         ("fields=temperature,secret", "fields"), ("fields=", "fields"), ("device_id=a", "device_id"),
     ],
 )  # fmt: skip
-async def test_a_wrong_parameter_is_named(client: Client, query: str, field: str) -> None:
+async def test_invalid_parameter_is_named(client: Client, query: str, field: str) -> None:
     status, body = await client.get(f"/api/v1/readings?{query}")
     assert (status, body["status"], body["title"]) == (400, 400, "Bad Request")
     assert [one["field"] for one in body["errors"]] == [field]
@@ -150,13 +148,13 @@ async def test_errors_are_problems(client: Client) -> None:
     base = f"http://127.0.0.1:{client.bridge.port}"
     async with client.session.get(f"{base}/nowhere") as answer:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")
-        assert orjson.loads(await answer.read())["detail"] == "there is nothing at /nowhere"
+        assert orjson.loads(await answer.read())["detail"] == "nothing exists at /nowhere"
     async with client.session.delete(f"{base}/api/v1/readings") as answer:
         assert (answer.status, answer.content_type) == (405, "application/problem+json")
         assert "GET" in answer.headers["Allow"]
 
 
-async def test_an_origin_that_cannot_be_read_is_no_mistake_of_ours(client: Client) -> None:
+async def test_malformed_origin_is_no_server_error(client: Client) -> None:
     assert (await client.get("/health/live", headers={"Origin": "http://["}))[0] == 200
     async with client.session.get(
         f"http://127.0.0.1:{client.bridge.port}/socket.io/?EIO=4&transport=polling", headers={"Origin": "http://["}
@@ -164,7 +162,7 @@ async def test_an_origin_that_cannot_be_read_is_no_mistake_of_ours(client: Clien
         assert answer.status == 400
 
 
-async def test_no_client_writes_a_line_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_cannot_inject_a_line_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_: web.Request) -> web.Response:
         raise LookupError
 
@@ -177,13 +175,13 @@ async def test_no_client_writes_a_line_of_its_own_into_the_log(caplog: pytest.Lo
     assert len(record.getMessage().splitlines()) == 1
 
 
-async def test_the_measurement_table_is_served(client: Client) -> None:
+async def test_measurement_table_is_served(client: Client) -> None:
     _, body = await client.get("/api/v1/measurements")
     assert [one["name"] for one in body] == [one.name for one in MEASUREMENTS]
     assert body[0] == {"name": "temperature", "label": "Temperature", "unit": "°C", "low": -40, "high": 85}
 
 
-async def test_metrics_tell_the_ledger(client: Client) -> None:
+async def test_metrics_export_the_ledger(client: Client) -> None:
     await client.publish({"temperature": 1}, {"temperature": 1, "colour": "red"})
     async with client.session.get(f"http://127.0.0.1:{client.bridge.port}/metrics") as answer:
         text = await answer.text()
@@ -194,7 +192,7 @@ async def test_metrics_tell_the_ledger(client: Client) -> None:
     assert "bridge_broker_dropped_total 0.0" in text
 
 
-async def test_other_origins_are_answered_as_the_settings_allow(client: Client) -> None:
+async def test_cors_headers_follow_the_settings(client: Client) -> None:
     url = f"http://127.0.0.1:{client.bridge.port}/websocket/status"
     async with client.session.get(url, headers={"Origin": "https://a.example"}) as answer:
         assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
@@ -205,7 +203,7 @@ async def test_other_origins_are_answered_as_the_settings_allow(client: Client) 
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (204, "https://a.example")
 
 
-async def test_the_page_and_the_client_script_are_served(client: Client) -> None:
+async def test_dashboard_and_client_script_are_served(client: Client) -> None:
     base = f"http://127.0.0.1:{client.bridge.port}"
     async with client.session.get(base) as answer:
         page = await answer.text()
@@ -219,7 +217,7 @@ async def test_the_page_and_the_client_script_are_served(client: Client) -> None
         assert "Socket.IO v4" in (await answer.text())[:200]
 
 
-async def test_started_before_broker_and_store_it_waits_says_so_and_begins(start_bridge: StartBridge, tmp_path: Path) -> None:
+async def test_bridge_started_before_broker_and_store_reports_them_and_waits(start_bridge: StartBridge, tmp_path: Path) -> None:
     from tests.servers import Mongod, Mosquitto
 
     broker, database = Mosquitto(tmp_path / "mosquitto"), Mongod(tmp_path / "mongo")
@@ -256,7 +254,7 @@ async def test_started_before_broker_and_store_it_waits_says_so_and_begins(start
             database.kill()
 
 
-async def test_a_taken_port_is_one_clear_line(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_port_in_use_is_one_clear_error(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/bridge.db"
     port = free_port()
     async with start_bridge(broker_url, store, http=HttpSettings(port=port)):

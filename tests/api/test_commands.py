@@ -1,4 +1,4 @@
-"""Commands to devices: the states they may go through, and a running bridge that sends each once."""
+"""Commands to devices: their state machine, and a running bridge that sends each at most once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["session", "store_url"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(CommandState), st.integers(0, 30)), max_size=12))
-def test_a_command_is_sent_at_most_once_never_when_stale_and_rests_where_it_ended(
+def test_command_is_sent_at_most_once_never_after_it_expired_and_final_states_stay(
     steps: list[tuple[CommandState, int]],
 ) -> None:
     command, now, sent = Command("c", "a", "servo1", None, "x", 0, 100), 0, 0
@@ -48,7 +48,7 @@ def test_a_command_is_sent_at_most_once_never_when_stale_and_rests_where_it_ende
 
 
 class MqttDevice:
-    """A device that is no part of ours: it says it is there, and keeps what it is sent."""
+    """An MQTT device that announces itself and records the commands it receives."""
 
     def __init__(self, client: aiomqtt.Client, name: str) -> None:
         self.client = client
@@ -60,7 +60,7 @@ class MqttDevice:
             assert isinstance(message.payload, bytes)
             self.commands.append(orjson.loads(message.payload))
 
-    async def say(self, level: str, body: object) -> None:
+    async def publish(self, level: str, body: object) -> None:
         payload = body if isinstance(body, str) else orjson.dumps(body)
         await self.client.publish(f"sensors/{self.name}/{level}", payload, qos=1)
 
@@ -73,11 +73,11 @@ async def mqtt_device(broker_url: str, name: str) -> AsyncIterator[MqttDevice]:
         await client.subscribe(f"sensors/{name}/command", qos=1)
         device = MqttDevice(client, name)
         listening = tasks.create_task(device.listen())
-        await device.say("status", "online")
+        await device.publish("status", "online")
         try:
             yield device
         finally:
-            await device.say("status", "offline")
+            await device.publish("status", "offline")
             listening.cancel()
 
 
@@ -100,39 +100,39 @@ async def until_state(client: Client, command: dict[str, Any], state: str) -> di
     return body
 
 
-async def test_a_command_goes_out_by_mqtt_and_is_confirmed(client: Client) -> None:
+async def test_command_is_sent_over_mqtt_and_confirmed(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device:
         await client.until_device("esp01", status="online")
         status, command = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "servo1", "value": "90"})
         assert (status, command["state"]) == (202, "sent")
         await until(lambda: device.commands)
         assert device.commands == [{"command": "servo1", "value": "90", "id": command["id"]}]
-        await device.say("command/ack", {"id": command["id"], "ok": True})
+        await device.publish("command/ack", {"id": command["id"], "ok": True})
         confirmed = await until_state(client, command, "confirmed")
         assert confirmed["by"].startswith("http:")
         _, refused = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "reboot"})
         await until(lambda: len(device.commands) == 2)
         assert device.commands[1] == {"command": "reboot", "id": refused["id"]}
-        await device.say("command/ack", {"id": refused["id"], "ok": False, "error": "busy"})
+        await device.publish("command/ack", {"id": refused["id"], "ok": False, "error": "busy"})
         assert "busy" in (await until_state(client, refused, "failed"))["error"]
         _, recent = await client.ask("GET", "/api/v1/devices/esp01/commands?limit=1")
         assert [one["id"] for one in recent["commands"]] == [refused["id"]]
 
 
-async def test_a_command_to_a_device_that_is_offline_answers_409_or_waits(client: Client) -> None:
+async def test_command_to_an_offline_device_is_refused_or_queued(client: Client) -> None:
     await client.publish("sensors/esp01/status", b"offline")
     await client.until_device("esp01", status="offline")
     path = "/api/v1/devices/esp01/commands"
     status, problem = await client.ask("POST", path, {"command": "servo1", "value": 1})
     assert (status, problem["detail"]) == (409, "device offline")
-    asked = [await client.ask("POST", path, {"command": "servo1", "value": n, "queue": True}) for n in range(3)]
-    assert [(status, one["state"]) for status, one in asked] == [(202, "queued")] * 3
+    submitted = [await client.ask("POST", path, {"command": "servo1", "value": n, "queue": True}) for n in range(3)]
+    assert [(status, one["state"]) for status, one in submitted] == [(202, "queued")] * 3
     async with mqtt_device(client.broker_url, "esp01") as device:
         await until(lambda: len(device.commands) == 3)
-        assert [one["value"] for one in device.commands] == [0, 1, 2], "in the order in which they were asked"
+        assert [one["value"] for one in device.commands] == [0, 1, 2], "in the order of the requests"
 
 
-async def test_a_stale_command_expires_and_is_not_sent(client: Client) -> None:
+async def test_expired_command_is_not_sent(client: Client) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "esp01"})
     body = {"command": "servo1", "queue": True, "expires": 0.2}
     _, command = await client.ask("POST", "/api/v1/devices/esp01/commands", body)
@@ -144,7 +144,7 @@ async def test_a_stale_command_expires_and_is_not_sent(client: Client) -> None:
         assert device.commands == [{"command": "now", "id": fresh["id"]}]
 
 
-async def test_the_same_id_is_one_command(client: Client) -> None:
+async def test_requests_with_one_id_are_one_command(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device:
         await client.until_device("esp01", status="online")
         path, body = "/api/v1/devices/esp01/commands", {"command": "servo1", "value": "90", "id": "mine"}
@@ -156,7 +156,7 @@ async def test_the_same_id_is_one_command(client: Client) -> None:
         assert [one["id"] for one in device.commands] == ["mine", last["id"]]
 
 
-async def test_after_a_restart_what_is_queued_goes_on_and_what_was_sent_is_not_sent_again(
+async def test_restart_keeps_queued_commands_and_does_not_repeat_sent_ones(
     start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
 ) -> None:
     async with start_bridge(broker_url, store_url) as bridge:
@@ -172,32 +172,34 @@ async def test_after_a_restart_what_is_queued_goes_on_and_what_was_sent_is_not_s
         client = Client(bridge, session, broker_url)
         await until(lambda: device.commands)
         assert [one["id"] for one in device.commands] == [queued["id"]]
-        await device.say("command/ack", {"id": sent["id"], "ok": True})
+        await device.publish("command/ack", {"id": sent["id"], "ok": True})
         await until_state(client, sent, "confirmed")
 
 
-async def test_of_two_bridges_that_load_the_same_queue_one_sends_it(
+async def test_queue_loaded_by_two_bridges_is_sent_once(
     start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
 ) -> None:
     async with start_bridge(broker_url, store_url) as bridge:
         client = Client(bridge, session, broker_url)
         await client.ask("POST", "/api/v1/devices", {"id": "esp01"})
         body = {"command": "x", "queue": True, "expires": 600}
-        asked = [(await client.ask("POST", "/api/v1/devices/esp01/commands", body))[1] for _ in range(20)]
+        submitted = [(await client.ask("POST", "/api/v1/devices/esp01/commands", body))[1] for _ in range(20)]
     async with start_bridge(broker_url, store_url) as one, start_bridge(broker_url, store_url) as other:
         clients = [Client(bridge, session, broker_url) for bridge in (one, other)]
         async with mqtt_device(broker_url, "esp01") as device:
             for client in clients:
                 await client.until_device("esp01", status="online")
-            for command in asked:
+            for command in submitted:
                 await until_state(client, command, "sent")
             for client in clients:
                 _, last = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "last"})
                 await until(lambda last=last: last["id"] in [one["id"] for one in device.commands])
-            assert sorted(one["id"] for one in device.commands if one["command"] == "x") == sorted(one["id"] for one in asked)
+            assert sorted(one["id"] for one in device.commands if one["command"] == "x") == sorted(
+                one["id"] for one in submitted
+            )
 
 
-async def test_socket_io_clients_send_commands_and_are_answered(client: Client) -> None:
+async def test_socketio_client_sends_a_command_and_gets_its_state(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device, listening(client.bridge) as listener:
         await client.until_device("esp01", status="online")
         answer = await listener.client.call("sendCommand", {"device": "esp01", "command": "servo1", "value": 90, "id": "x"})
@@ -208,7 +210,7 @@ async def test_socket_io_clients_send_commands_and_are_answered(client: Client) 
         assert (await listener.client.call("sendCommand", "x"))["ok"] is False
 
 
-async def test_the_older_clients_form_is_a_command_too(client: Client) -> None:
+async def test_form_of_older_clients_sends_a_command(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device:
         await client.until_device("esp01", status="online")
         form = {"device_name": "esp01", "command": "servo1", "value": "90"}
@@ -233,7 +235,7 @@ async def test_the_older_clients_form_is_a_command_too(client: Client) -> None:
         ("a b", {"command": "x"}, 422, "device"),
     ],
 )
-async def test_a_command_that_is_none_is_a_problem_that_names_the_field(
+async def test_invalid_command_is_a_problem_that_names_the_field(
     start_bridge: StartBridge,
     broker_url: str,
     tmp_path: Path,
@@ -251,7 +253,7 @@ async def test_a_command_that_is_none_is_a_problem_that_names_the_field(
         assert [one["field"] for one in answer.get("errors", [])] == ([field] if field else [])
 
 
-async def test_a_device_confirms_only_its_own_commands(client: Client) -> None:
+async def test_acknowledgement_by_another_device_is_ignored(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01"):
         await client.until_device("esp01", status="online")
         _, command = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "x"})
@@ -262,7 +264,7 @@ async def test_a_device_confirms_only_its_own_commands(client: Client) -> None:
         await until_state(client, command, "failed")
 
 
-async def test_the_command_line_asks_a_running_bridge(client: Client, tmp_path: Path) -> None:
+async def test_command_line_sends_a_command_to_a_running_bridge(client: Client, tmp_path: Path) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device:
         await client.until_device("esp01", status="online")
         code, out, _ = await ended(tmp_path, "command", "esp01", "servo1", "90", "--url", client.url)

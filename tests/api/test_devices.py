@@ -1,4 +1,4 @@
-"""The device registry of a running bridge: who is known, who is there, and what operators may say."""
+"""The device registry of a running bridge: discovery, presence, and changes by operators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.servers import until
 
 
 class Client:
-    """Asks a bridge."""
+    """An HTTP client of a bridge, and a publisher at its broker."""
 
     def __init__(self, bridge: Bridge, session: aiohttp.ClientSession, broker_url: str) -> None:
         self.bridge = bridge
@@ -47,11 +47,11 @@ class Client:
             await sender.publish(topic, payload, retain=retain)
 
     async def until_device(self, device_id: str, **expected: object) -> Any:
-        async def there() -> bool:
+        async def matches() -> bool:
             device = await self.device(device_id)
             return bool(device) and all(device.get(name) == value for name, value in expected.items())
 
-        await until(there, what=f"{device_id} with {expected}")
+        await until(matches, what=f"{device_id} with {expected}")
         return await self.device(device_id)
 
 
@@ -74,7 +74,7 @@ async def client(
         yield Client(bridge, session, broker_url)
 
 
-async def test_a_device_appears_with_its_first_reading_and_is_online(client: Client) -> None:
+async def test_device_is_created_and_online_with_its_first_reading(client: Client) -> None:
     async with listening(client.bridge) as listener:
         await client.publish("sensors/esp32-1/data", b'{"temperature": 21.5}')
         await until(lambda: listener.of("deviceStatus"))
@@ -83,18 +83,18 @@ async def test_a_device_appears_with_its_first_reading_and_is_online(client: Cli
     assert device["status"] == "online"
     assert device["lastReading"]["temperature"] == 21.5
     assert device["lastSeen"] == device["lastReading"]["receivedAt"]
-    assert "name" not in device, "missing is missing"
+    assert "name" not in device, "unknown attributes are absent"
     assert (await client.ask("GET", "/api/v1/sensors"))[1]["devices"] == [device]
 
 
-async def test_the_last_will_of_a_device_takes_it_offline(client: Client) -> None:
+async def test_last_will_takes_a_device_offline(client: Client) -> None:
     await client.publish("sensors/a/status", b"online")
     await client.until_device("a", status="online", connection="mqtt")
     await client.publish("sensors/a/status", b'{"status": "offline"}')
     assert "connection" not in await client.until_device("a", status="offline")
 
 
-async def test_a_device_that_is_silent_for_three_intervals_is_offline(client: Client) -> None:
+async def test_device_that_is_silent_for_three_intervals_is_offline(client: Client) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "a", "expectedInterval": 0.2})
     async with listening(client.bridge) as listener:
         await client.publish("sensors/a/data", b'{"temperature": 1}')
@@ -105,7 +105,7 @@ async def test_a_device_that_is_silent_for_three_intervals_is_offline(client: Cl
         assert listener.of("deviceStatus")[2]["status"] == "online"
 
 
-async def test_a_new_client_is_told_who_is_there(client: Client) -> None:
+async def test_new_client_receives_the_statuses_of_devices(client: Client) -> None:
     for name, status in (("a", b"online"), ("b", b"offline")):
         await client.publish(f"sensors/{name}/status", status)
     await client.until_device("b", status="offline")
@@ -115,11 +115,11 @@ async def test_a_new_client_is_told_who_is_there(client: Client) -> None:
         assert {one["deviceId"]: one["status"] for one in listener.of("deviceStatus")} == {"a": "online", "b": "offline"}
 
 
-async def test_a_device_is_registered_changed_and_forgotten(client: Client) -> None:
+async def test_device_is_registered_changed_and_removed(client: Client) -> None:
     given = {"id": "bureau1", "name": "Büro", "site": "Maison", "room": "Bureau", "tipo": "MQ-135", "modelo": {"rev": 2}}
-    status, made = await client.ask("POST", "/api/v1/sensors", given)
+    status, created = await client.ask("POST", "/api/v1/sensors", given)
     assert status == 201
-    assert made.items() >= given.items()
+    assert created.items() >= given.items()
     assert (await client.ask("POST", "/api/v1/devices", given))[0] == 409
     status, changed = await client.ask(
         "PATCH", "/api/v1/devices/bureau1", {"room": "Salle", "tipo": None, "expectedInterval": 5}
@@ -170,7 +170,7 @@ async def test_devices_are_filtered_and_paged(client: Client) -> None:
         ("GET", "?where=1", None, 400, "where"),
     ],
 )  # fmt: skip
-async def test_what_cannot_be_kept_is_a_problem_that_names_the_field(
+async def test_invalid_device_is_a_problem_that_names_the_field(
     client: Client, method: str, path: str, body: object, status: int, field: str | None
 ) -> None:
     await client.ask("POST", "/api/v1/devices", {"id": "a"})
@@ -179,7 +179,7 @@ async def test_what_cannot_be_kept_is_a_problem_that_names_the_field(
     assert [one["field"] for one in answer.get("errors", [])] == ([field] if field else [])
 
 
-async def test_the_registry_outlives_the_bridge(
+async def test_registry_survives_a_restart(
     start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
 ) -> None:
     async with start_bridge(broker_url, store_url) as bridge:
@@ -195,31 +195,31 @@ async def test_the_registry_outlives_the_bridge(
         assert (await client.device("b"))["status"] == "sleeping"
 
 
-async def test_who_is_not_registered_is_rejected_where_that_is_required(
+async def test_unregistered_device_is_rejected_where_registration_is_required(
     start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
 ) -> None:
     async with start_bridge(broker_url, store_url, devices=DevicesSettings(registration="required")) as bridge:
         client = Client(bridge, session, broker_url)
-        await client.publish("sensors/stranger/data", b'{"temperature": 1}')
-        await client.publish("sensors/stranger/status", b"online")
+        await client.publish("sensors/unregistered/data", b'{"temperature": 1}')
+        await client.publish("sensors/unregistered/status", b"online")
         await until(lambda: bridge.ledger.account("mqtt").rejected == 2)
         assert (await client.ask("GET", "/api/v1/devices"))[1]["devices"] == []
-        await client.ask("POST", "/api/v1/devices", {"id": "stranger"})
-        await client.publish("sensors/stranger/data", b'{"temperature": 2}')
-        await client.until_device("stranger", status="online")
+        await client.ask("POST", "/api/v1/devices", {"id": "unregistered"})
+        await client.publish("sensors/unregistered/data", b'{"temperature": 2}')
+        await client.until_device("unregistered", status="online")
         assert bridge.ledger.account("mqtt").stored == 1
 
 
-def test_the_rhythm_is_the_median_whatever_a_few_intervals_are() -> None:
-    rhythm, now = ReportingInterval(), 1
+def test_learnt_interval_is_the_median_despite_outliers() -> None:
+    interval, now = ReportingInterval(), 1
     for n in range(200):
         now += 3_600_000 if n % 10 == 9 else 0 if n % 3 else 30_000
-        rhythm.observe(now)
-    assert rhythm.is_known
-    assert 27 <= rhythm.seconds <= 33
+        interval.observe(now)
+    assert interval.is_known
+    assert 27 <= interval.seconds <= 33
 
 
-def test_the_rhythm_stays_within_its_bounds() -> None:
+def test_learnt_interval_stays_within_its_bounds() -> None:
     fast, slow = ReportingInterval(), ReportingInterval()
     for n in range(1, 1000):
         fast.observe(n * 10)
@@ -228,7 +228,7 @@ def test_the_rhythm_stays_within_its_bounds() -> None:
     assert slow.seconds <= LEARNT_RANGE_SECONDS[1]
 
 
-def test_nobody_is_called_silent_before_enough_was_heard() -> None:
+def test_silence_limit_is_unknown_before_enough_intervals() -> None:
     assert Device("a").silence_ms() is None
     assert Device("a", expected_seconds=2).silence_ms() == 6000
     assert Device("a", reporting_interval=ReportingInterval(60, 5)).silence_ms() == 180_000

@@ -1,4 +1,4 @@
-"""Readings by HTTP, on a running bridge: what is answered is what was stored."""
+"""Readings by HTTP, on a running bridge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Poster:
-    """Posts to a bridge."""
+    """An HTTP client that posts readings to a bridge."""
 
     def __init__(self, bridge: Bridge, session: aiohttp.ClientSession) -> None:
         self.bridge = bridge
@@ -75,11 +75,11 @@ def timed(number: int, device: str = "a", **more: Any) -> dict[str, Any]:
     return {"deviceId": device, "temperature": number % 50, "timestamp": TIMED + number, **more}
 
 
-# --- what is answered ------------------------------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/api/v1/readings", "/api/ingest"])
-async def test_a_reading_is_answered_with_its_id_when_it_is_stored(poster: Poster, path: str) -> None:
+async def test_stored_reading_is_answered_with_its_id(poster: Poster, path: str) -> None:
     status, body, _ = await poster.post(timed(1), path)
     assert status == 201
     (identity,) = body["ids"]
@@ -89,7 +89,7 @@ async def test_a_reading_is_answered_with_its_id_when_it_is_stored(poster: Poste
     assert poster.line == {"received": 1, "stored": 1, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
 
 
-async def test_the_same_reading_again_is_a_duplicate_with_the_same_id(poster: Poster) -> None:
+async def test_repeated_reading_is_a_duplicate_with_the_same_id(poster: Poster) -> None:
     _, first, _ = await poster.post(timed(1))
     status, again, _ = await poster.post([timed(1), timed(2)])
     assert status == 201
@@ -97,7 +97,7 @@ async def test_the_same_reading_again_is_a_duplicate_with_the_same_id(poster: Po
     assert again["ids"][0] == first["ids"][0]
 
 
-async def test_the_nested_shape_of_other_services_is_understood(poster: Poster) -> None:
+async def test_nested_reading_of_other_services_is_stored(poster: Poster) -> None:
     body = {"sensor_id": "bureau1", "values": {"CO2": 645, "PM25": 12, "Temperature": 22.3}}
     status, _, _ = await poster.post(body, "/api/ingest")
     assert status == 201
@@ -105,7 +105,7 @@ async def test_the_nested_shape_of_other_services_is_understood(poster: Poster) 
     assert (found["deviceId"], found["co2"], found["pm25"], found["temperature"]) == ("bureau1", 645, 12, 22.3)
 
 
-async def test_lines_of_json_are_items_and_a_bad_line_is_rejected_alone(poster: Poster) -> None:
+async def test_invalid_line_of_ndjson_is_rejected_alone(poster: Poster) -> None:
     raw = orjson.dumps(timed(1)) + b"\r\n\n{oops\n" + orjson.dumps(timed(2))
     status, body, _ = await poster.post(raw, Content_Type="application/x-ndjson")
     assert status == 201
@@ -113,7 +113,7 @@ async def test_lines_of_json_are_items_and_a_bad_line_is_rejected_alone(poster: 
     assert body["results"][1]["reason"].startswith("not JSON")
 
 
-async def test_a_list_tells_of_each_item_and_keeps_the_bad_in_the_quarantine(poster: Poster, tmp_path: Path) -> None:
+async def test_list_is_answered_by_item_and_invalid_items_are_quarantined(poster: Poster, tmp_path: Path) -> None:
     items = [timed(1, eco2=0), {"temperature": 1}, {"deviceId": "a", "temperature": -127}, 5, timed(2)]
     status, body, _ = await poster.post(items)
     assert status == 201
@@ -126,9 +126,9 @@ async def test_a_list_tells_of_each_item_and_keeps_the_bad_in_the_quarantine(pos
     assert body["ids"] == [results[0]["_id"], results[4]["_id"]]
     assert (poster.line["received"], poster.line["stored"], poster.line["rejected"]) == (5, 2, 3)
     async with open_store(_store(tmp_path)) as store:
-        kept = await store.quarantine.messages(QuarantineQuery())
-    assert [(one.source, one.topic) for one in kept] == [("http", "$http/readings")] * 3
-    assert sorted(one.payload for one in kept) == [b"5", b'{"deviceId":"a","temperature":-127}', b'{"temperature":1}']
+        quarantined = await store.quarantine.messages(QuarantineQuery())
+    assert [(one.source, one.topic) for one in quarantined] == [("http", "$http/readings")] * 3
+    assert sorted(one.payload for one in quarantined) == [b"5", b'{"deviceId":"a","temperature":-127}', b'{"temperature":1}']
 
 
 def _store(folder: Path) -> Any:
@@ -137,14 +137,14 @@ def _store(folder: Path) -> Any:
     return StoreSettings.model_validate({"url": f"sqlite:///{folder}/bridge.db"})
 
 
-async def test_when_nothing_could_be_stored_each_bad_field_is_named(poster: Poster) -> None:
+async def test_request_without_a_valid_reading_names_each_invalid_field(poster: Poster) -> None:
     status, body, _ = await poster.post([{"deviceId": "a", "temperature": "hot", "humidity": 900}, {"deviceId": "a b"}])
     assert (status, body["title"]) == (422, "Unprocessable Entity")
     assert [(one["index"], one["field"]) for one in body["errors"]] == [(0, "temperature"), (0, "humidity"), (1, "deviceId")]
     assert body["errors"][0]["message"] == "not a number"
 
 
-async def test_nan_is_the_bad_value_of_its_field_also_in_a_list(poster: Poster) -> None:
+async def test_nan_in_a_list_is_an_invalid_value_of_its_field(poster: Poster) -> None:
     status, body, _ = await poster.post(b'[{"deviceId": "a", "temperature": NaN, "humidity": 4, "timestamp": 1767000000}]')
     assert (status, body["results"][0]["quality"]) == (201, {"temperature": "not a number"})
 
@@ -166,32 +166,32 @@ async def test_nan_is_the_bad_value_of_its_field_also_in_a_list(poster: Poster) 
         (b'{"deviceId": "a", "temperature": 1, "x": "' + b"x" * 70_000 + b'"}', 422),
     ],
 )
-async def test_a_bad_body_is_a_problem_and_never_an_error_of_ours(poster: Poster, raw: bytes, status: int) -> None:
+async def test_invalid_body_is_a_problem_and_never_a_server_error(poster: Poster, raw: bytes, status: int) -> None:
     answered, body, headers = await poster.post(raw)
     assert (answered, body["status"]) == (status, status), body
     assert headers["Content-Type"].startswith("application/problem+json")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_other_media_types_are_refused(poster: Poster, kind: str) -> None:
+async def test_unsupported_media_type_is_refused(poster: Poster, kind: str) -> None:
     status, body, _ = await poster.post(timed(1), Content_Type=kind)
     assert status == 415
     assert "application/x-ndjson" in body["detail"]
 
 
-async def test_a_body_that_says_it_is_compressed_and_is_not_is_a_problem(poster: Poster) -> None:
+async def test_uncompressed_body_with_content_encoding_is_refused(poster: Poster) -> None:
     status, _, _ = await poster.post(b"no gzip at all", Content_Encoding="gzip")
     assert status == 400
 
 
-async def test_a_compressed_body_is_read_and_bounded_by_what_it_becomes(poster: Poster) -> None:
+async def test_compressed_body_is_limited_by_its_decompressed_size(poster: Poster) -> None:
     status, _, _ = await poster.post(gzip.compress(orjson.dumps([timed(1)])), Content_Encoding="gzip")
     assert status == 201
     status, _, _ = await poster.post(gzip.compress(b" " * 50_000_000), Content_Encoding="gzip")
     assert status == 413
 
 
-async def test_a_body_that_does_not_arrive_is_not_waited_for(
+async def test_body_that_does_not_arrive_in_time_is_answered_408(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     http = HttpSettings(port=0, post_seconds=0.2)
@@ -203,20 +203,20 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
         writer.close()
 
 
-# --- repeating -------------------------------------------------------------------------------------------------------
+# --- Idempotency-Key -------------------------------------------------------------------------------------------------
 
 
-async def test_the_same_key_and_body_is_answered_the_same_and_stored_once(poster: Poster) -> None:
+async def test_repeated_key_and_body_get_the_same_answer_and_are_stored_once(poster: Poster) -> None:
     body = [{"deviceId": "a", "temperature": 1}, {"deviceId": "a", "temperature": 1}, {}]
     _, first, _ = await poster.post(body, Idempotency_Key="k1")
     status, again, _ = await poster.post(body, Idempotency_Key="k1")
     assert (status, again) == (201, first)
-    assert len(set(first["ids"])) == 2, "two readings of one request are two"
+    assert len(set(first["ids"])) == 2, "equal readings of one request are distinct"
     assert len((await poster.get("/api/v1/readings"))["readings"]) == 2
     assert poster.line["received"] == 3
 
 
-async def test_the_same_key_with_another_body_is_refused(poster: Poster) -> None:
+async def test_repeated_key_with_another_body_is_refused(poster: Poster) -> None:
     await poster.post(timed(1), Idempotency_Key="k1")
     status, body, _ = await poster.post(timed(2), Idempotency_Key="k1")
     assert (status, "another body" in body["detail"]) == (422, True)
@@ -224,7 +224,7 @@ async def test_the_same_key_with_another_body_is_refused(poster: Poster) -> None
     assert status == 201
 
 
-async def test_the_same_key_many_times_at_once_is_one_request(poster: Poster) -> None:
+async def test_simultaneous_requests_with_one_key_are_one_request(poster: Poster) -> None:
     body = {"deviceId": "a", "temperature": 1}
     answers = await asyncio.gather(*(poster.post(body, Idempotency_Key="k1") for _ in range(20)))
     assert {(status, orjson.dumps(told)) for status, told, _ in answers} == {(201, orjson.dumps(answers[0][1]))}
@@ -232,12 +232,12 @@ async def test_the_same_key_many_times_at_once_is_one_request(poster: Poster) ->
 
 
 @pytest.mark.parametrize("key", ["two words", "é", "x" * 256, ""])
-async def test_a_key_that_cannot_be_used_is_refused(poster: Poster, key: str) -> None:
+async def test_invalid_key_is_refused(poster: Poster, key: str) -> None:
     status, _, _ = await poster.post(timed(1), Idempotency_Key=key)
     assert status == 400
 
 
-async def test_after_a_restart_a_repeat_with_its_key_is_a_duplicate_also_without_a_timestamp(
+async def test_repeated_key_after_a_restart_gives_duplicates_without_timestamps(
     start_bridge: StartBridge, broker_url: str, mongo_url: str
 ) -> None:
     body = [{"deviceId": "a", "temperature": 1}, {"deviceId": "a", "temperature": 1}]
@@ -249,7 +249,7 @@ async def test_after_a_restart_a_repeat_with_its_key_is_a_duplicate_also_without
     assert [one["status"] for one in again["results"]] == ["duplicate", "duplicate"]
 
 
-def test_keys_are_forgotten_after_their_time_and_past_their_limits() -> None:
+def test_keys_expire_and_are_evicted_beyond_the_limits() -> None:
     keys: IdempotencyKeys[bytes] = IdempotencyKeys(seconds=10, keys_limit=3, items_limit=6)
     keys.add("a", b"1", b"x", now=0)
     assert keys.find("a", b"1", now=9.9) == b"x"
@@ -261,13 +261,13 @@ def test_keys_are_forgotten_after_their_time_and_past_their_limits() -> None:
     assert [keys.find(name, b"1", now=20) for name in "bcde"] == [None, b"xx", b"xx", b"xx"]
     keys.add("f", b"1", b"xxxxxxxxx", now=20)
     assert [keys.find(name, b"1", now=20) for name in "def"] == [None, None, b"xxxxxxxxx"]
-    assert keys.forgotten == 4
+    assert keys.evicted == 4
 
 
-# --- trouble ---------------------------------------------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------------------------
 
 
-async def test_while_the_store_is_away_posts_are_told_and_those_that_waited_are_stored_after_all(
+async def test_posts_are_answered_503_without_the_store_and_waiting_readings_are_stored_later(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     database = Mongod(tmp_path / "mongo")
@@ -280,7 +280,7 @@ async def test_while_the_store_is_away_posts_are_told_and_those_that_waited_are_
             database.freeze()
             status, body, headers = await poster.post({"deviceId": "a", "temperature": 3}, Idempotency_Key="k")
             assert (status, headers["Retry-After"]) == (503, "5")
-            assert "may be later" in body["detail"]
+            assert "may be stored later" in body["detail"]
             await until(lambda: not poster.bridge.health.parts["store"].up)
             status, body, headers = await poster.post(timed(2))
             assert (status, headers["Retry-After"]) == (503, "5")
@@ -295,7 +295,7 @@ async def test_while_the_store_is_away_posts_are_told_and_those_that_waited_are_
         database.kill()
 
 
-async def test_no_more_requests_and_readings_wait_than_may(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+async def test_waiting_requests_and_readings_are_limited(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     database = Mongod(tmp_path / "mongo")
     database.start()
     url = database.url.replace("/?", "/sensors?")
@@ -325,7 +325,7 @@ async def test_no_more_requests_and_readings_wait_than_may(start_bridge: StartBr
         database.kill()
 
 
-async def test_a_client_that_leaves_while_it_waits_loses_nothing(
+async def test_reading_of_a_client_that_disconnects_is_stored(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     database = Mongod(tmp_path / "mongo")
@@ -345,7 +345,7 @@ async def test_a_client_that_leaves_while_it_waits_loses_nothing(
         database.kill()
 
 
-async def test_a_bridge_that_stops_answers_what_it_took_and_takes_no_more(
+async def test_stopping_bridge_answers_accepted_requests_and_refuses_others(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     database = Mongod(tmp_path / "mongo")
@@ -371,7 +371,7 @@ async def test_a_bridge_that_stops_answers_what_it_took_and_takes_no_more(
         database.kill()
 
 
-async def test_a_bridge_that_stops_without_its_store_tells_those_who_wait_that_it_does_not_know(
+async def test_bridge_stopped_without_its_store_answers_that_the_outcome_is_unknown(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
     database = Mongod(tmp_path / "mongo")
@@ -385,7 +385,7 @@ async def test_a_bridge_that_stops_without_its_store_tells_those_who_wait_that_i
             await until(lambda: poster.line["waiting"] == 1)
             poster.bridge.stop()
             status, body, _ = await waiting
-            assert (status, "may be later" in body["detail"]) == (503, True)
+            assert (status, "may be stored later" in body["detail"]) == (503, True)
             database.thaw()
     finally:
         database.kill()
@@ -395,10 +395,10 @@ async def _once(condition: Any) -> None:
     assert await condition()
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- kill ------------------------------------------------------------------------------------------------------------
 
 
-async def test_killed_in_the_middle_every_answered_reading_is_in_the_store(mongo_url: str, tmp_path: Path) -> None:
+async def test_every_answered_reading_is_in_the_store_after_a_kill(mongo_url: str, tmp_path: Path) -> None:
     port = free_port()
     environ = {
         "BRIDGE_STORE__URL": mongo_url,
@@ -423,7 +423,7 @@ async def test_killed_in_the_middle_every_answered_reading_is_in_the_store(mongo
 
     for round_number in range(3):
         async with running(tmp_path, "run", **environ) as command, aiohttp.ClientSession() as session:
-            await until(lambda: _takes(session, port), what="the store's being ready")
+            await until(lambda: _accepts(session, port), what="the store")
             before = len(answered)
             name = f"{round_number}-{uuid.uuid4().hex[:6]}"
             async with asyncio.TaskGroup() as tasks:
@@ -439,7 +439,7 @@ async def test_killed_in_the_middle_every_answered_reading_is_in_the_store(mongo
     assert len(there) <= sent
 
 
-async def _takes(session: aiohttp.ClientSession, port: int) -> bool:
+async def _accepts(session: aiohttp.ClientSession, port: int) -> bool:
     try:
         async with session.post(f"http://127.0.0.1:{port}/api/ingest", json=timed(1, "first")) as answer:
             return answer.status == 201

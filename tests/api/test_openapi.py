@@ -1,4 +1,4 @@
-"""The description of the API: it has every route, and the running bridge answers as it says."""
+"""The OpenAPI description: it has every route, and the running bridge answers as described."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from schemathesis import checks as known
 from schemathesis.core.result import Ok
 
 from bridge.api.describe import describes, operation_of
-from bridge.api.openapi.document import document, operations, page
+from bridge.api.openapi.document import document, operations
+from bridge.api.openapi.page import page
 from bridge.app import Bridge
 from bridge.core.readings.measurements import MEASUREMENTS
 from tests.conftest import StartBridge
 from tests.foreign.clients import python_socket
 
-# What is no part of the API: the pages with their files, Socket.IO and the WebSockets, whose contracts are in the README.
+# Not part of the API: pages and their files, Socket.IO and the WebSockets, which have contracts of their own.
 NOT_DESCRIBED = ("/assets", "/test", "/examples", "/socket.io/", "/ws", "/api/v1/ws")
 
 
 class Running:
-    """A bridge and the description it gives."""
+    """A running bridge and its description."""
 
     def __init__(self, bridge: Bridge, session: aiohttp.ClientSession, description: dict[str, Any]) -> None:
         self.base = f"http://127.0.0.1:{bridge.port}"
@@ -55,10 +56,10 @@ async def running_bridge(start_bridge: StartBridge, broker_url: str, tmp_path: P
         yield Running(bridge, session, orjson.loads(await answer.read()))
 
 
-async def test_every_route_is_described_and_everything_described_is_a_route(
+async def test_every_route_is_described_and_every_described_path_is_a_route(
     running_bridge: Running,
 ) -> None:
-    routes, ours = set(), set()
+    routes, described = set(), set()
     for route in running_bridge.bridge.application.router.routes():
         assert route.resource is not None
         path = route.resource.canonical
@@ -66,16 +67,16 @@ async def test_every_route_is_described_and_everything_described_is_a_route(
             continue
         if operation_of(route.handler) is None:
             root = path.count("/") == 1 and not path.startswith("/get") and (path == "/" or "." in path)
-            assert root or path.startswith(NOT_DESCRIBED), f"{route.method} {path}: say what it is with @describes"
+            assert root or path.startswith(NOT_DESCRIBED), f"{route.method} {path}: describe it with @describes"
         else:
             routes.add((route.method.lower(), path))
     for path, methods in running_bridge.description["paths"].items():
-        ours |= {(method, path) for method in methods}
-    assert ours == routes
-    assert {("post", "/api/ingest"), ("get", "/metrics"), ("get", "/get_telemetry")} <= ours
+        described |= {(method, path) for method in methods}
+    assert described == routes
+    assert {("post", "/api/ingest"), ("get", "/metrics"), ("get", "/get_telemetry")} <= described
 
 
-async def test_the_description_names_every_measurement_with_its_unit(running_bridge: Running) -> None:
+async def test_description_has_every_measurement_with_its_label(running_bridge: Running) -> None:
     schemas = running_bridge.description["components"]["schemas"]
     for one in MEASUREMENTS:
         for model in ("Record", "NewReading"):
@@ -83,7 +84,7 @@ async def test_the_description_names_every_measurement_with_its_unit(running_bri
     assert schemas["Record"]["required"] == ["_id", "timestamp", "deviceId", "receivedAt", "seq"]
 
 
-async def test_every_reference_leads_somewhere_and_names_are_unique(running_bridge: Running) -> None:
+async def test_references_resolve_and_operation_ids_are_unique(running_bridge: Running) -> None:
     description = running_bridge.description
     text = orjson.dumps(description).decode()
     schemas = description["components"]["schemas"]
@@ -93,7 +94,7 @@ async def test_every_reference_leads_somewhere_and_names_are_unique(running_brid
     assert len(names) == len(set(names))
 
 
-async def test_the_page_needs_nothing_from_elsewhere_and_has_every_route(running_bridge: Running) -> None:
+async def test_html_page_has_every_route_and_no_external_resources(running_bridge: Running) -> None:
     async with running_bridge.session.get(f"{running_bridge.base}/api/docs") as answer:
         text = await answer.text()
         assert (answer.status, answer.content_type) == (200, "text/html")
@@ -103,7 +104,7 @@ async def test_the_page_needs_nothing_from_elsewhere_and_has_every_route(running
         assert f"<code>{path}</code>" in text
 
 
-def test_texts_of_a_description_are_no_markup_on_the_page() -> None:
+def test_html_page_escapes_texts_of_the_description() -> None:
     app = web.Application()
 
     class Odd(BaseModel):
@@ -114,13 +115,13 @@ def test_texts_of_a_description_are_no_markup_on_the_page() -> None:
         return web.Response()
 
     app.add_routes([web.get("/odd/{name}", odd)])
-    made = document(operations(app))
-    assert made["paths"]["/odd/{name}"]["get"]["parameters"][0]["name"] == "name"
-    assert "<i>" not in page(made)
-    assert "<b>bold" not in page(made)
+    description = document(operations(app))
+    assert description["paths"]["/odd/{name}"]["get"]["parameters"][0]["name"] == "name"
+    assert "<i>" not in page(description)
+    assert "<b>bold" not in page(description)
 
 
-def test_two_models_of_one_name_are_a_mistake() -> None:
+def test_two_models_of_one_name_are_an_error() -> None:
     app = web.Application()
 
     def model(kind: Any) -> type[BaseModel]:
@@ -138,20 +139,20 @@ def test_two_models_of_one_name_are_a_mistake() -> None:
             return web.Response()
 
         app.add_routes([web.get(path, handler)])
-    with pytest.raises(ValueError, match="two models are called Same"):
+    with pytest.raises(ValueError, match="two models are named Same"):
         document(operations(app))
 
 
-# --- the bridge answers as it says -----------------------------------------------------------------------------------
+# --- generated requests ----------------------------------------------------------------------------------------------
 
 CASES = int(os.environ.get("BRIDGE_TEST_API_CASES", "400"))
-"""`BRIDGE_TEST_API_CASES=5000 make test ARGS='tests/test_openapi.py -s'` asks longer."""
+"""`BRIDGE_TEST_API_CASES=5000 make test ARGS='tests/api/test_openapi.py -s'` runs longer."""
 
 LINE_BYTES = 8000
 
 EXCLUDED = {
-    "negative_data_rejection",  # the decoder takes more than its description promises
-    "positive_data_acceptance",  # and refuses what no schema can say: a measurement out of range
+    "negative_data_rejection",  # the decoder accepts more than is described
+    "positive_data_acceptance",  # and rejects what no schema expresses: a measurement out of range
     "missing_required_header",
     "unsupported_method",
     "allow_header_conformance",
@@ -168,11 +169,11 @@ def _ndjson(_: Any, value: Any) -> Any:
 
 
 KNOWN = {"id": "a", "command": "c1"}
-"""A device and a command that are there; by chance alone a case would hardly ever name one."""
+"""An existing device and command, which random requests would hardly ever name."""
 
 
-def _made_known(case: schemathesis.Case[Any]) -> None:
-    """Have a case ask about what is there; nothing of that is ever deleted."""
+def _use_existing(case: schemathesis.Case[Any]) -> None:
+    """Point a case at the existing device and command, unless it deletes."""
     if case.method != "DELETE":
         case.path_parameters |= {name: KNOWN[name] for name in case.path_parameters if name in KNOWN}
     for name in ("device_name", "device") if case.method == "POST" else ("id",):
@@ -181,54 +182,54 @@ def _made_known(case: schemathesis.Case[Any]) -> None:
 
 
 def _answers_as_described(running_bridge: Running) -> dict[str, int]:
-    """Ask every operation what its description allows and what it does not; how many cases of each."""
-    asked: dict[str, int] = {}
+    """Send valid and invalid requests to every operation; return the number of cases by operation and status."""
+    counts: dict[str, int] = {}
     known.load_all_checks()
     excluded: list[Any] = known.CHECKS.get_by_names(sorted(EXCLUDED))
     schema = schemathesis.openapi.from_dict(running_bridge.description)
-    found = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-    free = [one for one in found if list(one.iter_parameters()) or one.body]
-    for operation in found:
-        modes = list(GenerationMode) if operation in free else [GenerationMode.POSITIVE]
+    described = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
+    variable = [one for one in described if list(one.iter_parameters()) or one.body]
+    for operation in described:
+        modes = list(GenerationMode) if operation in variable else [GenerationMode.POSITIVE]
         for mode in modes:
 
             @hypothesis.settings(
-                max_examples=CASES // len(free) // 2 + 1,
+                max_examples=CASES // len(variable) // 2 + 1,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
             )
             @hypothesis.given(operation.as_strategy(mode), st.sampled_from((True, False)))
-            def answered(case: schemathesis.Case[Any], there: bool) -> None:
-                if there:
-                    _made_known(case)
+            def check(case: schemathesis.Case[Any], existing: bool) -> None:
+                if existing:
+                    _use_existing(case)
                 url = requests.Request("GET", running_bridge.base + case.path, params=case.query or {}).prepare().url
-                hypothesis.assume(len(str(url)) < LINE_BYTES)  # else it is aiohttp that answers, before any route
+                hypothesis.assume(len(str(url)) < LINE_BYTES)  # aiohttp itself refuses longer ones
                 response = case.call(base_url=running_bridge.base, timeout=20)
                 case.validate_response(response, excluded_checks=excluded)
                 label = f"{case.operation.label}: {response.status_code}"
-                asked[label] = asked.get(label, 0) + 1
+                counts[label] = counts.get(label, 0) + 1
 
-            with suppress(hypothesis.errors.Unsatisfiable):  # some have nothing that could be wrong
-                answered()
-    return asked
+            with suppress(hypothesis.errors.Unsatisfiable):  # some operations have no invalid requests
+                check()
+    return counts
 
 
-async def test_whatever_is_asked_the_answer_is_as_described_and_never_a_5xx(running_bridge: Running) -> None:
+async def test_responses_to_generated_requests_are_as_described_and_never_5xx(running_bridge: Running) -> None:
     readings = [{"deviceId": "a", "temperature": n, "eco2": 0, "timestamp": 1_767_000_000 + n} for n in range(20)]
     async with running_bridge.session.post(f"{running_bridge.base}/api/ingest", json=[*readings, {"deviceId": "a"}]) as answer:
         assert answer.status == 201
     url = f"ws://127.0.0.1:{running_bridge.bridge.port}/ws/device"
-    async with python_socket(url, ping_interval=None) as device:  # its pings draw from `random`, which Hypothesis watches
+    async with python_socket(url, ping_interval=None) as device:  # pings use `random`, which Hypothesis controls
         await device.say({"type": "auth", "name": "a", "password": "x"})
         command = {"id": "c1", "command": "servo1", "value": 90, "queue": True}
         url = f"{running_bridge.base}/api/v1/devices/a/commands"
         async with running_bridge.session.post(url, json=command) as answer:
             assert answer.status == 202
         assert (await device.hear())["id"] == "c1"
-        asked = await asyncio.to_thread(_answers_as_described, running_bridge)
-    print(*(f"{count:6} {label}" for label, count in sorted(asked.items())), sum(asked.values()), sep="\n")
-    assert sum(asked.values()) >= CASES / 2
+        counts = await asyncio.to_thread(_answers_as_described, running_bridge)
+    print(*(f"{count:6} {label}" for label, count in sorted(counts.items())), sum(counts.values()), sep="\n")
+    assert sum(counts.values()) >= CASES / 2
     for label in (
         "POST /api/v1/readings: 400",
         "GET /api/v1/readings: 200",
@@ -239,6 +240,6 @@ async def test_whatever_is_asked_the_answer_is_as_described_and_never_a_5xx(runn
         "GET /api/v1/devices/{id}/commands/{command}: 200",
         "POST /send_command: 202",
     ):
-        assert asked[label], label
+        assert counts[label], label
     line = running_bridge.bridge.ledger.account("http").as_dict()
     assert line["received"] == line["stored"] + line["duplicate"] + line["rejected"]

@@ -1,4 +1,4 @@
-"""The quarantine by HTTP, on a running bridge; and the last telemetry for an older client."""
+"""The quarantine by HTTP, on a running bridge, and the telemetry route of older clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes import RecordingOrigin
 from tests.realtime.clients import Plain, listening
 from tests.servers import until
 
-NOW_MS = time.time_ns() // 1_000_000 - 60_000  # what is older than a month is removed from the quarantine
+NOW_MS = time.time_ns() // 1_000_000 - 60_000  # messages older than a month are removed from the quarantine
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
@@ -36,7 +36,7 @@ async def poster(start_bridge: StartBridge, broker_url: str, store_url: str) -> 
 
 
 async def reject(url: str, *messages: tuple[str, bytes, int]) -> None:
-    """Put messages into the quarantine that are good today."""
+    """Put messages into the quarantine that are valid with the current settings."""
     async with open_store(StoreSettings.model_validate({"url": url})) as store:
         await store.prepare()
         await store.write(
@@ -59,7 +59,7 @@ async def retried(poster: Poster, query: str = "") -> tuple[int, Any]:
         return answer.status, orjson.loads(await answer.read())
 
 
-async def test_what_was_rejected_is_shown_in_groups_and_as_messages(poster: Poster, store_url: str) -> None:
+async def test_rejected_messages_are_listed_in_groups_and_one_by_one(poster: Poster, store_url: str) -> None:
     await poster.post([{"deviceId": "a", "temperature": "x"}, {"deviceId": "a", "temperature": "y"}, {"temperature": 1}])
     await reject(store_url, ("home/b", b"\xff{", NOW_MS))
     body = await poster.get("/api/v1/rejected")
@@ -78,23 +78,23 @@ async def test_what_was_rejected_is_shown_in_groups_and_as_messages(poster: Post
 
 
 @pytest.mark.parametrize(("query", "field"), [("limit=0", "limit"), ("limit=201", "limit"), ("id=1", "id")])
-async def test_a_wrong_parameter_is_named(poster: Poster, query: str, field: str) -> None:
+async def test_invalid_parameter_is_named(poster: Poster, query: str, field: str) -> None:
     body = await poster.get(f"/api/v1/rejected?{query}")
     assert (body["status"], body["errors"][0]["field"]) == (400, field)
 
 
-async def test_what_is_good_now_is_stored_once_beside_readings_that_come_in(poster: Poster, store_url: str) -> None:
+async def test_retry_stores_valid_messages_once_while_readings_arrive(poster: Poster, store_url: str) -> None:
     good = [(f"sensors/d{n}/data", orjson.dumps({"temperature": n % 50}), NOW_MS + n) for n in range(500)]
     await reject(store_url, *good, ("nowhere/x", b"{}", NOW_MS))
 
-    async def more() -> None:
+    async def post_more() -> None:
         for number in range(50):
             status, _, _ = await poster.post([timed(number * 10 + one, "live") for one in range(10)])
             assert status == 201
 
     async with asyncio.TaskGroup() as tasks:
         retrying = tasks.create_task(retried(poster))
-        tasks.create_task(more())
+        tasks.create_task(post_more())
     status, body = retrying.result()
     assert (status, body["stored"], body["duplicate"]) == (200, 500, 0)
     assert body["bad"] == [{"code": "no_route", "field": "", "count": 1}]
@@ -105,7 +105,7 @@ async def test_what_is_good_now_is_stored_once_beside_readings_that_come_in(post
     assert (await retried(poster))[1] == {"stored": 0, "duplicate": 0, "outdated": 0, "bad": body["bad"]}
 
 
-async def test_those_who_listen_hear_what_is_good_now_and_no_news_of_the_past(poster: Poster, store_url: str) -> None:
+async def test_retry_publishes_readings_but_no_outdated_statuses_and_events(poster: Poster, store_url: str) -> None:
     old = NOW_MS - 600_000
     messages = [("sensors/a/data", orjson.dumps({"temperature": n}), old + n) for n in range(3)]
     await reject(store_url, *messages, ("sensors/a/status", b"online", old), ("events/alerts", b"{}", old))
@@ -115,33 +115,33 @@ async def test_those_who_listen_hear_what_is_good_now_and_no_news_of_the_past(po
         await until(lambda: len(listener.temperatures) == 3)
         assert sorted(listener.temperatures) == [0, 1, 2]
         assert {(await topics.receive())["type"] for _ in range(3)} == {"measurement"}
-        assert await topics.call(type="ping") == {"type": "pong"}, "and nothing else before"
+        assert await topics.call(type="ping") == {"type": "pong"}, "nothing else was sent before"
         assert (listener.of("deviceStatus"), listener.cursors) == ([], sorted(listener.cursors))
     assert "status" not in await poster.get("/api/v1/devices/a")
     line = (await poster.get("/websocket/status"))["ledger"]["quarantine"]
     assert line == {"received": 3, "stored": 3, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
 
 
-async def test_what_is_good_but_of_a_stranger_stays_where_devices_must_be_registered(
+async def test_retry_leaves_messages_of_unregistered_devices_where_registration_is_required(
     start_bridge: StartBridge, broker_url: str, store_url: str
 ) -> None:
     devices = DevicesSettings(registration="required")
     async with posting(start_bridge, broker_url, store_url, devices=devices) as poster:
-        await reject(store_url, ("sensors/stranger/data", b'{"temperature": 1}', NOW_MS))
+        await reject(store_url, ("sensors/unregistered/data", b'{"temperature": 1}', NOW_MS))
         _, body = await retried(poster)
         assert (body["stored"], body["bad"]) == (0, [{"code": "not_registered", "field": "deviceId", "count": 1}])
         (left,) = (await poster.get("/api/v1/rejected"))["messages"]
         assert "registration is required" in left["reason"]
 
 
-async def test_two_at_once_are_not_possible(poster: Poster, store_url: str) -> None:
+async def test_simultaneous_retries_are_refused(poster: Poster, store_url: str) -> None:
     await reject(store_url, *((f"sensors/d{n}/data", b'{"temperature": 1}', NOW_MS + n) for n in range(1000)))
     async with asyncio.TaskGroup() as tasks:
         both = [tasks.create_task(retried(poster)) for _ in range(2)]
     assert sorted(one.result()[0] for one in both) == [200, 409]
 
 
-async def test_the_last_telemetry_of_a_device_or_no_data(poster: Poster) -> None:
+async def test_telemetry_route_returns_the_newest_reading_or_no_data(poster: Poster) -> None:
     await poster.post([timed(1), timed(3), timed(2), timed(4, "b")])
     assert (await poster.get("/get_telemetry?device=a"))["temperature"] == 3
     assert await poster.get("/get_telemetry?device=c") == {"error": "no data"}

@@ -412,7 +412,7 @@ async def test_run_continues_while_the_broker_is_unavailable(tmp_path: Path) -> 
         "BRIDGE_STORE__URL": "sqlite:///data/bridge.db",
     }
     async with running(tmp_path / "run", "run", **environ) as command:
-        await until(lambda: "the store is ready" in command.err, what="the store")
+        await until(lambda: "store: ready" in command.err, what="the store")
         assert await _failing(http, "mqtt")
         assert not await _failing(http, "store")
         command.signal(signal.SIGTERM)

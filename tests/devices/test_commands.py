@@ -1,4 +1,4 @@
-"""The commands' service by itself, with ways that fail and a store that goes away."""
+"""The command service with transports that fail and a store that becomes unavailable."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.servers import until
 START_MS = 1_767_000_000_000
 
 
-class Way:
-    """Remembers what was sent, or fails."""
+class RecordingTransport:
+    """Records the commands that it sends, or fails while `broken`."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, object]]] = []
@@ -32,48 +32,49 @@ class Way:
         assert seconds > 0
         await asyncio.sleep(0)
         if self.broken:
-            raise BrokerUnavailable("the broker is away")
+            raise BrokerUnavailable("broker unavailable")
         self.sent.append((device_id, body))
 
 
-class Kept(MemoryCommands):
-    """Away while it is told so."""
+class FailingCommands(MemoryCommands):
+    """Fails while `unavailable`; after a change that it made, `lost_replies` times."""
 
-    away = False
-    loses_answers = 0
+    unavailable = False
+    lost_replies = 0
 
     async def get(self, command_id: str) -> Command | None:
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
         return await super().get(command_id)
 
     async def add(self, command: Command) -> Command:
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
         return await super().add(command)
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.unavailable:
+            raise StoreUnavailable("unavailable")
         changed = await super().change(command, was)
-        if self.loses_answers:
-            self.loses_answers -= 1
-            raise StoreUnavailable("away, though it was written")
+        if self.lost_replies:
+            self.lost_replies -= 1
+            raise StoreUnavailable("unavailable after the write")
         return changed
 
 
-class House:
-    """The service and all around it; device `a` is registered."""
+class Rig:
+    """A command service with its registry, store, clock and transports."""
 
-    def __init__(self, kept: Kept | None = None) -> None:
+    def __init__(self, store: FailingCommands | None = None) -> None:
         self.now_ms = START_MS
-        self.kept = kept or Kept()
-        self.socket, self.mqtt = Way(), Way()
+        self.store = store or FailingCommands()
+        self.socket, self.mqtt = RecordingTransport(), RecordingTransport()
         settings = DevicesSettings(queue_limit=3)
-        self.registry = Registry(MemoryStore(), RecordingPublisher(), settings, clock=lambda: self.now_ms)
+        self.registry = Registry(MemoryStore(), settings, clock=lambda: self.now_ms)
         self.commands = CommandService(
-            self.kept, self.registry, settings, socket=self.socket, mqtt=self.mqtt, clock=lambda: self.now_ms
+            self.store, self.registry, settings, socket=self.socket, mqtt=self.mqtt, clock=lambda: self.now_ms
         )
+        self.commands.next, self.registry.next = self.registry, RecordingPublisher()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -84,155 +85,155 @@ class House:
             yield
             task.cancel()
 
-    def status(self, status: str) -> None:
+    def publish_status(self, status: str) -> None:
         self.commands.publish([DeviceStatus("a", status, self.now_ms)])
 
-    async def ask(self, **more: Any) -> Command:
+    async def submit(self, **more: Any) -> Command:
         return await self.commands.submit(CommandRequest.model_validate({"device": "a", "command": "x"} | more), "test")
 
     def state(self, command: Command) -> CommandState:
-        return self.kept.by_id[command.id].state
+        return self.store.by_id[command.id].state
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = House()
-    async with house.running():
-        house.status("offline")
-        yield house
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    async with rig.running():
+        rig.publish_status("offline")
+        yield rig
 
 
-async def test_a_device_nobody_knows_has_no_commands(house: House) -> None:
+async def test_command_to_an_unknown_device_is_refused(rig: Rig) -> None:
     with pytest.raises(UnknownDevice):
-        await house.ask(device="nobody")
+        await rig.submit(device="nobody")
 
 
-async def test_a_full_queue_refuses_and_is_counted(house: House) -> None:
+async def test_command_to_a_full_queue_is_refused_and_counted(rig: Rig) -> None:
     for _ in range(3):
-        await house.ask(queue=True)
+        await rig.submit(queue=True)
     with pytest.raises(CommandRejected, match="queue_limit"):
-        await house.ask(queue=True)
+        await rig.submit(queue=True)
     with pytest.raises(CommandRejected, match=r"^device offline$"):
-        await house.ask()
-    assert (house.commands.counts.asked, house.commands.counts.refused) == (3, 2)
+        await rig.submit()
+    assert (rig.commands.counts.asked, rig.commands.counts.refused) == (3, 2)
 
 
-async def test_what_could_not_be_sent_has_failed_and_is_not_sent_later(house: House) -> None:
-    house.status("online")
-    house.mqtt.broken = True
-    command = await house.ask()
-    assert (command.state, command.error) == (CommandState.FAILED, "the broker is away")
-    house.mqtt.broken = False
-    fresh = await house.ask()
-    assert [body["id"] for _, body in house.mqtt.sent] == [fresh.id]
+async def test_command_that_could_not_be_sent_fails_and_is_not_sent_later(rig: Rig) -> None:
+    rig.publish_status("online")
+    rig.mqtt.broken = True
+    command = await rig.submit()
+    assert (command.state, command.error) == (CommandState.FAILED, "broker unavailable")
+    rig.mqtt.broken = False
+    fresh = await rig.submit()
+    assert [body["id"] for _, body in rig.mqtt.sent] == [fresh.id]
 
 
-async def test_an_open_socket_is_the_way_before_mqtt(house: House) -> None:
-    house.status("online")
-    house.registry.connected("a")
-    await house.ask()
-    house.registry.disconnected("a")
-    house.status("online")
-    await house.ask()
-    assert (len(house.socket.sent), len(house.mqtt.sent)) == (1, 1)
+async def test_open_socket_is_preferred_to_mqtt(rig: Rig) -> None:
+    rig.publish_status("online")
+    rig.registry.connected("a")
+    await rig.submit()
+    rig.registry.disconnected("a")
+    rig.publish_status("online")
+    await rig.submit()
+    assert (len(rig.socket.sent), len(rig.mqtt.sent)) == (1, 1)
 
 
-async def test_nothing_is_sent_that_could_not_be_stored_and_confirmations_wait(house: House) -> None:
-    house.status("online")
-    sent = await house.ask()
-    house.kept.away = True
+async def test_unstored_command_is_not_sent_and_acknowledgements_wait_for_the_store(rig: Rig) -> None:
+    rig.publish_status("online")
+    sent = await rig.submit()
+    rig.store.unavailable = True
     with pytest.raises(StoreUnavailable):
-        await house.ask()
-    house.commands.publish([CommandAck("a", sent.id, ok=True)])
-    assert len(house.mqtt.sent) == 1
-    house.kept.away = False
-    await until(lambda: house.state(sent) is CommandState.CONFIRMED)
-    assert len(house.mqtt.sent) == 1
+        await rig.submit()
+    rig.commands.publish([CommandAck("a", sent.id, ok=True)])
+    assert len(rig.mqtt.sent) == 1
+    rig.store.unavailable = False
+    await until(lambda: rig.state(sent) is CommandState.CONFIRMED)
+    assert len(rig.mqtt.sent) == 1
 
 
-async def test_many_who_ask_at_once_under_one_id_are_one_command(house: House) -> None:
-    house.status("online")
-    answers = await asyncio.gather(*(house.ask(id="one", value=5) for _ in range(20)))
-    assert {one.id for one in answers} == {"one"}
-    assert len(house.mqtt.sent) == 1
+async def test_simultaneous_requests_with_one_id_are_one_command(rig: Rig) -> None:
+    rig.publish_status("online")
+    results = await asyncio.gather(*(rig.submit(id="one", value=5) for _ in range(20)))
+    assert {one.id for one in results} == {"one"}
+    assert len(rig.mqtt.sent) == 1
 
 
-async def test_a_queue_goes_out_in_order_and_what_is_asked_meanwhile_behind_it(house: House) -> None:
-    asked = [await house.ask(queue=True, value=n) for n in range(2)]
-    house.status("online")
-    asked.append(await house.ask(value=2))
-    await until(lambda: len(house.mqtt.sent) == 3)
-    assert [body["value"] for _, body in house.mqtt.sent] == [0, 1, 2]
-    assert {house.state(one) for one in asked} == {CommandState.SENT}
+async def test_queued_commands_are_sent_in_order_before_later_requests(rig: Rig) -> None:
+    submitted = [await rig.submit(queue=True, value=n) for n in range(2)]
+    rig.publish_status("online")
+    submitted.append(await rig.submit(value=2))
+    await until(lambda: len(rig.mqtt.sent) == 3)
+    assert [body["value"] for _, body in rig.mqtt.sent] == [0, 1, 2]
+    assert {rig.state(one) for one in submitted} == {CommandState.SENT}
 
 
-async def test_a_stale_command_expires_also_while_its_device_is_away(house: House) -> None:
-    command = await house.ask(queue=True, expires=5)
-    house.now_ms += 5000
-    await until(lambda: house.state(command) is CommandState.EXPIRED)
-    house.status("online")
-    await house.ask()
-    assert len(house.mqtt.sent) == 1
+async def test_command_expires_while_its_device_is_offline(rig: Rig) -> None:
+    command = await rig.submit(queue=True, expires=5)
+    rig.now_ms += 5000
+    await until(lambda: rig.state(command) is CommandState.EXPIRED)
+    rig.publish_status("online")
+    await rig.submit()
+    assert len(rig.mqtt.sent) == 1
 
 
-async def test_a_confirmation_of_what_was_not_sent_changes_nothing(house: House) -> None:
-    command = await house.ask(queue=True)
-    house.commands.publish([CommandAck("a", command.id, ok=True), CommandAck("a", "unknown", ok=True)])
-    house.status("online")
-    await until(lambda: house.state(command) is CommandState.SENT)
-    house.commands.publish([CommandAck("a", command.id, ok=True)])
-    await until(lambda: house.state(command) is CommandState.CONFIRMED)
+async def test_acknowledgement_of_an_unsent_command_changes_nothing(rig: Rig) -> None:
+    command = await rig.submit(queue=True)
+    rig.commands.publish([CommandAck("a", command.id, ok=True), CommandAck("a", "unknown", ok=True)])
+    rig.publish_status("online")
+    await until(lambda: rig.state(command) is CommandState.SENT)
+    rig.commands.publish([CommandAck("a", command.id, ok=True)])
+    await until(lambda: rig.state(command) is CommandState.CONFIRMED)
 
 
-async def test_a_confirmation_by_another_device_is_not_taken_for_its_own(house: House) -> None:
-    house.status("online")
-    command = await house.ask(id="cmd-1")
+async def test_acknowledgement_by_another_device_is_ignored(rig: Rig) -> None:
+    rig.publish_status("online")
+    command = await rig.submit(id="cmd-1")
     acks = [CommandAck("b", "cmd-1", ok=False, error="poison"), CommandAck("a", "cmd-1", ok=True)]
-    house.commands.publish(acks)
-    await until(lambda: house.state(command) is CommandState.CONFIRMED)
+    rig.commands.publish(acks)
+    await until(lambda: rig.state(command) is CommandState.CONFIRMED)
 
 
-async def test_of_several_bridges_on_one_store_one_sends_what_is_queued(house: House) -> None:
-    asked = [await house.ask(queue=True, value=n) for n in range(3)]
-    houses = [house, House(house.kept), House(house.kept)]
-    async with houses[1].running(), houses[2].running():
-        for one in houses:
-            one.status("online")
-        await until(lambda: all(house.state(command) is CommandState.SENT for command in asked))
-        last = await house.ask(value=3)
-        for one in houses:
+async def test_queued_command_is_sent_by_one_of_several_bridges(rig: Rig) -> None:
+    submitted = [await rig.submit(queue=True, value=n) for n in range(3)]
+    benchs = [rig, Rig(rig.store), Rig(rig.store)]
+    async with benchs[1].running(), benchs[2].running():
+        for one in benchs:
+            one.publish_status("online")
+        await until(lambda: all(rig.state(command) is CommandState.SENT for command in submitted))
+        last = await rig.submit(value=3)
+        for one in benchs:
             await until(lambda one=one: not one.commands._queues)
-    sent = [str(body["id"]) for one in houses for _, body in one.mqtt.sent]
-    assert sorted(sent) == sorted([*(command.id for command in asked), last.id])
-    assert sum(one.commands.counts.sent for one in houses) == 4
+    sent = [str(body["id"]) for one in benchs for _, body in one.mqtt.sent]
+    assert sorted(sent) == sorted([*(command.id for command in submitted), last.id])
+    assert sum(one.commands.counts.sent for one in benchs) == 4
 
 
-async def test_what_another_bridge_sent_does_not_expire_here(house: House) -> None:
-    command = await house.ask(queue=True, expires=5)
-    other = House(house.kept)
+async def test_command_sent_by_another_bridge_does_not_expire(rig: Rig) -> None:
+    command = await rig.submit(queue=True, expires=5)
+    other = Rig(rig.store)
     async with other.running():
-        other.status("online")
-        await until(lambda: house.state(command) is CommandState.SENT)
-    house.now_ms += 5000
-    await until(lambda: not house.commands._queues)
-    assert house.state(command) is CommandState.SENT
-    assert house.commands.counts.expired == 0
+        other.publish_status("online")
+        await until(lambda: rig.state(command) is CommandState.SENT)
+    rig.now_ms += 5000
+    await until(lambda: not rig.commands._queues)
+    assert rig.state(command) is CommandState.SENT
+    assert rig.commands.counts.expired == 0
 
 
-async def test_a_claim_whose_answer_was_lost_is_made_again_and_the_command_sent_once(house: House) -> None:
-    command = await house.ask(queue=True)
-    house.kept.loses_answers = 1
-    house.status("online")
-    await until(lambda: house.mqtt.sent)
-    await house.ask()
-    assert [body["id"] for _, body in house.mqtt.sent].count(command.id) == 1
+async def test_claim_with_a_lost_reply_is_repeated_and_the_command_sent_once(rig: Rig) -> None:
+    command = await rig.submit(queue=True)
+    rig.store.lost_replies = 1
+    rig.publish_status("online")
+    await until(lambda: rig.mqtt.sent)
+    await rig.submit()
+    assert [body["id"] for _, body in rig.mqtt.sent].count(command.id) == 1
 
 
-async def test_a_claim_whose_answer_came_too_late_has_failed(house: House) -> None:
-    command = await house.ask(queue=True, expires=5)
-    house.kept.loses_answers = 1
-    house.status("online")
-    await until(lambda: house.state(command) is CommandState.SENT)
-    house.now_ms += 5000
-    await until(lambda: house.state(command) is CommandState.FAILED)
-    assert house.mqtt.sent == []
+async def test_claim_with_a_late_reply_fails_the_expired_command(rig: Rig) -> None:
+    command = await rig.submit(queue=True, expires=5)
+    rig.store.lost_replies = 1
+    rig.publish_status("online")
+    await until(lambda: rig.state(command) is CommandState.SENT)
+    rig.now_ms += 5000
+    await until(lambda: rig.state(command) is CommandState.FAILED)
+    assert rig.mqtt.sent == []

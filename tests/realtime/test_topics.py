@@ -12,19 +12,16 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 from bson.objectid import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bridge.api.events import EventsApi
 from bridge.app import Bridge
 from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
-from bridge.core.message import DeviceStatus, Message, TopicEvent
+from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.fields import extract_fields
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
@@ -462,31 +459,6 @@ async def test_invalid_event_is_refused_with_the_reason(
     assert text in body["detail"]
     if status == 422:
         assert (await ask(bridge, "GET", "/websocket/status"))[1]["ledger"]["http"]["rejected"] == 1
-
-
-async def test_event_is_refused_while_the_intake_is_closed() -> None:
-    taken: list[Message] = []
-    events = EventsApi(taken.append, is_open=lambda: False, closed=asyncio.Event())
-    app = web.Application()
-    app.add_routes(events.routes())
-    async with TestClient(TestServer(app)) as client, client.post("/api/v1/events/alerts", json={}) as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-        assert "stopping" in (await answer.json())["detail"]
-    assert (taken, events.refused) == ([], 1)
-
-
-async def test_event_that_waits_at_shutdown_is_answered_503() -> None:
-    taken: list[Message] = []
-    closed = asyncio.Event()
-    app = web.Application()
-    app.add_routes(EventsApi(taken.append, is_open=lambda: True, closed=closed).routes())
-    async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as tasks:
-        posting = tasks.create_task(client.post("/api/v1/events/alerts", json={}))
-        await until(lambda: taken)
-        closed.set()
-        async with await posting as answer:
-            assert answer.status == 503
-            assert "unless the bridge stops" in (await answer.json())["detail"]
 
 
 async def test_curl_can_send_an_alert_and_a_test_event(bridge: Bridge) -> None:

@@ -1,7 +1,7 @@
-"""Who asks, and may he: one middleware before every route, where access is required.
+"""Authentication and authorization: one middleware before every route, where access is required.
 
-What a route needs stands at its handler, `@describes(…, right=Permission.SEE)`. What is not described is refused without the right
-to see, but for the page with its files (`@public`) and the sockets that ask for themselves.
+A route states its permission at its handler: `@describes(…, permission=Permission.READ)`. A route that is not described needs
+`Permission.READ`, except the dashboard with its files (`@public`) and the sockets, which authenticate their clients themselves.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from bridge.settings import HttpSettings
 F = TypeVar("F", bound=Callable[..., object])
 
 SOCKETS = frozenset((channels.PATH, channels.SECURE_PATH, device.PATH, socketio.PATH, topics.PATH))
-"""Paths whose handlers ask for themselves who comes."""
+"""Paths whose handlers authenticate clients themselves."""
 
-_WHO = web.RequestKey("identity", Identity)
+_IDENTITY = web.RequestKey("identity", Identity)
 
 
 def public(handler: F) -> F:
-    """Whoever comes is answered: there is nothing in it but what was shipped."""
+    """Mark a handler as public: it serves only static files."""
     handler.__public__ = True  # type: ignore[attr-defined]
     return handler
 
 
 def identity_of(request: web.Request) -> Identity:
-    """Who asks. `ANYONE` while access is open."""
-    who: Identity = request.get(_WHO, ANYONE)
-    return who
+    """Return the identity of the caller; `ANYONE` while access is open."""
+    identity: Identity = request.get(_IDENTITY, ANYONE)
+    return identity
 
 
 def check_unscoped(request: web.Request) -> None:
-    """Raises `Forbidden` for somebody who is bound to some devices: what is asked for is of all."""
+    """Raise `Forbidden` if the caller's permissions are limited to some devices."""
     if identity_of(request).scope is not None:
-        raise Forbidden("this is about all devices, and you may see or send for some")
+        raise Forbidden("this concerns all devices, and your permissions are limited to some")
 
 
 def required_access(request: web.Request) -> Permission | Auth:
-    """What a request needs."""
+    """Return what the route of a request requires."""
     handler = request.match_info.handler
-    told = operation_of(handler)
-    if told is not None:
-        return told.permission
+    operation = operation_of(handler)
+    if operation is not None:
+        return operation.permission
     resource = request.match_info.route.resource
     if isinstance(resource, web.StaticResource) or getattr(handler, "__public__", False):
         return Auth.NONE
@@ -63,73 +63,73 @@ def required_access(request: web.Request) -> Permission | Auth:
 
 
 def middleware(access: Authentication, audit: AuditLog, http: HttpSettings) -> Middleware:
-    """For an application whose access is required."""
-    watch = _Watch(access, audit, http)
+    """Return the middleware for an application whose access is required."""
+    guard = _Guard(access, audit, http)
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
             return await handler(request)
         try:
-            request[_WHO] = await watch.let_in(request, required_access(request))
+            request[_IDENTITY] = await guard.authorize(request, required_access(request))
             return await handler(request)
         except Forbidden as error:
-            watch.note(request, why=str(error))
+            guard.record(request, why=str(error))
             raise
         except DeviceNotInScope as error:
-            watch.note(request, why="out of reach", device=error.device_id)
+            guard.record(request, why="out of reach", device=error.device_id)
             raise
 
-    return guard
+    return authorize
 
 
-class _Watch:
+class _Guard:
     def __init__(self, access: Authentication, audit: AuditLog, http: HttpSettings) -> None:
         self._access = access
         self._audit = audit
         self._http = http
 
-    async def let_in(self, request: web.Request, door: Permission | Auth) -> Identity:
-        """Who asks; raises `Unauthorized`, `Forbidden` and what stands in the way of telling."""
-        match door:
+    async def authorize(self, request: web.Request, requirement: Permission | Auth) -> Identity:
+        """Return the caller's identity. Raises `Unauthorized`, `Forbidden`, `TooManyAttempts` or `StoreUnavailable`."""
+        match requirement:
             case Auth.NONE:
                 return NOBODY
             case Auth.OPTIONAL:
                 try:
-                    return await self._who(request)
+                    return await self._identify(request)
                 except BridgeError:
                     return NOBODY
             case Auth.REQUIRED:
-                return await self._who(request)
+                return await self._identify(request)
             case Auth.UNSTATED:
-                door = Permission.ADMIN
-        identity = request[_WHO] = await self._who(request)
-        if door not in identity.permissions:
-            raise Forbidden(f"this needs the right to {door}, which you do not have")
+                requirement = Permission.ADMIN
+        identity = request[_IDENTITY] = await self._identify(request)
+        if requirement not in identity.permissions:
+            raise Forbidden(f"this needs the right to {requirement}, which you do not have")
         return identity
 
-    async def _who(self, request: web.Request) -> Identity:
+    async def _identify(self, request: web.Request) -> Identity:
         address = client_address_of(request, self._http)
         try:
-            shown = credentials_from(request, self._http)
-            if shown.ignored_cookie:
-                request[_WHO] = NOBODY
-                raise Forbidden("a page of ours must ask for this, or a program, with its token in the header Authorization")
-            if shown.device is not None:
-                return await self._access.identify_device(shown.device, shown.credential or "", address)
-            return await self._access.identify(shown.credential, address)
+            credentials = credentials_from(request, self._http)
+            if credentials.ignored_cookie:
+                request[_IDENTITY] = NOBODY
+                raise Forbidden("cookies are accepted from the bridge's own pages only: programs send a token in Authorization")
+            if credentials.device is not None:
+                return await self._access.identify_device(credentials.device, credentials.credential or "", address)
+            return await self._access.identify(credentials.credential, address)
         except Unauthorized as error:
             if error.code != "missing":
                 self._audit.record("refused", actor=NOBODY, address=address, target=_path(request), why=error.code)
             raise
 
-    def note(self, request: web.Request, **more: str) -> None:
-        """Somebody known was refused."""
+    def record(self, request: web.Request, **details: str) -> None:
+        """Record in the audit log that an authenticated caller was refused."""
         address = client_address_of(request, self._http)
-        self._audit.record("refused", actor=identity_of(request), address=address, target=_path(request), **more)
+        self._audit.record("refused", actor=identity_of(request), address=address, target=_path(request), **details)
 
 
 def _path(request: web.Request) -> str:
-    """As the route has it: what was asked for may be anything."""
+    """Method and path of the route; the path of the request itself may contain anything."""
     resource = request.match_info.route.resource
     return f"{request.method} {resource.canonical}" if resource is not None else request.method

@@ -1,4 +1,4 @@
-"""Cross-origin requests to the API. Socket.IO answers for itself, from the same setting."""
+"""Cross-origin requests to the API. Socket.IO has its own handling, with the same setting."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ _PREFLIGHT_SECONDS = "600"
 
 
 class Cors:
-    """Lets pages of some origins (or `*`) read the answers."""
+    """Lets pages of the configured origins (or `*`) read responses."""
 
     def __init__(self, origins: Sequence[str]) -> None:
-        """As the settings have them."""
         self._origins = origins
-        self._everyone = "*" in origins
+        self._any_origin = "*" in origins
 
-    def _granted(self, request: web.Request) -> str | None:
-        """To whom the answer may be shown."""
+    def _allowed_origin(self, request: web.Request) -> str | None:
+        """The origin that may read the response; None if none may, or if Socket.IO answers."""
         origin = request.headers.get("Origin")
-        if origin is None or not (self._everyone or origin in self._origins) or request.path.startswith("/socket.io/"):
+        if origin is None or not (self._any_origin or origin in self._origins) or request.path.startswith("/socket.io/"):
             return None
-        return "*" if self._everyone else origin
+        return "*" if self._any_origin else origin
 
-    def look(self, request: web.Request) -> None:
-        """Answer a preflight: what a page asks before it sends something; raises the answer."""
-        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not self._granted(request):
+    def answer_preflight(self, request: web.Request) -> None:
+        """Raise the response to a preflight request; do nothing for other requests."""
+        if (
+            request.method != "OPTIONS"
+            or "Access-Control-Request-Method" not in request.headers
+            or not self._allowed_origin(request)
+        ):
             return
         headers = {
             "Access-Control-Allow-Methods": _METHODS,
@@ -36,8 +39,8 @@ class Cors:
         }
         raise web.HTTPNoContent(headers=headers)
 
-    async def add(self, request: web.Request, answer: web.StreamResponse) -> None:
-        """To every answer, as it begins; an aiohttp signal."""
-        if granted := self._granted(request):
-            answer.headers["Access-Control-Allow-Origin"] = granted
-            answer.headers["Vary"] = "Origin"
+    async def add(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers to every response; an aiohttp signal."""
+        if allowed := self._allowed_origin(request):
+            response.headers["Access-Control-Allow-Origin"] = allowed
+            response.headers["Vary"] = "Origin"

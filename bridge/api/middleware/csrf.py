@@ -1,8 +1,8 @@
-"""Pages of others, while access is open: whoever reaches the port may do everything, so a page that somebody happens to look at
-must not do it for him.
+"""Protection against pages of other origins while access is open.
 
-Browsers let any page post forms to anywhere, but say from where. And a page may give its own name our address (DNS rebinding):
-then it is of the same origin as we are, but by a name that is not ours, which an address never is.
+Anyone who reaches the port may then do everything, so a page that a user visits must not do it in their name. Browsers let any
+page post forms anywhere, but send its origin. And a page may resolve its own name to the bridge's address (DNS rebinding): it
+then has the same origin as the bridge, but under a foreign host name, which a literal address never is.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from bridge.http.origins import SAFE, may_connect
 from bridge.http.proxies import is_trusted
 from bridge.settings import HttpSettings
 
-_OTHERS_PAGE = (
-    "pages of this origin may only read here; http.cors_origins (BRIDGE_HTTP__CORS_ORIGINS) names those that may do more, "
-    "http.trusted_proxies a proxy that says by which name we are called"
+_FOREIGN_ORIGIN = (
+    "pages of this origin may only read: add the origin to http.cors_origins (BRIDGE_HTTP__CORS_ORIGINS), "
+    "or the proxy that sets the host name to http.trusted_proxies"
 )
-_OTHERS_NAME = (
-    "we listen for this machine only, and are not called so; http.hosts (BRIDGE_HTTP__HOSTS) names what else we are called, "
-    "http.trusted_proxies (BRIDGE_HTTP__TRUSTED_PROXIES) a proxy on this machine that comes for others"
+_FOREIGN_HOST = (
+    "unknown host name, and the bridge listens on this machine only: add the name to http.hosts (BRIDGE_HTTP__HOSTS), "
+    "or a proxy on this machine to http.trusted_proxies (BRIDGE_HTTP__TRUSTED_PROXIES)"
 )
 
 
 def check(http: HttpSettings, request: web.Request) -> None:
-    """Of an application whose access is open; raises an HTTP error."""
-    if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_ours(request, http):
-        raise web.HTTPMisdirectedRequest(text=_OTHERS_NAME)
+    """Check a request while access is open. Raises 421 for a foreign host name, 403 for a change from a foreign origin."""
+    if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_own_host(request, http):
+        raise web.HTTPMisdirectedRequest(text=_FOREIGN_HOST)
     if request.method not in SAFE and not _is_socket(request) and not may_connect(request.headers.get("Origin"), request, http):
-        raise web.HTTPForbidden(text=_OTHERS_PAGE)
+        raise web.HTTPForbidden(text=_FOREIGN_ORIGIN)
 
 
 def _is_socket(request: web.Request) -> bool:
-    """These judge for themselves."""
+    """Whether the handler checks the origin itself."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical in SOCKETS
 
 
-def _is_ours(request: web.Request, http: HttpSettings) -> bool:
-    """Whether we are called so. Every browser says by which name; who does not is none."""
-    said = request.headers.get("Host")
-    if said is None:
+def _is_own_host(request: web.Request, http: HttpSettings) -> bool:
+    """Whether the host name is one of the bridge's. A request without a host name is not from a browser."""
+    host = request.headers.get("Host")
+    if host is None:
         return True
     try:
-        name = (urlsplit(f"//{said}").hostname or "").rstrip(".")
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return False
     return name == "localhost" or name.endswith(".localhost") or name in http.hosts or _is_address(name)

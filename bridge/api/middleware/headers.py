@@ -1,4 +1,4 @@
-"""Headers that tell a browser what not to do with what it is given."""
+"""Security headers of responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCRIPT = re.compile(r"<script(?: type=\"module\")?>(.*?)</script>", re.DOTALL)
 
 
 def page_headers(policy: str) -> dict[str, str]:
-    """Of a page: what it may load stands in `policy`, and nobody may frame it."""
+    """Return the headers of a page that may load what `policy` allows and may not be framed."""
     return {
         "Content-Security-Policy": f"{_STRICT}; {policy}",
         "X-Frame-Options": "DENY",
@@ -31,22 +31,22 @@ DASHBOARD = page_headers(
     "script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; worker-src 'self'"
 )
-"""All of it is ours, in files; it opens sockets to where it came from."""
+"""The headers of the dashboard: it loads its own files and connects to its own origin."""
 
 
 def hash_source(inline: str) -> str:
-    """What a policy calls an inline style or script that it lets be."""
+    """Return the source expression that allows an inline style or script in a policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
 
 
-def whole_page(html: str) -> dict[str, str]:
-    """Of a page that has its script in it, to be read and taken as one file: these scripts, and no others."""
+def standalone_headers(html: str) -> dict[str, str]:
+    """Return the headers of a page with inline scripts: these scripts are allowed, and no others."""
     scripts = " ".join(["'self'", *map(hash_source, _SCRIPT.findall(html))])
     return page_headers(f"script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'")
 
 
 async def add(request: web.Request, response: web.StreamResponse) -> None:
-    """To every answer, as it begins; an aiohttp signal."""
+    """Add the headers to every response; an aiohttp signal."""
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer")

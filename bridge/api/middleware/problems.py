@@ -16,11 +16,15 @@ from pydantic import ValidationError
 from bridge.core.errors import (
     AccountError,
     AccountExists,
+    CommandRejected,
+    DeviceError,
+    DeviceExists,
     Forbidden,
     LastAdmin,
     StoreUnavailable,
     TemporarilyUnavailable,
     TooManyAttempts,
+    TooManyDevices,
     Unauthorized,
     UnknownAccount,
     UnknownDevice,
@@ -29,103 +33,108 @@ from bridge.core.errors import (
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+_DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def json_response(body: object, *, status: int = 200, content_type: str = "application/json") -> web.Response:
-    """A JSON answer."""
     return web.Response(body=orjson.dumps(body), status=status, content_type=content_type)
 
 
-def problem(status: int, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON
-    """A problem: `title` is the status in words, `detail` is for the person; `more` are further members."""
+def problem(status: int, detail: str, **members: Any) -> web.Response:  # noqa: ANN401 - JSON
+    """Return a problem: `title` is the phrase of the status, `detail` is for people, `members` are added."""
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return json_response(body, status=status, content_type="application/problem+json")
 
 
-def middleware(*first: Callable[[web.Request], object]) -> Middleware:
-    """Turn what handlers raise into problems. What is called `first`, with every request, may raise too.
+def middleware(*checks: Callable[[web.Request], object]) -> Middleware:
+    """Turn errors of `checks`, which are called first, and of handlers into problems.
 
-    Each middleware costs a WebSocket 0.5 KB for as long as it lives, so what is only looked at is no middleware.
+    Each middleware costs a WebSocket 0.5 KB for its lifetime, so checks are functions and not middlewares.
     """
 
     @web.middleware
     async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            for look in first:
-                look(request)
+            for check in checks:
+                check(request)
             return await handler(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
-            answer = problem(error.status, _detail(request, error))
-            answer.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
-            return answer
+            response = problem(error.status, _detail(request, error))
+            response.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
+            return response
         except Exception as error:
             expected = problem_of(error)
             if expected is not None:
                 return expected
-            log.exception("%s %r failed", request.method, request.path)
-            return problem(500, "the bridge made a mistake; its log tells more")
+            log.exception("http: %s %r failed: answered 500; please report this", request.method, request.path)
+            return problem(500, "internal error; the log of the bridge has the details")
 
     return problems
 
 
 def problem_of(error: Exception) -> web.Response | None:
-    """What is raised on purpose; None for a mistake of ours."""
+    """Return the response to an expected error; None for a bug."""
     match error:
         case ValidationError():
-            return _wrong(error)
+            return _invalid_parameters(error)
         case StoreUnavailable():
-            return _later(f"the store is away: {error}")
+            return _unavailable(f"the store is unavailable: {error}")
         case TemporarilyUnavailable():
-            return _later(str(error))
+            return _unavailable(str(error))
         case Unauthorized() | Forbidden() | TooManyAttempts():
-            return refusal(error)
+            return _refusal(error)
         case UnknownAccount() | UnknownDevice():
             return problem(404, str(error))
-        case AccountExists() | LastAdmin():
+        case AccountExists() | LastAdmin() | DeviceExists() | CommandRejected():
             return problem(409, str(error))
+        case TooManyDevices():
+            return problem(507, str(error))
+        case DeviceError():
+            errors = [{"field": name, "message": message} for name, message in error.fields.items()]
+            return problem(422, str(error)[:_DETAIL_LENGTH], errors=errors)
         case AccountError():
             return problem(422, str(error), errors=[{"field": error.field, "message": error.text}])
         case _:
             return None
 
 
-def _wrong(error: ValidationError) -> web.Response:
+def _invalid_parameters(failure: ValidationError) -> web.Response:
     errors = [
-        {"field": ".".join(map(str, one["loc"])), "message": one["msg"].removeprefix("Value error, ")}
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
+        {"field": ".".join(map(str, error["loc"])), "message": error["msg"].removeprefix("Value error, ")}
+        for error in failure.errors(include_url=False, include_context=False, include_input=False)
     ]
-    named = ", ".join(one["field"] or "the query" for one in errors)
-    return problem(400, f"wrong parameters: {named}", errors=errors)
+    names = ", ".join(error["field"] or "the query" for error in errors)
+    return problem(400, f"wrong parameters: {names}", errors=errors)
 
 
-def refusal(error: Unauthorized | Forbidden | TooManyAttempts) -> web.Response:
-    """Somebody is not let in. `code` tells a program what to do: `expired` to renew, the others to log in."""
+def _refusal(error: Unauthorized | Forbidden | TooManyAttempts) -> web.Response:
+    """Return the response to a client that is refused. `code` is for programs: `expired` means refresh, any other log in."""
     match error:
         case Unauthorized(code="missing"):
-            answer = problem(401, str(error), code=error.code)
-            answer.headers["WWW-Authenticate"] = _CHALLENGE
+            response = problem(401, str(error), code=error.code)
+            response.headers["WWW-Authenticate"] = _CHALLENGE
         case Unauthorized():
-            answer = problem(401, str(error), code=error.code)
-            answer.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="invalid_token"'
+            response = problem(401, str(error), code=error.code)
+            response.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="invalid_token"'
         case TooManyAttempts():
-            answer = problem(429, str(error))
-            answer.headers["Retry-After"] = str(max(1, math.ceil(error.seconds)))
+            response = problem(429, str(error))
+            response.headers["Retry-After"] = str(max(1, math.ceil(error.seconds)))
         case _:
-            answer = problem(403, str(error))
-            answer.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="insufficient_scope"'
-    return answer
+            response = problem(403, str(error))
+            response.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="insufficient_scope"'
+    return response
 
 
-def _later(detail: str) -> web.Response:
-    answer = problem(503, detail)
-    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return answer
+def _unavailable(detail: str) -> web.Response:
+    response = problem(503, detail)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def _detail(request: web.Request, error: web.HTTPException) -> str:
@@ -133,8 +142,8 @@ def _detail(request: web.Request, error: web.HTTPException) -> str:
         return error.text
     match error:
         case web.HTTPNotFound():
-            return f"there is nothing at {request.path[:200]}"
+            return f"nothing exists at {request.path[:200]}"
         case web.HTTPMethodNotAllowed():
-            return f"{request.method} is not possible here, but {', '.join(sorted(error.allowed_methods))}"
+            return f"{request.method} is not allowed: use {', '.join(sorted(error.allowed_methods))}"
         case _:
             return error.reason

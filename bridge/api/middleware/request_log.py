@@ -1,4 +1,4 @@
-"""What the HTTP server says of itself in the log, without what its clients sent."""
+"""The HTTP server's logger, without anything that clients sent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 
 def request_log() -> logging.Logger:
-    """For aiohttp, which would log the beginning of a header that is too long: `Authorization`, or a cookie."""
+    """Return the logger for aiohttp, which would log the beginning of an oversized header: `Authorization`, or a cookie."""
     log = logging.getLogger(__name__)
-    log.addFilter(_says_nothing_of_clients)  # once: a filter that is there is not added again
+    log.addFilter(_has_no_client_data)  # a filter is added only once
     return log
 
 
-def _says_nothing_of_clients(record: logging.LogRecord) -> bool:
+def _has_no_client_data(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

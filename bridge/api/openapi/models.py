@@ -1,4 +1,4 @@
-"""What is asked and answered, for the description: made from the measurement table where it is about measurements."""
+"""Models of requests and responses for the OpenAPI description; those of readings are built from the measurement table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from bridge.core.readings.identity import DEVICE_ID_RULE
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, Flag, Measurement
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
@@ -14,17 +15,17 @@ Cursor = Annotated[int, Field(description="the cursor of a record")]
 DeviceId = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")]
 Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
 Absent: Any = Field(default_factory=lambda: None)
-"""A key that is there only where it applies, and never null."""
+"""The default of a key that may be absent and is never null."""
 
 
 class Response(BaseModel):
-    """Keys may be added to an answer; none is renamed or dropped."""
+    """A response body. Keys may be added in later releases; none is renamed or removed."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class FieldError(Response):
-    """One thing that is wrong in a request."""
+    """One error in a request."""
 
     field: str
     message: str
@@ -32,7 +33,7 @@ class FieldError(Response):
 
 
 class Problem(Response):
-    """An error, as RFC 9457 has it."""
+    """An error, by RFC 9457."""
 
     type: str
     title: str
@@ -42,15 +43,14 @@ class Problem(Response):
     code: str = Absent
 
 
-def _told(one: Measurement) -> str:
-    low, high = one.usual
+def _description(measurement: Measurement) -> str:
+    low, high = measurement.usual
     usual = f", usually {low:g} to {high:.12g}" if abs(low) < float("inf") else ""
-    return f"{one.label}{f', {one.unit}' if one.unit else ''}{usual}"
+    return f"{measurement.label}{f', {measurement.unit}' if measurement.unit else ''}{usual}"
 
 
-def _stored(one: Measurement) -> Any:  # noqa: ANN401 - what pydantic takes for a field
-    kind = bool if isinstance(one, Flag) else float
-    return (Annotated[kind, Field(description=_told(one))], Absent)
+def _field(measurement: Measurement, kind: Any) -> Any:  # noqa: ANN401 - a field definition of pydantic
+    return (Annotated[kind, Field(description=_description(measurement))], Absent)
 
 
 _SCALE: Any = (Annotated[Literal[tuple(AQI_SCALES)], Field(description="the scale of aqi")], Absent)
@@ -59,16 +59,20 @@ _SCALE: Any = (Annotated[Literal[tuple(AQI_SCALES)], Field(description="the scal
 class _Record(Response):
     id: Annotated[Identity, Field(alias="_id")]
     timestamp: Time
-    deviceId: DeviceId  # noqa: N815 - the word of the wire
-    receivedAt: Time  # noqa: N815
+    deviceId: DeviceId
+    receivedAt: Time
     seq: Cursor
     quality: Quality = Absent
-    deviceTimestamp: str | float = Field(default_factory=str, description="what the device said, where it is not believed")  # noqa: N815
+    deviceTimestamp: str | float = Field(default_factory=str, description="the device's own time, where it was not used")
     retained: bool = Absent
 
 
 Record: type[BaseModel] = create_model(
-    "Record", __base__=_Record, __doc__="A stored reading.", aqiScale=_SCALE, **{one.name: _stored(one) for one in MEASUREMENTS}
+    "Record",
+    __base__=_Record,
+    __doc__="A stored reading.",
+    aqiScale=_SCALE,
+    **{one.name: _field(one, bool if isinstance(one, Flag) else float) for one in MEASUREMENTS},
 )
 
 
@@ -78,26 +82,22 @@ class _NewReading(BaseModel):
         json_schema_extra={"examples": [{"deviceId": "hall", "temperature": 21.5, "timestamp": "2026-01-31T12:00:00Z"}]},
     )
 
-    deviceId: str | int = Field(description="1 to 128 characters of A-Z a-z 0-9 . _ : -")  # noqa: N815
+    deviceId: str | int = Field(description=DEVICE_ID_RULE)
     timestamp: str | float | None = Field(
         default_factory=lambda: None, description="when it was measured: ISO 8601, epoch seconds or milliseconds"
     )
 
 
-def _given(one: Measurement) -> Any:  # noqa: ANN401
-    return (Annotated[float | str | bool | None, Field(description=_told(one))], Absent)
-
-
 NewReading: type[BaseModel] = create_model(
     "NewReading",
     __base__=_NewReading,
-    __doc__="A reading as a device sends it: at least one measurement; further names and the nested form of the README.",
-    **{one.name: _given(one) for one in MEASUREMENTS},
+    __doc__="A reading as a device sends it, with at least one measurement; aliases and the nested form are documented.",
+    **{one.name: _field(one, float | str | bool | None) for one in MEASUREMENTS},
 )
 
 
 class IngestResult(Response):
-    """What became of one item of a request."""
+    """The outcome of one item of a request."""
 
     index: int
     status: Literal["stored", "duplicate", "rejected"]
@@ -108,20 +108,20 @@ class IngestResult(Response):
 
 
 class Ingested(Response):
-    """Answer to readings that are stored, or were before: their ids in order, and what became of each item."""
+    """Readings that are stored now or were before: their ids in order, and the outcome of each item."""
 
     ids: list[Identity]
     results: list[IngestResult]
 
 
 class IngestProblem(Problem):
-    """None of the items is a reading; `errors` names each bad field."""
+    """No item is a valid reading; `errors` names each invalid field."""
 
     results: list[IngestResult] = Absent
 
 
 class FieldStatistics(Response):
-    """One measurement over one span of time."""
+    """Statistics of one measurement in a bucket."""
 
     min: float
     mean: float
@@ -130,18 +130,18 @@ class FieldStatistics(Response):
 
 
 class ReadingBucket(BaseModel):
-    """A device's readings over one span of time, each measurement in short."""
+    """Statistics of a device's readings over a span of time, by measurement."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, FieldStatistics]
 
     timestamp: Time
-    deviceId: DeviceId  # noqa: N815
+    deviceId: DeviceId
     count: int
 
 
 class ReadingsPage(Response):
-    """Stored readings in cursor order, or their summaries by spans of `every`; `next` is the cursor to go on from."""
+    """Stored readings in cursor order, or buckets of width `every`; `next` is the cursor of the next page."""
 
     readings: list[Record] | list[ReadingBucket]
     next: Cursor | None
@@ -155,13 +155,13 @@ class Latest(Response):
 
 
 class NoData(Response):
-    """There is no reading of this device."""
+    """The device has no readings."""
 
     error: Literal["no data"]
 
 
 class MeasurementResponse(Response):
-    """What can be measured, and what is usual."""
+    """A measurement of the table, with its usual range."""
 
     name: str
     label: str
@@ -171,20 +171,20 @@ class MeasurementResponse(Response):
 
 
 class ComponentStatus(Response):
-    """A part of the bridge."""
+    """The state of a component."""
 
     status: Literal["ok", "failing"]
     reason: str = Absent
 
 
 class LivenessResponse(Response):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
 
 class ReadinessResponse(Response):
-    """What works and what does not."""
+    """The state of every component."""
 
     status: Literal["ok", "failing"]
     failing: list[str] = Absent
@@ -203,11 +203,11 @@ class LedgerEntry(Response):
 
 
 class Status(Response):
-    """Who listens, and the account of every message, by source."""
+    """Connected clients, and the ledger of messages by source."""
 
     success: bool
-    connectedClients: int  # noqa: N815
-    websocketEnabled: bool  # noqa: N815
+    connectedClients: int
+    websocketEnabled: bool
     ledger: dict[str, LedgerEntry]
 
 
@@ -222,10 +222,10 @@ class RejectedGroupResponse(Response):
 
 
 class RejectedMessage(Response):
-    """A rejected message; its payload as text, or in base64 where it is none."""
+    """A rejected message; its payload as text, or in base64 if it is not UTF-8."""
 
     id: Annotated[Identity, Field(alias="_id")]
-    receivedAt: Time  # noqa: N815
+    receivedAt: Time
     source: str
     topic: str
     code: str
@@ -233,18 +233,18 @@ class RejectedMessage(Response):
     field: str | None
     retained: bool
     payload: str | None
-    payloadBase64: str = Absent  # noqa: N815
+    payloadBase64: str = Absent
 
 
 class Rejected(Response):
-    """All groups of the quarantine, and the newest messages that were asked for."""
+    """All groups of the quarantine, and the newest messages that match the query."""
 
     groups: list[RejectedGroupResponse]
     messages: list[RejectedMessage]
 
 
 class RetryFailure(Response):
-    """Messages that are still no readings."""
+    """Messages that are still rejected, by code and field."""
 
     code: str
     field: str
@@ -252,7 +252,7 @@ class RetryFailure(Response):
 
 
 class RetryResponse(Response):
-    """What became of the messages that were tried again."""
+    """The outcome of a retry."""
 
     stored: int
     duplicate: int
@@ -261,23 +261,23 @@ class RetryResponse(Response):
 
 
 class DeviceResponse(Response):
-    """A device; what is not known is absent."""
+    """A device; unknown attributes are absent."""
 
     id: DeviceId
     status: str = Absent
     state: dict[str, Any]
-    createdAt: Time  # noqa: N815 - as it is sent
+    createdAt: Time
 
 
 class DevicesPage(Response):
-    """Devices by id; `next` is where the following page begins, if there is one."""
+    """Devices by id; `next` is the `after` of the next page, if there is one."""
 
     devices: list[DeviceResponse]
     next: str | None
 
 
 class NewDevice(BaseModel):
-    """What an operator says of a device; attributes of other names are kept as given."""
+    """Attributes of a device set by an operator; attributes of other names are stored as given."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -289,24 +289,24 @@ class NewDevice(BaseModel):
 
 
 class CommandResponse(Response):
-    """A command, and how far it has come."""
+    """A command and its state."""
 
     id: DeviceId
     device: DeviceId
     command: str
     state: Literal["queued", "sent", "confirmed", "failed", "expired"]
-    createdAt: Time  # noqa: N815
-    expiresAt: Time  # noqa: N815
+    createdAt: Time
+    expiresAt: Time
 
 
 class CommandsPage(Response):
-    """Commands, the newest first."""
+    """Commands, newest first."""
 
     commands: list[CommandResponse]
 
 
 class FormCommand(BaseModel):
-    """The form of the older client."""
+    """The form of older clients."""
 
     device_name: DeviceId
     command: str
@@ -314,21 +314,21 @@ class FormCommand(BaseModel):
 
 
 class TopicStats(Response):
-    """Who listens at `/ws`."""
+    """Clients of `/ws`."""
 
     active_connections: int
     subscriptions: dict[str, int]
 
 
 class ChannelStats(Response):
-    """Who listens at `/api/v1/ws`."""
+    """Clients of `/api/v1/ws`."""
 
     total_channels: int
     channels: dict[str, Any]
 
 
 class TestEventSent(Response):
-    """It was sent."""
+    """The test event was sent."""
 
     success: bool
     channel: str
@@ -336,7 +336,7 @@ class TestEventSent(Response):
 
 
 class EventAccepted(Response):
-    """It has gone out."""
+    """The event was published."""
 
     success: bool
     topic: str
@@ -344,7 +344,7 @@ class EventAccepted(Response):
 
 
 class TokenResponse(Response):
-    """A token, to be shown as `Authorization: Bearer …`; `refresh_token` only to who wants no cookies."""
+    """An access token for `Authorization: Bearer …`; `refresh_token` only for clients without cookies."""
 
     access_token: str
     token_type: Literal["bearer"]
@@ -354,14 +354,14 @@ class TokenResponse(Response):
 
 
 class ScopeResponse(Response):
-    """Devices by their ids, and all that stand at these sites."""
+    """Devices by id, and all devices at these sites."""
 
     devices: list[str]
     sites: list[str]
 
 
 class IdentityResponse(Response):
-    """Who asks. Without a scope the rights are of every device."""
+    """The caller. Without a scope the permissions apply to every device."""
 
     kind: Literal["anyone", "person", "program", "device", "external"]
     name: str
@@ -372,47 +372,47 @@ class IdentityResponse(Response):
 
 
 class UserResponse(Response):
-    """A person; never the password, nor its hash."""
+    """A user, without password and hash."""
 
     name: str
     role: str
     scope: ScopeResponse | None
-    createdAt: Time  # noqa: N815
+    createdAt: Time
 
 
 class UsersPage(Response):
-    """People by name."""
+    """Users by name."""
 
     users: list[UserResponse]
 
 
 class KeyResponse(Response):
-    """A key; never the key itself."""
+    """An API key, without the key itself."""
 
     id: str
     name: str
     kind: Literal["program", "device"]
     rights: list[str]
     scope: ScopeResponse | None
-    createdAt: Time  # noqa: N815
+    createdAt: Time
     expires: Time | None
     by: str
 
 
 class KeyCreated(KeyResponse):
-    """A new key, which is shown this once."""
+    """A new API key with the key itself, which is returned only once."""
 
     key: str
 
 
 class KeysPage(Response):
-    """Keys by id."""
+    """API keys by id."""
 
     keys: list[KeyResponse]
 
 
 class AuditEventResponse(Response):
-    """Something that was done or refused, so many times within a second, or by nobody and from one place within a minute."""
+    """An action that was done or refused. `times` counts repetitions within a second, or within a minute if unauthenticated."""
 
     id: Annotated[Identity, Field(alias="_id")]
     timestamp: Time
@@ -426,7 +426,7 @@ class AuditEventResponse(Response):
 
 
 class AuditPage(Response):
-    """Acts, the newest first; `next` is what `before` is for the following page, if there is one."""
+    """Audit events, newest first; `next` is the `before` of the next page, if there is one."""
 
     acts: list[AuditEventResponse]
     next: Identity | None

@@ -14,7 +14,7 @@ from aiohttp.web import WebSocketResponse
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 
-from bridge.core.errors import BridgeError
+from bridge.core.errors import UnsupportedLibrary
 
 SUPPORTED = {
     "aiohttp": ">=3.14.4,<3.15",
@@ -46,10 +46,6 @@ _SIGNATURES = {
     ("engineio.async_drivers.aiohttp.WebSocket", "__call__"): ["self", "environ"],
 }
 _SOCKET_ATTRIBUTES = {"queue", "connected", "upgrading", "upgraded", "closing", "closed", "last_ping"}
-
-
-class UnsupportedLibrary(BridgeError):
-    """An installed library has changed a private name that the bridge relies on."""
 
 
 class _QueueFactory:

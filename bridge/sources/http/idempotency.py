@@ -1,4 +1,4 @@
-"""What was answered to whom: requests remembered by their `Idempotency-Key`, in memory, for a day."""
+"""Requests remembered by their `Idempotency-Key`, in memory, for a day."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from bridge.core.errors import IdempotencyKeyReused
 
 T = TypeVar("T", bound=Sized)
 
-REMEMBERED_SECONDS = 24 * 3600.0
+EXPIRY_SECONDS = 24 * 3600.0
 KEYS_LIMIT = 10_000
 ITEMS_LIMIT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered(Generic[T]):
+class _Entry(Generic[T]):
     digest: bytes
-    until: float
-    post: T
+    expires: float
+    batch: T
 
 
 class IdempotencyKeys(Generic[T]):
-    """Posts by their key. The oldest are forgotten past the limits, in keys and in items of the posts together."""
+    """Batches by key. Beyond the limits, in keys and in items of all batches together, the oldest are evicted."""
 
     def __init__(
-        self, *, seconds: float = REMEMBERED_SECONDS, keys_limit: int = KEYS_LIMIT, items_limit: int = ITEMS_LIMIT
+        self, *, seconds: float = EXPIRY_SECONDS, keys_limit: int = KEYS_LIMIT, items_limit: int = ITEMS_LIMIT
     ) -> None:
-        """`seconds` is how long a key is remembered."""
+        """Keys expire after `seconds`."""
         self._seconds = seconds
         self._keys_limit = keys_limit
         self._items_limit = items_limit
-        self._posts: OrderedDict[str, _Remembered[T]] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
         self._items = 0
-        self.forgotten = 0
-        """Keys forgotten before their time, for want of room."""
+        self.evicted = 0
+        """Keys removed before they expired."""
 
     def find(self, key: str, digest: bytes, now: float) -> T | None:
-        """The post of `key`, None if it is not known; raises `IdempotencyKeyReused` when its body was another. `now` is in seconds."""
-        while self._posts and next(iter(self._posts.values())).until <= now:
+        """Return the batch of a key, or None; `now` is in seconds. Raises `IdempotencyKeyReused` if the body was different."""
+        while self._entries and next(iter(self._entries.values())).expires <= now:
             self._drop_oldest()
-        found = self._posts.get(key)
+        found = self._entries.get(key)
         if found is None:
             return None
         if found.digest != digest:
-            raise IdempotencyKeyReused("this Idempotency-Key was used with another body; a new request needs a new key")
-        return found.post
+            raise IdempotencyKeyReused("this Idempotency-Key was used with another body: use a new key for a new request")
+        return found.batch
 
-    def add(self, key: str, digest: bytes, post: T, now: float) -> None:
-        """Remember a key that `find` does not know."""
-        self._posts[key] = _Remembered(digest, now + self._seconds, post)
-        self._items += len(post)
-        while len(self._posts) > self._keys_limit or (self._items > self._items_limit and len(self._posts) > 1):
+    def add(self, key: str, digest: bytes, batch: T, now: float) -> None:
+        """Remember a key that `find` did not find."""
+        self._entries[key] = _Entry(digest, now + self._seconds, batch)
+        self._items += len(batch)
+        while len(self._entries) > self._keys_limit or (self._items > self._items_limit and len(self._entries) > 1):
             self._drop_oldest()
-            self.forgotten += 1
+            self.evicted += 1
 
     def _drop_oldest(self) -> None:
-        _, oldest = self._posts.popitem(last=False)
-        self._items -= len(oldest.post)
+        _, oldest = self._entries.popitem(last=False)
+        self._items -= len(oldest.batch)

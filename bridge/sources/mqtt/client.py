@@ -1,7 +1,4 @@
-"""How the bridge and its commands connect to a broker: aiomqtt's client by our settings, and what needs no session.
-
-The source itself, with its session, is `mqtt.py`.
-"""
+"""aiomqtt clients by the settings, and a sender for commands that need no session. The session is in `connection.py`."""
 
 from __future__ import annotations
 
@@ -10,28 +7,30 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version
 from typing import Any
 
 import aiomqtt
+from paho.mqtt.client import Client as PahoClient
 
-from bridge.core.errors import BrokerUnavailable
+from bridge.core.errors import BrokerUnavailable, UnsupportedLibrary
 from bridge.settings import MqttSettings
 
 SENDER_WINDOW = 500
-"""How many messages a sender may have under way at once."""
+"""How many messages of a sender may be unacknowledged at once."""
 
-# Small packets go out at once. With Nagle's algorithm a PUBACK can wait 40 ms for the other side's delayed TCP ACK.
-SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+# Without Nagle's algorithm: with it a PUBACK can wait 40 ms for the peer's delayed TCP ACK.
+SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 
-def made_client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
-    """Not connected yet; `session` is aiomqtt's. Raises `BrokerUnavailable` for TLS files that cannot be read."""
+def new_client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
+    """Return an unconnected client with more arguments of aiomqtt. Raises `BrokerUnavailable` for unreadable TLS files."""
     username, password = settings.login
     try:
         tls_context = settings.tls_context
     except OSError as error:
-        raise BrokerUnavailable(f"TLS files of mqtt.tls: {error}") from error
+        raise BrokerUnavailable(f"mqtt.tls: {error}") from error
     return aiomqtt.Client(
         settings.host,
         settings.port,
@@ -42,18 +41,26 @@ def made_client(settings: MqttSettings, client_id: str | None, **session: Any) -
         keepalive=settings.keepalive_seconds,
         timeout=settings.timeout_seconds,
         tls_context=tls_context,
-        socket_options=SEND_AT_ONCE,
+        socket_options=SOCKET_OPTIONS,
         logger=logging.getLogger("bridge.sources.mqtt.client"),
         **session,
     )
 
 
-async def connected(client: aiomqtt.Client, settings: MqttSettings) -> None:
-    """Connect. Cancelled in the middle, aiomqtt would leave its socket open: then connect first, and leave.
+def paho_client(client: aiomqtt.Client) -> PahoClient:
+    """Return the paho client inside an aiomqtt client. Raises `UnsupportedLibrary` if aiomqtt has renamed it."""
+    try:
+        return client._client  # noqa: SLF001
+    except AttributeError:
+        raise UnsupportedLibrary(f"mqtt: unsupported aiomqtt {version('aiomqtt')}: install aiomqtt<3") from None
 
-    The deadline is one of its own, and short: aiomqtt does not notice when the other side hangs up before the CONNACK.
+
+async def connect(client: aiomqtt.Client, settings: MqttSettings) -> None:
+    """Connect. If cancelled meanwhile, finish connecting and disconnect: aiomqtt would leave its socket open.
+
+    The timeout is short and separate: aiomqtt does not notice that the peer hangs up before the CONNACK.
     """
-    client.timeout = client._client.connect_timeout = settings.connect_timeout_seconds  # noqa: SLF001
+    client.timeout = paho_client(client).connect_timeout = settings.connect_timeout_seconds
     connecting = asyncio.ensure_future(client.__aenter__())
     try:
         await asyncio.shield(connecting)
@@ -65,9 +72,11 @@ async def connected(client: aiomqtt.Client, settings: MqttSettings) -> None:
     client.timeout = settings.timeout_seconds
 
 
-def stop_if_cancelled() -> None:
-    """Python 3.11's `asyncio.wait_for`, which aiomqtt uses, forgets a cancellation that comes together with the answer; and its
-    `TaskGroup` one that comes together with the error of a task.
+def raise_if_cancelled() -> None:
+    """Raise a cancellation that was lost.
+
+    Python 3.11's `asyncio.wait_for`, which aiomqtt uses, loses one that arrives together with the result, and `TaskGroup` one
+    that arrives together with the error of a task.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -76,11 +85,11 @@ def stop_if_cancelled() -> None:
 
 @asynccontextmanager
 async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> AsyncIterator[MqttSender]:
-    """A connection to publish on, without a session; raises `BrokerUnavailable`."""
-    client = made_client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
+    """Connect without a session, to publish. Raises `BrokerUnavailable`."""
+    client = new_client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
     client.pending_calls_threshold = SENDER_WINDOW
     try:
-        await connected(client, settings)
+        await connect(client, settings)
         try:
             yield MqttSender(client, settings.address)
         finally:
@@ -90,25 +99,25 @@ async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> A
 
 
 class MqttSender:
-    """Publishes, and hears what it asks for. Everything raises `BrokerUnavailable`."""
+    """Publishes and subscribes on a connected client. Every method raises `BrokerUnavailable`."""
 
     def __init__(self, client: aiomqtt.Client, address: str) -> None:
-        """`client` is connected; `address` is for people."""
+        """`address` is for error messages."""
         self._client = client
         self._address = address
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Return when the broker has it (QoS 1)."""
+        """Publish; with QoS 1, return when the broker has acknowledged it."""
         with self._translated():
             await self._client.publish(topic, payload, qos, retain)
 
     async def subscribe(self, topic: str) -> None:
-        """Return when the broker will deliver (QoS 1)."""
+        """Subscribe with QoS 1; return when the broker has acknowledged it."""
         with self._translated():
             await self._client.subscribe(topic, qos=1)
 
     async def arrived(self) -> AsyncIterator[bytes]:
-        """The payloads that come, until the broker leaves."""
+        """Yield the payloads of the subscriptions until the connection ends."""
         with self._translated():
             async for message in self._client.messages:
                 yield message.payload
@@ -122,15 +131,15 @@ class MqttSender:
 
 
 async def first_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes] | None:
-    """Topic and payload of the first message on a topic filter, without a session, or None; raises `BrokerUnavailable`."""
-    client = made_client(settings, None)
+    """Topic and payload of the first message that matches a filter; None after `seconds`. Raises `BrokerUnavailable`."""
+    client = new_client(settings, None)
     try:
-        await connected(client, settings)
+        await connect(client, settings)
         try:
             await client.subscribe(topic)
             async with asyncio.timeout(seconds):
-                arrived = await anext(aiter(client.messages))
-            return arrived.topic.value, arrived.payload
+                message = await anext(aiter(client.messages))
+            return message.topic.value, message.payload
         finally:
             await client.__aexit__(None, None, None)
     except TimeoutError:

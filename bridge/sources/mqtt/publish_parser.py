@@ -1,7 +1,7 @@
-"""PUBLISH packets, taken out of the bytes that a broker sends; pure, and the only place that knows how one is written.
+"""Parses PUBLISH packets out of the bytes that a broker sends. Pure.
 
-paho needs 84 µs for a PUBLISH of MQTT 5 (12 µs for one of 3.1.1), its three reads from the socket not counted; this 2.3 µs.
-What is no PUBLISH of QoS 0 or 1, or is a bad one, is left for paho as it came: paho answers it or reports the protocol error.
+paho needs 84 µs for a PUBLISH of MQTT 5 (12 µs for one of 3.1.1), not counting its three reads from the socket; this parser
+2.3 µs. Other packets, PUBLISHes of QoS 2 and malformed ones are left for paho unchanged: it answers them or reports the error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PUBACK_AND_LENGTH = 0x4002  # without a reason code, which means success: the s
 
 
 class Publish(NamedTuple):
-    """A PUBLISH. `packet_id` is 0 with QoS 0; what is not UTF-8 in its topic is U+FFFD."""
+    """A PUBLISH. `packet_id` is 0 with QoS 0; invalid UTF-8 in the topic is replaced by U+FFFD."""
 
     topic: str
     payload: bytes
@@ -28,23 +28,23 @@ class Publish(NamedTuple):
 
 
 class PublishParser:
-    """One connection's bytes, from first to last, cut wherever the network cut them."""
+    """Parses the bytes of one connection, in pieces of any size."""
 
     def __init__(self, *, properties: bool) -> None:
-        """`properties`: a PUBLISH has them (MQTT 5). They are skipped: none of ours asks for any."""
+        """`properties`: whether a PUBLISH has them (MQTT 5). They are skipped: no subscription requests any."""
         self._properties = properties
-        self._held = bytearray()  # the beginning of a packet
-        self._wanted_bytes = 0  # before these are held it is not whole
-        self._lost = False
+        self._buffer = bytearray()  # the beginning of an incomplete packet
+        self._packet_bytes = 0  # size of that packet, or 0 if unknown
+        self._desynchronized = False
 
     def feed(self, data: bytes) -> tuple[list[Publish], bytes]:
-        """The whole PUBLISHes of QoS 0 and 1 up to here, and all other whole packets, in order. Raises nothing.
+        """Return the PUBLISHes of QoS 0 and 1 that are complete, and the bytes of all other complete packets. Never raises.
 
-        After a packet whose length has more than four bytes nobody knows where the next begins: all is left, PUBLISH or not.
+        After a packet whose length has more than four bytes, packet boundaries are unknown: everything is left to paho.
         """
         published: list[Publish] = []
         others: list[bytes] = []
-        data = self._joined(data)
+        data = self._with_buffer(data)
         for begin, body, end in self._packets(data):
             publish = self._publish(data, begin, body, end)
             if publish is None:
@@ -53,43 +53,43 @@ class PublishParser:
                 published.append(publish)
         return published, b"".join(others)
 
-    def _joined(self, data: bytes) -> bytes:
-        """What is held and `data`, or nothing while that is not a whole packet: a large one is put together once."""
-        if not self._held:
+    def _with_buffer(self, data: bytes) -> bytes:
+        """Return buffer and `data`, or nothing while the packet is incomplete: a large packet is joined only once."""
+        if not self._buffer:
             return data
-        self._held += data
-        if len(self._held) < self._wanted_bytes:
+        self._buffer += data
+        if len(self._buffer) < self._packet_bytes:
             return b""
-        data = bytes(self._held)
-        self._held.clear()
+        data = bytes(self._buffer)
+        self._buffer.clear()
         return data
 
     def _packets(self, data: bytes) -> Iterator[tuple[int, int, int]]:
-        """Where each whole packet, its body and its end are; what is not whole is held."""
+        """Yield the offsets of each complete packet, its body and its end; buffer the rest."""
         at, size = 0, len(data)
         try:
-            while not self._lost and at < size:
+            while not self._desynchronized and at < size:
                 length, body = _variable_length(data, at + 1)
                 end = body + length
                 if end > size:
-                    self._hold(data[at:], end - at)
+                    self._keep(data[at:], end - at)
                     return
                 yield at, body, end
                 at = end
-        except IndexError:  # in the middle of the length
-            self._hold(data[at:], 0)
+        except IndexError:  # the length itself is incomplete
+            self._keep(data[at:], 0)
             return
         except ValueError:
-            self._lost = True
+            self._desynchronized = True
         if at < size:
-            yield at, size, size  # without a body nothing is a good PUBLISH
+            yield at, size, size  # an empty body: never a valid PUBLISH
 
-    def _hold(self, data: bytes, wanted_bytes: int) -> None:
-        self._held += data
-        self._wanted_bytes = wanted_bytes
+    def _keep(self, data: bytes, packet_bytes: int) -> None:
+        self._buffer += data
+        self._packet_bytes = packet_bytes
 
     def _publish(self, data: bytes, begin: int, body: int, end: int) -> Publish | None:
-        """The packet there, when it is a PUBLISH of QoS 0 or 1 and a good one; with an empty topic (an alias) it is not."""
+        """Parse a PUBLISH of QoS 0 or 1; None for any other packet, a malformed one, or an empty topic (a topic alias)."""
         first = data[begin]
         if first & _TYPE_AND_UPPER_QOS != _PUBLISH_QOS_0_OR_1:
             return None
@@ -105,14 +105,14 @@ class PublishParser:
                 at += length
         except (IndexError, ValueError):
             return None
-        if at > end or topic == topic_end:  # it was read past its end; every step leads forwards
+        if at > end or topic == topic_end:  # parsed past its end
             return None
-        # paho would give up the connection for a topic that is not UTF-8, and again at every redelivery; ours is quarantined.
+        # paho would close the connection for a topic that is not UTF-8, and again at every redelivery; here it is quarantined.
         return Publish(data[topic:topic_end].decode("utf-8", "replace"), data[at:end], packet_id, qos, bool(first & _RETAIN))
 
 
 def _variable_length(data: bytes, at: int) -> tuple[int, int]:
-    """A variable byte integer and where it ends; raises IndexError when it is cut off, ValueError past four bytes."""
+    """Return a variable byte integer and the offset behind it. Raises `IndexError` if cut off, `ValueError` past four bytes."""
     value = 0
     for shift in _LENGTH_SHIFTS:
         byte = data[at]
@@ -120,10 +120,10 @@ def _variable_length(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise ValueError("a length has at most four bytes")
+    raise ValueError("length of more than four bytes")
 
 
 def pubacks(packet_ids: Iterable[int]) -> bytes:
-    """A PUBACK for each, in order, as one piece of bytes."""
+    """Encode a PUBACK for each packet id, in order."""
     words = [word for packet_id in packet_ids for word in (_PUBACK_AND_LENGTH, packet_id)]
     return struct.pack(f">{len(words)}H", *words)

@@ -1,4 +1,4 @@
-"""TCP connections of a running bridge: who says nothing has to go, and one address does not get all there are."""
+"""TCP connections of a running bridge: silent ones are closed, and one address cannot take all of them."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ async def answered(bridge: Bridge) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", REQUEST[:-2]], ids=["nothing", "half a line", "half of the headers"])
-async def test_who_does_not_say_what_it_wants_in_time_has_to_go(bridge: Bridge, sent: bytes) -> None:
+async def test_connection_without_complete_headers_is_closed_in_time(bridge: Bridge, sent: bytes) -> None:
     async with connected(bridge, sent) as (reader, _):
         assert await to_the_end(reader) == b""
     assert await metric(bridge, 'bridge_connections_ended_total{reason="headers"}') == 1
 
 
-async def test_who_sends_its_headers_drop_by_drop_has_to_go(bridge: Bridge) -> None:
+async def test_connection_with_slowly_sent_headers_is_closed_in_time(bridge: Bridge) -> None:
     async with connected(bridge, REQUEST[:-2]) as (reader, writer):
         async with asyncio.timeout(LONG_SECONDS):
             while not reader.at_eof():
@@ -85,14 +85,14 @@ async def test_who_sends_its_headers_drop_by_drop_has_to_go(bridge: Bridge) -> N
     assert await metric(bridge, 'bridge_connections_ended_total{reason="headers"}') == 1
 
 
-async def test_who_is_idle_behind_a_request_has_to_go_also_in_the_midst_of_the_next(bridge: Bridge) -> None:
+async def test_idle_connection_is_closed_even_within_the_next_request(bridge: Bridge) -> None:
     for sent in (REQUEST, REQUEST + REQUEST[:-2]):
         async with connected(bridge, sent) as (reader, _):
             assert b'{"status":"ok"}' in await to_the_end(reader)
     assert await metric(bridge, "bridge_connections_total") >= 2
 
 
-async def test_who_has_said_what_it_wants_may_stay(bridge: Bridge) -> None:
+async def test_websocket_stays_open_after_the_header_timeout(bridge: Bridge) -> None:
     async with Raw.connected(bridge) as live, connected(bridge) as (silent, _):
         assert await to_the_end(silent) == b""
         live.writer.write(b"\x89\x80\0\0\0\0")  # a ping
@@ -100,7 +100,7 @@ async def test_who_has_said_what_it_wants_may_stay(bridge: Bridge) -> None:
 
 
 @pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=3)])
-async def test_one_address_has_its_limit_and_who_is_past_it_is_told_and_counted(bridge: Bridge) -> None:
+async def test_connections_beyond_the_limit_per_address_are_refused_and_counted(bridge: Bridge) -> None:
     async with connected(bridge), connected(bridge), connected(bridge), connected(bridge):
         async with connected(bridge, REQUEST) as (reader, _):
             assert b'{"status":"ok"}' in await asyncio.wait_for(reader.readuntil(b"}"), LONG_SECONDS)
@@ -117,12 +117,12 @@ TRUSTING = HttpSettings.model_validate({"port": 0, "connections_per_address": 1,
 
 
 @pytest.mark.parametrize("http", [TRUSTING])
-async def test_a_proxy_that_is_trusted_comes_for_many(bridge: Bridge) -> None:
+async def test_trusted_proxy_has_no_limit(bridge: Bridge) -> None:
     async with connected(bridge), connected(bridge), connected(bridge), connected(bridge):
         assert (await answered(bridge)).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_handshake_of_tls_has_its_time_and_what_follows_it_too(
+async def test_tls_handshake_and_first_headers_have_a_timeout(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     http = HttpSettings.model_validate(
@@ -137,28 +137,28 @@ async def test_a_handshake_of_tls_has_its_time_and_what_follows_it_too(
         writer.transport.abort()
 
 
-def test_one_address_gets_a_part_of_the_files_that_may_be_open() -> None:
+def test_one_address_gets_three_quarters_of_the_open_files() -> None:
     connections = Connections(HttpSettings(connections_per_address=1000), RealtimeSettings(max_clients_per_address=2500))
-    connections.share(None)
+    connections.limit_by_files(None)
     assert connections.limit == 3500
-    connections.share(300)
+    connections.limit_by_files(300)
     assert connections.limit == 225
 
 
-def test_nothing_is_kept_of_those_that_have_gone() -> None:
+def test_closed_connections_leave_no_entries() -> None:
     connections = Connections(HttpSettings(), RealtimeSettings())
-    for place in [connections.enter(peer) for peer in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "unknown")]:
-        connections.leave(place or "")
-    assert (connections.accepted, connections._of_place) == (4, {})
+    for key in [connections.enter(peer) for peer in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "unknown")]:
+        connections.leave(key or "")
+    assert (connections.accepted, connections._by_address) == (4, {})
 
 
-def test_an_address_of_ipv6_is_counted_by_its_network() -> None:
+def test_ipv6_addresses_are_counted_by_network() -> None:
     connections = Connections(HttpSettings(connections_per_address=1), RealtimeSettings(max_clients_per_address=1))
-    places = [connections.enter(peer) for peer in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:1::1")]
-    assert [place is None for place in places] == [False, False, True, False]
+    keys = [connections.enter(peer) for peer in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:1::1")]
+    assert [key is None for key in keys] == [False, False, True, False]
 
 
-def test_as_many_files_may_be_open_as_the_system_lets() -> None:
+def test_limit_of_open_files_is_raised() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
@@ -168,62 +168,60 @@ def test_as_many_files_may_be_open_as_the_system_lets() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-# --- many at once ------------------------------------------------------------------------------------------------------
+# --- simultaneous connections ------------------------------------------------------------------------------------------
 
 
-class Beginning:
-    """A connection that begins when its turn comes."""
+class Starting:
+    """A connection that records when it starts."""
 
-    def __init__(self, number: int, begun: list[int]) -> None:
+    def __init__(self, number: int, started: list[int]) -> None:
         self._number = number
-        self._begun = begun
+        self._started = started
 
-    def begin(self) -> None:
-        self._begun.append(self._number)
+    def start(self) -> None:
+        self._started.append(self._number)
 
 
-async def test_a_few_connections_begin_in_each_turn_of_the_loop_and_in_their_order() -> None:
-    turns, begun = AcceptThrottle(), list[int]()
-    for connection in [Beginning(number, begun) for number in range(11)]:
-        if turns.take(connection):  # type: ignore[arg-type]
-            connection.begin()
+async def test_a_few_connections_start_in_each_turn_of_the_loop_in_order() -> None:
+    throttle, started = AcceptThrottle(), list[int]()
+    for connection in [Starting(number, started) for number in range(11)]:
+        if throttle.admit(connection):  # type: ignore[arg-type]
+            connection.start()
     seen = []
     for _ in range(4):
-        seen.append(list(begun))
+        seen.append(list(started))
         await asyncio.sleep(0)
     assert seen == [[*range(4)], [*range(8)], [*range(11)], [*range(11)]]
-    assert turns.take(Beginning(11, begun))  # type: ignore[arg-type]
+    assert throttle.admit(Starting(11, started))  # type: ignore[arg-type]
 
 
-async def test_one_that_cannot_begin_keeps_nobody_else_waiting() -> None:
-    class Broken(Beginning):
-        def begin(self) -> None:
-            raise OSError("as a socket that is gone")
+async def test_connection_that_fails_to_start_does_not_block_the_others() -> None:
+    class Broken(Starting):
+        def start(self) -> None:
+            raise OSError("closed")
 
-    turns, begun, told = AcceptThrottle(), list[int](), list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    throttle, started, errors = AcceptThrottle(), list[int](), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     for number in range(11):
-        one = (Broken if number == 4 else Beginning)(number, begun)
-        if turns.take(one):  # type: ignore[arg-type]
-            one.begin()
+        one = (Broken if number == 4 else Starting)(number, started)
+        if throttle.admit(one):  # type: ignore[arg-type]
+            one.start()
     async with asyncio.timeout(LONG_SECONDS):
-        while len(begun) < 10:
+        while len(started) < 10:
             await asyncio.sleep(0)
-    assert begun == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
-    assert len(told) == 1
+    assert started == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=400)])
-async def test_hundreds_that_come_at_once_are_all_let_in_and_answered(bridge: Bridge) -> None:
-    """The loop does not run while they connect, so they have to fit into the kernel's queue; the second time, in place of the
-    first.
-    """
+async def test_hundreds_of_simultaneous_connections_are_all_answered(bridge: Bridge) -> None:
+    """The loop does not run while they connect, so they must fit into the kernel's queue, in the second round again."""
     for _ in range(2):
-        plugs = [socket.create_connection(("127.0.0.1", bridge.port), timeout=0.5) for _ in range(400)]
-        for plug in plugs:
-            plug.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        plugs.pop(100).close()  # one that does not wait for its turn
-        heard = await asyncio.gather(*(asyncio.open_connection(sock=plug) for plug in plugs))
+        clients = [socket.create_connection(("127.0.0.1", bridge.port), timeout=0.5) for _ in range(400)]
+        for client in clients:
+            client.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        clients.pop(100).close()  # it disconnects before it is answered
+        heard = await asyncio.gather(*(asyncio.open_connection(sock=client) for client in clients))
         answers = await asyncio.gather(*(to_the_end(reader) for reader, _ in heard))
         assert {one.partition(b"\r\n")[0] for one in answers} == {b"HTTP/1.1 200 OK"}
         for _, writer in heard:
@@ -231,7 +229,7 @@ async def test_hundreds_that_come_at_once_are_all_let_in_and_answered(bridge: Br
 
 
 @pytest.mark.parametrize("http", [HttpSettings(port=0, connections_per_address=400)])
-async def test_a_bridge_that_stops_waits_for_nobody_who_has_said_nothing(
+async def test_stopping_bridge_closes_silent_connections(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, http: HttpSettings
 ) -> None:
     async with AsyncExitStack() as stack:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.realtime.socketio.libraries import INSTALLED, SUPPORTED, UnsupportedLibrary, check_libraries
+from bridge.core.errors import UnsupportedLibrary
+from bridge.realtime.socketio.libraries import INSTALLED, SUPPORTED, check_libraries
 from tests.servers import REPO
 
 DRIVER = "engineio.async_drivers.aiohttp"

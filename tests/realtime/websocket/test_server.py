@@ -139,7 +139,7 @@ class FailingHandler:
 async def test_failing_handler_closes_the_connection_with_1011_and_frees_it(caplog: pytest.LogCaptureFixture) -> None:
     http, realtime, store = HttpSettings(), RealtimeSettings(), MemoryStore()
     hub, limiter, app = Hub(store, realtime), ConnectionLimiter(realtime), web.Application()
-    control, registry = AuthService(AccessSettings(), DevicesSettings(), store), Registry(store, hub, DevicesSettings())
+    control, registry = AuthService(AccessSettings(), DevicesSettings(), store), Registry(store, DevicesSettings())
     sockets = WebSocketServer(
         http, realtime, hub, limiter, Authenticator(control, AuthenticatedConnections(control), registry, login_seconds=1)
     )

@@ -1,4 +1,4 @@
-"""PUBLISHes out of a broker's bytes: the same however they are cut, all else left as it came, and no bytes too bad."""
+"""The PUBLISH parser: the same result for any segmentation, other packets unchanged, and no errors for any bytes."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ OTHERS = st.one_of(
 )
 
 
-def fed(stream: PublishParser, data: bytes, cuts: list[int]) -> tuple[list[Publish], bytes]:
-    """All that comes out when `data` comes in pieces."""
+def feed_pieces(parser: PublishParser, data: bytes, cuts: list[int]) -> tuple[list[Publish], bytes]:
+    """The result of feeding `data` in pieces."""
     published, rest = [], b""
     for begin, end in pairwise([0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]):
-        more, left = stream.feed(data[begin:end])
+        more, left = parser.feed(data[begin:end])
         published += more
         rest += left
     return published, rest
@@ -66,20 +66,23 @@ CUTS = st.lists(st.integers(0, 2000), max_size=20)
 
 
 @given(st.lists(st.one_of(publishes(), OTHERS), max_size=20), st.booleans(), st.binary(max_size=200), CUTS)
-def test_any_packets_in_any_pieces_are_told_apart(
+def test_publishes_are_separated_from_other_packets_in_any_segmentation(
     packets: list[Publish | bytes], version_5: bool, properties: bytes, cuts: list[int]
 ) -> None:
     ours = properties if version_5 else None
     data = b"".join(publish_packet(one, ours) if isinstance(one, Publish) else one for one in packets)
-    published, rest = fed(PublishParser(properties=version_5), data, cuts)
+    published, rest = feed_pieces(PublishParser(properties=version_5), data, cuts)
     assert published == [one for one in packets if isinstance(one, Publish)]
     assert rest == b"".join(one for one in packets if not isinstance(one, Publish))
 
 
 @given(st.lists(publishes(), min_size=1, max_size=3), st.booleans())
-def test_byte_by_byte_is_as_good_as_all_at_once(packets: list[Publish], version_5: bool) -> None:
+def test_feeding_byte_by_byte_gives_the_same_result(packets: list[Publish], version_5: bool) -> None:
     data = b"".join(publish_packet(one, b"" if version_5 else None) + PINGRESP for one in packets)
-    assert fed(PublishParser(properties=version_5), data, list(range(len(data)))) == (packets, PINGRESP * len(packets))
+    assert feed_pieces(PublishParser(properties=version_5), data, list(range(len(data)))) == (
+        packets,
+        PINGRESP * len(packets),
+    )
 
 
 SEEDS = st.one_of(
@@ -88,9 +91,9 @@ SEEDS = st.one_of(
 
 
 @given(st.lists(SEEDS, max_size=12).map(b"".join), st.booleans(), CUTS)
-def test_no_bytes_make_it_raise_or_depend_on_the_cuts(data: bytes, version_5: bool, cuts: list[int]) -> None:
+def test_arbitrary_bytes_never_raise_and_parse_alike_in_any_segmentation(data: bytes, version_5: bool, cuts: list[int]) -> None:
     whole = PublishParser(properties=version_5).feed(data)
-    assert fed(PublishParser(properties=version_5), data, cuts) == whole
+    assert feed_pieces(PublishParser(properties=version_5), data, cuts) == whole
     assert len(whole[1]) <= len(data)
 
 
@@ -99,49 +102,49 @@ def test_no_bytes_make_it_raise_or_depend_on_the_cuts(data: bytes, version_5: bo
     [
         b"",
         b"\x00",
-        b"\x00\x05abc",  # the topic goes past the end
+        b"\x00\x05abc",  # the topic exceeds the packet
         b"\xff\xffabc",
         b"\x00\x01a",  # no packet id
         b"\x00\x01a\x00",
         b"\x00\x01a\x00\x01",  # no properties
-        b"\x00\x01a\x00\x01\x03ab",  # the properties go past the end
+        b"\x00\x01a\x00\x01\x03ab",  # the properties exceed the packet
         b"\x00\x01a\x00\x01\xff\xff\xff\xff\x01",  # a length of five bytes
         b"\x00\x00\x00\x01\x00payload",  # a topic alias without a topic
     ],
 )
-def test_a_bad_publish_is_left_for_paho_and_what_follows_is_not_lost(body: bytes) -> None:
+def test_malformed_publish_is_left_for_paho_and_the_next_one_is_parsed(body: bytes) -> None:
     good = Publish("t", b"payload", 7, 1, retained=False)
     bad = packet(0x32, body)
     assert PublishParser(properties=True).feed(bad + publish_packet(good, b"")) == ([good], bad)
 
 
-def test_after_a_length_of_five_bytes_all_is_left_for_paho() -> None:
+def test_everything_after_a_length_of_five_bytes_is_left_for_paho() -> None:
     good = publish_packet(Publish("t", b"payload", 7, 1, retained=False), b"")
-    stream = PublishParser(properties=True)
-    published, rest = stream.feed(good + b"\x32\xff\xff\xff\xff" + good)
+    parser = PublishParser(properties=True)
+    published, rest = parser.feed(good + b"\x32\xff\xff\xff\xff" + good)
     assert (len(published), rest) == (1, b"\x32\xff\xff\xff\xff" + good)
-    assert stream.feed(good) == ([], good)
+    assert parser.feed(good) == ([], good)
 
 
-def test_what_is_not_utf_8_in_a_topic_is_replaced() -> None:
+def test_invalid_utf_8_in_a_topic_is_replaced() -> None:
     (publish,), rest = PublishParser(properties=False).feed(packet(0x30, b"\x00\x05a/\xff/bpayload"))
     assert (publish.topic, publish.payload, rest) == ("a/\ufffd/b", b"payload", b"")
 
 
-def test_one_that_was_sent_before_is_one_like_the_others() -> None:
+def test_duplicate_flag_is_ignored() -> None:
     publish = Publish("t", b"payload", 7, 1, retained=True)
     assert PublishParser(properties=True).feed(publish_packet(publish, b"", flags=0x08)) == ([publish], b"")
 
 
-def test_a_large_publish_in_many_pieces_takes_time_by_its_size() -> None:
+def test_large_publish_in_many_pieces_takes_linear_time() -> None:
     publish = Publish("t", bytes(32_000_000), 7, 1, retained=False)
     data = publish_packet(publish, b"")
     began = time.process_time()
-    published, _ = fed(PublishParser(properties=True), data, list(range(0, len(data), 1000)))
+    published, _ = feed_pieces(PublishParser(properties=True), data, list(range(0, len(data), 1000)))
     assert published == [publish]
-    assert time.process_time() - began < 5, "copying all that is held for every piece would take minutes"
+    assert time.process_time() - began < 5, "copying the buffer for every piece would take minutes"
 
 
 @given(st.lists(st.integers(1, 65535), max_size=20))
-def test_acknowledgements_are_joined_in_order(packet_ids: list[int]) -> None:
+def test_pubacks_are_joined_in_order(packet_ids: list[int]) -> None:
     assert pubacks(packet_ids) == b"".join(b"\x40\x02" + packet_id.to_bytes(2) for packet_id in packet_ids)

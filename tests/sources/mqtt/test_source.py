@@ -1,31 +1,34 @@
-"""The MQTT source against a real mosquitto: what it acknowledges, when, and on which connection."""
+"""The MQTT source with a real mosquitto: what it acknowledges, when, and on which connection."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import struct
 import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import aiomqtt
 import pytest
 from pydantic import SecretStr
 
+from bridge.core.errors import UnsupportedLibrary
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.pipeline.intake import Intake
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import mqtt_sender
-from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket
-from bridge.sources.mqtt.source import BatchQueue, MqttConnection, MqttSource, can_read_ahead
+from bridge.sources.mqtt.client import mqtt_sender, paho_client
+from bridge.sources.mqtt.connection import BatchQueue, MqttConnection
+from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket, unsupported_name
+from bridge.sources.mqtt.source import MqttSource, fast_path_works
 from tests.fakes import MemoryStore, RecordingPublisher
 from tests.servers import Mosquitto, until
 
@@ -35,7 +38,7 @@ def settings_for(url: str, **more: object) -> MqttSettings:
 
 
 class Rig:
-    """A source with an intake nobody empties but the test."""
+    """A source with an intake that only the test empties."""
 
     def __init__(self, settings: MqttSettings, memory: MemoryStore | None = None) -> None:
         self.settings = settings
@@ -68,7 +71,7 @@ async def publish(url: str, payloads: list[bytes], *, qos: int = 1, retain: bool
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_what_is_not_acknowledged_comes_again_on_the_next_connection(broker_url: str, protocol: str) -> None:
+async def test_unacknowledged_message_is_delivered_again_on_the_next_connection(broker_url: str, protocol: str) -> None:
     rig = Rig(settings_for(broker_url, protocol=protocol))
     async with rig.connected():
         await publish(broker_url, [b"1", b"2", b"3"])
@@ -85,7 +88,7 @@ async def test_what_is_not_acknowledged_comes_again_on_the_next_connection(broke
         assert [message.payload for message in await rig.take(1)] == [b"4"]
 
 
-async def test_an_acknowledgement_after_the_end_of_its_connection_goes_nowhere(broker_url: str) -> None:
+async def test_acknowledgement_after_the_end_of_its_connection_is_dropped(broker_url: str) -> None:
     rig = Rig(settings_for(broker_url))
     async with rig.connected():
         await publish(broker_url, [b"1", b"2"])
@@ -98,7 +101,7 @@ async def test_an_acknowledgement_after_the_end_of_its_connection_goes_nowhere(b
         assert [message.payload for message in await rig.take(2)] == [b"1", b"2"], "still not acknowledged"
 
 
-async def test_what_is_published_while_we_are_away_waits_for_us(broker_url: str) -> None:
+async def test_messages_published_while_disconnected_are_delivered_on_reconnect(broker_url: str) -> None:
     rig = Rig(settings_for(broker_url))
     async with rig.connected():
         pass
@@ -107,7 +110,7 @@ async def test_what_is_published_while_we_are_away_waits_for_us(broker_url: str)
         assert [message.payload for message in await rig.take(50)] == [b"%d" % n for n in range(50)]
 
 
-async def test_the_window_holds_back_what_we_have_not_acknowledged(broker_url: str) -> None:
+async def test_receive_maximum_limits_unacknowledged_messages(broker_url: str) -> None:
     rig = Rig(settings_for(broker_url, receive_maximum=10))
     async with rig.connected():
         await publish(broker_url, [b"%d" % n for n in range(25)])
@@ -119,7 +122,7 @@ async def test_the_window_holds_back_what_we_have_not_acknowledged(broker_url: s
         assert [message.payload for message in await rig.take(15)][:10] == [b"%d" % n for n in range(10, 20)]
 
 
-async def test_a_broker_that_ignores_the_window_makes_neither_memory_grow_nor_anything_lost(broker_url: str) -> None:
+async def test_broker_that_ignores_receive_maximum_causes_no_loss_and_no_memory_growth(broker_url: str) -> None:
     rig = Rig(settings_for(broker_url, receive_maximum=1))
     async with rig.connected():
         pass
@@ -132,11 +135,11 @@ async def test_a_broker_that_ignores_the_window_makes_neither_memory_grow_nor_an
             for message in batch:
                 seen.append(message.payload)
                 message.origin.acknowledge(message, Outcome.STORED)
-        assert not rig.publisher.events, "nobody is accused of sharing our client id"
+        assert not rig.publisher.events, "no client is suspected of using the same client id"
     assert sorted(set(seen), key=int) == [b"%d" % n for n in range(200)]
 
 
-async def test_retained_messages_come_once_not_at_every_reconnect(broker_url: str) -> None:
+async def test_retained_message_is_delivered_once_and_not_at_every_reconnect(broker_url: str) -> None:
     await publish(broker_url, [b"kept"], retain=True)
     rig = Rig(settings_for(broker_url))
     async with rig.connected():
@@ -148,7 +151,7 @@ async def test_retained_messages_come_once_not_at_every_reconnect(broker_url: st
         assert [one.payload for one in await rig.take(1)] == [b"new"]
 
 
-async def test_it_comes_back_when_the_broker_is_killed_and_started_again(tmp_path: Path) -> None:
+async def test_source_reconnects_after_the_broker_was_killed_and_restarted(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "broker")
     broker.start()
     rig = Rig(settings_for(broker.url))
@@ -173,7 +176,7 @@ async def _send_some(settings: MqttSettings, payloads: list[bytes]) -> None:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # paho leaves the refused socket to the collector
-async def test_tls_is_verified_against_the_authority_of_the_settings(tmp_path: Path) -> None:
+async def test_tls_certificate_is_verified_with_the_configured_authority(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
@@ -203,7 +206,7 @@ async def test_tls_is_verified_against_the_authority_of_the_settings(tmp_path: P
         broker.kill()
 
 
-async def test_a_refused_login_is_said_in_words_and_tried_again(tmp_path: Path) -> None:
+async def test_refused_login_is_reported_and_retried(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     passwords.write_text("")
     passwords.chmod(0o600)
@@ -223,7 +226,7 @@ async def test_a_refused_login_is_said_in_words_and_tried_again(tmp_path: Path) 
         broker.kill()
 
 
-async def test_acknowledgements_go_out_in_order_of_arrival_whatever_the_order_of_settling(broker_url: str) -> None:
+async def test_acknowledgements_are_sent_in_order_of_arrival(broker_url: str) -> None:
     rig = Rig(settings_for(broker_url))
     async with rig.connected():
         await publish(broker_url, [b"1", b"2", b"3"])
@@ -235,7 +238,7 @@ async def test_acknowledgements_go_out_in_order_of_arrival_whatever_the_order_of
         del first
 
 
-async def test_two_bridges_with_one_client_id_are_noticed_and_said(broker_url: str) -> None:
+async def test_two_bridges_with_one_client_id_are_detected_and_reported(broker_url: str) -> None:
     settings = settings_for(broker_url)
     one, other = Rig(settings), Rig(settings)
     async with one.connected(), other.connected():
@@ -247,7 +250,7 @@ async def test_two_bridges_with_one_client_id_are_noticed_and_said(broker_url: s
         assert settings.client_id in one.health.parts["mqtt"].reason
 
 
-async def test_a_subscription_that_left_the_settings_is_given_up(broker_url: str) -> None:
+async def test_subscription_removed_from_the_settings_is_unsubscribed(broker_url: str) -> None:
     wide = settings_for(broker_url, subscriptions=[{"pattern": "sensors/{deviceId}/data"}, {"pattern": "old/{deviceId}/data"}])
     narrow = wide.model_copy(update={"subscriptions": wide.subscriptions[:1]})
     memory = MemoryStore()
@@ -263,7 +266,7 @@ async def test_a_subscription_that_left_the_settings_is_given_up(broker_url: str
         assert [message.payload for message in await rig.take(1)] == [b"wanted"]
 
 
-async def test_what_the_broker_drops_is_said_with_its_number(tmp_path: Path) -> None:
+async def test_messages_dropped_by_the_broker_are_counted_and_reported(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "broker")
     conf = Path(broker.command[-1])
     conf.write_text(conf.read_text().replace("max_queued_messages 2000000", "max_queued_messages 10") + "sys_interval 1\n")
@@ -283,7 +286,7 @@ async def test_what_the_broker_drops_is_said_with_its_number(tmp_path: Path) -> 
         broker.kill()
 
 
-async def test_the_queue_hands_over_all_that_waits() -> None:
+async def test_queue_returns_all_waiting_messages() -> None:
     queue = BatchQueue()
     waiting = [aiomqtt.Message("t", b"0", 1, False, 7, None), aiomqtt.Message("t", b"1", 0, True, 0, None)]
     for message in waiting:
@@ -292,7 +295,7 @@ async def test_the_queue_hands_over_all_that_waits() -> None:
     assert queue.empty()
 
 
-def test_secrets_stay_out_of_what_is_shown() -> None:
+def test_settings_do_not_reveal_secrets() -> None:
     settings = MqttSettings(url=SecretStr("mqtts://me:hidden@broker.example"), password=SecretStr("hidden"))
     assert settings.address == "mqtts://broker.example:8883"
     assert "hidden" not in f"{settings!r} {settings}"
@@ -307,7 +310,7 @@ async def running(connection: MqttConnection) -> AsyncIterator[None]:
         task.cancel()
 
 
-# --- a broker of our own, which does what mosquitto rarely does -------------------------------------------------------
+# --- a scripted broker, for what mosquitto rarely does ----------------------------------------------------------------
 
 CONNECT, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 12, 14
 CONNACK, PINGRESP, TAKEN_OVER = b"\x20\x02\x00\x00", b"\xd0\x00", b"\xe0\x01\x8e"
@@ -316,14 +319,14 @@ ONE = [{"pattern": "sensors/{deviceId}/data"}]
 
 
 class Peer:
-    """The broker's end of one connection, for a bridge that speaks MQTT 3.1.1 (or 5, where the packets are the same)."""
+    """The broker's end of a connection with MQTT 3.1.1, or 5 where the packets are the same."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def packet(self) -> tuple[int, bytes]:
-        """Type and body of the next packet that the bridge sends."""
+        """Type and body of the next packet from the bridge."""
         first = (await self._reader.readexactly(1))[0]
         length = shift = 0
         while True:
@@ -333,8 +336,8 @@ class Peer:
             if digit < 0x80:
                 return first >> 4, await self._reader.readexactly(length)
 
-    async def hear(self, kind: int) -> bytes:
-        """The body of the next packet, which is a `kind`."""
+    async def expect(self, kind: int) -> bytes:
+        """The body of the next packet, which must be a `kind`."""
         found, body = await self.packet()
         assert found == kind
         return body
@@ -342,31 +345,31 @@ class Peer:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
-    async def suback(self, before: bytes = b"", behind: bytes = b"", properties: bytes = b"") -> None:
-        """Answer a SUBSCRIBE, with more in the same piece."""
-        answer = (await self.hear(SUBSCRIBE))[:2] + properties + b"\x01"
-        self.send(before + bytes([0x90, len(answer)]) + answer + behind)
+    async def suback(self, before: bytes = b"", after: bytes = b"", properties: bytes = b"") -> None:
+        """Answer a SUBSCRIBE, with more bytes in the same write."""
+        answer = (await self.expect(SUBSCRIBE))[:2] + properties + b"\x01"
+        self.send(before + bytes([0x90, len(answer)]) + answer + after)
 
-    async def welcome(self, behind: bytes, properties: bytes = b"") -> None:
-        """CONNACK, SUBACK for the readings and for the count of drops, and more in the same piece with that."""
-        await self.hear(CONNECT)
+    async def accept(self, after: bytes, properties: bytes = b"") -> None:
+        """CONNACK, SUBACK for the readings and for the count of drops, the last with more bytes in the same write."""
+        await self.expect(CONNECT)
         self.send(bytes([0x20, 2 + len(properties)]) + b"\x00\x00" + properties)
         await self.suback(properties=properties)
-        await self.suback(properties=properties, behind=behind)
+        await self.suback(properties=properties, after=after)
 
 
 @asynccontextmanager
-async def broker_that(serves: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[str]:
-    """The URL of a broker whose every connection is served so; it fails with what a connection fails with."""
+async def scripted_broker(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[str]:
+    """The URL of a broker that runs the script for every connection; fails if a script fails."""
     failures: list[Exception] = []
     serving: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(writer)
         try:
-            await serves(Peer(reader, writer))
+            await script(Peer(reader, writer))
         except asyncio.IncompleteReadError:
-            pass  # the bridge has gone
+            pass  # the bridge disconnected
         except Exception as failure:
             failures.append(failure)
         finally:
@@ -388,29 +391,29 @@ def reading(n: int, topic: bytes = b"sensors/a/data") -> bytes:
     return bytes([0x32, len(body)]) + body
 
 
-async def test_messages_in_one_piece_with_other_packets_are_all_heard() -> None:
+async def test_messages_in_one_segment_with_other_packets_are_all_received() -> None:
     async def serve(peer: Peer) -> None:
-        await peer.hear(CONNECT)
+        await peer.expect(CONNECT)
         peer.send(CONNACK + reading(1))
-        await peer.suback(before=reading(2) + PINGRESP + PINGRESP, behind=reading(3) + reading(4)[:9])
+        await peer.suback(before=reading(2) + PINGRESP + PINGRESP, after=reading(3) + reading(4)[:9])
         await peer.suback(before=reading(4)[9:] + reading(5))
         await peer.packet()
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
         async with rig.connected():
             assert [message.payload for message in await rig.take(5)] == [b"1", b"2", b"3", b"4", b"5"]
 
 
-async def test_what_comes_before_a_session_is_taken_away_is_taken_in_and_the_reason_heard() -> None:
+async def test_messages_before_a_session_takeover_are_received_and_the_takeover_is_reported() -> None:
     def v5(n: int) -> bytes:
         return b"\x32\x09\x00\x03s/a" + struct.pack(">H", n) + b"\x00%d" % n
 
     async def serve(peer: Peer) -> None:
-        await peer.welcome(v5(1) + v5(2) + TAKEN_OVER, properties=b"\x00")
+        await peer.accept(v5(1) + v5(2) + TAKEN_OVER, properties=b"\x00")
         await peer.packet()
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, subscriptions=ONE))
         task = asyncio.create_task(rig.source.run())
         await until(lambda: "another client uses our client id" in rig.health.parts["mqtt"].reason, what="the reason")
@@ -419,95 +422,95 @@ async def test_what_comes_before_a_session_is_taken_away_is_taken_in_and_the_rea
         await asyncio.wait((task,))
 
 
-async def test_the_acknowledgements_of_a_batch_go_out_together_in_order_and_wait_for_nothing() -> None:
-    heard: list[int] = []
+async def test_acknowledgements_of_a_batch_are_sent_together_and_in_order() -> None:
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
-        await peer.welcome(b"".join(reading(n) for n in range(1, 301)))
-        while len(heard) < 300:
-            heard.extend(struct.unpack(">H", await peer.hear(PUBACK)))
-        await peer.hear(DISCONNECT)
+        await peer.accept(b"".join(reading(n) for n in range(1, 301)))
+        while len(received) < 300:
+            received.extend(struct.unpack(">H", await peer.expect(PUBACK)))
+        await peer.expect(DISCONNECT)
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
         async with rig.connected():
             for message in await rig.take(300):
                 message.origin.acknowledge(message, Outcome.STORED)
-            await until(lambda: len(heard) == 300, what="every acknowledgement")
-    assert heard == list(range(1, 301))
+            await until(lambda: len(received) == 300, what="every acknowledgement")
+    assert received == list(range(1, 301))
 
 
-@pytest.mark.parametrize("tapped", [True, False])
-async def test_what_is_settled_last_is_acknowledged_before_we_leave(tapped: bool) -> None:
-    heard: list[int] = []
+@pytest.mark.parametrize("fast", [True, False])
+async def test_last_acknowledgements_are_sent_before_the_disconnect(fast: bool) -> None:
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
-        await peer.hear(CONNECT)
+        await peer.expect(CONNECT)
         peer.send(CONNACK + reading(1) + reading(2))
-        heard.extend([(await peer.packet())[0] for _ in range(3)])
+        received.extend([(await peer.packet())[0] for _ in range(3)])
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         arrived: list[Message] = []
-        async with MqttConnection(settings_for(url, protocol="3.1.1"), arrived.extend, tapped=tapped) as connection:
+        async with MqttConnection(settings_for(url, protocol="3.1.1"), arrived.extend, fast=fast) as connection:
             async with running(connection):
                 await until(lambda: len(arrived) == 2, what="both messages")
             for message in arrived:
                 message.origin.acknowledge(message, Outcome.STORED)
-        await until(lambda: len(heard) == 3, what="the leave-taking")
-    assert heard == [PUBACK, PUBACK, DISCONNECT]
+        await until(lambda: len(received) == 3, what="the disconnect")
+    assert received == [PUBACK, PUBACK, DISCONNECT]
 
 
-async def test_what_is_more_than_we_hold_is_left_for_another_connection_after_all_else_is_acknowledged() -> None:
-    heard: list[list[int]] = []
+async def test_messages_beyond_the_limit_are_received_on_another_connection() -> None:
+    received: list[list[int]] = []
 
     async def serve(peer: Peer) -> None:
         acknowledged: list[int] = []
-        await peer.welcome(b"".join(reading(n) for n in range(1, 31)))
+        await peer.accept(b"".join(reading(n) for n in range(1, 31)))
         kind, body = await peer.packet()
         while kind == PUBACK:
             acknowledged += struct.unpack(">H", body)
             kind, body = await peer.packet()
         assert kind == DISCONNECT
-        heard.append(acknowledged)
+        received.append(acknowledged)
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE, receive_maximum=1))
         async with rig.connected():
             arrived = await rig.take(1)
             assert [message.packet_id for message in arrived] == list(range(1, 21)), "twenty times Receive Maximum"
             for message in arrived:
                 message.origin.acknowledge(message, Outcome.STORED)
-            await until(lambda: heard, what="the end of the connection")
+            await until(lambda: received, what="the end of the connection")
             await rig.take(20)
-            assert not rig.publisher.events, "nobody is accused of sharing our client id"
-    assert heard[0] == list(range(1, 21))
+            assert not rig.publisher.events, "no client is suspected of using the same client id"
+    assert received[0] == list(range(1, 21))
 
 
-async def test_a_topic_that_is_not_utf_8_stops_nothing() -> None:
+async def test_topic_with_invalid_utf_8_is_received_with_replacement_characters() -> None:
     async def serve(peer: Peer) -> None:
-        await peer.welcome(reading(1, b"sensors/\xff/data") + reading(2))
+        await peer.accept(reading(1, b"sensors/\xff/data") + reading(2))
         await peer.packet()
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
         async with rig.connected():
             assert [message.topic for message in await rig.take(2)] == ["sensors/\ufffd/data", "sensors/a/data"]
 
 
-async def test_a_broker_that_breaks_the_protocol_is_left() -> None:
+async def test_broker_that_violates_the_protocol_is_disconnected() -> None:
     connections: list[Peer] = []
 
     async def serve(peer: Peer) -> None:
         connections.append(peer)
         if len(connections) == 1:
-            await peer.welcome(reading(1) + b"\x32\xff\xff\xff\xff\xff")
+            await peer.accept(reading(1) + b"\x32\xff\xff\xff\xff\xff")
         else:
-            await peer.hear(CONNECT)
+            await peer.expect(CONNECT)
             peer.send(CONNACK)
         while True:  # until it has gone
             await peer.packet()
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE))
         task = asyncio.create_task(rig.source.run())
         await until(lambda: len(connections) > 1, what="another attempt")
@@ -516,13 +519,13 @@ async def test_a_broker_that_breaks_the_protocol_is_left() -> None:
         await asyncio.wait((task,))
 
 
-async def test_a_broker_that_sends_and_sends_may_be_late_with_its_answer_to_a_ping() -> None:
+async def test_connection_stays_while_messages_arrive_although_the_ping_response_is_late() -> None:
     pinged: list[float] = []
     connections: list[Peer] = []
 
     async def serve(peer: Peer) -> None:
         connections.append(peer)
-        await peer.welcome(b"")
+        await peer.accept(b"")
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(send(peer))
             with suppress(asyncio.IncompleteReadError):
@@ -536,14 +539,14 @@ async def test_a_broker_that_sends_and_sends_may_be_late_with_its_answer_to_a_pi
             peer.send(reading(1))
             await asyncio.sleep(0.1)
 
-    async with broker_that(serve) as url:
+    async with scripted_broker(serve) as url:
         rig = Rig(settings_for(url, protocol="3.1.1", subscriptions=ONE).model_copy(update={"keepalive_seconds": 1}))
         async with rig.connected():
             await until(lambda: len(pinged) >= 3, what="pings without an answer")
             assert (rig.health.ready, len(connections)) == (True, 1)
 
 
-async def test_a_broker_that_falls_silent_is_noticed(tmp_path: Path) -> None:
+async def test_silent_broker_is_detected(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "broker")
     broker.start()
     rig = Rig(settings_for(broker.url).model_copy(update={"keepalive_seconds": 1}))
@@ -557,34 +560,50 @@ async def test_a_broker_that_falls_silent_is_noticed(tmp_path: Path) -> None:
         broker.kill()
 
 
-# --- paho's private names --------------------------------------------------------------------------------------------
+# --- the fast path ---------------------------------------------------------------------------------------------------
 
 
-async def test_paho_still_has_what_we_reach_for() -> None:
+async def test_installed_paho_supports_the_fast_path() -> None:
     paho = aiomqtt.Client("localhost")._client
-    assert can_read_ahead(type(paho))
-    assert not inspect.signature(paho._create_socket).parameters
-    assert list(inspect.signature(paho._packet_queue).parameters) == ["command", "packet", "mid", "qos", "info"]
+    assert unsupported_name(paho) is None
     assert time.monotonic() - paho._last_bytes_received < 10
 
 
-async def test_paho_reads_from_the_socket_we_give_it(broker_url: str) -> None:
-    async with MqttConnection(settings_for(broker_url), lambda _: None, tapped=True) as connection:
+async def test_paho_reads_from_the_read_ahead_socket(broker_url: str) -> None:
+    async with MqttConnection(settings_for(broker_url), lambda _: None, fast=True) as connection:
         assert isinstance(connection._paho.socket(), ReadAheadSocket)
 
 
-def test_a_paho_without_those_names_is_told_apart() -> None:
-    assert not can_read_ahead(object)
+class PahoWithChangedQueue:
+    """A release of paho that renamed a parameter of a private method."""
+
+    def _create_socket(self) -> None: ...
+
+    def _packet_queue(self, command: int, packet: bytes, mid: int, qos: int) -> None: ...
+
+
+def test_unsupported_paho_disables_the_fast_path_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert unsupported_name(object()) == "_create_socket"
+    assert not fast_path_works(PahoWithChangedQueue())
+    installed = version("paho-mqtt")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"mqtt: unsupported paho-mqtt {installed} (_packet_queue changed): fast path disabled, throughput drops about 5x"
+    ]
+
+
+async def test_aiomqtt_without_its_paho_client_fails_at_start() -> None:
+    with pytest.raises(UnsupportedLibrary, match=r"unsupported aiomqtt .*: install aiomqtt<3"):
+        paho_client(cast("aiomqtt.Client", object()))
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_without_them_messages_come_and_are_acknowledged_as_well(broker_url: str, protocol: str) -> None:
+async def test_messages_are_received_and_acknowledged_without_the_fast_path(broker_url: str, protocol: str) -> None:
     settings = settings_for(broker_url, protocol=protocol)
     seen: list[bytes] = []
     arrived: list[Message] = []
     for acknowledge in (2, 1):
         arrived.clear()
-        async with MqttConnection(settings, arrived.extend, tapped=False) as connection:
+        async with MqttConnection(settings, arrived.extend, fast=False) as connection:
             await connection.subscribe()
             if not seen:
                 await publish(broker_url, [b"1", b"2", b"3"])

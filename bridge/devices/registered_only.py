@@ -1,0 +1,28 @@
+"""The decoder that rejects messages of unregistered devices, for `devices.registration = "required"`."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from bson.objectid import ObjectId
+
+from bridge.core.message import Decoded, Message, Rejection, RejectionReason
+from bridge.ports import MessageDecoder
+
+
+class RegisteredOnlyDecoder:
+    """A decoder around another: what a message means stays pure, whether its device is registered does not."""
+
+    def __init__(self, decoder: MessageDecoder, registered: Container[str]) -> None:
+        """`registered` is consulted for each message."""
+        self._decoder = decoder
+        self._registered = registered
+
+    def decode(self, message: Message) -> Decoded:
+        """Decode a message; a rejection if its device is not registered."""
+        meaning = self._decoder.decode(message)
+        device_id = getattr(meaning, "device_id", None)
+        if device_id is None or device_id in self._registered:
+            return meaning
+        reason = f"device {device_id} is not registered, and devices.registration is required"
+        return Rejection(message.id or ObjectId(), message, RejectionReason.NOT_REGISTERED, reason, "deviceId")
