@@ -47,7 +47,7 @@ async def stage(access: TokenAccess) -> AsyncIterator[Stage]:
         yield running
 
 
-# --- each protocol -------------------------------------------------------------------------------------------------------------
+# --- each protocol ------------------------------------------------------------------------------------------------------------
 
 Entered = AbstractAsyncContextManager[ClientConnection]
 
