@@ -20,6 +20,7 @@ from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_pro
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
+from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
 
 COMPARED = ("burst", "steady")
@@ -52,13 +53,9 @@ class TutorialStack:
 def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path) -> list[Plan]:
     """The tutorial stack's burst is small: at a few hundred readings per second a large one takes minutes."""
     load = _without_none(
-        rate=arguments.rate,
-        seconds=arguments.seconds,
-        burst=arguments.burst,
-        way=arguments.way,
-        rooms=arguments.rooms,
-        stalled=arguments.stalled,
+        rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way, rooms=arguments.rooms
     )
+    stalled = _without_none(stalled=arguments.stalled)
     own = GuardedBridge if arguments.required else OwnBridge
     bridge: System = own(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = TutorialStack(broker, mongo_url.replace("/?", "/tutorial?"), folder)
@@ -66,7 +63,8 @@ def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, f
     for scenario in select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS):
         usual = COMPARED_CLIENTS if scenario.name in COMPARED else (scenario.load.clients,)
         for clients in arguments.clients or usual:
-            result.append(Plan(scenario, bridge, load | {"clients": clients}))
+            more = stalled if isinstance(scenario.load, StalledLoad) else {}
+            result.append(Plan(scenario, bridge, load | more | {"clients": clients}))
             if scenario.name in COMPARED and not arguments.no_tutorial:
                 result.append(
                     Plan(scenario, tutorial, load | {"clients": clients, "burst": arguments.tutorial_burst, "way": "socketio"})
