@@ -47,7 +47,6 @@ class Bridge:
         """Has every route once `listening` is set."""
 
     def stop(self) -> None:
-        """Have `run` process what has arrived and return."""
         self._stopping.set()
 
     async def run(self) -> None:

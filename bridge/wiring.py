@@ -67,16 +67,12 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The device registry, and commands to devices."""
-
     registry: Registry
     commands: CommandService
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may connect, and what they may do."""
-
     service: AuthService
     authenticator: Authenticator
     connections: Connections
@@ -85,8 +81,6 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Realtime:
-    """The hub, and the protocols of its clients."""
-
     hub: Hub
     device_sockets: DeviceSockets
     socketio: SocketIoServer
@@ -96,8 +90,6 @@ class Realtime:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """Every component of a bridge."""
-
     storage: Storage
     ingress: Ingress
     devices: Devices
@@ -196,12 +188,10 @@ def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publishe
 
 
 def all_routes(settings: Settings) -> tuple[Route, ...]:
-    """Return the decoding routes of all sources."""
     return (*DEVICE_ROUTES, *settings.routes, EVENTS)
 
 
 def counters(components: Components) -> tuple[Counter, ...]:
-    """Return the counters that `/metrics` exports."""
     ingress, storage, access, devices = components.ingress, components.storage, components.access, components.devices
     service, registry, connections = access.service, devices.registry, access.connections
     return (

@@ -39,7 +39,6 @@ class _ScopeFields(BaseModel):
 
     @property
     def has_scope(self) -> bool:
-        """Whether the request sets the scope."""
         return self.devices is not None or self.sites is not None or "scope" in self.model_fields_set
 
     def new_scope(self, current: ResourceScope | None) -> ResourceScope | None:
@@ -52,8 +51,6 @@ class _ScopeFields(BaseModel):
 
 
 class NewUser(_ScopeFields):
-    """A new user; without devices and sites, for every device."""
-
     name: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
     role: Role = Role.VIEWER
@@ -96,10 +93,7 @@ class AuditParameters(BaseModel):
 
 
 class AccountsApi:
-    """Routes of users, keys and the audit log."""
-
     def __init__(self, access: AuthService, audit: AuditStore, http: HttpSettings) -> None:
-        """`audit` is where events are read."""
         self._access = access
         self._audit_store = audit
         self._http = http

@@ -56,8 +56,6 @@ class RefreshRequest(BaseModel):
 
 
 class AuthApi:
-    """`/auth/…`."""
-
     def __init__(self, access: AuthService, http: HttpSettings, read_seconds: float) -> None:
         """A body must arrive within `read_seconds`."""
         self._access = access

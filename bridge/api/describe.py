@@ -102,6 +102,5 @@ def describes(
 
 
 def operation_of(handler: object) -> Operation | None:
-    """Return the description of a handler; None if it has none."""
     found = getattr(handler, "__described__", None)
     return found if isinstance(found, Operation) else None

@@ -47,7 +47,6 @@ class DevicesParameters(BaseModel):
     limit: Annotated[int, Field(ge=1, le=DEVICES_LIMIT)] = 1000
 
     def matches(self, device: Device) -> bool:
-        """Whether a device is part of the answer."""
         filters = ((self.site, device.site), (self.room, device.room), (self.type, device.type), (self.status, device.status))
         if device.id <= self.after or any(expected not in (None, actual) for expected, actual in filters):
             return False
@@ -55,16 +54,12 @@ class DevicesParameters(BaseModel):
 
 
 class RecentParameters(BaseModel):
-    """The query of `GET …/commands`."""
-
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=_COMMANDS_LIMIT)] = 100
 
 
 class DevicesApi:
-    """Routes of the registry and of commands."""
-
     def __init__(
         self,
         registry: Registry,
@@ -80,7 +75,6 @@ class DevicesApi:
         self._http = http
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes; `sensors` is an alias of `devices`."""
         routes = [
             route
             for path in _PATHS

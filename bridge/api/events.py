@@ -32,14 +32,10 @@ _ANSWER_SECONDS = 5.0
 
 
 class EventPath(BaseModel):
-    """The topic of the event."""
-
     topic: Annotated[str, Field(json_schema_extra={"enum": [*EVENT_TOPICS]})]
 
 
 class EventsApi:
-    """`POST /api/v1/events/{topic}`."""
-
     def __init__(self, intake: Intake, closed: asyncio.Event) -> None:
         """`closed` is set when the pipeline settles no more messages."""
         self._intake = intake

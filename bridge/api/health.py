@@ -13,8 +13,6 @@ from bridge.core.health import Health
 
 
 class HealthApi:
-    """Routes for orchestrators, load balancers and people."""
-
     def __init__(self, health: Health) -> None:
         self._health = health
 

@@ -38,8 +38,6 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 class IngestHeaders(BaseModel):
-    """The headers of the request."""
-
     key: Annotated[
         str | None,
         Field(
@@ -51,8 +49,6 @@ class IngestHeaders(BaseModel):
 
 
 class IngestApi:
-    """Routes that accept readings."""
-
     def __init__(self, source: HttpSource, authorizer: DeviceAuthorizer, read_seconds: float) -> None:
         """A body must arrive within `read_seconds`."""
         self._source = source

@@ -57,8 +57,6 @@ def realtime_counters(hub: Hub, limiter: ConnectionLimiter) -> tuple[Counter, ..
 
 
 class MetricsApi:
-    """Metrics of the bridge and of its process."""
-
     def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Bridge(hub, ledger, health, counters))

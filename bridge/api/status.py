@@ -13,8 +13,6 @@ from bridge.realtime.hub.hub import Hub
 
 
 class StatusApi:
-    """The number of clients, and the ledger."""
-
     def __init__(self, hub: Hub, ledger: Ledger) -> None:
         self._hub = hub
         self._ledger = ledger

@@ -24,21 +24,15 @@ _Channel = Annotated[str, Field(json_schema_extra={"enum": [*CHANNELS]})]
 
 
 class ChannelPath(BaseModel):
-    """The channel of the path."""
-
     channel: _Channel
 
 
 class TestEventParameters(BaseModel):
-    """The channel and text of a test event."""
-
     channel: _Channel = GENERAL
     message: Annotated[str, Field(max_length=_MESSAGE_LENGTH)] = _MESSAGE
 
 
 class WebSocketsApi:
-    """Routes about the connections of both plain protocols."""
-
     def __init__(self, topics: TopicProtocol, channels: ChannelProtocol, publisher: Publisher) -> None:
         """`publisher` sends the test events."""
         self._topics = topics

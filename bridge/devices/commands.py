@@ -174,7 +174,6 @@ class CommandService:
         return CommandRejected(text)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
-        """Return a command of a device; None if it has no such command."""
         command = await self._store.get(command_id)
         return command if command is not None and command.device_id == device_id else None
 
@@ -224,7 +223,6 @@ class CommandService:
         return stored if is_ours else None
 
     async def _current(self, command: Command) -> Command:
-        """Return the command as the store has it."""
         return await self._store.get(command.id) or command
 
     def _transport(self, command: Command) -> CommandTransport:

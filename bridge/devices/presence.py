@@ -84,5 +84,4 @@ class Presence:
         return self._statuses
 
     def invalidate(self) -> None:
-        """Drop the cached statuses: a device has changed."""
         self._statuses = None

@@ -14,12 +14,10 @@ class RegisteredOnlyDecoder:
     """A decoder around another: what a message means stays pure, whether its device is registered does not."""
 
     def __init__(self, decoder: MessageDecoder, registered: Container[str]) -> None:
-        """`registered` is consulted for each message."""
         self._decoder = decoder
         self._registered = registered
 
     def decode(self, message: Message) -> Decoded:
-        """Decode a message; a rejection if its device is not registered."""
         meaning = self._decoder.decode(message)
         device_id = getattr(meaning, "device_id", None)
         if device_id is None or device_id in self._registered:

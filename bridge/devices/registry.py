@@ -47,7 +47,6 @@ class RegistryCounters:
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch by the wall clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -81,7 +80,6 @@ class Registry:
         return None if device is None else Location(device.site or "", device.room or "")
 
     def devices_at(self, sites: Collection[str]) -> list[str]:
-        """The ids of the devices at these sites."""
         return [device.id for device in self._devices.values() if device.site in sites]
 
     async def load(self) -> None:
@@ -185,7 +183,6 @@ class Registry:
         return device
 
     def all(self) -> Iterable[Device]:
-        """Return every device, by id. Raises `StoreUnavailable` before the store was read."""
         self._check_loaded()
         return (self._devices[device_id] for device_id in sorted(self._devices))
 
@@ -243,7 +240,6 @@ class Registry:
                 self.check_silence()
 
     def check_silence(self) -> None:
-        """Take offline each device that was silent for too long."""
         if events := self.presence.check_silence(self._devices.values()):
             self.next.publish(events)
 

@@ -77,12 +77,10 @@ class Connections:
             del self._by_address[key]
 
     def close(self) -> None:
-        """Close the silent connections; aiohttp closes the others."""
         for connection in tuple(self.silent):
             connection.abort()
 
     def count_ended(self, reason: str) -> None:
-        """Count a connection closed by the bridge."""
         self.ended[reason] = self.ended.get(reason, 0) + 1
 
 

@@ -124,6 +124,5 @@ def _variable_length(data: bytes, at: int) -> tuple[int, int]:
 
 
 def pubacks(packet_ids: Iterable[int]) -> bytes:
-    """Encode a PUBACK for each packet id, in order."""
     words = [word for packet_id in packet_ids for word in (_PUBACK_AND_LENGTH, packet_id)]
     return struct.pack(f">{len(words)}H", *words)

@@ -27,7 +27,6 @@ class TakeoverDetector:
         self._since: float | None = None
 
     def on_connected(self) -> None:
-        """A connection was established."""
         self._since = time.monotonic()
 
     @property
@@ -36,17 +35,14 @@ class TakeoverDetector:
         return self._in_a_row >= _SHORT_IN_A_ROW
 
     def on_disconnected(self) -> None:
-        """An attempt failed or a connection ended."""
         short = self._since is not None and time.monotonic() - self._since < _SHORT_SECONDS
         self._in_a_row = self._in_a_row + 1 if short else 0
         self._since = None
 
     def on_taken_over(self) -> None:
-        """The broker reported that another client took the session."""
         self._in_a_row, self._since = _SHORT_IN_A_ROW, None
 
     def reset(self) -> None:
-        """The bridge itself ended the connection."""
         self._in_a_row, self._since = 0, None
 
 
