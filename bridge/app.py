@@ -1,7 +1,5 @@
 """A bridge and its lifetime: opened, run and closed. Nesting is lifetime: inner components end first."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import logging

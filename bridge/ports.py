@@ -1,7 +1,5 @@
 """The seams of the bridge: what the pipeline expects of each part, and what the part may expect in return."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, Self, TypeVar

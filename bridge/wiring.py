@@ -1,7 +1,5 @@
 """The composition root: builds every component and joins them, in five groups."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

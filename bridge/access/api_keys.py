@@ -4,8 +4,6 @@ Keys are cached in memory, so that a request needs no store. A key that is not c
 at a limited rate for each address and for all: guessed ids cause little load and do not keep a new key from being found.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import time

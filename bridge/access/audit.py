@@ -4,8 +4,6 @@ An unauthenticated client can be refused any number of times, so its refusals ar
 address and kind: the first at once, and one for all others when the minute is over.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

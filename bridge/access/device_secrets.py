@@ -3,8 +3,6 @@
 They are often short, so guessing is slowed down as for passwords.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from bridge.access.lockout import Lockout

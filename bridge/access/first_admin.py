@@ -1,7 +1,5 @@
 """Setup of the first admin: with the password of the settings, or with a link that is printed once and works once."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable
 

@@ -11,8 +11,6 @@ So nobody can lock a user out of an address where the user is known.
 A refused attempt changes no state: a client that has to wait cannot evict the failures of others by repeating it.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -42,7 +40,7 @@ class _Count:
 class LoginAttempt:
     """An attempt that was allowed. It counts as failed unless it `succeeded` or is cancelled."""
 
-    def __init__(self, lockout: Lockout, pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
+    def __init__(self, lockout: "Lockout", pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
         """`counted` has each count, its time of the previous attempt, and that of this one."""
         self._lockout = lockout
         self._pair = pair

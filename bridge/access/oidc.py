@@ -4,8 +4,6 @@ Only RSA and P-256 public keys are taken from the JWKS, each for one algorithm, 
 (algorithm confusion, RFC 8725, section 3.1).
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

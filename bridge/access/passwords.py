@@ -1,7 +1,5 @@
 """Password hashing: argon2id, in two threads, so that the event loop is not blocked and memory is bounded."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

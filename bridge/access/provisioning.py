@@ -1,7 +1,5 @@
 """Credentials of devices: one API key each, for HTTP, WebSockets and the account at the MQTT broker."""
 
-from __future__ import annotations
-
 from bridge.access.api_keys import ApiKeys
 from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.core.access.accounts import ApiKey

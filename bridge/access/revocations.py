@@ -1,7 +1,5 @@
 """Revoked sessions and keys: in memory, to be checked with every request, and in the store, for other bridges and restarts."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

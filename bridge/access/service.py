@@ -1,7 +1,5 @@
 """The authentication service: identifies credentials, validates identities, logs users in and out."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import secrets

@@ -5,8 +5,6 @@ time; the store has hashes of both. A used refresh token (right family, old gene
 session ends for both holders (RFC 9700, section 4.14.2).
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 PyJWT verifies the signature before any claim is read; times are checked in this module, by the given clock.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import secrets

@@ -4,8 +4,6 @@ Each change of what a user may do ends their sessions, so that no token grants m
 change is stored: even if something fails in between, no token outlives the change.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The HTTP API: one file per subject, put together by `build_api`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

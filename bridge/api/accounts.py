@@ -1,7 +1,5 @@
 """Users, API keys and the audit log, for admins."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Login, refresh, logout, and the identity of the caller."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from aiohttp import web

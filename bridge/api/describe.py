@@ -7,8 +7,6 @@ Models are pydantic's; a string is an answer of that media type. Path parameters
 their values.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

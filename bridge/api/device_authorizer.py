@@ -1,7 +1,5 @@
 """Which devices a request may read, publish for, command or manage."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """Events of other services by HTTP: decoded and published like any message, and answered when they have been published."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Annotated, Any

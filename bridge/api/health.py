@@ -1,7 +1,5 @@
 """Liveness and readiness."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from bridge.api.describe import Auth, describes

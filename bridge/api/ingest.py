@@ -1,7 +1,5 @@
 """`POST /api/v1/readings` and `/api/ingest`: answered when every item is stored and journaled, or in the quarantine."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """`GET /metrics` in Prometheus' text format. Values are read at scrape time: counting costs the hot path nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The dashboard as built by Vite, the examples, and the Socket.IO client script."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aiohttp import web
@@ -29,7 +27,7 @@ def routes() -> list[web.AbstractRouteDef]:
     ]
 
 
-def _examples(page: _Page, folder: Path) -> list[web.AbstractRouteDef]:
+def _examples(page: "_Page", folder: Path) -> list[web.AbstractRouteDef]:
     """One page per protocol, and an index."""
     return [
         web.get("/examples", _redirect_to_examples),

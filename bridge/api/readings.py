@@ -1,7 +1,5 @@
 """Stored readings, their summaries, and the measurement table."""
 
-from __future__ import annotations
-
 import math
 import re
 import time
@@ -90,7 +88,7 @@ class ReadingsParameters(BaseModel):
     points: Annotated[int | None, _POINTS_TEXT, Field(ge=1, le=POINTS_LIMIT)] = None
 
     @model_validator(mode="after")
-    def _one_width(self) -> ReadingsParameters:
+    def _one_width(self) -> "ReadingsParameters":
         if self.points and self.every_ms:
             raise ValueError("points selects the width: every must be auto or absent")
         return self

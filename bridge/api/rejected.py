@@ -1,7 +1,5 @@
 """The quarantine by HTTP: rejected messages with their reasons, and retrying them."""
 
-from __future__ import annotations
-
 import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable

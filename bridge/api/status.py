@@ -1,7 +1,5 @@
 """`GET /websocket/status`."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from bridge.api.describe import describes

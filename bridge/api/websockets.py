@@ -1,7 +1,5 @@
 """Statistics of the plain WebSockets, and test events."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`sensor-bridge export`, `import` and `rejected …`: commands on stored data, beside a running bridge or without one."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

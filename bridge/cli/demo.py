@@ -1,7 +1,5 @@
 """Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path

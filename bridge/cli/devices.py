@@ -1,7 +1,5 @@
 """`sensor-bridge device …`: credentials of devices, in the store and in the password and ACL files of Mosquitto."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar

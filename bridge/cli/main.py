@@ -1,7 +1,5 @@
 """The command line: one thin function per command."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

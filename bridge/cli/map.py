@@ -1,7 +1,5 @@
 """`sensor-bridge map`: decode a message with every payload format and propose the settings for the best one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Tables and progress bars of the commands on stored data. Message texts are printed without markup or control characters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What the commands share: consoles, options, and how they run an asyncio job."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import signal

@@ -4,8 +4,6 @@ Passwords are prompted for or read from the first line of standard input; never 
 can read.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import sys

@@ -4,8 +4,6 @@ An invalid field is dropped alone and named in `quality`. A message is rejected 
 large, has no valid device id, or has no valid measurement.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Events that are published, and their message bodies, whose names, nesting and types are a wire contract."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Health of the parts of the bridge."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """Message counters per source: received = stored + duplicate + rejected + dropped + waiting, at every moment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bridge.core.message import Outcome

@@ -1,7 +1,5 @@
 """A message from any source, its acknowledgement, and everything a message can decode to."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ class Outcome(enum.StrEnum):
 class Origin(Protocol):
     """Receives the acknowledgements of messages: one MQTT connection, one HTTP request, one socket."""
 
-    def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:
+    def acknowledge(self, message: "Message", outcome: Outcome, meaning: "Decoded | None" = None) -> None:
         """Report the final outcome of `message`. Called once per message, in order of arrival; must not block or raise.
 
         `meaning` is the decoded message; None if it was dropped before decoding.

@@ -1,7 +1,5 @@
 """JSON payloads within limits, and the error texts for invalid ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

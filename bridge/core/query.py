@@ -1,7 +1,5 @@
 """Queries on a store, and their results."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bson.objectid import ObjectId

@@ -6,8 +6,6 @@ job's last cursor. Those late hours, and everything after `until_ms`, are read f
 answer is the same with rollups as without.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Inside the bridge a time is an integer, milliseconds since the epoch, UTC: the precision of MongoDB and JavaScript.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Topic patterns such as `sensors/{deviceId}/data`, where `{name}` captures one level."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ class TopicPattern:
     names: tuple[str | None, ...]
 
     @classmethod
-    def parse(cls, text: str) -> TopicPattern:
+    def parse(cls, text: str) -> "TopicPattern":
         """Parse a pattern; raises `PatternError` naming the fault and its level."""
         if not text or "\0" in text or len(text.encode()) > _TOPIC_BYTES:
             raise PatternError(f"{text[:40]!r}: a topic pattern must have 1 to {_TOPIC_BYTES} bytes and no NUL")

@@ -5,8 +5,6 @@ the acknowledged messages are always a contiguous prefix of the delivered ones: 
 accident, and after a reconnect the broker redelivers everything from the first unacknowledged message on.
 """
 
-from __future__ import annotations
-
 from collections import deque
 
 

@@ -5,8 +5,6 @@ stored as `sent` before it is sent, so whatever happens next, it is not sent aga
 it in their queue: the bridge whose change from `queued` to `sent` the store accepts sends it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import secrets

@@ -1,7 +1,5 @@
 """Which devices are online: by an open socket, by a status over MQTT, or by readings until they stop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from heapq import nlargest
 

@@ -1,7 +1,5 @@
 """The decoder that rejects messages of unregistered devices, for `devices.registration = "required"`."""
 
-from __future__ import annotations
-
 from collections.abc import Container
 
 from bson.objectid import ObjectId

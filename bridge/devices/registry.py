@@ -4,8 +4,6 @@ A publisher between the pipeline and the hub: it sees every stored reading and s
 events of the changes that they caused. A reading of a known device costs 1 to 5 µs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -6,8 +6,6 @@ over the cookie, because a browser attaches the cookie to requests of any page (
 own pages only.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Origin checks: the pages that may use the cookie, send writing requests and open WebSockets."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """The address and scheme of a client behind trusted proxies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address

@@ -3,8 +3,6 @@
 Each batch is one gzip member. Resuming truncates the file after its last whole member or, if it is plain, its last whole line.
 """
 
-from __future__ import annotations
-
 import csv
 import enum
 import gzip

@@ -1,7 +1,5 @@
 """Look up and remove rejected messages."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Keep the store within its limits while the bridge runs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

@@ -1,7 +1,5 @@
 """Put rejected messages through the pipeline again. In a running bridge, clients receive the readings that are now stored."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,5 @@
 """Keep the history rolled up while the bridge runs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -1,7 +1,5 @@
 """Export readings to a file and import them. Both can be interrupted and repeated: no reading is lost or duplicated."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

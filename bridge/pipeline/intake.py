@@ -1,7 +1,5 @@
 """The queue between the sources and the pipeline, which takes messages in batches."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 
@@ -58,7 +56,7 @@ class Intake:
     def __len__(self) -> int:
         return len(self._qos1) + len(self._qos0)
 
-    def __aiter__(self) -> Intake:
+    def __aiter__(self) -> "Intake":
         return self
 
     async def __anext__(self) -> list[Message]:

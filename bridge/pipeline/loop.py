@@ -4,8 +4,6 @@ While a write is in progress, the next batch collects in the intake, so batches 
 timer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

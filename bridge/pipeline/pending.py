@@ -1,7 +1,5 @@
 """The messages of one request, and the wait for their outcomes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast

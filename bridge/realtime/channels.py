@@ -1,7 +1,5 @@
 """The protocol of `/api/v1/ws`: plain WebSocket, one channel per connection."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,7 +50,7 @@ class ChannelProtocol:
     async def _serve_secure(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve_secure(request, partial(self._requested, request))
 
-    def _requested(self, request: web.Request) -> tuple[_ChannelHandler, Subscription]:
+    def _requested(self, request: web.Request) -> "tuple[_ChannelHandler, Subscription]":
         """Return the handler and the subscription of a handshake. Raises 400 or 404 for invalid parameters."""
         channel = checked_channel(request.query.get("channel", GENERAL))
         member = ChannelMember(channel, _checked_user(request.query.get("user_id", "")), time.time_ns() // 1_000_000)

@@ -1,7 +1,5 @@
 """WebSocket frames sent by a server (RFC 6455). A server does not mask, so one frame serves all clients."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ While access control is on, unauthenticated connections are limited to a tenth o
 to half of that: they cannot take the places of authenticated clients, nor one address those of all others.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Hashable

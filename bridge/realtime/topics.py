@@ -1,7 +1,5 @@
 """The protocol of `/ws`: plain WebSocket, with subscriptions by topic."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

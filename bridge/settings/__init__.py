@@ -1,7 +1,5 @@
 """The typed settings with their defaults and bounds. `loader.py` fills them from file and environment."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -57,7 +55,7 @@ class Settings(Section):
         return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Settings:
+    def _sections_agree(self) -> "Settings":
         if self.mqtt.password and not self.mqtt.login[0]:
             raise ValueError("mqtt.password is set, mqtt.username is not")
         return self

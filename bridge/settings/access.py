@@ -1,7 +1,5 @@
 """Settings of access control: users, tokens and an identity provider."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -73,7 +71,7 @@ class AccessSettings(Section):
         return url
 
     @model_validator(mode="after")
-    def _check_combinations(self) -> AccessSettings:
+    def _check_combinations(self) -> "AccessSettings":
         external = (self.issuer, self.jwks_url, self.audience)
         if any(external) and not all(external):
             raise ValueError("issuer, jwks_url and audience must be set together, or none of them")

@@ -1,7 +1,5 @@
 """Settings of the HTTP port."""
 
-from __future__ import annotations
-
 import re
 import ssl
 from pathlib import Path
@@ -23,7 +21,7 @@ class CertificateSettings(Section):
     minimum: Literal["1.2", "1.3"] = "1.2"
 
     @model_validator(mode="after")
-    def _check_files(self) -> CertificateSettings:
+    def _check_files(self) -> "CertificateSettings":
         if self.key_file and not self.cert_file:
             raise ValueError("key_file is set, cert_file is not")
         return self

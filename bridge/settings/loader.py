@@ -4,8 +4,6 @@
 contains the value, for secrets. `config/bridge.toml` lists every setting with its default.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Settings of the MQTT broker and its subscriptions."""
 
-from __future__ import annotations
-
 import ssl
 from pathlib import Path
 from typing import Annotated, Literal
@@ -61,7 +59,7 @@ class SubscriptionSettings(Section):
         return text
 
     @model_validator(mode="after")
-    def _check_format(self) -> SubscriptionSettings:
+    def _check_format(self) -> "SubscriptionSettings":
         if self.kind is not MessageKind.READINGS and self.format is not FormatName.JSON:
             raise ValueError(f"format {self.format} is for kind readings; {self.kind} has no format")
         if self.kind is MessageKind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
@@ -94,7 +92,7 @@ class BrokerFilesSettings(Section):
     pid: Path | None = None
 
     @model_validator(mode="after")
-    def _check_files(self) -> BrokerFilesSettings:
+    def _check_files(self) -> "BrokerFilesSettings":
         if (self.passwords is None) != (self.acl is None):
             raise ValueError("passwords and acl must be set together, or none of them")
         return self

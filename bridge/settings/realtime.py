@@ -1,7 +1,5 @@
 """Settings of realtime clients and of devices."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator

@@ -1,7 +1,5 @@
 """The base class of the settings' tables, and shared types and checks."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit

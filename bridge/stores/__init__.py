@@ -1,7 +1,5 @@
 """Stores for readings and state. `open_store` picks the adapter by the scheme of the URL."""
 
-from __future__ import annotations
-
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 

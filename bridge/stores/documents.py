@@ -1,7 +1,5 @@
 """Users, API keys, sessions, audit events, devices and commands: written once, over the document collections of a driver."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType

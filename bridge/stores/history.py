@@ -1,7 +1,5 @@
 """Summaries of readings from rollups, and from readings where there are none yet: what all stores share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any

@@ -7,8 +7,6 @@ were stored under an old cursor: by a bridge that could not reach the store for 
 bridges, the one with the lease does it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -1,7 +1,5 @@
 """Requests to the REST API of a running bridge, and the token or API key of the command line."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Not for production: amqtt carries a few hundred messages per second and loses everything at a restart.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import logging

@@ -5,8 +5,6 @@ plus 300 ppm per person with a time constant of half an hour; temperature peaks 
 minutes.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import random

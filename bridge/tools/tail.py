@@ -1,7 +1,5 @@
 """A live table of readings in the terminal, from a Socket.IO client."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """The accounts of devices and of the bridge in Mosquitto's password and ACL files, replaced atomically under a lock."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -4,8 +4,6 @@ Hashes are computed in Mosquitto's format `$7$` (PBKDF2 with SHA-512). So `mosqu
 broker often runs in another container, and no password becomes a command-line argument that other users can read.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

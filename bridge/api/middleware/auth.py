@@ -4,8 +4,6 @@ A route states its permission at its handler: `@describes(…, permission=Permis
 `Permission.READ`, except the dashboard with its files (`@public`) and the sockets, which authenticate their clients themselves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

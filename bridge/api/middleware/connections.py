@@ -5,8 +5,6 @@ at once while everyone else waits. So a protocol stands between each transport a
 `get_protocol` of a transport, and `server` of a runner, which creates protocols.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable
@@ -95,7 +93,7 @@ class AcceptThrottle:
         self._started = 0
         self._waiting: deque[_Connection] = deque()
 
-    def admit(self, connection: _Connection) -> bool:
+    def admit(self, connection: "_Connection") -> bool:
         """Whether a connection may start now; otherwise its `start` is called later."""
         if not self._started:
             asyncio.get_running_loop().call_soon(self._next)

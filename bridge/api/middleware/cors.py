@@ -1,7 +1,5 @@
 """Cross-origin requests to the API. Socket.IO has its own handling, with the same setting."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aiohttp import web

@@ -5,8 +5,6 @@ page post forms anywhere, but send its origin. And a page may resolve its own na
 then has the same origin as the bridge, but under a foreign host name, which a literal address never is.
 """
 
-from __future__ import annotations
-
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Security headers of responses."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

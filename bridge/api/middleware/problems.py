@@ -1,7 +1,5 @@
 """Errors as RFC 9457 `application/problem+json`."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The HTTP server's logger, without anything that clients sent."""
 
-from __future__ import annotations
-
 import logging
 
 from aiohttp.http_exceptions import HttpProcessingError

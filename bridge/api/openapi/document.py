@@ -1,7 +1,5 @@
 """The description of the API: OpenAPI 3.1 built from `@describes`, and an HTML page of it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -85,7 +83,7 @@ def document(routes: Iterator[tuple[str, str, Operation]]) -> Json:
     }
 
 
-def _operation(method: str, path: str, operation: Operation, schemas: _Schemas) -> Json:
+def _operation(method: str, path: str, operation: Operation, schemas: "_Schemas") -> Json:
     described = {parameter["name"]: parameter for parameter in _parameters("path", operation.path)}
     parameters = [
         described.get(name) or {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
@@ -109,7 +107,7 @@ def _operation(method: str, path: str, operation: Operation, schemas: _Schemas) 
     return result
 
 
-def _responses(operation: Operation, schemas: _Schemas) -> Iterator[tuple[int, Json]]:
+def _responses(operation: Operation, schemas: "_Schemas") -> Iterator[tuple[int, Json]]:
     for status, content in sorted({**dict.fromkeys(operation.problems, Problem), **operation.answers}.items()):
         text = _SUCCESS.get(status) or PROBLEMS[status]
         answer: Json = {"description": text}

@@ -1,7 +1,5 @@
 """Models of requests and responses for the OpenAPI description; those of readings are built from the measurement table."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model

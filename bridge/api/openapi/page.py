@@ -1,7 +1,5 @@
 """The HTML page of the OpenAPI description."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -5,8 +5,6 @@ keys and sessions, which are random, are SHA-256 hashes. `to_document` returns w
 `…_from_document` is its inverse.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -185,7 +183,7 @@ class LoginSession:
     created_ms: int = 0
     expires_ms: int = 0
 
-    def rotated(self, generation: str) -> LoginSession:
+    def rotated(self, generation: str) -> "LoginSession":
         return replace(self, generation=generation)
 
     def to_document(self) -> dict[str, Any]:

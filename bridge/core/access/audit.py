@@ -1,7 +1,5 @@
 """The audit log: who did what, when and from where, one record per event."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

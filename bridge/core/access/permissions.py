@@ -1,7 +1,5 @@
 """Identities and what they may do. Authentication is elsewhere."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Secrets from the settings, compared in constant time."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from collections.abc import Mapping

@@ -7,8 +7,6 @@
 A command becomes `sent` before its first byte is sent, so that a crash loses it rather than executes it twice.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -102,7 +100,7 @@ class Command:
     error: str | None = None
     bridge: str | None = None
 
-    def transition(self, state: CommandState, now_ms: int, error: str | None = None) -> Command:
+    def transition(self, state: CommandState, now_ms: int, error: str | None = None) -> "Command":
         """Return the command in its next state; raises `CommandStateError` if that is not allowed, or if it expired unsent."""
         if state not in TRANSITIONS[self.state]:
             raise CommandStateError(f"command {self.id} is {self.state}: it cannot become {state}")

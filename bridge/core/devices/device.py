@@ -3,8 +3,6 @@
 Times are milliseconds since the epoch, UTC; intervals are seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -170,7 +168,7 @@ class Device:
             "createdAt": self.created_ms,
         }
 
-    def copy(self) -> Device:
+    def copy(self) -> "Device":
         """Return a snapshot that later changes do not affect."""
         return replace(
             self, attributes=dict(self.attributes), state=dict(self.state), reporting_interval=replace(self.reporting_interval)

@@ -1,7 +1,5 @@
 """The location of a device."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

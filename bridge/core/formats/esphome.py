@@ -1,7 +1,5 @@
 """ESPHome: one value per message; the object id in the topic ends with the name of the field."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A name matches only if it ends with a measurement, apart from trailing words wit
 `absolute_humidity` and `temperature_f` are other quantities or units and do not match.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

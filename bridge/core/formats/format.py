@@ -1,7 +1,5 @@
 """What a payload format is, and what a family of payloads declares about its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

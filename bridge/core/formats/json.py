@@ -1,7 +1,5 @@
 """JSON: one object with the bridge's field names or their aliases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Mapping: any JSON; each field is read from its own path."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -34,7 +32,7 @@ class FieldPath:
     offset: float = 0
 
     @classmethod
-    def parse(cls, text: str, scale: float = 1, offset: float = 0) -> FieldPath:
+    def parse(cls, text: str, scale: float = 1, offset: float = 0) -> "FieldPath":
         """Parse a path; raises `FormatError`."""
         if len(text) > PATH_LENGTH or not _PATH.fullmatch(text):
             raise FormatError(

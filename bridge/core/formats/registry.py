@@ -4,8 +4,6 @@ aliases, quality, time and identity are handled by `decode.py`, for all formats 
 To add a family, write its file with a `SPEC` and add one line to `FormatName`.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator, Mapping
 from typing import Self

@@ -1,7 +1,5 @@
 """Scalar: one value per message; a level of the topic names the field."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

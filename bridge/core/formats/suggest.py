@@ -3,8 +3,6 @@
 They are for a person to review, and are never applied to incoming messages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from bridge.core.formats.field_names import match_field

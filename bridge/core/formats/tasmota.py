@@ -1,7 +1,5 @@
 """Tasmota: an object with one object per sensor, as on `tele/…/SENSOR` and `tele/…/STATE`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

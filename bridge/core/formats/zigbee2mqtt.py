@@ -1,7 +1,5 @@
 """Zigbee2MQTT: one object with its own names."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Extraction of fields: payload keys are mapped to fields, and each value is checked against the measurement table."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

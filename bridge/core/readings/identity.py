@@ -1,7 +1,5 @@
 """The identity of records, and the cursor from which clients resume."""
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Collection, Mapping

@@ -4,8 +4,6 @@ The decoder, the stores, the HTTP API and the page all read `MEASUREMENTS`: to c
 table. Its units and ranges are a wire contract.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A reading: one device's measurements at one time, and its public record."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Parsing of records: the inverse of `Reading.public`, for imports."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

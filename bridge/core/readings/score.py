@@ -20,8 +20,6 @@ limits for particles, TVOC and CO2 at work are for means over hours, days or a y
   less than 60.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Authentication of live connections, the same for every wire protocol: identify, admit, renew, and limit by scope."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from bridge.core.access.permissions import NOBODY, Identity, IdentityKind, Permission

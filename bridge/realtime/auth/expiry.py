@@ -3,8 +3,6 @@
 Every connection is checked twice a second: 0.5 µs each, 2,000 connections in a millisecond.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The devices that an identity may see: a resource scope, resolved by the present locations of devices."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Login at `/ws/device`: with a token in the handshake, or with the first message in either device protocol."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import orjson

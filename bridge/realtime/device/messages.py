@@ -1,7 +1,5 @@
 """Telemetry and acknowledgements from a device's socket, as messages of the intake."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The two protocols of `/ws/device`: flat objects, and objects with an envelope."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

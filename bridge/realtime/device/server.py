@@ -4,8 +4,6 @@ Telemetry goes through the pipeline like every other message. A device may write
 socket, and it is online while that is open. A listener receives the telemetry of every device, or of those it subscribes to.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial

@@ -6,8 +6,6 @@ and is live again. A client that stays paused longer than `slow_seconds` is disc
 a paused client costs nothing per batch.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

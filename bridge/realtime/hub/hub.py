@@ -5,8 +5,6 @@ then costs one write that never waits; a member whose buffer is full is paused: 
 pages beside the live flow, until both meet: see `subscribe`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """The most recent records in memory, so that a short reconnect needs neither a store query nor a second encoding."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter

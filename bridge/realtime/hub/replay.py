@@ -1,7 +1,5 @@
 """Missed records in pages, from memory or, where memory does not reach back far enough, from the store."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The bodies of `subscribe` and `unsubscribe`, validated, and the answer to an invalid one."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """A client's session in the hub: its subscription, its offset, and the records that it missed."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections import deque

@@ -1,7 +1,5 @@
 """Subscriptions and subscriber groups: clients with equal subscriptions share selection, joining and compression."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -44,7 +42,7 @@ class Subscription:
             return self.device_filter.devices()
         return frozenset(filter(self.device_filter.allows, self.devices))
 
-    def is_superset_of(self, other: Subscription) -> bool:
+    def is_superset_of(self, other: "Subscription") -> bool:
         """Return whether every record that matches `other` matches this subscription."""
         may_read = self.device_filter is None or self.device_filter == other.device_filter
         return may_read and _includes(self.devices, other.devices) and _includes(self.topics, other.topics)

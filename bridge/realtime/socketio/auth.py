@@ -1,7 +1,5 @@
 """Login over Socket.IO: by the `auth` of the CONNECT packet, or by the headers of the handshake."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

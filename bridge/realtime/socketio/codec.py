@@ -1,7 +1,5 @@
 """Encodes events as Socket.IO messages, and JSON for python-socketio."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import orjson

@@ -8,8 +8,6 @@ A long-polling client has a `PollQueue`, which is emptied into the WebSocket whe
 clients on Python 3.11: 22 KB each instead of 32.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -57,7 +55,7 @@ class ClientManager(socketio.AsyncManager):  # type: ignore[misc]  # python-sock
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
     """python-socketio's server on `EngineServer`."""
 
-    def _engineio_server_class(self) -> type[EngineServer]:
+    def _engineio_server_class(self) -> "type[EngineServer]":
         return EngineServer
 
 

@@ -1,7 +1,5 @@
 """Engine.IO protocol 4, as strict as Socket.IO's own server: valid requests and packets."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from enum import Enum

@@ -1,7 +1,5 @@
 """Start-up check of the private names of python-socketio, python-engineio and aiohttp that `direct.py` relies on."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """Ends Engine.IO connections: on request, after a missing pong, and those that python-engineio leaves half open."""
 
-from __future__ import annotations
-
 import time
 
 import engineio

@@ -1,7 +1,5 @@
 """Validation of Socket.IO protocol 5 packets from clients, as strict as Socket.IO's own server. Binary packets are refused."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

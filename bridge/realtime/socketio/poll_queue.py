@@ -1,7 +1,5 @@
 """The packets that wait for a Socket.IO client, until a poll takes them or the client has a WebSocket."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """The events that a joined Socket.IO client sends, and their acknowledgements."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Socket.IO clients, with python-socketio in the bridge's aiohttp application: connections, joining, and leaving."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The hub's transport to a Socket.IO client: bytes go straight to its WebSocket, or wait for its next poll."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from engineio.async_socket import AsyncSocket

@@ -1,7 +1,5 @@
 """One plain WebSocket connection: the parser that aiohttp feeds, and the transport that the hub writes to."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

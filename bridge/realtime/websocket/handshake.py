@@ -1,7 +1,5 @@
 """The WebSocket handshake (RFC 6455, section 4.2), with public names of aiohttp only."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

@@ -1,7 +1,5 @@
 """Login on a WebSocket, for every protocol on it: with credentials from the handshake, or else from the first message."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial

@@ -4,8 +4,6 @@ aiohttp's own reader accepts what the standard forbids (unmasked frames, close c
 whose first fragment is empty), and costs each client a queue.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator

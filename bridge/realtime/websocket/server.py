@@ -5,8 +5,6 @@ task, the request's own, and is written to directly. Measured with 1,000 clients
 and 20,000 readings at once: 66 µs of CPU per reading for all of them.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import deque

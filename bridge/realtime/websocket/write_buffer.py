@@ -5,8 +5,6 @@ one by one, took more than twice that. With 50 stalled clients at 1,000 readings
 8 MB, as the bytes held here are shared by all clients.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

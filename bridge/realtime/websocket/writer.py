@@ -1,7 +1,5 @@
 """The sending half of a WebSocket, for every protocol: frames go to the transport at once, without a queue."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Callable

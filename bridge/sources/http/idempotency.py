@@ -1,7 +1,5 @@
 """Requests remembered by their `Idempotency-Key`, in memory, for a day."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sized
 from dataclasses import dataclass

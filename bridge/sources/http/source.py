@@ -1,7 +1,5 @@
 """Readings by HTTP: each item of a request is a message like any other, and the request waits until all are settled."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter

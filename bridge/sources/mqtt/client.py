@@ -1,7 +1,5 @@
 """aiomqtt clients by the settings, and a sender for commands that need no session. The session is in `connection.py`."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket
@@ -84,7 +82,7 @@ def raise_if_cancelled() -> None:
 
 
 @asynccontextmanager
-async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> AsyncIterator[MqttSender]:
+async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> "AsyncIterator[MqttSender]":
     """Connect without a session, to publish. Raises `BrokerUnavailable`."""
     client = new_client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
     client.pending_calls_threshold = SENDER_WINDOW

@@ -9,8 +9,6 @@ Two things differ from everyday use of aiomqtt; both were measured:
   under load. Without it, paho parses and acknowledges, and messages arrive through aiomqtt's queue.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
@@ -89,7 +87,7 @@ class MqttConnection:
     def _on_published(self, published: Iterable[Publish]) -> None:
         self._deliver(self._messages(published))
 
-    async def __aenter__(self) -> MqttConnection:
+    async def __aenter__(self) -> "MqttConnection":
         """Connect. Raises `BrokerUnavailable`."""
         try:
             await connect(self._client, self._settings)

@@ -4,8 +4,6 @@ paho needs 84 µs for a PUBLISH of MQTT 5 (12 µs for one of 3.1.1), not countin
 2.3 µs. Other packets, PUBLISHes of QoS 2 and malformed ones are left for paho unchanged: it answers them or reports the error.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

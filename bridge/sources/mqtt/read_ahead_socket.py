@@ -5,8 +5,6 @@ readable: 139 to 242 µs a reading, against 38 to 58 µs where one system call t
 are used in this module only; `unsupported_name` compares them with what is expected.
 """
 
-from __future__ import annotations
-
 import inspect
 import socket
 import ssl

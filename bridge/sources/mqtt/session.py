@@ -1,7 +1,5 @@
 """The bridge's session at the broker: what is stored about it across restarts, and whether another client takes it over."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

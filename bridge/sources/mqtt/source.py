@@ -1,7 +1,5 @@
 """Messages from an MQTT broker: keeps a connection, delivers to the intake, and reports its state."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging

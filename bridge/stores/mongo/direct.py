@@ -9,8 +9,6 @@ median latency did not differ by more than the noise. One insert every 3 ms with
 Server selection, handshake, TLS, login, the pool, encoding and the meaning of an answer stay PyMongo's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import pkgutil
 from collections.abc import AsyncIterator, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Document collections in MongoDB: each a collection with the same field names; times are dates."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any

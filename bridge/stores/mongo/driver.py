@@ -1,7 +1,5 @@
 """The client of either driver, translated errors, and an insert that tells refused documents from a failed write."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Sequence

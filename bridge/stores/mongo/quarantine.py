@@ -1,7 +1,5 @@
 """The collection `rejected`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Both are derived from the readings and can be dropped, together and with `rollup
 holds `count` and, for each field that was measured, `{min, max, sum, count}`. The server computes all of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ Writes use `w: majority` and `j: true`. Without them a `kill -9` of mongod loses
 at w:1, j:false, none with them. Each batch is one `insert_many`: 5-7 µs a document, where `insert_one` takes 300-490 µs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence

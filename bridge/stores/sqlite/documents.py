@@ -1,7 +1,5 @@
 """Document collections in SQLite: each a table of `id`, `document` (JSON), and columns for the fields that SQL uses."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Both are derived from the readings and can be emptied, together and with `rollup
 the builder have a thread each, so that neither waits for the other or delays a write; the writer only writes finished rows.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial

@@ -4,8 +4,6 @@ WAL with `synchronous=FULL`: a commit is on the disk before it is acknowledged. 
 its own connection, so that a long query does not delay a write.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A thread that owns a connection to a SQLite file and translates the library's errors."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

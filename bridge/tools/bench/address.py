@@ -1,7 +1,5 @@
 """The address of a bridge, with the token that it requires."""
 
-from __future__ import annotations
-
 import ssl
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -20,7 +18,7 @@ class Address:
     token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str, token: str | None = None) -> Address:
+    def parse(cls, url: str, token: str | None = None) -> "Address":
         """Parse `http://host:port` or `https://…`. Raises `BridgeError`."""
         try:
             parts = urlsplit(url)

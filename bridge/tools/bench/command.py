@@ -1,7 +1,5 @@
 """`sensor-bridge bench`: options, run and report."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import tempfile

@@ -1,7 +1,5 @@
 """What scenarios share: publishers and subscribers of a target, readings at a rate, and measurements."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

@@ -1,7 +1,5 @@
 """A latency histogram with a fixed number of buckets, so that its memory does not grow with the duration of a run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

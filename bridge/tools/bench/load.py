@@ -1,7 +1,5 @@
 """The load that a scenario applies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bridge.core.errors import BridgeError

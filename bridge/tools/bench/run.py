@@ -1,7 +1,5 @@
 """Run scenarios one after the other, each on a freshly started system."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace

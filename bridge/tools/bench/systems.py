@@ -1,7 +1,5 @@
 """The systems to measure: a bridge started as a process, or a running one."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -1,7 +1,5 @@
 """CPU time and memory of a process, from /proc."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks over HTTP. Each returns a summary of what it saw, or raises `Failed`."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

@@ -1,7 +1,5 @@
 """`sensor-bridge probe`: options, run and report."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import signal

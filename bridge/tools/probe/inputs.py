@@ -1,7 +1,5 @@
 """The inputs of a bridge: send readings as devices and gateways do, and receive commands."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -114,7 +112,7 @@ class DeviceTopics:
     acks: str | None
 
     @classmethod
-    def of(cls, settings: MqttSettings, device: str) -> DeviceTopics:
+    def of(cls, settings: MqttSettings, device: str) -> "DeviceTopics":
         """Derive the topics from the subscriptions. Raises `Skipped`."""
         readings, acks = _topic(settings, MessageKind.READINGS, device), _topic(settings, MessageKind.COMMAND_ACK, device)
         if readings is None:

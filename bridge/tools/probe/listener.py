@@ -1,7 +1,5 @@
 """The readings that arrive from one output."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Mapping

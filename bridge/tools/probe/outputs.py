@@ -1,7 +1,5 @@
 """The outputs of a bridge: a listener on each, connected as clients do."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable

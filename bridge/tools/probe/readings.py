@@ -1,7 +1,5 @@
 """The readings that a probe sends."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The results of a probe: of each check, each input, and each path from an input to an output."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field

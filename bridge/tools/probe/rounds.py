@@ -1,7 +1,5 @@
 """Send readings through each input, and look for them at each output and in the store."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping, Sequence

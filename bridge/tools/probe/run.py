@@ -1,7 +1,5 @@
 """Run a probe: HTTP checks, listeners, then readings and commands through each input."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,7 +1,5 @@
 """Plain WebSockets whose messages are JSON objects."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """The report in the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD

@@ -1,7 +1,5 @@
 """The bridge under test, and requests to it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
@@ -41,7 +39,7 @@ class HttpResponse:
             raise Failed(f"{self.request}: {self.status} with {self.content_type}, which is not a JSON object")
         return body
 
-    def expect(self, *statuses: int, remedy: str = "") -> HttpResponse:
+    def expect(self, *statuses: int, remedy: str = "") -> "HttpResponse":
         """Return the response. Raises `Failed` with the detail of the problem if the status differs."""
         if self.status in statuses:
             return self

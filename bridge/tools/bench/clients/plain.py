@@ -1,7 +1,5 @@
 """Clients of the plain WebSockets, by topic and by channel; they cost as little as those of Socket.IO."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Many subscribers of one bridge."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import random
@@ -48,7 +46,7 @@ class SubscriberPool(Generic[S]):
         name: str,
         patience: float,
         receive_bytes: int | None = None,
-    ) -> SubscriberPool[S]:
+    ) -> "SubscriberPool[S]":
         """Connect `count` subscribers. Raises `BridgeError` if one cannot connect."""
         receive_buffer, semaphore = ReceiveBuffer(), asyncio.Semaphore(_CONCURRENT_CONNECTS)
 

@@ -1,7 +1,5 @@
 """An MQTT 3.1.1 publisher on a bare socket, QoS 1, with many messages in flight."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 import time
@@ -57,7 +55,7 @@ class MqttPublisher(asyncio.Protocol):
         self.sent = 0
 
     @classmethod
-    async def connect(cls, broker: MqttSettings) -> MqttPublisher:
+    async def connect(cls, broker: MqttSettings) -> "MqttPublisher":
         """Connect with a client id of its own. Raises `BridgeError`."""
         loop = asyncio.get_running_loop()
         try:

@@ -1,7 +1,5 @@
 """The payloads of the load."""
 
-from __future__ import annotations
-
 import random
 import time
 

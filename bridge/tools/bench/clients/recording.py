@@ -1,7 +1,5 @@
 """A subscriber that records the cursor of every reading."""
 
-from __future__ import annotations
-
 import re
 from array import array
 

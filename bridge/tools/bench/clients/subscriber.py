@@ -1,7 +1,5 @@
 """Socket.IO clients on bare WebSockets that count readings without parsing them."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import os

@@ -1,7 +1,5 @@
 """The results of a run, and their JSON form."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Progress on standard error, and the report as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Figures as text."""
 
-from __future__ import annotations
-
 from bridge.tools.bench.report.results import BenchResult, Figure, Report
 
 UNKNOWN = "–"

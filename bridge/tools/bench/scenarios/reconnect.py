@@ -1,7 +1,5 @@
 """All clients are disconnected and return at once, each with its cursor, to receive exactly what it missed."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from bisect import bisect_right
