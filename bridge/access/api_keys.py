@@ -58,7 +58,6 @@ class ApiKeys:
         self._budgets: OrderedDict[str, _LookupBudget] = OrderedDict()
 
     async def load(self) -> None:
-        """Cache the keys of the store."""
         self._cache = {key.id: key for key in await self._store.all()}
 
     async def all(self) -> list[ApiKey]:
@@ -113,7 +112,6 @@ class ApiKeys:
         return key
 
     def drop(self, key_id: str) -> None:
-        """Remove a revoked key from the cache; safe to repeat."""
         self._cache.pop(key_id, None)
 
     async def identify(self, credential: str, address: str) -> Identity:

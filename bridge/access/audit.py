@@ -47,7 +47,6 @@ class AuditTrail:
 
     @property
     def waiting(self) -> int:
-        """Number of events that are not written yet."""
         return len(self._waiting) + sum(event is not None for event in self._unauthenticated.values())
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:

@@ -60,8 +60,6 @@ class LoginAttempt:
 
 
 class Lockout:
-    """Failures by address, by user, and by both; the least recent are dropped beyond 10,000 of each."""
-
     def __init__(self) -> None:
         self._counts: dict[str, OrderedDict[Key, _Count]] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()

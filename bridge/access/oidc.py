@@ -90,7 +90,6 @@ class OidcVerifier:
         return float("inf") if self._fetched_at is None else self._monotonic() - self._fetched_at
 
     async def _refresh(self) -> None:
-        """Fetch the keys, at most every `REFRESH_SECONDS`."""
         now = self._monotonic()
         if self._tried_at is not None and now - self._tried_at < REFRESH_SECONDS:
             return

@@ -79,7 +79,6 @@ class AuthService:
 
     @property
     def required(self) -> bool:
-        """Whether clients must authenticate."""
         return self._settings.required
 
     async def load(self) -> None:
@@ -117,7 +116,6 @@ class AuthService:
     # --- identities ----------------------------------------------------------------------------------------------------------
 
     async def identify(self, credential: str | None, address: str) -> Identity:
-        """As `ports.Authentication`. May also raise `TooManyAttempts` and `TemporarilyUnavailable`."""
         if not self.required:
             return ANYONE
         if not credential:
@@ -147,7 +145,6 @@ class AuthService:
         return await self._oidc.read(credential, header, self._clock())
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
-        """As `ports.Authentication`."""
         if not self.required:
             return ANYONE
         self._loaded()
@@ -160,11 +157,9 @@ class AuthService:
             raise
 
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
-        """As `ports.Authentication`."""
         return self._device_secrets.identify_while_open(name, secret)
 
     def is_valid(self, identity: Identity) -> bool:
-        """As `ports.Authentication`."""
         if identity.kind is IdentityKind.ANYONE:
             return not self.required
         return (identity.expires is None or self._clock() < identity.expires) and identity.grant not in self._revocations

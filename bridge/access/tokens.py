@@ -96,7 +96,6 @@ def _number(value: object) -> float:
 
 
 def malformed() -> Unauthorized:
-    """The error for text that is not a token."""
     return Unauthorized("malformed", "this is not a token or an API key of this bridge")
 
 
@@ -133,7 +132,6 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self._key_id})
 
     def read(self, token: str, header: Header, now: float) -> Identity:
-        """Verify a token. Raises `Unauthorized`."""
         if header.algorithm != ALGORITHM or header.key_id != self._key_id or len(token) > OWN_LIMIT:
             raise invalid()
         claims = verified(token, self._secret, ALGORITHM, issuer=ISSUER, audience=AUDIENCE)

@@ -35,7 +35,6 @@ class Users:
         return await self._store.all()
 
     async def get(self, name: str) -> User | None:
-        """The user of this name, spelled as stored; None if there is none."""
         return await self._store.get(name)
 
     async def add(self, name: str, password: str, role: Role, scope: ResourceScope | None = None) -> User:

@@ -150,7 +150,6 @@ def _topic_as_entity(event: TopicEvent) -> EntityEvent:
 
 
 def checked_channel(name: str) -> str:
-    """Return `name`. Raises 404 if there is no such channel."""
     if name not in CHANNELS:
         raise web.HTTPNotFound(text=f"channel: {name[:64]!a} does not exist; choose one of {', '.join(CHANNELS)}")
     return name

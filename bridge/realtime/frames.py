@@ -26,7 +26,6 @@ def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
 
 
 def payload_of(frame: bytes) -> bytes:
-    """Return the payload of a frame from `text_frame`."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 

@@ -77,7 +77,6 @@ class ConnectionLimiter:
         return text
 
     def add(self, key: Hashable, address: str, now: float) -> None:
-        """Add a connection, unauthenticated, with a deadline for its handshake."""
         address_key = rate_limit_key(address)
         self._entries[key] = Entry(address, address_key, self.settings.message_burst, now)
         self._deadlines[key] = now + self.settings.handshake_seconds
@@ -87,13 +86,11 @@ class ConnectionLimiter:
             self._unauthenticated_by_address[address_key] += 1
 
     def mark_authenticated(self, key: Hashable) -> None:
-        """Free the unauthenticated place of a connection that has logged in. Safe to repeat."""
         address_key = self._unauthenticated.pop(key, None)
         if address_key is not None:
             _decrement(self._unauthenticated_by_address, address_key)
 
     def remove(self, key: Hashable) -> None:
-        """Remove a closed connection. Safe to repeat."""
         self.mark_authenticated(key)
         entry = self._entries.pop(key, None)
         self._deadlines.pop(key, None)
@@ -101,7 +98,6 @@ class ConnectionLimiter:
             _decrement(self._by_address, entry.key)
 
     def handshake_done(self, key: Hashable) -> None:
-        """Remove the deadline of a connection."""
         self._deadlines.pop(key, None)
 
     def set_deadline(self, key: Hashable, seconds: float, now: float) -> None:

@@ -88,7 +88,6 @@ class RollupHistory:
 
 
 def bucket(device_id: str, start_ms: int, count: int, numbers: Sequence[Any], fields: Sequence[str]) -> Bucket:
-    """Return a bucket; `numbers` are the `PARTS` of each field."""
     parts = {name: numbers[len(PARTS) * place :][: len(PARTS)] for place, name in enumerate(fields)}
     return Bucket(
         device_id,

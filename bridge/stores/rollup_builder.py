@@ -90,7 +90,6 @@ class RollupTables(Protocol):
         """Summarize the segments, or the readings that match the query if `segments` is None."""
 
     async def progress(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
-        """Return the progress of each device that has readings or rollups, by id."""
         saved = {progress.device_id: progress for progress in await self.saved_progress(devices)}
         names = set(saved) | set(await self.device_ids() if devices is None else devices)
         return [saved.get(name) or RollupProgress(name) for name in sorted(names)]
@@ -250,7 +249,6 @@ class RollupBuilder:
 
 
 def now_ms() -> int:
-    """Return the bridge's time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 

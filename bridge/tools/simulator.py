@@ -94,7 +94,6 @@ class SimulatedSensor:
 
 
 def device_ids(count: int) -> list[str]:
-    """Return room names, numbered from the second round on."""
     return [ROOMS[n % len(ROOMS)] + (f"-{n // len(ROOMS) + 1}" if n >= len(ROOMS) else "") for n in range(count)]
 
 

@@ -19,8 +19,6 @@ _CONNECT_SECONDS = 5
 
 
 class ReadingsTable:
-    """The newest readings, the latest on top."""
-
     def __init__(self, rows: int) -> None:
         self._readings: deque[dict[str, Any]] = deque(maxlen=rows)
         self.connected = False
@@ -29,7 +27,6 @@ class ReadingsTable:
         self._readings.appendleft(data)
 
     def __rich__(self) -> Table:
-        """Return a table with a column per measurement in the readings."""
         present = [
             measurement for measurement in MEASUREMENTS if any(measurement.name in reading for reading in self._readings)
         ]

@@ -80,7 +80,6 @@ class BrokerAccounts:
         return user
 
     def remove_device(self, device_id: str) -> None:
-        """Remove a device's account; safe to repeat."""
         if self._passwords is None or self._acl is None:
             return
         with _locked(self._passwords):
@@ -113,7 +112,6 @@ class BrokerAccounts:
 
 
 def _read(path: Path) -> str:
-    """The text of a file; empty if it does not exist."""
     try:
         return path.read_text("utf-8") if path.exists() else ""
     except (OSError, ValueError) as error:

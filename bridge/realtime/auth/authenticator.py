@@ -62,7 +62,6 @@ class Authenticator:
 
     @property
     def required(self) -> bool:
-        """Whether clients must authenticate."""
         return self._access.required
 
     async def identify(self, credentials: Credentials, address: str, path: str, *permissions: Permission) -> Identity:
@@ -130,7 +129,6 @@ class Authenticator:
         return self._access.is_valid(identity)
 
     def device_filter(self, identity: Identity) -> DeviceFilter | None:
-        """The devices that an identity may see; None for all."""
         return device_filter_for(identity, self._sites)
 
     def is_allowed(self, identity: Identity, permission: Permission, device_id: str) -> bool:

@@ -64,7 +64,6 @@ class AuthenticatedConnections:
         self._connections[connection] = None
 
     def remove(self, connection: AuthenticatedConnection) -> None:
-        """Forget a connection; safe to repeat."""
         self._connections.pop(connection, None)
 
     def renew(self, connection: AuthenticatedConnection, newer: Identity) -> None:

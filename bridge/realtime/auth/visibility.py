@@ -19,7 +19,6 @@ class DeviceLocations(Protocol):
 
 
 def site_of(device_id: str, sites: DeviceLocations) -> str:
-    """The site of a device; empty if unknown."""
     location = sites.location(device_id)
     return "" if location is None else location.site
 

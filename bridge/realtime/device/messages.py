@@ -40,7 +40,6 @@ class SocketOrigin:
 
     @property
     def full(self) -> bool:
-        """Whether `limit` messages are unsettled."""
         return self._waiting >= self._limit
 
     def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:

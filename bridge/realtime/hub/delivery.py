@@ -110,11 +110,9 @@ class Delivery:
         session.transport.when_drained(self._low_bytes, partial(self._drained, session))
 
     def remove(self, session: Session) -> None:
-        """Forget a client that disconnects. Safe for one that is not slow."""
         self.slow.pop(session, None)
 
     def has_drained(self, session: Session) -> bool:
-        """Return whether the client has read enough to be sent more."""
         return session.transport.waiting_bytes() <= self._low_bytes
 
     def _drained(self, session: Session) -> None:

@@ -85,7 +85,6 @@ class Hub:
         return len(self._delivery.slow)
 
     def add_protocol(self, protocol: ClientProtocol) -> None:
-        """Tick and close `protocol` with the hub; it registers its clients with `add_client` and `remove_client`."""
         self._protocols.append(protocol)
 
     def start(self, cursor: int) -> None:
@@ -148,7 +147,6 @@ class Hub:
         return session
 
     def remove_client(self, session: Session) -> None:
-        """Remove a client and everything held for it. Safe to repeat."""
         session.closed = True
         self._sessions.pop(session, None)
         self._held.pop(session, None)
@@ -196,7 +194,6 @@ class Hub:
                 self._go_live(session)
 
     async def set_subscription(self, session: Session, subscription: Subscription) -> None:
-        """Replace a client's subscription from now on. Raises `ConnectionClosed`."""
         async with session.lock:
             await self._hold(session)
             try:

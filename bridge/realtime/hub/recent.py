@@ -40,7 +40,6 @@ class RecentPublications:
         return len(self._records) - bisect_right(self._records, cursor, key=_cursor) + count > self._capacity
 
     def covers(self, cursor: int) -> bool:
-        """Return whether every record after `cursor` is in memory."""
         return cursor >= self.start_offset
 
     def after(self, cursor: int, limit: int | None = None) -> Sequence[Publication]:

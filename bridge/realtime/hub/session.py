@@ -101,12 +101,10 @@ class Session:
         self.paused_since, self.missed_after, self.missed_last = now, cursor, cursor
 
     def miss(self, records: int, last: int) -> None:
-        """Count missed records, the last of them with the cursor `last`."""
         if records:
             self.missed, self.missed_last = self.missed + records, last
 
     def resume(self) -> Gap | None:
-        """End the pause; return the gap that the client must be sent, if it missed records."""
         gap = Gap(self.missed_after, self.missed_last, self.missed) if self.missed else None
         self.paused_since, self.missed = None, 0
         if gap:
@@ -114,6 +112,5 @@ class Session:
         return gap
 
     def set_subscription(self, subscription: Subscription) -> None:
-        """Replace the subscription from `offset` on."""
         self.delivered.start_range(self.subscription, self.offset, self.offset)
         self.subscription = subscription

@@ -29,7 +29,6 @@ class RequestError(Enum):
     VERSION = 5, "Unsupported protocol version"
 
     def response(self) -> web.Response:
-        """Return 400 with code and message."""
         code, message = self.value
         body = orjson.dumps({"code": code, "message": message})
         return web.Response(status=400, body=body, content_type="application/json")

@@ -67,5 +67,4 @@ def _is_valid(kind: str, body: Any, *, absent: bool) -> bool:  # noqa: ANN401 - 
 
 
 def invalid_namespace(namespace: str) -> str:
-    """Return the answer to a CONNECT to a namespace that does not exist."""
     return f'4{namespace},{{"message":"Invalid namespace"}}'

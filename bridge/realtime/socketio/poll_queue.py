@@ -79,7 +79,6 @@ class PollQueue:
         """Do nothing: `join` waits for the packets to be taken, not handled."""
 
     async def join(self) -> None:
-        """Wait until polls have taken every packet."""
         while self._packets:
             self._emptied = self._emptied or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._emptied)

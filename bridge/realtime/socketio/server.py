@@ -273,7 +273,6 @@ class SocketIoServer:
             await monitor.end(self._to_end.pop())
 
     async def close(self) -> None:
-        """Disconnect every client, without waiting for those that do not read."""
         if self._engine.sockets:  # without any, disconnect() raises ValueError
             with suppress(TimeoutError):  # disconnect() waits until every client has read what is queued for it
                 await asyncio.wait_for(self._engine.disconnect(), _CLOSE_SECONDS)

@@ -89,7 +89,6 @@ class ClientConnection:
         return False, b""
 
     def feed_eof(self) -> None:
-        """Mark the connection as gone."""
         self._closed = True
         if not self.gone.done():
             self.gone.set_result(None)
@@ -173,7 +172,6 @@ class ClientConnection:
             self._finish()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a JSON message."""
         self.send_text(orjson.dumps(message))
 
     def send_text(self, text: bytes) -> bool:

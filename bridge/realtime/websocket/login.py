@@ -141,7 +141,6 @@ class JsonLogin:
 
 
 def auth_ok(connection: AuthenticatedConnection) -> bytes:
-    """The answer to valid credentials, with the time at which they expire."""
     return orjson.dumps({"type": AUTH_OK, "expires": connection.expires})
 
 

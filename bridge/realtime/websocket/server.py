@@ -149,7 +149,6 @@ class WebSocketServer:
         return replace(subscription, device_filter=self._authenticator.device_filter(connection.identity))
 
     def mark_authenticated(self, client: ClientConnection) -> None:
-        """Give a client the limits of one that has logged in."""
         self._limiter.mark_authenticated(client)
         client.mark_authenticated()
 

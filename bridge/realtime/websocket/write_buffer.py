@@ -85,6 +85,5 @@ class WriteBuffer(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop what is held."""
         self._detach()
         self._inner.connection_lost(exc)

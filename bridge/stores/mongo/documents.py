@@ -106,7 +106,6 @@ class MongoLog(MongoCollection):
     """Documents with the time of their writing by the server's clock, the one that all bridges share."""
 
     async def append(self, document: Document) -> None:
-        """Upsert; fields that exist keep their values."""
         fields: Document = {name: {"$literal": value} for name, value in self._encoded(document).items() if name != "_id"}
         fields[WRITTEN_AT] = "$$NOW"
         absent = {name: {"$ifNull": [f"${name}", value]} for name, value in fields.items()}

@@ -68,7 +68,6 @@ async def translated() -> AsyncIterator[None]:
 
 
 async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
-    """Return all documents of an aggregation. PyMongo's `aggregate` is awaited for its cursor, Motor's is the cursor."""
     if inspect.isawaitable(cursor):
         cursor = await cursor
     return [document async for document in cursor]

@@ -47,7 +47,6 @@ class MongoQuarantine:
             return [_message(document) async for document in cursor]
 
     async def revise(self, messages: Sequence[QuarantinedMessage]) -> None:
-        """Update without upsert."""
         updates = [
             UpdateOne({"_id": message.id}, {"$set": {"code": message.code, "reason": message.reason, "field": message.field}})
             for message in messages
@@ -61,7 +60,6 @@ class MongoQuarantine:
             return int((await self._rejected.delete_many({"_id": {"$in": list(ids)}})).deleted_count)
 
     async def trim(self, limit: int) -> int:
-        """Delete the oldest beyond `limit`; return how many."""
         return await self._documents.trim(limit, order="receivedAt")
 
 

@@ -111,7 +111,6 @@ class MongoStore(DocumentStores):
             await asyncio.wait_for(closing, _CLOSE_SECONDS)
 
     async def prepare(self) -> int:
-        """Create the indexes and return the highest `seq`."""
         async with translated():
             for name, indexes in _INDEXES.items():
                 await self._database[name].create_indexes(indexes)
@@ -243,7 +242,6 @@ class MongoStore(DocumentStores):
             return str((await self._state.find_one({"_id": key}))["value"])
 
     async def ping(self) -> None:
-        """Return if the server accepts writes."""
         async with translated():
             hello = await self._client.admin.command("hello")
         if not hello.get("isWritablePrimary"):

@@ -17,8 +17,6 @@ SELECT code, field, count(*), max(received_at), reason FROM rejected GROUP BY co
 
 
 class SqliteQuarantine(SqliteTable):
-    """Rejected messages; bounded by `remove_older` and `trim`."""
-
     def __init__(self, writer: Worker, reader: Worker) -> None:
         super().__init__("rejected", writer, reader)
 

@@ -127,7 +127,6 @@ class SqliteRollups(RollupTables):
         ]
 
     async def device_ids(self) -> Collection[str]:
-        """Do one look-up a device."""
         return await self.ends(None)
 
     async def ends(self, devices: Sequence[str] | None) -> dict[str, tuple[int, int]]:

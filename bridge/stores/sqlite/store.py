@@ -113,7 +113,6 @@ class SqliteStore(DocumentStores):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish running calls and close the connections."""
         for worker in (self._roller, self._historian, self._reader, self._writer):
             await worker.close()
 
@@ -140,7 +139,6 @@ class SqliteStore(DocumentStores):
         return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
 
     async def latest(self) -> list[Reading]:
-        """Do one look-up a device."""
         return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
 
     async def enforce_retention(self) -> RetentionResult:
@@ -182,7 +180,6 @@ class SqliteStore(DocumentStores):
         return await self._writer.call(insert)
 
     async def ping(self) -> None:
-        """Return if the file can be read and written."""
         await self._writer.call(_check_writable)
 
 

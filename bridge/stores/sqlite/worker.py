@@ -97,7 +97,6 @@ class Worker:
             self._connection = None
 
     async def close(self) -> None:
-        """Finish running calls and close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 

@@ -24,7 +24,6 @@ _OUTCOMES = ("stored", "duplicate", "rejected", "dropped", "waiting")
 
 
 async def failing_parts(target: ProbeTarget) -> dict[str, str]:
-    """Return name and reason of each failing part of the bridge."""
     response = (await target.request("GET", "/health/ready")).expect(200, 503)
     parts = response.json.get("parts")
     if not isinstance(parts, dict) or (response.status == 200) != (response.json.get("status") == "ok"):
@@ -57,7 +56,6 @@ async def ledger(target: ProbeTarget) -> str:
 
 
 async def metrics(target: ProbeTarget) -> str:
-    """The metrics are in Prometheus' format."""
     response = (await target.request("GET", "/metrics")).expect(200)
     try:
         names = [family.name for family in text_string_to_metric_families(response.body.decode())]
@@ -69,7 +67,6 @@ async def metrics(target: ProbeTarget) -> str:
 
 
 async def openapi(target: ProbeTarget) -> str:
-    """The OpenAPI document is served."""
     response = (await target.request("GET", "/api/openapi.json")).expect(200)
     document = response.json
     if not str(document.get("openapi", "")).startswith("3.1") or "/api/v1/readings" not in document.get("paths", {}):
@@ -78,7 +75,6 @@ async def openapi(target: ProbeTarget) -> str:
 
 
 async def page(target: ProbeTarget) -> str:
-    """The dashboard and the Socket.IO client script are served."""
     for path, content_type in (("/", "text/html"), ("/socket.io/socket.io.js", "javascript")):
         response = (await target.request("GET", path)).expect(
             200, remedy="install the wheel or the image, or run `make install`"

@@ -30,8 +30,6 @@ class Skipped(BridgeError):
 
 
 class CheckState(enum.StrEnum):
-    """The state of a check; the values are those of the JSON report."""
-
     PASSED = "held"
     FAILED = "fails"
     SKIPPED = "skipped"
@@ -117,7 +115,6 @@ class PathResult:
 
     @property
     def lost(self) -> int:
-        """Readings not received in time."""
         return self.accepted - self.received
 
     @property
@@ -152,12 +149,10 @@ class ProbeReport:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed and at least one check ran."""
         return not self.failed and any(check.state is not CheckState.SKIPPED for check in self.checks.values())
 
     @property
     def failed(self) -> int:
-        """Number of failed checks, inputs and paths."""
         failed_checks = sum(check.state is CheckState.FAILED for check in self.checks.values())
         failed_inputs = sum(not result.passed for result in self.inputs.values())
         return failed_checks + failed_inputs + sum(not path.passed for path in self.paths.values())

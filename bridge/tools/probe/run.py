@@ -59,7 +59,6 @@ class Probe:
         self._listeners: dict[str, Listener] = {}
 
     async def run(self, context: InputContext) -> None:
-        """Run all checks. Failures are in the report."""
         for name in checks.CHECKS:
             await self._run_http_check(name)
         async with AsyncExitStack() as stack:

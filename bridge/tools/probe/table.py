@@ -20,7 +20,6 @@ _LABELS = {
 
 
 def print_report(report: ProbeReport, console: Console) -> None:
-    """Print the checks, the latencies of the paths, and the failures."""
     console.print()
     console.print(_checks_table(report))
     console.print()
@@ -53,7 +52,6 @@ def _latency_table() -> Table:
 
 
 def _matrix(report: ProbeReport) -> Table:
-    """A row per input, a column per output."""
     output_names = list(dict.fromkeys(path.output for path in report.paths.values()))
     table = _latency_table()
     table.add_column("way in")

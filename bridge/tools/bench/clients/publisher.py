@@ -31,7 +31,6 @@ def connect_packet(client_id: bytes, *, clean: bool = False, login: tuple[str | 
 
 
 def publish_packet(packet_id: int, topic: bytes, payload: bytes) -> bytes:
-    """Return a PUBLISH with QoS 1."""
     length = 4 + len(topic) + len(payload)
     return b"\x32" + _length(length) + struct.pack(">H", len(topic)) + topic + struct.pack(">H", packet_id) + payload
 

@@ -62,7 +62,6 @@ class BenchResult:
 
     @property
     def readings_per_second(self) -> float:
-        """Readings stored and delivered to every subscriber."""
         return self.readings / self.seconds
 
     @property

@@ -57,7 +57,6 @@ def share(cores: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Return bytes with a unit from B to MB."""
     if count is None:
         return UNKNOWN
     for limit, factor, unit in ((10_000, 1, "B"), (10_000_000, 1e3, "kB")):
@@ -78,7 +77,6 @@ def figure(value: Figure) -> str:
 
 
 def figures(result: BenchResult) -> list[tuple[str, str]]:
-    """Return the figures that are not in the table, by name."""
     pairs = [(name, figure(value)) for name, value in result.figures.items()]
     if result.latencies and result.latency_clients and result.clients > result.latency_clients:
         pairs.append(("latency measured at", f"{result.latency_clients} of the clients"))
