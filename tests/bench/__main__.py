@@ -19,6 +19,7 @@ from bridge.tools.bench.run import Plan, broker_settings, run_plans, select_scen
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
+from tests.bench.paired import OtherBridge, paired_plans, print_ratios
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
@@ -59,8 +60,14 @@ def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, f
     own = GuardedBridge if arguments.required else OwnBridge
     bridge: System = own(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = TutorialStack(broker, mongo_url.replace("/?", "/tutorial?"), folder)
+    scenarios = select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS)
+    if arguments.against:
+        here = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
+        before = OtherBridge(broker, mongo_url.replace("/?", "/before?"), folder, arguments.against)
+        count = {"clients": arguments.clients[0]} if arguments.clients else {}
+        return paired_plans(scenarios, here, before, load | count, arguments.pairs)
     result = []
-    for scenario in select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS):
+    for scenario in scenarios:
         usual = COMPARED_CLIENTS if scenario.name in COMPARED else (scenario.load.clients,)
         for clients in arguments.clients or usual:
             more = stalled if isinstance(scenario.load, StalledLoad) else {}
@@ -90,16 +97,20 @@ async def main() -> int:
     parser.add_argument("--rooms", type=int, help="number of devices")
     parser.add_argument("--stalled", type=int, help="number of clients that stop reading, in the scenario stalled")
     parser.add_argument("--way", help="protocol of the bridge's clients: socketio, topics or channels")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to measure in alternating pairs")
+    parser.add_argument("--pairs", type=int, default=5, help="of runs with --against")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(width=max(Console().width, 130))
     display = TerminalDisplay(Console(stderr=True))
-    options = {name: value for name, value in vars(arguments).items() if name != "json"}
+    options = {name: value for name, value in vars(arguments).items() if name not in ("json", "against")}
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
     with broker_and_database(alone=not arguments.replica_set) as (broker, database, folder), display.live():
         selected = plans(arguments, broker_settings(broker.url), database.url, folder)
         report = await run_plans(selected, options, 1, 60, display)
     print_report(report, console)
+    if arguments.against:
+        print_ratios(report.measurements, console)
     if arguments.json:
         write_json(arguments.json, report.as_dict())
     return 1 if report.failures else 0
