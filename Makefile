@@ -110,7 +110,7 @@ test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k na
 	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
 # What is about the servers themselves: other tests speak to them in no other way.
-OF_SERVERS := tests/containers tests/stores tests/api/test_api.py tests/maintenance/test_retention.py \
+OF_SERVERS := tests/containers tests/stores tests/api/test_api.py tests/maintenance/test_retention_job.py \
 	tests/sources/mqtt/test_hostile.py tests/sources/mqtt/test_source.py \
 	tests/realtime/socketio/test_clients.py tests/realtime/socketio/test_stored_readings.py
 

@@ -11,29 +11,29 @@ from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.middleware.connections import Connections
-from bridge.api.websockets import WebSocketsApi
+from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.decode import Decoder, Route
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
-from bridge.devices.registered_only import RegisteredOnlyDecoder
+from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.devices.registry import Registry
-from bridge.maintenance.retention import RetentionJob
+from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
-from bridge.maintenance.rollups import RollupJob
+from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
 from bridge.ports import Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
-from bridge.realtime.channels import ChannelProtocol
+from bridge.realtime.channel_protocol import ChannelProtocol
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio.server import SocketIoServer
-from bridge.realtime.topics import TopicProtocol
+from bridge.realtime.topic_protocol import TopicProtocol
 from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import Settings
 from bridge.sources.http.source import HttpSource
@@ -200,7 +200,7 @@ def counters(components: Components) -> tuple[Counter, ...]:
             "Messages removed from a full quarantine.",
             lambda: storage.retention.removed.rejected_over,
         ),
-        Counter("bridge_audit_removed", "Events removed from a full audit log.", lambda: storage.retention.removed.acts_over),
+        Counter("bridge_audit_removed", "Events removed from a full audit log.", lambda: storage.retention.removed.audit_over),
         Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: storage.rollups.hours),
         Counter("bridge_posts_refused", "Requests with readings answered 503, by reason.", lambda: ingress.http.refused),
         Counter("bridge_idempotency_keys_forgotten", "Keys evicted before they expired.", lambda: ingress.http.keys.evicted),

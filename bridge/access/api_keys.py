@@ -14,8 +14,8 @@ from bridge.access.revocations import Revocations
 from bridge.core.access.accounts import ApiKey, key_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
 from bridge.core.access.secrets import matches_hash, sha256_hex
-from bridge.core.address import rate_limit_key
 from bridge.core.errors import AccountError, TemporarilyUnavailable, Unauthorized, UnknownAccount
+from bridge.core.rate_limit_key import rate_limit_key
 from bridge.core.readings.identity import is_device_id
 from bridge.ports import ApiKeyStore
 

@@ -13,8 +13,8 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.audit import REFUSED, AuditEvent
 from bridge.core.access.permissions import NOBODY, Identity
-from bridge.core.address import rate_limit_key
 from bridge.core.errors import StoreError
+from bridge.core.rate_limit_key import rate_limit_key
 from bridge.ports import AuditStore
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ A refused attempt changes no state: a client that has to wait cannot evict the f
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from bridge.core.address import rate_limit_key
+from bridge.core.rate_limit_key import rate_limit_key
 
 FREE = 3
 ADDRESS_CAP_SECONDS = 300.0

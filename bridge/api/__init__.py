@@ -22,7 +22,7 @@ from bridge.api.openapi.document import OpenApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
-from bridge.api.websockets import WebSocketsApi
+from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.devices.commands import CommandService

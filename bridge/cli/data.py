@@ -14,7 +14,7 @@ from bridge.core.message import RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.timestamp import parse_time
-from bridge.maintenance.files import FileFormat
+from bridge.maintenance.export_files import FileFormat
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.settings.loader import load_settings
@@ -49,7 +49,7 @@ def export_readings(
 ) -> None:
     """Write stored readings to a file, in the order in which they were stored."""
     from bridge.cli.render import progress_bar
-    from bridge.maintenance.transfer import export_readings as write
+    from bridge.maintenance.export_import import export_readings as write
 
     store = load_settings(config).store
     query = ReadingsQuery(tuple(device) if device else None, start, end)
@@ -66,7 +66,7 @@ def import_readings(
 ) -> None:
     """Store the readings of a file. Readings that are already stored are skipped, so an import can be repeated."""
     from bridge.cli.render import progress_bar
-    from bridge.maintenance.transfer import import_readings as read
+    from bridge.maintenance.export_import import import_readings as read
 
     def bad_line(number: int, reason: str) -> None:
         if strict:

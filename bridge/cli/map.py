@@ -16,13 +16,13 @@ from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.formats.suggest import leaves, subscription_toml, suggest_fields, suggest_pattern
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.core.payload import PayloadError, join_names, parse_json, quote
-from bridge.core.readings.fields import extract_fields
+from bridge.core.readings.extraction import extract_fields
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import first_message
+from bridge.sources.mqtt.connect import first_message
 
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 

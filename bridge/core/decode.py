@@ -26,7 +26,7 @@ from bridge.core.message import (
     TopicEvent,
 )
 from bridge.core.payload import JSON_TYPES, PayloadError, check_object, check_size, join_names, parse_object, quote
-from bridge.core.readings.fields import ExtractedFields, extract_fields
+from bridge.core.readings.extraction import ExtractedFields, extract_fields
 from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading

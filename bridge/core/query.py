@@ -122,7 +122,7 @@ class RetentionResult:
     readings: int = 0
     rejected_old: int = 0
     rejected_over: int = 0
-    acts_over: int = 0
+    audit_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp import web
 
-from bridge.core.address import CACHE_SIZE
+from bridge.core.rate_limit_key import CACHE_SIZE
 from bridge.settings import HttpSettings
 
 Network = IPv4Network | IPv6Network

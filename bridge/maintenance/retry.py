@@ -15,7 +15,7 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.devices.registered_only import RegisteredOnlyDecoder
+from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.maintenance.quarantine import FIRST, PAGE_SIZE, Advance
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from bridge.core.address import rate_limit_key
+from bridge.core.rate_limit_key import rate_limit_key
 from bridge.settings import RealtimeSettings
 
 _UNAUTHENTICATED_DIVISOR, _UNAUTHENTICATED_MINIMUM = 10, 50

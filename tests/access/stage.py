@@ -26,13 +26,13 @@ from bridge.pipeline.loop import Pipeline
 from bridge.ports import Authentication
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
-from bridge.realtime.channels import ChannelProtocol
+from bridge.realtime.channel_protocol import ChannelProtocol
 from bridge.realtime.device.messages import ROUTES as DEVICE_ROUTES
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio.server import SocketIoServer
-from bridge.realtime.topics import TopicProtocol
+from bridge.realtime.topic_protocol import TopicProtocol
 from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.fakes import MemoryStore, RecordingOrigin

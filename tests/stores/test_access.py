@@ -169,11 +169,11 @@ async def test_audit_beyond_its_limit_loses_refusals_first_and_then_the_oldest_e
     ]
     async with opened(audit_limit=31) as store:
         await store.audit.add(done + refused)
-        assert await store.enforce_retention() == RetentionResult(acts_over=1_202)
+        assert await store.enforce_retention() == RetentionResult(audit_over=1_202)
         assert await store.audit.find(AuditQuery()) == [refused[-1], *reversed(done)]
         assert await store.enforce_retention() == RetentionResult()
     async with opened(audit_limit=5) as store:
-        assert (await store.enforce_retention()).acts_over == 26
+        assert (await store.enforce_retention()).audit_over == 26
         assert await store.audit.find(AuditQuery()) == [*reversed(done[-5:])]
 
 

@@ -33,13 +33,13 @@ from bridge.core.rollup import (
     parse_width,
     plan,
 )
-from bridge.maintenance.rollups import RollupJob
+from bridge.maintenance.rollup_job import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 from bridge.stores.rollup_builder import SETTLE_MS, now_ms
 from tests.fakes import MemoryHistory, MemoryStore
-from tests.maintenance.test_retention import run_until
+from tests.maintenance.test_retention_job import run_until
 from tests.servers import until
 from tests.stores.test_store_contract import START_MS, reading
 

@@ -17,14 +17,14 @@ from bridge.core.errors import BridgeError, DeviceNotInScope, Forbidden, Unautho
 from bridge.http.credentials import credentials_from
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog, Authentication
-from bridge.realtime import channels, topics
+from bridge.realtime import channel_protocol, topic_protocol
 from bridge.realtime.device import server as device
 from bridge.realtime.socketio import server as socketio
 from bridge.settings import HttpSettings
 
 F = TypeVar("F", bound=Callable[..., object])
 
-SOCKETS = frozenset((channels.PATH, channels.SECURE_PATH, device.PATH, socketio.PATH, topics.PATH))
+SOCKETS = frozenset((channel_protocol.PATH, channel_protocol.SECURE_PATH, device.PATH, socketio.PATH, topic_protocol.PATH))
 """Paths whose handlers authenticate clients themselves."""
 
 _IDENTITY = web.RequestKey("identity", Identity)

@@ -13,7 +13,7 @@ from typing import cast
 
 from aiohttp import web
 
-from bridge.core.address import rate_limit_key
+from bridge.core.rate_limit_key import rate_limit_key
 from bridge.http.proxies import client_address, is_trusted
 from bridge.settings import HttpSettings, RealtimeSettings
 

@@ -7,7 +7,7 @@ A name matches only if it ends with a measurement, apart from trailing words wit
 import re
 from functools import lru_cache
 
-from bridge.core.readings.fields import field_name
+from bridge.core.readings.extraction import field_name
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 _LONG_NAMES = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from bridge.core.formats.field_names import match_field
 from bridge.core.formats.mapping import PATH_LENGTH, FieldPath
 from bridge.core.formats.registry import FormatName
-from bridge.core.readings.fields import field_name
+from bridge.core.readings.extraction import field_name
 from bridge.core.readings.identity import is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, parse_number
 from bridge.core.timestamp import parse_time

@@ -10,7 +10,7 @@ import orjson
 from bridge.core.decode import MessageKind, Route
 from bridge.core.formats.json import json_format
 from bridge.core.message import PARSED_LIMIT_BYTES, Decoded, Message, Outcome, Rejection, RejectionReason
-from bridge.core.readings.fields import field_name
+from bridge.core.readings.extraction import field_name
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake
 

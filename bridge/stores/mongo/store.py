@@ -198,7 +198,7 @@ class MongoStore(DocumentStores):
             self._ttl_indexes_checked = True
         return RetentionResult(
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
-            acts_over=await self.audit.trim(settings.audit_limit),
+            audit_over=await self.audit.trim(settings.audit_limit),
         )
 
     async def _set_ttl(self, collection_name: str, name: str, field: str, days: int | None) -> None:

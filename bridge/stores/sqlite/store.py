@@ -161,7 +161,7 @@ class SqliteStore(DocumentStores):
             readings=expired,
             rejected_old=await self.quarantine.remove_older("received_at", now_ms - settings.rejected_days * _DAY_MS),
             rejected_over=await self.quarantine.trim(settings.rejected_limit, order="received_at"),
-            acts_over=await self.audit.trim(settings.audit_limit),
+            audit_over=await self.audit.trim(settings.audit_limit),
         )
 
     async def put(self, key: str, value: str) -> None:

@@ -17,11 +17,11 @@ from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
-from bridge.realtime.channels import ChannelCodec
+from bridge.realtime.channel_protocol import ChannelCodec
 from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER, Encoder
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.socketio.codec import SocketIoCodec
-from bridge.realtime.topics import NAMES, TopicCodec
+from bridge.realtime.topic_protocol import NAMES, TopicCodec
 
 PLACE = Location('a "site", with 100 %', "salle 1")
 

@@ -22,8 +22,8 @@ from bridge.core.errors import StoreError, StoreUnavailable
 from bridge.core.query import QuarantineQuery, ReadingsQuery, RetentionResult
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.retention import RetentionJob
-from bridge.maintenance.rollups import RollupJob
+from bridge.maintenance.retention_job import RetentionJob
+from bridge.maintenance.rollup_job import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -92,7 +92,7 @@ async def test_events_removed_from_a_full_audit_log_are_counted_and_logged(caplo
     await store.audit.add([AuditEvent(ObjectId(), START_MS, "refused", "anyone", "nobody") for _ in range(4)])
     job = RetentionJob(store, interval_seconds=0)
     await run_until(job, lambda: store.calls >= 2)
-    assert job.removed == RetentionResult(acts_over=3)
+    assert job.removed == RetentionResult(audit_over=3)
     assert [record.message for record in caplog.records] == [
         "retention: audit log full: 3 events removed, refusals first, 3 since the start; see store.audit_limit"
     ]

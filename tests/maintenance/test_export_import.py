@@ -23,8 +23,8 @@ from bridge.core.errors import TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES
-from bridge.maintenance.files import FileFormat, LineReader, detect_format, header, lines, open_lines, open_output
-from bridge.maintenance.transfer import pages
+from bridge.maintenance.export_files import FileFormat, LineReader, detect_format, header, lines, open_lines, open_output
+from bridge.maintenance.export_import import pages
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.core.window import AckWindow
+from bridge.core.ack_window import AckWindow
 
 
 def test_acknowledgements_wait_for_the_oldest_message() -> None:

@@ -41,7 +41,7 @@ class RetentionJob:
             before.readings + removed.readings,
             before.rejected_old + removed.rejected_old,
             before.rejected_over + removed.rejected_over,
-            before.acts_over + removed.acts_over,
+            before.audit_over + removed.audit_over,
         )
         if removed.rejected_over:
             log.warning(
@@ -49,9 +49,9 @@ class RetentionJob:
                 removed.rejected_over,
                 self.removed.rejected_over,
             )
-        if removed.acts_over:
+        if removed.audit_over:
             log.warning(
                 "retention: audit log full: %d events removed, refusals first, %d since the start; see store.audit_limit",
-                removed.acts_over,
-                self.removed.acts_over,
+                removed.audit_over,
+                self.removed.audit_over,
             )

@@ -13,7 +13,7 @@ from bridge.core.errors import RecordError, StoreUnavailable, TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.files import FileFormat, LineReader, ResumePoint, detect_format, open_lines, open_output
+from bridge.maintenance.export_files import FileFormat, LineReader, ResumePoint, detect_format, open_lines, open_output
 from bridge.pipeline.loop import now_us
 from bridge.ports import Store
 from bridge.settings import StoreSettings

@@ -22,13 +22,13 @@ from bridge.app import Bridge
 from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
-from bridge.core.readings.fields import extract_fields
+from bridge.core.readings.extraction import extract_fields
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
-from bridge.realtime.channels import ChannelCodec
-from bridge.realtime.topics import NAMES, TopicCodec
+from bridge.realtime.channel_protocol import ChannelCodec
+from bridge.realtime.topic_protocol import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
-from bridge.sources.mqtt.client import mqtt_sender
+from bridge.sources.mqtt.connect import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many

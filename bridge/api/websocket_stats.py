@@ -12,8 +12,8 @@ from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
 from bridge.core.access.permissions import Permission
 from bridge.core.events import SystemEvent
 from bridge.ports import Publisher
-from bridge.realtime.channels import CHANNELS, GENERAL, ChannelProtocol, checked_channel
-from bridge.realtime.topics import TopicProtocol
+from bridge.realtime.channel_protocol import CHANNELS, GENERAL, ChannelProtocol, checked_channel
+from bridge.realtime.topic_protocol import TopicProtocol
 
 _MESSAGE_LENGTH = 1000
 _MESSAGE = "test"
