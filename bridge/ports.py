@@ -181,8 +181,6 @@ class SessionStore(RecordStore[LoginSession], Protocol):
 
 
 class AuditStore(Protocol):
-    """The audit, bounded by the settings."""
-
     async def add(self, events: Sequence[AuditEvent], /) -> None:
         """Insert events; those whose ids exist stay unchanged. Raises `StoreError` if the store refuses one."""
 
@@ -316,7 +314,5 @@ class AuditLog(Protocol):
 
 
 class Source(Protocol):
-    """Feeds the intake and acknowledges its messages."""
-
     async def run(self) -> None:
         """Connect, receive and reconnect until cancelled; then send due acknowledgements and disconnect cleanly."""

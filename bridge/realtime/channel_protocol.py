@@ -14,7 +14,7 @@ from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEven
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
-from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
+from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.websocket.connection import ClientConnection

@@ -16,8 +16,8 @@ from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
+from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.server import WebSocketServer

@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from bridge.core.decode import Route
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
+from bridge.settings.devices import DevicesSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
 from bridge.settings.mqtt import BrokerFilesSettings, FieldSettings, MqttSettings, SubscriptionSettings, TlsSettings
-from bridge.settings.realtime import DevicesSettings, RealtimeSettings
+from bridge.settings.realtime import RealtimeSettings
 from bridge.settings.section import Seconds, Section
 from bridge.settings.store import StoreSettings
 

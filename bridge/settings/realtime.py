@@ -1,10 +1,9 @@
-"""Settings of realtime clients and of devices."""
+"""Settings of realtime clients."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field
 
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.settings.section import Seconds, Section
 
 
@@ -23,32 +22,3 @@ class RealtimeSettings(Section):
     ping_interval_seconds: Annotated[float, Field(ge=1, le=3600)] = 25.0
     ping_timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 20.0
     compression: bool = False
-
-
-class DevicesSettings(Section):
-    """Device registration, credentials and commands. A secret is plain text, or `sha256:` and its hash in hexadecimal."""
-
-    registration: Literal["open", "required"] = "open"
-    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
-    open: bool | None = None
-    credentials: dict[str, SecretStr] = Field(default_factory=dict)
-    admins: dict[str, SecretStr] = Field(default_factory=dict)
-    waiting_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
-    command_seconds: Seconds = 60.0
-    queue_limit: Annotated[int, Field(ge=1, le=10_000)] = 100
-
-    @field_validator("credentials")
-    @classmethod
-    def _check_device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name in credentials:
-            if not is_device_id(name):
-                raise ValueError(f"{name[:64]!r} is not a device id: allowed are {DEVICE_ID_RULE}")
-        return credentials
-
-    @field_validator("credentials", "admins")
-    @classmethod
-    def _check_secrets(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, secret in credentials.items():
-            if not secret.get_secret_value():
-                raise ValueError(f"the secret of {name[:64]!r} is empty")
-        return credentials

@@ -4,33 +4,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, field_validator
 
-from bridge.settings.section import Days, Seconds, Section, check_url
+from bridge.settings.retention import RetentionSettings
+from bridge.settings.section import Seconds, check_url
 
 
-class StoreSettings(Section):
+class StoreSettings(RetentionSettings):
     """The store's URL, `mongodb://host:port/database` or `sqlite:///path/to/file.db`, its limits and its retention."""
 
     url: SecretStr = SecretStr("mongodb://localhost:27017/sensors")
     driver: Literal["pymongo", "motor"] = "pymongo"
     timeout_seconds: Seconds = 5.0
     batch_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    retention_days: Days | None = None
-    rollup_days: Days | None = None
-    rejected_days: Days = 30
-    rejected_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    commands_days: Days = 30
-    audit_days: Days = 365
-    audit_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-
-    @field_validator("rollup_days")
-    @classmethod
-    def _check_rollup_days(cls, days: int | None, info: ValidationInfo) -> int | None:
-        retention_days = info.data.get("retention_days")
-        if days is not None and (retention_days is None or days < retention_days):
-            raise ValueError("rollups must outlive their readings: rollup_days needs retention_days, and must not be less")
-        return days
 
     @field_validator("url")
     @classmethod

@@ -44,8 +44,6 @@ of a core after two minutes, and more each minute."""
 
 
 class RollupTables(Protocol):
-    """What a store implements for rollups."""
-
     async def lead(self, owner: str) -> int | None:
         """Take or extend the lease and return the cursor up to which late readings were handled; None: another has it."""
 

@@ -10,7 +10,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.realtime.hub.publication import EncodedBatch, Publication
+from bridge.realtime.hub.encoding import EncodedBatch, Publication
 from bridge.realtime.hub.session import NO_LIMIT
 from bridge.realtime.socketio.codec import CODEC
 from bridge.settings import RealtimeSettings

@@ -98,8 +98,6 @@ PROTOCOLS: Mapping[str, type[DeviceProtocol]] = dict.fromkeys(("AUTH", "TELEMETR
 
 
 class TelemetryCodec:
-    """How readings look to a client that receives telemetry."""
-
     def encode(self, event: Event) -> bytes | None:
         """`TELEMETRY`; `GAP` for readings that a slow client missed; `AUTH_EXPIRING`. None for other events."""
         match event:

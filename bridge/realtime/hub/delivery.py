@@ -13,7 +13,7 @@ from functools import partial
 
 from bridge.core.events import Gap
 from bridge.core.timestamp import iso
-from bridge.realtime.hub.publication import EncodedBatch, Encoder, Publication
+from bridge.realtime.hub.encoding import EncodedBatch, Encoder, Publication
 from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import SubscriberGroup
 from bridge.settings import RealtimeSettings

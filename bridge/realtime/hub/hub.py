@@ -17,7 +17,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
 from bridge.ports import ReadingStore
 from bridge.realtime.hub.delivery import Delivery, DeliveryCounters
-from bridge.realtime.hub.publication import Encoder, Publication
+from bridge.realtime.hub.encoding import Encoder, Publication
 from bridge.realtime.hub.recent import RecentPublications
 from bridge.realtime.hub.replay import PAGE_SIZE, ReplaySource
 from bridge.realtime.hub.requests import DEVICES_LIMIT
@@ -282,7 +282,6 @@ class Hub:
         transport.disconnect(reason)
 
     def count_disconnect(self, reason: str) -> None:
-        """Count a connection that its protocol closed itself."""
         self.counts.cut[reason] = self.counts.cut.get(reason, 0) + 1
 
     def _disconnect_slow(self, session: Session) -> None:
@@ -327,7 +326,6 @@ class Hub:
             self._go_live(session)
 
     def _send_latest(self, group: SubscriberGroup[Session]) -> None:
-        """Send a coalescing group the records it has kept."""
         if latest := group.take_latest():
             self._send(group, latest, latest[0].seq - 1)
 

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from bridge.realtime.hub.publication import Publication
+from bridge.realtime.hub.encoding import Publication
 
 _SLACK = 1.25  # trimmed in strides: moving 10,000 references once per 2,500 records instead of on each
 _cursor = attrgetter("seq")

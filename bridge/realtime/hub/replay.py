@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bridge.core.query import ReadingsQuery
 from bridge.ports import ReadingStore
-from bridge.realtime.hub.publication import Publication
+from bridge.realtime.hub.encoding import Publication
 from bridge.realtime.hub.recent import RecentPublications
 from bridge.realtime.hub.subscriptions import Subscription
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bridge.core.events import Gap
-from bridge.realtime.hub.publication import EncodedBatch, Encoder, Publication
+from bridge.realtime.hub.encoding import EncodedBatch, Encoder, Publication
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 
 NO_LIMIT = sys.maxsize

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bridge.realtime.auth.visibility import DeviceFilter, site_of
-from bridge.realtime.hub.publication import Encoder, Publication
+from bridge.realtime.hub.encoding import Encoder, Publication
 
 Member = TypeVar("Member", bound=Hashable)
 

@@ -32,8 +32,6 @@ _Template = tuple[bytes, Callable[[list[bytes]], tuple[bytes, ...]]]
 
 
 class MessageTemplates:
-    """Templates of one kind of message, by the fields of a reading."""
-
     def __init__(self, body: Callable[..., object], prefix: bytes = b"") -> None:
         """`body(reading, *extra)` returns the message body; it must not depend on a value, as the specimen's are texts.
 

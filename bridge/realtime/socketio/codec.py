@@ -8,7 +8,7 @@ from bridge.core import events
 from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER
+from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.templates import MessageTemplates
 
 _EVENT = b"42"  # an EVENT packet of Socket.IO (2) in a MESSAGE packet of Engine.IO (4)

@@ -20,8 +20,6 @@ _TRANSPORTS = ("polling", "websocket")
 
 
 class RequestError(Enum):
-    """Code and message of a refused request."""
-
     TRANSPORT = 0, "Transport unknown"
     SID = 1, "Session ID unknown"
     METHOD = 2, "Bad handshake method"
@@ -35,8 +33,6 @@ class RequestError(Enum):
 
 
 class EngineConnection(Protocol):
-    """The state of a connection that decides which requests are valid."""
-
     @property
     def connected(self) -> bool:
         """Whether the connection has been opened."""

@@ -12,8 +12,6 @@ PACKETS_PER_POLL = 16
 
 
 class PacketWriter(Protocol):
-    """A client's WebSocket."""
-
     def post(self, packet: Packet | None) -> None:
         """Write a packet; None closes the connection."""
 
@@ -100,7 +98,6 @@ class PollQueue:
         self._wake()
 
     def retire(self) -> None:
-        """Drop all packets: the client has left."""
         self.websocket, self._packets, self.waiting_bytes = None, [], 0
         self._notify_if_empty()
 

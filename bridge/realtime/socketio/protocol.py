@@ -24,8 +24,6 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JoinedClient:
-    """A client whose CONNECT was accepted."""
-
     session: Session
     connection: AuthenticatedConnection
 

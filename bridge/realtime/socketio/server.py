@@ -21,8 +21,8 @@ from bridge.ports import CommandSender, DevicePresence
 from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import POLICY_VIOLATION
+from bridge.realtime.hub.encoding import Publication
 from bridge.realtime.hub.hub import Hub
-from bridge.realtime.hub.publication import Publication
 from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import Subscription
 from bridge.realtime.limits import ConnectionLimiter

@@ -6,7 +6,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.packet import Packet
 
 from bridge.realtime.frames import POLICY_VIOLATION
-from bridge.realtime.hub.publication import EncodedBatch
+from bridge.realtime.hub.encoding import EncodedBatch
 from bridge.realtime.hub.session import NO_LIMIT
 from bridge.realtime.socketio.engineio import MESSAGE
 

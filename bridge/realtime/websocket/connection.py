@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame, control_frame, text_frame
+from bridge.realtime.hub.encoding import EncodedBatch
 from bridge.realtime.hub.hub import SLOW, Hub
-from bridge.realtime.hub.publication import EncodedBatch
 from bridge.realtime.hub.session import NO_LIMIT, Session
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.websocket.parser import (

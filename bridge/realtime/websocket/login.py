@@ -14,7 +14,7 @@ from bridge.core.events import AuthExpiring
 from bridge.http.credentials import Credentials, credentials_from_handshake
 from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
-from bridge.realtime.hub.publication import Encoder
+from bridge.realtime.hub.encoding import Encoder
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.settings import HttpSettings
 

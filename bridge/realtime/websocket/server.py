@@ -23,8 +23,8 @@ from bridge.http.proxies import client_address_of
 from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
 from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
+from bridge.realtime.hub.encoding import Encoder
 from bridge.realtime.hub.hub import ConnectionClosed, Hub
-from bridge.realtime.hub.publication import Encoder
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.websocket.connection import ClientConnection

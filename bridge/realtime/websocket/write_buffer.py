@@ -40,7 +40,6 @@ class WriteBuffer(asyncio.Protocol):
         self._drained = waiting_bytes, callback
 
     def flush(self) -> None:
-        """Give the transport everything that is held, before a close frame."""
         frames = b"".join(self._frames)
         self._detach()
         if frames and not self._transport.is_closing():

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
-from bridge.realtime.hub.publication import EncodedBatch
+from bridge.realtime.hub.encoding import EncodedBatch
 from bridge.realtime.websocket.write_buffer import TRANSPORT_BYTES, WriteBuffer
 
 _CLOSE_SECONDS = 1.0

@@ -167,7 +167,6 @@ class SqliteRollups(RollupTables):
         )
 
     async def remove_older(self, before_ms: int) -> int:
-        """Delete rollups that began before; return how many."""
         removed = [await self._writer.change_stepwise(_EXPIRED, [width // 1000, before_ms], BATCH) for width in LEVELS_MS]
         return sum(removed)
 

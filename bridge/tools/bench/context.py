@@ -159,7 +159,6 @@ class ScenarioContext:
 
     @asynccontextmanager
     async def measuring(self, text: str, pool: SubscriberPool[Any]) -> AsyncIterator[LoadMeasurement]:
-        """Sample usage and counts while the body runs."""
         self.phase(text)
         measurement = LoadMeasurement(self.target.usage.cpu_seconds(), time.process_time())
         sample = self._sampler(measurement, pool)

@@ -68,7 +68,6 @@ def _errors(result: BenchResult) -> list[str]:
 
 
 def _notes(results: Sequence[BenchResult]) -> list[str]:
-    """Return reasons to doubt the figures."""
     notes = [NO_PROC] if NO_PROC else []
     for result in results:
         name = f"{result.scenario}, {result.system}"

@@ -32,7 +32,6 @@ async def failing_parts(target: ProbeTarget) -> dict[str, str]:
 
 
 async def health(target: ProbeTarget) -> str:
-    """The bridge is alive and every part works."""
     (await target.request("GET", "/health/live")).expect(200)
     failing = await failing_parts(target)
     if failing:
@@ -42,7 +41,6 @@ async def health(target: ProbeTarget) -> str:
 
 
 async def ledger(target: ProbeTarget) -> str:
-    """The account of every source adds up."""
     response = (await target.request("GET", "/websocket/status")).expect(200)
     status = response.json
     if status.get("success") is not True or status.get("websocketEnabled") is not True:
@@ -93,7 +91,6 @@ REPEATED = ("health", "ledger")
 
 
 async def topic_stats(target: ProbeTarget) -> str:
-    """The statistics by topic count our listener."""
     stats = (await target.request("GET", "/ws/stats")).expect(200).json
     if stats["active_connections"] < 1 or stats["subscriptions"]["measurements"] < 1:
         raise Failed(f"{TOPICS}/stats does not count the probe's listener: {stats}")

@@ -39,8 +39,6 @@ class Input(Protocol):
 
 @runtime_checkable
 class CommandReceiver(Input, Protocol):
-    """Receives commands, too."""
-
     commands: asyncio.Queue[Json]
 
     async def confirm(self, command_id: str) -> None:

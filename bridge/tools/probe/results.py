@@ -84,7 +84,6 @@ class InputResult:
     latencies: Latencies = field(default_factory=Latencies)
 
     def set_reason(self, reason: str) -> None:
-        """Keep the first reason."""
         self.reason = self.reason or reason
 
     @property
@@ -102,8 +101,6 @@ class InputResult:
 
 @dataclass(slots=True)
 class PathResult:
-    """Readings accepted by an input and received from an output."""
-
     input: str
     output: str
     accepted: int = 0

@@ -134,7 +134,6 @@ class Rounds:
         return f"one record, received once by each of {len(received)} listeners"
 
     def finish(self) -> None:
-        """Add the repeated readings to the report."""
         for listener in self._listeners:
             for name, count in listener.repeats.items():
                 self._report.path(name, listener.name).repeated = count

@@ -76,7 +76,6 @@ class Probe:
     async def _check(
         self, name: str, check: Callable[[], Awaitable[str]], *, timed: bool = True, connects: bool = False
     ) -> bool:
-        """Run a check and record its result; return whether it passed."""
         self._display.progress(name)
         result = self.report.check(name, connects=connects)
         started = time.monotonic()
@@ -163,8 +162,6 @@ class Probe:
                     self.report.check(f"{name} out").add_failure(listener.closed, "")
 
     async def _open_input(self, stack: AsyncExitStack, name: str, context: InputContext, rounds: Rounds) -> None:
-        """Connect an input, send a reading and receive a command."""
-
         async def connect() -> str:
             self._inputs[name] = await stack.enter_async_context(INPUTS[name](context))
             return "connected"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.events import Gap
-from bridge.realtime.hub.publication import Publication
+from bridge.realtime.hub.encoding import Publication
 from bridge.realtime.hub.session import _RANGES, DeliveredRanges, Session
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.socketio.codec import CODEC

@@ -12,7 +12,7 @@ from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
 from bridge.core.message import TopicEvent
 from bridge.realtime.auth.visibility import DeviceFilter
-from bridge.realtime.hub.publication import Publication
+from bridge.realtime.hub.encoding import Publication
 from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription, SubscriptionIndex
 from bridge.realtime.socketio.codec import CODEC, SocketIoCodec
 from tests.realtime.parts import published, status

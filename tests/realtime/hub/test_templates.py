@@ -18,7 +18,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.channel_protocol import ChannelCodec
-from bridge.realtime.hub.publication import SENT_AT_PLACEHOLDER, Encoder
+from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER, Encoder
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.socketio.codec import SocketIoCodec
 from bridge.realtime.topic_protocol import NAMES, TopicCodec

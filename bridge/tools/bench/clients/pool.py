@@ -24,8 +24,6 @@ _POLL_STEP_SECONDS = 0.005
 
 
 class SubscriberPool(Generic[S]):
-    """Subscribers that wait for their readings together."""
-
     def __init__(self, name: str, subscribers: list[S], patience: float, receive_buffer: ReceiveBuffer | None = None) -> None:
         """`name` is the bridge's, for messages; `patience` in seconds is how long there may be no delivery."""
         self.receive_buffer = receive_buffer or ReceiveBuffer()

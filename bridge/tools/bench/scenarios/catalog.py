@@ -46,7 +46,6 @@ async def burst(context: ScenarioContext) -> list[BenchResult]:
 
 
 async def steady(context: ScenarioContext) -> list[BenchResult]:
-    """Measure latency from publish to each client."""
     load = context.load
     async with (
         context.subscribers(context.subscriber_class, load.clients, polled=True) as pool,
@@ -57,7 +56,6 @@ async def steady(context: ScenarioContext) -> list[BenchResult]:
 
 
 async def many(context: ScenarioContext) -> list[BenchResult]:
-    """Measure latency and memory per client."""
     clients, before = context.load.clients, context.target.usage.rss_bytes()
     context.phase(f"{clients:,} clients connect")
     start = asyncio.get_running_loop().time()
