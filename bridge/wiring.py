@@ -24,8 +24,7 @@ from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
-from bridge.pipeline.publisher_chain import chain
-from bridge.ports import Store
+from bridge.ports import Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channel_protocol import ChannelProtocol
@@ -174,6 +173,14 @@ def _access(settings: Settings, store: Store, hub: Hub, registry: Registry, on_l
     )
     limiter = ConnectionLimiter(settings.realtime, required=service.required)
     return Access(service, authenticator, Connections(settings.http, settings.realtime), limiter)
+
+
+def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publisher:
+    """Join publishers so that each passes events on to the next; return the first."""
+    *stages, following = publishers
+    for stage in reversed(stages):
+        stage.next, following = following, stage
+    return following
 
 
 def all_routes(settings: Settings) -> tuple[Route, ...]:
