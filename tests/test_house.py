@@ -67,7 +67,7 @@ CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 
 # Each library, and the modules or packages that alone may import it.
 HOMES: dict[str, set[str]] = {
-    "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.connect"},
+    "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.client"},
     "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo.driver"},
     "pymongo": {"bridge.stores.mongo"},

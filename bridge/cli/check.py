@@ -9,7 +9,7 @@ from rich.console import Console
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 
 

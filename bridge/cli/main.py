@@ -290,5 +290,5 @@ def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log.level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.connect"):
+    for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
         logging.getLogger(verbose).setLevel(logging.WARNING)

@@ -22,7 +22,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import first_message
+from bridge.sources.mqtt.client import first_message
 
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 

@@ -16,7 +16,7 @@ import orjson
 from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import SENDER_WINDOW, MqttSender, mqtt_sender, raise_if_cancelled
+from bridge.sources.mqtt.client import SENDER_WINDOW, MqttSender, mqtt_sender, raise_if_cancelled
 
 _DAY_SECONDS = 86_400
 _OUTDOOR_CO2 = 420.0

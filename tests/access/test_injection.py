@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import PASSWORD, Guarded, guarded
 from tests.access.ways import SOCKET_IO, bearer, connect_packet, opened, received
 from tests.conftest import StartBridge

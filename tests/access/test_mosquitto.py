@@ -29,7 +29,7 @@ from bridge.access.revocations import Revocations
 from bridge.app import Bridge
 from bridge.core.errors import AccountError, BridgeError, BrokerUnavailable
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import MqttSender, mqtt_sender
+from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from tests.access.parts import PASSWORD, access_settings
 from tests.access.typed import Command, command_line
 from tests.conftest import StartBridge

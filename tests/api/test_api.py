@@ -17,7 +17,7 @@ from bridge.api import new_application
 from bridge.app import Bridge
 from bridge.core.readings.measurements import MEASUREMENTS
 from bridge.settings import HttpSettings, MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.servers import free_port, until
 

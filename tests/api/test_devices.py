@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bridge.app import Bridge
 from bridge.core.devices.device import LEARNT_RANGE_SECONDS, Device, ReportingInterval
 from bridge.settings import DevicesSettings, MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening
 from tests.servers import until

@@ -23,7 +23,7 @@ from bridge.core.formats.registry import FormatName
 from bridge.core.readings.reading import Reading
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.core.formats.test_tasmota import SENSOR
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
 from tests.servers import REPO

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
 from tests.faults.stage import Stage, Verdict
 from tests.payloads import hostile

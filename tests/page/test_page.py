@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 
 from bridge.app import Bridge
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.page.conftest import WAIT_MS, Dashboard, running
 from tests.servers import free_port, until

@@ -28,7 +28,7 @@ from bridge.core.readings.reading import Reading
 from bridge.realtime.channel_protocol import ChannelCodec
 from bridge.realtime.topic_protocol import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.realtime.clients import Plain, publish_many

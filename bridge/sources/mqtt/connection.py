@@ -25,7 +25,7 @@ from bridge.core.ack_window import AckWindow
 from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import connect, new_client, paho_client, raise_if_cancelled
+from bridge.sources.mqtt.client import connect, new_client, paho_client, raise_if_cancelled
 from bridge.sources.mqtt.publish_parser import Publish, pubacks
 from bridge.sources.mqtt.read_ahead_socket import read_ahead, send_pubacks
 

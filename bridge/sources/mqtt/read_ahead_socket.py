@@ -15,7 +15,7 @@ from typing import cast
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MessageType
 
-from bridge.sources.mqtt.connect import SOCKET_OPTIONS
+from bridge.sources.mqtt.client import SOCKET_OPTIONS
 from bridge.sources.mqtt.publish_parser import Publish, PublishParser
 
 READ_BYTES = 256 * 1024

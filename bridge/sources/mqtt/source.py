@@ -18,7 +18,7 @@ from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
 from bridge.ports import KeyValueStore, Publisher
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import raise_if_cancelled
+from bridge.sources.mqtt.client import raise_if_cancelled
 from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
 from bridge.sources.mqtt.session_state import SessionState, TakeoverDetector

@@ -15,7 +15,7 @@ from bridge.core.errors import BrokerUnavailable
 from bridge.core.formats.registry import FormatName
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import MqttSender, mqtt_sender
+from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from bridge.tools.probe.readings import ProbeReading
 from bridge.tools.probe.results import Failed, Skipped
 from bridge.tools.probe.sockets import Json, Socket, cancelled_at_exit, connect

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import SCRIPTS, program

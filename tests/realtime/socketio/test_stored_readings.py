@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bridge.app import Bridge
 from bridge.core.readings.reading import Reading
 from bridge.settings import HttpSettings, MqttSettings, StoreSettings
-from bridge.sources.mqtt.connect import mqtt_sender
+from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening

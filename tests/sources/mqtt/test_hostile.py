@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.settings import AccessSettings, MqttSettings
-from bridge.sources.mqtt.connect import SENDER_WINDOW, mqtt_sender
+from bridge.sources.mqtt.client import SENDER_WINDOW, mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.payloads import good, hostile

@@ -25,7 +25,7 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.pipeline.intake import Intake
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.connect import mqtt_sender, paho_client
+from bridge.sources.mqtt.client import mqtt_sender, paho_client
 from bridge.sources.mqtt.connection import BatchQueue, MqttConnection
 from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket, unsupported_name
 from bridge.sources.mqtt.source import MqttSource, fast_path_works

@@ -40,7 +40,7 @@ def new_client(settings: MqttSettings, client_id: str | None, **session: Any) ->
         timeout=settings.timeout_seconds,
         tls_context=tls_context,
         socket_options=SOCKET_OPTIONS,
-        logger=logging.getLogger("bridge.sources.mqtt.connect"),
+        logger=logging.getLogger("bridge.sources.mqtt.client"),
         **session,
     )
 
