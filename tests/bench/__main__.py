@@ -19,7 +19,7 @@ from bridge.tools.bench.run import Plan, broker_settings, run_plans, select_scen
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
 from tests.bench.guarded import GuardedBridge
-from tests.bench.paired import OtherBridge, paired_plans, print_ratios
+from tests.bench.paired import OtherBridge, paired_plans, print_ratios, run_pairs
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
@@ -61,11 +61,6 @@ def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, f
     bridge: System = own(broker, mongo_url.replace("/?", "/bridge?"), folder)
     tutorial: System = TutorialStack(broker, mongo_url.replace("/?", "/tutorial?"), folder)
     scenarios = select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS)
-    if arguments.against:
-        here = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
-        before = OtherBridge(broker, mongo_url.replace("/?", "/before?"), folder, arguments.against)
-        count = {"clients": arguments.clients[0]} if arguments.clients else {}
-        return paired_plans(scenarios, here, before, load | count, arguments.pairs)
     result = []
     for scenario in scenarios:
         usual = COMPARED_CLIENTS if scenario.name in COMPARED else (scenario.load.clients,)
@@ -77,6 +72,19 @@ def plans(arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, f
                     Plan(scenario, tutorial, load | {"clients": clients, "burst": arguments.tutorial_burst, "way": "socketio"})
                 )
     return result
+
+
+def pairs_of_plans(
+    arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path
+) -> list[tuple[Plan, Plan]]:
+    here = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
+    before = OtherBridge(broker, mongo_url.replace("/?", "/before?"), folder, arguments.against)
+    load = _without_none(
+        rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way, rooms=arguments.rooms
+    )
+    clients = {"clients": arguments.clients[0]} if arguments.clients else {}
+    scenarios = select_scenarios(arguments.scenarios or COMPARED, ALL_SCENARIOS)
+    return paired_plans(scenarios, here, before, load | clients, arguments.pairs)
 
 
 def _without_none(**options: float | str | None) -> dict[str, Any]:
@@ -106,8 +114,11 @@ async def main() -> int:
     options = {name: value for name, value in vars(arguments).items() if name not in ("json", "against")}
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
     with broker_and_database(alone=not arguments.replica_set) as (broker, database, folder), display.live():
-        selected = plans(arguments, broker_settings(broker.url), database.url, folder)
-        report = await run_plans(selected, options, 1, 60, display)
+        servers = broker_settings(broker.url), database.url, folder
+        if arguments.against:
+            report = await run_pairs(pairs_of_plans(arguments, *servers), options, display)
+        else:
+            report = await run_plans(plans(arguments, *servers), options, 1, 60, display)
     print_report(report, console)
     if arguments.against:
         print_ratios(report.measurements, console)

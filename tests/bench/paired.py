@@ -12,8 +12,9 @@ from rich.table import Table
 
 from bridge.core.errors import BridgeError
 from bridge.settings import MqttSettings
-from bridge.tools.bench.report.results import BenchResult
-from bridge.tools.bench.run import Plan
+from bridge.tools.bench.context import ProgressDisplay
+from bridge.tools.bench.report.results import BenchResult, Report
+from bridge.tools.bench.run import Plan, run_plans
 from bridge.tools.bench.scenarios.catalog import Scenario
 from bridge.tools.bench.systems import OwnBridge
 
@@ -33,31 +34,38 @@ class OtherBridge(OwnBridge):
 
 def paired_plans(
     scenarios: Sequence[Scenario], now: OwnBridge, before: OtherBridge, load: dict[str, Any], pairs: int
-) -> list[Plan]:
-    """Plan each scenario `pairs` times on both; each pair starts with the other one, so that a drift cancels out."""
+) -> list[tuple[Plan, Plan]]:
+    """Plan each scenario `pairs` times on both; the order alternates, so that a drift of the machine cancels out."""
     return [
-        Plan(scenario, system, load)
+        (Plan(scenario, first, load), Plan(scenario, second, load))
         for scenario in scenarios
         for n in range(pairs)
-        for system in ((now, before) if n % 2 else (before, now))
+        for first, second in [(now, before) if n % 2 else (before, now)]
     ]
 
 
+async def run_pairs(pairs: Sequence[tuple[Plan, Plan]], settings: dict[str, Any], display: ProgressDisplay) -> Report:
+    """Run every pair; a pair of which one run fails has no results."""
+    reports = [await run_plans(pair, settings, 1, 60, display) for pair in pairs]
+    whole = reports[0]
+    whole.measurements = [result for report in reports if len(report.measurements) == 2 for result in report.measurements]
+    whole.failures = [text for report in reports for text in report.failures]
+    return whole
+
+
 def ratios(results: Sequence[BenchResult]) -> dict[str, dict[str, list[float]]]:
-    """Return now / before per scenario, figure and pair; figures that a pair lacks are left out."""
+    """Return now / before per scenario, figure and pair. `results` are of complete pairs, in order."""
     ratios: dict[str, dict[str, list[float]]] = {}
-    for scenario in dict.fromkeys(result.scenario for result in results):
-        now = [result for result in results if result.scenario == scenario and result.system != BEFORE]
-        before = [result for result in results if result.scenario == scenario and result.system == BEFORE]
-        for one, other in zip(now, before, strict=True):
-            for name, value, base in (
-                ("readings/s", one.readings_per_second, other.readings_per_second),
-                ("CPU per reading", one.cpu_seconds_per_reading, other.cpu_seconds_per_reading),
-                ("p50", one.percentile(0.5), other.percentile(0.5)),
-                ("p99", one.percentile(0.99), other.percentile(0.99)),
-            ):
-                if value and base:
-                    ratios.setdefault(scenario, {}).setdefault(name, []).append(value / base)
+    for first, second in zip(results[::2], results[1::2], strict=True):
+        now, before = (second, first) if first.system == BEFORE else (first, second)
+        for name, value, base in (
+            ("readings/s", now.readings_per_second, before.readings_per_second),
+            ("CPU per reading", now.cpu_seconds_per_reading, before.cpu_seconds_per_reading),
+            ("p50", now.percentile(0.5), before.percentile(0.5)),
+            ("p99", now.percentile(0.99), before.percentile(0.99)),
+        ):
+            if value and base:
+                ratios.setdefault(now.scenario, {}).setdefault(name, []).append(value / base)
     return ratios
 
 

@@ -28,8 +28,9 @@ def test_ratios_are_those_of_each_pair_whichever_ran_first() -> None:
 def test_pairs_alternate_which_system_runs_first(tmp_path: Path) -> None:
     broker = MqttSettings()
     here, before = OwnBridge(broker, "x", tmp_path), OtherBridge(broker, "x", tmp_path, REPO)
-    plans = paired_plans([SCENARIOS["burst"]], here, before, {}, 3)
-    assert [plan.system.name for plan in plans] == [BEFORE, "bridge", "bridge", BEFORE, BEFORE, "bridge"]
+    pairs = paired_plans([SCENARIOS["burst"]], here, before, {}, 3)
+    names = [(first.system.name, second.system.name) for first, second in pairs]
+    assert names == [(BEFORE, "bridge"), ("bridge", BEFORE), (BEFORE, "bridge")]
 
 
 def test_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
