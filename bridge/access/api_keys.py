@@ -1,4 +1,4 @@
-"""API keys of programs and devices: `sbk_`, the id of the key, and a secret of which the store has only the hash.
+"""API keys of programs and devices: `sbk_`, the id of the key, and a secret, of which only the hash is stored.
 
 Keys are cached in memory, so that a request needs no store. A key that is not cached may be new and is looked up in the store,
 at a limited rate for each address and for all: guessed ids cause little load and do not keep a new key from being found.
@@ -78,10 +78,10 @@ class ApiKeys:
         With `device`, `name` is the id of a device, and the key may publish as this device only.
         """
         if days is not None and not 0 < days <= _DAYS_LIMIT:
-            raise AccountError("days", f"must be above 0 and {_DAYS_LIMIT} at most; leave it out for never")
+            raise AccountError("days", f"must be above 0 and at most {_DAYS_LIMIT}; omit it for a key that never expires")
         if device:
             if not is_device_id(name):
-                raise AccountError("name", "is the device's id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+                raise AccountError("name", "must be a device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
             rights, scope = {Permission.PUBLISH}, ResourceScope(frozenset((name,)))
         secret, now_ms = secrets.token_urlsafe(32), round(self._clock() * 1000)
         key = ApiKey(
@@ -96,7 +96,7 @@ class ApiKeys:
             by=by,
         )
         if len(await self._store.all()) >= LIMIT:
-            raise AccountError("name", f"there are {LIMIT} keys already, the maximum")
+            raise AccountError("name", f"the limit of {LIMIT} keys is reached; remove one first")
         await self._store.add(key)
         self._cache[key.id] = key
         return key, f"{PREFIX}{key.id}_{secret}"

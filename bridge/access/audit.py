@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000
 SOURCES_LIMIT = 1000
-"""Addresses and kinds of refusal counted apart within a minute. More are counted together, without an address."""
+"""Addresses and kinds of refusal counted separately within a minute. Further ones are counted together, without an address."""
 
-_UNAUTHENTICATED_LIMIT = WAITING_LIMIT // 2  # the rest is for authenticated clients while the store is unavailable
+_UNAUTHENTICATED_LIMIT = WAITING_LIMIT // 2  # the other half is kept for authenticated clients while the store is unavailable
 _MINUTE_SECONDS = 60
 _BATCH = 500
 _TEXT_LENGTH = 200
@@ -34,7 +34,7 @@ class AuditTrail:
     """Events that wait for the store."""
 
     def __init__(self, store: AuditStore, *, enabled: bool = True, clock: Callable[[], float] = time.time) -> None:
-        """Not `enabled` while access is open, since nobody is identified then."""
+        """Not `enabled` while access is open, since clients are not identified then."""
         self._store = store
         self._enabled = enabled
         self._clock = clock
@@ -43,7 +43,7 @@ class AuditTrail:
         self._unauthenticated: dict[tuple[object, ...], AuditEvent | None] = {}
         """The refusals of this minute after the first."""
         self.lost = 0
-        """Events dropped because too many waited for the store, or because it refused them."""
+        """Events dropped because too many waited for the store, or because the store refused them."""
 
     @property
     def waiting(self) -> int:
@@ -104,7 +104,7 @@ class AuditTrail:
             self.lost += 1
 
     async def write(self, *, last: bool = False) -> None:
-        """Write the waiting events, and with `last` those that are held back too.
+        """Write the waiting events, and with `last` also those that are held back.
 
         Raises `StoreUnavailable`; the events wait for the next call then.
         """
@@ -113,13 +113,13 @@ class AuditTrail:
             self._flush_unauthenticated()
         while self._waiting:
             keys = list(self._waiting)[:_BATCH]
-            events = [self._waiting.pop(key) for key in keys]  # an equal event from here on is a record of its own
+            events = [self._waiting.pop(key) for key in keys]  # an equal event that follows becomes a separate record
             try:
                 await self._store.add(events)
             except StoreError as error:
                 if type(error) is StoreError:
                     self.lost += len(events)
-                    log.warning("audit: %d events lost: the store refused them: %s", len(events), error)
+                    log.warning("audit: %d events refused by the store: events lost: %s", len(events), error)
                     continue
                 self._waiting = dict(zip(keys, events, strict=True)) | self._waiting
                 raise
@@ -132,7 +132,7 @@ def _short(text: str) -> str:
 
 
 def _repeated(event: AuditEvent, target: str) -> AuditEvent:
-    """The event, counted once more. Another `target` is added to its own while there is room."""
+    """The event, counted once more. A different `target` is appended while there is room."""
     targets = event.target
     if target not in targets.split(", ") and not targets.endswith(_MORE):
         targets = f"{targets}, {target}" if len(targets) + len(target) < _TEXT_LENGTH - len(_MORE) - 1 else targets + _MORE

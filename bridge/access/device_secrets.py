@@ -19,7 +19,7 @@ class DeviceSecrets:
     def __init__(
         self, settings: DevicesSettings, lockout: Lockout, clock: Callable[[], float], *, any_device: bool = False
     ) -> None:
-        """`lockout` is that of logins too, so that an address has one limit. `any_device` matters while access is open."""
+        """`lockout` is shared with logins, so that an address has one limit. `any_device` applies only while access is open."""
         self._credentials, self._admins = settings.credentials, settings.admins
         self._lockout = lockout
         self._clock = clock
@@ -43,8 +43,8 @@ class DeviceSecrets:
     def identify_while_open(self, name: str | None, secret: str) -> Identity:
         """The same without a lockout. Raises `Unauthorized`.
 
-        With `any_device`, a client without a secret of the settings is the device that it names, now or, if its protocol
-        has no names at login, with its first reading. It is never a listener, nor a device or listener of the settings.
+        With `any_device`, a client without a secret from the settings is the device that it names, now or, if its protocol
+        has no names at login, with its first reading. It is never a listener, nor a device named in the settings.
         """
         identity = self._match(name, secret)
         if identity is None and self._any_device and name not in self._credentials and name not in self._admins:

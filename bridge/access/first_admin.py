@@ -1,4 +1,4 @@
-"""Setup of the first admin: with the password of the settings, or with a link that is printed once and works once."""
+"""Setup of the first admin: with the password in the settings, or through a link that is printed once and works once."""
 
 import secrets
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class FirstAdminSetup:
             self.on_link(secret)
 
     async def finish(self, secret: str, password: str) -> User:
-        """Create the admin. Raises `Unauthorized` for a wrong or old link, `AccountError` for an unsuitable password."""
+        """Create the admin. Raises `Unauthorized` for an invalid or expired link, `AccountError` for an unsuitable password."""
         refused = Unauthorized("invalid", "this link was used, or is older than an hour: restart the bridge for a new one")
         if self._secret is None or not matches_hash(secret.encode("utf-8", "replace"), self._secret):
             raise refused

@@ -6,7 +6,7 @@ attempts in the first minute, and at most 4 in any later one.
 
 From an address where a user has logged in before, failures for that user at other addresses do not count: they wait for
 their own failures there and, at most 15 s, for those of other users there or of other addresses where they have logged in.
-So nobody can lock a user out of an address where the user is known.
+So an attacker cannot lock a user out of an address where the user is known.
 
 A refused attempt changes no state: a client that has to wait cannot evict the failures of others by repeating it.
 """
@@ -41,7 +41,7 @@ class LoginAttempt:
     """An attempt that was allowed. It counts as failed unless it `succeeded` or is cancelled."""
 
     def __init__(self, lockout: "Lockout", pair: Key, counted: list[tuple[_Count, float, float]]) -> None:
-        """`counted` has each count, its time of the previous attempt, and that of this one."""
+        """`counted` holds each count with the times of the previous attempt and of this one."""
         self._lockout = lockout
         self._pair = pair
         self._counted = counted
@@ -64,10 +64,10 @@ class Lockout:
         self._counts: dict[str, OrderedDict[Key, _Count]] = {}
         self._known: OrderedDict[Key, None] = OrderedDict()
         self.refused = 0
-        """Number of attempts that came too soon."""
+        """Number of attempts refused because they came too soon."""
 
     def begin(self, user: str, address: str, now: float) -> LoginAttempt | float:
-        """Begin an attempt; or the seconds to wait, if it is too soon. An empty `user` is counted by address only."""
+        """Begin an attempt, or return the seconds to wait if it is too soon. An empty `user` is counted by address only."""
         source = rate_limit_key(address)
         pair = (user, source)
         caps: dict[Key, float]

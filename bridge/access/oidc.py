@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ALGORITHMS = ("RS256", "ES256")
 
 REFRESH_SECONDS = 10.0
-"""Shortest interval between two fetches of the JWKS, which an unknown key id causes."""
+"""Shortest interval between two JWKS fetches that unknown key ids cause."""
 
 AGE_SECONDS = 3600.0
 """Age at which the JWKS is fetched again. While that fails, the old keys are used for a day."""
@@ -97,13 +97,13 @@ class OidcVerifier:
         try:
             self._keys = public_keys(await _fetch(self._settings.jwks_url or ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.warning("access: JWKS of the identity provider not fetched (%s); check access.jwks_url", type(error).__name__)
+            log.warning("access: JWKS not fetched (%s): cached keys expire in a day; check jwks_url", type(error).__name__)
         else:
             self._fetched_at = now
 
 
 async def _fetch(url: str) -> bytes:
-    """Redirects are not followed: keys come from the URL of the settings only."""
+    """Fetch without following redirects: keys come only from the URL in the settings."""
     timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
     async with (
         aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -158,7 +158,7 @@ def permissions_from_claim(claims: Mapping[str, Any], path: str, roles: Mapping[
 
 
 def scope_from_claims(claims: Mapping[str, Any], settings: AccessSettings) -> ResourceScope | None:
-    """The sites and devices in the claims. None, every device, without claims in the settings or with `*` in one of them."""
+    """The sites and devices in the claims. None (every device) if the settings name no claim, or a claim contains `*`."""
     if settings.site_claim is None and settings.device_claim is None:
         return None
     sites = _mapped(claims, settings.site_claim, settings.sites)

@@ -25,7 +25,7 @@ _NICE = 10
 
 
 def check_password(password: str) -> None:
-    """Raise `AccountError` for a wrong length. There are no rules on characters: they make passwords worse (NIST 800-63B)."""
+    """Raise `AccountError` for a wrong length. Composition rules are omitted: they weaken passwords (NIST 800-63B)."""
     shortest, longest = PASSWORD_LENGTHS
     if not shortest <= len(password) <= longest:
         raise AccountError("password", f"must have {shortest} to {longest} characters")
@@ -38,7 +38,7 @@ class Passwords:
         self._hash = PasswordHash((Argon2Hasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES),))
         self._threads = ThreadPoolExecutor(_THREADS, "passwords", _lower_priority)
         self._waiting = 0
-        self._dummy: str | None = None  # the hash of no user's password
+        self._dummy: str | None = None  # a random password's hash, verified for unknown users
 
     async def hashed(self, password: str) -> str:
         """The argon2id hash of a password. Raises `AccountError` if it is too short or too long."""
@@ -64,7 +64,7 @@ class Passwords:
             self._waiting -= 1
 
     def _work(self, password: bytes, hashed: str | None) -> str:
-        """Without `hashed`, the password's hash; with it, `hashed` itself if it matches, else an empty string."""
+        """Return the password's hash without `hashed`; with it, `hashed` itself if it matches, else an empty string."""
         if hashed is None:
             return self._hash.hash(password)
         try:
@@ -74,7 +74,7 @@ class Passwords:
 
 
 def _lower_priority() -> None:
-    """Of the current thread. Only on Linux: elsewhere it would be that of the process."""
+    """Lower the priority of the current thread. Linux only: elsewhere this would affect the whole process."""
     if sys.platform == "linux":
         with suppress(OSError):  # a sandbox may forbid it, and an error would end the thread and every login with it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

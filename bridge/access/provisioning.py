@@ -18,12 +18,12 @@ class DeviceProvisioning:
         self._by = by
 
     async def all(self) -> list[tuple[ApiKey, bool]]:
-        """The keys of devices, each with whether the device has an account at the broker."""
+        """Each device's key, and whether the device has an account at the broker."""
         keys = [key for key in await self._keys.all() if key.kind is IdentityKind.DEVICE]
         return [(key, self._accounts.has_device(key.name)) for key in keys]
 
     async def add(self, device_id: str) -> str | None:
-        """Create a key and return its text. None if the device has one: then its rules at the broker are updated only."""
+        """Create a key and return its text. None if the device has one: then only its ACL rules are updated."""
         if not await self._keys_of(device_id):
             return await self._create(device_id)
         if self._accounts.has_device(device_id):
@@ -31,7 +31,7 @@ class DeviceProvisioning:
         return None
 
     async def change(self, device_id: str) -> str:
-        """Create a new key, revoke those before, and return its text. Raises `UnknownAccount`."""
+        """Create a new key, revoke the previous ones, and return its text. Raises `UnknownAccount`."""
         before = await self._keys_of(device_id)
         if not before:
             raise UnknownAccount(f"{device_id} has no credentials: create them with `device add`")
@@ -53,11 +53,11 @@ class DeviceProvisioning:
 
     async def _keys_of(self, device_id: str) -> list[ApiKey]:
         if not is_device_id(device_id):
-            raise AccountError("name", "is the device's id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            raise AccountError("name", "must be a device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
         return [key for key in await self._keys.all() if key.kind is IdentityKind.DEVICE and key.name == device_id]
 
     async def _create(self, device_id: str) -> str:
-        """Leaves no key behind if the broker's files cannot be written."""
+        """Create a key; none remains if the broker's files cannot be written."""
         self._accounts.check_free(device_id)
         key, text = await self._keys.make(device_id, (), device=True, by=self._by)
         try:

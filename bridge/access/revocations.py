@@ -15,7 +15,7 @@ _LIMIT = 200_000
 
 
 class Revocations:
-    """The grants (`session:ID`, `key:ID`) that are void."""
+    """The grants (`session:ID`, `key:ID`) that are revoked."""
 
     def __init__(self, store: SessionStore, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
@@ -54,7 +54,7 @@ class Revocations:
         while self._until_ms and (next(iter(self._until_ms.values())) < now_ms or len(self._until_ms) > _LIMIT):
             first, until_ms = next(iter(self._until_ms.items()))
             if until_ms >= now_ms:
-                log.error("access: more than %d grants revoked within a day: the oldest revocation is dropped", _LIMIT)
+                log.error("access: more than %d grants revoked within a day: oldest revocation dropped", _LIMIT)
             del self._until_ms[first]
             self._unwritten.pop(first, None)
         await self._write()

@@ -102,10 +102,10 @@ class AuthService:
                 await self._revocations.sync()
                 await self.audit.write()
             except StoreUnavailable as error:
-                log.debug("access: store unavailable: %s", error)
+                log.debug("access: store unavailable (%s): revocations and audit events wait", error)
 
     async def close(self) -> None:
-        """Write the rest of the audit log, within a second."""
+        """Write the waiting audit events, within a second."""
         waiting = self.audit.waiting
         try:
             async with asyncio.timeout(_LAST_WRITE_SECONDS):
@@ -130,7 +130,7 @@ class AuthService:
         return identity
 
     async def _identify(self, tokens: Tokens, credential: str, address: str) -> Identity:
-        """By the form of the credential: an API key, a token of ours, a secret of the settings, or the provider's token."""
+        """Identify an API key, a token of ours, a secret from the settings, or a token of the provider, by its form."""
         if len(credential) > LIMIT:
             raise malformed()
         if credential.startswith(PREFIX):
@@ -204,12 +204,12 @@ class AuthService:
         return await self._begin(tokens, user)
 
     async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
-        """Create the first admin with the secret of the setup link, and log them in. Raises as `login`, and `AccountError`."""
+        """Create the first admin with the setup link's secret, and log them in. Raises as `login` does, and `AccountError`."""
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
             user = await self.first_admin.finish(secret, password)
-        except AccountError:  # the secret was right
+        except AccountError:  # the secret was valid
             attempt.succeeded()
             raise
         except (StoreUnavailable, TemporarilyUnavailable):

@@ -46,7 +46,7 @@ class Users:
         return user
 
     async def check(self, name: str, password: str) -> tuple[User | None, bool]:
-        """The user of this name, if any, and whether the password is theirs. Takes as long for an unknown name."""
+        """The user of this name, if any, and whether the password is theirs. Takes equally long for an unknown name."""
         try:
             user = await self._store.get(user_name(name))
         except AccountError:

@@ -40,7 +40,7 @@ class BrokerAccounts:
         return self._passwords is not None
 
     def has_device(self, device_id: str) -> bool:
-        """Whether a device has an account: one with the rules of a device, since others were not made by the bridge."""
+        """Whether a device has an account created by the bridge, which has the ACL rules of a device."""
         if (
             self._passwords is None
             or self._acl is None
@@ -51,10 +51,10 @@ class BrokerAccounts:
         return rule in rules_of(_read(self._acl), broker_user(device_id))
 
     def check_free(self, device_id: str) -> None:
-        """Raise `AccountError` if the name belongs to the bridge or to an account that was made by hand."""
+        """Raise `AccountError` if the name belongs to the bridge or to an account that was created by hand."""
         user = broker_user(device_id)
         if user in (self._settings.client_id, self._settings.login[0]):
-            raise AccountError("name", "is the name of the bridge at the broker (mqtt.client_id, mqtt.username)")
+            raise AccountError("name", "is the bridge's own name at the broker (mqtt.client_id, mqtt.username)")
         if (
             self._passwords is not None
             and password_hash(_read(self._passwords), user) is not None
@@ -68,7 +68,7 @@ class BrokerAccounts:
         self._put(broker_user(device_id), hashed, device_rules(self._settings, device_id))
 
     def put_bridge(self) -> str | None:
-        """Create or update the bridge's account, from `mqtt.username` and `mqtt.password`. Its name; None without these."""
+        """Create or update the bridge's account, from `mqtt.username` and `mqtt.password`. Return its name, or None."""
         user, password = self._settings.login
         if user is None or password is None or self._passwords is None:
             return None
@@ -97,13 +97,13 @@ class BrokerAccounts:
                 _write(self._passwords, with_password(_read(self._passwords), user, hashed))
 
     def reload(self) -> bool:
-        """Make the broker reload its files (SIGHUP), if the settings name its pid file. Whether it was signalled."""
+        """Make the broker reload its files (SIGHUP), if the settings name its pid file. Return whether it was signalled."""
         try:
             pid = int(self._pid.read_text("ascii")) if self._pid else 0
             name = Path(f"/proc/{pid}/comm")
             if pid <= 1 or (
                 name.exists() and name.read_text().strip() != "mosquitto"
-            ):  # a stale file names another process, which SIGHUP may end
+            ):  # a stale pid file may name another process, which SIGHUP would end
                 return False
             os.kill(pid, signal.SIGHUP)
         except (OSError, ValueError):

@@ -15,12 +15,12 @@ from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 
 KEY_ROUNDS = 101
-"""PBKDF2 iterations for random keys, as in `mosquitto_passwd`. The broker does nothing else while it hashes at a CONNECT."""
+"""PBKDF2 iterations for random keys, as in `mosquitto_passwd`. The broker is blocked while it hashes at a CONNECT."""
 
 PASSWORD_ROUNDS = 20_000
 """The same for passwords that people choose."""
 
-_SALT_BYTES = 12  # older versions of Mosquitto read no other length
+_SALT_BYTES = 12  # the only length that older versions of Mosquitto accept
 _FORMAT = re.compile(r"\$7\$(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)", re.ASCII)
 _RULE = re.compile(r"\s*topic\s", re.ASCII)
 
