@@ -55,7 +55,7 @@ class NewUser(_ScopeFields):
 
 
 class ChangedUser(_ScopeFields):
-    """Changes of a user. Whatever is absent stays, including devices if only sites are given, and the reverse."""
+    """Changes of a user. Absent fields stay unchanged: devices if only sites are given, and vice versa."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None

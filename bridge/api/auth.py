@@ -37,7 +37,7 @@ class LoginRequest(BaseModel):
 
 
 class FirstAdminRequest(BaseModel):
-    """`token` is the end of the link that the bridge prints while there is no user."""
+    """`token` is the secret at the end of the setup link, which the bridge prints while there is no user."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 

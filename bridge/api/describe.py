@@ -3,8 +3,8 @@
     @describes("Stored readings", query=ReadingsParameters, answers={200: ReadingsPage}, permission=Permission.READ)
     async def _readings(self, request: web.Request) -> web.Response:
 
-Models are pydantic's; a string is an answer of that media type. Path parameters are found in the path; a model of them states
-their values.
+Models are pydantic's; a string is an answer of that media type. Path parameters are found in the path; a model restricts their
+values.
 """
 
 import enum
@@ -31,7 +31,7 @@ PROBLEMS: Mapping[int, str] = {
     409: "not possible in the present state",
     413: "the request is too large",
     415: "unsupported media type",
-    422: "the request is well-formed, and nothing of it could be done",
+    422: "the request is well-formed but cannot be processed",
     429: "too many attempts: see Retry-After",
     503: "temporarily unavailable: see Retry-After",
     507: "a limit is reached",

@@ -25,7 +25,7 @@ SOURCE = "http"
 EVENTS = Route(TopicPattern.parse("events/{topic}"), MessageKind.EVENTS)
 """The route of these messages, independent of the subscriptions at the broker."""
 
-_WAITING_LIMIT = 256  # unsettled events, of 64 KiB each
+_WAITING_LIMIT = 256  # unsettled events, of at most 64 KiB each
 _ANSWER_SECONDS = 5.0
 
 
@@ -65,7 +65,7 @@ class EventsApi:
         if self._intake.closed:
             return self._refuse("the bridge is stopping; the event was not accepted")
         if self._waiting >= _WAITING_LIMIT:
-            return self._refuse(f"{_WAITING_LIMIT} events already wait, the limit")
+            return self._refuse(f"the limit of {_WAITING_LIMIT} waiting events is reached")
         self._waiting += 1
         pending = PendingBatch(1, self._on_settled)
         received_ms = time.time_ns() // 1_000_000

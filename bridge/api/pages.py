@@ -37,7 +37,7 @@ def _examples(page: "_Page", folder: Path) -> list[web.AbstractRouteDef]:
 
 
 def _is_special(file: Path) -> bool:
-    """Pages with routes of their own, and compressed variants, which `FileResponse` finds by itself."""
+    """Whether a file has a route of its own, or is a compressed variant, which `FileResponse` finds by itself."""
     return file.name in ("index.html", "test.html") or file.suffix in (".gz", ".br")
 
 

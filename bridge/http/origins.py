@@ -28,7 +28,7 @@ def is_from_own_page(request: web.Request, http: HttpSettings) -> bool:
 def is_from_known_page(request: web.Request, http: HttpSettings) -> bool:
     """Whether a request was made by an own page, by a page in `http.cors_origins`, or by no page (it has no `Origin`).
 
-    `*` in the settings allows no page here.
+    `*` in the settings allows no page in this check.
     """
     origin = request.headers.get("Origin")
     return origin is None or origin in http.cors_origins or is_from_own_page(request, http)
@@ -46,7 +46,7 @@ def check_origin(request: web.Request, http: HttpSettings) -> None:
     """Raise 403 for a WebSocket handshake from a page of a foreign origin (cross-site WebSocket hijacking)."""
     origin = request.headers.get("Origin")
     if origin != _ARDUINO and not may_connect(origin, request, http):
-        raise web.HTTPForbidden(text="pages of this origin may not connect here; http.cors_origins names those that may")
+        raise web.HTTPForbidden(text="pages of this origin may not connect: add the origin to http.cors_origins")
 
 
 def _is_own(origin: str, request: web.Request, http: HttpSettings) -> bool:

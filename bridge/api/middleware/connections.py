@@ -1,7 +1,7 @@
 """Limits of TCP connections: how many per address, how long until the first request, and how many start at once.
 
 aiohttp has none of these limits: it keeps a silent connection as long as an idle one, and starts a thousand simultaneous ones
-at once while everyone else waits. So a protocol stands between each transport and aiohttp's, using public names only:
+at once while all other clients wait. So a protocol stands between each transport and aiohttp's, using public names only:
 `get_protocol` of a transport, and `server` of a runner, which creates protocols.
 """
 
@@ -85,8 +85,8 @@ class Connections:
 class AcceptThrottle:
     """Starts a few connections in each turn of the event loop, in the order of their first bytes.
 
-    Between two turns the loop serves everyone else: while 1,000 clients connect at once, readings are 10 to 25 ms late instead
-    of 90 to 150.
+    Between two turns the loop serves all other clients: while 1,000 clients connect at once, readings are 10 to 25 ms late
+    instead of 90 to 150.
     """
 
     def __init__(self) -> None:

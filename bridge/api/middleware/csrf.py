@@ -1,6 +1,6 @@
 """Protection against pages of other origins while access is open.
 
-Anyone who reaches the port may then do everything, so a page that a user visits must not do it in their name. Browsers let any
+Anyone who reaches the port may then do everything, so a page that a user visits must not act on their behalf. Browsers let any
 page post forms anywhere, but send its origin. And a page may resolve its own name to the bridge's address (DNS rebinding): it
 then has the same origin as the bridge, but under a foreign host name, which a literal address never is.
 """
