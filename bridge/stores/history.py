@@ -1,4 +1,4 @@
-"""Summaries of readings from rollups, and from readings where there are none yet: what all stores share."""
+"""Summaries of readings from rollups, and from readings where there are none yet; shared by all stores."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext

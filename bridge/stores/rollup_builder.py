@@ -1,10 +1,10 @@
 """Builds the rollups of any store, in steps of about a second, each safe to repeat and to cancel anywhere.
 
 A device's hours are rolled up in order, wholly, from its readings, five minutes after they end. Readings that arrive later are
-found by their cursor, and their hours are rolled up again; hours of the last day only after the device has rested, since more
-may follow, as from a device that sends a buffer or whose clock is always behind. A second pass a day later covers readings that
-were stored under an old cursor: by a bridge that could not reach the store for a while, or whose clock is behind. Of several
-bridges, the one with the lease does it.
+found by their cursor, and their hours are rolled up again; hours of the last day only after a cooldown, since more
+may follow, as from a device that sends a buffer or whose clock is always slow. A second pass a day later covers readings that
+were stored under an old cursor: by a bridge that could not reach the store for a while, or whose clock is slow. Of several
+bridges, only the holder of the lease rolls up.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _CLOSED_AFTER_MS = 5 * 60_000
 SETTLE_MS = 30_000
 """Age of a cursor up to which readings are looked for: six times the default deadline of a write."""
 _READINGS_AT_ONCE = 20_000
-_REST_SECONDS = 900.0
-"""How long a device with late readings rests: with 1,000 late readings a second, rolling up an hour every 10 s took mongod 10 %
+_COOLDOWN_SECONDS = 900.0
+"""Cooldown of a device with late readings: with 1,000 late readings a second, rolling up an hour every 10 s took mongod 10 %
 of a core after two minutes, and more each minute."""
 
 
@@ -109,7 +109,7 @@ class RollupBuilder:
         self._due: deque[str] = deque()
         self._late: deque[tuple[str, int, int]] = deque()
         self._late_cursor = 0
-        self._resting: dict[str, float] = {}
+        self._cooling: dict[str, float] = {}
 
     async def step(self) -> RollupResult:
         """Do at most about a second's work; a step that was cancelled ends before the next begins."""
@@ -144,7 +144,7 @@ class RollupBuilder:
             self._progress_until = time.monotonic() + _PROGRESS_SECONDS
         if not self._due:
             now = time.monotonic()
-            self._resting = {name: until for name, until in self._resting.items() if until > now}
+            self._cooling = {name: until for name, until in self._cooling.items() if until > now}
             due = [name for name, progress in self._progress.items() if self._is_due(progress)]
             random.shuffle(due)  # or one that always fails would block the others for ever
             self._due.extend(due)
@@ -193,8 +193,8 @@ class RollupBuilder:
         return hours
 
     async def _rewind(self, device_id: str, hour: int) -> None:
-        """Treat the device as not rolled up from this hour on: queries use its readings until it has rested."""
-        self._resting[device_id] = time.monotonic() + _REST_SECONDS
+        """Treat the device as not rolled up from this hour on: queries use its readings until the cooldown is over."""
+        self._cooling[device_id] = time.monotonic() + _COOLDOWN_SECONDS
         progress = self._progress[device_id]
         if hour < progress.until_ms:
             await self._save(replace(progress, until_ms=hour, again_ms=min(progress.again_ms, hour)))
@@ -203,7 +203,7 @@ class RollupBuilder:
 
     def _is_due(self, progress: RollupProgress) -> bool:
         now = now_ms()
-        return progress.device_id not in self._resting and (
+        return progress.device_id not in self._cooling and (
             progress.until_ms < _closed(now) or progress.again_ms < _day_old(now)
         )
 

@@ -261,7 +261,7 @@ async def test_late_readings_are_rolled_up_once(opened: Opener) -> None:
         await sensors.compare(store)
 
 
-async def test_late_readings_of_the_last_day_are_rolled_up_after_the_device_has_rested(
+async def test_late_readings_of_the_last_day_are_rolled_up_after_the_cooldown(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensors = Sensors(6)
@@ -273,7 +273,7 @@ async def test_late_readings_of_the_last_day_are_rolled_up_after_the_device_has_
             await sensors.compare(store)
             assert await rolled_up(store) == 0, "more may follow"
             await sensors.compare(store)
-        monkeypatch.setattr("bridge.stores.rollup_builder._REST_SECONDS", 0.0)
+        monkeypatch.setattr("bridge.stores.rollup_builder._COOLDOWN_SECONDS", 0.0)
         await sensors.write(store, [sensors.invent("a", 13 * HOUR_MS)])
         hours = 12, 13, 14  # 12 in the first five minutes of an hour, while the one before is not closed
         assert [await rolled_up(store) for _ in range(3)] in [[0, number, 0] for number in hours]
@@ -452,6 +452,6 @@ async def test_job_logs_when_much_is_to_be_rolled_up_and_when_it_is_done(caplog:
     await run_until(rolling, lambda: not history.steps and rolling.hours == 15)
     assert [record.message for record in caplog.records] == [
         "rollups: catching up for 2 devices: their long charts are slower until then",
-        "rollups: history not rolled up: away: retrying every 0 s",
+        "rollups: history not rolled up (away): retrying every 0 s",
         "rollups: caught up: 15 device-hours rolled up since the start",
     ]

@@ -1,4 +1,4 @@
-"""An insert straight over a connection of PyMongo's pool. Only this file uses private names of PyMongo.
+"""Inserts directly over a connection of PyMongo's pool. Only this file uses private names of PyMongo.
 
 PyMongo's asyncio client makes three tasks and nine turns of the event loop for each call. Measured with 50 clients, mongod on
 the same machine (2 cores, Python 3.11, PyMongo 4.20, `make bench`, medians of six interleaved pairs of 10 s), the bridge's CPU
@@ -42,7 +42,7 @@ _PRIVATE_NAMES = (
 
 
 def missing_names(names: Iterable[str]) -> list[str]:
-    """Return those of `module:attribute.attribute` that cannot be resolved."""
+    """Return the names (`module:attribute.attribute`) that cannot be resolved."""
     missing = []
     for name in names:
         try:

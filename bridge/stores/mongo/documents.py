@@ -68,7 +68,7 @@ class MongoCollection:
                 refused = refusals(error)
                 if any(refusal.code == DUPLICATE_KEY for refusal in refused):  # two upserts at once: the next attempt updates
                     raise
-                log.warning("mongodb: %s: %d documents refused: %s", self._collection.name, len(refused), refused[0].text)
+                log.warning("mongodb: %d documents of %s not stored: %s", len(refused), self._collection.name, refused[0].text)
 
     async def delete(self, key: Key) -> bool:
         async with translated():

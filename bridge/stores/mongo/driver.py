@@ -17,7 +17,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.stores.mongo.direct import DirectInserter
 
 DUPLICATE_KEY = 11000
-# Codes about the server's state, not the document: worth another try. From MongoDB's error_codes.yml: those that its drivers
+# Codes about the server's state, not the document: retryable. From MongoDB's error_codes.yml: those that its drivers
 # retry, then disk, memory and permissions.
 _SERVER_CODES = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}

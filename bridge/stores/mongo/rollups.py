@@ -115,7 +115,7 @@ class MongoRollups(RollupTables):
         return milliseconds(first["timestamp"]), milliseconds(last["timestamp"]) if last else to_ms
 
     async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
-        """Build the narrowest from the readings, each other from the one before."""
+        """Build the narrowest width from the readings, each wider one from the width before it."""
         fields = tuple(MEASUREMENTS_BY_NAME)
         finest, *wider = LEVELS_MS
         whole = RollupSegment((device_id,), None, from_ms, to_ms)
@@ -155,7 +155,7 @@ class MongoRollups(RollupTables):
         return [_bucket(document, fields) for document in documents]
 
     def _combined(self, segments: Sequence[RollupSegment], fields: Sequence[str]) -> tuple[Any, list[Document]]:
-        """Return the collection to begin with and the stages to its documents; readings take the form of rollups."""
+        """Return the collection and the stages that select its documents; readings are converted to the form of rollups."""
         rolled = [_rollups_of(segment) for segment in segments if segment.width_ms is not None]
         unrolled = [_readings_of(segment) for segment in segments if segment.width_ms is None]
         raw = {"$match": {"$or": unrolled or [{"_id": None}]}}

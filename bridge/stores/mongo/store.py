@@ -133,14 +133,14 @@ class MongoStore(DocumentStores):
             return await self._result(readings, await insert(self._readings, documents, self._direct))
 
     async def _reject(self, rejections: Sequence[Rejection]) -> None:
-        """Nothing follows the quarantine: a message that it refuses must not count as stored."""
+        """Quarantine messages. Raises `StoreUnavailable` if one is refused: it must not count as stored."""
         documents = [_rejected_document(rejection) for rejection in rejections]
         for refusal in await insert(self._database["rejected"], documents):
             if refusal.code != DUPLICATE_KEY:
                 raise StoreUnavailable(f"MongoDB: collection rejected refused a message: {refusal.text}")
 
     async def _result(self, readings: Sequence[Reading], refused: Sequence[Refusal]) -> WriteResult:
-        """A document that exists with our `_id` and `seq` is ours, of an earlier attempt that did get through."""
+        """A document that exists with our `_id` and `seq` was written by an earlier attempt."""
         repeated = [readings[refusal.index].id for refusal in refused if refusal.code == DUPLICATE_KEY]
         existing: dict[Any, int] = {}
         if repeated:
@@ -223,7 +223,7 @@ class MongoStore(DocumentStores):
                     await collection.drop_index(name)
                 if seconds is not None:
                     await _create_ttl_index(collection, name, field, seconds)
-        log.info("mongodb: %s: documents expire %s", collection_name, f"after {days} days" if days else "never")
+        log.info("mongodb: TTL of %s changed: documents expire %s", collection_name, f"after {days} days" if days else "never")
 
     async def put(self, key: str, value: str) -> None:
         async with translated():

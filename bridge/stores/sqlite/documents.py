@@ -76,7 +76,7 @@ class SqliteCollection(SqliteTable):
         await self._writer.call(lambda connection: connection.executemany(f"{self._put} NOTHING", rows))
 
     async def replace(self, document: Document, **expected: str) -> bool:
-        """Run one statement: SQLite lets one writer at a time into the file."""
+        """Run one statement: SQLite allows one writer at a time."""
         conditions = "".join(f" AND {self._columns[name]} = ?" for name in expected)
         row = self._row(document)
         return await self._writer.change(self._replace + conditions, [*row, row[0], *expected.values()]) == 1

@@ -151,7 +151,7 @@ class SqliteRollups(RollupTables):
         return int(first[0][0]), int(last[0][0]) if last else to_ms
 
     async def roll(self, device_id: str, from_ms: int, to_ms: int) -> frozenset[str]:
-        """Build the narrowest from the readings, each other from the one before."""
+        """Build the narrowest width from the readings, each wider one from the width before it."""
         below = None
         for width in LEVELS_MS:
             rows = await self._reader.rows(

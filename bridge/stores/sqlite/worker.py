@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 Connection = sqlite3.Connection
 UNFIT = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, ValueError)
-"""What SQLite raises because of a row: a number, text or type it cannot hold, a constraint, a trigger."""
+"""Errors that SQLite raises because of a row: a number, text or type it cannot hold, a constraint, a trigger."""
 
 _CHECK_INSTRUCTIONS = 100_000  # of SQLite's virtual machine: some milliseconds
 
@@ -109,11 +109,11 @@ def _create(path: Path) -> None:
 
 
 def _restrict_mode(path: Path) -> None:
-    """Take access from others to files of ours that an earlier version created, if the file system has modes."""
+    """Make files of an earlier version readable by their owner only, if the file system has modes."""
     with suppress(OSError):
         for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
             status = file.stat()
             if status.st_mode & _OTHERS_MODE and status.st_uid == os.geteuid():
                 file.chmod(status.st_mode & 0o700)
                 if file is path:
-                    log.warning("sqlite: %s was readable by other users: access is now restricted to its owner", path)
+                    log.warning("sqlite: %s readable by other users: access restricted to its owner", path)
