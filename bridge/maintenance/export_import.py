@@ -22,7 +22,7 @@ from bridge.stores import open_store
 BATCH = 1000
 
 Progress = Callable[[int, int | None], None]
-"""Called with what is done so far and the total (None: unknown): readings of an export, bytes of an import."""
+"""Called with the amount done so far and the total (None: unknown): readings of an export, bytes of an import."""
 
 BadLine = Callable[[int, str], None]
 """Called with the number of a line that was not stored, and the reason; may raise to stop the import."""

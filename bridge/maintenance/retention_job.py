@@ -16,7 +16,7 @@ class RetentionJob:
     """Enforces the store's limits periodically; `removed` counts what it removed since the start."""
 
     def __init__(self, store: Store, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        """`store` is prepared."""
+        """`store` must be prepared."""
         self._store = store
         self._interval_seconds = interval_seconds
         self._last_error = ""
@@ -29,7 +29,7 @@ class RetentionJob:
                 self._count(await self._store.enforce_retention())
             except StoreError as error:
                 if str(error) != self._last_error:
-                    log.warning("retention: old data not removed: %s: retrying every %g s", error, self._interval_seconds)
+                    log.warning("retention: old data not removed (%s): retrying every %g s", error, self._interval_seconds)
                 self._last_error = str(error)
             else:
                 self._last_error = ""

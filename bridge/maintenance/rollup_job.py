@@ -17,7 +17,7 @@ class RollupJob:
     """Rolls up the history periodically; `hours` counts the device-hours rolled up since the start."""
 
     def __init__(self, store: Store, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        """`store` is prepared."""
+        """`store` must be prepared."""
         self._store = store
         self._interval_seconds = interval_seconds
         self._last_error = ""
@@ -25,7 +25,7 @@ class RollupJob:
         self.hours = 0
 
     async def run(self) -> None:
-        """Run until cancelled. It pauses as long as it works, so it takes at most half of the store's time."""
+        """Run until cancelled. Each pause is as long as the step before it, so the job takes at most half the store's time."""
         while True:
             started = time.monotonic()
             more = await self._step()
@@ -36,7 +36,7 @@ class RollupJob:
             result = await self._store.history.roll_up()
         except StoreError as error:
             if str(error) != self._last_error:
-                log.warning("rollups: history not rolled up: %s: retrying every %g s", error, self._interval_seconds)
+                log.warning("rollups: history not rolled up (%s): retrying every %g s", error, self._interval_seconds)
             self._last_error = str(error)
             return False
         self._last_error = ""

@@ -70,8 +70,8 @@ async def test_failure_is_retried_and_logged_once(caplog: pytest.LogCaptureFixtu
     job = RetentionJob(store, interval_seconds=0)
     await run_until(job, lambda: store.calls >= 5)
     assert [record.message for record in caplog.records] == [
-        "retention: old data not removed: timeout: retrying every 0 s",
-        "retention: old data not removed: foreign index: retrying every 0 s",
+        "retention: old data not removed (timeout): retrying every 0 s",
+        "retention: old data not removed (foreign index): retrying every 0 s",
     ]
 
 
@@ -246,7 +246,7 @@ async def test_readable_database_file_is_restricted_and_logged_once(tmp_path: Pa
     before.close()
     assert tmp_path.stat().st_mode == folder_mode, "not created by the store"
     assert [record.message for record in caplog.records] == [
-        f"sqlite: {path} was readable by other users: access is now restricted to its owner"
+        f"sqlite: {path} readable by other users: access restricted to its owner"
     ]
 
 
