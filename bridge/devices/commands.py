@@ -163,9 +163,9 @@ class CommandService:
         if not online and not request.queue:
             raise self._refusal(OFFLINE)
         if waiting >= self._settings.queue_limit:
-            raise self._refusal(f"{waiting} commands already wait for this device, the limit of devices.queue_limit")
+            raise self._refusal(f"the limit of {waiting} commands that wait for this device is reached (devices.queue_limit)")
         if sum(map(len, self._queues.values())) >= WAITING_LIMIT:
-            raise self._refusal(f"{WAITING_LIMIT} commands already wait for all devices together, the limit")
+            raise self._refusal(f"the limit of {WAITING_LIMIT} commands that wait for all devices is reached")
 
     def _refusal(self, text: str) -> CommandRejected:
         self.counts.refused += 1
@@ -192,7 +192,7 @@ class CommandService:
             if claimed.state is CommandState.EXPIRED:
                 return self._finished(claimed)
             if claimed.is_expired(self._clock()):
-                return await self._finish(claimed, CommandState.FAILED, "it could not be sent before it expired")
+                return await self._finish(claimed, CommandState.FAILED, "it expired before it could be sent")
             self.counts.sent += 1
             try:
                 async with asyncio.timeout(_SEND_SECONDS):
@@ -263,7 +263,7 @@ class CommandService:
                 await self._store_acks()
                 await self._send_queued()
             except StoreUnavailable as error:
-                log.debug("commands: store unavailable, trying again: %s", error)
+                log.debug("commands: store unavailable (%s): retrying", error)
                 await asyncio.sleep(TICK_SECONDS)
                 self._wake_up.set()
 
@@ -292,7 +292,7 @@ class CommandService:
                     if self._is_online(device_id) or command.is_expired(self._clock()):
                         await self._deliver(command)
                 except StoreUnavailable as error:
-                    log.debug("commands: store unavailable, commands of %s wait: %s", device_id, error)
+                    log.debug("commands: store unavailable (%s): commands of %s wait", error, device_id)
                     return
 
     def _is_online(self, device_id: str) -> bool:

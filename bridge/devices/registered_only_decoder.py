@@ -9,7 +9,7 @@ from bridge.ports import MessageDecoder
 
 
 class RegisteredOnlyDecoder:
-    """A decoder around another: what a message means stays pure, whether its device is registered does not."""
+    """Wraps another decoder, so that decoding stays pure: only this check depends on the registry."""
 
     def __init__(self, decoder: MessageDecoder, registered: Container[str]) -> None:
         self._decoder = decoder

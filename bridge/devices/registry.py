@@ -1,4 +1,4 @@
-"""The device registry: every device by id, with what its operator and the device itself said of it.
+"""The device registry: every device by id, with its operator's attributes and the state that it reported.
 
 A publisher between the pipeline and the hub: it sees every stored reading and status and passes them on, followed by the
 events of the changes that they caused. A reading of a known device costs 1 to 5 µs.
@@ -38,7 +38,7 @@ _ACTIONS: Mapping[Action, str] = {"created": "create_sensor", "updated": "update
 
 @dataclass(slots=True)
 class RegistryCounters:
-    """What exceeded a limit since the start: readings and statuses of unlisted devices, and keys of devices' states."""
+    """Counts since the start: readings and statuses of unlisted devices, and state keys beyond the limits."""
 
     unlisted: int = 0
     state_keys: int = 0
@@ -152,7 +152,7 @@ class Registry:
             self.next.publish(events)
 
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
-        """Merge what a device reported beside its measurements. Keys beyond the limits in number and bytes are counted."""
+        """Merge state reported by a device beside its measurements. Keys beyond the limits in number and bytes are counted."""
         device = self._devices.get(device_id)
         if device is None:
             self.counts.state_keys += len(state)
@@ -190,7 +190,7 @@ class Registry:
         if device_id in self._devices:
             raise DeviceExists(f"device {device_id!r} is already registered: use PATCH to change it")
         if len(self._devices) >= self._settings.limit:
-            raise TooManyDevices(f"{self._settings.limit} devices are registered, the limit of devices.limit")
+            raise TooManyDevices(f"the limit of {self._settings.limit} devices is reached (devices.limit)")
         device = apply_changes(Device(device_id, created_ms=self._clock()), attributes)
         _check_size(device)
         await self._store.devices.save([device])
@@ -242,7 +242,7 @@ class Registry:
             self.next.publish(events)
 
     async def _save_periodically(self) -> None:
-        """A task of its own: an unavailable store may take long to fail, and silence is detected meanwhile."""
+        """A separate task, so that silence is detected while an unavailable store takes long to fail."""
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             await self._save()
@@ -271,13 +271,11 @@ class Registry:
             try:
                 await self._store.devices.save(devices)
             except StoreUnavailable as error:
-                log.debug("devices: %d devices not saved yet: %s", len(devices), error)
+                log.debug("devices: %d devices not saved (%s): retrying", len(devices), error)
                 self._changed = dict.fromkeys(batch) | self._changed
                 return False
             except StoreError as error:
-                log.warning(
-                    "devices: %d devices refused by the store, their changes are lost at restart: %s", len(devices), error
-                )
+                log.warning("devices: %d devices refused by the store: changes lost at restart: %s", len(devices), error)
         return True
 
 
