@@ -1,1 +1,1 @@
-"""Ways in."""
+"""Sources: the inputs of the bridge."""

@@ -81,7 +81,7 @@ class HttpSource:
         self._check_open()
         if self._in_progress >= self._settings.post_limit:
             self.refused["requests"] += 1
-            raise IntakeFull(f"{self._in_progress} requests with readings are in progress, the limit; nothing was stored")
+            raise IntakeFull(f"the limit of {self._in_progress} concurrent requests is reached; nothing was stored")
         self._in_progress += 1
         try:
             yield
@@ -91,11 +91,11 @@ class HttpSource:
     def _check_open(self) -> None:
         if self._intake.closed:
             self.refused["stopping"] += 1
-            raise ShuttingDown("the bridge is stopping; nothing of this request was stored")
+            raise ShuttingDown("the bridge is stopping; nothing was stored")
         store = self._health.parts[_STORE]
         if not store.up:
             self.refused["store_away"] += 1
-            raise StoreUnavailable(f"{store.reason}; nothing of this request was stored")
+            raise StoreUnavailable(f"{store.reason}; nothing was stored")
 
     def put(self, request: IngestRequest) -> IngestBatch:
         """Put the items into the intake; a known key returns the earlier batch.

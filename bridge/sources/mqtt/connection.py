@@ -103,7 +103,7 @@ class MqttConnection:
         try:
             await asyncio.wait_for(self._client.__aexit__(None, None, None), _DISCONNECT_SECONDS)
         except (aiomqtt.MqttError, TimeoutError) as failure:
-            log.debug("mqtt: disconnecting failed: %s", failure)
+            log.debug("mqtt: disconnect failed (%s): connection dropped", failure)
 
     async def subscribe(self) -> None:
         """Subscribe to everything in the settings. Raises `BrokerUnavailable` if the broker refuses a subscription."""
@@ -115,7 +115,7 @@ class MqttConnection:
         try:
             await self._subscribe(DROPPED_TOPIC, 0)
         except BrokerUnavailable as error:
-            log.info("mqtt: no count of dropped messages: %s", error)
+            log.info("mqtt: count of dropped messages unavailable (%s): messages that the broker drops are not reported", error)
 
     async def _subscribe(self, topic: str, qos: int) -> None:
         try:
@@ -149,7 +149,7 @@ class MqttConnection:
         raise_if_cancelled()
 
     async def run(self) -> None:
-        """Deliver what paho parsed itself, until the connection ends, which raises `BrokerUnavailable`."""
+        """Deliver the messages that paho parsed itself, until the connection ends, which raises `BrokerUnavailable`."""
         try:
             async for batch in self._client.messages:
                 self._on_published(_published(batch))
@@ -182,7 +182,7 @@ class MqttConnection:
             return True
         if not self._overflowed and len(self._window) >= self._settings.receive_maximum * _OVERFLOW_FACTOR:
             self._overflowed = True
-            log.info("mqtt: broker exceeds Receive Maximum: the rest is received on a new connection")
+            log.info("mqtt: broker exceeds Receive Maximum: reconnecting to receive the rest")
         if self._overflowed:
             return False
         self._window.add(packet_id)

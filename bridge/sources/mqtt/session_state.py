@@ -1,4 +1,4 @@
-"""The bridge's session at the broker: what is stored about it across restarts, and whether another client takes it over."""
+"""The bridge's session at the broker: its state across restarts, and whether another client takes it over."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ class TakeoverDetector:
 class SessionState:
     """The topic filters of the session and the broker's count of drops, stored by client id.
 
-    While the store is unavailable nothing is known, and the next connection tries again.
+    While the store is unavailable the state is unknown, and the next connection tries again.
     """
 
     def __init__(self, memory: KeyValueStore, settings: MqttSettings) -> None:
@@ -61,7 +61,7 @@ class SessionState:
         try:
             stored = json.loads(await self._memory.get(self._filters_key) or "[]")
         except StoreUnavailable as error:
-            log.debug("mqtt: earlier subscriptions unknown: %s", error)
+            log.debug("mqtt: earlier subscriptions unknown (%s): not removed on this connection", error)
             return []
         return [topic for topic in stored if topic not in self._filters]
 
@@ -70,7 +70,7 @@ class SessionState:
         try:
             await self._memory.put(self._filters_key, json.dumps(self._filters))
         except StoreUnavailable as error:
-            log.debug("mqtt: subscriptions not stored: %s", error)
+            log.debug("mqtt: subscriptions not stored (%s): retrying on the next connection", error)
 
     async def dropped_since(self, payload: bytes) -> int:
         """Return the rise of the broker's count; 0 for the first count ever, the whole count after a restart of the broker."""
@@ -80,7 +80,7 @@ class SessionState:
             if stored != str(count):
                 await self._memory.put(self._dropped_key, str(count))
         except (ValueError, StoreUnavailable) as error:
-            log.debug("mqtt: count of dropped messages unknown: %s", error)
+            log.debug("mqtt: count of dropped messages unknown (%s): not reported", error)
             return 0
         if stored is None:
             return 0

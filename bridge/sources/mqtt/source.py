@@ -47,7 +47,7 @@ class MqttSource:
     def __init__(
         self, settings: MqttSettings, intake: Intake, health: Health, *, memory: KeyValueStore, publisher: Publisher
     ) -> None:
-        """`memory` stores what belongs to the session at the broker; `publisher` receives system events about the broker."""
+        """`memory` stores the state of the session at the broker; `publisher` receives system events about the broker."""
         self._settings = settings
         self._intake = intake
         self._health = health
