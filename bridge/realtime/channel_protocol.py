@@ -75,7 +75,7 @@ class _ChannelHandler:
         self._member = member
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:
-        """Add the member. An authenticated client is listed under its real name, not the `user_id` it asked for."""
+        """Add the client. An authenticated client is listed under its real name, not the `user_id` it asked for."""
         if identity.kind is not IdentityKind.ANYONE:
             self._member = replace(self._member, user_id=identity.name[:_USER_LENGTH])
         self._members[client] = self._member

@@ -1,7 +1,7 @@
 """Connection limits (in total, per address, unauthenticated) and message rates. Plain bookkeeping, without sockets.
 
 While access control is on, unauthenticated connections are limited to a tenth of `max_clients`, at least 50, and one address
-to half of that: they cannot take the places of authenticated clients, nor one address those of all others.
+to half of that: they cannot take the places of authenticated clients, and one address cannot take those of all others.
 """
 
 import math

@@ -28,7 +28,7 @@ class Disconnect(Exception):
 
 
 def disconnect_for(error: BridgeError) -> Disconnect:
-    """How a client is refused that failed to authenticate with this error. The reason never contains its credentials."""
+    """The disconnect for a client that failed to authenticate. The reason never contains its credentials."""
     match error:
         case Unauthorized():
             return Disconnect(UNAUTHORIZED, str(error), "unauthorized")
@@ -87,7 +87,7 @@ class Authenticator:
         return identity
 
     def admit(self, connection: AuthenticatedConnection) -> AuthenticatedConnection:
-        """Register a connection: it is warned before its credentials expire, and closed when they are void."""
+        """Register a connection: it is warned before its credentials expire, and closed when they expire or are revoked."""
         if self.required:
             self.connections.add(connection)
         return connection

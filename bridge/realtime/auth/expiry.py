@@ -38,7 +38,7 @@ class AuthenticatedConnection:
 
     @property
     def expires(self) -> str | None:
-        """When its credentials expire, in ISO 8601; None for never."""
+        """The time at which its credentials expire, in ISO 8601; None for never."""
         return None if self.identity.expires is None else iso(round(self.identity.expires * 1000))
 
 

@@ -1,4 +1,4 @@
-"""The devices that an identity may see: a resource scope, resolved by the present locations of devices."""
+"""The devices that an identity may read: a resource scope, resolved by the present locations of devices."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class DeviceFilter:
 
 
 def device_filter_for(identity: Identity, sites: DeviceLocations) -> DeviceFilter | None:
-    """None if the identity may see every device; a filter without devices if it may not read at all."""
+    """None if the identity may read every device; a filter without devices if it may read none."""
     if Permission.READ not in identity.permissions:
         return DeviceFilter(ResourceScope(), sites)
     return None if identity.scope is None else DeviceFilter(identity.scope, sites)

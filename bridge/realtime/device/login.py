@@ -22,7 +22,7 @@ class DeviceLogin:
     """One client's login, and the protocol that it speaks: that of its latest message."""
 
     def __init__(self, *, required: bool) -> None:
-        """Clients of an open bridge are closed with 1008 where 4401 says that access is required."""
+        """Refused clients are closed with 4401 if access is `required`, otherwise with 1008."""
         self.protocol: DeviceProtocol = FlatProtocol()
         self._unauthorized = UNAUTHORIZED if required else POLICY_VIOLATION
 
@@ -33,7 +33,7 @@ class DeviceLogin:
         return credentials
 
     def renewal(self, body: dict[str, Any]) -> Credentials | None:
-        """The credentials in a message, None without any. Follows a client that changes its protocol."""
+        """The credentials in a message, None if it has none. Follows a client that changes its protocol."""
         self.protocol = PROTOCOLS.get(str(body.get("type")), type(self.protocol))()
         return self.protocol.credentials(body) or FlatProtocol().credentials(body)
 
@@ -70,14 +70,14 @@ class DeviceLogin:
 
 
 def receives_telemetry(identity: Identity) -> bool:
-    """Whether an identity listens to devices here. One that does not publishes: as itself or, a program, for devices."""
+    """Whether an identity receives telemetry. Any other publishes: a device as itself, a program for devices."""
     if identity.kind is IdentityKind.DEVICE or Permission.READ not in identity.permissions:
         return False
     return identity.kind is not IdentityKind.PROGRAM or Permission.PUBLISH not in identity.permissions
 
 
 def _is_too_deep(text: bytes, body: dict[str, Any]) -> bool:
-    """Since orjson reads 1,024 levels and writes 254. Writing is tried only if the text has as many brackets."""
+    """Whether orjson cannot write the object: it reads 1,024 levels and writes 254. Tried only with enough brackets."""
     if text.count(b"{") + text.count(b"[") <= _DEPTH:
         return False
     try:

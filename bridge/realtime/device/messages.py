@@ -30,10 +30,10 @@ IDS = ("device_id", "deviceId")
 class SocketOrigin:
     """The origin of one socket's messages. Nothing is acknowledged to the device; unsettled messages are bounded."""
 
-    def __init__(self, intake: Intake, limit: int, complain: Callable[[str], object]) -> None:
-        """At most `limit` messages are unsettled; `complain` sends an error to the device."""
+    def __init__(self, intake: Intake, limit: int, send_error: Callable[[str], object]) -> None:
+        """At most `limit` messages are unsettled; `send_error` sends an error to the device."""
         self._intake = intake
-        self._complain = complain
+        self._send_error = send_error
         self._limit = limit
         self._waiting = 0
         self._room = asyncio.Event()
@@ -58,17 +58,17 @@ class SocketOrigin:
 
     def leave(self) -> None:
         """Send no more errors: the device has disconnected."""
-        self._complain = _ignore
+        self._send_error = _ignore
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """Count a message as settled, and tell the device if it was an invalid acknowledgement."""
         self._waiting -= 1
         self._room.set()
         if isinstance(meaning, Rejection) and meaning.code is RejectionReason.NO_COMMAND_ACK:
-            self._complain(meaning.reason)
+            self._send_error(meaning.reason)
 
     async def until_room(self, seconds: float) -> None:
-        """Wait until it is not full. Raises `TimeoutError`."""
+        """Wait until fewer than `limit` messages are unsettled. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
             while self.full:
                 self._room.clear()

@@ -48,7 +48,7 @@ class EnvelopeProtocol:
         return payload if isinstance(payload, dict) else {}
 
     def command(self, body: Mapping[str, object]) -> bytes:
-        """In `payload`, and once more beside it, as a flat command."""
+        """The command in `payload`, and repeated beside it as a flat command."""
         return orjson.dumps({"type": "COMMAND", **body, "payload": body})
 
 
@@ -65,7 +65,7 @@ class FlatProtocol:
         return Credentials(password if isinstance(password, str) else "", device=name if isinstance(name, str) else "")
 
     def welcome(self) -> bytes | None:
-        """None: such a device takes every message for a command."""
+        """None: such a device treats every message as a command."""
         return None
 
     def unauthorized(self) -> bytes:
@@ -78,7 +78,7 @@ class FlatProtocol:
         return orjson.dumps({"error": text[:_TEXT_LENGTH]})
 
     def expiring(self, event: AuthExpiring) -> bytes:
-        """With a type, as telemetry has one. A device whose secret never expires is never sent this."""
+        """Has a type, as telemetry does. Never sent to a device whose secret does not expire."""
         return orjson.dumps({"type": "auth_expiring", **events.auth_expiring(event)})
 
     def renewed(self, expires: str | None) -> bytes:
@@ -94,7 +94,7 @@ class FlatProtocol:
 DeviceProtocol = EnvelopeProtocol | FlatProtocol
 
 PROTOCOLS: Mapping[str, type[DeviceProtocol]] = dict.fromkeys(("AUTH", "TELEMETRY", "SUBSCRIBE", "ACK"), EnvelopeProtocol)
-"""The protocol of a message by its type. Another type is of the protocol before, at first `FlatProtocol`."""
+"""The protocol by message type. Any other type keeps the current protocol, initially `FlatProtocol`."""
 
 
 class TelemetryCodec:

@@ -1,4 +1,4 @@
-"""Devices on a WebSocket of their own, `/ws/device`. The first message tells which of two protocols a client speaks.
+"""Devices on a WebSocket of their own, `/ws/device`. The first message selects one of two protocols.
 
 Telemetry goes through the pipeline like every other message. A device may write as itself only; commands are sent down its
 socket, and it is online while that is open. A listener receives the telemetry of every device, or of those it subscribes to.
@@ -37,7 +37,7 @@ _AS_ITSELF = "a device may write as itself only"
 
 @dataclass(slots=True, eq=False)
 class DeviceConnection:
-    """One socket that is logged in.
+    """One authenticated socket.
 
     `device_id` is None for a listener, and for a program that has not named a device yet. `bound` is whether the device's
     commands are sent here.
@@ -56,7 +56,7 @@ class DeviceConnection:
 
 
 class DeviceSockets:
-    """Every client of `/ws/device`."""
+    """The clients of `/ws/device`."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class DeviceSockets:
         return replace(subscription, device_filter=self._authenticator.device_filter(device.connection.identity))
 
     def _bind(self, device: DeviceConnection, device_id: str) -> None:
-        """Send a device's commands here. Replaces a socket that the device left open when it was restarted."""
+        """Send a device's commands to this connection. Replaces a socket that the device left open when it was restarted."""
         before = self._of_device.get(device_id)
         device.device_id, device.bound = device_id, True
         self._of_device[device_id] = device
@@ -128,7 +128,7 @@ class DeviceSockets:
         self._presence.connected(device_id)
 
     def _unbind(self, device: DeviceConnection) -> None:
-        """Send no commands here until the client may write as the device again."""
+        """Send no commands to this connection until the client may write as the device again."""
         device_id, device.bound = device.device_id, False
         if device_id is not None and self._of_device.get(device_id) is device:
             del self._of_device[device_id]
@@ -196,7 +196,7 @@ class DeviceSockets:
             device.origin.put_reading(device_id, reading)
 
     async def _until_room(self, device: DeviceConnection) -> None:
-        """Do not read from a socket while too many of its messages wait for the store."""
+        """Pause reading from a socket while too many of its messages wait for the store."""
         if not device.origin.full:
             return
         device.client.pause()
@@ -208,7 +208,7 @@ class DeviceSockets:
             device.client.resume()
 
     def _writes_as(self, device: DeviceConnection, payload: Mapping[str, Any]) -> str | None:
-        """The device that a message is of. A client without a device becomes the first that it names; None if it may not."""
+        """The device of a message; None if not permitted. A client without a device is bound to the first that it names."""
         named = next((payload[name] for name in IDS if name in payload), None)
         if device.device_id is None:
             if not is_device_id(named):

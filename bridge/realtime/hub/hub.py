@@ -159,8 +159,8 @@ class Hub:
         """Add devices (None: all) to a client's subscription; one that received all devices receives only these from then on.
 
         With `since`, the client is first sent, in order, at most `limit` records of these devices after that cursor that were
-        not sent on this connection; a `gap` reports any more. Then come the records published meanwhile, then live ones:
-        no hole, no repeat.
+        not sent on this connection; a `gap` reports any more. Then come the records published meanwhile, then live ones,
+        without loss or duplicates.
 
         Raises `StoreUnavailable` (the subscription is unchanged), `ValueError` (too many devices), and `ConnectionClosed`.
         """

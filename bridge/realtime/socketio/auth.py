@@ -11,10 +11,10 @@ from bridge.realtime.limits import ConnectionLimiter
 from bridge.settings import HttpSettings
 
 AUDITED_AS = "socket.io"
-"""What refusals are recorded under in the audit log."""
+"""The path under which the audit log records refusals."""
 
 PERMISSIONS = (Permission.READ, Permission.COMMAND)
-"""A client needs one of them. Without `READ` it receives the events of no device."""
+"""A client needs at least one of these permissions. Without `READ` it receives the events of no device."""
 
 
 class PendingConnections:

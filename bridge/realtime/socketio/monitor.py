@@ -34,7 +34,7 @@ def close_connection(socket: AsyncSocket | None, reason: str) -> None:
 
 
 class ConnectionMonitor:
-    """Checks every connection on each run, where python-engineio takes a `ping_timeout` to come to each one."""
+    """Checks every connection on each run, where python-engineio takes a `ping_timeout` to reach each one."""
 
     def __init__(self, server: engineio.AsyncServer) -> None:
         """`server` must not monitor its clients itself (`monitor_clients=False`)."""

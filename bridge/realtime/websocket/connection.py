@@ -122,7 +122,7 @@ class ClientConnection:
         self.resume()
 
     def pause(self) -> None:
-        """Pause reading from the client; until `resume`, a missing pong is not its fault. What was read is still handled."""
+        """Pause reading from the client; until `resume`, a missing pong does not count. Messages already read are handled."""
         self.paused = True
         self._protocol.pause_reading()
 
@@ -204,7 +204,7 @@ class ClientConnection:
             self._finish()
 
     def _finish(self) -> None:
-        """Discard what was received, and go on reading: with data unread, the kernel would not deliver the close reason."""
+        """Discard received messages and keep reading: with unread data, the kernel would not deliver the close reason."""
         self._closed = True
         self._messages.clear()
         self._unhandled_bytes = 0

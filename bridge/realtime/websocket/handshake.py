@@ -32,7 +32,7 @@ async def upgrade(request: web.Request, *, compress: bool, subprotocol: str | No
     try:
         await response.prepare(request)
     except ConnectionError:
-        raise web.HTTPBadRequest(text="the client has disconnected") from None  # ends the request; nobody receives it
+        raise web.HTTPBadRequest(text="the client has disconnected") from None  # ends the request; the response is not sent
     return response, deflates
 
 

@@ -88,7 +88,7 @@ class WebSocketServer:
         return await self.handle(request, partial(self._serve_client, *select(), request, by_query=True), by_query=True)
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
-        """Accept a client only to close with a code: a web page can read that, but not an HTTP status."""
+        """Accept a client only to close with a code: a web page can read a close code, but not an HTTP status."""
 
         async def close(client: ClientConnection) -> None:
             client.close(code, reason, "refused")
@@ -165,7 +165,7 @@ class WebSocketServer:
             request, compress=self._settings.compression, subprotocol=select_subprotocol(request)
         )
         if request.transport is None:
-            raise web.HTTPBadRequest(text="the client has disconnected")  # ends the request; nobody receives it
+            raise web.HTTPBadRequest(text="the client has disconnected")  # ends the request; the response is not sent
         protocol: Any = request.protocol
         client = ClientConnection(
             self._hub,
