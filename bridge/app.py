@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 STORE = "store"
 _STORE_CHECK_SECONDS = 2.0
-_ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it connects again after a second
+_ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it retries after a second
 _SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
@@ -48,7 +48,7 @@ class Bridge:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until `stop`, waiting for broker and store as long as it takes. Raises `PortUnavailable`."""
+        """Run until `stop`, waiting without limit for broker and store. Raises `PortUnavailable`."""
         settings = self._settings
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
@@ -85,7 +85,7 @@ class Bridge:
             processing = tasks.create_task(ingress.pipeline.run(), name="pipeline")
             receiving = tasks.create_task(ingress.mqtt.run(), name="mqtt source")
             await stopping
-            log.info("bridge: stopping, %d messages left to process", len(ingress.intake))
+            log.info("bridge: stopping: %d messages left to process", len(ingress.intake))
             ingress.intake.close()
             # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
             await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
@@ -105,7 +105,7 @@ class Bridge:
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))
                 if not was_reported:
-                    log.warning("store: unavailable (%s): waiting for the store; readings wait at the broker", error)
+                    log.warning("store: unavailable (%s): readings wait at the broker; check store.url", error)
                 was_reported = True
             else:
                 components.realtime.hub.start(storage.cursor.last)

@@ -1,4 +1,4 @@
-"""The seams of the bridge: what the pipeline expects of each part, and what the part may expect in return."""
+"""The seams of the bridge: the contract between the pipeline and each component."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -66,7 +66,7 @@ class HistoryStore(Protocol):
 
 
 class ReadingStore(Protocol):
-    """Readings: what a time-series store must do."""
+    """Readings: the interface of a time-series store."""
 
     @property
     def quarantine(self) -> QuarantineStore:
@@ -234,11 +234,11 @@ class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Prot
         """Create clients and threads."""
 
 
-# --- the other parts -------------------------------------------------------------------------------------------------
+# --- other components ------------------------------------------------------------------------------------------------
 
 
 class Publisher(Protocol):
-    """Sends events to clients. It handles its own errors: nothing that a client does may raise here."""
+    """Sends events to clients. It handles its own errors: no action of a client makes it raise."""
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send stored events, in order, to their subscribers, without waiting for any of them."""
@@ -256,7 +256,7 @@ class MessageDecoder(Protocol):
 
 
 class DevicePresence(Protocol):
-    """What a source learns of devices apart from their readings. Nothing here waits or raises."""
+    """Receives what a source learns about devices apart from their readings. No method waits or raises."""
 
     def connected(self, device_id: str) -> None:
         """Record that a socket of this device is open."""
@@ -281,7 +281,7 @@ class CommandSender(Protocol):
 
 
 class Authentication(Protocol):
-    """Identifies clients and devices. While access is open everyone is `ANYONE`, and no credentials are checked."""
+    """Identifies clients and devices. While access is open every client is `ANYONE`, and no credentials are checked."""
 
     @property
     def required(self) -> bool:
@@ -307,7 +307,7 @@ class Authentication(Protocol):
 
 
 class AuditLog(Protocol):
-    """Records audit events. Nothing here waits or raises: what cannot be stored now is stored later, within a limit."""
+    """Records audit events. No method waits or raises: events that cannot be stored now are stored later, within a limit."""
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
         """Record an action, named in a word or two (`login refused`, `command`), and its target. Never a secret."""

@@ -50,7 +50,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """The way of a message from its source to the publishers. `closed` is set when no more messages are settled."""
+    """The path of a message from its source to the publishers. `closed` is set when no more messages are settled."""
 
     intake: Intake
     decoder: Decoder

@@ -1,11 +1,11 @@
-"""Health of the parts of the bridge."""
+"""Health of the bridge's components."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PartHealth:
-    """One part: up, or down with the reason in words."""
+    """One component: up, or down with the reason in words."""
 
     up: bool
     reason: str = ""
@@ -13,7 +13,7 @@ class PartHealth:
 
 class Health:
     def __init__(self, parts: tuple[str, ...]) -> None:
-        """`parts` are required: each is down (`starting`) until it first reports `up`."""
+        """`parts` are the required components: each is down (`starting`) until it first reports `up`."""
         self._parts = {part: PartHealth(up=False, reason="starting") for part in parts}
 
     def up(self, part: str) -> bool:

@@ -34,7 +34,7 @@ class PendingBatch(Generic[T]):
             self._done.set()
 
     async def wait(self, seconds: float, closed: asyncio.Event) -> bool:
-        """Wait for all outcomes, at most `seconds` and until `closed` (the pipeline has ended); return whether all are in."""
+        """Wait for all outcomes, at most `seconds` and until `closed` (the pipeline has ended); return whether all arrived."""
         waiters = {asyncio.ensure_future(event.wait()) for event in (self._done, closed)}
         try:
             await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What a store holds for access control: users, API keys, login sessions and revocations.
+"""Stored records of access control: users, API keys, login sessions and revocations.
 
 Times are milliseconds since the epoch, UTC. No secret is stored in clear text: passwords are argon2id hashes; the secrets of
 keys and sessions, which are random, are SHA-256 hashes. `to_document` returns what a store holds beside the id, and

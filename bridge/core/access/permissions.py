@@ -1,4 +1,4 @@
-"""Identities and what they may do. Authentication is elsewhere."""
+"""Identities and what they may do. Authentication is in `bridge/access/`."""
 
 import enum
 from collections.abc import Mapping
