@@ -18,7 +18,7 @@ _HEX_WIDTH = 16
 
 @contextmanager
 def progress_bar(console: Console, task: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Yield a function of what is done and the total (None: unknown). The bar appears at its first call."""
+    """Yield a callback that takes the amount done and the total (None: unknown). The bar appears at its first call."""
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
     progress = Progress(TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn(), console=console)
     bar = progress.add_task(task, total=None)

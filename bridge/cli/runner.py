@@ -1,4 +1,4 @@
-"""What the commands share: consoles, options, and how they run an asyncio job."""
+"""Shared by the commands: consoles, options, and running an asyncio job."""
 
 import asyncio
 import gc

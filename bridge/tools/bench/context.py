@@ -1,4 +1,4 @@
-"""What scenarios share: publishers and subscribers of a target, readings at a rate, and measurements."""
+"""Shared by the scenarios: publishers and subscribers of a target, readings at a rate, and measurements."""
 
 import asyncio
 import secrets
@@ -54,7 +54,7 @@ class ScenarioContext:
     def __init__(
         self, scenario: str, target: BenchTarget, load: Load, seed: int, patience: float, display: ProgressDisplay
     ) -> None:
-        """`patience` in seconds is how long there may be no delivery before the scenario fails."""
+        """The scenario fails after `patience` seconds without a delivery."""
         self.scenario = scenario
         self.target = target
         self.load = load

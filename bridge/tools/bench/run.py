@@ -110,7 +110,7 @@ def broker_settings(url: str) -> MqttSettings:
     """Return the settings of a broker. Raises `BridgeError` without the URL, which may contain a password."""
     try:
         return MqttSettings.model_validate({"url": url})
-    except ValidationError as error:  # its own text contains the URL
+    except ValidationError as error:  # pydantic's own text contains the URL
         raise BridgeError(f"--broker: {'; '.join(detail['msg'] for detail in error.errors())}") from None
 
 

@@ -39,7 +39,7 @@ class CheckState(enum.StrEnum):
 class CheckResult:
     """A check over all its runs: `answer` of the last one that passed, `failure` and `remedy` of the first that failed.
 
-    `connects`: the check connects an input or output, whose paths say more if it passes.
+    `connects`: the check connects an input or output; if it passes, the results of its paths are reported instead.
     """
 
     name: str

@@ -25,7 +25,7 @@ _POLL_STEP_SECONDS = 0.005
 
 class SubscriberPool(Generic[S]):
     def __init__(self, name: str, subscribers: list[S], patience: float, receive_buffer: ReceiveBuffer | None = None) -> None:
-        """`name` is the bridge's, for messages; `patience` in seconds is how long there may be no delivery."""
+        """`name` is the bridge's, for messages; the run fails after `patience` seconds without a delivery."""
         self.receive_buffer = receive_buffer or ReceiveBuffer()
         self._name = name
         self._patience = patience
