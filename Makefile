@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The first of these that is 3.11 or newer; set PYTHON to choose.
+# The first of these that is 3.11 or newer; set PYTHON to override.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 PAGE := web/dist/index.html
@@ -13,7 +13,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 	-f docker/compose.$(if $(REQUIRED),required,open).yaml
 export COMPOSE_PROJECT_NAME ?= sensor-bridge
 ARGS ?=
-# Tests mostly wait for servers; two at a time take 60 % of the time of one.
+# Tests mostly wait for servers: two workers take 60 % of the time of one.
 WORKERS ?= 2
 
 .PHONY: help
@@ -42,7 +42,7 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 
-# Node 20.19 or newer with npm, as the machine has it, else as a wheel in .venv/.
+# Node 20.19 or newer with npm: from the machine, otherwise as a wheel in .venv/.
 NODE_PATH_PREFIX = $(CURDIR)/$(VENV)/node-bin
 $(VENV)/.node: | $(BIN)/python
 	@mkdir -p $(NODE_PATH_PREFIX)
@@ -71,7 +71,7 @@ run: install ## Try it: a broker, the bridge with SQLite under data/, three simu
 	@exec $(BIN)/sensor-bridge demo $(ARGS)
 
 .PHONY: up
-up: ## Mosquitto, MongoDB and the bridge in containers, for this machine; REQUIRED=1 for all who are known
+up: ## Mosquitto, MongoDB and the bridge in containers, for this machine; REQUIRED=1 requires logins
 	$(COMPOSE) up -d --build
 
 .PHONY: down
@@ -92,30 +92,30 @@ check: $(VENV)/.dev web/node_modules/.installed ## Lint and types, Python and Ty
 	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm run --silent check
 	@$(MAKE) --no-print-directory audit
 
-# A hole that is known fails; a network that is not there does not.
+# A known vulnerability fails; an unavailable network does not.
 .PHONY: audit
-audit: $(VENV)/.dev web/node_modules/.installed ## Known holes in what we depend on, where the network allows to ask
+audit: $(VENV)/.dev web/node_modules/.installed ## Known vulnerabilities of dependencies, if the network is available
 	@said="$$($(BIN)/pip-audit --local --skip-editable --progress-spinner off --timeout 10 2>&1)"; \
 	case "$$said" in *"Found "*"known vulnerabilit"*) echo "$$said"; exit 1;; \
-		*"could not be audited"*) echo "pip-audit: nothing known of what it could ask for";; \
-		*"No known vulnerabilities"*) echo "pip-audit: nothing known";; \
-		*) echo "pip-audit: cannot ask; skipped";; esac
+		*"could not be audited"*) echo "pip-audit: no known vulnerabilities in the packages it could check";; \
+		*"No known vulnerabilities"*) echo "pip-audit: no known vulnerabilities";; \
+		*) echo "pip-audit: network unavailable; skipped";; esac
 	@said="$$(cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm audit --audit-level=high --fetch-retries=0 --fetch-timeout=10000 2>&1)"; \
-	code=$$?; case "$$said" in *" vulnerabilit"*) test $$code = 0 && echo "npm audit: nothing known" || { echo "$$said"; exit 1; };; \
-		*) echo "npm audit: cannot ask; skipped";; esac
+	code=$$?; case "$$said" in *" vulnerabilit"*) test $$code = 0 && echo "npm audit: no known vulnerabilities" || { echo "$$said"; exit 1; };; \
+		*) echo "npm audit: network unavailable; skipped";; esac
 
 .PHONY: test
-test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k name' chooses
+test: $(VENV)/.dev $(PAGE) test-tools ## All tests, on real servers; ARGS='-k name' selects
 	cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm test --silent
 	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest -n $(WORKERS) -m 'not containers' $(ARGS)
 
-# What is about the servers themselves: other tests speak to them in no other way.
+# The tests of the servers themselves; all other tests use the servers in the same way.
 OF_SERVERS := tests/containers tests/stores tests/api/test_api.py tests/maintenance/test_retention_job.py \
 	tests/sources/mqtt/test_hostile.py tests/sources/mqtt/test_source.py \
 	tests/realtime/socketio/test_clients.py tests/realtime/socketio/test_stored_readings.py
 
 .PHONY: test-containers
-test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers on Testcontainers, then all of it with `make up`; needs Docker
+test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers in Testcontainers, and of `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
 		$(BIN)/pytest $(OF_SERVERS) $(ARGS)
 
@@ -124,7 +124,7 @@ house: $(VENV)/.dev ## Draw the rooms of bridge/ and what each imports
 	@$(BIN)/python -m tests.house
 
 .PHONY: bench
-bench: $(VENV)/.dev test-tools ## Throughput and latency beside the tutorials' stack; ARGS='burst --clients 50 --json bench.json'
+bench: $(VENV)/.dev test-tools ## Throughput and latency, compared with a tutorial stack; ARGS='burst --clients 50 --json bench.json'
 	$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-page
@@ -136,7 +136,7 @@ screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in light, dark and ph
 	$(BIN)/python -m tests.page.screenshots
 
 .PHONY: faults
-faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; a table of what was lost. ARGS=name chooses
+faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; report what was lost. ARGS=name selects
 	$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: docs
@@ -144,7 +144,7 @@ docs: $(VENV)/.docs ## Build the documentation into build/docs/; a broken link f
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
 
-# A broker, a browser, other people's clients and a compiler for the tests: by Debian's packages where we are root on Debian, else said.
+# Broker, browser, curl and compiler for the tests: installed as Debian packages if run by root, otherwise listed.
 .PHONY: test-tools
 test-tools:
 	@missing=""; \
@@ -173,8 +173,8 @@ dist: $(VENV)/.dev $(PAGE) ## Build the wheel and the source archive into dist/
 image: ## Build the container image, sensor-bridge:VERSION
 	docker build --file docker/Dockerfile --tag "sensor-bridge:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)" .
 
-# Without upper bounds, in an environment of its own. What pip then finds in conflict with our bounds goes to build/newest.txt.
-# The page's packages come from its lock file again the next time they are needed.
+# Without upper bounds, in a separate environment. Conflicts that pip reports are written to build/newest.txt.
+# The page's packages are reinstalled from its lock file when they are needed next.
 .PHONY: test-newest
 test-newest: ## Check and test against the newest release of every dependency, whatever our bounds say
 	$(MAKE) VENV=.venv-newest .venv-newest/.dev web/node_modules/.installed
