@@ -363,7 +363,7 @@ async def test_device_writes_as_itself_and_a_program_as_devices_of_its_scope(sta
         await socket.send('{"type": "hello"}')
         answers = [orjson.loads(await received(socket))["error"] for _ in range(1 if may else 2)]
     assert answers[-1].startswith("unknown type")
-    assert may or answers[0] == "a device may write as itself only"
+    assert may or answers[0] == "a device may publish only as itself"
     await stage.until_empty()
     await asyncio.sleep(0)
     stored = [one.device_id for one in stage.store.by_id.values()]
@@ -388,7 +388,7 @@ async def test_program_receives_no_commands_of_a_device_moved_out_of_its_scope(s
         answer, _ = await call(desk, "sendCommand", {"device": "b", "command": "unlock", "value": "4711"})
         assert (answer["state"], answer["error"]) == (
             "failed",
-            "the client at the device's socket may no longer write as this device",
+            "the client at the device's socket may no longer publish as this device",
         )
         assert (stage.registry.get("b").online, stage.registry.get("b").connection) == (False, None)
         await said(gateway)

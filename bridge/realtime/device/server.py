@@ -1,6 +1,6 @@
-"""Devices on a WebSocket of their own, `/ws/device`. The first message selects one of two protocols.
+"""Devices on their own WebSocket endpoint, `/ws/device`. The first message selects one of two protocols.
 
-Telemetry goes through the pipeline like every other message. A device may write as itself only; commands are sent down its
+Telemetry goes through the pipeline like every other message. A device may publish only as itself; commands are sent over its
 socket, and it is online while that is open. A listener receives the telemetry of every device, or of those it subscribes to.
 """
 
@@ -32,7 +32,7 @@ from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import DevicesSettings, HttpSettings, RealtimeSettings
 
 PATH = "/ws/device"
-_AS_ITSELF = "a device may write as itself only"
+_AS_ITSELF = "a device may publish only as itself"
 
 
 @dataclass(slots=True, eq=False)
@@ -128,7 +128,7 @@ class DeviceSockets:
         self._presence.connected(device_id)
 
     def _unbind(self, device: DeviceConnection) -> None:
-        """Send no commands to this connection until the client may write as the device again."""
+        """Send no commands to this connection until the client may publish as the device again."""
         device_id, device.bound = device.device_id, False
         if device_id is not None and self._of_device.get(device_id) is device:
             del self._of_device[device_id]
@@ -151,7 +151,7 @@ class DeviceSockets:
         if device.session is not None:
             await self._subscribe(device, device.session, kind, payload)
         elif kind in ("telemetry", "ack", "command_ack"):
-            device_id = self._writes_as(device, payload)
+            device_id = self._device_of(device, payload)
             if device_id is not None:
                 await self._take_of_device(device, device_id, kind, payload)
         else:
@@ -203,11 +203,11 @@ class DeviceSockets:
         try:
             await device.origin.until_room(self._realtime.slow_seconds)
         except TimeoutError:
-            raise Disconnect(TRY_AGAIN_LATER, "store away") from None
+            raise Disconnect(TRY_AGAIN_LATER, "store unavailable", "store away") from None
         finally:
             device.client.resume()
 
-    def _writes_as(self, device: DeviceConnection, payload: Mapping[str, Any]) -> str | None:
+    def _device_of(self, device: DeviceConnection, payload: Mapping[str, Any]) -> str | None:
         """The device of a message; None if not permitted. A client without a device is bound to the first that it names."""
         named = next((payload[name] for name in IDS if name in payload), None)
         if device.device_id is None:
@@ -217,21 +217,21 @@ class DeviceSockets:
             if named in self._settings.credentials:
                 device.send_error("this device has a secret of its own")
                 return None
-            if not self._may_write(device, str(named)):
+            if not self._may_publish(device, str(named)):
                 return None
             self._bind(device, str(named))
         elif named is not None and str(named) != device.device_id:
             device.send_error(_AS_ITSELF)
             return None
         device_id = str(device.device_id)
-        if not self._may_write(device, device_id):
+        if not self._may_publish(device, device_id):
             self._unbind(device)
             return None
         if not device.bound:
             self._bind(device, device_id)
         return device_id
 
-    def _may_write(self, device: DeviceConnection, device_id: str) -> bool:
+    def _may_publish(self, device: DeviceConnection, device_id: str) -> bool:
         if self._is_allowed(device, device_id):
             return True
         device.send_error(_AS_ITSELF)
@@ -248,6 +248,6 @@ class DeviceSockets:
         device = self._of_device.get(device_id)
         if device is not None and not self._is_allowed(device, device_id):
             self._unbind(device)
-            raise BrokerUnavailable("the client at the device's socket may no longer write as this device")
+            raise BrokerUnavailable("the client at the device's socket may no longer publish as this device")
         if device is None or not device.client.send_text(device.login.protocol.command(body)):
             raise BrokerUnavailable("the device's socket is closed, or the device does not read")

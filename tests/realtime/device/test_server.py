@@ -231,7 +231,7 @@ async def test_device_may_write_as_itself_only(client: Client) -> None:
     async with opened(client, DEVICE001) as socket:
         await heard(socket)
         await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
-        assert (await heard(socket))["payload"] == {"error": "a device may write as itself only"}
+        assert (await heard(socket))["payload"] == {"error": "a device may publish only as itself"}
         await say(socket, {"type": "TELEMETRY", "payload": {"temperature": 2}})
         await until_readings(client, "device001", 1)
     assert await readings(client, "esp01") == []
