@@ -41,7 +41,7 @@ def disconnect_for(error: BridgeError) -> Disconnect:
 class Authenticator:
     """Decides which clients may connect, and for how long.
 
-    While access is open every client is `ANYONE`, except at `/ws/device`, where the secrets of the settings count.
+    While access is open every client is `ANYONE`, except at `/ws/device`, where the secrets in the settings count.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Authenticator:
         return device_filter_for(identity, self._sites)
 
     def is_allowed(self, identity: Identity, permission: Permission, device_id: str) -> bool:
-        """Whether an identity has this permission on a device, at the device's present location."""
+        """Whether an identity has this permission on a device, at the device's current location."""
         return identity.may(permission, device_id, site_of(device_id, self._sites))
 
     def authorize_command(self, identity: Identity, device_id: str, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""The devices that an identity may read: a resource scope, resolved by the present locations of devices."""
+"""The devices that an identity may read: a resource scope, resolved by the current locations of devices."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field

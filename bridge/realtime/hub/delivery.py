@@ -1,7 +1,7 @@
 """Delivery to each client at its own pace: a slow consumer misses batches, and is sent a gap or disconnected.
 
 A client whose buffer is full when a batch is written becomes a *slow consumer*. It is paused: its group keeps sending, and
-only counts what the client misses. When half of the buffer has drained, the client is sent one `gap` that says what it missed,
+only counts the records missed. When half of the buffer has drained, the client is sent one `gap` with that range,
 and is live again. A client that stays paused longer than `slow_seconds` is disconnected. No method waits for a client, and
 a paused client costs nothing per batch.
 """

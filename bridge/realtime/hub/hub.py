@@ -2,7 +2,7 @@
 
 A batch is selected, framed and joined once per subscriber group (clients of one protocol with equal subscriptions). Each member
 then costs one write that never waits; a member whose buffer is full is paused: see `delivery.py`. Missed records are sent in
-pages beside the live flow, until both meet: see `subscribe`.
+pages, separately from live ones, until both meet: see `subscribe`.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SLOW = "slow"
 
 class ClientProtocol(Protocol):
     async def tick(self) -> None:
-        """Do what is due. Called every `TICK_SECONDS`."""
+        """Run periodic work. Called every `TICK_SECONDS`."""
 
     async def close(self) -> None:
         """Disconnect every client, without waiting for those that do not read."""
@@ -133,7 +133,7 @@ class Hub:
     def add_client(
         self, encoder: Encoder, transport: Transport, subscription: Subscription = ALL, *, waits_for_subscribe: bool = True
     ) -> Session:
-        """Add a client that receives what matches `subscription` from now on.
+        """Add a client that receives events matching `subscription` from now on.
 
         With `waits_for_subscribe` it is sent no records for `settle_seconds`: if its first request replays missed records,
         those have to come first.
@@ -156,7 +156,7 @@ class Hub:
     async def subscribe(
         self, session: Session, devices: frozenset[str] | None, every_ms: int | None, since: int | None, limit: int
     ) -> SubscribeResult:
-        """Add devices (None: all) to a client's subscription; one that received all devices receives only these from then on.
+        """Add devices (None: all) to a client's subscription; a client of all devices receives only these from then on.
 
         With `since`, the client is first sent, in order, at most `limit` records of these devices after that cursor that were
         not sent on this connection; a `gap` reports any more. Then come the records published meanwhile, then live ones,
@@ -213,7 +213,7 @@ class Hub:
             self._held[session] = None
 
     async def _replay(self, session: Session, requested: Subscription, since: int, limit: int) -> int:
-        """Send what was requested and not sent on this connection yet; return the number of records."""
+        """Send the requested records that this connection was not sent yet; return their number."""
         delivered, subscription, offset = session.delivered, session.subscription, session.offset
         sent, cursor, until = 0, since, delivered.undelivered_until(requested, subscription, offset)
         while cursor < until and sent < limit:
@@ -228,7 +228,7 @@ class Hub:
         return sent
 
     async def _catch_up(self, session: Session) -> None:
-        """Send what was published while the client was held.
+        """Send the records published while the client was held.
 
         A client slower than the incoming rate never catches up and is disconnected after `slow_seconds`.
         """
@@ -262,7 +262,7 @@ class Hub:
         """Bring a held client to the last published cursor and into its group, without yielding to the event loop."""
         if session.closed or session.live:
             return
-        if not self._recent.covers(session.offset):  # held too long; it reconnects and requests what it missed
+        if not self._recent.covers(session.offset):  # held too long; it reconnects and requests the missed records
             self._disconnect_slow(session)
             return
         last = self._recent.last_offset
@@ -320,7 +320,7 @@ class Hub:
                 self._send_latest(group)
 
     def _join_next(self) -> None:
-        """Let the client that joined first go live; one whose request is under way goes live when that is done."""
+        """Let the client that joined first go live; a client whose request is in progress goes live when that is done."""
         _, session = self._joining.popleft()
         if not session.lock.locked():
             self._go_live(session)

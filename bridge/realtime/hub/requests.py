@@ -52,7 +52,7 @@ class SubscribeRequest(_Request):
 
 
 def error_response(error: ValidationError) -> dict[str, Any]:
-    """Return the answer to an invalid request: where the first mistake is and what is allowed there."""
+    """Return the answer to an invalid request: the place of the first mistake, and the allowed values."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     field = ".".join(map(str, first["loc"]))
     text = first["msg"].removeprefix("Value error, ")

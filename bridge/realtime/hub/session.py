@@ -94,7 +94,7 @@ class Session:
         self.missed = self.missed_after = self.missed_last = 0
         """Records missed while paused: how many, the cursor before the first, and the cursor of the last."""
         self.missed_from = 0
-        """The group's record count when this client was paused; what the group sends from there on, it misses."""
+        """The group's record count when this client was paused: it misses the records sent after that."""
 
     def pause(self, cursor: int, now: float) -> None:
         """Mark the client as a slow consumer, which misses the records after `cursor`."""

@@ -35,7 +35,7 @@ class Subscription:
         return self.topics is None or (topics := publication.topics) is None or not self.topics.isdisjoint(topics)
 
     def device_ids(self) -> frozenset[str] | None:
-        """Return the devices whose records match at present; None: every device."""
+        """Return the devices whose records match now; None: every device."""
         if self.device_filter is None:
             return self.devices
         if self.devices is None:
@@ -58,7 +58,7 @@ ALL = Subscription()
 class SubscriberGroup(Generic[Member]):
     """The live clients with one encoder and subscription.
 
-    What slow members miss is counted once per group, not per member: each remembers the group's count when it was paused.
+    Missed records are counted once per group, not per slow member: each remembers the group's count when it was paused.
     """
 
     def __init__(self, encoder: Encoder, subscription: Subscription) -> None:
@@ -76,7 +76,7 @@ class SubscriberGroup(Generic[Member]):
         self._latest: dict[str, Publication] = {}
 
     def take_due(self, publications: Sequence[Publication]) -> Sequence[Publication]:
-        """Return what is sent at once. With `every_ms`, records are kept until `take_latest`."""
+        """Return the publications to send at once. With `every_ms`, records are kept until `take_latest`."""
         if self.subscription.every_ms is None:
             return publications
         for publication in publications:

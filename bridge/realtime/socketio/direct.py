@@ -62,7 +62,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # python-socket
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
     """python-engineio's server with `PollQueue`, `WebSocket`, and its own handling of POST.
 
-    python-engineio reads what has arrived of a body, at most 16 packets of it, and answers "OK" in any case.
+    python-engineio reads the part of a body that has arrived, at most 16 packets, and always answers "OK".
     """
 
     compression = False

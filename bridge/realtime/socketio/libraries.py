@@ -47,7 +47,7 @@ _SOCKET_ATTRIBUTES = {"queue", "connected", "upgrading", "upgraded", "closing", 
 
 
 class _QueueFactory:
-    """What `AsyncSocket` needs of a server when it is created."""
+    """The part of a server that `AsyncSocket` needs when it is created."""
 
     def create_queue(self) -> None:
         return None

@@ -46,7 +46,7 @@ class PollQueue:
         self._wake()
 
     async def put(self, packet: Packet | None) -> None:
-        """Append a packet. Never waits: the hub limits what waits for a client."""
+        """Append a packet. Never waits: the hub bounds the bytes that wait for a client."""
         if packet is not None and packet.packet_type == OPEN:
             packet.data["pingInterval"] = int(1000 * self._ping_interval)  # python-engineio rounds it to whole seconds
         self.put_nowait(packet)

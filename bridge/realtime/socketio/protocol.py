@@ -87,13 +87,13 @@ class SocketIoProtocol:
         return {"ok": True, **command.public()}
 
     def _identity(self, client: JoinedClient | None) -> Identity:
-        """Return a client's identity. One that has left may do nothing."""
+        """Return a client's identity; one without permissions if it has left."""
         if not self._authenticator.required:
             return ANYONE
         return NOBODY if client is None else client.connection.identity
 
     async def _refresh(self, sid: str, body: object) -> Answer:
-        """Renew a client's credentials and update what it may read."""
+        """Renew a client's credentials and update its device filter."""
         if not self._authenticator.required:
             return {"ok": True, "expires": None}
         client = self._client(sid)

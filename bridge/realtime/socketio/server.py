@@ -211,7 +211,7 @@ class SocketIoServer:
             raise socketio.exceptions.ConnectionRefusedError(refusal.reason, {"code": refusal.code}) from None
 
     async def _on_join(self, sid: str) -> None:
-        """Add a client after its CONNECT was answered: a client may miss or reorder what is sent before that."""
+        """Add a client after its CONNECT was answered: a client may miss or reorder messages sent before that."""
         engine_sid = self._manager.eio_sid_from_sid(sid, NAMESPACE)
         socket = self._engine.sockets.get(engine_sid)
         identity = self._pending.take(engine_sid)
@@ -274,7 +274,7 @@ class SocketIoServer:
 
     async def close(self) -> None:
         if self._engine.sockets:  # without any, disconnect() raises ValueError
-            with suppress(TimeoutError):  # disconnect() waits until every client has read what is queued for it
+            with suppress(TimeoutError):  # disconnect() waits until every client has read its queue
                 await asyncio.wait_for(self._engine.disconnect(), _CLOSE_SECONDS)
         await self._server.shutdown()
 

@@ -77,7 +77,7 @@ class ClientConnection:
     # --- receiving: called by aiohttp --------------------------------------------------------------------------------------
 
     def feed_data(self, chunk: bytes) -> tuple[bool, bytes]:
-        """Parse what was read from the client. Discards it after close."""
+        """Parse bytes read from the client; discard them after close."""
         if not self._closed:
             try:
                 for message in self._parser.feed(chunk):

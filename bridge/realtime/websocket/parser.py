@@ -20,7 +20,7 @@ _MASK_BYTES = 4
 _FLUSHED = b"\x00\x00\xff\xff"
 _WINDOW_BITS = -15
 _FRAMES = 256
-"""The most frames in one message: an empty frame carries nothing and costs as much to parse as any other."""
+"""The most frames in one message: an empty frame carries no data and costs as much to parse as any other."""
 
 GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, BAD_TEXT, TOO_BIG = 1001, 1002, 1003, 1007, 1009
 _CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))

@@ -15,7 +15,7 @@ TRANSPORT_BYTES = 64 * 1024
 
 
 class WriteBuffer(asyncio.Protocol):
-    """Holds frames for a full transport, and stands between it and its protocol while it does, to see when it drains."""
+    """Holds frames for a full transport, and sits between it and its protocol meanwhile, to notice when it drains."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         """More than `TRANSPORT_BYTES` must be waiting in `transport`: otherwise it never calls `resume_writing`."""
@@ -31,7 +31,7 @@ class WriteBuffer(asyncio.Protocol):
         return bool(self._frames)
 
     def append(self, frames: bytes) -> None:
-        """Hold frames behind those held already."""
+        """Hold frames, after those held already."""
         self._frames.append(frames)
         self.waiting_bytes += len(frames)
 

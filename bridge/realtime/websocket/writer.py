@@ -56,7 +56,7 @@ class FrameWriter:
             self._buffer.append(frames)
 
     def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
-        """Call `callback` once when at most `waiting_bytes` wait; never if no frames are held back at present."""
+        """Call `callback` once when at most `waiting_bytes` wait; never if no frames are held back now."""
         if self._buffer:
             self._buffer.when_drained(waiting_bytes, callback)
 
@@ -78,7 +78,7 @@ class FrameWriter:
         """Close with a code and a reason that the client can read.
 
         If the connection were closed at once with data unread, the kernel would reset it and the reason would be lost. So only
-        the sending half is closed, and the owner discards what still arrives; after a second the connection is aborted.
+        the sending half is closed, and the owner discards further input; after a second the connection is aborted.
         """
         if self._closed or self.transport.is_closing():
             return
