@@ -102,7 +102,7 @@ class ApiKeys:
         return key, f"{PREFIX}{key.id}_{secret}"
 
     async def remove(self, key_id: str) -> ApiKey:
-        """Revoke a key, then remove it: it is void even if the removal fails. Raises `UnknownAccount`."""
+        """Revoke a key, then remove it: it is revoked even if the removal fails. Raises `UnknownAccount`."""
         key = await self._store.get(key_id)
         if key is None:
             raise UnknownAccount(f"no API key {key_id[:32]!a}")

@@ -80,7 +80,7 @@ class AuditTrail:
             self._put(key, event, _UNAUTHENTICATED_LIMIT)
 
     def _begin_minute(self) -> None:
-        """In a new minute, queue the refusals that were held back in the one before."""
+        """In a new minute, queue the refusals held back in the previous minute."""
         minute = int(self._clock() // _MINUTE_SECONDS)
         if minute != self._minute:
             self._flush_unauthenticated()

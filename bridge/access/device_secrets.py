@@ -1,4 +1,4 @@
-"""The secrets of devices, and of listeners to devices, in the settings.
+"""The secrets of devices, and of clients that listen to devices, in the settings.
 
 They are often short, so guessing is slowed down as for passwords.
 """

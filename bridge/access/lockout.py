@@ -52,7 +52,7 @@ class LoginAttempt:
         self._lockout.add_known(self._pair)
 
     def cancel(self) -> None:
-        """Do not count it. Earlier failures remain, or a guesser could reset them with an account of their own."""
+        """Do not count it. Earlier failures remain, or an attacker could reset them with their own account."""
         for count, before, at in self._counted:
             count.failures = max(count.failures - 1, 0)
             if count.at == at:  # no other attempt since

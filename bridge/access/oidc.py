@@ -41,7 +41,7 @@ _ALL = "*"
 
 
 class OidcVerifier:
-    """Verifies tokens by `issuer`, `audience` and `jwks_url` of the settings."""
+    """Verifies tokens by `issuer`, `audience` and `jwks_url` from the settings."""
 
     def __init__(self, settings: AccessSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Keys are fetched with the first token."""
@@ -151,7 +151,7 @@ def _algorithm(jwk: Mapping[str, Any]) -> str | None:
 
 
 def permissions_from_claim(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> frozenset[Permission]:
-    """The permissions of all roles in a claim: a string of words, or a list. A dot in `path` goes into an object."""
+    """The permissions of all roles in a claim: a string of words, or a list. A dot in `path` descends into an object."""
     named = _names(claims, path, split=True)
     allowed = [ROLE_PERMISSIONS[roles[name]] for name in named if name in roles]
     return frozenset().union(*allowed)

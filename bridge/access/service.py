@@ -46,7 +46,7 @@ class IssuedTokens:
 class AuthService:
     """`ports.Authentication`, with the logins, users, keys and audit log behind the API and the command line.
 
-    While access is open nothing is loaded and nothing runs. While it is required but not loaded yet, calls raise
+    While access is open no state is loaded and no task runs. While it is required but not loaded yet, calls raise
     `StoreUnavailable`.
     """
 

@@ -1,6 +1,6 @@
 """Users: people with a name, a password, a role and a scope.
 
-Each change of what a user may do ends their sessions, so that no token grants more. Sessions are ended before and after the
+Each change of a user's permissions ends their sessions, so that no token grants more. Sessions are ended before and after the
 change is stored: even if something fails in between, no token outlives the change.
 """
 

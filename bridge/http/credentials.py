@@ -71,7 +71,7 @@ def credentials_from_handshake(request: web.Request, http: HttpSettings, *, by_q
 
 
 def select_subprotocol(request: web.Request) -> str | None:
-    """The subprotocol to accept, None if none suits. A browser closes the connection unless one that it offered is accepted."""
+    """The subprotocol to accept, or None. A browser closes the connection unless a subprotocol that it offered is accepted."""
     return _subprotocol(request)[0]
 
 
