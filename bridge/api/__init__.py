@@ -37,7 +37,7 @@ BODY_LIMIT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """What the routes use. `retry` decodes rejected messages again; `counters` are exported beside those of hub and ledger."""
+    """Services of the routes. `retry` decodes rejected messages; `counters` are exported beside those of hub and ledger."""
 
     store: Store
     hub: Hub

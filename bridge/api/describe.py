@@ -28,7 +28,7 @@ PROBLEMS: Mapping[int, str] = {
     404: "not found",
     405: "method not allowed",
     408: "the request took too long to arrive",
-    409: "not possible in the present state",
+    409: "not possible in the current state",
     413: "the request is too large",
     415: "unsupported media type",
     422: "the request is well-formed but cannot be processed",
@@ -40,12 +40,12 @@ PROBLEMS: Mapping[int, str] = {
 
 
 class Auth(enum.Enum):
-    """What a route requires in place of a permission."""
+    """The access that a route requires in place of a permission."""
 
     NONE = "open"  # no authentication
     OPTIONAL = "ajar"  # no authentication, but the answer to unauthenticated clients is shorter
     REQUIRED = "known"  # any authenticated identity
-    UNSTATED = "unstated"  # treated as Permission.ADMIN; a test insists that every route states what it requires
+    UNSTATED = "unstated"  # treated as Permission.ADMIN; a test checks that every route declares its access
 
 
 @dataclass(frozen=True, slots=True)

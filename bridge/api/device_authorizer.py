@@ -57,7 +57,7 @@ class DeviceAuthorizer:
         """Raise `Forbidden` if the caller may not publish for one of the devices."""
         for device_id in devices:
             if not self.permits(request, device_id, Permission.PUBLISH):
-                raise Forbidden("you may send as yourself or your devices only; nothing was stored")
+                raise Forbidden("you may publish only as yourself or your devices; nothing was stored")
 
     def devices(self, request: web.Request, requested: Sequence[str] = ()) -> tuple[str, ...] | None:
         """Return the requested devices in the caller's scope, or all in it if none is requested; None for every device."""

@@ -1,4 +1,4 @@
-"""`GET /metrics` in Prometheus' text format. Values are read at scrape time: counting costs the hot path nothing."""
+"""`GET /metrics` in Prometheus' text format. Values are read at scrape time: counting adds no cost to the hot path."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

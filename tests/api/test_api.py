@@ -148,7 +148,7 @@ async def test_errors_are_problems(client: Client) -> None:
     base = f"http://127.0.0.1:{client.bridge.port}"
     async with client.session.get(f"{base}/nowhere") as answer:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")
-        assert orjson.loads(await answer.read())["detail"] == "nothing exists at /nowhere"
+        assert orjson.loads(await answer.read())["detail"] == "no resource at /nowhere"
     async with client.session.delete(f"{base}/api/v1/readings") as answer:
         assert (answer.status, answer.content_type) == (405, "application/problem+json")
         assert "GET" in answer.headers["Allow"]

@@ -49,7 +49,7 @@ def check_unscoped(request: web.Request) -> None:
 
 
 def required_access(request: web.Request) -> Permission | Auth:
-    """Return what the route of a request requires."""
+    """Return the access that the route of a request requires."""
     handler = request.match_info.handler
     operation = operation_of(handler)
     if operation is not None:

@@ -163,7 +163,7 @@ class _Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def start(self) -> None:
-        """Hand the connection to aiohttp; do nothing if it has ended or has started."""
+        """Hand the connection to aiohttp; do nothing if it has ended or was started before."""
         received, self._received = self._received, b""
         if received and not self._transport.is_closing():
             del self._connections.silent[self]

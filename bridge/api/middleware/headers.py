@@ -15,7 +15,7 @@ _SCRIPT = re.compile(r"<script(?: type=\"module\")?>(.*?)</script>", re.DOTALL)
 
 
 def page_headers(policy: str) -> dict[str, str]:
-    """Return the headers of a page that may load what `policy` allows and may not be framed."""
+    """Return the headers of a page that loads only resources allowed by `policy` and may not be framed."""
     return {
         "Content-Security-Policy": f"{_STRICT}; {policy}",
         "X-Frame-Options": "DENY",

@@ -140,7 +140,7 @@ def _detail(request: web.Request, error: web.HTTPException) -> str:
         return error.text
     match error:
         case web.HTTPNotFound():
-            return f"nothing exists at {request.path[:200]}"
+            return f"no resource at {request.path[:200]}"
         case web.HTTPMethodNotAllowed():
             return f"{request.method} is not allowed: use {', '.join(sorted(error.allowed_methods))}"
         case _:
