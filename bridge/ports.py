@@ -86,7 +86,7 @@ class ReadingStore(Protocol):
 
         After `StoreUnavailable` any part may have been written. Repeating the call is safe: a reading that exists with the
         same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
-        the store refuses for a reason of its own keeps no other out.
+        the store refuses by itself does not affect the others.
         """
 
     async def readings(self, query: ReadingsQuery, /) -> list[Reading]:
@@ -99,7 +99,7 @@ class ReadingStore(Protocol):
         """Return the newest reading of each device, by device id."""
 
     async def enforce_retention(self) -> RetentionResult:
-        """Delete what exceeds the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
+        """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
 
         The first call makes the expiry that the database does by itself match the settings; `StoreError` if it cannot.
         """
@@ -115,7 +115,7 @@ class DeviceStore(Protocol):
         """Return devices by id, at most `limit`, without their last readings."""
 
     async def save(self, devices: Sequence[Device], /) -> None:
-        """Insert or overwrite devices; one that the store refuses for a reason of its own keeps no other out."""
+        """Insert or overwrite devices; a refused device does not affect the others."""
 
     async def remove(self, device_id: str, /) -> bool:
         """Delete a device; its readings stay. False if it does not exist."""
@@ -125,7 +125,7 @@ class CommandStore(Protocol):
     """Commands to devices. After `StoreUnavailable` a change may or may not have been written."""
 
     async def add(self, command: Command, /) -> Command:
-        """Insert a command; return the command stored under its id: this one, or an earlier one."""
+        """Insert a command; return the command stored under its id, which may be an earlier one."""
 
     async def change(self, command: Command, was: CommandState, /) -> bool:
         """Overwrite a command if its state is still `was`; of several concurrent calls, one returns True."""
@@ -228,7 +228,7 @@ class StateStore(KeyValueStore, Protocol):
 
 
 class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Protocol):
-    """What `open_store` returns. Entering it neither connects nor fails; leaving it closes every connection."""
+    """The result of `open_store`. Entering it neither connects nor fails; leaving it closes every connection."""
 
     async def __aenter__(self) -> Self:
         """Create clients and threads."""
@@ -297,7 +297,7 @@ class Authentication(Protocol):
         """
 
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
-        """The device or listener at `/ws/device` while access is open, by the secrets of the settings.
+        """The device or listener at `/ws/device` while access is open, by the secrets in the settings.
 
         `name` is None where a protocol has none at login. Raises `Unauthorized`.
         """

@@ -5,7 +5,7 @@ from bridge.settings import StoreSettings
 
 
 def open_store(settings: StoreSettings) -> Store:
-    """Return the store of the settings, not yet connected. Only the adapter in use is imported."""
+    """Return the configured store, not yet connected. Only the adapter in use is imported."""
     if settings.is_sqlite:
         from bridge.stores.sqlite.store import SqliteStore
 

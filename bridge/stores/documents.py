@@ -81,7 +81,7 @@ class DocumentCollection(Protocol):
         """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True."""
 
     async def put(self, documents: Sequence[Document]) -> None:
-        """Insert or overwrite; a document that the database refuses is logged and keeps no other out."""
+        """Insert or overwrite; a document that the database refuses is logged and does not affect the others."""
 
     async def delete(self, key: Key) -> bool:
         """Delete the document with this key; False if there is none."""
@@ -100,7 +100,7 @@ class DocumentLog(Protocol):
         """Insert a document unless its key exists."""
 
     async def since(self, mark: int) -> tuple[list[Document], int]:
-        """Return what was written after `mark` (0: everything) and the mark for the next call; some may be returned twice."""
+        """Return the documents after `mark` (0: all) and the mark for the next call; some may be returned twice."""
 
 
 class DocumentStores:

@@ -19,7 +19,7 @@ from bridge.core.rollup import (
 from bridge.stores.rollup_builder import RollupBuilder, RollupTables, now_ms
 
 PARTS = ("min", "max", "sum", "count")
-"""Of each field in a rollup."""
+"""The parts of each field in a rollup."""
 
 
 class RollupHistory:

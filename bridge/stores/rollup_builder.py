@@ -2,7 +2,7 @@
 
 A device's hours are rolled up in order, wholly, from its readings, five minutes after they end. Readings that arrive later are
 found by their cursor, and their hours are rolled up again; hours of the last day only after a cooldown, since more
-may follow, as from a device that sends a buffer or whose clock is always slow. A second pass a day later covers readings that
+may follow, e.g. from a device that sends a buffer or whose clock is always slow. A second pass a day later covers readings that
 were stored under an old cursor: by a bridge that could not reach the store for a while, or whose clock is slow. Of several
 bridges, only the holder of the lease rolls up.
 """
@@ -103,7 +103,7 @@ class RollupBuilder:
         self._reset()
 
     def _reset(self) -> None:
-        """Discard what is in memory: it may differ from the store."""
+        """Discard the state in memory: it may differ from the store."""
         self._progress: dict[str, RollupProgress] = {}
         self._progress_until = 0.0
         self._due: deque[str] = deque()
@@ -146,7 +146,7 @@ class RollupBuilder:
             now = time.monotonic()
             self._cooling = {name: until for name, until in self._cooling.items() if until > now}
             due = [name for name, progress in self._progress.items() if self._is_due(progress)]
-            random.shuffle(due)  # or one that always fails would block the others for ever
+            random.shuffle(due)  # otherwise one that always fails would block the others forever
             self._due.extend(due)
 
     # --- late readings ---
@@ -157,7 +157,7 @@ class RollupBuilder:
             return True
         until = now_ms() * 1000 - SETTLE_MS * 1000
         rolled_ms = max((progress.until_ms for progress in self._progress.values()), default=0)
-        if not rolled_ms:  # then nothing is late, be it years of readings
+        if not rolled_ms:  # then no reading is late, even after years of readings
             newest = await self._tables.last_cursor(cursor, until)
             if newest is not None:
                 await self._tables.save_cursor(self._owner, newest)

@@ -81,7 +81,7 @@ class DirectInserter:
     async def insert_many(self, collection: Any, documents: Sequence[Document]) -> None:  # noqa: ANN401
         """Do as `collection.insert_many(documents, ordered=False)` within the client's `timeoutMS`, errors included.
 
-        An insert is not retried when the connection breaks. One that needs several messages is left to PyMongo.
+        An insert is not retried when the connection breaks; if it needs several messages, it is left to PyMongo.
         """
         try:
             async with asyncio.timeout(self._client.options.timeout), self._acquired() as connection:
@@ -96,7 +96,7 @@ class DirectInserter:
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[AsyncConnection]:
-        """The held connection to the primary; one of its own for an insert that begins while another runs."""
+        """The held connection to the primary; a separate one for an insert that begins while another runs."""
         if self._busy:
             async with await self._checked_out() as connection:
                 yield connection
@@ -128,7 +128,7 @@ class DirectInserter:
 async def _insert(connection: AsyncConnection, collection: Any, documents: Sequence[Document]) -> Document | None:  # noqa: ANN401
     """Return the server's answer; None, with nothing sent, if the documents need more than one message.
 
-    A connection that failed, or whose caller was cancelled, is closed, so that a late answer is not taken for the next one.
+    A connection that failed, or whose caller was cancelled, is closed, so that its late answer is not taken for the next.
     """
     command = {"insert": collection.name, "documents": documents, "ordered": False}
     command["writeConcern"] = collection.write_concern.document

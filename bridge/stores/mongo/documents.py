@@ -103,7 +103,7 @@ class MongoCollection:
 
 
 class MongoLog(MongoCollection):
-    """Documents with the time of their writing by the server's clock, the one that all bridges share."""
+    """Documents with the time of writing by the server's clock, which all bridges share."""
 
     async def append(self, document: Document) -> None:
         fields: Document = {name: {"$literal": value} for name, value in self._encoded(document).items() if name != "_id"}

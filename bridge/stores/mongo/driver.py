@@ -32,7 +32,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A document that a write did not store, for a reason of its own; `code` is the server's, 0 if it was never sent."""
+    """A document that a write refused because of its content; `code` is the server's, 0 if it was never sent."""
 
     index: int
     code: int
@@ -52,7 +52,7 @@ async def translated() -> AsyncIterator[None]:
     """Raise the driver's errors as `StoreUnavailable`, with the first sentence of texts that can be pages long.
 
     A cancellation that the driver swallowed is raised again: PyMongo waits with `asyncio.wait_for`, which in Python 3.11 loses
-    one that arrives together with the answer. Without this, about one in some hundred stops of a bridge never ended.
+    one that arrives together with the answer. Without this, about one in a few hundred shutdowns never ended.
     """
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
@@ -74,7 +74,7 @@ async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
 
 
 async def insert(collection: Any, documents: Sequence[Document], direct: DirectInserter | None = None) -> list[Refusal]:  # noqa: ANN401
-    """Insert in one unordered write, so that one bad document keeps no other out, and return the refused documents.
+    """Insert in one unordered write, so that a bad document does not affect the others, and return the refused documents.
 
     Raises the driver's error if the write as a whole is in doubt.
     """

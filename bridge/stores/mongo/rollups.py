@@ -20,7 +20,7 @@ from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables
 
 _STATE = "rollups"
 _ROLL_SECONDS = 20.0
-"""Deadline of building rollups, and of nothing else: an hour of a device with 100 readings/s takes more than a second."""
+"""Deadline of building rollups only: an hour of a device with 100 readings/s takes more than a second."""
 _MERGE = {
     "$merge": {"into": "rollups", "on": ["device", "width", "start"], "whenMatched": "replace", "whenNotMatched": "insert"}
 }
