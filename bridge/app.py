@@ -93,7 +93,7 @@ class Bridge:
                 task.cancel()
 
     async def _prepare(self, components: Components) -> None:
-        """Wait for the store, load what components need, and resume above the highest cursor in the store."""
+        """Wait for the store, load the components' state, and resume above the highest cursor in the store."""
         storage, devices = components.storage, components.devices
         was_reported = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):

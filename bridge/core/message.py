@@ -1,4 +1,4 @@
-"""A message from any source, its acknowledgement, and everything a message can decode to."""
+"""A message from any source, its acknowledgement, and every type that a message can decode to."""
 
 import enum
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from bridge.core.readings.reading import Reading
 
 
 class Outcome(enum.StrEnum):
-    """What became of a message; the values are the ledger's counters."""
+    """The outcome of a message; the values are the ledger's counters."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"

@@ -116,7 +116,7 @@ class CommandsQuery:
 class RetentionResult:
     """Deleted documents: readings and rejected messages past their age, rejected messages and audit events past their limit.
 
-    What a database deletes by its own TTL index is not counted.
+    Documents that a database deletes by a TTL index are not counted.
     """
 
     readings: int = 0

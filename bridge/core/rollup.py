@@ -111,7 +111,7 @@ _Span = tuple[int | None, int, int | None]
 
 
 def _spans(from_ms: int, to_ms: int | None, until_ms: int, late_hours: Sequence[int], widths: Sequence[int]) -> Iterator[_Span]:
-    """Yield rollups between the late hours, and readings for these and for what is not rolled up."""
+    """Yield rollups between the late hours, and readings for these and for times that are not rolled up."""
     end_ms = until_ms if to_ms is None else min(to_ms, until_ms)
     at_ms = from_ms
     for hour in late_hours:

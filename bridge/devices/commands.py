@@ -1,8 +1,8 @@
 """Commands to devices: stored before they are sent, sent at most once, and never after they expire.
 
-A publisher in front of the registry: it takes the devices' acknowledgements out of what the pipeline publishes. A command is
-stored as `sent` before it is sent, so whatever happens next, it is not sent again. Several bridges on one store may each have
-it in their queue: the bridge whose change from `queued` to `sent` the store accepts sends it.
+A publisher in front of the registry: it takes the devices' acknowledgements out of the published events. A command is
+stored as `sent` before it is sent, so it is never sent twice. Several bridges on one store may each have
+it in their queue: the bridge that changes it from `queued` to `sent` in the store sends it.
 """
 
 import asyncio
@@ -227,7 +227,7 @@ class CommandService:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
 
     async def _finish(self, command: Command, state: CommandState, error: str | None = None) -> Command:
-        """Store the final state of a sent command unless it has one. Raises `StoreUnavailable` and then changes nothing."""
+        """Store a sent command's final state unless it has one. The state is unchanged if it raises `StoreUnavailable`."""
         final = command.transition(state, self._clock(), error)
         return self._finished(final) if await self._store.change(final, command.state) else await self._current(command)
 

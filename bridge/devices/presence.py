@@ -31,7 +31,7 @@ class Presence:
                 yield self.set_status(device, OFFLINE, self._started_ms)
 
     def set_status(self, device: Device, status: str, at_ms: int) -> list[Event]:
-        """Change a device's status to what the bridge itself observed."""
+        """Change a device's status to the one that the bridge observed."""
         device.status, device.status_ms = status, at_ms
         if status == OFFLINE:
             device.connection = None

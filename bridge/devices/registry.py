@@ -248,7 +248,7 @@ class Registry:
             await self._save()
 
     async def close(self) -> None:
-        """Save what has not been saved, within a second."""
+        """Save the unsaved devices, within a second."""
         self._seen_due = 0.0
         try:
             async with asyncio.timeout(_LAST_SAVE_SECONDS):

@@ -187,7 +187,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where an export resumes: after the cursor `seq`, of whose readings the file already holds `ids`."""
+    """Where an export resumes: after the cursor `seq`; the file already holds the readings `ids` with this cursor."""
 
     seq: int = 0
     ids: frozenset[ObjectId] = frozenset()

@@ -13,7 +13,7 @@ INTERVAL_SECONDS = 60.0
 
 
 class RetentionJob:
-    """Enforces the store's limits periodically; `removed` counts what it removed since the start."""
+    """Enforces the store's limits periodically; `removed` counts its deletions since the start."""
 
     def __init__(self, store: Store, interval_seconds: float = INTERVAL_SECONDS) -> None:
         """`store` must be prepared."""

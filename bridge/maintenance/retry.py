@@ -38,10 +38,10 @@ class RetryResult:
 
 
 class QuarantineRetry:
-    """Puts messages into the intake again if they are valid under the present settings at the time they were received.
+    """Puts messages into the intake again if they are valid under the current settings at the time they were received.
 
     A message is stored first and leaves the quarantine afterwards, so a retry can be interrupted and repeated at any time. A
-    reading without an identity of its own takes the `_id` of its rejected message, so a repetition is a duplicate.
+    reading without its own identity takes the `_id` of its rejected message, so a repetition is a duplicate.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 def delays(first_seconds: float, cap_seconds: float) -> Iterator[float]:
-    """Yield delays without end, doubling from `first_seconds` to `cap_seconds`, each drawn from the upper half of its range.
+    """Yield delays forever, doubling from `first_seconds` to `cap_seconds`, each drawn from the upper half of its range.
 
     The jitter keeps many bridges from reconnecting at the same time.
     """

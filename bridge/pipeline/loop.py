@@ -87,7 +87,7 @@ class Pipeline:
     async def _write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """Write until the store succeeds. What a failed attempt did write is recognised by its `_id` and `seq`."""
+        """Write until the store succeeds. Records of a failed attempt are recognised by `_id` and `seq`."""
         if not (readings or rejections or statuses):
             return WriteResult()
         for delay in delays(*self._retry_seconds):

@@ -1,7 +1,7 @@
 """Stored records of access control: users, API keys, login sessions and revocations.
 
 Times are milliseconds since the epoch, UTC. No secret is stored in clear text: passwords are argon2id hashes; the secrets of
-keys and sessions, which are random, are SHA-256 hashes. `to_document` returns what a store holds beside the id, and
+keys and sessions, which are random, are SHA-256 hashes. `to_document` returns the stored fields without the id, and
 `…_from_document` is its inverse.
 """
 
@@ -139,7 +139,7 @@ class ApiKey:
         if self.kind is IdentityKind.DEVICE and (
             self.permissions != {Permission.PUBLISH} or self.scope != ResourceScope(frozenset((self.name,)))
         ):
-            raise AccountError("device", "may send as itself, and nothing else")
+            raise AccountError("device", "may only publish as itself")
 
     def to_document(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and from where, one record per event."""
+"""The audit log: one record per event, with actor, action, target, time and address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

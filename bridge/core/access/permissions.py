@@ -1,4 +1,4 @@
-"""Identities and what they may do. Authentication is in `bridge/access/`."""
+"""Identities and their permissions. Authentication is in `bridge/access/`."""
 
 import enum
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 class Permission(enum.StrEnum):
-    """What an identity may do. The values are the `rights` of an API key."""
+    """An action that an identity may perform. The values are the `rights` of an API key."""
 
     READ = "see"  # readings, devices, events: live, replayed and stored
     PUBLISH = "send"  # readings and events
@@ -54,7 +54,7 @@ class ResourceScope:
 class Identity:
     """An authenticated user, program or device.
 
-    `scope` None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
+    A `scope` of None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
     that was presented, so that it can be revoked; it is not a secret.
     """
 

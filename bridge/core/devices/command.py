@@ -142,7 +142,7 @@ class Command:
         }
 
     def to_document(self) -> dict[str, Any]:
-        """Return what a store holds beside the id: JSON types, times in milliseconds."""
+        """Return the stored fields without the id: JSON types, times in milliseconds."""
         return {
             "device": self.device_id,
             "command": self.command,

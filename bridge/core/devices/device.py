@@ -103,7 +103,7 @@ class Device:
 
     @property
     def online(self) -> bool:
-        """Whether it can receive commands."""
+        """Whether the device can receive commands."""
         return self.status is not None and self.status != OFFLINE
 
     def record_seen(self, reading: Reading, now_ms: int) -> bool:
@@ -153,7 +153,7 @@ class Device:
         return record | {"state": self.state} | self.attributes
 
     def to_document(self) -> dict[str, Any]:
-        """Return what a store holds: JSON types, times in milliseconds. The last reading is stored with the readings."""
+        """Return the stored fields: JSON types, times in milliseconds. The last reading is stored with the readings."""
         return {
             **{name: getattr(self, name) for name in TEXT_ATTRIBUTES},
             "expectedInterval": self.expected_seconds,
@@ -239,7 +239,7 @@ def _interval(value: object) -> float:
 
 
 def check_storable(name: str, value: object, depth: int = VALUE_DEPTH) -> None:
-    """Raises `ValueError` for what not every store accepts: special names, numbers of more than 64 bits, deep nesting."""
+    """Raises `ValueError` for a value that some store rejects: special names, numbers of more than 64 bits, deep nesting."""
     if not 0 < len(name) <= _NAME_LENGTH or name.startswith("$") or "." in name or "\0" in name or name == "__proto__":
         raise ValueError(f"a name must have 1 to {_NAME_LENGTH} characters, no dot, no leading $, and not be __proto__")
     children = value.items() if isinstance(value, dict) else [(name, item) for item in value] if isinstance(value, list) else ()

@@ -1,6 +1,6 @@
 """Matching of foreign names to fields: `CarbonDioxide`, `living_room_temperature`, `pm_2_5m_concentration`.
 
-A name matches only if it ends with a measurement, apart from trailing words without a meaning of their own. `battery_voltage`,
+A name matches only if it ends with a measurement, apart from trailing words without their own meaning. `battery_voltage`,
 `absolute_humidity` and `temperature_f` are other quantities or units and do not match.
 """
 

@@ -1,4 +1,4 @@
-"""What a payload format is, and what a family of payloads declares about its own."""
+"""The type of a payload format, and the specification of a payload family."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -83,7 +83,7 @@ def extract_fields(body: Mapping[str, Any]) -> ExtractedFields:
 
 
 def _extract_rest(body: Mapping[str, Any], fields: ExtractedFields) -> object:
-    """Extract what the fast path left: aliases, nested and unusual values. Returns the value of `aqiScale`."""
+    """Extract the fields that the fast path left: aliases, nested and unusual values. Returns the value of `aqiScale`."""
     raw: dict[str, Any] = {}
     for key, value in body.items():
         if key == "values" and isinstance(value, dict):
