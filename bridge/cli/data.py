@@ -1,4 +1,4 @@
-"""`sensor-bridge export`, `import` and `rejected …`: commands on stored data, beside a running bridge or without one."""
+"""`sensor-bridge export`, `import` and `rejected …`: commands on stored data, with or without a running bridge."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -127,7 +127,7 @@ def rejected_show(message_id: Annotated[str, typer.Argument(metavar="ID")], conf
 def rejected_retry(
     config: ConfigOption = None, code: CodeOption = None, device: DeviceOption = None, topic: TopicOption = None
 ) -> None:
-    """Decode rejected messages again with the present settings. Valid ones are stored and leave the quarantine.
+    """Decode rejected messages again with the current settings. Valid ones are stored and leave the quarantine.
 
     Clients of a running bridge do not receive them; use POST /api/v1/rejected/retry for that.
     """

@@ -126,7 +126,7 @@ def simulate(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random values.")] = None,
 ) -> None:
-    """Publish plausible readings to the broker of the settings, until Ctrl-C or COUNT."""
+    """Publish plausible readings to the configured broker, until Ctrl-C or COUNT."""
     from bridge.tools.simulator import simulate as publish
 
     settings = load_settings(config)
@@ -265,7 +265,7 @@ def map_message(
     config: ConfigOption = None,
     payload: Annotated[str | None, typer.Option(help="Payload of the message; - reads standard input.")] = None,
     topic: Annotated[str | None, typer.Option(help="Topic of the message; with --capture a topic filter.")] = None,
-    capture: Annotated[bool, typer.Option("--capture", help="Take the next message from the broker of the settings.")] = False,
+    capture: Annotated[bool, typer.Option("--capture", help="Take the next message from the configured broker.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long --capture waits.")] = 30.0,
     only: Annotated[FormatName | None, typer.Option("--format", help="Try only this format.")] = None,
 ) -> None:

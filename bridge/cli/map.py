@@ -45,7 +45,7 @@ class FormatAttempt:
 
     @property
     def rank(self) -> tuple[int, int, bool]:
-        """Sort key, higher is better: plausible values, then the fit of the topic, then a timestamp of its own."""
+        """Sort key, higher is better: plausible values, then the fit of the topic, then its own timestamp."""
         assert self.reading is not None  # noqa: S101 - only readings are ranked
         own_time = self.reading.timestamp_ms != self.reading.received_ms
         return len(self.reading.values) - len(self.reading.quality), self.fit, own_time

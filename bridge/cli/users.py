@@ -1,4 +1,4 @@
-"""`sensor-bridge user …` and `key …`: accounts in the store, beside a running bridge or without one.
+"""`sensor-bridge user …` and `key …`: accounts in the store, with or without a running bridge.
 
 Passwords are prompted for or read from the first line of standard input; never an argument, which every user of the machine
 can read.
@@ -124,7 +124,7 @@ def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: Con
 def run_with_service(
     config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], action: str = "", target: str = ""
 ) -> T:
-    """Run `work` on the store of the settings and return its result. With an `action`, record it in the audit log."""
+    """Run `work` on the configured store and return its result. With an `action`, record it in the audit log."""
     settings = load_settings(config)
 
     async def run() -> T:

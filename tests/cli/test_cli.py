@@ -397,7 +397,7 @@ async def test_run_waits_for_broker_and_store_and_stops_on_sigterm(store: str, t
     }
     async with running(tmp_path / "run", "run", **environ) as command:
         await until(lambda: _failing(http, "store"), what="a failing store in /health")
-        await until(lambda: "waiting for the store" in command.err, what="a log line about the store")
+        await until(lambda: "readings wait at the broker" in command.err, what="a log line about the store")
         assert command.running
         command.signal(signal.SIGTERM)
         assert await command.end() == 0
