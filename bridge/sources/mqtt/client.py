@@ -1,4 +1,4 @@
-"""aiomqtt clients by the settings, and a sender for commands that need no session. The session is in `connection.py`."""
+"""aiomqtt clients from the settings, and a sender for commands that need no session. The session is in `connection.py`."""
 
 import asyncio
 import logging
@@ -73,8 +73,8 @@ async def connect(client: aiomqtt.Client, settings: MqttSettings) -> None:
 def raise_if_cancelled() -> None:
     """Raise a cancellation that was lost.
 
-    Python 3.11's `asyncio.wait_for`, which aiomqtt uses, loses one that arrives together with the result, and `TaskGroup` one
-    that arrives together with the error of a task.
+    Python 3.11's `asyncio.wait_for`, which aiomqtt uses, loses a cancellation that arrives together with the result, and
+    `TaskGroup` loses one that arrives together with the error of a task.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

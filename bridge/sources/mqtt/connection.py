@@ -43,7 +43,7 @@ _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not at every reconnect
 
 
 class BatchQueue(asyncio.Queue[aiomqtt.Message]):
-    """A queue whose `get` returns a list of all that waits: aiomqtt's iterator then yields batches."""
+    """A queue whose `get` returns a list of all waiting items: aiomqtt's iterator then yields batches."""
 
     def _get(self) -> aiomqtt.Message:
         batch = list(self._queue)  # type: ignore[attr-defined]  # the deque that asyncio.Queue's own _get pops from
@@ -52,7 +52,7 @@ class BatchQueue(asyncio.Queue[aiomqtt.Message]):
 
 
 def _published(batch: aiomqtt.Message) -> Iterator[Publish]:
-    """Convert what a `BatchQueue` returns: a list, whatever aiomqtt's types say."""
+    """Convert the result of a `BatchQueue`: a list, contrary to aiomqtt's types."""
     for message in cast("list[aiomqtt.Message]", batch):
         yield Publish(message.topic.value, message.payload, message.mid, message.qos, message.retain)
 
@@ -154,7 +154,7 @@ class MqttConnection:
             async for batch in self._client.messages:
                 self._on_published(_published(batch))
         except aiomqtt.MqttError as error:
-            # What has arrived is stored although it cannot be acknowledged: a broker that was killed may have lost it.
+            # Received messages are stored although they cannot be acknowledged: a broker that was killed may have lost it.
             if not self._queue.empty():
                 self._on_published(_published(self._queue.get_nowait()))
             if self._overflowed and not self._window:
@@ -189,7 +189,7 @@ class MqttConnection:
         return True
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
-        """Send a PUBACK, whatever the outcome: in order of arrival, on this connection or not at all, a batch's together."""
+        """Send a PUBACK, whatever the outcome: in order of arrival, on this connection or not at all; a batch at a time."""
         if not self._ended and message.qos:
             ready = self._window.acknowledge(message.packet_id)
             if ready and not self._due:

@@ -110,7 +110,7 @@ class PublishParser:
 
 
 def _variable_length(data: bytes, at: int) -> tuple[int, int]:
-    """Return a variable byte integer and the offset behind it. Raises `IndexError` if cut off, `ValueError` past four bytes."""
+    """Return a variable byte integer and the offset after it. Raises `IndexError` if cut off, `ValueError` past four bytes."""
     value = 0
     for shift in _LENGTH_SHIFTS:
         byte = data[at]

@@ -66,7 +66,7 @@ class SessionState:
         return [topic for topic in stored if topic not in self._filters]
 
     async def save_filters(self) -> None:
-        """Store the filters of the settings: the session has these and no others."""
+        """Store the filters in the settings, which are now the only ones of the session."""
         try:
             await self._memory.put(self._filters_key, json.dumps(self._filters))
         except StoreUnavailable as error:

@@ -42,7 +42,7 @@ def fast_path_works(paho: object) -> bool:
 
 
 class MqttSource:
-    """Keeps a connection to the broker and feeds the intake; each connection has a client of its own."""
+    """Keeps a connection to the broker and feeds the intake; each connection has its own client."""
 
     def __init__(
         self, settings: MqttSettings, intake: Intake, health: Health, *, memory: KeyValueStore, publisher: Publisher
@@ -69,7 +69,7 @@ class MqttSource:
                     MqttConnection(self._settings, self._deliver, fast=self._fast) as connection,
                     asyncio.TaskGroup() as tasks,
                 ):
-                    # A resumed session delivers at once: its messages are received before the SUBACK behind them.
+                    # A resumed session delivers at once: its messages are received before the SUBACK that follows them.
                     receiving = tasks.create_task(connection.run(), name="mqtt receive")
                     tasks.create_task(self._watch_drops(), name="mqtt drops")
                     await self._subscribe(connection)
