@@ -64,7 +64,7 @@ async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncI
     if os.geteuid() == 0:
         lines.append(f"user {getpass.getuser()}")
     config.write_text("\n".join(lines) + "\n")
-    # In a session of its own, so that Ctrl-C does not stop the broker before the bridge has acknowledged its messages.
+    # In a separate session, so that Ctrl-C does not stop the broker before the bridge has acknowledged its messages.
     with (folder / "mosquitto.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             program, "-c", str(config), stdout=output, stderr=output, start_new_session=True

@@ -38,7 +38,7 @@ class ProgressDisplay(Protocol):
 
 @dataclass(slots=True)
 class LoadMeasurement:
-    """A measurement in progress. A scenario may set `until`, the time at which what it measures was complete."""
+    """A measurement in progress. A scenario may set `until`, the time at which the measured work was complete."""
 
     bridge_cpu_start: float | None
     bench_cpu_start: float
@@ -90,7 +90,7 @@ class ScenarioContext:
         receive_bytes: int | None = None,
         polled: bool = False,
     ) -> AsyncIterator[SubscriberPool[S]]:
-        """Connect subscribers. With `rooms`, each subscribes to one of that many devices; at a shared bridge, to ours only.
+        """Connect subscribers. With `rooms`, each subscribes to one of that many devices; at a shared bridge, only to ours.
 
         With `polled`, the event loop reads at most 50 of them, see `SubscriberPool.poll`.
         """

@@ -92,7 +92,7 @@ def select_scenarios(names: Sequence[str], scenarios: Mapping[str, Scenario] = S
 async def open_system(
     url: str | None, broker: str | None, store: str | None, pid: int | None, folder: Path, token: str | None = None
 ) -> AsyncIterator[System]:
-    """Yield the system that the options describe; without URL and broker, start a broker. Raises `BridgeError`."""
+    """Yield the system that the options select; without URL and broker, start a broker. Raises `BridgeError`."""
     if url is not None:
         if broker is None:
             raise BridgeError("--url needs --broker: the broker of this bridge")

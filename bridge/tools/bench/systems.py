@@ -79,7 +79,7 @@ class RunningBridge:
 
 
 class OwnBridge:
-    """A bridge in a process of its own, with topics of its own at the broker."""
+    """A bridge in a separate process, with its own topics at the broker."""
 
     name = "bridge"
 

@@ -1,4 +1,4 @@
-"""Checks over HTTP. Each returns a summary of what it saw, or raises `Failed`."""
+"""Checks over HTTP. Each returns a summary of its result, or raises `Failed`."""
 
 import asyncio
 import secrets

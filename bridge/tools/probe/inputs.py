@@ -31,7 +31,7 @@ class Input(Protocol):
 
     @property
     def advice(self) -> str:
-        """What to check if readings do not arrive."""
+        """Advice if readings do not arrive."""
 
     async def send(self, reading: ProbeReading) -> str | None:
         """Send a reading; return its `_id` if the acknowledgement has one. Raises `Failed`."""
@@ -152,7 +152,7 @@ class MqttInput:
 
     async def confirm(self, command_id: str) -> None:
         if self._topics.acks is None:
-            raise Failed("no subscription is for confirmations", "mqtt.subscriptions: add one of kind command_ack")
+            raise Failed("no subscription has kind command_ack", "add one to mqtt.subscriptions")
         await self._publish(self._topics.acks, {"id": command_id, "ok": True})
 
     async def _publish(self, topic: str, body: object) -> None:

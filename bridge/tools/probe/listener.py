@@ -19,7 +19,7 @@ class ReceivedReading:
     cursor: int | None = None
 
     def difference(self, reading: ProbeReading, record: Mapping[str, Any] | None) -> str:
-        """Describe the first difference from what was sent and, if known, from what is stored; empty if there is none."""
+        """Describe the first difference from the sent reading and, if known, the stored one; empty if there is none."""
         for name, value in reading.values.items():
             if self.body.get(name) != value:
                 return f"{name} is {self.body.get(name)!r}, sent was {value!r}"
@@ -48,7 +48,7 @@ class Listener:
         self._input_of[key] = input_name
 
     def add(self, key: object, reading: ReceivedReading) -> None:
-        """Record a reading. One that was not expected is ignored."""
+        """Record a reading; an unexpected reading is ignored."""
         if not isinstance(key, str) or key not in self._input_of:
             return
         if key in self._received or key in self._taken:

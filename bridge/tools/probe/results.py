@@ -93,7 +93,7 @@ class InputResult:
 
     @property
     def complaint(self) -> str:
-        """What failed; empty if it passed."""
+        """The failure; empty if it passed."""
         if self.refused:
             return f"{self.refused:,} of {self.sent:,} not accepted: {self.reason}"
         return f"{self.not_stored:,} of {self.sent:,} not stored as one record: {self.reason}" if self.not_stored else ""

@@ -140,7 +140,7 @@ class Rounds:
 
 
 def _record_error(records: Sequence[Record], reading: ProbeReading, record_id: str | None, advice: str) -> str:
-    """Describe what is wrong with the stored records; empty if nothing is."""
+    """Describe the first error of the stored records; empty if there is none."""
     if len(records) != 1:
         return f"stored {len(records)} times" if records else advice
     if record_id not in (None, records[0]["_id"]):

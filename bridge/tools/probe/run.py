@@ -123,7 +123,7 @@ class Probe:
 
     @asynccontextmanager
     async def _registered(self, device: str) -> AsyncIterator[None]:
-        """Register the device within the context. One that was registered before stays registered."""
+        """Register the device within the context. A device that was registered before stays registered."""
         added = False
 
         async def register() -> str:

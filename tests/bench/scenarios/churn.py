@@ -148,7 +148,7 @@ class ChurnClient:
 
 
 async def churn(context: ScenarioContext) -> list[BenchResult]:
-    """A reference client that stays connected records what was published."""
+    """A reference client that stays connected records every publication."""
     async with (
         context.subscribers(ReferenceSubscriber, 1) as references,
         context.publisher() as publisher,

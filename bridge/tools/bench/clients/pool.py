@@ -114,7 +114,7 @@ class SubscriberPool(Generic[S]):
             self._done.set()
 
     async def complete(self) -> float:
-        """Wait until every client has received what it expects; return when the last one had.
+        """Wait until every client has received the expected readings; return the time at which the last one had.
 
         Raises `BridgeError` if deliveries stop or a client is disconnected.
         """

@@ -55,7 +55,7 @@ class MqttPublisher(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, broker: MqttSettings) -> "MqttPublisher":
-        """Connect with a client id of its own. Raises `BridgeError`."""
+        """Connect with a unique client id. Raises `BridgeError`."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):

@@ -56,7 +56,7 @@ class _Reconnected:
 
 
 async def reconnect(context: ScenarioContext) -> list[BenchResult]:
-    """A reference client that stays connected records what was published."""
+    """A reference client that stays connected records every publication."""
     load = context.load
     async with context.subscribers(CursorSubscriber, 1) as reference, context.publisher() as publisher:
         context.phase(f"{load.clients:,} clients connect")
