@@ -76,7 +76,7 @@ async def test_every_input_is_received_once_from_every_output(
         assert (path["taken"], path["heard"], path["lost"], path["repeated"], path["different"]) == (2, 2, 0, 0, 0)
         assert path["seconds"]["p50"] > 0
     assert len(readings) == report["left"] == 9, "two through each input, and one through all of them"
-    assert checks(report, "held")["one reading by 4 ways"] == "one record, received once by each of 5 listeners"
+    assert checks(report, "held")["one reading through 4 inputs"] == "one record, received once by each of 5 listeners"
     assert {"command by MQTT", "command by /ws/device", "test event", "/ws/stats", *CHECKS} <= set(checks(report, "held"))
     assert "all checks passed" in out
     assert f"9 readings of {device} stay in the store" in out
@@ -169,7 +169,7 @@ async def test_broker_that_is_not_the_bridges_is_detected(start_bridge: StartBri
             code, out, report = await probed(tmp_path / "run", url_of(bridge), "--broker", other, patience=2)
     assert code == 1
     assert "MQTT: 2 of 2 not stored as one record: check that the bridge subscribes to sensors/probe-" in out
-    assert checks(report, "held")["one reading by 3 ways"] == "one record, received once by each of 4 listeners"
+    assert checks(report, "held")["one reading through 3 inputs"] == "one record, received once by each of 4 listeners"
     assert report["left"] == 7
 
 

@@ -182,7 +182,7 @@ class Probe:
     async def _run_rounds(self, rounds: Rounds) -> None:
         """Send one reading through all inputs, then a reading per input and round."""
         inputs = {name: source for name, source in self._inputs.items() if self.report.input(name).passed}
-        name = f"one reading by {len(inputs)} ways"
+        name = f"one reading through {len(inputs)} inputs"
         shared = None
         try:
             shared = await rounds.send_shared(inputs) if len(inputs) > 1 else None

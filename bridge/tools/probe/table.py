@@ -54,7 +54,7 @@ def _latency_table() -> Table:
 def _matrix(report: ProbeReport) -> Table:
     output_names = list(dict.fromkeys(path.output for path in report.paths.values()))
     table = _latency_table()
-    table.add_column("way in")
+    table.add_column("input")
     for name in ("acknowledged", *output_names, "stored as sent"):
         table.add_column(name.replace(" ", "\n", 1), justify="right", vertical="bottom")
     for result in report.inputs.values():
@@ -79,7 +79,7 @@ def _acknowledged_cell(result: InputResult) -> Text:
 
 def _paths_table(report: ProbeReport) -> Table:
     table = _latency_table()
-    for name in ("way in", "way out"):
+    for name in ("input", "output"):
         table.add_column(name)
     for name in ("accepted", "received", "lost", "twice", "differ", *PERCENTILES):
         table.add_column(name, justify="right")
