@@ -97,7 +97,8 @@ class OidcVerifier:
         try:
             self._keys = public_keys(await _fetch(self._settings.jwks_url or ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.warning("access: JWKS not fetched (%s): cached keys expire in a day; check jwks_url", type(error).__name__)
+            reason = type(error).__name__
+            log.warning("access: JWKS not fetched (%s): cached keys expire within a day; check access.jwks_url", reason)
         else:
             self._fetched_at = now
 

@@ -42,7 +42,7 @@ class Users:
         user = User(user_name(name), role, "", scope, round(self._clock() * 1000))
         user = replace(user, password=await self._passwords.hashed(password))
         if not await self._store.add(user):
-            raise AccountExists(f"user {user.id} exists already")
+            raise AccountExists(f"user {user.id} already exists")
         return user
 
     async def check(self, name: str, password: str) -> tuple[User | None, bool]:

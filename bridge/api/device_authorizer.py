@@ -51,7 +51,7 @@ class DeviceAuthorizer:
         readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
         commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
         if device_id in self._registry or readings or commands:
-            raise Forbidden("this id is not available to you: choose another, or ask a manager of all devices")
+            raise Forbidden("this id is not available to you: choose another, or ask a user who manages all devices")
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raise `Forbidden` if the caller may not publish for one of the devices."""

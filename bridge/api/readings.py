@@ -57,7 +57,7 @@ def _fields(raw: object) -> object:
     names = tuple(filter(None, (part.strip() for part in raw.split(","))))
     unknown = [name for name in names if name not in VALUE_NAMES]
     if unknown or not names:
-        raise ValueError(f"must be names out of {', '.join(VALUE_NAMES)}, separated by commas")
+        raise ValueError(f"must be names from {', '.join(VALUE_NAMES)}, separated by commas")
     return names
 
 

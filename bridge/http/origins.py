@@ -37,7 +37,7 @@ def is_from_known_page(request: web.Request, http: HttpSettings) -> bool:
 def may_connect(origin: str | None, request: web.Request, http: HttpSettings) -> bool:
     """Whether a page of this origin may open a connection: an own page, or one in `http.cors_origins`, where `*` is any.
 
-    None, a client that is not a page, may always: browsers send `Origin` with each handshake.
+    None (a client that is not a page) is always allowed: browsers send `Origin` with each handshake.
     """
     return origin is None or origin in http.cors_origins or "*" in http.cors_origins or _is_own(origin, request, http)
 

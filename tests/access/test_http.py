@@ -196,7 +196,7 @@ async def test_site_manager_cannot_take_over_devices_of_other_sites_or_their_rem
         status, found = await guarded_bridge.as_(who, "POST", "/api/v1/devices", {"id": device, "site": "Kitchen"})
         return status, found["detail"] if status >= 300 else found["id"]
 
-    refused = (403, "this id is not available to you: choose another, or ask a manager of all devices")
+    refused = (403, "this id is not available to you: choose another, or ask a user who manages all devices")
     assert [await registered("bounded", device) for device in ("cellar", "hall", "gate")] == [refused] * 3
     assert await registered("bounded", "new") == (201, "new")
     assert (await registered("bounded", "stove"))[0] == 409

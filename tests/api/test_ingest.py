@@ -284,7 +284,7 @@ async def test_posts_are_answered_503_without_the_store_and_waiting_readings_are
             await until(lambda: not poster.bridge.health.parts["store"].up)
             status, body, headers = await poster.post(timed(2))
             assert (status, headers["Retry-After"]) == (503, "5")
-            assert "nothing of this request was stored" in body["detail"]
+            assert "nothing was stored" in body["detail"]
             database.thaw()
             await until(lambda: poster.bridge.health.parts["store"].up)
             await until(lambda: not poster.line["waiting"])
@@ -313,7 +313,7 @@ async def test_waiting_requests_and_readings_are_limited(start_bridge: StartBrid
                 second = tasks.create_task(poster.post(timed(9_500)))
                 await until(lambda: poster.line["waiting"] == 9_001)
                 status, body, _ = await poster.post(timed(1))
-                assert (status, "2 requests" in body["detail"]) == (503, True)
+                assert (status, "2 concurrent requests" in body["detail"]) == (503, True)
                 database.thaw()
             assert (first.result()[0], second.result()[0]) == (201, 201)
             async with poster.session.get(f"{poster.base}/metrics") as answer:
