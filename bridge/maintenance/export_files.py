@@ -109,7 +109,7 @@ class LineReader:
             self._columns = _columns(cells)
             return None
         if len(cells) != len(self._columns):
-            raise RecordError(f"{len(cells)} cells, the header has {len(self._columns)}")
+            raise RecordError(f"{len(cells)} cells; the header has {len(self._columns)}")
         pairs = zip(self._columns, cells, strict=True)
         return {name: cell if name in _TEXT_COLUMNS else _json(cell.encode(), name) for name, cell in pairs if cell}
 

@@ -88,7 +88,7 @@ class QuarantineRetry:
     async def _process(self, page: Sequence[QuarantinedMessage]) -> list[tuple[Outcome, Decoded | None]]:
         """Return the outcome of each message. Only readings enter the intake: an old status or event is out of date."""
         if self._intake.closed:
-            raise ShuttingDown("the bridge is shutting down")
+            raise ShuttingDown("the bridge is stopping")
         batch = PendingBatch(len(page), lambda _, outcome, decoded: (outcome, decoded))
         for index, rejected in enumerate(page):
             message = Message(

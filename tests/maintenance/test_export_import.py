@@ -364,7 +364,7 @@ async def test_spreadsheet_csv_with_few_columns_is_imported(tmp_path: Path) -> N
         assert code == 1
         assert stored in err
         assert "line 3: temperature is not JSON" in err
-        assert "line 4: 2 cells, the header has 3" in err
+        assert "line 4: 2 cells; the header has 3" in err
 
 
 @pytest.mark.parametrize(
