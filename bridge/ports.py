@@ -86,7 +86,7 @@ class ReadingStore(Protocol):
 
         After `StoreUnavailable` any part may have been written. Repeating the call is safe: a reading that exists with the
         same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
-        the store refuses by itself does not affect the others.
+        the store refuses because of its content does not affect the others.
         """
 
     async def readings(self, query: ReadingsQuery, /) -> list[Reading]:

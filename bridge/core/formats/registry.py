@@ -1,4 +1,4 @@
-"""The payload formats. Each finds the values of a message and names them for `extract_fields`, only: ranges,
+"""The payload formats. Each only finds the values of a message and names them for `extract_fields`: ranges,
 aliases, quality, time and identity are handled by `decode.py`, for all formats alike.
 
 To add a family, write its file with a `SPEC` and add one line to `FormatName`.
