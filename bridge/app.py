@@ -133,15 +133,15 @@ class Bridge:
         print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
 
     async def _watch(self, store: Store) -> None:
-        """Detect an unavailable store while nothing is written."""
+        """Detect an unavailable store while nothing is written. After a failed write only a write makes it available again."""
         while True:
             try:
                 await store.ping()
             except StoreUnavailable as error:
-                if self.health.down(STORE, str(error)):
+                if self.health.down(STORE, str(error), "ping"):
                     log.warning("store: unavailable (%s): readings wait at the broker until it is available again", error)
             else:
-                if self.health.up(STORE):
+                if self.health.up(STORE, "ping"):
                     log.info("store: available again")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
 

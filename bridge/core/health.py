@@ -12,26 +12,38 @@ class PartHealth:
 
 
 class Health:
+    """A component is down while one of its checks fails, and a check that passes ends only its own failure.
+
+    So a store that answers pings, but failed to write, is down until a write succeeds.
+    """
+
     def __init__(self, parts: tuple[str, ...]) -> None:
         """`parts` are the required components: each is down (`starting`) until it first reports `up`."""
-        self._parts = {part: PartHealth(up=False, reason="starting") for part in parts}
+        self._failures: dict[str, dict[str, str]] = {part: {"": "starting"} for part in parts}
 
-    def up(self, part: str) -> bool:
-        """Mark `part` up; return whether it was not up before."""
-        return self._set(part, PartHealth(up=True))
+    def up(self, part: str, check: str = "") -> bool:
+        """End the failure of this check; return whether `part` is up now and was not before."""
+        failures = self._failures.setdefault(part, {})
+        was_down = bool(failures)
+        for ended in ("", check):
+            failures.pop(ended, None)
+        return was_down and not failures
 
-    def down(self, part: str, reason: str) -> bool:
-        """Mark `part` down; return whether it was not down before."""
-        return self._set(part, PartHealth(up=False, reason=reason))
-
-    def _set(self, part: str, health: PartHealth) -> bool:
-        before, self._parts[part] = self._parts.get(part), health
-        return before is None or before.up != health.up
+    def down(self, part: str, reason: str, check: str = "") -> bool:
+        """Let this check fail; return whether `part` was not down before. Its reason is the latest one."""
+        failures = self._failures.setdefault(part, {})
+        was_up = not failures
+        failures.pop(check, None)
+        failures[check] = reason
+        return was_up
 
     @property
     def ready(self) -> bool:
-        return all(part.up for part in self._parts.values())
+        return not any(self._failures.values())
 
     @property
     def parts(self) -> dict[str, PartHealth]:
-        return dict(self._parts)
+        return {
+            part: PartHealth(up=not failures, reason=next(reversed(failures.values()), ""))
+            for part, failures in self._failures.items()
+        }

@@ -87,19 +87,22 @@ class Pipeline:
     async def _write(
         self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus]
     ) -> WriteResult:
-        """Write until the store succeeds. Records of a failed attempt are recognised by `_id` and `seq`."""
+        """Write until the store succeeds. Records of a failed attempt are recognised by `_id` and `seq`.
+
+        Until then the store is down: one that cannot be written to, as on a full disk, may well answer pings.
+        """
         if not (readings or rejections or statuses):
             return WriteResult()
         for delay in delays(*self._retry_seconds):
             try:
                 written = await self._store.write(readings, rejections, statuses)
             except StoreUnavailable as error:
-                if self._health.down("store", str(error)):
+                if self._health.down("store", str(error), "write"):
                     waiting = len(readings) + len(rejections) + len(statuses)
                     log.warning("pipeline: store unavailable (%s): %d messages wait, retrying", error, waiting)
                 await asyncio.sleep(delay)
             else:
-                if self._health.up("store"):
+                if self._health.up("store", "write"):
                     log.info("pipeline: store available again")
                 return written
         raise AssertionError("delays never end")

@@ -1,0 +1,43 @@
+"""Health of parts with several checks."""
+
+from __future__ import annotations
+
+from bridge.core.health import Health, PartHealth
+
+
+def test_part_is_starting_until_it_first_reports_up() -> None:
+    health = Health(("store",))
+    assert health.parts == {"store": PartHealth(up=False, reason="starting")}
+    assert not health.down("store", "no answer"), "it was not up before"
+    assert health.up("store")
+    assert (health.ready, health.parts) == (True, {"store": PartHealth(up=True)})
+
+
+def test_first_check_that_passes_ends_the_start() -> None:
+    health = Health(("store",))
+    assert health.up("store", "ping")
+    assert health.ready
+
+
+def test_part_is_down_until_the_check_that_failed_passes() -> None:
+    health = Health(("store",))
+    health.up("store")
+    assert health.down("store", "disk is full", "write")
+    for _ in range(3):
+        assert not health.up("store", "ping"), "a ping does not end a failed write"
+        assert not health.down("store", "disk is full", "write"), "reported once"
+    assert health.parts["store"] == PartHealth(up=False, reason="disk is full")
+    assert health.up("store", "write")
+    assert not health.up("store", "write"), "reported once"
+
+
+def test_part_is_up_again_after_the_last_check_passes_and_shows_the_latest_reason() -> None:
+    health = Health(("store",))
+    health.up("store")
+    assert health.down("store", "disk is full", "write")
+    assert not health.down("store", "file removed", "ping")
+    assert health.parts["store"].reason == "file removed"
+    assert not health.up("store", "ping")
+    assert health.parts["store"].reason == "disk is full"
+    assert health.up("store", "write")
+    assert health.ready
