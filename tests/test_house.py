@@ -71,7 +71,7 @@ HOMES: dict[str, set[str]] = {
     "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo.driver"},
     "pymongo": {"bridge.stores.mongo"},
-    "sqlite3": {"bridge.stores.sqlite.worker"},
+    "sqlite3": {"bridge.stores.sqlite.database_file", "bridge.stores.sqlite.worker"},
     "socketio": {"bridge.realtime.socketio", "bridge.tools"},
     "engineio": {"bridge.realtime.socketio"},
     "amqtt": {"bridge.tools.local_broker"},

@@ -13,6 +13,7 @@ from bson.objectid import ObjectId
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 from bridge.stores.documents import AUDIT, COMMANDS, SESSIONS, CollectionSchema
+from bridge.stores.sqlite.database_file import DatabaseFile
 from bridge.stores.sqlite.documents import SqliteCollection
 from bridge.stores.sqlite.worker import Worker
 
@@ -28,7 +29,7 @@ async def connection(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Worker]:
-    worker = Worker(tmp_path / "unused.db", 1, "unused", ())
+    worker = Worker(DatabaseFile(tmp_path / "unused.db"), 1, "unused", ())
     yield worker
     worker._thread.shutdown()
 

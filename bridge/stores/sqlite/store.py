@@ -22,6 +22,7 @@ from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
 from bridge.stores.documents import REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory
+from bridge.stores.sqlite.database_file import DatabaseFile
 from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, SqliteTable, among
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
 from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, ROLLUP_COLUMNS, ROLLUP_SCHEMA, SqliteRollups, where_of
@@ -97,11 +98,11 @@ class SqliteStore(DocumentStores):
 
     async def __aenter__(self) -> Self:
         """Start threads that open their connections on first use."""
-        path, timeout_seconds = self._settings.sqlite_path, self._settings.timeout_seconds
-        self._writer = Worker(path, timeout_seconds, "sqlite-writer", self.pragmas)
-        self._reader = Worker(path, timeout_seconds, "sqlite-reader", self.pragmas)
-        self._historian = Worker(path, timeout_seconds, "sqlite-history", self.pragmas)
-        self._roller = Worker(path, timeout_seconds, "sqlite-rollups", self.pragmas)
+        self._file, timeout_seconds = DatabaseFile(self._settings.sqlite_path), self._settings.timeout_seconds
+        self._writer = Worker(self._file, timeout_seconds, "sqlite-writer", self.pragmas)
+        self._reader = Worker(self._file, timeout_seconds, "sqlite-reader", self.pragmas)
+        self._historian = Worker(self._file, timeout_seconds, "sqlite-history", self.pragmas)
+        self._roller = Worker(self._file, timeout_seconds, "sqlite-rollups", self.pragmas)
         self.quarantine = SqliteQuarantine(self._writer, self._reader)
         self._rollups = SqliteRollups(self._writer, self._historian, timeout_seconds)
         builder_rollups = SqliteRollups(self._writer, self._roller, timeout_seconds)
@@ -115,6 +116,7 @@ class SqliteStore(DocumentStores):
     ) -> None:
         for worker in (self._roller, self._historian, self._reader, self._writer):
             await worker.close()
+        self._file.close()
 
     async def prepare(self) -> int:
         """Create the tables, add columns for new measurements, and return the highest `seq`."""
