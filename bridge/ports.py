@@ -101,7 +101,8 @@ class ReadingStore(Protocol):
     async def enforce_retention(self) -> RetentionResult:
         """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
 
-        The first call makes the expiry that the database does by itself match the settings; `StoreError` if it cannot.
+        Each call also makes the expiry that the database does by itself match the settings (`StoreError` if it cannot), and
+        creates tables and indexes that somebody dropped.
         """
 
     async def ping(self) -> None:

@@ -8,6 +8,7 @@ bridges, only the holder of the lease rolls up.
 """
 
 import asyncio
+import logging
 import random
 import time
 import uuid
@@ -28,6 +29,8 @@ from bridge.core.rollup import (
     floor_to_hour,
     merge_hours,
 )
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60
 _STEP_SECONDS = 1.0
@@ -66,6 +69,9 @@ class RollupTables(Protocol):
 
     async def save_progress(self, progress: RollupProgress) -> None:
         """Insert or overwrite the progress of a device."""
+
+    async def forget_lost(self) -> bool:
+        """Delete all progress if there is some but no rollup is left, as after a dropped table; return whether it was so."""
 
     async def device_ids(self) -> Collection[str]:
         """Return the devices that have readings."""
@@ -140,6 +146,9 @@ class RollupBuilder:
     async def _read_progress(self) -> None:
         """Look for new devices once a minute, and for due ones when all that were due are done."""
         if time.monotonic() > self._progress_until:
+            if await self._tables.forget_lost():
+                log.warning("rollups: none is left of those that were built: building them again from the readings")
+                self._reset()
             self._progress = {progress.device_id: progress for progress in await self._tables.progress()}
             self._progress_until = time.monotonic() + _PROGRESS_SECONDS
         if not self._due:

@@ -278,6 +278,36 @@ async def test_database_of_an_earlier_version_is_migrated(tmp_path: Path) -> Non
         assert [message.retained for message in await store.quarantine.messages(QuarantineQuery())] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("statement", "names"),
+    [
+        ("DROP TABLE readings", "readings, readings_seq, readings_device_timestamp"),
+        ("DROP TABLE rejected", "rejected, rejected_received_at"),
+        ("DROP INDEX readings_seq", "readings_seq"),
+        ("DROP TABLE state", "state"),
+    ],
+)
+async def test_dropped_table_is_created_again_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, statement: str, names: str
+) -> None:
+    path = tmp_path / "bridge.db"
+    async with sqlite(path) as store:
+        await store.write([reading(1)], [rejection(b"x")], [])
+        await store.enforce_retention()
+        assert not caplog.records
+        with sqlite3.connect(path) as other:
+            other.execute(statement)
+        other.close()
+        for _ in range(2):
+            await store.enforce_retention()
+        assert (await store.write([reading(2, at=2)], [rejection(b"y")], [])).stored == {2}
+        await store.ping()
+        await store.put("a", "1")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"sqlite: tables or indexes missing: {names}: created again; were they dropped? What was in the tables is lost"
+    ]
+
+
 # --- MongoDB ---------------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +346,41 @@ async def test_ttl_indexes_follow_the_settings(mongo_url: str, driver: str, data
             await store.enforce_retention()
             await store.enforce_retention()
         assert expiries(database) == expected
+
+
+def indexes(database: Database) -> dict[str, dict[str, object]]:
+    return {
+        name: {key: index.get("expireAfterSeconds") for key, index in database[name].index_information().items()}
+        for name in ("readings", "rejected", "commands", "rollups", "sessions", "revocations", "audit")
+    }
+
+
+@pytest.mark.parametrize("dropped", ["readings", "rejected", "sessions", "rollups", "indexes", "database"])
+async def test_dropped_collection_gets_its_indexes_and_its_expiry_again(
+    mongo_url: str, driver: str, database: Database, dropped: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mongo(mongo_url, driver, retention_days=7) as store:
+        await store.write([reading(1)], [rejection(b"x")], [])
+        await store.enforce_retention()
+        before = indexes(database)
+        assert before["readings"] == {"_id_": None, "seq": None, "device_timestamp": None, "retention": 7 * 86_400}
+        if dropped == "database":
+            database.client.drop_database(database.name)
+        elif dropped == "indexes":
+            database["readings"].drop_indexes()
+        else:
+            database[dropped].drop()
+        assert (await store.write([reading(2, at=2)], [rejection(b"y")], [])).stored == {2}
+        assert indexes(database) != before
+        caplog.clear()
+        for _ in range(2):
+            await store.enforce_retention()
+        assert indexes(database) == before
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1, warnings
+    assert warnings[0].startswith("mongodb: indexes missing: ")
+    names = {"indexes": ["readings.seq"], "database": [f"{name}." for name in before]}.get(dropped, [f"{dropped}."])
+    assert all(name in warnings[0] for name in names)
 
 
 async def test_only_a_running_bridge_changes_ttl_indexes(mongo_url: str, driver: str, database: Database) -> None:

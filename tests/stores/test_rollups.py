@@ -38,6 +38,7 @@ from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 from bridge.stores.rollup_builder import SETTLE_MS, now_ms
+from bridge.stores.sqlite.store import SqliteStore
 from tests.fakes import MemoryHistory, MemoryStore
 from tests.maintenance.test_retention_job import run_until
 from tests.servers import until
@@ -279,6 +280,32 @@ async def test_late_readings_of_the_last_day_are_rolled_up_after_the_cooldown(
         assert [await rolled_up(store) for _ in range(3)] in [[0, number, 0] for number in hours]
         assert await rolled_up(store) == 0
         await sensors.compare(store)
+
+
+async def drop_rollups(store: Any) -> None:
+    """As another program would; retention creates table and indexes again."""
+    if isinstance(store, SqliteStore):
+        await store._writer.change("DROP TABLE rollups")
+    else:
+        await store._database["rollups"].drop()
+    await store.enforce_retention()
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_dropped_rollups_are_built_again(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bridge.stores.rollup_builder._PROGRESS_SECONDS", 0.0)
+    sensors = Sensors(3)
+    async with opened() as store:
+        await sensors.write(store, [sensors.invent("a", hour * HOUR_MS) for hour in range(30)])
+        hours = await rolled_up(store)
+        await drop_rollups(store)
+        assert await rolled_up(store) == hours >= 29
+        assert await rolled_up(store) == 0
+        await sensors.compare(store)
+    lost = [record.getMessage() for record in caplog.records if record.name.endswith("rollup_builder")]
+    assert lost == ["rollups: none is left of those that were built: building them again from the readings"]
 
 
 @pytest.mark.usefixtures("short_lease")

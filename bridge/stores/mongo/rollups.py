@@ -79,6 +79,14 @@ class MongoRollups(RollupTables):
         found = self._rolled.find({} if devices is None else {"_id": {"$in": list(devices)}})
         return [_progress(document) async for document in found]
 
+    async def forget_lost(self) -> bool:
+        if await self._rollups.find_one({}, {"_id": 1}) or not await self._rolled.find_one(
+            {"first": {"$ne": None}}, {"_id": 1}
+        ):
+            return False
+        await self._rolled.delete_many({})
+        return True
+
     async def device_ids(self) -> Collection[str]:
         """Do a distinct scan of `device_timestamp`."""
         return await self._first_times(None, ASCENDING)

@@ -74,7 +74,7 @@ class MongoStore(DocumentStores):
         if settings.driver == "pymongo":
             check_supported()
         self._settings = settings
-        self._ttl_indexes_checked = False
+        self._ttl_indexes_set = False
 
     async def __aenter__(self) -> Self:
         """Create the client, which connects on first use."""
@@ -187,22 +187,51 @@ class MongoStore(DocumentStores):
         return [_reading(document["newest"]) for document in documents]
 
     async def enforce_retention(self) -> RetentionResult:
-        """Trim the quarantine and the audit. Ages are left to TTL indexes, which the first call makes match the settings."""
+        """Trim the quarantine and the audit. Ages are left to TTL indexes, which match the settings from the first call on."""
         settings = self._settings
-        if not self._ttl_indexes_checked:
-            await self._set_ttl("readings", "retention", "timestamp", settings.retention_days)
-            await self._set_ttl("rejected", "receivedAt", "receivedAt", settings.rejected_days)
-            await self._set_ttl("commands", "createdAt", "createdAt", settings.commands_days)
-            await self._set_ttl("rollups", "start", "start", settings.rollup_days)
-            await self._set_ttl("audit", "at", "at", settings.audit_days)
-            self._ttl_indexes_checked = True
+        await self._restore_indexes()
         return RetentionResult(
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
             audit_over=await self.audit.trim(settings.audit_limit),
         )
 
-    async def _set_ttl(self, collection_name: str, name: str, field: str, days: int | None) -> None:
-        """Create, change or drop the TTL index called `name`, and no other."""
+    async def _restore_indexes(self) -> None:
+        """Create the indexes that are missing: an insert creates a collection that was dropped, without them."""
+        settings = self._settings
+        expiries = (
+            ("readings", "retention", "timestamp", settings.retention_days),
+            ("rejected", "receivedAt", "receivedAt", settings.rejected_days),
+            ("commands", "createdAt", "createdAt", settings.commands_days),
+            ("rollups", "start", "start", settings.rollup_days),
+            ("audit", "at", "at", settings.audit_days),
+        )
+        missing = await self._create_missing_indexes()
+        for collection_name, name, field, days in expiries:
+            if await self._set_ttl(collection_name, name, field, days) and self._ttl_indexes_set:
+                missing.append(f"{collection_name}.{name}")
+        self._ttl_indexes_set = True
+        if missing:
+            log.warning(
+                "mongodb: indexes missing: %s: created again; was a collection or the database dropped? What was in it is lost",
+                ", ".join(missing),
+            )
+
+    async def _create_missing_indexes(self) -> list[str]:
+        """Create those of `_INDEXES` that are missing; return their names."""
+        missing: list[str] = []
+        for collection_name, indexes in _INDEXES.items():
+            collection = self._database[collection_name]
+            async with translated():
+                present = await collection.index_information()
+                absent = [index for index in indexes if index.document["name"] not in present]
+                if absent:
+                    with pymongo.timeout(_INDEX_BUILD_SECONDS):
+                        await collection.create_indexes(absent)
+            missing += [f"{collection_name}.{index.document['name']}" for index in absent]
+        return missing
+
+    async def _set_ttl(self, collection_name: str, name: str, field: str, days: int | None) -> bool:
+        """Create, change or drop the TTL index called `name`, and no other; return whether it was created."""
         collection = self._database[collection_name]
         seconds = None if days is None else days * 86_400
         async with translated():
@@ -213,7 +242,7 @@ class MongoStore(DocumentStores):
             )
         present = index.get("expireAfterSeconds") if index else None
         if present == seconds and (index or seconds is None):
-            return
+            return False
         async with translated():
             if present is not None and seconds is not None:
                 change = {"name": name, "expireAfterSeconds": seconds}
@@ -224,6 +253,7 @@ class MongoStore(DocumentStores):
                 if seconds is not None:
                     await _create_ttl_index(collection, name, field, seconds)
         log.info("mongodb: TTL of %s changed: documents expire %s", collection_name, f"after {days} days" if days else "never")
+        return index is None
 
     async def put(self, key: str, value: str) -> None:
         async with translated():

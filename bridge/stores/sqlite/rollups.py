@@ -126,6 +126,12 @@ class SqliteRollups(RollupTables):
             for device_id, first_ms, until_ms, again_ms, fields in rows
         ]
 
+    async def forget_lost(self) -> bool:
+        lost = "NOT EXISTS (SELECT 1 FROM rollups) AND EXISTS (SELECT 1 FROM rolled WHERE first IS NOT NULL)"
+        if not (await self._reader.rows(f"SELECT {lost}"))[0][0]:
+            return False
+        return await self._writer.change(f"DELETE FROM rolled WHERE {lost}") > 0  # noqa: S608
+
     async def device_ids(self) -> Collection[str]:
         return await self.ends(None)
 

@@ -5,6 +5,8 @@ its own connection, so that a long query does not delay a write.
 """
 
 import json
+import logging
+import re
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -27,6 +29,8 @@ from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, S
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
 from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, ROLLUP_COLUMNS, ROLLUP_SCHEMA, SqliteRollups, where_of
 from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
+
+log = logging.getLogger(__name__)
 
 _DAY_MS = 86_400_000
 
@@ -69,6 +73,7 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
 CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE {among("act", REFUSALS)};
 """
+_SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEMA + ROLLUP_SCHEMA)
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
@@ -146,6 +151,7 @@ class SqliteStore(DocumentStores):
     async def enforce_retention(self) -> RetentionResult:
         """Delete some rows at a time. Freed pages are reused; the file does not shrink."""
         settings, now_ms = self._settings, time.time_ns() // 1_000_000
+        await self._restore_schema()
         expired = 0
         if settings.retention_days is not None:
             before_ms = now_ms - settings.retention_days * _DAY_MS
@@ -165,6 +171,17 @@ class SqliteStore(DocumentStores):
             rejected_over=await self.quarantine.trim(settings.rejected_limit, order="received_at"),
             audit_over=await self.audit.trim(settings.audit_limit),
         )
+
+    async def _restore_schema(self) -> None:
+        """Create the tables and indexes that another program dropped: without a table no batch can be written."""
+        rows = await self._writer.rows("SELECT name FROM sqlite_master")
+        missing = [name for name in _SCHEMA_NAMES if (name,) not in rows]
+        if missing:
+            await self._writer.call(_prepare)
+            log.warning(
+                "sqlite: tables or indexes missing: %s: created again; were they dropped? What was in the tables is lost",
+                ", ".join(missing),
+            )
 
     async def put(self, key: str, value: str) -> None:
         sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
