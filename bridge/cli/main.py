@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge import __version__
@@ -19,6 +20,7 @@ from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
+from bridge.settings.section import check_url
 
 WRONG_SETTINGS = 2
 
@@ -33,7 +35,19 @@ app.add_typer(users.users, name="user")
 app.add_typer(users.keys, name="key")
 app.add_typer(devices.devices, name="device")
 
-UrlOption = Annotated[str, typer.Option(help="URL of a running bridge.")]
+
+def _check_url(url: str) -> str:
+    """Refuse what is no URL before a library does, and credentials, which error texts would print."""
+    try:
+        parts = check_url(SecretStr(url), {"http", "https"})
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; expected http://host:3000") from None
+    if "@" in parts.netloc:
+        raise typer.BadParameter("must not contain a user or password; use --token or --token-file")
+    return url
+
+
+UrlOption = Annotated[str, typer.Option(help="URL of a running bridge.", callback=_check_url)]
 TokenOption = Annotated[
     str | None,
     typer.Option(
@@ -218,7 +232,7 @@ def bench(
 
 @app.command()
 def probe(
-    url: UrlOption = "http://127.0.0.1:3000",
+    url: Annotated[str, typer.Option(help="URL of a running bridge.")] = "http://127.0.0.1:3000",
     broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: from the settings.")] = None,
     config: ConfigOption = None,
     seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Repeat for this long. Default: once.")] = None,

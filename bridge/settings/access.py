@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.core.access.accounts import user_name
 from bridge.core.access.permissions import Role
-from bridge.settings.section import Seconds, Section
+from bridge.settings.section import Seconds, Section, check_url
 
 PASSWORD_LENGTHS = (10, 256)
 """The minimum and maximum number of characters of a password."""
@@ -68,6 +68,8 @@ class AccessSettings(Section):
             raise ValueError("must begin with https://; http:// is allowed for localhost only")
         if parts.username or parts.password:
             raise ValueError("must not contain a user or password: they are not sent")
+        if url is not None:
+            check_url(SecretStr(url), {"https", "http"})
         return url
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ DEFAULT_PATH = Path("config/bridge.toml")
 _SECRETS = {"url", "password", "secret", "admin_password"}
 """Settings whose values are never printed and never parsed as JSON."""
 
-_HIDDEN = _SECRETS | {"credentials", "admins"}
+_HIDDEN = _SECRETS | {"credentials", "admins", "jwks_url"}
 """Settings whose values are never printed."""
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {

@@ -224,6 +224,69 @@ async def test_check_prints_wrong_settings(tmp_path: Path) -> None:
     assert "environment BRIDGE_HTTP__PORT: http.port = '[/red]'" in out
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mongodb://user:hunter2@home@127.0.0.1/sensors", "an @ : or % in the user or password must be written %40 %3A %25"),
+        ("mongodb://user:hunter2%@127.0.0.1/sensors", "an @ : or % in the user or password must be written %40 %3A %25"),
+        ("mongodb://:hunter2@127.0.0.1/sensors", "store.url (BRIDGE_STORE__URL): the driver refuses it"),
+        ("mongodb://user:hunter2@127.0.0.1/a b", "store.url (BRIDGE_STORE__URL): the driver refuses it"),
+        (
+            "mongodb://user:hunter2@a,b/?directConnection=true",
+            "store.url (BRIDGE_STORE__URL): the driver refuses it",
+        ),
+    ],
+)
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_wrong_database_url_is_one_sentence_without_the_password(
+    tmp_path: Path, url: str, reason: str, driver: str
+) -> None:
+    environ = {"BRIDGE_STORE__URL": url, "BRIDGE_STORE__DRIVER": driver, "BRIDGE_HTTP__PORT": "0"}
+    environ |= {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"}
+    code, out, err = await ended(tmp_path / "run", "run", **environ)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert "hunter2" not in err
+    assert len(err.splitlines()) == 2, err
+    code, out, err = await ended(tmp_path / "check", "check", **environ)
+    assert (code, err) == (1, "")
+    assert reason in out
+    assert "hunter2" not in out
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("localhost:3000", "must begin with http:// or https://"),
+        ("http://[::1", "not a URL"),
+        ("http://a..b:3000", "the host is not a name"),
+        ("http://localhost:99999", "a number from 1 to 65535"),
+        ("http://user:hunter2@localhost:3000", "must not contain a user or password; use --token"),
+        ("http://user:hunter2@x@localhost:3000", "must not contain a user or password; use --token"),
+        ("http://user:hunter2/@localhost:3000", "must"),
+        ("", "must begin with http:// or https://"),
+    ],
+)
+@pytest.mark.parametrize("command", ["tail", "command a b"])
+async def test_wrong_url_of_a_bridge_is_one_sentence_without_the_password(
+    tmp_path: Path, command: str, url: str, reason: str
+) -> None:
+    code, out, err = await ended(tmp_path, *command.split(), "--url", url)
+    assert (code, out) == (2, "")
+    assert reason in " ".join(err.replace("│", "").split())
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize("command", ["probe", "bench --broker mqtt://127.0.0.1:1"])
+async def test_url_with_a_password_is_refused_without_printing_it(tmp_path: Path, command: str) -> None:
+    for url in ("http://user:hunter2@localhost:3000", "http://user:hunter2@[::1", "ftp://user:hunter2/@localhost"):
+        code, out, err = await ended(tmp_path, *command.split(), "--url", url)
+        assert (code, out) == (1, "")
+        assert err.splitlines() == [
+            "--url: must not contain a user or password: use --token or --token-file; expected http://host:3000"
+        ]
+
+
 # --- demo ------------------------------------------------------------------------------------------------------------
 
 

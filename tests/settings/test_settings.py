@@ -247,6 +247,48 @@ def test_mongodb_url_may_have_several_hosts(url: str, tmp_path: Path) -> None:
     assert store.url.get_secret_value() == url
 
 
+@pytest.mark.parametrize("login", ["user:p@ss", "us@er:pass", "user:p:ss", "user:p%ss", "user:pass%", "user:p%4"])
+def test_unescaped_character_in_a_mongodb_login_is_a_mistake(login: str, tmp_path: Path) -> None:
+    environ = {"BRIDGE_STORE__URL": f"mongodb://{login}@host/sensors"}
+    assert mistakes(environ=environ, folder=tmp_path) == [
+        "environment BRIDGE_STORE__URL: store.url: an @ : or % in the user or password must be written %40 %3A %25"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mqtt://a..b", "the host is not a name"),
+        (f"mqtt://{'a' * 64}.example", "the host is not a name"),
+        ("mqtt://a b", "the host is not a name"),
+        ("mqtt://one,two", "the host is not a name"),
+        ("mqtt://user:pass@", "names no host"),
+        ("mqtt://:1883", "names no host"),
+        ("mqtt://[::1", "not a URL"),
+    ],
+)
+def test_host_that_cannot_be_looked_up_is_a_mistake(url: str, reason: str, tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path)
+    assert mistake.startswith(f"environment BRIDGE_MQTT__URL: mqtt.url: {reason}")
+
+
+@pytest.mark.parametrize("host", ["broker", "a.b.", "192.0.2.1", "bücher.example", "_mqtt.local", "[::1]"])
+def test_any_host_name_or_address_is_allowed(host: str, tmp_path: Path) -> None:
+    assert load(environ={"BRIDGE_MQTT__URL": f"mqtt://{host}:1883"}, folder=tmp_path).mqtt.port == 1883
+
+
+def test_mongodb_may_listen_on_a_unix_socket(tmp_path: Path) -> None:
+    url = f"mongodb://u:p@%2Frun%2F{'long' * 20}%2Fmongodb-27017.sock/sensors"
+    assert load(environ={"BRIDGE_STORE__URL": url}, folder=tmp_path).store.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("url", ["https://idp:99999/keys", "https://", "https://[::1", "https://a..b/keys", "idp/keys"])
+def test_keys_url_that_is_no_url_is_a_mistake(url: str, tmp_path: Path) -> None:
+    environ = {"BRIDGE_ACCESS__ISSUER": "i", "BRIDGE_ACCESS__AUDIENCE": "a", "BRIDGE_ACCESS__JWKS_URL": url}
+    [mistake] = mistakes(environ=environ, folder=tmp_path)
+    assert mistake.startswith("environment BRIDGE_ACCESS__JWKS_URL: access.jwks_url: ")
+
+
 def test_tls_is_used_for_mqtts_only(tmp_path: Path) -> None:
     assert load(folder=tmp_path).mqtt.tls_context is None
     verified = load(environ={"BRIDGE_MQTT__URL": "mqtts://broker"}, folder=tmp_path).mqtt.tls_context
@@ -477,6 +519,10 @@ def test_mistake_in_the_second_subscription_is_reported_with_its_line(tmp_path: 
         ("", {"BRIDGE_MQTT__URL": f"{SECRET}://host"}),
         ("", {"BRIDGE_STORE__URL": f"mongodb://user:{SECRET}/x@host/sensors"}),
         ("", {"BRIDGE_STORE__URL": f"mongodb://user:{SECRET}@host:port/sensors"}),
+        ("", {"BRIDGE_STORE__URL": f"mongodb://user:{SECRET}@x@host/sensors"}),
+        ("", {"BRIDGE_STORE__URL": f"mongodb://user:{SECRET}%@host/sensors"}),
+        ("", {"BRIDGE_STORE__URL": f"mongodb://{SECRET}:x:y@host/sensors"}),
+        ("", {"BRIDGE_ACCESS__JWKS_URL": f"https://user:{SECRET}@idp/keys"}),
         ("", {"BRIDGE_STORE__URL": f"postgres://user:{SECRET}@host/sensors"}),
         ("", {"BRIDGE_MQTT__PASSWORT": SECRET}),
         ("", {"BRIDGE_MQTT_PASSWORD": SECRET}),

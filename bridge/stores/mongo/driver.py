@@ -2,11 +2,13 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import bson
 from bson.errors import BSONError
@@ -37,6 +39,13 @@ class Refusal:
     index: int
     code: int
     text: str
+
+
+def secrets_of(url: str) -> set[str]:
+    """Return the parts of a URL that must not be printed: user, password and the values of options, as written and decoded."""
+    parts = urlsplit(url)
+    written = [*parts.netloc.rpartition("@")[0].split(":", 1), *re.findall("=([^&;]*)", parts.query)]
+    return {text for each in written for text in (each, unquote(each), unquote_plus(each)) if text}
 
 
 def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types

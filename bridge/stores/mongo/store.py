@@ -16,10 +16,10 @@ from typing import Any, Self
 import pymongo
 from bson.binary import Binary
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from bridge.core.access.accounts import EXPIRES_AT
-from bridge.core.errors import StoreError, StoreUnavailable
+from bridge.core.errors import SettingsError, StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
@@ -38,6 +38,7 @@ from bridge.stores.mongo.driver import (
     collected,
     insert,
     milliseconds,
+    secrets_of,
     translated,
     utc,
 )
@@ -77,20 +78,10 @@ class MongoStore(DocumentStores):
         self._ttl_indexes_set = False
 
     async def __aenter__(self) -> Self:
-        """Create the client, which connects on first use."""
-        timeout_ms = round(self._settings.timeout_seconds * 1000)
-        self._client = client_class(self._settings.driver)(
-            self._settings.url.get_secret_value(),
-            w="majority",
-            journal=True,
-            timeoutMS=timeout_ms,
-            serverSelectionTimeoutMS=timeout_ms,
-            connectTimeoutMS=timeout_ms,
-            tz_aware=True,
-            appname="sensor-bridge",
-        )
+        """Create the client, which connects on first use. Raises `SettingsError` if the driver refuses the URL."""
+        self._client, self._database = self._open_client()
         self._direct = DirectInserter(self._client) if self._settings.driver == "pymongo" else None
-        self._database = database = self._client.get_default_database("sensors")
+        database = self._database
         self._readings = database["readings"]
         self._state = database["state"]
         self._device_documents = MongoCollection(database, DEVICES)
@@ -99,6 +90,30 @@ class MongoStore(DocumentStores):
         self.history = RollupHistory(rollups, rollups, self._settings.retention_days, translated)
         self._open_repositories(partial(MongoCollection, database), MongoLog(database, REVOCATIONS))
         return self
+
+    def _open_client(self) -> tuple[Any, Any]:
+        """Return the client and the database of the URL. The driver's texts may quote a part of the URL that is secret."""
+        timeout_ms = round(self._settings.timeout_seconds * 1000)
+        url = self._settings.url.get_secret_value()
+        try:
+            client = client_class(self._settings.driver)(
+                url,
+                w="majority",
+                journal=True,
+                timeoutMS=timeout_ms,
+                serverSelectionTimeoutMS=timeout_ms,
+                connectTimeoutMS=timeout_ms,
+                tz_aware=True,
+                appname="sensor-bridge",
+            )
+            return client, client.get_default_database("sensors")
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            text = str(error).partition("\n")[0]
+            reason = type(error).__name__ if any(secret in text for secret in secrets_of(url)) else text
+            raise SettingsError(
+                f"store.url (BRIDGE_STORE__URL): the driver refuses it: {reason}; expected "
+                "mongodb://user:password@host:27017/name with special characters in user and password percent-encoded"
+            ) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -19,7 +19,11 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, token: str | None = None) -> "Address":
-        """Parse `http://host:port` or `https://…`. Raises `BridgeError`."""
+        """Parse `http://host:port` or `https://…`. Raises `BridgeError`, whose text never contains a password."""
+        if "@" in url:
+            raise BridgeError(
+                "--url: must not contain a user or password: use --token or --token-file; expected http://host:3000"
+            )
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
