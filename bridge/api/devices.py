@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bridge.api.bodies import read_object
+from bridge.api.bodies import read_form, read_object
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
@@ -169,12 +169,12 @@ class DevicesApi:
         "Send a command with a form, for older clients",
         body={"application/x-www-form-urlencoded": FormCommand},
         answers={202: CommandResponse},
-        problems=(404, 409, 413, 422, 503),
+        problems=(404, 409, 413, 415, 422, 503),
         permission=Permission.COMMAND,
     )
     async def _send_form_command(self, request: web.Request) -> web.Response:
         """An empty `value` is no value."""
-        form = await request.post()
+        form = await read_form(request)
         body = {"device": form.get("device_name"), "command": form.get("command"), "value": form.get("value") or None}
         return json_response((await self._submit(request, _command_request(body))).public(), status=202)
 
