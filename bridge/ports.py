@@ -114,6 +114,9 @@ class DeviceStore(Protocol):
     async def all(self, limit: int, /) -> list[Device]:
         """Return devices by id, at most `limit`, without their last readings."""
 
+    async def get(self, device_id: str, /) -> Device | None:
+        """Return the device with this id, without its last reading."""
+
     async def save(self, devices: Sequence[Device], /) -> None:
         """Insert or overwrite devices; a refused device does not affect the others."""
 

@@ -237,6 +237,10 @@ class MemoryDevices:
     async def all(self, limit: int) -> list[Device]:
         return [device_from_document(name, self.by_id[name].to_document()) for name in sorted(self.by_id)[:limit]]
 
+    async def get(self, device_id: str) -> Device | None:
+        found = self.by_id.get(device_id)
+        return None if found is None else device_from_document(device_id, found.to_document())
+
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -14,15 +16,25 @@ import aiohttp
 import jwt
 import orjson
 import pytest
+from bson.objectid import ObjectId
+from pydantic import SecretStr
 
 from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.auth import SOCKETS
 from bridge.app import Bridge
+from bridge.core.devices.device import Device
 from bridge.core.errors import SettingsError
-from bridge.settings import HttpSettings
+from bridge.core.message import Message, Rejection, RejectionReason
+from bridge.core.readings.reading import Reading
+from bridge.core.rollup import DAY_MS
+from bridge.ports import Store
+from bridge.settings import HttpSettings, StoreSettings
+from bridge.stores import open_store
+from bridge.stores.rollup_builder import now_ms
 from tests.access.parts import PASSWORD, SECRET, Guarded, guarded, stored_sessions
 from tests.access.typed import command_line
 from tests.conftest import StartBridge
+from tests.fakes import RecordingOrigin
 from tests.servers import until
 
 LOGIN = {"username": "viewer", "password": PASSWORD}
@@ -201,6 +213,36 @@ async def test_site_manager_cannot_take_over_devices_of_other_sites_or_their_rem
     assert await registered("bounded", "new") == (201, "new")
     assert (await registered("bounded", "stove"))[0] == 409
     assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
+
+
+async def test_site_manager_cannot_take_over_a_device_of_which_only_little_remains(
+    guarded_bridge: Guarded, tmp_path: Path
+) -> None:
+    """Readings that expired leave rollups; a message may be in the quarantine only; another bridge may know the device."""
+    old = Reading(ObjectId(), "rolled", {"temperature": 20}, now_ms() - 2 * DAY_MS, now_ms() - 2 * DAY_MS, seq=1)
+    bad = Message("mqtt", "sensors/refused/data", b"x", now_ms(), RecordingOrigin())
+    async with open_store(StoreSettings(url=SecretStr(guarded_bridge.store_url))) as store:
+        await store.write([old], [Rejection(ObjectId(), bad, RejectionReason.NOT_JSON, "not JSON")], [])
+        await store.devices.save([Device("elsewhere", site="Hall")])
+
+        with sqlite3.connect(tmp_path / "bridge.db") as file:
+            await until(partial(roll_up, store, file), what="rollups")
+            file.execute("DELETE FROM readings WHERE device_id = 'rolled'")
+        file.close()
+    refused = "this id is not available to you: choose another, or ask a user who manages all devices"
+    for device in ("rolled", "refused", "elsewhere"):
+        claimed = {"id": device, "site": "Kitchen"}
+        status, found = await guarded_bridge.as_("bounded", "POST", "/api/v1/devices", claimed)
+        assert (status, found["detail"]) == (403, refused), device
+        assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
+
+
+async def roll_up(store: Store, file: sqlite3.Connection) -> bool:
+    """Take the lease from the bridge and advance the rollups; whether those of the device `rolled` are there."""
+    file.execute("DELETE FROM state WHERE key = 'rollups'")
+    file.commit()
+    await store.history.roll_up()
+    return bool(file.execute("SELECT count(*) FROM rollups WHERE device_id = 'rolled'").fetchone()[0])
 
 
 async def test_idempotency_keys_are_separate_for_each_identity(guarded_bridge: Guarded) -> None:

@@ -47,6 +47,8 @@ async def test_device_is_returned_unchanged(store: Store) -> None:
     await store.devices.save([FULL, Device("b", created_ms=START_MS)])
     assert await store.devices.all(10) == [Device("b", created_ms=START_MS), FULL]
     assert await store.devices.all(1) == [Device("b", created_ms=START_MS)]
+    assert await store.devices.get("esp32-1") == FULL
+    assert await store.devices.get("nobody") is None
 
 
 async def test_device_saved_again_replaces_the_stored_one(store: Store) -> None:
