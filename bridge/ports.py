@@ -95,8 +95,8 @@ class ReadingStore(Protocol):
     async def count(self, query: ReadingsQuery, /) -> int:
         """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
 
-    async def latest(self) -> list[Reading]:
-        """Return the newest reading of each device, by device id."""
+    async def latest(self, devices: Sequence[str] | None = None, /) -> list[Reading]:
+        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device."""
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.

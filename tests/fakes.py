@@ -115,9 +115,11 @@ class MemoryStore:
     async def count(self, query: ReadingsQuery) -> int:
         return len(self.matching(query))
 
-    async def latest(self) -> list[Reading]:
+    async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         newest: dict[str, Reading] = {}
         for one in self.by_id.values():
+            if devices is not None and one.device_id not in devices:
+                continue
             if one.device_id not in newest or one.timestamp_ms > newest[one.device_id].timestamp_ms:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
