@@ -125,16 +125,16 @@ class DeviceStore(Protocol):
 
 
 class CommandStore(Protocol):
-    """Commands to devices. After `StoreUnavailable` a change may or may not have been written."""
+    """Commands to devices; each device has its own ids. After `StoreUnavailable` a change may or may not have been written."""
 
     async def add(self, command: Command, /) -> Command:
-        """Insert a command; return the command stored under its id, which may be an earlier one."""
+        """Insert a command; return the command stored under its device and id, which may be an earlier one."""
 
     async def change(self, command: Command, was: CommandState, /) -> bool:
         """Overwrite a command if its state is still `was`; of several concurrent calls, one returns True."""
 
-    async def get(self, command_id: str, /) -> Command | None:
-        """Return the command with this id."""
+    async def get(self, device_id: str, command_id: str, /) -> Command | None:
+        """Return the command of this device with this id."""
 
     async def find(self, query: CommandsQuery, /) -> list[Command]:
         """Return the commands that match."""

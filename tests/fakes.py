@@ -251,23 +251,23 @@ class MemoryDevices:
 
 
 class MemoryCommands:
-    """Commands in a dictionary."""
+    """Commands in a dictionary, by device and id."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Command] = {}
+        self.by_id: dict[tuple[str, str], Command] = {}
 
     async def add(self, command: Command) -> Command:
-        return self.by_id.setdefault(command.id, command)
+        return self.by_id.setdefault((command.device_id, command.id), command)
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        existing = self.by_id.get(command.id)
+        existing = self.by_id.get((command.device_id, command.id))
         if existing is None or existing.state is not was:
             return False
-        self.by_id[command.id] = command
+        self.by_id[command.device_id, command.id] = command
         return True
 
-    async def get(self, command_id: str) -> Command | None:
-        return self.by_id.get(command_id)
+    async def get(self, device_id: str, command_id: str) -> Command | None:
+        return self.by_id.get((device_id, command_id))
 
     async def find(self, query: CommandsQuery) -> list[Command]:
         found = [
