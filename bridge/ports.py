@@ -290,8 +290,18 @@ class Authentication(Protocol):
     def required(self) -> bool:
         """Whether clients must authenticate."""
 
-    async def identify(self, credentials: str | None, address: str, /) -> Identity:
-        """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked."""
+    @property
+    def cookie_id(self) -> str | None:
+        """What the names of this bridge's cookies end with; None until it is known, and while access is open.
+
+        Browsers send a cookie to every server of a host, whatever the port: each bridge reads its own.
+        """
+
+    async def identify(self, credentials: str | None, address: str, /, *, in_cookie: bool = False) -> Identity:
+        """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked.
+
+        Tokens that are issued for cookies are refused unless they come `in_cookie`.
+        """
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
         """Return the identity of a device by its secret or key; `name` is None where a protocol has none.

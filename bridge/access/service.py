@@ -16,7 +16,7 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
-from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
+from bridge.access.tokens import ALGORITHM, COOKIE, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind
@@ -30,14 +30,16 @@ SYNC_SECONDS = 1.0
 _LAST_WRITE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
 _SECRET_BYTES = 48
+_COOKIE_ID_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """The tokens of a login or refresh, and their lifetimes."""
+    """The tokens of a login or refresh, and their lifetimes. `cookie` is the access token that counts in a cookie only."""
 
     user: User
     token: str = field(repr=False)
+    cookie: str = field(repr=False)
     token_seconds: float
     refresh: str = field(repr=False)
     refresh_seconds: float
@@ -81,6 +83,10 @@ class AuthService:
     def required(self) -> bool:
         return self._settings.required
 
+    @property
+    def cookie_id(self) -> str | None:
+        return None if self._tokens is None else self._tokens.key_id[:_COOKIE_ID_LENGTH]
+
     async def load(self) -> None:
         """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
         if not self.required:
@@ -115,33 +121,33 @@ class AuthService:
 
     # --- identities ----------------------------------------------------------------------------------------------------------
 
-    async def identify(self, credential: str | None, address: str) -> Identity:
+    async def identify(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not self.required:
             return ANYONE
         if not credential:
             raise Unauthorized("missing", "log in, or send a token or an API key")
         tokens = self._loaded()
         try:
-            identity = await self._identify(tokens, credential, address)
+            identity = await self._identify(tokens, credential, address, in_cookie=in_cookie)
             self._check_valid(identity)
         except Unauthorized as error:
             self._count(error.code)
             raise
         return identity
 
-    async def _identify(self, tokens: Tokens, credential: str, address: str) -> Identity:
+    async def _identify(self, tokens: Tokens, credential: str, address: str, *, in_cookie: bool) -> Identity:
         """Identify an API key, a token of ours, a secret from the settings, or a token of the provider, by its form."""
         if len(credential) > LIMIT:
             raise malformed()
         if credential.startswith(PREFIX):
             return await self.keys.identify(credential, address)
-        if (known := tokens.known(credential, self._clock())) is not None:
+        if (known := tokens.known(credential, self._clock(), in_cookie=in_cookie)) is not None:
             return known
         if credential.count(".") != 2 and self._device_secrets.configured:
             return self._device_secrets.identify(None, credential, address)
         header = read_header(credential)
         if header.algorithm == ALGORITHM:
-            return tokens.read(credential, header, self._clock())
+            return tokens.read(credential, header, self._clock(), in_cookie=in_cookie)
         return await self._oidc.read(credential, header, self._clock())
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
@@ -185,8 +191,11 @@ class AuthService:
 
     # --- logins --------------------------------------------------------------------------------------------------------------
 
-    async def login(self, name: str, password: str, address: str) -> IssuedTokens:
-        """Log a user in. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
+    async def login(self, name: str, password: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
+        """Log a user in; `in_cookie`: the refresh token counts in a cookie only.
+
+        Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`.
+        """
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
@@ -201,10 +210,13 @@ class AuthService:
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
         self.audit.record("login", actor=_person(user), address=address)
-        return await self._begin(tokens, user)
+        return await self._begin(tokens, user, in_cookie=in_cookie)
 
     async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
-        """Create the first admin with the setup link's secret, and log them in. Raises as `login` does, and `AccountError`."""
+        """Create the first admin with the setup link's secret, and log them in, with cookies.
+
+        Raises as `login` does, and `AccountError`.
+        """
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
@@ -217,13 +229,13 @@ class AuthService:
             raise
         attempt.succeeded()
         self.audit.record("user added", actor=_person(user), address=address, target=user.id, role=str(user.role))
-        return await self._begin(tokens, user)
+        return await self._begin(tokens, user, in_cookie=True)
 
-    async def refresh(self, refresh_token: str, address: str) -> IssuedTokens:
+    async def refresh(self, refresh_token: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
         """Exchange a refresh token, once, for new tokens. Raises `Unauthorized` and `StoreUnavailable`."""
         tokens = self._loaded()
         try:
-            session, following = await self._sessions.renew(refresh_token)
+            session, following = await self._sessions.renew(refresh_token, in_cookie=in_cookie)
         except Unauthorized as error:
             self._count(error.code)
             if error.code == "replayed":
@@ -234,7 +246,7 @@ class AuthService:
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was removed")
         left = session.expires_ms / 1000 - self._clock()
-        return IssuedTokens(user, tokens.make(user, session.id, self._clock()), tokens.seconds, following, left)
+        return self._issued(tokens, user, session.id, following, left)
 
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
         """End a session, by the identity of its access token or by its refresh token. Does nothing if it has ended."""
@@ -256,13 +268,17 @@ class AuthService:
             raise TooManyAttempts(attempt)
         return attempt
 
-    async def _begin(self, tokens: Tokens, user: User) -> IssuedTokens:
-        session, refresh = await self._sessions.begin(user.id)
+    def _issued(self, tokens: Tokens, user: User, session_id: str, refresh: str, left: float) -> IssuedTokens:
+        now = self._clock()
+        token, cookie = tokens.make(user, session_id, now), tokens.make(user, session_id, now, COOKIE)
+        return IssuedTokens(user, token, cookie, tokens.seconds, refresh, left)
+
+    async def _begin(self, tokens: Tokens, user: User, *, in_cookie: bool) -> IssuedTokens:
+        session, refresh = await self._sessions.begin(user.id, in_cookie=in_cookie)
         if await self.users.get(user.id) != user:  # changed since the password was verified, so their sessions were ended
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was changed at the same time: log in again")
-        token = tokens.make(user, session.id, self._clock())
-        return IssuedTokens(user, token, tokens.seconds, refresh, session.expires_ms / 1000 - self._clock())
+        return self._issued(tokens, user, session.id, refresh, session.expires_ms / 1000 - self._clock())
 
 
 def _check_device(identity: Identity, name: str | None) -> Identity:

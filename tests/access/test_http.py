@@ -8,6 +8,7 @@ import sqlite3
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -31,8 +32,9 @@ from bridge.ports import Store
 from bridge.settings import HttpSettings, StoreSettings
 from bridge.stores import open_store
 from bridge.stores.rollup_builder import now_ms
-from tests.access.parts import PASSWORD, SECRET, Guarded, guarded, stored_sessions
+from tests.access.parts import PASSWORD, SECRET, Guarded, access_settings, guarded, stored_sessions
 from tests.access.typed import command_line
+from tests.access.ways import COOKIE_ID, LISTENING, SESSION_COOKIE, attempted
 from tests.conftest import StartBridge
 from tests.fakes import RecordingOrigin
 from tests.servers import until
@@ -61,8 +63,8 @@ async def test_login_follows_the_contract_and_sets_http_only_cookies(guarded_bri
     assert jwt.decode(body["access_token"], SECRET, ["HS256"], audience="sensor-bridge")["sub"] == "viewer"
     cookies = cookies_of(headers)
     assert {name: (one["path"], one["httponly"], one["samesite"], one["secure"]) for name, one in cookies.items()} == {
-        "sb_session": ("/", True, "Strict", ""),
-        "sb_refresh": ("", True, "Strict", ""),
+        SESSION_COOKIE: ("/", True, "Strict", ""),
+        f"sb_refresh_{COOKIE_ID}": ("", True, "Strict", ""),
     }
     assert headers["Cache-Control"] == "no-store"
 
@@ -93,6 +95,64 @@ async def test_refresh_cookie_counts_for_own_pages_until_logout(guarded_bridge: 
     status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {body['access_token']}"})
     assert (status, problem["code"]) == (401, "revoked")
     assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(renewed, Origin=origin)))[0] == 401
+
+
+async def test_two_bridges_of_one_host_keep_their_sessions_apart(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    """Cookies do not know ports: a browser sends those of one bridge to the other."""
+    async with AsyncExitStack() as stack:
+        jar = aiohttp.CookieJar(unsafe=True)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
+        bases = []
+        for name in ("one", "other"):
+            access = access_settings(admin_password=SecretStr(PASSWORD), secret=SecretStr(f"{name}: {SECRET}"))
+            store = f"sqlite:///{tmp_path}/{name}.db"
+            bridge = await stack.enter_async_context(start_bridge(broker_url, store, access=access))
+            bases.append(f"http://127.0.0.1:{bridge.port}")
+        for base in bases:
+            login = {"username": "admin", "password": PASSWORD}
+            async with session.post(f"{base}/auth/login", json=login, headers={"Origin": base}) as answer:
+                assert answer.status == 200
+        assert len({cookie.key for cookie in jar}) == 4
+        for _ in range(2):
+            for base in bases:
+                async with session.get(f"{base}/auth/me") as answer:
+                    assert (answer.status, (await answer.json())["name"]) == (200, "admin")
+                async with session.post(f"{base}/auth/refresh", json={}, headers={"Origin": base}) as answer:
+                    assert answer.status == 200
+        async with session.post(f"{bases[0]}/auth/logout", json={}, headers={"Origin": bases[0]}) as answer:
+            assert answer.status == 204
+        for base, status in zip(bases, (401, 200), strict=True):
+            async with session.get(f"{base}/auth/me") as answer:
+                assert answer.status == status
+
+
+async def test_value_of_a_cookie_counts_nowhere_but_in_the_cookie(guarded_bridge: Guarded) -> None:
+    """Every server of the host receives it."""
+    _, body, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
+    cookies = {name: one.value for name, one in cookies_of(headers).items()}
+    token, refresh = cookies[SESSION_COOKIE], cookies[f"sb_refresh_{COOKIE_ID}"]
+    for _ in range(2):  # the second time it is known
+        for shown in ({"Authorization": f"Bearer {token}"}, {"X-API-Key": token}):
+            status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", shown)
+            assert (status, problem["code"]) == (401, "invalid")
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Cookie": f"{SESSION_COOKIE}={token}"}))[0] == 200
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Cookie": f"sb_session_00000000={token}"}))[0] == 401
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {body['access_token']}"}))[0] == 200
+    for name, way in LISTENING.items():
+        verdict = await attempted(way, guarded_bridge.bridge, token)
+        assert verdict.let_in is name.endswith("cookie"), name
+    status, problem, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": refresh})
+    assert (status, problem["code"]) == (401, "invalid")
+    jar = {"Cookie": f"sb_refresh_{COOKIE_ID}={refresh}", "Origin": guarded_bridge.base}
+    status, body, headers = await guarded_bridge.ask("POST", "/auth/refresh", jar, {})
+    assert status == 200, "the attempt did not end the session"
+    renewed = {name: one.value for name, one in cookies_of(headers).items()}
+    status, _, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {renewed[SESSION_COOKIE]}"})
+    assert status == 401
+    status, _, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": renewed[f"sb_refresh_{COOKIE_ID}"]})
+    assert status == 401
 
 
 async def test_replayed_refresh_token_ends_the_session(guarded_bridge: Guarded) -> None:
@@ -432,7 +492,11 @@ async def test_open_bridge_needs_no_login_and_creates_no_admin(
         aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as session,
     ):
         assert isinstance(bridge, Bridge)
-        for shown in ({}, {"Authorization": "Bearer nonsense"}, {"Cookie": "sb_session=x", "Origin": "https://evil.example"}):
+        for shown in (
+            {},
+            {"Authorization": "Bearer nonsense"},
+            {"Cookie": f"{SESSION_COOKIE}=x", "Origin": "https://evil.example"},
+        ):
             async with session.get("/api/v1/readings", headers=shown) as answer:
                 assert answer.status == 200
         async with session.get("/auth/me") as answer:
