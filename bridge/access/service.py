@@ -4,8 +4,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.access.api_keys import PREFIX, ApiKeys
 from bridge.access.audit import AuditTrail
@@ -18,9 +20,17 @@ from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
 from bridge.access.tokens import ALGORITHM, COOKIE, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
-from bridge.core.access.accounts import User
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind
-from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TemporarilyUnavailable, TooManyAttempts, Unauthorized
+from bridge.core.access.accounts import ApiKey, User
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
+from bridge.core.errors import (
+    AccountError,
+    Forbidden,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+    TooManyAttempts,
+    Unauthorized,
+    UnknownAccount,
+)
 from bridge.ports import StateStore
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -43,6 +53,14 @@ class IssuedTokens:
     token_seconds: float
     refresh: str = field(repr=False)
     refresh_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKeys:
+    """The keys that a user made who is an admin no longer: those that ended with it, and those that still work."""
+
+    ended: tuple[ApiKey, ...] = ()
+    remaining: tuple[ApiKey, ...] = ()
 
 
 class AuthService:
@@ -188,6 +206,36 @@ class AuthService:
 
     def _count(self, code: str) -> None:
         self.counts[code] = self.counts.get(code, 0) + 1
+
+    # --- accounts ------------------------------------------------------------------------------------------------------------
+
+    async def remove_user(self, name: str, *, keep_keys: bool = False) -> MadeKeys:
+        """Remove a user and revoke the keys they made that may administer; return all keys they made.
+
+        With `keep_keys` none is revoked. Raises `UnknownAccount`, `LastAdmin` and `StoreUnavailable`.
+        """
+        user = await self.users.removable(name)
+        before = await self._end_made_keys(user, keep_keys=keep_keys)
+        await self.users.remove(user.id)
+        return await self._end_made_keys(user, keep_keys=keep_keys, ended=before.ended)
+
+    async def change_user(self, name: str, changes: Mapping[str, Any], *, keep_keys: bool = False) -> tuple[User, MadeKeys]:
+        """Change a user as `Users.change` does. The keys of a user who is an admin no longer end as in `remove_user`."""
+        before = await self.users.get(name.strip().lower())
+        user = await self.users.change(name, changes)
+        if before is None or before.role is not Role.ADMIN or user.role is Role.ADMIN:
+            return user, MadeKeys()
+        return user, await self._end_made_keys(user, keep_keys=keep_keys)
+
+    async def _end_made_keys(self, user: User, *, keep_keys: bool, ended: tuple[ApiKey, ...] = ()) -> MadeKeys:
+        """Called before and after the change: a session may have made a key meanwhile, and the store may fail in between."""
+        made = await self.keys.made_by(f"{IdentityKind.PERSON}:{user.id}")
+        ends = () if keep_keys else tuple(key for key in made if Permission.ADMIN in key.permissions)
+        for key in ends:
+            with suppress(UnknownAccount):  # removed meanwhile
+                await self.keys.remove(key.id)
+        known = {key.id for key in ended}
+        return MadeKeys((*ended, *ends), tuple(key for key in made if key not in ends and key.id not in known))
 
     # --- logins --------------------------------------------------------------------------------------------------------------
 

@@ -396,6 +396,85 @@ async def test_every_route_states_its_permission(guarded_bridge: Guarded) -> Non
     assert "/ws/device" in SOCKETS
 
 
+async def admin_with_keys(made: Guarded, name: str) -> dict[str, str]:
+    """Add an admin, log them in, and create keys as them, one by another key; returns the ids by name."""
+    given = {"name": name, "password": PASSWORD, "role": "admin"}
+    assert (await made.as_("admin", "POST", "/api/v1/users", given))[0] == 201
+    made.tokens[name] = (await made.login(name))[1]["access_token"]
+    ids = {}
+    for maker, key, rights in (
+        (name, f"{name} ci", ["administer"]),
+        (name, "graph", ["see"]),
+        (f"{name} ci", "ci 2", ["administer"]),
+    ):
+        status, found = await made.as_(maker, "POST", "/api/v1/keys", {"name": key, "rights": rights})
+        assert status == 201
+        made.keys[key], ids[key] = found["key"], found["id"]
+    return ids
+
+
+async def works(made: Guarded, *who: str) -> list[bool]:
+    return [(await made.as_(name, "GET", "/auth/me"))[0] == 200 for name in who]
+
+
+@pytest.mark.parametrize("way", ["DELETE", "PATCH"])
+async def test_administering_keys_end_with_their_maker(guarded_bridge: Guarded, way: str) -> None:
+    ids = await admin_with_keys(guarded_bridge, "boss")
+    body = None if way == "DELETE" else {"role": "viewer"}
+    status, found = await guarded_bridge.as_("admin", way, "/api/v1/users/boss", body)
+    assert status == 200
+    assert {one["name"] for one in found["keysEnded"]} == {"boss ci", "ci 2"}
+    assert [(one["id"], one["name"]) for one in found["keysKept"]] == [(ids["graph"], "graph")]
+    assert await works(guarded_bridge, "boss", "boss ci", "ci 2", "graph", "administer") == [False, False, False, True, True]
+
+    async def noted() -> bool:
+        _, audit = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?act=key+removed")
+        return {one["about"] for one in audit["acts"]} == {ids["boss ci"], ids["ci 2"]}
+
+    await until(noted, what="both keys in the audit log")
+
+
+@pytest.mark.parametrize("way", ["DELETE", "PATCH"])
+async def test_administering_keys_of_an_admin_can_be_kept_explicitly(guarded_bridge: Guarded, way: str) -> None:
+    await admin_with_keys(guarded_bridge, "boss")
+    body = None if way == "DELETE" else {"role": "operator"}
+    assert (await guarded_bridge.as_("admin", way, "/api/v1/users/boss?keepKeys=maybe", body))[0] == 400
+    status, found = await guarded_bridge.as_("admin", way, "/api/v1/users/boss?keepKeys=true", body)
+    assert (status, found["keysEnded"], len(found["keysKept"])) == (200, [], 3)
+    assert await works(guarded_bridge, "boss", "boss ci", "ci 2", "graph") == [False, True, True, True]
+
+
+async def test_keys_of_the_only_admin_stay_when_the_removal_is_refused(guarded_bridge: Guarded) -> None:
+    assert (await guarded_bridge.as_("admin", "DELETE", "/api/v1/users/admin"))[0] == 409
+    assert (await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/admin", {"role": "viewer"}))[0] == 409
+    assert await works(guarded_bridge, "administer", "admin") == [True, True]
+
+
+async def test_command_line_lists_the_keys_of_a_removed_admin(guarded_bridge: Guarded, tmp_path: Path) -> None:
+    command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url, BRIDGE_ACCESS__MODE="required")
+    ids = await admin_with_keys(guarded_bridge, "boss")
+    code, out, _ = await command("user", "remove", "boss")
+    lines = out.splitlines()
+    assert (code, lines[0]) == (0, "boss removed")
+    assert sorted(lines[1:3]) == sorted(
+        f"key {ids[name]} {name} made by boss removed: administer" for name in ("boss ci", "ci 2")
+    )
+    assert lines[3] == f"key {ids['graph']} graph made by boss kept: see"
+
+    async def ended() -> bool:
+        return await works(guarded_bridge, "boss ci", "ci 2") == [False, False]
+
+    await until(ended, seconds=5, what="the end of the keys")
+    await admin_with_keys(guarded_bridge, "chief")
+    code, out, _ = await command("user", "remove", "chief", "--keep-keys")
+    assert (code, out.count(" kept: "), out.count(" removed: ")) == (0, 3, 0)
+
+    async def is_locked_out() -> bool:
+        return await works(guarded_bridge, "chief", "chief ci") == [False, True]
+
+    await until(is_locked_out, seconds=5, what="the end of the session")
+
+
 async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridge(
     guarded_bridge: Guarded, tmp_path: Path
 ) -> None:
@@ -422,7 +501,7 @@ async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridg
     guarded_bridge.keys["lab"] = out.strip()
     assert await status("lab") == 200
     code, listed, _ = await command("key", "list")
-    assert out.strip().rpartition("_")[2] not in listed
+    assert out.strip().split("_", 2)[2] not in listed
     assert (await command("key", "remove", out.split("_")[1]))[0] == 0
     async with asyncio.timeout(3):
         while await status("lab") != 401:
