@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.api import new_application
+from bridge.api.middleware import encodings
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
 from bridge.core.errors import PortUnavailable, SettingsError, StoreUnavailable
@@ -156,8 +157,10 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
         keepalive_timeout=settings.idle_seconds,
+        auto_decompress=False,
     )
     await runner.setup()
+    encodings.guard(runner, connections.refused_encoding)
     try:
         try:
             context = settings.tls.context

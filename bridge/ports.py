@@ -95,8 +95,8 @@ class ReadingStore(Protocol):
     async def count(self, query: ReadingsQuery, /) -> int:
         """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
 
-    async def latest(self) -> list[Reading]:
-        """Return the newest reading of each device, by device id."""
+    async def latest(self, devices: Sequence[str] | None = None, /) -> list[Reading]:
+        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device."""
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
@@ -115,6 +115,9 @@ class DeviceStore(Protocol):
     async def all(self, limit: int, /) -> list[Device]:
         """Return devices by id, at most `limit`, without their last readings."""
 
+    async def get(self, device_id: str, /) -> Device | None:
+        """Return the device with this id, without its last reading."""
+
     async def save(self, devices: Sequence[Device], /) -> None:
         """Insert or overwrite devices; a refused device does not affect the others."""
 
@@ -123,16 +126,16 @@ class DeviceStore(Protocol):
 
 
 class CommandStore(Protocol):
-    """Commands to devices. After `StoreUnavailable` a change may or may not have been written."""
+    """Commands to devices; each device has its own ids. After `StoreUnavailable` a change may or may not have been written."""
 
     async def add(self, command: Command, /) -> Command:
-        """Insert a command; return the command stored under its id, which may be an earlier one."""
+        """Insert a command; return the command stored under its device and id, which may be an earlier one."""
 
     async def change(self, command: Command, was: CommandState, /) -> bool:
         """Overwrite a command if its state is still `was`; of several concurrent calls, one returns True."""
 
-    async def get(self, command_id: str, /) -> Command | None:
-        """Return the command with this id."""
+    async def get(self, device_id: str, command_id: str, /) -> Command | None:
+        """Return the command of this device with this id."""
 
     async def find(self, query: CommandsQuery, /) -> list[Command]:
         """Return the commands that match."""
@@ -288,8 +291,18 @@ class Authentication(Protocol):
     def required(self) -> bool:
         """Whether clients must authenticate."""
 
-    async def identify(self, credentials: str | None, address: str, /) -> Identity:
-        """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked."""
+    @property
+    def cookie_id(self) -> str | None:
+        """What the names of this bridge's cookies end with; None until it is known, and while access is open.
+
+        Browsers send a cookie to every server of a host, whatever the port: each bridge reads its own.
+        """
+
+    async def identify(self, credentials: str | None, address: str, /, *, in_cookie: bool = False) -> Identity:
+        """Return the identity of a token or key. Raises `Unauthorized`, or `StoreUnavailable` if it cannot be checked.
+
+        Tokens that are issued for cookies are refused unless they come `in_cookie`.
+        """
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
         """Return the identity of a device by its secret or key; `name` is None where a protocol has none.

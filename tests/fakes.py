@@ -115,9 +115,11 @@ class MemoryStore:
     async def count(self, query: ReadingsQuery) -> int:
         return len(self.matching(query))
 
-    async def latest(self) -> list[Reading]:
+    async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         newest: dict[str, Reading] = {}
         for one in self.by_id.values():
+            if devices is not None and one.device_id not in devices:
+                continue
             if one.device_id not in newest or one.timestamp_ms > newest[one.device_id].timestamp_ms:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
@@ -237,6 +239,10 @@ class MemoryDevices:
     async def all(self, limit: int) -> list[Device]:
         return [device_from_document(name, self.by_id[name].to_document()) for name in sorted(self.by_id)[:limit]]
 
+    async def get(self, device_id: str) -> Device | None:
+        found = self.by_id.get(device_id)
+        return None if found is None else device_from_document(device_id, found.to_document())
+
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
 
@@ -245,23 +251,23 @@ class MemoryDevices:
 
 
 class MemoryCommands:
-    """Commands in a dictionary."""
+    """Commands in a dictionary, by device and id."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Command] = {}
+        self.by_id: dict[tuple[str, str], Command] = {}
 
     async def add(self, command: Command) -> Command:
-        return self.by_id.setdefault(command.id, command)
+        return self.by_id.setdefault((command.device_id, command.id), command)
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        existing = self.by_id.get(command.id)
+        existing = self.by_id.get((command.device_id, command.id))
         if existing is None or existing.state is not was:
             return False
-        self.by_id[command.id] = command
+        self.by_id[command.device_id, command.id] = command
         return True
 
-    async def get(self, command_id: str) -> Command | None:
-        return self.by_id.get(command_id)
+    async def get(self, device_id: str, command_id: str) -> Command | None:
+        return self.by_id.get((device_id, command_id))
 
     async def find(self, query: CommandsQuery) -> list[Command]:
         found = [

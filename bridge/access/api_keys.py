@@ -7,7 +7,7 @@ at a limited rate for each address and for all: guessed ids cause little load an
 import re
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
 from bridge.access.revocations import Revocations
@@ -100,6 +100,23 @@ class ApiKeys:
         await self._store.add(key)
         self._cache[key.id] = key
         return key, f"{PREFIX}{key.id}_{secret}"
+
+    async def made_by(self, maker: str) -> list[ApiKey]:
+        """The keys that `maker` (`person:NAME`) made, and in turn those that their administering keys made.
+
+        A key records the name of the key that made it. Where several administering keys have this name, it belongs to none.
+        """
+        keys = await self._store.all()
+        names = Counter(f"{key.kind}:{key.name}" for key in keys if Permission.ADMIN in key.permissions)
+        found: dict[str, ApiKey] = {}
+        makers = [maker]
+        while makers:
+            made = [key for key in keys if key.by == makers[-1] and key.id not in found]
+            makers.pop()
+            found |= {key.id: key for key in made}
+            own_names = (f"{key.kind}:{key.name}" for key in made if Permission.ADMIN in key.permissions)
+            makers += [name for name in own_names if names[name] == 1]
+        return [found[key_id] for key_id in sorted(found)]
 
     async def remove(self, key_id: str) -> ApiKey:
         """Revoke a key, then remove it: it is revoked even if the removal fails. Raises `UnknownAccount`."""

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.access.api_keys import PREFIX, ApiKeys
 from bridge.access.audit import AuditTrail
@@ -16,11 +18,19 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
-from bridge.access.tokens import ALGORITHM, LIMIT, Tokens, malformed, read_header
+from bridge.access.tokens import ALGORITHM, COOKIE, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
-from bridge.core.access.accounts import User
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind
-from bridge.core.errors import AccountError, Forbidden, StoreUnavailable, TemporarilyUnavailable, TooManyAttempts, Unauthorized
+from bridge.core.access.accounts import ApiKey, User
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
+from bridge.core.errors import (
+    AccountError,
+    Forbidden,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+    TooManyAttempts,
+    Unauthorized,
+    UnknownAccount,
+)
 from bridge.ports import StateStore
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -30,17 +40,27 @@ SYNC_SECONDS = 1.0
 _LAST_WRITE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
 _SECRET_BYTES = 48
+_COOKIE_ID_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """The tokens of a login or refresh, and their lifetimes."""
+    """The tokens of a login or refresh, and their lifetimes. `cookie` is the access token that counts in a cookie only."""
 
     user: User
     token: str = field(repr=False)
+    cookie: str = field(repr=False)
     token_seconds: float
     refresh: str = field(repr=False)
     refresh_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKeys:
+    """The keys that a user made who is an admin no longer: those that ended with it, and those that still work."""
+
+    ended: tuple[ApiKey, ...] = ()
+    remaining: tuple[ApiKey, ...] = ()
 
 
 class AuthService:
@@ -81,6 +101,10 @@ class AuthService:
     def required(self) -> bool:
         return self._settings.required
 
+    @property
+    def cookie_id(self) -> str | None:
+        return None if self._tokens is None else self._tokens.key_id[:_COOKIE_ID_LENGTH]
+
     async def load(self) -> None:
         """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
         if not self.required:
@@ -115,33 +139,33 @@ class AuthService:
 
     # --- identities ----------------------------------------------------------------------------------------------------------
 
-    async def identify(self, credential: str | None, address: str) -> Identity:
+    async def identify(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not self.required:
             return ANYONE
         if not credential:
             raise Unauthorized("missing", "log in, or send a token or an API key")
         tokens = self._loaded()
         try:
-            identity = await self._identify(tokens, credential, address)
+            identity = await self._identify(tokens, credential, address, in_cookie=in_cookie)
             self._check_valid(identity)
         except Unauthorized as error:
             self._count(error.code)
             raise
         return identity
 
-    async def _identify(self, tokens: Tokens, credential: str, address: str) -> Identity:
+    async def _identify(self, tokens: Tokens, credential: str, address: str, *, in_cookie: bool) -> Identity:
         """Identify an API key, a token of ours, a secret from the settings, or a token of the provider, by its form."""
         if len(credential) > LIMIT:
             raise malformed()
         if credential.startswith(PREFIX):
             return await self.keys.identify(credential, address)
-        if (known := tokens.known(credential, self._clock())) is not None:
+        if (known := tokens.known(credential, self._clock(), in_cookie=in_cookie)) is not None:
             return known
         if credential.count(".") != 2 and self._device_secrets.configured:
             return self._device_secrets.identify(None, credential, address)
         header = read_header(credential)
         if header.algorithm == ALGORITHM:
-            return tokens.read(credential, header, self._clock())
+            return tokens.read(credential, header, self._clock(), in_cookie=in_cookie)
         return await self._oidc.read(credential, header, self._clock())
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
@@ -183,10 +207,43 @@ class AuthService:
     def _count(self, code: str) -> None:
         self.counts[code] = self.counts.get(code, 0) + 1
 
+    # --- accounts ------------------------------------------------------------------------------------------------------------
+
+    async def remove_user(self, name: str, *, keep_keys: bool = False) -> MadeKeys:
+        """Remove a user and revoke the keys they made that may administer; return all keys they made.
+
+        With `keep_keys` none is revoked. Raises `UnknownAccount`, `LastAdmin` and `StoreUnavailable`.
+        """
+        user = await self.users.removable(name)
+        before = await self._end_made_keys(user, keep_keys=keep_keys)
+        await self.users.remove(user.id)
+        return await self._end_made_keys(user, keep_keys=keep_keys, ended=before.ended)
+
+    async def change_user(self, name: str, changes: Mapping[str, Any], *, keep_keys: bool = False) -> tuple[User, MadeKeys]:
+        """Change a user as `Users.change` does. The keys of a user who is an admin no longer end as in `remove_user`."""
+        before = await self.users.get(name.strip().lower())
+        user = await self.users.change(name, changes)
+        if before is None or before.role is not Role.ADMIN or user.role is Role.ADMIN:
+            return user, MadeKeys()
+        return user, await self._end_made_keys(user, keep_keys=keep_keys)
+
+    async def _end_made_keys(self, user: User, *, keep_keys: bool, ended: tuple[ApiKey, ...] = ()) -> MadeKeys:
+        """Called before and after the change: a session may have made a key meanwhile, and the store may fail in between."""
+        made = await self.keys.made_by(f"{IdentityKind.PERSON}:{user.id}")
+        ends = () if keep_keys else tuple(key for key in made if Permission.ADMIN in key.permissions)
+        for key in ends:
+            with suppress(UnknownAccount):  # removed meanwhile
+                await self.keys.remove(key.id)
+        known = {key.id for key in ended}
+        return MadeKeys((*ended, *ends), tuple(key for key in made if key not in ends and key.id not in known))
+
     # --- logins --------------------------------------------------------------------------------------------------------------
 
-    async def login(self, name: str, password: str, address: str) -> IssuedTokens:
-        """Log a user in. Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`."""
+    async def login(self, name: str, password: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
+        """Log a user in; `in_cookie`: the refresh token counts in a cookie only.
+
+        Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`.
+        """
         tokens = self._loaded()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
@@ -201,10 +258,13 @@ class AuthService:
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
         self.audit.record("login", actor=_person(user), address=address)
-        return await self._begin(tokens, user)
+        return await self._begin(tokens, user, in_cookie=in_cookie)
 
     async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
-        """Create the first admin with the setup link's secret, and log them in. Raises as `login` does, and `AccountError`."""
+        """Create the first admin with the setup link's secret, and log them in, with cookies.
+
+        Raises as `login` does, and `AccountError`.
+        """
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
@@ -217,13 +277,13 @@ class AuthService:
             raise
         attempt.succeeded()
         self.audit.record("user added", actor=_person(user), address=address, target=user.id, role=str(user.role))
-        return await self._begin(tokens, user)
+        return await self._begin(tokens, user, in_cookie=True)
 
-    async def refresh(self, refresh_token: str, address: str) -> IssuedTokens:
+    async def refresh(self, refresh_token: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
         """Exchange a refresh token, once, for new tokens. Raises `Unauthorized` and `StoreUnavailable`."""
         tokens = self._loaded()
         try:
-            session, following = await self._sessions.renew(refresh_token)
+            session, following = await self._sessions.renew(refresh_token, in_cookie=in_cookie)
         except Unauthorized as error:
             self._count(error.code)
             if error.code == "replayed":
@@ -234,7 +294,7 @@ class AuthService:
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was removed")
         left = session.expires_ms / 1000 - self._clock()
-        return IssuedTokens(user, tokens.make(user, session.id, self._clock()), tokens.seconds, following, left)
+        return self._issued(tokens, user, session.id, following, left)
 
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
         """End a session, by the identity of its access token or by its refresh token. Does nothing if it has ended."""
@@ -256,13 +316,17 @@ class AuthService:
             raise TooManyAttempts(attempt)
         return attempt
 
-    async def _begin(self, tokens: Tokens, user: User) -> IssuedTokens:
-        session, refresh = await self._sessions.begin(user.id)
+    def _issued(self, tokens: Tokens, user: User, session_id: str, refresh: str, left: float) -> IssuedTokens:
+        now = self._clock()
+        token, cookie = tokens.make(user, session_id, now), tokens.make(user, session_id, now, COOKIE)
+        return IssuedTokens(user, token, cookie, tokens.seconds, refresh, left)
+
+    async def _begin(self, tokens: Tokens, user: User, *, in_cookie: bool) -> IssuedTokens:
+        session, refresh = await self._sessions.begin(user.id, in_cookie=in_cookie)
         if await self.users.get(user.id) != user:  # changed since the password was verified, so their sessions were ended
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was changed at the same time: log in again")
-        token = tokens.make(user, session.id, self._clock())
-        return IssuedTokens(user, token, tokens.seconds, refresh, session.expires_ms / 1000 - self._clock())
+        return self._issued(tokens, user, session.id, refresh, session.expires_ms / 1000 - self._clock())
 
 
 def _check_device(identity: Identity, name: str | None) -> Identity:

@@ -31,8 +31,8 @@ class LoginSessions:
         self._seconds = seconds
         self._clock = clock
 
-    async def begin(self, user: str) -> tuple[LoginSession, str]:
-        """Begin a session. Returns it and its first refresh token."""
+    async def begin(self, user: str, *, in_cookie: bool = False) -> tuple[LoginSession, str]:
+        """Begin a session. Returns it and its first refresh token; `in_cookie`: they count in a cookie only."""
         for old in (await self._store.by_user(user))[: -PER_USER_LIMIT + 1]:
             await self.end(old.id)
         session_id, family, generation = secrets.token_hex(12), secrets.token_hex(16), secrets.token_hex(32)
@@ -44,13 +44,16 @@ class LoginSessions:
             sha256_hex(generation.encode()),
             now_ms,
             now_ms + round(self._seconds * 1000),
+            in_cookie,
         )
         await self._store.add(session)
         return session, f"sbr_{session_id}_{family}_{generation}"
 
-    async def renew(self, refresh_token: str) -> tuple[LoginSession, str]:
+    async def renew(self, refresh_token: str, *, in_cookie: bool = False) -> tuple[LoginSession, str]:
         """The session and its next refresh token. Raises `Unauthorized`, with the code `replayed` for a used token."""
         session, family, generation = await self._find(refresh_token)
+        if session.in_cookie and not in_cookie:  # cookies are sent to every server of the host
+            raise Unauthorized("invalid", "this refresh token counts in a cookie only: log in with cookies false")
         if not matches_hash(generation.encode(), session.generation):
             await self._end_replayed(session)
         following = secrets.token_hex(32)

@@ -71,12 +71,17 @@ class Users:
     async def remove(self, name: str) -> None:
         """Remove a user. Raises `UnknownAccount` and `LastAdmin`."""
         async with self._lock:
-            user = await self._known(name)
-            if user.role is Role.ADMIN:
-                await self._check_other_admin(user)
+            user = await self.removable(name)
             await self._sessions.end_all(user.id)
             await self._store.remove(user.id)
         await self._sessions.end_all(user.id)
+
+    async def removable(self, name: str) -> User:
+        """Return a user who may be removed. Raises as `remove` does."""
+        user = await self._known(name)
+        if user.role is Role.ADMIN:
+            await self._check_other_admin(user)
+        return user
 
     async def _known(self, name: str) -> User:
         try:

@@ -7,12 +7,12 @@ from aiohttp import web
 from bson.objectid import ObjectId
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.access.service import AuthService
+from bridge.access.service import AuthService, MadeKeys
 from bridge.api.bodies import read_object
 from bridge.api.describe import describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
-from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, UserResponse, UsersPage
+from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, MadeKeysResponse, UserResponse, UsersPage
 from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
 from bridge.core.access.permissions import Permission, ResourceScope, Role
@@ -64,6 +64,14 @@ class ChangedUser(_ScopeFields):
         """Return the fields that change, for a user whose scope is `current`."""
         fields = {name: value for name, value in (("password", self.password), ("role", self.role)) if value is not None}
         return fields | ({"scope": self.new_scope(current)} if self.has_scope else {})
+
+
+class KeysParameters(BaseModel):
+    """With `keepKeys`, keys that may administer do not end when the admin who made them is removed or given another role."""
+
+    model_config = _STRICT
+
+    keep_keys: Annotated[bool, Field(alias="keepKeys")] = False
 
 
 class NewKey(_ScopeFields):
@@ -122,27 +130,37 @@ class AccountsApi:
         return json_response(_user(user), status=201)
 
     @_describes(
-        "Change a user's password, role or scope; their sessions end",
+        "Change a user's password, role or scope; their sessions end. Administering keys end if their maker loses that right",
+        query=KeysParameters,
         body=ChangedUser,
         answers={200: UserResponse},
         problems=(404, 409, 413, 422, 503),
     )
     async def _change_user(self, request: web.Request) -> web.Response:
         self._check_required()
+        keep_keys = KeysParameters.model_validate(dict(request.query)).keep_keys
         changed, name = ChangedUser.model_validate(await read_object(request)), request.match_info["name"]
         existing = await self._access.users.get(name.strip().lower())
         changes = changed.changes(existing.scope) if existing else {}
-        user = await self._access.users.change(name, changes)
+        user, keys = await self._access.change_user(name, changes, keep_keys=keep_keys)
         self._record(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
-        return json_response(_user(user))
+        self._record_ended(request, keys, user.id)
+        return json_response(_user(user) | (_made_keys(keys) if keys != MadeKeys() else {}))
 
-    @_describes("Remove a user; their sessions end", answers={204: None}, problems=(404, 409, 503))
+    @_describes(
+        "Remove a user; their sessions end. 200 with the keys they made, if any: those that may administer end too",
+        query=KeysParameters,
+        answers={200: MadeKeysResponse, 204: None},
+        problems=(404, 409, 503),
+    )
     async def _remove_user(self, request: web.Request) -> web.Response:
         self._check_required()
+        keep_keys = KeysParameters.model_validate(dict(request.query)).keep_keys
         name = request.match_info["name"].lower()
-        await self._access.users.remove(name)
+        keys = await self._access.remove_user(name, keep_keys=keep_keys)
         self._record(request, "user removed", name)
-        return web.Response(status=204)
+        self._record_ended(request, keys, name)
+        return web.Response(status=204) if keys == MadeKeys() else json_response(_made_keys(keys))
 
     @_describes("List API keys", answers={200: KeysPage}, problems=(403, 503))
     async def _keys(self, _: web.Request) -> web.Response:
@@ -188,6 +206,10 @@ class AccountsApi:
         if not self._access.required:
             raise Forbidden('access is open: set access.mode = "required", or use `sensor-bridge user` on the command line')
 
+    def _record_ended(self, request: web.Request, keys: MadeKeys, user: str) -> None:
+        for key in keys.ended:
+            self._record(request, "key removed", key.id, name=key.name, why=f"made by {user}")
+
     def _record(self, request: web.Request, action: str, target: str, **details: str) -> None:
         self._access.audit.record(
             action, actor=identity_of(request), address=client_address_of(request, self._http), target=target, **details
@@ -196,6 +218,10 @@ class AccountsApi:
 
 def _user(user: User) -> dict[str, Any]:
     return {"name": user.id, "role": user.role, "scope": scope_to_document(user.scope), "createdAt": iso(user.created_ms)}
+
+
+def _made_keys(keys: MadeKeys) -> dict[str, Any]:
+    return {"keysEnded": list(map(_key, keys.ended)), "keysKept": list(map(_key, keys.remaining))}
 
 
 def _key(key: ApiKey) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bridge.api.openapi.models import IdentityResponse, TokenResponse
 from bridge.core.access.accounts import scope_to_document
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
-from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE
+from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE, cookie_name, read_cookie
 from bridge.http.origins import is_from_known_page, is_from_own_page
 from bridge.http.proxies import client_address_of, is_behind_tls
 from bridge.settings import HttpSettings
@@ -79,7 +79,8 @@ class AuthApi:
     )
     async def _login(self, request: web.Request) -> web.Response:
         login = LoginRequest.model_validate(await self._read(request))
-        tokens = await self._access.login(login.username, login.password, client_address_of(request, self._http))
+        address = client_address_of(request, self._http)
+        tokens = await self._access.login(login.username, login.password, address, in_cookie=login.cookies)
         return self._response(request, tokens, cookies=login.cookies)
 
     @describes(
@@ -107,7 +108,7 @@ class AuthApi:
         refresh_token, from_cookie = await self._refresh_token(request)
         if not refresh_token:
             raise Unauthorized("missing", "log in first")
-        tokens = await self._access.refresh(refresh_token, client_address_of(request, self._http))
+        tokens = await self._access.refresh(refresh_token, client_address_of(request, self._http), in_cookie=from_cookie)
         return self._response(request, tokens, cookies=from_cookie)
 
     @describes(
@@ -123,8 +124,8 @@ class AuthApi:
         if self._access.required:
             await self._access.logout(identity_of(request), refresh_token, client_address_of(request, self._http))
         response = web.Response(status=204)
-        for name, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _REQUEST_PATH)):
-            secure = is_behind_tls(request, self._http)
+        for kind, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _REQUEST_PATH)):
+            secure, name = is_behind_tls(request, self._http), cookie_name(kind, self._access.cookie_id or "")
             response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=secure)
         return response
 
@@ -152,8 +153,9 @@ class AuthApi:
         body = RefreshRequest.model_validate(await self._read(request) if request.can_read_body else {})
         if body.refresh_token is not None:
             return body.refresh_token, False
-        cookie = request.cookies.get(REFRESH_COOKIE, "")
-        if (cookie or SESSION_COOKIE in request.cookies) and not is_from_own_page(request, self._http):
+        cookie_id = self._access.cookie_id
+        cookie = read_cookie(request, REFRESH_COOKIE, cookie_id)
+        if (cookie or read_cookie(request, SESSION_COOKIE, cookie_id)) and not is_from_own_page(request, self._http):
             raise Forbidden("cookies are accepted from the bridge's own pages only: programs send refresh_token in the body")
         return cookie, True
 
@@ -180,10 +182,11 @@ class AuthApi:
         response.headers["Cache-Control"] = "no-store"
         if cookies:
             secure = is_behind_tls(request, self._http)
-            for name, value, path, seconds in (
-                (SESSION_COOKIE, tokens.token, "/", tokens.token_seconds),
+            for kind, value, path, seconds in (
+                (SESSION_COOKIE, tokens.cookie, "/", tokens.token_seconds),
                 (REFRESH_COOKIE, tokens.refresh, _REQUEST_PATH, tokens.refresh_seconds),
             ):
+                name = cookie_name(kind, self._access.cookie_id or "")
                 response.set_cookie(
                     name, value, path=path, max_age=round(seconds), httponly=True, samesite="Strict", secure=secure
                 )

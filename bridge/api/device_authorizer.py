@@ -7,7 +7,7 @@ from aiohttp import web
 from bridge.api.middleware.auth import identity_of
 from bridge.core.access.permissions import Permission
 from bridge.core.errors import DeviceNotInScope, Forbidden, UnknownDevice
-from bridge.core.query import CommandsQuery, ReadingsQuery
+from bridge.core.query import CommandsQuery, QuarantineQuery, ReadingsQuery
 from bridge.devices.registry import Registry
 from bridge.ports import Store
 
@@ -42,16 +42,25 @@ class DeviceAuthorizer:
             )
 
     async def check_new(self, request: web.Request, device_id: str) -> None:
-        """Raise `Forbidden` if registering the id would give the caller records of another's device.
+        """Raise `Forbidden` if registering the id would give the caller the past of another's device.
 
         The message does not reveal which records exist. Raises `StoreUnavailable`.
         """
         if identity_of(request).scope is None or self.permits(request, device_id, Permission.MANAGE):
             return
-        readings = await self._store.readings(ReadingsQuery((device_id,), limit=1))
-        commands = await self._store.commands.find(CommandsQuery(device_id, limit=1))
-        if device_id in self._registry or readings or commands:
+        if device_id in self._registry or await self._has_past(device_id):
             raise Forbidden("this id is not available to you: choose another, or ask a user who manages all devices")
+
+    async def _has_past(self, device_id: str) -> bool:
+        """Whether the store has anything of a device: rollups outlive readings, and another bridge may have registered it."""
+        store = self._store
+        return bool(
+            await store.devices.get(device_id)
+            or await store.readings(ReadingsQuery((device_id,), limit=1))
+            or await store.history.extent((device_id,))
+            or await store.commands.find(CommandsQuery(device_id, limit=1))
+            or await store.quarantine.messages(QuarantineQuery(device=device_id, limit=1))
+        )
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raise `Forbidden` if the caller may not publish for one of the devices."""

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from bridge.api.bodies import read_body
+from bridge.api.bodies import read_encoded_body
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
@@ -57,7 +57,7 @@ class IngestApi:
         return [web.post("/api/v1/readings", self._ingest), web.post("/api/ingest", self._ingest)]
 
     @describes(
-        "Store readings: one, a list, or one per line; answered when they are safe",
+        "Store readings: one, a list, or one per line, plain or with Content-Encoding gzip; answered when they are safe",
         headers=IngestHeaders,
         body={JSON: NewReading | list[NewReading], NDJSON: str},
         answers={201: Ingested, 422: IngestProblem},
@@ -73,7 +73,7 @@ class IngestApi:
             )
         key = _idempotency_key(request)
         with self._source.admitted():
-            body = await read_body(request, self._read_seconds)
+            body = await read_encoded_body(request, self._read_seconds)
             try:
                 batch = self._source.put(self._ingest_request(request, body, key))
             except IdempotencyKeyReused as error:

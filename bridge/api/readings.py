@@ -16,7 +16,7 @@ from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Latest, MeasurementResponse, NoData, ReadingsPage, Record
 from bridge.core.access.permissions import Permission
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
-from bridge.core.readings.identity import CURSOR_LIMIT
+from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
@@ -161,10 +161,9 @@ class ReadingsApi:
 
     @_describes("The newest reading of each device", answers={200: Latest}, problems=(503,))
     async def _latest(self, request: web.Request) -> web.Response:
-        latest = await self._store.latest()
-        return json_response(
-            {"readings": [reading.public() for reading in latest if self._authorizer.permits(request, reading.device_id)]}
-        )
+        devices = self._authorizer.devices(request)
+        latest = await self._store.latest(devices) if devices != () else []
+        return json_response({"readings": [reading.public() for reading in latest]})
 
     @_describes(
         "The newest reading of a device, for older clients",
@@ -174,9 +173,9 @@ class ReadingsApi:
     )
     async def _telemetry(self, request: web.Request) -> web.Response:
         device_id = TelemetryParameters.model_validate(dict(request.query)).device
-        latest = await self._store.latest() if self._authorizer.permits(request, device_id) else []
-        found = next((reading for reading in latest if reading.device_id == device_id), None)
-        return json_response({"error": "no data"} if found is None else found.public())
+        is_permitted = is_device_id(device_id) and self._authorizer.permits(request, device_id)
+        found = await self._store.latest((device_id,)) if is_permitted else []
+        return json_response(found[0].public() if found else {"error": "no data"})
 
     @_describes("The measurement table", answers={200: list[MeasurementResponse]})
     async def _measurements(self, _: web.Request) -> web.Response:

@@ -19,7 +19,7 @@ from rich.table import Column, Table
 
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
-from bridge.access.service import AuthService
+from bridge.access.service import AuthService, MadeKeys
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
@@ -72,11 +72,30 @@ def list_users(config: ConfigOption = None) -> None:
 
 
 @users.command("remove")
-def remove_user(name: NameArgument, config: ConfigOption = None) -> None:
-    """Remove a user. Their sessions end within two seconds, also in a running bridge."""
+def remove_user(
+    name: NameArgument,
+    config: ConfigOption = None,
+    keep_keys: Annotated[bool, typer.Option("--keep-keys", help="Keep also the keys they made that may administer.")] = False,
+) -> None:
+    """Remove a user and the keys they made that may administer; list the other keys they made.
+
+    Their sessions and keys end within two seconds, also in a running bridge.
+    """
     name = user_name(name)
-    run_with_service(config, lambda service, _: service.users.remove(name), "user removed", name)
+
+    async def remove(service: AuthService, _: Settings) -> MadeKeys:
+        made = await service.remove_user(name, keep_keys=keep_keys)
+        for key in made.ended:
+            service.audit.record("key removed", actor=_actor(), target=key.id, name=key.name, why=f"made by {name}")
+        return made
+
+    keys = run_with_service(config, remove, "user removed", name)
     print_line(f"{name} removed")
+    for word, made in (("removed", keys.ended), ("kept", keys.remaining)):
+        for key in made:
+            print_line(f"key {key.id} {key.name} made by {name} {word}: {' '.join(sorted(key.permissions))}")
+    if keys.remaining:
+        print_line("kept keys still work: revoke those that are not needed with `sensor-bridge key remove ID`")
 
 
 @keys.command("add")
@@ -134,11 +153,15 @@ def run_with_service(
             service = AuthService(settings.access, settings.devices, store)
             result = await work(service, settings)
             if action:
-                service.audit.record(action, actor=Identity(IdentityKind.PROGRAM, caller(), frozenset()), target=target)
+                service.audit.record(action, actor=_actor(), target=target)
                 await service.close()
             return result
 
     return asyncio.run(run())
+
+
+def _actor() -> Identity:
+    return Identity(IdentityKind.PROGRAM, caller(), frozenset())
 
 
 def caller() -> str:

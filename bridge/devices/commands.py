@@ -81,7 +81,7 @@ class CommandService:
         self._clock = clock
         self._bridge_id = secrets.token_hex(8)
         self._queues: dict[str, dict[str, Command]] = {}
-        self._tried: set[str] = set()
+        self._tried: set[tuple[str, str]] = set()
         self._acks: dict[tuple[str, str], CommandAck] = {}
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self._wake_up = asyncio.Event()
@@ -121,10 +121,10 @@ class CommandService:
     async def submit(self, request: CommandRequest, by: str) -> Command:
         """Store a command, then send or queue it. A repeated request with the same id returns the existing command.
 
-        Raises `UnknownDevice`, `CommandRejected` (device offline, id of another command, queue full) and `StoreUnavailable`.
+        Raises `UnknownDevice`, `CommandRejected` (offline, id of another command to it, queue full) and `StoreUnavailable`.
         """
         command_id = request.id or secrets.token_hex(12)
-        if request.id is not None and (existing := await self._store.get(command_id)):
+        if request.id is not None and (existing := await self._store.get(request.device, command_id)):
             return self._existing(existing, request)
         device = self._registry.get(request.device)
         queue = self._queues.get(request.device, {})
@@ -156,7 +156,7 @@ class CommandService:
 
     def _existing(self, existing: Command, request: CommandRequest) -> Command:
         if not existing.same_request(request):
-            raise self._refusal(f"id {existing.id!r} belongs to another command")
+            raise self._refusal(f"id {existing.id!r} belongs to another command to this device")
         return existing
 
     def _check_room(self, request: CommandRequest, *, online: bool, waiting: int) -> None:
@@ -172,8 +172,7 @@ class CommandService:
         return CommandRejected(text)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
-        command = await self._store.get(command_id)
-        return command if command is not None and command.device_id == device_id else None
+        return await self._store.get(device_id, command_id)
 
     async def recent(self, device_id: str, limit: int) -> list[Command]:
         """Return the newest commands of a device, newest first."""
@@ -209,10 +208,10 @@ class CommandService:
 
         A claim whose confirmation by the store was lost is claimed again: nothing was sent in between.
         """
-        now, was_tried = self._clock(), command.id in self._tried
+        now, was_tried = self._clock(), (command.device_id, command.id) in self._tried
         state = CommandState.EXPIRED if command.is_expired(now) else CommandState.SENT
         claim = replace(command.transition(state, now), bridge=self._bridge_id)
-        self._tried.add(command.id)
+        self._tried.add((command.device_id, command.id))
         stored = claim if await self._store.change(claim, CommandState.QUEUED) else await self._current(command)
         self._leave_queue(command)
         is_ours = stored is claim or (
@@ -221,7 +220,7 @@ class CommandService:
         return stored if is_ours else None
 
     async def _current(self, command: Command) -> Command:
-        return await self._store.get(command.id) or command
+        return await self._store.get(command.device_id, command.id) or command
 
     def _transport(self, command: Command) -> CommandTransport:
         return self._socket if self._registry.get(command.device_id).connection == SOCKET else self._mqtt
@@ -237,7 +236,7 @@ class CommandService:
         return command
 
     def _leave_queue(self, command: Command) -> None:
-        self._tried.discard(command.id)
+        self._tried.discard((command.device_id, command.id))
         queue = self._queues.get(command.device_id)
         if queue is not None:
             queue.pop(command.id, None)
@@ -270,8 +269,8 @@ class CommandService:
     async def _store_acks(self) -> None:
         while self._acks:
             key, ack = next(iter(self._acks.items()))
-            command = await self._store.get(ack.command_id)
-            if command is not None and command.device_id == ack.device_id and command.state is CommandState.SENT:
+            command = await self._store.get(ack.device_id, ack.command_id)
+            if command is not None and command.state is CommandState.SENT:
                 error = None if ack.ok else ack.error or "the device refused it"
                 await self._finish(command, CommandState.CONFIRMED if ack.ok else CommandState.FAILED, error)
             del self._acks[key]

@@ -7,7 +7,8 @@ events of the changes that they caused. A reading of a known device costs 1 to 5
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -59,6 +60,9 @@ class Registry:
         self._settings = settings
         self._clock = clock
         self._devices: dict[str, Device] = {}
+        self._ids: list[str] = []
+        """The keys of `_devices`, sorted."""
+        self._by_site: dict[str, set[str]] = {}
         self._changed: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._seen_due = 0.0
@@ -78,7 +82,8 @@ class Registry:
         return None if device is None else Location(device.site or "", device.room or "")
 
     def devices_at(self, sites: Collection[str]) -> list[str]:
-        return [device.id for device in self._devices.values() if device.site in sites]
+        """Return the ids of the devices at these sites, in no order."""
+        return [device_id for site in frozenset(sites) for device_id in self._by_site.get(site, ())]
 
     async def load(self) -> None:
         """Read the devices from the store. Raises `StoreUnavailable`."""
@@ -86,7 +91,7 @@ class Registry:
         newest = {reading.device_id: reading for reading in await self._store.latest()}
         for device in devices:
             device.last_reading = newest.get(device.id)
-            self._devices[device.id] = device
+            self._put(device)
         for events in self.presence.start(devices):
             self.next.publish(events)
         self._loaded = True
@@ -121,9 +126,33 @@ class Registry:
         if len(self._devices) >= self._settings.limit or self._settings.registration == "required":
             self.counts.unlisted += 1
             return None
-        device = self._devices[device_id] = Device(device_id, created_ms=self._clock())
+        device = Device(device_id, created_ms=self._clock())
+        self._put(device)
         changes.append(self._record("created", device))
         return device
+
+    def _put(self, device: Device) -> None:
+        before = self._devices.get(device.id)
+        if before is None:
+            insort(self._ids, device.id)
+        else:
+            self._leave_site(before)
+        self._devices[device.id] = device
+        if device.site:
+            self._by_site.setdefault(device.site, set()).add(device.id)
+
+    def _pop(self, device_id: str) -> None:
+        device = self._devices.pop(device_id, None)
+        if device is not None:
+            self._leave_site(device)
+            del self._ids[bisect_left(self._ids, device_id)]
+
+    def _leave_site(self, device: Device) -> None:
+        at_site = self._by_site.get(device.site or "")
+        if at_site is not None:
+            at_site.discard(device.id)
+            if not at_site:
+                del self._by_site[device.site or ""]
 
     def _record(self, action: Action, device: Device) -> EntityEvent:
         """Mark a device for saving; the event of its change."""
@@ -180,9 +209,16 @@ class Registry:
             raise UnknownDevice(f"no device {device_id!r} is known")
         return device
 
-    def all(self) -> Iterable[Device]:
+    def all(self, after: str = "") -> Iterator[Device]:
+        """Iterate over the devices by id, from the first after `after`; none may be added or removed meanwhile."""
         self._check_loaded()
-        return (self._devices[device_id] for device_id in sorted(self._devices))
+        start = bisect_right(self._ids, after)
+        return (self._devices[self._ids[place]] for place in range(start, len(self._ids)))
+
+    def some(self, device_ids: Iterable[str], after: str = "") -> Iterator[Device]:
+        """Iterate over those of these devices that are registered, as `all` does."""
+        self._check_loaded()
+        return (self._devices[name] for name in sorted(device_ids) if name > after and name in self._devices)
 
     async def register(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
         """Create a device. Raises `DeviceExists`, `DeviceError`, `TooManyDevices` and `StoreUnavailable`."""
@@ -194,7 +230,10 @@ class Registry:
         device = apply_changes(Device(device_id, created_ms=self._clock()), attributes)
         _check_size(device)
         await self._store.devices.save([device])
-        device = self._devices.setdefault(device_id, device)
+        if device_id in self._devices:  # discovered while the store was writing
+            device = self._devices[device_id]
+        else:
+            self._put(device)
         self.next.publish([self._record("created", device)])
         if device_id in self.presence.sockets:
             self.connected(device_id)
@@ -206,7 +245,7 @@ class Registry:
         _check_size(changed)
         await self._store.devices.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
-        self._devices[device_id] = device
+        self._put(device)
         self.next.publish([self._record_update(device)])
         return device
 
@@ -218,7 +257,7 @@ class Registry:
         device = self.get(device_id)
         await self._store.devices.remove(device_id)
         self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
-        self._devices.pop(device_id, None)
+        self._pop(device_id)
         self.presence.invalidate()
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)

@@ -19,6 +19,7 @@ from bridge.http.origins import SAFE, is_from_own_page
 from bridge.settings import HttpSettings
 
 SESSION_COOKIE, REFRESH_COOKIE = "sb_session", "sb_refresh"
+"""What the names of cookies begin with; they end with the bridge's `cookie_id`."""
 SUBPROTOCOL = "sensor-bridge"
 
 _BEARER = "bearer."
@@ -30,19 +31,33 @@ class Credentials:
     """`credential` is a token, API key or secret; None if there is none.
 
     `device` is the name of the device with this secret, from Basic authentication or a login message. `ignored_cookie` means
-    that the request had no credentials but a session cookie, which was ignored to prevent CSRF.
+    that the request had no credentials but a session cookie, which was ignored to prevent CSRF. `in_cookie` means that the
+    credential is from the session cookie.
     """
 
     credential: str | None = field(default=None, repr=False)
     device: str | None = None
     ignored_cookie: bool = False
+    in_cookie: bool = False
 
 
-def credentials_from(request: web.Request, http: HttpSettings) -> Credentials:
+def cookie_name(kind: str, cookie_id: str) -> str:
+    """The name of the cookie of a kind, `SESSION_COOKIE` or `REFRESH_COOKIE`."""
+    return f"{kind}_{cookie_id}"
+
+
+def read_cookie(request: web.BaseRequest, kind: str, cookie_id: str | None) -> str:
+    """The value of the cookie of a kind, empty if there is none; while the id is unknown, any bridge's."""
+    if cookie_id is not None:
+        return request.cookies.get(cookie_name(kind, cookie_id), "")
+    return _first(value for name, value in request.cookies.items() if name.startswith(f"{kind}_")) or ""
+
+
+def credentials_from(request: web.Request, http: HttpSettings, cookie_id: str | None) -> Credentials:
     """The credentials of a request. Raises `Unauthorized` if they are malformed or ambiguous."""
     header = _authorization(request)
     if header is None:
-        return _cookie(request, http)
+        return _cookie(request, http, cookie_id)
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "bearer" and rest.strip():
         return Credentials(rest.strip())
@@ -56,7 +71,9 @@ def credentials_from(request: web.Request, http: HttpSettings) -> Credentials:
     raise Unauthorized("malformed", "send Authorization: Bearer TOKEN; a device may send Basic with its id and secret")
 
 
-def credentials_from_handshake(request: web.Request, http: HttpSettings, *, by_query: bool = False) -> Credentials:
+def credentials_from_handshake(
+    request: web.Request, http: HttpSettings, cookie_id: str | None, *, by_query: bool = False
+) -> Credentials:
     """The credentials of a WebSocket handshake. Raises `Unauthorized` if they are malformed or ambiguous.
 
     A token in the query string is accepted with `by_query` only, and otherwise refused: URLs end up in logs. Authorization
@@ -67,7 +84,7 @@ def credentials_from_handshake(request: web.Request, http: HttpSettings, *, by_q
         raise Unauthorized("query", "a token in the query string is not accepted: send it by header, subprotocol or message")
     scheme, _, rest = (_authorization(request) or "").partition(" ")
     credential = (rest.strip() if scheme.lower() == "bearer" else "") or _subprotocol(request)[1] or _first(in_query)
-    return Credentials(credential) if credential else _cookie(request, http)
+    return Credentials(credential) if credential else _cookie(request, http, cookie_id)
 
 
 def select_subprotocol(request: web.Request) -> str | None:
@@ -109,16 +126,18 @@ def _first(values: Iterable[str]) -> str | None:
     return next(iter(values), None)
 
 
-def _cookie(request: web.Request, http: HttpSettings) -> Credentials:
+def _cookie(request: web.Request, http: HttpSettings, cookie_id: str | None) -> Credentials:
     """The session cookie, if the request comes from one of the bridge's own pages (CSRF protection).
 
     This is the case if `Origin` or `Sec-Fetch-Site` says so. Browsers send neither for same-origin reads over plain HTTP:
     without both headers the cookie counts for safe methods, which change nothing and whose response the same-origin policy
     hides from other pages. It does not count for a WebSocket handshake then, since that policy does not cover WebSockets.
     """
-    cookie = request.cookies.get(SESSION_COOKIE)
+    cookie = read_cookie(request, SESSION_COOKIE, cookie_id)
     if not cookie:
         return Credentials()
     unstated = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
     reads = request.method in SAFE and "Upgrade" not in request.headers
-    return Credentials(cookie) if is_from_own_page(request, http) or (unstated and reads) else Credentials(ignored_cookie=True)
+    if is_from_own_page(request, http) or (unstated and reads):
+        return Credentials(cookie, in_cookie=True)
+    return Credentials(ignored_cookie=True)

@@ -28,6 +28,7 @@ Document = dict[str, Any]
 Fields = Mapping[str, Any]
 Key = str | ObjectId
 ALL: Fields = MappingProxyType({})
+_SLASH = "/"
 T = TypeVar("T", bound=Storable)
 
 
@@ -110,7 +111,7 @@ class DocumentStores:
         self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
     ) -> None:
         self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
-        self.commands = DocumentCommandStore(collection(COMMANDS), command_from_document)
+        self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentAccountStore(collection(USERS), user_from_document)
         self.keys = DocumentAccountStore(collection(API_KEYS), api_key_from_document)
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
@@ -170,21 +171,42 @@ class DocumentDeviceStore(DocumentStore[Device]):
             await self._documents.put(list(map(_document, devices)))
 
 
-class DocumentCommandStore(DocumentStore[Command]):
+class DocumentCommandStore:
+    """Commands under `device/id`: neither has a slash.
+
+    Earlier versions stored them under their id alone. Such commands are found and changed under that key until they expire.
+    """
+
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def get(self, device_id: str, command_id: str) -> Command | None:
+        document = await self._documents.get(_command_key(device_id, command_id))
+        return await self._get_early(device_id, command_id) if document is None else _command(document)
+
+    async def _get_early(self, device_id: str, command_id: str) -> Command | None:
+        document = None if _SLASH in command_id else await self._documents.get(command_id)
+        return None if document is None or document["device"] != device_id else _command(document)
+
     async def add(self, command: Command) -> Command:
-        if await self._documents.insert(_document(command)):
+        early = await self._get_early(command.device_id, command.id)
+        if early is not None:
+            return early
+        if await self._documents.insert(_command_document(command)):
             return command
-        existing = await self.get(command.id)
+        existing = await self.get(command.device_id, command.id)
         if existing is None:
             raise StoreUnavailable(f"command {command.id} expired while it was added")
         return existing
 
     async def change(self, command: Command, was: CommandState) -> bool:
-        return await self._documents.replace(_document(command), state=str(was))
+        if await self._documents.replace(_command_document(command), state=str(was)):
+            return True
+        return await self._documents.replace(_document(command), state=str(was), device=command.device_id)
 
     async def find(self, query: CommandsQuery) -> list[Command]:
         where = {"device": query.device, "state": None if query.state is None else str(query.state)}
-        return list(map(self._record, await self._documents.find(where, "-createdAt", limit=query.limit)))
+        return list(map(_command, await self._documents.find(where, "-createdAt", limit=query.limit)))
 
 
 class DocumentAuditStore:
@@ -210,3 +232,15 @@ class DocumentAuditStore:
 
 def _document(record: Storable) -> Document:
     return {"_id": record.id, **record.to_document()}
+
+
+def _command_key(device_id: str, command_id: str) -> str:
+    return f"{device_id}{_SLASH}{command_id}"
+
+
+def _command_document(command: Command) -> Document:
+    return {"_id": _command_key(command.device_id, command.id), **command.to_document()}
+
+
+def _command(document: Document) -> Command:
+    return command_from_document(str(document["_id"]).rpartition(_SLASH)[2], document)

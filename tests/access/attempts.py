@@ -11,6 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, key_id, signed
+from tests.access.ways import SESSION_COOKIE
 
 RAW = SECRET.encode()
 NOW = int(time.time())
@@ -340,7 +341,9 @@ class Sent:
 
 def cookie(g: Guarded, **more: str) -> dict[str, str]:
     """The headers that a browser on the dashboard sends."""
-    return {"Cookie": f"sb_session={g.tokens['operator']}"} | {name.replace("_", "-"): text for name, text in more.items()}
+    return {"Cookie": f"{SESSION_COOKIE}={g.tokens['operator']}"} | {
+        name.replace("_", "-"): text for name, text in more.items()
+    }
 
 
 COMMAND = {"command": "on", "queue": True}
@@ -410,12 +413,12 @@ REQUESTS: tuple[Sent, ...] = (
     Sent("a cookie reads by the address bar", "GET", "/api/v1/readings", lambda g: cookie(g, Sec_Fetch_Site="none"), 200),
     Sent("a cookie writes by the address bar", "POST", COMMANDS, lambda g: cookie(g, Sec_Fetch_Site="none"), 403, COMMAND),
     Sent("a cookie deletes without an origin", "DELETE", "/api/v1/devices/hall", cookie, 403),
-    Sent("a cookie that is a key", "GET", "/api/v1/readings", lambda _: {"Cookie": "sb_session=sbk_0_0"}, 401),
+    Sent("a cookie that is a key", "GET", "/api/v1/readings", lambda _: {"Cookie": f"{SESSION_COOKIE}=sbk_0_0"}, 401),
     Sent(
         "a header wins over a bad cookie",
         "GET",
         "/api/v1/readings",
-        lambda g: {**g.showing("viewer"), "Cookie": "sb_session=x"},
+        lambda g: {**g.showing("viewer"), "Cookie": f"{SESSION_COOKIE}=x"},
         200,
     ),
     Sent(

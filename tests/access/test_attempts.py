@@ -14,6 +14,7 @@ from tests.access.attempts import CREDENTIALS, CROSSINGS, REQUESTS
 from tests.access.leaks import LEAKS
 from tests.access.parts import PASSWORD, Guarded, guarded
 from tests.access.tally import Tally
+from tests.access.ways import SESSION_COOKIE
 from tests.conftest import StartBridge
 
 WAYS = ("bearer", "key", "cookie")
@@ -33,7 +34,7 @@ def shown(way: str, credential: str) -> dict[str, str]:
         case "key":
             return {"X-API-Key": credential}
         case _:
-            return {"Cookie": f"sb_session={credential}"}
+            return {"Cookie": f"{SESSION_COOKIE}={credential}"}
 
 
 async def test_only_valid_credentials_open_the_api(guarded_bridge: Guarded, tally: Tally) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -14,15 +17,26 @@ import aiohttp
 import jwt
 import orjson
 import pytest
+from bson.objectid import ObjectId
+from pydantic import SecretStr
 
 from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.auth import SOCKETS
 from bridge.app import Bridge
+from bridge.core.devices.device import Device
 from bridge.core.errors import SettingsError
-from bridge.settings import HttpSettings
-from tests.access.parts import PASSWORD, SECRET, Guarded, guarded, stored_sessions
+from bridge.core.message import Message, Rejection, RejectionReason
+from bridge.core.readings.reading import Reading
+from bridge.core.rollup import DAY_MS
+from bridge.ports import Store
+from bridge.settings import HttpSettings, StoreSettings
+from bridge.stores import open_store
+from bridge.stores.rollup_builder import now_ms
+from tests.access.parts import PASSWORD, SECRET, Guarded, access_settings, guarded, stored_sessions
 from tests.access.typed import command_line
+from tests.access.ways import COOKIE_ID, LISTENING, SESSION_COOKIE, attempted
 from tests.conftest import StartBridge
+from tests.fakes import RecordingOrigin
 from tests.servers import until
 
 LOGIN = {"username": "viewer", "password": PASSWORD}
@@ -49,8 +63,8 @@ async def test_login_follows_the_contract_and_sets_http_only_cookies(guarded_bri
     assert jwt.decode(body["access_token"], SECRET, ["HS256"], audience="sensor-bridge")["sub"] == "viewer"
     cookies = cookies_of(headers)
     assert {name: (one["path"], one["httponly"], one["samesite"], one["secure"]) for name, one in cookies.items()} == {
-        "sb_session": ("/", True, "Strict", ""),
-        "sb_refresh": ("", True, "Strict", ""),
+        SESSION_COOKIE: ("/", True, "Strict", ""),
+        f"sb_refresh_{COOKIE_ID}": ("", True, "Strict", ""),
     }
     assert headers["Cache-Control"] == "no-store"
 
@@ -81,6 +95,64 @@ async def test_refresh_cookie_counts_for_own_pages_until_logout(guarded_bridge: 
     status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {body['access_token']}"})
     assert (status, problem["code"]) == (401, "revoked")
     assert (await guarded_bridge.ask("POST", "/auth/refresh", jar(renewed, Origin=origin)))[0] == 401
+
+
+async def test_two_bridges_of_one_host_keep_their_sessions_apart(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    """Cookies do not know ports: a browser sends those of one bridge to the other."""
+    async with AsyncExitStack() as stack:
+        jar = aiohttp.CookieJar(unsafe=True)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
+        bases = []
+        for name in ("one", "other"):
+            access = access_settings(admin_password=SecretStr(PASSWORD), secret=SecretStr(f"{name}: {SECRET}"))
+            store = f"sqlite:///{tmp_path}/{name}.db"
+            bridge = await stack.enter_async_context(start_bridge(broker_url, store, access=access))
+            bases.append(f"http://127.0.0.1:{bridge.port}")
+        for base in bases:
+            login = {"username": "admin", "password": PASSWORD}
+            async with session.post(f"{base}/auth/login", json=login, headers={"Origin": base}) as answer:
+                assert answer.status == 200
+        assert len({cookie.key for cookie in jar}) == 4
+        for _ in range(2):
+            for base in bases:
+                async with session.get(f"{base}/auth/me") as answer:
+                    assert (answer.status, (await answer.json())["name"]) == (200, "admin")
+                async with session.post(f"{base}/auth/refresh", json={}, headers={"Origin": base}) as answer:
+                    assert answer.status == 200
+        async with session.post(f"{bases[0]}/auth/logout", json={}, headers={"Origin": bases[0]}) as answer:
+            assert answer.status == 204
+        for base, status in zip(bases, (401, 200), strict=True):
+            async with session.get(f"{base}/auth/me") as answer:
+                assert answer.status == status
+
+
+async def test_value_of_a_cookie_counts_nowhere_but_in_the_cookie(guarded_bridge: Guarded) -> None:
+    """Every server of the host receives it."""
+    _, body, headers = await guarded_bridge.ask("POST", "/auth/login", body=LOGIN)
+    cookies = {name: one.value for name, one in cookies_of(headers).items()}
+    token, refresh = cookies[SESSION_COOKIE], cookies[f"sb_refresh_{COOKIE_ID}"]
+    for _ in range(2):  # the second time it is known
+        for shown in ({"Authorization": f"Bearer {token}"}, {"X-API-Key": token}):
+            status, problem, _ = await guarded_bridge.ask("GET", "/auth/me", shown)
+            assert (status, problem["code"]) == (401, "invalid")
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Cookie": f"{SESSION_COOKIE}={token}"}))[0] == 200
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Cookie": f"sb_session_00000000={token}"}))[0] == 401
+        assert (await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {body['access_token']}"}))[0] == 200
+    for name, way in LISTENING.items():
+        verdict = await attempted(way, guarded_bridge.bridge, token)
+        assert verdict.let_in is name.endswith("cookie"), name
+    status, problem, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": refresh})
+    assert (status, problem["code"]) == (401, "invalid")
+    jar = {"Cookie": f"sb_refresh_{COOKIE_ID}={refresh}", "Origin": guarded_bridge.base}
+    status, body, headers = await guarded_bridge.ask("POST", "/auth/refresh", jar, {})
+    assert status == 200, "the attempt did not end the session"
+    renewed = {name: one.value for name, one in cookies_of(headers).items()}
+    status, _, _ = await guarded_bridge.ask("GET", "/auth/me", {"Authorization": f"Bearer {renewed[SESSION_COOKIE]}"})
+    assert status == 401
+    status, _, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": renewed[f"sb_refresh_{COOKIE_ID}"]})
+    assert status == 401
 
 
 async def test_replayed_refresh_token_ends_the_session(guarded_bridge: Guarded) -> None:
@@ -203,6 +275,36 @@ async def test_site_manager_cannot_take_over_devices_of_other_sites_or_their_rem
     assert [await registered("manage", device) for device in ("hall", "gate")] == [(201, "hall"), (201, "gate")]
 
 
+async def test_site_manager_cannot_take_over_a_device_of_which_only_little_remains(
+    guarded_bridge: Guarded, tmp_path: Path
+) -> None:
+    """Readings that expired leave rollups; a message may be in the quarantine only; another bridge may know the device."""
+    old = Reading(ObjectId(), "rolled", {"temperature": 20}, now_ms() - 2 * DAY_MS, now_ms() - 2 * DAY_MS, seq=1)
+    bad = Message("mqtt", "sensors/refused/data", b"x", now_ms(), RecordingOrigin())
+    async with open_store(StoreSettings(url=SecretStr(guarded_bridge.store_url))) as store:
+        await store.write([old], [Rejection(ObjectId(), bad, RejectionReason.NOT_JSON, "not JSON")], [])
+        await store.devices.save([Device("elsewhere", site="Hall")])
+
+        with sqlite3.connect(tmp_path / "bridge.db") as file:
+            await until(partial(roll_up, store, file), what="rollups")
+            file.execute("DELETE FROM readings WHERE device_id = 'rolled'")
+        file.close()
+    refused = "this id is not available to you: choose another, or ask a user who manages all devices"
+    for device in ("rolled", "refused", "elsewhere"):
+        claimed = {"id": device, "site": "Kitchen"}
+        status, found = await guarded_bridge.as_("bounded", "POST", "/api/v1/devices", claimed)
+        assert (status, found["detail"]) == (403, refused), device
+        assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
+
+
+async def roll_up(store: Store, file: sqlite3.Connection) -> bool:
+    """Take the lease from the bridge and advance the rollups; whether those of the device `rolled` are there."""
+    file.execute("DELETE FROM state WHERE key = 'rollups'")
+    file.commit()
+    await store.history.roll_up()
+    return bool(file.execute("SELECT count(*) FROM rollups WHERE device_id = 'rolled'").fetchone()[0])
+
+
 async def test_idempotency_keys_are_separate_for_each_identity(guarded_bridge: Guarded) -> None:
     """Names of keys are not unique and may have any characters."""
     for who, name in (("one gate", "gate"), ("another gate", "gate"), ("a gate of others", "gate/1")):
@@ -294,6 +396,85 @@ async def test_every_route_states_its_permission(guarded_bridge: Guarded) -> Non
     assert "/ws/device" in SOCKETS
 
 
+async def admin_with_keys(made: Guarded, name: str) -> dict[str, str]:
+    """Add an admin, log them in, and create keys as them, one by another key; returns the ids by name."""
+    given = {"name": name, "password": PASSWORD, "role": "admin"}
+    assert (await made.as_("admin", "POST", "/api/v1/users", given))[0] == 201
+    made.tokens[name] = (await made.login(name))[1]["access_token"]
+    ids = {}
+    for maker, key, rights in (
+        (name, f"{name} ci", ["administer"]),
+        (name, "graph", ["see"]),
+        (f"{name} ci", "ci 2", ["administer"]),
+    ):
+        status, found = await made.as_(maker, "POST", "/api/v1/keys", {"name": key, "rights": rights})
+        assert status == 201
+        made.keys[key], ids[key] = found["key"], found["id"]
+    return ids
+
+
+async def works(made: Guarded, *who: str) -> list[bool]:
+    return [(await made.as_(name, "GET", "/auth/me"))[0] == 200 for name in who]
+
+
+@pytest.mark.parametrize("way", ["DELETE", "PATCH"])
+async def test_administering_keys_end_with_their_maker(guarded_bridge: Guarded, way: str) -> None:
+    ids = await admin_with_keys(guarded_bridge, "boss")
+    body = None if way == "DELETE" else {"role": "viewer"}
+    status, found = await guarded_bridge.as_("admin", way, "/api/v1/users/boss", body)
+    assert status == 200
+    assert {one["name"] for one in found["keysEnded"]} == {"boss ci", "ci 2"}
+    assert [(one["id"], one["name"]) for one in found["keysKept"]] == [(ids["graph"], "graph")]
+    assert await works(guarded_bridge, "boss", "boss ci", "ci 2", "graph", "administer") == [False, False, False, True, True]
+
+    async def noted() -> bool:
+        _, audit = await guarded_bridge.as_("admin", "GET", "/api/v1/audit?act=key+removed")
+        return {one["about"] for one in audit["acts"]} == {ids["boss ci"], ids["ci 2"]}
+
+    await until(noted, what="both keys in the audit log")
+
+
+@pytest.mark.parametrize("way", ["DELETE", "PATCH"])
+async def test_administering_keys_of_an_admin_can_be_kept_explicitly(guarded_bridge: Guarded, way: str) -> None:
+    await admin_with_keys(guarded_bridge, "boss")
+    body = None if way == "DELETE" else {"role": "operator"}
+    assert (await guarded_bridge.as_("admin", way, "/api/v1/users/boss?keepKeys=maybe", body))[0] == 400
+    status, found = await guarded_bridge.as_("admin", way, "/api/v1/users/boss?keepKeys=true", body)
+    assert (status, found["keysEnded"], len(found["keysKept"])) == (200, [], 3)
+    assert await works(guarded_bridge, "boss", "boss ci", "ci 2", "graph") == [False, True, True, True]
+
+
+async def test_keys_of_the_only_admin_stay_when_the_removal_is_refused(guarded_bridge: Guarded) -> None:
+    assert (await guarded_bridge.as_("admin", "DELETE", "/api/v1/users/admin"))[0] == 409
+    assert (await guarded_bridge.as_("admin", "PATCH", "/api/v1/users/admin", {"role": "viewer"}))[0] == 409
+    assert await works(guarded_bridge, "administer", "admin") == [True, True]
+
+
+async def test_command_line_lists_the_keys_of_a_removed_admin(guarded_bridge: Guarded, tmp_path: Path) -> None:
+    command = command_line(tmp_path, BRIDGE_STORE__URL=guarded_bridge.store_url, BRIDGE_ACCESS__MODE="required")
+    ids = await admin_with_keys(guarded_bridge, "boss")
+    code, out, _ = await command("user", "remove", "boss")
+    lines = out.splitlines()
+    assert (code, lines[0]) == (0, "boss removed")
+    assert sorted(lines[1:3]) == sorted(
+        f"key {ids[name]} {name} made by boss removed: administer" for name in ("boss ci", "ci 2")
+    )
+    assert lines[3] == f"key {ids['graph']} graph made by boss kept: see"
+
+    async def ended() -> bool:
+        return await works(guarded_bridge, "boss ci", "ci 2") == [False, False]
+
+    await until(ended, seconds=5, what="the end of the keys")
+    await admin_with_keys(guarded_bridge, "chief")
+    code, out, _ = await command("user", "remove", "chief", "--keep-keys")
+    assert (code, out.count(" kept: "), out.count(" removed: ")) == (0, 3, 0)
+
+    async def is_locked_out() -> bool:
+        return await works(guarded_bridge, "chief", "chief ci") == [False, True]
+
+    await until(is_locked_out, seconds=5, what="the end of the session")
+
+
 async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridge(
     guarded_bridge: Guarded, tmp_path: Path
 ) -> None:
@@ -320,7 +501,7 @@ async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridg
     guarded_bridge.keys["lab"] = out.strip()
     assert await status("lab") == 200
     code, listed, _ = await command("key", "list")
-    assert out.strip().rpartition("_")[2] not in listed
+    assert out.strip().split("_", 2)[2] not in listed
     assert (await command("key", "remove", out.split("_")[1]))[0] == 0
     async with asyncio.timeout(3):
         while await status("lab") != 401:
@@ -390,7 +571,11 @@ async def test_open_bridge_needs_no_login_and_creates_no_admin(
         aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as session,
     ):
         assert isinstance(bridge, Bridge)
-        for shown in ({}, {"Authorization": "Bearer nonsense"}, {"Cookie": "sb_session=x", "Origin": "https://evil.example"}):
+        for shown in (
+            {},
+            {"Authorization": "Bearer nonsense"},
+            {"Cookie": f"{SESSION_COOKIE}=x", "Origin": "https://evil.example"},
+        ):
             async with session.get("/api/v1/readings", headers=shown) as answer:
                 assert answer.status == 200
         async with session.get("/auth/me") as answer:

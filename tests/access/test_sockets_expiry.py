@@ -296,10 +296,10 @@ async def test_client_that_disconnects_during_authentication_leaves_nothing_behi
             super().__init__()
             self.reached, self.go_on = asyncio.Event(), asyncio.Event()
 
-        async def identify(self, shown: str | None, address: str) -> Identity:
+        async def identify(self, shown: str | None, address: str, *, in_cookie: bool = False) -> Identity:
             self.reached.set()
             await self.go_on.wait()
-            return await super().identify(shown, address)
+            return await super().identify(shown, address, in_cookie=in_cookie)
 
     for path, first in (
         (SOCKET_IO, '40{"token":"t"}'),

@@ -17,6 +17,7 @@ from tests.access.tally import Tally
 from tests.access.tokens import TokenAccess, device, person
 from tests.access.ways import (
     SECRET_MARK,
+    SESSION_COOKIE,
     SOCKET_IO,
     Attempt,
     Served,
@@ -33,7 +34,7 @@ from tests.access.ways import (
 TOKEN = f"{SECRET_MARK}.admin"
 DEVICE = f"{SECRET_MARK}.device"
 FRIEND, STRANGER = "https://dashboard.example", "https://elsewhere.example"
-COOKIE = {"Cookie": f"sb_session={TOKEN}"}
+COOKIE = {"Cookie": f"{SESSION_COOKIE}={TOKEN}"}
 
 
 @pytest.fixture

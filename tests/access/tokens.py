@@ -9,7 +9,7 @@ from dataclasses import replace
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import StoreUnavailable, Unauthorized
 from tests.access.leaks import LEAKS
-from tests.access.ways import SECRET_MARK
+from tests.access.ways import COOKIE_ID, SECRET_MARK
 
 LIMIT = 8192
 
@@ -18,6 +18,7 @@ class TokenAccess:
     """`ports.Authentication` with access required, on dictionaries; `away` simulates an unavailable store."""
 
     required = True
+    cookie_id = COOKIE_ID
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -39,7 +40,7 @@ class TokenAccess:
     def revoke(self, token: str) -> None:
         self.revoked.add(f"grant:{token}")
 
-    async def identify(self, shown: str | None, address: str) -> Identity:
+    async def identify(self, shown: str | None, address: str, *, in_cookie: bool = False) -> Identity:  # noqa: ARG002
         self.asked += 1
         assert address == "127.0.0.1"
         if self.away:

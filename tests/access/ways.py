@@ -15,8 +15,14 @@ import orjson
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.access.parts import own_tokens
+
 WAIT_SECONDS = 15.0
 SECRET_MARK = "s3cr3t"
+COOKIE_ID = own_tokens().key_id[:8]
+"""Of bridges with `access_settings`."""
+
+SESSION_COOKIE = f"sb_session_{COOKIE_ID}"
 """Part of every token of these tests, so that logs can be searched for it."""
 
 
@@ -108,7 +114,7 @@ async def by_header(bridge: Served, token: str | None) -> tuple[bool, int | None
 async def by_cookie(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
     headers = {"Origin": f"http://127.0.0.1:{bridge.port}"}
     if token is not None:
-        headers["Cookie"] = f"other=1; sb_session={token}"
+        headers["Cookie"] = f"other=1; {SESSION_COOKIE}={token}"
     async with opened(bridge, SOCKET_IO, headers=headers) as socket:
         return await joined(socket)
 
@@ -202,7 +208,7 @@ def plain_by_cookie(path: str) -> Attempt:
     async def attempt(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
         headers = {"Origin": f"http://127.0.0.1:{bridge.port}"}
         if token is not None:
-            headers["Cookie"] = f"sb_session={token}"
+            headers["Cookie"] = f"{SESSION_COOKIE}={token}"
         async with opened(bridge, path, headers=headers) as socket:
             return await (silently if token is None else heard_pong)(socket)
 

@@ -210,6 +210,18 @@ async def test_socketio_client_sends_a_command_and_gets_its_state(client: Client
         assert (await listener.client.call("sendCommand", "x"))["ok"] is False
 
 
+async def test_id_of_a_command_to_another_device_is_free(client: Client) -> None:
+    body = {"command": "servo1", "queue": True, "id": "x"}
+    for device, command in (("esp01", "servo1"), ("esp02", "servo2")):
+        assert (await client.ask("POST", "/api/v1/devices", {"id": device}))[0] == 201
+        path = f"/api/v1/devices/{device}/commands"
+        status, sent = await client.ask("POST", path, body | {"command": command})
+        assert (status, sent["device"], sent["command"]) == (202, device, command)
+        assert (await client.ask("POST", path, body | {"command": command}))[1] == sent
+        assert (await client.ask("GET", f"{path}/x"))[1] == sent
+        assert (await client.ask("POST", path, body | {"command": "another"}))[0] == 409
+
+
 async def test_form_of_older_clients_sends_a_command(client: Client) -> None:
     async with mqtt_device(client.broker_url, "esp01") as device:
         await client.until_device("esp01", status="online")

@@ -11,8 +11,8 @@ from bridge.core.access.accounts import User
 from bridge.core.access.permissions import Role
 from bridge.settings import MqttSettings
 from bridge.tools.bench.systems import OwnBridge
+from tests.access.parts import SECRET
 
-SECRET = "the signing secret of the bridges of the bench"
 PASSWORD = "the password of the admin of the bench"
 REQUIRED: Mapping[str, str] = {
     "BRIDGE_ACCESS__MODE": "required",

@@ -42,10 +42,10 @@ class FailingCommands(MemoryCommands):
     unavailable = False
     lost_replies = 0
 
-    async def get(self, command_id: str) -> Command | None:
+    async def get(self, device_id: str, command_id: str) -> Command | None:
         if self.unavailable:
             raise StoreUnavailable("unavailable")
-        return await super().get(command_id)
+        return await super().get(device_id, command_id)
 
     async def add(self, command: Command) -> Command:
         if self.unavailable:
@@ -92,7 +92,7 @@ class Rig:
         return await self.commands.submit(CommandRequest.model_validate({"device": "a", "command": "x"} | more), "test")
 
     def state(self, command: Command) -> CommandState:
-        return self.store.by_id[command.id].state
+        return self.store.by_id[command.device_id, command.id].state
 
 
 @pytest.fixture
@@ -237,3 +237,19 @@ async def test_claim_with_a_late_reply_fails_the_expired_command(rig: Rig) -> No
     rig.now_ms += 5000
     await until(lambda: rig.state(command) is CommandState.FAILED)
     assert rig.mqtt.sent == []
+
+
+async def test_commands_of_two_devices_with_the_same_id_are_independent(rig: Rig) -> None:
+    rig.commands.publish([DeviceStatus("b", "offline", rig.now_ms)])
+    first = await rig.submit(id="x", queue=True)
+    other = await rig.submit(id="x", device="b", command="y", queue=True)
+    assert await rig.submit(id="x", queue=True) == first
+    with pytest.raises(CommandRejected, match=r"^id 'x' belongs to another command to this device$"):
+        await rig.submit(id="x", command="y", queue=True)
+    rig.commands.publish([DeviceStatus("b", "online", rig.now_ms)])
+    await until(lambda: rig.state(other) is CommandState.SENT)
+    rig.commands.publish([CommandAck("a", "x", ok=True), CommandAck("b", "x", ok=True)])
+    await until(lambda: rig.state(other) is CommandState.CONFIRMED)
+    assert rig.state(first) is CommandState.QUEUED
+    assert [(device, body["command"]) for device, body in rig.mqtt.sent] == [("b", "y")]
+    assert await rig.commands.get("b", "x") == rig.store.by_id["b", "x"]

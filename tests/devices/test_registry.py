@@ -193,3 +193,22 @@ async def test_statuses_beyond_the_limit_leave_out_the_oldest(rig: Rig) -> None:
         rig.publish_reading(f"d{n}")
         rig.now_ms += 1
     assert [one.device_id for one in rig.registry.statuses(3)] == ["d2", "d3", "d4"]
+
+
+async def test_devices_are_found_by_id_and_by_site_after_every_change(rig: Rig) -> None:
+    registry = rig.registry
+    for name, site in (("c", "Home"), ("a", "Home"), ("b", "Office"), ("d", None)):
+        await registry.register(name, {"site": site})
+    rig.publish_reading("e")
+    assert [one.id for one in registry.all()] == ["a", "b", "c", "d", "e"]
+    assert [one.id for one in registry.all("bb")] == [one.id for one in registry.all("b")] == ["c", "d", "e"]
+    assert [one.id for one in registry.some(("e", "a", "nobody", "c"), "a")] == ["c", "e"]
+    await registry.update("a", {"site": "Office"})
+    await registry.update("c", {"site": None})
+    await registry.update("d", {"site": "Home"})
+    await registry.remove("b")
+    assert (registry.devices_at(["Home"]), registry.devices_at({"Office", "Nowhere"})) == (["d"], ["a"])
+    assert registry.devices_at(["Home", "Home"]) == ["d"]
+    await registry.remove("d")
+    assert registry.devices_at(["Home", ""]) == []
+    assert [one.id for one in registry.all()] == ["a", "c", "e"]

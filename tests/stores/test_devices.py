@@ -13,6 +13,8 @@ from bridge.core.devices.device import Device, ReportingInterval
 from bridge.core.message import DeviceStatus
 from bridge.core.query import CommandsQuery
 from bridge.ports import Store
+from bridge.stores.documents import DocumentCollection
+from tests.fakes import MemoryStore
 from tests.stores.test_store_contract import START_MS, Opener, opened
 
 __all__ = ["opened"]
@@ -47,6 +49,8 @@ async def test_device_is_returned_unchanged(store: Store) -> None:
     await store.devices.save([FULL, Device("b", created_ms=START_MS)])
     assert await store.devices.all(10) == [Device("b", created_ms=START_MS), FULL]
     assert await store.devices.all(1) == [Device("b", created_ms=START_MS)]
+    assert await store.devices.get("esp32-1") == FULL
+    assert await store.devices.get("nobody") is None
 
 
 async def test_device_saved_again_replaces_the_stored_one(store: Store) -> None:
@@ -80,8 +84,8 @@ def command(name: str, at: int = 0, **more: object) -> Command:
 async def test_command_is_returned_unchanged(store: Store, value: object) -> None:
     one = command("c1", value=value, state=CommandState.FAILED, error="no", sent_ms=START_MS + 3)
     assert await store.commands.add(one) == one
-    assert await store.commands.get("c1") == one
-    assert await store.commands.get("c2") is None
+    assert await store.commands.get("a", "c1") == one
+    assert await store.commands.get("a", "c2") is None
 
 
 async def test_second_command_of_the_same_id_is_not_added(store: Store) -> None:
@@ -117,12 +121,44 @@ async def test_one_of_several_concurrent_changes_of_a_command_succeeds(opened: O
                 *(store.commands.change(each, CommandState.QUEUED) for store, each in zip(stores, tried, strict=True))
             )
             assert sorted(done) == [False] * 5 + [True]
-            assert await other.commands.get(name) == tried[done.index(True)]
+            assert await other.commands.get("a", name) == tried[done.index(True)]
 
 
 async def test_missing_command_and_command_in_another_state_are_not_changed(store: Store) -> None:
     assert not await store.commands.change(command("c1", state=CommandState.SENT), CommandState.QUEUED)
-    assert await store.commands.get("c1") is None
+    assert await store.commands.get("a", "c1") is None
     one = await store.commands.add(command("c1", state=CommandState.CONFIRMED))
     assert not await store.commands.change(command("c1", state=CommandState.FAILED), CommandState.SENT)
-    assert await store.commands.get("c1") == one
+    assert await store.commands.get("a", "c1") == one
+
+
+async def test_commands_of_two_devices_may_have_the_same_id(store: Store) -> None:
+    first, other = command("c1"), command("c1", device_id="b", command="other", state=CommandState.SENT)
+    assert [await store.commands.add(one) for one in (first, other)] == [first, other]
+    assert [await store.commands.get(name, "c1") for name in ("a", "b", "c", "")] == [first, other, None, None]
+    assert await store.commands.get("b", "a/c1") is None
+    assert sorted(await store.commands.find(CommandsQuery()), key=lambda one: one.device_id) == [first, other]
+    done = command("c1", device_id="b", command="other", state=CommandState.CONFIRMED)
+    assert await store.commands.change(done, CommandState.SENT)
+    assert [await store.commands.get(name, "c1") for name in ("a", "b")] == [first, done]
+
+
+async def test_command_of_an_earlier_version_is_found_changed_and_not_repeated(opened: Opener) -> None:
+    async with opened() as store:
+        await store.prepare()
+        early = command("c1")
+        if isinstance(store, MemoryStore):
+            return
+        documents: DocumentCollection = store.commands._documents  # type: ignore[attr-defined]
+        assert await documents.insert({"_id": "c1", **early.to_document()})
+        assert await store.commands.get("a", "c1") == early
+        assert await store.commands.get("b", "c1") is None
+        assert await store.commands.find(CommandsQuery("a")) == [early]
+        assert await store.commands.add(command("c1", command="other")) == early
+        other = command("c1", device_id="b")
+        assert await store.commands.add(other) == other
+        sent = command("c1", state=CommandState.SENT)
+        assert await store.commands.change(sent, CommandState.QUEUED)
+        assert not await store.commands.change(sent, CommandState.QUEUED)
+        assert [await store.commands.get(name, "c1") for name in ("a", "b")] == [sent, other]
+        assert len(await store.commands.find(CommandsQuery())) == 2

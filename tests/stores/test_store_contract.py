@@ -163,6 +163,19 @@ async def test_latest_returns_one_reading_a_device(store: Store) -> None:
     assert [(one.device_id, one.seq) for one in latest] == [("d0", 100), ("d1", 96), ("d2", 97), ("d3", 98), ("d4", 99)]
 
 
+async def test_latest_of_some_devices_returns_only_theirs(store: Store) -> None:
+    await store.write([reading(seq, device=f"d{seq % 5}", at=seq) for seq in range(1, 101)], [], [])
+    for devices, expected in (
+        (("d3", "d1", "d3", "nobody"), [("d1", 96), ("d3", 98)]),
+        (("d4",), [("d4", 99)]),
+        (("nobody", "", "d", "D1", "'"), []),
+        ((), []),
+    ):
+        assert [(one.device_id, one.seq) for one in await store.latest(devices)] == expected
+    many = [f"x{number}" for number in range(50_000)]
+    assert [one.device_id for one in await store.latest([*many, "d2"])] == ["d2"]
+
+
 async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     offsets = 60_000 - START_MS % 60_000  # to a whole minute
     rows: list[tuple[int, dict[str, Value]]] = [

@@ -109,13 +109,13 @@ class _Guard:
     async def _identify(self, request: web.Request) -> Identity:
         address = client_address_of(request, self._http)
         try:
-            credentials = credentials_from(request, self._http)
+            credentials = credentials_from(request, self._http, self._access.cookie_id)
             if credentials.ignored_cookie:
                 request[_IDENTITY] = NOBODY
                 raise Forbidden("cookies are accepted from the bridge's own pages only: programs send a token in Authorization")
             if credentials.device is not None:
                 return await self._access.identify_device(credentials.device, credentials.credential or "", address)
-            return await self._access.identify(credentials.credential, address)
+            return await self._access.identify(credentials.credential, address, in_cookie=credentials.in_cookie)
         except Unauthorized as error:
             if error.code != "missing":
                 self._audit.record("refused", actor=NOBODY, address=address, target=_path(request), why=error.code)

@@ -78,6 +78,11 @@ class Connections:
         for connection in tuple(self.silent):
             connection.abort()
 
+    def refused_encoding(self, request: web.BaseRequest) -> None:
+        """A request is answered unread, and its connection closed, because of its content encoding."""
+        request_received(request)
+        self.count_ended("encoding")
+
     def count_ended(self, reason: str) -> None:
         self.ended[reason] = self.ended.get(reason, 0) + 1
 
@@ -194,7 +199,7 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
 
-def request_received(request: web.Request) -> None:
+def request_received(request: web.BaseRequest) -> None:
     """Stop the timer of a request's connection; safe to repeat."""
     connection = request.transport and request.transport.get_protocol()
     if isinstance(connection, _Connection):

@@ -14,7 +14,7 @@ from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Problem
 from bridge.api.openapi.page import HEADERS, REFERENCE, Json, page
 from bridge.core.access.permissions import Permission
-from bridge.http.credentials import SESSION_COOKIE
+from bridge.http.credentials import SESSION_COOKIE, cookie_name
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SUCCESS = {101: "switching protocols", 200: "done", 201: "stored", 202: "accepted", 204: "done; no body"}
@@ -54,8 +54,8 @@ _SCHEMES: Json = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": SESSION_COOKIE,
-        "description": "of the dashboard; accepted from pages of the bridge itself only",
+        "name": cookie_name(SESSION_COOKIE, "ID"),
+        "description": "of the dashboard, where ID is the bridge's own; accepted from pages of the bridge itself only",
     },
 }
 """Any one of these where access is required; none while it is open."""

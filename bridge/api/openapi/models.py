@@ -397,6 +397,13 @@ class KeyResponse(Response):
     by: str
 
 
+class MadeKeysResponse(Response):
+    """The API keys that a user made who is an admin no longer: those that ended with it, and those that still work."""
+
+    keysEnded: list[KeyResponse]
+    keysKept: list[KeyResponse]
+
+
 class KeyCreated(KeyResponse):
     """A new API key with the key itself, which is returned only once."""
 

@@ -173,7 +173,7 @@ class LoginSession:
     """The server side of a refresh token. `family` and `generation` are SHA-256 hashes of its two secrets.
 
     `family` stays for the whole session and `generation` changes with each use, so the right family with an old generation
-    means that the refresh token was stolen.
+    means that the refresh token was stolen. Refresh tokens of a session `in_cookie` count in a cookie only.
     """
 
     id: str
@@ -182,6 +182,7 @@ class LoginSession:
     generation: str = field(repr=False)
     created_ms: int = 0
     expires_ms: int = 0
+    in_cookie: bool = False
 
     def rotated(self, generation: str) -> "LoginSession":
         return replace(self, generation=generation)
@@ -193,12 +194,19 @@ class LoginSession:
             "turn": self.generation,
             "createdAt": self.created_ms,
             EXPIRES_AT: self.expires_ms,
+            "cookie": self.in_cookie,
         }
 
 
 def session_from_document(session_id: str, document: Mapping[str, Any]) -> LoginSession:
     return LoginSession(
-        session_id, document["user"], document["family"], document["turn"], document["createdAt"], document[EXPIRES_AT]
+        session_id,
+        document["user"],
+        document["family"],
+        document["turn"],
+        document["createdAt"],
+        document[EXPIRES_AT],
+        document.get("cookie", False),
     )
 
 

@@ -70,7 +70,7 @@ _Value = (
 class CommandRequest(BaseModel):
     """A request to send a command. With `queue` it waits for an offline device, for at most `expires` seconds.
 
-    With an `id` chosen by the caller, a repeated request is the same command.
+    With an `id` chosen by the caller, a repeated request is the same command. Ids of different devices are independent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -64,6 +64,10 @@ class Authenticator:
     def required(self) -> bool:
         return self._access.required
 
+    @property
+    def cookie_id(self) -> str | None:
+        return self._access.cookie_id
+
     async def identify(self, credentials: Credentials, address: str, path: str, *permissions: Permission) -> Identity:
         """The identity that these credentials prove, if it has at least one of the permissions.
 
@@ -77,7 +81,7 @@ class Authenticator:
             if credentials.device:
                 identity = await self._access.identify_device(credentials.device, secret, address)
             else:
-                identity = await self._access.identify(secret, address)
+                identity = await self._access.identify(secret, address, in_cookie=credentials.in_cookie)
             _check(identity, permissions)
         except (Unauthorized, Forbidden) as error:
             if self._audit is not None:

@@ -40,9 +40,10 @@ class PendingConnections:
         if by_handshake and "aiohttp.request" not in environ:  # dropped when the client joined for the first time
             identity = self._identified_before(engine_sid)
         else:
-            credentials = (
-                credentials_from_handshake(environ["aiohttp.request"], self._http) if by_handshake else Credentials(token)
-            )
+            credentials = Credentials(token)
+            if by_handshake:
+                request = environ["aiohttp.request"]
+                credentials = credentials_from_handshake(request, self._http, self._authenticator.cookie_id)
             address = self._limiter.address(engine_sid)
             identity = await self._authenticator.identify(credentials, address, AUDITED_AS, *PERMISSIONS)
         if engine_sid in self._limiter:  # still connected

@@ -133,7 +133,7 @@ class SocketIoServer:
         if error := request_error(parameters, request.method, socket, upgrade=wants_websocket(request.headers)):
             return error.response()
         if socket is None:
-            credentials = partial(credentials_from_handshake, request, self._http)
+            credentials = partial(credentials_from_handshake, request, self._http, self._authenticator.cookie_id)
             if refusal := await self._authenticator.refusal(self._limiter, self._address(request), AUDITED_AS, credentials):
                 raise web.HTTPServiceUnavailable(text=refusal, headers={"Retry-After": "5"})
         if self._authenticator.required and has_query_token(request):

@@ -79,7 +79,9 @@ class WebSocketLogin:
             try:
                 credentials = Credentials()
                 if self._authenticator.required:
-                    credentials = credentials_from_handshake(request, self._http, by_query=by_query)
+                    credentials = credentials_from_handshake(
+                        request, self._http, self._authenticator.cookie_id, by_query=by_query
+                    )
                 by_message = credentials.credential is None and not by_query
                 if by_message:
                     text = await self._first(messages, protocol)

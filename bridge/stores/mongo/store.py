@@ -187,12 +187,14 @@ class MongoStore(DocumentStores):
                 return int(await self._readings.estimated_document_count())
             return int(await self._readings.count_documents(conditions))
 
-    async def latest(self) -> list[Reading]:
+    async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         """Read one index entry a device: a distinct scan of `device_timestamp` answers the group."""
+        match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
         async with translated():
             documents = await collected(
                 self._readings.aggregate(
                     [
+                        *match,
                         {"$sort": {"deviceId": ASCENDING, "timestamp": DESCENDING}},
                         {"$group": {"_id": "$deviceId", "newest": {"$first": "$$ROOT"}}},
                         {"$sort": {"_id": ASCENDING}},

@@ -77,13 +77,14 @@ _SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEM
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
-# The newest reading of each device.
-_LATEST = f"""
-{DISTINCT_DEVICES}
-SELECT {_NAMES} FROM device JOIN readings ON readings.rowid = (
+# The newest reading of each device; of given devices, which are one parameter, so that their number has no limit.
+_NEWEST = f"""
+SELECT {_NAMES} FROM device CROSS JOIN readings ON readings.rowid = (
     SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
 ) ORDER BY device_id
 """  # noqa: S608
+_LATEST = f"{DISTINCT_DEVICES} {_NEWEST}"
+_LATEST_OF = f"WITH device (name) AS (SELECT DISTINCT value FROM json_each(?)) {_NEWEST}"  # noqa: S608
 # By device, so that no index on the time alone is needed.
 _EXPIRED = f"""
 DELETE FROM readings WHERE rowid IN (
@@ -145,8 +146,9 @@ class SqliteStore(DocumentStores):
         where, values = where_of(query)
         return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
 
-    async def latest(self) -> list[Reading]:
-        return [_reading(row) for row in await self._reader.rows(_LATEST, [])]
+    async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
+        found = self._reader.rows(_LATEST) if devices is None else self._reader.rows(_LATEST_OF, [json.dumps(list(devices))])
+        return [_reading(row) for row in await found]
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete some rows at a time. Freed pages are reused; the file does not shrink."""
