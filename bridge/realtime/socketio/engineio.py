@@ -63,7 +63,8 @@ def request_error(
     if "sid" in parameters:
         if connection is None:
             return RequestError.SID
-        is_valid = is_consistent and version == _VERSION and connection.connected and not connection.upgraded
+        # Another WebSocket of an upgraded client is opened and closed, like one of a client that is upgrading.
+        is_valid = is_consistent and version == _VERSION and connection.connected and (upgrade or not connection.upgraded)
         return None if is_valid else RequestError.REQUEST
     if method != "GET":
         return RequestError.METHOD
