@@ -124,6 +124,10 @@ test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers in Testcontainers,
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
 		$(BIN)/pytest $(OF_SERVERS) $(ARGS)
 
+.PHONY: conformance
+conformance: $(VENV)/.dev $(PAGE) test-tools ## What clients see of the Engine.IO and Socket.IO protocols, beside Node's own servers
+	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest tests/foreign/test_protocol.py tests/foreign/test_conformance.py $(ARGS)
+
 .PHONY: house
 house: $(VENV)/.dev ## Draw the rooms of bridge/ and what each imports
 	@$(BIN)/python -m tests.house

@@ -81,7 +81,7 @@ def test_systemd_finds_no_mistake_and_little_exposure(tmp_path: Path) -> None:
     unit.write_text(UNIT.read_text("utf-8").replace("/opt/sensor-bridge/bin/sensor-bridge", sys.executable))
     verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={HIGHEST_EXPOSURE}", unit]
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={HIGHEST_EXPOSURE}", str(unit)]
     exposed = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert exposed.returncode == 0, exposed.stdout
 

@@ -20,7 +20,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from engineio.packet import Packet
 
-from bridge.realtime.frames import GOING_AWAY, text_frame
+from bridge.realtime.frames import GOING_AWAY, binary_frame, text_frame
 from bridge.realtime.socketio.engineio import (
     CLOSE,
     MESSAGE,
@@ -194,7 +194,8 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
                 if not self._is(await self._sock.receive(), PING, "probe"):
                     return False
                 self.writer.send(text_frame(Packet(PONG, data="probe").encode().encode()))
-                socket.queue.put_nowait(Packet(NOOP))  # ends the waiting poll
+                if socket.queue.is_awaited:
+                    socket.queue.put_nowait(Packet(NOOP))  # ends the waiting poll
                 return self._is(await self._sock.receive(), UPGRADE)
         except (TimeoutError, ValueError):  # ValueError: not a packet
             return False
@@ -230,6 +231,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         if self.writer.transport.is_closing():
             return
         if packet is not None:
-            self.writer.send(text_frame(packet.encode().encode()))
+            content = packet.encode()
+            self.writer.send(text_frame(content.encode()) if isinstance(content, str) else binary_frame(content))
         if packet is None or packet.packet_type == CLOSE:
             self.writer.close(GOING_AWAY, "")  # without a close frame aiohttp's client waits for ten seconds

@@ -1,5 +1,6 @@
 """Engine.IO protocol 4, as strict as Socket.IO's own server: valid requests and packets."""
 
+import base64
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -74,9 +75,9 @@ def request_error(
 
 
 def parse_packet(text: str) -> tuple[int, str | bytes]:
-    """Return type and content of a packet. Raises `ValueError` if the text is not a packet."""
+    """Return type and content of a packet, bytes if it is binary. Raises `ValueError` if the text is not a packet."""
     if text.startswith(_BASE64):
-        return MESSAGE, text.encode()
+        return MESSAGE, base64.b64decode(text[1:], validate=True)
     match = _PACKET.fullmatch(text)
     if match is None:
         raise ValueError("not an Engine.IO packet")

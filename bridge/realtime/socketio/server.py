@@ -126,7 +126,8 @@ class SocketIoServer:
         return response
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
-        if (invalid := await self._engine.refusal(request)) is not None:
+        invalid: web.Response | None = await self._engine.refusal(request)
+        if invalid is not None:
             return invalid
         if "sid" not in request_parameters(request.query_string):
             credentials = partial(credentials_from_handshake, request, self._http)
