@@ -100,6 +100,11 @@ audit: $(VENV)/.dev web/node_modules/.installed ## Known vulnerabilities of depe
 		*"could not be audited"*) echo "pip-audit: no known vulnerabilities in the packages it could check";; \
 		*"No known vulnerabilities"*) echo "pip-audit: no known vulnerabilities";; \
 		*) echo "pip-audit: network unavailable; skipped";; esac
+	@mkdir -p build && $(BIN)/python .github/scripts/floors.py > build/floors.txt
+	@said="$$($(BIN)/pip-audit --requirement build/floors.txt --no-deps --disable-pip --progress-spinner off --timeout 10 2>&1)"; \
+	case "$$said" in *"Found "*"known vulnerabilit"*) echo "$$said"; exit 1;; \
+		*"could not be audited"*|*"No known vulnerabilities"*) echo "pip-audit: no known vulnerabilities in the lower bounds it could check";; \
+		*) echo "pip-audit: network unavailable; lower bounds skipped";; esac
 	@said="$$(cd web && PATH="$(NODE_PATH_PREFIX):$$PATH" npm audit --audit-level=high --fetch-retries=0 --fetch-timeout=10000 2>&1)"; \
 	code=$$?; case "$$said" in *" vulnerabilit"*) test $$code = 0 && echo "npm audit: no known vulnerabilities" || { echo "$$said"; exit 1; };; \
 		*) echo "npm audit: network unavailable; skipped";; esac
@@ -118,6 +123,10 @@ OF_SERVERS := tests/containers tests/stores tests/api/test_api.py tests/maintena
 test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers in Testcontainers, and of `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
 		$(BIN)/pytest $(OF_SERVERS) $(ARGS)
+
+.PHONY: conformance
+conformance: $(VENV)/.dev $(PAGE) test-tools ## What clients see of the Engine.IO and Socket.IO protocols, beside Node's own servers
+	PATH="$(NODE_PATH_PREFIX):$$PATH" $(BIN)/pytest tests/foreign/test_protocol.py tests/foreign/test_conformance.py $(ARGS)
 
 .PHONY: house
 house: $(VENV)/.dev ## Draw the rooms of bridge/ and what each imports

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pymongo
 import pytest
 
@@ -15,6 +16,10 @@ from bridge.app import Bridge
 from bridge.settings import AccessSettings
 from tests import running, servers
 from tests.access.tally import PROPERTY
+
+# No property is about time: on a busy machine an example may take seconds.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

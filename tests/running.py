@@ -33,6 +33,7 @@ async def start_bridge(
     realtime: RealtimeSettings | None = None,
     devices: DevicesSettings | None = None,
     access: AccessSettings | None = None,
+    stop_seconds: float = 4.0,
     **store: object,
 ) -> AsyncIterator[Bridge]:
     """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
@@ -43,6 +44,7 @@ async def start_bridge(
         realtime=realtime or RealtimeSettings(),
         devices=devices or DevicesSettings(),
         access=access or AccessSettings(),
+        stop_seconds=stop_seconds,
     )
     bridge = Bridge(settings)
     async with asyncio.TaskGroup() as tasks:

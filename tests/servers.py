@@ -260,7 +260,7 @@ def _container(image: str, port: int, command: list[str] | None, config: Path | 
         yield host, outside
 
 
-async def until(condition: object, seconds: float = 15.0, what: str = "the condition") -> None:
+async def until(condition: object, seconds: float = 60.0, what: str = "the condition") -> None:
     """Wait until a plain or async callable is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -1,11 +1,12 @@
 import { defineConfig } from "vitest/config";
 
 import { icons } from "./build/icons.ts";
+import { thirdPartyLicenses } from "./build/licenses.ts";
 import { firstLoadBudget, precompress, socketIoClientScript } from "./build/bundle.ts";
 
 export default defineConfig({
   base: "./",
-  plugins: [socketIoClientScript(), icons(), firstLoadBudget(), precompress()],
+  plugins: [socketIoClientScript(), thirdPartyLicenses(), icons(), firstLoadBudget(), precompress()],
   build: {
     target: "es2022",
     cssTarget: ["chrome111", "firefox115", "safari16.4"],

@@ -28,8 +28,12 @@ REFRESH_SECONDS = 10.0
 """Shortest interval between two JWKS fetches that unknown key ids cause."""
 
 AGE_SECONDS = 3600.0
-"""Age at which the JWKS is fetched again. While that fails, the old keys are used for a day."""
+"""Age at which the JWKS is fetched again, beside requests. While that fails, the old keys are used for a day."""
 
+WAIT_SECONDS = 2.0
+"""How long after the start of a fetch requests wait for it whose key is missing."""
+
+_BACKOFF_SECONDS = 300.0  # longest interval between attempts while the provider is unavailable and the old keys serve
 _STALE_SECONDS = 86_400.0
 _FETCH_SECONDS = 5.0
 _FETCH_BYTES = 256 * 1024
@@ -50,7 +54,9 @@ class OidcVerifier:
         self._keys: dict[tuple[str, str], Any] = {}
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
-        self._lock = asyncio.Lock()
+        self._fetch: asyncio.Task[None] | None = None
+        self._wait_until = 0.0  # by the clock of the event loop
+        self._failures = 0
 
     @property
     def configured(self) -> bool:
@@ -73,12 +79,27 @@ class OidcVerifier:
             rights -= {Permission.ADMIN}  # an admin can extend any scope, including their own
         return Identity(IdentityKind.EXTERNAL, name, rights, scope, expires, grant)
 
+    def refresh_if_old(self) -> None:
+        """Start to fetch keys over an hour old again, at growing intervals while that fails.
+
+        The owner calls it every second.
+        """
+        backoff = min(REFRESH_SECONDS * 2 ** max(self._failures - 1, 0), _BACKOFF_SECONDS)
+        if self._fetched_at is not None and self._age() > AGE_SECONDS:
+            self._start_fetch(backoff)
+
+    async def close(self) -> None:
+        """Cancel a fetch that is in progress."""
+        if (fetch := self._fetch) is not None:
+            fetch.cancel()
+            await asyncio.wait({fetch})
+
     async def _key(self, header: Header) -> Any:  # noqa: ANN401 - a key of `cryptography`
         wanted = (header.key_id or "", header.algorithm)
-        if wanted not in self._keys or self._age() > AGE_SECONDS:
-            async with self._lock:
-                if wanted not in self._keys or self._age() > AGE_SECONDS:
-                    await self._refresh()
+        if wanted not in self._keys or self._age() > _STALE_SECONDS:
+            await self._wait_for_fetch()
+        else:
+            self.refresh_if_old()
         if self._age() > _STALE_SECONDS:
             raise TemporarilyUnavailable("the keys of the identity provider are unavailable: try again soon")
         key = self._keys.get(wanted)
@@ -89,18 +110,48 @@ class OidcVerifier:
     def _age(self) -> float:
         return float("inf") if self._fetched_at is None else self._monotonic() - self._fetched_at
 
-    async def _refresh(self) -> None:
+    def _start_fetch(self, interval: float) -> None:
+        """Start a fetch unless one is in progress or the last began less than `interval` seconds ago."""
         now = self._monotonic()
-        if self._tried_at is not None and now - self._tried_at < REFRESH_SECONDS:
+        if self._fetch is not None or (self._tried_at is not None and now - self._tried_at < interval):
             return
         self._tried_at = now
-        try:
-            self._keys = public_keys(await _fetch(self._settings.jwks_url or ""))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = type(error).__name__
-            log.warning("access: JWKS not fetched (%s): cached keys expire within a day; check access.jwks_url", reason)
-        else:
-            self._fetched_at = now
+        self._wait_until = asyncio.get_running_loop().time() + WAIT_SECONDS
+        self._fetch = asyncio.create_task(self._refresh(), name="fetch JWKS")
+        self._fetch.add_done_callback(self._on_fetched)
+
+    async def _wait_for_fetch(self) -> None:
+        """Start a fetch if one is due, and wait for the one in progress, until `WAIT_SECONDS` after its start."""
+        self._start_fetch(REFRESH_SECONDS)
+        seconds = self._wait_until - asyncio.get_running_loop().time()
+        if self._fetch is not None and seconds > 0:
+            await asyncio.wait({self._fetch}, timeout=seconds)
+
+    async def _refresh(self) -> None:
+        self._keys = public_keys(await _fetch(self._settings.jwks_url or ""))
+        self._fetched_at = self._monotonic()
+
+    def _on_fetched(self, fetch: asyncio.Task[None]) -> None:
+        """Log the first failure and the first success after it."""
+        self._fetch = None
+        if fetch.cancelled():
+            return
+        if (error := fetch.exception()) is None:
+            if self._failures:
+                log.info("access: JWKS available again after %d attempts", self._failures)
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures == 1:
+            if self._fetched_at is None:
+                consequence = "tokens of the identity provider cannot be verified"
+            else:
+                consequence = f"cached keys of {self._age() / 60:.0f} minutes ago are used until they are a day old"
+            log.warning(
+                "access: JWKS not fetched (%s): %s; check access.jwks_url",
+                type(error).__name__,
+                consequence,
+            )
 
 
 async def _fetch(url: str) -> bytes:

@@ -119,9 +119,13 @@ class AuthService:
         self._tokens = Tokens(secret, self._settings.token_seconds)
 
     async def run(self) -> None:
-        """Read the revocations of other bridges and write the audit log, every `SYNC_SECONDS` until cancelled."""
+        """Read the revocations of other bridges, write the audit log and keep the provider's keys fresh, until cancelled.
+
+        All of it every `SYNC_SECONDS`; keys are fetched in a task of their own, which `close` ends.
+        """
         while self.required:
             await asyncio.sleep(SYNC_SECONDS)
+            self._oidc.refresh_if_old()
             try:
                 await self._revocations.sync()
                 await self.audit.write()
@@ -130,6 +134,7 @@ class AuthService:
 
     async def close(self) -> None:
         """Write the waiting audit events, within a second."""
+        await self._oidc.close()
         waiting = self.audit.waiting
         try:
             async with asyncio.timeout(_LAST_WRITE_SECONDS):

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterable
 
 _TEXT = 0x81  # FIN and the opcode of text
+_BINARY = 0x82
 _CLOSE = 0x88
 _FIN = 0x80
 _RSV1 = 0x40  # this message is compressed (RFC 7692, section 6)
@@ -23,6 +24,10 @@ def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
     if length < _MEDIUM:
         return struct.pack(">BBH", first, 126, length) + payload
     return struct.pack(">BBQ", first, 127, length) + payload
+
+
+def binary_frame(payload: bytes) -> bytes:
+    return text_frame(payload, _BINARY)
 
 
 def payload_of(frame: bytes) -> bytes:

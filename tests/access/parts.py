@@ -80,6 +80,8 @@ class Provider:
         self.ec = ec.generate_private_key(ec.SECP256R1())
         self.asked = 0
         self.status = 200
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.keys = [self.jwk(self.rsa, "r1"), self.jwk(self.ec, "e1")]
         self.url = ""
 
@@ -103,6 +105,7 @@ class Provider:
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked += 1
         LEAKS.say("a request to the identity provider", f"{request.path_qs} {request.headers}")
+        await self.answers.wait()
         return web.json_response({"keys": self.keys}, status=self.status)
 
     @asynccontextmanager

@@ -165,4 +165,4 @@ async def staged(
             await hub.close()
             await runner.cleanup()
             intake.close()
-            await asyncio.wait_for(moving, 5)
+            await asyncio.wait_for(moving, 30)

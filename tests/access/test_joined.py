@@ -39,7 +39,7 @@ async def acts(made: Guarded, act: str) -> list[tuple[str, str]]:
 
 
 async def until_noted(made: Guarded, act: str, by: str, about: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (by, about) not in await acts(made, act):
             await asyncio.sleep(0.05)
 

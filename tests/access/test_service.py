@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
-from bridge.access.oidc import REFRESH_SECONDS, OidcVerifier, permissions_from_claim, public_keys, scope_from_claims
+from bridge.access.oidc import (
+    AGE_SECONDS,
+    REFRESH_SECONDS,
+    WAIT_SECONDS,
+    OidcVerifier,
+    permissions_from_claim,
+    public_keys,
+    scope_from_claims,
+)
 from bridge.access.service import AuthService
 from bridge.access.sessions import PER_USER_LIMIT
 from bridge.access.tokens import read_header
@@ -28,6 +38,7 @@ from bridge.core.errors import (
 from bridge.settings import AccessSettings, DevicesSettings
 from tests.access.parts import DEVICE_SECRET, PASSWORD, Provider, access_settings
 from tests.fakes import MemoryStore
+from tests.servers import until
 
 HERE = "192.0.2.1"
 DEVICES = DevicesSettings.model_validate({"credentials": {"esp01": DEVICE_SECRET}})
@@ -433,7 +444,7 @@ async def test_jwks_is_fetched_once_and_for_unknown_keys_every_ten_seconds() -> 
         provider.status = 500
         elapsed[0] += 3601
         await read(provider.token())
-        assert provider.asked == 3
+        await until(lambda: provider.asked == 3, what="a fetch beside the request")
         elapsed[0] += 86_400
         with pytest.raises(TemporarilyUnavailable):
             await read(provider.token())
@@ -447,8 +458,69 @@ async def test_key_removed_from_the_jwks_is_void_an_hour_later() -> None:
         await tokens.read(token, read_header(token), time.time())
         provider.keys = provider.keys[1:]
         elapsed[0] += 3601
+        tokens.refresh_if_old()  # as the service does every second
+        await until(lambda: tokens._age() == 0, what="the new JWKS")
         with pytest.raises(Unauthorized):
             await tokens.read(token, read_header(token), time.time())
+
+
+async def test_service_fetches_old_keys_again_without_a_request() -> None:
+    provider = Provider()
+    async with provider.serving():
+        service = AuthService(access_settings(provider), DEVICES, MemoryStore())
+        await service.load()
+        await service.identify(provider.token(), HERE)
+        service._oidc._tried_at = service._oidc._fetched_at = time.monotonic() - AGE_SECONDS - 1
+        running = asyncio.create_task(service.run())
+        await until(lambda: provider.asked == 2, what="a fetch by the service")
+        running.cancel()
+        await service.close()
+
+
+async def test_old_keys_serve_while_the_provider_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    elapsed, provider = [0.0], Provider()
+    caplog.set_level("INFO", "bridge.access")
+    async with provider.serving():
+        tokens = OidcVerifier(access_settings(provider), monotonic=lambda: elapsed[0])
+
+        async def seconds(token: str) -> float:
+            """How long reading took; an unknown key id is refused."""
+            began = time.monotonic()
+            with suppress(Unauthorized):
+                await tokens.read(token, read_header(token), time.time())
+            return time.monotonic() - began
+
+        await seconds(provider.token())
+        provider.answers.clear()
+        elapsed[0] += 3601
+        waits = await asyncio.gather(*(seconds(provider.token()) for _ in range(20)))
+        assert max(waits) < WAIT_SECONDS
+        await until(lambda: provider.asked == 2, what="one fetch for all")
+        unknown = await asyncio.gather(*(seconds(provider.token(key_id=f"r{number}")) for number in range(2, 6)))
+        assert max(unknown) < 2 * WAIT_SECONDS
+        later = [await seconds(provider.token(key_id="r9")), await seconds(provider.token())]
+        assert max(later) < WAIT_SECONDS, "a fetch is waited for once"
+        assert provider.asked == 2
+        await until(lambda: "not fetched" in caplog.text, what="the deadline of the fetch")
+        elapsed[0] += REFRESH_SECONDS
+        provider.status = 500
+        provider.answers.set()
+        await seconds(provider.token())
+        await until(lambda: tokens._failures == 2, what="a second attempt")
+        elapsed[0] += 1.5 * REFRESH_SECONDS
+        assert await seconds(provider.token()) < WAIT_SECONDS
+        assert provider.asked == 3, "the interval doubles"
+        provider.status = 200
+        elapsed[0] += REFRESH_SECONDS
+        await seconds(provider.token())
+        await until(lambda: tokens._age() == 0, what="new keys")
+        assert [record.levelname for record in caplog.records if "JWKS" in record.message] == ["WARNING", "INFO"]
+        provider.answers.clear()
+        elapsed[0] += 3601
+        await seconds(provider.token())
+        await tokens.close()
+        assert tokens._fetch is None
+        provider.answers.set()
 
 
 def test_only_public_signing_keys_of_supported_algorithms_are_used() -> None:

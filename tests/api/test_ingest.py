@@ -199,7 +199,7 @@ async def test_body_that_does_not_arrive_in_time_is_answered_408(
         reader, writer = await asyncio.open_connection("127.0.0.1", poster.bridge.port)
         head = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n["
         writer.write(head.encode())
-        assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+        assert b" 408 " in await asyncio.wait_for(reader.readline(), 30)
         writer.close()
 
 
@@ -352,7 +352,8 @@ async def test_stopping_bridge_answers_accepted_requests_and_refuses_others(
     database.start()
     url = database.url.replace("/?", "/sensors?")
     try:
-        async with posting(start_bridge, broker_url, url, timeout_seconds=20) as poster:
+        # Half of the stop is for requests: with the default of four seconds, a busy machine takes longer to thaw the database.
+        async with posting(start_bridge, broker_url, url, timeout_seconds=20, stop_seconds=120) as poster:
             await poster.post(timed(0))
             database.freeze()
             async with asyncio.TaskGroup() as tasks:
@@ -360,11 +361,8 @@ async def test_stopping_bridge_answers_accepted_requests_and_refuses_others(
                 await until(lambda: poster.line["waiting"] == 1)
                 poster.bridge.stop()
 
-                async def refused() -> bool:
-                    status, body, _ = await poster.post(timed(2))
-                    return status == 503 and "stopping" in body["detail"]
-
-                await asyncio.wait_for(asyncio.ensure_future(_once(refused)), 5)
+                status, body, _ = await poster.post(timed(2))
+                assert (status, "stopping" in body["detail"]) == (503, True)
                 database.thaw()
             assert waiting.result()[0] == 201
     finally:
@@ -389,10 +387,6 @@ async def test_bridge_stopped_without_its_store_answers_that_the_outcome_is_unkn
             database.thaw()
     finally:
         database.kill()
-
-
-async def _once(condition: Any) -> None:
-    assert await condition()
 
 
 # --- kill ------------------------------------------------------------------------------------------------------------

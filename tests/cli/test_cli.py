@@ -25,7 +25,7 @@ from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
 from tests.servers import REPO, free_port, until
 
-END_SECONDS = 60.0  # generous: a command may wait for its share of a busy machine
+END_SECONDS = 120.0  # generous: a command may wait for its share of a busy machine
 
 
 class Command:

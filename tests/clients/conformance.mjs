@@ -10,8 +10,7 @@
 //   - the code and reason with which a WebSocket is closed: the bridge gives the reason (1008 "handshake"), Socket.IO none,
 //   - pages of an origin that may not connect: the bridge refuses them, Socket.IO leaves it to the browser,
 //   - how long who was refused, or has left, may stay on the connection: with the bridge not for ever,
-//   - a close packet by WebSocket: the bridge closes at once, Socket.IO waits for the client's own close; and whether a second
-//     WebSocket of a client is refused (400) or opened and closed: to a client both are a WebSocket that ends,
+//   - a close packet by WebSocket: the bridge closes at once, Socket.IO waits for the client's own close,
 //   - events nobody knows: the bridge acknowledges them with what was wrong; events named by a number, or by nothing: it refuses them,
 //   - PUT and DELETE to an open session (Socket.IO answers 500), JSONP, the cookie `io`, connection state recovery.
 import { runAll } from "./conformance/checks.mjs";

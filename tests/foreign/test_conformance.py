@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ DIFFERS: dict[str, str] = {}
 
 
 @asynccontextmanager
-async def reference() -> AsyncIterator[str]:
+async def reference(script: str = "reference.mjs", settings: Mapping[str, Any] = REFERENCE) -> AsyncIterator[str]:
     """The URL of Socket.IO's own server."""
-    command = (program("node", package="nodejs"), str(SCRIPTS / "reference.mjs"), orjson.dumps(REFERENCE).decode())
+    command = (program("node", package="nodejs"), str(SCRIPTS / script), orjson.dumps(settings).decode())
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -51,9 +51,9 @@ async def reference() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def seen(url: str) -> dict[str, dict[str, Any]]:
+async def seen(url: str, script: str = "conformance.mjs") -> dict[str, dict[str, Any]]:
     """What the program has seen there, by check."""
-    printed = await run(program("node", package="nodejs"), str(SCRIPTS / "conformance.mjs"), url, seconds=4 * SECONDS)
+    printed = await run(program("node", package="nodejs"), str(SCRIPTS / script), url, seconds=4 * SECONDS)
     lines = [orjson.loads(line) for line in printed.splitlines()]
     checks = {line["check"]: line for line in lines}
     assert len(checks) == len(lines), "every check has a name of its own"

@@ -282,7 +282,7 @@ async def until_free(bridge: Bridge) -> None:
         except InvalidStatus:
             return False
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await free():
             await asyncio.sleep(0.02)
 

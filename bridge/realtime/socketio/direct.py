@@ -20,7 +20,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from engineio.packet import Packet
 
-from bridge.realtime.frames import GOING_AWAY, text_frame
+from bridge.realtime.frames import GOING_AWAY, binary_frame, text_frame
 from bridge.realtime.socketio.engineio import (
     CLOSE,
     MESSAGE,
@@ -31,6 +31,7 @@ from bridge.realtime.socketio.engineio import (
     UPGRADE,
     RequestError,
     parse_packet,
+    request_error,
     request_parameters,
     wants_websocket,
 )
@@ -76,13 +77,26 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     def create_queue(self, *_: Any, **__: Any) -> PollQueue:  # noqa: ANN401 - as the base class
         return PollQueue(self.ping_interval)
 
+    async def refusal(self, request: web.Request) -> web.Response | None:
+        """Return the response to an invalid request; None if it is valid. A session whose pong is overdue ends here."""
+        parameters = request_parameters(request.query_string)
+        socket = self.sockets.get(parameters.get("sid"))
+        if socket is not None and not socket.closed:
+            await socket.check_ping_timeout()
+        if socket is not None and socket.closed and (request.method != "GET" or socket.queue.empty()):
+            socket = None  # python-engineio would raise KeyError
+        error = request_error(parameters, request.method, socket, upgrade=wants_websocket(request.headers))
+        return error.response() if error else None
+
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Handle a request for which `engineio.request_error` returned None."""
+        """Handle a request for which `refusal` returned None."""
         socket = self.sockets.get(request_parameters(request.query_string).get("sid"))
         if socket is not None and request.method == "POST":
             return await self._handle_post(request, socket)
         if socket is not None and request.method == "GET" and not wants_websocket(request.headers):
             return await self._handle_poll(request, socket)
+        if socket is not None and socket.upgraded and not socket.closed:  # python-engineio would answer 400
+            return await WebSocket(socket._websocket_handler, self)({"aiohttp.request": request})  # noqa: SLF001
         response: web.StreamResponse = await super().handle_request(request)
         return response
 
@@ -136,10 +150,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
 
 
 async def _receive(socket: AsyncSocket, kind: int, content: str | bytes) -> None:
-    """Handle a packet from a client. Raises `ValueError` for a PING, which only the server sends."""
+    """Handle a packet unless the client's pong is overdue. Raises `ValueError` for a PING, which only the server sends."""
     if kind == PING:
         raise ValueError("clients do not send PING")
-    if kind in (CLOSE, PONG, MESSAGE):
+    if kind in (CLOSE, PONG, MESSAGE) and (socket.closed or await socket.check_ping_timeout()):
         await socket.receive(Packet(kind, content))
 
 
@@ -163,7 +177,9 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         if not self.socket.connected or await self._upgrade():
             await self._serve()
         else:
-            self.writer.transport.close()
+            self.writer.close(None, "")
+            async for _ in self._sock:
+                pass  # discard what still arrives, until the client closes or a second has passed
         self._sock._exception = None  # noqa: SLF001 - the traceback of its "closed" exception keeps 13 KB alive
         return self._sock
 
@@ -178,7 +194,8 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
                 if not self._is(await self._sock.receive(), PING, "probe"):
                     return False
                 self.writer.send(text_frame(Packet(PONG, data="probe").encode().encode()))
-                socket.queue.put_nowait(Packet(NOOP))  # ends the waiting poll
+                if socket.queue.is_awaited:
+                    socket.queue.put_nowait(Packet(NOOP))  # ends the waiting poll
                 return self._is(await self._sock.receive(), UPGRADE)
         except (TimeoutError, ValueError):  # ValueError: not a packet
             return False
@@ -214,6 +231,7 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         if self.writer.transport.is_closing():
             return
         if packet is not None:
-            self.writer.send(text_frame(packet.encode().encode()))
+            content = packet.encode()
+            self.writer.send(text_frame(content.encode()) if isinstance(content, str) else binary_frame(content))
         if packet is None or packet.packet_type == CLOSE:
             self.writer.close(GOING_AWAY, "")  # without a close frame aiohttp's client waits for ten seconds

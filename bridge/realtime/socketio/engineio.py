@@ -1,5 +1,6 @@
 """Engine.IO protocol 4, as strict as Socket.IO's own server: valid requests and packets."""
 
+import base64
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -63,7 +64,8 @@ def request_error(
     if "sid" in parameters:
         if connection is None:
             return RequestError.SID
-        is_valid = is_consistent and version == _VERSION and connection.connected and not connection.upgraded
+        # Another WebSocket of an upgraded client is opened and closed, like one of a client that is upgrading.
+        is_valid = is_consistent and version == _VERSION and connection.connected and (upgrade or not connection.upgraded)
         return None if is_valid else RequestError.REQUEST
     if method != "GET":
         return RequestError.METHOD
@@ -73,9 +75,9 @@ def request_error(
 
 
 def parse_packet(text: str) -> tuple[int, str | bytes]:
-    """Return type and content of a packet. Raises `ValueError` if the text is not a packet."""
+    """Return type and content of a packet, bytes if it is binary. Raises `ValueError` if the text is not a packet."""
     if text.startswith(_BASE64):
-        return MESSAGE, text.encode()
+        return MESSAGE, base64.b64decode(text[1:], validate=True)
     match = _PACKET.fullmatch(text)
     if match is None:
         raise ValueError("not an Engine.IO packet")

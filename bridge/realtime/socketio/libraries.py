@@ -15,9 +15,9 @@ from engineio.async_socket import AsyncSocket
 from bridge.core.errors import UnsupportedLibrary
 
 SUPPORTED = {
-    "aiohttp": ">=3.14.4,<3.15",
-    "python-engineio": ">=4.13.2,<4.16",
-    "python-socketio": ">=5.16.4,<5.19",
+    "aiohttp": ">=3.14.5,<3.15",
+    "python-engineio": ">=4.15.1,<4.16",
+    "python-socketio": ">=5.18.1,<5.19",
 }
 """The ranges in pyproject.toml: up to the next minor release, which may change a private name."""
 

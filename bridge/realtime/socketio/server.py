@@ -30,7 +30,7 @@ from bridge.realtime.socketio import monitor, packets
 from bridge.realtime.socketio.auth import AUDITED_AS, PERMISSIONS, PendingConnections
 from bridge.realtime.socketio.codec import CODEC, Json
 from bridge.realtime.socketio.direct import ClientManager, SocketServer
-from bridge.realtime.socketio.engineio import request_error, request_parameters, wants_websocket
+from bridge.realtime.socketio.engineio import request_parameters
 from bridge.realtime.socketio.libraries import check_libraries
 from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, InvalidPacket, ParsedPacket
 from bridge.realtime.socketio.protocol import JoinedClient, SocketIoProtocol
@@ -126,13 +126,10 @@ class SocketIoServer:
         return response
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
-        parameters = request_parameters(request.query_string)
-        socket = self._engine.sockets.get(parameters.get("sid"))
-        if socket is not None and socket.closed and (request.method != "GET" or socket.queue.empty()):
-            socket = None  # python-engineio would raise KeyError
-        if error := request_error(parameters, request.method, socket, upgrade=wants_websocket(request.headers)):
-            return error.response()
-        if socket is None:
+        invalid: web.Response | None = await self._engine.refusal(request)
+        if invalid is not None:
+            return invalid
+        if "sid" not in request_parameters(request.query_string):
             credentials = partial(credentials_from_handshake, request, self._http, self._authenticator.cookie_id)
             if refusal := await self._authenticator.refusal(self._limiter, self._address(request), AUDITED_AS, credentials):
                 raise web.HTTPServiceUnavailable(text=refusal, headers={"Retry-After": "5"})

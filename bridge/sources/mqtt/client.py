@@ -1,12 +1,13 @@
 """aiomqtt clients from the settings, and a sender for commands that need no session. The session is in `connection.py`."""
 
 import asyncio
+import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
@@ -29,7 +30,7 @@ def new_client(settings: MqttSettings, client_id: str | None, **session: Any) ->
         tls_context = settings.tls_context
     except OSError as error:
         raise BrokerUnavailable(f"mqtt.tls: {error}") from error
-    return aiomqtt.Client(
+    client = aiomqtt.Client(
         settings.host,
         settings.port,
         username=username,
@@ -43,6 +44,47 @@ def new_client(settings: MqttSettings, client_id: str | None, **session: Any) ->
         logger=logging.getLogger("bridge.sources.mqtt.client"),
         **session,
     )
+    _ignore_closed_sockets(client)
+    return client
+
+
+class OpenSocketLoop:
+    """The event loop for aiomqtt, which asks it to watch sockets that may be closed before it does.
+
+    aiomqtt schedules `add_writer` with the number of a socket: under load the socket is closed by then, and the log has a
+    traceback (EBADF), or the number is another socket's. Here a number that is not the client's own socket is not watched.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, paho: PahoClient) -> None:
+        self._loop = loop
+        self._paho = paho
+        self._watch = (loop.add_reader, loop.add_writer)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the loop's
+        return getattr(self._loop, name)
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: Any) -> asyncio.Handle:  # noqa: ANN401
+        if callback in self._watch:
+            return self._loop.call_soon_threadsafe(self._watch_open, callback, *arguments)
+        return self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _watch_open(self, watch: Callable[..., object], number: int, callback: Callable[[], None]) -> None:
+        sock: Any = self._paho.socket()
+        if sock is None or number < 0 or sock.fileno() != number:
+            return
+        try:
+            watch(number, callback)
+        except OSError as error:  # closed in the thread that connects
+            if error.errno != errno.EBADF:
+                raise
+
+
+def _ignore_closed_sockets(client: aiomqtt.Client) -> None:
+    """Give aiomqtt an `OpenSocketLoop`. Raises `UnsupportedLibrary` if aiomqtt has renamed its loop."""
+    loop = getattr(client, "_loop", None)
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        raise UnsupportedLibrary(f"mqtt: unsupported aiomqtt {version('aiomqtt')}: install aiomqtt<3")
+    client._loop = cast("asyncio.AbstractEventLoop", OpenSocketLoop(loop, paho_client(client)))  # noqa: SLF001
 
 
 def paho_client(client: aiomqtt.Client) -> PahoClient:

@@ -5,9 +5,9 @@ import { isDeepStrictEqual } from "node:util";
 const SECONDS = 10;
 const checks = [];
 
-/** `expected` is compared with what `look(scope)` returns. */
-export function check(name, expected, look) {
-  checks.push({ name, expected, look });
+/** `expected` is compared with what `look(scope)` returns. `path` is where the server speaks Engine.IO. */
+export function check(name, expected, look, path = "/socket.io/") {
+  checks.push({ name, expected, look, path });
 }
 
 /** The same check by long-polling and by WebSocket; `look(client, scope)` is given a client that has been opened. */
@@ -24,8 +24,9 @@ class Scope {
   signal = this.#aborting.signal;
   agent = new Agent({ keepAlive: true });
 
-  constructor(url) {
+  constructor(url, path) {
     this.url = url;
+    this.endpoint = `${url}${path}`;
   }
 
   atEnd(close) {
@@ -40,7 +41,7 @@ class Scope {
 
   /** A request of Engine.IO. */
   fetch(query, options = {}) {
-    return fetch(`${this.url}/socket.io/?${query}`, { signal: this.signal, ...options });
+    return fetch(`${this.endpoint}?${query}`, { signal: this.signal, ...options });
   }
 
   /** Its answer, as far as a client cares. */
@@ -78,8 +79,8 @@ export function refusal(code, message) {
   return { status: 400, type: "application/json", body: { code, message } };
 }
 
-async function run({ name, expected, look }, url) {
-  const scope = new Scope(url);
+async function run({ name, expected, look, path }, url) {
+  const scope = new Scope(url, path);
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`nothing within ${SECONDS} s`)), SECONDS * 1000);

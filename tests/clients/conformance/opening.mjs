@@ -76,7 +76,7 @@ check(
 
 /** How a WebSocket is refused: the status instead of an upgrade, else that it was closed with no word said. */
 async function refused(scope, query) {
-  const socket = new WebSocket(`${scope.url.replace("http", "ws")}/socket.io/?${query}`);
+  const socket = new WebSocket(`${scope.endpoint.replace("http", "ws")}?${query}`);
   scope.atEnd(() => socket.terminate());
   return new Promise((resolve) => {
     socket.on("unexpected-response", (_, { statusCode }) => resolve(statusCode));

@@ -1,4 +1,5 @@
 // Engine.IO: packets by polls and POSTs, how a session ends, pings, the upgrade.
+import { setTimeout } from "node:timers/promises";
 import { check, checkBoth, refusal, seen } from "./checks.mjs";
 import { POLLING, Poller, Socket, TRANSPORTS, acknowledged, temperature } from "./raw.mjs";
 
@@ -219,6 +220,34 @@ checkBoth(TRANSPORTS, "who does not answer a ping is closed", ["2", CLOSED, true
   return [ping, end, sinceMs(began) > client.open.pingTimeout / 2 && sinceMs(began) < client.open.pingTimeout + 1000];
 });
 
+const GONE_AT_ONCE_MS = 60;
+const STARTS_MS = [0, 100, 200, 300, 400];
+for (const [what, ask] of [
+  ["a poll", (client) => client.poll()],
+  ["a POST", (client) => client.post("3")],
+]) {
+  check(`${what} after the ping timeout is refused at once`, STARTS_MS.map(() => GONE), async (scope) => {
+    return Promise.all(
+      STARTS_MS.map(async (start) => {
+        await setTimeout(start);
+        const client = await Poller.opened(scope);
+        const end = performance.now() + client.open.pingInterval + client.open.pingTimeout + GONE_AT_ONCE_MS;
+        await client.joined();
+        await setTimeout(end - performance.now());
+        return seen(await ask(client));
+      }),
+    );
+  });
+}
+check("a message by WebSocket after the ping timeout is not answered", "it was closed", async (scope) => {
+  const client = await (await Socket.opened(scope)).joined();
+  client.pongs = false;
+  await client.next("2");
+  await setTimeout(client.open.pingTimeout + GONE_AT_ONCE_MS);
+  await client.send('421["subscribe",{"devices":["a"]}]').catch(() => {});
+  return client.next("43").catch((error) => error.message);
+});
+
 // --- the upgrade ---------------------------------------------------------------------------------------------------------
 
 /** Over from long-polling, as a client does it that has no poll under way. */
@@ -304,13 +333,14 @@ check("a client may upgrade after it failed to", "3probe", async (scope) => {
   return (await upgraded(client)).answer;
 });
 
-/** What a further WebSocket of this client comes to. */
+const OPENED_AND_CLOSED = ["opened", 1005];
+/** What a further WebSocket of this client comes to: 1005 is a close without a code. */
 async function further(client) {
   const socket = new Socket(client.scope, `EIO=4&transport=websocket&sid=${client.sid}`);
-  await socket.closed;
-  return "closed";
+  const opened = await socket.opened.then(() => "opened", (error) => error.message);
+  return [opened, await socket.closed];
 }
-check("a second WebSocket while a client upgrades is closed, the first goes on", ["closed", "3probe"], async (scope) => {
+check("a second WebSocket while a client upgrades is closed, the first goes on", [OPENED_AND_CLOSED, "3probe"], async (scope) => {
   const client = await (await Poller.opened(scope)).joined();
   const socket = await Socket.beside(client);
   await scope.roundTrip();
@@ -318,13 +348,13 @@ check("a second WebSocket while a client upgrades is closed, the first goes on",
   await socket.send("2probe");
   return [second, await socket.receive()];
 });
-check("a second WebSocket of a client that has upgraded is closed, the first goes on", ["closed", true], async (scope) => {
+check("a second WebSocket of a client that has upgraded is closed, the first goes on", [OPENED_AND_CLOSED, true], async (scope) => {
   const client = await (await Poller.opened(scope)).joined();
   const { socket } = await upgraded(client);
   const { ok } = await socket.subscribe("a");
   return [await further(client), ok && (await socket.subscribe("b")).ok];
 });
-check("a second WebSocket of a client that began with one is closed, the first goes on", ["closed", true], async (scope) => {
+check("a second WebSocket of a client that began with one is closed, the first goes on", [OPENED_AND_CLOSED, true], async (scope) => {
   const client = await (await Socket.opened(scope)).joined();
   return [await further(client), (await client.subscribe("b")).ok];
 });

@@ -145,7 +145,7 @@ export class Poller extends Client {
     this.scope = scope;
     this.open = open;
     this.sid = open.sid;
-    this.#url = `${scope.url}/socket.io/?${POLLING}&sid=${open.sid}`;
+    this.#url = `${scope.endpoint}?${POLLING}&sid=${open.sid}`;
   }
 
   static async opened(scope) {
@@ -218,14 +218,14 @@ export class Socket extends Client {
   constructor(scope, query) {
     super();
     this.scope = scope;
-    this.socket = new WebSocket(`${scope.url.replace("http", "ws")}/socket.io/?${query}`, { perMessageDeflate: false });
+    this.socket = new WebSocket(`${scope.endpoint.replace("http", "ws")}?${query}`, { perMessageDeflate: false });
     this.closed = new Promise((resolve) => this.socket.on("close", resolve));
     this.opened = new Promise((resolve, reject) => {
       this.socket.on("open", resolve);
       this.socket.on("error", reject);
     });
     this.opened.catch(() => {});
-    this.socket.on("message", (message) => this.#inbox.put(message.toString()));
+    this.socket.on("message", (message, isBinary) => this.#inbox.put(isBinary ? message : message.toString()));
     this.socket.on("close", () => this.#inbox.end(new Ended("it was closed")));
     scope.atEnd(() => this.socket.terminate());
   }

@@ -40,6 +40,7 @@ WITH_SID = f"{OPEN}&sid=a"
         (WITH_SID, "GET", POLLING, False, None),
         (WITH_SID, "POST", POLLING, False, None),
         ("EIO=4&transport=websocket&sid=a", "GET", POLLING, True, None),
+        ("EIO=4&transport=websocket&sid=a", "GET", UPGRADED, True, None),
         ("EIO=4", "GET", None, False, RequestError.TRANSPORT),
         ("EIO=4&transport=pigeon&sid=a", "GET", None, False, RequestError.TRANSPORT),
         (WITH_SID, "GET", None, False, RequestError.SID),
@@ -53,7 +54,6 @@ WITH_SID = f"{OPEN}&sid=a"
         (WITH_SID, "GET", UPGRADED, False, RequestError.REQUEST),
         (WITH_SID, "POST", OPENING, False, RequestError.REQUEST),
         ("EIO=4&transport=websocket&sid=a", "GET", POLLING, False, RequestError.REQUEST),
-        ("EIO=4&transport=websocket&sid=a", "GET", UPGRADED, True, RequestError.REQUEST),
         ("transport=polling", "GET", None, False, RequestError.VERSION),
         ("EIO=3&transport=websocket", "GET", None, True, RequestError.VERSION),
     ],
@@ -73,7 +73,12 @@ def test_only_an_upgrade_to_websocket_is_a_websocket_handshake() -> None:
 
 @pytest.mark.parametrize(
     ("text", "packet"),
-    [("1", (CLOSE, "")), ("2probe", (PING, "probe")), ('42["a",\n1]', (MESSAGE, '2["a",\n1]')), ("bAAAA", (MESSAGE, b"bAAAA"))],
+    [
+        ("1", (CLOSE, "")),
+        ("2probe", (PING, "probe")),
+        ('42["a",\n1]', (MESSAGE, '2["a",\n1]')),
+        ("bAAEC", (MESSAGE, b"\0\1\2")),
+    ],
 )
 def test_packet_is_parsed_into_type_and_content(text: str, packet: tuple[int, str | bytes]) -> None:
     assert parse_packet(text) == packet
@@ -82,4 +87,10 @@ def test_packet_is_parsed_into_type_and_content(text: str, packet: tuple[int, st
 @pytest.mark.parametrize("text", ["", "7", "a", " 4", "٤2"])
 def test_text_that_is_not_a_packet_raises(text: str) -> None:
     with pytest.raises(ValueError, match="packet"):
+        parse_packet(text)
+
+
+@pytest.mark.parametrize("text", ["bA", "b=", "bAA A", "bй"])
+def test_binary_packet_that_is_not_base64_raises(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is Python's
         parse_packet(text)

@@ -17,7 +17,7 @@ def packet(text: str) -> Packet:
 
 async def poll(queue: PollQueue) -> list[Any]:
     """Poll as python-engineio's `AsyncSocket.poll` does."""
-    packets = [await asyncio.wait_for(queue.get(), 5)]
+    packets = [await asyncio.wait_for(queue.get(), 30)]
     queue.task_done()
     while True:
         try:
@@ -70,14 +70,14 @@ async def test_waiting_poll_returns_the_next_packet() -> None:
 
 async def test_join_waits_until_polls_have_taken_all_packets() -> None:
     queue = PollQueue()
-    await asyncio.wait_for(queue.join(), 5)
+    await asyncio.wait_for(queue.join(), 30)
     for text in ("last", "words"):
         queue.put_nowait(packet(text))
     closing = asyncio.create_task(queue.join())
     await asyncio.sleep(0)
     assert not closing.done()
     assert await poll(queue) == ["last", "words"]
-    await asyncio.wait_for(closing, 5)
+    await asyncio.wait_for(closing, 30)
 
 
 class FakeWebSocket:

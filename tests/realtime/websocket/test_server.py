@@ -67,7 +67,7 @@ class Raw:
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
         headers = "".join(f"{name}: {text}\r\n" for name, text in auth_headers(bridge).items())
         writer.write(f"{HANDSHAKE.format(path=path)}{headers}\r\n".encode() + behind)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert head.startswith(b"HTTP/1.1 101 "), head
         assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, "the example of RFC 6455, section 1.3"
         try:
@@ -77,7 +77,7 @@ class Raw:
 
     async def receive(self) -> tuple[int, bytes]:
         """Return opcode and payload of the next frame."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             first, length = await self.reader.readexactly(2)
             if length == 126:
                 (length,) = struct.unpack(">H", await self.reader.readexactly(2))
@@ -94,7 +94,7 @@ class Raw:
     async def end(self) -> int | None:
         """Return the code of the next close frame, if any; fail if data follows it."""
         payload = await self.received(CLOSE)
-        assert await asyncio.wait_for(self.reader.read(), 10) == b""
+        assert await asyncio.wait_for(self.reader.read(), 30) == b""
         payload[2:].decode()
         return int.from_bytes(payload[:2], "big") if payload else None
 
@@ -152,7 +152,7 @@ async def test_failing_handler_closes_the_connection_with_1011_and_frees_it(capl
         async with connect(f"ws://127.0.0.1:{server.port}/ws", compression=None) as socket:
             await socket.send('{"type": "ping"}')
             with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(socket.recv(), 10)
+                await asyncio.wait_for(socket.recv(), 30)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1011
         assert (len(limiter), hub.client_count, hub.counts.cut) == (0, 0, {"mistake": 1})
@@ -190,7 +190,7 @@ async def test_connection_lost_within_a_frame_is_freed(bridge: Bridge) -> None:
         async with Raw.connected(bridge) as raw:
             raw.writer.write(rest)
             await raw.writer.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await metric(bridge, "bridge_clients"):
             await asyncio.sleep(0.02)
 
@@ -214,7 +214,7 @@ async def test_data_after_close_is_discarded(bridge: Bridge) -> None:
 async def test_invalid_handshake_is_refused(bridge: Bridge, changed: str, to: str, status: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
     writer.write(f"{HANDSHAKE.format(path='/ws')}\r\n".replace(changed, to).encode())
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     writer.transport.abort()
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"application/problem+json" in head

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import socket
 import struct
 import subprocess
 import time
@@ -25,7 +27,7 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
 from bridge.pipeline.intake import Intake
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import mqtt_sender, paho_client
+from bridge.sources.mqtt.client import mqtt_sender, new_client, paho_client
 from bridge.sources.mqtt.connection import BatchQueue, MqttConnection
 from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket, unsupported_name
 from bridge.sources.mqtt.source import MqttSource, fast_path_works
@@ -589,6 +591,33 @@ def test_unsupported_paho_disables_the_fast_path_with_one_warning(caplog: pytest
     assert [record.getMessage() for record in caplog.records] == [
         f"mqtt: unsupported paho-mqtt {installed} (_packet_queue changed): fast path disabled, throughput drops about 5x"
     ]
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["closed", "number reused"])
+async def test_socket_closed_before_the_event_loop_watches_it_is_not_watched(broker_url: str, *, reused: bool) -> None:
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context.get("exception") or context))
+    client = new_client(settings_for(broker_url), None)
+    await client.__aenter__()
+    paho = paho_client(client)
+    sock = paho.socket()
+    assert sock is not None
+    number = cast("socket.socket", sock).fileno()
+    with socket.socket() as other:
+        paho._call_socket_register_write()  # as for a packet that does not fit into the kernel's buffer
+        paho._sock_close()
+        if reused:
+            os.dup2(other.fileno(), number)
+        await asyncio.sleep(0)  # two turns of the loop: the callback, and what it schedules
+        await asyncio.sleep(0)
+        watched = loop.remove_writer(number)
+        if reused:
+            os.close(number)
+    assert (failures, watched) == ([], False)
+    with suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+    assert failures == []
 
 
 async def test_aiomqtt_without_its_paho_client_fails_at_start() -> None:
