@@ -494,11 +494,12 @@ async def test_old_keys_serve_while_the_provider_does_not_answer(caplog: pytest.
         provider.answers.clear()
         elapsed[0] += 3601
         waits = await asyncio.gather(*(seconds(provider.token()) for _ in range(20)))
-        assert max(waits) < 1
+        assert max(waits) < WAIT_SECONDS
         await until(lambda: provider.asked == 2, what="one fetch for all")
         unknown = await asyncio.gather(*(seconds(provider.token(key_id=f"r{number}")) for number in range(2, 6)))
-        assert max(unknown) < WAIT_SECONDS + 1
-        assert max([await seconds(provider.token(key_id="r9")), await seconds(provider.token())]) < 0.5, "waited for once"
+        assert max(unknown) < 2 * WAIT_SECONDS
+        later = [await seconds(provider.token(key_id="r9")), await seconds(provider.token())]
+        assert max(later) < WAIT_SECONDS, "a fetch is waited for once"
         assert provider.asked == 2
         await until(lambda: "not fetched" in caplog.text, what="the deadline of the fetch")
         elapsed[0] += REFRESH_SECONDS
@@ -507,7 +508,7 @@ async def test_old_keys_serve_while_the_provider_does_not_answer(caplog: pytest.
         await seconds(provider.token())
         await until(lambda: tokens._failures == 2, what="a second attempt")
         elapsed[0] += 1.5 * REFRESH_SECONDS
-        assert await seconds(provider.token()) < 0.5
+        assert await seconds(provider.token()) < WAIT_SECONDS
         assert provider.asked == 3, "the interval doubles"
         provider.status = 200
         elapsed[0] += REFRESH_SECONDS
