@@ -7,10 +7,13 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.sources.mqtt.publish_parser import Publish, PublishParser, pubacks
+
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""No property is about time: on a busy machine an example may take seconds."""
 
 TOPICS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 PINGRESP, QOS_2 = b"\xd0\x00", 0x04
@@ -65,6 +68,7 @@ def feed_pieces(parser: PublishParser, data: bytes, cuts: list[int]) -> tuple[li
 CUTS = st.lists(st.integers(0, 2000), max_size=20)
 
 
+@BUSY
 @given(st.lists(st.one_of(publishes(), OTHERS), max_size=20), st.booleans(), st.binary(max_size=200), CUTS)
 def test_publishes_are_separated_from_other_packets_in_any_segmentation(
     packets: list[Publish | bytes], version_5: bool, properties: bytes, cuts: list[int]
@@ -76,6 +80,7 @@ def test_publishes_are_separated_from_other_packets_in_any_segmentation(
     assert rest == b"".join(one for one in packets if not isinstance(one, Publish))
 
 
+@BUSY
 @given(st.lists(publishes(), min_size=1, max_size=3), st.booleans())
 def test_feeding_byte_by_byte_gives_the_same_result(packets: list[Publish], version_5: bool) -> None:
     data = b"".join(publish_packet(one, b"" if version_5 else None) + PINGRESP for one in packets)
@@ -90,6 +95,7 @@ SEEDS = st.one_of(
 )
 
 
+@BUSY
 @given(st.lists(SEEDS, max_size=12).map(b"".join), st.booleans(), CUTS)
 def test_arbitrary_bytes_never_raise_and_parse_alike_in_any_segmentation(data: bytes, version_5: bool, cuts: list[int]) -> None:
     whole = PublishParser(properties=version_5).feed(data)
@@ -145,6 +151,7 @@ def test_large_publish_in_many_pieces_takes_linear_time() -> None:
     assert time.process_time() - began < 5, "copying the buffer for every piece would take minutes"
 
 
+@BUSY
 @given(st.lists(st.integers(1, 65535), max_size=20))
 def test_pubacks_are_joined_in_order(packet_ids: list[int]) -> None:
     assert pubacks(packet_ids) == b"".join(b"\x40\x02" + packet_id.to_bytes(2) for packet_id in packet_ids)
