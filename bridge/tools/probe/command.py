@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bridge import __version__
 from bridge.core.errors import BridgeError
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.settings import MqttSettings, Settings
 from bridge.tools.bench.report.terminal import TerminalDisplay
 from bridge.tools.bench.run import broker_settings, write_json
@@ -45,7 +45,7 @@ class ProbeOptions:
     def __post_init__(self) -> None:
         """Validate. Raises `BridgeError`."""
         if self.device is not None and not is_device_id(self.device):
-            raise BridgeError(f"--device {self.device[:64]!r}: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            raise BridgeError(f"--device {self.device[:64]!r}: must be {DEVICE_ID_RULE}")
         if self.password is not None and (self.device_token is not None or self.device is None):
             raise BridgeError("--password needs --device and cannot be combined with --device-token")
 
