@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PartHealth:
-    """One component: up, or down with the reason in words."""
+    """One component: up, perhaps with a note, or down with the reason in words."""
 
     up: bool
     reason: str = ""
@@ -23,6 +23,10 @@ class Health:
     def down(self, part: str, reason: str) -> bool:
         """Mark `part` down; return whether it was not down before."""
         return self._set(part, PartHealth(up=False, reason=reason))
+
+    def annotate(self, part: str, text: str) -> None:
+        """Say something about `part` that does not make the bridge unready."""
+        self._parts[part] = PartHealth(up=True, reason=text)
 
     def _set(self, part: str, health: PartHealth) -> bool:
         before, self._parts[part] = self._parts.get(part), health

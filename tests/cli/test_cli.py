@@ -15,11 +15,13 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+import socketio
 from pydantic import SecretStr
 
 from bridge import __version__
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings, Settings, StoreSettings
+from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
@@ -37,9 +39,9 @@ class Command:
         self._environ |= {"PYTHONPATH": str(REPO), "COLUMNS": "200", **environ}
         self._process: asyncio.subprocess.Process
 
-    async def start(self, *arguments: str) -> None:
+    async def start(self, *arguments: str, module: str = "bridge") -> None:
         with self._path("out").open("wb") as out, self._path("err").open("wb") as err:
-            command = (sys.executable, "-m", "bridge", *arguments)
+            command = (sys.executable, "-m", module, *arguments)
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=self._folder,
@@ -435,6 +437,147 @@ async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
     [line] = err.splitlines()
     assert f"port {taken} on 127.0.0.1 is in use" in line
     assert "BRIDGE_HTTP__PORT" in line
+
+
+# --- a clock that is set right ---------------------------------------------------------------------------------------
+
+
+async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_values_and_says_so(
+    tmp_path: Path, broker_url: str
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("7200")
+    http, environ = _environ(tmp_path / "run", f"sqlite:///{tmp_path}/bridge.db", broker_url)
+    (tmp_path / "run").mkdir()
+    command = Command(tmp_path / "run", environ | {"BRIDGE_CLOCK": str(clock)})
+    await command.start("run", module="tests.faults.armed")
+    url = f"http://127.0.0.1:{http}"
+    try:
+        await until(lambda: _ready(http), seconds=30, what="ready")
+
+        async def publish(temperature: float) -> None:
+            async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+                await sender.publish("sensors/a/data", orjson.dumps({"temperature": temperature}))
+
+        async def shown(temperature: float) -> bool:
+            latest, devices = await readings_at(http), await get(f"{url}/api/v1/devices")
+            last = [one["lastReading"]["temperature"] for one in devices["devices"] if "lastReading" in one]
+            return [one["temperature"] for one in latest] == [temperature] == last[:1]
+
+        await publish(1.5)
+        await until(lambda: shown(1.5), what="the value under the wrong clock")
+        async with listening_at(url) as events:
+            clock.write_text("0")
+            await until(lambda: events, what="a systemEvent")
+            assert "the clock was set back by 7,200 s" in events[0]["message"]
+            assert events[0]["data"]["clockJumpSeconds"] == pytest.approx(-7200, abs=3)
+            await publish(2.5)
+            await until(lambda: shown(2.5), what="the value under the right clock")
+            assert len(events) == 1
+        health = await get(f"{url}/health")
+        assert health["status"] == "ok"
+        assert health["parts"]["clock"]["status"] == "ok"
+        assert "the clock was set back by 7,200 s" in health["parts"]["clock"]["reason"]
+        assert command.err.count("the clock was set back") == 1
+    finally:
+        await command.kill()
+
+
+async def _ready(port: int) -> bool:
+    try:
+        return bool((await get(f"http://127.0.0.1:{port}/health"))["status"] == "ok")
+    except aiohttp.ClientError:
+        return False
+
+
+@asynccontextmanager
+async def listening_at(url: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """The system events of a Socket.IO client."""
+    client, events = socketio.AsyncClient(), list[dict[str, Any]]()
+    client.on("systemEvent", events.append)
+    await client.connect(url)
+    try:
+        yield events
+    finally:
+        await client.disconnect()
+
+
+# --- two bridges, one store ------------------------------------------------------------------------------------------
+
+
+def _environ(folder: Path, store: str, broker: str) -> tuple[int, dict[str, str]]:
+    http = free_port()
+    return http, {
+        "BRIDGE_HTTP__PORT": str(http),
+        "BRIDGE_MQTT__URL": broker,
+        "BRIDGE_MQTT__CLIENT_ID": f"{folder.name}-{http}",
+        "BRIDGE_STORE__URL": store,
+    }
+
+
+@asynccontextmanager
+async def ready_bridge(folder: Path, store: str, broker: str) -> AsyncIterator[tuple[Command, int]]:
+    http, environ = _environ(folder, store, broker)
+    async with running(folder, "run", **environ) as command:
+        await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
+        yield command, http
+
+
+@pytest.fixture(params=["mongodb", "sqlite"])
+def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(request.getfixturevalue("mongo_url")) if request.param == "mongodb" else f"sqlite:///{tmp_path}/shared.db"
+
+
+async def test_second_bridge_on_a_store_is_refused_with_a_sentence(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url) as (first, http):
+        code, out, err = await ended(tmp_path / "two", "run", **_environ(tmp_path / "two", shared_store, broker_url)[1])
+        assert (code, out) == (1, "")
+        assert "store: in use by bridge " in err
+        assert "waiting until its lease ends (at most 15 s), or stop it" in err
+        assert err.splitlines()[-1].startswith("store: in use by bridge ")
+        assert "which renews its lease: stop that bridge, or give this one another database" in err.splitlines()[-1]
+        assert "Traceback" not in err
+        assert first.running
+        assert not await _failing(http, "store")
+
+
+async def test_commands_work_beside_a_running_bridge(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url):
+        environ = _environ(tmp_path / "two", shared_store, broker_url)[1]
+        for arguments in (
+            ("export", "-", "--format", "ndjson"),
+            ("rejected", "retry"),
+            ("key", "add", "x"),
+            ("device", "add", "d"),
+        ):
+            code, _, err = await ended(tmp_path / "two", *arguments, **environ)
+            assert code == 0, (arguments, err)
+
+
+async def test_successor_of_a_killed_bridge_starts_at_once(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url) as (first, _):
+        await first.kill()
+        async with ready_bridge(tmp_path / "two", shared_store, broker_url) as (second, _):
+            assert "waiting" not in second.err
+            assert "taken over" in second.err
+
+
+async def test_bridge_that_awakes_without_its_lease_stores_nothing_and_says_so(
+    tmp_path: Path, mongo_url: str, broker_url: str
+) -> None:
+    """With MongoDB: a process that is stopped within a transaction of SQLite keeps the file locked."""
+    store = mongo_url
+    async with ready_bridge(tmp_path / "one", store, broker_url) as (first, _):
+        first.signal(signal.SIGSTOP)
+        async with ready_bridge(tmp_path / "two", store, broker_url) as (second, http):
+            assert "waiting until its lease ends" in second.err
+            first.signal(signal.SIGCONT)
+            assert await first.end() == 1
+            last = first.err.splitlines()[-1]
+            assert last.startswith("store: the lease was lost to bridge ")
+            assert "stores nothing any more" in last
+            assert "Traceback" not in first.err
+            assert not await _failing(http, "store")
 
 
 # --- the embedded broker ---------------------------------------------------------------------------------------------
