@@ -14,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bridge import __version__
 from bridge.cli import data, devices, users
-from bridge.cli.runner import FAILED, ConfigOption, console, errors, on_stop_signals, print_line, run_loop, run_until_stopped
+from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line, run_loop, run_until_stopped
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
+from bridge.tools.stop_signals import on_stop_signals
 
 WRONG_SETTINGS = 2
 
@@ -135,7 +136,14 @@ def simulate(
     columns = (TextColumn("{task.completed:,} readings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*(columns if count else columns[:1]), console=console) as progress:
         task = progress.add_task("", total=count)
-        job = publish(settings.mqtt, devices=devices, rate=rate, count=count, seed=seed, sent=lambda _: progress.advance(task))
+
+        def lost(reason: str) -> None:
+            print_line(f"{reason}: waiting for the broker", errors)
+
+        def sent(_: str) -> None:
+            progress.advance(task)
+
+        job = publish(settings.mqtt, devices=devices, rate=rate, count=count, seed=seed, sent=sent, lost=lost)
         run_until_stopped(job)
 
 

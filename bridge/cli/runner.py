@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from bridge.core.errors import BridgeError
+from bridge.tools.stop_signals import on_stop_signals
 
 T = TypeVar("T")
 
@@ -62,13 +62,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
-def on_stop_signals(stop: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
 def run_until_stopped(job: Coroutine[Any, Any, None]) -> None:
-    """Run a job that SIGINT and SIGTERM end without an error."""
+    """Run a job that a stop signal ends without an error."""
 
     async def supervised() -> None:
         task = asyncio.ensure_future(job)

@@ -264,7 +264,7 @@ async def _have_readings(port: int, devices: int) -> bool:
     return len(await readings_at(port)) >= devices
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_path: Path) -> None:
     async with demo(tmp_path) as (command, http, mqtt):
         await until(lambda: _have_readings(http, devices=1), what="readings")
@@ -277,6 +277,49 @@ async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_
         assert "ERROR" not in command.err
         assert not answers(mqtt)
         assert not answers(http)
+
+
+async def test_broker_ends_with_a_demo_that_is_killed(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, _, mqtt):
+        assert answers(mqtt)
+        await command.kill()
+        await until(lambda: not answers(mqtt), what="the broker's end")
+
+
+def broker_pid(folder: Path) -> int | None:
+    """The process of the demo's broker."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[0].endswith(b"mosquitto") and path.with_name("cwd").resolve() == folder.resolve():
+                return int(path.parent.name)
+    return None
+
+
+async def test_killed_broker_is_started_again_and_readings_resume(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, http, _):
+        await until(lambda: _have_readings(http, devices=1), what="readings")
+        first = broker_pid(tmp_path)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await command.until_out("broker: mosquitto was ended by SIGKILL: starting it again in 0.5 s")
+        await command.until_out("broker: mosquitto runs again")
+        second = broker_pid(tmp_path)
+        assert second not in (None, first)
+        before = await _stored(http)
+        await until(lambda: _stored_more(http, before + 20), seconds=30, what="readings again")
+        command.signal(signal.SIGTERM)
+        assert await command.end() == 0
+        assert "Traceback" not in command.err
+        await until(lambda: broker_pid(tmp_path) is None, what="the broker's end")
+
+
+async def _stored(port: int) -> int:
+    return int((await get(f"http://127.0.0.1:{port}/websocket/status"))["ledger"]["mqtt"]["stored"])
+
+
+async def _stored_more(port: int, count: int) -> bool:
+    return await _stored(port) >= count
 
 
 async def test_ctrl_c_in_a_terminal_stops_the_broker_after_the_bridge(tmp_path: Path) -> None:
@@ -427,6 +470,21 @@ async def _failing(port: int, part: str) -> bool:
         return part in (await get(f"http://127.0.0.1:{port}/health"))["failing"]
     except aiohttp.ClientError:
         return False
+
+
+async def test_closed_terminal_stops_run_cleanly_unless_nohup_ignores_it(tmp_path: Path, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", f"sqlite:///{tmp_path}/one.db", broker_url) as (command, _):
+        command.signal(signal.SIGHUP)
+        assert await command.end() == 0
+        assert "bridge: stopped" in command.err
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with ready_bridge(tmp_path / "two", f"sqlite:///{tmp_path}/two.db", broker_url) as (command, _):
+            command.signal(signal.SIGHUP)
+            command.signal(signal.SIGTERM)
+            assert await command.end() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:

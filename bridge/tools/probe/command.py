@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import signal
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from bridge.tools.probe.outputs import outputs
 from bridge.tools.probe.run import Probe, Schedule
 from bridge.tools.probe.table import print_report, summary
 from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.stop_signals import on_stop_signals
 
 _HASH_PREFIX = "sha256:"
 
@@ -64,7 +64,7 @@ class ProbeOptions:
 async def probe(options: ProbeOptions, settings: Settings, console: Console, errors: Console) -> bool:
     """Run, print and write the report; return whether everything passed. Raises `BridgeError`.
 
-    The first SIGINT or SIGTERM ends a run with --seconds early, with its report; the second one, or any during a single round,
+    The first stop signal ends a run with --seconds early, with its report; the second one, or any during a single round,
     cancels it. The device is removed from the registry in any case.
     """
     stopped = asyncio.Event()
@@ -75,8 +75,7 @@ async def probe(options: ProbeOptions, settings: Settings, console: Console, err
             job.cancel()
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+    on_stop_signals(stop)
     try:
         return await job
     except asyncio.CancelledError:
