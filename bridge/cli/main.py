@@ -20,6 +20,7 @@ from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import printable
 
 WRONG_SETTINGS = 2
 
@@ -50,11 +51,11 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        errors.print("wrong settings", style="bold red")
+        print_line("wrong settings", errors, "bold red")
         print_line(str(error), errors)
         sys.exit(WRONG_SETTINGS)
     except BridgeError as error:
-        errors.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
+        print_line(str(error), errors, "bold red")
         sys.exit(FAILED)
 
 
@@ -132,7 +133,7 @@ def simulate(
 
     settings = load_settings(config)
     seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - not a secret
-    console.print(f"{devices} devices, {rate:g} readings/s to {settings.mqtt.address}, seed {seed}; Ctrl-C stops")
+    print_line(f"{devices} devices, {rate:g} readings/s to {settings.mqtt.address}, seed {seed}; Ctrl-C stops")
     columns = (TextColumn("{task.completed:,} readings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*(columns if count else columns[:1]), console=console) as progress:
         task = progress.add_task("", total=count)
@@ -181,7 +182,7 @@ def command(
     fields = {"command": name, "value": value, "queue": queue, "expires": expires}
     body = {key: field for key, field in fields.items() if field is not None}
     sent = run_loop(send_command(url, device, body, wait, read_token(token, token_file)))
-    console.print(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""), markup=False)
+    print_line(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""))
     if sent["state"] in ("failed", "expired"):
         sys.exit(FAILED)
 
@@ -294,9 +295,16 @@ app.command("export")(data.export_readings)
 app.command("import")(data.import_readings)
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Escapes control characters: a text of a library may quote what a stranger sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), "\n\t")
+
+
 def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.log.level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=settings.log.level.upper())
     for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
         logging.getLogger(verbose).setLevel(logging.WARNING)

@@ -10,23 +10,25 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from bridge.core.errors import BridgeError
 from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import PlainConsole, printable
 
 T = TypeVar("T")
 
 FAILED = 1
 
-console = Console()
-errors = Console(stderr=True)
+console = PlainConsole()
+errors = PlainConsole(stderr=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file. Default: config/bridge.toml if it exists.")]
 
 
-def print_line(text: str, to: Console = console) -> None:
-    """Print text without wrapping, markup or highlighting."""
-    to.print(text, markup=False, highlight=False, soft_wrap=True)
+def print_line(text: str, to: Console = console, style: str | None = None) -> None:
+    """Print text without wrapping, markup, highlighting or control characters."""
+    to.print(Text(printable(text, "\n\t")), style=style, soft_wrap=True)
 
 
 _GC_THRESHOLDS = (5_000, 100, 50)  # new objects, then rounds of each generation; Python's default is 700, 10, 10

@@ -58,7 +58,7 @@ async def bench(options: BenchOptions, console: Console, errors: Console) -> boo
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped, with every process that the bench started")
+        errors.print(Text("stopped, with every process that the bench started"))
         return False
 
 

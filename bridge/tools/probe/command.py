@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 from rich.console import Console
+from rich.text import Text
 
 from bridge import __version__
 from bridge.core.errors import BridgeError
@@ -22,6 +23,7 @@ from bridge.tools.probe.run import Probe, Schedule
 from bridge.tools.probe.table import print_report, summary
 from bridge.tools.probe.target import ProbeTarget
 from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import printable
 
 _HASH_PREFIX = "sha256:"
 
@@ -79,7 +81,7 @@ async def probe(options: ProbeOptions, settings: Settings, console: Console, err
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped; the probe's device is removed from the registry")
+        errors.print(Text("stopped; the probe's device is removed from the registry"))
         return False
 
 
@@ -98,13 +100,11 @@ async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Eve
             async with asyncio.TaskGroup() as tasks:
                 await run.run(InputContext(target, device, tasks, mqtt, broker_required, token, options.password))
     seconds, report = time.monotonic() - start, run.report
-    console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)
+    console.print(Text(printable(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}")))
     print_report(report, console)
     console.print(summary(report, seconds))
     if run.remaining:
-        console.print(
-            f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings", highlight=False
-        )
+        console.print(Text(f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings"))
     if options.json:
         head = {"url": target.url, "device": device, "started": started.isoformat(), "seconds": seconds, "left": run.remaining}
         write_json(options.json, head | {"version": __version__, "held": report.passed} | report.as_dict())
