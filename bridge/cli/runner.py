@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -29,6 +30,17 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings fi
 def print_line(text: str, to: Console = console, style: str | None = None) -> None:
     """Print text without wrapping, markup, highlighting or control characters."""
     to.print(Text(printable(text, "\n\t")), style=style, soft_wrap=True)
+
+
+def unusable_folder() -> str | None:
+    """Return why relative paths cannot be used in the working folder and what to do; None if they can."""
+    try:
+        folder = os.getcwd()  # noqa: PTH109 - `Path.cwd` is the same
+    except OSError:
+        return "the working folder was removed: start the command in another folder"
+    if os.access(folder, os.X_OK):
+        return None
+    return f"the working folder {folder} must not be read by this user: start the command in another folder"
 
 
 _GC_THRESHOLDS = (5_000, 100, 50)  # new objects, then rounds of each generation; Python's default is 700, 10, 10

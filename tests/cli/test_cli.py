@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -143,6 +145,73 @@ async def readings_at(port: int) -> list[dict[str, Any]]:
         return []
     readings: list[dict[str, Any]] = latest.get("readings", [])  # absent in the problem document of an unavailable store
     return readings
+
+
+# --- the start of the process ----------------------------------------------------------------------------------------
+
+
+def _python_in(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command from a process that first runs `script` in its working folder `folder`."""
+    folder.mkdir()
+    code = f"import os, sys; {script}; os.execv(sys.executable, [sys.executable, '-m', 'bridge', *sys.argv[1:]])"
+    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environ | {"PYTHONPATH": str(REPO), "COLUMNS": "200", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"},
+        capture_output=True,
+        text=True,
+        timeout=END_SECONDS,
+        check=False,
+    )
+
+
+REMOVED = "os.rmdir(os.getcwd())"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("demo",), ("export", "out.ndjson"), ("import", "in.ndjson"), ("check",), ("simulate",), ("run", "--config", "x.toml")],
+    ids=" ".join,
+)
+async def test_command_in_a_removed_folder_fails_with_a_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(_python_in, tmp_path / "gone", REMOVED, *arguments)
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.strip() or "fails" in ran.stdout
+
+
+UNREADABLE = "import ctypes; [ctypes.CDLL(None).prctl(24, right, 0, 0, 0) for right in (1, 2)]; os.chmod('.', 0)"
+"""For root too: it gives up the capabilities to read what its modes do not allow."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+@pytest.mark.parametrize("arguments", [("run",), ("demo",), ("check",), ("export", "out.ndjson")], ids=" ".join)
+async def test_command_in_an_unreadable_folder_fails_with_a_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(_python_in, tmp_path / "closed", UNREADABLE, *arguments)
+    (tmp_path / "closed").chmod(0o700)
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr
+    assert "config/bridge.toml: cannot be read" in ran.stderr + ran.stdout
+
+
+@pytest.mark.parametrize("delay_seconds", [0.15, 0.3, 0.5, 0.8])
+async def test_ctrl_c_in_the_first_second_is_exit_code_130_without_a_traceback(delay_seconds: float, tmp_path: Path) -> None:
+    environ = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_HTTP__PORT": str(free_port())}
+    async with running(tmp_path, "run", **environ, BRIDGE_STORE__URL="sqlite:///bridge.db") as command:
+        await asyncio.sleep(delay_seconds)  # a time is what is tested
+        command.press_ctrl_c()
+        code = await command.end()
+        assert code == 130 or (code == 0 and "bridge: stopped" in command.err), command.err
+        assert "Traceback" not in command.err
+
+
+def test_entry_imports_nothing_that_takes_time() -> None:
+    code = "import sys; before = set(sys.modules); import bridge.cli.main; print(sorted(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    imported = set(ast.literal_eval(ran.stdout))
+    assert {name for name in imported if name.startswith("bridge")} == {"bridge", "bridge.cli", "bridge.cli.main"}
+    assert not imported & {"typer", "rich", "asyncio", "pydantic", "logging", "pathlib"}
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
