@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,12 +14,16 @@ from bridge.api import new_application
 from bridge.api.middleware import encodings
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortUnavailable, SettingsError, StoreUnavailable
+from bridge.core.errors import PortUnavailable, SettingsError, StoreInUse, StoreUnavailable
+from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
+from bridge.core.timestamp import iso
 from bridge.pipeline.backoff import delays
+from bridge.pipeline.clock import ClockWatch, monotonic_seconds
+from bridge.pipeline.lease import Lease
 from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
-from bridge.ports import Store
+from bridge.ports import Publisher, Store
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.mqtt import connection
 from bridge.stores import open_store
@@ -26,8 +31,9 @@ from bridge.wiring import Components, build
 
 log = logging.getLogger(__name__)
 
-STORE = "store"
+STORE, CLOCK = "store", "clock"
 _STORE_CHECK_SECONDS = 2.0
+_CLOCK_CHECK_SECONDS = 1.0
 _ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it retries after a second
 _SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
@@ -38,6 +44,7 @@ class Bridge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = asyncio.Event()
+        self._refused: StoreInUse | None = None
         self.listening = asyncio.Event()
         self.port = settings.http.port
         self.health = Health((connection.SOURCE, STORE))
@@ -49,7 +56,10 @@ class Bridge:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until `stop`, waiting without limit for broker and store. Raises `PortUnavailable`."""
+        """Run until `stop`, waiting without limit for broker and store.
+
+        Raises `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
+        """
         settings = self._settings
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
@@ -60,8 +70,12 @@ class Bridge:
                 await self._process(components)
                 components.ingress.closed.set()
                 await hub.close()
-                await devices.registry.close()
-                await access.service.close()
+                if self._refused is None:
+                    await devices.registry.close()
+                    await access.service.close()
+                await components.storage.lease.release()
+        if self._refused is not None:
+            raise self._refused
         log.info("bridge: stopped")
 
     async def _process(self, components: Components) -> None:
@@ -74,8 +88,13 @@ class Bridge:
             if not preparing.done():
                 preparing.cancel()
                 return
+            if self._refused is not None:
+                stopping.cancel()
+                return
             jobs = {
+                "lease": self._keep_lease(storage.lease),
                 "watch store": self._watch(storage.store),
+                "watch clock": self._watch_clock(components.realtime.hub),
                 "retention": storage.retention.run(),
                 "rollups": storage.rollups.run(),
                 "registry": components.devices.registry.run(),
@@ -89,7 +108,8 @@ class Bridge:
             log.info("bridge: stopping: %d messages left to process", len(ingress.intake))
             ingress.intake.close()
             # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
-            await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
+            if self._refused is None:
+                await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
             for task in (receiving, processing, *running):
                 task.cancel()
 
@@ -99,6 +119,8 @@ class Bridge:
         was_reported = False
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
             try:
+                await storage.store.prepare()
+                await storage.lease.acquire(self._wait_for_lease)
                 storage.cursor.resume_above(await storage.store.prepare())
                 await devices.registry.load()
                 await devices.commands.load()
@@ -108,12 +130,25 @@ class Bridge:
                 if not was_reported:
                     log.warning("store: unavailable (%s): readings wait at the broker; check store.url", error)
                 was_reported = True
+            except StoreInUse as error:
+                self._refused = error
+                return
             else:
                 components.realtime.hub.start(storage.cursor.last)
                 self.health.up(STORE)
                 log.info("store: ready: %s", self._settings.store.address)
                 return
             await asyncio.sleep(delay)
+
+    def _wait_for_lease(self, reason: str) -> None:
+        self.health.down(STORE, reason)
+        log.warning("store: %s", reason)
+
+    async def _keep_lease(self, lease: Lease) -> None:
+        """Renew the lease. If another bridge has it, stop without writing anything more."""
+        await lease.run()
+        self._refused = lease.lost
+        self.stop()
 
     def _warn_if_open(self) -> None:
         http = self._settings.http
@@ -132,6 +167,20 @@ class Bridge:
         scheme = "http" if http.tls.cert_file is None else "https"
         link = f"{scheme}://{host}:{self.port}/#setup={secret}"
         print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
+
+    async def _watch_clock(self, publisher: Publisher) -> None:
+        """Say that somebody set the clock: times of readings before and after do not compare."""
+        watch = ClockWatch(time.time, monotonic_seconds)
+        while True:
+            await asyncio.sleep(_CLOCK_CHECK_SECONDS)
+            jump = watch.jump()
+            if jump is None:
+                continue
+            text = f"the clock was set {'forward' if jump > 0 else 'back'} by {abs(jump):,.0f} s at {iso(watch.now_ms)}"
+            consequence = "readings stored before have times that do not compare with later ones"
+            log.warning("bridge: %s: %s; see that the clock is synchronized before the bridge starts", text, consequence)
+            self.health.annotate(CLOCK, f"{text}: {consequence}")
+            publisher.publish([SystemEvent("warning", text, {"clockJumpSeconds": round(jump, 3)})])
 
     async def _watch(self, store: Store) -> None:
         """Detect an unavailable store while nothing is written. After a failed write only a write makes it available again."""

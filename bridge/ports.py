@@ -65,7 +65,19 @@ class HistoryStore(Protocol):
         """Advance the rollups by about a second's work, or do nothing while another bridge has the lease. Safe to cancel."""
 
 
-class ReadingStore(Protocol):
+class ReadingWriter(Protocol):
+    async def write(
+        self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus], /
+    ) -> WriteResult:
+        """Write everything and return once it would survive a power loss.
+
+        After `StoreUnavailable` any part may have been written. Repeating the call is safe: a reading that exists with the
+        same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
+        the store refuses because of its content does not affect the others.
+        """
+
+
+class ReadingStore(ReadingWriter, Protocol):
     """Readings: the interface of a time-series store."""
 
     @property
@@ -79,16 +91,6 @@ class ReadingStore(Protocol):
     async def prepare(self) -> int:
         """Create tables and indexes, and return the highest `seq` stored (0: none). Safe to repeat."""
 
-    async def write(
-        self, readings: Sequence[Reading], rejections: Sequence[Rejection], statuses: Sequence[DeviceStatus], /
-    ) -> WriteResult:
-        """Write everything and return once it would survive a power loss.
-
-        After `StoreUnavailable` any part may have been written. Repeating the call is safe: a reading that exists with the
-        same `_id` and the same `seq` counts as stored, with the same `_id` and another `seq` as a duplicate. A document that
-        the store refuses because of its content does not affect the others.
-        """
-
     async def readings(self, query: ReadingsQuery, /) -> list[Reading]:
         """Return the readings that match, by rising `seq`."""
 
@@ -96,7 +98,11 @@ class ReadingStore(Protocol):
         """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
 
     async def latest(self, devices: Sequence[str] | None = None, /) -> list[Reading]:
-        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device."""
+        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device.
+
+        The newest is by time of measurement. A reading that was received in the future, under a clock that has been set right
+        since, is the newest only if there is no other.
+        """
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
@@ -203,7 +209,15 @@ class KeyValueStore(Protocol):
         """Set the value of a key unless it has one; return its value. Concurrent calls return the same."""
 
 
-class StateStore(KeyValueStore, Protocol):
+class SwapStore(Protocol):
+    async def get(self, key: str, /) -> str | None:
+        """Return the value of a key; None if it has none."""
+
+    async def swap(self, key: str, before: str | None, after: str, /) -> bool:
+        """Set the value of a key if it is `before` (None: it has none); of several concurrent calls, one returns True."""
+
+
+class StateStore(KeyValueStore, SwapStore, Protocol):
     """Everything that is not a reading. The stores are available once the store is entered."""
 
     @property

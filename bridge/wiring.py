@@ -23,6 +23,7 @@ from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
+from bridge.pipeline.lease import Lease, LeasedWriter
 from bridge.pipeline.loop import Pipeline
 from bridge.ports import Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
@@ -43,6 +44,7 @@ from bridge.sources.mqtt.source import MqttSource
 @dataclass(frozen=True, slots=True)
 class Storage:
     store: Store
+    lease: Lease
     cursor: Cursor
     retention: RetentionJob
     rollups: RollupJob
@@ -102,7 +104,7 @@ def build(
     on_link: Callable[[str], None],
 ) -> Components:
     """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
-    storage = Storage(store, Cursor(), RetentionJob(store), RollupJob(store))
+    storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store))
     hub, registry = Hub(store, settings.realtime), Registry(store, settings.devices)
     access = _access(settings, store, hub, registry, on_link)
 
@@ -128,7 +130,7 @@ def build(
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
-        store=store,
+        store=LeasedWriter(store, storage.lease),
         publisher=chain((commands, registry, hub)),
         ledger=ledger,
         health=health,

@@ -117,10 +117,9 @@ class MemoryStore:
 
     async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         newest: dict[str, Reading] = {}
-        for one in self.by_id.values():
-            if devices is not None and one.device_id not in devices:
-                continue
-            if one.device_id not in newest or one.timestamp_ms > newest[one.device_id].timestamp_ms:
+        now_ms = time.time_ns() // 1_000_000
+        for one in sorted(self.by_id.values(), key=lambda one: (one.received_ms <= now_ms, one.timestamp_ms)):
+            if devices is None or one.device_id in devices:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
 
@@ -147,6 +146,12 @@ class MemoryStore:
 
     async def put_if_absent(self, key: str, value: str) -> str:
         return self.state.setdefault(key, value)
+
+    async def swap(self, key: str, before: str | None, after: str) -> bool:
+        if self.state.get(key) != before:
+            return False
+        self.state[key] = after
+        return True
 
     async def ping(self) -> None:
         if self.failures:

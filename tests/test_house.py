@@ -221,6 +221,7 @@ def test_a_running_bridge_does_not_import_the_command_line_libraries() -> None:
 def test_nobody_imports_the_command_line_but_its_entry() -> None:
     users = [name for name, source in MODULES.items() if "bridge.cli.main" in imports(name, source)]
     assert users == ["bridge.__main__"]
+    assert [name for name, source in MODULES.items() if "bridge.cli.commands" in imports(name, source)] == ["bridge.cli.main"]
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

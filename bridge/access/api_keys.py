@@ -16,7 +16,7 @@ from bridge.core.access.permissions import Identity, IdentityKind, Permission, R
 from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.errors import AccountError, TemporarilyUnavailable, Unauthorized, UnknownAccount
 from bridge.core.rate_limit_key import rate_limit_key
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.ports import ApiKeyStore
 
 PREFIX = "sbk_"
@@ -81,7 +81,7 @@ class ApiKeys:
             raise AccountError("days", f"must be above 0 and at most {_DAYS_LIMIT}; omit it for a key that never expires")
         if device:
             if not is_device_id(name):
-                raise AccountError("name", "must be a device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+                raise AccountError("name", f"must be a device id: {DEVICE_ID_RULE}")
             rights, scope = {Permission.PUBLISH}, ResourceScope(frozenset((name,)))
         secret, now_ms = secrets.token_urlsafe(32), round(self._clock() * 1000)
         key = ApiKey(

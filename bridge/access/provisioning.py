@@ -5,7 +5,7 @@ from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.core.access.accounts import ApiKey
 from bridge.core.access.permissions import IdentityKind
 from bridge.core.errors import AccountError, BridgeError, UnknownAccount
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 
 
 class DeviceProvisioning:
@@ -53,7 +53,7 @@ class DeviceProvisioning:
 
     async def _keys_of(self, device_id: str) -> list[ApiKey]:
         if not is_device_id(device_id):
-            raise AccountError("name", "must be a device id: 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            raise AccountError("name", f"must be a device id: {DEVICE_ID_RULE}")
         return [key for key in await self._keys.all() if key.kind is IdentityKind.DEVICE and key.name == device_id]
 
     async def _create(self, device_id: str) -> str:

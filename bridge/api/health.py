@@ -34,7 +34,7 @@ class HealthApi:
     async def _ready(self, request: web.Request) -> web.Response:
         """Without the permission to read, only the overall status: reasons contain host names."""
         parts = {
-            name: {"status": "ok"} if part.up else {"status": "failing", "reason": part.reason}
+            name: {"status": "ok" if part.up else "failing", **({"reason": part.reason} if part.reason else {})}
             for name, part in self._health.parts.items()
         }
         failing = [name for name, part in self._health.parts.items() if not part.up]

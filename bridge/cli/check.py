@@ -5,12 +5,15 @@ import socket
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
+from bridge.cli.runner import print_line
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
+from bridge.tools.terminal import printable
 
 
 async def check(config: Path | None, console: Console) -> int:
@@ -46,13 +49,12 @@ async def check(config: Path | None, console: Console) -> int:
 
 
 def _print_success(console: Console, name: str, result: str) -> None:
-    console.print(f"[green]ok[/]    {name}: {result}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("ok", "green"), printable(f"    {name}: {result}")), soft_wrap=True)
 
 
 def _print_failure(console: Console, name: str, reason: str, remedy: str) -> None:
-    console.print(f"[bold red]fails[/] {name}: ", end="", highlight=False, soft_wrap=True)
-    console.print(reason, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"      → {remedy}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("fails", "bold red"), printable(f" {name}: {reason}", "\n")), soft_wrap=True)
+    print_line(f"      → {remedy}", console)
 
 
 async def _broker(settings: Settings) -> str:

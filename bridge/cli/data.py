@@ -55,7 +55,7 @@ def export_readings(
     query = ReadingsQuery(tuple(device) if device else None, start, end)
     with progress_bar(errors, "exporting") as progress:
         written = run_loop(write(path, store, query, progress, file_format=file_format, resume=resume, force=force))
-    errors.print(f"{written:,} readings exported", highlight=False)
+    print_line(f"{written:,} readings exported", errors)
 
 
 def import_readings(
@@ -71,12 +71,12 @@ def import_readings(
     def bad_line(number: int, reason: str) -> None:
         if strict:
             raise TransferError(f"{path}: line {number}: {reason}")
-        errors.print(f"line {number}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"line {number}: {reason}", errors)
 
     store = load_settings(config).store
     with progress_bar(errors, "importing", in_bytes=True) as progress:
         result = run_loop(read(path, store, progress, bad_line, file_format=file_format))
-    errors.print(f"{result.stored:,} stored, {result.duplicate:,} already stored, {result.bad:,} bad lines", highlight=False)
+    print_line(f"{result.stored:,} stored, {result.duplicate:,} already stored, {result.bad:,} bad lines", errors)
     sys.exit(FAILED if result.bad else 0)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.app import Bridge
@@ -16,18 +17,26 @@ async def run_demo(
     settings: Settings, *, data: Path, sensors: int, stop: asyncio.Event, print_line: Callable[[str], None]
 ) -> None:
     """Run until `stop` is set. Raises `PortUnavailable`."""
-    async with embedded_broker(settings.mqtt.host, settings.mqtt.port, data) as (broker, protocol):
+
+    def say(text: str) -> None:
+        with suppress(OSError):  # the terminal may be closed
+            print_line(text)
+
+    async with embedded_broker(settings.mqtt.host, settings.mqtt.port, data, say) as (broker, protocol):
         settings = settings.model_copy(update={"mqtt": settings.mqtt.model_copy(update={"protocol": protocol})})
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(bridge.run(), name="bridge")
             await _wait_for_any(tasks, bridge.listening, stop)
-            print_line(_summary(settings, bridge.port, broker, sensors))
+            say(_summary(settings, bridge.port, broker, sensors))
             rate = _READINGS_PER_SENSOR_PER_SECOND * sensors
             if sensors:
-                simulator = tasks.create_task(simulate(settings.mqtt, devices=sensors, rate=rate, seed=1), name="simulator")
+                simulator = tasks.create_task(
+                    simulate(settings.mqtt, devices=sensors, rate=rate, seed=1, lost=lambda reason: say(f"sensors: {reason}")),
+                    name="simulator",
+                )
             await stop.wait()
-            print_line("stopping …")
+            say("stopping …")
             if sensors:
                 simulator.cancel()
                 await asyncio.wait((simulator,))

@@ -10,6 +10,7 @@ from rich.table import Table
 from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.access.mosquitto.files import broker_user
 from bridge.access.provisioning import DeviceProvisioning
+from bridge.cli.render import add_row
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.cli.users import caller, run_with_service
 from bridge.core.errors import AccountError
@@ -47,7 +48,7 @@ def list_devices(config: ConfigOption = None) -> None:
     entries, accounts = _provision(config, lambda provisioning: provisioning.all())
     table = Table("device", "key", "since", "at the broker")
     for key, known in entries:
-        table.add_row(key.name, key.id, iso(key.created_ms)[:10], ("yes" if known else "no") if accounts.configured else "")
+        add_row(table, key.name, key.id, iso(key.created_ms)[:10], ("yes" if known else "no") if accounts.configured else "")
     console.print(table)
 
 

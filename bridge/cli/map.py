@@ -23,6 +23,7 @@ from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import first_message
+from bridge.tools.terminal import printable
 
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
 
@@ -166,7 +167,7 @@ def explain(console: Console, attempts: list[FormatAttempt]) -> bool:
 def _result(attempt: FormatAttempt) -> Text:
     reading = attempt.reading
     if reading is None:
-        return Text(attempt.error, "dim")
+        return Text(printable(attempt.error), "dim")
     record = {
         **reading.values,
         "timestamp": iso(reading.timestamp_ms),
@@ -174,4 +175,4 @@ def _result(attempt: FormatAttempt) -> Text:
         **reading.optional_keys(),
     }
     units = {name: MEASUREMENTS_BY_NAME[name].unit for name in reading.values if name in MEASUREMENTS_BY_NAME}
-    return Text("\n".join(f"{name}: {value} {units.get(name, '')}".rstrip() for name, value in record.items()))
+    return Text("\n".join(printable(f"{name}: {value} {units.get(name, '')}".rstrip()) for name, value in record.items()))

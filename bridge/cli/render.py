@@ -12,6 +12,7 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineGroup
 from bridge.core.timestamp import iso
 from bridge.maintenance.retry import RetryResult
+from bridge.tools.terminal import printable
 
 _HEX_WIDTH = 16
 
@@ -20,7 +21,9 @@ _HEX_WIDTH = 16
 def progress_bar(console: Console, task: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback that takes the amount done and the total (None: unknown). The bar appears at its first call."""
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    progress = Progress(TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn(), console=console)
+    progress = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn(), console=console
+    )
     bar = progress.add_task(task, total=None)
 
     def update(done: int, total: int | None) -> None:
@@ -50,13 +53,13 @@ def counting_bar(console: Console, task: str, total: int) -> Iterator[Callable[[
 
 def print_groups(console: Console, groups: Sequence[QuarantineGroup]) -> None:
     if not groups:
-        console.print("the quarantine is empty")
+        console.print(Text("the quarantine is empty"))
         return
     table = Table(title=f"{sum(group.count for group in groups):,} rejected messages", title_justify="left")
     for column in ("code", "field", "count", "newest", "example"):
         table.add_column(column, justify="right" if column == "count" else "left", overflow="fold")
     for group in groups:
-        _add_row(table, group.code, group.field or "", f"{group.count:,}", iso(group.newest_ms), group.reason)
+        add_row(table, group.code, group.field or "", f"{group.count:,}", iso(group.newest_ms), group.reason)
     console.print(table)
 
 
@@ -64,7 +67,7 @@ def print_messages(console: Console, messages: Sequence[QuarantinedMessage]) -> 
     table = Table("id", "received", "topic", "code", "field", "reason")
     for message in messages:
         received = iso(message.received_ms)
-        _add_row(table, str(message.id), received, message.topic, message.code, message.field or "", message.reason)
+        add_row(table, str(message.id), received, message.topic, message.code, message.field or "", message.reason)
     console.print(table)
 
 
@@ -82,26 +85,26 @@ def print_message(console: Console, message: QuarantinedMessage) -> None:
         ("payload", f"{len(message.payload)} bytes{truncated}"),
     ):
         if text:
-            console.out(f"{name:9} {_printable(text)}", highlight=False)
+            console.out(f"{name:9} {printable(text)}", highlight=False)
     console.out(format_payload(message.payload), highlight=False)
 
 
 def print_retry_result(console: Console, result: RetryResult) -> None:
     table = Table("outcome", "reason")
     table.add_column("messages", justify="right")
-    _add_row(table, "stored", "", f"{result.stored:,}")
-    _add_row(table, "duplicate", "already stored", f"{result.duplicate:,}")
+    add_row(table, "stored", "", f"{result.stored:,}")
+    add_row(table, "duplicate", "already stored", f"{result.duplicate:,}")
     if result.outdated:
-        _add_row(table, "out of date", "an old status or event", f"{result.outdated:,}")
+        add_row(table, "out of date", "an old status or event", f"{result.outdated:,}")
     for (code, name), count in result.bad.most_common():
-        _add_row(table, "still bad", f"{code}: {name}" if name else code, f"{count:,}")
+        add_row(table, "still bad", f"{code}: {name}" if name else code, f"{count:,}")
     console.print(table)
 
 
 def format_payload(payload: bytes) -> str:
     """Return UTF-8 text with control characters escaped, or a hexadecimal dump of other bytes."""
     try:
-        return _printable(payload.decode("utf-8"), allowed="\n\t")
+        return printable(payload.decode("utf-8"), allowed="\n\t")
     except UnicodeDecodeError:
         rows = (payload[start : start + _HEX_WIDTH] for start in range(0, len(payload), _HEX_WIDTH))
         return "\n".join(
@@ -109,13 +112,9 @@ def format_payload(payload: bytes) -> str:
         )
 
 
-def _add_row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(_printable(cell)) for cell in cells))
+def add_row(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def _ascii(row: bytes) -> str:
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-
-
-def _printable(text: str, allowed: str = "") -> str:
-    return "".join(char if char.isprintable() or char in allowed else ascii(char)[1:-1] for char in text)

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import signal
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -11,22 +11,36 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from bridge.core.errors import BridgeError
+from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import PlainConsole, printable
 
 T = TypeVar("T")
 
 FAILED = 1
 
-console = Console()
-errors = Console(stderr=True)
+console = PlainConsole()
+errors = PlainConsole(stderr=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file. Default: config/bridge.toml if it exists.")]
 
 
-def print_line(text: str, to: Console = console) -> None:
-    """Print text without wrapping, markup or highlighting."""
-    to.print(text, markup=False, highlight=False, soft_wrap=True)
+def print_line(text: str, to: Console = console, style: str | None = None) -> None:
+    """Print text without wrapping, markup, highlighting or control characters."""
+    to.print(Text(printable(text, "\n\t")), style=style, soft_wrap=True)
+
+
+def unusable_folder() -> str | None:
+    """Return why relative paths cannot be used in the working folder and what to do; None if they can."""
+    try:
+        folder = os.getcwd()  # noqa: PTH109 - `Path.cwd` is the same
+    except OSError:
+        return "the working folder was removed: start the command in another folder"
+    if os.access(folder, os.X_OK):
+        return None
+    return f"the working folder {folder} must not be read by this user: start the command in another folder"
 
 
 _GC_THRESHOLDS = (5_000, 100, 50)  # new objects, then rounds of each generation; Python's default is 700, 10, 10
@@ -62,13 +76,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
-def on_stop_signals(stop: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
 def run_until_stopped(job: Coroutine[Any, Any, None]) -> None:
-    """Run a job that SIGINT and SIGTERM end without an error."""
+    """Run a job that a stop signal ends without an error."""
 
     async def supervised() -> None:
         task = asyncio.ensure_future(job)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.markup import escape
 from rich.table import Column, Table
 
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
 from bridge.access.service import AuthService, MadeKeys
+from bridge.cli.render import add_row
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
@@ -67,7 +67,7 @@ def list_users(config: ConfigOption = None) -> None:
     """List the users."""
     table = Table("name", "role", "devices", "sites", "since")
     for user in run_with_service(config, lambda service, _: service.users.all()):
-        table.add_row(user.id, user.role, *_scope_cells(user.scope), iso(user.created_ms)[:10])
+        add_row(table, user.id, user.role, *_scope_cells(user.scope), iso(user.created_ms)[:10])
     console.print(table)
 
 
@@ -129,7 +129,7 @@ def list_keys(config: ConfigOption = None) -> None:
     table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
     for key in run_with_service(config, lambda service, _: service.keys.all()):
         expires = iso(key.expires_ms)[:10] if key.expires_ms else "never"
-        table.add_row(key.id, escape(key.name), key.kind, " ".join(sorted(key.permissions)), *_scope_cells(key.scope), expires)
+        add_row(table, key.id, key.name, key.kind, " ".join(sorted(key.permissions)), *_scope_cells(key.scope), expires)
     console.print(table)
 
 
@@ -184,4 +184,4 @@ def _read_password(name: str) -> str:
 def _scope_cells(scope: ResourceScope | None) -> tuple[str, str]:
     if scope is None:
         return "all", "all"
-    return escape(" ".join(sorted(scope.devices))), escape(", ".join(sorted(scope.sites)))
+    return " ".join(sorted(scope.devices)), ", ".join(sorted(scope.sites))

@@ -5,6 +5,7 @@ BridgeError
 ├── PatternError · FormatError · PayloadError · RecordError · TransferError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
+│   ├── StoreInUse
 │   └── StoreUnavailable
 ├── BrokerUnavailable
 │   ├── ReceiveWindowExceeded
@@ -55,6 +56,10 @@ class PortUnavailable(BridgeError):
 
 class StoreError(BridgeError):
     """The store failed to execute a request."""
+
+
+class StoreInUse(StoreError):
+    """Another bridge stores into the same database; the text names it."""
 
 
 class StoreUnavailable(StoreError):

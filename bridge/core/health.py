@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PartHealth:
-    """One component: up, or down with the reason in words."""
+    """One component: up, perhaps with a note, or down with the reason in words."""
 
     up: bool
     reason: str = ""
@@ -20,6 +20,7 @@ class Health:
     def __init__(self, parts: tuple[str, ...]) -> None:
         """`parts` are the required components: each is down (`starting`) until it first reports `up`."""
         self._failures: dict[str, dict[str, str]] = {part: {"": "starting"} for part in parts}
+        self._notes: dict[str, str] = {}
 
     def up(self, part: str, check: str = "") -> bool:
         """End the failure of this check; return whether `part` is up now and was not before."""
@@ -37,6 +38,11 @@ class Health:
         failures[check] = reason
         return was_up
 
+    def annotate(self, part: str, text: str) -> None:
+        """Say something about `part` that does not make the bridge unready; it is shown while no check fails."""
+        self._failures.setdefault(part, {})
+        self._notes[part] = text
+
     @property
     def ready(self) -> bool:
         return not any(self._failures.values())
@@ -44,6 +50,6 @@ class Health:
     @property
     def parts(self) -> dict[str, PartHealth]:
         return {
-            part: PartHealth(up=not failures, reason=next(reversed(failures.values()), ""))
+            part: PartHealth(up=not failures, reason=next(reversed(failures.values()), self._notes.get(part, "")))
             for part, failures in self._failures.items()
         }

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
-from bridge.core.devices.device import DOCUMENT_BYTES, OFFLINE, ONLINE, Device, apply_changes, merge_state
+from bridge.core.devices.device import DOCUMENT_BYTES, Device, apply_changes, merge_state
 from bridge.core.devices.location import Location
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
@@ -54,8 +54,15 @@ class Registry:
 
     next: Publisher
 
-    def __init__(self, store: Store, settings: DevicesSettings, *, clock: Callable[[], int] = now_ms) -> None:
-        """`clock` gives milliseconds since the epoch."""
+    def __init__(
+        self,
+        store: Store,
+        settings: DevicesSettings,
+        *,
+        clock: Callable[[], int] = now_ms,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` gives milliseconds since the epoch, `monotonic` seconds of a clock that nobody sets."""
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -67,7 +74,7 @@ class Registry:
         self._seen: dict[str, None] = {}
         self._seen_due = 0.0
         self._loaded = False
-        self.presence = Presence(self._record_update, clock)
+        self.presence = Presence(self._record_update, clock, monotonic)
         self.counts = RegistryCounters()
 
     def __len__(self) -> int:
@@ -114,10 +121,12 @@ class Registry:
 
     def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
         device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes)
-        if device is not None and device.record_seen(reading, self._clock()):
+        if device is None:
+            return
+        alive, events = self.presence.on_reading(device, reading)
+        if alive:
             self._seen[device.id] = None
-            if device.status is None or device.status == OFFLINE:
-                changes += self.presence.set_status(device, ONLINE, reading.received_ms)
+            changes += events
 
     def _discover(self, device_id: str, changes: list[Event]) -> Device | None:
         """Register a device that was not known before; None if that is not allowed or the store has not been read."""
@@ -258,6 +267,7 @@ class Registry:
         await self._store.devices.remove(device_id)
         self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
         self._pop(device_id)
+        self.presence.remove(device_id)
         self.presence.invalidate()
         self._changed.pop(device_id, None)
         self._seen.pop(device_id, None)

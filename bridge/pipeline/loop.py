@@ -21,7 +21,7 @@ from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
-from bridge.ports import MessageDecoder, Publisher, ReadingStore
+from bridge.ports import MessageDecoder, Publisher, ReadingWriter
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Pipeline:
         *,
         intake: Intake,
         decoder: MessageDecoder,
-        store: ReadingStore,
+        store: ReadingWriter,
         publisher: Publisher,
         ledger: Ledger,
         health: Health,

@@ -97,9 +97,9 @@ def load_settings(
 def _read_file(path: Path | None, environ: Mapping[str, str], mistakes: list[str]) -> tuple[Path, str]:
     explicit = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     path = explicit or DEFAULT_PATH
-    if explicit is None and not path.exists():
-        return path, ""
     try:
+        if explicit is None and not path.exists():
+            return path, ""
         return path, path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         mistakes.append(f"{path}: cannot be read: {error}")

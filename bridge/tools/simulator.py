@@ -10,9 +10,11 @@ import math
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import orjson
 
+from bridge.core.errors import BrokerUnavailable
 from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import iso
 from bridge.settings import MqttSettings
@@ -29,6 +31,7 @@ _PEOPLE = 4
 _DROPOUT_CHANCE = 0.002
 _DROPOUT_READINGS = 20
 _WAKING_HOURS = (7, 23)
+_RECONNECT_SECONDS = (0.5, 10.0)
 
 ROOMS = ("living-room", "kitchen", "bedroom", "office", "workshop", "garage", "hall", "attic")
 
@@ -97,6 +100,18 @@ def device_ids(count: int) -> list[str]:
     return [ROOMS[n % len(ROOMS)] + (f"-{n // len(ROOMS) + 1}" if n >= len(ROOMS) else "") for n in range(count)]
 
 
+@dataclass(slots=True)
+class _Sending:
+    """What remains when the connection is lost: how many readings the sensors offered, and how many were sent."""
+
+    sensors: list[SimulatedSensor]
+    rate: float
+    count: int | None
+    sent: Callable[[str], None]
+    offered: int = 0
+    done: int = 0
+
+
 async def simulate(
     settings: MqttSettings,
     *,
@@ -105,50 +120,75 @@ async def simulate(
     seed: int,
     count: int | None = None,
     sent: Callable[[str], None] = lambda _: None,
+    lost: Callable[[str], None] | None = None,
 ) -> None:
     """Publish `rate` readings per second over all devices, `count` in total (None: until cancelled).
 
-    Each device first publishes a retained status `online`, and `offline` at the end. Raises `BrokerUnavailable`.
+    Each device first publishes a retained status `online`, and `offline` at the end. Raises `BrokerUnavailable`; with `lost`
+    only if the first connection fails. Later it calls `lost` with the reason, waits for the broker and resumes.
     """
-    sensors = [SimulatedSensor(device_id, seed) for device_id in device_ids(devices)]
+    sending = _Sending([SimulatedSensor(device_id, seed) for device_id in device_ids(devices)], rate, count, sent)
+    connected, delay = False, _RECONNECT_SECONDS[0]
+
+    def on_connected() -> None:
+        nonlocal connected, delay
+        connected, delay = True, _RECONNECT_SECONDS[0]
+
+    while True:
+        error: BaseException | None = None
+        try:
+            await _publish(settings, sending, on_connected)
+        except* BrokerUnavailable as group:
+            error = group.exceptions[0]
+        raise_if_cancelled()
+        if error is None:
+            return
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if lost is None or not connected:
+            raise error
+        if delay == _RECONNECT_SECONDS[0]:
+            lost(str(error))
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, _RECONNECT_SECONDS[1])
+
+
+async def _publish(settings: MqttSettings, sending: _Sending, on_connected: Callable[[], None]) -> None:
     async with mqtt_sender(settings) as sender:
         try:
-            for sensor in sensors:
+            for sensor in sending.sensors:
                 raise_if_cancelled()
                 await sender.publish(f"sensors/{sensor.device_id}/status", b"online", retain=True)
+            on_connected()
             async with asyncio.TaskGroup() as tasks:
-                await _send(sensors, sender, tasks, rate=rate, count=count, sent=sent)
+                await _send(sending, sender, tasks)
         finally:
-            for sensor in sensors:
+            for sensor in sending.sensors:
                 await sender.publish(f"sensors/{sensor.device_id}/status", b"offline", retain=True)
 
 
-async def _send(
-    sensors: list[SimulatedSensor],
-    sender: MqttSender,
-    tasks: asyncio.TaskGroup,
-    *,
-    rate: float,
-    count: int | None,
-    sent: Callable[[str], None],
-) -> None:
+async def _send(sending: _Sending, sender: MqttSender, tasks: asyncio.TaskGroup) -> None:
     """Publish a reading of each sensor in turn; the sender's window limits the readings in flight."""
     window = asyncio.Semaphore(SENDER_WINDOW)
 
     async def publish(device_id: str, payload: bytes) -> None:
         try:
             await sender.publish(f"sensors/{device_id}/data", payload)
-            sent(device_id)
+            sending.sent(device_id)
+        except BrokerUnavailable:
+            sending.done -= 1
+            raise
         finally:
             window.release()
 
-    start, attempts, done = time.monotonic(), 0, 0
-    while count is None or done < count:
-        sensor = sensors[attempts % len(sensors)]
+    start, attempts = time.monotonic(), 0
+    while sending.count is None or sending.done < sending.count:
+        sensor = sending.sensors[sending.offered % len(sending.sensors)]
+        sending.offered += 1
         attempts += 1
         reading = sensor.reading(time.time())
         if reading is not None:
             await window.acquire()
             tasks.create_task(publish(sensor.device_id, orjson.dumps(reading)), name="publish")
-            done += 1
-        await asyncio.sleep(max(start + attempts / rate - time.monotonic(), 0))
+            sending.done += 1
+        await asyncio.sleep(max(start + attempts / sending.rate - time.monotonic(), 0))

@@ -10,9 +10,11 @@ import socketio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from bridge.core.errors import BridgeError
 from bridge.core.readings.measurements import MEASUREMENTS
+from bridge.tools.terminal import printable
 
 _FRAMES_PER_SECOND = 8
 _CONNECT_SECONDS = 5
@@ -30,15 +32,16 @@ class ReadingsTable:
         present = [
             measurement for measurement in MEASUREMENTS if any(measurement.name in reading for reading in self._readings)
         ]
-        state = "[green]connected[/]" if self.connected else "[yellow]connecting …[/]"
-        table = Table(title=f"{state}  ·  Ctrl-C stops", title_justify="left", expand=False)
+        state = ("connected", "green") if self.connected else ("connecting …", "yellow")
+        table = Table(title=Text.assemble(state, "  ·  Ctrl-C stops"), title_justify="left", expand=False)
         table.add_column("time", no_wrap=True)
         table.add_column("device", no_wrap=True)
         for measurement in present:
             table.add_column(f"{measurement.name} {measurement.unit}".strip(), justify="right")
         for reading in self._readings:
             values = ("" if (value := reading.get(measurement.name)) is None else str(value) for measurement in present)
-            table.add_row(str(reading["timestamp"])[11:23], str(reading.get("deviceId", "")), *values)
+            cells = (str(reading["timestamp"])[11:23], str(reading.get("deviceId", "")), *values)
+            table.add_row(*(Text(printable(cell)) for cell in cells))
         return table
 
 

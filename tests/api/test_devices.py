@@ -154,6 +154,8 @@ async def test_devices_are_filtered_and_paged(client: Client) -> None:
     [
         ("POST", "", {}, 422, "id"),
         ("POST", "", {"id": "a b"}, 422, "id"),
+        ("POST", "", {"id": "."}, 422, "id"),
+        ("POST", "", {"id": ".."}, 422, "id"),
         ("POST", "", {"id": "n", "name": 5}, 422, "name"),
         ("POST", "", {"id": "n", "expectedInterval": "often"}, 422, "expectedInterval"),
         ("POST", "", {"id": "n", "status": "online"}, 422, "status"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,11 +17,13 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+import socketio
 from pydantic import SecretStr
 
 from bridge import __version__
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings, Settings, StoreSettings
+from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
@@ -37,9 +41,9 @@ class Command:
         self._environ |= {"PYTHONPATH": str(REPO), "COLUMNS": "200", **environ}
         self._process: asyncio.subprocess.Process
 
-    async def start(self, *arguments: str) -> None:
+    async def start(self, *arguments: str, module: str = "bridge") -> None:
         with self._path("out").open("wb") as out, self._path("err").open("wb") as err:
-            command = (sys.executable, "-m", "bridge", *arguments)
+            command = (sys.executable, "-m", module, *arguments)
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=self._folder,
@@ -141,6 +145,73 @@ async def readings_at(port: int) -> list[dict[str, Any]]:
         return []
     readings: list[dict[str, Any]] = latest.get("readings", [])  # absent in the problem document of an unavailable store
     return readings
+
+
+# --- the start of the process ----------------------------------------------------------------------------------------
+
+
+def _python_in(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command from a process that first runs `script` in its working folder `folder`."""
+    folder.mkdir()
+    code = f"import os, sys; {script}; os.execv(sys.executable, [sys.executable, '-m', 'bridge', *sys.argv[1:]])"
+    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environ | {"PYTHONPATH": str(REPO), "COLUMNS": "200", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"},
+        capture_output=True,
+        text=True,
+        timeout=END_SECONDS,
+        check=False,
+    )
+
+
+REMOVED = "os.rmdir(os.getcwd())"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("demo",), ("export", "out.ndjson"), ("import", "in.ndjson"), ("check",), ("simulate",), ("run", "--config", "x.toml")],
+    ids=" ".join,
+)
+async def test_command_in_a_removed_folder_fails_with_a_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(_python_in, tmp_path / "gone", REMOVED, *arguments)
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.strip() or "fails" in ran.stdout
+
+
+UNREADABLE = "import ctypes; [ctypes.CDLL(None).prctl(24, right, 0, 0, 0) for right in (1, 2)]; os.chmod('.', 0)"
+"""For root too: it gives up the capabilities to read what its modes do not allow."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+@pytest.mark.parametrize("arguments", [("run",), ("demo",), ("check",), ("export", "out.ndjson")], ids=" ".join)
+async def test_command_in_an_unreadable_folder_fails_with_a_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = await asyncio.to_thread(_python_in, tmp_path / "closed", UNREADABLE, *arguments)
+    (tmp_path / "closed").chmod(0o700)
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr
+    assert "config/bridge.toml: cannot be read" in ran.stderr + ran.stdout
+
+
+@pytest.mark.parametrize("delay_seconds", [0.15, 0.3, 0.5, 0.8])
+async def test_ctrl_c_in_the_first_second_is_exit_code_130_without_a_traceback(delay_seconds: float, tmp_path: Path) -> None:
+    environ = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_HTTP__PORT": str(free_port())}
+    async with running(tmp_path, "run", **environ, BRIDGE_STORE__URL="sqlite:///bridge.db") as command:
+        await asyncio.sleep(delay_seconds)  # a time is what is tested
+        command.press_ctrl_c()
+        code = await command.end()
+        assert code == 130 or (code == 0 and "bridge: stopped" in command.err), command.err
+        assert "Traceback" not in command.err
+
+
+def test_entry_imports_nothing_that_takes_time() -> None:
+    code = "import sys; before = set(sys.modules); import bridge.cli.main; print(sorted(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    imported = set(ast.literal_eval(ran.stdout))
+    assert {name for name in imported if name.startswith("bridge")} == {"bridge", "bridge.cli", "bridge.cli.main"}
+    assert not imported & {"typer", "rich", "asyncio", "pydantic", "logging", "pathlib"}
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -325,7 +396,7 @@ async def _have_readings(port: int, devices: int) -> bool:
     return len(await readings_at(port)) >= devices
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_path: Path) -> None:
     async with demo(tmp_path) as (command, http, mqtt):
         await until(lambda: _have_readings(http, devices=1), what="readings")
@@ -338,6 +409,49 @@ async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_
         assert "ERROR" not in command.err
         assert not answers(mqtt)
         assert not answers(http)
+
+
+async def test_broker_ends_with_a_demo_that_is_killed(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, _, mqtt):
+        assert answers(mqtt)
+        await command.kill()
+        await until(lambda: not answers(mqtt), what="the broker's end")
+
+
+def broker_pid(folder: Path) -> int | None:
+    """The process of the demo's broker."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[0].endswith(b"mosquitto") and path.with_name("cwd").resolve() == folder.resolve():
+                return int(path.parent.name)
+    return None
+
+
+async def test_killed_broker_is_started_again_and_readings_resume(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (command, http, _):
+        await until(lambda: _have_readings(http, devices=1), what="readings")
+        first = broker_pid(tmp_path)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await command.until_out("broker: mosquitto was ended by SIGKILL: starting it again in 0.5 s")
+        await command.until_out("broker: mosquitto runs again")
+        second = broker_pid(tmp_path)
+        assert second not in (None, first)
+        before = await _stored(http)
+        await until(lambda: _stored_more(http, before + 20), seconds=30, what="readings again")
+        command.signal(signal.SIGTERM)
+        assert await command.end() == 0
+        assert "Traceback" not in command.err
+        await until(lambda: broker_pid(tmp_path) is None, what="the broker's end")
+
+
+async def _stored(port: int) -> int:
+    return int((await get(f"http://127.0.0.1:{port}/websocket/status"))["ledger"]["mqtt"]["stored"])
+
+
+async def _stored_more(port: int, count: int) -> bool:
+    return await _stored(port) >= count
 
 
 async def test_ctrl_c_in_a_terminal_stops_the_broker_after_the_bridge(tmp_path: Path) -> None:
@@ -490,6 +604,21 @@ async def _failing(port: int, part: str) -> bool:
         return False
 
 
+async def test_closed_terminal_stops_run_cleanly_unless_nohup_ignores_it(tmp_path: Path, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", f"sqlite:///{tmp_path}/one.db", broker_url) as (command, _):
+        command.signal(signal.SIGHUP)
+        assert await command.end() == 0
+        assert "bridge: stopped" in command.err
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with ready_bridge(tmp_path / "two", f"sqlite:///{tmp_path}/two.db", broker_url) as (command, _):
+            command.signal(signal.SIGHUP)
+            command.signal(signal.SIGTERM)
+            assert await command.end() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
     with taken_port() as taken:
         environ = {"BRIDGE_HTTP__PORT": str(taken), "BRIDGE_STORE__URL": "sqlite:///data/bridge.db"}
@@ -498,6 +627,147 @@ async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
     [line] = err.splitlines()
     assert f"port {taken} on 127.0.0.1 is in use" in line
     assert "BRIDGE_HTTP__PORT" in line
+
+
+# --- a clock that is set right ---------------------------------------------------------------------------------------
+
+
+async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_values_and_says_so(
+    tmp_path: Path, broker_url: str
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("7200")
+    http, environ = _environ(tmp_path / "run", f"sqlite:///{tmp_path}/bridge.db", broker_url)
+    (tmp_path / "run").mkdir()
+    command = Command(tmp_path / "run", environ | {"BRIDGE_CLOCK": str(clock)})
+    await command.start("run", module="tests.faults.armed")
+    url = f"http://127.0.0.1:{http}"
+    try:
+        await until(lambda: _ready(http), seconds=30, what="ready")
+
+        async def publish(temperature: float) -> None:
+            async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+                await sender.publish("sensors/a/data", orjson.dumps({"temperature": temperature}))
+
+        async def shown(temperature: float) -> bool:
+            latest, devices = await readings_at(http), await get(f"{url}/api/v1/devices")
+            last = [one["lastReading"]["temperature"] for one in devices["devices"] if "lastReading" in one]
+            return [one["temperature"] for one in latest] == [temperature] == last[:1]
+
+        await publish(1.5)
+        await until(lambda: shown(1.5), what="the value under the wrong clock")
+        async with listening_at(url) as events:
+            clock.write_text("0")
+            await until(lambda: events, what="a systemEvent")
+            assert "the clock was set back by 7,200 s" in events[0]["message"]
+            assert events[0]["data"]["clockJumpSeconds"] == pytest.approx(-7200, abs=3)
+            await publish(2.5)
+            await until(lambda: shown(2.5), what="the value under the right clock")
+            assert len(events) == 1
+        health = await get(f"{url}/health")
+        assert health["status"] == "ok"
+        assert health["parts"]["clock"]["status"] == "ok"
+        assert "the clock was set back by 7,200 s" in health["parts"]["clock"]["reason"]
+        assert command.err.count("the clock was set back") == 1
+    finally:
+        await command.kill()
+
+
+async def _ready(port: int) -> bool:
+    try:
+        return bool((await get(f"http://127.0.0.1:{port}/health"))["status"] == "ok")
+    except aiohttp.ClientError:
+        return False
+
+
+@asynccontextmanager
+async def listening_at(url: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """The system events of a Socket.IO client."""
+    client, events = socketio.AsyncClient(), list[dict[str, Any]]()
+    client.on("systemEvent", events.append)
+    await client.connect(url)
+    try:
+        yield events
+    finally:
+        await client.disconnect()
+
+
+# --- two bridges, one store ------------------------------------------------------------------------------------------
+
+
+def _environ(folder: Path, store: str, broker: str) -> tuple[int, dict[str, str]]:
+    http = free_port()
+    return http, {
+        "BRIDGE_HTTP__PORT": str(http),
+        "BRIDGE_MQTT__URL": broker,
+        "BRIDGE_MQTT__CLIENT_ID": f"{folder.name}-{http}",
+        "BRIDGE_STORE__URL": store,
+    }
+
+
+@asynccontextmanager
+async def ready_bridge(folder: Path, store: str, broker: str) -> AsyncIterator[tuple[Command, int]]:
+    http, environ = _environ(folder, store, broker)
+    async with running(folder, "run", **environ) as command:
+        await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
+        yield command, http
+
+
+@pytest.fixture(params=["mongodb", "sqlite"])
+def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(request.getfixturevalue("mongo_url")) if request.param == "mongodb" else f"sqlite:///{tmp_path}/shared.db"
+
+
+async def test_second_bridge_on_a_store_is_refused_with_a_sentence(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url) as (first, http):
+        code, out, err = await ended(tmp_path / "two", "run", **_environ(tmp_path / "two", shared_store, broker_url)[1])
+        assert (code, out) == (1, "")
+        assert "store: in use by bridge " in err
+        assert "waiting until its lease ends (at most 15 s), or stop it" in err
+        assert err.splitlines()[-1].startswith("store: in use by bridge ")
+        assert "which renews its lease: stop that bridge, or give this one another database" in err.splitlines()[-1]
+        assert "Traceback" not in err
+        assert first.running
+        assert not await _failing(http, "store")
+
+
+async def test_commands_work_beside_a_running_bridge(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url):
+        environ = _environ(tmp_path / "two", shared_store, broker_url)[1]
+        for arguments in (
+            ("export", "-", "--format", "ndjson"),
+            ("rejected", "retry"),
+            ("key", "add", "x"),
+            ("device", "add", "d"),
+        ):
+            code, _, err = await ended(tmp_path / "two", *arguments, **environ)
+            assert code == 0, (arguments, err)
+
+
+async def test_successor_of_a_killed_bridge_starts_at_once(tmp_path: Path, shared_store: str, broker_url: str) -> None:
+    async with ready_bridge(tmp_path / "one", shared_store, broker_url) as (first, _):
+        await first.kill()
+        async with ready_bridge(tmp_path / "two", shared_store, broker_url) as (second, _):
+            assert "waiting" not in second.err
+            assert "taken over" in second.err
+
+
+async def test_bridge_that_awakes_without_its_lease_stores_nothing_and_says_so(
+    tmp_path: Path, mongo_url: str, broker_url: str
+) -> None:
+    """With MongoDB: a process that is stopped within a transaction of SQLite keeps the file locked."""
+    store = mongo_url
+    async with ready_bridge(tmp_path / "one", store, broker_url) as (first, _):
+        first.signal(signal.SIGSTOP)
+        async with ready_bridge(tmp_path / "two", store, broker_url) as (second, http):
+            assert "waiting until its lease ends" in second.err
+            first.signal(signal.SIGCONT)
+            assert await first.end() == 1
+            last = first.err.splitlines()[-1]
+            assert last.startswith("store: the lease was lost to bridge ")
+            assert "stores nothing any more" in last
+            assert "Traceback" not in first.err
+            assert not await _failing(http, "store")
 
 
 # --- the embedded broker ---------------------------------------------------------------------------------------------

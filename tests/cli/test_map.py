@@ -208,3 +208,17 @@ async def test_capture_reports_a_wrong_topic_or_broker() -> None:
         await capture_message(settings, "a/#/b", 1)
     with pytest.raises(BridgeError, match=r"mqtt://127\.0\.0\.1:1"):
         await capture_message(settings, "a/#", 1)
+
+
+@pytest.mark.parametrize("topic", ["sensors/[/red]/data", "sensors/[bold/data", "a/\u202e/\\x1b[31m", "[link=x]"])
+async def test_captured_topic_and_payload_are_shown_and_not_obeyed(topic: str, tmp_path: Path, broker_url: str) -> None:
+    payload = b'{"[/red]": "[bold", "\x1b[31m": 1}'
+    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        await sender.publish(topic, payload, retain=True)
+    command = (sys.executable, "-m", "bridge", "map", "--capture", "--topic", "#", "--seconds", "10")
+    environ = os.environ | {"BRIDGE_MQTT__URL": broker_url, "PYTHONPATH": str(REPO), "COLUMNS": "200"}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=tmp_path, check=False)
+    assert ran.returncode == 1
+    assert f"captured from {topic!a}, {len(payload)} bytes" in ran.stdout
+    assert "Traceback" not in ran.stderr
+    assert "\x1b" not in ran.stdout + ran.stderr

@@ -298,12 +298,21 @@ def test_invalid_id_in_the_topic_is_not_replaced_by_the_body() -> None:
     assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is RejectionReason.NO_DEVICE_ID
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_step_of_a_url_is_not_a_device_id_in_a_topic(name: str) -> None:
+    one = rejection({"deviceId": "b", "temperature": 1}, f"sensors/{name}/data")
+    assert one.code is RejectionReason.NO_DEVICE_ID
+    assert "but not . or .." in one.reason
+
+
 def test_integer_is_a_valid_device_id() -> None:
     assert reading({"device_id": 17, "temperature": 1}, ANY).device_id == "17"
 
 
 @pytest.mark.parametrize(
-    "device", [None, "", "a b", "x" * 129, "ä", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000], ids=lambda one: repr(one)[:9]
+    "device",
+    [None, "", ".", "..", "a b", "x" * 129, "ä", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000],
+    ids=lambda one: repr(one)[:9],
 )
 def test_message_without_a_valid_device_id_is_rejected(device: object) -> None:
     one = rejection({"temperature": 1, "deviceId": device}, ANY)

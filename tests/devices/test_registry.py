@@ -44,7 +44,13 @@ class Rig:
         self.store.devices = self.devices
         self.out = RecordingPublisher()
         self.now_ms = START_MS
-        self.registry = Registry(self.store, DevicesSettings.model_validate(settings), clock=lambda: self.now_ms)
+        self.seconds = 50.0
+        self.registry = Registry(
+            self.store,
+            DevicesSettings.model_validate(settings),
+            clock=lambda: self.now_ms,
+            monotonic=lambda: self.seconds,
+        )
         self.registry.next = self.out
 
     def publish_reading(self, device: str = "a", *, ago_ms: int = 0, received_ago_ms: int = 0, retained: bool = False) -> None:
@@ -52,6 +58,12 @@ class Rig:
         self.registry.publish([Reading(ObjectId(), device, {"temperature": 1}, timestamp_ms, received_ms, retained=retained)])
 
     def wait(self, seconds: float) -> None:
+        self.now_ms += round(seconds * 1000)
+        self.seconds += seconds
+        self.registry.check_silence()
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock forward or back; no time passes."""
         self.now_ms += round(seconds * 1000)
         self.registry.check_silence()
 
@@ -99,7 +111,7 @@ async def test_reading_received_before_the_socket_closed_leaves_the_device_offli
     rig.registry.disconnected("a")
     rig.publish_reading()
     assert not rig.registry.get("a").online
-    rig.now_ms += 1
+    rig.wait(0.001)
     rig.publish_reading()
     assert rig.registry.get("a").online
 
@@ -212,3 +224,53 @@ async def test_devices_are_found_by_id_and_by_site_after_every_change(rig: Rig) 
     await registry.remove("d")
     assert registry.devices_at(["Home", ""]) == []
     assert [one.id for one in registry.all()] == ["a", "c", "e"]
+
+
+# --- the clock is set ------------------------------------------------------------------------------------------------
+
+HOURS = 3600.0
+
+
+async def test_silence_is_measured_although_the_clock_was_set_back(rig: Rig) -> None:
+    for _ in range(6):
+        rig.publish_reading()
+        rig.wait(10)
+    rig.set_clock(-2 * HOURS)
+    assert rig.registry.get("a").online
+    rig.wait(19)
+    assert rig.registry.get("a").online
+    rig.wait(2)
+    assert not rig.registry.get("a").online
+    assert rig.statuses()[-1] == ("a", "offline")
+
+
+async def test_clock_that_is_set_forward_makes_no_device_silent(rig: Rig) -> None:
+    for _ in range(6):
+        rig.publish_reading()
+        rig.wait(10)
+    rig.set_clock(2 * HOURS)
+    assert rig.registry.get("a").online
+    rig.publish_reading()
+    assert rig.registry.get("a").reporting_interval.seconds == 10
+
+
+async def test_device_that_went_offline_before_the_clock_was_set_back_comes_online_with_its_next_reading(rig: Rig) -> None:
+    rig.registry.publish([DeviceStatus("a", "online", rig.now_ms)])
+    rig.registry.publish([DeviceStatus("a", "offline", rig.now_ms)])
+    rig.set_clock(-2 * HOURS)
+    rig.wait(1)
+    rig.publish_reading()
+    assert rig.registry.get("a").online
+
+
+async def test_last_reading_and_last_seen_return_from_the_future_when_the_clock_is_set_back(rig: Rig) -> None:
+    rig.publish_reading()
+    rig.set_clock(-2 * HOURS)
+    rig.wait(1)
+    rig.publish_reading()
+    device = rig.registry.get("a")
+    assert device.last_seen_ms == rig.now_ms
+    assert device.last_reading is not None
+    assert device.last_reading.timestamp_ms == rig.now_ms
+    rig.publish_reading(ago_ms=30_000)
+    assert device.last_reading.timestamp_ms == rig.now_ms, "a late reading is still not the newest"

@@ -10,7 +10,7 @@ from itertools import chain
 
 import typer.main
 
-from bridge.cli.main import app
+from bridge.cli.commands import app
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
 from bridge.core.message import Outcome, RejectionReason
 from bridge.core.readings.measurements import MEASUREMENTS, Measurement

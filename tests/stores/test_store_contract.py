@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -176,6 +177,24 @@ async def test_latest_of_some_devices_returns_only_theirs(store: Store) -> None:
     assert [one.device_id for one in await store.latest([*many, "d2"])] == ["d2"]
 
 
+async def test_reading_received_in_the_future_is_the_latest_only_if_there_is_no_other(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    ahead = 2 * 3_600_000
+    wrong = [reading(n, at=now_ms + ahead + n - START_MS) for n in (1, 2)]
+    alone = reading(3, device="b", at=now_ms + ahead - START_MS)
+    await store.write([*wrong, alone], [], [])
+    assert [one.seq for one in await store.latest()] == [2, 3]
+    await store.write([reading(4, at=now_ms - 60_000 - START_MS), reading(5, at=now_ms - 120_000 - START_MS)], [], [])
+    assert [one.seq for one in await store.latest()] == [4, 3]
+
+
+async def test_device_whose_clock_is_a_little_ahead_has_its_newest_reading_as_the_latest(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    own = [replace(reading(n, at=now_ms + n * 60_000 - START_MS), received_ms=now_ms - 1000) for n in (1, 2, 4)]
+    await store.write(own, [], [])
+    assert [one.seq for one in await store.latest()] == [4]
+
+
 async def test_buckets_hold_count_low_mean_and_high(store: Store) -> None:
     offsets = 60_000 - START_MS % 60_000  # to a whole minute
     rows: list[tuple[int, dict[str, Value]]] = [
@@ -209,6 +228,23 @@ async def test_value_is_returned_until_it_is_overwritten(store: Store) -> None:
     assert [await store.get(key) for key in ("a", "b", "$c.d")] == ['{"two": "2 €"}', "", None]
     await store.prepare()
     assert await store.get("a") == '{"two": "2 €"}'
+
+
+async def test_value_is_swapped_only_if_it_is_the_expected_one(store: Store) -> None:
+    assert not await store.swap("a", "", "1"), "there is no value yet"
+    assert await store.swap("a", None, "1")
+    assert not await store.swap("a", None, "2")
+    assert not await store.swap("a", "2", "3")
+    assert await store.get("a") == "1"
+    assert await store.swap("a", "1", "")
+    assert await store.swap("a", "", '{"two": "2 €"}')
+    assert await store.get("a") == '{"two": "2 €"}'
+
+
+async def test_one_of_several_concurrent_swaps_succeeds(store: Store) -> None:
+    assert sum(await asyncio.gather(*(store.swap("a", None, f"{n}") for n in range(20)))) == 1
+    value = await store.get("a")
+    assert sum(await asyncio.gather(*(store.swap("a", value, f"new {n}") for n in range(20)))) == 1
 
 
 async def test_ping_returns(store: Store) -> None:

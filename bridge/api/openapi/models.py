@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from bridge.core.readings.identity import DEVICE_ID_RULE
+from bridge.core.readings.identity import DEVICE_ID_PATTERN, DEVICE_ID_RULE
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, Flag, Measurement
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
 Time = Annotated[str, Field(description="ISO 8601 in UTC, with milliseconds", examples=["2026-01-31T12:00:00.000Z"])]
 Cursor = Annotated[int, Field(description="the cursor of a record")]
-DeviceId = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")]
+DeviceId = Annotated[str, Field(pattern=DEVICE_ID_PATTERN, max_length=128)]
 Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
 Absent: Any = Field(default_factory=lambda: None)
 """The default of a key that may be absent and is never null."""

@@ -54,8 +54,10 @@ class ReportingInterval:
     seconds: float = 0.0
     count: int = 0
     last_ms: int = 0
+    """By a monotonic clock; 0 for none."""
 
     def observe(self, now_ms: int) -> None:
+        """`now_ms` is of a monotonic clock."""
         low, high = LEARNT_RANGE_SECONDS
         interval = (now_ms - self.last_ms) / 1000
         if self.last_ms and interval < low:
@@ -82,7 +84,7 @@ class Device:
     """A registered or discovered device. `attributes` are custom and stored unchanged; `state` is reported by the device.
 
     `connection` is `socket` (open) or `mqtt` (its `online` status and last will); None if the device only sends readings.
-    `last_reading` is the newest by time of measurement.
+    `last_reading` is the newest by time of measurement, as in `ReadingStore.latest`.
     """
 
     id: str
@@ -106,22 +108,15 @@ class Device:
         """Whether the device can receive commands."""
         return self.status is not None and self.status != OFFLINE
 
-    def record_seen(self, reading: Reading, now_ms: int) -> bool:
-        """Record a stored reading; return whether it is a sign of life. Retained and delayed readings are not, nor are those
-        received before the device went offline.
+    def record_reading(self, reading: Reading, now_ms: int) -> bool:
+        """Record a stored reading; return whether it is recent. Retained and delayed readings are not.
+
+        A last reading that was received in the future is replaced: the bridge's clock was wrong then.
         """
         last = self.last_reading
-        if last is None or reading.timestamp_ms >= last.timestamp_ms:
+        if last is None or reading.timestamp_ms >= last.timestamp_ms or last.received_ms > now_ms:
             self.last_reading = reading
-        received_ms = reading.received_ms
-        if reading.retained or now_ms - min(reading.timestamp_ms, received_ms) > _LATE_MS:
-            return False
-        if self.status == OFFLINE and received_ms <= (self.status_ms or 0):
-            return False
-        if self.last_seen_ms is None or received_ms > self.last_seen_ms:
-            self.last_seen_ms = received_ms
-            self.reporting_interval.observe(received_ms)
-        return True
+        return not reading.retained and now_ms - min(reading.timestamp_ms, reading.received_ms) <= _LATE_MS
 
     def silence_ms(self) -> int | None:
         """Return how long the device may be silent before it is offline; None if that is unknown or decided by its connection.

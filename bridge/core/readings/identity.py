@@ -11,8 +11,13 @@ from bson.objectid import ObjectId
 
 from bridge.core.readings.measurements import Value
 
-DEVICE_ID_RULE = "1 to 128 characters of A-Z a-z 0-9 . _ : -"
-_DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+DEVICE_ID_RULE = "1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . or .."
+"""`.` and `..` are steps in a URL: clients resolve them before they send a request, so such a device could not be addressed."""
+
+DEVICE_ID_PATTERN = r"^([A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*|\.{3,})$"
+"""The characters of the rule as a regular expression of JSON Schema; the length is checked separately."""
+
+_DEVICE_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _SECONDS = struct.Struct(">I")
 _NEGATIVE_ZERO = struct.pack(">d", -0.0)
 
@@ -21,7 +26,7 @@ CURSOR_LIMIT = 2**53
 
 
 def is_device_id(text: object) -> bool:
-    """Whether the value is a text of 1 to 128 characters of `[A-Za-z0-9._:-]`."""
+    """Whether the value is a text that follows `DEVICE_ID_RULE`."""
     return isinstance(text, str) and _DEVICE_ID.fullmatch(text) is not None
 
 

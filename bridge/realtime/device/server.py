@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.errors import BridgeError, BrokerUnavailable
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.http.credentials import Credentials
 from bridge.pipeline.intake import Intake
 from bridge.ports import DevicePresence
@@ -212,7 +212,7 @@ class DeviceSockets:
         named = next((payload[name] for name in IDS if name in payload), None)
         if device.device_id is None:
             if not is_device_id(named):
-                device.send_error("device_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+                device.send_error(f"device_id must be {DEVICE_ID_RULE}")
                 return None
             if named in self._settings.credentials:
                 device.send_error("this device has a secret of its own")

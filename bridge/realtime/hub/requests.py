@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id
+from bridge.core.readings.identity import CURSOR_LIMIT, DEVICE_ID_RULE, is_device_id
 
 DEVICES_LIMIT = 1000
 REPLAY_LIMIT = 100_000
@@ -16,7 +16,7 @@ _INTERVAL_RANGE_MS = (100, 3_600_000)
 
 def _checked_device(name: str) -> str:
     if not is_device_id(name):
-        raise ValueError("a device id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+        raise ValueError(f"a device id is {DEVICE_ID_RULE}")
     return name
 
 

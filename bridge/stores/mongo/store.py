@@ -6,6 +6,7 @@ at w:1, j:false, none with them. Each batch is one `insert_many`: 5-7 µs a docu
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
+from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory
@@ -190,6 +192,7 @@ class MongoStore(DocumentStores):
     async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         """Read one index entry a device: a distinct scan of `device_timestamp` answers the group."""
         match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
+        now_ms = time.time_ns() // 1_000_000
         async with translated():
             documents = await collected(
                 self._readings.aggregate(
@@ -201,7 +204,18 @@ class MongoStore(DocumentStores):
                     ]
                 )
             )
-        return [_reading(document["newest"]) for document in documents]
+            found = [_reading(document["newest"]) for document in documents]
+            return [await self._received_by(now_ms, newest) if newest.received_ms > now_ms else newest for newest in found]
+
+    async def _received_by(self, now_ms: int, newest: Reading) -> Reading:
+        """Return the newest reading of this device that was not received in the future; `newest` if there is none."""
+        span = {
+            "deviceId": newest.device_id,
+            "timestamp": {"$lte": utc(now_ms + AHEAD_MS)},
+            "receivedAt": {"$lte": utc(now_ms)},
+        }
+        document = await self._readings.find_one(span, sort=[("timestamp", DESCENDING)])
+        return _reading(document) if document else newest
 
     async def enforce_retention(self) -> RetentionResult:
         """Trim the quarantine and the audit. Ages are left to TTL indexes, which match the settings from the first call on."""
@@ -287,6 +301,17 @@ class MongoStore(DocumentStores):
             with suppress(DuplicateKeyError):
                 await self._state.update_one({"_id": key}, {"$setOnInsert": {"value": value}}, upsert=True)
             return str((await self._state.find_one({"_id": key}))["value"])
+
+    async def swap(self, key: str, before: str | None, after: str) -> bool:
+        async with translated():
+            if before is not None:
+                result = await self._state.update_one({"_id": key, "value": before}, {"$set": {"value": after}})
+                return bool(result.matched_count)
+            try:
+                await self._state.insert_one({"_id": key, "value": after})
+            except DuplicateKeyError:
+                return False
+        return True
 
     async def ping(self) -> None:
         async with translated():

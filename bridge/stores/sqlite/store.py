@@ -21,6 +21,7 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
+from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory
@@ -77,14 +78,19 @@ _SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEM
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
 
-# The newest reading of each device; of given devices, which are one parameter, so that their number has no limit.
+# The newest reading of each device; one that was received in the future only if there is no other. The bound on the time, which
+# none that was received by now exceeds, lets the index skip them. ?1 is the time now.
 _NEWEST = f"""
-SELECT {_NAMES} FROM device CROSS JOIN readings ON readings.rowid = (
+SELECT {_NAMES} FROM device CROSS JOIN readings ON readings.rowid = coalesce((
+    SELECT rowid FROM readings WHERE device_id = device.name AND timestamp <= ?1 + {AHEAD_MS} AND received_at <= ?1
+    ORDER BY timestamp DESC LIMIT 1
+), (
     SELECT rowid FROM readings WHERE device_id = device.name ORDER BY timestamp DESC LIMIT 1
-) ORDER BY device_id
+)) ORDER BY device_id
 """  # noqa: S608
 _LATEST = f"{DISTINCT_DEVICES} {_NEWEST}"
-_LATEST_OF = f"WITH device (name) AS (SELECT DISTINCT value FROM json_each(?)) {_NEWEST}"  # noqa: S608
+# The same of given devices, which are one parameter, so that their number has no limit.
+_LATEST_OF = f"WITH device (name) AS (SELECT DISTINCT value FROM json_each(?2)) {_NEWEST}"  # noqa: S608
 # By device, so that no index on the time alone is needed.
 _EXPIRED = f"""
 DELETE FROM readings WHERE rowid IN (
@@ -147,8 +153,12 @@ class SqliteStore(DocumentStores):
         return int((await self._reader.rows(f"SELECT count(*) FROM readings {where}", values))[0][0])  # noqa: S608
 
     async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
-        found = self._reader.rows(_LATEST) if devices is None else self._reader.rows(_LATEST_OF, [json.dumps(list(devices))])
-        return [_reading(row) for row in await found]
+        now_ms = time.time_ns() // 1_000_000
+        if devices is None:
+            rows = await self._reader.rows(_LATEST, [now_ms])
+        else:
+            rows = await self._reader.rows(_LATEST_OF, [now_ms, json.dumps(list(devices))])
+        return [_reading(row) for row in rows]
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete some rows at a time. Freed pages are reused; the file does not shrink."""
@@ -199,6 +209,13 @@ class SqliteStore(DocumentStores):
             return str(connection.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()[0])
 
         return await self._writer.call(insert)
+
+    async def swap(self, key: str, before: str | None, after: str) -> bool:
+        if before is None:
+            sql = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
+            return await self._writer.change(sql, [key, after]) == 1
+        sql = "UPDATE state SET value = ? WHERE key = ? AND value = ?"
+        return await self._writer.change(sql, [after, key, before]) == 1
 
     async def ping(self) -> None:
         await self._writer.call(_check_writable)

@@ -1,7 +1,6 @@
 """`sensor-bridge bench`: options, run and report."""
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.report.terminal import TerminalDisplay, print_report
 from bridge.tools.bench.run import Plan, open_system, run_plans, select_scenarios, write_json
 from bridge.tools.bench.scenarios.catalog import DEFAULT, SCENARIOS
+from bridge.tools.stop_signals import on_stop_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,14 @@ class BenchOptions:
 async def bench(options: BenchOptions, console: Console, errors: Console) -> bool:
     """Run, print and write the report; return whether nothing failed. Raises `BridgeError`.
 
-    SIGINT and SIGTERM stop the run and every process that it started.
+    A stop signal ends the run and every process that it started.
     """
     job = asyncio.ensure_future(_bench(options, console, errors))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, job.cancel)
+    on_stop_signals(job.cancel)
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped, with every process that the bench started")
+        errors.print(Text("stopped, with every process that the bench started"))
         return False
 
 

@@ -20,6 +20,7 @@ from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.usage import Usage
+from bridge.tools.child import bound_command
 from bridge.tools.local_broker import stop_process
 
 _READY_SECONDS = 30.0
@@ -137,7 +138,7 @@ async def child_process(
     paths = os.pathsep.join(filter(None, (root, inherited.get("PYTHONPATH"))))
     with (folder / "log.txt").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *bound_command(command),
             cwd=folder,  # a folder without a settings file
             env=inherited | {"PYTHONPATH": paths} | environment,
             stdin=asyncio.subprocess.DEVNULL,

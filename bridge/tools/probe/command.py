@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import signal
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import aiohttp
 from rich.console import Console
+from rich.text import Text
 
 from bridge import __version__
 from bridge.core.errors import BridgeError
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
 from bridge.settings import MqttSettings, Settings
 from bridge.tools.bench.report.terminal import TerminalDisplay
 from bridge.tools.bench.run import broker_settings, write_json
@@ -22,6 +22,8 @@ from bridge.tools.probe.outputs import outputs
 from bridge.tools.probe.run import Probe, Schedule
 from bridge.tools.probe.table import print_report, summary
 from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import printable
 
 _HASH_PREFIX = "sha256:"
 
@@ -45,7 +47,7 @@ class ProbeOptions:
     def __post_init__(self) -> None:
         """Validate. Raises `BridgeError`."""
         if self.device is not None and not is_device_id(self.device):
-            raise BridgeError(f"--device {self.device[:64]!r}: must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+            raise BridgeError(f"--device {self.device[:64]!r}: must be {DEVICE_ID_RULE}")
         if self.password is not None and (self.device_token is not None or self.device is None):
             raise BridgeError("--password needs --device and cannot be combined with --device-token")
 
@@ -64,7 +66,7 @@ class ProbeOptions:
 async def probe(options: ProbeOptions, settings: Settings, console: Console, errors: Console) -> bool:
     """Run, print and write the report; return whether everything passed. Raises `BridgeError`.
 
-    The first SIGINT or SIGTERM ends a run with --seconds early, with its report; the second one, or any during a single round,
+    The first stop signal ends a run with --seconds early, with its report; the second one, or any during a single round,
     cancels it. The device is removed from the registry in any case.
     """
     stopped = asyncio.Event()
@@ -75,12 +77,11 @@ async def probe(options: ProbeOptions, settings: Settings, console: Console, err
             job.cancel()
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+    on_stop_signals(stop)
     try:
         return await job
     except asyncio.CancelledError:
-        errors.print("stopped; the probe's device is removed from the registry")
+        errors.print(Text("stopped; the probe's device is removed from the registry"))
         return False
 
 
@@ -99,13 +100,11 @@ async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Eve
             async with asyncio.TaskGroup() as tasks:
                 await run.run(InputContext(target, device, tasks, mqtt, broker_required, token, options.password))
     seconds, report = time.monotonic() - start, run.report
-    console.print(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}", highlight=False)
+    console.print(Text(printable(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}")))
     print_report(report, console)
     console.print(summary(report, seconds))
     if run.remaining:
-        console.print(
-            f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings", highlight=False
-        )
+        console.print(Text(f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings"))
     if options.json:
         head = {"url": target.url, "device": device, "started": started.isoformat(), "seconds": seconds, "left": run.remaining}
         write_json(options.json, head | {"version": __version__, "held": report.passed} | report.as_dict())

@@ -10,6 +10,7 @@ from rich.text import Text
 from bridge.tools.bench.latencies import Latencies
 from bridge.tools.bench.report.text import UNKNOWN, duration
 from bridge.tools.probe.results import PERCENTILES, CheckState, InputResult, PathResult, ProbeReport
+from bridge.tools.terminal import printable
 
 _WIDE_COLUMNS = 105
 _LABELS = {
@@ -27,7 +28,7 @@ def print_report(report: ProbeReport, console: Console) -> None:
         repeated = any(path.latencies.count > 1 for path in report.paths.values())
         console.print(_paths_table(report) if repeated or console.width < _WIDE_COLUMNS else _matrix(report))
     for text in _complaints(report):
-        console.print(f"fails  {text}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console.print(Text(printable(f"fails  {text}")), style="bold red", soft_wrap=True)
 
 
 def _checks_table(report: ProbeReport) -> Table:
@@ -41,9 +42,11 @@ def _checks_table(report: ProbeReport) -> Table:
         if result.failures and result.runs > 1 and not result.connects:
             text = f"{result.failures:,} of {result.runs:,} times: {text}"
         latency = duration(result.latencies.percentile(0.5)) if result.latencies.count else ""
-        table.add_row(_LABELS[result.state], Text(result.name, no_wrap=True), Text(text), Text(latency, no_wrap=True))
+        table.add_row(
+            _LABELS[result.state], Text(result.name, no_wrap=True), Text(printable(text)), Text(latency, no_wrap=True)
+        )
         if result.remedy:
-            table.add_row("", "", Text(f"→ {result.remedy}", style="yellow"))
+            table.add_row("", "", Text(printable(f"→ {result.remedy}"), style="yellow"))
     return table
 
 

@@ -15,13 +15,13 @@ from bridge.core.readings.measurements import Value
 NOW_MS = 1_767_000_000_000
 
 
-@pytest.mark.parametrize("text", ["a", "A0", "esp32-01", "a.b_c:d-e", "0" * 128, ".", "-", "30:AE:A4:07:0D:64"])
+@pytest.mark.parametrize("text", ["a", "A0", "esp32-01", "a.b_c:d-e", "0" * 128, "...", ".a", "a..", "-", "30:AE:A4:07:0D:64"])
 def test_device_id_has_1_to_128_plain_characters(text: str) -> None:
     assert is_device_id(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "a/b", "a\n", "\na", "ä", "a+", "0" * 129, "٣", "a\0", None, 5, True, b"a", ["a"]], ids=repr
+    "text", ["", ".", "..", "a b", "a/b", "a\n", "\na", "ä", "a+", "0" * 129, "٣", "a\0", None, 5, True, b"a", ["a"]], ids=repr
 )
 def test_any_other_value_is_not_a_device_id(text: object) -> None:
     assert not is_device_id(text)
@@ -30,7 +30,7 @@ def test_any_other_value_is_not_a_device_id(text: object) -> None:
 @given(st.text(max_size=140))
 def test_only_allowed_characters_are_valid_in_a_device_id(text: str) -> None:
     allowed = set(string.ascii_letters + string.digits + "._:-")
-    assert is_device_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed)
+    assert is_device_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed and text not in (".", ".."))
 
 
 def test_same_reading_has_the_same_id() -> None:

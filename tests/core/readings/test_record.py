@@ -85,6 +85,7 @@ def test_missing_id_and_time_of_receipt_are_derived() -> None:
         ({"aqiScale": []}, "aqiScale must be one of uba, epa"),
         ({"tempreature": 1}, "'tempreature' is not a field of a reading"),
         ({"deviceId": "a b"}, "deviceId must be"),
+        ({"deviceId": ".."}, "but not . or .."),
         ({"deviceId": 1}, "deviceId must be"),
         ({"timestamp": "yesterday"}, "timestamp must be a time"),
         ({"timestamp": None}, "timestamp must be a time"),

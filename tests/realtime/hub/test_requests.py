@@ -44,6 +44,7 @@ def test_valid_request_is_parsed(
         ({"devices": "a"}, "devices", "frozenset"),
         ({"devices": {"a": 1}}, "devices", "frozenset"),
         ({"devices": ["a b"]}, "devices.0", "a device id is 1 to 128 characters"),
+        ({"devices": [".."]}, "devices.0", "but not . or .."),
         ({"devices": [""]}, "devices.0", "a device id"),
         ({"devices": [7]}, "devices.0", "string"),
         ({"devices": [str(n) for n in range(DEVICES_LIMIT + 1)]}, "devices", "at most 1000"),

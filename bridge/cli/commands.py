@@ -1,0 +1,329 @@
+"""The commands: one thin function each."""
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bridge import __version__
+from bridge.cli import data, devices, users
+from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line, run_loop, run_until_stopped, unusable_folder
+from bridge.core.errors import BridgeError, SettingsError
+from bridge.core.formats.registry import FormatName
+from bridge.settings import Settings
+from bridge.settings.loader import load_settings
+from bridge.settings.section import check_url
+from bridge.tools.stop_signals import on_stop_signals
+from bridge.tools.terminal import printable
+
+WRONG_SETTINGS = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bridge from MQTT, HTTP and WebSocket sensors to MongoDB or SQLite, and to Socket.IO, WebSocket and HTTP clients.",
+)
+app.add_typer(data.rejected, name="rejected")
+app.add_typer(users.users, name="user")
+app.add_typer(users.keys, name="key")
+app.add_typer(devices.devices, name="device")
+
+
+def _check_url(url: str) -> str:
+    """Refuse what is no URL before a library does, and credentials, which error texts would print."""
+    try:
+        parts = check_url(SecretStr(url), {"http", "https"})
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; expected http://host:3000") from None
+    if "@" in parts.netloc:
+        raise typer.BadParameter("must not contain a user or password; use --token or --token-file")
+    return url
+
+
+UrlOption = Annotated[str, typer.Option(help="URL of a running bridge.", callback=_check_url)]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="BRIDGE_TOKEN", help="Token or API key, if access is required. Other users can see arguments."
+    ),
+]
+TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="File whose first line is the token or API key.")]
+JsonOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Write all results to this file.")]
+
+
+def run_command() -> None:
+    """Run the command of the arguments. An expected error is one message and an exit code, never a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        print_line("wrong settings", errors, "bold red")
+        print_line(str(error), errors)
+        sys.exit(WRONG_SETTINGS)
+    except BridgeError as error:
+        print_line(str(error), errors, "bold red")
+        sys.exit(FAILED)
+    except OSError as error:
+        if (reason := unusable_folder()) is None:
+            raise
+        print_line(f"{error.filename or error}: {reason}", errors, "bold red")
+        sys.exit(FAILED)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        console.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Accept the options that precede a command."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _print_version(True)
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run the bridge."""
+    from bridge.app import Bridge
+
+    settings = load_settings(config)
+    _log_to_stderr(settings)
+
+    async def bridge() -> None:
+        running = Bridge(settings)
+        on_stop_signals(running.stop)
+        await running.run()
+        # Everything is closed. Python would still wait for driver threads that wait for an unavailable server.
+        logging.shutdown()
+        os._exit(0)
+
+    run_loop(bridge())
+
+
+@app.command()
+def demo(
+    config: ConfigOption = None,
+    data: Annotated[Path, typer.Option(help="Folder of the database and the broker's files.")] = Path("data"),
+    sensors: Annotated[int, typer.Option(min=0, max=1000, help="Number of simulated sensors.")] = 3,
+) -> None:
+    """Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
+    from bridge.cli.demo import run_demo
+
+    defaults = {"mqtt": {"url": "mqtt://127.0.0.1:1883"}, "store": {"url": f"sqlite:///{data / 'bridge.db'}"}}
+    settings = load_settings(config, defaults=defaults)
+    _log_to_stderr(settings)
+
+    async def run_until_signal() -> None:
+        stop = asyncio.Event()
+        on_stop_signals(stop.set)
+        await run_demo(settings, data=data, sensors=sensors, stop=stop, print_line=print_line)
+
+    run_loop(run_until_signal())
+
+
+@app.command()
+def simulate(
+    config: ConfigOption = None,
+    devices: Annotated[int, typer.Option(min=1, max=100_000, help="Number of devices.")] = 3,
+    rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Readings per second, over all devices.")] = 1.0,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random values.")] = None,
+) -> None:
+    """Publish plausible readings to the configured broker, until Ctrl-C or COUNT."""
+    from bridge.tools.simulator import simulate as publish
+
+    settings = load_settings(config)
+    seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - not a secret
+    print_line(f"{devices} devices, {rate:g} readings/s to {settings.mqtt.address}, seed {seed}; Ctrl-C stops")
+    columns = (TextColumn("{task.completed:,} readings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*(columns if count else columns[:1]), console=console) as progress:
+        task = progress.add_task("", total=count)
+
+        def lost(reason: str) -> None:
+            print_line(f"{reason}: waiting for the broker", errors)
+
+        def sent(_: str) -> None:
+            progress.advance(task)
+
+        job = publish(settings.mqtt, devices=devices, rate=rate, count=count, seed=seed, sent=sent, lost=lost)
+        run_until_stopped(job)
+
+
+@app.command()
+def tail(
+    url: UrlOption = "http://localhost:3000",
+    plain: Annotated[bool, typer.Option(help="Print one JSON line per reading, for pipes.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Show readings from a running bridge as they arrive."""
+    from bridge.tools.api_client import read_token
+    from bridge.tools.tail import tail as watch
+
+    plain = plain or not console.is_terminal
+    run_until_stopped(watch(url, console, plain=plain, count=count, token=read_token(token, token_file)))
+
+
+@app.command()
+def command(
+    device: Annotated[str, typer.Argument(help="Device id.")],
+    name: Annotated[str, typer.Argument(help="Command, as the device defines it.")],
+    value: Annotated[str | None, typer.Argument(help="Value of the command.")] = None,
+    url: UrlOption = "http://localhost:3000",
+    queue: Annotated[bool, typer.Option("--queue", help="Queue the command if the device is offline.")] = False,
+    expires: Annotated[float | None, typer.Option(min=0.1, help="Seconds until the command expires.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the device's confirmation.")] = 0.0,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Send a device a command through a running bridge."""
+    from bridge.tools.api_client import read_token, send_command
+
+    fields = {"command": name, "value": value, "queue": queue, "expires": expires}
+    body = {key: field for key, field in fields.items() if field is not None}
+    sent = run_loop(send_command(url, device, body, wait, read_token(token, token_file)))
+    print_line(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""))
+    if sent["state"] in ("failed", "expired"):
+        sys.exit(FAILED)
+
+
+@app.command()
+def bench(
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(metavar="SCENARIO ...", help="Default: burst steady. --list describes all.")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    clients: Annotated[list[int] | None, typer.Option(min=1, max=50_000, help="Number of clients; may be repeated.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Readings per second.")] = None,
+    burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings in a burst.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="Duration at the rate.")] = None,
+    rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of devices.")] = None,
+    way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, topics or channels.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A running bridge. The readings of its devices bench-… stay in the store.")
+    ] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: one is started.")] = None,
+    store: Annotated[str | None, typer.Option(help="Store of the started bridge. Default: a temporary SQLite file.")] = None,
+    pid: Annotated[int | None, typer.Option(min=1, help="Process of the running bridge, to measure CPU and memory.")] = None,
+    json: JsonOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random values.")] = 1,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Fail after this many seconds without a delivery.")] = 30.0,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Load-test a bridge: one that the command starts, or with --url a running one."""
+    from bridge.tools.api_client import read_token
+    from bridge.tools.bench.command import BenchOptions, print_scenarios
+    from bridge.tools.bench.command import bench as measure
+
+    if show_list:
+        print_scenarios(console)
+        return
+    load = {"rate": rate, "burst": burst, "seconds": seconds, "rooms": rooms, "way": way}
+    token = read_token(token, token_file)
+    options = BenchOptions(scenarios, clients, load, url, broker, store, pid, json, seed, patience, token)
+    sys.exit(0 if run_loop(measure(options, console, errors)) else FAILED)
+
+
+@app.command()
+def probe(
+    url: Annotated[str, typer.Option(help="URL of a running bridge.")] = "http://127.0.0.1:3000",
+    broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: from the settings.")] = None,
+    config: ConfigOption = None,
+    seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Repeat for this long. Default: once.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.1, max=1440, help="The same in minutes.")] = None,
+    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between rounds.")] = 1.0,
+    device: Annotated[
+        str | None, typer.Option(help="Device id to publish as, used by the probe only. Default: probe-…")
+    ] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    device_token: Annotated[str | None, typer.Option(envvar="PROBE_TOKEN", help="Token of the device, for /ws/device.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="PROBE_PASSWORD", help="Password of the device; needs --device.")
+    ] = None,
+    admin_token: Annotated[
+        str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="Admin token, to listen at /ws/device.")
+    ] = None,
+    json: JsonOption = None,
+    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Deadline of every answer in seconds.")] = 5.0,
+) -> None:
+    """Test a running bridge end to end, through every input and output. Its readings stay in the store, its device does not."""
+    from bridge.tools.api_client import read_token
+    from bridge.tools.probe.command import ProbeOptions
+    from bridge.tools.probe.command import probe as test
+
+    if seconds is not None and minutes is not None:
+        raise typer.BadParameter("give either --seconds or --minutes")
+    duration = seconds if minutes is None else minutes * 60
+    token = read_token(token, token_file)
+    options = ProbeOptions(url, broker, duration, interval, device, token, device_token, password, admin_token, json, patience)
+    sys.exit(0 if run_loop(test(options, load_settings(config), console, errors)) else FAILED)
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Test settings, broker, store and port one by one, and say how to fix what fails."""
+    from bridge.cli.check import check as examine
+
+    sys.exit(FAILED if asyncio.run(examine(config, console)) else 0)
+
+
+@app.command("map")
+def map_message(
+    config: ConfigOption = None,
+    payload: Annotated[str | None, typer.Option(help="Payload of the message; - reads standard input.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Topic of the message; with --capture a topic filter.")] = None,
+    capture: Annotated[bool, typer.Option("--capture", help="Take the next message from the configured broker.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long --capture waits.")] = 30.0,
+    only: Annotated[FormatName | None, typer.Option("--format", help="Try only this format.")] = None,
+) -> None:
+    """Show how each payload format decodes a message, and the settings for the best one."""
+    from bridge.cli.map import capture_message, explain, try_formats
+
+    if capture == (payload is not None) or (capture and not topic):
+        raise typer.BadParameter("give either --payload, or --capture with --topic")
+    if capture:
+        topic, body = asyncio.run(capture_message(load_settings(config).mqtt, topic or "#", seconds))
+        print_line(f"captured from {topic!a}, {len(body)} bytes")
+    else:
+        body = sys.stdin.buffer.read() if payload == "-" else (payload or "").encode("utf-8", "surrogateescape")
+    sys.exit(0 if explain(console, try_formats(body, topic, time.time_ns() // 1_000_000, only)) else FAILED)
+
+
+app.command("export")(data.export_readings)
+app.command("import")(data.import_readings)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes control characters: a text of a library may quote what a stranger sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), "\n\t")
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=settings.log.level.upper())
+    for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
+        logging.getLogger(verbose).setLevel(logging.WARNING)
