@@ -171,6 +171,9 @@ class Lease:
                 self._text = found
                 if await self._swap(found):
                     return
+            if found is None and await self._swap(None):  # a bridge that releases it leaves a value: nobody had it meanwhile
+                log.warning("store: the lease was removed, perhaps with its table or database: taken again")
+                return
             other = holder or "nobody: the lease was removed"
             self.lost = StoreInUse(
                 f"store: the lease was lost to {other}: this bridge was stopped or cut off for more than {LEASE_SECONDS:g} s "

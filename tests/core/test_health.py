@@ -41,3 +41,15 @@ def test_part_is_up_again_after_the_last_check_passes_and_shows_the_latest_reaso
     assert health.parts["store"].reason == "disk is full"
     assert health.up("store", "write")
     assert health.ready
+
+
+def test_note_is_shown_while_its_part_is_up_and_never_makes_the_bridge_unready() -> None:
+    health = Health(("store",))
+    health.up("store")
+    health.annotate("clock", "was set")
+    health.annotate("store", "is slow")
+    assert (health.ready, health.parts["clock"]) == (True, PartHealth(up=True, reason="was set"))
+    health.down("store", "disk is full", "write")
+    assert health.parts["store"] == PartHealth(up=False, reason="disk is full")
+    assert health.up("store", "write")
+    assert health.parts["store"] == PartHealth(up=True, reason="is slow")

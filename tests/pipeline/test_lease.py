@@ -152,6 +152,20 @@ async def test_renewal_whose_answer_was_lost_keeps_the_lease() -> None:
     assert lease.held
 
 
+async def test_lease_that_was_dropped_with_its_table_is_taken_again_unless_another_has_or_had_it() -> None:
+    store = MemoryStore()
+    lease, other = Lease(store, ELSEWHERE), Lease(store)
+    await lease.acquire(silent)
+    del store.state[KEY]
+    await lease.renew()
+    assert lease.held
+    del store.state[KEY]
+    await other.acquire(silent)
+    await other.release()
+    await lease.renew()
+    assert not lease.held
+
+
 @pytest.mark.parametrize("text", [None, "", "null", "[]", "{}", "{", '{"owner": 1, "host": 2, "pid": "x"}', "\0"])
 async def test_value_that_is_no_lease_is_replaced(text: str | None) -> None:
     assert holder_from_text(text) is None

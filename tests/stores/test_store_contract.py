@@ -186,6 +186,8 @@ async def test_reading_received_in_the_future_is_the_latest_only_if_there_is_no_
     assert [one.seq for one in await store.latest()] == [2, 3]
     await store.write([reading(4, at=now_ms - 60_000 - START_MS), reading(5, at=now_ms - 120_000 - START_MS)], [], [])
     assert [one.seq for one in await store.latest()] == [4, 3]
+    assert [one.seq for one in await store.latest(["b"])] == [3]
+    assert [one.seq for one in await store.latest([wrong[0].device_id, "nobody"])] == [4]
 
 
 async def test_device_whose_clock_is_a_little_ahead_has_its_newest_reading_as_the_latest(store: Store) -> None:
