@@ -1,32 +1,38 @@
-"""The decoder: turns a message from any source into a `Reading`, another `Decoded` value, or a `Rejection`. It never raises.
+"""The decoder: turns a message from any source into readings, another `Decoded` value, or a `Rejection`. It never raises.
 
-An invalid field is dropped alone and named in `quality`. A message is rejected whole only if it is not a JSON object, is too
-large, has no valid device id, or has no valid measurement.
+An invalid field is dropped alone and named in `quality`; a key that is not taken is named in `ignored`. A message is rejected
+whole only if it is not of its format, is too large, has no valid device id, or has no valid measurement.
 """
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.formats.format import Format
+from bridge.core.devices.profiles import Profiles, part_id
+from bridge.core.errors import NotReading
+from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
+from bridge.core.formats.payload import Payload
+from bridge.core.formats.registry import auto_format
 from bridge.core.message import (
     EVENT_TOPICS,
     CommandAck,
     Decoded,
     DeviceStatus,
+    Ignored,
     Message,
+    ReadingBatch,
     Rejection,
     RejectionReason,
     StaleRetained,
     TopicEvent,
 )
 from bridge.core.payload import JSON_TYPES, PayloadError, check_object, check_size, join_names, parse_object, quote
-from bridge.core.readings.extraction import ExtractedFields, extract_fields
+from bridge.core.readings.extraction import ExtractedFields, extract_exact, extract_leaves
 from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -56,9 +62,14 @@ class Route:
 class Decoder:
     """Decodes messages. Pure except for `new_id` and two bounded caches."""
 
-    def __init__(self, routes: Sequence[Route], new_id: Callable[[], ObjectId] = ObjectId) -> None:
-        """`new_id` creates the `_id` of records without a deterministic one."""
+    def __init__(
+        self, routes: Sequence[Route], new_id: Callable[[], ObjectId] = ObjectId, profiles: Profiles | None = None
+    ) -> None:
+        """`new_id` creates the `_id` of records without a deterministic one; `profiles` are what is
+        known of each device.
+        """
         self._routes = tuple(routes)
+        self._profiles = Profiles() if profiles is None else profiles
         self._new_id = new_id
         self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
         self.unknown_keys = UnknownKeys()
@@ -73,9 +84,11 @@ class Decoder:
                 return _command_ack(message, captures)
             if route.kind is MessageKind.EVENTS:
                 return _event(message, captures)
-            return self._reading(message, captures, extract_fields(_fields(route, message, captures)))
+            return self._readings(message, route, captures)
         except PayloadError as error:
             return Rejection(message.id or self._new_id(), message, error.code, str(error), error.field, error.quality)
+        except NotReading as error:
+            return Ignored(str(error))
 
     def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
         found = self._routed.get(topic)
@@ -91,10 +104,82 @@ class Decoder:
                 self._routed[topic] = found
         return found
 
-    def _reading(self, message: Message, captures: Mapping[str, str], fields: ExtractedFields) -> Decoded:
-        device_id = _device_id(captures.get("deviceId"), fields.device_id)
-        if fields.unknown:
-            self.unknown_keys.record(device_id, fields.unknown)
+    def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
+        payload = Payload(message.payload, message.topic, captures)
+        if message.body is not None:
+            payload.parsed = message.body
+        is_json = route.format is json_format or route.format is auto_format
+        if is_json and type(body := payload.json_or_none()) is dict:
+            exact = extract_exact(body)
+            if exact is not None:
+                device_id = _device_id(captures.get("deviceId"), exact.device_id)
+                self._profiles.claim(device_id, exact.values)
+                return self._reading(message, device_id, exact)
+        return self._decode_samples(message, captures, route.format(payload))
+
+    def _decode_samples(self, message: Message, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
+        """Return the reading of one sample, or the batch of several."""
+        if len(parsed.samples) == 1:
+            (sample,) = parsed.samples
+            extracted = [extract_leaves((*sample.leaves, *parsed.common)) if parsed.common else extract_leaves(sample.leaves)]
+        else:
+            extracted = _extract_several(parsed)
+        several = len({str(sample.device_id) for sample in parsed.samples}) > 1
+        series: dict[int, str] = {}
+        for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
+            series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
+        groups = _group(parsed.samples, extracted, series)
+        batch = message.id or self._new_id() if len(groups) > 1 else None
+        items: list[Reading | StaleRetained | PayloadError] = []
+        for number, (device_id, fields) in enumerate(groups):
+            seed = None if batch is None else f"{message.seed or batch}/{number}"
+            try:
+                items.append(self._reading(message, device_id, fields, parsed.family, seed))
+            except PayloadError as error:
+                items.append(error)
+        return self._combine(message, items, batch)
+
+    def _combine(
+        self, message: Message, items: Sequence[Reading | StaleRetained | PayloadError], batch: ObjectId | None
+    ) -> Decoded:
+        """Return one value for all samples of a message. Those that are rejected become one rejection of the message; repeated,
+        it gives the other readings the ids that they have already.
+        """
+        readings = [item for item in items if isinstance(item, Reading)]
+        errors = [item for item in items if isinstance(item, PayloadError)]
+        if not errors:
+            return StaleRetained() if not readings else readings[0] if len(readings) == 1 else ReadingBatch(readings)
+        first = errors[0]
+        if len(items) == 1:
+            raise first
+        reason = f"{len(errors)} of {len(items)} readings: {first}"
+        rejection = Rejection(batch or self._new_id(), message, first.code, reason, first.field, first.quality)
+        return ReadingBatch(readings, (rejection,)) if readings else rejection
+
+    def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> str:
+        """Return the device id of a sample: the device of the topic or the payload, with the part that measured it."""
+        in_payload = fields.device_id if sample.device_id is None else sample.device_id
+        device_id = _device_id(captures.get("deviceId"), in_payload)
+        part = sample.part
+        if not part and not several:
+            self._profiles.claim(device_id, fields.values)
+            return device_id
+        if several and "deviceId" in captures:
+            part = f"{in_payload}.{part}" if part else str(in_payload)
+        if not part:
+            return device_id
+        if not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
+            return device_id
+        return part_id(device_id, part)
+
+    def _reading(
+        self, message: Message, device_id: str, fields: ExtractedFields, family: str = "", seed: str | None = None
+    ) -> Reading | StaleRetained:
+        """Return the reading of one sample. `seed` identifies it among those of its message. Raises `PayloadError` if it has no
+        measurement.
+        """
+        if fields.ignored:
+            self.unknown_keys.record(device_id, fields.ignored)
         if not fields.values:
             raise _no_measurement(fields)
         time = resolve_time(fields.timestamp, message.received_ms)
@@ -103,7 +188,7 @@ class Decoder:
         if time.issue:
             fields.quality["timestamp"] = time.issue
         return Reading(
-            id=self._id(message, device_id, time.device_ms, fields.values),
+            id=self._id(message, device_id, time.device_ms, fields.values, seed),
             device_id=device_id,
             values=fields.values,
             timestamp_ms=time.timestamp_ms,
@@ -111,16 +196,65 @@ class Decoder:
             quality=fields.quality,
             device_timestamp=time.device_timestamp,
             retained=message.retained,
+            extra=fields.extra,
+            ignored=fields.ignored,
+            family=family,
         )
 
-    def _id(self, message: Message, device_id: str, device_ms: int | None, values: Mapping[str, Value]) -> ObjectId:
+    def _id(
+        self, message: Message, device_id: str, device_ms: int | None, values: Mapping[str, Value], seed: str | None
+    ) -> ObjectId:
         if device_ms is not None:
             return record_id(device_id, device_ms, values)
-        return message_id(device_id, message.seed, values) if message.seed else message.id or self._new_id()
+        seed = seed or message.seed
+        return message_id(device_id, seed, values) if seed else message.id or self._new_id()
 
 
-def _fields(route: Route, message: Message, captures: Mapping[str, str]) -> Mapping[str, Any]:
-    return _object(message) if route.format is json_format else route.format(message.payload, captures)
+def _extract_several(parsed: Parsed) -> list[ExtractedFields]:
+    """Return the fields of each sample. Common times and ids hold for all, the other common leaves go to the first."""
+    common = extract_leaves(parsed.common)
+    if not parsed.samples:
+        raise _no_measurement(common)
+    extracted = [extract_leaves(sample.leaves) for sample in parsed.samples]
+    extracted[0].add(common)
+    for fields in extracted:
+        if fields.timestamp is None:
+            fields.timestamp = common.timestamp
+        if fields.device_id is None:
+            fields.device_id = common.device_id
+    return extracted
+
+
+def _group(
+    samples: Sequence[Sample], extracted: Sequence[ExtractedFields], series: Mapping[int, str]
+) -> list[tuple[str, ExtractedFields]]:
+    """Return device id and fields of each reading: the parts of one series are one reading, several items of a part are several.
+
+    A part whose values are all refused or null is no reading of its own: its faults are named in the quality of the first one.
+    """
+    groups: list[tuple[str, set[str], ExtractedFields]] = []
+    idle: list[tuple[str, ExtractedFields]] = []
+    for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
+        device_id, part = series[number], sample.part
+        group = next((one for one in groups if one[0] == device_id and part not in one[1]), None) if part else None
+        if group is not None and group[2].timestamp in (None, fields.timestamp):
+            group[1].add(part)
+            group[2].add(fields)
+        elif part and not fields.values and len(samples) > 1:
+            idle.append((part, fields))
+        else:
+            groups.append((device_id, {part}, fields))
+    if not groups:
+        return [(series[0], extracted[0])]
+    for part, fields in idle:
+        fields.quality = {f"{part}.{name}": fault for name, fault in fields.quality.items()}
+        groups[0][2].add(fields)
+    return [(device_id, fields) for device_id, _, fields in groups]
+
+
+def _assignment_order(sample: Sample, fields: ExtractedFields) -> tuple[bool, int, str]:
+    """The device's own sample first, then the sensor that measures most, whatever their order in the message."""
+    return bool(sample.part), -len(fields.values), sample.part
 
 
 def _object(message: Message) -> dict[str, Any]:
@@ -135,7 +269,7 @@ class UnknownKeys:
         self._seen: set[tuple[str, str]] = set()
         self._limit = limit
 
-    def record(self, device_id: str, keys: Sequence[str]) -> None:
+    def record(self, device_id: str, keys: Iterable[str]) -> None:
         for key in keys:
             if len(self._seen) < self._limit:
                 self._seen.add((device_id, quote(key)))
@@ -172,8 +306,8 @@ def _no_measurement(fields: ExtractedFields) -> PayloadError:
             next(iter(fields.quality)),
             fields.quality,
         )
-    if fields.unknown:
-        unknown = [quote(key) for key in fields.unknown]
+    if fields.ignored:
+        unknown = [quote(key) for key in fields.ignored]
         keys = "key" if len(unknown) == 1 else "keys"
         return PayloadError(RejectionReason.NO_MEASUREMENT, f"no measurement: unknown {keys} {join_names(unknown)}")
     return PayloadError(RejectionReason.NO_MEASUREMENT, "no measurement: the object contains none")

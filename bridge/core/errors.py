@@ -2,7 +2,7 @@
 
 BridgeError
 ├── SettingsError
-├── PatternError · FormatError · PayloadError · RecordError · TransferError
+├── PatternError · FormatError · PayloadError · NotReading · UnitError · RecordError · TransferError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   ├── StoreInUse
@@ -40,6 +40,14 @@ class PatternError(BridgeError, ValueError):
 
 class FormatError(BridgeError, ValueError):
     """A payload format does not fit its topic pattern or its fields."""
+
+
+class NotReading(BridgeError):
+    """A message belongs to its family but carries no reading: a lamp's state, a warm-up. It is counted as ignored."""
+
+
+class UnitError(BridgeError):
+    """A number is in a unit that its field does not have."""
 
 
 class RecordError(BridgeError):

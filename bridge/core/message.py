@@ -1,7 +1,7 @@
 """A message from any source, its acknowledgement, and every type that a message can decode to."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ class Outcome(enum.StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     REJECTED = "rejected"
+    IGNORED = "ignored"
     DROPPED = "dropped"
 
 
@@ -100,6 +101,25 @@ class StaleRetained:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message that is expected and carries no reading, for `reason`: a lamp's state, a sensor that warms up."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class ReadingBatch:
+    """The readings of one message and the rejections of its other items, at least two in all.
+
+    `stored` are the readings that were not stored before; the pipeline sets it.
+    """
+
+    readings: Sequence[Reading]
+    rejections: Sequence[Rejection] = ()
+    stored: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CommandAck:
     """A device's acknowledgement of a command; `error` is its reason if it failed."""
 
@@ -118,7 +138,7 @@ class TopicEvent:
     timestamp_ms: int
 
 
-Decoded = Reading | Rejection | DeviceStatus | CommandAck | StaleRetained | TopicEvent
+Decoded = Reading | ReadingBatch | Rejection | DeviceStatus | CommandAck | StaleRetained | Ignored | TopicEvent
 
 
 EVENT_TOPICS = ("predictions", "actions", "alerts", "modules")

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from bridge.core.binary import likely_encoding
 from bridge.core.errors import BridgeError
 from bridge.core.message import RejectionReason
 
@@ -73,12 +74,22 @@ def parse_any_json(payload: bytes) -> object:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as strict:
-        if not payload.strip():
+        text = payload.rstrip(b"\0") if b"\0" not in payload[:4] else payload  # zeros at the start: UTF-16 or UTF-32
+        if not text.strip():
             raise PayloadError(RejectionReason.NOT_JSON, "not JSON: the payload is empty") from None
         try:
-            return json.loads(payload, parse_int=_whole)
+            return json.loads(text, parse_int=_whole)
         except (ValueError, RecursionError):
-            raise PayloadError(RejectionReason.NOT_JSON, f"not JSON: {strict}") from None
+            raise PayloadError(RejectionReason.NOT_JSON, f"not JSON: {_hint(payload) or strict}") from None
+
+
+def _hint(payload: bytes) -> str | None:
+    """Return what a payload that is no JSON looks like, with the format to use; None if it looks like nothing known."""
+    encoding = likely_encoding(payload)
+    return None if encoding is None else f"it looks like {encoding}: use format {FORMAT_OF_ENCODING[encoding]}"
+
+
+FORMAT_OF_ENCODING: Mapping[str, str] = {"CBOR": "cbor", "MessagePack": "msgpack"}
 
 
 def _whole(digits: str) -> int | float:

@@ -13,9 +13,21 @@ from collections.abc import Callable, Sequence
 from bson.objectid import ObjectId
 
 from bridge.core.errors import StoreUnavailable
+from bridge.core.events import Event
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import CommandAck, Decoded, DeviceStatus, Message, Outcome, Rejection, RejectionReason, TopicEvent
+from bridge.core.message import (
+    CommandAck,
+    Decoded,
+    DeviceStatus,
+    Ignored,
+    Message,
+    Outcome,
+    ReadingBatch,
+    Rejection,
+    RejectionReason,
+    TopicEvent,
+)
 from bridge.core.query import WriteResult
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
@@ -75,9 +87,14 @@ class Pipeline:
         A reading the store refuses is replaced by a rejection in `decoded`.
         """
         readings = [item for item in decoded if type(item) is Reading]
+        rejections = [item for item in decoded if type(item) is Rejection]
+        if len(readings) + len(rejections) < len(decoded):
+            for batch in decoded:
+                if type(batch) is ReadingBatch:
+                    readings += batch.readings
+                    rejections += batch.rejections
         for reading in readings:
             reading.seq = self._cursor.next(self._clock())
-        rejections = [item for item in decoded if type(item) is Rejection]
         statuses = [item for item in decoded if type(item) is DeviceStatus]
         written = await self._write(readings, rejections, statuses)
         if written.refused:
@@ -108,17 +125,24 @@ class Pipeline:
         raise AssertionError("delays never end")
 
     def _acknowledge(self, messages: Sequence[Message], decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
-        for (source, outcome), count in Counter(zip((message.source for message in messages), outcomes, strict=True)).items():
+        sources = (message.source for message in messages)
+        for (source, outcome, kind), count in Counter(zip(sources, outcomes, map(type, decoded), strict=True)).items():
             self._ledger.count_outcome(source, outcome, count)
+            if kind is Reading and outcome is Outcome.STORED:
+                self._ledger.count_readings(source, count)
         for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
+            if type(meaning) is ReadingBatch:
+                self._ledger.count_readings(message.source, len(meaning.stored))
             message.origin.acknowledge(message, outcome, meaning)
 
     def _publish(self, decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
-        events = [
-            item
-            for item, outcome in zip(decoded, outcomes, strict=True)
-            if outcome is Outcome.STORED and isinstance(item, Reading | DeviceStatus | CommandAck | TopicEvent)
-        ]
+        events: list[Event] = []
+        for item, outcome in zip(decoded, outcomes, strict=True):
+            if outcome is Outcome.STORED:
+                if isinstance(item, Reading | DeviceStatus | CommandAck | TopicEvent):
+                    events.append(item)
+                elif isinstance(item, ReadingBatch):
+                    events += item.stored
         if events:
             self._publisher.publish(events)
 
@@ -129,8 +153,13 @@ def _outcome(item: Decoded, written: WriteResult) -> Outcome:
             return Outcome.STORED if seq in written.stored else Outcome.DUPLICATE
         case DeviceStatus() | CommandAck() | TopicEvent():  # acks and events have nothing to store
             return Outcome.STORED
+        case ReadingBatch(readings=readings):
+            item.stored = [reading for reading in readings if reading.seq in written.stored]
+            return Outcome.STORED if item.stored else Outcome.DUPLICATE
         case Rejection():
             return Outcome.REJECTED
+        case Ignored():
+            return Outcome.IGNORED
         case _:  # StaleRetained: not a new reading
             return Outcome.DUPLICATE
 
@@ -139,8 +168,12 @@ def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: WriteR
     """Replace the readings the store refused by rejections in `decoded`, and return these."""
     rejections = []
     for index, (message, item) in enumerate(zip(messages, decoded, strict=True)):
-        if isinstance(item, Reading) and item.seq in written.refused:
-            reason = f"the store refused it: {written.refused[item.seq]}"
-            decoded[index] = rejection = Rejection(message.id or ObjectId(), message, RejectionReason.REFUSED_BY_STORE, reason)
+        readings = item.readings if isinstance(item, ReadingBatch) else (item,) if isinstance(item, Reading) else ()
+        refused = [reading for reading in readings if reading.seq in written.refused]
+        if refused:
+            reason = f"the store refused it: {written.refused[refused[0].seq]}"
+            rejection = Rejection(message.id or ObjectId(), message, RejectionReason.REFUSED_BY_STORE, reason)
             rejections.append(rejection)
+            if len(refused) == len(readings):
+                decoded[index] = rejection
     return rejections

@@ -16,7 +16,7 @@ from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
 from tests.faults.stage import Stage, Verdict
-from tests.payloads import hostile
+from tests.hostile import hostile
 from tests.servers import missing, until
 
 PROXY_FAULTS = (Fault.LATENCY, Fault.SLICES, Fault.BLACK_HOLE, Fault.RESET, Fault.HALF_OPEN, Fault.REFUSE)

@@ -1,11 +1,13 @@
-"""Matching of foreign names to fields: `CarbonDioxide`, `living_room_temperature`, `pm_2_5m_concentration`.
+"""The sense of foreign names: `CarbonDioxide`, `living_room_temperature`, `pm_2_5m_concentration`, `temp_f`.
 
-A name matches only if it ends with a measurement, apart from trailing words without their own meaning. `battery_voltage`,
-`absolute_humidity` and `temperature_f` are other quantities or units and do not match.
+A name has the sense of the measurement that it ends with, apart from units and words without a meaning of their own. The words
+before the measurement must be known: `bme280_co2` is a CO2 measured by a chip, `batt_co2` and `dew_temperature` are other
+quantities, and `foo_temperature` may be anything.
 """
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from bridge.core.readings.extraction import field_name
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
@@ -15,17 +17,67 @@ _LONG_NAMES = {
     "carbonmonoxide": "coPpm",
     "co2equivalent": "eco2",
     "equivalentco2": "eco2",
+    "co2eq": "eco2",
     "airqualityindex": "aqi",
     "methane": "ch4Ppm",
     "flame": "flameDetected",
+    "relativehumidity": "humidity",
+    "airtemperature": "temperature",
+    "airhumidity": "humidity",
+    "airpressure": "pressure",
+    "atmosphericpressure": "pressure",
+    "barometricpressure": "pressure",
+    "barometer": "pressure",
+    "nitrogendioxide": "no2",
+    "sulphurdioxide": "so2",
+    "sulfurdioxide": "so2",
+    "hydrogensulfide": "h2s",
+    "hydrogensulphide": "h2s",
+    "formaldehyd": "hcho",
+    "illumination": "illuminance",
+    "batt": "battery",
+    "batterylevel": "battery",
+    "batteryvoltage": "batteryVoltage",
+    "batteryvolt": "batteryVoltage",
+    "battvoltage": "batteryVoltage",
+    "battvolt": "batteryVoltage",
+    "vbatt": "batteryVoltage",
+    "vbat": "batteryVoltage",
+    "soundlevel": "noise",
+    "noiselevel": "noise",
+    "signalstrength": "rssi",
+    "wifirssi": "rssi",
+    "pm003count": "pm03Count",
+    "pm03count": "pm03Count",
 }
-_FILLER_WORDS = {"value", "val", "state", "reading", "level", "sensor", "measurement", "percent", "percentage"} | {
-    "concentration", "weight", "mass", "m", "um", "m3"
+_FILLER_WORDS = {"value", "val", "state", "reading", "level", "sensor", "measurement", "concentration", "weight", "mass"} | {
+    "m", "um", "m3", "l", "a",
 }  # fmt: skip
-_UNITS = {"ppm": "ppm", "ppb": "ppb", "hpa": "hPa", "mbar": "hPa", "c": "°C", "celsius": "°C", "ug": "µg/m³"}
-_OTHER_QUANTITY_WORDS = {"absolute", "dew", "sea", "target", "setpoint", "offset", "min", "max", "average"} | {
-    "internal", "cpu", "chip", "board"
+_UNITS = {
+    "ppm": "ppm", "ppb": "ppb", "hpa": "hPa", "mbar": "mbar", "pa": "Pa", "kpa": "kPa", "mmhg": "mmHg", "inhg": "inHg",
+    "c": "°C", "celsius": "°C", "degc": "°C", "f": "°F", "fahrenheit": "°F", "degf": "°F", "kelvin": "K",
+    "ug": "µg/m³", "ugm3": "µg/m³", "mg": "mg/m³", "mgm3": "mg/m³", "percent": "%", "percentage": "%", "pct": "%",
+    "v": "V", "volt": "V", "volts": "V", "mv": "mV", "lx": "lx", "dbm": "dBm", "db": "dB", "dba": "dB", "bq": "Bq/m³",
+    "pci": "pCi/L",
 }  # fmt: skip
+_OTHER_QUANTITY_WORDS = {
+    "absolute", "dew", "sea", "target", "setpoint", "set", "offset", "min", "max", "minimum", "maximum", "average", "avg", "mean",
+    "internal", "cpu", "chip", "board", "mcu", "soc", "water", "soil", "surface", "skin", "body", "object", "battery", "batt",
+    "delta", "diff", "trend", "alarm", "threshold", "limit", "high", "low", "calibration", "calibrated", "error", "raw", "heat",
+    "feels", "apparent", "wet", "frost", "last", "previous", "desired", "wanted", "local", "calibrate", "device", "module",
+}  # fmt: skip
+_NEUTRAL_WORDS = {"air", "ambient", "current", "measured", "actual", "sensor", "env", "environment", "wifi"}
+_PLACE_WORDS = {
+    "room", "living", "bed", "bedroom", "livingroom", "kitchen", "bath", "bathroom", "office", "garage", "fridge", "freezer",
+    "cellar", "basement", "attic", "hall", "hallway", "indoor", "outdoor", "inside", "outside", "in", "out", "greenhouse",
+    "nursery", "kids", "dining", "study", "workshop", "shed", "balcony", "terrace", "garden", "loft", "corridor", "lab", "top",
+    "bottom", "left", "right", "front", "rear", "north", "south", "east", "west", "upper", "lower", "ground", "floor", "zone",
+    "ch", "channel", "probe", "sensor",
+}  # fmt: skip
+_CHIP = re.compile(
+    r"(bm[epx]|dht|sht|shtc|sgp|scd|sen|sps|sds|pms|pmsx|hm|ccs|ens|mh|mq|mhz|senseair|am|ds|lm|htu|si|hdc|ms|qmp|hp|iaq|aht|max|tmp|"
+    r"mics|ze|winsen|tgs|bh|tsl|veml|max|ltr|opt|cm|t|s|k)\d+[a-z]?\d*[a-z]?"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _MICROMETRES = re.compile(r"(\d+)u?m")
@@ -33,30 +85,67 @@ _WORDS_LIMIT = 4  # words of one field name: `pm_10_0` has three
 _NAME_LENGTH = 128  # longer names do not match and are not cached
 
 
+class Sense(NamedTuple):
+    """The field that a name stands for, the unit it states (None: none), and the words before it: a chip or a place."""
+
+    field: str
+    unit: str | None
+    prefix: str
+
+
+def sense(name: str, *, any_prefix: bool = False) -> Sense | None:
+    """Return the sense of a name, or None. `any_prefix` accepts unknown words before the measurement, where a person chose the
+    name of one sensor, but never those of another quantity.
+    """
+    return _sense(name, any_prefix) if len(name) <= _NAME_LENGTH else None
+
+
 def match_field(name: str) -> str | None:
-    """Return the field that `name` stands for, or None."""
-    return _match(name) if len(name) <= _NAME_LENGTH else None
+    """Return the field that `name` stands for in the unit of the field, or None."""
+    found = sense(name, any_prefix=True)
+    if found is None or (found.unit is not None and not _is_own_unit(found)):
+        return None
+    return found.field
+
+
+def _is_own_unit(found: Sense) -> bool:
+    own = MEASUREMENTS_BY_NAME[found.field].unit
+    return found.unit == own or {found.unit, own} in ({"mbar", "hPa"}, {"%", "%RH"})
 
 
 @lru_cache(10_000)
-def _match(name: str) -> str | None:
+def _sense(name: str, any_prefix: bool) -> Sense | None:
+    exact = field_name(name)
+    if exact in MEASUREMENTS_BY_NAME:
+        return Sense(exact, None, "")
     words = [_MICROMETRES.sub(r"\1", word) for word in _WORD.findall(_CAMEL.sub("_", name).lower())]
-    if _OTHER_QUANTITY_WORDS & set(words):
-        return None
+    unit = None
     for end in range(len(words), 0, -1):
-        if (found := _trailing_field(words[:end])) is not None:
-            unit = MEASUREMENTS_BY_NAME[found].unit
-            return found if all(_UNITS.get(word, unit) == unit for word in words[end:]) else None
+        found = _trailing_field(words[:end])
+        if found is not None:
+            field, prefix = found
+            return Sense(field, unit, "_".join(prefix)) if _is_prefix(prefix, any_prefix=any_prefix) else None
         last = words[end - 1]
-        if not (last in _FILLER_WORDS or last in _UNITS or last.isdigit()):
+        if last in _UNITS:
+            if unit is not None and unit != _UNITS[last]:
+                return None
+            unit = _UNITS[last]
+        elif not (last in _FILLER_WORDS or last.isdigit()):
             return None
     return None
 
 
-def _trailing_field(words: list[str]) -> str | None:
-    """Return the field named by the last words, preferring the longest name."""
+def _trailing_field(words: list[str]) -> tuple[str, list[str]] | None:
+    """Return the field named by the last words, preferring the longest name, and the words before it."""
     for start in range(max(len(words) - _WORDS_LIMIT, 0), len(words)):
         found = _LONG_NAMES.get("".join(words[start:])) or field_name("_".join(words[start:]))
         if found in MEASUREMENTS_BY_NAME:
-            return found
+            return found, words[:start]
     return None
+
+
+def _is_prefix(words: list[str], *, any_prefix: bool) -> bool:
+    if any(word in _OTHER_QUANTITY_WORDS or field_name(word) is not None or word in _LONG_NAMES for word in words):
+        return False
+    known = _NEUTRAL_WORDS | _PLACE_WORDS
+    return any_prefix or all(word in known or word.isdigit() or _CHIP.fullmatch(word) for word in words)

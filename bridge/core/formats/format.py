@@ -1,23 +1,56 @@
-"""The type of a payload format, and the specification of a payload family."""
+"""The contract of a payload format: what it is given, and what it returns."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-Format = Callable[[bytes, Mapping[str, str]], Mapping[str, Any]]
-"""Parses a payload and the captured levels of its topic into raw fields, flat and under names that `extract_fields` accepts.
+from bridge.core.formats.payload import Payload
+from bridge.core.readings.leaf import Leaf
 
-Raises only `PayloadError`, whatever the bytes.
-"""
+
+@dataclass(slots=True)
+class Sample:
+    """What one measured thing reported at one time: a device, or a part of one.
+
+    `device_id` is the id in the payload, for gateways that speak for several devices. `part` names a sensor of a device, by the
+    sensor's own id where it has one. A part with `shares` becomes the device's own series as long as no other part measures
+    the same; any other part is a series of its own, `device.part`.
+    """
+
+    leaves: list[Leaf]
+    device_id: object = None
+    part: str = ""
+    shares: bool = False
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The samples of one payload. `common` are leaves for all of them: the time, the gateway, keys that are not taken."""
+
+    samples: list[Sample]
+    common: list[Leaf] = field(default_factory=list)
+    family: str = ""
+    """The format that `auto` chose."""
+
+
+Format = Callable[[Payload], Parsed]
+"""Finds the values of a payload. Raises only `PayloadError` and `NotReading`, whatever the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormatSpec:
-    """A payload family: its name in the settings, the usual topic pattern of its devices, and the levels a pattern must
-    capture. `parse` None is for a format built from the `fields` of its subscription.
+    """A payload family.
+
+    `name` is its name in the settings; `usual_pattern` the topic pattern of its devices; `levels` those that a pattern must
+    capture. `parse` None is for a format built from the `fields` of its subscription. `recognizes` says whether a payload of
+    unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it.
     """
 
     name: str
     usual_pattern: str
     levels: tuple[str, ...]
     parse: Format | None
+    recognizes: Callable[[Payload], bool] | None = None
+
+
+Table = Mapping[str, str | tuple[str, str]]
+"""Field by path, or field and unit: `{"atmp": "temperature", "battery.V": ("batteryVoltage", "V")}`."""

@@ -1,14 +1,281 @@
-"""JSON: one object with the bridge's field names or their aliases."""
+"""JSON: any object or list of objects with the bridge's field names, their aliases, or names whose sense is clear.
+
+Values may stand in nested objects, in lists of key and value, with units beside them, and with the names that devices give to
+times. Each object that is neither a container nor a value is a part of the device: `{"in": {"temperature": 21}, "out": …}`.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.core.formats.format import FormatSpec
-from bridge.core.payload import parse_object
+from bridge.core.errors import UnitError
+from bridge.core.formats.field_names import sense
+from bridge.core.formats.format import FormatSpec, Parsed, Sample
+from bridge.core.formats.leaves import DEPTH_LIMIT, LEAVES_LIMIT, untaken
+from bridge.core.formats.payload import Payload
+from bridge.core.message import RejectionReason
+from bridge.core.payload import JSON_TYPES, PayloadError
+from bridge.core.readings.extraction import field_name
+from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIMESTAMP, UNIT, Leaf
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
+from bridge.core.readings.units import conversion, unit_name
+
+_CONTAINERS = {
+    "values", "data", "measurements", "measurement", "readings", "reading", "sensors", "sensor", "payload", "state", "status",
+    "telemetry", "sample", "metrics", "fields", "params", "result", "decodedpayload", "body", "message", "attributes", "air",
+    "environment", "object",
+}  # fmt: skip
+_VALUE_KEYS = ("value", "val", "v", "reading", "current")
+_NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric")
+_PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
+_UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
+_TIME_KEYS = (
+    "timestamp", "time", "ts", "datetime", "date", "measured_at", "measuredat", "received_at", "lastseen", "last_seen", "dateutc",
+    "epoch", "utc", "sampled_at", "created_at", "unixtime",
+)  # fmt: skip
+_NO_KEYS = "a list without keys"
+_TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
 
 
-def json_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001 - it needs the payload only
-    return parse_object(payload)
+def json_format(payload: Payload) -> Parsed:
+    return read_json(payload.json())
+
+
+def read_json(body: object) -> Parsed:
+    """Return the samples of a JSON value. Raises `PayloadError` if it is neither an object nor a list of objects."""
+    if isinstance(body, dict):
+        return _read_object(body)
+    if isinstance(body, list) and body and all(isinstance(item, dict) for item in body[:LEAVES_LIMIT]):
+        return _read_list(body)
+    what = "an empty list" if body == [] else JSON_TYPES[type(body)]
+    raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {what}")
+
+
+def _read_list(items: list[Any]) -> Parsed:
+    """Return the samples of all items: each is a reading, or all are keys with values."""
+    if _are_pairs(items):
+        reader = _Reader()
+        reader.read_pairs(items, "", "")
+        return reader.parsed()
+    parsed = Parsed([])
+    for index, item in enumerate(items):
+        if len(parsed.samples) + len(parsed.common) >= LEAVES_LIMIT or not isinstance(item, dict):
+            parsed.common += untaken(item, str(index), _TOO_MANY if isinstance(item, dict) else "not an object")
+            continue
+        one = _read_object(item, str(index))
+        parsed.common += [leaf for leaf in one.common if leaf.field is None or not one.samples]
+        shared = [leaf for leaf in one.common if leaf.field is not None]
+        for sample in one.samples:
+            sample.leaves += shared
+        parsed.samples += one.samples
+    return parsed
+
+
+def _read_object(body: Mapping[str, Any], path: str = "") -> Parsed:
+    reader = _Reader()
+    reader.read(body, path, "")
+    return reader.parsed()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects the leaves of one object by part; "" is the device itself."""
+
+    parts: dict[str, list[Leaf]] = field(default_factory=dict)
+    count: int = 0
+
+    def parsed(self) -> Parsed:
+        """Return a sample per part with a measurement. The leaves of the other parts are common."""
+        samples, common = [], []
+        for part, leaves in self.parts.items():
+            if any(leaf.field in MEASUREMENTS_BY_NAME for leaf in leaves):
+                samples.append(Sample(leaves, part=part, shares=bool(part)))
+            else:
+                common += leaves
+        if len(samples) == 1:
+            samples[0].leaves += common
+            common = []
+        return Parsed(samples, common)
+
+    def _add(self, part: str, leaf: Leaf) -> None:
+        self.parts.setdefault(part, []).append(leaf)
+
+    def read(self, body: Mapping[str, Any], path: str, part: str, depth: int = 0) -> None:
+        units = _Units(body)
+        scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
+        for key, value in scalars:
+            place = f"{path}.{key}" if path else key
+            self.count += 1
+            if self.count > LEAVES_LIMIT:
+                self._add_all(part, untaken(value, place, _TOO_MANY))
+            elif key in units.keys:
+                self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, place)])
+            elif isinstance(value, dict) and value:
+                self._read_nested(key, value, place, part, depth, units)
+            elif isinstance(value, list) and value:
+                self._read_list(value, place, part, depth)
+            else:
+                self._read_scalar(key, value, place, part, units)
+
+    def _add_all(self, part: str, leaves: list[Leaf]) -> None:
+        for leaf in leaves:
+            self._add(part, leaf)
+
+    def _read_nested(self, key: str, value: dict[str, Any], place: str, part: str, depth: int, units: "_Units") -> None:
+        if depth >= DEPTH_LIMIT:
+            self._add_all(part, untaken(value, place))
+            return
+        inner = next((name for name in _VALUE_KEYS if name in value and not isinstance(value[name], dict | list)), None)
+        found = sense(key) if inner is not None else None
+        if found is not None and inner is not None:
+            own = _Units(value)
+            for name, item in value.items():
+                at = f"{place}.{name}"
+                if name == inner:
+                    unit = own.whole or found.unit or units.of(found.field)
+                    self._add(_joined(part, found.prefix), Leaf(at, item, found.field, unit))
+                elif name in own.keys:
+                    self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(item, at)])
+                else:
+                    self._add_all(part, untaken(item, at))
+            return
+        self.read(value, place, part if key.lower().replace("_", "") in _CONTAINERS else _joined(part, key), depth + 1)
+
+    def _read_list(self, items: list[Any], place: str, part: str, depth: int) -> None:
+        if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
+            self._add_all(part, untaken(items, place, _NO_KEYS))
+        elif _are_pairs(items):
+            self.read_pairs(items, place, part)
+        else:
+            key = next((name for name in _PART_KEYS if _distinguishes(items, name)), None)
+            for index, item in enumerate(items):
+                at = f"{place}.{index}"
+                if key is None:
+                    self._add_all(part, untaken(item, at, _NO_KEYS))
+                else:
+                    self.read(item, at, _joined(part, str(item[key])), depth + 1)
+
+    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str) -> None:
+        """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
+        name_key, value_key = _pair_keys(items)
+        for index, item in enumerate(items):
+            at = f"{place}.{index}" if place else str(index)
+            name = item.get(name_key)
+            found = sense(name) if isinstance(name, str) else None
+            own = _Units(item)
+            for key, value in item.items():
+                here = f"{at}.{key}"
+                if key == value_key and found is not None and not isinstance(value, dict | list):
+                    self._add(_joined(part, found.prefix), Leaf(here, value, found.field, own.whole or found.unit))
+                elif key in own.keys or (key == name_key and found is not None):
+                    self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, here)])
+                else:
+                    self._add_all(part, untaken(value, here))
+
+    def _read_scalar(self, key: str, value: object, place: str, part: str, units: "_Units") -> None:
+        name = field_name(key)
+        if name in (DEVICE_ID, AQI_SCALE):
+            self._add(part, Leaf(place, value, name))
+        elif key.lower() in _TIME_KEYS and not isinstance(value, dict | list | bool):
+            self._add(part, Leaf(place, value, TIMESTAMP))
+        elif isinstance(value, dict | list) or (found := sense(key)) is None:
+            self._add(part, Leaf(place, value))
+        else:
+            self._add(_joined(part, found.prefix), Leaf(place, value, found.field, found.unit or units.of(found.field)))
+
+
+class _Units:
+    """The units that an object states for its values, and the keys that state them."""
+
+    __slots__ = ("_by_field", "keys", "whole")
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.keys: set[str] = set()
+        self.whole: str | None = None
+        self._by_field: dict[str, str] = {}
+        for key, value in body.items():
+            lower = key.lower()
+            if "unit" not in lower and lower != "uom":
+                continue
+            if lower in _UNIT_KEYS and isinstance(value, dict):
+                self._read_table(key, value)
+            elif lower in _UNIT_KEYS and isinstance(value, str):
+                if unit_name(value) is not None or _states_one_value(body):
+                    self.keys.add(key)
+                    self.whole = value
+            elif isinstance(value, str) and (found := sense(_without_unit(key))) is not None:
+                self.keys.add(key)
+                self._by_field[found.field] = value
+
+    def _read_table(self, key: str, table: Mapping[str, Any]) -> None:
+        self.keys.add(key)
+        for name, unit in table.items():
+            found = sense(name)
+            if found is not None and isinstance(unit, str):
+                self._by_field[found.field] = unit
+
+    def of(self, name: str) -> str | None:
+        """Return the unit stated for a field. One stated for the whole object holds for fields of its quantity, if it is known."""
+        unit = self._by_field.get(name)
+        if unit is None and self.whole is not None and (unit_name(self.whole) is None or _fits(name, self.whole)):
+            unit = self.whole
+        return unit
+
+
+def _states_one_value(body: Mapping[str, Any]) -> bool:
+    """Whether an object has one value, so that a unit of any spelling is the unit of that value."""
+    return sum(1 for key in body if key in _VALUE_KEYS or sense(key) is not None) == 1
+
+
+def _fits(name: str, unit: str) -> bool:
+    try:
+        conversion(name, unit)
+    except UnitError:
+        return False
+    return True
+
+
+def _without_unit(key: str) -> str:
+    """Return `temperature` of `temperature_unit`, `temperatureUnits` and `unit_temperature`."""
+    lower = key.lower()
+    for ending in ("_units", "_unit", "units", "unit"):
+        if lower.endswith(ending):
+            return key[: -len(ending)]
+    return key[len("unit") :].strip("_") if lower.startswith("unit") else key
+
+
+def _precedence(item: tuple[str, Any]) -> int:
+    """Exact names first, then times by their usual names, then aliases; the order within each is kept."""
+    key = item[0]
+    if key in MEASUREMENTS_BY_NAME or key in (TIMESTAMP, DEVICE_ID):
+        return 0 if item[1] is not None else 3
+    if key.lower() in _TIME_KEYS:
+        return 1
+    return 2
+
+
+def _joined(part: str, name: str) -> str:
+    return f"{part}.{name}" if part and name else part or name
+
+
+def _are_pairs(items: list[Any]) -> bool:
+    return all(isinstance(item, dict) for item in items) and _pair_keys(items) != ("", "")
+
+
+def _pair_keys(items: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return the keys of name and value that all items have, where at least one name has a sense; else two empty texts."""
+    for name in _NAME_KEYS:
+        if all(isinstance(item.get(name), str) for item in items) and any(sense(item[name]) for item in items):
+            for value in _VALUE_KEYS:
+                if value != name and all(value in item for item in items):
+                    return name, value
+    return "", ""
+
+
+def _distinguishes(items: list[dict[str, Any]], key: str) -> bool:
+    """Whether every item has another value at `key`."""
+    values = [item.get(key) for item in items]
+    return all(isinstance(value, str | int) for value in values) and len({str(value) for value in values}) == len(values)
 
 
 SPEC = FormatSpec("json", "sensors/{deviceId}/data", (), json_format)

@@ -1,7 +1,7 @@
-"""The payload formats. Each only finds the values of a message and names them for `extract_fields`: ranges,
-aliases, quality, time and identity are handled by `decode.py`, for all formats alike.
+"""The payload formats. Each only finds the values of a message and names their fields and units: conversion, ranges, quality,
+parts, time and identity are handled by `decode.py`, for all formats alike.
 
-To add a family, write its file with a `SPEC` and add one line to `FormatName`.
+To add a family, write its file with a `SPEC` and add one line to `FormatName`, its samples to `tests/payloads/`.
 """
 
 import enum
@@ -10,8 +10,9 @@ from typing import Self
 
 from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
-from bridge.core.formats.format import Format, FormatSpec
+from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
+from bridge.core.formats.payload import Payload
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.topic import TopicPattern
 
@@ -27,6 +28,7 @@ class FormatName(enum.StrEnum):
         member.spec = spec
         return member
 
+    AUTO = FormatSpec("auto", "sensors/{deviceId}/data", (), None)
     JSON = json.SPEC
     SCALAR = scalar.SPEC
     TASMOTA = tasmota.SPEC
@@ -35,11 +37,35 @@ class FormatName(enum.StrEnum):
     MAPPING = mapping.SPEC
 
 
+_FAMILIES = tuple(name for name in FormatName if name.spec.recognizes is not None)
+
+
+def auto_format(payload: Payload) -> Parsed:
+    """Parse a payload of any family that is recognized, in the order of `FormatName`; any other as JSON, or as one value if the
+    topic names a field.
+    """
+    for name in _FAMILIES:
+        if name.spec.recognizes is not None and name.spec.recognizes(payload) and name.spec.parse is not None:
+            parsed = name.spec.parse(payload)
+            parsed.family = name.value
+            return parsed
+    name = (
+        FormatName.SCALAR
+        if "field" in payload.captures and not isinstance(payload.json_or_none(), dict | list)
+        else FormatName.JSON
+    )
+    parsed = scalar.scalar_format(payload) if name is FormatName.SCALAR else json.json_format(payload)
+    parsed.family = name.value
+    return parsed
+
+
 def make_format(name: FormatName, pattern: TopicPattern, fields: Mapping[str, FieldPath] | None = None) -> Format:
     """Return the format for topics of `pattern`; `fields` are for a mapping. Raises `FormatError` with every mistake."""
     fields = fields or {}
     if mistakes := list(_mistakes(name, pattern, fields)):
         raise FormatError("; ".join(mistakes))
+    if name is FormatName.AUTO:
+        return auto_format
     return name.spec.parse or MappingFormat(fields)
 
 

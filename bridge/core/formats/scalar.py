@@ -1,24 +1,28 @@
 """Scalar: one value per message; a level of the topic names the field."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import orjson
 
-from bridge.core.formats.format import FormatSpec
+from bridge.core.formats.field_names import sense
+from bridge.core.formats.format import FormatSpec, Parsed, Sample
+from bridge.core.formats.payload import Payload
 from bridge.core.message import RejectionReason
-from bridge.core.payload import JSON_TYPES, PayloadError, check_size
+from bridge.core.payload import JSON_TYPES, PayloadError
+from bridge.core.readings.leaf import Leaf
 
 
-def scalar_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:
-    """Parse `21.5`, `ON`, `true` or a JSON scalar as the field named by the level {field}."""
-    return {captures["field"]: parse_scalar(payload)}
+def scalar_format(payload: Payload) -> Parsed:
+    """Parse `21.5`, `21.5 °C`, `ON`, `true` or a JSON scalar as the field named by the level {field}."""
+    name = payload.captures["field"]
+    value = parse_scalar(payload)
+    found = sense(name)
+    if found is None:
+        return Parsed([Sample([Leaf(name, value)])])
+    return Parsed([Sample([Leaf(name, value, found.field, found.unit)], part=found.prefix, shares=True)])
 
 
-def parse_scalar(payload: bytes) -> object:
+def parse_scalar(payload: Payload) -> object:
     """Parse a JSON scalar, or any other text as itself; raises `PayloadError`."""
-    check_size(payload)
-    text = payload.decode("utf-8", "replace").strip()
+    text = payload.text()
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,23 +1,46 @@
 """Zigbee2MQTT: one object with its own names."""
 
-from collections.abc import Mapping
-from typing import Any
+from bridge.core.errors import NotReading
+from bridge.core.formats.format import FormatSpec, Parsed, Sample
+from bridge.core.formats.json import read_json
+from bridge.core.formats.payload import Payload
+from bridge.core.readings.leaf import TIMESTAMP, Leaf
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
-from bridge.core.formats.format import FormatSpec
-from bridge.core.payload import parse_object
+_KEYS = {"linkquality", "last_seen"}
+_NAMES = {"voc": "tvoc", "last_seen": TIMESTAMP, "formaldehyd": "hcho"}
+_VOLTAGE = "voltage"  # of a battery, in mV
 
-_NAMES = {"voc": "tvoc", "last_seen": "timestamp"}
 
+def zigbee2mqtt_format(payload: Payload) -> Parsed:
+    """Read the keys by their sense; `voc` is TVOC, `last_seen` the time, `voltage` beside `battery` that of the battery in mV.
 
-def zigbee2mqtt_format(payload: bytes, captures: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001
-    """Rename `voc` to `tvoc` and `last_seen` to `timestamp`. `smoke`, `gas` and `carbon_monoxide` are flags without a field
-    in the bridge: like `linkquality` they stay unknown keys.
+    A lamp, a switch or a remote control carries no measurement and is no reading.
     """
-    body = parse_object(payload)
-    for key, field in _NAMES.items():
-        if key in body:
-            body.setdefault(field, body.pop(key))
-    return body
+    body = payload.object()
+    parsed = read_json(body)
+    for sample in parsed.samples:
+        sample.leaves = [_own(leaf, body) for leaf in sample.leaves]
+    parsed.common = [_own(leaf, body) for leaf in parsed.common]
+    if not parsed.samples:
+        if any(leaf.field in MEASUREMENTS_BY_NAME for leaf in parsed.common):
+            return Parsed([Sample(parsed.common)])
+        if "linkquality" in body or "state" in body:
+            raise NotReading("a device without measurements")
+    return parsed
 
 
-SPEC = FormatSpec("zigbee2mqtt", "zigbee2mqtt/{deviceId}", ("deviceId",), zigbee2mqtt_format)
+def _own(leaf: Leaf, body: dict[str, object]) -> Leaf:
+    if leaf.path in _NAMES:
+        return leaf._replace(field=_NAMES[leaf.path])
+    if leaf.path == _VOLTAGE and "battery" in body:
+        return leaf._replace(field="batteryVoltage", unit="mV")
+    return leaf
+
+
+def recognizes(payload: Payload) -> bool:
+    body = payload.json_or_none()
+    return isinstance(body, dict) and bool(_KEYS & body.keys())
+
+
+SPEC = FormatSpec("zigbee2mqtt", "zigbee2mqtt/{deviceId}", ("deviceId",), zigbee2mqtt_format, recognizes)

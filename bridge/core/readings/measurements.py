@@ -14,6 +14,8 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCI
 _NUMBER_LENGTH = 64
 _FLAG_WORDS = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
 Value = float | int | bool | str
+Scalar = float | int | bool | str
+"""A value that the bridge keeps without knowing its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Measurement:
 
     Outside `refuse` (inclusive bounds, in `unit`) a value is refused; outside `usual` it is accepted and flagged in
     `quality`. `clamp` moves an accepted value into `usual`. `aliases` are compared without case, `_`, `-` and `.`.
+    A fraction strictly within `doubtful` is accepted and flagged with the text: it is more likely in another unit.
     """
 
     name: str
@@ -31,11 +34,13 @@ class Measurement:
     usual: tuple[float, float] = _ANY
     aliases: tuple[str, ...] = ()
     clamp: bool = False
+    doubtful: tuple[float, float, str] | None = None
 
     @property
     def unflagged_range(self) -> tuple[float, float]:
         """Bounds within which `accept` returns any number unchanged and unflagged."""
-        return max(self.refuse[0], self.usual[0]), min(self.refuse[1], self.usual[1])
+        low = max(self.refuse[0], self.usual[0])
+        return low if self.doubtful is None else self.doubtful[1], min(self.refuse[1], self.usual[1])
 
     def accept(self, raw: object) -> tuple[Value | None, str | None]:
         """Return the accepted value (None: refused) and its fault (None: no fault)."""
@@ -47,10 +52,16 @@ class Measurement:
             return None, range_text(self.refuse)
         low, high = self.usual
         if low <= value <= high:
-            return value, None
+            return value, self._doubt(value)
         if self.clamp:
             return min(max(value, low), high), f"{range_text(self.usual)}, clamped"
         return value, range_text(self.usual)
+
+    def _doubt(self, value: float) -> str | None:
+        if self.doubtful is None:
+            return None
+        low, high, text = self.doubtful
+        return text if low < value < high and not float(value).is_integer() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +100,18 @@ def parse_number(raw: object) -> float | int | None:
 _WORD = (0, 65535)
 _PPM = (0, 1_000_000)
 
+_NOT_PPB = (0, 1, "below 1 ppb: probably in ppm or mg/m³, state its unit")
+_NOT_PERCENT = (0, 1, "below 1 %: probably a fraction, state its unit")
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("temperature", "Temperature", "°C", (-90, 200), (-40, 85), ("temp", "temperatura")),
-    Measurement("humidity", "Humidity", "%RH", (-5, 105), (0, 100), ("hum", "humedad"), clamp=True),
+    Measurement("humidity", "Humidity", "%RH", (-5, 105), (0, 100), ("hum", "humedad"), clamp=True, doubtful=_NOT_PERCENT),
     Measurement("aqi", "Air quality index", "", (0, 999)),
     Measurement("eco2", "CO₂ equivalent", "ppm", _WORD, (400, 65000)),
-    Measurement("tvoc", "Volatile organics", "ppb", _WORD, (0, 65000)),
+    Measurement("tvoc", "Volatile organics", "ppb", _WORD, (0, 65000), doubtful=_NOT_PPB),
     Measurement("coPpm", "Carbon monoxide", "ppm", _PPM, (0, 1000), ("co",)),
-    Measurement("ch4Ppm", "Methane", "ppm", _PPM, (0, 10000), ("ch4",)),
-    Measurement("lpgPpm", "LPG", "ppm", _PPM, (0, 10000), ("lpg",)),
+    Measurement("ch4Ppm", "Methane", "ppm", _PPM, _PPM, ("ch4",)),
+    Measurement("lpgPpm", "LPG", "ppm", _PPM, _PPM, ("lpg",)),
     Measurement("co2", "Carbon dioxide", "ppm", _PPM, (300, 10000)),
     Measurement("alcohol", "Alcohol", "ppm", _PPM, (0, 500)),
     Measurement("toluene", "Toluene", "ppm", _PPM, (0, 1000)),
@@ -107,11 +121,24 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("pm1", "PM1", "µg/m³", (0, 10000), (0, 1000)),
     Measurement("pm25", "PM2.5", "µg/m³", (0, 10000), (0, 1000)),
     Measurement("pm10", "PM10", "µg/m³", (0, 10000), (0, 1000)),
-    Measurement("no2", "Nitrogen dioxide", "ppb", _PPM, (0, 20000)),
-    Measurement("o3", "Ozone", "ppb", _PPM, (0, 20000)),
-    Measurement("so2", "Sulphur dioxide", "ppb", _PPM, (0, 20000)),
-    Measurement("pressure", "Pressure", "hPa", (100, 1200), (800, 1100)),
-    Measurement("battery", "Battery", "%", (0, 100)),
+    Measurement("no2", "Nitrogen dioxide", "ppb", _PPM, (0, 20000), doubtful=_NOT_PPB),
+    Measurement("o3", "Ozone", "ppb", _PPM, (0, 20000), ("ozone",), doubtful=_NOT_PPB),
+    Measurement("so2", "Sulphur dioxide", "ppb", _PPM, (0, 20000), doubtful=_NOT_PPB),
+    Measurement("pressure", "Pressure", "hPa", (100, 1200), (500, 1100)),
+    Measurement("battery", "Battery", "%", (0, 100), doubtful=(1, 5, "between 1 and 5 %: perhaps in volts, state its unit")),
+    Measurement("vocIndex", "VOC index", "", (0, 1000), (1, 500)),
+    Measurement("noxIndex", "NOx index", "", (0, 1000), (1, 500)),
+    Measurement("hcho", "Formaldehyde", "ppb", _PPM, (0, 20000), ("formaldehyde", "ch2o"), doubtful=_NOT_PPB),
+    Measurement("nh3", "Ammonia", "ppm", _PPM, (0, 1000), ("ammonia",)),
+    Measurement("h2s", "Hydrogen sulphide", "ppm", _PPM, (0, 1000)),
+    Measurement("h2", "Hydrogen", "ppm", _PPM, (0, 100_000), ("hydrogen",)),
+    Measurement("radon", "Radon", "Bq/m³", _PPM, (0, 10_000)),
+    Measurement("pm4", "PM4", "µg/m³", (0, 10000), (0, 1000)),
+    Measurement("pm03Count", "Particles over 0.3 µm", "1/dl", (0, 10_000_000), (0, 1_000_000)),
+    Measurement("illuminance", "Illuminance", "lx", (0, 1_000_000), (0, 200_000), ("lux",)),
+    Measurement("noise", "Noise", "dB", (0, 200), (0, 140)),
+    Measurement("batteryVoltage", "Battery voltage", "V", (0, 100), (0, 60)),
+    Measurement("rssi", "Signal strength", "dBm", (-200, 50), (-130, 0)),
 )
 MEASUREMENTS_BY_NAME = {measurement.name: measurement for measurement in MEASUREMENTS}
 

@@ -1,11 +1,12 @@
 """A reading: one device's measurements at one time, and its public record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson.objectid import ObjectId
 
-from bridge.core.readings.measurements import Value
+from bridge.core.readings.measurements import Scalar, Value
 from bridge.core.timestamp import iso
 
 
@@ -14,7 +15,9 @@ class Reading:
     """One device's measurements at one time; both the stored and the sent record are built from it.
 
     Times are milliseconds since the epoch, UTC. `values` has accepted fields only, in the order of `VALUE_NAMES`.
-    `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then).
+    `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then). `extra` has scalars
+    of the message that are no measurement; they are stored and sent, never judged. `ignored` has every path of the message
+    that was not taken, with the reason, and `family` the format that was chosen; neither is stored.
     """
 
     id: ObjectId
@@ -26,9 +29,12 @@ class Reading:
     device_timestamp: Value | None = None
     retained: bool = False
     seq: int = 0
+    extra: dict[str, Scalar] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    family: str = ""
 
     def optional_keys(self) -> dict[str, Any]:
-        """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`."""
+        """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`, `extra`."""
         optional: dict[str, Any] = {}
         if self.quality:
             optional["quality"] = self.quality
@@ -36,6 +42,8 @@ class Reading:
             optional["deviceTimestamp"] = self.device_timestamp
         if self.retained:
             optional["retained"] = True
+        if self.extra:
+            optional["extra"] = self.extra
         return optional
 
     def public(self) -> dict[str, Any]:

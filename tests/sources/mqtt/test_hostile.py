@@ -15,7 +15,7 @@ from bridge.settings import AccessSettings, MqttSettings
 from bridge.sources.mqtt.client import SENDER_WINDOW, mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
-from tests.payloads import good, hostile
+from tests.hostile import good, hostile
 from tests.servers import until
 
 HOSTILE, GOOD = 10_000, 2_000

@@ -1,0 +1,63 @@
+"""A payload with its topic, parsed at most once however many formats look at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.core.binary import GZIP_MAGIC, EncodingFault, gunzip
+from bridge.core.message import RejectionReason
+from bridge.core.payload import JSON_TYPES, PAYLOAD_LIMIT_BYTES, PayloadError, check_size, parse_json
+
+_UNPARSED: Final = object()
+
+
+@dataclass(slots=True)
+class Payload:
+    """The bytes of a message, its topic, and the levels of the topic that its pattern captured."""
+
+    data: bytes
+    topic: str = ""
+    captures: Mapping[str, str] = field(default_factory=dict)
+    parsed: object = _UNPARSED
+    """The JSON value in `data`, where the source has parsed it."""
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON value. Raises `PayloadError` if the payload is too large or no JSON."""
+        if self.parsed is _UNPARSED:
+            self.parsed = _parse(self.data)
+        else:
+            check_size(self.data)
+        return self.parsed
+
+    def json_or_none(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON value, or None if there is none."""
+        try:
+            return self.json()
+        except PayloadError:
+            return None
+
+    def object(self) -> dict[str, Any]:
+        """Return the JSON object; it may be shared and must not be changed. Raises `PayloadError` for any other payload."""
+        body = self.json()
+        if not isinstance(body, dict):
+            raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
+        return body
+
+    def text(self) -> str:
+        """Return the payload as text without surrounding blanks and NULs; invalid UTF-8 is replaced."""
+        check_size(self.data)
+        return self.data.decode("utf-8", "replace").strip(" \t\r\n\0")
+
+
+def _parse(data: bytes) -> object:
+    """Parse JSON, gzipped JSON, or JSON within a JSON text."""
+    check_size(data)
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = gunzip(data, PAYLOAD_LIMIT_BYTES)
+        except EncodingFault as error:
+            raise PayloadError(RejectionReason.NOT_JSON, f"not JSON: {error}") from None
+    body = parse_json(data)
+    if isinstance(body, str) and body.lstrip()[:1] in ("{", "["):
+        return parse_json(body.encode())
+    return body
