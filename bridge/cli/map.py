@@ -11,12 +11,13 @@ from rich.text import Text
 from bridge.cli.runner import print_line
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
+from bridge.core.formats.json import read_json
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.formats.suggest import leaves, subscription_toml, suggest_fields, suggest_pattern
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.core.payload import PayloadError, join_names, parse_json, quote
-from bridge.core.readings.extraction import extract_fields
+from bridge.core.readings.leaf import DEVICE_ID
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
@@ -130,7 +131,11 @@ def _body(payload: bytes) -> object:
 
 def _device_in_body(name: FormatName, payload: bytes) -> object:
     body = _body(payload)
-    return extract_fields(body).device_id if name is FormatName.JSON and isinstance(body, dict) else None
+    if name is not FormatName.JSON or not isinstance(body, dict):
+        return None
+    parsed = read_json(body)
+    leaves = [*parsed.common, *(leaf for sample in parsed.samples for leaf in sample.leaves)]
+    return next((leaf.value for leaf in leaves if leaf.field == DEVICE_ID), None)
 
 
 def _no_known_name(payload: bytes) -> str:

@@ -7,17 +7,19 @@ whole only if it is not of its format, is too large, has no valid device id, or 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import tzinfo
+from typing import Any, NamedTuple
 
 import orjson
 from bson.objectid import ObjectId
 
-from bridge.core.devices.profiles import Profiles, part_id
+from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import NotReading
 from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import auto_format
+from bridge.core.local_time import LocalTimes
 from bridge.core.message import (
     EVENT_TOPICS,
     CommandAck,
@@ -34,9 +36,10 @@ from bridge.core.message import (
 from bridge.core.payload import JSON_TYPES, PayloadError, check_object, check_size, join_names, parse_object, quote
 from bridge.core.readings.extraction import ExtractedFields, extract_exact, extract_leaves
 from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
+from bridge.core.readings.leaf import DEVICE_ID
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
-from bridge.core.timestamp import resolve_time
+from bridge.core.timestamp import LocalToUtc, resolve_time
 from bridge.core.topic import TopicPattern
 
 _TOPIC_LENGTH = 256  # longer topics are matched each time and not cached
@@ -52,11 +55,24 @@ class MessageKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Maps topics to the kind of their messages, and to the payload format of readings."""
+    """Maps topics to the kind of their messages, and to the payload format of readings.
+
+    `zone` is that of times without one. `learns` is False where messages are delayed by design, as posts of old readings are:
+    the time of receipt says nothing about the zone of a clock.
+    """
 
     pattern: TopicPattern
     kind: MessageKind = MessageKind.READINGS
     format: Format = json_format
+    zone: tzinfo | None = None
+    learns: bool = True
+
+
+class Series(NamedTuple):
+    """Where a reading belongs: its device, and the id of its series, which is that of the device or of one of its parts."""
+
+    device_id: str
+    id: str
 
 
 class Decoder:
@@ -70,6 +86,7 @@ class Decoder:
         """
         self._routes = tuple(routes)
         self._profiles = Profiles() if profiles is None else profiles
+        self._local_times = LocalTimes(self._profiles)
         self._new_id = new_id
         self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
         self.unknown_keys = UnknownKeys()
@@ -113,31 +130,41 @@ class Decoder:
             exact = extract_exact(body)
             if exact is not None:
                 device_id = _device_id(captures.get("deviceId"), exact.device_id)
-                self._profiles.claim(device_id, exact.values)
-                return self._reading(message, device_id, exact)
-        return self._decode_samples(message, captures, route.format(payload))
+                if not self._profiles.units(device_id):
+                    self._profiles.claim(device_id, exact.values)
+                    return self._reading(message, route, Series(device_id, device_id), exact)
+        return self._decode_samples(message, route, captures, route.format(payload))
 
-    def _decode_samples(self, message: Message, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
+    def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
         """Return the reading of one sample, or the batch of several."""
+        units = self._units(captures, parsed)
         if len(parsed.samples) == 1:
             (sample,) = parsed.samples
-            extracted = [extract_leaves((*sample.leaves, *parsed.common)) if parsed.common else extract_leaves(sample.leaves)]
+            extracted = [extract_leaves([*sample.leaves, *parsed.common], units)]
         else:
-            extracted = _extract_several(parsed)
+            extracted = _extract_several(parsed, units)
         several = len({str(sample.device_id) for sample in parsed.samples}) > 1
-        series: dict[int, str] = {}
+        series: dict[int, Series] = {}
         for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
             series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
         groups = _group(parsed.samples, extracted, series)
         batch = message.id or self._new_id() if len(groups) > 1 else None
         items: list[Reading | StaleRetained | PayloadError] = []
-        for number, (device_id, fields) in enumerate(groups):
+        for number, (where, fields) in enumerate(groups):
             seed = None if batch is None else f"{message.seed or batch}/{number}"
             try:
-                items.append(self._reading(message, device_id, fields, parsed.family, seed))
+                items.append(self._reading(message, route, where, fields, parsed.family, seed))
             except PayloadError as error:
                 items.append(error)
         return self._combine(message, items, batch)
+
+    def _units(self, captures: Mapping[str, str], parsed: Parsed) -> Mapping[str, str]:
+        """Return the units that a person set for the device of a message. Units that the message states win over them."""
+        device_id: object = captures.get("deviceId")
+        if device_id is None and parsed.samples:
+            leaves = (*parsed.samples[0].leaves, *parsed.common)
+            device_id = next((leaf.value for leaf in leaves if leaf.field == DEVICE_ID), None)
+        return self._profiles.units(device_id) if isinstance(device_id, str) else {}
 
     def _combine(
         self, message: Message, items: Sequence[Reading | StaleRetained | PayloadError], batch: ObjectId | None
@@ -156,33 +183,39 @@ class Decoder:
         rejection = Rejection(batch or self._new_id(), message, first.code, reason, first.field, first.quality)
         return ReadingBatch(readings, (rejection,)) if readings else rejection
 
-    def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> str:
-        """Return the device id of a sample: the device of the topic or the payload, with the part that measured it."""
+    def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> Series:
+        """Return the series of a sample: the device of the topic or the payload, and the part that measured it."""
         in_payload = fields.device_id if sample.device_id is None else sample.device_id
         device_id = _device_id(captures.get("deviceId"), in_payload)
         part = sample.part
         if not part and not several:
             self._profiles.claim(device_id, fields.values)
-            return device_id
+            return Series(device_id, device_id)
         if several and "deviceId" in captures:
             part = f"{in_payload}.{part}" if part else str(in_payload)
-        if not part:
-            return device_id
-        if not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
-            return device_id
-        return part_id(device_id, part)
+        if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
+            return Series(device_id, device_id)
+        return Series(device_id, self._profiles.part_id(device_id, part))
 
     def _reading(
-        self, message: Message, device_id: str, fields: ExtractedFields, family: str = "", seed: str | None = None
+        self,
+        message: Message,
+        route: Route,
+        series: Series,
+        fields: ExtractedFields,
+        family: str = "",
+        seed: str | None = None,
     ) -> Reading | StaleRetained:
         """Return the reading of one sample. `seed` identifies it among those of its message. Raises `PayloadError` if it has no
         measurement.
         """
+        device_id = series.id
         if fields.ignored:
             self.unknown_keys.record(device_id, fields.ignored)
         if not fields.values:
             raise _no_measurement(fields)
-        time = resolve_time(fields.timestamp, message.received_ms)
+        to_utc = self._to_utc(message, route, series.device_id) if isinstance(fields.timestamp, str) else None
+        time = resolve_time(fields.timestamp, message.received_ms, to_utc)
         if message.retained and time.device_ms is None:
             return StaleRetained()
         if time.issue:
@@ -199,7 +232,17 @@ class Decoder:
             extra=fields.extra,
             ignored=fields.ignored,
             family=family,
+            part_of=None if series.id == series.device_id else series.device_id,
         )
+
+    def _to_utc(self, message: Message, route: Route, device_id: str) -> LocalToUtc:
+        """Return how a time of this message without a zone is understood."""
+
+        def to_utc(local_ms: int) -> tuple[int, str | None]:
+            learns = route.learns and not message.retained
+            return self._local_times.to_utc(device_id, local_ms, message.received_ms, zone=route.zone, learns=learns)
+
+        return to_utc
 
     def _id(
         self, message: Message, device_id: str, device_ms: int | None, values: Mapping[str, Value], seed: str | None
@@ -210,12 +253,12 @@ class Decoder:
         return message_id(device_id, seed, values) if seed else message.id or self._new_id()
 
 
-def _extract_several(parsed: Parsed) -> list[ExtractedFields]:
+def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:
     """Return the fields of each sample. Common times and ids hold for all, the other common leaves go to the first."""
-    common = extract_leaves(parsed.common)
+    common = extract_leaves(parsed.common, units)
     if not parsed.samples:
         raise _no_measurement(common)
-    extracted = [extract_leaves(sample.leaves) for sample in parsed.samples]
+    extracted = [extract_leaves(sample.leaves, units) for sample in parsed.samples]
     extracted[0].add(common)
     for fields in extracted:
         if fields.timestamp is None:
@@ -226,30 +269,30 @@ def _extract_several(parsed: Parsed) -> list[ExtractedFields]:
 
 
 def _group(
-    samples: Sequence[Sample], extracted: Sequence[ExtractedFields], series: Mapping[int, str]
-) -> list[tuple[str, ExtractedFields]]:
-    """Return device id and fields of each reading: the parts of one series are one reading, several items of a part are several.
+    samples: Sequence[Sample], extracted: Sequence[ExtractedFields], series: Mapping[int, Series]
+) -> list[tuple[Series, ExtractedFields]]:
+    """Return series and fields of each reading: parts of one series are one reading, several items of a part are several.
 
     A part whose values are all refused or null is no reading of its own: its faults are named in the quality of the first one.
     """
-    groups: list[tuple[str, set[str], ExtractedFields]] = []
+    groups: list[tuple[Series, set[str], ExtractedFields]] = []
     idle: list[tuple[str, ExtractedFields]] = []
     for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
-        device_id, part = series[number], sample.part
-        group = next((one for one in groups if one[0] == device_id and part not in one[1]), None) if part else None
+        where, part = series[number], sample.part
+        group = next((one for one in groups if one[0] == where and part not in one[1]), None) if part else None
         if group is not None and group[2].timestamp in (None, fields.timestamp):
             group[1].add(part)
             group[2].add(fields)
         elif part and not fields.values and len(samples) > 1:
             idle.append((part, fields))
         else:
-            groups.append((device_id, {part}, fields))
+            groups.append((where, {part}, fields))
     if not groups:
         return [(series[0], extracted[0])]
     for part, fields in idle:
         fields.quality = {f"{part}.{name}": fault for name, fault in fields.quality.items()}
         groups[0][2].add(fields)
-    return [(device_id, fields) for device_id, _, fields in groups]
+    return [(where, fields) for where, _, fields in groups]
 
 
 def _assignment_order(sample: Sample, fields: ExtractedFields) -> tuple[bool, int, str]:

@@ -4,7 +4,8 @@ from collections.abc import Container
 
 from bson.objectid import ObjectId
 
-from bridge.core.message import Decoded, Message, Rejection, RejectionReason
+from bridge.core.message import Decoded, Message, ReadingBatch, Rejection, RejectionReason
+from bridge.core.readings.reading import Reading
 from bridge.ports import MessageDecoder
 
 
@@ -16,9 +17,24 @@ class RegisteredOnlyDecoder:
         self._registered = registered
 
     def decode(self, message: Message) -> Decoded:
-        meaning = self._decoder.decode(message)
-        device_id = getattr(meaning, "device_id", None)
+        decoded = self._decoder.decode(message)
+        if isinstance(decoded, ReadingBatch):
+            return self._admit(message, decoded)
+        device_id = decoded.sender if isinstance(decoded, Reading) else getattr(decoded, "device_id", None)
         if device_id is None or device_id in self._registered:
-            return meaning
-        reason = f"device {device_id} is not registered, and devices.registration is required"
-        return Rejection(message.id or ObjectId(), message, RejectionReason.NOT_REGISTERED, reason, "deviceId")
+            return decoded
+        return _rejection(message, device_id)
+
+    def _admit(self, message: Message, batch: ReadingBatch) -> Decoded:
+        """Return a batch without the readings of unregistered devices."""
+        readings = [reading for reading in batch.readings if reading.sender in self._registered]
+        if len(readings) == len(batch.readings):
+            return batch
+        unregistered = next(reading.sender for reading in batch.readings if reading.sender not in self._registered)
+        rejection = _rejection(message, unregistered)
+        return ReadingBatch(readings, (*batch.rejections, rejection)) if readings else rejection
+
+
+def _rejection(message: Message, device_id: str) -> Rejection:
+    reason = f"device {device_id} is not registered, and devices.registration is required"
+    return Rejection(message.id or ObjectId(), message, RejectionReason.NOT_REGISTERED, reason, "deviceId")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bridge.core.decode import Route
+from bridge.core.formats.registry import auto_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
 from bridge.settings.devices import DevicesSettings
@@ -53,7 +54,7 @@ class Settings(Section):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return (Route(TopicPattern.parse(HTTP_TOPIC)), *self.mqtt.routes)
+        return (Route(TopicPattern.parse(HTTP_TOPIC), format=auto_format, learns=False), *self.mqtt.routes)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":

@@ -11,18 +11,20 @@ from bridge.core.decode import MessageKind, Route
 from bridge.core.errors import PatternError
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.registry import FormatName, make_format
+from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
 
 
 class FieldSettings(Section):
     """The path of a field in a payload; may be written as the path alone. A number at the path, times `scale` plus `offset`,
-    is in the field's unit.
+    is in `unit`, or in the field's unit.
     """
 
     path: str
     scale: float = 1
     offset: float = 0
+    unit: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -37,16 +39,19 @@ class FieldSettings(Section):
 
     @property
     def field_path(self) -> FieldPath:
-        return FieldPath.parse(self.path, self.scale, self.offset)
+        return FieldPath.parse(self.path, self.scale, self.offset, self.unit)
 
 
 class SubscriptionSettings(Section):
-    """A topic pattern to subscribe to, with the kind and format of its messages. `fields` are for format mapping."""
+    """A topic pattern to subscribe to, with the kind and format of its messages. `fields` are for format mapping; `timezone` is
+    that of times without one, an IANA name or an offset such as `+02:00`.
+    """
 
     pattern: str
     kind: MessageKind = MessageKind.READINGS
     qos: Literal[0, 1] = 1
-    format: FormatName = FormatName.JSON
+    format: FormatName = FormatName.AUTO
+    timezone: str | None = None
     fields: dict[str, FieldSettings] = Field(default_factory=dict)
 
     @field_validator("pattern")
@@ -58,9 +63,16 @@ class SubscriptionSettings(Section):
             raise ValueError(str(error)) from None
         return text
 
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_zone(text)
+        return text
+
     @model_validator(mode="after")
     def _check_format(self) -> "SubscriptionSettings":
-        if self.kind is not MessageKind.READINGS and self.format is not FormatName.JSON:
+        if self.kind is not MessageKind.READINGS and self.format not in (FormatName.AUTO, FormatName.JSON):
             raise ValueError(f"format {self.format} is for kind readings; {self.kind} has no format")
         if self.kind is MessageKind.EVENTS and "topic" not in TopicPattern.parse(self.pattern).names:
             raise ValueError("a pattern of kind events must have a level {topic}, as in events/{topic}")
@@ -72,7 +84,8 @@ class SubscriptionSettings(Section):
         """The decoder's route; raises `FormatError`."""
         pattern = TopicPattern.parse(self.pattern)
         paths = {name: field.field_path for name, field in self.fields.items()}
-        return Route(pattern, self.kind, make_format(self.format, pattern, paths))
+        zone = None if self.timezone is None else parse_zone(self.timezone)
+        return Route(pattern, self.kind, make_format(self.format, pattern, paths), zone)
 
 
 class TlsSettings(Section):

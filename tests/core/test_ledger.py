@@ -7,7 +7,7 @@ import pytest
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 
-COUNTERS = ["received", "stored", "duplicate", "rejected", "dropped", "waiting"]
+COUNTERS = ["received", "stored", "duplicate", "rejected", "ignored", "dropped", "waiting", "readings"]
 
 
 def test_new_ledger_is_empty() -> None:

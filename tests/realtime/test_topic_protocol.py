@@ -19,18 +19,20 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bridge.app import Bridge
+from bridge.core.decode import Decoder, Route
 from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent, SystemEvent
-from bridge.core.message import DeviceStatus, TopicEvent
-from bridge.core.readings.extraction import extract_fields
+from bridge.core.message import DeviceStatus, Message, TopicEvent
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
+from bridge.core.topic import TopicPattern
 from bridge.realtime.channel_protocol import ChannelCodec
 from bridge.realtime.topic_protocol import NAMES, TopicCodec
 from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
+from tests.core.test_decode import NullOrigin
 from tests.realtime.clients import Plain, publish_many
 from tests.realtime.socketio.test_server import metric, temperatures
 from tests.servers import until
@@ -121,11 +123,17 @@ VALUES = st.fixed_dictionaries(
 
 @given(VALUES)
 def test_measurement_sent_back_to_the_bridge_is_decoded_to_the_same_values(values: dict[str, Any]) -> None:
-    fields = extract_fields(values)
-    reading = Reading(ObjectId(), "a", fields.values, EPOCH_MS, EPOCH_MS)
-    again = extract_fields(orjson.loads(TopicCodec(lambda _: None).encode(reading) or b""))
-    assert again.values == fields.values
+    decoder = Decoder([Route(TopicPattern.parse("readings"))])
+    reading = decoded(decoder, orjson.dumps({"deviceId": "a", **values}))
+    again = decoded(decoder, TopicCodec(lambda _: None).encode(reading) or b"")
+    assert again.values == reading.values
     assert again.device_id == "a"
+
+
+def decoded(decoder: Decoder, payload: bytes) -> Reading:
+    reading = decoder.decode(Message("mqtt", "readings", payload, EPOCH_MS, NullOrigin()))
+    assert isinstance(reading, Reading), reading
+    return reading
 
 
 def test_every_field_has_a_unique_name() -> None:

@@ -6,7 +6,7 @@ restart, or when a sensor fails, every sensor keeps its series and every time it
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -22,16 +22,18 @@ SEPARATOR = "."
 
 @dataclass(slots=True)
 class DeviceProfile:
-    """What is known of one device. `own` says of each part whether it is a series of its own; `fields` names the part that
-    measures each field of the device's own series, "" for the device itself. `zone_minutes` is how far its clock is ahead of UTC,
-    None if that is not known. `units` are the units by field that a person set.
+    """What is known of one device.
+
+    `own` says of each part whether it is a series of its own; `fields` names the part that measures each field of the device's
+    own series, "" for the device itself. `zone_minutes` is how far its clock, which states no zone, was learned to be ahead of
+    UTC; None if that is not known. `units` are the units by field that a person set.
     """
 
     own: dict[str, bool] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
     zone_minutes: int | None = None
-    zone_is_set: bool = False
-    """By a person; it is not learned anew."""
+    zone_name: str | None = None
+    """The time zone that a person set, an IANA name or an offset such as `+02:00`; it wins over what was learned."""
     units: dict[str, str] = field(default_factory=dict)
 
 
@@ -40,6 +42,10 @@ class Profiles:
 
     def __init__(self) -> None:
         self._devices: dict[str, DeviceProfile] = {}
+        self._own_fields: dict[str, set[str]] = {}
+        """The fields that each device itself was seen to measure since the start."""
+        self.is_other_device: Callable[[str, str], bool] = lambda _series, _device: False
+        """Whether the id of a series belongs to another device than the second one: a part must not write into its series."""
         self.changed: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[str, DeviceProfile]]:
@@ -68,16 +74,26 @@ class Profiles:
         return {} if profile is None else profile.units
 
     def claim(self, device_id: str, fields: Iterable[str]) -> None:
-        """Record that the device itself measures `fields`: a part that shared the device's series with one of them leaves it."""
-        device = self._devices.get(device_id)
-        if device is None:
+        """Record that the device itself measures `fields`. A part that measured one of them in its series leaves the series."""
+        known = self._own_fields.get(device_id)
+        if known is None:
+            if len(self._own_fields) >= DEVICES_LIMIT:
+                self._own_fields.clear()
+            self._own_fields[device_id] = known = set()
+        if known.issuperset(fields):
             return
+        known.update(fields)
+        device = self._devices.get(device_id)
+        if device is not None:
+            self._take_from_parts(device_id, device, fields)
+
+    def _take_from_parts(self, device_id: str, device: DeviceProfile, fields: Iterable[str]) -> None:
         for name in fields:
             part = device.fields.get(name)
+            if part is not None and part != "":
+                device.own[part] = True
             if part != "":
                 device.fields[name] = ""
-                if part is not None:
-                    device.own[part] = True
                 self.changed.add(device_id)
 
     def needs_own_series(self, device_id: str, part: str, fields: Iterable[str], *, shares: bool) -> bool:
@@ -87,6 +103,7 @@ class Profiles:
             return True
         own = device.own.get(part)
         if own is None:
+            self._take_from_parts(device_id, device, self._own_fields.get(device_id, ()))
             own = not shares or len(device.own) >= PARTS_LIMIT or any(device.fields.get(name, part) != part for name in fields)
             if len(device.own) < PARTS_LIMIT:
                 device.own[part] = own
@@ -96,13 +113,21 @@ class Profiles:
             self.changed.add(device_id)
         return own
 
+    def part_id(self, device_id: str, part: str) -> str:
+        """Return the id of a part: `cold.DS18B20-2`; with a hash if another device has that id."""
+        series = part_id(device_id, part)
+        return hashed_part_id(device_id, part) if self.is_other_device(series, device_id) else series
+
 
 def part_id(device_id: str, part: str) -> str:
-    """Return the id of a part: `cold.DS18B20-2`. Characters that no id may have become `_`; a name that is too long is cut, with
-    a hash of the whole.
-    """
+    """Return the usual id of a part: `cold.DS18B20-2`. Characters that no id may have become `_`; a long one has a hash."""
     name = _UNSAFE.sub("_", part).strip("_.") or "part"
-    room = min(_PART_LENGTH, _ID_LENGTH - len(device_id) - 1)
-    if len(name) > room or len(device_id) > _ID_LENGTH - 10:
-        name = name[: max(room - 9, 0)] + blake2b(part.encode(), digest_size=4).hexdigest()
-    return f"{device_id[: _ID_LENGTH - len(name) - 1]}{SEPARATOR}{name}"
+    if len(name) > _PART_LENGTH or len(device_id) + 1 + len(name) > _ID_LENGTH:
+        return hashed_part_id(device_id, part)
+    return f"{device_id}{SEPARATOR}{name}"
+
+
+def hashed_part_id(device_id: str, part: str) -> str:
+    """Return an id that no device has by chance: the device's, as far as there is room, and a hash of device and part."""
+    digest = blake2b(f"{device_id}\0{part}".encode(), digest_size=6).hexdigest()
+    return f"{device_id[: _ID_LENGTH - len(digest) - 1]}{SEPARATOR}{digest}"

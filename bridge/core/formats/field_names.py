@@ -61,10 +61,11 @@ _UNITS = {
     "pci": "pCi/L",
 }  # fmt: skip
 _OTHER_QUANTITY_WORDS = {
-    "absolute", "dew", "sea", "target", "setpoint", "set", "offset", "min", "max", "minimum", "maximum", "average", "avg", "mean",
-    "internal", "cpu", "chip", "board", "mcu", "soc", "water", "soil", "surface", "skin", "body", "object", "battery", "batt",
-    "delta", "diff", "trend", "alarm", "threshold", "limit", "high", "low", "calibration", "calibrated", "error", "raw", "heat",
-    "feels", "apparent", "wet", "frost", "last", "previous", "desired", "wanted", "local", "calibrate", "device", "module",
+    "absolute", "dew", "sea", "target", "setpoint", "set", "offset", "min", "max", "minimum", "maximum", "average", "avg",
+    "mean", "internal", "cpu", "chip", "board", "mcu", "soc", "water", "soil", "surface", "skin", "body", "object", "battery",
+    "batt", "delta", "diff", "trend", "alarm", "threshold", "limit", "high", "low", "calibration", "calibrated", "error", "raw",
+    "heat", "feels", "apparent", "wet", "frost", "last", "previous", "desired", "wanted", "local", "calibrate", "device",
+    "module",
 }  # fmt: skip
 _NEUTRAL_WORDS = {"air", "ambient", "current", "measured", "actual", "sensor", "env", "environment", "wifi"}
 _PLACE_WORDS = {
@@ -78,7 +79,7 @@ _CHIP = re.compile(
     r"(bm[epx]|dht|sht|shtc|sgp|scd|sen|sps|sds|pms|pmsx|hm|ccs|ens|mh|mq|mhz|senseair|am|ds|lm|htu|si|hdc|ms|qmp|hp|iaq|aht|max|tmp|"
     r"mics|ze|winsen|tgs|bh|tsl|veml|max|ltr|opt|cm|t|s|k)\d+[a-z]?\d*[a-z]?"
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[CFV]$)")
 _WORD = re.compile(r"[a-z0-9]+")
 _MICROMETRES = re.compile(r"(\d+)u?m")
 _WORDS_LIMIT = 4  # words of one field name: `pm_10_0` has three
@@ -91,6 +92,16 @@ class Sense(NamedTuple):
     field: str
     unit: str | None
     prefix: str
+
+    @property
+    def is_of_chip(self) -> bool:
+        """Whether the prefix is a sensor's type and no place: it shares the series of its device, if it is the only one."""
+        return is_chip(self.prefix)
+
+
+def is_chip(name: str) -> bool:
+    """Whether a name is that of a sensor's type: `BME280`, `scd41`."""
+    return _CHIP.fullmatch(name.lower()) is not None
 
 
 def sense(name: str, *, any_prefix: bool = False) -> Sense | None:

@@ -1,7 +1,8 @@
 """JSON: any object or list of objects with the bridge's field names, their aliases, or names whose sense is clear.
 
 Values may stand in nested objects, in lists of key and value, with units beside them, and with the names that devices give to
-times. Each object that is neither a container nor a value is a part of the device: `{"in": {"temperature": 21}, "out": …}`.
+times. Each object that is neither a container nor a value is a part of the device: `{"in": {"temperature": 21}, "out": …}`; so
+is each place in a name, as in `outdoor_temperature`. A part named by its type of sensor shares the device's series if it can.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.core.errors import UnitError
-from bridge.core.formats.field_names import sense
+from bridge.core.formats.field_names import is_chip, sense
 from bridge.core.formats.format import FormatSpec, Parsed, Sample
 from bridge.core.formats.leaves import DEPTH_LIMIT, LEAVES_LIMIT, untaken
 from bridge.core.formats.payload import Payload
@@ -30,8 +31,8 @@ _NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", 
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
 _UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
 _TIME_KEYS = (
-    "timestamp", "time", "ts", "datetime", "date", "measured_at", "measuredat", "received_at", "lastseen", "last_seen", "dateutc",
-    "epoch", "utc", "sampled_at", "created_at", "unixtime",
+    "timestamp", "time", "ts", "datetime", "date", "measured_at", "measuredat", "received_at", "lastseen", "last_seen",
+    "dateutc", "epoch", "utc", "sampled_at", "created_at", "unixtime",
 )  # fmt: skip
 _NO_KEYS = "a list without keys"
 _TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
@@ -89,7 +90,7 @@ class _Reader:
         samples, common = [], []
         for part, leaves in self.parts.items():
             if any(leaf.field in MEASUREMENTS_BY_NAME for leaf in leaves):
-                samples.append(Sample(leaves, part=part, shares=bool(part)))
+                samples.append(Sample(leaves, part=part, shares=is_chip(part.rpartition(".")[2])))
             else:
                 common += leaves
         if len(samples) == 1:
@@ -113,7 +114,7 @@ class _Reader:
             elif isinstance(value, dict) and value:
                 self._read_nested(key, value, place, part, depth, units)
             elif isinstance(value, list) and value:
-                self._read_list(value, place, part, depth)
+                self._read_list(key, value, place, part, depth)
             else:
                 self._read_scalar(key, value, place, part, units)
 
@@ -141,19 +142,23 @@ class _Reader:
             return
         self.read(value, place, part if key.lower().replace("_", "") in _CONTAINERS else _joined(part, key), depth + 1)
 
-    def _read_list(self, items: list[Any], place: str, part: str, depth: int) -> None:
+    def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int) -> None:
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
-            self._add_all(part, untaken(items, place, _NO_KEYS))
+            leaves = untaken(items, place, _NO_KEYS)
+            name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)
+            if name is not None:  # a list where one value should be: the field is at fault
+                leaves[0] = Leaf(leaves[0].path, items, name)
+            self._add_all(part, leaves)
         elif _are_pairs(items):
             self.read_pairs(items, place, part)
         else:
-            key = next((name for name in _PART_KEYS if _distinguishes(items, name)), None)
+            distinct = next((name for name in _PART_KEYS if _distinguishes(items, name)), None)
             for index, item in enumerate(items):
                 at = f"{place}.{index}"
-                if key is None:
+                if distinct is None:
                     self._add_all(part, untaken(item, at, _NO_KEYS))
                 else:
-                    self.read(item, at, _joined(part, str(item[key])), depth + 1)
+                    self.read(item, at, _joined(part, str(item[distinct])), depth + 1)
 
     def read_pairs(self, items: list[dict[str, Any]], place: str, part: str) -> None:
         """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
@@ -215,7 +220,7 @@ class _Units:
                 self._by_field[found.field] = unit
 
     def of(self, name: str) -> str | None:
-        """Return the unit stated for a field. One stated for the whole object holds for fields of its quantity, if it is known."""
+        """Return the unit stated for a field. A known unit of the whole object holds for the fields of its quantity."""
         unit = self._by_field.get(name)
         if unit is None and self.whole is not None and (unit_name(self.whole) is None or _fits(name, self.whole)):
             unit = self.whole

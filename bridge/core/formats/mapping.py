@@ -27,9 +27,9 @@ _OTHER_FIELDS = ("aqiScale", "deviceId", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class FieldPath:
-    """The path of a field: `a.b.0.c` is key c of the first item of list b of object a, and `a.[k=x].c` is key c of the first item
-    of list a whose key k is x. A dot within a key is written `\\.`, a backslash `\\\\`. A number at the path, times `scale` plus
-    `offset`, is in `unit`; None: the field's unit.
+    """The path of a field: `a.b.0.c` is key c of the first item of list b of object a, and `a.[k=x].c` is key c of the first
+    item of list a whose key k is x. A dot within a key is written `\\.`, a backslash `\\\\`. A number at the path, times
+    `scale` plus `offset`, is in `unit`; None: the field's unit.
     """
 
     text: str

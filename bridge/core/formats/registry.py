@@ -49,13 +49,9 @@ def auto_format(payload: Payload) -> Parsed:
             parsed = name.spec.parse(payload)
             parsed.family = name.value
             return parsed
-    name = (
-        FormatName.SCALAR
-        if "field" in payload.captures and not isinstance(payload.json_or_none(), dict | list)
-        else FormatName.JSON
-    )
-    parsed = scalar.scalar_format(payload) if name is FormatName.SCALAR else json.json_format(payload)
-    parsed.family = name.value
+    is_value = "field" in payload.captures and not isinstance(payload.json_or_none(), dict | list)
+    parsed = scalar.scalar_format(payload) if is_value else json.json_format(payload)
+    parsed.family = FormatName.SCALAR.value if is_value else FormatName.JSON.value
     return parsed
 
 

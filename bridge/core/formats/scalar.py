@@ -17,7 +17,7 @@ def scalar_format(payload: Payload) -> Parsed:
     found = sense(name)
     if found is None:
         return Parsed([Sample([Leaf(name, value)])])
-    return Parsed([Sample([Leaf(name, value, found.field, found.unit)], part=found.prefix, shares=True)])
+    return Parsed([Sample([Leaf(name, value, found.field, found.unit)], part=found.prefix, shares=found.is_of_chip)])
 
 
 def parse_scalar(payload: Payload) -> object:

@@ -1,4 +1,4 @@
-"""Extraction of fields: the leaves of a payload become values in the units of the measurement table, each checked against it."""
+"""Extraction of fields: the leaves of a payload become values in the units of the measurement table, and are checked."""
 
 import math
 from collections.abc import Iterable, Mapping

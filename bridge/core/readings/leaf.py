@@ -10,8 +10,8 @@ TIMESTAMP, DEVICE_ID, AQI_SCALE, UNIT = "timestamp", "deviceId", "aqiScale", "un
 class Leaf(NamedTuple):
     """One scalar of a payload.
 
-    `path` is its place, as `BME280.Temperature`. `field` is a measurement or one of the targets above; None: the format does not
-    take it, for `reason`. `unit` is the unit that the payload states; None: the unit of the field.
+    `path` is its place, as `BME280.Temperature`. `field` is a measurement or one of the targets above; None: the format does
+    not take it, for `reason`. `unit` is the unit that the payload states; None: the unit of the field.
     """
 
     path: str

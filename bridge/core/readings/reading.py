@@ -15,9 +15,10 @@ class Reading:
     """One device's measurements at one time; both the stored and the sent record are built from it.
 
     Times are milliseconds since the epoch, UTC. `values` has accepted fields only, in the order of `VALUE_NAMES`.
-    `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then). `extra` has scalars
-    of the message that are no measurement; they are stored and sent, never judged. `ignored` has every path of the message
-    that was not taken, with the reason, and `family` the format that was chosen; neither is stored.
+    `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then).
+    `extra` has scalars of the message that are no measurement; they are stored and sent, never judged. `ignored` has every path
+    of the message that was not taken, with the reason, `family` the format that was chosen, and `part_of` the device that sent
+    the reading of a part; none of them is stored.
     """
 
     id: ObjectId
@@ -32,6 +33,12 @@ class Reading:
     extra: dict[str, Scalar] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
     family: str = ""
+    part_of: str | None = None
+
+    @property
+    def sender(self) -> str:
+        """The device that sent the reading, which has the right to: the device itself, or that of the part."""
+        return self.part_of or self.device_id
 
     def optional_keys(self) -> dict[str, Any]:
         """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`, `extra`."""

@@ -125,7 +125,7 @@ def _topic(settings: MqttSettings, kind: MessageKind, device: str) -> str | None
         levels = [device if name == "deviceId" else level for name, level in zip(pattern.names, pattern.levels, strict=True)]
         if (
             subscription.kind is kind
-            and subscription.format is FormatName.JSON
+            and subscription.format in (FormatName.AUTO, FormatName.JSON)
             and device in levels
             and not {"+", "#"} & set(levels)
         ):

@@ -1,7 +1,8 @@
 """The sample payloads of every family, by its own format and by `auto`: the records they give, and the keys they do not take.
 
-A sample is a JSON file in `tests/payloads/<family>/`: its topic, when it was received, and `payload` (JSON), `text`, `base64` or
-`form` (an object, sent URL-encoded); the `records`, the paths of all keys that are not taken, and the outcome if it is not stored.
+A sample is a JSON file in `tests/payloads/<family>/`: its topic, when it was received, and `payload` (JSON), `text`, `base64`
+or `form` (an object, sent URL-encoded); the `records`, the paths of all keys that are not taken, and the outcome if it is not
+stored.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def readings_of(decoded: Decoded) -> list[Reading]:
 @pytest.mark.parametrize("file", SAMPLES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 @pytest.mark.parametrize("auto", [False, True], ids=["own", "auto"])
 def test_sample_gives_its_records(file: Path, auto: bool) -> None:
-    sample, family = orjson.loads(file.read_bytes()), FormatName(file.parent.name)
+    sample, family = orjson.loads(file.read_bytes()), FormatName[file.parent.name.upper()]
     if auto and family.spec.recognizes is None and not sample.get("auto"):
         pytest.skip("auto does not choose this family")
     decoded = decode(sample, FormatName.AUTO if auto else family, family)
