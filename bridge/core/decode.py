@@ -15,6 +15,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import NotReading
+from bridge.core.formats.flat import extract_flat
 from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
 from bridge.core.formats.payload import Payload
@@ -33,8 +34,17 @@ from bridge.core.message import (
     StaleRetained,
     TopicEvent,
 )
-from bridge.core.payload import JSON_TYPES, PayloadError, check_object, check_size, join_names, parse_object, quote
-from bridge.core.readings.extraction import ExtractedFields, extract_exact, extract_leaves
+from bridge.core.payload import (
+    JSON_TYPES,
+    PAYLOAD_LIMIT_BYTES,
+    PayloadError,
+    check_object,
+    check_size,
+    join_names,
+    parse_object,
+    quote,
+)
+from bridge.core.readings.extraction import ExtractedFields, extract_leaves
 from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
 from bridge.core.readings.leaf import DEVICE_ID
 from bridge.core.readings.measurements import Value
@@ -122,17 +132,15 @@ class Decoder:
         return found
 
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
+        if route.format is auto_format or route.format is json_format:
+            flat = _flat_fields(message)
+            if flat is not None:
+                device_id = _device_id(captures.get("deviceId"), flat.device_id)
+                if self._profiles.claim(device_id, flat.values):
+                    return self._reading(message, route, device_id, flat)
         payload = Payload(message.payload, message.topic, captures)
         if message.body is not None:
             payload.parsed = message.body
-        is_json = route.format is json_format or route.format is auto_format
-        if is_json and type(body := payload.json_or_none()) is dict:
-            exact = extract_exact(body)
-            if exact is not None:
-                device_id = _device_id(captures.get("deviceId"), exact.device_id)
-                if not self._profiles.units(device_id):
-                    self._profiles.claim(device_id, exact.values)
-                    return self._reading(message, route, Series(device_id, device_id), exact)
         return self._decode_samples(message, route, captures, route.format(payload))
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
@@ -153,7 +161,8 @@ class Decoder:
         for number, (where, fields) in enumerate(groups):
             seed = None if batch is None else f"{message.seed or batch}/{number}"
             try:
-                items.append(self._reading(message, route, where, fields, parsed.family, seed))
+                part_of = None if where.id == where.device_id else where.device_id
+                items.append(self._reading(message, route, where.id, fields, part_of, parsed.family, seed))
             except PayloadError as error:
                 items.append(error)
         return self._combine(message, items, batch)
@@ -201,20 +210,20 @@ class Decoder:
         self,
         message: Message,
         route: Route,
-        series: Series,
+        device_id: str,
         fields: ExtractedFields,
+        part_of: str | None = None,
         family: str = "",
         seed: str | None = None,
     ) -> Reading | StaleRetained:
         """Return the reading of one sample. `seed` identifies it among those of its message. Raises `PayloadError` if it has no
         measurement.
         """
-        device_id = series.id
         if fields.ignored:
             self.unknown_keys.record(device_id, fields.ignored)
         if not fields.values:
             raise _no_measurement(fields)
-        to_utc = self._to_utc(message, route, series.device_id) if isinstance(fields.timestamp, str) else None
+        to_utc = self._to_utc(message, route, part_of or device_id) if isinstance(fields.timestamp, str) else None
         time = resolve_time(fields.timestamp, message.received_ms, to_utc)
         if message.retained and time.device_ms is None:
             return StaleRetained()
@@ -232,7 +241,7 @@ class Decoder:
             extra=fields.extra,
             ignored=fields.ignored,
             family=family,
-            part_of=None if series.id == series.device_id else series.device_id,
+            part_of=part_of,
         )
 
     def _to_utc(self, message: Message, route: Route, device_id: str) -> LocalToUtc:
@@ -251,6 +260,19 @@ class Decoder:
             return record_id(device_id, device_ms, values)
         seed = seed or message.seed
         return message_id(device_id, seed, values) if seed else message.id or self._new_id()
+
+
+def _flat_fields(message: Message) -> ExtractedFields | None:
+    """Return the fields of a JSON object that needs no interpretation; None for any other payload."""
+    body = message.body
+    if len(message.payload) > PAYLOAD_LIMIT_BYTES:
+        return None
+    if body is None:
+        try:
+            body = orjson.loads(message.payload)
+        except orjson.JSONDecodeError:
+            return None
+    return extract_flat(body) if type(body) is dict else None
 
 
 def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:

@@ -132,12 +132,16 @@ def resolve_time(raw: object, received_ms: int, to_utc: LocalToUtc | None = None
     """Return the device's time if it is plausible, else the time of receipt. Without `to_utc`, a time without a zone is UTC."""
     if raw is None:
         return MeasurementTime(received_ms, None)
-    clock = parse_clock(raw)
-    if clock is None:
+    note = None
+    if type(raw) is int or type(raw) is float:
+        own_ms = _from_epoch(raw)
+    else:
+        clock = parse_clock(raw)
+        own_ms = None if clock is None else clock.milliseconds
+        if to_utc is not None and clock is not None and not clock.has_zone:
+            own_ms, note = to_utc(clock.milliseconds)
+    if own_ms is None:
         return MeasurementTime(received_ms, None, _storable(raw), "not a time")
-    own_ms, note = clock.milliseconds, None
-    if to_utc is not None and not clock.has_zone:
-        own_ms, note = to_utc(own_ms)
     if own_ms < EARLIEST_MS:
         return MeasurementTime(received_ms, None, _storable(raw), "before 2020-01-01")
     if own_ms > received_ms + AHEAD_MS:

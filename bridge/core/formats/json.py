@@ -17,7 +17,7 @@ from bridge.core.formats.payload import Payload
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError
 from bridge.core.readings.extraction import field_name
-from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIMESTAMP, UNIT, Leaf
+from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNIT, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.units import conversion, unit_name
 
@@ -30,10 +30,6 @@ _VALUE_KEYS = ("value", "val", "v", "reading", "current")
 _NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric")
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
 _UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
-_TIME_KEYS = (
-    "timestamp", "time", "ts", "datetime", "date", "measured_at", "measuredat", "received_at", "lastseen", "last_seen",
-    "dateutc", "epoch", "utc", "sampled_at", "created_at", "unixtime",
-)  # fmt: skip
 _NO_KEYS = "a list without keys"
 _TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
 
@@ -181,7 +177,7 @@ class _Reader:
         name = field_name(key)
         if name in (DEVICE_ID, AQI_SCALE):
             self._add(part, Leaf(place, value, name))
-        elif key.lower() in _TIME_KEYS and not isinstance(value, dict | list | bool):
+        elif key.lower() in TIME_KEYS and not isinstance(value, dict | list | bool):
             self._add(part, Leaf(place, value, TIMESTAMP))
         elif isinstance(value, dict | list) or (found := sense(key)) is None:
             self._add(part, Leaf(place, value))
@@ -254,7 +250,7 @@ def _precedence(item: tuple[str, Any]) -> int:
     key = item[0]
     if key in MEASUREMENTS_BY_NAME or key in (TIMESTAMP, DEVICE_ID):
         return 0 if item[1] is not None else 3
-    if key.lower() in _TIME_KEYS:
+    if key.lower() in TIME_KEYS:
         return 1
     return 2
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from bridge.core.errors import UnitError
 from bridge.core.readings.leaf import Leaf
@@ -39,14 +38,7 @@ _LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_
     f"pm{mark}10{dot}0": "pm10" for mark in ("", "_") for dot in ("_", ".", "-")
 }
 _STRIP = str.maketrans("", "", "_-.")
-_ORDER = {name: index for index, name in enumerate(VALUE_NAMES)}
-_USUAL = {
-    measurement.name: (*measurement.unflagged_range, _ORDER[measurement.name]) for measurement in MEASUREMENTS_BY_NAME.values()
-}
-_NO_RANGE = (math.inf, -math.inf, -1)
-_FLAGS = frozenset(measurement.name for measurement in MEASUREMENTS_BY_NAME.values() if isinstance(measurement, Flag))
-
-
+ORDER = {name: index for index, name in enumerate(VALUE_NAMES)}
 EXTRA_KEYS, EXTRA_BYTES = 32, 2048
 _EXTRA_TEXT = 256  # characters of one text value
 
@@ -79,7 +71,7 @@ class ExtractedFields:
         self.taken |= other.taken
         self.ignored |= other.ignored
         self.extra = dict([*self.extra.items(), *other.extra.items()][:EXTRA_KEYS])
-        _sort(self)
+        sort_values(self)
 
     def ignore(self, leaf: Leaf, reason: str) -> None:
         """Record a leaf that is not taken, and keep its value within the limits of `extra`."""
@@ -112,34 +104,6 @@ def field_name(key: str) -> str | None:
     return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
 
 
-def extract_exact(body: Mapping[str, Any]) -> ExtractedFields | None:
-    """Extract an object whose keys are all fields by their exact names, with usual values; None for any other object.
-
-    The fast path of the default format: nine fields take 2.2 µs instead of 5.3 µs.
-    """
-    fields = ExtractedFields()
-    values = fields.values
-    last, in_order = -1, True
-    for key, value in body.items():
-        low, high, index = _USUAL.get(key, _NO_RANGE)
-        kind = type(value)
-        if (low <= value <= high) if kind is float or kind is int else (kind is bool and key in _FLAGS):
-            values[key] = value
-            in_order = in_order and index > last
-            last = index
-        elif key == "timestamp":
-            fields.timestamp = value
-        elif key == "deviceId":
-            fields.device_id = value
-        else:
-            return None
-    if "aqi" in values:
-        _check_aqi(fields)
-    if not in_order:
-        _sort(fields)
-    return fields
-
-
 def extract_leaves(leaves: Iterable[Leaf], units: Mapping[str, str] = {}) -> ExtractedFields:
     """Extract leaves, the first of each field. `units` are the device's units by field, where the payload states none."""
     fields = ExtractedFields()
@@ -154,8 +118,8 @@ def extract_leaves(leaves: Iterable[Leaf], units: Mapping[str, str] = {}) -> Ext
             case name:
                 _take_value(leaf, name, units, fields)
     if "aqi" in fields.values:
-        _check_aqi(fields)
-    _sort(fields)
+        check_aqi(fields)
+    sort_values(fields)
     return fields
 
 
@@ -211,11 +175,11 @@ def _convert(name: str, unit: str, raw: object) -> tuple[str, object]:
     return found.field, raw if number is None else found.apply(number)
 
 
-def _sort(fields: ExtractedFields) -> None:
-    fields.values = {name: fields.values[name] for name in sorted(fields.values, key=_ORDER.__getitem__)}
+def sort_values(fields: ExtractedFields) -> None:
+    fields.values = {name: fields.values[name] for name in sorted(fields.values, key=ORDER.__getitem__)}
 
 
-def _check_aqi(fields: ExtractedFields) -> None:
+def check_aqi(fields: ExtractedFields) -> None:
     raw_scale = fields.aqi_scale
     scale = raw_scale.strip().lower() if isinstance(raw_scale, str) else None
     if scale is not None and scale in AQI_SCALES:

@@ -6,6 +6,12 @@ UNKNOWN = "unknown key"
 TIMESTAMP, DEVICE_ID, AQI_SCALE, UNIT = "timestamp", "deviceId", "aqiScale", "unit"
 """Targets of a leaf that are not measurements. `UNIT` is for a key that was read as the unit of another one."""
 
+TIME_KEYS = frozenset({
+    "timestamp", "time", "ts", "datetime", "date", "measured_at", "measuredat", "received_at", "lastseen", "last_seen",
+    "dateutc", "epoch", "utc", "sampled_at", "created_at", "unixtime",
+})  # fmt: skip
+"""The keys under which devices send a time, in lower case."""
+
 
 class Leaf(NamedTuple):
     """One scalar of a payload.
