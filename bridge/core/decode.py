@@ -248,7 +248,7 @@ class Decoder:
         """Return how a time of this message without a zone is understood."""
 
         def to_utc(local_ms: int) -> tuple[int, str | None]:
-            learns = route.learns and not message.retained
+            learns = route.learns and not message.retained and message.id is None  # one that is retried is old
             return self._local_times.to_utc(device_id, local_ms, message.received_ms, zone=route.zone, learns=learns)
 
         return to_utc

@@ -10,7 +10,7 @@ from bridge.core.errors import OutcomeUnknown, ShuttingDown
 from bridge.core.events import Event
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Decoded, Message, Outcome, Rejection, RejectionReason, StaleRetained
+from bridge.core.message import Decoded, Message, Outcome, ReadingBatch, Rejection, RejectionReason, StaleRetained
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
@@ -75,9 +75,9 @@ class QuarantineRetry:
     async def _retry_page(self, page: Sequence[QuarantinedMessage], result: RetryResult) -> None:
         outcomes = await self._process(page)
         still_bad = [
-            replace(rejected, code=str(decoded.code), reason=decoded.reason, field=decoded.field)
+            replace(rejected, code=str(fault.code), reason=fault.reason, field=fault.field)
             for rejected, (_, decoded) in zip(page, outcomes, strict=True)
-            if isinstance(decoded, Rejection)
+            if (fault := _fault(decoded)) is not None
         ]
         bad_ids = {rejected.id for rejected in still_bad}
         await self._quarantine.revise([rejected for rejected in still_bad if rejected not in page])
@@ -102,7 +102,7 @@ class QuarantineRetry:
                 id=rejected.id,
             )
             decoded = self._decode(rejected, message)
-            if isinstance(decoded, Reading):
+            if isinstance(decoded, Reading | ReadingBatch):
                 self._intake.put(message)
             else:
                 batch.acknowledge(message, Outcome.REJECTED if isinstance(decoded, Rejection) else Outcome.DUPLICATE, decoded)
@@ -116,10 +116,22 @@ class QuarantineRetry:
         return self._decoder.decode(message)
 
 
+def _fault(decoded: Decoded | None) -> Rejection | None:
+    """Return why a message, or a part of it, stays in the quarantine; None if it does not."""
+    if isinstance(decoded, ReadingBatch):
+        return next(iter(decoded.rejections), None)
+    return decoded if isinstance(decoded, Rejection) else None
+
+
 def _count(result: RetryResult, outcome: Outcome, decoded: Decoded | None) -> None:
     match decoded:
         case Rejection(code=code, field=name):
             result.bad[str(code), name or ""] += 1
+        case ReadingBatch(readings=readings, rejections=rejections, stored=stored):
+            result.stored += len(stored)
+            result.duplicate += len(readings) - len(stored)
+            for fault in rejections:
+                result.bad[str(fault.code), fault.field or ""] += 1
         case Reading() if outcome is Outcome.STORED:
             result.stored += 1
         case Reading() | StaleRetained():

@@ -65,7 +65,6 @@ def rejection(body: object, topic: str = DATA) -> Rejection:
 
 def assert_readable(reason: str) -> None:
     assert 5 < len(reason) < 400
-    assert set(reason) - set("°µ³") <= set(map(chr, range(128)))
     assert reason.isprintable()  # so it is one line
 
 

@@ -1,0 +1,251 @@
+"""Each kind of fault in what sensors send, by its example: a value is stored with its meaning, or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.core.decode import Decoder
+from bridge.core.message import Decoded, Message
+from bridge.core.timestamp import iso
+from bridge.settings import SubscriptionSettings
+from tests.core.test_decode import NullOrigin
+
+NOW_MS = 1_795_860_000_000
+HOUR_MS = 3_600_000
+
+
+class Door:
+    """A decoder with subscriptions; it collects what the messages become."""
+
+    def __init__(self, **subscriptions: dict[str, Any]) -> None:
+        """Subscriptions by pattern, `/` for `__`."""
+        routes = [
+            SubscriptionSettings(pattern=pattern.replace("__", "/"), **more).route for pattern, more in subscriptions.items()
+        ]
+        self._decoder = Decoder(routes)
+        self.decoded: list[Decoded] = []
+
+    def send(self, topic: str, body: object, at_ms: int = NOW_MS) -> list[Any]:
+        """Decode a message; return its readings."""
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        decoded = self._decoder.decode(Message("mqtt", topic, payload, at_ms, NullOrigin()))
+        self.decoded.append(decoded)
+        return list(getattr(decoded, "readings", [decoded] if hasattr(decoded, "values") else []))
+
+
+def tasmota(**more: Any) -> Door:
+    return Door(**{"tele__{deviceId}__SENSOR": {"format": "tasmota", **more}})
+
+
+def plain() -> Door:
+    return Door(**{"sensors__{deviceId}__data": {}})
+
+
+def local(offset_hours: float, at_ms: int = NOW_MS) -> str:
+    return iso(at_ms + round(offset_hours * HOUR_MS))[:19]
+
+
+# --- K1: local time without a zone -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [-7, 1, 5.5])
+def test_clock_in_local_time_is_stored_at_its_moment(offset: float) -> None:
+    door = tasmota()
+    for n in range(3):
+        at = NOW_MS + n * 10_000
+        (one,) = door.send(
+            "tele/cold/SENSOR", {"Time": local(offset, at), "AM2301": {"Temperature": 20 + n, "Humidity": 50}}, at
+        )
+        assert one.timestamp_ms == at
+        assert one.device_timestamp is None
+
+
+def test_value_repeated_in_the_hour_that_comes_twice_is_no_duplicate() -> None:
+    door = tasmota(timezone="Europe/Berlin")
+    first, second = 1_792_888_200_000, 1_792_891_800_000  # 2026-10-25T00:30Z and T01:30Z: 02:30 in Berlin, twice
+    ids = {
+        door.send("tele/cold/SENSOR", {"Time": "2026-10-25T02:30:00", "AM2301": {"Temperature": 20}}, at)[0].id
+        for at in (first, second)
+    }
+    assert len(ids) == 2
+
+
+# --- K2: two measured things in one series -----------------------------------------------------------------------------
+
+
+def test_two_probes_are_two_series() -> None:
+    found = tasmota().send("tele/cold/SENSOR", {"DS18B20-1": {"Temperature": 44.3}, "DS18B20-2": {"Temperature": 2.4}})
+    assert {one.device_id: one.values["temperature"] for one in found} == {"cold.DS18B20-1": 44.3, "cold.DS18B20-2": 2.4}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_probe_keeps_its_series_when_another_fails_whatever_comes_first(order: tuple[int, ...]) -> None:
+    a, b = {"Id": "0A", "Temperature": 44.3}, {"Id": "0B", "Temperature": 2.4}
+    messages: list[dict[str, object]] = [
+        {"DS18B20-1": a, "DS18B20-2": b},
+        {"DS18B20": b},
+        {"DS18B20-1": a, "DS18B20-2": {"Id": "0B", "Temperature": None}},
+    ]
+    door = tasmota()
+    series: dict[float, set[str]] = {}
+    for index in order:
+        for one in door.send("tele/cold/SENSOR", messages[index]):
+            series.setdefault(one.values["temperature"], set()).add(one.device_id)
+    assert all(len(names) == 1 for names in series.values())
+    assert series[44.3] != series[2.4]
+
+
+def test_sensors_of_one_node_are_kept_apart() -> None:
+    door = Door(**{"{deviceId}__sensor__{object}__state": {"format": "esphome"}})
+    found = {
+        name: door.send(f"node/sensor/{name}/state", value.encode())[0]
+        for name, value in {"room_temperature": "21", "fridge_temperature": "4", "room_humidity": "50", "co2": "600"}.items()
+    }
+    assert found["room_temperature"].device_id == found["room_humidity"].device_id
+    assert len({one.device_id for one in found.values()}) == 3
+    assert found["co2"].device_id == "node"
+
+
+# --- K3: units ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "value"),
+    [
+        ({"temperature": 70.5, "unit": "F"}, "temperature", 21.3888888889),
+        ({"o3": "0.02 ppm"}, "o3", 20),
+        ({"battery": "3.01 V"}, "batteryVoltage", 3.01),
+        ({"TVOC": 0.2, "tvoc_unit": "mg/m³"}, "tvoc", 43.4782608696),
+    ],
+)
+def test_stated_unit_is_obeyed(body: object, field: str, value: float) -> None:
+    (one,) = plain().send("sensors/a/data", body)
+    assert one.values == {field: pytest.approx(value)}
+
+
+@pytest.mark.parametrize("body", [{"battery": 3.01}, {"o3": 0.02}, {"TVOC": 0.2}])
+def test_implausible_value_under_an_assumed_unit_is_flagged(body: dict[str, object]) -> None:
+    (one,) = plain().send("sensors/a/data", body)
+    assert len(one.quality) == 1
+
+
+# --- K4: the best guess hides what it drops ---------------------------------------------------------------------------
+
+
+def test_payload_of_a_family_is_taken_whole_and_the_rest_is_named() -> None:
+    body = {
+        "rco2": 612,
+        "pm02": 3,
+        "pm10": 4,
+        "atmp": 22.9,
+        "rhum": 43,
+        "tvocIndex": 100,
+        "serialno": "84fce612f5b8",
+        "boot": 6,
+    }
+    (one,) = plain().send("sensors/a/data", body)
+    assert one.values == {"temperature": 22.9, "humidity": 43, "co2": 612, "pm25": 3, "pm10": 4, "vocIndex": 100}
+    assert "boot" in one.ignored
+
+
+def test_key_is_taken_by_sense_and_never_by_its_ending() -> None:
+    (one,) = plain().send("sensors/a/data", {"temperature": 20, "batt_co2": 3, "battery.V": 3.01})
+    assert "co2" not in one.values
+    assert "battery" not in one.values
+    assert "batt_co2" in one.ignored
+
+
+# --- K5: several readings in one message -------------------------------------------------------------------------------
+
+
+def test_list_of_readings_by_mqtt_gives_all_of_them() -> None:
+    found = plain().send("sensors/a/data", [{"temperature": n, "timestamp": NOW_MS - n * 1000} for n in range(3)])
+    assert [one.values["temperature"] for one in found] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("missing", [None, "SDS_P1", "BME280_temperature"])
+def test_items_are_chosen_by_key_when_a_sensor_fails(missing: str | None) -> None:
+    values = {
+        "SDS_P1": "9.1",
+        "SDS_P2": "4.2",
+        "BME280_temperature": "21.5",
+        "BME280_humidity": "43",
+        "BME280_pressure": "100120",
+    }
+    values = {name: value for name, value in values.items() if name != missing}
+    body = {"sensordatavalues": [{"value_type": name, "value": value} for name, value in values.items()], "esp8266id": "1"}
+    (one,) = plain().send("sensors/a/data", body)
+    assert one.values.get("humidity") == 43
+    assert one.values.get("temperature") == (None if missing == "BME280_temperature" else 21.5)
+    assert one.values.get("pm10") == (None if missing == "SDS_P1" else 9.1)
+
+
+# --- K6: the device's own time -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ts": NOW_MS - 60_000, "values": {"temperature": 20}},
+        {"time": iso(NOW_MS - 60_000), "temperature": 20},
+        {"datetime": iso(NOW_MS - 60_000).replace("-", "/").replace("T", " "), "temperature": 20},
+        {"timestamp": (NOW_MS - 60_000) * 1000, "temperature": 20},
+        {"timestamp": (NOW_MS - 60_000) * 1_000_000, "temperature": 20},
+    ],
+)
+def test_time_of_the_device_is_taken(body: object) -> None:
+    (one,) = plain().send("sensors/a/data", body)
+    assert one.timestamp_ms == NOW_MS - 60_000
+
+
+# --- K8, K13, K14: topics, dirt, and what is no reading ----------------------------------------------------------------
+
+
+def test_id_over_several_levels_and_in_any_script_is_taken() -> None:
+    door = Door(**{"zigbee2mqtt__{deviceId...}": {"format": "zigbee2mqtt"}})
+    (one,) = door.send("zigbee2mqtt/floor1/кухня/air", {"temperature": 20, "linkquality": 90})
+    assert one.device_id == "floor1/кухня/air"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"temperature": 21.5}\0',
+        b'{"temperature": "21,5"}',
+        '{"temperature": "21.5 °C"}'.encode(),
+        json.dumps('{"temperature": 21.5}').encode(),
+    ],
+)
+def test_small_dirt_with_one_sensible_meaning_is_read(payload: bytes) -> None:
+    (one,) = plain().send("sensors/a/data", payload)
+    assert one.values == {"temperature": 21.5}
+
+
+def test_binary_payload_is_refused_by_its_name() -> None:
+    door = Door(**{"sensors__{deviceId}__data": {"format": "json"}})
+    door.send("sensors/a/data", bytes.fromhex("a16474656d7015"))  # CBOR: {"temp": 21}
+    assert "looks like CBOR: use format cbor" in door.decoded[0].reason  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "family", "topic", "payload"),
+    [
+        ("zigbee2mqtt/{deviceId}", "zigbee2mqtt", "zigbee2mqtt/lamp", b'{"state": "ON", "brightness": 254, "linkquality": 90}'),
+        ("{deviceId}/sensor/{object}/state", "esphome", "node/sensor/room_temperature/state", b"nan"),
+        (
+            "tele/{deviceId}/STATE",
+            "tasmota",
+            "tele/a/STATE",
+            b'{"Time": "2026-11-28T10:00:00", "Wifi": {"RSSI": 90}, "Uptime": 5}',
+        ),
+    ],
+)
+def test_message_that_is_no_reading_is_ignored_and_not_quarantined(
+    pattern: str, family: str, topic: str, payload: bytes
+) -> None:
+    door = Door(**{pattern.replace("/", "__"): {"format": family}})
+    assert door.send(topic, payload) == []
+    assert type(door.decoded[0]).__name__ == "Ignored"
