@@ -270,7 +270,7 @@ async def test_account_made_by_hand_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "passwords").read_text() == "grafana:$7$1$a$b\n"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a b", "a\nuser b", "a/b", "#", "+", "x" * 129, "é"])
+@pytest.mark.parametrize("name", ["", ".", "..", " a", "a\nuser b", "a//b", "#", "+", "x" * 129, "a\u2028user b", "a\x85"])
 async def test_invalid_device_id_is_not_written_to_a_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(AccountError):
         await enrolment(tmp_path, MemoryStore()).add(name)
