@@ -138,8 +138,7 @@ class MqttSettings(Section):
     @classmethod
     def _check_commands(cls, text: str) -> str:
         pattern = TopicPattern.parse(text)
-        captures = [name for name in pattern.names if name]
-        if captures != ["deviceId"] or "#" in pattern.levels or pattern.levels.count("+") > 1:
+        if not pattern.is_of_one_device:
             raise ValueError(f"{text!r}: a command topic must have one level {{deviceId}} and no wildcard")
         return text
 
@@ -194,8 +193,9 @@ class MqttSettings(Section):
             context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
         return context
 
-    def command_topic(self, device_id: str) -> str:
-        return self.commands.replace("{deviceId}", device_id)
+    def command_topic(self, device_id: str) -> str | None:
+        """The topic of a device's commands; None if it would be one of the broker's own (`$SYS/…`)."""
+        return TopicPattern.parse(self.commands).filled(device_id)
 
     @property
     def routes(self) -> tuple[Route, ...]:

@@ -180,6 +180,45 @@ def test_websocket_alias_is_read_and_overridden_by_the_bridges_name(given: str, 
     assert mistake.startswith(f"environment {given}: realtime.{path} = 'many'")
 
 
+@pytest.mark.parametrize(
+    ("commands", "topics"),
+    [
+        ("sensors/{deviceId}/command", ("sensors/a/command", "sensors/a/b/command")),
+        ("sensors/{deviceId...}/command", ("sensors/a/command", "sensors/a/b/command")),
+        ("{deviceId}", ("a", "a/b")),
+    ],
+)
+def test_command_topic_takes_an_id_of_several_levels(commands: str, topics: tuple[str, str], tmp_path: Path) -> None:
+    mqtt = load(environ={"BRIDGE_MQTT__COMMANDS": commands}, folder=tmp_path).mqtt
+    assert (mqtt.command_topic("a"), mqtt.command_topic("a/b")) == topics
+    assert (mqtt.command_topic("$SYS") is None) == (commands == "{deviceId}")
+
+
+@pytest.mark.parametrize("commands", ["do", "{deviceId}/+", "{deviceId}/#", "{site}/{deviceId}", "{site}/do"])
+def test_command_topic_with_another_wildcard_is_a_mistake(commands: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(environ={"BRIDGE_MQTT__COMMANDS": commands}, folder=tmp_path)
+    assert "a command topic must have one level {deviceId} and no wildcard" in mistake
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("a/{site...}", "level 2, '{site...}': only {deviceId...} captures several levels"),
+        ("a/{deviceId...}/{deviceId...}", "each {name} may occur only once"),
+        ("a/{deviceId...}/#", "'#' cannot follow {deviceId...}"),
+    ],
+)
+def test_pattern_of_several_levels_that_is_ambiguous_is_a_mistake(pattern: str, reason: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(f'[[mqtt.subscriptions]]\npattern = "{pattern}"\n', folder=tmp_path)
+    assert reason in mistake
+
+
+def test_subscription_of_several_levels_has_any_format(tmp_path: Path) -> None:
+    given = '[[mqtt.subscriptions]]\npattern = "home/{deviceId...}/{field}"\nformat = "scalar"\n'
+    (route,) = load(given, folder=tmp_path).mqtt.routes
+    assert (route.pattern.topic_filter, route.pattern.match("home/a/b/co2")) == ("home/#", {"deviceId": "a/b", "field": "co2"})
+
+
 def test_events_pattern_without_a_topic_level_is_a_mistake(tmp_path: Path) -> None:
     subscriptions = '[[mqtt.subscriptions]]\npattern = "news/+"\nkind = "events"\n'
     (mistake,) = mistakes(subscriptions, folder=tmp_path)
