@@ -124,6 +124,10 @@ class Decoder:
                 ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
             )
             if found is None:
+                if any(route.pattern.delivers(topic) for route in self._routes):
+                    raise NotReading(
+                        f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}"
+                    )
                 raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
             if len(topic) <= _TOPIC_LENGTH:
                 if len(self._routed) >= _CACHE_LIMIT:

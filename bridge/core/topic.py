@@ -90,7 +90,7 @@ class TopicPattern:
         if topic.startswith("$") and self.levels[0] in (_SINGLE, _MULTI, _SEVERAL):
             return None
         if self.several is not None:
-            parts = _joined(parts, self.several, len(self.levels))
+            parts = _merge_levels(parts, self.several, len(self.levels))
         if self.levels[-1] == _MULTI:
             if len(parts) < len(self.levels) - 1:
                 return None
@@ -118,7 +118,7 @@ def _fault(part: str, capture: re.Match[str] | None, *, is_last: bool) -> str | 
     return None
 
 
-def _joined(parts: list[str], at: int, count: int) -> list[str]:
+def _merge_levels(parts: list[str], at: int, count: int) -> list[str]:
     """Return `count` parts by joining those from `at` on with slashes; fewer if there are too few."""
     end = at + 1 + len(parts) - count
     return parts if end <= at else [*parts[:at], "/".join(parts[at:end]), *parts[end:]]

@@ -8,8 +8,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.core.decode import MessageKind, Route
-from bridge.core.errors import PatternError
+from bridge.core.errors import NotReading, PatternError
+from bridge.core.formats.format import Parsed
 from bridge.core.formats.mapping import FieldPath
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
@@ -199,4 +201,12 @@ class MqttSettings(Section):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return tuple(subscription.route for subscription in self.subscriptions)
+        """The routes of the subscriptions, after that of its own commands if one with `{deviceId...}` may deliver them."""
+        routes = tuple(subscription.route for subscription in self.subscriptions)
+        commands = TopicPattern.parse(self.commands.replace("{deviceId}", "{deviceId...}"))
+        is_delivered = any(route.pattern.several is not None for route in routes) and commands.names[-1] is None
+        return (Route(commands, format=_command_format), *routes) if is_delivered else routes
+
+
+def _command_format(payload: Payload) -> Parsed:  # noqa: ARG001 - a format
+    raise NotReading("a command to a device")

@@ -16,7 +16,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, MessageKind, Route, UnknownKeys
-from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection, RejectionReason, StaleRetained
+from bridge.core.message import (
+    CommandAck,
+    Decoded,
+    DeviceStatus,
+    Ignored,
+    Message,
+    Outcome,
+    Rejection,
+    RejectionReason,
+    StaleRetained,
+)
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES, quote
 from bridge.core.readings.identity import is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
@@ -325,6 +335,40 @@ def test_refused_device_id_is_rejected_with_its_fault(device_id: str, fault: str
     one = rejection({"temperature": 1, "deviceId": device_id}, ANY)
     assert one.code is RejectionReason.NO_DEVICE_ID
     assert f", which {fault}; allowed are 1 to 128 printable characters" in one.reason
+
+
+SEVERAL = (
+    Route(TopicPattern.parse("home/{deviceId...}/data")),
+    Route(TopicPattern.parse("home/{deviceId...}/status"), MessageKind.STATUS),
+    Route(TopicPattern.parse("home/{deviceId...}/command/ack"), MessageKind.COMMAND_ACK),
+)
+
+
+@pytest.mark.parametrize("device_id", [name for name in ACCEPTED if len(name) < 120])
+def test_id_of_several_levels_is_taken_from_the_topic(device_id: str) -> None:
+    decoder = Decoder(SEVERAL)
+    for topic, payload in (("data", b'{"temperature": 1}'), ("status", b"online"), ("command/ack", b'{"id": "1", "ok": true}')):
+        decoded = decoder.decode(message(payload, f"home/floor1/{device_id}/{topic}"))
+        assert isinstance(decoded, Reading | DeviceStatus | CommandAck)
+        assert decoded.device_id == f"floor1/{device_id}"
+
+
+@pytest.mark.parametrize("name", ["a//b", "a/../b", "/a", "a/", "..", "a/ "])
+def test_levels_that_no_url_may_have_are_refused_in_a_topic(name: str) -> None:
+    decoded = Decoder(SEVERAL).decode(message(b'{"temperature": 1}', f"home/{name}/data"))
+    assert isinstance(decoded, Rejection)
+    assert decoded.code is RejectionReason.NO_DEVICE_ID
+
+
+@pytest.mark.parametrize("topic", ["home", "home/data", "home/a/command", "home/a/b/other"])
+def test_topic_that_only_the_filter_of_several_levels_matches_is_ignored(topic: str) -> None:
+    assert isinstance(Decoder(SEVERAL).decode(message(b'{"temperature": 1}', topic)), Ignored)
+
+
+def test_topic_that_no_filter_matches_is_rejected() -> None:
+    decoded = Decoder(SEVERAL).decode(message(b'{"temperature": 1}', "away/a/data"))
+    assert isinstance(decoded, Rejection)
+    assert decoded.code is RejectionReason.NO_ROUTE
 
 
 def test_spelling_of_topic_or_body_does_not_make_two_devices() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from bridge.core.decode import MessageKind
-from bridge.core.errors import BridgeError, SettingsError
+from bridge.core.errors import BridgeError, NotReading, SettingsError
 from bridge.core.formats.json import json_format
 from bridge.core.formats.mapping import FieldPath, MappingFormat
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName
 from bridge.core.formats.tasmota import tasmota_format
 from bridge.settings import Settings
@@ -215,8 +216,19 @@ def test_pattern_of_several_levels_that_is_ambiguous_is_a_mistake(pattern: str, 
 
 def test_subscription_of_several_levels_has_any_format(tmp_path: Path) -> None:
     given = '[[mqtt.subscriptions]]\npattern = "home/{deviceId...}/{field}"\nformat = "scalar"\n'
-    (route,) = load(given, folder=tmp_path).mqtt.routes
+    _, route = load(given, folder=tmp_path).mqtt.routes
     assert (route.pattern.topic_filter, route.pattern.match("home/a/b/co2")) == ("home/#", {"deviceId": "a/b", "field": "co2"})
+
+
+def test_commands_that_a_subscription_of_several_levels_delivers_are_not_taken_as_readings(tmp_path: Path) -> None:
+    given = '[[mqtt.subscriptions]]\npattern = "sensors/{deviceId...}"\n'
+    commands, readings = load(given, folder=tmp_path).mqtt.routes
+    for topic in ("sensors/a/command", "sensors/a/b/command"):
+        assert commands.pattern.match(topic)
+        with pytest.raises(NotReading, match="a command to a device"):
+            commands.format(Payload(b'{"command": "x"}', topic, {}))
+    assert commands.pattern.match("sensors/a/b") is None
+    assert readings.pattern.match("sensors/a/b") == {"deviceId": "a/b"}
 
 
 def test_events_pattern_without_a_topic_level_is_a_mistake(tmp_path: Path) -> None:

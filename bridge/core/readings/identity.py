@@ -41,7 +41,11 @@ COMMAND_ID_PATTERN = r"^([A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*|\.{3,})$
 
 _PLAIN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _UNNORMALIZED_LENGTH = 4 * DEVICE_ID_LENGTH  # NFC shortens a text to a quarter at most
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")  # fillers, which count as printable
+
+INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""Characters that count as printable and are not visible, such as fillers; refused too."""
+
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _SECONDS = struct.Struct(">I")
 _NEGATIVE_ZERO = struct.pack(">d", -0.0)
 
