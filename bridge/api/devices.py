@@ -31,6 +31,7 @@ DEVICES_LIMIT = 10_000
 _COMMANDS_LIMIT = 1000
 _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
 _PATHS = "/api/v1/devices", "/api/v1/sensors"
+_ID = "/{id:[^/]+}"  # aiohttp's own expression takes no braces
 
 
 class DevicesParameters(BaseModel):
@@ -86,12 +87,12 @@ class DevicesApi:
             for route in (
                 web.get(path, self._list),
                 web.post(path, self._register),
-                web.get(path + "/{id}", self._get),
-                web.patch(path + "/{id}", self._update),
-                web.delete(path + "/{id}", self._remove),
-                web.post(path + "/{id}/commands", self._send_command),
-                web.get(path + "/{id}/commands", self._recent_commands),
-                web.get(path + "/{id}/commands/{command}", self._get_command),
+                web.get(path + _ID, self._get),
+                web.patch(path + _ID, self._update),
+                web.delete(path + _ID, self._remove),
+                web.post(path + _ID + "/commands", self._send_command),
+                web.get(path + _ID + "/commands", self._recent_commands),
+                web.get(path + _ID + "/commands/{command}", self._get_command),
             )
         ]
         return [*routes, web.post("/send_command", self._send_form_command)]
