@@ -134,5 +134,5 @@ def part_id(device_id: str, part: str) -> str:
 
 def hashed_part_id(device_id: str, part: str) -> str:
     """Return an id that no device has by chance: the device's, as far as there is room, and a hash of device and part."""
-    digest = blake2b(f"{device_id}\0{part}".encode(), digest_size=6).hexdigest()
+    digest = blake2b(f"{device_id}\0{part}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     return f"{device_id[: _ID_LENGTH - len(digest) - 1]}{SEPARATOR}{digest}"

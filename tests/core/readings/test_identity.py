@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.devices.profiles import part_id
+from bridge.core.devices.profiles import hashed_part_id, part_id
 from bridge.core.errors import DeviceIdError
 from bridge.core.readings.identity import (
     COMMAND_ID_PATTERN,
@@ -105,9 +105,10 @@ def test_parsed_device_id_is_valid_and_stays_the_same(text: str) -> None:
     assert parse_device_id(device_id) == device_id
 
 
-@given(st.sampled_from(ACCEPTED), st.text(max_size=140) | st.sampled_from([text for text, _ in REFUSED]))
+@given(st.sampled_from(ACCEPTED), st.text(st.characters(), max_size=140) | st.sampled_from([text for text, _ in REFUSED]))
 def test_part_of_a_device_has_a_device_id_whatever_it_is_called(device_id: str, part: str) -> None:
     assert is_device_id(part_id(device_id, part))
+    assert is_device_id(hashed_part_id(device_id, part))
 
 
 @given(st.text(max_size=140))
