@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from bridge.access.revocations import Revocations
 from bridge.core.access.accounts import ApiKey, key_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
-from bridge.core.access.secrets import matches_hash, sha256_hex
+from bridge.core.access.secrets import KEY_PREFIX, matches_hash, sha256_hex
 from bridge.core.errors import AccountError, DeviceIdError, TemporarilyUnavailable, Unauthorized, UnknownAccount
 from bridge.core.rate_limit_key import rate_limit_key
 from bridge.core.readings.identity import parse_device_id
 from bridge.ports import ApiKeyStore
 
-PREFIX = "sbk_"
+PREFIX = KEY_PREFIX
 LIMIT = 10_000
 _DAYS_LIMIT = 3650
 _FORMAT = re.compile(r"sbk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
