@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator
@@ -17,10 +19,13 @@ import aiohttp
 import aiomqtt
 import orjson
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from yarl import URL
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings
+from bridge.tools.tail import ReadingsTable
 from tests.api.test_devices import store_url
 from tests.cli.test_cli import ended
 from tests.conftest import StartBridge
@@ -364,3 +369,34 @@ async def test_readings_of_any_device_are_exported_and_imported_again(
     few = tmp_path / f"few.{suffix}"
     code, _, err = await ended(tmp_path, "export", str(few), *options, BRIDGE_STORE__URL=store_url)
     assert (code, "4 readings exported" in err) == (0, True)
+
+
+async def test_commands_of_the_command_line_take_any_id(stage: Stage, broker_url: str, store_url: str, tmp_path: Path) -> None:
+    name = "floor1/кухня, %41 *?"
+    url = f"http://127.0.0.1:{stage.bridge.port}"
+    environ = {"BRIDGE_STORE__URL": store_url, "BRIDGE_MQTT__SUBSCRIPTIONS": json.dumps(SUBSCRIPTIONS)}
+    written = unicodedata.normalize("NFD", name)
+    given = ("--url", url, "--broker", broker_url, "--device", written, "--admin-token", SECRET)
+    code, out, _ = await ended(tmp_path / "probe", "probe", *given, **environ)
+    assert (code, "readings of " + name in out) == (0, True), out
+    assert (await stage.ask("GET", path_of(name)))[0] == 404, "the device of a probe is removed"
+    await stage.by_post(name, {"temperature": 1, "timestamp": EPOCH_MS})
+    code, out, err = await ended(tmp_path / "command", "command", written, "servo1", "90", "--queue", "--url", url, **environ)
+    assert (code, err) == (0, "")
+    assert (await stage.ask("GET", f"{path_of(name)}/commands"))[1]["commands"][0]["id"] == out.split()[0]
+    await stage.publish(f"sensors/{name}/data", "no JSON")
+    await until(lambda: stage.bridge.ledger.account("mqtt").rejected == 1)
+    assert len((await stage.ask("GET", "/api/v1/rejected", device=name))[1]["messages"]) == 1
+    assert len((await stage.ask("GET", "/api/v1/rejected", device="floor1"))[1]["messages"]) == 1
+    assert (await stage.ask("GET", "/api/v1/rejected", device="floor1/кухня"))[1]["messages"] == []
+
+
+def test_table_of_wide_and_right_to_left_ids_has_straight_edges() -> None:
+    console = Console(record=True, width=200, file=io.StringIO(), legacy_windows=False)
+    table = ReadingsTable(len(ACCEPTED))
+    for number, name in enumerate(ACCEPTED):
+        table.add({"timestamp": "2026-01-31T12:00:00.000Z", "deviceId": name, "temperature": number})
+    console.print(table)
+    rows = [line for line in console.export_text().splitlines() if line.startswith("│")]
+    assert len(rows) == len(ACCEPTED)
+    assert len({cell_len(row) for row in rows}) == 1
