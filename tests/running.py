@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-
-from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.settings import (
@@ -34,11 +32,14 @@ async def start_bridge(
     devices: DevicesSettings | None = None,
     access: AccessSettings | None = None,
     stop_seconds: float = 4.0,
+    mqtt: Mapping[str, object] | None = None,
     **store: object,
 ) -> AsyncIterator[Bridge]:
     """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
     settings = Settings(
-        mqtt=MqttSettings(url=SecretStr(mqtt_url), client_id=client_id or f"bridge-{uuid.uuid4().hex[:8]}"),
+        mqtt=MqttSettings.model_validate(
+            {"url": mqtt_url, "client_id": client_id or f"bridge-{uuid.uuid4().hex[:8]}", **(mqtt or {})}
+        ),
         store=StoreSettings.model_validate({"url": store_url, **store}),
         http=http or HttpSettings(port=0),
         realtime=realtime or RealtimeSettings(),

@@ -62,6 +62,7 @@ CORE_STANDARD = {
     "re",
     "struct",
     "typing",
+    "unicodedata",
 }
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 

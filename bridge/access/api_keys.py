@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from bridge.access.revocations import Revocations
 from bridge.core.access.accounts import ApiKey, key_name
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
-from bridge.core.access.secrets import matches_hash, sha256_hex
-from bridge.core.errors import AccountError, TemporarilyUnavailable, Unauthorized, UnknownAccount
+from bridge.core.access.secrets import KEY_PREFIX, matches_hash, sha256_hex
+from bridge.core.errors import AccountError, DeviceIdError, TemporarilyUnavailable, Unauthorized, UnknownAccount
 from bridge.core.rate_limit_key import rate_limit_key
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.readings.identity import parse_device_id
 from bridge.ports import ApiKeyStore
 
-PREFIX = "sbk_"
+PREFIX = KEY_PREFIX
 LIMIT = 10_000
 _DAYS_LIMIT = 3650
 _FORMAT = re.compile(r"sbk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
@@ -80,8 +80,10 @@ class ApiKeys:
         if days is not None and not 0 < days <= _DAYS_LIMIT:
             raise AccountError("days", f"must be above 0 and at most {_DAYS_LIMIT}; omit it for a key that never expires")
         if device:
-            if not is_device_id(name):
-                raise AccountError("name", f"must be a device id: {DEVICE_ID_RULE}")
+            try:
+                name = parse_device_id(name)
+            except DeviceIdError as error:
+                raise AccountError("name", str(error)) from None
             rights, scope = {Permission.PUBLISH}, ResourceScope(frozenset((name,)))
         secret, now_ms = secrets.token_urlsafe(32), round(self._clock() * 1000)
         key = ApiKey(

@@ -134,6 +134,6 @@ def _short(text: str) -> str:
 def _repeated(event: AuditEvent, target: str) -> AuditEvent:
     """The event, counted once more. A different `target` is appended while there is room."""
     targets = event.target
-    if target not in targets.split(", ") and not targets.endswith(_MORE):
+    if f", {target}, " not in f", {targets}, " and not targets.endswith(_MORE):
         targets = f"{targets}, {target}" if len(targets) + len(target) < _TEXT_LENGTH - len(_MORE) - 1 else targets + _MORE
     return replace(event, target=targets, count=event.count + 1)

@@ -9,7 +9,7 @@ from bridge.access.lockout import Lockout
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
 from bridge.core.access.secrets import match_secret
 from bridge.core.errors import TooManyAttempts, Unauthorized
-from bridge.core.readings.identity import is_device_id
+from bridge.core.readings.identity import is_device_id, normalize_device_id
 from bridge.settings import DevicesSettings
 
 
@@ -31,6 +31,7 @@ class DeviceSecrets:
 
     def identify(self, name: str | None, secret: str, address: str) -> Identity:
         """The device or listener with this secret. Raises `Unauthorized` and `TooManyAttempts`."""
+        name = name and normalize_device_id(name)
         attempt = self._lockout.begin(f"device:{name[:128]}" if name else "", address, self._clock())
         if isinstance(attempt, float):
             raise TooManyAttempts(attempt)
@@ -46,6 +47,7 @@ class DeviceSecrets:
         With `any_device`, a client without a secret from the settings is the device that it names, now or, if its protocol
         has no names at login, with its first reading. It is never a listener, nor a device named in the settings.
         """
+        name = name and normalize_device_id(name)
         identity = self._match(name, secret)
         if identity is None and self._any_device and name not in self._credentials and name not in self._admins:
             if name is None and secret:

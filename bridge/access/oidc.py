@@ -18,6 +18,7 @@ from bridge.access.tokens import THEIRS, Header, check_times, invalid, verified
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.access.secrets import sha256_hex
 from bridge.core.errors import TemporarilyUnavailable
+from bridge.core.readings.identity import normalize_device_id
 from bridge.settings import AccessSettings
 
 log = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ def scope_from_claims(claims: Mapping[str, Any], settings: AccessSettings) -> Re
     if settings.site_claim is None and settings.device_claim is None:
         return None
     sites = _mapped(claims, settings.site_claim, settings.sites)
-    devices = _mapped(claims, settings.device_claim, settings.devices)
+    devices = frozenset(map(normalize_device_id, _mapped(claims, settings.device_claim, settings.devices)))
     return None if _ALL in sites | devices else ResourceScope(devices, sites)
 
 

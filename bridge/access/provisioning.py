@@ -4,8 +4,8 @@ from bridge.access.api_keys import ApiKeys
 from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.core.access.accounts import ApiKey
 from bridge.core.access.permissions import IdentityKind
-from bridge.core.errors import AccountError, BridgeError, UnknownAccount
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.errors import AccountError, BridgeError, DeviceIdError, UnknownAccount
+from bridge.core.readings.identity import parse_device_id
 
 
 class DeviceProvisioning:
@@ -52,8 +52,10 @@ class DeviceProvisioning:
             await self._keys.remove(key.id)
 
     async def _keys_of(self, device_id: str) -> list[ApiKey]:
-        if not is_device_id(device_id):
-            raise AccountError("name", f"must be a device id: {DEVICE_ID_RULE}")
+        try:
+            device_id = parse_device_id(device_id)
+        except DeviceIdError as error:
+            raise AccountError("name", str(error)) from None
         return [key for key in await self._keys.all() if key.kind is IdentityKind.DEVICE and key.name == device_id]
 
     async def _create(self, device_id: str) -> str:

@@ -31,6 +31,7 @@ from bridge.core.errors import (
     Unauthorized,
     UnknownAccount,
 )
+from bridge.core.readings.identity import normalize_device_id
 from bridge.ports import StateStore
 from bridge.settings import AccessSettings, DevicesSettings
 
@@ -179,7 +180,7 @@ class AuthService:
         self._loaded()
         try:
             if secret.startswith(PREFIX):
-                return _check_device(await self.keys.identify(secret, address), name)
+                return _check_device(await self.keys.identify(secret, address), name and normalize_device_id(name))
             return self._device_secrets.identify(name, secret, address)
         except Unauthorized as error:
             self._count(error.code)

@@ -1,11 +1,13 @@
 """Devices and their commands."""
 
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.api.bodies import read_form, read_object
 from bridge.api.describe import describes
@@ -16,8 +18,8 @@ from bridge.api.openapi.models import CommandResponse, CommandsPage, DeviceRespo
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
-from bridge.core.errors import DeviceError
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.errors import DeviceError, DeviceIdError
+from bridge.core.readings.identity import normalize_device_id, parse_device_id
 from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
@@ -29,6 +31,7 @@ DEVICES_LIMIT = 10_000
 _COMMANDS_LIMIT = 1000
 _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
 _PATHS = "/api/v1/devices", "/api/v1/sensors"
+_ID = "/{id:[^/]+}"  # aiohttp's own expression takes no braces
 
 
 class DevicesParameters(BaseModel):
@@ -41,14 +44,19 @@ class DevicesParameters(BaseModel):
     type: str | None = None
     status: str | None = None
     q: Annotated[str | None, Field(max_length=128)] = None
-    after: str = ""
+    after: Annotated[str, AfterValidator(normalize_device_id)] = ""
     limit: Annotated[int, Field(ge=1, le=DEVICES_LIMIT)] = 1000
 
     def matches(self, device: Device) -> bool:
         filters = ((self.site, device.site), (self.room, device.room), (self.type, device.type), (self.status, device.status))
         if device.id <= self.after or any(expected not in (None, actual) for expected, actual in filters):
             return False
-        return self.q is None or any(self.q.lower() in text.lower() for text in (device.id, device.name or ""))
+        return self.q is None or any(_folded(self.q) in _folded(text) for text in (device.id, device.name or ""))
+
+
+def _folded(text: str) -> str:
+    """Return the text without differences of case and of spelling, to search in it."""
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 class RecentParameters(BaseModel):
@@ -79,12 +87,12 @@ class DevicesApi:
             for route in (
                 web.get(path, self._list),
                 web.post(path, self._register),
-                web.get(path + "/{id}", self._get),
-                web.patch(path + "/{id}", self._update),
-                web.delete(path + "/{id}", self._remove),
-                web.post(path + "/{id}/commands", self._send_command),
-                web.get(path + "/{id}/commands", self._recent_commands),
-                web.get(path + "/{id}/commands/{command}", self._get_command),
+                web.get(path + _ID, self._get),
+                web.patch(path + _ID, self._update),
+                web.delete(path + _ID, self._remove),
+                web.post(path + _ID + "/commands", self._send_command),
+                web.get(path + _ID + "/commands", self._recent_commands),
+                web.get(path + _ID + "/commands/{command}", self._get_command),
             )
         ]
         return [*routes, web.post("/send_command", self._send_form_command)]
@@ -122,15 +130,16 @@ class DevicesApi:
     async def _register(self, request: web.Request) -> web.Response:
         attributes = await read_object(request)
         id_names = [name for name in _ID_NAMES if name in attributes]
-        device_id = attributes.pop(id_names[0]) if id_names else None
-        if not is_device_id(device_id):
-            raise DeviceError({"id": f"must be {DEVICE_ID_RULE}"})
-        self._authorizer.check_site(request, str(device_id), attributes.get("site"))
-        await self._authorizer.check_new(request, str(device_id))
-        device = await self._registry.register(str(device_id), attributes)
+        try:
+            device_id = parse_device_id(attributes.pop(id_names[0]) if id_names else None)
+        except DeviceIdError as error:
+            raise DeviceError({"id": str(error)}) from None
+        self._authorizer.check_site(request, device_id, attributes.get("site"))
+        await self._authorizer.check_new(request, device_id)
+        device = await self._registry.register(device_id, attributes)
         self._record(request, "device added", device.id)
         response = json_response(device.public(), status=201)
-        response.headers["Location"] = f"/api/v1/devices/{device.id}"
+        response.headers["Location"] = _path(device.id)
         return response
 
     @_describes(
@@ -142,7 +151,7 @@ class DevicesApi:
     )
     async def _update(self, request: web.Request) -> web.Response:
         device_id, attributes = self._device_id(request, Permission.MANAGE), await read_object(request)
-        if attributes.pop("id", device_id) != device_id:
+        if not _names(attributes.pop("id", device_id), device_id):
             raise DeviceError({"id": "cannot be changed"})
         if "site" in attributes:
             self._authorizer.check_site(request, device_id, attributes["site"])
@@ -165,12 +174,12 @@ class DevicesApi:
         permission=Permission.COMMAND,
     )
     async def _send_command(self, request: web.Request) -> web.Response:
-        device_id, body = request.match_info["id"], await read_object(request)
-        if body.pop("device", device_id) != device_id:
+        device_id, body = _in_path(request), await read_object(request)
+        if not _names(body.pop("device", device_id), device_id):
             raise DeviceError({"device": "is not the device of the path"})
         command = await self._submit(request, _command_request(body | {"device": device_id}))
         response = json_response(command.public(), status=202)
-        response.headers["Location"] = f"/api/v1/devices/{command.device_id}/commands/{command.id}"
+        response.headers["Location"] = f"{_path(command.device_id)}/commands/{command.id}"
         return response
 
     @_describes(
@@ -213,7 +222,7 @@ class DevicesApi:
 
     def _device_id(self, request: web.Request, permission: Permission = Permission.READ) -> str:
         """Return the device id of the path. Raises `UnknownDevice` if it is outside the caller's scope."""
-        device_id = request.match_info["id"]
+        device_id = _in_path(request)
         self._authorizer.check(request, device_id, permission)
         return device_id
 
@@ -221,6 +230,20 @@ class DevicesApi:
         self._audit.record(
             action, actor=identity_of(request), address=client_address_of(request, self._http), target=device_id, **details
         )
+
+
+def _in_path(request: web.Request) -> str:
+    """The device id of the path, where its slashes are written `%2F`."""
+    return normalize_device_id(request.match_info["id"])
+
+
+def _path(device_id: str) -> str:
+    return f"{_PATHS[0]}/{quote(device_id, safe='')}"
+
+
+def _names(value: object, device_id: str) -> bool:
+    """Whether a value is this device id, in any spelling."""
+    return isinstance(value, str) and normalize_device_id(value) == device_id
 
 
 def _command_request(body: Mapping[str, Any]) -> CommandRequest:

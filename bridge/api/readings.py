@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
@@ -16,7 +16,7 @@ from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Latest, MeasurementResponse, NoData, ReadingsPage, Record
 from bridge.core.access.permissions import Permission
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
-from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id
+from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id, normalize_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
@@ -78,7 +78,7 @@ class ReadingsParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    device: Annotated[tuple[str, ...], Field(max_length=_DEVICES_LIMIT)] = ()
+    device: Annotated[tuple[Annotated[str, AfterValidator(normalize_device_id)], ...], Field(max_length=_DEVICES_LIMIT)] = ()
     from_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="from")] = None
     to_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=READINGS_LIMIT)] = 1000
@@ -106,7 +106,7 @@ class ReadingsParameters(BaseModel):
 class TelemetryParameters(BaseModel):
     """The query of `GET /get_telemetry`; further parameters of older clients are ignored."""
 
-    device: str = ""
+    device: Annotated[str, AfterValidator(normalize_device_id)] = ""
 
 
 class ReadingsApi:

@@ -25,7 +25,7 @@ Retry = Callable[[QuarantineQuery], Awaitable[RetryResult]]
 
 
 class RetryParameters(BaseModel):
-    """Filters of rejected messages; `device` matches a level of the topic."""
+    """Filters of rejected messages; `device` matches a level of the topic, or several in a row."""
 
     model_config = ConfigDict(extra="forbid")
 

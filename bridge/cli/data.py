@@ -12,7 +12,7 @@ from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line,
 from bridge.core.errors import TransferError
 from bridge.core.message import RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
-from bridge.core.readings.identity import Cursor
+from bridge.core.readings.identity import Cursor, normalize_device_id
 from bridge.core.timestamp import parse_time
 from bridge.maintenance.export_files import FileFormat
 from bridge.ports import Store
@@ -52,7 +52,7 @@ def export_readings(
     from bridge.maintenance.export_import import export_readings as write
 
     store = load_settings(config).store
-    query = ReadingsQuery(tuple(device) if device else None, start, end)
+    query = ReadingsQuery(tuple(map(normalize_device_id, device)) if device else None, start, end)
     with progress_bar(errors, "exporting") as progress:
         written = run_loop(write(path, store, query, progress, file_format=file_format, resume=resume, force=force))
     print_line(f"{written:,} readings exported", errors)

@@ -14,6 +14,7 @@ from bridge.cli.render import add_row
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.cli.users import caller, run_with_service
 from bridge.core.errors import AccountError
+from bridge.core.readings.identity import normalize_device_id
 from bridge.core.timestamp import iso
 from bridge.settings.loader import load_settings
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 devices = typer.Typer(no_args_is_help=True, help="Manage the credentials of devices for HTTP, WebSockets and the broker.")
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Device id.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Device id.", callback=normalize_device_id)]
 
 
 @devices.command("add")

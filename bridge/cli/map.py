@@ -26,7 +26,7 @@ from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import first_message
 from bridge.tools.terminal import printable
 
-_CAPTURE = re.compile(r"\{[A-Za-z0-9]+\}")
+_CAPTURE = re.compile(r"\{[A-Za-z0-9]+(\.\.\.)?\}")
 
 
 class _NullOrigin:
@@ -103,7 +103,7 @@ def _propose(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, 
     pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic, body_device)
     if pattern is None:
         raise FormatError("the topic does not match this format")
-    if "{deviceId}" in pattern:
+    if "deviceId" in TopicPattern.parse(pattern).names:
         fields.pop("deviceId", None)
     return pattern, fields
 

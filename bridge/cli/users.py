@@ -184,4 +184,4 @@ def _read_password(name: str) -> str:
 def _scope_cells(scope: ResourceScope | None) -> tuple[str, str]:
     if scope is None:
         return "all", "all"
-    return " ".join(sorted(scope.devices)), ", ".join(sorted(scope.sites))
+    return ", ".join(sorted(scope.devices)), ", ".join(sorted(scope.sites))

@@ -14,7 +14,7 @@ import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.devices.profiles import Profiles
-from bridge.core.errors import NotReading
+from bridge.core.errors import DeviceIdError, NotReading
 from bridge.core.formats.flat import extract_flat
 from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
@@ -45,7 +45,7 @@ from bridge.core.payload import (
     quote,
 )
 from bridge.core.readings.extraction import ExtractedFields, extract_leaves
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id, message_id, record_id
+from bridge.core.readings.identity import COMMAND_ID_RULE, DEVICE_ID_RULE, is_command_id, message_id, parse_device_id, record_id
 from bridge.core.readings.leaf import DEVICE_ID
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -124,6 +124,10 @@ class Decoder:
                 ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
             )
             if found is None:
+                if any(route.pattern.delivers(topic) for route in self._routes):
+                    raise NotReading(
+                        f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}"
+                    )
                 raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
             if len(topic) <= _TOPIC_LENGTH:
                 if len(self._routed) >= _CACHE_LIMIT:
@@ -351,15 +355,14 @@ def _device_id(from_topic: str | None, from_body: object) -> str:
     device_id = from_topic if from_topic is not None else from_body
     if isinstance(device_id, int) and not isinstance(device_id, bool):
         device_id = str(device_id)
-    if is_device_id(device_id):
-        return str(device_id)
-    where = "the topic" if from_topic is not None else "deviceId"
-    what = "is missing" if device_id is None else f"is {quote(device_id)}"
-    raise PayloadError(
-        RejectionReason.NO_DEVICE_ID,
-        f"no valid device id: {where} {what}; allowed are {DEVICE_ID_RULE}",
-        "deviceId",
-    )
+    try:
+        return parse_device_id(device_id)
+    except DeviceIdError as error:
+        where = "the topic" if from_topic is not None else "deviceId"
+        what = "is missing" if device_id is None else f"is {quote(device_id)}, which {error.fault}"
+        raise PayloadError(
+            RejectionReason.NO_DEVICE_ID, f"no valid device id: {where} {what}; allowed are {DEVICE_ID_RULE}", "deviceId"
+        ) from None
 
 
 def _no_measurement(fields: ExtractedFields) -> PayloadError:
@@ -407,10 +410,10 @@ def _command_ack(message: Message, captures: Mapping[str, str]) -> CommandAck | 
         return StaleRetained()
     body = _object(message)
     command_id, ok, error = body.get("id"), body.get("ok"), body.get("error")
-    if not is_device_id(command_id):
+    if not is_command_id(command_id):
         raise PayloadError(
             RejectionReason.NO_COMMAND_ACK,
-            f"not a command acknowledgement: id is {quote(command_id)}; allowed are {DEVICE_ID_RULE}",
+            f"not a command acknowledgement: id is {quote(command_id)}; allowed are {COMMAND_ID_RULE}",
             "id",
         )
     if not isinstance(ok, bool):

@@ -2,7 +2,7 @@
 
 BridgeError
 ├── SettingsError
-├── PatternError · FormatError · PayloadError · NotReading · UnitError · RecordError · TransferError
+├── DeviceIdError · PatternError · FormatError · PayloadError · NotReading · UnitError · RecordError · TransferError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   ├── StoreInUse
@@ -32,6 +32,14 @@ class BridgeError(Exception):
 
 class SettingsError(BridgeError):
     """The settings are invalid; the text has one line per mistake, each with its origin."""
+
+
+class DeviceIdError(BridgeError, ValueError):
+    """A value is not a device id. `fault` says why, as a predicate: "contains '+'"."""
+
+    def __init__(self, fault: str, allowed: str) -> None:
+        super().__init__(f"{fault}: must be {allowed}")
+        self.fault = fault
 
 
 class PatternError(BridgeError, ValueError):

@@ -1,22 +1,30 @@
-"""Topic patterns such as `sensors/{deviceId}/data`, where `{name}` captures one level."""
+"""Topic patterns such as `sensors/{deviceId}/data`, where `{name}` captures one level and `{deviceId...}` one or more."""
 
 import re
 from dataclasses import dataclass
 
 from bridge.core.errors import PatternError
 
-_CAPTURE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
+_CAPTURE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)(\.\.\.)?\}")
 _TOPIC_BYTES = 65535
 _SINGLE, _MULTI = "+", "#"
+_SEVERAL = "{...}"
+DEVICE_ID = "deviceId"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPattern:
-    """An MQTT topic filter with named levels. The plain wildcards `+` and a final `#` are allowed and capture nothing."""
+    """An MQTT topic filter with named levels. The plain wildcards `+` and a final `#` are allowed and capture nothing.
+
+    MQTT has no wildcard for several levels in the middle of a topic. So a broker delivers more for `{deviceId...}` than the
+    pattern matches: all topics below the level before it.
+    """
 
     text: str
     levels: tuple[str, ...]
     names: tuple[str | None, ...]
+    several: int | None = None
+    """The index of the level `{deviceId...}`."""
 
     @classmethod
     def parse(cls, text: str) -> "TopicPattern":
@@ -28,29 +36,61 @@ class TopicPattern:
         parts = text.split("/")
         for number, part in enumerate(parts, start=1):
             capture = _CAPTURE.fullmatch(part)
-            if capture is None and any(mark in part for mark in "{}+#") and part not in (_SINGLE, _MULTI):
-                raise PatternError(f"{text!r}: level {number}, {part!r}: a wildcard or {{name}} must be the whole level")
-            if part == _MULTI and number != len(parts):
-                raise PatternError(f"{text!r}: level {number}: '#' must be the last level")
-            levels.append(_SINGLE if capture else part)
+            if fault := _fault(part, capture, is_last=number == len(parts)):
+                raise PatternError(f"{text!r}: level {number}, {part!r}: {fault}")
+            levels.append(part if capture is None else _SEVERAL if capture[2] else _SINGLE)
             names.append(capture[1] if capture else None)
         captured = [name for name in names if name]
         if len(captured) != len(set(captured)):
             raise PatternError(f"{text!r}: each {{name}} may occur only once")
-        return cls(text, tuple(levels), tuple(names))
+        several = levels.index(_SEVERAL) if _SEVERAL in levels else None
+        if several is not None and _MULTI in levels:
+            raise PatternError(f"{text!r}: '#' cannot follow {{{DEVICE_ID}...}}: either could have the levels between them")
+        return cls(text, tuple(levels), tuple(names), several)
 
     @property
     def topic_filter(self) -> str:
-        """The MQTT topic filter to subscribe with: `sensors/+/data`."""
-        return "/".join(self.levels)
+        """The MQTT topic filter to subscribe with: `sensors/+/data`, or `sensors/#` for `sensors/{deviceId...}/data`."""
+        return "/".join(self.levels if self.several is None else (*self.levels[: self.several], _MULTI))
+
+    def delivers(self, topic: str) -> bool:
+        """Whether the broker delivers a topic for `topic_filter`. The pattern itself may not match it."""
+        return self.match(topic) is not None or (
+            self.several is not None and TopicPattern.parse(self.topic_filter).match(topic) is not None
+        )
+
+    @property
+    def is_of_one_device(self) -> bool:
+        """Whether the only wildcard is the device."""
+        return [name for name in self.names if name] == [DEVICE_ID] and not {_SINGLE, _MULTI} & {
+            level for level, name in zip(self.levels, self.names, strict=True) if name is None
+        }
+
+    def topic_of(self, device_id: str) -> str | None:
+        """Return the topic of a device, with the other wildcards as in a filter; None if this pattern has no topic for it.
+
+        A `{deviceId}` matches no id of several levels, and a wildcard at the beginning no topic of the broker's own (`$SYS/…`).
+        """
+        filled = self.filled(device_id)
+        return None if filled is None or (self.several is None and "/" in device_id) else filled
+
+    def filled(self, device_id: str) -> str | None:
+        """Return the same, with an id of several levels in the place of a single one too: for topics that are only sent to."""
+        if DEVICE_ID not in self.names or (self.names[0] == DEVICE_ID and device_id.startswith("$")):
+            return None
+        levels = zip(self.levels, self.names, strict=True)
+        topic = "/".join(device_id if name == DEVICE_ID else level for level, name in levels)
+        return topic if len(topic.encode()) <= _TOPIC_BYTES else None
 
     def match(self, topic: str) -> dict[str, str] | None:
         """Return the captured levels of a topic, or None. A leading wildcard does not match a topic that begins with `$`
         [MQTT-4.7.2-1].
         """
         parts = topic.split("/")
-        if topic.startswith("$") and self.levels[0] in (_SINGLE, _MULTI):
+        if topic.startswith("$") and self.levels[0] in (_SINGLE, _MULTI, _SEVERAL):
             return None
+        if self.several is not None:
+            parts = _merge_levels(parts, self.several, len(self.levels))
         if self.levels[-1] == _MULTI:
             if len(parts) < len(self.levels) - 1:
                 return None
@@ -60,8 +100,25 @@ class TopicPattern:
         for level, name, part in zip(self.levels, self.names, parts, strict=False):
             if level == _MULTI:
                 break
-            if level not in (_SINGLE, part):
+            if level not in (_SINGLE, _SEVERAL, part):
                 return None
             if name:
                 captures[name] = part
         return captures
+
+
+def _fault(part: str, capture: re.Match[str] | None, *, is_last: bool) -> str | None:
+    """Return what is wrong with a level of a pattern."""
+    if capture is None and any(mark in part for mark in "{}+#") and part not in (_SINGLE, _MULTI):
+        return "a wildcard or {name} must be the whole level"
+    if part == _MULTI and not is_last:
+        return "'#' must be the last level"
+    if capture is not None and capture[2] and capture[1] != DEVICE_ID:
+        return f"only {{{DEVICE_ID}...}} captures several levels"
+    return None
+
+
+def _merge_levels(parts: list[str], at: int, count: int) -> list[str]:
+    """Return `count` parts by joining those from `at` on with slashes; fewer if there are too few."""
+    end = at + 1 + len(parts) - count
+    return parts if end <= at else [*parts[:at], "/".join(parts[at:end]), *parts[end:]]

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from bridge.core.access.secrets import KEY_PREFIX
 from bridge.core.errors import Unauthorized
 from bridge.http.origins import SAFE, is_from_own_page
 from bridge.settings import HttpSettings
@@ -63,12 +64,19 @@ def credentials_from(request: web.Request, http: HttpSettings, cookie_id: str | 
         return Credentials(rest.strip())
     if scheme.lower() == "basic":
         try:
-            name, colon, secret = base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")
+            name, secret = _name_and_secret(base64.b64decode(rest.strip(), validate=True).decode("utf-8"))
         except (binascii.Error, ValueError):
-            name = colon = secret = ""
-        if name and colon and secret:
+            name = secret = ""
+        if name and secret:
             return Credentials(secret, device=name)
     raise Unauthorized("malformed", "send Authorization: Bearer TOKEN; a device may send Basic with its id and secret")
+
+
+def _name_and_secret(text: str) -> tuple[str, str]:
+    """Split the text of Basic at its first colon, or, since a device id may contain one, before the API key of a device."""
+    key = text.rfind(f":{KEY_PREFIX}")
+    at = text.find(":") if key < 0 else key
+    return ("", "") if at < 0 else (text[:at], text[at + 1 :])
 
 
 def credentials_from_handshake(

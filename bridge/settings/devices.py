@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.errors import DeviceIdError
+from bridge.core.readings.identity import parse_device_id
 from bridge.settings.section import Seconds, Section
 
 
@@ -23,10 +24,17 @@ class DevicesSettings(Section):
     @field_validator("credentials")
     @classmethod
     def _check_device_ids(cls, credentials: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name in credentials:
-            if not is_device_id(name):
-                raise ValueError(f"{name[:64]!r} is not a device id: allowed are {DEVICE_ID_RULE}")
-        return credentials
+        """Return the secrets by device id in NFC."""
+        checked: dict[str, SecretStr] = {}
+        for name, secret in credentials.items():
+            try:
+                device_id = parse_device_id(name)
+            except DeviceIdError as error:
+                raise ValueError(f"{name[:64]!r} is not a device id: {error}") from None
+            if device_id in checked:
+                raise ValueError(f"{device_id[:64]!r} is listed twice, in two spellings that look the same")
+            checked[device_id] = secret
+        return checked
 
     @field_validator("credentials", "admins")
     @classmethod

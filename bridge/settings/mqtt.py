@@ -8,8 +8,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.core.decode import MessageKind, Route
-from bridge.core.errors import PatternError
+from bridge.core.errors import NotReading, PatternError
+from bridge.core.formats.format import Parsed
 from bridge.core.formats.mapping import FieldPath
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
@@ -138,8 +140,7 @@ class MqttSettings(Section):
     @classmethod
     def _check_commands(cls, text: str) -> str:
         pattern = TopicPattern.parse(text)
-        captures = [name for name in pattern.names if name]
-        if captures != ["deviceId"] or "#" in pattern.levels or pattern.levels.count("+") > 1:
+        if not pattern.is_of_one_device:
             raise ValueError(f"{text!r}: a command topic must have one level {{deviceId}} and no wildcard")
         return text
 
@@ -194,9 +195,18 @@ class MqttSettings(Section):
             context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
         return context
 
-    def command_topic(self, device_id: str) -> str:
-        return self.commands.replace("{deviceId}", device_id)
+    def command_topic(self, device_id: str) -> str | None:
+        """The topic of a device's commands; None if it would be one of the broker's own (`$SYS/…`)."""
+        return TopicPattern.parse(self.commands).filled(device_id)
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return tuple(subscription.route for subscription in self.subscriptions)
+        """The routes of the subscriptions, after that of its own commands if one with `{deviceId...}` may deliver them."""
+        routes = tuple(subscription.route for subscription in self.subscriptions)
+        commands = TopicPattern.parse(self.commands.replace("{deviceId}", "{deviceId...}"))
+        is_delivered = any(route.pattern.several is not None for route in routes) and commands.names[-1] is None
+        return (Route(commands, format=_command_format), *routes) if is_delivered else routes
+
+
+def _command_format(payload: Payload) -> Parsed:  # noqa: ARG001 - a format
+    raise NotReading("a command to a device")

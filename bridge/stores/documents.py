@@ -172,7 +172,7 @@ class DocumentDeviceStore(DocumentStore[Device]):
 
 
 class DocumentCommandStore:
-    """Commands under `device/id`: neither has a slash.
+    """Commands under `device/id`: the id has no slash.
 
     Earlier versions stored them under their id alone. Such commands are found and changed under that key until they expire.
     """
@@ -182,7 +182,9 @@ class DocumentCommandStore:
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
         document = await self._documents.get(_command_key(device_id, command_id))
-        return await self._get_early(device_id, command_id) if document is None else _command(document)
+        if document is None:
+            return await self._get_early(device_id, command_id)
+        return _command(document) if document["device"] == device_id else None  # a/b with id c, asked for as a with id b/c
 
     async def _get_early(self, device_id: str, command_id: str) -> Command | None:
         document = None if _SLASH in command_id else await self._documents.get(command_id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import sqlite3
 import ssl
 import subprocess
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -36,6 +38,7 @@ from tests.access.parts import PASSWORD, SECRET, Guarded, access_settings, guard
 from tests.access.typed import command_line
 from tests.access.ways import COOKIE_ID, LISTENING, SESSION_COOKIE, attempted
 from tests.conftest import StartBridge
+from tests.device_ids import ACCEPTED
 from tests.fakes import RecordingOrigin
 from tests.servers import until
 
@@ -303,6 +306,41 @@ async def roll_up(store: Store, file: sqlite3.Connection) -> bool:
     file.commit()
     await store.history.roll_up()
     return bool(file.execute("SELECT count(*) FROM rollups WHERE device_id = 'rolled'").fetchone()[0])
+
+
+async def test_device_of_any_id_publishes_with_its_key_by_bearer_and_basic(guarded_bridge: Guarded) -> None:
+    for number, name in enumerate(ACCEPTED):
+        written = unicodedata.normalize("NFD", name)
+        status, found = await guarded_bridge.as_("admin", "POST", "/api/v1/keys", {"name": written, "device": True})
+        assert (status, found["name"]) == (201, name)
+        body = [{"deviceId": written, "temperature": number, "timestamp": 1767000000}]
+        basic = base64.b64encode(f"{written}:{found['key']}".encode()).decode()
+        for header in (f"Bearer {found['key']}", f"Basic {basic}"):
+            status, answer, _ = await guarded_bridge.ask("POST", "/api/v1/readings", {"Authorization": header}, body)
+            assert status == 201, (name, answer)
+        other = base64.b64encode(f"{name}x:{found['key']}".encode()).decode()
+        assert (await guarded_bridge.ask("POST", "/api/v1/readings", {"Authorization": f"Basic {other}"}, body))[0] == 401
+        foreign = [{"deviceId": "another", "temperature": 1}]
+        assert (await guarded_bridge.ask("POST", "/api/v1/readings", {"Authorization": f"Basic {basic}"}, foreign))[0] == 403
+
+
+async def test_scope_holds_the_devices_that_it_names_and_no_other(guarded_bridge: Guarded) -> None:
+    """No character of an id is a wildcard, and no id contains those below it."""
+    for name in ACCEPTED:
+        body = {"deviceId": name, "temperature": 1, "timestamp": 1767000000}
+        assert (await guarded_bridge.as_("admin", "POST", "/api/v1/readings", body))[0] == 201
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/devices", {"id": "floor1/kitchen"}))[0] == 201
+    for name in (*ACCEPTED, "floor1", "floor1/kitchen", "a*", "%"):
+        made = {"name": "scoped", "rights": ["see"], "devices": [unicodedata.normalize("NFD", name)]}
+        status, found = await guarded_bridge.as_("admin", "POST", "/api/v1/keys", made)
+        assert (status, found["scope"]["devices"]) == (201, [name])
+        shown = {"Authorization": f"Bearer {found['key']}"}
+        expected = [name] if name in ACCEPTED else []
+        for path in ("/api/v1/readings", "/api/v1/readings/latest"):
+            _, page, _ = await guarded_bridge.ask("GET", path, shown)
+            assert [one["deviceId"] for one in page["readings"]] == expected
+        _, page, _ = await guarded_bridge.ask("GET", "/api/v1/devices", shown)
+        assert [one["id"] for one in page["devices"]] == ([name] if name == "floor1/kitchen" else expected)
 
 
 async def test_idempotency_keys_are_separate_for_each_identity(guarded_bridge: Guarded) -> None:

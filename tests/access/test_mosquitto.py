@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from bridge.access.api_keys import ApiKeys
 from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.access.mosquitto.files import (
     bridge_rules,
+    broker_user,
     device_rules,
     hashed_password,
     matches_password,
+    password_hash,
+    rules_of,
     with_password,
     with_rules,
 )
@@ -33,6 +40,7 @@ from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from tests.access.parts import PASSWORD, access_settings
 from tests.access.typed import Command, command_line
 from tests.conftest import StartBridge
+from tests.device_ids import ACCEPTED
 from tests.fakes import MemoryStore
 from tests.servers import REPO, ClosedMosquitto, until
 
@@ -86,10 +94,21 @@ class Site:
 
 @pytest.fixture
 async def site(start_bridge: StartBridge, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(start_bridge, tmp_path) as site:
+        yield site
+
+
+@asynccontextmanager
+async def running_site(
+    start_bridge: StartBridge, tmp_path: Path, subscriptions: Sequence[Mapping[str, object]] | None = None
+) -> AsyncIterator[Site]:
+    """Start a broker and a bridge, with the default subscriptions unless others are given."""
+    mqtt = {} if subscriptions is None else {"subscriptions": subscriptions}
     folder, store = tmp_path / "accounts", f"sqlite:///{tmp_path}/bridge.db"
     folder.mkdir()
     broker = ClosedMosquitto(folder)
     own = {"BRIDGE_MQTT__USERNAME": "bridge", "BRIDGE_MQTT__PASSWORD": OWN_PASSWORD, "BRIDGE_STORE__URL": store}
+    own |= {f"BRIDGE_MQTT__{name.upper()}": json.dumps(value) for name, value in mqtt.items()}
     files = {f"BRIDGE_MQTT__FILES__{name.upper()}": str(folder / name) for name in ("passwords", "acl")}
     command = command_line(tmp_path, **own, **files, BRIDGE_MQTT__FILES__PID=str(folder / "mosquitto.pid"))
     assert (await command("device", "broker"))[:2] == (0, "bridge is the bridge's account\n")
@@ -97,7 +116,7 @@ async def site(start_bridge: StartBridge, tmp_path: Path) -> AsyncIterator[Site]
     try:
         url = f"mqtt://bridge:{OWN_PASSWORD.replace(' ', '%20')}@127.0.0.1:{broker.inner_port}"
         access = access_settings(admin_password=SecretStr(PASSWORD))
-        async with start_bridge(url, store, client_id=CLIENT_ID, access=access) as bridge:
+        async with start_bridge(url, store, client_id=CLIENT_ID, access=access, mqtt=mqtt) as bridge:
             yield Site(broker, bridge, command, folder)
     finally:
         broker.kill()
@@ -125,10 +144,9 @@ async def test_device_receives_its_own_commands_only(site: Site) -> None:
         await device.subscribe("#")
         await device.publish("sensors/esp01/status", b"online")
         await other.publish("sensors/hall/status", b"online")
+        headers = await administrator(site)
         async with aiohttp.ClientSession() as session:
             base = f"http://127.0.0.1:{site.bridge.port}"
-            async with session.post(f"{base}/auth/login", json={"username": "admin", "password": PASSWORD}) as answer:
-                headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
             for name in ("hall", "esp01"):
                 body = {"command": f"of {name}", "queue": True}
                 async with session.post(f"{base}/api/v1/devices/{name}/commands", json=body, headers=headers) as answer:
@@ -190,6 +208,52 @@ async def test_new_key_replaces_the_old_one_and_removal_voids_both(site: Site) -
     assert (await site.command("device", "remove", "aa:bb:cc"))[0] == 1
 
 
+SEVERAL_LEVELS = [
+    {"pattern": "sensors/{deviceId...}/data"},
+    {"pattern": "sensors/{deviceId...}/status", "kind": "status"},
+    {"pattern": "sensors/{deviceId...}/command/ack", "kind": "command_ack"},
+]
+NAMES = ("Living Room", "кухня", "floor1/kitchen/air", 'say "hi"', "*", "%u", "%c", "100%", "a:b", "a%3Ab", "$SYS", "🌡 attic")
+
+
+async def test_devices_of_any_name_publish_as_themselves_and_hear_their_own_commands_only(
+    start_bridge: StartBridge, tmp_path: Path
+) -> None:
+    async with running_site(start_bridge, tmp_path, SEVERAL_LEVELS) as site, AsyncExitStack() as stack:
+        keys = {name: await site.enrolled(name) for name in NAMES}
+        devices = {name: await stack.enter_async_context(site.known(broker_user(name), key)) for name, key in keys.items()}
+        for name, device in devices.items():
+            await device.subscribe("sensors/#")
+            for other in NAMES:  # of which the broker lets through its own
+                await device.publish(f"sensors/{other}/data", READING)
+            await device.publish(f"sensors/{name}/status", b"online")
+        await until(lambda: site.stored == 2 * len(NAMES), what="a reading and a status of each stored")
+        assert site.bridge.ledger.account("mqtt").received == 2 * len(NAMES)
+        headers = await administrator(site)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{site.bridge.port}", headers=headers) as session:
+            for name, device in devices.items():
+                path = f"/api/v1/devices/{quote(name, safe='')}/commands"
+                async with session.post(URL(path, encoded=True), json={"command": f"of {name}"}) as answer:
+                    command = await answer.json()
+                    assert (answer.status, command["device"]) == (202, name)
+                async with asyncio.timeout(30):
+                    heard = orjson.loads(await anext(device.arrived()))
+                assert (heard["command"], heard["id"]) == (f"of {name}", command["id"])
+                await device.publish(f"sensors/{name}/command/ack", orjson.dumps({"id": command["id"], "ok": True}))
+                await until(partial(is_confirmed, session, f"{path}/{command['id']}"), what=f"{name} confirmed")
+
+
+async def administrator(site: Site) -> dict[str, str]:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{site.bridge.port}") as session:
+        async with session.post("/auth/login", json={"username": "admin", "password": PASSWORD}) as answer:
+            return {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+
+
+async def is_confirmed(session: aiohttp.ClientSession, path: str) -> bool:
+    async with session.get(URL(path, encoded=True)) as answer:
+        return bool((await answer.json())["state"] == "confirmed")
+
+
 # --- the files ---------------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +283,54 @@ def test_rules_of_other_accounts_stay_and_writing_is_idempotent(hand_written: st
     assert with_rules(once, "esp01", ("topic read a",)) == once
     assert with_rules(once, "esp01", ()) == hand_written
     assert with_rules(once, "esp0", ()) == once
+
+
+def test_accounts_of_any_names_stand_side_by_side_in_both_files() -> None:
+    users = [broker_user(name) for name in (*ACCEPTED, "a%3Ab", "a:b")]
+    assert len(set(users)) == len(users)
+    acl = passwords = ""
+    for number, (user, name) in enumerate(zip(users, (*ACCEPTED, "a%3Ab", "a:b"), strict=True)):
+        acl = with_rules(acl, user, device_rules(several(), name))
+        passwords = with_password(passwords, user, f"$7$1$a${number}")
+    assert len(passwords.split("\n")) == len(users) + 1
+    for number, (user, name) in enumerate(zip(users, (*ACCEPTED, "a%3Ab", "a:b"), strict=True)):
+        assert password_hash(passwords, user) == f"$7$1$a${number}"
+        assert rules_of(acl, user) == [f"user {user}", *device_rules(several(), name)]
+        assert f"topic write sensors/{name}/data" in rules_of(acl, user)
+        without = with_rules(acl, user, ())
+        assert [one for one in users if not rules_of(without, one)] == [user]
+
+
+def several(**more: object) -> MqttSettings:
+    return MqttSettings.model_validate({"subscriptions": SEVERAL_LEVELS, **more})
+
+
+def test_line_separators_of_unicode_end_no_line_of_the_files() -> None:
+    by_hand = "user a\u2028user esp01\ntopic read x\n"
+    assert with_rules(by_hand, "esp01", ()) == by_hand
+    assert with_password("a\u2028esp01:$7$1$a$b\n", "esp01", None) == "a\u2028esp01:$7$1$a$b\n"
+
+
+def test_bridge_may_command_ids_of_several_levels_and_nothing_else() -> None:
+    writes = [rule for rule in bridge_rules(several()) if rule.startswith("topic write")]
+    assert writes[:3] == [
+        "topic write sensors/+/command",
+        "topic write sensors/+/+/command",
+        "topic write sensors/+/+/+/command",
+    ]
+    assert len(writes) == 64
+    assert not [rule for rule in writes if "#" in rule]
+    assert len(bridge_rules(MqttSettings())) == 3
+
+
+async def test_device_whose_topics_are_those_of_another_or_of_the_broker_is_refused(tmp_path: Path) -> None:
+    last = {"subscriptions": [{"pattern": "sensors/{deviceId...}"}]}
+    with pytest.raises(AccountError, match="would let the device send commands to 'x'"):
+        await enrolment(tmp_path, MemoryStore(), **last).add("x/command")
+    first = {"subscriptions": [{"pattern": "{deviceId...}"}], "commands": "{deviceId}"}
+    with pytest.raises(AccountError, match="one that begins with \\$ is the broker's own"):
+        await enrolment(tmp_path, MemoryStore(), **first).add("$CONTROL/dynamic-security/v1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_passwords_of_other_accounts_stay() -> None:
@@ -270,7 +382,7 @@ async def test_account_made_by_hand_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "passwords").read_text() == "grafana:$7$1$a$b\n"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a b", "a\nuser b", "a/b", "#", "+", "x" * 129, "é"])
+@pytest.mark.parametrize("name", ["", ".", "..", " a", "a\nuser b", "a//b", "#", "+", "x" * 129, "a\u2028user b", "a\x85"])
 async def test_invalid_device_id_is_not_written_to_a_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(AccountError):
         await enrolment(tmp_path, MemoryStore()).add(name)

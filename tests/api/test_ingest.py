@@ -138,7 +138,7 @@ def _store(folder: Path) -> Any:
 
 
 async def test_request_without_a_valid_reading_names_each_invalid_field(poster: Poster) -> None:
-    status, body, _ = await poster.post([{"deviceId": "a", "temperature": "hot", "humidity": 900}, {"deviceId": "a b"}])
+    status, body, _ = await poster.post([{"deviceId": "a", "temperature": "hot", "humidity": 900}, {"deviceId": "a+b"}])
     assert (status, body["title"]) == (422, "Unprocessable Entity")
     assert [(one["index"], one["field"]) for one in body["errors"]] == [(0, "temperature"), (0, "humidity"), (1, "deviceId")]
     assert body["errors"][0]["message"] == "not a number"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from datetime import datetime
 from random import Random
 from typing import Any, get_args
@@ -15,13 +16,24 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, MessageKind, Route, UnknownKeys
-from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection, RejectionReason, StaleRetained
+from bridge.core.message import (
+    CommandAck,
+    Decoded,
+    DeviceStatus,
+    Ignored,
+    Message,
+    Outcome,
+    Rejection,
+    RejectionReason,
+    StaleRetained,
+)
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES, quote
 from bridge.core.readings.identity import is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.stores.mongo.store import _document, _rejected_document, _status_document
+from tests.device_ids import ACCEPTED, REFUSED
 
 NOW_MS = 1_767_000_000_000
 OWN = "2025-12-29T09:19:59.500Z"
@@ -292,34 +304,89 @@ def test_device_id_of_the_topic_wins_over_the_body() -> None:
 
 
 def test_invalid_id_in_the_body_is_ignored_if_the_topic_has_one() -> None:
-    assert reading({"deviceId": "no good!", "temperature": 1}).device_id == "a"
+    assert reading({"deviceId": "no good\n", "temperature": 1}).device_id == "a"
 
 
 def test_invalid_id_in_the_topic_is_not_replaced_by_the_body() -> None:
-    assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good/data").code is RejectionReason.NO_DEVICE_ID
+    assert rejection({"deviceId": "b", "temperature": 1}, "sensors/no good /data").code is RejectionReason.NO_DEVICE_ID
 
 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_step_of_a_url_is_not_a_device_id_in_a_topic(name: str) -> None:
     one = rejection({"deviceId": "b", "temperature": 1}, f"sensors/{name}/data")
     assert one.code is RejectionReason.NO_DEVICE_ID
-    assert "but not . or .." in one.reason
+    assert f"has the level {name!r}" in one.reason
 
 
 def test_integer_is_a_valid_device_id() -> None:
     assert reading({"device_id": 17, "temperature": 1}, ANY).device_id == "17"
 
 
+@pytest.mark.parametrize("device_id", ACCEPTED)
+def test_id_of_any_script_is_taken_from_body_and_topic(device_id: str) -> None:
+    assert reading({"deviceId": device_id, "temperature": 1}, ANY).device_id == device_id
+    if "/" not in device_id:
+        assert reading({"temperature": 1}, f"sensors/{device_id}/data").device_id == device_id
+
+
+@pytest.mark.parametrize(("device_id", "fault"), [*REFUSED, ("a\ud800", "contains U+D800 Cs")])
+def test_refused_device_id_is_rejected_with_its_fault(device_id: str, fault: str) -> None:
+    one = rejection({"temperature": 1, "deviceId": device_id}, ANY)
+    assert one.code is RejectionReason.NO_DEVICE_ID
+    assert f", which {fault}; allowed are 1 to 128 printable characters" in one.reason
+
+
+SEVERAL = (
+    Route(TopicPattern.parse("home/{deviceId...}/data")),
+    Route(TopicPattern.parse("home/{deviceId...}/status"), MessageKind.STATUS),
+    Route(TopicPattern.parse("home/{deviceId...}/command/ack"), MessageKind.COMMAND_ACK),
+)
+
+
+@pytest.mark.parametrize("device_id", [name for name in ACCEPTED if len(name) < 120])
+def test_id_of_several_levels_is_taken_from_the_topic(device_id: str) -> None:
+    decoder = Decoder(SEVERAL)
+    for topic, payload in (("data", b'{"temperature": 1}'), ("status", b"online"), ("command/ack", b'{"id": "1", "ok": true}')):
+        decoded = decoder.decode(message(payload, f"home/floor1/{device_id}/{topic}"))
+        assert isinstance(decoded, Reading | DeviceStatus | CommandAck)
+        assert decoded.device_id == f"floor1/{device_id}"
+
+
+@pytest.mark.parametrize("name", ["a//b", "a/../b", "/a", "a/", "..", "a/ "])
+def test_levels_that_no_url_may_have_are_refused_in_a_topic(name: str) -> None:
+    decoded = Decoder(SEVERAL).decode(message(b'{"temperature": 1}', f"home/{name}/data"))
+    assert isinstance(decoded, Rejection)
+    assert decoded.code is RejectionReason.NO_DEVICE_ID
+
+
+@pytest.mark.parametrize("topic", ["home", "home/data", "home/a/command", "home/a/b/other"])
+def test_topic_that_only_the_filter_of_several_levels_matches_is_ignored(topic: str) -> None:
+    assert isinstance(Decoder(SEVERAL).decode(message(b'{"temperature": 1}', topic)), Ignored)
+
+
+def test_topic_that_no_filter_matches_is_rejected() -> None:
+    decoded = Decoder(SEVERAL).decode(message(b'{"temperature": 1}', "away/a/data"))
+    assert isinstance(decoded, Rejection)
+    assert decoded.code is RejectionReason.NO_ROUTE
+
+
+def test_spelling_of_topic_or_body_does_not_make_two_devices() -> None:
+    spellings = [unicodedata.normalize(form, "Küche") for form in ("NFC", "NFD")]
+    assert {reading({"temperature": 1}, f"sensors/{text}/data").device_id for text in spellings} == {"Küche"}
+    records = [reading({"temperature": 1, "deviceId": text, "timestamp": NOW_MS}, ANY) for text in spellings]
+    assert {(record.device_id, record.id) for record in records} == {("Küche", records[0].id)}
+
+
 @pytest.mark.parametrize(
     "device",
-    [None, "", ".", "..", "a b", "x" * 129, "ä", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000],
+    [None, "", ".", "..", "a+b", "x" * 129, "a\u200b", 1.5, True, ["a"], {"id": "a"}, 10**200, 10**4000],
     ids=lambda one: repr(one)[:9],
 )
 def test_message_without_a_valid_device_id_is_rejected(device: object) -> None:
     one = rejection({"temperature": 1, "deviceId": device}, ANY)
     assert one.code is RejectionReason.NO_DEVICE_ID
     assert one.field == "deviceId"
-    assert "1 to 128 characters" in one.reason
+    assert "1 to 128 printable characters" in one.reason
 
 
 # --- timestamps -------------------------------------------------------------------------------------------------------
@@ -527,7 +594,7 @@ def test_invalid_status_is_rejected(payload: bytes, code: RejectionReason) -> No
 
 def test_status_without_a_valid_device_id_is_rejected() -> None:
     assert rejection(b"online", "states").code is RejectionReason.NO_DEVICE_ID
-    assert rejection(b"online", "sensors/no good/status").code is RejectionReason.NO_DEVICE_ID
+    assert rejection(b"online", "sensors/no\ngood/status").code is RejectionReason.NO_DEVICE_ID
 
 
 # --- arbitrary input --------------------------------------------------------------------------------------------------
@@ -545,7 +612,7 @@ PLAUSIBLE = st.one_of(
     st.floats(-200, 200), st.integers(-10, 70_000), st.sampled_from(["21.5", "ON", OWN, NOW_MS, 5, "x", None, True, -127])
 )
 OBJECTS = st.dictionaries(KEYS, st.one_of(PLAUSIBLE, JSON), max_size=10)
-TOPICS = st.sampled_from([DATA, STATUS, ANY, "states", "elsewhere", "sensors/ü/data"])
+TOPICS = st.sampled_from([DATA, STATUS, ANY, "states", "elsewhere", "sensors/ü/data", "sensors/ü\u200b/data"])
 
 
 def assert_well_formed(decoded: Decoded) -> None:

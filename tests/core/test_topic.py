@@ -57,9 +57,87 @@ def test_filter_has_a_plus_for_each_name(text: str) -> None:
     assert TopicPattern.parse(text).topic_filter == "/".join("+" if "{" in level else level for level in text.split("/"))
 
 
+SEVERAL = st.tuples(
+    st.lists(PLAIN | st.just("+") | st.just("{x}"), max_size=2), st.lists(PLAIN | st.just("+") | st.just("{y}"), max_size=2)
+).map(lambda given: "/".join([*given[0], "{deviceId...}", *given[1]])).filter(
+    lambda text: all(text.count(name) < 2 for name in ("{x}", "{y}"))
+)  # fmt: skip
+
+
+def matches_several(levels: list[str], parts: list[str]) -> bool:
+    """`{deviceId...}` matches one level, and what remains after any more."""
+    if not levels or not parts:
+        return not levels and not parts
+    if levels[0] == "{deviceId...}":
+        return matches_several(levels[1:], parts[1:]) or matches_several(levels, parts[1:])
+    return (levels[0] in ("+", parts[0]) or levels[0].startswith("{")) and matches_several(levels[1:], parts[1:])
+
+
+@given(SEVERAL, TOPICS)
+def test_several_levels_are_matched_by_us_and_delivered_by_the_filter(text: str, topic: str) -> None:
+    pattern, levels = TopicPattern.parse(text), text.split("/")
+    reserved = topic.startswith("$") and levels[0][:1] in ("+", "{")
+    captures = pattern.match(topic)
+    assert (captures is not None) == (not reserved and matches_several(levels, topic.split("/")))
+    assert pattern.delivers(topic) == matches(pattern.topic_filter, topic)
+    assert pattern.delivers(topic) or captures is None
+
+
+@given(SEVERAL, TOPICS)
+def test_captured_levels_make_the_topic_again(text: str, topic: str) -> None:
+    pattern = TopicPattern.parse(text)
+    captures = pattern.match(topic)
+    if captures is not None and pattern.is_of_one_device:
+        assert pattern.topic_of(captures["deviceId"]) == topic
+        assert pattern.match(topic) == captures
+
+
+@pytest.mark.parametrize(
+    ("text", "topic_filter"),
+    [
+        ("zigbee2mqtt/{deviceId...}", "zigbee2mqtt/#"),
+        ("home/{deviceId...}/state", "home/#"),
+        ("{site}/{deviceId...}/{field}", "+/#"),
+        ("{deviceId...}", "#"),
+    ],
+)
+def test_filter_of_several_levels_ends_in_a_hash(text: str, topic_filter: str) -> None:
+    assert TopicPattern.parse(text).topic_filter == topic_filter
+
+
+@pytest.mark.parametrize(
+    ("pattern", "device_id", "topic", "filled"),
+    [
+        ("sensors/{deviceId}/data", "a", "sensors/a/data", "sensors/a/data"),
+        ("sensors/{deviceId}/data", "a/b", None, "sensors/a/b/data"),
+        ("sensors/{deviceId...}/data", "a/b", "sensors/a/b/data", "sensors/a/b/data"),
+        ("{site}/{deviceId}/{field}", "a", "+/a/+", "+/a/+"),
+        ("{deviceId}/data", "a", "a/data", "a/data"),
+        ("{deviceId}/data", "$SYS", None, None),
+        ("{deviceId...}", "$CONTROL/dynamic-security/v1", None, None),
+        ("x/{deviceId...}", "$SYS/a", "x/$SYS/a", "x/$SYS/a"),
+        ("sensors/+/data", "a", None, None),
+        ("é" * 32760 + "/{deviceId}", "a" * 100, None, None),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_topic_of_a_device(pattern: str, device_id: str, topic: str | None, filled: str | None) -> None:
+    parsed = TopicPattern.parse(pattern)
+    assert (parsed.topic_of(device_id), parsed.filled(device_id)) == (topic, filled)
+
+
 @pytest.mark.parametrize(
     ("pattern", "topic", "captures"),
     [
+        ("zigbee2mqtt/{deviceId...}", "zigbee2mqtt/floor1/kitchen/air", {"deviceId": "floor1/kitchen/air"}),
+        ("zigbee2mqtt/{deviceId...}", "zigbee2mqtt/air", {"deviceId": "air"}),
+        ("zigbee2mqtt/{deviceId...}", "zigbee2mqtt", None),
+        ("home/{deviceId...}/state", "home/a/b/state", {"deviceId": "a/b"}),
+        ("home/{deviceId...}/state", "home/state/state", {"deviceId": "state"}),
+        ("home/{deviceId...}/state", "home/state", None),
+        ("home/{deviceId...}/state", "home/a/state/x", None),
+        ("{site}/{deviceId...}/{field}", "home/a/b/co2", {"site": "home", "deviceId": "a/b", "field": "co2"}),
+        ("{deviceId...}", "$SYS/a", None),
         ("sensors/{deviceId}/data", "sensors/a/data", {"deviceId": "a"}),
         ("sensors/{deviceId}/data", "sensors//data", {"deviceId": ""}),
         ("sensors/{deviceId}/data", "sensors/a/b/data", None),
@@ -98,6 +176,13 @@ def test_match_returns_the_captured_levels(pattern: str, topic: str, captures: d
         ("a/{1b}", "level 2"),
         ("a/{b-c}", "level 2"),
         ("{a}/{a}", "only once"),
+        ("{deviceId}/{deviceId...}", "only once"),
+        ("{deviceId...}/{deviceId...}", "only once"),
+        ("a/{site...}", r"level 2, '\{site...\}': only \{deviceId...\} captures several levels"),
+        ("a/{deviceId..}", "level 2"),
+        ("a/{...}", "level 2"),
+        ("a/x{deviceId...}", "level 2"),
+        ("a/{deviceId...}/#", "'#' cannot follow {deviceId...}"),
     ],
     ids=lambda text: text[:12],
 )

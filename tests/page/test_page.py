@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -23,6 +24,18 @@ from tests.conftest import StartBridge
 from tests.page.conftest import WAIT_MS, Dashboard, running
 from tests.servers import free_port, until
 
+ODD_NAMES = (
+    "floor1/kitchen/air",
+    "кухня",
+    "غرفة المعيشة",
+    "🌡 attic",
+    "a;b|c&d=e?f",
+    "%41",
+    "100%",
+    '<b>"hi"</b>',
+    "$SYS",
+    "a,b",
+)
 NOON_MS = 1_767_009_600_000  # 2025-12-29T12:00:00Z
 
 
@@ -188,6 +201,29 @@ async def test_command_reaches_the_device_and_its_confirmation_reaches_the_page(
         await expect(dashboard.page.locator(".commands li")).to_contain_text("sent")
         await device.send(orjson.dumps({"type": "ack", "id": command["id"], "ok": True}).decode())
         await expect(dashboard.page.locator(".commands li")).to_contain_text("confirmed")
+
+
+async def test_device_of_any_id_has_its_card_page_feed_and_commands(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    for number, name in enumerate(ODD_NAMES):
+        await dashboard.post(deviceId=name, temperature=number, humidity=50)
+    await dashboard.go()
+    for number, name in enumerate(ODD_NAMES):
+        await page.get_by_role("link", name=name, exact=True).click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        await page.reload()  # the address alone names the device
+        await expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        await expect(page.locator(".chart .figure").first).to_have_text(f"{number}.0")
+        await page.get_by_role("combobox", name="Command").fill("restart")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator(".commands li")).to_contain_text("sent")
+        await page.get_by_role("button", name="Edit").click()
+        await page.get_by_label("Room", exact=True).fill(f"room {number}")
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("link", name="All devices").click()
+        await expect(page.get_by_role("heading", level=2, name=f"room {number}")).to_be_visible()
+    await dashboard.go(f"#/feed?{urlencode({'device': ODD_NAMES[0]})}")
+    await expect(page.locator(".row a")).to_have_text([ODD_NAMES[0]])
 
 
 async def test_command_to_an_offline_device_can_be_queued(dashboard: Dashboard) -> None:

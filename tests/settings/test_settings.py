@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from bridge.core.decode import MessageKind
-from bridge.core.errors import BridgeError, SettingsError
+from bridge.core.errors import BridgeError, NotReading, SettingsError
 from bridge.core.formats.json import json_format
 from bridge.core.formats.mapping import FieldPath, MappingFormat
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName
 from bridge.core.formats.tasmota import tasmota_format
 from bridge.settings import Settings
@@ -178,6 +179,56 @@ def test_websocket_alias_is_read_and_overridden_by_the_bridges_name(given: str, 
     assert getattr(load(in_file, environ={given: "7", own: "9"}, folder=tmp_path).realtime, path) == 9
     (mistake,) = mistakes(environ={given: "many"}, folder=tmp_path)
     assert mistake.startswith(f"environment {given}: realtime.{path} = 'many'")
+
+
+@pytest.mark.parametrize(
+    ("commands", "topics"),
+    [
+        ("sensors/{deviceId}/command", ("sensors/a/command", "sensors/a/b/command")),
+        ("sensors/{deviceId...}/command", ("sensors/a/command", "sensors/a/b/command")),
+        ("{deviceId}", ("a", "a/b")),
+    ],
+)
+def test_command_topic_takes_an_id_of_several_levels(commands: str, topics: tuple[str, str], tmp_path: Path) -> None:
+    mqtt = load(environ={"BRIDGE_MQTT__COMMANDS": commands}, folder=tmp_path).mqtt
+    assert (mqtt.command_topic("a"), mqtt.command_topic("a/b")) == topics
+    assert (mqtt.command_topic("$SYS") is None) == (commands == "{deviceId}")
+
+
+@pytest.mark.parametrize("commands", ["do", "{deviceId}/+", "{deviceId}/#", "{site}/{deviceId}", "{site}/do"])
+def test_command_topic_with_another_wildcard_is_a_mistake(commands: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(environ={"BRIDGE_MQTT__COMMANDS": commands}, folder=tmp_path)
+    assert "a command topic must have one level {deviceId} and no wildcard" in mistake
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("a/{site...}", "level 2, '{site...}': only {deviceId...} captures several levels"),
+        ("a/{deviceId...}/{deviceId...}", "each {name} may occur only once"),
+        ("a/{deviceId...}/#", "'#' cannot follow {deviceId...}"),
+    ],
+)
+def test_pattern_of_several_levels_that_is_ambiguous_is_a_mistake(pattern: str, reason: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(f'[[mqtt.subscriptions]]\npattern = "{pattern}"\n', folder=tmp_path)
+    assert reason in mistake
+
+
+def test_subscription_of_several_levels_has_any_format(tmp_path: Path) -> None:
+    given = '[[mqtt.subscriptions]]\npattern = "home/{deviceId...}/{field}"\nformat = "scalar"\n'
+    _, route = load(given, folder=tmp_path).mqtt.routes
+    assert (route.pattern.topic_filter, route.pattern.match("home/a/b/co2")) == ("home/#", {"deviceId": "a/b", "field": "co2"})
+
+
+def test_commands_that_a_subscription_of_several_levels_delivers_are_not_taken_as_readings(tmp_path: Path) -> None:
+    given = '[[mqtt.subscriptions]]\npattern = "sensors/{deviceId...}"\n'
+    commands, readings = load(given, folder=tmp_path).mqtt.routes
+    for topic in ("sensors/a/command", "sensors/a/b/command"):
+        assert commands.pattern.match(topic)
+        with pytest.raises(NotReading, match="a command to a device"):
+            commands.format(Payload(b'{"command": "x"}', topic, {}))
+    assert commands.pattern.match("sensors/a/b") is None
+    assert readings.pattern.match("sensors/a/b") == {"deviceId": "a/b"}
 
 
 def test_events_pattern_without_a_topic_level_is_a_mistake(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ async def test_token_without_admin_rights_is_reported(start_bridge: StartBridge,
     [
         (["--url", "http://127.0.0.1:1"], "no bridge answers at http://127.0.0.1:1: Connection refused"),
         (["--url", "ftp://x"], "ftp://x: not a bridge's address: expected http://host:3000"),
-        (["--device", "two words"], "--device 'two words': must be 1 to 128 characters"),
+        (["--device", "two+words"], "--device 'two+words' contains '+': must be 1 to 128 printable characters"),
         (["--password", "x"], "--password needs --device"),
         (["--url", "http://127.0.0.1:1", "--broker", "ftp://u:hunter2@x"], "--broker: "),
     ],

@@ -12,6 +12,7 @@ from bridge.access.mosquitto.files import (
     PASSWORD_ROUNDS,
     bridge_rules,
     broker_user,
+    commanded_device,
     device_rules,
     hashed_password,
     matches_password,
@@ -47,12 +48,18 @@ class BrokerAccounts:
             or password_hash(_read(self._passwords), broker_user(device_id)) is None
         ):
             return False
-        rule = f"topic read {self._settings.command_topic(device_id)}"
-        return rule in rules_of(_read(self._acl), broker_user(device_id))
+        rules = device_rules(self._settings, device_id)
+        return bool(rules) and rules[-1] in rules_of(_read(self._acl), broker_user(device_id))
 
     def check_free(self, device_id: str) -> None:
-        """Raise `AccountError` if the name belongs to the bridge or to an account that was created by hand."""
+        """Raise `AccountError` if the name belongs to the bridge or to an account that was created by hand, or has no topic."""
         user = broker_user(device_id)
+        if self._passwords is not None and not device_rules(self._settings, device_id):
+            raise AccountError("name", "has no MQTT topic in these settings: one that begins with $ is the broker's own")
+        if other := commanded_device(self._settings, device_id):
+            raise AccountError(
+                "name", f"would let the device send commands to {other!r}, by mqtt.commands and mqtt.subscriptions"
+            )
         if user in (self._settings.client_id, self._settings.login[0]):
             raise AccountError("name", "is the bridge's own name at the broker (mqtt.client_id, mqtt.username)")
         if (

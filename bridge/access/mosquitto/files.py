@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 
+from bridge.core.readings.identity import DEVICE_ID_LENGTH
 from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings
 
@@ -22,12 +23,17 @@ PASSWORD_ROUNDS = 20_000
 
 _SALT_BYTES = 12  # the only length that older versions of Mosquitto accept
 _FORMAT = re.compile(r"\$7\$(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)", re.ASCII)
+_USER = re.compile(r"\s*user\s+(.*\S)\s*", re.ASCII)  # a name may contain spaces
 _RULE = re.compile(r"\s*topic\s", re.ASCII)
+_LEVELS_LIMIT = DEVICE_ID_LENGTH // 2
+"""The most levels that a device id can have."""
 
 
 def broker_user(device_id: str) -> str:
-    """The user name of a device: its id, with colons as `%3A`, since a colon ends the name in the password file."""
-    return device_id.replace(":", "%3A")
+    """The user name of a device: its id, with colons as `%3A`, since a colon ends the name in the password file, and `%` as
+    `%25`, so that the names of two devices differ.
+    """
+    return device_id.replace("%", "%25").replace(":", "%3A")
 
 
 # --- passwords -----------------------------------------------------------------------------------------------------------
@@ -53,13 +59,13 @@ def matches_password(password: str, hashed: str) -> bool:
 
 def with_password(text: str, user: str, hashed: str | None) -> str:
     """The password file with a new hash for a user, or, with None, without the user. Other lines are unchanged."""
-    lines = [line for line in text.splitlines() if not _is_account(line) or line.partition(":")[0] != user]
+    lines = [line for line in _split(text) if not _is_account(line) or line.partition(":")[0] != user]
     return _join(lines if hashed is None else [*lines, f"{user}:{hashed}"])
 
 
 def password_hash(text: str, user: str) -> str | None:
     """The hash of a user in the password file; None if the user has no account."""
-    lines = (line.partition(":") for line in text.splitlines() if _is_account(line))
+    lines = (line.partition(":") for line in _split(text) if _is_account(line))
     return next((hashed.strip() for name, _, hashed in lines if name == user), None)
 
 
@@ -72,23 +78,32 @@ def _is_account(line: str) -> bool:
 
 def device_rules(settings: MqttSettings, device_id: str) -> tuple[str, ...]:
     """The rules of a device: it writes the topics of the subscriptions with its id, and reads its commands."""
-    writes = [_topic(subscription.pattern, device_id) for subscription in settings.subscriptions]
-    read = settings.command_topic(device_id)
-    return (*(f"topic write {topic}" for topic in writes if topic), f"topic read {read}")
+    writes, reads = _written_topics(settings, device_id), settings.command_topic(device_id)
+    return (*(f"topic write {topic}" for topic in writes), *((f"topic read {reads}",) if reads else ()))
 
 
-def _topic(pattern: str, device_id: str) -> str | None:
-    """The topic of a device under a pattern; None if the pattern has no `{deviceId}`."""
-    parsed = TopicPattern.parse(pattern)
-    if "deviceId" not in parsed.names:
-        return None
-    levels = zip(parsed.names, parsed.levels, strict=True)
-    return "/".join(device_id if name == "deviceId" else level for name, level in levels)
+def commanded_device(settings: MqttSettings, device_id: str) -> str | None:
+    """Return another device to whose command topic the rules of a device would let it write: `x` for the id `x/command`."""
+    commands = TopicPattern.parse(settings.commands.replace("{deviceId}", "{deviceId...}"))
+    named = (captures["deviceId"] for topic in _written_topics(settings, device_id) if (captures := commands.match(topic)))
+    return next((name for name in named if name != device_id), None)
+
+
+def _written_topics(settings: MqttSettings, device_id: str) -> list[str]:
+    topics = (TopicPattern.parse(subscription.pattern).topic_of(device_id) for subscription in settings.subscriptions)
+    return [topic for topic in topics if topic is not None]
 
 
 def bridge_rules(settings: MqttSettings) -> tuple[str, ...]:
-    """The rules of the bridge: it reads every topic and the broker's statistics, and writes commands."""
-    return ("topic read #", "topic read $SYS/#", f"topic write {TopicPattern.parse(settings.commands).topic_filter}")
+    """The rules of the bridge: it reads every topic and the broker's statistics, and writes commands.
+
+    If device ids may have several levels, there is a rule for each number of levels: `#` would permit other topics too.
+    """
+    patterns = [settings.commands, *(subscription.pattern for subscription in settings.subscriptions)]
+    several = any(TopicPattern.parse(pattern).several is not None for pattern in patterns)
+    commands = TopicPattern.parse(settings.commands)
+    writes = (commands.filled("/".join("+" * levels)) for levels in range(1, _LEVELS_LIMIT + 1 if several else 2))
+    return ("topic read #", "topic read $SYS/#", *(f"topic write {topic}" for topic in writes))
 
 
 def with_rules(text: str, user: str, rules: Sequence[str]) -> str:
@@ -106,9 +121,16 @@ def rules_of(text: str, user: str) -> list[str]:
 def _lines(text: str, user: str) -> Iterator[tuple[str, bool]]:
     """Each line, and whether it belongs to a user: the line `user NAME` and the rules directly after it."""
     of_user = False
-    for line in text.splitlines():
-        of_user = line.split() == ["user", user] or (of_user and _RULE.match(line) is not None)
+    for line in _split(text):
+        named = _USER.fullmatch(line)
+        of_user = named[1] == user if named else of_user and _RULE.match(line) is not None
         yield line, of_user
+
+
+def _split(text: str) -> list[str]:
+    """Return the lines as Mosquitto reads them: other separators of Unicode do not end one."""
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _join(lines: Sequence[str]) -> str:

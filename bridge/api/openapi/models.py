@@ -4,13 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from bridge.core.readings.identity import DEVICE_ID_PATTERN, DEVICE_ID_RULE
+from bridge.core.readings.identity import COMMAND_ID_PATTERN, DEVICE_ID_LENGTH, DEVICE_ID_PATTERN, DEVICE_ID_RULE
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, Flag, Measurement
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
 Time = Annotated[str, Field(description="ISO 8601 in UTC, with milliseconds", examples=["2026-01-31T12:00:00.000Z"])]
 Cursor = Annotated[int, Field(description="the cursor of a record")]
-DeviceId = Annotated[str, Field(pattern=DEVICE_ID_PATTERN, max_length=128)]
+# pydantic's own expressions have no look-around, which this pattern needs.
+DeviceId = Annotated[str, Field(min_length=1, max_length=DEVICE_ID_LENGTH, json_schema_extra={"pattern": DEVICE_ID_PATTERN})]
+CommandId = Annotated[str, Field(pattern=COMMAND_ID_PATTERN, max_length=128)]
 Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
 Absent: Any = Field(default_factory=lambda: None)
 """The default of a key that may be absent and is never null."""
@@ -289,7 +291,7 @@ class NewDevice(BaseModel):
 class CommandResponse(Response):
     """A command and its state."""
 
-    id: DeviceId
+    id: CommandId
     device: DeviceId
     command: str
     state: Literal["queued", "sent", "confirmed", "failed", "expired"]

@@ -5,14 +5,15 @@ keys and sessions, which are random, are SHA-256 hashes. `to_document` returns t
 `…_from_document` is its inverse.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
-from bridge.core.errors import AccountError
-from bridge.core.readings.identity import is_device_id
+from bridge.core.errors import AccountError, DeviceIdError
+from bridge.core.readings.identity import parse_device_id
 
 NAMES_LIMIT = 32
 _SITE_LENGTH = 128
@@ -43,17 +44,22 @@ def key_name(text: str) -> str:
 
 def scope_of(devices: Iterable[str], sites: Iterable[str]) -> ResourceScope | None:
     """Return the scope of these devices and sites; None (every device) if both are empty. Raises `AccountError`."""
-    scope = ResourceScope(frozenset(devices), frozenset(sites))
-    if bad := [name for name in scope.devices if not is_device_id(name)]:
-        raise AccountError("devices", f"{bad[0][:64]!r} is not a device id")
+    scope = ResourceScope(frozenset(map(_device_id, devices)), frozenset(sites))
     if bad := [name for name in scope.sites if not name.isprintable() or not 0 < len(name) <= _SITE_LENGTH]:
         raise AccountError("sites", f"{bad[0][:64]!r} is not a site name: 1 to {_SITE_LENGTH} printable characters")
     names = [*scope.devices, *scope.sites]
-    if len(names) > NAMES_LIMIT or sum(len(ascii(name)) for name in names) > _SCOPE_LENGTH:
+    if len(names) > NAMES_LIMIT or sum(len(json.dumps(name)) for name in names) > _SCOPE_LENGTH:
         raise AccountError(
             "devices", f"scope too large: at most {NAMES_LIMIT} names and {_SCOPE_LENGTH} characters; name sites instead"
         )
     return scope if names else None
+
+
+def _device_id(text: str) -> str:
+    try:
+        return parse_device_id(text)
+    except DeviceIdError as error:
+        raise AccountError("devices", f"{text[:64]!r} is not a device id: {error}") from None
 
 
 def scope_with(before: ResourceScope | None, devices: Iterable[str] | None, sites: Iterable[str] | None) -> ResourceScope:

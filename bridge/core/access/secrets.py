@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
+KEY_PREFIX = "sbk_"
+"""How every API key begins."""
+
 _HASHED = "sha256:"
 
 

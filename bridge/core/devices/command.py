@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from bridge.core.errors import CommandStateError
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.readings.identity import COMMAND_ID_RULE, is_command_id, parse_device_id
 from bridge.core.timestamp import iso
 
 EXPIRY_LIMIT_SECONDS = 30 * 86_400.0
@@ -52,12 +52,13 @@ CommandValue = str | int | float | bool | None
 
 
 def _check_id(text: str) -> str:
-    if not is_device_id(text):
-        raise ValueError(f"must be {DEVICE_ID_RULE}")
+    if not is_command_id(text):
+        raise ValueError(f"must be {COMMAND_ID_RULE}")
     return text
 
 
 _Id = Annotated[str, AfterValidator(_check_id)]
+_DeviceId = Annotated[str, AfterValidator(parse_device_id)]
 _Value = (
     Annotated[StrictStr, Field(max_length=_TEXT_LENGTH)]
     | StrictBool
@@ -75,7 +76,7 @@ class CommandRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: _Id
+    device: _DeviceId
     command: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
     value: _Value = None
     queue: bool = False

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from bridge.core.readings.identity import INVISIBLE, normalize_device_id
+
 PARTS_LIMIT = 64
 """Parts of one device that are remembered; one more always is a series of its own."""
 
 DEVICES_LIMIT = 10_000
 _ID_LENGTH = 128
 _PART_LENGTH = 64
-_UNSAFE = re.compile(r"[\s/+#]+|[^\w.:-]+")
+_UNSAFE = re.compile(rf"([^\w.:-]|[{INVISIBLE}])+")
 SEPARATOR = "."
 
 
@@ -124,7 +126,7 @@ class Profiles:
 
 def part_id(device_id: str, part: str) -> str:
     """Return the usual id of a part: `cold.DS18B20-2`. Characters that no id may have become `_`; a long one has a hash."""
-    name = _UNSAFE.sub("_", part).strip("_.") or "part"
+    name = normalize_device_id(_UNSAFE.sub("_", part)).strip("_.") or "part"
     if len(name) > _PART_LENGTH or len(device_id) + 1 + len(name) > _ID_LENGTH:
         return hashed_part_id(device_id, part)
     return f"{device_id}{SEPARATOR}{name}"
@@ -132,5 +134,5 @@ def part_id(device_id: str, part: str) -> str:
 
 def hashed_part_id(device_id: str, part: str) -> str:
     """Return an id that no device has by chance: the device's, as far as there is room, and a hash of device and part."""
-    digest = blake2b(f"{device_id}\0{part}".encode(), digest_size=6).hexdigest()
+    digest = blake2b(f"{device_id}\0{part}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     return f"{device_id[: _ID_LENGTH - len(digest) - 1]}{SEPARATOR}{digest}"

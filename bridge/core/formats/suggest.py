@@ -29,6 +29,8 @@ _DEPTH_LIMIT = 16
 def suggest_pattern(name: FormatName, topic: str, device_in_body: str | None = None) -> str | None:
     """Return the pattern by which the format would read `topic`, or None if the topic does not fit."""
     levels = topic.split("/")
+    if name is FormatName.ZIGBEE2MQTT and levels[0] == "zigbee2mqtt" and len(levels) > 2:
+        return "zigbee2mqtt/{deviceId...}"  # a friendly name with slashes
     captures = _captured_levels(name, levels, device_in_body)
     if captures is None:
         return None

@@ -7,8 +7,8 @@ from typing import Any
 from bson.errors import InvalidId
 from bson.objectid import ObjectId
 
-from bridge.core.errors import RecordError
-from bridge.core.readings.identity import CURSOR_LIMIT, DEVICE_ID_RULE, is_device_id, record_id
+from bridge.core.errors import DeviceIdError, RecordError
+from bridge.core.readings.identity import CURSOR_LIMIT, parse_device_id, record_id
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import parse_time
@@ -39,16 +39,17 @@ def parse_record(record: Mapping[str, Any]) -> Reading:
     unknown = [key for key in record if key not in _KNOWN]
     if unknown:
         raise RecordError(f"{unknown[0][:64]!r} is not a field of a reading")
-    device_id = record.get("deviceId")
-    if not is_device_id(device_id):
-        raise RecordError(f"deviceId must be {DEVICE_ID_RULE}")
+    try:
+        device_id = parse_device_id(record.get("deviceId"))
+    except DeviceIdError as error:
+        raise RecordError(f"deviceId {error}") from None
     values = {name: _value(name, record[name]) for name in VALUE_NAMES if name in record}
     if not MEASUREMENTS_BY_NAME.keys() & values.keys():
         raise RecordError("no measurement")
     timestamp_ms = _time(record, "timestamp")
     return Reading(
-        id=_object_id(record["_id"]) if "_id" in record else record_id(str(device_id), timestamp_ms, values),
-        device_id=str(device_id),
+        id=_object_id(record["_id"]) if "_id" in record else record_id(device_id, timestamp_ms, values),
+        device_id=device_id,
         values=values,
         timestamp_ms=timestamp_ms,
         received_ms=_time(record, "receivedAt") if "receivedAt" in record else timestamp_ms,

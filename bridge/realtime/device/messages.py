@@ -15,11 +15,10 @@ from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake
 
 SOURCE = "device"
-_TOPIC = "$device/"
-_ACK = "/ack"
+_READINGS, _ACKS = "$device/", "$device-ack/"
 ROUTES = (
-    Route(TopicPattern.parse(_TOPIC + "{deviceId}"), format=json_format),
-    Route(TopicPattern.parse(_TOPIC + "{deviceId}" + _ACK), MessageKind.COMMAND_ACK),
+    Route(TopicPattern.parse(_READINGS + "{deviceId...}"), format=json_format),
+    Route(TopicPattern.parse(_ACKS + "{deviceId...}"), MessageKind.COMMAND_ACK),
 )
 """Routes for the decoder. A broker delivers no topic that begins with `$` to a subscription that begins with a wildcard."""
 
@@ -43,15 +42,15 @@ class SocketOrigin:
         return self._waiting >= self._limit
 
     def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:
-        self._put(device_id, body)
+        self._put(_READINGS + device_id, body)
 
     def put_ack(self, device_id: str, body: Mapping[str, Any]) -> None:
-        self._put(device_id + _ACK, body)
+        self._put(_ACKS + device_id, body)
 
     def _put(self, topic: str, body: Mapping[str, Any]) -> None:
         self._waiting += 1
         payload = orjson.dumps(body)
-        message = Message(SOURCE, _TOPIC + topic, payload, time.time_ns() // 1_000_000, self)
+        message = Message(SOURCE, topic, payload, time.time_ns() // 1_000_000, self)
         if len(payload) <= PARSED_LIMIT_BYTES:
             message.body = body
         self._intake.put(message)

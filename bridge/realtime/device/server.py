@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from bridge.core.access.permissions import IdentityKind, Permission
-from bridge.core.errors import BridgeError, BrokerUnavailable
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.errors import BridgeError, BrokerUnavailable, DeviceIdError
+from bridge.core.readings.identity import normalize_device_id, parse_device_id
 from bridge.http.credentials import Credentials
 from bridge.pipeline.intake import Intake
 from bridge.ports import DevicePresence
@@ -170,14 +170,14 @@ class DeviceSockets:
             device.client.send_text(device.login.protocol.renewed(device.connection.expires))
 
     async def _subscribe(self, device: DeviceConnection, session: Session, kind: str, payload: Mapping[str, Any]) -> None:
-        device_id = payload.get("device_id")
-        if kind != "subscribe" or not is_device_id(device_id):
+        if kind != "subscribe" or "device_id" not in payload:
             device.send_error("an admin sends SUBSCRIBE with payload.device_id")
             return
         try:
+            device_id = parse_device_id(payload["device_id"])
             if session.subscription.device_filter is not None:
-                session.subscription.device_filter.check((str(device_id),))
-            await self._hub.subscribe(session, frozenset({str(device_id)}), None, None, 1)
+                session.subscription.device_filter.check((device_id,))
+            await self._hub.subscribe(session, frozenset({device_id}), None, None, 1)
         except ValueError as error:
             device.send_error(str(error))
         except ConnectionClosed:
@@ -211,16 +211,11 @@ class DeviceSockets:
         """The device of a message; None if not permitted. A client without a device is bound to the first that it names."""
         named = next((payload[name] for name in IDS if name in payload), None)
         if device.device_id is None:
-            if not is_device_id(named):
-                device.send_error(f"device_id must be {DEVICE_ID_RULE}")
+            device_id = self._first_device_of(device, named)
+            if device_id is None or not self._may_publish(device, device_id):
                 return None
-            if named in self._settings.credentials:
-                device.send_error("this device has a secret of its own")
-                return None
-            if not self._may_publish(device, str(named)):
-                return None
-            self._bind(device, str(named))
-        elif named is not None and str(named) != device.device_id:
+            self._bind(device, device_id)
+        elif named is not None and normalize_device_id(str(named)) != device.device_id:
             device.send_error(_AS_ITSELF)
             return None
         device_id = str(device.device_id)
@@ -229,6 +224,17 @@ class DeviceSockets:
             return None
         if not device.bound:
             self._bind(device, device_id)
+        return device_id
+
+    def _first_device_of(self, device: DeviceConnection, named: object) -> str | None:
+        try:
+            device_id = parse_device_id(named)
+        except DeviceIdError as error:
+            device.send_error(f"device_id {error}")
+            return None
+        if device_id in self._settings.credentials:
+            device.send_error("this device has a secret of its own")
+            return None
         return device_id
 
     def _may_publish(self, device: DeviceConnection, device_id: str) -> bool:

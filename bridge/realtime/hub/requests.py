@@ -5,19 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bridge.core.readings.identity import CURSOR_LIMIT, DEVICE_ID_RULE, is_device_id
+from bridge.core.readings.identity import CURSOR_LIMIT, parse_device_id
 
 DEVICES_LIMIT = 1000
 REPLAY_LIMIT = 100_000
 _INTERVAL = re.compile(r"(\d{1,7})(ms|s|m)", re.ASCII)
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000}
 _INTERVAL_RANGE_MS = (100, 3_600_000)
-
-
-def _checked_device(name: str) -> str:
-    if not is_device_id(name):
-        raise ValueError(f"a device id is {DEVICE_ID_RULE}")
-    return name
 
 
 def _interval_ms(raw: object) -> object:
@@ -34,7 +28,7 @@ def _interval_ms(raw: object) -> object:
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    devices: Annotated[frozenset[Annotated[str, AfterValidator(_checked_device)]] | None, Field(max_length=DEVICES_LIMIT)] = (
+    devices: Annotated[frozenset[Annotated[str, AfterValidator(parse_device_id)]] | None, Field(max_length=DEVICES_LIMIT)] = (
         None
     )
 

@@ -102,6 +102,8 @@ class MqttSource:
         if self._connection is None:
             raise BrokerUnavailable("the broker is unavailable")
         topic = self._settings.command_topic(device_id)
+        if topic is None:
+            raise BrokerUnavailable("the device has no topic for commands: one that begins with $ is the broker's own")
         await self._connection.publish(topic, orjson.dumps(body), seconds)
 
     def _report_unavailable(self, reason: str) -> None:

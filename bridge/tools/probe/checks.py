@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -128,8 +129,12 @@ async def test_event(target: ProbeTarget, listener: Listener, device: str) -> st
 # --- the device --------------------------------------------------------------------------------------------------------
 
 
+def _path(device: str) -> str:
+    return f"/api/v1/devices/{quote(device, safe='')}"
+
+
 async def is_registered(target: ProbeTarget, device: str) -> bool:
-    return (await target.request("GET", f"/api/v1/devices/{device}")).expect(200, 404).status == 200
+    return (await target.request("GET", _path(device))).expect(200, 404).status == 200
 
 
 async def register(target: ProbeTarget, device: str) -> None:
@@ -139,9 +144,9 @@ async def register(target: ProbeTarget, device: str) -> None:
 
 
 async def remove(target: ProbeTarget, device: str) -> None:
-    remedy = f"remove it later: curl -X DELETE {target.url}/api/v1/devices/{device}"
+    remedy = f"remove it later: curl -X DELETE {target.url}{_path(device)}"
     try:
-        (await target.request("DELETE", f"/api/v1/devices/{device}")).expect(204, 404)
+        (await target.request("DELETE", _path(device))).expect(204, 404)
         if await is_registered(target, device):
             raise Failed("the device is still registered")  # noqa: TRY301
     except Failed as error:

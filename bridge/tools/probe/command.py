@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from bridge import __version__
-from bridge.core.errors import BridgeError
-from bridge.core.readings.identity import DEVICE_ID_RULE, is_device_id
+from bridge.core.errors import BridgeError, DeviceIdError
+from bridge.core.readings.identity import normalize_device_id, parse_device_id
 from bridge.settings import MqttSettings, Settings
 from bridge.tools.bench.report.terminal import TerminalDisplay
 from bridge.tools.bench.run import broker_settings, write_json
@@ -46,8 +46,11 @@ class ProbeOptions:
 
     def __post_init__(self) -> None:
         """Validate. Raises `BridgeError`."""
-        if self.device is not None and not is_device_id(self.device):
-            raise BridgeError(f"--device {self.device[:64]!r}: must be {DEVICE_ID_RULE}")
+        if self.device is not None:
+            try:
+                parse_device_id(self.device)
+            except DeviceIdError as error:
+                raise BridgeError(f"--device {self.device[:64]!r} {error}") from None
         if self.password is not None and (self.device_token is not None or self.device is None):
             raise BridgeError("--password needs --device and cannot be combined with --device-token")
 
@@ -86,7 +89,7 @@ async def probe(options: ProbeOptions, settings: Settings, console: Console, err
 
 
 async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Event, console: Console, errors: Console) -> bool:
-    device = options.device or f"probe-{secrets.token_hex(4)}"
+    device = normalize_device_id(options.device or f"probe-{secrets.token_hex(4)}")
     display = TerminalDisplay(errors)
     mqtt, broker_required = options.mqtt(settings), options.broker is not None
     started, start = datetime.now(UTC), time.monotonic()

@@ -113,23 +113,22 @@ class DeviceTopics:
     def of(cls, settings: MqttSettings, device: str) -> "DeviceTopics":
         """Derive the topics from the subscriptions. Raises `Skipped`."""
         readings, acks = _topic(settings, MessageKind.READINGS, device), _topic(settings, MessageKind.COMMAND_ACK, device)
-        if readings is None:
-            raise Skipped("the settings have no subscription for JSON from one device, such as sensors/{deviceId}/data")
-        return cls(readings, settings.command_topic(device), acks)
+        commands = settings.command_topic(device)
+        if readings is None or commands is None:
+            several = ", or sensors/{deviceId...}/data for an id of several levels" if "/" in device else ""
+            raise Skipped(
+                f"the settings have no subscription for JSON from one device, such as sensors/{{deviceId}}/data{several}"
+            )
+        return cls(readings, commands, acks)
 
 
 def _topic(settings: MqttSettings, kind: MessageKind, device: str) -> str | None:
     """Return the topic for the first subscription whose only wildcard is the device."""
     for subscription in settings.subscriptions:
         pattern = TopicPattern.parse(subscription.pattern)
-        levels = [device if name == "deviceId" else level for name, level in zip(pattern.names, pattern.levels, strict=True)]
-        if (
-            subscription.kind is kind
-            and subscription.format in (FormatName.AUTO, FormatName.JSON)
-            and device in levels
-            and not {"+", "#"} & set(levels)
-        ):
-            return "/".join(levels)
+        is_json = subscription.kind is kind and subscription.format in (FormatName.AUTO, FormatName.JSON)
+        if is_json and pattern.is_of_one_device and (topic := pattern.topic_of(device)) is not None:
+            return topic
     return None
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import socketio
 
@@ -116,7 +117,7 @@ async def _open_channel(context: ListenerContext) -> AsyncIterator[Listener]:
             case "system_event":
                 listener.add(body["message"], ReceivedReading(time.monotonic(), body))
 
-    async with connect(context.target, f"{CHANNELS}?channel={CHANNEL}&user_id={context.device}") as socket:
+    async with connect(context.target, f"{CHANNELS}?channel={CHANNEL}&user_id={quote(context.device, safe='')}") as socket:
         greeting = await socket.receive()
         if (greeting.get("type"), greeting.get("channel")) != ("connection", CHANNEL):
             raise Failed(f"{CHANNELS}: the first message is {greeting}")

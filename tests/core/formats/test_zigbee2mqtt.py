@@ -28,6 +28,6 @@ def test_last_seen_is_the_timestamp(last_seen: object) -> None:
 
 
 def test_rejection_quotes_a_friendly_name_that_is_no_device_id() -> None:
-    one = rejection(FormatName.ZIGBEE2MQTT, {"temperature": 1}, "zigbee2mqtt/Living Room")
+    one = rejection(FormatName.ZIGBEE2MQTT, {"temperature": 1}, "zigbee2mqtt/Living\u200bRoom")
     assert one.code is RejectionReason.NO_DEVICE_ID
-    assert "the topic is 'Living Room'" in one.reason
+    assert r"the topic is 'Living\u200bRoom', which contains U+200B ZERO WIDTH SPACE" in one.reason

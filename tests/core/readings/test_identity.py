@@ -2,35 +2,120 @@
 
 from __future__ import annotations
 
+import re
 import string
+import unicodedata
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.readings.identity import CURSOR_LIMIT, Cursor, is_device_id, message_id, record_id
+from bridge.core.devices.profiles import hashed_part_id, part_id
+from bridge.core.errors import DeviceIdError
+from bridge.core.readings.identity import (
+    COMMAND_ID_PATTERN,
+    CURSOR_LIMIT,
+    DEVICE_ID_PATTERN,
+    DEVICE_ID_RULE,
+    Cursor,
+    is_command_id,
+    is_device_id,
+    message_id,
+    parse_device_id,
+    record_id,
+)
 from bridge.core.readings.measurements import Value
+from tests.device_ids import ACCEPTED, REFUSED
 
 NOW_MS = 1_767_000_000_000
 
 
-@pytest.mark.parametrize("text", ["a", "A0", "esp32-01", "a.b_c:d-e", "0" * 128, "...", ".a", "a..", "-", "30:AE:A4:07:0D:64"])
-def test_device_id_has_1_to_128_plain_characters(text: str) -> None:
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_printable_text_of_any_script_is_a_device_id(text: str) -> None:
     assert is_device_id(text)
+    assert parse_device_id(text) == text
+    assert re.search(DEVICE_ID_PATTERN, text)
+
+
+@pytest.mark.parametrize(("text", "fault"), REFUSED)
+def test_refused_device_id_is_named_with_its_fault(text: str, fault: str) -> None:
+    assert not is_device_id(text)
+    with pytest.raises(DeviceIdError) as caught:
+        parse_device_id(text)
+    assert caught.value.fault == fault
+    assert str(caught.value) == f"{fault}: must be {DEVICE_ID_RULE}"
+
+
+@pytest.mark.parametrize("value", [None, 5, True, b"a", ["a"]], ids=repr)
+def test_value_of_another_type_is_not_a_device_id(value: object) -> None:
+    assert not is_device_id(value)
+    with pytest.raises(DeviceIdError, match="is not a text"):
+        parse_device_id(value)
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "..", "a b", "a/b", "a\n", "\na", "ä", "a+", "0" * 129, "٣", "a\0", None, 5, True, b"a", ["a"]], ids=repr
+    ("written", "device_id"),
+    [
+        ("Ku\u0308che", "Küche"),
+        ("\u212b", "Å"),  # the sign of the ångström
+        ("\u1112\u1161\u11ab", "한"),
+        ("e\u0301" * 128, "é" * 128),
+    ],
 )
-def test_any_other_value_is_not_a_device_id(text: object) -> None:
-    assert not is_device_id(text)
+def test_two_spellings_of_a_text_are_one_device(written: str, device_id: str) -> None:
+    assert parse_device_id(written) == parse_device_id(device_id) == device_id
+    assert not is_device_id(written)
+    assert is_device_id(device_id)
+
+
+def test_length_is_that_of_the_normalized_text() -> None:
+    assert unicodedata.normalize("NFC", "\u0958") == "\u0915\u093c"  # one of the few that NFC makes longer
+    with pytest.raises(DeviceIdError, match="has 130 characters"):
+        parse_device_id("\u0958" * 65)
+
+
+def test_text_far_too_long_is_refused_without_normalizing_it() -> None:
+    with pytest.raises(DeviceIdError, match="has 1000000 characters"):
+        parse_device_id("e\u0301" * 500_000)
+
+
+@given(st.text(max_size=140) | st.text("ab/.+# é\u0301\u200b", max_size=12))
+def test_valid_device_id_follows_each_part_of_the_rule(text: str) -> None:
+    valid = is_device_id(text)
+    assert valid == (
+        1 <= len(text) <= 128
+        and text.isprintable()
+        and not re.search("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]", text)
+        and not set("+#") & set(text)
+        and text.strip(" ") == text
+        and not {"", ".", ".."} & set(text.split("/"))
+        and unicodedata.normalize("NFC", text) == text
+    )
+    assert not valid or re.search(DEVICE_ID_PATTERN, text)
+
+
+@given(st.text(max_size=300))
+def test_parsed_device_id_is_valid_and_stays_the_same(text: str) -> None:
+    try:
+        device_id = parse_device_id(text)
+    except DeviceIdError:
+        return
+    assert is_device_id(device_id)
+    assert parse_device_id(device_id) == device_id
+
+
+@given(st.sampled_from(ACCEPTED), st.text(st.characters(), max_size=140) | st.sampled_from([text for text, _ in REFUSED]))
+def test_part_of_a_device_has_a_device_id_whatever_it_is_called(device_id: str, part: str) -> None:
+    assert is_device_id(part_id(device_id, part))
+    assert is_device_id(hashed_part_id(device_id, part))
 
 
 @given(st.text(max_size=140))
-def test_only_allowed_characters_are_valid_in_a_device_id(text: str) -> None:
+def test_command_id_has_plain_characters_only(text: str) -> None:
     allowed = set(string.ascii_letters + string.digits + "._:-")
-    assert is_device_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed and text not in (".", ".."))
+    assert is_command_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed and text not in (".", ".."))
+    assert bool(re.search(COMMAND_ID_PATTERN, text)) == (is_command_id(text) or (len(text) > 128 and set(text) <= allowed))
 
 
 def test_same_reading_has_the_same_id() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bridge.core.errors import RecordError
-from bridge.core.readings.identity import record_id
+from bridge.core.readings.identity import is_device_id, record_id
 from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS, VALUE_NAMES, Flag, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES, parse_record
@@ -42,7 +42,7 @@ def readings() -> some.SearchStrategy[Reading]:
     return some.builds(
         Reading,
         id=some.binary(min_size=12, max_size=12).map(ObjectId),
-        device_id=some.text("aZ09._:-", min_size=1, max_size=128),
+        device_id=some.text("aZ09._:-/ é*,", min_size=1, max_size=128).filter(is_device_id),
         values=VALUES,
         timestamp_ms=MOMENTS,
         received_ms=MOMENTS,
@@ -84,9 +84,9 @@ def test_missing_id_and_time_of_receipt_are_derived() -> None:
         ({"flameDetected": 1}, "flameDetected must be true or false"),
         ({"aqiScale": []}, "aqiScale must be one of uba, epa"),
         ({"tempreature": 1}, "'tempreature' is not a field of a reading"),
-        ({"deviceId": "a b"}, "deviceId must be"),
-        ({"deviceId": ".."}, "but not . or .."),
-        ({"deviceId": 1}, "deviceId must be"),
+        ({"deviceId": "a+b"}, r"deviceId contains '\+': must be"),
+        ({"deviceId": ".."}, r"deviceId has the level '..'"),
+        ({"deviceId": 1}, "deviceId is not a text: must be"),
         ({"timestamp": "yesterday"}, "timestamp must be a time"),
         ({"timestamp": None}, "timestamp must be a time"),
         ({"timestamp": "0001-01-01T00:00:00+14:00"}, "timestamp must be a time in ISO 8601, from 1970 to 2255"),

@@ -10,6 +10,8 @@ import type { ApiClient } from "./client";
 const GATHER_MS = 120;
 const RETRY_MS = 5000;
 const HOUR_MS = 3_600_000;
+/** Of the ids in the URL of a request, whose first line may have 8,190 characters. An id has up to 1,536. */
+const MAX_ENCODED_LENGTH = 6000;
 
 type Table = () => readonly Measurement[];
 type Clock = () => number;
@@ -39,13 +41,25 @@ export class HistoryLoader {
     this.#isLoading = true;
     while (this.#requested.size > 0) {
       await delay(GATHER_MS);
-      const devices = [...this.#requested.values()].slice(-this.#batchSize);
+      const devices = nextBatch([...this.#requested.values()], this.#batchSize);
       const isLoaded = devices.length === 0 || (await this.#load(devices).then(() => true, () => false));
       if (isLoaded) for (const { id } of devices) this.#requested.delete(id);
       else await delay(RETRY_MS);
     }
     this.#isLoading = false;
   }
+}
+
+/** The last `size` devices, or as many of them as one URL can name. */
+export function nextBatch(devices: readonly Device[], size: number): readonly Device[] {
+  const batch: Device[] = [];
+  let length = 0;
+  for (const device of devices.slice(-size).reverse()) {
+    length += new URLSearchParams({ device: device.id }).toString().length + 1;
+    if (length > MAX_ENCODED_LENGTH) break;
+    batch.unshift(device);
+  }
+  return batch;
 }
 
 /** Loads the last hour of the fields shown on the devices' cards. */

@@ -21,4 +21,29 @@ describe("a route", () => {
     expect(parseRoute(hrefOf({ page: "device", id }))).toEqual({ page: "device", id });
     expect(parseRoute(hrefOf({ page: "feed", device: id }))).toEqual({ page: "feed", device: id });
   });
+
+  test.each([
+    "floor1/kitchen/air",
+    "Living Room",
+    "кухня",
+    "غرفة المعيشة",
+    "🌡 attic",
+    "a,b",
+    "a;b|c&d=e?f",
+    "%41",
+    "%2F",
+    "100%",
+    "*",
+    "$SYS",
+    'say "hi"',
+    "it's",
+    "back\\slash",
+    "<b>",
+    "__proto__",
+  ])("of the device %s survives, as in an address that a browser normalizes", (id) => {
+    for (const route of [{ page: "device", id } as const, { page: "feed", device: id } as const]) {
+      expect(parseRoute(hrefOf(route))).toEqual(route);
+      expect(parseRoute(new URL(hrefOf(route), "http://bridge.example/").hash)).toEqual(route);
+    }
+  });
 });

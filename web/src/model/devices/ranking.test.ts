@@ -106,3 +106,8 @@ test("a renamed device is found by its new name", () => {
   one.applyRecord(record("a", { name: "New" }));
   expect(matches(new Ranking().of(one, -1, NOON), { text: "new", status: "all" })).toBe(true);
 });
+
+test("a search finds an id in any spelling of Unicode", () => {
+  const one = new Ranking().of(device("Küche/ÉTÉ"), -1, NOON);
+  for (const text of ["küche", "KU\u0308CHE", "e\u0301te\u0301"]) expect(matches(one, { text, status: "all" })).toBe(true);
+});

@@ -73,8 +73,13 @@ export function matches({ device, severity }: RankedDevice, filter: DeviceFilter
   if (filter.status === "offline" && device.presence !== "offline") return false;
   if (filter.status === "attention" && severityRank(severity) < severityRank("warning")) return false;
   const texts = [device.id, device.record?.name, device.record?.site, device.record?.room, device.record?.type];
-  const searched = texts.filter(Boolean).join("\n").toLowerCase();
-  return filter.text.toLowerCase().split(/\s+/).every((word) => searched.includes(word));
+  const searched = folded(texts.filter(Boolean).join("\n"));
+  return folded(filter.text).split(/\s+/).every((word) => searched.includes(word));
+}
+
+/** The text without differences of case and of spelling in Unicode. */
+function folded(text: string): string {
+  return text.toLowerCase().normalize("NFC");
 }
 
 /** Groups by site and room. The room with the worst device comes first, then by name; among equals, devices without a room last. */
