@@ -15,6 +15,7 @@ from tests.core.test_decode import assert_readable, message
 
 PATHS = {"temperature": FieldPath.parse("t.0.val", 0.1, -40), "co2": FieldPath.parse("gas.co2")}
 TOPICS = {
+    FormatName.AUTO: "sensors/a/data",
     FormatName.JSON: "sensors/a/data",
     FormatName.SCALAR: "sensors/a/temperature",
     FormatName.TASMOTA: "tele/a/SENSOR",
