@@ -17,6 +17,7 @@ from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import NotReading
 from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
+from bridge.core.formats.memory import Memory
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import auto_format
 from bridge.core.local_time import LocalTimes
@@ -76,7 +77,7 @@ class Series(NamedTuple):
 
 
 class Decoder:
-    """Decodes messages. Pure except for `new_id` and two bounded caches."""
+    """Decodes messages. Pure except for `new_id`, bounded caches, and the bounded memory of its formats."""
 
     def __init__(
         self, routes: Sequence[Route], new_id: Callable[[], ObjectId] = ObjectId, profiles: Profiles | None = None
@@ -89,6 +90,7 @@ class Decoder:
         self._local_times = LocalTimes(self._profiles)
         self._new_id = new_id
         self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
+        self._memory = Memory()
         self.unknown_keys = UnknownKeys()
 
     def decode(self, message: Message) -> Decoded:
@@ -122,7 +124,7 @@ class Decoder:
         return found
 
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        payload = Payload(message.payload, message.topic, captures)
+        payload = Payload(message.payload, message.topic, captures, self._memory)
         if message.body is not None:
             payload.parsed = message.body
         is_json = route.format is json_format or route.format is auto_format
