@@ -64,7 +64,9 @@ _DEPTH = 64
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text."""
+    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text. Bytes are written as in
+    CBOR's diagnostic notation, h'0102', so that they are never read as a number.
+    """
     if depth > _DEPTH:
         raise ValueError(f"nested deeper than {_DEPTH} levels")
     if value is None or isinstance(value, bool | int | float | str):
@@ -73,7 +75,7 @@ def _plain(value: object, depth: int = 0) -> object:
         return {key if isinstance(key, str) else str(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, depth + 1) for item in value]
-    return value.hex() if isinstance(value, bytes) else str(value)
+    return f"h'{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
 def _first_line(error: BaseException) -> str:

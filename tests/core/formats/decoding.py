@@ -22,6 +22,8 @@ TOPICS = {
     FormatName.ESPHOME: "a/sensor/room_temperature/state",
     FormatName.ZIGBEE2MQTT: "zigbee2mqtt/a",
     FormatName.MAPPING: "sensors/a/data",
+    FormatName.CBOR: "sensors/a/data",
+    FormatName.MSGPACK: "sensors/a/data",
 }
 
 
