@@ -22,6 +22,9 @@ TOPICS = {
     FormatName.ESPHOME: "a/sensor/room_temperature/state",
     FormatName.ZIGBEE2MQTT: "zigbee2mqtt/a",
     FormatName.MAPPING: "sensors/a/data",
+    FormatName.RTL_433: "rtl_433/host/events",
+    FormatName.SHELLY: "a/events/rpc",
+    FormatName.THEENGS: "home/gateway/BTtoMQTT/a",
     FormatName.CBOR: "sensors/a/data",
     FormatName.MSGPACK: "sensors/a/data",
 }
