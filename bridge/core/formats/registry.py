@@ -14,8 +14,9 @@ from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
 from bridge.core.formats.encodings import binary
 from bridge.core.formats.format import Format, FormatSpec, Parsed
-from bridge.core.formats.homes import rtl_433, shelly, theengs
+from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
+from bridge.core.formats.networks import thingsboard
 from bridge.core.formats.payload import Payload
 from bridge.core.message import RejectionReason
 from bridge.core.payload import PayloadError, check_size
@@ -41,9 +42,12 @@ class FormatName(enum.StrEnum):
     ESPHOME = esphome.SPEC
     ZIGBEE2MQTT = zigbee2mqtt.SPEC
     MAPPING = mapping.SPEC
+    HOMEASSISTANT = homeassistant.SPEC
+    HOMIE = homie.SPEC
     RTL_433 = rtl_433.SPEC
     SHELLY = shelly.SPEC
     THEENGS = theengs.SPEC
+    THINGSBOARD = thingsboard.SPEC
     CBOR = binary.CBOR
     MSGPACK = binary.MSGPACK
 

@@ -22,9 +22,12 @@ TOPICS = {
     FormatName.ESPHOME: "a/sensor/room_temperature/state",
     FormatName.ZIGBEE2MQTT: "zigbee2mqtt/a",
     FormatName.MAPPING: "sensors/a/data",
+    FormatName.HOMEASSISTANT: "homeassistant/sensor/room_temperature/state",
+    FormatName.HOMIE: "homie/a/node/temperature",
     FormatName.RTL_433: "rtl_433/host/events",
     FormatName.SHELLY: "a/events/rpc",
     FormatName.THEENGS: "home/gateway/BTtoMQTT/a",
+    FormatName.THINGSBOARD: "v1/devices/a/telemetry",
     FormatName.CBOR: "sensors/a/data",
     FormatName.MSGPACK: "sensors/a/data",
 }
