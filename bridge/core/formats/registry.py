@@ -12,7 +12,7 @@ from typing import Self
 from bridge.core.binary import EncodingFault
 from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
-from bridge.core.formats.encodings import binary
+from bridge.core.formats.encodings import binary, influx, telegraf
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
@@ -44,8 +44,10 @@ class FormatName(enum.StrEnum):
     MAPPING = mapping.SPEC
     HOMEASSISTANT = homeassistant.SPEC
     HOMIE = homie.SPEC
+    INFLUX = influx.SPEC
     RTL_433 = rtl_433.SPEC
     SHELLY = shelly.SPEC
+    TELEGRAF = telegraf.SPEC
     THEENGS = theengs.SPEC
     THINGSBOARD = thingsboard.SPEC
     CBOR = binary.CBOR
