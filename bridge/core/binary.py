@@ -1,5 +1,6 @@
 """Binary encodings of JSON values: CBOR, MessagePack and gzip, within limits."""
 
+import math
 import zlib
 
 import cbor2
@@ -61,6 +62,7 @@ def likely_encoding(payload: bytes) -> str | None:
 
 
 _DEPTH = 64
+_WHOLE_BELOW = 2**64  # CBOR has whole numbers of any size
 
 
 def _plain(value: object, depth: int = 0) -> object:
@@ -69,6 +71,8 @@ def _plain(value: object, depth: int = 0) -> object:
     """
     if depth > _DEPTH:
         raise ValueError(f"nested deeper than {_DEPTH} levels")
+    if isinstance(value, int) and not -_WHOLE_BELOW < value < _WHOLE_BELOW:
+        return math.inf if value > 0 else -math.inf
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):

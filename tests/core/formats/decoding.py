@@ -26,6 +26,7 @@ TOPICS = {
     FormatName.HOMIE: "homie/a/node/temperature",
     FormatName.INFLUX: "telegraf/a/air",
     FormatName.RTL_433: "rtl_433/host/events",
+    FormatName.SENML: "sensors/a/senml",
     FormatName.SHELLY: "a/events/rpc",
     FormatName.TELEGRAF: "telegraf/a/air",
     FormatName.THEENGS: "home/gateway/BTtoMQTT/a",
