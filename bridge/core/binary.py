@@ -66,8 +66,8 @@ _WHOLE_BELOW = 2**64  # CBOR has whole numbers of any size
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text. Bytes are written as in
-    CBOR's diagnostic notation, h'0102', so that they are never read as a number.
+    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text. Bytes are written as
+    in CBOR's diagnostic notation, h'0102', so that they are never read as a number.
     """
     if depth > _DEPTH:
         raise ValueError(f"nested deeper than {_DEPTH} levels")

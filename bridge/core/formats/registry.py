@@ -12,7 +12,7 @@ from typing import Self
 from bridge.core.binary import EncodingFault
 from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
-from bridge.core.formats.encodings import binary, influx, senml, telegraf
+from bridge.core.formats.encodings import binary, influx, senml, sparkplug, telegraf
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
@@ -48,6 +48,7 @@ class FormatName(enum.StrEnum):
     RTL_433 = rtl_433.SPEC
     SENML = senml.SPEC
     SHELLY = shelly.SPEC
+    SPARKPLUG = sparkplug.SPEC
     TELEGRAF = telegraf.SPEC
     THEENGS = theengs.SPEC
     THINGSBOARD = thingsboard.SPEC

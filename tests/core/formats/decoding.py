@@ -28,6 +28,7 @@ TOPICS = {
     FormatName.RTL_433: "rtl_433/host/events",
     FormatName.SENML: "sensors/a/senml",
     FormatName.SHELLY: "a/events/rpc",
+    FormatName.SPARKPLUG: "spBv1.0/group/NDATA/a",
     FormatName.TELEGRAF: "telegraf/a/air",
     FormatName.THEENGS: "home/gateway/BTtoMQTT/a",
     FormatName.THINGSBOARD: "v1/devices/a/telemetry",

@@ -6,9 +6,9 @@ Source: Home Assistant documentation, integration "MQTT Statestream". For `senso
     homeassistant/sensor/kitchen_temperature/unit_of_measurement   "°C"
 
 The topics do not name the device. The words of the entity before the measurement do: `kitchen_temperature` and
-`kitchen_humidity` are `kitchen`, and an entity without such words is `homeassistant`. Below a topic with a level {deviceId} they
-are its parts. The unit is learned from its topic, so subscribe to that too, as by `homeassistant/sensor/{entity}/+`; without it,
-the entity's name and the unit of the field decide.
+`kitchen_humidity` are `kitchen`, and an entity without such words is `homeassistant`. Below a topic with a level {deviceId}
+they are its parts. The unit is learned from its topic, so subscribe to that too, as by `homeassistant/sensor/{entity}/+`;
+without it, the entity's name and the unit of the field decide.
 """
 
 from bridge.core.errors import NotReading

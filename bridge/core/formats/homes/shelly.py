@@ -90,7 +90,9 @@ def _is_flat(battery: object) -> bool:
 
 def _is_status(levels: list[str]) -> bool:
     component = _COMPONENT.fullmatch(levels[-1])
-    return len(levels) > 2 and levels[-2] == "status" and component is not None and (component[2] or component[1] in _SYSTEM)
+    if len(levels) < 3 or levels[-2] != "status" or component is None:
+        return False
+    return component[2] is not None or component[1] in _SYSTEM
 
 
 def recognizes(payload: Payload) -> bool:
