@@ -109,7 +109,7 @@ def conversion(field: str, unit: str) -> Conversion:
             return Conversion(field, *_TO[wanted][name])
         if wanted in _FRACTIONS and (scale := _gas_scale(field, wanted, name)) is not None:
             return Conversion(field, scale, 0)
-    raise UnitError(f"unit {unit[:16]!a} is not one of {', '.join(units_of(field)) or 'none'}")
+    raise UnitError(f"in unit {unit[:16]!a}, not one of {', '.join(units_of(field)) or 'none'}")
 
 
 def _gas_scale(field: str, wanted: str, name: str) -> float | None:

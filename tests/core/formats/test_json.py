@@ -89,8 +89,8 @@ def test_stated_unit_is_obeyed_wherever_it_stands(body: object, values: dict[str
     ("body", "field", "fault"),
     [
         ({"temperature": 530, "unit": "Rankine", "humidity": 40}, None, None),
-        ({"temperature": "530 Rankine", "humidity": 40}, "temperature", "unit 'Rankine' is not one of °C, °F, K"),
-        ({"temperature": "20 ppm", "humidity": 40}, "temperature", "unit 'ppm' is not one of °C, °F, K"),
+        ({"temperature": "530 Rankine", "humidity": 40}, "temperature", "in unit 'Rankine', not one of °C, °F, K"),
+        ({"temperature": "20 ppm", "humidity": 40}, "temperature", "in unit 'ppm', not one of °C, °F, K"),
         ({"temperature": "1,234", "humidity": 40}, "temperature", "not a number"),
     ],
 )

@@ -37,7 +37,7 @@ class Metric(NamedTuple):
     name: str
     tags: Mapping[str, Any]
     fields: Mapping[str, Any]
-    time: object
+    timestamp: object
     at: str = ""
     named: tuple[str, str, str, str] = ("name", "tags", "fields", "timestamp")
 
@@ -47,7 +47,7 @@ def read_metric(metric: Metric, payload: Payload) -> Parsed:
     name_key, tags_key, fields_key, time_key = (metric.at + key for key in metric.named)
     device_tag = _first(metric.tags, _DEVICE_TAGS)
     part_tag = _first(metric.tags, [tag for tag in _PART_TAGS if tag != device_tag])
-    shared = [] if metric.time is None else [Leaf(time_key, metric.time, TIMESTAMP)]
+    shared = [] if metric.timestamp is None else [Leaf(time_key, metric.timestamp, TIMESTAMP)]
     others = [Leaf(name_key, metric.name, UNIT)]
     for tag, value in metric.tags.items():
         place = f"{tags_key}.{tag}"

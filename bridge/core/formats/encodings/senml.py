@@ -47,7 +47,7 @@ class _Bases:
     name: str = ""
     name_at: str = ""
     unit: str | None = None
-    time: float = 0
+    base_time: float = 0
     time_at: str = ""
     value: float = 0
 
@@ -57,7 +57,7 @@ class _Bases:
         if isinstance(record.get("bu"), str):
             self.unit = record["bu"]
         if "bt" in record:
-            self.time, self.time_at = _number(record["bt"], self.time), places["bt"]
+            self.base_time, self.time_at = _number(record["bt"], self.base_time), places["bt"]
         self.value = _number(record.get("bv"), self.value)
 
 
@@ -103,7 +103,7 @@ def _read(item: Mapping[str, Any], path: str, bases: _Bases, payload: Payload) -
     key = next((key for key in _VALUES if key in record and not isinstance(record[key], dict | list)), None)
     if key is None or name.field is None:
         return Sample(repeated + [leaf for own, value in record.items() for leaf in _other(own, value, places[own])])
-    time = bases.time + _number(record.get("t"), 0)
+    time = bases.base_time + _number(record.get("t"), 0)
     leaves = [Leaf(places[key], _sum(record[key], bases.value), name.field, name.unit)]
     if time >= _RELATIVE_BELOW:
         leaves.append(Leaf(places.get("t", bases.time_at), time, TIMESTAMP))
