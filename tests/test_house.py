@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 }
 
 # The core is pure: no clock, no chance, no sockets, no loop, no log.
-CORE_LIBRARIES = {"bson", "orjson", "pydantic"}
+CORE_LIBRARIES = {"bson", "cbor2", "google", "orjson", "ormsgpack", "pydantic"}
 CORE_STANDARD = {
     "__future__",
     "bisect",
@@ -63,11 +63,15 @@ CORE_STANDARD = {
     "struct",
     "typing",
     "unicodedata",
+    "zlib",
 }
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 
 # Each library, and the modules or packages that alone may import it.
 HOMES: dict[str, set[str]] = {
+    "cbor2": {"bridge.core.binary"},
+    "google": {"bridge.core.formats.encodings.sparkplug_payload"},
+    "ormsgpack": {"bridge.core.binary"},
     "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.client"},
     "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo.driver"},

@@ -1,5 +1,6 @@
 """Binary encodings of JSON values: CBOR, MessagePack and gzip, within limits."""
 
+import math
 import zlib
 
 import cbor2
@@ -61,19 +62,24 @@ def likely_encoding(payload: bytes) -> str | None:
 
 
 _DEPTH = 64
+_WHOLE_BELOW = 2**64  # CBOR has whole numbers of any size
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text."""
+    """Return a decoded value with the types of JSON: keys are texts, anything that JSON has not is a text. Bytes are written as
+    in CBOR's diagnostic notation, h'0102', so that they are never read as a number.
+    """
     if depth > _DEPTH:
         raise ValueError(f"nested deeper than {_DEPTH} levels")
+    if isinstance(value, int) and not -_WHOLE_BELOW < value < _WHOLE_BELOW:
+        return math.inf if value > 0 else -math.inf
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
         return {key if isinstance(key, str) else str(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, depth + 1) for item in value]
-    return value.hex() if isinstance(value, bytes) else str(value)
+    return f"h'{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,8 +18,9 @@ from bridge.core.errors import DeviceIdError, NotReading
 from bridge.core.formats.flat import extract_flat
 from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
+from bridge.core.formats.memory import Memory
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.registry import auto_format
+from bridge.core.formats.registry import auto_format, recognized
 from bridge.core.local_time import LocalTimes
 from bridge.core.message import (
     EVENT_TOPICS,
@@ -86,7 +87,7 @@ class Series(NamedTuple):
 
 
 class Decoder:
-    """Decodes messages. Pure except for `new_id` and two bounded caches."""
+    """Decodes messages. Pure except for `new_id`, bounded caches, and the bounded memory of its formats."""
 
     def __init__(
         self, routes: Sequence[Route], new_id: Callable[[], ObjectId] = ObjectId, profiles: Profiles | None = None
@@ -99,6 +100,7 @@ class Decoder:
         self._local_times = LocalTimes(self._profiles)
         self._new_id = new_id
         self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
+        self._memory = Memory()
         self.unknown_keys = UnknownKeys()
 
     def decode(self, message: Message) -> Decoded:
@@ -136,15 +138,14 @@ class Decoder:
         return found
 
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        if route.format is auto_format or route.format is json_format:
-            flat = _flat_fields(message)
-            if flat is not None:
-                device_id = _device_id(captures.get("deviceId"), flat.device_id)
-                if self._profiles.claim(device_id, flat.values):
-                    return self._reading(message, route, device_id, flat)
-        payload = Payload(message.payload, message.topic, captures)
+        payload = Payload(message.payload, message.topic, captures, self._memory)
         if message.body is not None:
             payload.parsed = message.body
+        flat = _flat_fields(message, route, payload)
+        if flat is not None:
+            device_id = _device_id(captures.get("deviceId"), flat.device_id)
+            if self._profiles.claim(device_id, flat.values):
+                return self._reading(message, route, device_id, flat)
         return self._decode_samples(message, route, captures, route.format(payload))
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
@@ -266,17 +267,25 @@ class Decoder:
         return message_id(device_id, seed, values) if seed else message.id or self._new_id()
 
 
-def _flat_fields(message: Message) -> ExtractedFields | None:
-    """Return the fields of a JSON object that needs no interpretation; None for any other payload."""
-    body = message.body
-    if len(message.payload) > PAYLOAD_LIMIT_BYTES:
+def _flat_fields(message: Message, route: Route, payload: Payload) -> ExtractedFields | None:
+    """Return the fields of a JSON object that needs no interpretation; None for any other payload. An object with unknown keys
+    may be of a family that `auto` recognizes.
+    """
+    if (route.format is not auto_format and route.format is not json_format) or len(message.payload) > PAYLOAD_LIMIT_BYTES:
         return None
+    body = message.body
     if body is None:
         try:
             body = orjson.loads(message.payload)
         except orjson.JSONDecodeError:
             return None
-    return extract_flat(body) if type(body) is dict else None
+    if type(body) is not dict:
+        return None
+    payload.parsed = body
+    flat = extract_flat(body)
+    if flat is not None and flat.ignored and route.format is auto_format and recognized(payload) is not None:
+        return None
+    return flat
 
 
 def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:

@@ -34,7 +34,7 @@ def _plain(name: str) -> str:
 
 
 def recognizes(payload: Payload) -> bool:
-    return "object" in payload.captures
+    return {"deviceId", "object"} <= payload.captures.keys()
 
 
 SPEC = FormatSpec("esphome", "{deviceId}/sensor/{object}/state", ("deviceId", "object"), esphome_format, recognizes)

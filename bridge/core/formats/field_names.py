@@ -87,7 +87,9 @@ _NAME_LENGTH = 128  # longer names do not match and are not cached
 
 
 class Sense(NamedTuple):
-    """The field that a name stands for, the unit it states (None: none), and the words before it: a chip or a place."""
+    """The field that a name stands for, the unit it states (None: none), and the words before it: a chip or a place. A number
+    after the measurement counts as one of them: `temperature_2` is the second of several.
+    """
 
     field: str
     unit: str | None
@@ -130,18 +132,22 @@ def _sense(name: str, any_prefix: bool) -> Sense | None:
     if exact in MEASUREMENTS_BY_NAME:
         return Sense(exact, None, "")
     words = [_MICROMETRES.sub(r"\1", word) for word in _WORD.findall(_CAMEL.sub("_", name).lower())]
-    unit = None
+    unit, number = None, ""
     for end in range(len(words), 0, -1):
         found = _trailing_field(words[:end])
         if found is not None:
             field, prefix = found
-            return Sense(field, unit, "_".join(prefix)) if _is_prefix(prefix, any_prefix=any_prefix) else None
+            if not _is_prefix(prefix, any_prefix=any_prefix):
+                return None
+            return Sense(field, unit, "_".join([*prefix, number] if number else prefix))
         last = words[end - 1]
         if last in _UNITS:
             if unit is not None and unit != _UNITS[last]:
                 return None
             unit = _UNITS[last]
-        elif not (last in _FILLER_WORDS or last.isdigit()):
+        elif last.isdigit():
+            number = last
+        elif last not in _FILLER_WORDS:
             return None
     return None
 

@@ -42,7 +42,8 @@ class FormatSpec:
 
     `name` is its name in the settings; `usual_pattern` the topic pattern of its devices; `levels` those that a pattern must
     capture. `parse` None is for a format built from the `fields` of its subscription. `recognizes` says whether a payload of
-    unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it.
+    unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it. `unpack` is for an
+    encoding: it returns the JSON value of its bytes, which is read as by `auto`; raises `EncodingFault`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class FormatSpec:
     levels: tuple[str, ...]
     parse: Format | None
     recognizes: Callable[[Payload], bool] | None = None
+    unpack: Callable[[bytes], object] | None = None
 
 
 Table = Mapping[str, str | tuple[str, str]]

@@ -38,28 +38,29 @@ def json_format(payload: Payload) -> Parsed:
     return read_json(payload.json())
 
 
-def read_json(body: object) -> Parsed:
-    """Return the samples of a JSON value. Raises `PayloadError` if it is neither an object nor a list of objects."""
+def read_json(body: object, path: str = "") -> Parsed:
+    """Return the samples of a JSON value at `path`. Raises `PayloadError` if it is neither an object nor a list of objects."""
     if isinstance(body, dict):
-        return _read_object(body)
+        return _read_object(body, path)
     if isinstance(body, list) and body and all(isinstance(item, dict) for item in body[:LEAVES_LIMIT]):
-        return _read_list(body)
+        return _read_list(body, path)
     what = "an empty list" if body == [] else JSON_TYPES[type(body)]
     raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {what}")
 
 
-def _read_list(items: list[Any]) -> Parsed:
+def _read_list(items: list[Any], path: str = "") -> Parsed:
     """Return the samples of all items: each is a reading, or all are keys with values."""
     if _are_pairs(items):
         reader = _Reader()
-        reader.read_pairs(items, "", "")
+        reader.read_pairs(items, path, "")
         return reader.parsed()
     parsed = Parsed([])
     for index, item in enumerate(items):
+        at = f"{path}.{index}" if path else str(index)
         if len(parsed.samples) + len(parsed.common) >= LEAVES_LIMIT or not isinstance(item, dict):
-            parsed.common += untaken(item, str(index), _TOO_MANY if isinstance(item, dict) else "not an object")
+            parsed.common += untaken(item, at, _TOO_MANY if isinstance(item, dict) else "not an object")
             continue
-        one = _read_object(item, str(index))
+        one = _read_object(item, at)
         parsed.common += [leaf for leaf in one.common if leaf.field is None or not one.samples]
         shared = [leaf for leaf in one.common if leaf.field is not None]
         for sample in one.samples:

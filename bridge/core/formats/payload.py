@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.core.binary import GZIP_MAGIC, EncodingFault, gunzip
+from bridge.core.formats.memory import Memory
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PAYLOAD_LIMIT_BYTES, PayloadError, check_size, parse_json
 
@@ -13,11 +14,12 @@ _UNPARSED: Final = object()
 
 @dataclass(slots=True)
 class Payload:
-    """The bytes of a message, its topic, and the levels of the topic that its pattern captured."""
+    """The bytes of a message, its topic, the levels that its pattern captured, and what earlier messages said."""
 
     data: bytes
     topic: str = ""
     captures: Mapping[str, str] = field(default_factory=dict)
+    memory: Memory | None = None
     parsed: object = _UNPARSED
     """The JSON value in `data`, where the source has parsed it."""
 

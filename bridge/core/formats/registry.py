@@ -6,13 +6,20 @@ To add a family, write its file with a `SPEC` and add one line to `FormatName`, 
 
 import enum
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Self
 
+from bridge.core.binary import EncodingFault
 from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
+from bridge.core.formats.encodings import binary, influx, senml, sparkplug, telegraf
 from bridge.core.formats.format import Format, FormatSpec, Parsed
+from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
+from bridge.core.formats.networks import thingsboard
 from bridge.core.formats.payload import Payload
+from bridge.core.message import RejectionReason
+from bridge.core.payload import PayloadError, check_size
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.topic import TopicPattern
 
@@ -35,6 +42,18 @@ class FormatName(enum.StrEnum):
     ESPHOME = esphome.SPEC
     ZIGBEE2MQTT = zigbee2mqtt.SPEC
     MAPPING = mapping.SPEC
+    HOMEASSISTANT = homeassistant.SPEC
+    HOMIE = homie.SPEC
+    INFLUX = influx.SPEC
+    RTL_433 = rtl_433.SPEC
+    SENML = senml.SPEC
+    SHELLY = shelly.SPEC
+    SPARKPLUG = sparkplug.SPEC
+    TELEGRAF = telegraf.SPEC
+    THEENGS = theengs.SPEC
+    THINGSBOARD = thingsboard.SPEC
+    CBOR = binary.CBOR
+    MSGPACK = binary.MSGPACK
 
 
 _FAMILIES = tuple(name for name in FormatName if name.spec.recognizes is not None)
@@ -44,14 +63,36 @@ def auto_format(payload: Payload) -> Parsed:
     """Parse a payload of any family that is recognized, in the order of `FormatName`; any other as JSON, or as one value if the
     topic names a field.
     """
-    for name in _FAMILIES:
-        if name.spec.recognizes is not None and name.spec.recognizes(payload) and name.spec.parse is not None:
-            parsed = name.spec.parse(payload)
-            parsed.family = name.value
-            return parsed
+    family = recognized(payload)
+    if family is not None:
+        return _read(family, payload)
     is_value = "field" in payload.captures and not isinstance(payload.json_or_none(), dict | list)
-    parsed = scalar.scalar_format(payload) if is_value else json.json_format(payload)
-    parsed.family = FormatName.SCALAR.value if is_value else FormatName.JSON.value
+    return _read(FormatName.SCALAR if is_value else FormatName.JSON, payload)
+
+
+def recognized(payload: Payload) -> FormatName | None:
+    """Return the family of a payload, None if it is of none."""
+    return next((name for name in _FAMILIES if name.spec.recognizes is not None and name.spec.recognizes(payload)), None)
+
+
+def _read(name: FormatName, payload: Payload) -> Parsed:
+    """Parse a payload in a format that needs no settings of its own."""
+    if name.spec.unpack is not None:
+        return _unpacked(name, payload)
+    parsed = (name.spec.parse or json.json_format)(payload)
+    parsed.family = name.value
+    return parsed
+
+
+def _unpacked(name: FormatName, payload: Payload) -> Parsed:
+    check_size(payload.data)
+    try:
+        payload.parsed = name.spec.unpack(payload.data) if name.spec.unpack else None
+    except EncodingFault as error:
+        raise PayloadError(RejectionReason.NOT_JSON, str(error)) from None
+    parsed = auto_format(payload)
+    if parsed.family == FormatName.JSON:
+        parsed.family = name.value
     return parsed
 
 
@@ -62,6 +103,8 @@ def make_format(name: FormatName, pattern: TopicPattern, fields: Mapping[str, Fi
         raise FormatError("; ".join(mistakes))
     if name is FormatName.AUTO:
         return auto_format
+    if name.spec.unpack is not None:
+        return partial(_unpacked, name)
     return name.spec.parse or MappingFormat(fields)
 
 

@@ -15,8 +15,8 @@ _WARM_CHIPS = ("ESP32", "MHZ19", "SCD30", "SGP")  # these report their own tempe
 _OWN_TEMPERATURE = "the temperature of the chip itself"
 _UNIT_OF = {"TempUnit": "temperature", "PressureUnit": "pressure"}
 _OTHER_UNITS = {"SpeedUnit"}
+_NO_SENSORS = {"Wifi"}  # its `RSSI` is a percentage
 _NUMBERED = re.compile(r"(.+?)-(\w+)")
-_OTHER_OBJECTS = {"Wifi", "Berry", "ENERGY"}  # their `RSSI` is in percent
 _STATE_KEYS = {"Uptime", "UptimeSec", "Heap", "Wifi", "POWER", "POWER1", "LoadAvg"}
 
 
@@ -35,7 +35,7 @@ def tasmota_format(payload: Payload) -> Parsed:
             common.append(Leaf(key, value, TIMESTAMP))
         elif key in _UNIT_OF or key in _OTHER_UNITS:
             common.append(Leaf(key, value, UNIT))
-        elif isinstance(value, dict) and value and key not in _OTHER_OBJECTS:
+        elif isinstance(value, dict) and value and key not in _NO_SENSORS:
             sample = _sensor(key, value, units)
             if sample is None:
                 common += untaken(value, key)

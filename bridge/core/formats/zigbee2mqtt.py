@@ -31,6 +31,8 @@ def zigbee2mqtt_format(payload: Payload) -> Parsed:
 
 
 def _own(leaf: Leaf, body: dict[str, object]) -> Leaf:
+    if isinstance(leaf.value, bool) and leaf.field is not None and leaf.field != "flameDetected":
+        return Leaf(leaf.path, leaf.value, None, None, "an alarm, not a value")
     if leaf.path in _NAMES:
         return leaf._replace(field=_NAMES[leaf.path])
     if leaf.path == _VOLTAGE and "battery" in body:

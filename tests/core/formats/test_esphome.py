@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bridge.core.formats.registry import FormatName
-from tests.core.formats.decoding import reading, rejection
+from bridge.core.message import Ignored
+from tests.core.formats.decoding import decode, reading, rejection
 
 
-def test_sensor_becomes_a_reading_with_one_field() -> None:
-    one = reading(FormatName.ESPHOME, b"21.5", "node-1/sensor/living_room_temperature/state")
-    assert (one.device_id, one.values) == ("node-1", {"temperature": 21.5})
+@pytest.mark.parametrize(
+    ("object_id", "device_id"),
+    [
+        ("temperature", "node-1"),
+        ("node_1_temperature", "node-1"),
+        ("living_room_temperature", "node-1.living_room"),
+        ("fridge_temperature", "node-1.fridge"),
+        ("temperature_2", "node-1.2"),
+    ],
+)
+def test_words_beside_the_measurement_are_a_part_of_the_node(object_id: str, device_id: str) -> None:
+    one = reading(FormatName.ESPHOME, b"21.5", f"node-1/sensor/{object_id}/state")
+    assert (one.device_id, one.values) == (device_id, {"temperature": 21.5})
 
 
 def test_binary_sensor_becomes_a_flag() -> None:
@@ -17,8 +30,8 @@ def test_binary_sensor_becomes_a_flag() -> None:
     assert one.values == {"flameDetected": True}
 
 
-def test_nan_is_rejected_with_its_field() -> None:
-    assert rejection(FormatName.ESPHOME, b"nan").field == "temperature"
+def test_nan_is_ignored_because_the_sensor_warms_up() -> None:
+    assert decode(FormatName.ESPHOME, b"nan") == Ignored("room_temperature has no value yet")
 
 
 def test_rejection_names_an_unknown_object_id() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.formats.field_names import match_field
+from bridge.core.formats.field_names import Sense, match_field, sense
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,8 @@ from bridge.core.formats.field_names import match_field
         ("mq7_carbon_monoxide", "coPpm"),
         ("air_quality_index", "aqi"),
         ("battery_level", "battery"),
+        ("battery_voltage", "batteryVoltage"),
+        ("pm_4_0", "pm4"),
         ("temperature_2", "temperature"),
         ("kitchen_flame", "flameDetected"),
         ("flame_intensity", "flameIntensity"),
@@ -45,12 +47,27 @@ def test_longer_name_matches_the_field_it_ends_with(object_id: str, field: str) 
 @pytest.mark.parametrize(
     "object_id",
     [
-        "", "battery_voltage", "absolute_humidity", "dew_point_temperature", "temperature_f", "tvoc_ppm", "pm_4_0", "pm_0_3",
+        "", "batt_co2", "absolute_humidity", "dew_point_temperature", "temperature_f", "tvoc_ppm", "pm_0_3",
         "pm_2_5_number_concentration", "wifi_signal", "cpu_temperature", "sea_level_pressure", "temperature_offset", "x" * 500,
     ],
 )  # fmt: skip
 def test_name_of_another_quantity_or_unit_does_not_match(object_id: str) -> None:
     assert match_field(object_id) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("temperature_2", Sense("temperature", None, "2")),
+        ("temp_1_c", Sense("temperature", "°C", "1")),
+        ("bme280_temperature_2", Sense("temperature", None, "bme280_2")),
+        ("pm_10_0", Sense("pm10", None, "")),
+        ("kitchen_temp_f", Sense("temperature", "°F", "kitchen")),
+        ("foo_temperature", None),
+    ],
+)
+def test_sense_has_unit_and_prefix(name: str, found: Sense | None) -> None:
+    assert sense(name) == found
 
 
 @given(st.text(max_size=140))

@@ -1,8 +1,8 @@
-"""The sample payloads of every family, by its own format and by `auto`: the records they give, and the keys they do not take.
+"""The sample payloads of every family, by its own format and by `auto`: their records, and the keys that are not taken.
 
 A sample is a JSON file in `tests/payloads/<family>/`: its topic, when it was received, and `payload` (JSON), `text`, `base64`
 or `form` (an object, sent URL-encoded); the `records`, the paths of all keys that are not taken, and the outcome if it is not
-stored.
+stored. `earlier` has messages that precede it, each with its topic and payload.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def decode(sample: dict[str, Any], name: FormatName, family: FormatName) -> Deco
     decoder = Decoder([Route(pattern, format=make_format(name, pattern))])
     received = parse_time(sample["received"])
     assert received is not None
+    for before in sample.get("earlier", []):
+        decoder.decode(Message("mqtt", before["topic"], payload_of(before), received, NullOrigin()))
     return decoder.decode(Message("mqtt", sample["topic"], payload_of(sample), received, NullOrigin()))
 
 

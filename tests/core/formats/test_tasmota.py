@@ -8,8 +8,8 @@ import pytest
 
 from bridge.core.decode import Decoder
 from bridge.core.formats.registry import FormatName
-from bridge.core.message import RejectionReason
-from tests.core.formats.decoding import reading, rejection, route
+from bridge.core.message import Ignored, ReadingBatch
+from tests.core.formats.decoding import decode, reading, route
 from tests.core.test_decode import OWN_MS, message
 
 SENSOR: dict[str, object] = {
@@ -27,18 +27,21 @@ SENSOR: dict[str, object] = {
 }
 
 
-def test_all_sensors_of_a_device_become_one_reading() -> None:
-    one = reading(FormatName.TASMOTA, SENSOR)
-    assert one.values == {
-        "temperature": 21.5, "humidity": 40.1, "aqi": 2, "eco2": 640, "tvoc": 120, "co2": 645, "pm25": 3.1, "pm10": 4.2,
-        "pressure": 1001.2,
-    }  # fmt: skip
-    assert (one.device_id, one.quality) == ("a", {})
+def test_first_sensor_of_each_quantity_is_the_device_and_the_others_are_parts() -> None:
+    decoded = decode(FormatName.TASMOTA, SENSOR)
+    assert isinstance(decoded, ReadingBatch)
+    values = {one.device_id: one.values for one in decoded.readings}
+    assert values == {
+        "a": {"temperature": 21.5, "humidity": 40.1, "aqi": 2, "eco2": 640, "tvoc": 120, "co2": 645, "pm25": 3.1, "pm10": 4.2},
+        "a.BME280": {"temperature": 21.9, "pressure": 1001.2},
+    }
+    assert all(one.quality == {} for one in decoded.readings)
 
 
 def test_time_without_a_zone_is_utc() -> None:
-    assert reading(FormatName.TASMOTA, SENSOR).timestamp_ms == OWN_MS - 500
-    with_zone = {**SENSOR, "Time": "2025-12-29T10:19:59+01:00"}
+    body = {"Time": "2025-12-29T09:19:59", "AM2301": {"Temperature": 21.5}}
+    assert reading(FormatName.TASMOTA, body).timestamp_ms == OWN_MS - 500
+    with_zone = {**body, "Time": "2025-12-29T10:19:59+01:00"}
     assert reading(FormatName.TASMOTA, with_zone).timestamp_ms == OWN_MS - 500
 
 
@@ -46,7 +49,7 @@ def test_other_keys_are_counted_as_unknown_by_sensor_and_key() -> None:
     decoder = Decoder([route(FormatName.TASMOTA)])
     decoder.decode(message(json.dumps(SENSOR).encode(), "tele/a/SENSOR"))
     unknown = {key for _, key in decoder.unknown_keys}
-    assert {"'Switch1'", "'AM2301.DewPoint'", "'MHZ19B.Temperature'", "'BME280.Temperature'", "'ESP32.Temperature'"} <= unknown
+    assert {"'Switch1'", "'AM2301.DewPoint'", "'MHZ19B.Temperature'", "'ESP32.Temperature'"} <= unknown
     assert not any("Unit" in key for key in unknown)
 
 
@@ -65,7 +68,7 @@ def test_units_are_converted(body: dict[str, object], values: dict[str, object])
     assert reading(FormatName.TASMOTA, body).values == values
 
 
-def test_state_without_a_measurement_is_rejected() -> None:
-    state = {"Time": "2025-12-29T09:19:59", "Uptime": "0T00:10:15", "Wifi": {"RSSI": 100}}
-    one = rejection(FormatName.TASMOTA, state, "tele/a/STATE", pattern="tele/{deviceId}/STATE")
-    assert one.code is RejectionReason.NO_MEASUREMENT
+def test_state_without_a_measurement_is_ignored() -> None:
+    state = {"Time": "2025-12-29T09:19:59", "Uptime": "0T00:10:15", "Wifi": {"RSSI": 100, "Signal": -50}}
+    decoded = decode(FormatName.TASMOTA, state, "tele/a/STATE", pattern="tele/{deviceId}/STATE")
+    assert decoded == Ignored("a state without measurements")
