@@ -58,7 +58,7 @@ async def test_status_has_its_keys_and_the_ledger(client: Client) -> None:
     await client.publish({"temperature": 1}, {"nothing": 1})
     status, body = await client.get("/websocket/status")
     assert status == 200
-    line = {"received": 2, "stored": 1, "duplicate": 0, "rejected": 1, "dropped": 0, "waiting": 0}
+    line = {"received": 2, "stored": 1, "duplicate": 0, "rejected": 1, "ignored": 0, "dropped": 0, "waiting": 0, "readings": 1}
     assert body == {"success": True, "connectedClients": 0, "websocketEnabled": True, "ledger": {"mqtt": line}}
 
 

@@ -100,7 +100,7 @@ class IngestResult(Response):
     """The outcome of one item of a request."""
 
     index: int
-    status: Literal["stored", "duplicate", "rejected"]
+    status: Literal["stored", "duplicate", "rejected", "ignored"]
     id: Annotated[Identity, Field(alias="_id")] = Absent
     reason: str = Absent
     field: str = Absent
@@ -192,14 +192,16 @@ class ReadinessResponse(Response):
 
 
 class LedgerEntry(Response):
-    """received = stored + duplicate + rejected + dropped + waiting."""
+    """received = stored + duplicate + rejected + ignored + dropped + waiting, in messages; `readings` were stored."""
 
     received: int
     stored: int
     duplicate: int
     rejected: int
+    ignored: int
     dropped: int
     waiting: int
+    readings: int
 
 
 class Status(Response):
