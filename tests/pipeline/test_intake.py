@@ -165,7 +165,10 @@ async def test_counters_balance_at_every_moment(
                 queue.intake.close()
                 closed = True
         account = queue.ledger.account("mqtt")
-        assert account.received == account.stored + account.duplicate + account.rejected + account.ignored + account.dropped + account.waiting
+        assert (
+            account.received
+            == account.stored + account.duplicate + account.rejected + account.ignored + account.dropped + account.waiting
+        )
         assert len(queue.intake) == len(expected) == account.waiting - len(taken)
         assert sum(qos == 0 for _, qos in expected) <= qos0_limit
 

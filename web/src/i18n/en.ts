@@ -101,6 +101,9 @@ export const en = {
   "flag.notATime": "not a valid time",
   "flag.before2020": "before 2020, not used",
   "flag.ahead": "more than 5 minutes ahead, not used",
+  "flag.belowOnePpb": "below 1 ppb: probably in ppm or mg/m³",
+  "flag.belowOnePercent": "below 1 %: probably a fraction",
+  "flag.perhapsVolts": "between 1 and 5 %: perhaps in volts",
 
   "value.yes": "yes",
   "value.no": "no",

@@ -25,6 +25,19 @@ const fields: FieldLabels = {
   "field.so2": "Dióxido de azufre",
   "field.pressure": "Presión",
   "field.battery": "Batería",
+  "field.vocIndex": "Índice de COV",
+  "field.noxIndex": "Índice de NOx",
+  "field.hcho": "Formaldehído",
+  "field.nh3": "Amoníaco",
+  "field.h2s": "Sulfuro de hidrógeno",
+  "field.h2": "Hidrógeno",
+  "field.radon": "Radón",
+  "field.pm4": "PM4",
+  "field.pm03Count": "Partículas de más de 0,3 µm",
+  "field.illuminance": "Iluminancia",
+  "field.noise": "Ruido",
+  "field.batteryVoltage": "Tensión de la batería",
+  "field.rssi": "Intensidad de la señal",
 };
 
 const page: Translated = {
@@ -126,6 +139,9 @@ const page: Translated = {
   "flag.notATime": "no es una hora válida",
   "flag.before2020": "anterior a 2020, no se usa",
   "flag.ahead": "adelantado más de 5 minutos, no se usa",
+  "flag.belowOnePpb": "menos de 1 ppb: probablemente en ppm o mg/m³",
+  "flag.belowOnePercent": "menos de 1 %: probablemente una fracción",
+  "flag.perhapsVolts": "entre 1 y 5 %: quizá en voltios",
 
   "value.yes": "sí",
   "value.no": "no",

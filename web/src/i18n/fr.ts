@@ -25,6 +25,19 @@ const fields: FieldLabels = {
   "field.so2": "Dioxyde de soufre",
   "field.pressure": "Pression",
   "field.battery": "Batterie",
+  "field.vocIndex": "Indice COV",
+  "field.noxIndex": "Indice NOx",
+  "field.hcho": "Formaldéhyde",
+  "field.nh3": "Ammoniac",
+  "field.h2s": "Sulfure d’hydrogène",
+  "field.h2": "Hydrogène",
+  "field.radon": "Radon",
+  "field.pm4": "PM4",
+  "field.pm03Count": "Particules de plus de 0,3 µm",
+  "field.illuminance": "Éclairement",
+  "field.noise": "Bruit",
+  "field.batteryVoltage": "Tension de la batterie",
+  "field.rssi": "Force du signal",
 };
 
 const page: Translated = {
@@ -126,6 +139,9 @@ const page: Translated = {
   "flag.notATime": "n’est pas une heure valide",
   "flag.before2020": "avant 2020, non utilisée",
   "flag.ahead": "plus de 5 minutes d’avance, non utilisée",
+  "flag.belowOnePpb": "moins de 1 ppb : probablement en ppm ou mg/m³",
+  "flag.belowOnePercent": "moins de 1 % : probablement une fraction",
+  "flag.perhapsVolts": "entre 1 et 5 % : peut-être en volts",
 
   "value.yes": "oui",
   "value.no": "non",

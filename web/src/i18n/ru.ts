@@ -25,6 +25,19 @@ const fields: FieldLabels = {
   "field.so2": "Диоксид серы",
   "field.pressure": "Давление",
   "field.battery": "Заряд батареи",
+  "field.vocIndex": "Индекс ЛОС",
+  "field.noxIndex": "Индекс оксидов азота",
+  "field.hcho": "Формальдегид",
+  "field.nh3": "Аммиак",
+  "field.h2s": "Сероводород",
+  "field.h2": "Водород",
+  "field.radon": "Радон",
+  "field.pm4": "PM4",
+  "field.pm03Count": "Частицы крупнее 0,3 мкм",
+  "field.illuminance": "Освещённость",
+  "field.noise": "Шум",
+  "field.batteryVoltage": "Напряжение батареи",
+  "field.rssi": "Уровень сигнала",
 };
 
 const page: Translated = {
@@ -143,6 +156,9 @@ const page: Translated = {
   "flag.notATime": "неверное время",
   "flag.before2020": "раньше 2020 года, не используется",
   "flag.ahead": "спешат больше чем на 5 минут, не используются",
+  "flag.belowOnePpb": "меньше 1 ppb: вероятно, в ppm или мг/м³",
+  "flag.belowOnePercent": "меньше 1 %: вероятно, доля единицы",
+  "flag.perhapsVolts": "от 1 до 5 %: возможно, в вольтах",
 
   "value.yes": "да",
   "value.no": "нет",
