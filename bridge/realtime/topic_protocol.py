@@ -146,6 +146,8 @@ def _measurement(reading: Reading, site: str, room: str, score: int | None = Non
         body[capitalized.lower()] = values[name]
     if score is not None:
         body["global_score"] = score
+    if reading.extra:
+        body["extra"] = reading.extra
     body["cursor"] = reading.seq
     return body
 

@@ -93,6 +93,16 @@ async def test_reading_has_the_keys_of_the_contract_in_order(client: Client) -> 
     assert list(slim["readings"][0]) == ["_id", "humidity", "timestamp", "deviceId", "receivedAt", "seq"]
 
 
+async def test_values_that_are_no_measurement_are_stored_and_sent_as_extra(client: Client) -> None:
+    await client.publish({"temperature": 21.5, "uptime": 5, "wifi": {"ssid": "home"}, "timestamp": "2026-01-01T00:00:00Z"})
+    extra = {"uptime": 5, "wifi.ssid": "home"}
+    for path in ("/api/v1/readings?device=a", "/api/v1/readings?since=0", "/api/v1/readings/latest"):
+        _, body = await client.get(path)
+        assert [record["extra"] for record in body["readings"]] == [extra]
+    _, slim = await client.get("/api/v1/readings?device=a&fields=extra")
+    assert list(slim["readings"][0]) == ["_id", "timestamp", "deviceId", "receivedAt", "seq", "extra"]
+
+
 async def test_buckets_are_min_mean_max_and_count(client: Client) -> None:
     await client.publish(*({"temperature": n, "timestamp": 1_767_000_000 + n} for n in (0, 10, 20, 60)))
     _, body = await client.get("/api/v1/readings?every=1m&fields=temperature&from=1767000000")

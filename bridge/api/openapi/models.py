@@ -14,6 +14,10 @@ Cursor = Annotated[int, Field(description="the cursor of a record")]
 DeviceId = Annotated[str, Field(min_length=1, max_length=DEVICE_ID_LENGTH, json_schema_extra={"pattern": DEVICE_ID_PATTERN})]
 CommandId = Annotated[str, Field(pattern=COMMAND_ID_PATTERN, max_length=128)]
 Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
+Extra = Annotated[
+    dict[str, Annotated[str | float | bool, Field()]],
+    Field(description="values of the message that are no measurement, by key; never judged"),
+]
 Absent: Any = Field(default_factory=lambda: None)
 """The default of a key that may be absent and is never null."""
 
@@ -65,6 +69,7 @@ class _Record(Response):
     quality: Quality = Absent
     deviceTimestamp: str | float = Field(default_factory=str, description="the device's own time, where it was not used")
     retained: bool = Absent
+    extra: Extra = Absent
 
 
 Record: type[BaseModel] = create_model(

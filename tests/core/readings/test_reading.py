@@ -265,15 +265,16 @@ def test_public_record_has_id_then_values_then_times() -> None:
 
 
 def test_optional_keys_are_omitted_without_a_value() -> None:
-    assert not {"quality", "deviceTimestamp", "retained"} & set(reading().public())
+    assert not {"quality", "deviceTimestamp", "retained", "extra"} & set(reading().public())
     assert b"null" not in orjson.dumps(reading().public())
 
 
 def test_optional_keys_are_sent_with_a_value() -> None:
-    public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True).public()
+    public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True, extra={"uptime": 5}).public()
     assert public["quality"] == {"eco2": "outside 400..65000"}
     assert public["deviceTimestamp"] == 0
     assert public["retained"] is True
+    assert public["extra"] == {"uptime": 5}
 
 
 @pytest.mark.parametrize(
