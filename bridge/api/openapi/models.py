@@ -274,6 +274,49 @@ class DeviceResponse(Response):
     status: str = Absent
     state: dict[str, Any]
     createdAt: Time
+    partOf: DeviceId = Absent
+
+
+class PartResponse(Response):
+    """A sensor of a device: in the series of the device, or a series of its own with this id."""
+
+    series: Literal["own", "shared"]
+    id: DeviceId = Absent
+
+
+class IgnoredKey(Response):
+    """A key that is not taken; `lastValue` if it is a text, a number or true/false."""
+
+    reason: str
+    since: Time
+    lastValue: str | float | bool = Field(default_factory=str)
+
+
+AlsoSends = Annotated[dict[str, IgnoredKey], Field(description="keys of its messages that are not taken, by path")]
+
+
+class DeviceDetail(DeviceResponse):
+    """A device with what was learned or set about it; what is unknown is absent."""
+
+    timezone: str = Field(default_factory=str, description="the time zone of its clock, as set")
+    clockOffset: str = Field(default_factory=str, description="how far its clock is ahead of UTC, as learned: +07:00")
+    units: dict[str, str] = Absent
+    parts: dict[str, PartResponse] = Absent
+    alsoSends: AlsoSends = Absent
+
+
+class IgnoredKeysOfDevice(Response):
+    """The keys of a device's messages that are not taken."""
+
+    id: DeviceId
+    alsoSends: AlsoSends
+
+
+class IgnoredKeysPage(Response):
+    """Devices with keys that are not taken; `next` is the `after` of the next page, if there is one."""
+
+    devices: list[IgnoredKeysOfDevice]
+    next: str | None
 
 
 class DevicesPage(Response):
@@ -293,6 +336,17 @@ class NewDevice(BaseModel):
     type: str = Absent
     site: str = Absent
     room: str = Absent
+
+
+class DeviceChanges(NewDevice):
+    """Attributes of a device, and what is known of its clock, units and parts."""
+
+    timezone: str | None = Field(default_factory=str, description="an IANA name, or an offset such as +02:00")
+    units: dict[str, str | None] | None = Field(
+        default_factory=dict, description="the units of fields that the payload does not state"
+    )
+    parts: dict[str, Literal["own", "shared"]] = Field(default_factory=dict)
+    alsoSends: None = Field(default_factory=lambda: None, description="null forgets the keys that are not taken")
 
 
 class CommandResponse(Response):
