@@ -123,6 +123,7 @@ class Bridge:
                 await storage.lease.acquire(self._wait_for_lease)
                 storage.cursor.resume_above(await storage.store.prepare())
                 await devices.registry.load()
+                await devices.profiles.load()
                 await devices.commands.load()
                 await components.access.service.load()
             except StoreUnavailable as error:

@@ -11,6 +11,7 @@ from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device
+from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Rejection
 from bridge.core.query import (
@@ -131,6 +132,19 @@ class DeviceStore(Protocol):
         """Delete a device; its readings stay. False if it does not exist."""
 
 
+class ProfileStore(Protocol):
+    """What was learned or set about each device."""
+
+    async def all(self, limit: int, /) -> dict[str, DeviceProfile]:
+        """Return the profiles of at most `limit` devices, by device id."""
+
+    async def save(self, profiles: Mapping[str, DeviceProfile], /) -> None:
+        """Insert or overwrite profiles; a refused one does not affect the others."""
+
+    async def remove(self, device_id: str, /) -> None:
+        """Delete the profile of a device, if there is one."""
+
+
 class CommandStore(Protocol):
     """Commands to devices; each device has its own ids. After `StoreUnavailable` a change may or may not have been written."""
 
@@ -223,6 +237,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def devices(self) -> DeviceStore:
         """The registry's devices."""
+
+    @property
+    def profiles(self) -> ProfileStore:
+        """What is known of each device."""
 
     @property
     def commands(self) -> CommandStore:

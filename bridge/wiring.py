@@ -13,10 +13,12 @@ from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.middleware.connections import Connections
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.decode import Decoder, Route
+from bridge.core.devices.profiles import Profiles
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
+from bridge.devices.profile_service import ProfileService
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.devices.registry import Registry
 from bridge.maintenance.retention_job import RetentionJob
@@ -25,6 +27,7 @@ from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.lease import Lease, LeasedWriter
 from bridge.pipeline.loop import Pipeline
+from bridge.pipeline.profile_writer import ProfileWriter
 from bridge.ports import Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
@@ -67,6 +70,7 @@ class Ingress:
 class Devices:
     registry: Registry
     commands: CommandService
+    profiles: ProfileService
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +127,15 @@ def build(
         authenticator=access.authenticator,
     )
     commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=mqtt)
-    devices = Devices(registry, commands)
+    profiles = Profiles()
+    devices = Devices(registry, commands, ProfileService(profiles, store.profiles, registry))
 
-    decoder = Decoder(all_routes(settings))
+    decoder = Decoder(all_routes(settings), profiles=profiles)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
-        store=LeasedWriter(store, storage.lease),
+        store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
         publisher=chain((commands, registry, hub)),
         ledger=ledger,
         health=health,
@@ -153,6 +158,7 @@ def build(
         health=health,
         access=access.service,
         registry=registry,
+        profiles=devices.profiles,
         commands=commands,
         readings=http,
         events=ingress.events,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from bson.objectid import ObjectId
 
@@ -17,6 +17,8 @@ from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storab
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
+from bridge.core.devices.profile_document import profile_from_document, profile_to_document
+from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Outcome, Rejection
@@ -47,6 +49,7 @@ class MemoryStore:
         self.settings = settings or StoreSettings()
         self.quarantine = MemoryQuarantine()
         self.devices = MemoryDevices()
+        self.profiles = MemoryProfiles()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
@@ -253,6 +256,22 @@ class MemoryDevices:
 
     async def remove(self, device_id: str) -> bool:
         return self.by_id.pop(device_id, None) is not None
+
+
+class MemoryProfiles:
+    """Profiles in a dictionary, as documents."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, dict[str, Any]] = {}
+
+    async def all(self, limit: int) -> dict[str, DeviceProfile]:
+        return {name: profile_from_document(self.by_id[name]) for name in sorted(self.by_id)[:limit]}
+
+    async def save(self, profiles: Mapping[str, DeviceProfile]) -> None:
+        self.by_id |= {name: profile_to_document(profile) for name, profile in profiles.items()}
+
+    async def remove(self, device_id: str) -> None:
+        self.by_id.pop(device_id, None)
 
 
 class MemoryCommands:

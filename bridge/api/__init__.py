@@ -26,6 +26,7 @@ from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.devices.commands import CommandService
+from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.ports import Store
 from bridge.realtime.hub.hub import Hub
@@ -45,6 +46,7 @@ class ApiServices:
     health: Health
     access: AuthService
     registry: Registry
+    profiles: ProfileService
     commands: CommandService
     readings: HttpSource
     events: EventsApi
@@ -65,7 +67,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         ReadingsApi(store, authorizer),
         IngestApi(services.readings, authorizer, http.post_seconds),
         RejectedApi(store, services.retry),
-        DevicesApi(services.registry, services.commands, authorizer, access.audit, http),
+        DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),
         StatusApi(services.hub, services.ledger),
         HealthApi(services.health),
         MetricsApi(services.hub, services.ledger, services.health, services.counters),

@@ -14,13 +14,24 @@ from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
-from bridge.api.openapi.models import CommandResponse, CommandsPage, DeviceResponse, DevicesPage, FormCommand, NewDevice
+from bridge.api.openapi.models import (
+    CommandResponse,
+    CommandsPage,
+    DeviceChanges,
+    DeviceDetail,
+    DeviceResponse,
+    DevicesPage,
+    FormCommand,
+    IgnoredKeysPage,
+    NewDevice,
+)
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device
 from bridge.core.errors import DeviceError, DeviceIdError
 from bridge.core.readings.identity import normalize_device_id, parse_device_id
 from bridge.devices.commands import CommandService
+from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog
@@ -29,6 +40,7 @@ from bridge.settings import HttpSettings
 _describes = partial(describes, tag="devices")
 DEVICES_LIMIT = 10_000
 _COMMANDS_LIMIT = 1000
+_IGNORED_LIMIT = 1000
 _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
 _PATHS = "/api/v1/devices", "/api/v1/sensors"
 _ID = "/{id:[^/]+}"  # aiohttp's own expression takes no braces
@@ -59,6 +71,15 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
+class IgnoredKeysParameters(BaseModel):
+    """The query of `GET /api/v1/ignored-keys`; `after` is the last id of the previous page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: str = ""
+    limit: Annotated[int, Field(ge=1, le=_IGNORED_LIMIT)] = 100
+
+
 class RecentParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -69,12 +90,14 @@ class DevicesApi:
     def __init__(
         self,
         registry: Registry,
+        profiles: ProfileService,
         commands: CommandService,
         authorizer: DeviceAuthorizer,
         audit: AuditLog,
         http: HttpSettings,
     ) -> None:
         self._registry = registry
+        self._profiles = profiles
         self._commands = commands
         self._authorizer = authorizer
         self._audit = audit
@@ -95,6 +118,7 @@ class DevicesApi:
                 web.get(path + _ID + "/commands/{command}", self._get_command),
             )
         ]
+        routes.append(web.get("/api/v1/ignored-keys", self._ignored_keys))
         return [*routes, web.post("/send_command", self._send_form_command)]
 
     @_describes("List devices by id", query=DevicesParameters, answers={200: DevicesPage}, permission=Permission.READ)
@@ -116,9 +140,9 @@ class DevicesApi:
             device_ids = at_site if device_ids is None else frozenset(device_ids).intersection(at_site)
         return self._registry.all(query.after) if device_ids is None else self._registry.some(device_ids, query.after)
 
-    @_describes("Get a device", answers={200: DeviceResponse}, problems=(404,), permission=Permission.READ)
+    @_describes("Get a device", answers={200: DeviceDetail}, problems=(404,), permission=Permission.READ)
     async def _get(self, request: web.Request) -> web.Response:
-        return json_response(self._registry.get(self._device_id(request)).public())
+        return json_response(self._profiles.detail(self._registry.get(self._device_id(request))))
 
     @_describes(
         "Register a device; unknown attributes are stored as given",
@@ -143,9 +167,9 @@ class DevicesApi:
         return response
 
     @_describes(
-        "Change attributes of a device; null removes one",
-        body=NewDevice,
-        answers={200: DeviceResponse},
+        "Change attributes of a device, its time zone, units and parts; null removes one",
+        body=DeviceChanges,
+        answers={200: DeviceDetail},
         problems=(404, 413, 422, 503, 507),
         permission=Permission.MANAGE,
     )
@@ -155,16 +179,34 @@ class DevicesApi:
             raise DeviceError({"id": "cannot be changed"})
         if "site" in attributes:
             self._authorizer.check_site(request, device_id, attributes["site"])
-        device = await self._registry.update(device_id, attributes)
+        device = await self._profiles.update(device_id, attributes)
         self._record(request, "device changed", device_id)
-        return json_response(device.public())
+        return json_response(self._profiles.detail(device))
 
     @_describes("Remove a device; its readings stay", answers={204: None}, problems=(404, 503), permission=Permission.MANAGE)
     async def _remove(self, request: web.Request) -> web.Response:
         device_id = self._device_id(request, Permission.MANAGE)
-        await self._registry.remove(device_id)
+        await self._profiles.remove(device_id)
         self._record(request, "device removed", device_id)
         return web.Response(status=204)
+
+    @_describes(
+        "Keys of messages that are not taken, by device id",
+        query=IgnoredKeysParameters,
+        answers={200: IgnoredKeysPage},
+        permission=Permission.READ,
+    )
+    async def _ignored_keys(self, request: web.Request) -> web.Response:
+        query = IgnoredKeysParameters.model_validate(dict(request.query))
+        device_ids = self._authorizer.devices(request)
+        devices = self._registry.all(query.after) if device_ids is None else self._registry.some(device_ids, query.after)
+        found: list[dict[str, Any]] = []
+        for device in devices:
+            if device.also_sends:
+                if len(found) == query.limit:
+                    return json_response({"devices": found, "next": found[-1]["id"]})
+                found.append({"id": device.id, **device.also_sends_public()})
+        return json_response({"devices": found, "next": None})
 
     @_describes(
         "Send a command to a device",

@@ -83,15 +83,17 @@ class _Bridge(Collector):
             labels=["source", "outcome"],
         )
         waiting = GaugeMetricFamily("bridge_messages_waiting", "Messages not yet stored, by source.", labels=["source"])
+        readings = CounterMetricFamily("bridge_readings_stored", "Readings stored, by source.", labels=["source"])
         for source, counts in self._ledger.as_dict().items():
             received.add_metric([source], counts["received"])
             waiting.add_metric([source], counts["waiting"])
+            readings.add_metric([source], counts["readings"])
             for outcome in Outcome:
                 settled.add_metric([source, outcome], counts[outcome])
         up = GaugeMetricFamily("bridge_part_up", "1 while a component works, by component.", labels=["part"])
         for name, part in self._health.parts.items():
             up.add_metric([name], part.up)
-        yield from (received, settled, waiting, up)
+        yield from (received, settled, waiting, readings, up)
         yield GaugeMetricFamily("bridge_clients", "Clients connected.", value=self._hub.client_count)
         yield GaugeMetricFamily("bridge_clients_slow", "Slow clients.", value=self._hub.slow_count)
         for counter in self._counters:

@@ -29,6 +29,7 @@ POINTS_LIMIT = 2000
 _POINTS = 500
 _WIDTH = re.compile(r"\d{1,6}[smhdw]", re.ASCII)
 _AUTO = "auto"
+_FIELD_NAMES = (*VALUE_NAMES, "extra")
 _ALWAYS = ("_id", "timestamp", "deviceId", "receivedAt", "seq")
 _DEVICES_LIMIT = 1000
 
@@ -55,14 +56,14 @@ def _fields(raw: object) -> object:
     if not isinstance(raw, str):
         return raw
     names = tuple(filter(None, (part.strip() for part in raw.split(","))))
-    unknown = [name for name in names if name not in VALUE_NAMES]
+    unknown = [name for name in names if name not in _FIELD_NAMES]
     if unknown or not names:
-        raise ValueError(f"must be names from {', '.join(VALUE_NAMES)}, separated by commas")
+        raise ValueError(f"must be names from {', '.join(_FIELD_NAMES)}, separated by commas")
     return names
 
 
 _TIME = WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"})
-_FIELDS = WithJsonSchema({"type": "string", "description": "measurements, separated by commas"})
+_FIELDS = WithJsonSchema({"type": "string", "description": "measurements, or extra, separated by commas"})
 _WIDTH_TEXT = WithJsonSchema(
     {
         "type": "string",

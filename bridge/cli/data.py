@@ -133,7 +133,7 @@ def rejected_retry(
     """
     from bridge.cli.render import counting_bar, print_retry_result
     from bridge.core.decode import Decoder
-    from bridge.maintenance.retry import enforce_registration, standalone_retry
+    from bridge.maintenance.retry import enforce_registration, standalone_retry, stored_profiles
     from bridge.wiring import all_routes
 
     settings = load_settings(config)
@@ -141,7 +141,8 @@ def rejected_retry(
 
     async def retry() -> None:
         async with _prepared(settings.store) as (store, cursor):
-            decoder = await enforce_registration(Decoder(all_routes(settings)), settings.devices, store)
+            decoding = Decoder(all_routes(settings), profiles=await stored_profiles(store))
+            decoder = await enforce_registration(decoding, settings.devices, store)
             with counting_bar(errors, "retrying", await store.quarantine.count(query)) as advance:
                 async with standalone_retry(store, cursor, decoder) as quarantine:
                     result = await quarantine.retry(query, advance)

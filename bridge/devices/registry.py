@@ -120,25 +120,51 @@ class Registry:
         self.next.publish([*events, *changes] if changes else events)
 
     def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
-        device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes)
+        if reading.part_of is not None:
+            self._on_reading_of_part(reading, reading.part_of, changes)
+        device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes, reading.part_of)
         if device is None:
             return
+        if reading.part_of != device.part_of and reading.part_of is not None:
+            device.part_of = reading.part_of
+            changes.append(self._record_update(device))
+        if reading.ignored and device.record_ignored(reading, self._clock()):
+            self._changed[device.id] = None
+        self._on_life(device, reading, changes)
+
+    def _on_reading_of_part(self, reading: Reading, device_id: str, changes: list[Event]) -> None:
+        """A reading of a part is a sign of life of its device, which may have no readings of its own."""
+        device = self._devices.get(device_id) or self._discover(device_id, changes)
+        if device is not None:
+            self._on_life(device, reading, changes)
+
+    def _on_life(self, device: Device, reading: Reading, changes: list[Event]) -> None:
         alive, events = self.presence.on_reading(device, reading)
         if alive:
             self._seen[device.id] = None
             changes += events
 
-    def _discover(self, device_id: str, changes: list[Event]) -> Device | None:
-        """Register a device that was not known before; None if that is not allowed or the store has not been read."""
+    def _discover(self, device_id: str, changes: list[Event], part_of: str | None = None) -> Device | None:
+        """Register a device that was not known before; None if that is not allowed or the store has not been read. A part of a
+        registered device is registered with it.
+        """
         if not self._loaded:
             return None
-        if len(self._devices) >= self._settings.limit or self._settings.registration == "required":
+        is_allowed = self._settings.registration != "required" or part_of in self._devices
+        if len(self._devices) >= self._settings.limit or not is_allowed:
             self.counts.unlisted += 1
             return None
-        device = Device(device_id, created_ms=self._clock())
+        device = Device(device_id, created_ms=self._clock(), part_of=part_of)
         self._put(device)
         changes.append(self._record("created", device))
         return device
+
+    def is_other_device(self, series: str, device_id: str) -> bool:
+        """Whether a series has readings of its own that are not those of a part of `device_id`."""
+        device = self._devices.get(series)
+        if device is None or device.part_of == device_id:
+            return False
+        return device.part_of is not None or device.last_reading is not None
 
     def _put(self, device: Device) -> None:
         before = self._devices.get(device.id)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import OutcomeUnknown, ShuttingDown
 from bridge.core.events import Event
 from bridge.core.health import Health
@@ -15,6 +16,7 @@ from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
+from bridge.devices.profile_service import load_profiles
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.maintenance.quarantine import FIRST, PAGE_SIZE, Advance
 from bridge.pipeline.intake import Intake
@@ -141,6 +143,11 @@ def _count(result: RetryResult, outcome: Outcome, decoded: Decoded | None) -> No
 
 
 # --- without a running bridge ----------------------------------------------------------------------------------------
+
+
+async def stored_profiles(store: Store) -> Profiles:
+    """Return the profiles of all devices: a message that is retried means what it would have meant."""
+    return await load_profiles(store.profiles, Profiles())
 
 
 async def enforce_registration(decoder: MessageDecoder, settings: DevicesSettings, store: Store) -> MessageDecoder:

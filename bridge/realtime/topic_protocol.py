@@ -29,7 +29,8 @@ _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
     "aqiScale": "AQIScale", "eco2": "ECO2", "coPpm": "CO", "ch4Ppm": "CH4", "lpgPpm": "LPG", "pm1": "PM1", "pm10": "PM10",
-    "no2": "NO2", "so2": "SO2",
+    "no2": "NO2", "so2": "SO2", "pm4": "PM4", "pm03Count": "PM03Count", "vocIndex": "VOCIndex", "noxIndex": "NOXIndex",
+    "hcho": "HCHO", "nh3": "NH3", "h2s": "H2S", "rssi": "RSSI",
 }  # fmt: skip
 _FIRST = ("co2", "pm25", "tvoc", "temperature", "humidity")
 NAMES = {
@@ -145,6 +146,8 @@ def _measurement(reading: Reading, site: str, room: str, score: int | None = Non
         body[capitalized.lower()] = values[name]
     if score is not None:
         body["global_score"] = score
+    if reading.extra:
+        body["extra"] = reading.extra
     body["cursor"] = reading.seq
     return body
 

@@ -1,4 +1,4 @@
-"""Users, API keys, sessions, audit events, devices and commands: written once, over the document collections of a driver."""
+"""Users, keys, sessions, audit events, devices, profiles, commands: written once, over the document collections of a driver."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_eve
 from bridge.core.devices import command, device
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
+from bridge.core.devices.profile_document import profile_from_document, profile_to_document
+from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
 
@@ -54,6 +56,7 @@ AUDIT = CollectionSchema(
     "audit", ("at",), {"at": "at", "act": "act", "by": "by", "about": "about"}, column_only=frozenset({"_id", "at"})
 )
 DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status_at": "statusAt"})
+PROFILES = CollectionSchema("profiles")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
 
 
@@ -111,6 +114,7 @@ class DocumentStores:
         self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
     ) -> None:
         self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
+        self.profiles = DocumentProfileStore(collection(PROFILES))
         self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentAccountStore(collection(USERS), user_from_document)
         self.keys = DocumentAccountStore(collection(API_KEYS), api_key_from_document)
@@ -169,6 +173,22 @@ class DocumentDeviceStore(DocumentStore[Device]):
     async def save(self, devices: Sequence[Device]) -> None:
         if devices:
             await self._documents.put(list(map(_document, devices)))
+
+
+class DocumentProfileStore:
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def all(self, limit: int) -> dict[str, DeviceProfile]:
+        documents = await self._documents.find(limit=limit)
+        return {str(document["_id"]): profile_from_document(document) for document in documents}
+
+    async def save(self, profiles: Mapping[str, DeviceProfile]) -> None:
+        if profiles:
+            await self._documents.put([{"_id": name, **profile_to_document(one)} for name, one in profiles.items()])
+
+    async def remove(self, device_id: str) -> None:
+        await self._documents.delete(device_id)
 
 
 class DocumentCommandStore:

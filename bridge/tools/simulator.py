@@ -37,7 +37,7 @@ ROOMS = ("living-room", "kitchen", "bedroom", "office", "workshop", "garage", "h
 
 
 class SimulatedSensor:
-    """A board with ENS160, MQ-5/MQ-7, PM sensor and flame detector in a room."""
+    """A board with ENS160, MQ-5/MQ-7, PM sensor, flame detector, light sensor and microphone in a room."""
 
     def __init__(self, device_id: str, seed: int) -> None:
         """`seed` and the id determine all readings."""
@@ -80,6 +80,7 @@ class SimulatedSensor:
         temperature = 21.5 + self._warmth + 2.5 * afternoon + 0.15 * self._people + noise(0, 0.05)
         eco2 = max(self._co2 + noise(0, 8), 400)
         tvoc = max(30 + (eco2 - 400) * 0.25 + self._gas_ppm * 0.8 + noise(0, 4), 0)
+        daylight = max(math.cos((at_seconds % _DAY_SECONDS / _DAY_SECONDS - 13 / 24) * 2 * math.pi), 0)
         pm25 = max(6 + 3 * self._people + noise(0, 0.8), 0)
         return {
             "temperature": round(temperature, 2),
@@ -92,6 +93,8 @@ class SimulatedSensor:
             "flameDetected": self._gas_ppm > 2400,
             "pm25": round(pm25, 1),
             "battery": round(self._battery),
+            "illuminance": round(400 * daylight + 80 * min(self._people, 1)),
+            "noise": round(30 + 5 * self._people + abs(noise(0, 2)), 1),
             "timestamp": iso(int(at_seconds * 1000)),
         }
 

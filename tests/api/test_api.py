@@ -58,7 +58,7 @@ async def test_status_has_its_keys_and_the_ledger(client: Client) -> None:
     await client.publish({"temperature": 1}, {"nothing": 1})
     status, body = await client.get("/websocket/status")
     assert status == 200
-    line = {"received": 2, "stored": 1, "duplicate": 0, "rejected": 1, "dropped": 0, "waiting": 0}
+    line = {"received": 2, "stored": 1, "duplicate": 0, "rejected": 1, "ignored": 0, "dropped": 0, "waiting": 0, "readings": 1}
     assert body == {"success": True, "connectedClients": 0, "websocketEnabled": True, "ledger": {"mqtt": line}}
 
 
@@ -91,6 +91,16 @@ async def test_reading_has_the_keys_of_the_contract_in_order(client: Client) -> 
     assert record["quality"] == {"eco2": "outside 400..65000"}
     _, slim = await client.get("/api/v1/readings?device=a&fields=humidity")
     assert list(slim["readings"][0]) == ["_id", "humidity", "timestamp", "deviceId", "receivedAt", "seq"]
+
+
+async def test_values_that_are_no_measurement_are_stored_and_sent_as_extra(client: Client) -> None:
+    await client.publish({"temperature": 21.5, "uptime": 5, "wifi": {"ssid": "home"}, "timestamp": "2026-01-01T00:00:00Z"})
+    extra = {"uptime": 5, "wifi.ssid": "home"}
+    for path in ("/api/v1/readings?device=a", "/api/v1/readings?since=0", "/api/v1/readings/latest"):
+        _, body = await client.get(path)
+        assert [record["extra"] for record in body["readings"]] == [extra]
+    _, slim = await client.get("/api/v1/readings?device=a&fields=extra")
+    assert list(slim["readings"][0]) == ["_id", "timestamp", "deviceId", "receivedAt", "seq", "extra"]
 
 
 async def test_buckets_are_min_mean_max_and_count(client: Client) -> None:

@@ -197,6 +197,95 @@ async def test_registry_survives_a_restart(
         assert (await client.device("b"))["status"] == "sleeping"
 
 
+PROBES = {"probe1": {"temperature": 44.3}, "probe2": {"temperature": 2.4}}
+
+
+async def test_parts_keep_their_series_after_a_restart_and_when_one_fails(
+    start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
+) -> None:
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        await client.publish("sensors/cold/data", orjson.dumps(PROBES))
+        own = (await client.until_device("cold", status="online"))["parts"]
+        part_id = own["probe2"]["id"]
+        part = await client.until_device(part_id, partOf="cold")
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        assert (await client.device("cold"))["parts"] == own
+        assert (await client.device(part_id))["partOf"] == "cold"
+        await client.publish("sensors/cold/data", orjson.dumps({"probe2": {"temperature": 9.5}}))
+        await until(lambda: bridge.ledger.account("mqtt").stored == 1)
+        _, body = await client.ask("GET", f"/api/v1/readings?device={part_id}")
+        assert [one["temperature"] for one in body["readings"]] == [part["lastReading"]["temperature"], 9.5]
+
+
+async def test_clock_units_and_parts_of_a_device_are_set_shown_and_kept(
+    start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
+) -> None:
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        await client.publish("sensors/cold/data", orjson.dumps(PROBES))
+        await client.until_device("cold", status="online")
+        change = {"timezone": "Europe/Paris", "units": {"tvoc": "mg/m³"}, "name": "Cold room", "parts": {"probe1": "own"}}
+        status, answer = await client.ask("PATCH", "/api/v1/devices/cold", change)
+        assert (status, answer["name"]) == (200, "Cold room")
+        assert answer["parts"]["probe1"] == {"series": "own", "id": "cold.probe1"}
+        await client.publish("sensors/cold/data", b'{"tvoc": 0.23, "timestamp": 1767000000}')
+        await until(lambda: bridge.ledger.account("mqtt").stored == 2)
+        _, body = await client.ask("GET", "/api/v1/readings?device=cold&from=1767000000&to=1767000001")
+        assert [round(one["tvoc"]) for one in body["readings"]] == [50]
+    async with start_bridge(broker_url, store_url) as bridge:
+        client = Client(bridge, session, broker_url)
+        shown = await client.device("cold")
+        assert (shown["timezone"], shown["units"]) == ("Europe/Paris", {"tvoc": "mg/m³"})
+        _, shown = await client.ask("PATCH", "/api/v1/devices/cold", {"timezone": None, "units": None})
+        assert not {"timezone", "units"} & shown.keys()
+        assert (await client.ask("DELETE", "/api/v1/devices/cold"))[0] == 204
+        await client.publish("sensors/cold/data", b'{"temperature": 20}')
+        assert "parts" not in await client.until_device("cold", status="online"), "a removed device is learned anew"
+
+
+@pytest.mark.parametrize(
+    ("device", "change", "field", "message"),
+    [
+        ("cold", {"timezone": "Mars"}, "timezone", "must be an IANA time zone such as Europe/Paris"),
+        ("cold", {"units": {"tvoc": "apples"}}, "units.tvoc", "apples"),
+        ("cold", {"parts": {"probe9": "own"}}, "parts.probe9", "is not a part of this device"),
+        ("cold", {"clockOffset": "+01:00"}, "clockOffset", "is set by the bridge"),
+        ("cold", {"alsoSends": {}}, "alsoSends", "is set by the bridge"),
+        ("cold.probe2", {"timezone": "UTC"}, "timezone", "belongs to the device of this part: set it for cold"),
+    ],
+)
+async def test_invalid_clock_unit_or_part_is_refused_and_nothing_is_changed(
+    client: Client, device: str, change: dict[str, Any], field: str, message: str
+) -> None:
+    await client.publish("sensors/cold/data", orjson.dumps(PROBES))
+    await client.until_device("cold.probe2", status="online")
+    before = await client.device(device)
+    status, answer = await client.ask("PATCH", f"/api/v1/devices/{device}", {"name": "Changed", **change})
+    assert status == 422
+    (error,) = answer["errors"]
+    assert error["field"] == field
+    assert message in error["message"]
+    assert await client.device(device) == before
+
+
+async def test_keys_that_are_not_taken_are_listed_by_device_and_can_be_forgotten(client: Client) -> None:
+    for device in ("a", "b", "c"):
+        await client.publish(f"sensors/{device}/data", b'{"temperature": 1, "uptime": 5, "list": [1]}')
+    shown = (await client.until_device("c", status="online"))["alsoSends"]
+    assert shown["uptime"].items() >= {"reason": "unknown key", "lastValue": 5}.items()
+    assert {"uptime", "list.0"} == shown.keys()
+    _, first = await client.ask("GET", "/api/v1/ignored-keys?limit=2")
+    assert ([one["id"] for one in first["devices"]], first["next"]) == (["a", "b"], "b")
+    _, last = await client.ask("GET", "/api/v1/ignored-keys?after=b")
+    assert last == {"devices": [{"id": "c", "alsoSends": shown}], "next": None}
+    _, devices = await client.ask("GET", "/api/v1/devices")
+    assert not any("alsoSends" in one for one in devices["devices"]), "only the detail has them"
+    await client.ask("PATCH", "/api/v1/devices/c", {"alsoSends": None})
+    assert "alsoSends" not in await client.device("c")
+
+
 async def test_unregistered_device_is_rejected_where_registration_is_required(
     start_bridge: StartBridge, broker_url: str, store_url: str, session: aiohttp.ClientSession
 ) -> None:

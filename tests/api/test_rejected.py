@@ -119,7 +119,16 @@ async def test_retry_publishes_readings_but_no_outdated_statuses_and_events(post
         assert (listener.of("deviceStatus"), listener.cursors) == ([], sorted(listener.cursors))
     assert "status" not in await poster.get("/api/v1/devices/a")
     line = (await poster.get("/websocket/status"))["ledger"]["quarantine"]
-    assert line == {"received": 3, "stored": 3, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
+    assert line == {
+        "received": 3,
+        "stored": 3,
+        "duplicate": 0,
+        "rejected": 0,
+        "ignored": 0,
+        "dropped": 0,
+        "waiting": 0,
+        "readings": 3,
+    }
 
 
 async def test_retry_leaves_messages_of_unregistered_devices_where_registration_is_required(

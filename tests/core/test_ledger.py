@@ -29,6 +29,14 @@ def test_outcome_is_counted_and_no_longer_waiting(outcome: Outcome) -> None:
     assert ledger.as_dict()["mqtt"] == dict.fromkeys(COUNTERS, 0) | {"received": 2, "waiting": 1, outcome.value: 1}
 
 
+def test_readings_are_counted_beside_the_messages() -> None:
+    ledger = Ledger()
+    ledger.count_received("mqtt")
+    ledger.count_outcome("mqtt", Outcome.STORED)
+    ledger.count_readings("mqtt", 3)
+    assert ledger.as_dict()["mqtt"] == dict.fromkeys(COUNTERS, 0) | {"received": 1, "stored": 1, "readings": 3}
+
+
 def test_each_source_has_its_own_account() -> None:
     ledger = Ledger()
     ledger.count_received("mqtt")

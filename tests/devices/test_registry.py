@@ -274,3 +274,67 @@ async def test_last_reading_and_last_seen_return_from_the_future_when_the_clock_
     assert device.last_reading.timestamp_ms == rig.now_ms
     rig.publish_reading(ago_ms=30_000)
     assert device.last_reading.timestamp_ms == rig.now_ms, "a late reading is still not the newest"
+
+
+def ignoring(rig: Rig, ignored: dict[str, str], **extra: float | str) -> None:
+    more = {"ignored": ignored, "extra": extra}
+    rig.registry.publish([Reading(ObjectId(), "a", {"temperature": 1}, rig.now_ms, rig.now_ms, **more)])  # type: ignore[arg-type]
+
+
+async def test_keys_that_are_not_taken_are_kept_with_reason_last_value_and_since_when() -> None:
+    rig = Rig()
+    await rig.registry.load()
+    ignoring(rig, {"uptime": "unknown key", "ssid": "unknown key"}, uptime=5)
+    rig.wait(60)
+    ignoring(rig, {"uptime": "unknown key"}, uptime=65)
+    shown = rig.registry.get("a").also_sends_public()["alsoSends"]
+    assert shown == {
+        "uptime": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z", "lastValue": 65},
+        "ssid": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z"},
+    }
+
+
+async def test_keys_that_are_not_taken_survive_a_restart() -> None:
+    rig = Rig()
+    await rig.registry.load()
+    ignoring(rig, {"uptime": "unknown key", "ssid": "unknown key"}, uptime=5)
+    await rig.registry.close()
+    (stored,) = await rig.devices.all(10)
+    assert stored.also_sends_public() == rig.registry.get("a").also_sends_public() != {}
+
+
+async def test_number_and_length_of_keys_that_are_not_taken_are_bounded() -> None:
+    rig = Rig()
+    await rig.registry.load()
+    for start in range(0, 200, 50):
+        ignoring(rig, {f"key{n}": "unknown key" for n in range(start, start + 50)})
+    ignoring(rig, {"x" * 10_000: "y" * 10_000, "\ud800": "unknown key"})
+    assert len(rig.registry.get("a").also_sends) == 64
+    await rig.registry.update("a", {"alsoSends": None})
+    assert rig.registry.get("a").also_sends == {}
+    ignoring(rig, {"x" * 10_000: "y" * 10_000, "\ud800": "unknown key"})
+    assert all(len(key) <= 64 and len(sent.reason) <= 200 for key, sent in rig.registry.get("a").also_sends.items())
+    assert "'\\ud800'" in rig.registry.get("a").also_sends
+
+
+async def test_part_is_shown_with_its_device_and_registered_with_it() -> None:
+    rig = Rig(registration="required")
+    await rig.registry.load()
+    await rig.registry.register("cold", {})
+    for device, part_of in (("cold.DS18B20-2", "cold"), ("stranger.x", "stranger")):
+        rig.registry.publish([Reading(ObjectId(), device, {"temperature": 1}, rig.now_ms, rig.now_ms, part_of=part_of)])
+    assert rig.registry.get("cold.DS18B20-2").public()["partOf"] == "cold"
+    assert "stranger.x" not in rig.registry
+    await rig.registry.close()
+    assert [one.part_of for one in await rig.devices.all(10)] == [None, "cold"]
+
+
+async def test_part_never_takes_the_id_of_another_device_with_readings() -> None:
+    rig = Rig()
+    await rig.registry.load()
+    rig.publish_reading("cold.x")
+    rig.registry.publish([Reading(ObjectId(), "cold.y", {"temperature": 1}, rig.now_ms, rig.now_ms, part_of="cold")])
+    assert rig.registry.is_other_device("cold.x", "cold")
+    assert not rig.registry.is_other_device("cold.y", "cold")
+    assert rig.registry.is_other_device("cold.y", "other")
+    assert not rig.registry.is_other_device("unknown", "cold")

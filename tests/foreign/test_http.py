@@ -25,7 +25,7 @@ RECORD = {
     "receivedAt": a_time,
     "seq": a_cursor,
 }
-ACCOUNT = {"received": 1, "stored": 1, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
+ACCOUNT = {"received": 1, "stored": 1, "duplicate": 0, "rejected": 0, "ignored": 0, "dropped": 0, "waiting": 0, "readings": 1}
 
 
 # --- readings ----------------------------------------------------------------------------------------------------------

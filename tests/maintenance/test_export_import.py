@@ -67,6 +67,7 @@ def sample() -> list[Reading]:
         quality={"eco2": 'not, "a" number', "timestamp": "ahead\nof us"},
         device_timestamp="2031-01-01",
         retained=True,
+        extra={"uptime": 5, "fw": 'a, "b"', "relay": False, "Wifi.RSSI": -61.0},
     )
     return [full, reading(2, device="b", at=1, device_timestamp=12.0), reading(3, at=2, values={"battery": 0})]
 

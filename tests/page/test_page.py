@@ -308,7 +308,7 @@ async def test_health_page_shows_the_ledger_and_raw_rejected_messages(dashboard:
     await dashboard.go("#/health")
     await expect(dashboard.page.get_by_role("heading", name="The bridge is healthy")).to_be_visible()
     await expect(dashboard.page.locator(".ledger tbody tr td")).to_have_text(
-        [re.compile(r"[\d.–]+"), "2", "1", "0", "1", "0", "0", "yes"]
+        [re.compile(r"[\d.–]+"), "2", "1", "0", "1", "0", "0", "0", "yes", "1"]
     )
     await dashboard.page.locator(".rejected summary").click()
     await expect(dashboard.page.locator(".rejected pre")).to_contain_text("<b>red</b>")

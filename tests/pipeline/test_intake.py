@@ -66,8 +66,10 @@ async def test_oldest_qos_0_message_beyond_the_limit_is_dropped_and_counted() ->
         "stored": 0,
         "duplicate": 0,
         "rejected": 0,
+        "ignored": 0,
         "dropped": 3,
         "waiting": 2,
+        "readings": 0,
     }
     assert await queue.take() == [3, 4]
 
@@ -163,7 +165,10 @@ async def test_counters_balance_at_every_moment(
                 queue.intake.close()
                 closed = True
         account = queue.ledger.account("mqtt")
-        assert account.received == account.stored + account.duplicate + account.rejected + account.dropped + account.waiting
+        assert (
+            account.received
+            == account.stored + account.duplicate + account.rejected + account.ignored + account.dropped + account.waiting
+        )
         assert len(queue.intake) == len(expected) == account.waiting - len(taken)
         assert sum(qos == 0 for _, qos in expected) <= qos0_limit
 

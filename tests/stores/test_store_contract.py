@@ -93,12 +93,20 @@ async def test_reading_is_returned_unchanged(store: Store) -> None:
         quality={"eco2": "not a number", "timestamp": "more than 5 minutes ahead"},
         device_timestamp="2031-01-01T00:00:00Z",
         retained=True,
+        extra={"uptime": 5, "Wifi.RSSI": -61.5, "relay": False, "fw": "1.2 é", "a[0]": 2**53 - 1, "x.y.$z": 0},
     )
     plain = reading(6, at=1, device_timestamp=12.5)
     assert await store.write([full, plain], [], []) == WriteResult(frozenset({5, 6}))
     assert await everything(store) == [full, plain]
     assert [type(value) for value in (await everything(store))[0].values.values()] == [float, int, int, str, bool, int]
     assert list((await everything(store))[0].values) == list(full.values)
+
+
+async def test_extra_values_are_no_part_of_the_identity_and_read_back_everywhere(store: Store) -> None:
+    one = reading(1, extra={"uptime": 5})
+    assert await store.write([one, reading(2, extra={"uptime": 6})], [], []) == WriteResult(frozenset({1}))
+    assert await everything(store) == await store.latest() == [one]
+    assert [type(value) for value in (await store.latest(["a"]))[0].extra.values()] == [int]
 
 
 async def test_same_reading_written_again_is_a_duplicate_and_one_record(store: Store) -> None:

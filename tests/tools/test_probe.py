@@ -267,7 +267,7 @@ async def answering(body: Any, path: str, status: int = 200) -> AsyncIterator[Pr
         await runner.cleanup()
 
 
-ACCOUNT = {"received": 3, "stored": 1, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 1}
+ACCOUNT = {"received": 3, "stored": 1, "duplicate": 0, "rejected": 0, "ignored": 0, "dropped": 0, "waiting": 1, "readings": 1}
 
 
 @pytest.mark.parametrize(

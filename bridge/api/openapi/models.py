@@ -14,6 +14,10 @@ Cursor = Annotated[int, Field(description="the cursor of a record")]
 DeviceId = Annotated[str, Field(min_length=1, max_length=DEVICE_ID_LENGTH, json_schema_extra={"pattern": DEVICE_ID_PATTERN})]
 CommandId = Annotated[str, Field(pattern=COMMAND_ID_PATTERN, max_length=128)]
 Quality = Annotated[dict[str, str], Field(description="what is wrong, by field")]
+Extra = Annotated[
+    dict[str, Annotated[str | float | bool, Field()]],
+    Field(description="values of the message that are no measurement, by key; never judged"),
+]
 Absent: Any = Field(default_factory=lambda: None)
 """The default of a key that may be absent and is never null."""
 
@@ -65,6 +69,7 @@ class _Record(Response):
     quality: Quality = Absent
     deviceTimestamp: str | float = Field(default_factory=str, description="the device's own time, where it was not used")
     retained: bool = Absent
+    extra: Extra = Absent
 
 
 Record: type[BaseModel] = create_model(
@@ -100,7 +105,7 @@ class IngestResult(Response):
     """The outcome of one item of a request."""
 
     index: int
-    status: Literal["stored", "duplicate", "rejected"]
+    status: Literal["stored", "duplicate", "rejected", "ignored"]
     id: Annotated[Identity, Field(alias="_id")] = Absent
     reason: str = Absent
     field: str = Absent
@@ -192,14 +197,16 @@ class ReadinessResponse(Response):
 
 
 class LedgerEntry(Response):
-    """received = stored + duplicate + rejected + dropped + waiting."""
+    """received = stored + duplicate + rejected + ignored + dropped + waiting, in messages; `readings` were stored."""
 
     received: int
     stored: int
     duplicate: int
     rejected: int
+    ignored: int
     dropped: int
     waiting: int
+    readings: int
 
 
 class Status(Response):
@@ -267,6 +274,49 @@ class DeviceResponse(Response):
     status: str = Absent
     state: dict[str, Any]
     createdAt: Time
+    partOf: DeviceId = Absent
+
+
+class PartResponse(Response):
+    """A sensor of a device: in the series of the device, or a series of its own with this id."""
+
+    series: Literal["own", "shared"]
+    id: DeviceId = Absent
+
+
+class IgnoredKey(Response):
+    """A key that is not taken; `lastValue` if it is a text, a number or true/false."""
+
+    reason: str
+    since: Time
+    lastValue: str | float | bool = Field(default_factory=str)
+
+
+AlsoSends = Annotated[dict[str, IgnoredKey], Field(description="keys of its messages that are not taken, by path")]
+
+
+class DeviceDetail(DeviceResponse):
+    """A device with what was learned or set about it; what is unknown is absent."""
+
+    timezone: str = Field(default_factory=str, description="the time zone of its clock, as set")
+    clockOffset: str = Field(default_factory=str, description="how far its clock is ahead of UTC, as learned: +07:00")
+    units: dict[str, str] = Absent
+    parts: dict[str, PartResponse] = Absent
+    alsoSends: AlsoSends = Absent
+
+
+class IgnoredKeysOfDevice(Response):
+    """The keys of a device's messages that are not taken."""
+
+    id: DeviceId
+    alsoSends: AlsoSends
+
+
+class IgnoredKeysPage(Response):
+    """Devices with keys that are not taken; `next` is the `after` of the next page, if there is one."""
+
+    devices: list[IgnoredKeysOfDevice]
+    next: str | None
 
 
 class DevicesPage(Response):
@@ -286,6 +336,17 @@ class NewDevice(BaseModel):
     type: str = Absent
     site: str = Absent
     room: str = Absent
+
+
+class DeviceChanges(NewDevice):
+    """Attributes of a device, and what is known of its clock, units and parts."""
+
+    timezone: str | None = Field(default_factory=str, description="an IANA name, or an offset such as +02:00")
+    units: dict[str, str | None] | None = Field(
+        default_factory=dict, description="the units of fields that the payload does not state"
+    )
+    parts: dict[str, Literal["own", "shared"]] = Field(default_factory=dict)
+    alsoSends: None = Field(default_factory=lambda: None, description="null forgets the keys that are not taken")
 
 
 class CommandResponse(Response):

@@ -5,9 +5,11 @@ Times are milliseconds since the epoch, UTC; intervals are seconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.core.errors import DeviceError
+from bridge.core.payload import quote
+from bridge.core.readings.measurements import Scalar
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 
@@ -37,9 +39,21 @@ TEXT_ATTRIBUTES = ("name", "type", "site", "room")
 
 RESERVED = frozenset(
     {"id", *TEXT_ATTRIBUTES, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
-    | {"lastReading", "state", "attributes", "_id"}
+    | {"lastReading", "state", "attributes", "_id", "partOf", "parts", "timezone", "clockOffset", "units", "alsoSends"}
 )
 """Names that a custom attribute may not have."""
+
+
+ALSO_SENDS_LIMIT = 64
+_KEY_LENGTH = 128
+_REASON_LENGTH = 200
+
+
+class AlsoSent(NamedTuple):
+    """A key of a device's messages that is not taken: since when, and why."""
+
+    reason: str
+    since_ms: int
 
 
 @dataclass(slots=True)
@@ -84,7 +98,9 @@ class Device:
     """A registered or discovered device. `attributes` are custom and stored unchanged; `state` is reported by the device.
 
     `connection` is `socket` (open) or `mqtt` (its `online` status and last will); None if the device only sends readings.
-    `last_reading` is the newest by time of measurement, as in `ReadingStore.latest`.
+    `last_reading` is the newest by time of measurement, as in `ReadingStore.latest`. `part_of` is the device of a part.
+    `also_sends` are keys of its messages that are not taken, at most `ALSO_SENDS_LIMIT`; `also_values` their last values, where
+    they are scalars.
     """
 
     id: str
@@ -102,6 +118,9 @@ class Device:
     created_ms: int = 0
     reporting_interval: ReportingInterval = field(default_factory=ReportingInterval)
     last_reading: Reading | None = None
+    part_of: str | None = None
+    also_sends: dict[str, AlsoSent] = field(default_factory=dict)
+    also_values: dict[str, Scalar] = field(default_factory=dict)
 
     @property
     def online(self) -> bool:
@@ -109,14 +128,35 @@ class Device:
         return self.status is not None and self.status != OFFLINE
 
     def record_reading(self, reading: Reading, now_ms: int) -> bool:
-        """Record a stored reading; return whether it is recent. Retained and delayed readings are not.
+        """Record a stored reading of the device or of a part; return whether it is recent. Retained and delayed ones are not.
 
         A last reading that was received in the future is replaced: the bridge's clock was wrong then.
         """
         last = self.last_reading
-        if last is None or reading.timestamp_ms >= last.timestamp_ms or last.received_ms > now_ms:
+        is_newest = last is None or reading.timestamp_ms >= last.timestamp_ms or last.received_ms > now_ms
+        if is_newest and reading.device_id == self.id:
             self.last_reading = reading
         return not reading.retained and now_ms - min(reading.timestamp_ms, reading.received_ms) <= _LATE_MS
+
+    def record_ignored(self, reading: Reading, now_ms: int) -> bool:
+        """Record the keys that were not taken; return whether one is new or has another reason."""
+        is_changed = False
+        for key, reason in reading.ignored.items():
+            known = self.also_sends.get(key)
+            if (known is None or known.reason != reason) and self._add_ignored(key, reason[:_REASON_LENGTH], now_ms):
+                is_changed = True
+        for key, value in reading.extra.items():
+            if key in self.also_sends:
+                self.also_values[key] = value
+        return is_changed
+
+    def _add_ignored(self, key: str, reason: str, now_ms: int) -> bool:
+        name = key if len(key) <= _KEY_LENGTH and key.isprintable() else quote(key)
+        known = self.also_sends.get(name)
+        if (known is None and len(self.also_sends) >= ALSO_SENDS_LIMIT) or (known is not None and known.reason == reason):
+            return False
+        self.also_sends[name] = AlsoSent(reason, now_ms if known is None else known.since_ms)
+        return True
 
     def silence_ms(self) -> int | None:
         """Return how long the device may be silent before it is offline; None if that is unknown or decided by its connection.
@@ -143,9 +183,22 @@ class Device:
             "lastSeen": None if self.last_seen_ms is None else iso(self.last_seen_ms),
             "createdAt": iso(self.created_ms),
             "lastReading": None if self.last_reading is None else self.last_reading.public(),
+            "partOf": self.part_of,
         }
         record = {name: value for name, value in record.items() if value is not None}
         return record | {"state": self.state} | self.attributes
+
+    def also_sends_public(self) -> dict[str, Any]:
+        """Return `alsoSends` with the reason of each key that is not taken, and its last value; empty if there is none."""
+        keys = {
+            key: {
+                "reason": sent.reason,
+                "since": iso(sent.since_ms),
+                **({"lastValue": self.also_values[key]} if key in self.also_values else {}),
+            }
+            for key, sent in self.also_sends.items()
+        }
+        return {"alsoSends": keys} if keys else {}
 
     def to_document(self) -> dict[str, Any]:
         """Return the stored fields: JSON types, times in milliseconds. The last reading is stored with the readings."""
@@ -161,12 +214,22 @@ class Device:
             "connection": self.connection,
             "lastSeen": self.last_seen_ms,
             "createdAt": self.created_ms,
+            "partOf": self.part_of,
+            "alsoSends": [
+                {"key": key, "reason": sent.reason, "since": sent.since_ms, "value": self.also_values.get(key)}
+                for key, sent in self.also_sends.items()
+            ],
         }
 
     def copy(self) -> "Device":
         """Return a snapshot that later changes do not affect."""
         return replace(
-            self, attributes=dict(self.attributes), state=dict(self.state), reporting_interval=replace(self.reporting_interval)
+            self,
+            attributes=dict(self.attributes),
+            state=dict(self.state),
+            reporting_interval=replace(self.reporting_interval),
+            also_sends=dict(self.also_sends),
+            also_values=dict(self.also_values),
         )
 
 
@@ -176,6 +239,7 @@ TIMES = ("statusAt", "lastSeen", "createdAt")
 
 def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
     """Inverse of `Device.to_document`; every key may be missing, because a status alone creates a device."""
+    also_sends = document.get("alsoSends") or ()
     return Device(
         id=device_id,
         **{name: document.get(name) for name in TEXT_ATTRIBUTES},
@@ -188,6 +252,9 @@ def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
         last_seen_ms=document.get("lastSeen"),
         created_ms=document.get("createdAt") or document.get("statusAt") or 0,
         reporting_interval=ReportingInterval(document.get("interval") or 0.0, document.get("intervals") or 0),
+        part_of=document.get("partOf"),
+        also_sends={row["key"]: AlsoSent(row["reason"], row["since"]) for row in also_sends},
+        also_values={row["key"]: row["value"] for row in also_sends if row.get("value") is not None},
     )
 
 
@@ -211,6 +278,8 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
         setattr(device, name, None if value is None else _text(value))
     elif name == "expectedInterval":
         device.expected_seconds = None if value is None else _interval(value)
+    elif name == "alsoSends" and value is None:
+        device.also_sends, device.also_values = {}, {}
     elif name in RESERVED:
         raise ValueError("is set by the bridge")
     elif value is None:

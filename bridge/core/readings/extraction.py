@@ -1,11 +1,11 @@
 """Extraction of fields: the leaves of a payload become values in the units of the measurement table, and are checked."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from bridge.core.errors import UnitError
+from bridge.core.readings.extra import add_extra
 from bridge.core.readings.leaf import Leaf
 from bridge.core.readings.measurements import (
     AQI_SCALES,
@@ -20,7 +20,6 @@ from bridge.core.readings.measurements import (
 )
 from bridge.core.readings.units import conversion, split_quantity
 
-_KEY_LENGTH = 64  # longer keys are unknown and not cached
 _CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
 
 # Field names by key, in lower case and without `_`, `-` and `.`.
@@ -39,8 +38,6 @@ _LITERAL_NAMES = {f"pm{mark}1{dot}0": "pm1" for mark in ("", "_") for dot in ("_
 }
 _STRIP = str.maketrans("", "", "_-.")
 ORDER = {name: index for index, name in enumerate(VALUE_NAMES)}
-EXTRA_KEYS, EXTRA_BYTES = 32, 2048
-_EXTRA_TEXT = 256  # characters of one text value
 
 
 @dataclass(slots=True)
@@ -48,8 +45,7 @@ class ExtractedFields:
     """The fields of a payload.
 
     `values` are accepted; `quality` has the faults by field. `taken` and `ignored` are the paths of all other leaves than those
-    of the fast path: `ignored` has the reason of each. `extra` keeps the ignored scalars, at most `EXTRA_KEYS` and
-    `EXTRA_BYTES`.
+    of the fast path: `ignored` has the reason of each. `extra` keeps the ignored scalars within its limits.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -70,31 +66,14 @@ class ExtractedFields:
         self.quality |= {name: fault for name, fault in other.quality.items() if name not in self.quality}
         self.taken |= other.taken
         self.ignored |= other.ignored
-        self.extra = dict([*self.extra.items(), *other.extra.items()][:EXTRA_KEYS])
+        for key, value in other.extra.items():
+            self._extra_bytes = add_extra(self.extra, self._extra_bytes, key, value)
         sort_values(self)
 
     def ignore(self, leaf: Leaf, reason: str) -> None:
         """Record a leaf that is not taken, and keep its value within the limits of `extra`."""
         self.ignored[leaf.path] = reason
-        value = leaf.value
-        size = len(leaf.path) + (len(value) if isinstance(value, str) else 8)
-        if (
-            isinstance(value, float | int | str)
-            and len(self.extra) < EXTRA_KEYS
-            and self._extra_bytes + size <= EXTRA_BYTES
-            and _is_storable(leaf.path, value)
-        ):
-            self._extra_bytes += size
-            self.extra[leaf.path] = value
-
-
-def _is_storable(path: str, value: Scalar) -> bool:
-    """Whether every store and client takes the value under this name."""
-    if not 0 < len(path) <= _KEY_LENGTH or not path.isprintable() or path.startswith("$"):
-        return False
-    if isinstance(value, str):
-        return len(value) <= _EXTRA_TEXT and value.isprintable()
-    return math.isfinite(value) and -(2**53) < value < 2**53
+        self._extra_bytes = add_extra(self.extra, self._extra_bytes, leaf.path, leaf.value)
 
 
 @lru_cache(_CACHE_LIMIT)

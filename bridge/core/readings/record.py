@@ -8,8 +8,9 @@ from bson.errors import InvalidId
 from bson.objectid import ObjectId
 
 from bridge.core.errors import DeviceIdError, RecordError
+from bridge.core.readings.extra import EXTRA_RULE, bounded_extra
 from bridge.core.readings.identity import CURSOR_LIMIT, parse_device_id, record_id
-from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Value
+from bridge.core.readings.measurements import AQI_SCALES, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag, Scalar, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import parse_time
 
@@ -23,6 +24,7 @@ RECORD_NAMES: tuple[str, ...] = (
     "quality",
     "deviceTimestamp",
     "retained",
+    "extra",
 )
 """Every possible key of a record, in the order of `Reading.public`."""
 
@@ -56,6 +58,7 @@ def parse_record(record: Mapping[str, Any]) -> Reading:
         quality=_quality(record.get("quality", {})),
         device_timestamp=_device_timestamp(record.get("deviceTimestamp")),
         retained=_flag("retained", record.get("retained", False)),
+        extra=_extra(record.get("extra", {})),
     )
 
 
@@ -99,6 +102,13 @@ def _quality(raw: object) -> dict[str, str]:
     if not isinstance(raw, dict) or not all(isinstance(text, str) for text in raw.values()):
         raise RecordError("quality must be an object of texts")
     return raw
+
+
+def _extra(raw: object) -> dict[str, Scalar]:
+    extra = bounded_extra(raw) if isinstance(raw, dict) else None
+    if extra is None or extra != raw:
+        raise RecordError(f"extra must be {EXTRA_RULE}")
+    return extra
 
 
 def _device_timestamp(raw: object) -> str | int | float | None:

@@ -356,6 +356,7 @@ def _reading(document: Mapping[str, Any]) -> Reading:
         device_timestamp=document.get("deviceTimestamp"),
         retained=document.get("retained", False),
         seq=document["seq"],
+        extra=document.get("extra", {}),
     )
 
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _DAY_MS = 86_400_000
 
 _FLAGS = frozenset(name for name, measurement in MEASUREMENTS_BY_NAME.items() if isinstance(measurement, Flag))
-_FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained")
+_FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained", "extra")
 _COLUMNS = (*_FIXED, *VALUE_NAMES)
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 
@@ -44,7 +44,8 @@ _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS readings (
     id BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, device_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
-    received_at INTEGER NOT NULL, quality TEXT, device_timestamp TEXT, retained INTEGER
+    received_at INTEGER NOT NULL, quality TEXT, device_timestamp TEXT, retained INTEGER,
+    extra TEXT
 );
 CREATE INDEX IF NOT EXISTS readings_seq ON readings (seq);
 CREATE INDEX IF NOT EXISTS readings_device_timestamp ON readings (device_id, timestamp);
@@ -58,6 +59,7 @@ CREATE TABLE IF NOT EXISTS commands (
     id TEXT PRIMARY KEY, device_id TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
+CREATE TABLE IF NOT EXISTS profiles (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sessions (
@@ -223,7 +225,7 @@ class SqliteStore(DocumentStores):
 
 def _prepare(connection: Connection) -> int:
     connection.executescript(_SCHEMA + ROLLUP_SCHEMA)
-    _add_columns(connection, "readings", VALUE_NAMES)
+    _add_columns(connection, "readings", ("extra", *VALUE_NAMES))
     _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))
     _add_columns(connection, "devices", ("document",))
@@ -292,6 +294,7 @@ def _row(reading: Reading) -> tuple[Any, ...]:
         json.dumps(reading.quality) if reading.quality else None,
         json.dumps(reading.device_timestamp) if reading.device_timestamp is not None else None,
         1 if reading.retained else None,
+        json.dumps(reading.extra) if reading.extra else None,
         *map(reading.values.get, VALUE_NAMES),
     )
 
@@ -310,6 +313,7 @@ def _reading(row: tuple[Any, ...]) -> Reading:
         device_timestamp=json.loads(record["device_timestamp"]) if record["device_timestamp"] else None,
         retained=bool(record["retained"]),
         seq=record["seq"],
+        extra=json.loads(record["extra"]) if record["extra"] else {},
     )
 
 

@@ -56,7 +56,7 @@ class BenchTarget:
             session.get(url) as response,
         ):
             ledger: dict[str, dict[str, int]] = orjson.loads(await response.read())["ledger"]
-            return sum(account["stored"] for account in ledger.values())
+            return sum(account["readings"] for account in ledger.values())
 
 
 class System(Protocol):

@@ -21,7 +21,7 @@ from bridge.tools.probe.target import ProbeTarget
 
 Check = Callable[[ProbeTarget], Awaitable[str]]
 
-_OUTCOMES = ("stored", "duplicate", "rejected", "dropped", "waiting")
+_OUTCOMES = ("stored", "duplicate", "rejected", "ignored", "dropped", "waiting")
 
 
 async def failing_parts(target: ProbeTarget) -> dict[str, str]:

@@ -29,8 +29,8 @@ CONTRACT: dict[str, tuple[str, tuple[float, float], tuple[float, float] | None]]
     "eco2": ("ppm", (0, 65535), (400, 65000)),
     "tvoc": ("ppb", (0, 65535), (0, 65000)),
     "coPpm": ("ppm", PPM, (0, 1000)),
-    "ch4Ppm": ("ppm", PPM, (0, 10000)),
-    "lpgPpm": ("ppm", PPM, (0, 10000)),
+    "ch4Ppm": ("ppm", PPM, PPM),
+    "lpgPpm": ("ppm", PPM, PPM),
     "co2": ("ppm", PPM, (300, 10000)),
     "alcohol": ("ppm", PPM, (0, 500)),
     "toluene": ("ppm", PPM, (0, 1000)),
@@ -43,8 +43,21 @@ CONTRACT: dict[str, tuple[str, tuple[float, float], tuple[float, float] | None]]
     "no2": ("ppb", PPM, (0, 20000)),
     "o3": ("ppb", PPM, (0, 20000)),
     "so2": ("ppb", PPM, (0, 20000)),
-    "pressure": ("hPa", (100, 1200), (800, 1100)),
+    "pressure": ("hPa", (100, 1200), (500, 1100)),
     "battery": ("%", (0, 100), None),
+    "vocIndex": ("", (0, 1000), (1, 500)),
+    "noxIndex": ("", (0, 1000), (1, 500)),
+    "hcho": ("ppb", PPM, (0, 20000)),
+    "nh3": ("ppm", PPM, (0, 1000)),
+    "h2s": ("ppm", PPM, (0, 1000)),
+    "h2": ("ppm", PPM, (0, 100_000)),
+    "radon": ("Bq/m³", PPM, (0, 10_000)),
+    "pm4": ("µg/m³", (0, 10000), (0, 1000)),
+    "pm03Count": ("1/dl", (0, 10_000_000), (0, 1_000_000)),
+    "illuminance": ("lx", (0, 1_000_000), (0, 200_000)),
+    "noise": ("dB", (0, 200), (0, 140)),
+    "batteryVoltage": ("V", (0, 100), (0, 60)),
+    "rssi": ("dBm", (-200, 50), (-130, 0)),
 }
 NUMBERS = [name for name in CONTRACT if name != "flameDetected"]
 FLAGGED = [name for name in NUMBERS if CONTRACT[name][2] is not None]
@@ -252,15 +265,27 @@ def test_public_record_has_id_then_values_then_times() -> None:
 
 
 def test_optional_keys_are_omitted_without_a_value() -> None:
-    assert not {"quality", "deviceTimestamp", "retained"} & set(reading().public())
+    assert not {"quality", "deviceTimestamp", "retained", "extra"} & set(reading().public())
     assert b"null" not in orjson.dumps(reading().public())
 
 
 def test_optional_keys_are_sent_with_a_value() -> None:
-    public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True).public()
+    public = reading(quality={"eco2": "outside 400..65000"}, device_timestamp=0, retained=True, extra={"uptime": 5}).public()
     assert public["quality"] == {"eco2": "outside 400..65000"}
     assert public["deviceTimestamp"] == 0
     assert public["retained"] is True
+    assert public["extra"] == {"uptime": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "doubtful"), [("tvoc", 0.2), ("o3", 0.02), ("hcho", 0.5), ("humidity", 0.43), ("battery", 3.01)]
+)
+def test_fraction_that_is_probably_in_another_unit_is_kept_and_flagged(name: str, doubtful: float) -> None:
+    value, fault = MEASUREMENTS_BY_NAME[name].accept(doubtful)
+    assert value == doubtful
+    assert fault is not None
+    assert fault.endswith("state its unit")
+    assert MEASUREMENTS_BY_NAME[name].accept(1) == (1, None)
 
 
 def test_range_is_written_without_exponents() -> None:

@@ -38,6 +38,13 @@ VALUES = some.fixed_dictionaries(
 ).map(in_order)
 
 
+EXTRA = some.dictionaries(
+    some.text("aZ._é-[]0", min_size=1, max_size=20),
+    some.booleans() | some.integers(-(2**53) + 1, 2**53 - 1) | some.floats(-1e15, 1e15) | some.text("a é", max_size=20),
+    max_size=32,
+)
+
+
 def readings() -> some.SearchStrategy[Reading]:
     return some.builds(
         Reading,
@@ -50,6 +57,7 @@ def readings() -> some.SearchStrategy[Reading]:
         device_timestamp=some.none() | TEXTS | some.integers(-(2**63), 2**63 - 1) | some.floats(-1e18, 1e18),
         retained=some.booleans(),
         seq=some.integers(1, 2**53 - 1),
+        extra=EXTRA,
     )
 
 
@@ -97,6 +105,16 @@ def test_missing_id_and_time_of_receipt_are_derived() -> None:
         ({"quality": {"eco2": 1}}, "quality must be an object of texts"),
         ({"deviceTimestamp": []}, "deviceTimestamp must be a text or a number"),
         ({"deviceTimestamp": 2**64}, "deviceTimestamp must be a text or a number"),
+        ({"extra": []}, "extra must be an object of at most 32 texts, numbers and true/false"),
+        ({"extra": {"a": None}}, "extra must be"),
+        ({"extra": {"a": [1]}}, "extra must be"),
+        ({"extra": {"$a": 1}}, "extra must be"),
+        ({"extra": {"__proto__": 1}}, "extra must be"),
+        ({"extra": {"a" * 65: 1}}, "extra must be"),
+        ({"extra": {"a": "b" * 257}}, "extra must be"),
+        ({"extra": {"a": 2**53}}, "extra must be"),
+        ({"extra": {str(n): n for n in range(33)}}, "extra must be"),
+        ({"extra": {str(n): "b" * 256 for n in range(8)}}, "extra must be"),
         ({"retained": "yes"}, "retained must be true or false"),
     ],
 )

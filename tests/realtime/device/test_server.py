@@ -114,7 +114,16 @@ async def test_token_is_answered_and_telemetry_is_stored(client: Client) -> None
         (record,) = await until_readings(client, "device001", 1)
         assert record.items() >= {"temperature": 25.5, "humidity": 60, "battery": 87, "deviceId": "device001"}.items()
         line = client.bridge.ledger.account("device").as_dict()
-        assert line == {"received": 1, "stored": 1, "duplicate": 0, "rejected": 0, "dropped": 0, "waiting": 0}
+        assert line == {
+            "received": 1,
+            "stored": 1,
+            "duplicate": 0,
+            "rejected": 0,
+            "ignored": 0,
+            "dropped": 0,
+            "waiting": 0,
+            "readings": 1,
+        }
         await client.until_device("device001", status="online", connection="socket")
     await client.until_device("device001", status="offline")
 

@@ -48,6 +48,7 @@ def topics(reading: Reading) -> bytes:
             "values": dict(named),
             **{capitalized.lower(): value for capitalized, value in named},
             **({} if score is None else {"global_score": score}),
+            **({"extra": reading.extra} if reading.extra else {}),
             "cursor": reading.seq,
         }
     )
@@ -81,6 +82,7 @@ readings = st.builds(
     device_timestamp=st.none() | texts | st.integers(0, 2**40),
     retained=st.booleans(),
     seq=st.integers(1, 2**53),
+    extra=st.just({}) | st.dictionaries(texts, texts | st.integers(0, 9) | st.booleans(), max_size=2),
 )
 
 

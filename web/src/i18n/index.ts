@@ -70,7 +70,7 @@ export function fieldLabel(measurement: Measurement): string {
 }
 
 /** Fields with a fixed number of decimal places, whose width would change otherwise. */
-const FIXED_DIGITS: Readonly<Record<string, number>> = { temperature: 1, humidity: 1, pressure: 1 };
+const FIXED_DIGITS: Readonly<Record<string, number>> = { temperature: 1, humidity: 1, pressure: 1, noise: 1, batteryVoltage: 2 };
 
 export function valueText(value: Value | null, field = ""): string {
   if (value === null) return t("value.none");

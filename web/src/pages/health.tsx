@@ -75,7 +75,7 @@ function findingText(finding: Finding): string {
   }
 }
 
-/** One row per source: received = stored + duplicate + rejected + dropped + waiting. */
+/** One row per source: received = stored + duplicate + rejected + ignored + dropped + waiting. */
 function Ledger({ ledger, rates }: { ledger: readonly LedgerLine[]; rates: Rates }): JSX.Element {
   return (
     <section class="panel" aria-labelledby="ledger-title">
@@ -93,6 +93,7 @@ function Ledger({ ledger, rates }: { ledger: readonly LedgerLine[]; rates: Rates
                 <th scope="col">{t("health.received")}</th>
                 {OUTCOMES.map((name, index) => <th scope="col" key={name}><span class="operator">{index === 0 ? "=" : "+"}</span> {t(`health.${name}`)}</th>)}
                 <th scope="col">{t("health.sum")}</th>
+                <th scope="col">{t("health.readings")}</th>
               </tr>
             </thead>
             <tbody>{ledger.map((line) => <Line key={line.source} line={line} rate={rates.of(line.source)} />)}</tbody>
@@ -121,6 +122,7 @@ function Line({ line, rate }: { line: LedgerLine; rate: number | null }): JSX.El
       <td role="cell" data-name={t("health.sum")} class={missing === 0 ? "balanced" : "error"}>
         {missing === 0 ? <><Icon name="check" /><span>{t("health.sum.yes")}</span></> : t("health.sum.no", { count: missing })}
       </td>
+      <td role="cell" class="readings" data-name={t("health.readings")}>{formats.value.count(line.readings)}</td>
     </tr>
   );
 }

@@ -6,12 +6,12 @@ import { Rates, difference, findingSeverity, findings, parseComponents, parseQua
 import { parseMetrics } from "./metrics";
 
 describe("the ledger", () => {
-  const line = { received: 10, stored: 5, duplicate: 1, rejected: 2, dropped: 1, waiting: 1 };
+  const line = { received: 13, stored: 5, duplicate: 1, rejected: 2, ignored: 3, dropped: 1, waiting: 1, readings: 8 };
   const status = parseStatus({ connectedClients: 3, ledger: { mqtt: line, http: { received: 2, stored: 1 } } });
 
   test("reports the difference when it does not balance", () => {
     expect(status.ledger.map(difference)).toEqual([0, 1]);
-    expect(totalOf(status.ledger)).toMatchObject({ received: 12, stored: 6 });
+    expect(totalOf(status.ledger)).toMatchObject({ received: 15, stored: 6, ignored: 3, readings: 8 });
     expect(status.clients).toBe(3);
   });
 

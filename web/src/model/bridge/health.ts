@@ -11,11 +11,14 @@ export interface LedgerLine {
   readonly stored: number;
   readonly duplicate: number;
   readonly rejected: number;
+  readonly ignored: number;
   readonly dropped: number;
   readonly waiting: number;
+  /** Readings stored, beside the messages: one message may carry any number of them. */
+  readonly readings: number;
 }
 
-export const OUTCOMES = ["stored", "duplicate", "rejected", "dropped", "waiting"] as const;
+export const OUTCOMES = ["stored", "duplicate", "rejected", "ignored", "dropped", "waiting"] as const;
 
 export interface ComponentStatus {
   readonly name: string;
@@ -78,8 +81,10 @@ function parseLine(source: string, line: unknown): LedgerLine {
     stored: of("stored"),
     duplicate: of("duplicate"),
     rejected: of("rejected"),
+    ignored: of("ignored"),
     dropped: of("dropped"),
     waiting: of("waiting"),
+    readings: of("readings"),
   };
 }
 
@@ -131,8 +136,10 @@ export function totalOf(ledger: readonly LedgerLine[]): LedgerLine {
     stored: of("stored"),
     duplicate: of("duplicate"),
     rejected: of("rejected"),
+    ignored: of("ignored"),
     dropped: of("dropped"),
     waiting: of("waiting"),
+    readings: of("readings"),
   };
 }
 

@@ -4,9 +4,9 @@ import type { Device, Entry } from "./device";
 export const MAX_PRIMARY_VALUES = 4;
 
 /** In order of importance; other fields follow in the order of the bridge's table. */
-const IMPORTANCE = ["co2", "temperature", "humidity", "pm25", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "aqi", "no2", "o3", "pressure"];
-/** Shown as issues instead: a flame is an alarm, a battery matters when it is low. */
-const EXCLUDED = new Set(["flameDetected", "flameIntensity", "battery"]);
+const IMPORTANCE = ["co2", "temperature", "humidity", "pm25", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "aqi", "no2", "o3", "hcho", "radon", "vocIndex", "pressure"];
+/** Shown as issues instead: a flame is an alarm, a battery matters when it is low. The signal is no property of the air. */
+const EXCLUDED = new Set(["flameDetected", "flameIntensity", "battery", "batteryVoltage", "rssi"]);
 
 export interface PrimaryValue {
   readonly measurement: Measurement;

@@ -8,6 +8,9 @@ test.each([
   ["outside 0..100, clamped", { kind: "outside", low: 0, high: 100, clamped: true }],
   ["outside 0..1e+06", { kind: "outside", low: 0, high: 1_000_000, clamped: false }],
   ["not a number", { kind: "notANumber" }],
+  ["below 1 ppb: probably in ppm or mg/m³, state its unit", { kind: "belowOnePpb" }],
+  ["below 1 %: probably a fraction, state its unit", { kind: "belowOnePercent" }],
+  ["between 1 and 5 %: perhaps in volts, state its unit", { kind: "perhapsVolts" }],
   ["something new", { kind: "other", text: "something new" }],
   ["constructor", { kind: "other", text: "constructor" }],
 ])("%j is parsed", (text, flag) => {

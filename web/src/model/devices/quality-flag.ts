@@ -1,17 +1,30 @@
 /** Parses the bridge's quality flags, so that they can be translated. */
 
+type FlagKind =
+  | "notANumber"
+  | "notTrueOrFalse"
+  | "notATime"
+  | "before2020"
+  | "ahead"
+  | "belowOnePpb"
+  | "belowOnePercent"
+  | "perhapsVolts";
+
 export type QualityFlag =
   | { readonly kind: "outside"; readonly low: number; readonly high: number; readonly clamped: boolean }
-  | { readonly kind: "notANumber" | "notTrueOrFalse" | "notATime" | "before2020" | "ahead" }
+  | { readonly kind: FlagKind }
   | { readonly kind: "other"; readonly text: string };
 
 const OUTSIDE = /^outside (-?[\d.e+]+?)\.\.(-?[\d.e+]+)(, clamped)?$/;
-const KINDS: Readonly<Record<string, "notANumber" | "notTrueOrFalse" | "notATime" | "before2020" | "ahead">> = {
+const KINDS: Readonly<Record<string, FlagKind>> = {
   "not a number": "notANumber",
   "not true or false": "notTrueOrFalse",
   "not a time": "notATime",
   "before 2020-01-01": "before2020",
   "more than 5 minutes ahead": "ahead",
+  "below 1 ppb: probably in ppm or mg/m³, state its unit": "belowOnePpb",
+  "below 1 %: probably a fraction, state its unit": "belowOnePercent",
+  "between 1 and 5 %: perhaps in volts, state its unit": "perhapsVolts",
 };
 
 export function parseQualityFlag(text: string): QualityFlag {
