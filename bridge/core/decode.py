@@ -299,24 +299,26 @@ def _group(
 ) -> list[tuple[Series, ExtractedFields]]:
     """Return series and fields of each reading: parts of one series are one reading, several items of a part are several.
 
-    A part whose values are all refused or null is no reading of its own: its faults are named in the quality of the first one.
+    A part, or a device with parts, whose values are all refused or null is no reading of its own: its faults are named in the
+    quality of the first one.
     """
     groups: list[tuple[Series, set[str], ExtractedFields]] = []
     idle: list[tuple[str, ExtractedFields]] = []
+    has_parts = any(sample.part for sample in samples)
     for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
         where, part = series[number], sample.part
         group = next((one for one in groups if one[0] == where and part not in one[1]), None) if part else None
         if group is not None and group[2].timestamp in (None, fields.timestamp):
             group[1].add(part)
             group[2].add(fields)
-        elif part and not fields.values and len(samples) > 1:
+        elif (part or has_parts) and not fields.values and len(samples) > 1:
             idle.append((part, fields))
         else:
             groups.append((where, {part}, fields))
     if not groups:
         return [(series[0], extracted[0])]
     for part, fields in idle:
-        fields.quality = {f"{part}.{name}": fault for name, fault in fields.quality.items()}
+        fields.quality = {f"{part}.{name}" if part else name: fault for name, fault in fields.quality.items()}
         groups[0][2].add(fields)
     return [(where, fields) for where, _, fields in groups]
 
