@@ -13,7 +13,7 @@ from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.stations import airgradient, awair, purpleair, sensorcommunity
+from bridge.core.formats.stations import airgradient, awair, ecowitt, purpleair, sensorcommunity
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.topic import TopicPattern
 
@@ -37,6 +37,7 @@ class FormatName(enum.StrEnum):
     ZIGBEE2MQTT = zigbee2mqtt.SPEC
     AIRGRADIENT = airgradient.SPEC
     AWAIR = awair.SPEC
+    ECOWITT = ecowitt.SPEC
     PURPLEAIR = purpleair.SPEC
     SENSORCOMMUNITY = sensorcommunity.SPEC
     MAPPING = mapping.SPEC
