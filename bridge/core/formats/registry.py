@@ -13,7 +13,7 @@ from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.stations import airgradient, awair, ecowitt, purpleair, sensorcommunity
+from bridge.core.formats.stations import airgradient, airlink, awair, ecowitt, purpleair, sensorcommunity
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.topic import TopicPattern
 
@@ -36,6 +36,7 @@ class FormatName(enum.StrEnum):
     ESPHOME = esphome.SPEC
     ZIGBEE2MQTT = zigbee2mqtt.SPEC
     AIRGRADIENT = airgradient.SPEC
+    AIRLINK = airlink.SPEC
     AWAIR = awair.SPEC
     ECOWITT = ecowitt.SPEC
     PURPLEAIR = purpleair.SPEC
