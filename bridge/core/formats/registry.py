@@ -12,7 +12,7 @@ from bridge.core.errors import FormatError
 from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
-from bridge.core.formats.networks import chirpstack, dragino, milesight
+from bridge.core.formats.networks import chirpstack, dragino, milesight, ttn
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.stations import airgradient, airlink, awair, ecowitt, purpleair, sensorcommunity
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
@@ -45,6 +45,7 @@ class FormatName(enum.StrEnum):
     MILESIGHT = milesight.SPEC
     PURPLEAIR = purpleair.SPEC
     SENSORCOMMUNITY = sensorcommunity.SPEC
+    TTN = ttn.SPEC
     MAPPING = mapping.SPEC
 
 
