@@ -1,10 +1,10 @@
 """The leaves of a payload: its scalars, each with its path."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from bridge.core.formats.format import Sample, Table
+from bridge.core.formats.format import Parsed, Sample, Table
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, UNKNOWN, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
@@ -89,11 +89,21 @@ def measures(leaves: Iterable[Leaf]) -> bool:
     return any(leaf.field in MEASUREMENTS_BY_NAME for leaf in leaves)
 
 
-def body_samples(samples: list[Sample]) -> list[Sample]:
-    """Return the samples of one object with the time and the device id of its first one in all of them."""
-    shared = [leaf for leaf in samples[0].leaves if leaf.field in (TIMESTAMP, DEVICE_ID)]
-    device_id = next((leaf.value for leaf in shared if leaf.field == DEVICE_ID), None)
-    for number, sample in enumerate(samples):
-        sample.device_id = device_id
-        sample.leaves += shared if number else ()
-    return samples
+def gather(objects: Sequence[list[Sample]]) -> Parsed:
+    """Return the samples of a message of one or more objects. The time and the device id of an object are in its first sample,
+    and hold for all of its samples.
+    """
+    if len(objects) == 1:
+        return Parsed(objects[0], _take_shared(objects[0][0]))
+    for samples in objects:
+        shared = _take_shared(samples[0])
+        for sample in samples:
+            sample.leaves += shared
+            sample.device_id = next((leaf.value for leaf in shared if leaf.field == DEVICE_ID), None)
+    return Parsed([sample for samples in objects for sample in samples])
+
+
+def _take_shared(sample: Sample) -> list[Leaf]:
+    shared = [leaf for leaf in sample.leaves if leaf.field in (TIMESTAMP, DEVICE_ID)]
+    sample.leaves = [leaf for leaf in sample.leaves if leaf.field not in (TIMESTAMP, DEVICE_ID)]
+    return shared

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.core.formats.format import FormatSpec, Parsed, Sample, Table
-from bridge.core.formats.leaves import body_samples, measures, table_leaf, table_leaves
+from bridge.core.formats.leaves import gather, measures, table_leaf, table_leaves
 from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP
 from bridge.core.readings.measurements import parse_number
@@ -72,7 +72,7 @@ def read_dragino(body: Mapping[str, Any], path: str = "") -> Parsed:
         if not isinstance(body[key], dict | list)
     ]
     if measures(leaves):
-        return Parsed(body_samples([Sample(leaves), *samples]))
+        return gather([[Sample(leaves), *samples]])
     return Parsed(samples, leaves)
 
 

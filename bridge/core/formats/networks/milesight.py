@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.core.errors import NotReading
 from bridge.core.formats.format import FormatSpec, Parsed, Sample, Table
-from bridge.core.formats.leaves import body_samples, measures, table_leaves, untaken
+from bridge.core.formats.leaves import gather, measures, table_leaves, untaken
 from bridge.core.formats.payload import OBJECTS_LIMIT, Payload
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, UNIT, Leaf
 from bridge.core.readings.measurements import parse_number
@@ -26,14 +26,8 @@ _TABLE: Table = {
 _PROBES = {"temperature_chn1": "chn1", "temperature_chn2": "chn2"}
 _FIRST = "chn1"
 _DEVICE_KEYS = {
-    "ipso_version",
-    "hardware_version",
-    "firmware_version",
-    "tsl_version",
-    "reset_event",
-    "device_status",
-    "power_status",
-}
+    "ipso_version", "hardware_version", "firmware_version", "tsl_version", "reset_event", "device_status", "power_status",
+}  # fmt: skip
 _AM300, _AM100 = {"light_level"}, {"activity", "illumination", "infrared"}
 _LARGEST_RATING = 5
 _RATING = "a rating of 0 to 5, no concentration"
@@ -49,13 +43,10 @@ def milesight_format(payload: Payload) -> Parsed:
 def read_milesight(body: Mapping[str, Any], path: str = "") -> Parsed:
     """Return a sample of the present values, one per probe, and one per item of `history`, which a device sends after a gap."""
     history = body.get("history")
-    items = history[:OBJECTS_LIMIT] if isinstance(history, list) else []
-    dropped = [] if history is None or items == history else untaken(history, _place(path, "history"))
-    if dropped:
-        items = []
+    items = history if isinstance(history, list) and len(history) <= OBJECTS_LIMIT else []
     present = {key: value for key, value in body.items() if key != "history" or not items}
     probes = {key: part for key, part in _PROBES.items() if key in body}
-    leaves = _leaves(present, path, (*probes, *(("history",) if dropped else ())), body) + dropped
+    leaves = _leaves(present, path, tuple(probes), body)
     samples = [
         Sample(
             table_leaves({key: body[key]}, {key: "temperature"}, path),
@@ -65,11 +56,12 @@ def read_milesight(body: Mapping[str, Any], path: str = "") -> Parsed:
         for key, part in probes.items()
     ]
     if measures(leaves):
-        samples, leaves = body_samples([Sample(leaves), *samples]), []
+        parsed = gather([[Sample(leaves), *samples]])
+        samples, leaves = parsed.samples, parsed.common
     for index, item in enumerate(items):
         place = _place(path, f"history.{index}")
         values = _leaves(item, place, (), body) if isinstance(item, dict) else untaken(item, place)
-        samples.append(Sample(values, body.get("devEUI", body.get("devEui"))))
+        samples.append(Sample(values))
     if not samples and _DEVICE_KEYS & body.keys():
         raise NotReading("what the device says of itself, without measurements")
     return Parsed(samples, leaves)

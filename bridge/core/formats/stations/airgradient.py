@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.core.formats.format import FormatSpec, Parsed, Sample, Table
-from bridge.core.formats.leaves import body_samples, table_leaves, untaken
+from bridge.core.formats.leaves import gather, table_leaves, untaken
 from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, Leaf
 
@@ -29,10 +29,7 @@ _KEYS = {"serialno", "rco2", "atmp", "rhum", "pm02", "pm003Count", "tvocRaw", "n
 
 def airgradient_format(payload: Payload) -> Parsed:
     """Read one device, or the list of an account's devices in the cloud. Each channel is a part: `id.channel1`."""
-    samples = []
-    for path, body in payload.objects():
-        samples += body_samples(_device(body, path))
-    return Parsed(samples)
+    return gather([_device(body, path) for path, body in payload.objects()])
 
 
 def _device(body: Mapping[str, Any], path: str) -> list[Sample]:

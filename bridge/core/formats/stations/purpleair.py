@@ -7,7 +7,7 @@ outside and `cf_1` for those inside.
 """
 
 from bridge.core.formats.format import FormatSpec, Parsed, Sample, Table
-from bridge.core.formats.leaves import body_samples, in_utc, table_leaves
+from bridge.core.formats.leaves import gather, in_utc, table_leaves
 from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP
 
@@ -44,7 +44,7 @@ def purpleair_format(payload: Payload) -> Parsed:
         samples.append(Sample(table_leaves(b, second), part="b"))
     if climate:
         samples.append(Sample(table_leaves(climate, _BME680), part="BME680", shares="current_temp_f" not in body))
-    return Parsed(body_samples(samples))
+    return gather([samples])
 
 
 def recognizes(payload: Payload) -> bool:

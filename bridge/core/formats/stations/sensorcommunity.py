@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.core.formats.format import FormatSpec, Parsed, Sample, Table
-from bridge.core.formats.leaves import body_samples, in_utc, item_path, table_leaf, table_leaves, untaken
+from bridge.core.formats.leaves import gather, in_utc, item_path, table_leaf, table_leaves, untaken
 from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, UNIT, UNKNOWN, Leaf
 
@@ -34,10 +34,7 @@ _BODY: Table = {"esp8266id": DEVICE_ID, "esp32id": DEVICE_ID, "sensor.id": DEVIC
 
 def sensorcommunity_format(payload: Payload) -> Parsed:
     """Read the values of one or more devices. Sensors that measure the same are parts, by the prefix of their values."""
-    samples = []
-    for path, body in payload.objects():
-        samples += body_samples(_device(body, path))
-    return Parsed(samples)
+    return gather([_device(body, path) for path, body in payload.objects()])
 
 
 def _device(body: Mapping[str, Any], path: str) -> list[Sample]:
