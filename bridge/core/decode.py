@@ -67,8 +67,8 @@ class MessageKind(enum.StrEnum):
 class Route:
     """Maps topics to the kind of their messages, and to the payload format of readings.
 
-    `zone` is that of times without one. `learns` is False where messages are delayed by design, as posts of old readings are:
-    the time of receipt says nothing about the zone of a clock.
+    `topic_prefix` precedes the topic that formats see. `zone` is that of times without one. `learns` is False where messages
+    are delayed by design, as posts of old readings are: the time of receipt says nothing about the zone of a clock.
     """
 
     pattern: TopicPattern
@@ -76,6 +76,7 @@ class Route:
     format: Format = json_format
     zone: tzinfo | None = None
     learns: bool = True
+    topic_prefix: str = ""
 
 
 class Series(NamedTuple):
@@ -142,7 +143,7 @@ class Decoder:
                 device_id = _device_id(captures.get("deviceId"), flat.device_id)
                 if self._profiles.claim(device_id, flat.values):
                     return self._reading(message, route, device_id, flat)
-        payload = Payload(message.payload, message.topic, captures)
+        payload = Payload(message.payload, message.topic.removeprefix(route.topic_prefix), captures)
         if message.body is not None:
             payload.parsed = message.body
         return self._decode_samples(message, route, captures, route.format(payload))
