@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from bridge.app import Bridge
@@ -16,6 +16,7 @@ from bridge.settings import (
     RealtimeSettings,
     Settings,
     StoreSettings,
+    SubscriptionSettings,
 )
 from tests import servers
 
@@ -31,15 +32,17 @@ async def start_bridge(
     realtime: RealtimeSettings | None = None,
     devices: DevicesSettings | None = None,
     access: AccessSettings | None = None,
+    subscriptions: Sequence[SubscriptionSettings] | None = None,
     stop_seconds: float = 4.0,
     mqtt: Mapping[str, object] | None = None,
     **store: object,
 ) -> AsyncIterator[Bridge]:
     """Running, connected, and stopped the proper way; under the same `client_id` the broker keeps its session."""
+    broker: dict[str, object] = {"url": mqtt_url, "client_id": client_id or f"bridge-{uuid.uuid4().hex[:8]}", **(mqtt or {})}
+    if subscriptions is not None:
+        broker["subscriptions"] = tuple(subscriptions)
     settings = Settings(
-        mqtt=MqttSettings.model_validate(
-            {"url": mqtt_url, "client_id": client_id or f"bridge-{uuid.uuid4().hex[:8]}", **(mqtt or {})}
-        ),
+        mqtt=MqttSettings.model_validate(broker),
         store=StoreSettings.model_validate({"url": store_url, **store}),
         http=http or HttpSettings(port=0),
         realtime=realtime or RealtimeSettings(),

@@ -65,7 +65,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, settings.access.login_seconds),
         AccountsApi(access, store.audit, http),
         ReadingsApi(store, authorizer),
-        IngestApi(services.readings, authorizer, http.post_seconds),
+        IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),
         StatusApi(services.hub, services.ledger),

@@ -68,8 +68,8 @@ class MessageKind(enum.StrEnum):
 class Route:
     """Maps topics to the kind of their messages, and to the payload format of readings.
 
-    `zone` is that of times without one. `learns` is False where messages are delayed by design, as posts of old readings are:
-    the time of receipt says nothing about the zone of a clock.
+    `topic_prefix` precedes the topic that formats see. `zone` is that of times without one. `learns` is False where messages
+    are delayed by design, as posts of old readings are: the time of receipt says nothing about the zone of a clock.
     """
 
     pattern: TopicPattern
@@ -77,6 +77,7 @@ class Route:
     format: Format = json_format
     zone: tzinfo | None = None
     learns: bool = True
+    topic_prefix: str = ""
 
 
 class Series(NamedTuple):
@@ -138,7 +139,7 @@ class Decoder:
         return found
 
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        payload = Payload(message.payload, message.topic, captures, self._memory)
+        payload = Payload(message.payload, message.topic.removeprefix(route.topic_prefix), captures, self._memory)
         if message.body is not None:
             payload.parsed = message.body
         flat = _flat_fields(message, route, payload)
@@ -308,24 +309,26 @@ def _group(
 ) -> list[tuple[Series, ExtractedFields]]:
     """Return series and fields of each reading: parts of one series are one reading, several items of a part are several.
 
-    A part whose values are all refused or null is no reading of its own: its faults are named in the quality of the first one.
+    A part, or a device with parts, whose values are all refused or null is no reading of its own: its faults are named in the
+    quality of the first one.
     """
     groups: list[tuple[Series, set[str], ExtractedFields]] = []
     idle: list[tuple[str, ExtractedFields]] = []
+    has_parts = any(sample.part for sample in samples)
     for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
         where, part = series[number], sample.part
         group = next((one for one in groups if one[0] == where and part not in one[1]), None) if part else None
         if group is not None and group[2].timestamp in (None, fields.timestamp):
             group[1].add(part)
             group[2].add(fields)
-        elif part and not fields.values and len(samples) > 1:
+        elif (part or has_parts) and not fields.values and len(samples) > 1:
             idle.append((part, fields))
         else:
             groups.append((where, {part}, fields))
     if not groups:
         return [(series[0], extracted[0])]
     for part, fields in idle:
-        fields.quality = {f"{part}.{name}": fault for name, fault in fields.quality.items()}
+        fields.quality = {f"{part}.{name}" if part else name: fault for name, fault in fields.quality.items()}
         groups[0][2].add(fields)
     return [(where, fields) for where, _, fields in groups]
 

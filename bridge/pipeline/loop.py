@@ -176,4 +176,7 @@ def _refuse(messages: Sequence[Message], decoded: list[Decoded], written: WriteR
             rejections.append(rejection)
             if len(refused) == len(readings):
                 decoded[index] = rejection
+            elif isinstance(item, ReadingBatch):
+                item.readings = [reading for reading in readings if reading.seq not in written.refused]
+                item.rejections = (*item.rejections, rejection)
     return rejections

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bridge.core.decode import Route
+from bridge.core.decode import MessageKind, Route
 from bridge.core.formats.registry import auto_format
+from bridge.core.ingest_topics import IngestTopics
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
 from bridge.settings.devices import DevicesSettings
@@ -54,7 +55,17 @@ class Settings(Section):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return (Route(TopicPattern.parse(HTTP_TOPIC), format=auto_format, learns=False), *self.mqtt.routes)
+        return (*self.http_routes, *self.mqtt.routes, *self.ingest_topics.routes)
+
+    @property
+    def http_routes(self) -> tuple[Route, ...]:
+        return (Route(TopicPattern.parse(HTTP_TOPIC), format=auto_format, learns=False),)
+
+    @property
+    def ingest_topics(self) -> IngestTopics:
+        """The topics of messages that are posted in a given format."""
+        readings = (one for one in self.mqtt.subscriptions if one.kind is MessageKind.READINGS)
+        return IngestTopics.of((one.format, one.route) for one in readings)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":

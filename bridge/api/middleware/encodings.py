@@ -15,7 +15,9 @@ from bridge.api.middleware.problems import problem
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 GZIP_ROUTES = frozenset((("POST", "/api/v1/readings"), ("POST", "/api/ingest")))
-"""Method and path of the routes that accept gzip."""
+"""Method and path of the routes that accept gzip, besides those below `GZIP_FOLDER`."""
+
+GZIP_FOLDER = ("POST", "/api/v1/ingest/")
 
 _GZIP = frozenset(("gzip", "x-gzip"))
 _IDENTITY = frozenset(("", "identity"))
@@ -32,10 +34,15 @@ def is_gzip(request: web.BaseRequest) -> bool:
     return content_encoding(request) in _GZIP
 
 
+def _offers_gzip(request: web.BaseRequest) -> bool:
+    method, folder = GZIP_FOLDER
+    return (request.method, request.path) in GZIP_ROUTES or (request.method == method and request.path.startswith(folder))
+
+
 def refusal(request: web.BaseRequest) -> web.Response | None:
     """Return the answer to a request whose encoding is not offered; None if it may be handled."""
     encoding = content_encoding(request)
-    offers_gzip = (request.method, request.path) in GZIP_ROUTES
+    offers_gzip = _offers_gzip(request)
     if not encoding or (offers_gzip and encoding in _GZIP):
         return None
     offered = "use gzip, or send the body as it is" if offers_gzip else "send the body as it is"

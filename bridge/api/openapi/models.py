@@ -101,15 +101,30 @@ NewReading: type[BaseModel] = create_model(
 )
 
 
+Untaken = Annotated[dict[str, str], Field(description="keys that were not taken, and why")]
+
+
+class IngestedReading(Response):
+    """One of several readings of a message."""
+
+    id: Annotated[Identity, Field(alias="_id")]
+    deviceId: DeviceId
+    status: Literal["stored", "duplicate"]
+    quality: Quality = Absent
+    ignored: Untaken = Absent
+
+
 class IngestResult(Response):
-    """The outcome of one item of a request."""
+    """The outcome of one item of a request. `ignored` is the status of a message that is no reading, as that of a lamp."""
 
     index: int
     status: Literal["stored", "duplicate", "rejected", "ignored"]
     id: Annotated[Identity, Field(alias="_id")] = Absent
+    readings: Annotated[list[IngestedReading], Field(description="where a message has several, in place of _id")] = Absent
     reason: str = Absent
     field: str = Absent
     quality: Quality = Absent
+    ignored: Untaken = Absent
 
 
 class Ingested(Response):

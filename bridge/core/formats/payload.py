@@ -9,6 +9,7 @@ from bridge.core.formats.memory import Memory
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PAYLOAD_LIMIT_BYTES, PayloadError, check_size, parse_json
 
+OBJECTS_LIMIT = 1000
 _UNPARSED: Final = object()
 
 
@@ -44,6 +45,21 @@ class Payload:
         if not isinstance(body, dict):
             raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
         return body
+
+    def objects(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the JSON object, or those of a list, each with its path: "" for a single one. Raises `PayloadError` for any
+        other payload and for a list of more than `OBJECTS_LIMIT`.
+        """
+        body = self.json()
+        if not isinstance(body, list):
+            return [("", self.object())]
+        if not body or not all(isinstance(item, dict) for item in body):
+            what = "an empty list" if not body else "a list of other values than objects"
+            raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {what}")
+        if len(body) > OBJECTS_LIMIT:
+            text = f"{len(body)} objects in one message, more than the {OBJECTS_LIMIT} allowed"
+            raise PayloadError(RejectionReason.TOO_LARGE, text)
+        return [(str(index), item) for index, item in enumerate(body)]
 
     def text(self) -> str:
         """Return the payload as text without surrounding blanks and NULs; invalid UTF-8 is replaced."""

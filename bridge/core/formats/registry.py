@@ -16,8 +16,9 @@ from bridge.core.formats.encodings import binary, influx, senml, sparkplug, tele
 from bridge.core.formats.format import Format, FormatSpec, Parsed
 from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
-from bridge.core.formats.networks import thingsboard
+from bridge.core.formats.networks import chirpstack, dragino, milesight, thingsboard, ttn
 from bridge.core.formats.payload import Payload
+from bridge.core.formats.stations import airgradient, airlink, awair, ecowitt, purpleair, sensorcommunity
 from bridge.core.message import RejectionReason
 from bridge.core.payload import PayloadError, check_size
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
@@ -41,6 +42,16 @@ class FormatName(enum.StrEnum):
     TASMOTA = tasmota.SPEC
     ESPHOME = esphome.SPEC
     ZIGBEE2MQTT = zigbee2mqtt.SPEC
+    AIRGRADIENT = airgradient.SPEC
+    AIRLINK = airlink.SPEC
+    AWAIR = awair.SPEC
+    CHIRPSTACK = chirpstack.SPEC
+    DRAGINO = dragino.SPEC
+    ECOWITT = ecowitt.SPEC
+    MILESIGHT = milesight.SPEC
+    PURPLEAIR = purpleair.SPEC
+    SENSORCOMMUNITY = sensorcommunity.SPEC
+    TTN = ttn.SPEC
     MAPPING = mapping.SPEC
     HOMEASSISTANT = homeassistant.SPEC
     HOMIE = homie.SPEC

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bridge.core.errors import IntakeFull, OutcomeUnknown, ShuttingDown, StoreUnavailable
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import Decoded, Message, Outcome, Rejection
+from bridge.core.message import Decoded, Ignored, Message, Outcome, ReadingBatch, Rejection
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.pending import PendingBatch
@@ -35,15 +35,20 @@ class IngestItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """The items to store. `key` is the `Idempotency-Key`, if any; `digest` distinguishes the bodies of its requests."""
+    """The items to store, messages of `topic`. `key` is the `Idempotency-Key`, if any; `digest` distinguishes the bodies of its
+    requests.
+    """
 
     items: Sequence[IngestItem]
+    topic: str = HTTP_TOPIC
     key: str | None = None
     digest: bytes = b""
 
 
 IngestBatch = PendingBatch[dict[str, Any]]
-"""The items of one request on their way to the store; the result of each has `index`, `status` and details."""
+"""The items of one request on their way to the store; the result of each has `index`, `status` and details: the `_id` of
+a reading, the `readings` of a message with several, or the `reason` why there is none.
+"""
 
 
 def _result(message: Message, outcome: Outcome, meaning: Decoded | None) -> dict[str, Any]:
@@ -52,12 +57,32 @@ def _result(message: Message, outcome: Outcome, meaning: Decoded | None) -> dict
 
 def _details(meaning: Decoded | None) -> dict[str, Any]:
     match meaning:
-        case Reading(id=identity, quality=quality):
-            return {"_id": str(identity), **({"quality": quality} if quality else {})}
-        case Rejection(reason=reason, field=field, quality=quality):
-            return {"reason": reason, **({"field": field} if field else {}), **({"quality": dict(quality)} if quality else {})}
+        case Reading():
+            return _reading(meaning)
+        case ReadingBatch(readings=readings, rejections=rejections, stored=stored):
+            new = {reading.id for reading in stored}
+            states = (Outcome.STORED if reading.id in new else Outcome.DUPLICATE for reading in readings)
+            listed = [
+                {"deviceId": reading.device_id, "status": str(state), **_reading(reading)}
+                for reading, state in zip(readings, states, strict=True)
+            ]
+            return {"readings": listed, **(_rejection(rejections[0]) if rejections else {})}
+        case Rejection():
+            return _rejection(meaning)
+        case Ignored(reason=reason):
+            return {"reason": reason}
         case _:
             return {}
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    optional = {"quality": reading.quality, "ignored": dict(reading.ignored)}
+    return {"_id": str(reading.id), **{key: value for key, value in optional.items() if value}}
+
+
+def _rejection(rejection: Rejection) -> dict[str, Any]:
+    optional = {"field": rejection.field, "quality": dict(rejection.quality or {})}
+    return {"reason": rejection.reason, **{key: value for key, value in optional.items() if value}}
 
 
 class HttpSource:
@@ -127,5 +152,6 @@ class HttpSource:
         received_ms = time.time_ns() // 1_000_000
         for index, (payload, body) in enumerate(request.items):
             seed = f"{request.key}/{index}" if request.key else ""
-            self._intake.put(Message(SOURCE, HTTP_TOPIC, payload, received_ms, batch, packet_id=index, seed=seed, body=body))
+            message = Message(SOURCE, request.topic, payload, received_ms, batch, packet_id=index, seed=seed, body=body)
+            self._intake.put(message)
         return batch
