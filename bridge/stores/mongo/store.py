@@ -107,6 +107,7 @@ class MongoStore(DocumentStores):
                 connectTimeoutMS=timeout_ms,
                 tz_aware=True,
                 appname="sensor-bridge",
+                **self._settings.login,
             )
             return client, client.get_default_database("sensors")
         except (PyMongoError, ValueError, TypeError, OSError) as error:
