@@ -8,6 +8,7 @@ BridgeError
 │   ├── StoreInUse
 │   └── StoreUnavailable
 ├── BrokerUnavailable
+│   ├── BrokerFault
 │   ├── ReceiveWindowExceeded
 │   └── SessionTakenOver
 ├── TemporarilyUnavailable
@@ -68,6 +69,10 @@ class StoreUnavailable(StoreError):
 
 class BrokerUnavailable(BridgeError):
     """The broker is unreachable, refused the connection, or closed it."""
+
+
+class BrokerFault(BrokerUnavailable):
+    """A broker is unavailable for the reason in the text, which names what to correct: no diagnosis is needed."""
 
 
 class ReceiveWindowExceeded(BrokerUnavailable):

@@ -1,4 +1,4 @@
-"""MQTT topic filters compared with each other: whether one covers another, and whether one topic can match both."""
+"""MQTT topic filters compared with each other: whether one covers another, whether a topic can match both, and their union."""
 
 _SINGLE, _MULTI = "+", "#"
 
@@ -32,6 +32,17 @@ def overlaps(one: str, other: str) -> bool:
     longer = left if len(left) > len(right) else right
     difference = abs(len(left) - len(right))
     return difference == 0 or (difference == 1 and longer[-1] == _MULTI)
+
+
+def union(one: str, other: str) -> str:
+    """Return the narrowest filter that covers both of two filters that overlap."""
+    left, right = one.split("/"), other.split("/")
+    levels: list[str] = []
+    for first, second in zip(left, right, strict=False):
+        if _MULTI in (first, second):
+            break
+        levels.append(first if first == second else _SINGLE)
+    return "/".join(levels if len(levels) == len(left) == len(right) else [*levels, _MULTI])
 
 
 def _is_reserved(levels: list[str], others: list[str]) -> bool:

@@ -14,7 +14,6 @@ from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
 
-
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The default port of each scheme."""
 

@@ -34,7 +34,7 @@ class StoreSettings(RetentionSettings):
 
     @property
     def login(self) -> dict[str, str]:
-        """`username` and `password` from their own settings, for MongoDB's drivers; those in the URL are the drivers' to read."""
+        """`username` and `password` from their own settings, for MongoDB's drivers, which read those in the URL themselves."""
         given = {"username": self.username, "password": self.password and self.password.get_secret_value()}
         return {name: value for name, value in given.items() if value}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.topic import TopicPattern
-from bridge.core.topic_filter import covers, overlaps
+from bridge.core.topic_filter import covers, overlaps, union
 
 LEVELS = ("a", "b", "$s", "+")
 TOPICS = ["/".join(levels) for length in range(1, 5) for levels in product(("a", "b", "c", "$s", ""), repeat=length)]
@@ -34,6 +34,27 @@ def test_filters_overlap_exactly_if_a_topic_matches_both(one: str, other: str) -
 def test_covering_filter_matches_every_topic_of_the_covered_one(wide: str, narrow: str) -> None:
     if covers(wide, narrow):
         assert matched(wide) >= matched(narrow)
+
+
+@given(FILTERS, FILTERS)
+def test_union_covers_both(one: str, other: str) -> None:
+    if overlaps(one, other):
+        assert matched(union(one, other)) >= matched(one) | matched(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("a/+/c", "a/b/+", "a/+/+"),
+        ("a/b", "a/#", "a/#"),
+        ("a", "a/#", "a/#"),
+        ("a/+/#", "a/b", "a/+/#"),
+        ("+/b/#", "a/+/c", "+/+/#"),
+        ("$SYS/+", "$SYS/a", "$SYS/+"),
+    ],
+)
+def test_union_is_no_wider_than_level_by_level(one: str, other: str, expected: str) -> None:
+    assert union(one, other) == union(other, one) == expected
 
 
 @pytest.mark.parametrize(

@@ -271,8 +271,10 @@ def test_mongodb_url_may_have_several_hosts(url: str, tmp_path: Path) -> None:
 def test_unescaped_character_in_a_mongodb_login_is_a_mistake(login: str, tmp_path: Path) -> None:
     environ = {"BRIDGE_STORE__URL": f"mongodb://{login}@host/sensors"}
     assert mistakes(environ=environ, folder=tmp_path) == [
-        "environment BRIDGE_STORE__URL: store.url: an @ : or % in the user or password must be written %40 %3A %25, "
-        "or set store.username and store.password, where they are written as they are"
+        (
+            "environment BRIDGE_STORE__URL: store.url: an @ : or % in the user or password must be written %40 %3A %25, "
+            "or set store.username and store.password, where they are written as they are"
+        )
     ]
 
 
@@ -284,8 +286,10 @@ def test_password_that_would_cut_the_url_is_explained_and_no_part_of_it_is_shown
 ) -> None:
     environ = {"BRIDGE_MQTT__URL": f"{scheme}://user:{password.replace('CUT', cut)}@broker.example:1883"}
     assert mistakes(environ=environ, folder=tmp_path) == [
-        "environment BRIDGE_MQTT__URL: mqtt.url: a / ? or # in the user or password must be written %2F %3F %23, "
-        "or set mqtt.username and mqtt.password, where they are written as they are"
+        (
+            "environment BRIDGE_MQTT__URL: mqtt.url: a / ? or # in the user or password must be written %2F %3F %23, "
+            "or set mqtt.username and mqtt.password, where they are written as they are"
+        )
     ]
 
 
