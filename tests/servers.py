@@ -117,6 +117,7 @@ class Mosquitto(Process):
     def __init__(self, folder: Path, *lines: str) -> None:
         program = mosquitto_program()
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         port = free_port()
         shipped = (REPO / "config" / "mosquitto.conf").read_text()
         own = [line for line in shipped.splitlines() if not line.startswith(("listener", "persistence_location", "log_dest"))]

@@ -6,11 +6,11 @@ BridgeError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   ├── StoreInUse
-│   └── StoreUnavailable
-├── BrokerUnavailable
-│   ├── BrokerFault
-│   ├── ReceiveWindowExceeded
-│   └── SessionTakenOver
+│   └── StoreUnavailable (also an Unavailable)
+├── Unavailable
+│   └── BrokerUnavailable
+│       ├── ReceiveWindowExceeded
+│       └── SessionTakenOver
 ├── TemporarilyUnavailable
 │   ├── IntakeFull
 │   ├── ShuttingDown
@@ -33,6 +33,15 @@ class BridgeError(Exception):
 
 class SettingsError(BridgeError):
     """The settings are invalid; the text has one line per mistake, each with its origin."""
+
+
+class Unavailable(BridgeError):
+    """A server is unavailable: the `fault`, and the `remedy` where one is known. The text is both."""
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(f"{fault}: {remedy}" if remedy else fault)
+        self.fault = fault
+        self.remedy = remedy
 
 
 class PatternError(BridgeError, ValueError):
@@ -63,16 +72,12 @@ class StoreInUse(StoreError):
     """Another bridge stores into the same database; the text names it."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(Unavailable, StoreError):
     """The store is unreachable or timed out; a write may or may not have happened, and can be retried."""
 
 
-class BrokerUnavailable(BridgeError):
+class BrokerUnavailable(Unavailable):
     """The broker is unreachable, refused the connection, or closed it."""
-
-
-class BrokerFault(BrokerUnavailable):
-    """A broker is unavailable for the reason in the text, which names what to correct: no diagnosis is needed."""
 
 
 class ReceiveWindowExceeded(BrokerUnavailable):

@@ -12,7 +12,7 @@ from typing import Any, cast
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 
-from bridge.core.errors import BrokerFault, BrokerUnavailable, UnsupportedLibrary
+from bridge.core.errors import BrokerUnavailable, UnsupportedLibrary
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.diagnosis import diagnose
 
@@ -24,14 +24,18 @@ SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _REFUSED = 0x80  # the first of the SUBACK reason codes that are refusals
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
+_SOCKET_ERRORS = ("failed to receive on socket", "failed to send on socket")
+_library_log = logging.getLogger(__name__)
+_library_log.addFilter(lambda record: not str(record.msg).startswith(_SOCKET_ERRORS))  # the end of the connection is reported
+
 
 def new_client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
-    """Return an unconnected client with more arguments of aiomqtt. Raises `BrokerFault` if a TLS file cannot be read."""
+    """Return an unconnected client with more arguments of aiomqtt. Raises `BrokerUnavailable` if a TLS file cannot be read."""
     username, password = settings.login
     try:
         tls_context = settings.tls_context
     except OSError as error:
-        raise BrokerFault(str(error)) from error
+        raise BrokerUnavailable(str(error), "correct the setting or the file") from error
     client = aiomqtt.Client(
         settings.host,
         settings.port,
@@ -45,7 +49,7 @@ def new_client(settings: MqttSettings, client_id: str | None, **session: Any) ->
         transport="tcp" if settings.websocket_path is None else "websockets",
         websocket_path=settings.websocket_path,
         socket_options=SOCKET_OPTIONS,
-        logger=logging.getLogger("bridge.sources.mqtt.client"),
+        logger=_library_log,
         **session,
     )
     _ignore_closed_sockets(client)
@@ -142,7 +146,7 @@ async def connected_client(settings: MqttSettings, client_id: str | None, **sess
         failure.__cause__ = error
         diagnosis = await diagnose(failure, settings)
         if not diagnosis.only_311:
-            raise BrokerUnavailable(f"{settings.address}: {diagnosis.reason}") from error
+            raise BrokerUnavailable(f"{settings.address}: {diagnosis.fault}", diagnosis.remedy) from error
     else:
         try:
             yield client
@@ -185,12 +189,10 @@ class MqttSender:
         with self._translated():
             await self._client.publish(topic, payload, qos, retain)
 
-    async def subscribe(self, topic: str, qos: int = 1) -> None:
-        """Subscribe; return when the broker has granted it."""
+    async def subscribe(self, topic: str, qos: int = 1) -> str:
+        """Subscribe; return the broker's reason if it refuses, else nothing."""
         with self._translated():
-            refusal = refusal_of(await self._client.subscribe(topic, qos=qos))
-        if refusal:
-            raise BrokerUnavailable(f"{self._address}: the subscription to {topic} is refused ({refusal})")
+            return refusal_of(await self._client.subscribe(topic, qos=qos))
 
     async def arrived(self) -> AsyncIterator[bytes]:
         """Yield the payloads of the subscriptions until the connection ends."""

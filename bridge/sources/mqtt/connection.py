@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.core.ack_window import AckWindow
-from bridge.core.errors import BrokerFault, BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
+from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import connect, new_client, paho_client, raise_if_cancelled, refusal_of
@@ -213,7 +213,7 @@ class MqttConnection:
                 raise SessionTakenOver(str(cause)) from error
             if self._subscribing:
                 fault = f"the broker closed the connection at the subscription to {self._subscribing} ({cause or error})"
-                raise BrokerFault(f"{fault}: permit it for this user, or change mqtt.subscriptions") from error
+                raise BrokerUnavailable(fault, "permit it for this user, or change mqtt.subscriptions") from error
             raise BrokerUnavailable(str(cause or error)) from error
 
     def _messages(self, published: Iterable[Publish]) -> list[Message]:

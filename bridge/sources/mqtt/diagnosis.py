@@ -10,21 +10,22 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from bridge.core.errors import BrokerFault, BrokerUnavailable
+from bridge.core.errors import BrokerUnavailable
 from bridge.settings import MqttSettings
 
 _URL = "mqtt.url (BRIDGE_MQTT__URL)"
-_LOST, _UNSUPPORTED_PROTOCOL = 0x80, 0x84  # reason codes of MQTT 5; those of 3.1.1 are converted by paho
+_LOST, _UNSUPPORTED_PROTOCOL, _NOT_AUTHORIZED = 0x80, 0x84, 0x87  # reason codes of MQTT 5; those of 3.1.1 are converted by paho
 _REFUSALS = {
-    0x85: "it refuses the client id: correct mqtt.client_id (BRIDGE_MQTT__CLIENT_ID)",
-    0x86: "wrong user or password: correct mqtt.username and mqtt.password, or those in mqtt.url",
-    0x88: "it is not ready to accept connections",
-    0x89: "it is too busy to accept connections",
-    0x8A: "it has banned this client: see the broker's settings",
-    0x97: "its quota is exceeded: see the broker's settings",
-    0x9F: "it limits how often clients connect: raise mqtt.reconnect_cap_seconds",
+    0x85: ("it does not accept the client id", "correct mqtt.client_id (BRIDGE_MQTT__CLIENT_ID)"),
+    0x86: ("wrong user or password", "correct mqtt.username and mqtt.password, or those in mqtt.url"),
+    0x88: ("it is not ready", "wait, or see its log"),
+    0x89: ("it is too busy", "wait, or see its log"),
+    0x8A: ("it has banned this client", "see its settings"),
+    0x97: ("its quota is exceeded", "see its settings"),
+    0x9F: ("it limits how often clients connect", "raise mqtt.reconnect_cap_seconds"),
 }
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21, 24, 26})  # codes of OpenSSL: self-signed, unknown issuer, invalid authority
 _HANDSHAKE_ERROR = "WebsocketConnectionError"  # paho's, which says nothing about what answered
@@ -35,6 +36,7 @@ _CONNECT_5 = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x0a\x00\x00\x00"
 _CONNECT_311 = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"
 _CONNACK, _REFUSED_VERSION_311 = b"\x20", b"\x20\x02\x00\x01"
 _CLOSED, _HANDSHAKE_DONE = b"closed", b"handshake done"
+_ALERT_SECONDS = 0.3
 _HTTP_REQUEST, _HTTP = b"GET / HTTP/1.1\r\nHost: mqtt\r\nConnection: close\r\n\r\n", b"HTTP"
 
 
@@ -54,16 +56,21 @@ class Peer(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The reason with its remedy. `only_311`: the broker speaks MQTT 3.1.1 and not 5."""
+    """What is wrong, and what to do about it if that is known. `only_311`: the broker speaks MQTT 3.1.1 and not 5."""
 
-    reason: str
+    fault: str
+    remedy: str = ""
     only_311: bool = False
+
+    @property
+    def reason(self) -> str:
+        return f"{self.fault}: {self.remedy}" if self.remedy else self.fault
 
 
 async def diagnose(error: BrokerUnavailable, settings: MqttSettings) -> Diagnosis:
     """Explain why a connection failed. Takes up to a few `mqtt.connect_timeout_seconds`; raises nothing but a cancellation."""
-    if isinstance(error, BrokerFault):
-        return Diagnosis(str(error))
+    if error.remedy:
+        return Diagnosis(error.fault, error.remedy)
     causes = list(_causes(error))
     for cause in causes:
         if (diagnosis := _known(cause, settings)) is not None:
@@ -85,51 +92,58 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _known(cause: BaseException, settings: MqttSettings) -> Diagnosis | None:
     """Return the diagnosis for an error that says enough itself."""
-    code = getattr(getattr(cause, "rc", None), "value", None)
-    if code == _LOST:
-        return Diagnosis("the connection was lost: the broker stopped, or the network failed")
-    if code == _UNSUPPORTED_PROTOCOL:
-        return _only_311(settings)
-    if code == 0x87:
-        who = "this user" if settings.login[0] else "a client without a user"
-        remedy = "correct mqtt.username and mqtt.password, or permit it at the broker"
-        return Diagnosis(f"the broker does not authorize {who}: {remedy}")
-    if code in _REFUSALS:
-        return Diagnosis(f"the broker refuses the connection: {_REFUSALS[code]}")
+    if (diagnosis := _refused(getattr(getattr(cause, "rc", None), "value", None), settings)) is not None:
+        return diagnosis
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Diagnosis(_certificate(cause, settings))
+        return _untrusted(cause, settings)
     if isinstance(cause, ssl.SSLError):
         return _wants_certificate(cause)
     if isinstance(cause, socket.gaierror):
-        return Diagnosis(f"the host {settings.host} cannot be looked up ({cause.strerror}): correct {_URL}, or check DNS")
+        fault = f"the host {settings.host} cannot be looked up ({cause.strerror})"
+        return Diagnosis(fault, f"correct {_URL}, or check DNS")
     if isinstance(cause, ConnectionRefusedError):
-        remedy = f"start the broker, or correct host and port in {_URL}"
-        return Diagnosis(f"connection refused, no program listens on port {settings.port} of {settings.host}: {remedy}")
+        fault = f"connection refused: no program listens on port {settings.port} of {settings.host}"
+        return Diagnosis(fault, f"start the broker, or correct host and port in {_URL}")
     if isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN):
-        return Diagnosis(f"there is no route to {settings.host} ({cause.strerror}): check the network, or correct {_URL}")
+        return Diagnosis(f"no route to {settings.host} ({cause.strerror})", f"check the network, or correct {_URL}")
+    return None
+
+
+def _refused(code: int | None, settings: MqttSettings) -> Diagnosis | None:
+    """Return the diagnosis for a reason code of the broker."""
+    if code == _LOST:
+        return Diagnosis("the connection was lost", "see whether the broker runs, and its log")
+    if code == _UNSUPPORTED_PROTOCOL:
+        return _only_311(settings)
+    if code == _NOT_AUTHORIZED:
+        who = "this user or password" if settings.login[0] else "a client without a user"
+        remedy = "correct mqtt.username and mqtt.password, or those in mqtt.url, or permit it at the broker"
+        return Diagnosis(f"the broker does not authorize {who}", remedy)
+    if code in _REFUSALS:
+        fault, remedy = _REFUSALS[code]
+        return Diagnosis(f"the broker refuses the connection, {fault}", remedy)
     return None
 
 
 def _only_311(settings: MqttSettings) -> Diagnosis:
     if settings.protocol == "3.1.1":
-        return Diagnosis("the broker does not support MQTT 3.1.1: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to 5")
-    reason = 'the broker supports MQTT 3.1.1 only: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
-    return Diagnosis(reason, only_311=True)
+        return Diagnosis("the broker does not support MQTT 3.1.1", 'set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "5"')
+    remedy = 'set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
+    return Diagnosis("the broker supports MQTT 3.1.1 only", remedy, only_311=True)
 
 
-def _certificate(error: ssl.SSLCertVerificationError, settings: MqttSettings) -> str:
-    fault = f"the broker's certificate is refused ({error.verify_message})"
+def _untrusted(error: ssl.SSLCertVerificationError, settings: MqttSettings) -> Diagnosis:
+    fault, authority = f"the broker's certificate is refused ({error.verify_message})", settings.tls.ca_file
+    if error.verify_code in _UNTRUSTED and authority:
+        return Diagnosis(fault, f"mqtt.tls.ca_file ({authority}) must contain the authority that signed it")
     if error.verify_code in _UNTRUSTED:
-        if settings.tls.ca_file:
-            return f"{fault}: mqtt.tls.ca_file must contain the authority that signed it; {settings.tls.ca_file} does not"
-        return f"{fault}: set mqtt.tls.ca_file (BRIDGE_MQTT__TLS__CA_FILE) to the PEM file of the authority that signed it"
+        remedy = "set mqtt.tls.ca_file (BRIDGE_MQTT__TLS__CA_FILE) to the PEM file of the authority that signed it"
+        return Diagnosis(fault, remedy)
     if error.verify_code in (_OTHER_NAME, _OTHER_ADDRESS):
-        return (
-            f"{fault}: address the broker in {_URL} by a name in its certificate, or give it a certificate for {settings.host}"
-        )
+        return Diagnosis(fault, f"use a name of the certificate in {_URL}, or issue one for {settings.host}")
     if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-        return f"{fault}: renew it, or set the clock of this machine"
-    return fault
+        return Diagnosis(fault, "renew it, or set the clock of this machine")
+    return Diagnosis(fault, "give the broker a certificate that is valid here")
 
 
 def _wants_certificate(error: ssl.SSLError) -> Diagnosis | None:
@@ -138,9 +152,9 @@ def _wants_certificate(error: ssl.SSLError) -> Diagnosis | None:
     if "ALERT" not in reason:
         return None
     if "REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-        return Diagnosis(f"the broker requires a client certificate ({reason}): set mqtt.tls.cert_file and mqtt.tls.key_file")
+        return Diagnosis("the broker requires a client certificate", "set mqtt.tls.cert_file and mqtt.tls.key_file")
     if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
-        return Diagnosis(f"the broker refuses our certificate ({reason}): correct mqtt.tls.cert_file")
+        return Diagnosis(f"the broker refuses our certificate ({reason})", "correct mqtt.tls.cert_file and mqtt.tls.key_file")
     return None
 
 
@@ -148,31 +162,28 @@ def _explain(peer: Peer, settings: MqttSettings, raw: str) -> Diagnosis:
     """Compare what the port speaks with what the URL expects."""
     where, scheme = f"port {settings.port} of {settings.host}", settings.scheme
     secure = "s" if settings.uses_tls else ""
+    other_port = f"or the port for {scheme}://"
     match peer:
         case Peer.MQTT_311:
             return _only_311(settings)
         case Peer.WANTS_CERTIFICATE:
-            return Diagnosis("the broker requires a client certificate: set mqtt.tls.cert_file and mqtt.tls.key_file")
+            return Diagnosis("the broker requires a client certificate", "set mqtt.tls.cert_file and mqtt.tls.key_file")
         case Peer.SILENT:
             fault = f"no answer from {where} within {settings.connect_timeout_seconds:g} s"
-            return Diagnosis(f"{fault}: correct {_URL}, or check the network and its firewalls")
+            return Diagnosis(fault, f"correct {_URL}, or check the network and its firewalls")
         case Peer.TLS if not settings.uses_tls:
-            return Diagnosis(f"{where} expects TLS: use {scheme}s:// in {_URL}, or the port without TLS")
+            return Diagnosis(f"{where} expects TLS", f"use {scheme}s:// in {_URL}, {other_port}")
         case Peer.MQTT if settings.uses_tls:
-            return Diagnosis(f"{where} speaks MQTT without TLS: use mqtt:// in {_URL}, or the port for {scheme}://")
+            return Diagnosis(f"{where} speaks MQTT without TLS", f"use mqtt:// in {_URL}, {other_port}")
         case Peer.MQTT | Peer.MQTT_TLS if settings.websocket_path is not None:
-            return Diagnosis(
-                f"{where} speaks MQTT without WebSockets: use mqtt{secure}:// in {_URL}, or the port for {scheme}://"
-            )
+            return Diagnosis(f"{where} speaks MQTT without WebSockets", f"use mqtt{secure}:// in {_URL}, {other_port}")
         case Peer.HTTP if settings.websocket_path is None:
-            return Diagnosis(
-                f"{where} speaks HTTP: use ws{secure}:// in {_URL} if it is the broker's, or the port for {scheme}://"
-            )
+            return Diagnosis(f"{where} speaks HTTP", f"use ws{secure}:// in {_URL} if it is the broker's, {other_port}")
         case Peer.HTTP:
             fault = f"{where} does not accept MQTT over WebSockets at the path {settings.websocket_path}"
-            return Diagnosis(f"{fault}: correct the path in {_URL}, often /mqtt or /")
+            return Diagnosis(fault, f"correct the path in {_URL}, often /mqtt or /")
         case Peer.UNKNOWN:
-            return Diagnosis(f"{where} closed the connection without an answer: is it an MQTT broker? Correct {_URL}")
+            return Diagnosis(f"{where} closed the connection without an answer", f"correct {_URL}: is it an MQTT broker?")
         case _:
             return Diagnosis(raw)
 
@@ -237,6 +248,10 @@ async def _answer(settings: MqttSettings, request: bytes, context: ssl.SSLContex
     except OSError:
         return b""
     try:
+        if context is not None and request:
+            with suppress(TimeoutError):  # an alert about a missing certificate would be lost by writing
+                async with asyncio.timeout(_ALERT_SECONDS):
+                    return await reader.read(4) or _CLOSED
         writer.write(request)
         return (await reader.read(4) or _CLOSED) if request else _HANDSHAKE_DONE
     except ssl.SSLError as error:

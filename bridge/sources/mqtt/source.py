@@ -92,6 +92,8 @@ class MqttSource:
         self._fast = fast_path_works(PahoClient(CallbackAPIVersion.VERSION2))
         self._connection: MqttConnection | None = None
         self._drops: asyncio.Queue[bytes] = asyncio.Queue(1)  # the newest count, which includes the earlier ones
+        self.connected = asyncio.Event()
+        """Set when the first connection has its subscriptions."""
         self._outage = Outage()
         self._refused = ""  # the subscriptions that the broker refuses, in words
         self._diagnosed: tuple[str, float, Diagnosis] = ("", -math.inf, Diagnosis(""))
@@ -187,6 +189,7 @@ class MqttSource:
 
     def _report_connected(self) -> None:
         self._health.up(SOURCE)
+        self.connected.set()
         if self._outage.end():
             address, client_id, protocol = self._settings.address, self._settings.client_id, self._settings.protocol
             log.info("mqtt: connected to %s as %s, MQTT %s", address, client_id, protocol)

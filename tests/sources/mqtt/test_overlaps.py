@@ -196,7 +196,5 @@ async def test_overlap_is_said_once_at_start(broker_url: str, caplog: pytest.Log
         async with rig.connected():
             pass
     said = [record.getMessage() for record in caplog.records if "listed" in record.getMessage()]
-    assert said[:1] == [
-        "mqtt: mqtt.subscriptions: sensors/{deviceId}/data is never used: sensors/{deviceId}/{field} matches the same topics "
-        "and is listed before it; list sensors/{deviceId}/data first"
-    ]
+    assert len(said) == 2, "once for each source"
+    assert said[0].startswith("mqtt: mqtt.subscriptions: sensors/{deviceId}/data is never used: sensors/{deviceId}/{field} ")
