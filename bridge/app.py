@@ -26,6 +26,7 @@ from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Publisher, Store
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.mqtt import connection
+from bridge.sources.mqtt.source import MqttSource
 from bridge.stores import open_store
 from bridge.wiring import Components, build
 
@@ -66,6 +67,7 @@ class Bridge:
             access, devices, hub = components.access, components.devices, components.realtime.hub
             async with _serving(self.application, settings.http, access.connections) as self.port, hub.running():
                 self.listening.set()
+                log.info("bridge: listening at %s", self._address)
                 self._warn_if_open()
                 await self._process(components)
                 components.ingress.closed.set()
@@ -104,19 +106,32 @@ class Bridge:
             running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
             processing = tasks.create_task(ingress.pipeline.run(), name="pipeline")
             receiving = tasks.create_task(ingress.mqtt.run(), name="mqtt source")
+            announcing = tasks.create_task(self._announce(ingress.mqtt), name="announce")
             await stopping
             log.info("bridge: stopping: %d messages left to process", len(ingress.intake))
             ingress.intake.close()
             # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
             if self._refused is None:
                 await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
-            for task in (receiving, processing, *running):
+            for task in (announcing, receiving, processing, *running):
                 task.cancel()
+
+    async def _announce(self, mqtt: MqttSource) -> None:
+        """Say once, when everything works for the first time, what the bridge receives and where it stores it."""
+        await mqtt.connected.wait()
+        patterns = ", ".join(one.pattern for one in self._settings.mqtt.subscriptions)
+        log.info(
+            "bridge: ready: page at %s, receives %s from %s, stores into %s",
+            self._address,
+            patterns,
+            self._settings.mqtt.address,
+            self._settings.store.address,
+        )
 
     async def _prepare(self, components: Components) -> None:
         """Wait for the store, load the components' state, and resume above the highest cursor in the store."""
         storage, devices = components.storage, components.devices
-        was_reported = False
+        reported = ""
         for delay in delays(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS):
             try:
                 await storage.store.prepare()
@@ -128,9 +143,9 @@ class Bridge:
                 await components.access.service.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))
-                if not was_reported:
-                    log.warning("store: unavailable (%s): readings wait at the broker; check store.url", error)
-                was_reported = True
+                if str(error) != reported:
+                    log.warning("store: unavailable: %s; readings wait at the broker", error)
+                reported = str(error)
             except StoreInUse as error:
                 self._refused = error
                 return
@@ -163,11 +178,16 @@ class Bridge:
 
     def _print_link(self, secret: str) -> None:
         """Print to the terminal and not to the log: readers of the log must not become the first admin."""
+        link = f"{self._address}/#setup={secret}"
+        print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
+
+    @property
+    def _address(self) -> str:
+        """The address of the page as this machine reaches it."""
         http = self._settings.http
         host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else http.host
         scheme = "http" if http.tls.cert_file is None else "https"
-        link = f"{scheme}://{host}:{self.port}/#setup={secret}"
-        print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def _watch_clock(self, publisher: Publisher) -> None:
         """Say that somebody set the clock: times of readings before and after do not compare."""
@@ -190,7 +210,7 @@ class Bridge:
                 await store.ping()
             except StoreUnavailable as error:
                 if self.health.down(STORE, str(error), "ping"):
-                    log.warning("store: unavailable (%s): readings wait at the broker until it is available again", error)
+                    log.warning("store: unavailable: %s; readings wait at the broker until it is available again", error)
             else:
                 if self.health.up(STORE, "ping"):
                     log.info("store: available again")

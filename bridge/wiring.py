@@ -202,6 +202,16 @@ def counters(components: Components) -> tuple[Counter, ...]:
         Counter("bridge_unknown_keys", "Unknown payload keys, by device.", lambda: len(ingress.decoder.unknown_keys)),
         Counter("bridge_broker_dropped", "Messages dropped by the broker, by its count.", lambda: ingress.mqtt.broker_dropped),
         Counter(
+            "bridge_mqtt_copies",
+            "Copies of messages for overlapping subscriptions, acknowledged and not counted as received.",
+            lambda: ingress.mqtt.copies.copies,
+        ),
+        Counter(
+            "bridge_mqtt_unwanted",
+            "Messages of merged subscriptions that match no pattern, acknowledged and not counted as received.",
+            lambda: ingress.mqtt.copies.unwanted,
+        ),
+        Counter(
             "bridge_rejected_removed",
             "Messages removed from a full quarantine.",
             lambda: storage.retention.removed.rejected_over,

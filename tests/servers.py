@@ -36,6 +36,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """Somebody listens on a port of the loopback address."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def missing(what: str) -> None:
     """Say that a server cannot be had: a skip on a developer's machine, a failure in CI."""
     if os.environ.get("CI"):
@@ -66,9 +73,7 @@ class Process:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+        return is_open(self.port)
 
     @property
     def pid(self) -> int:
@@ -112,6 +117,7 @@ class Mosquitto(Process):
     def __init__(self, folder: Path, *lines: str) -> None:
         program = mosquitto_program()
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         port = free_port()
         shipped = (REPO / "config" / "mosquitto.conf").read_text()
         own = [line for line in shipped.splitlines() if not line.startswith(("listener", "persistence_location", "log_dest"))]
@@ -122,6 +128,17 @@ class Mosquitto(Process):
     @property
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
+
+
+class WebSocketMosquitto(Mosquitto):
+    """One that also accepts MQTT over WebSockets, at any path. Its version 2.0.11 does not start without another listener."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        self.websocket_port = free_port()
+        super().__init__(folder, f"listener {self.websocket_port} 127.0.0.1", "protocol websockets", *lines)
+
+    def _answers(self) -> bool:
+        return super()._answers() and is_open(self.websocket_port)
 
 
 class ClosedMosquitto(Process):

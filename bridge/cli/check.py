@@ -8,12 +8,16 @@ from rich.console import Console
 from rich.text import Text
 
 from bridge.cli.runner import print_line
-from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
+from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError, Unavailable
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
+from bridge.sources.mqtt.subscriptions import SubscriptionPlan
 from bridge.stores import open_store
 from bridge.tools.terminal import printable
+
+_BROKER_SECONDS = 15.0  # a connection that fails is diagnosed with a few more
+_PROTOCOL_NOTE = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
 
 
 async def check(config: Path | None, console: Console) -> int:
@@ -42,14 +46,19 @@ async def check(config: Path | None, console: Console) -> int:
             result = await test(settings)
         except (BridgeError, OSError) as error:
             failures += 1
-            _print_failure(console, name, str(error), remedy)
+            fault, known = (error.fault, error.remedy) if isinstance(error, Unavailable) else (str(error), "")
+            _print_failure(console, name, fault.removeprefix(f"{settings.mqtt.address}: "), known or remedy)
         else:
             _print_success(console, name, result)
     return failures
 
 
 def _print_success(console: Console, name: str, result: str) -> None:
+    """Print a result; its further lines are notes."""
+    result, *notes = result.splitlines()
     console.print(Text.assemble(("ok", "green"), printable(f"    {name}: {result}")), soft_wrap=True)
+    for note in notes:
+        print_line(f"      → {note}", console)
 
 
 def _print_failure(console: Console, name: str, reason: str, remedy: str) -> None:
@@ -58,9 +67,20 @@ def _print_failure(console: Console, name: str, reason: str, remedy: str) -> Non
 
 
 async def _broker(settings: Settings) -> str:
-    async with asyncio.timeout(settings.mqtt.timeout_seconds * 2), mqtt_sender(settings.mqtt):
-        return f"accepts connections, MQTT {settings.mqtt.protocol}"
-    raise BrokerUnavailable("no answer")
+    """Connect, and subscribe to everything in the settings, with a session that ends with the connection."""
+    mqtt = settings.mqtt
+    plan = SubscriptionPlan.of(mqtt.subscriptions)
+    try:
+        async with asyncio.timeout(_BROKER_SECONDS + mqtt.timeout_seconds * 2), mqtt_sender(mqtt) as sender:
+            answers = {one.text: await sender.subscribe(one.text, one.qos) for one in plan.filters}
+            protocol = sender.protocol
+    except TimeoutError:
+        raise BrokerUnavailable("no answer") from None
+    if refusals := [f"{text} ({refusal})" for text, refusal in answers.items() if refusal]:
+        fault = f"the broker refuses to subscribe to {', '.join(refusals)}"
+        raise BrokerUnavailable(fault, "permit it for this user, or change mqtt.subscriptions")
+    notes = [*plan.notes, *([_PROTOCOL_NOTE] if protocol != mqtt.protocol else [])]
+    return "\n".join([f"accepts connections and {len(answers)} subscriptions, MQTT {protocol}", *notes])
 
 
 async def _store(settings: Settings) -> str:

@@ -6,10 +6,11 @@ BridgeError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   ├── StoreInUse
-│   └── StoreUnavailable
-├── BrokerUnavailable
-│   ├── ReceiveWindowExceeded
-│   └── SessionTakenOver
+│   └── StoreUnavailable (also an Unavailable)
+├── Unavailable
+│   └── BrokerUnavailable
+│       ├── ReceiveWindowExceeded
+│       └── SessionTakenOver
 ├── TemporarilyUnavailable
 │   ├── IntakeFull
 │   ├── ShuttingDown
@@ -40,6 +41,15 @@ class DeviceIdError(BridgeError, ValueError):
     def __init__(self, fault: str, allowed: str) -> None:
         super().__init__(f"{fault}: must be {allowed}")
         self.fault = fault
+
+
+class Unavailable(BridgeError):
+    """A server is unavailable: the `fault`, and the `remedy` where one is known. The text is both."""
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(f"{fault}: {remedy}" if remedy else fault)
+        self.fault = fault
+        self.remedy = remedy
 
 
 class PatternError(BridgeError, ValueError):
@@ -78,11 +88,11 @@ class StoreInUse(StoreError):
     """Another bridge stores into the same database; the text names it."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(Unavailable, StoreError):
     """The store is unreachable or timed out; a write may or may not have happened, and can be retried."""
 
 
-class BrokerUnavailable(BridgeError):
+class BrokerUnavailable(Unavailable):
     """The broker is unreachable, refused the connection, or closed it."""
 
 

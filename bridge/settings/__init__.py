@@ -71,6 +71,8 @@ class Settings(Section):
     def _sections_agree(self) -> "Settings":
         if self.mqtt.password and not self.mqtt.login[0]:
             raise ValueError("mqtt.password is set, mqtt.username is not")
+        if self.store.password and not self.store.has_user:
+            raise ValueError("store.password is set, store.username is not")
         return self
 
     @property

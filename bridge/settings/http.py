@@ -74,6 +74,8 @@ class HttpSettings(Section):
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
+            if "@" in origin:
+                raise ValueError("an origin has no user and no password; allowed are origins like https://example.org")
             parts = urlsplit(origin)
             if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
                 raise ValueError(f"{origin!r} is not an origin; allowed are origins like https://example.org, or * for any")

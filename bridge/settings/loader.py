@@ -30,6 +30,9 @@ _SECRETS = {"url", "password", "secret", "admin_password"}
 _HIDDEN = _SECRETS | {"credentials", "admins", "jwks_url"}
 """Settings whose values are never printed."""
 
+_LOGIN = re.compile("://.*@")
+"""User and password of a URL in a text, and what is between them and the last @."""
+
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     "WEBSOCKET_MAX_CONNECTIONS": ("realtime", "max_clients"),
     "WEBSOCKET_PING_INTERVAL": ("realtime", "ping_interval_seconds"),
@@ -177,9 +180,10 @@ def _mistake(error: Any, origins: Mapping[tuple[str, ...], str], path: Path, tex
         line = _line_of(text, location)
         origin = f"{path}:{line}" if line else "settings"
     unknown = error["type"] == "extra_forbidden"
-    reason = "is not a setting" if unknown else error["msg"].removeprefix("Value error, ")
+    reason = "is not a setting" if unknown else _LOGIN.sub("://…@", error["msg"].removeprefix("Value error, "))
     raw = error.get("input")
-    secret = unknown or _HIDDEN & set(names)  # an unknown setting may be a misspelt password
+    # An unknown setting may be a misspelt password, and a URL may contain one.
+    secret = unknown or _HIDDEN & set(names) or (isinstance(raw, str) and "://" in raw and "@" in raw)
     value = f" = {raw!r}" if isinstance(raw, str | int | float) and not secret and len(str(raw)) < 80 else ""
     return f"{origin}: {'.'.join(names)}{value}: {reason}" if names else f"{origin}: {reason}"
 

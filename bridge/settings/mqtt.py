@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -16,6 +16,11 @@ from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+"""The default port of each scheme."""
+
+_NO_PROMPT = ""  # an encrypted key fails instead of asking the terminal for its password
 
 
 class FieldSettings(Section):
@@ -91,12 +96,29 @@ class SubscriptionSettings(Section):
 
 
 class TlsSettings(Section):
-    """TLS files in PEM format, for `mqtts://`."""
+    """TLS files in PEM format, for `mqtts://` and `wss://`."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     insecure: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context. Raises `OSError` with the setting and the file if one cannot be read or is invalid."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise OSError(f"mqtt.tls.ca_file: {self.ca_file}: {error.strerror or error}") from None
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_file:
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file, password=_NO_PROMPT)
+            except OSError as error:
+                files = " and ".join(str(file) for file in (self.cert_file, self.key_file) if file)
+                raise OSError(f"mqtt.tls.cert_file and key_file: {files}: {error.strerror or error}") from None
+        return context
 
 
 class BrokerFilesSettings(Section):
@@ -147,7 +169,11 @@ class MqttSettings(Section):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: SecretStr) -> SecretStr:
-        check_url(url, {"mqtt", "mqtts"})
+        parts = check_url(url, set(_PORTS), "mqtt.username and mqtt.password")
+        if parts.query or (parts.path not in ("", "/") and parts.scheme in ("mqtt", "mqtts")):
+            raise ValueError("nothing may follow host and port; only ws:// and wss:// have a path")
+        if any(character in parts.path for character in ' "<>\\^`{|}'):
+            raise ValueError("the path must be that of an HTTP request, such as /mqtt")
         return url
 
     @field_validator("subscriptions")
@@ -166,14 +192,31 @@ class MqttSettings(Section):
         return self._parts.hostname or "localhost"
 
     @property
+    def scheme(self) -> str:
+        """`mqtt` or `mqtts`, or with WebSockets `ws` or `wss`."""
+        return self._parts.scheme
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.scheme in ("mqtts", "wss")
+
+    @property
+    def websocket_path(self) -> str | None:
+        """The path of the WebSocket, `/mqtt` unless the URL has one; None for a TCP connection."""
+        if self.scheme not in ("ws", "wss"):
+            return None
+        return quote(self._parts.path, safe="/%:@!$&'()*+,;=~") or "/mqtt"
+
+    @property
     def port(self) -> int:
-        """The port of the URL, or its default: 1883, with TLS 8883."""
-        return self._parts.port or (8883 if self._parts.scheme == "mqtts" else 1883)
+        """The port of the URL, or the default of its scheme."""
+        return self._parts.port or _PORTS[self.scheme]
 
     @property
     def address(self) -> str:
         """The broker's URL without credentials, for logs."""
-        return f"{self._parts.scheme}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self._parts.path.rstrip('/') if self.websocket_path else ''}"
 
     @property
     def login(self) -> tuple[str | None, str | None]:
@@ -184,16 +227,8 @@ class MqttSettings(Section):
 
     @property
     def tls_context(self) -> ssl.SSLContext | None:
-        """The TLS context, None for `mqtt://`. Raises `OSError` if a file cannot be read."""
-        if self._parts.scheme != "mqtts":
-            return None
-        context = ssl.create_default_context(cafile=self.tls.ca_file)
-        if self.tls.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.tls.cert_file:
-            context.load_cert_chain(self.tls.cert_file, self.tls.key_file)
-        return context
+        """The TLS context, None without TLS. Raises `OSError`, with the setting and the file, if a file cannot be read."""
+        return self.tls.context() if self.uses_tls else None
 
     def command_topic(self, device_id: str) -> str | None:
         """The topic of a device's commands; None if it would be one of the broker's own (`$SYS/…`)."""

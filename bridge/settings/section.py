@@ -11,6 +11,7 @@ Days = Annotated[int, Field(ge=1, le=24_855)]  # in seconds, the maximum of Mong
 
 _HOST = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]*)(:(?P<port>\d{1,5}))?", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"[\s,%\x00-\x1f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNESCAPED = re.compile(r"@|:.*:|%(?![0-9A-Fa-f]{2})")
 
 
@@ -20,31 +21,51 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def check_url(url: SecretStr, schemes: set[str]) -> SplitResult:
-    """Return the parts of a URL. Raises `ValueError` with a text that omits the URL, which may contain a password."""
+def check_url(url: SecretStr, schemes: set[str], login: str = "") -> SplitResult:
+    """Return the parts of a URL. Raises `ValueError` with a text that omits the URL, which may contain a password.
+
+    `login` names the settings that take user and password instead of the URL, for that text.
+    """
+    text = url.get_secret_value()
     allowed = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
+    otherwise = f", or set {login}, where they are written as they are" if login else ""
+    if _CONTROL.search(text):
+        raise ValueError("contains a tab, a line break or another control character")
     try:
-        parts = urlsplit(url.get_secret_value())
+        parts = urlsplit(text)
     except ValueError:
-        raise ValueError("not a URL") from None
+        remedy = f": a [ or ] in the user or password must be written %5B %5D{otherwise}" if "@" in text else ""
+        raise ValueError(f"not a URL{remedy}") from None
     if parts.scheme not in schemes:
         raise ValueError(f"must begin with {allowed}")
     if parts.scheme != "sqlite":
+        _check_login(parts, otherwise)
         _check_hosts(parts)
     return parts
 
 
+def _check_login(parts: SplitResult, otherwise: str) -> None:
+    """Refuse a URL that would be cut within the user or password: what follows the cut would be taken for the host."""
+    is_mongodb = parts.scheme.startswith("mongodb")
+    after_host = f"{parts.path}{parts.fragment}"
+    if not is_mongodb or "@" not in parts.netloc:  # an option of MongoDB may contain an @: appName=@name@
+        after_host += parts.query
+    if "@" in after_host:
+        raise ValueError(f"a / ? or # in the user or password must be written %2F %3F %23{otherwise}")
+    if parts.fragment:
+        raise ValueError(
+            f"a # in the user or password must be written %23{otherwise}; nothing else in this URL may contain one"
+        )
+    if is_mongodb and _UNESCAPED.search(parts.netloc.rpartition("@")[0]):  # its driver refuses what others accept
+        raise ValueError(f"an @ : or % in the user or password must be written %40 %3A %25{otherwise}")
+
+
 def _check_hosts(parts: SplitResult) -> None:
-    """Check login and hosts of a URL; a MongoDB URL may have several hosts, separated by commas."""
-    login, _, hosts = parts.netloc.rpartition("@")
-    if "@" not in parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
-        raise ValueError("a / ? or # in the user or password must be written %2F %3F %23")
+    """Check the hosts of a URL; a MongoDB URL may have several, separated by commas."""
+    hosts = parts.netloc.rpartition("@")[2]
     if not hosts:
         raise ValueError("names no host")
-    is_mongodb = parts.scheme.startswith("mongodb")
-    if is_mongodb and _UNESCAPED.search(login):  # its driver refuses what others accept
-        raise ValueError("an @ : or % in the user or password must be written %40 %3A %25")
-    for host in hosts.split(",") if is_mongodb else [hosts]:
+    for host in hosts.split(",") if parts.scheme.startswith("mongodb") else [hosts]:
         found = _HOST.fullmatch(host)
         if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
             raise ValueError("the host must be a name or address, and its port a number from 1 to 65535")

@@ -256,6 +256,10 @@ def test_password_is_never_parsed_as_json(password: str, tmp_path: Path) -> None
         ("mqtt://[::1]:1884", "::1", 1884, (None, None)),
         ("mqtt://me:p%40ss%2Fw%3Ard@broker", "broker", 1883, ("me", "p@ss/w:rd")),
         ("mqtt://me@broker", "broker", 1883, ("me", None)),
+        ("mqtt://me:p@ss:w@broker", "broker", 1883, ("me", "p@ss:w")),
+        ("mqtt://me:100%@broker", "broker", 1883, ("me", "100%")),
+        ("ws://broker", "broker", 80, (None, None)),
+        ("wss://me:p@broker/mqtt", "broker", 443, ("me", "p")),
     ],
 )
 def test_broker_url_gives_host_port_and_login(
@@ -263,6 +267,22 @@ def test_broker_url_gives_host_port_and_login(
 ) -> None:
     mqtt = load(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path).mqtt
     assert (mqtt.host, mqtt.port, mqtt.login) == (host, port, login)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "address"),
+    [
+        ("mqtt://broker", None, "mqtt://broker:1883"),
+        ("mqtt://broker/", None, "mqtt://broker:1883"),
+        ("ws://broker", "/mqtt", "ws://broker:80"),
+        ("ws://u:p@broker:9001/", "/", "ws://broker:9001"),
+        ("wss://broker:8084/ws/mqtt", "/ws/mqtt", "wss://broker:8084/ws/mqtt"),
+        ("ws://[::1]:9001/ü", "/%C3%BC", "ws://[::1]:9001/ü"),
+    ],
+)
+def test_broker_url_gives_the_path_of_the_websocket(url: str, path: str | None, address: str, tmp_path: Path) -> None:
+    mqtt = load(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path).mqtt
+    assert (mqtt.websocket_path, mqtt.address) == (path, address)
 
 
 def test_username_and_password_override_the_url(tmp_path: Path) -> None:
@@ -302,8 +322,88 @@ def test_mongodb_url_may_have_several_hosts(url: str, tmp_path: Path) -> None:
 def test_unescaped_character_in_a_mongodb_login_is_a_mistake(login: str, tmp_path: Path) -> None:
     environ = {"BRIDGE_STORE__URL": f"mongodb://{login}@host/sensors"}
     assert mistakes(environ=environ, folder=tmp_path) == [
-        "environment BRIDGE_STORE__URL: store.url: an @ : or % in the user or password must be written %40 %3A %25"
+        (
+            "environment BRIDGE_STORE__URL: store.url: an @ : or % in the user or password must be written %40 %3A %25, "
+            "or set store.username and store.password, where they are written as they are"
+        )
     ]
+
+
+@pytest.mark.parametrize("scheme", ["mqtt", "mqtts", "ws", "wss"])
+@pytest.mark.parametrize("cut", ["/", "?", "#"])
+@pytest.mark.parametrize("password", [f"{SECRET}CUTx", f"12CUT{SECRET}", f"us@er.example:12CUT{SECRET}", f"CUT{SECRET}@x"])
+def test_password_that_would_cut_the_url_is_explained_and_no_part_of_it_is_shown(
+    scheme: str, cut: str, password: str, tmp_path: Path
+) -> None:
+    environ = {"BRIDGE_MQTT__URL": f"{scheme}://user:{password.replace('CUT', cut)}@broker.example:1883"}
+    assert mistakes(environ=environ, folder=tmp_path) == [
+        (
+            "environment BRIDGE_MQTT__URL: mqtt.url: a / ? or # in the user or password must be written %2F %3F %23, "
+            "or set mqtt.username and mqtt.password, where they are written as they are"
+        )
+    ]
+
+
+@pytest.mark.parametrize("cut", ["/", "?", "#"])
+@pytest.mark.parametrize("scheme", ["mongodb", "mongodb+srv"])
+def test_password_that_would_cut_the_url_of_the_database_is_explained(scheme: str, cut: str, tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_STORE__URL": f"{scheme}://user:{SECRET}{cut}x@db.example/air"}, folder=tmp_path)
+    assert mistake.startswith("environment BRIDGE_STORE__URL: store.url: a / ? or # in the user or password must be written")
+    assert "store.username and store.password" in mistake
+    assert SECRET not in mistake
+
+
+def test_option_of_a_mongodb_url_may_contain_an_at_sign(tmp_path: Path) -> None:
+    url = "mongodb://air:key%3D%3D@air.mongo.cosmos.example:10255/?ssl=true&appName=@air@"
+    assert load(environ={"BRIDGE_STORE__URL": url}, folder=tmp_path).store.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (f"mqtt://user:{SECRET}[@host", "not a URL: a [ or ] in the user or password must be written %5B %5D, or set mqtt."),
+        (f"mqtt://user:{SECRET}\t@host", "contains a tab, a line break or another control character"),
+        ("mqtt://host#x", "a # in the user or password must be written %23"),
+        ("mqtt://host:1883/topic", "nothing may follow host and port; only ws:// and wss:// have a path"),
+        ("mqtt://host?clean=1", "nothing may follow host and port"),
+        ("wss://host/mqtt?token=1", "nothing may follow host and port"),
+        ("ws://host/a b", "the path must be that of an HTTP request, such as /mqtt"),
+    ],
+)
+def test_broker_url_with_more_than_its_parts_is_a_mistake(url: str, reason: str, tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path)
+    assert mistake.startswith(f"environment BRIDGE_MQTT__URL: mqtt.url: {reason}")
+    assert SECRET not in mistake
+
+
+@pytest.mark.parametrize("password", ["p#w", "p@w", "p/w", "p:w", "100%", "p?[w]", "p%41w"])
+def test_password_settings_take_any_character(password: str, tmp_path: Path) -> None:
+    environ = {"BRIDGE_MQTT__USERNAME": "bridge", "BRIDGE_MQTT__PASSWORD": password}
+    environ |= {"BRIDGE_STORE__USERNAME": "air", "BRIDGE_STORE__PASSWORD": password}
+    settings = load(environ=environ, folder=tmp_path)
+    assert settings.mqtt.login == ("bridge", password)
+    assert settings.store.login == {"username": "air", "password": password}
+
+
+def test_database_password_without_a_user_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = mistakes(environ={"BRIDGE_STORE__PASSWORD": SECRET}, folder=tmp_path)
+    assert "store.password is set, store.username is not" in mistake
+    environ = {"BRIDGE_STORE__PASSWORD": SECRET, "BRIDGE_STORE__URL": "mongodb://air@db/sensors"}
+    assert load(environ=environ, folder=tmp_path).store.login == {"password": SECRET}
+
+
+@pytest.mark.parametrize(
+    "name", ["BRIDGE_ACCESS__JWKS_URL", "BRIDGE_HTTP__CORS_ORIGINS", "BRIDGE_HTTP__TRUSTED_PROXIES", "BRIDGE_HTTP__HOSTS"]
+)
+def test_url_with_a_password_is_refused_unseen_in_every_setting(name: str, tmp_path: Path) -> None:
+    for url in (f"https://user:{SECRET}@idp.example/keys", f"https://user:{SECRET}#x@idp.example"):
+        lines = mistakes(environ={name: url}, folder=tmp_path)
+        assert not [line for line in lines if SECRET in line]
+
+
+def test_issuer_with_a_password_is_not_shown(tmp_path: Path) -> None:
+    lines = mistakes(environ={"BRIDGE_ACCESS__ISSUER": f"https://user:{SECRET}@idp.example"}, folder=tmp_path)
+    assert not [line for line in lines if SECRET in line]
 
 
 @pytest.mark.parametrize(
@@ -349,6 +449,18 @@ def test_tls_is_used_for_mqtts_only(tmp_path: Path) -> None:
     insecure = load(environ=trusting, folder=tmp_path).mqtt.tls_context
     assert insecure is not None
     assert (insecure.verify_mode, insecure.check_hostname) == (ssl.CERT_NONE, False)
+    assert load(environ={"BRIDGE_MQTT__URL": "wss://broker"}, folder=tmp_path).mqtt.tls_context is not None
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("name", ["ca_file", "cert_file"])
+def test_unusable_tls_file_is_named_with_its_setting(name: str, content: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    if content is not None:
+        file.write_text(content)
+    mqtt = load(f'[mqtt]\nurl = "mqtts://broker"\n[mqtt.tls]\n{name} = "{file}"\n', folder=tmp_path).mqtt
+    with pytest.raises(OSError, match=rf"mqtt\.tls\.{name}.*: {re.escape(str(file))}: "):
+        mqtt.tls_context  # noqa: B018 - raises
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
@@ -389,7 +501,7 @@ def test_every_mistake_is_listed_with_its_line_or_variable(tmp_path: Path) -> No
         "FILE:19: mqtt.subscriptions.1.pattern = 'a/{b': 'a/{b': level 2",
         "environment BRIDGE_STORE__DRIVER: store.driver = 'redis': ",
         "environment BRIDGE_LOG__LEVLE: log.levle: is not a setting",
-        "environment BRIDGE_MQTT__URL: mqtt.url: must begin with mqtt:// or mqtts://",
+        "environment BRIDGE_MQTT__URL: mqtt.url: must begin with mqtt:// or mqtts:// or ws:// or wss://",
     ]
     assert len(lines) == len(beginnings)
     for beginning in beginnings:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from typing import Any, cast
@@ -14,22 +14,28 @@ from paho.mqtt.client import Client as PahoClient
 
 from bridge.core.errors import BrokerUnavailable, UnsupportedLibrary
 from bridge.settings import MqttSettings
+from bridge.sources.mqtt.diagnosis import diagnose
 
 SENDER_WINDOW = 500
 """How many messages of a sender may be unacknowledged at once."""
 
 # Without Nagle's algorithm: with it a PUBACK can wait 40 ms for the peer's delayed TCP ACK.
 SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+_REFUSED = 0x80  # the first of the SUBACK reason codes that are refusals
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+
+_SOCKET_ERRORS = ("failed to receive on socket", "failed to send on socket")
+_library_log = logging.getLogger(__name__)
+_library_log.addFilter(lambda record: not str(record.msg).startswith(_SOCKET_ERRORS))  # the end of the connection is reported
 
 
 def new_client(settings: MqttSettings, client_id: str | None, **session: Any) -> aiomqtt.Client:  # noqa: ANN401
-    """Return an unconnected client with more arguments of aiomqtt. Raises `BrokerUnavailable` for unreadable TLS files."""
+    """Return an unconnected client with more arguments of aiomqtt. Raises `BrokerUnavailable` if a TLS file cannot be read."""
     username, password = settings.login
     try:
         tls_context = settings.tls_context
     except OSError as error:
-        raise BrokerUnavailable(f"mqtt.tls: {error}") from error
+        raise BrokerUnavailable(str(error), "correct the setting or the file") from error
     client = aiomqtt.Client(
         settings.host,
         settings.port,
@@ -40,8 +46,10 @@ def new_client(settings: MqttSettings, client_id: str | None, **session: Any) ->
         keepalive=settings.keepalive_seconds,
         timeout=settings.timeout_seconds,
         tls_context=tls_context,
+        transport="tcp" if settings.websocket_path is None else "websockets",
+        websocket_path=settings.websocket_path,
         socket_options=SOCKET_OPTIONS,
-        logger=logging.getLogger("bridge.sources.mqtt.client"),
+        logger=_library_log,
         **session,
     )
     _ignore_closed_sockets(client)
@@ -124,18 +132,43 @@ def raise_if_cancelled() -> None:
 
 
 @asynccontextmanager
-async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> "AsyncIterator[MqttSender]":
-    """Connect without a session, to publish. Raises `BrokerUnavailable`."""
-    client = new_client(settings, client_id, max_inflight_messages=SENDER_WINDOW)
+async def connected_client(settings: MqttSettings, client_id: str | None, **session: Any) -> AsyncIterator[aiomqtt.Client]:  # noqa: ANN401
+    """Connect without a session, with MQTT 3.1.1 if the broker supports no other.
+
+    Raises `BrokerUnavailable` with the broker's address; its text explains why the connection failed or ended.
+    """
+    client = new_client(settings, client_id, **session)
     client.pending_calls_threshold = SENDER_WINDOW
     try:
         await connect(client, settings)
-        try:
-            yield MqttSender(client, settings.address)
-        finally:
-            await client.__aexit__(None, None, None)
     except (aiomqtt.MqttError, OSError) as error:
-        raise BrokerUnavailable(f"{settings.address}: {error}") from error
+        failure = BrokerUnavailable(str(error))
+        failure.__cause__ = error
+        diagnosis = await diagnose(failure, settings)
+        if not diagnosis.only_311:
+            raise BrokerUnavailable(f"{settings.address}: {diagnosis.fault}", diagnosis.remedy) from error
+    else:
+        try:
+            yield client
+        except (aiomqtt.MqttError, OSError) as error:
+            raise BrokerUnavailable(f"{settings.address}: {error}") from error
+        finally:
+            await _disconnect(client)
+        return
+    async with connected_client(settings.model_copy(update={"protocol": "3.1.1"}), client_id, **session) as client:
+        yield client
+
+
+async def _disconnect(client: aiomqtt.Client) -> None:
+    with suppress(aiomqtt.MqttError, OSError):
+        await client.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def mqtt_sender(settings: MqttSettings, client_id: str | None = None) -> "AsyncIterator[MqttSender]":
+    """Connect without a session, to publish. Raises `BrokerUnavailable`."""
+    async with connected_client(settings, client_id, max_inflight_messages=SENDER_WINDOW) as client:
+        yield MqttSender(client, settings.address)
 
 
 class MqttSender:
@@ -146,15 +179,20 @@ class MqttSender:
         self._client = client
         self._address = address
 
+    @property
+    def protocol(self) -> str:
+        """The MQTT version of the connection, as in the settings."""
+        return next(name for name, level in _PROTOCOLS.items() if int(level) == int(paho_client(self._client).protocol))
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish; with QoS 1, return when the broker has acknowledged it."""
         with self._translated():
             await self._client.publish(topic, payload, qos, retain)
 
-    async def subscribe(self, topic: str) -> None:
-        """Subscribe with QoS 1; return when the broker has acknowledged it."""
+    async def subscribe(self, topic: str, qos: int = 1) -> str:
+        """Subscribe; return the broker's reason if it refuses, else nothing."""
         with self._translated():
-            await self._client.subscribe(topic, qos=1)
+            return refusal_of(await self._client.subscribe(topic, qos=qos))
 
     async def arrived(self) -> AsyncIterator[bytes]:
         """Yield the payloads of the subscriptions until the connection ends."""
@@ -170,19 +208,19 @@ class MqttSender:
             raise BrokerUnavailable(f"{self._address}: {error}") from error
 
 
+def refusal_of(granted: Iterable[Any]) -> str:
+    """Return the reason of a SUBACK that refuses; nothing for one that grants."""
+    return next((str(code) for code in granted if getattr(code, "value", code) >= _REFUSED), "")
+
+
 async def first_message(settings: MqttSettings, topic: str, seconds: float) -> tuple[str, bytes] | None:
     """Topic and payload of the first message that matches a filter; None after `seconds`. Raises `BrokerUnavailable`."""
-    client = new_client(settings, None)
-    try:
-        await connect(client, settings)
+    async with connected_client(settings, None) as client:
+        if refusal := refusal_of(await client.subscribe(topic)):
+            raise BrokerUnavailable(f"{settings.address}: the subscription to {topic} is refused ({refusal})")
         try:
-            await client.subscribe(topic)
             async with asyncio.timeout(seconds):
                 message = await anext(aiter(client.messages))
-            return message.topic.value, message.payload
-        finally:
-            await client.__aexit__(None, None, None)
-    except TimeoutError:
-        return None
-    except (aiomqtt.MqttError, OSError) as error:
-        raise BrokerUnavailable(f"{settings.address}: {error}") from error
+        except TimeoutError:
+            return None
+    return message.topic.value, message.payload

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import aiomqtt
+from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -25,9 +26,11 @@ from bridge.core.ack_window import AckWindow
 from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import connect, new_client, paho_client, raise_if_cancelled
+from bridge.sources.mqtt.client import connect, new_client, paho_client, raise_if_cancelled, refusal_of
+from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.publish_parser import Publish, pubacks
 from bridge.sources.mqtt.read_ahead_socket import read_ahead, send_pubacks
+from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, about 15 MB
 _DISCONNECT_SECONDS = 1.0
 _SESSION_TAKEN_OVER = 0x8E  # reason code of MQTT 5; 3.1.1 closes without one
-_REFUSED = 0x80  # the first of the SUBACK reason codes that are refusals
+_IDENTIFIERS_UNSUPPORTED = 0xA1  # reason code of a SUBACK
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not at every reconnect
 
 
@@ -54,7 +57,8 @@ class BatchQueue(asyncio.Queue[aiomqtt.Message]):
 def _published(batch: aiomqtt.Message) -> Iterator[Publish]:
     """Convert the result of a `BatchQueue`: a list, contrary to aiomqtt's types."""
     for message in cast("list[aiomqtt.Message]", batch):
-        yield Publish(message.topic.value, message.payload, message.mid, message.qos, message.retain)
+        identifiers = tuple(getattr(message.properties, "SubscriptionIdentifier", ()))
+        yield Publish(message.topic.value, message.payload, message.mid, message.qos, message.retain, identifiers)
 
 
 class MqttConnection:
@@ -64,25 +68,51 @@ class MqttConnection:
     acknowledgement after the end of the connection is dropped, and the broker delivers that message again.
     """
 
-    def __init__(self, settings: MqttSettings, deliver: Callable[[list[Message]], None], *, fast: bool) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        deliver: Callable[[list[Message]], None],
+        *,
+        fast: bool,
+        copies: CopyFilter | None = None,
+    ) -> None:
         """`deliver` receives messages from `__aenter__` on and must not raise; `fast` uses the fast path.
 
+        `copies` has the filters of the session so far; without it, those of the settings are new.
         Raises `BrokerUnavailable` if a TLS file cannot be read.
         """
         self._settings = settings
         self._deliver = deliver
+        self._copies = copies or CopyFilter(SubscriptionPlan.of(settings.subscriptions))
+        self._overlapping = self._copies.plan.overlapping
         self._queue = BatchQueue()
         self._client = _session_client(settings, self._queue)
         self._paho = paho_client(self._client)
         self._paho.manual_ack_set(True)
+        self._read_connack(self._paho)
         self._fast = fast
         if fast:
-            read_ahead(self._paho, self._on_published, properties=settings.protocol == "5")
+            properties = settings.protocol == "5"
+            read_ahead(self._paho, self._on_published, properties=properties, identifiers=properties and self._overlapping)
         self._loop = asyncio.get_running_loop()
         self._window = AckWindow()
         self._due: list[int] = []  # packet ids to acknowledge when the batch is complete
         self._ended = False
         self._overflowed = False
+        self._granted: set[Filter] = set()
+        self._identifiers_refused = False
+        self._subscribing = ""  # the filter of a SUBSCRIBE without an answer
+
+    def _read_connack(self, paho: PahoClient) -> None:
+        """Have the broker's CONNACK say whether it supports subscription identifiers; aiomqtt does not keep it."""
+        connected = cast("Callable[..., None]", paho.on_connect)
+
+        def on_connect(*arguments: Any) -> None:  # noqa: ANN401 - as paho calls it
+            if getattr(arguments[-1], "SubscriptionIdentifierAvailable", 1) == 0:
+                self._copies.merge()
+            connected(*arguments)
+
+        paho.on_connect = on_connect
 
     def _on_published(self, published: Iterable[Publish]) -> None:
         self._deliver(self._messages(published))
@@ -105,27 +135,46 @@ class MqttConnection:
         except (aiomqtt.MqttError, TimeoutError) as failure:
             log.debug("mqtt: disconnect failed (%s): connection dropped", failure)
 
-    async def subscribe(self) -> None:
-        """Subscribe to everything in the settings. Raises `BrokerUnavailable` if the broker refuses a subscription."""
-        for subscription in self._settings.subscriptions:
-            await self._subscribe(subscription.route.pattern.topic_filter, subscription.qos)
+    async def subscribe(self) -> dict[str, str]:
+        """Subscribe to everything in the settings; return the refused filters, each with the broker's reason.
+
+        Called again, it tries only those. Raises `BrokerUnavailable` if the connection ends or the broker does not answer.
+        """
+        refused: dict[str, str] = {}
+        for one in self._copies.filters:
+            if one in self._granted:
+                continue
+            self._copies.add(one)
+            if reason := await self._subscribe(one):
+                self._copies.remove(one)
+                refused[one.text] = reason
+            else:
+                self._granted.add(one)
+        if self._identifiers_refused:
+            self._identifiers_refused = False
+            self._copies.merge()
+            return await self.subscribe()
+        return refused
 
     async def watch_drops(self) -> None:
         """Subscribe to the broker's count of dropped messages; not every broker has it or permits it."""
-        try:
-            await self._subscribe(DROPPED_TOPIC, 0)
-        except BrokerUnavailable as error:
-            log.info("mqtt: count of dropped messages unavailable (%s): messages that the broker drops are not reported", error)
+        if reason := await self._subscribe(Filter(DROPPED_TOPIC, 0)):
+            log.info(
+                "mqtt: count of dropped messages unavailable (%s): messages that the broker drops are not reported", reason
+            )
 
-    async def _subscribe(self, topic: str, qos: int) -> None:
+    async def _subscribe(self, one: Filter) -> str:
+        """Subscribe to a filter; return the broker's reason if it refuses, else nothing. Raises `BrokerUnavailable`."""
+        self._subscribing = one.text
         try:
-            granted = await self._client.subscribe(topic, **_subscribe_options(qos, self._settings.protocol))
+            granted = await self._client.subscribe(one.text, **_subscribe_options(one, self._settings.protocol))
         except aiomqtt.MqttError as error:
-            raise BrokerUnavailable(f"subscribing to {topic}: {error}") from error
-        for code in granted:
-            if getattr(code, "value", code) >= _REFUSED:
-                raise BrokerUnavailable(f"subscription to {topic} refused by the broker: {code}")
+            raise BrokerUnavailable(f"subscribing to {one.text}: {error}") from error
+        self._subscribing = ""
         raise_if_cancelled()
+        if one.identifier and _IDENTIFIERS_UNSUPPORTED in [getattr(code, "value", code) for code in granted]:
+            self._identifiers_refused = True
+        return refusal_of(granted)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Remove subscriptions that the session has from an earlier run. Raises `BrokerUnavailable`."""
@@ -162,15 +211,28 @@ class MqttConnection:
             cause = error.__cause__
             if isinstance(cause, aiomqtt.MqttCodeError) and getattr(cause.rc, "value", None) == _SESSION_TAKEN_OVER:
                 raise SessionTakenOver(str(cause)) from error
+            if self._subscribing:
+                fault = f"the broker closed the connection at the subscription to {self._subscribing} ({cause or error})"
+                raise BrokerUnavailable(fault, "permit it for this user, or change mqtt.subscriptions") from error
             raise BrokerUnavailable(str(cause or error)) from error
 
     def _messages(self, published: Iterable[Publish]) -> list[Message]:
         received_ms = time.time_ns() // 1_000_000
+        if self._overlapping:
+            published = self._without_copies(published)
         return [
             Message(SOURCE, topic, payload, received_ms, self, qos, packet_id, retained)
-            for topic, payload, packet_id, qos, retained in published
+            for topic, payload, packet_id, qos, retained, _ in published
             if self._accept(qos, packet_id)
         ]
+
+    def _without_copies(self, published: Iterable[Publish]) -> Iterator[Publish]:
+        """Yield one copy of each message and acknowledge the others, in order."""
+        for publish in published:
+            if self._copies.takes(publish):
+                yield publish
+            elif publish.qos and self._accept(publish.qos, publish.packet_id):
+                self._acknowledge(publish.packet_id)
 
     def _accept(self, qos: int, packet_id: int) -> bool:
         """Whether there is room. A message without room is not acknowledged, and is delivered again on the next connection.
@@ -191,10 +253,13 @@ class MqttConnection:
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """Send a PUBACK, whatever the outcome: in order of arrival, on this connection or not at all; a batch at a time."""
         if not self._ended and message.qos:
-            ready = self._window.acknowledge(message.packet_id)
-            if ready and not self._due:
-                self._loop.call_soon(self._send_due)
-            self._due += ready
+            self._acknowledge(message.packet_id)
+
+    def _acknowledge(self, packet_id: int) -> None:
+        ready = self._window.acknowledge(packet_id)
+        if ready and not self._due:
+            self._loop.call_soon(self._send_due)
+        self._due += ready
 
     def _send_due(self) -> None:
         due, self._due = self._due, []
@@ -222,8 +287,12 @@ def _session_client(settings: MqttSettings, queue: BatchQueue) -> aiomqtt.Client
     return new_client(settings, settings.client_id, queue_type=queue_type, clean_start=False, properties=properties)
 
 
-def _subscribe_options(qos: int, protocol: str) -> dict[str, Any]:
+def _subscribe_options(one: Filter, protocol: str) -> dict[str, Any]:
     """Never QoS 2: paho would send PUBREC, which transfers responsibility for the message, before it is safe."""
     if protocol == "3.1.1":
-        return {"qos": qos}
-    return {"options": SubscribeOptions(qos, retainHandling=_SEND_RETAINED_WHEN_NEW)}
+        return {"qos": one.qos}
+    options: dict[str, Any] = {"options": SubscribeOptions(one.qos, retainHandling=_SEND_RETAINED_WHEN_NEW)}
+    if one.identifier:
+        options["properties"] = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+        options["properties"].SubscriptionIdentifier = one.identifier
+    return options

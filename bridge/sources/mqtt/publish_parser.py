@@ -15,22 +15,32 @@ _LENGTH_SHIFTS = (0, 7, 14, 21)
 _PUBACK_AND_LENGTH = 0x4002  # without a reason code, which means success: the same four bytes in MQTT 5 and in 3.1.1
 
 
+# The properties of a PUBLISH in MQTT 5 by the size of their value; those that are not here begin with their length.
+_SUBSCRIPTION_IDENTIFIER, _USER_PROPERTY = 0x0B, 0x26
+_FIXED_SIZES = {0x01: 1, 0x02: 4, 0x23: 2}
+
+
 class Publish(NamedTuple):
-    """A PUBLISH. `packet_id` is 0 with QoS 0; invalid UTF-8 in the topic is replaced by U+FFFD."""
+    """A PUBLISH. `packet_id` is 0 with QoS 0; invalid UTF-8 in the topic is replaced by U+FFFD.
+
+    `identifiers` are those of the subscriptions for which it was delivered (MQTT 5), if the parser reads them.
+    """
 
     topic: str
     payload: bytes
     packet_id: int
     qos: int
     retained: bool
+    identifiers: tuple[int, ...] = ()
 
 
 class PublishParser:
     """Parses the bytes of one connection, in pieces of any size."""
 
-    def __init__(self, *, properties: bool) -> None:
-        """`properties`: whether a PUBLISH has them (MQTT 5). They are skipped: no subscription requests any."""
+    def __init__(self, *, properties: bool, identifiers: bool = False) -> None:
+        """`properties`: whether a PUBLISH has them (MQTT 5). All but the subscription `identifiers`, if wanted, are skipped."""
         self._properties = properties
+        self._reads_identifiers = identifiers
         self._buffer = bytearray()  # the beginning of an incomplete packet
         self._packet_bytes = 0  # size of that packet, or 0 if unknown
         self._desynchronized = False
@@ -95,18 +105,22 @@ class PublishParser:
             topic = body + 2
             at = topic_end = topic + (data[body] << 8 | data[body + 1])
             qos = packet_id = 0
+            identifiers: tuple[int, ...] = ()
             if first & _QOS_1:
                 qos, packet_id = 1, data[at] << 8 | data[at + 1]
                 at += 2
             if self._properties:
                 length, at = _variable_length(data, at)
                 at += length
+                if length and self._reads_identifiers and at <= end:
+                    identifiers = _subscription_identifiers(data[at - length : at])
         except (IndexError, ValueError):
             return None
         if at > end or topic == topic_end:  # parsed past its end
             return None
         # paho would close the connection for a topic that is not UTF-8, and again at every redelivery; here it is quarantined.
-        return Publish(data[topic:topic_end].decode("utf-8", "replace"), data[at:end], packet_id, qos, bool(first & _RETAIN))
+        name = data[topic:topic_end].decode("utf-8", "replace")
+        return Publish(name, data[at:end], packet_id, qos, bool(first & _RETAIN), identifiers)
 
 
 def _variable_length(data: bytes, at: int) -> tuple[int, int]:
@@ -119,6 +133,27 @@ def _variable_length(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise ValueError("length of more than four bytes")
+
+
+def _subscription_identifiers(properties: bytes) -> tuple[int, ...]:
+    """Return the identifiers among the properties of a PUBLISH; none if they are malformed."""
+    identifiers: list[int] = []
+    at = 0
+    try:
+        while at < len(properties):
+            kind = properties[at]
+            at += 1
+            if kind == _SUBSCRIPTION_IDENTIFIER:
+                identifier, at = _variable_length(properties, at)
+                identifiers.append(identifier)
+            elif kind in _FIXED_SIZES:
+                at += _FIXED_SIZES[kind]
+            else:
+                for _ in range(2 if kind == _USER_PROPERTY else 1):
+                    at += 2 + (properties[at] << 8 | properties[at + 1])
+    except (IndexError, ValueError):
+        return ()
+    return tuple(identifiers)
 
 
 def pubacks(packet_ids: Iterable[int]) -> bytes:

@@ -10,11 +10,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from typing import cast
+from importlib.metadata import version
+from typing import Any, cast
 
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.enums import MessageType
 
+from bridge.core.errors import UnsupportedLibrary
 from bridge.sources.mqtt.client import SOCKET_OPTIONS
 from bridge.sources.mqtt.publish_parser import Publish, PublishParser
 
@@ -32,8 +34,8 @@ def unsupported_name(paho: object) -> str | None:
     return None if hasattr(paho, "_last_bytes_received") else "_last_bytes_received"
 
 
-def read_ahead(paho: PahoClient, sink: Callable[[list[Publish]], None], *, properties: bool) -> None:
-    """Have paho read through a `ReadAheadSocket`; `sink` receives the PUBLISHes. `properties` is for MQTT 5."""
+def read_ahead(paho: PahoClient, sink: Callable[[list[Publish]], None], *, properties: bool, identifiers: bool = False) -> None:
+    """Have paho read through a `ReadAheadSocket`; `sink` receives the PUBLISHes. The rest is the parser's."""
     create_socket = paho._create_socket  # noqa: SLF001
 
     def on_read(published: list[Publish]) -> None:
@@ -43,10 +45,13 @@ def read_ahead(paho: PahoClient, sink: Callable[[list[Publish]], None], *, prope
             sink(published)
 
     def create_read_ahead_socket() -> ReadAheadSocket:
-        inner = cast("socket.socket", create_socket())
+        inner = create_socket()
+        websocket = None if isinstance(inner, socket.socket) else WebSocketReader(inner)
+        stream = cast("socket.socket", inner) if websocket is None else websocket.stream
         for option in SOCKET_OPTIONS:  # aiomqtt sets its options on real sockets only
-            inner.setsockopt(*option)
-        return ReadAheadSocket(inner, PublishParser(properties=properties), on_read)
+            stream.setsockopt(*option)
+        parser = PublishParser(properties=properties, identifiers=identifiers)
+        return ReadAheadSocket(websocket or stream, parser, on_read)
 
     paho._create_socket = create_read_ahead_socket  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -57,9 +62,11 @@ def send_pubacks(paho: PahoClient, packets: bytes) -> None:
 
 
 class ReadAheadSocket:
-    """A connected socket, plain or TLS. Created in the thread that connects, read only in the event loop's."""
+    """A connected socket, plain, TLS or WebSocket. Created in the thread that connects, read only in the event loop's."""
 
-    def __init__(self, inner: socket.socket, parser: PublishParser, on_read: Callable[[list[Publish]], None]) -> None:
+    def __init__(
+        self, inner: "socket.socket | WebSocketReader", parser: PublishParser, on_read: Callable[[list[Publish]], None]
+    ) -> None:
         """`on_read` is called after every read with the PUBLISHes that it completed, often none. It must not raise."""
         self._inner = inner
         self._parser = parser
@@ -79,7 +86,7 @@ class ReadAheadSocket:
         return self._rest[begin : self._offset]
 
     def _read(self) -> bytes:
-        data = b"".join(_tls_records(self._inner)) if isinstance(self._inner, ssl.SSLSocket) else self._inner.recv(READ_BYTES)
+        data = _read_all(self._inner)
         published, rest = self._parser.feed(data)
         self._on_read(published)
         if data and not rest:
@@ -101,6 +108,85 @@ class ReadAheadSocket:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class WebSocketReader:
+    """paho's WebSocket. It reads a frame with three or four calls of `recv`, which are served from memory here."""
+
+    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - private class of paho
+        """Take over the socket of a connected WebSocket. Raises `UnsupportedLibrary` if paho has renamed it."""
+        stream = getattr(websocket, "_socket", None)
+        if not isinstance(stream, socket.socket):
+            raise UnsupportedLibrary(f"mqtt: WebSockets: unsupported paho-mqtt {version('paho-mqtt')}: use mqtt:// or mqtts://")
+        self.stream = stream
+        self._arrived = ArrivedBytes(stream)
+        self._websocket = websocket
+        self._websocket._socket = self._arrived  # noqa: SLF001
+        self._ended = False
+
+    def recv(self) -> bytes:
+        """Return the payloads of all frames that have arrived; empty at the end of the connection.
+
+        Raises `BlockingIOError` if there are none now.
+        """
+        self._ended = self._ended or not self._arrived.fill()
+        payloads: list[bytes] = []
+        while self._arrived.unread and not self._ended:
+            try:
+                payloads.append(self._websocket.recv(READ_BYTES))
+            except BlockingIOError:  # a control frame, or the beginning of a frame
+                continue
+            self._ended = not payloads[-1]
+        if not payloads and not self._ended:
+            raise BlockingIOError
+        return b"".join(payloads)
+
+    def send(self, data: bytes | bytearray) -> int:
+        return int(self._websocket.send(data))
+
+    def setblocking(self, flag: bool) -> None:
+        self.stream.setblocking(flag)
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+class ArrivedBytes:
+    """What has arrived on a socket, as a socket for paho's WebSocket to read from."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._bytes = b""
+        self._offset = 0
+
+    @property
+    def unread(self) -> int:
+        return len(self._bytes) - self._offset
+
+    def fill(self) -> int:
+        """Read what has arrived; return its length, 0 at the end. Raises what the socket raises, as if nothing has arrived."""
+        self._bytes, self._offset = _read_all(self._stream), 0
+        return len(self._bytes)
+
+    def recv(self, size: int) -> bytes:
+        if not self.unread:
+            raise BlockingIOError
+        begin = self._offset
+        self._offset = min(begin + size, len(self._bytes))
+        return self._bytes[begin : self._offset]
+
+    def send(self, data: bytes | bytearray) -> int:
+        return self._stream.send(data)
+
+
+def _read_all(inner: "socket.socket | WebSocketReader") -> bytes:
+    """Read what has arrived, about `READ_BYTES` at most; empty at the end of the connection."""
+    if isinstance(inner, WebSocketReader):
+        return inner.recv()
+    return b"".join(_tls_records(inner)) if isinstance(inner, ssl.SSLSocket) else inner.recv(READ_BYTES)
 
 
 def _tls_records(inner: ssl.SSLSocket) -> Iterator[bytes]:

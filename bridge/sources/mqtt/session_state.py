@@ -3,10 +3,10 @@
 import json
 import logging
 import time
+from collections.abc import Sequence
 
 from bridge.core.errors import StoreUnavailable
 from bridge.ports import KeyValueStore
-from bridge.settings import MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +47,27 @@ class TakeoverDetector:
 class SessionState:
     """The topic filters of the session and the broker's count of drops, stored by client id.
 
-    While the store is unavailable the state is unknown, and the next connection tries again.
+    While the store is unavailable at start the state is unknown, and the next connection tries again.
     """
 
-    def __init__(self, memory: KeyValueStore, settings: MqttSettings) -> None:
+    def __init__(self, memory: KeyValueStore, client_id: str) -> None:
         self._memory = memory
-        self._filters = [subscription.route.pattern.topic_filter for subscription in settings.subscriptions]
-        self._filters_key = f"mqtt/{settings.client_id}/filters"
-        self._dropped_key = f"mqtt/{settings.client_id}/dropped"
+        self._filters: list[str] | None = None
+        self._filters_key = f"mqtt/{client_id}/filters"
+        self._dropped_key = f"mqtt/{client_id}/dropped"
 
-    async def outdated_filters(self) -> list[str]:
-        """Return the filters of the session that are no longer in the settings."""
-        try:
-            stored = json.loads(await self._memory.get(self._filters_key) or "[]")
-        except StoreUnavailable as error:
-            log.debug("mqtt: earlier subscriptions unknown (%s): not removed on this connection", error)
-            return []
-        return [topic for topic in stored if topic not in self._filters]
+    async def filters(self) -> list[str] | None:
+        """Return the filters that the session has from earlier connections, the oldest first; None if they are unknown."""
+        if self._filters is None:
+            try:
+                self._filters = [str(one) for one in json.loads(await self._memory.get(self._filters_key) or "[]")]
+            except StoreUnavailable as error:
+                log.debug("mqtt: earlier subscriptions unknown (%s): not removed on this connection", error)
+        return self._filters
 
-    async def save_filters(self) -> None:
-        """Store the filters in the settings, which are now the only ones of the session."""
+    async def save_filters(self, filters: Sequence[str]) -> None:
+        """Store the filters that the session has now, the oldest first."""
+        self._filters = list(filters)
         try:
             await self._memory.put(self._filters_key, json.dumps(self._filters))
         except StoreUnavailable as error:

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 import orjson
@@ -20,12 +22,20 @@ from bridge.ports import KeyValueStore, Publisher
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import raise_if_cancelled
 from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection
+from bridge.sources.mqtt.copy_filter import CopyFilter
+from bridge.sources.mqtt.diagnosis import Diagnosis, diagnose
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
 from bridge.sources.mqtt.session_state import SessionState, TakeoverDetector
+from bridge.sources.mqtt.subscriptions import SubscriptionPlan
 
 log = logging.getLogger(__name__)
 
 _RECONNECT_FIRST_SECONDS = 0.2
+_SUBSCRIBE_AGAIN_SECONDS = 30.0
+_DIAGNOSE_AGAIN_SECONDS = 30.0
+_REPEAT_SECONDS = 300.0  # reasons that alternate are not logged again within this time
+_REASONS = 100
+_SUBSCRIPTIONS = "subscriptions"
 _TAKEOVER_SECONDS = 10.0  # two bridges with one client id take the session from each other no more often than this
 
 
@@ -41,6 +51,32 @@ def fast_path_works(paho: object) -> bool:
     return name is None
 
 
+class Outage:
+    """What was logged since the connection was lost: each reason once, and again if it returns much later."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, float] = {}
+        self._latest = ""
+        self.is_over = False
+
+    def is_new(self, reason: str) -> bool:
+        """Note the present reason; return whether it is to be logged."""
+        now = time.monotonic()
+        is_same, self._latest, self.is_over = reason == self._latest, reason, False
+        if is_same or now - self._logged.get(reason, -math.inf) < _REPEAT_SECONDS:
+            return False
+        if len(self._logged) >= _REASONS:
+            self._logged.clear()
+        self._logged[reason] = now
+        return True
+
+    def end(self) -> bool:
+        """Return whether there was an outage, or no connection yet."""
+        was_over, self.is_over, self._latest = self.is_over, True, ""
+        self._logged.clear()
+        return not was_over
+
+
 class MqttSource:
     """Keeps a connection to the broker and feeds the intake; each connection has its own client."""
 
@@ -51,51 +87,92 @@ class MqttSource:
         self._settings = settings
         self._intake = intake
         self._health = health
-        self._session = SessionState(memory, settings)
+        self._session = SessionState(memory, settings.client_id)
         self._publisher = publisher
         self._fast = fast_path_works(PahoClient(CallbackAPIVersion.VERSION2))
         self._connection: MqttConnection | None = None
         self._drops: asyncio.Queue[bytes] = asyncio.Queue(1)  # the newest count, which includes the earlier ones
+        self.connected = asyncio.Event()
+        """Set when the first connection has its subscriptions."""
+        self._outage = Outage()
+        self._refused = ""  # the subscriptions that the broker refuses, in words
+        self._diagnosed: tuple[str, float, Diagnosis] = ("", -math.inf, Diagnosis(""))
+        self._waits = self._delays()
+        self.copies = CopyFilter(SubscriptionPlan.of(settings.subscriptions))
+        """The subscriptions, and the count of copies that overlapping ones delivered."""
         self.broker_dropped = 0
         """Messages dropped by the broker, by its own count, since this bridge first read it."""
 
     async def run(self) -> None:
         """Connect, receive and reconnect until cancelled."""
-        waits = self._waits()
+        for note in self.copies.plan.notes:
+            log.warning("mqtt: mqtt.subscriptions: %s", note)
         takeovers = TakeoverDetector()
         while True:
-            try:
-                async with (
-                    MqttConnection(self._settings, self._deliver, fast=self._fast) as connection,
-                    asyncio.TaskGroup() as tasks,
-                ):
-                    # A resumed session delivers at once: its messages are received before the SUBACK that follows them.
-                    receiving = tasks.create_task(connection.run(), name="mqtt receive")
-                    tasks.create_task(self._watch_drops(), name="mqtt drops")
-                    await self._subscribe(connection)
-                    self._connection = connection
-                    waits = self._waits()
-                    takeovers.on_connected()
-                    if self._health.up(SOURCE):
-                        log.info("mqtt: connected to %s as %s", self._settings.address, self._settings.client_id)
-                    await receiving
-            except* ReceiveWindowExceeded:
-                takeovers.reset()
-                waits = itertools.chain([0.0], self._waits())
-            except* SessionTakenOver:
-                takeovers.on_taken_over()
-            except* BrokerUnavailable as group:
-                takeovers.on_disconnected()
-                self._report_unavailable(str(group.exceptions[0]))
-            finally:
-                self._connection = None
-            if takeovers.too_often:
-                reason = _shared_client_id(self._settings.client_id)
-                self._report_unavailable(reason)
-                self._publisher.publish([SystemEvent("error", reason)])
-                waits = itertools.chain([_TAKEOVER_SECONDS], self._waits())
+            self.copies.start(await self._session.filters(), identified=self._settings.protocol == "5")
+            failure = await self._receive(takeovers)
+            self._connection = None
+            await self._on_disconnected(failure, takeovers)
             raise_if_cancelled()  # a TaskGroup that is cancelled while its connection breaks raises only the latter
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(next(self._waits))
+
+    async def _receive(self, takeovers: TakeoverDetector) -> BrokerUnavailable | None:
+        """Connect and receive until the connection ends; return the reason."""
+        failures: list[BrokerUnavailable] = []
+        try:
+            async with (
+                MqttConnection(self._settings, self._deliver, fast=self._fast, copies=self.copies) as connection,
+                asyncio.TaskGroup() as tasks,
+            ):
+                # A resumed session delivers at once: its messages are received before the SUBACK that follows them.
+                receiving = tasks.create_task(connection.run(), name="mqtt receive")
+                tasks.create_task(self._watch_drops(), name="mqtt drops")
+                await self._subscribe(connection)
+                self._connection = connection
+                self._waits = self._delays()
+                takeovers.on_connected()
+                self._report_connected()
+                tasks.create_task(self._subscribe_again(connection), name="mqtt refused subscriptions")
+                await receiving
+        except* BrokerUnavailable as group:
+            failures += [one for one in group.exceptions if isinstance(one, BrokerUnavailable)]
+        # The more specific reason first: SUBSCRIBE may fail because of a takeover.
+        return min(failures, key=lambda failure: type(failure) is BrokerUnavailable, default=None)
+
+    async def _on_disconnected(self, failure: BrokerUnavailable | None, takeovers: TakeoverDetector) -> None:
+        """Report why there is no connection, and determine when to try again."""
+        if isinstance(failure, ReceiveWindowExceeded):
+            takeovers.reset()
+            self._waits = itertools.chain([0.0], self._delays())
+        elif isinstance(failure, SessionTakenOver):
+            takeovers.on_taken_over()
+        elif failure is not None:
+            takeovers.on_disconnected()
+            await self._on_failure(failure)
+        if takeovers.too_often:
+            reason = _shared_client_id(self._settings.client_id)
+            self._report_unavailable(reason)
+            self._publisher.publish([SystemEvent("error", reason)])
+            self._waits = itertools.chain([_TAKEOVER_SECONDS], self._delays())
+
+    async def _on_failure(self, failure: BrokerUnavailable) -> None:
+        """Report the failure of a connection. Connect with MQTT 3.1.1 from now on if the broker supports no other."""
+        diagnosis = await self._diagnose(failure)
+        if not diagnosis.only_311 or self._settings.protocol == "3.1.1":
+            self._report_unavailable(diagnosis.reason)
+            return
+        self._settings = self._settings.model_copy(update={"protocol": "3.1.1"})
+        self._waits = itertools.chain([0.0], self._delays())
+        log.warning("mqtt: %s: %s; connecting with 3.1.1 meanwhile", self._settings.address, diagnosis.reason)
+
+    async def _diagnose(self, failure: BrokerUnavailable) -> Diagnosis:
+        """Diagnose a failure; one like the last is diagnosed again only after a while, because it may ask the broker's port."""
+        now = time.monotonic()
+        text, at, diagnosis = self._diagnosed
+        if str(failure) != text or now - at > _DIAGNOSE_AGAIN_SECONDS:
+            diagnosis = await diagnose(failure, self._settings)
+            self._diagnosed = (str(failure), now, diagnosis)
+        return diagnosis
 
     async def send(self, device_id: str, body: dict[str, object], seconds: float) -> None:
         """Publish a command for a device, which expires after `seconds`. Raises `BrokerUnavailable`."""
@@ -107,15 +184,47 @@ class MqttSource:
         await self._connection.publish(topic, orjson.dumps(body), seconds)
 
     def _report_unavailable(self, reason: str) -> None:
-        if self._health.down(SOURCE, f"{self._settings.address}: {reason}"):
+        self._health.down(SOURCE, f"{self._settings.address}: {reason}")
+        if self._outage.is_new(reason):
             cap_seconds = self._settings.reconnect_cap_seconds
-            log.warning("mqtt: no connection to %s (%s): retrying every %g s", self._settings.address, reason, cap_seconds)
+            log.warning("mqtt: no connection to %s: %s; retrying every %g s", self._settings.address, reason, cap_seconds)
+
+    def _report_connected(self) -> None:
+        self._health.up(SOURCE)
+        self.connected.set()
+        if self._outage.end():
+            address, client_id, protocol = self._settings.address, self._settings.client_id, self._settings.protocol
+            log.info("mqtt: connected to %s as %s, MQTT %s", address, client_id, protocol)
 
     async def _subscribe(self, connection: MqttConnection) -> None:
-        await connection.subscribe()
+        """Subscribe to what is not subscribed yet, and report what the broker refuses: the rest is received."""
+        refused = await connection.subscribe()
         await connection.watch_drops()
-        await connection.unsubscribe(await self._session.outdated_filters())
-        await self._session.save_filters()
+        earlier = await self._session.filters()
+        if earlier is not None:
+            planned = {one.text for one in self.copies.filters}
+            await connection.unsubscribe([text for text in earlier if text not in planned])
+            await self._session.save_filters(self.copies.subscribed)
+        self._report_refused(refused)
+
+    async def _subscribe_again(self, connection: MqttConnection) -> None:
+        """Try refused subscriptions again: the broker may permit them later."""
+        while self._refused:
+            await asyncio.sleep(_SUBSCRIBE_AGAIN_SECONDS)
+            await self._subscribe(connection)
+
+    def _report_refused(self, refused: Mapping[str, str]) -> None:
+        text = ", ".join(f"{topic_filter} ({reason})" for topic_filter, reason in refused.items())
+        reason = f"the broker refuses to subscribe to {text}: permit it for this user, or change mqtt.subscriptions"
+        if not refused:
+            self._health.up(SOURCE, _SUBSCRIPTIONS)
+        else:
+            self._health.down(SOURCE, f"{self._settings.address}: {reason}", _SUBSCRIPTIONS)
+        if refused and text != self._refused:
+            log.warning("mqtt: %s; nothing is received from there", reason)
+        elif self._refused and not refused:
+            log.info("mqtt: the broker permits all subscriptions now")
+        self._refused = text
 
     def _deliver(self, messages: list[Message]) -> None:
         for message in messages:
@@ -136,7 +245,7 @@ class MqttSource:
                 log.warning("mqtt: %s", text)
                 self._publisher.publish([SystemEvent("warning", text, {"dropped": dropped})])
 
-    def _waits(self) -> Iterator[float]:
+    def _delays(self) -> Iterator[float]:
         return delays(_RECONNECT_FIRST_SECONDS, self._settings.reconnect_cap_seconds)
 
 

@@ -17,6 +17,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
 from bridge.stores.mongo.direct import DirectInserter
+from bridge.stores.mongo.remedy import remedy_for
 
 DUPLICATE_KEY = 11000
 # Codes about the server's state, not the document: retryable. From MongoDB's error_codes.yml: those that its drivers
@@ -70,8 +71,10 @@ async def translated() -> AsyncIterator[None]:
     except PyMongoError as error:
         if task and task.cancelling() > cancelled_before:
             raise asyncio.CancelledError from error
-        text = str(error).split(", Timeout:")[0].split(" (configured timeouts:")[0]
-        raise StoreUnavailable(f"MongoDB: {type(error).__name__}: {text[:_TEXT_LENGTH]}") from error
+        text = str(error)
+        for end in (", Timeout:", " (configured timeouts:", ", full error:"):
+            text = text.partition(end)[0]
+        raise StoreUnavailable(f"MongoDB: {type(error).__name__}: {text[:_TEXT_LENGTH]}", remedy_for(error)) from error
     if task and task.cancelling() > cancelled_before:
         raise asyncio.CancelledError
 

@@ -107,6 +107,7 @@ class MongoStore(DocumentStores):
                 connectTimeoutMS=timeout_ms,
                 tz_aware=True,
                 appname="sensor-bridge",
+                **self._settings.login,
             )
             return client, client.get_default_database("sensors")
         except (PyMongoError, ValueError, TypeError, OSError) as error:
@@ -114,7 +115,8 @@ class MongoStore(DocumentStores):
             reason = type(error).__name__ if any(secret in text for secret in secrets_of(url)) else text
             raise SettingsError(
                 f"store.url (BRIDGE_STORE__URL): the driver refuses it: {reason}; expected "
-                "mongodb://user:password@host:27017/name with special characters in user and password percent-encoded"
+                "mongodb://user:password@host:27017/name with special characters in user and password percent-encoded, "
+                "or store.username and store.password"
             ) from None
 
     async def __aexit__(

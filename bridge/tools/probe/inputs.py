@@ -175,11 +175,13 @@ async def _open_mqtt(context: InputContext) -> AsyncIterator[Input]:
     async with AsyncExitStack() as stack:
         try:
             sender = await stack.enter_async_context(mqtt_sender(context.mqtt))
-            await sender.subscribe(topics.commands)
+            refusal = await sender.subscribe(topics.commands)
         except BrokerUnavailable as error:
             if context.broker_required:
-                raise Failed(f"broker unavailable: {error}", "start it, or correct --broker") from None
+                raise Failed(f"broker unavailable: {error.fault}", error.remedy or "start it, or correct --broker") from None
             raise Skipped(f"broker unavailable ({error}); give its address with --broker") from None
+        if refusal:
+            raise Failed(f"the broker refuses to subscribe to {topics.commands} ({refusal})", "permit it for this user")
         mqtt = MqttInput(sender, topics, context.mqtt.address, context.target.patience)
         await stack.enter_async_context(cancelled_at_exit(context.tasks.create_task(mqtt.listen(), name="probe MQTT")))
         yield mqtt

@@ -90,6 +90,50 @@ def test_feeding_byte_by_byte_gives_the_same_result(packets: list[Publish], vers
     )
 
 
+def varint_property(kind: int, value: int) -> bytes:
+    return bytes([kind]) + length_bytes(value)
+
+
+OTHER_PROPERTIES = st.sampled_from(
+    [
+        b"\x01\x01",  # payload format
+        b"\x02\x00\x00\x0b\x07",  # message expiry, with a byte that is the kind of an identifier
+        b"\x03\x00\x02\x0b\x0b",  # content type
+        b"\x08\x00\x01t",  # response topic
+        b"\x09\x00\x03\x0b\x01\x02",  # correlation data
+        b"\x26\x00\x01k\x00\x02\x0b\x05",  # user property
+    ]
+)
+
+
+@BUSY
+@given(
+    publishes(),
+    st.lists(st.one_of(st.integers(1, 0x0FFF_FFFF), OTHER_PROPERTIES), max_size=8),
+    CUTS,
+)
+def test_subscription_identifiers_are_read_between_other_properties(
+    publish: Publish, properties: list[int | bytes], cuts: list[int]
+) -> None:
+    written = b"".join(one if isinstance(one, bytes) else varint_property(0x0B, one) for one in properties)
+    identifiers = tuple(one for one in properties if isinstance(one, int))
+    data = publish_packet(publish, written)
+    assert feed_pieces(PublishParser(properties=True, identifiers=True), data, cuts)[0] == [
+        publish._replace(identifiers=identifiers)
+    ]
+    assert PublishParser(properties=True).feed(data)[0] == [publish], "not read where no subscription has one"
+
+
+@BUSY
+@given(publishes(), st.binary(max_size=40), CUTS)
+def test_malformed_properties_never_raise_or_lose_a_message(publish: Publish, properties: bytes, cuts: list[int]) -> None:
+    published, rest = feed_pieces(
+        PublishParser(properties=True, identifiers=True), publish_packet(publish, properties) + PINGRESP, cuts
+    )
+    assert [one._replace(identifiers=()) for one in published] == [publish]
+    assert rest == PINGRESP
+
+
 SEEDS = st.one_of(
     st.binary(max_size=60), st.sampled_from([b"\x30", b"\x32\x0a\x00\x01a", b"\x33\x80", b"\x32\xff\xff\xff", b"\xd0\x00"])
 )

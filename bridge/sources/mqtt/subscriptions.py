@@ -1,0 +1,99 @@
+"""What to subscribe to: the filters of the settings without those that another covers, and what to say about overlaps.
+
+Brokers may deliver a message once for each overlapping subscription. With MQTT 5 each copy has the identifier of its
+subscription; without identifiers nothing distinguishes a copy from another message, so overlapping filters are merged into one.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.core.topic_filter import covers, overlaps, union
+from bridge.settings import SubscriptionSettings
+
+_IDENTIFIER_BITS = 0x0FFF_FFFF  # MQTT 5: a variable byte integer of at most four bytes, not 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A topic filter to subscribe to. `identifier` is its MQTT 5 subscription identifier, 0 where no other filter overlaps."""
+
+    text: str
+    qos: int
+    identifier: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPlan:
+    """The filters in the order of the settings, and a sentence for each pair of patterns with common topics."""
+
+    filters: tuple[Filter, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, subscriptions: Sequence[SubscriptionSettings]) -> "SubscriptionPlan":
+        """Plan the subscriptions of the settings.
+
+        A filter that another covers is not subscribed to. Where filters overlap, each has the largest QoS among them, so that
+        any one of the copies of a message is as safe as the safest.
+        """
+        requested = [(one.pattern, one.route.pattern.topic_filter, one.qos) for one in subscriptions]
+        kept = _uncovered(list(dict.fromkeys(text for _, text, _ in requested)))
+        identifiers = _identifiers([text for text in kept if any(overlaps(text, other) for other in kept if other != text)])
+        return cls(
+            tuple(
+                Filter(text, max(qos for _, other, qos in requested if overlaps(text, other)), identifiers.get(text, 0))
+                for text in kept
+            ),
+            tuple(
+                _note(first, second, never_used=covers(wide, narrow))
+                for index, (first, wide, _) in enumerate(requested)
+                for second, narrow, _ in requested[index + 1 :]
+                if overlaps(wide, narrow)
+            ),
+        )
+
+    @property
+    def merged(self) -> tuple[Filter, ...]:
+        """Filters that match at least the same topics, and of which no two overlap."""
+        merged: list[Filter] = []
+        for one in self.filters:
+            text, qos = one.text, one.qos
+            while found := next((other for other in merged if overlaps(text, other.text)), None):
+                merged.remove(found)
+                text, qos = union(text, found.text), max(qos, found.qos)
+            merged.append(Filter(text, qos))
+        return tuple(merged)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a broker may deliver several copies of one message."""
+        return any(one.identifier for one in self.filters)
+
+
+def _uncovered(texts: list[str]) -> list[str]:
+    """Return the filters that no other covers; the first one of those that cover each other."""
+    return [
+        text
+        for index, text in enumerate(texts)
+        if not any(
+            covers(other, text) and (at < index or not covers(text, other)) for at, other in enumerate(texts) if at != index
+        )
+    ]
+
+
+def _identifiers(texts: list[str]) -> dict[str, int]:
+    """Return an identifier for each filter, computed from its text: queued messages carry the one of an earlier run."""
+    by_identifier: dict[int, str] = {}
+    for text in texts:
+        seed = text
+        while (identifier := zlib.crc32(seed.encode()) & _IDENTIFIER_BITS) in by_identifier or not identifier:
+            seed += "\0"
+        by_identifier[identifier] = text
+    return {text: identifier for identifier, text in by_identifier.items()}
+
+
+def _note(first: str, second: str, *, never_used: bool) -> str:
+    if never_used:
+        return f"{second} is never used: {first} matches the same topics and is listed before it; list {second} first"
+    return f"{first} and {second} overlap: a message on a topic of both is taken once, as {first} says, which is listed first"
