@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from bson.objectid import ObjectId
 
+from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import DeviceIdError, NotReading
 from bridge.core.formats.flat import extract_flat
@@ -313,7 +314,7 @@ def _group(
     quality of the first one.
     """
     groups: list[tuple[Series, set[str], ExtractedFields]] = []
-    idle: list[tuple[str, ExtractedFields]] = []
+    idle: list[tuple[Series, ExtractedFields]] = []
     has_parts = any(sample.part for sample in samples)
     for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
         where, part = series[number], sample.part
@@ -322,12 +323,14 @@ def _group(
             group[1].add(part)
             group[2].add(fields)
         elif (part or has_parts) and not fields.values and len(samples) > 1:
-            idle.append((part, fields))
+            idle.append((where, fields))
         else:
             groups.append((where, {part}, fields))
-    if not groups:
-        return [(series[0], extracted[0])]
-    for part, fields in idle:
+    if not groups:  # all values are refused: the first sample names the faults of all
+        groups.append((series[0], {samples[0].part}, extracted[0]))
+        del idle[0]
+    for where, fields in idle:
+        part = where.id[len(where.device_id) :].lstrip(PART_SEPARATOR)
         fields.quality = {f"{part}.{name}" if part else name: fault for name, fault in fields.quality.items()}
         groups[0][2].add(fields)
     return [(where, fields) for where, _, fields in groups]

@@ -10,13 +10,14 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 import orjson
 
 from bridge.core.devices.device import DOCUMENT_BYTES, Device, apply_changes, merge_state
 from bridge.core.devices.location import Location
+from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import DeviceStatus
@@ -155,16 +156,17 @@ class Registry:
             self.counts.unlisted += 1
             return None
         device = Device(device_id, created_ms=self._clock(), part_of=part_of)
+        whole = self._devices.get(part_of or "")
+        if whole is not None:
+            device.site, device.room = whole.site, whole.room
         self._put(device)
         changes.append(self._record("created", device))
         return device
 
     def is_other_device(self, series: str, device_id: str) -> bool:
-        """Whether a series has readings of its own that are not those of a part of `device_id`."""
+        """Whether a series is that of a known device and not of a part of `device_id`."""
         device = self._devices.get(series)
-        if device is None or device.part_of == device_id:
-            return False
-        return device.part_of is not None or device.last_reading is not None
+        return device is not None and device.part_of != device_id
 
     def _put(self, device: Device) -> None:
         before = self._devices.get(device.id)
@@ -276,13 +278,30 @@ class Registry:
 
     async def update(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
         """Change attributes of a device. Raises `UnknownDevice`, `DeviceError` and `StoreUnavailable`."""
-        changed = apply_changes(self.get(device_id), attributes)
+        before = self.get(device_id)
+        changed = apply_changes(before, attributes)
         _check_size(changed)
         await self._store.devices.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
         self._put(device)
-        self.next.publish([self._record_update(device)])
+        self.next.publish([self._record_update(device), *self._move_parts(before, device)])
         return device
+
+    def _move_parts(self, before: Device, device: Device) -> list[Event]:
+        """Move the parts of a device with it, except those that somebody placed elsewhere."""
+        place, moved = (before.site, before.room), (device.site, device.room)
+        if place == moved:
+            return []
+        prefix = device.id + PART_SEPARATOR
+        names = takewhile(lambda name: name.startswith(prefix), islice(self._ids, bisect_left(self._ids, prefix), None))
+        parts = [part for part in map(self._devices.__getitem__, names) if part.part_of == device.id]
+        parts = [part for part in parts if (part.site, part.room) == place]
+        for part in parts:
+            self._leave_site(part)
+            part.site, part.room = moved
+            if part.site:
+                self._by_site.setdefault(part.site, set()).add(part.id)
+        return [self._record_update(part) for part in parts]
 
     async def remove(self, device_id: str) -> None:
         """Remove a device; its next reading creates it again unless registration is required.

@@ -16,8 +16,10 @@ from bridge.api.devices import DevicesApi
 from bridge.api.middleware import auth, problems
 from bridge.api.readings import ReadingsApi
 from bridge.core.devices.device import Device
+from bridge.core.devices.profiles import Profiles
 from bridge.core.readings.reading import Reading
 from bridge.devices.commands import CommandService
+from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.settings import DevicesSettings, HttpSettings
 from tests.access.stage import EPOCH_MS, Mqtt, Notes
@@ -93,9 +95,10 @@ async def asking() -> AsyncIterator[Asked]:
     await registry.load()
     authorizer, notes = DeviceAuthorizer(registry, store), Notes()
     commands = CommandService(store.commands, registry, settings, socket=Mqtt(), mqtt=Mqtt())
+    profiles = ProfileService(Profiles(), store.profiles, registry)
     app = web.Application(middlewares=[problems.middleware(), auth.middleware(access, notes, http)])
     app.add_routes(ReadingsApi(store, authorizer).routes())
-    app.add_routes(DevicesApi(registry, commands, authorizer, notes, http).routes())
+    app.add_routes(DevicesApi(registry, profiles, commands, authorizer, notes, http).routes())
     async with TestClient(TestServer(app)) as client:
         yield Asked(client, registry, store)
 
