@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from bridge.core.formats.registry import FormatName
-from bridge.settings import SubscriptionSettings
 from tests.access.parts import guarded
 from tests.api.test_ingest import Poster, posting
 from tests.conftest import StartBridge
@@ -70,36 +69,45 @@ def comparable(records: Sequence[dict[str, Any]]) -> list[bytes]:
     return sorted(found)
 
 
+def messages_of(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for sample in samples for message in (*sample.get("earlier", ()), sample)]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_every_sample_gives_the_same_records_as_by_mqtt(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path, family: str
 ) -> None:
     samples = [orjson.loads(file.read_bytes()) for file in sorted((FOLDER / family).glob("*.json"))]
-    patterns = dict.fromkeys(pattern_of(family, sample) for sample in samples)
-    given = [SubscriptionSettings.model_validate({"pattern": pattern, "format": family}) for pattern in patterns]
+    patterns = sorted({pattern_of(family, sample) for sample in samples}, key=lambda text: text.count("{"))
+    mqtt = {"subscriptions": [{"pattern": pattern, "format": family} for pattern in patterns]}
     host, port = re.findall(r"//([^:/]+):(\d+)", broker_url)[0]
 
-    async with posting(start_bridge, broker_url, f"sqlite:///{tmp_path}/mqtt.db", subscriptions=given) as poster:
+    async with posting(start_bridge, broker_url, f"sqlite:///{tmp_path}/mqtt.db", mqtt=mqtt) as poster:
         account = poster.bridge.ledger.account("mqtt")
         async with aiomqtt.Client(host, int(port)) as client:
-            for number, sample in enumerate(samples, start=1):
-                await client.publish(sample["topic"], payload_of(sample), qos=1)
+            for number, message in enumerate(messages_of(samples), start=1):
+                await client.publish(message["topic"], payload_of(message), qos=1)
                 await until(lambda number=number: account.received == number and not account.waiting)
         by_mqtt, counted = await stored(poster), account.as_dict()
 
-    async with posting(start_bridge, broker_url, f"sqlite:///{tmp_path}/http.db", subscriptions=given) as poster:
-        for sample in samples:
-            query = f"?{urlencode({'topic': sample['topic']})}" if "{" in pattern_of(family, sample) else ""
-            status, body, _ = await poster.post(payload_of(sample), f"/api/v1/ingest/{family}{query}")
-            expected = {"stored": 201, "ignored": 200, "rejected": 422}[sample.get("outcome", "stored")]
-            assert status == expected, (sample["about"], body)
-            if expected == 201:
-                listed = body["results"][0].get("readings", body["results"])
-                assert sorted(path for one in listed for path in one.get("ignored", ())) == sorted(sample.get("ignored", ()))
+    statuses = {}
+    async with posting(start_bridge, broker_url, f"sqlite:///{tmp_path}/http.db", mqtt=mqtt) as poster:
+        for message in messages_of(samples):
+            path = f"/api/v1/ingest/{family}?{urlencode({'topic': message['topic']})}"
+            status, body, _ = await poster.post(payload_of(message), path)
+            if "about" in message:
+                statuses[message["about"]] = status, body
         by_http, line = await stored(poster), poster.line
 
     assert comparable(by_http) == comparable(by_mqtt)
     assert line == counted
+    if not any("earlier" in sample for sample in samples):  # else what earlier samples said counts for later ones
+        for sample in samples:
+            status, body = statuses[sample["about"]]
+            assert status == {"stored": 201, "ignored": 200, "rejected": 422}[sample.get("outcome", "stored")], body
+            if status == 201:
+                listed = body["results"][0].get("readings", body["results"])
+                assert sorted(path for one in listed for path in one.get("ignored", ())) == sorted(sample.get("ignored", ()))
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -207,8 +215,8 @@ async def test_repeated_key_is_stored_once_and_only_for_the_same_topic(poster: P
         ("json?topic=", 400, "1 to 256"),
         (f"json?topic={'a' * 257}", 400, "1 to 256"),
         ("json?topic=a%00b", 400, "printable"),
-        ("json?device=a/b", 400, "is not a device id"),
-        ("json?device=", 400, "is not a device id"),
+        ("json?device=a%2F", 400, "level"),
+        ("json?device=", 400, "is empty"),
         ("json?device=a&topic=b", 400, "exclude each other"),
     ],
 )
@@ -229,10 +237,9 @@ async def test_multipart_and_empty_bodies_are_refused(poster: Poster) -> None:
 async def test_mapping_is_read_by_the_subscription_of_its_topic(
     start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
-    given = {"pattern": "app/{deviceId}/up", "format": "mapping", "fields": {"co2": "gas.co2"}}
-    subscriptions = [SubscriptionSettings.model_validate(given)]
+    subscriptions = [{"pattern": "app/{deviceId}/up", "format": "mapping", "fields": {"co2": "gas.co2"}}]
     url = f"sqlite:///{tmp_path}/bridge.db"
-    async with posting(start_bridge, broker_url, url, subscriptions=subscriptions) as poster:
+    async with posting(start_bridge, broker_url, url, mqtt={"subscriptions": subscriptions}) as poster:
         for name in ("mapping", "auto"):
             status, _, _ = await poster.post({"gas": {"co2": 612}}, f"/api/v1/ingest/{name}?topic=app/hall/up")
             assert status == 201

@@ -67,3 +67,11 @@ def variant(sample: dict[str, Any], chance: random.Random) -> bytes:
 
 def test_every_family_is_a_format() -> None:
     assert {folder.name for folder in FOLDER.iterdir()} <= set(FormatName)
+
+
+def test_flat_message_of_a_family_is_not_read_by_the_few_names_that_are_fields() -> None:
+    pattern = TopicPattern.parse("sensors/{deviceId}/data")
+    decoder = Decoder([Route(pattern, format=make_format(FormatName.AUTO, pattern))])
+    payload = b'{"rco2": 612, "pm02": 3, "pm10": 4, "atmp": 22.9, "rhum": 43}'
+    (reading,) = readings_of(decoder.decode(Message("mqtt", "sensors/hall/data", payload, NOW_MS, NullOrigin())))
+    assert reading.values == {"temperature": 22.9, "humidity": 43, "co2": 612, "pm25": 3, "pm10": 4}
