@@ -97,7 +97,8 @@ def test_known_fields_in_unknown_json_become_a_mapping() -> None:
     assert (found.readings[0].device_id, found.readings[0].timestamp_ms) == ("b7", OWN_MS)
     assert found.setting == (
         '{ pattern = "up", format = "mapping", fields = { deviceId = "dev.id", timestamp = "when.time", co2 = "gas.co2.value", '
-        'pressure = { path = \'p\\.x.Air Pressure\', scale = 0.01 }, temperature = { path = "Temperature.0", scale = 0.1 }, rssi = "rssi" } }'
+        "pressure = { path = 'p\\.x.Air Pressure', scale = 0.01 }, temperature = { path = \"Temperature.0\", scale = 0.1 }, "
+        'rssi = "rssi" } }'
     )
 
 
