@@ -34,6 +34,7 @@ from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
 from tests.servers import REPO
 
 Z2M = {"temperature": 21.5, "linkquality": 120, "battery": 97}
+AIRGRADIENT = {"rco2": 612, "pm02": 3, "pm10": 4, "atmp": 22.9, "rhum": 43, "tvocIndex": 100}
 OTHER = {
     "dev": {"id": "b7"},
     "when": {"time": OWN},
@@ -84,6 +85,9 @@ def readings_of(decoded: Decoded) -> Sequence[Reading]:
         ("zigbee2mqtt/kitchen", Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
         (None, Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
         ("app/b7/up", OTHER, "mapping", "app/{deviceId}/up"),
+        ("airgradient/readings/b7", AIRGRADIENT, "airgradient", "airgradient/readings/{deviceId}"),
+        ("air/b7", AIRGRADIENT, "airgradient", "air/{deviceId}"),
+        (None, AIRGRADIENT, "airgradient", "airgradient/readings/{deviceId}"),
     ],
 )
 def test_best_format_of_a_message_is_found(topic: str | None, body: object, name: str, pattern: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from bridge.core.decode import Decoder, Route
@@ -14,26 +15,13 @@ from bridge.core.topic import TopicPattern
 from tests.core.test_decode import assert_readable, message
 
 PATHS = {"temperature": FieldPath.parse("t.0.val", 0.1, -40), "co2": FieldPath.parse("gas.co2")}
-TOPICS = {
-    FormatName.AUTO: "sensors/a/data",
-    FormatName.JSON: "sensors/a/data",
+_LEVEL = re.compile(r"\{\w+(\.\.\.)?\}|\+")
+TOPICS = {name: _LEVEL.sub("a", name.spec.usual_pattern) for name in FormatName} | {
     FormatName.SCALAR: "sensors/a/temperature",
-    FormatName.TASMOTA: "tele/a/SENSOR",
     FormatName.ESPHOME: "a/sensor/room_temperature/state",
-    FormatName.ZIGBEE2MQTT: "zigbee2mqtt/a",
-    FormatName.MAPPING: "sensors/a/data",
     FormatName.HOMEASSISTANT: "homeassistant/sensor/room_temperature/state",
     FormatName.HOMIE: "homie/a/node/temperature",
-    FormatName.INFLUX: "telegraf/a/air",
-    FormatName.RTL_433: "rtl_433/host/events",
-    FormatName.SENML: "sensors/a/senml",
-    FormatName.SHELLY: "a/events/rpc",
     FormatName.SPARKPLUG: "spBv1.0/group/NDATA/a",
-    FormatName.TELEGRAF: "telegraf/a/air",
-    FormatName.THEENGS: "home/gateway/BTtoMQTT/a",
-    FormatName.THINGSBOARD: "v1/devices/a/telemetry",
-    FormatName.CBOR: "sensors/a/data",
-    FormatName.MSGPACK: "sensors/a/data",
 }
 
 
