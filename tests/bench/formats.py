@@ -27,7 +27,7 @@ from bridge.core.topic import TopicPattern
 from tests.core.formats.test_payloads import FOLDER, payload_of
 from tests.core.test_decode import NullOrigin
 
-REPEATS, SECONDS = 5, 0.02
+REPEATS, SECONDS = 3, 0.01
 DEFAULT_FORMAT = """
 import sys
 from time import process_time

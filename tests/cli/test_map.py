@@ -118,7 +118,7 @@ def test_option_restricts_to_one_format() -> None:
         (b"21.5", None, "give --topic"),
         (b'{"uptime": 5}', "a/b/c", "no known field among 'uptime'"),
         (b"\xff[/red]\x1b[31m", "a/b/c", "not JSON"),
-        (b'{"temperature": 1}', "zigbee2mqtt/Living Room", "the topic is 'Living Room'"),
+        (b'{"temperature": 1}', "zigbee2mqtt/ hall", "the topic is ' hall'"),
         (b'{"temperature": 1}', "x/{y/z", "must be the whole level"),
     ],
 )
