@@ -1,7 +1,7 @@
 """`sensor-bridge map`: decode a message with every payload format and propose the settings for the best one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -13,12 +13,13 @@ from bridge.core.decode import Decoder, Route
 from bridge.core.errors import BridgeError, FormatError, PatternError
 from bridge.core.formats.json import read_json
 from bridge.core.formats.mapping import FieldPath
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName, make_format
-from bridge.core.formats.suggest import leaves, subscription_toml, suggest_fields, suggest_pattern
-from bridge.core.message import Decoded, Message, Outcome
+from bridge.core.formats.suggest import NEEDS_TOPIC, fits_family, leaves, subscription_toml, suggest_fields, suggest_pattern
+from bridge.core.message import Decoded, Ignored, Message, Outcome, ReadingBatch
 from bridge.core.payload import PayloadError, join_names, parse_json, quote
 from bridge.core.readings.leaf import DEVICE_ID
-from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
@@ -27,6 +28,8 @@ from bridge.sources.mqtt.client import first_message
 from bridge.tools.terminal import printable
 
 _CAPTURE = re.compile(r"\{[A-Za-z0-9]+(\.\.\.)?\}")
+_LISTED_KEYS = 20
+_LISTED_READINGS = 10
 
 
 class _NullOrigin:
@@ -36,21 +39,25 @@ class _NullOrigin:
 
 @dataclass(frozen=True, slots=True)
 class FormatAttempt:
-    """The reading that a format decodes, or the reason why it fails."""
+    """The readings that a format decodes, or the reason why it fails. `is_family` says that `auto` chooses it."""
 
     format: FormatName
     pattern: str
     fields: Mapping[str, FieldPath] = field(default_factory=dict)
-    reading: Reading | None = None
+    readings: Sequence[Reading] = ()
     error: str = ""
+    is_family: bool = False
     fit: int = 0
 
     @property
-    def rank(self) -> tuple[int, int, bool]:
-        """Sort key, higher is better: plausible values, then the fit of the topic, then its own timestamp."""
-        assert self.reading is not None  # noqa: S101 - only readings are ranked
-        own_time = self.reading.timestamp_ms != self.reading.received_ms
-        return len(self.reading.values) - len(self.reading.quality), self.fit, own_time
+    def rank(self) -> tuple[bool, bool, int, int, bool]:
+        """Sort key, higher is better: any other than `auto`, the message's family, plausible values less the numbers that are
+        dropped, the fit of the topic, its own timestamp.
+        """
+        good = sum(1 for reading in self.readings for name in reading.values if name not in reading.quality)
+        dropped = sum(1 for reading in self.readings for value in reading.extra.values() if type(value) in (int, float))
+        own_time = any(reading.timestamp_ms != reading.received_ms for reading in self.readings)
+        return self.format is not FormatName.AUTO, self.is_family, good - dropped, self.fit, own_time
 
     @property
     def setting(self) -> str:
@@ -68,39 +75,77 @@ async def capture_message(settings: MqttSettings, topic: str, seconds: float) ->
 def try_formats(payload: bytes, topic: str | None, now_ms: int, only: FormatName | None = None) -> list[FormatAttempt]:
     """Try every format, or `only` one, in the order of `FormatName`. Without a topic, each is tried on its usual one."""
     names = list(FormatName) if only is None else [only]
-    return [_attempt(name, payload, topic, now_ms) for name in names]
+    family = family_of(payload, topic)
+    return [_attempt(name, payload, topic, now_ms, family) for name in names]
+
+
+def family_of(payload: bytes, topic: str | None) -> FormatName | None:
+    """Return the family that `auto` chooses for the message on the pattern that is suggested for it, or None."""
+    for name in FormatName:
+        recognizes = name.spec.recognizes
+        if recognizes is None or (topic is None and name in NEEDS_TOPIC):
+            continue
+        try:
+            pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic)
+            captures = {"deviceId": "device"} if topic is None else TopicPattern.parse(pattern or "").match(topic)
+        except PatternError:
+            continue
+        if captures is not None and recognizes(Payload(payload, topic or "", captures)):
+            return name if name.spec.unpack is None else _family_within(name, Payload(payload, topic or "", captures))
+    return None
+
+
+def _family_within(encoding: FormatName, payload: Payload) -> FormatName:
+    """Return the family that is carried in an encoding, or the encoding."""
+    payload.parsed = encoding.spec.unpack(payload.data) if encoding.spec.unpack is not None else None
+    families = (name for name in FormatName if name.spec.recognizes is not None and name.spec.unpack is None)
+    return next((name for name in families if name.spec.recognizes is not None and name.spec.recognizes(payload)), encoding)
 
 
 def best_of(attempts: list[FormatAttempt]) -> FormatAttempt | None:
     """Return the attempt with the highest rank, the first of equals, or None if no format decodes a reading."""
-    readable = (attempt for attempt in attempts if attempt.reading is not None)
-    return max(readable, key=lambda attempt: attempt.rank, default=None)
+    return max((attempt for attempt in attempts if attempt.readings), key=lambda attempt: attempt.rank, default=None)
 
 
-def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int) -> FormatAttempt:
+def _attempt(name: FormatName, payload: bytes, topic: str | None, now_ms: int, family: FormatName | None) -> FormatAttempt:
     try:
-        pattern, fields = _propose(name, payload, topic)
+        pattern, fields = _propose(name, payload, topic, family)
         parsed = TopicPattern.parse(pattern)
         route = Route(parsed, format=make_format(name, parsed, fields))
     except (PatternError, FormatError) as error:
         return FormatAttempt(name, name.spec.usual_pattern, error=str(error))
-    message = Message("map", topic or _CAPTURE.sub("device", pattern), payload, now_ms, _NullOrigin())
+    message = Message("map", topic or topic_of(pattern), payload, now_ms, _NullOrigin())
     decoded = Decoder([route]).decode(message)
-    reading = decoded if isinstance(decoded, Reading) else None
-    reason = "" if reading else getattr(decoded, "reason", "not a reading")
-    return FormatAttempt(name, pattern, fields, reading, reason, _fit(name, topic, payload))
+    match decoded:
+        case Reading():
+            readings, reason = [decoded], ""
+        case ReadingBatch():
+            readings, reason = list(decoded.readings), "; ".join(rejection.reason for rejection in decoded.rejections)
+        case Ignored():
+            readings, reason = [], f"ignored: {decoded.reason}"
+        case _:
+            readings, reason = [], getattr(decoded, "reason", "not a reading")
+    return FormatAttempt(name, pattern, fields, readings, reason, name is family, _fit(name, topic))
 
 
-def _propose(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, dict[str, FieldPath]]:
+def topic_of(pattern: str) -> str:
+    """Return a topic that a pattern matches."""
+    return _CAPTURE.sub("device", pattern).replace("+", "any").replace("#", "any")
+
+
+def _propose(
+    name: FormatName, payload: bytes, topic: str | None, family: FormatName | None
+) -> tuple[str, dict[str, FieldPath]]:
     """Return the pattern and fields to try. Raises `FormatError` if the format cannot apply."""
     fields = suggest_fields(_body(payload)) if name is FormatName.MAPPING else {}
     if name is FormatName.MAPPING and not MEASUREMENTS_BY_NAME.keys() & fields.keys():
         raise FormatError(_no_known_name(payload))
-    if topic is None and name in (FormatName.SCALAR, FormatName.ESPHOME):
-        raise FormatError("the topic names the field; give --topic")
+    if topic is None and name in NEEDS_TOPIC:
+        raise FormatError("the topic says what the value is; give --topic")
     device = fields["deviceId"].find(_body(payload)) if "deviceId" in fields else _device_in_body(name, payload)
     body_device = device if isinstance(device, str) else None
-    pattern = name.spec.usual_pattern if topic is None else suggest_pattern(name, topic, body_device)
+    like = family if name is FormatName.AUTO and family is not None else name
+    pattern = like.spec.usual_pattern if topic is None else suggest_pattern(like, topic, body_device)
     if pattern is None:
         raise FormatError("the topic does not match this format")
     if "deviceId" in TopicPattern.parse(pattern).names:
@@ -108,18 +153,11 @@ def _propose(name: FormatName, payload: bytes, topic: str | None) -> tuple[str, 
     return pattern, fields
 
 
-def _fit(name: FormatName, topic: str | None, payload: bytes) -> int:
-    """Return 1 if the topic or a key specific to one program indicates this format, -1 if it should but does not, else 0."""
-    levels = (topic or "").split("/")
-    match name:
-        case FormatName.TASMOTA:
-            return 1 if levels[-1] in ("SENSOR", "STATE") or b'"TempUnit"' in payload else -1
-        case FormatName.ZIGBEE2MQTT:
-            return 1 if levels[0] == "zigbee2mqtt" or b'"linkquality"' in payload else -1
-        case FormatName.ESPHOME:
-            return 1
-        case _:
-            return 0
+def _fit(name: FormatName, topic: str | None) -> int:
+    """Return 1 if the topic is one of the family's own, -1 if a family should be recognized and is not, else 0."""
+    if topic is not None and fits_family(name, topic):
+        return 1
+    return -1 if name.spec.recognizes is not None else 0
 
 
 def _body(payload: bytes) -> object:
@@ -130,12 +168,15 @@ def _body(payload: bytes) -> object:
 
 
 def _device_in_body(name: FormatName, payload: bytes) -> object:
-    body = _body(payload)
-    if name is not FormatName.JSON or not isinstance(body, dict):
+    """Return the device id that a JSON payload has, for the formats that read it from there."""
+    if name not in (FormatName.JSON, FormatName.AUTO):
         return None
-    parsed = read_json(body)
-    leaves = [*parsed.common, *(leaf for sample in parsed.samples for leaf in sample.leaves)]
-    return next((leaf.value for leaf in leaves if leaf.field == DEVICE_ID), None)
+    try:
+        parsed = read_json(_body(payload))
+    except PayloadError:
+        return None
+    leaves = (leaf for sample in parsed.samples for leaf in sample.leaves)
+    return next((leaf.value for leaf in (*parsed.common, *leaves) if leaf.field == DEVICE_ID), None)
 
 
 def _no_known_name(payload: bytes) -> str:
@@ -156,28 +197,78 @@ def explain(console: Console, attempts: list[FormatAttempt]) -> bool:
     for heading in ("format", "pattern", "result"):
         table.add_column(heading, overflow="fold")
     for attempt in attempts:
-        style = "bold green" if attempt is best else "" if attempt.reading else "dim"
+        if best is not None and not _is_worth_showing(attempt, attempts):
+            continue
+        style = "bold green" if attempt is best else "" if attempt.readings else "dim"
         table.add_row(Text(attempt.format, style), Text(quote(attempt.pattern)[1:-1]), _result(attempt))
     console.print(table)
     if best is None:
         print_line('No format decodes a reading. For other JSON, give the path of each field: format = "mapping".', console)
         return False
-    print_line(f"Best: {best.format}. In config/bridge.toml, under [mqtt], together with your other subscriptions:\n", console)
+    print_line(f"Best: {best.format}.{_auto_note(best, attempts)}", console)
+    _print_dropped(best, console)
+    print_line("In config/bridge.toml, under [mqtt], together with your other subscriptions:\n", console)
     print_line(f"subscriptions = [\n    {best.setting},\n]", console)
     if any(path.converts for path in best.fields.values()):
         print_line("\nThe scale is a guess from the magnitude of the number: compare it with the sensor's display.", console)
     return True
 
 
+def _auto_note(best: FormatAttempt, attempts: Sequence[FormatAttempt]) -> str:
+    """Return what `auto` does with the message."""
+    auto = next((attempt for attempt in attempts if attempt.format is FormatName.AUTO), None)
+    if auto is None or not auto.readings:
+        return ""
+    chosen = auto.readings[0].family or FormatName.JSON.value
+    return f' The default format "auto" chooses {"it" if chosen == best.format else chosen}.'
+
+
+def _is_worth_showing(attempt: FormatAttempt, attempts: Sequence[FormatAttempt]) -> bool:
+    """Whether a format is one of the general ones or the message's family, or reads it in its own way."""
+    if attempt.is_family or attempt.format.spec.recognizes is None:
+        return True
+    others = [_meaning(other) for other in attempts if other.is_family or other.format is FormatName.JSON]
+    return bool(attempt.readings) and _meaning(attempt) not in others
+
+
+def _meaning(attempt: FormatAttempt) -> list[Mapping[str, Value]]:
+    return [reading.values for reading in attempt.readings]
+
+
+def _print_dropped(best: FormatAttempt, console: Console) -> None:
+    dropped = [path for reading in best.readings for path in reading.ignored]
+    if dropped:
+        names = join_names([printable(path) for path in dropped])
+        print_line(f"It does not take: {names}. The table has the reasons.", console)
+    if sum(len(reading.values) for reading in best.readings) <= sum(len(reading.extra) for reading in best.readings):
+        print_line('Most of the message is not taken: format = "mapping" takes a field from the path that you give.', console)
+
+
 def _result(attempt: FormatAttempt) -> Text:
-    reading = attempt.reading
-    if reading is None:
+    if not attempt.readings:
         return Text(printable(attempt.error), "dim")
+    text = Text("\n").join(_reading(reading) for reading in attempt.readings[:_LISTED_READINGS])
+    if len(attempt.readings) > _LISTED_READINGS:
+        text.append(f"\nand {len(attempt.readings) - _LISTED_READINGS} more readings")
+    if attempt.error:
+        text.append(f"\nrejected: {printable(attempt.error)}")
+    return text
+
+
+def _reading(reading: Reading) -> Text:
+    """Return the record of one reading, a line per key, and below it every key that was not taken, with its reason."""
     record = {
+        "deviceId": reading.device_id,
         **reading.values,
         "timestamp": iso(reading.timestamp_ms),
-        "deviceId": reading.device_id,
-        **reading.optional_keys(),
+        **{name: value for name, value in reading.optional_keys().items() if name != "extra"},
     }
+    if reading.family:
+        record["family"] = reading.family
     units = {name: MEASUREMENTS_BY_NAME[name].unit for name in reading.values if name in MEASUREMENTS_BY_NAME}
-    return Text("\n".join(printable(f"{name}: {value} {units.get(name, '')}".rstrip()) for name, value in record.items()))
+    text = Text("\n".join(printable(f"{name}: {value} {units.get(name, '')}".rstrip()) for name, value in record.items()))
+    for path, reason in list(reading.ignored.items())[:_LISTED_KEYS]:
+        text.append(f"\nnot taken: {printable(path)} ({reason})", "yellow")
+    if len(reading.ignored) > _LISTED_KEYS:
+        text.append(f"\nnot taken: {len(reading.ignored) - _LISTED_KEYS} more keys", "yellow")
+    return text

@@ -18,11 +18,16 @@ from bridge.tools.bench.report.terminal import TerminalDisplay, print_report
 from bridge.tools.bench.run import Plan, broker_settings, run_plans, select_scenarios, write_json
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
+from tests.bench.formats import print_costs, print_paired_costs
 from tests.bench.guarded import GuardedBridge
 from tests.bench.paired import OtherBridge, paired_plans, print_ratios, run_pairs
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
+from tests.servers import REPO
+
+FORMATS = "formats"
+"""The scenario without servers: what it costs to decode a message in each payload format."""
 
 COMPARED = ("burst", "steady")
 COMPARED_CLIENTS = (10, 50)
@@ -93,7 +98,12 @@ def _without_none(**options: float | str | None) -> dict[str, Any]:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(ALL_SCENARIOS)}; default: {COMPARED}")
+    parser.add_argument(
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"of {', '.join(ALL_SCENARIOS)}, or {FORMATS} alone; default: {COMPARED}",
+    )
     parser.add_argument("--clients", type=int, nargs="+", help="numbers of clients, a run for each")
     parser.add_argument("--burst", type=int, help="readings of the bridge's burst")
     parser.add_argument("--tutorial-burst", type=int, default=500, help="readings of the tutorial stack's burst")
@@ -110,6 +120,11 @@ async def main() -> int:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(width=max(Console().width, 130))
+    if arguments.scenarios == [FORMATS]:
+        print_costs(console)
+        if arguments.against:
+            print_paired_costs(REPO, arguments.against, arguments.pairs, console)
+        return 0
     display = TerminalDisplay(Console(stderr=True))
     options = {name: value for name, value in vars(arguments).items() if name not in ("json", "against")}
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,24 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.cli.map import FormatAttempt, best_of, capture_message, explain, try_formats
+from bridge.cli.map import FormatAttempt, best_of, capture_message, explain, topic_of, try_formats
 from bridge.core.decode import Decoder
 from bridge.core.errors import BridgeError
 from bridge.core.formats.registry import FormatName
+from bridge.core.formats.suggest import suggest_fields, suggest_pattern
+from bridge.core.message import Decoded, ReadingBatch
 from bridge.core.readings.reading import Reading
+from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
+from tests.core.formats.test_payloads import SAMPLES, payload_of
 from tests.core.formats.test_tasmota import SENSOR
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
 from tests.servers import REPO
 
 Z2M = {"temperature": 21.5, "linkquality": 120, "battery": 97}
+AIRGRADIENT = {"rco2": 612, "pm02": 3, "pm10": 4, "atmp": 22.9, "rhum": 43, "tvocIndex": 100}
 OTHER = {
     "dev": {"id": "b7"},
     "when": {"time": OWN},
@@ -47,8 +53,17 @@ def best(body: object, topic: str | None = None, only: FormatName | None = None)
 
 
 def values(attempt: FormatAttempt) -> dict[str, object]:
-    assert attempt.reading is not None
-    return dict(attempt.reading.values)
+    (reading,) = attempt.readings
+    return dict(reading.values)
+
+
+def values_by_device(readings: Sequence[Reading]) -> dict[str, dict[str, object]]:
+    return {reading.device_id: dict(reading.values) for reading in readings}
+
+
+def readings_of(decoded: Decoded) -> Sequence[Reading]:
+    assert isinstance(decoded, Reading | ReadingBatch), decoded
+    return [decoded] if isinstance(decoded, Reading) else decoded.readings
 
 
 @pytest.mark.parametrize(
@@ -70,6 +85,9 @@ def values(attempt: FormatAttempt) -> dict[str, object]:
         ("zigbee2mqtt/kitchen", Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
         (None, Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
         ("app/b7/up", OTHER, "mapping", "app/{deviceId}/up"),
+        ("airgradient/readings/b7", AIRGRADIENT, "airgradient", "airgradient/readings/{deviceId}"),
+        ("air/b7", AIRGRADIENT, "airgradient", "air/{deviceId}"),
+        (None, AIRGRADIENT, "airgradient", "airgradient/readings/{deviceId}"),
     ],
 )
 def test_best_format_of_a_message_is_found(topic: str | None, body: object, name: str, pattern: str) -> None:
@@ -79,17 +97,18 @@ def test_best_format_of_a_message_is_found(topic: str | None, body: object, name
 
 def test_known_fields_in_unknown_json_become_a_mapping() -> None:
     found = best(OTHER, "up")
-    assert values(found) == {"temperature": 21.5, "co2": 645, "pressure": 1013.25}
-    assert found.reading is not None
-    assert (found.reading.device_id, found.reading.timestamp_ms) == ("b7", OWN_MS)
+    assert values(found) == {"temperature": 21.5, "co2": 645, "pressure": 1013.25, "rssi": -60}
+    assert (found.readings[0].device_id, found.readings[0].timestamp_ms) == ("b7", OWN_MS)
     assert found.setting == (
         '{ pattern = "up", format = "mapping", fields = { deviceId = "dev.id", timestamp = "when.time", co2 = "gas.co2.value", '
-        "pressure = { path = 'p\\.x.Air Pressure', scale = 0.01 }, temperature = { path = \"Temperature.0\", scale = 0.1 } } }"
+        "pressure = { path = 'p\\.x.Air Pressure', scale = 0.01 }, temperature = { path = \"Temperature.0\", scale = 0.1 }, "
+        'rssi = "rssi" } }'
     )
 
 
 def test_option_restricts_to_one_format() -> None:
     assert values(best(SENSOR, "tele/a/SENSOR", FormatName.MAPPING))["temperature"] == 21.5
+    assert best(SENSOR, "tele/a/SENSOR", FormatName.AUTO).readings[0].family == "tasmota"
     assert best_of(try_formats(b"21.5", "a/b", NOW_MS, FormatName.TASMOTA)) is None
 
 
@@ -99,7 +118,7 @@ def test_option_restricts_to_one_format() -> None:
         (b"21.5", None, "give --topic"),
         (b'{"uptime": 5}', "a/b/c", "no known field among 'uptime'"),
         (b"\xff[/red]\x1b[31m", "a/b/c", "not JSON"),
-        (b'{"temperature": 1}', "zigbee2mqtt/Living Room", "the topic is 'Living Room'"),
+        (b'{"temperature": 1}', "zigbee2mqtt/ hall", "the topic is ' hall'"),
         (b'{"temperature": 1}', "x/{y/z", "must be the whole level"),
     ],
 )
@@ -111,12 +130,75 @@ def test_reason_is_printed_when_no_format_matches(payload: bytes, topic: str | N
     assert "\x1b" not in text
 
 
+def explained(body: object, topic: str | None = None) -> str:
+    console = Console(record=True, width=200, file=io.StringIO())
+    explain(console, try_formats(json.dumps(body).encode(), topic, NOW_MS))
+    return console.export_text()
+
+
+def test_every_reading_of_a_message_is_shown_with_its_part_and_units() -> None:
+    probes = {"DS18B20-1": {"Id": "A1", "Temperature": 111.7}, "DS18B20-2": {"Id": "B2", "Temperature": 36.3}}
+    text = explained({"Time": OWN, **probes, "TempUnit": "F"}, "tele/cold/SENSOR")
+    assert "deviceId: cold.DS18B20-A1" in text
+    assert "deviceId: cold.DS18B20-B2" in text
+    assert "temperature: 44.2777777778 °C" in text
+
+
+def test_keys_that_are_not_taken_are_listed_with_their_reason() -> None:
+    text = explained({**Z2M, "carbon_monoxide": False}, "zigbee2mqtt/kitchen")
+    assert "not taken: linkquality (unknown key)" in text
+    assert "not taken: carbon_monoxide (an alarm, not a value)" in text
+    assert 'The default format "auto" chooses it.' in text
+
+
+def test_message_of_which_most_is_dropped_is_said_to_be() -> None:
+    text = explained({"xrco2": 612, "xpm02": 3, "pm10": 4, "xatmp": 22.9})
+    assert "It does not take: xrco2, xpm02, xatmp." in text
+    assert "Most of the message is not taken" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"batt_co2": 3, "x": {"co2": 645}}, {"co2": "x.co2"}),
+        ({"devicepower": {"battery": {"V": 5.3, "percent": 78}}}, {"batteryVoltage": "devicepower.battery.V"}),
+        ({"data": {"temp_f": 70.7}}, {"temperature": "data.temp_f"}),
+        ({"a": {"temperature": 70.7, "unit": "°F"}}, {"temperature": "a.temperature"}),
+        ({"foo_temperature": 21.5}, {}),
+    ],
+)
+def test_suggested_fields_have_the_sense_and_the_unit_of_their_names(body: object, fields: dict[str, str]) -> None:
+    found = suggest_fields(body)
+    assert {name: path.text for name, path in found.items() if name in fields or not fields} == fields
+    assert "co2" not in found or found["co2"].text != "batt_co2"
+
+
+@pytest.mark.parametrize(
+    ("topic", "family"),
+    [(sample["topic"], file.parent.name) for file in SAMPLES if "payload" in (sample := json.loads(file.read_text("utf-8")))],
+)
+def test_topic_of_a_family_gives_a_pattern_that_matches_it(topic: str, family: str) -> None:
+    pattern = suggest_pattern(FormatName[family.upper()], topic)
+    assert pattern is not None
+    assert TopicPattern.parse(pattern).match(topic) is not None
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_best_format_of_a_sample_is_its_family(file: Path) -> None:
+    sample, family = json.loads(file.read_text("utf-8")), FormatName[file.parent.name.upper()]
+    if "records" not in sample or "earlier" in sample or (family.spec.recognizes is None and len(sample["records"]) > 1):
+        pytest.skip("not stored, or not by itself")
+    attempts = try_formats(payload_of(sample), sample["topic"], NOW_MS)
+    found = best_of(attempts)
+    assert found is not None
+    assert found.format == family
+
+
 def assert_setting_decodes_the_same(attempt: FormatAttempt, payload: bytes, topic: str | None) -> None:
     """Decode with the printed line as a setting."""
     setting = SubscriptionSettings.model_validate(tomllib.loads(f"x = {attempt.setting}")["x"])
-    reading = Decoder([setting.route]).decode(message(payload, topic or setting.pattern.replace("{deviceId}", "device")))
-    assert isinstance(reading, Reading)
-    assert reading.values == values(attempt)
+    decoded = Decoder([setting.route]).decode(message(payload, topic or topic_of(setting.pattern)))
+    assert values_by_device(readings_of(decoded)) == values_by_device(attempt.readings)
 
 
 KEYS = st.one_of(st.sampled_from(["temperature", "co2", "a.b", "a\\b", 'quo"te', "ü'x", "room.co2", "time", "id"]), st.text())
@@ -129,9 +211,9 @@ def test_any_message_is_explained(body: object, topic: str | None) -> None:
     attempts = try_formats(payload, topic, NOW_MS)
     assert [attempt.format for attempt in attempts] == list(FormatName)
     for attempt in attempts:
-        if attempt.reading is not None:
+        if attempt.readings:
             assert_setting_decodes_the_same(attempt, payload, topic)
-    assert all(attempt.reading or attempt.error for attempt in attempts)
+    assert all(attempt.readings or attempt.error for attempt in attempts)
     explain(Console(file=io.StringIO()), attempts)
 
 
@@ -162,9 +244,8 @@ def test_printed_settings_decode_the_message(topic: str, body: dict[str, object]
     settings = out[out.index("subscriptions = [") :]
     (tmp_path / "bridge.toml").write_text("[mqtt]\n" + settings[: settings.index("\n]") + 2])
     routes = load_settings(tmp_path / "bridge.toml", {}).mqtt.routes
-    reading = Decoder(routes).decode(message(payload.encode(), topic))
-    assert isinstance(reading, Reading)
-    assert reading.values == values(best(body, topic))
+    decoded = Decoder(routes).decode(message(payload.encode(), topic))
+    assert values_by_device(readings_of(decoded)) == values_by_device(best(body, topic).readings)
 
 
 def test_payload_is_read_from_standard_input(tmp_path: Path) -> None:

@@ -23,17 +23,27 @@ class Payload:
     memory: Memory | None = None
     parsed: object = _UNPARSED
     """The JSON value in `data`, where the source has parsed it."""
+    fault: tuple[RejectionReason, str] | None = None
+    """Why `data` is no JSON. Not the error itself: its traceback refers to this payload."""
 
     def json(self) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON value. Raises `PayloadError` if the payload is too large or no JSON."""
-        if self.parsed is _UNPARSED:
-            self.parsed = _parse(self.data)
-        else:
+        if self.parsed is not _UNPARSED:
             check_size(self.data)
+            return self.parsed
+        if self.fault is not None:
+            raise PayloadError(*self.fault)
+        try:
+            self.parsed = _parse(self.data)
+        except PayloadError as error:
+            self.fault = error.code, str(error)
+            raise
         return self.parsed
 
     def json_or_none(self) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON value, or None if there is none."""
+        if self.parsed is _UNPARSED and self.fault is not None:
+            return None
         try:
             return self.json()
         except PayloadError:

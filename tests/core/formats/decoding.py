@@ -15,8 +15,8 @@ from bridge.core.topic import TopicPattern
 from tests.core.test_decode import assert_readable, message
 
 PATHS = {"temperature": FieldPath.parse("t.0.val", 0.1, -40), "co2": FieldPath.parse("gas.co2")}
-_CAPTURE = re.compile(r"\{\w+(\.\.\.)?\}")
-TOPICS = {name: _CAPTURE.sub("a", name.spec.usual_pattern) for name in FormatName} | {
+_LEVEL = re.compile(r"\{\w+(\.\.\.)?\}|\+")
+TOPICS = {name: _LEVEL.sub("a", name.spec.usual_pattern) for name in FormatName} | {
     FormatName.SCALAR: "sensors/a/temperature",
     FormatName.ESPHOME: "a/sensor/room_temperature/state",
     FormatName.HOMEASSISTANT: "homeassistant/sensor/room_temperature/state",
