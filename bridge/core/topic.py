@@ -82,6 +82,21 @@ class TopicPattern:
         topic = "/".join(device_id if name == DEVICE_ID else level for level, name in levels)
         return topic if len(topic.encode()) <= _TOPIC_BYTES else None
 
+    def overlaps(self, other: "TopicPattern") -> bool:
+        """Whether at least one topic matches both patterns."""
+        ours, theirs = self.steps, other.steps
+        return not (_is_reserved(ours, theirs) or _is_reserved(theirs, ours)) and _meet(ours, theirs)
+
+    def covers(self, other: "TopicPattern") -> bool:
+        """Whether this pattern matches every topic that the other matches, as far as a comparison by level shows it."""
+        return not _is_reserved(self.steps, other.steps) and _contains(self.steps, other.steps)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The levels, with `+` for one and `#` for any number of them, also in the middle."""
+        at = self.several
+        return self.levels if at is None else (*self.levels[:at], _SINGLE, _MULTI, *self.levels[at + 1 :])
+
     def match(self, topic: str) -> dict[str, str] | None:
         """Return the captured levels of a topic, or None. A leading wildcard does not match a topic that begins with `$`
         [MQTT-4.7.2-1].
@@ -116,6 +131,31 @@ def _fault(part: str, capture: re.Match[str] | None, *, is_last: bool) -> str | 
     if capture is not None and capture[2] and capture[1] != DEVICE_ID:
         return f"only {{{DEVICE_ID}...}} captures several levels"
     return None
+
+
+def _is_reserved(steps: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether `others` begin with `$` and a wildcard at the beginning of `steps` does not match that [MQTT-4.7.2-1]."""
+    return steps[0] in (_SINGLE, _MULTI) and others[0].startswith("$")
+
+
+def _meet(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether the same levels can match both."""
+    if not (ours and theirs):
+        return set(ours + theirs) <= {_MULTI}
+    if ours[0] == _MULTI:
+        return _meet(ours[1:], theirs) or _meet(ours, theirs[1:])
+    if theirs[0] == _MULTI:
+        return _meet(theirs, ours)
+    return (_SINGLE in (ours[0], theirs[0]) or ours[0] == theirs[0]) and _meet(ours[1:], theirs[1:])
+
+
+def _contains(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether all levels that match `theirs` match `ours`: each wildcard of theirs needs one of ours that is as wide."""
+    if ours and ours[0] == _MULTI:
+        return _contains(ours[1:], theirs) or (bool(theirs) and _contains(ours, theirs[1:]))
+    if not (ours and theirs):
+        return not (ours or theirs)
+    return theirs[0] != _MULTI and ours[0] in (_SINGLE, theirs[0]) and _contains(ours[1:], theirs[1:])
 
 
 def _merge_levels(parts: list[str], at: int, count: int) -> list[str]:

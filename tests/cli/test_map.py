@@ -83,6 +83,7 @@ def readings_of(decoded: Decoded) -> Sequence[Reading]:
         ("node/sensor/room_temperature/state", b"21.5", "esphome", "{deviceId}/sensor/{object}/state"),
         ("node/binary_sensor/flame/state", b"ON", "esphome", "{deviceId}/binary_sensor/{object}/state"),
         ("zigbee2mqtt/kitchen", Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
+        ("zigbee2mqtt/floor1/kitchen/air", Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId...}"),
         (None, Z2M, "zigbee2mqtt", "zigbee2mqtt/{deviceId}"),
         ("app/b7/up", OTHER, "mapping", "app/{deviceId}/up"),
         ("airgradient/readings/b7", AIRGRADIENT, "airgradient", "airgradient/readings/{deviceId}"),
@@ -118,7 +119,7 @@ def test_option_restricts_to_one_format() -> None:
         (b"21.5", None, "give --topic"),
         (b'{"uptime": 5}', "a/b/c", "no known field among 'uptime'"),
         (b"\xff[/red]\x1b[31m", "a/b/c", "not JSON"),
-        (b'{"temperature": 1}', "zigbee2mqtt/ hall", "the topic is ' hall'"),
+        (b'{"temperature": 1}', "zigbee2mqtt/Living Room ", "the topic is 'Living Room ', which ends with a space"),
         (b'{"temperature": 1}', "x/{y/z", "must be the whole level"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,9 @@ def test_filter_has_a_plus_for_each_name(text: str) -> None:
     assert TopicPattern.parse(text).topic_filter == "/".join("+" if "{" in level else level for level in text.split("/"))
 
 
+SHORT_TOPICS = [
+    "/".join(levels) for length in range(1, 5) for levels in product(("", "a", "b", "$sys", "sensors", "é"), repeat=length)
+][1:]
 SEVERAL = st.tuples(
     st.lists(PLAIN | st.just("+") | st.just("{x}"), max_size=2), st.lists(PLAIN | st.just("+") | st.just("{y}"), max_size=2)
 ).map(lambda given: "/".join([*given[0], "{deviceId...}", *given[1]])).filter(
@@ -90,6 +95,19 @@ def test_captured_levels_make_the_topic_again(text: str, topic: str) -> None:
     if captures is not None and pattern.is_of_one_device:
         assert pattern.topic_of(captures["deviceId"]) == topic
         assert pattern.match(topic) == captures
+
+
+@given(SEVERAL | PATTERNS, SEVERAL | PATTERNS)
+def test_patterns_overlap_exactly_if_a_topic_matches_both(one: str, other: str) -> None:
+    patterns = TopicPattern.parse(one), TopicPattern.parse(other)
+    first, second = ({topic for topic in SHORT_TOPICS if pattern.match(topic) is not None} for pattern in patterns)
+    overlap = patterns[0].overlaps(patterns[1])
+    assert overlap == patterns[1].overlaps(patterns[0])
+    assert overlap or not first & second
+    if len(one.split("/")) + len(other.split("/")) <= 5:  # a common topic is then among the short ones
+        assert overlap == bool(first & second)
+    if patterns[0].covers(patterns[1]):
+        assert first >= second
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ subscription; without identifiers nothing distinguishes a copy from another mess
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bridge.core.topic import TopicPattern
 from bridge.core.topic_filter import covers, overlaps, union
 from bridge.settings import SubscriptionSettings
 
@@ -37,20 +38,16 @@ class SubscriptionPlan:
         A filter that another covers is not subscribed to. Where filters overlap, each has the largest QoS among them, so that
         any one of the copies of a message is as safe as the safest.
         """
-        requested = [(one.pattern, one.route.pattern.topic_filter, one.qos) for one in subscriptions]
-        kept = _uncovered(list(dict.fromkeys(text for _, text, _ in requested)))
-        identifiers = _identifiers([text for text in kept if any(overlaps(text, other) for other in kept if other != text)])
+        requested = [(one.route.pattern.topic_filter, one.qos) for one in subscriptions]
+        uncovered = _uncovered(list(dict.fromkeys(text for text, _ in requested)))
+        overlapping = [text for text in uncovered if any(overlaps(text, other) for other in uncovered if other != text)]
+        identifiers = _identifiers(overlapping)
         return cls(
             tuple(
-                Filter(text, max(qos for _, other, qos in requested if overlaps(text, other)), identifiers.get(text, 0))
-                for text in kept
+                Filter(text, max(qos for other, qos in requested if overlaps(text, other)), identifiers.get(text, 0))
+                for text in uncovered
             ),
-            tuple(
-                _note(first, second, never_used=covers(wide, narrow))
-                for index, (first, wide, _) in enumerate(requested)
-                for second, narrow, _ in requested[index + 1 :]
-                if overlaps(wide, narrow)
-            ),
+            tuple(_notes([one.route.pattern for one in subscriptions])),
         )
 
     @property
@@ -93,7 +90,17 @@ def _identifiers(texts: list[str]) -> dict[str, int]:
     return {text: identifier for identifier, text in by_identifier.items()}
 
 
-def _note(first: str, second: str, *, never_used: bool) -> str:
-    if never_used:
-        return f"{second} is never used: {first} matches the same topics and is listed before it; list {second} first"
-    return f"{first} and {second} overlap: a message on a topic of both is taken once, as {first} says, which is listed first"
+def _notes(patterns: Sequence[TopicPattern]) -> Iterator[str]:
+    """Say how patterns with common topics are applied. The filters of patterns without any may overlap: they are wider."""
+    for index, first in enumerate(patterns):
+        for second in patterns[index + 1 :]:
+            if first.covers(second):
+                yield (
+                    f"{second.text} is never used: {first.text} matches the same topics and is listed before it; "
+                    f"list {second.text} first"
+                )
+            elif first.overlaps(second):
+                yield (
+                    f"{first.text} and {second.text} overlap: a message on a topic of both is taken once, "
+                    f"as {first.text} says, which is listed first"
+                )
