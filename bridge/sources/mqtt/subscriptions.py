@@ -28,7 +28,7 @@ class SubscriptionPlan:
     """The filters in the order of the settings, and a sentence for each pair of patterns with common topics."""
 
     filters: tuple[Filter, ...]
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     @classmethod
     def of(cls, subscriptions: Sequence[SubscriptionSettings]) -> "SubscriptionPlan":
@@ -38,15 +38,17 @@ class SubscriptionPlan:
         any one of the copies of a message is as safe as the safest.
         """
         requested = [(one.pattern, one.route.pattern.topic_filter, one.qos) for one in subscriptions]
-        kept = _uncovered(list(dict.fromkeys(text for _, text, _ in requested)))
-        identifiers = _identifiers([text for text in kept if any(overlaps(text, other) for other in kept if other != text)])
+        uncovered = _uncovered(list(dict.fromkeys(text for _, text, _ in requested)))
+        identifiers = _identifiers(
+            [text for text in uncovered if any(overlaps(text, other) for other in uncovered if other != text)]
+        )
         return cls(
             tuple(
                 Filter(text, max(qos for _, other, qos in requested if overlaps(text, other)), identifiers.get(text, 0))
-                for text in kept
+                for text in uncovered
             ),
             tuple(
-                _note(first, second, never_used=covers(wide, narrow))
+                _remark(first, second, never_used=covers(wide, narrow))
                 for index, (first, wide, _) in enumerate(requested)
                 for second, narrow, _ in requested[index + 1 :]
                 if overlaps(wide, narrow)
@@ -93,7 +95,7 @@ def _identifiers(texts: list[str]) -> dict[str, int]:
     return {text: identifier for identifier, text in by_identifier.items()}
 
 
-def _note(first: str, second: str, *, never_used: bool) -> str:
+def _remark(first: str, second: str, *, never_used: bool) -> str:
     if never_used:
         return f"{second} is never used: {first} matches the same topics and is listed before it; list {second} first"
     return f"{first} and {second} overlap: a message on a topic of both is taken once, as {first} says, which is listed first"
