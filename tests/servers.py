@@ -131,7 +131,10 @@ class Mosquitto(Process):
 
 
 class WebSocketMosquitto(Mosquitto):
-    """One that also accepts MQTT over WebSockets, at any path. Its version 2.0.11 does not start without another listener."""
+    """One that also accepts MQTT over WebSockets, at any path. Its version 2.0.11 does not start without another listener.
+
+    `lines` are for the listener of WebSockets.
+    """
 
     def __init__(self, folder: Path, *lines: str) -> None:
         self.websocket_port = free_port()

@@ -17,7 +17,7 @@ from bridge.stores import open_store
 from bridge.tools.terminal import printable
 
 _BROKER_SECONDS = 15.0  # a connection that fails is diagnosed with a few more
-_PROTOCOL_NOTE = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
+_PROTOCOL_REMARK = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
 
 
 async def check(config: Path | None, console: Console) -> int:
@@ -54,11 +54,11 @@ async def check(config: Path | None, console: Console) -> int:
 
 
 def _print_success(console: Console, name: str, result: str) -> None:
-    """Print a result; its further lines are notes."""
-    result, *notes = result.splitlines()
+    """Print a result; its further lines are remarks."""
+    result, *remarks = result.splitlines()
     console.print(Text.assemble(("ok", "green"), printable(f"    {name}: {result}")), soft_wrap=True)
-    for note in notes:
-        print_line(f"      → {note}", console)
+    for remark in remarks:
+        print_line(f"      → {remark}", console)
 
 
 def _print_failure(console: Console, name: str, reason: str, remedy: str) -> None:
@@ -79,8 +79,8 @@ async def _broker(settings: Settings) -> str:
     if refusals := [f"{text} ({refusal})" for text, refusal in answers.items() if refusal]:
         fault = f"the broker refuses to subscribe to {', '.join(refusals)}"
         raise BrokerUnavailable(fault, "permit it for this user, or change mqtt.subscriptions")
-    notes = [*plan.notes, *([_PROTOCOL_NOTE] if protocol != mqtt.protocol else [])]
-    return "\n".join([f"accepts connections and {len(answers)} subscriptions, MQTT {protocol}", *notes])
+    remarks = [*plan.remarks, *([_PROTOCOL_REMARK] if protocol != mqtt.protocol else [])]
+    return "\n".join([f"accepts connections and {len(answers)} subscriptions, MQTT {protocol}", *remarks])
 
 
 async def _store(settings: Settings) -> str:

@@ -6,7 +6,7 @@ BridgeError
 ├── PortUnavailable · UnsupportedLibrary
 ├── StoreError
 │   ├── StoreInUse
-│   └── StoreUnavailable (also an Unavailable)
+│   └── StoreUnavailable
 ├── Unavailable
 │   └── BrokerUnavailable
 │       ├── ReceiveWindowExceeded
@@ -88,7 +88,7 @@ class StoreInUse(StoreError):
     """Another bridge stores into the same database; the text names it."""
 
 
-class StoreUnavailable(Unavailable, StoreError):
+class StoreUnavailable(StoreError, Unavailable):
     """The store is unreachable or timed out; a write may or may not have happened, and can be retried."""
 
 

@@ -27,7 +27,7 @@ from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
-from tests.servers import REPO, free_port, until
+from tests.servers import REPO, Mosquitto, free_port, until
 
 END_SECONDS = 120.0  # generous: a command may wait for its share of a busy machine
 
@@ -275,6 +275,64 @@ async def test_check_names_each_failure_with_a_remedy(tmp_path: Path) -> None:
     assert "hunter2" not in out
 
 
+def overlapping(*patterns: str) -> str:
+    return orjson.dumps([{"pattern": pattern} for pattern in patterns]).decode()
+
+
+async def test_check_names_overlapping_subscriptions(tmp_path: Path, broker_url: str) -> None:
+    code, out, _ = await ended(
+        tmp_path / "run",
+        "check",
+        BRIDGE_MQTT__URL=broker_url,
+        BRIDGE_MQTT__SUBSCRIPTIONS=overlapping("a/{deviceId}/{field}", "a/{deviceId}/data", "{site}/{deviceId}/data"),
+        BRIDGE_STORE__URL="sqlite:///bridge.db",
+        BRIDGE_HTTP__PORT="0",
+    )
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[1] == f"ok    broker {broker_url}: accepts connections and 2 subscriptions, MQTT 5"
+    assert lines[2].startswith("      → a/{deviceId}/data is never used: a/{deviceId}/{field} matches the same topics")
+    assert all(line.startswith("      → ") for line in lines[2:5])
+
+
+async def test_check_reports_a_refused_subscription(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                first, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if first >> 4 == 1:
+                    writer.write(b"\x20\x03\x00\x00\x00")
+                elif first >> 4 == 8:
+                    writer.write(b"\x90\x04" + body[:2] + b"\x00" + (b"\x87" if b"home" in body else b"\x01"))
+        writer.close()
+
+    broker = await asyncio.start_server(serve, "127.0.0.1", 0)
+    code, out, _ = await ended(
+        tmp_path / "run",
+        "check",
+        BRIDGE_MQTT__URL=f"mqtt://127.0.0.1:{broker.sockets[0].getsockname()[1]}",
+        BRIDGE_MQTT__SUBSCRIPTIONS=overlapping("home/{deviceId}", "lab/{deviceId}"),
+        BRIDGE_STORE__URL="sqlite:///bridge.db",
+        BRIDGE_HTTP__PORT="0",
+    )
+    broker.close()
+    assert code == 1
+    assert "the broker refuses to subscribe to home/+ (Not authorized)\n" in out
+    assert "      → permit it for this user, or change mqtt.subscriptions" in out
+
+
+async def test_check_says_what_to_set_for_a_broker_of_mqtt_3_1_1(tmp_path: Path) -> None:
+    port = free_port()
+    async with _amqtt("127.0.0.1", port):
+        url = f"mqtt://127.0.0.1:{port}"
+        environ = {"BRIDGE_MQTT__URL": url, "BRIDGE_STORE__URL": "sqlite:///bridge.db", "BRIDGE_HTTP__PORT": "0"}
+        code, out, _ = await ended(tmp_path / "run", "check", **environ)
+    assert code == 0
+    assert f"broker {url}: accepts connections and 4 subscriptions, MQTT 3.1.1" in out
+    assert '→ the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"' in out
+
+
 async def test_check_reports_an_unavailable_database_within_its_deadline(tmp_path: Path, broker_url: str) -> None:
     code, out, err = await ended(
         tmp_path / "run",
@@ -298,6 +356,7 @@ async def test_check_prints_wrong_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
+        ("mongodb://user:hunter2#x@127.0.0.1/sensors", "a / ? or # in the user or password must be written %2F %3F %23"),
         ("mongodb://user:hunter2@home@127.0.0.1/sensors", "an @ : or % in the user or password must be written %40 %3A %25"),
         ("mongodb://user:hunter2%@127.0.0.1/sensors", "an @ : or % in the user or password must be written %40 %3A %25"),
         ("mongodb://:hunter2@127.0.0.1/sensors", "store.url (BRIDGE_STORE__URL): the driver refuses it"),
@@ -627,6 +686,47 @@ async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
     [line] = err.splitlines()
     assert f"port {taken} on 127.0.0.1 is in use" in line
     assert "BRIDGE_HTTP__PORT" in line
+
+
+async def test_run_says_where_it_listens_and_when_it_is_ready(tmp_path: Path) -> None:
+    broker, http = Mosquitto(tmp_path / "mosquitto"), free_port()
+    environ = {
+        "BRIDGE_HTTP__PORT": str(http),
+        "BRIDGE_MQTT__URL": broker.url.replace("://", "://bridge:hunter2@"),
+        "BRIDGE_MQTT__SUBSCRIPTIONS": overlapping("a/{deviceId}/{field}", "b/{deviceId}"),
+        "BRIDGE_STORE__URL": "sqlite:///data/bridge.db",
+    }
+    async with running(tmp_path / "run", "run", **environ) as command:
+        try:
+            await until(lambda: f"bridge: listening at http://localhost:{http}\n" in command.err, what="the address")
+            await until(lambda: "no connection to" in command.err, what="the first failure")
+            assert "bridge: ready" not in command.err
+            broker.start()
+            ready = (
+                f"bridge: ready: page at http://localhost:{http}, receives a/{{deviceId}}/{{field}}, b/{{deviceId}} "
+                f"from {broker.url}, stores into sqlite:///data/bridge.db\n"
+            )
+            await until(lambda: ready in command.err, what="the line that it is ready")
+            assert "hunter2" not in command.err
+        finally:
+            broker.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("mqtt://user:hunter2#x@127.0.0.1:1", "a / ? or # in the user or password must be written %2F %3F %23"),
+        ("mqtt://user:hunter2/x@127.0.0.1:1", "set mqtt.username and mqtt.password, where they are written as they are"),
+        ("mqtt://user:hunter2[x@127.0.0.1:1", "a [ or ] in the user or password must be written %5B %5D"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "simulate", "demo"])
+async def test_password_that_cuts_the_url_is_one_sentence(tmp_path: Path, command: str, url: str, remedy: str) -> None:
+    code, out, err = await ended(tmp_path, command, BRIDGE_MQTT__URL=url)
+    assert (code, out) == (2, "")
+    assert remedy in err
+    assert "hunter2" not in err
+    assert len(err.splitlines()) == 2
 
 
 # --- a clock that is set right ---------------------------------------------------------------------------------------

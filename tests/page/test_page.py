@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
 from bridge.app import Bridge
-from bridge.settings import MqttSettings
+from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.page.conftest import WAIT_MS, Dashboard, running
-from tests.servers import free_port, until
+from tests.servers import Mosquitto, free_port, until
 
 ODD_NAMES = (
     "floor1/kitchen/air",
@@ -362,3 +362,19 @@ async def test_pages_fit_every_screen_width(dashboard: Dashboard, width: int) ->
         await expect(dashboard.page.locator("main h1").first).to_be_visible()
         over = await dashboard.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, view
+
+
+async def test_banner_names_why_the_broker_is_unavailable_until_it_is_available(
+    start_bridge: StartBridge, tmp_path: Path, port: int, browser_page: Dashboard
+) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto")
+    async with start_bridge(broker.url, f"sqlite:///{tmp_path}/bridge.db", http=HttpSettings(port=port), ready=False):
+        try:
+            await browser_page.go()
+            banner = browser_page.page.locator(".banner[data-level=error]")
+            await expect(banner).to_contain_text(f"no program listens on port {broker.port} of 127.0.0.1")
+            await expect(banner).to_contain_text("mqtt.url (BRIDGE_MQTT__URL)")
+            broker.start()
+            await expect(banner).to_have_count(0)
+        finally:
+            broker.kill()

@@ -105,8 +105,8 @@ class MqttSource:
 
     async def run(self) -> None:
         """Connect, receive and reconnect until cancelled."""
-        for note in self.copies.plan.notes:
-            log.warning("mqtt: mqtt.subscriptions: %s", note)
+        for remark in self.copies.plan.remarks:
+            log.warning("mqtt: mqtt.subscriptions: %s", remark)
         takeovers = TakeoverDetector()
         while True:
             self.copies.start(await self._session.filters(), identified=self._settings.protocol == "5")

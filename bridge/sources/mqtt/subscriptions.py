@@ -29,7 +29,7 @@ class SubscriptionPlan:
     """The filters in the order of the settings, and a sentence for each pair of patterns with common topics."""
 
     filters: tuple[Filter, ...]
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     @classmethod
     def of(cls, subscriptions: Sequence[SubscriptionSettings]) -> "SubscriptionPlan":

@@ -20,7 +20,7 @@ def filters(*subscriptions: str | tuple[str, int]) -> list[tuple[str, int]]:
 def test_default_subscriptions_do_not_overlap() -> None:
     defaults = plan("sensors/{deviceId}/data", "sensors/{deviceId}/status", "sensors/{deviceId}/command/ack", "events/{topic}")
     assert len(defaults.filters) == 4
-    assert (defaults.overlapping, defaults.notes) == (False, ())
+    assert (defaults.overlapping, defaults.remarks) == (False, ())
     assert {one.identifier for one in defaults.filters} == {0}
 
 
@@ -53,16 +53,16 @@ def test_only_overlapping_filters_have_an_identifier_which_stays_the_same() -> N
 
 
 def test_overlap_is_explained_with_the_pattern_that_wins() -> None:
-    (note,) = plan("a/{deviceId}/{field}", "{site}/{deviceId}/data").notes
-    assert note == (
+    (remark,) = plan("a/{deviceId}/{field}", "{site}/{deviceId}/data").remarks
+    assert remark == (
         "a/{deviceId}/{field} and {site}/{deviceId}/data overlap: a message on a topic of both is taken once, "
         "as a/{deviceId}/{field} says, which is listed first"
     )
 
 
 def test_pattern_behind_one_that_covers_it_is_reported_as_never_used() -> None:
-    (note,) = plan("a/{deviceId}/{field}", "a/{deviceId}/data").notes
-    assert note == (
+    (remark,) = plan("a/{deviceId}/{field}", "a/{deviceId}/data").remarks
+    assert remark == (
         "a/{deviceId}/data is never used: a/{deviceId}/{field} matches the same topics and is listed before it; "
         "list a/{deviceId}/data first"
     )

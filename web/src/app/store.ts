@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
 import { NOT_CONNECTED } from "../model/bridge/connection";
+import type { ComponentStatus } from "../model/bridge/health";
 import type { Device } from "../model/devices/device";
 import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentCache } from "../model/devices/device-assessment";
@@ -34,6 +35,8 @@ export class Store {
   readonly table = signal<readonly Measurement[]>([]);
   readonly connection = signal<Connection>(NOT_CONNECTED);
   readonly notice = signal<Notice | null>(null);
+  /** The components of the bridge that fail, as far as this user may see them. */
+  readonly failing = signal<readonly ComponentStatus[]>([]);
   /** The bridge's time, updated every second. */
   readonly now = signal(Date.now());
   readonly hour = computed(() => Math.floor(this.now.value / HOUR_MS));

@@ -19,6 +19,8 @@ const POLL_AFTER_MS = 5000;
 const SLEEP_THRESHOLD_MS = 20_000;
 const DEVICES_INTERVAL_MS = 60_000;
 const DEVICES_INTERVAL_WHILE_POLLING_MS = 10_000;
+const HEALTH_INTERVAL_MS = 10_000;
+const HEALTH_INTERVAL_WHILE_FAILING_MS = 3000;
 /** A notice describes a moment; shown for longer, it would look like the current state. */
 const NOTICE_LIFETIME_MS = 5 * 60_000;
 
@@ -41,6 +43,7 @@ export class Sync {
   #wasConnected = false;
   #lastTick = Date.now();
   #refreshedAt = 0;
+  #healthAt = 0;
 
   constructor(base: URL, store: Store, painter: Painter, api: ApiClient, session: AuthSession) {
     this.#store = store;
@@ -200,6 +203,13 @@ export class Sync {
     return newest;
   }
 
+  /** While the bridge does not respond, the banner about the connection says so. */
+  async #loadHealth(now: number): Promise<void> {
+    this.#healthAt = now;
+    const components = await this.#api.components().catch(() => []);
+    this.#store.failing.value = components.filter(({ up }) => !up);
+  }
+
   #tick(): void {
     const store = this.#store;
     const now = Date.now();
@@ -214,6 +224,8 @@ export class Sync {
     const { delayMs, transport } = store.connection.peek();
     const interval = transport === "http" ? DEVICES_INTERVAL_WHILE_POLLING_MS : DEVICES_INTERVAL_MS;
     if (now - this.#refreshedAt > interval && !document.hidden && this.#lostSince === null) this.#refresher.request();
+    const healthInterval = store.failing.peek().length > 0 ? HEALTH_INTERVAL_WHILE_FAILING_MS : HEALTH_INTERVAL_MS;
+    if (now - this.#healthAt > healthInterval && !document.hidden) void this.#loadHealth(now);
     const delay = Math.round(this.#delay.milliseconds / 1000) * 1000;
     if (delay !== delayMs) store.updateConnection({ delayMs: delay });
     this.#painter.schedule();

@@ -8,7 +8,7 @@ import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { AccountMenu } from "../components/layout/account-menu";
 import { AlarmBanner, useAlarms } from "../components/layout/alarm-banner";
-import { ConnectionBanner, ConnectionStatus, NoticeBanner } from "../components/layout/connection-status";
+import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
@@ -54,6 +54,7 @@ export function Shell(): JSX.Element {
       <div class="banners">
         <AlarmBanner />
         <ConnectionBanner />
+        <HealthBanner />
         <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>

@@ -4,6 +4,8 @@ import { useStore } from "../../app/context";
 import { formats, t } from "../../i18n";
 import type { Connection } from "../../model/bridge/connection";
 import { connectionState } from "../../model/bridge/connection";
+import type { ComponentStatus } from "../../model/bridge/health";
+import { hrefOf } from "../../model/route";
 
 /** A short interruption is not worth a banner. */
 const BANNER_DELAY_MS = 2000;
@@ -44,6 +46,25 @@ function connectionText(connection: Connection, now: number): string {
     default:
       return t("connection.connected.more");
   }
+}
+
+/** Names each component of the bridge that fails, with its reason, on every page. */
+export function HealthBanner(): JSX.Element | null {
+  const failing = useStore().failing.value;
+  if (failing.length === 0) return null;
+  return (
+    <div class="banner" data-level="error" aria-live="polite">
+      {failing.map((component) => (
+        <p key={component.name}>{failureText(component)}</p>
+      ))}
+      <a href={hrefOf({ page: "health" })}>{t("nav.health")}</a>
+    </div>
+  );
+}
+
+function failureText({ name, reason }: ComponentStatus): string {
+  if (name === "mqtt") return t("finding.broker", { reason });
+  return name === "store" ? t("finding.store", { reason }) : t("finding.component", { name, reason });
 }
 
 export function NoticeBanner(): JSX.Element | null {
