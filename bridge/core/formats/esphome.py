@@ -37,4 +37,11 @@ def recognizes(payload: Payload) -> bool:
     return "object" in payload.captures
 
 
-SPEC = FormatSpec("esphome", "{deviceId}/sensor/{object}/state", ("deviceId", "object"), esphome_format, recognizes)
+SPEC = FormatSpec(
+    "esphome",
+    "{deviceId}/sensor/{object}/state",
+    ("deviceId", "object"),
+    esphome_format,
+    recognizes,
+    ignore=("{deviceId}/status", "{deviceId}/debug"),
+)

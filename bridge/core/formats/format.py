@@ -43,6 +43,7 @@ class FormatSpec:
     `name` is its name in the settings; `usual_pattern` the topic pattern of its devices; `levels` those that a pattern must
     capture. `parse` None is for a format built from the `fields` of its subscription. `recognizes` says whether a payload of
     unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it.
+    `ignore` are topics of the family that carry no reading, below the levels of `usual_pattern` before its first named one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class FormatSpec:
     levels: tuple[str, ...]
     parse: Format | None
     recognizes: Callable[[Payload], bool] | None = None
+    ignore: tuple[str, ...] = ()
 
 
 Table = Mapping[str, str | tuple[str, str]]
