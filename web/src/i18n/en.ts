@@ -77,6 +77,7 @@ export const en = {
   "device.offline": "offline",
   "device.unknown": "unknown",
   "device.noReading": "No reading yet",
+  "device.parts": { one: "{count} part with readings of its own", other: "{count} parts with readings of their own" },
   "device.more": { one: "{count} more", other: "{count} more" },
   "device.now": "now",
   "device.trend.rising": "rising",
@@ -167,7 +168,6 @@ export const en = {
   "details.units": "Units",
 
   "parts.title": "Parts",
-  "parts.own": "a series of its own",
   "parts.shared": "in this device’s series",
   "parts.of": "Part of {device}",
   "alsoSends.title": "Also sends",

@@ -115,6 +115,7 @@ const page: Translated = {
   "device.offline": "sin conexión",
   "device.unknown": "desconocido",
   "device.noReading": "Sin lecturas todavía",
+  "device.parts": { one: "{count} parte con lecturas propias", many: "{count} partes con lecturas propias", other: "{count} partes con lecturas propias" },
   "device.more": { one: "{count} más", other: "{count} más" },
   "device.now": "ahora",
   "device.trend.rising": "subiendo",
@@ -205,7 +206,6 @@ const page: Translated = {
   "details.units": "Unidades",
 
   "parts.title": "Partes",
-  "parts.own": "serie propia",
   "parts.shared": "en la serie del dispositivo",
   "parts.of": "Parte de {device}",
   "alsoSends.title": "También envía",

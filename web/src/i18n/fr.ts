@@ -115,6 +115,7 @@ const page: Translated = {
   "device.offline": "hors ligne",
   "device.unknown": "inconnu",
   "device.noReading": "Pas encore de mesure",
+  "device.parts": { one: "{count} partie avec ses mesures", many: "{count} parties avec leurs mesures", other: "{count} parties avec leurs mesures" },
   "device.more": { one: "{count} de plus", other: "{count} de plus" },
   "device.now": "à l’instant",
   "device.trend.rising": "en hausse",
@@ -205,7 +206,6 @@ const page: Translated = {
   "details.units": "Unités",
 
   "parts.title": "Parties",
-  "parts.own": "série à part",
   "parts.shared": "dans la série de l’appareil",
   "parts.of": "Partie de {device}",
   "alsoSends.title": "Envoie aussi",

@@ -132,6 +132,7 @@ const page: Translated = {
   "device.offline": "не в сети",
   "device.unknown": "неизвестно",
   "device.noReading": "Измерений ещё не было",
+  "device.parts": { one: "{count} часть со своими показаниями", few: "{count} части со своими показаниями", many: "{count} частей со своими показаниями", other: "{count} части со своими показаниями" },
   "device.more": { one: "ещё {count}", few: "ещё {count}", many: "ещё {count}", other: "ещё {count}" },
   "device.now": "сейчас",
   "device.trend.rising": "растёт",
@@ -222,7 +223,6 @@ const page: Translated = {
   "details.units": "Единицы",
 
   "parts.title": "Части",
-  "parts.own": "отдельный ряд",
   "parts.shared": "в ряду устройства",
   "parts.of": "Часть устройства {device}",
   "alsoSends.title": "Также передаёт",

@@ -56,7 +56,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
             <PresenceBadge device={device} />
             {device.measuredAt !== null && <Age at={device.measuredAt} />}
             <PartOf device={device} />
-            <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
+            <span>{[device.site, device.room].filter(Boolean).join(" / ")}</span>
           </p>
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
@@ -69,18 +69,16 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
       </header>
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
+        <Parts extras={extras} />
         <RangePicker history={history} />
         <LoadStatus history={history} />
         <Charts device={device} history={history} />
         <p class="muted small help mouse">{t("chart.help")}</p>
         <p class="muted small help touch">{t("chart.help.touch")}</p>
       </section>
-      <div class="below">
-        <AssessmentPanel device={device} />
-        <AlsoSends extras={extras} history={history} />
-      </div>
+      <AssessmentPanel device={device} />
+      <AlsoSends extras={extras} history={history} />
       <div class="side">
-        <Parts extras={extras} />
         <Commands device={device} />
         <DeviceDetails device={device} extras={extras} />
       </div>

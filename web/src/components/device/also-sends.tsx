@@ -58,7 +58,7 @@ function ExtraChart({ name, points, span }: { name: string; points: readonly Poi
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={t("alsoSends.chart", range)}>
         <polyline points={points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ")} />
       </svg>
-      <figcaption class="muted small">{t("alsoSends.range", range)}</figcaption>
+      <figcaption class="muted small">{low === high ? range.low : t("alsoSends.range", range)}</figcaption>
     </figure>
   );
 }

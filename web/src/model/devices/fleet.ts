@@ -30,6 +30,10 @@ export class Fleet {
     device.statusAt = at;
   }
 
+  countParts(id: string): number {
+    return [...this.devices.values()].filter(({ record }) => record?.partOf === id).length;
+  }
+
   remove(id: string): void {
     if (this.devices.delete(id)) this.#changed.add(id);
   }
