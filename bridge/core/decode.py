@@ -79,6 +79,11 @@ class Route:
     zone: tzinfo | None = None
     learns: bool = True
     topic_prefix: str = ""
+    ignore: tuple[TopicPattern, ...] = ()
+    """Topics among those of `pattern` whose messages are not read at all."""
+
+
+_IGNORING = Route(TopicPattern.parse("#"))
 
 
 class Series(NamedTuple):
@@ -109,6 +114,8 @@ class Decoder:
         """Decode one message. Never raises: an invalid message becomes a `Rejection`."""
         try:
             route, captures = self._route(message.topic)
+            if route is _IGNORING:
+                return Ignored("messages of its topic are ignored")
             if route.kind is MessageKind.STATUS:
                 return _status(message, captures)
             if route.kind is MessageKind.COMMAND_ACK:
@@ -133,6 +140,8 @@ class Decoder:
                         f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}"
                     )
                 raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
+            if any(pattern.match(topic) is not None for pattern in found[0].ignore):
+                found = (_IGNORING, {})
             if len(topic) <= _TOPIC_LENGTH:
                 if len(self._routed) >= _CACHE_LIMIT:
                     self._routed.clear()

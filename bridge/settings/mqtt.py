@@ -1,6 +1,7 @@
 """Settings of the MQTT broker and its subscriptions."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -12,7 +13,7 @@ from bridge.core.errors import NotReading, PatternError
 from bridge.core.formats.format import Parsed
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.registry import FormatName, make_format
+from bridge.core.formats.registry import FormatName, ignored_topics, make_format
 from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
@@ -21,6 +22,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The default port of each scheme."""
 
 _NO_PROMPT = ""  # an encrypted key fails instead of asking the terminal for its password
+_IGNORE_LIMIT = 100
 
 
 class FieldSettings(Section):
@@ -94,6 +96,11 @@ class SubscriptionSettings(Section):
         zone = None if self.timezone is None else parse_zone(self.timezone)
         return Route(pattern, self.kind, make_format(self.format, pattern, paths), zone)
 
+    def ignoring(self, patterns: tuple[TopicPattern, ...]) -> Route:
+        """Return the route that ignores `patterns`, and the topics of its family that carry no reading."""
+        family = ignored_topics(self.format, self.route.pattern) if self.kind is MessageKind.READINGS else ()
+        return replace(self.route, ignore=(*patterns, *family))
+
 
 class TlsSettings(Section):
     """TLS files in PEM format, for `mqtts://` and `wss://`."""
@@ -157,6 +164,7 @@ class MqttSettings(Section):
         SubscriptionSettings(pattern="events/{topic}", kind=MessageKind.EVENTS),
     )
     commands: str = "sensors/{deviceId}/command"
+    ignore: tuple[str, ...] = ()
 
     @field_validator("commands")
     @classmethod
@@ -165,6 +173,20 @@ class MqttSettings(Section):
         if not pattern.is_of_one_device:
             raise ValueError(f"{text!r}: a command topic must have one level {{deviceId}} and no wildcard")
         return text
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("ignore")
+    @classmethod
+    def _check_ignore(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(patterns) > _IGNORE_LIMIT:
+            raise ValueError(f"{len(patterns)} patterns, more than the {_IGNORE_LIMIT} allowed")
+        for text in patterns:
+            TopicPattern.parse(text)
+        return patterns
 
     @field_validator("url")
     @classmethod
@@ -237,7 +259,8 @@ class MqttSettings(Section):
     @property
     def routes(self) -> tuple[Route, ...]:
         """The routes of the subscriptions, after that of its own commands if one with `{deviceId...}` may deliver them."""
-        routes = tuple(subscription.route for subscription in self.subscriptions)
+        ignore = tuple(map(TopicPattern.parse, self.ignore))
+        routes = tuple(subscription.ignoring(ignore) for subscription in self.subscriptions)
         commands = TopicPattern.parse(self.commands.replace("{deviceId}", "{deviceId...}"))
         is_delivered = any(route.pattern.several is not None for route in routes) and commands.names[-1] is None
         return (Route(commands, format=_command_format), *routes) if is_delivered else routes

@@ -296,6 +296,16 @@ def test_long_unknown_key_is_cut_and_escaped() -> None:
     assert len(key) <= 64
 
 
+def test_message_of_an_ignored_topic_is_not_read() -> None:
+    wide, ignore = TopicPattern.parse("home/{deviceId...}"), (TopicPattern.parse("home/+/log"),)
+    decoder = Decoder([Route(wide, ignore=ignore)])
+    for _ in range(2):
+        assert decoder.decode(message(b'{"temperature": 1}', "home/a/log")) == Ignored("messages of its topic are ignored")
+        assert isinstance(decoder.decode(message(b'{"temperature": 1}', "home/a/b/log")), Reading)
+    own = Decoder([Route(TopicPattern.parse("home/{deviceId}/log")), Route(wide, ignore=ignore)])
+    assert isinstance(own.decode(message(b'{"temperature": 1}', "home/a/log")), Reading), "a subscription before it"
+
+
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 

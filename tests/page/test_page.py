@@ -314,6 +314,41 @@ async def test_health_page_shows_the_ledger_and_raw_rejected_messages(dashboard:
     await expect(dashboard.page.locator(".rejected pre")).to_contain_text("<b>red</b>")
 
 
+async def test_keys_that_are_not_taken_are_shown_by_device_and_in_health(dashboard: Dashboard) -> None:
+    for minute in range(3):
+        await dashboard.post(deviceId="kitchen", temperature=1, uptime=1000 + minute, fw="<b>1.2</b>", target_temperature=22)
+    await dashboard.go("#/device/kitchen")
+    rows = dashboard.page.locator(".also-sends li")
+    await expect(rows).to_have_text(
+        [re.compile("uptime.*1,002"), re.compile("fw.*<b>1.2</b>"), re.compile("target_temperature.*22")]
+    )
+    await expect(rows.first.locator("polyline")).to_have_count(1)
+    await expect(rows.nth(1).locator("svg")).to_have_count(0)
+    await dashboard.go("#/health")
+    await expect(dashboard.page.locator(".ignored-keys tbody tr")).to_have_count(3)
+    await expect(dashboard.page.locator(".ignored-keys tbody tr").first).to_have_text(
+        re.compile("kitchen.*uptime.*1,002.*unknown key")
+    )
+
+
+async def test_parts_are_shown_with_their_device(dashboard: Dashboard) -> None:
+    await dashboard.post(deviceId="cold", probe1={"temperature": 4.5}, probe2={"temperature": -18})
+    async with dashboard.session.patch(
+        f"{dashboard.base}/api/v1/devices/cold", json={"name": "Cold room", "timezone": "Europe/Paris"}
+    ) as answer:
+        assert answer.status == 200
+    await dashboard.go()
+    await expect(dashboard.card("Cold room · probe2").locator(".figure")).to_have_text("−18.0")
+    await dashboard.go("#/device/cold")
+    await expect(dashboard.page.locator(".parts li")).to_have_text(
+        [re.compile("probe1.*4.5 °C"), re.compile("probe2.*−18.0 °C")]
+    )
+    await expect(dashboard.page.locator(".device-details")).to_contain_text("Europe/Paris")
+    await dashboard.page.get_by_role("link", name="probe2").click()
+    await expect(dashboard.page.get_by_role("heading", level=1)).to_have_text("Cold room · probe2")
+    await expect(dashboard.page.get_by_role("link", name="Part of Cold room")).to_be_visible()
+
+
 async def test_page_works_behind_a_proxy_with_a_path_prefix(dashboard: Dashboard) -> None:
     """The proxy strips `/air` and does not forward WebSockets, so every URL must be relative and polling must work."""
     async with proxy(dashboard.base, "/air") as base:

@@ -155,6 +155,18 @@ def test_origins_are_separated_by_commas_or_a_json_list(given: str, origins: tup
     assert load(environ={"BRIDGE_HTTP__CORS_ORIGINS": given}, folder=tmp_path).http.cors_origins == origins
 
 
+def test_ignored_topics_hold_for_every_subscription(tmp_path: Path) -> None:
+    settings = load(environ={"BRIDGE_MQTT__IGNORE": "home/+/log, lamps/#"}, folder=tmp_path)
+    assert all({"home/+/log", "lamps/#"} <= {one.text for one in route.ignore} for route in settings.mqtt.routes)
+
+
+def test_invalid_or_too_many_ignored_topics_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"mqtt.ignore.*level 2, 'b#': a wildcard or \{name\} must be the whole level"):
+        load(environ={"BRIDGE_MQTT__IGNORE": "a/b#"}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="101 patterns, more than the 100 allowed"):
+        load(environ={"BRIDGE_MQTT__IGNORE": ",".join(["a"] * 101)}, folder=tmp_path)
+
+
 def test_subscriptions_are_a_json_list_in_the_environment(tmp_path: Path) -> None:
     given = [{"pattern": "home/{deviceId}", "qos": 0}, {"pattern": "lwt/{deviceId}", "kind": "status"}]
     settings = load(environ={"BRIDGE_MQTT__SUBSCRIPTIONS": json.dumps(given)}, folder=tmp_path)

@@ -37,4 +37,11 @@ def recognizes(payload: Payload) -> bool:
     return {"deviceId", "object"} <= payload.captures.keys()
 
 
-SPEC = FormatSpec("esphome", "{deviceId}/sensor/{object}/state", ("deviceId", "object"), esphome_format, recognizes)
+SPEC = FormatSpec(
+    "esphome",
+    "{deviceId}/sensor/{object}/state",
+    ("deviceId", "object"),
+    esphome_format,
+    recognizes,
+    ignore=("{deviceId}/status", "{deviceId}/debug"),
+)

@@ -44,6 +44,7 @@ class FormatSpec:
     capture. `parse` None is for a format built from the `fields` of its subscription. `recognizes` says whether a payload of
     unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it. `unpack` is for an
     encoding: it returns the JSON value of its bytes, which is read as by `auto`; raises `EncodingFault`.
+    `ignore` are topics of the family that carry no reading, below the levels of `usual_pattern` before its first named one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FormatSpec:
     parse: Format | None
     recognizes: Callable[[Payload], bool] | None = None
     unpack: Callable[[bytes], object] | None = None
+    ignore: tuple[str, ...] = ()
 
 
 Table = Mapping[str, str | tuple[str, str]]

@@ -107,6 +107,23 @@ def _unpacked(name: FormatName, payload: Payload) -> Parsed:
     return parsed
 
 
+def ignored_topics(name: FormatName, pattern: TopicPattern) -> tuple[TopicPattern, ...]:
+    """Return the topics that carry no reading in the family of a subscription. Where the family is not known, they are those of
+    all families whose topics begin with a name of their own.
+    """
+    if name is not FormatName.AUTO:
+        return tuple(_ignored(name.spec, pattern))
+    usual = ((family.spec, TopicPattern.parse(family.spec.usual_pattern)) for family in FormatName)
+    return tuple(topic for spec, pattern in usual if pattern.names[0] is None for topic in _ignored(spec, pattern))
+
+
+def _ignored(spec: FormatSpec, pattern: TopicPattern) -> Iterator[TopicPattern]:
+    """Yield the topics below the levels of `pattern` before its first named one."""
+    named = next((index for index, level in enumerate(pattern.names) if level is not None), 0)
+    for topic in spec.ignore:
+        yield TopicPattern.parse("/".join((*pattern.levels[:named], topic)))
+
+
 def make_format(name: FormatName, pattern: TopicPattern, fields: Mapping[str, FieldPath] | None = None) -> Format:
     """Return the format for topics of `pattern`; `fields` are for a mapping. Raises `FormatError` with every mistake."""
     fields = fields or {}

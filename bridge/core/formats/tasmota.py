@@ -78,4 +78,11 @@ def recognizes(payload: Payload) -> bool:
     )
 
 
-SPEC = FormatSpec("tasmota", "tele/{deviceId}/SENSOR", ("deviceId",), tasmota_format, recognizes)
+SPEC = FormatSpec(
+    "tasmota",
+    "tele/{deviceId}/SENSOR",
+    ("deviceId",),
+    tasmota_format,
+    recognizes,
+    ignore=("{deviceId...}/LWT", "{deviceId...}/INFO1", "{deviceId...}/INFO2", "{deviceId...}/INFO3", "{deviceId...}/UPTIME"),
+)

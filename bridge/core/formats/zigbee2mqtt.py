@@ -45,4 +45,11 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(body, dict) and bool(_KEYS & body.keys())
 
 
-SPEC = FormatSpec("zigbee2mqtt", "zigbee2mqtt/{deviceId}", ("deviceId",), zigbee2mqtt_format, recognizes)
+SPEC = FormatSpec(
+    "zigbee2mqtt",
+    "zigbee2mqtt/{deviceId}",
+    ("deviceId",),
+    zigbee2mqtt_format,
+    recognizes,
+    ignore=("{deviceId...}/availability", "{deviceId...}/set", "{deviceId...}/get", "bridge/#"),
+)

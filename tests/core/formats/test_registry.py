@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core.decode import Decoder
 from bridge.core.errors import FormatError
 from bridge.core.formats.mapping import FieldPath
-from bridge.core.formats.registry import FormatName, make_format
+from bridge.core.formats.registry import FormatName, ignored_topics, make_format
 from bridge.core.topic import TopicPattern
 from tests.core.formats.decoding import TOPICS, route
 from tests.core.test_decode import JSON, OBJECTS, OWN, OWN_MS, assert_well_formed, message
@@ -85,3 +85,28 @@ def test_decoding_any_bytes_in_any_format_never_raises(name: FormatName, level: 
 def test_decoding_any_json_in_any_format_never_raises(name: FormatName, level: str, body: object) -> None:
     payload = json.dumps(body).encode()
     assert_well_formed(Decoder([route(name)]).decode(message(payload, topic_of(name, level))))
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "topics"),
+    [
+        (FormatName.ZIGBEE2MQTT, "home/z/{deviceId...}", ["home/z/a/availability", "home/z/a/b/set", "home/z/bridge/devices"]),
+        (FormatName.TASMOTA, "tele/{deviceId}/SENSOR", ["tele/a/LWT", "tele/a/INFO1", "tele/a/UPTIME"]),
+        (FormatName.ESPHOME, "{deviceId}/sensor/{object}/state", ["a/status", "a/debug"]),
+        (FormatName.AUTO, "#", ["zigbee2mqtt/a/availability", "zigbee2mqtt/bridge/state", "tele/a/LWT"]),
+    ],
+)
+def test_topics_of_a_family_without_readings_are_ignored(name: FormatName, pattern: str, topics: list[str]) -> None:
+    ignored = ignored_topics(name, TopicPattern.parse(pattern))
+    for topic in topics:
+        assert any(one.match(topic) is not None for one in ignored), topic
+    for topic in ("home/z/a", "tele/a/SENSOR", "a/sensor/b/state", "sensors/a/data", "sensors/a/status", "bridge/x"):
+        assert not any(one.match(topic) is not None for one in ignored), topic
+
+
+@pytest.mark.parametrize("name", list(FormatName))
+def test_usual_topic_of_a_family_is_not_ignored(name: FormatName) -> None:
+    usual = TopicPattern.parse(name.spec.usual_pattern)
+    topic = "/".join(level if named is None else named for level, named in zip(usual.levels, usual.names, strict=True))
+    for family in (name, FormatName.AUTO):
+        assert not any(one.match(topic) is not None for one in ignored_topics(family, usual))

@@ -6,6 +6,8 @@ import type { Metrics } from "../model/bridge/metrics";
 import { parseMetrics } from "../model/bridge/metrics";
 import type { Command, CommandRequest, CommandResult } from "../model/command";
 import { failedCommand, parseCommand, parseCommandResult, parseCommands } from "../model/command";
+import type { DeviceDetail, DeviceIgnoredKeys, ExtraRecord } from "../model/devices/device-detail";
+import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/devices/device-detail";
 import type { TimeSpan } from "../model/history/time-range";
 import { stepText } from "../model/history/time-range";
 import { field, number, text } from "../model/json";
@@ -16,6 +18,7 @@ const TIMEOUT_MS = 10_000;
 const HISTORY_TIMEOUT_MS = 60_000;
 const MAX_DEVICES = 2000;
 const MAX_BUCKETS = 10_000;
+const MAX_EXTRA_RECORDS = 2000;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -80,6 +83,21 @@ export class ApiClient {
 
   async devices(table: readonly Measurement[]): Promise<DeviceRecord[]> {
     return parseDevices(await this.#get(`api/v1/devices?limit=${MAX_DEVICES}`), table);
+  }
+
+  async deviceDetail(id: string): Promise<DeviceDetail> {
+    return parseDetail(await this.#get(devicePath(id)));
+  }
+
+  /** The values that are no measurement, of the newest readings before `to`; null: before now. */
+  async extraRecords(id: string, to: number | null): Promise<ExtraRecord[]> {
+    const query = new URLSearchParams({ device: id, fields: "extra", limit: String(MAX_EXTRA_RECORDS) });
+    if (to !== null) query.set("to", new Date(to).toISOString());
+    return parseExtraRecords(await this.#get(`api/v1/readings?${query}`, HISTORY_TIMEOUT_MS));
+  }
+
+  async ignoredKeys(): Promise<DeviceIgnoredKeys[]> {
+    return parseIgnoredKeysPage(await this.#get("api/v1/ignored-keys?limit=100"));
   }
 
   async updateDevice(id: string, patch: DevicePatch, table: readonly Measurement[]): Promise<DeviceRecord | null> {

@@ -6,7 +6,7 @@ import { Rates } from "../model/bridge/health";
 import type { App } from "./app";
 
 const INTERVAL_MS = 2000;
-const POLLS_PER_QUARANTINE = 5;
+const POLLS_PER_LIST = 5;
 
 /** Polls the bridge's health endpoints while the health page is open. */
 export class HealthPoller {
@@ -43,12 +43,13 @@ export class HealthPoller {
   async #poll(): Promise<void> {
     const { api } = this.#app;
     const before = this.snapshot.peek();
-    const isQuarantineDue = this.seesQuarantine && this.#polls++ % POLLS_PER_QUARANTINE === 0;
-    const [status, components, metrics, quarantine] = await Promise.all([
+    const isListDue = this.#polls++ % POLLS_PER_LIST === 0;
+    const [status, components, metrics, quarantine, ignoredKeys] = await Promise.all([
       api.status().catch(() => null),
       api.components().catch(() => null),
       api.metrics().catch(() => null),
-      isQuarantineDue ? this.loadQuarantine() : before?.quarantine ?? null,
+      isListDue && this.seesQuarantine ? this.loadQuarantine() : before?.quarantine ?? null,
+      isListDue ? api.ignoredKeys().catch(() => null) : null,
     ]);
     if (status) this.rates.add(status.ledger, performance.now());
     this.snapshot.value = {
@@ -57,6 +58,7 @@ export class HealthPoller {
       status: status ?? before?.status ?? null,
       metrics: metrics ?? before?.metrics ?? null,
       quarantine: quarantine ?? before?.quarantine ?? null,
+      ignoredKeys: ignoredKeys ?? before?.ignoredKeys ?? [],
     };
   }
 }

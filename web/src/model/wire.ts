@@ -36,6 +36,8 @@ export interface DeviceRecord {
   readonly type: string | null;
   readonly site: string | null;
   readonly room: string | null;
+  /** The device of which this is a part. */
+  readonly partOf: string | null;
   readonly status: string | null;
   readonly statusAt: number | null;
   /** How its presence is known: `socket` or `mqtt`; null when only its readings are known. */
@@ -125,6 +127,7 @@ export function parseDevice(record: unknown, table: readonly Measurement[]): Dev
     type: optional("type"),
     site: optional("site"),
     room: optional("room"),
+    partOf: optional("partOf"),
     status: optional("status"),
     statusAt: time(field(record, "statusAt")),
     connection: optional("connection"),

@@ -2,15 +2,18 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { useApp, useDevice, useStore } from "../app/context";
+import { DeviceExtras } from "../app/device-extras";
 import { DeviceHistory } from "../app/device-history";
 import { Age } from "../components/age";
 import { Charts } from "../components/charts/charts";
 import { RangePicker } from "../components/charts/range-picker";
+import { AlsoSends } from "../components/device/also-sends";
 import { AssessmentPanel } from "../components/device/assessments";
 import { Commands } from "../components/device/commands";
 import { DeviceDetails } from "../components/device/details";
 import { IssueList } from "../components/device/issue-list";
 import { LevelBadge } from "../components/device/level";
+import { PartOf, Parts } from "../components/device/parts";
 import { PresenceBadge } from "../components/device/presence";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
@@ -38,7 +41,9 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   const app = useApp();
   const { store } = app;
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
+  const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
   useEffect(() => () => history.close(), [history]);
+  useEffect(() => () => extras.close(), [extras]);
   useDevice(device);
   const { assessments, worst } = store.assessment(device);
   return (
@@ -50,7 +55,8 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           <p class="state">
             <PresenceBadge device={device} />
             {device.measuredAt !== null && <Age at={device.measuredAt} />}
-            <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
+            <PartOf device={device} />
+            <span>{[device.site, device.room].filter(Boolean).join(" / ")}</span>
           </p>
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
@@ -63,6 +69,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
       </header>
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
+        <Parts extras={extras} />
         <RangePicker history={history} />
         <LoadStatus history={history} />
         <Charts device={device} history={history} />
@@ -70,9 +77,10 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <p class="muted small help touch">{t("chart.help.touch")}</p>
       </section>
       <AssessmentPanel device={device} />
+      <AlsoSends extras={extras} history={history} />
       <div class="side">
         <Commands device={device} />
-        <DeviceDetails device={device} />
+        <DeviceDetails device={device} extras={extras} />
       </div>
     </article>
   );

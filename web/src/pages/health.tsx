@@ -5,12 +5,15 @@ import { useEffect, useMemo } from "preact/hooks";
 import { useApp } from "../app/context";
 import { HealthPoller } from "../app/health-poller";
 import { Age } from "../components/age";
+import { extraText, reasonText } from "../components/device/also-sends";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
 import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
 import { label, total } from "../model/bridge/metrics";
+import type { DeviceIgnoredKeys } from "../model/devices/device-detail";
+import { hrefOf } from "../model/route";
 import "../style/health.css";
 
 export function HealthPage(): JSX.Element {
@@ -28,6 +31,7 @@ export function HealthPage(): JSX.Element {
         <Components snapshot={snapshot} />
         <Clients snapshot={snapshot} />
       </div>
+      <IgnoredKeysPanel devices={snapshot.ignoredKeys} />
       {poller.seesQuarantine ? <QuarantinePanel poller={poller} quarantine={snapshot.quarantine} /> : <QuarantineForbidden />}
     </div>
   );
@@ -160,6 +164,43 @@ function Clients({ snapshot: { metrics, status } }: { snapshot: HealthSnapshot }
     <section class="panel clients" aria-labelledby="clients-title">
       <h2 id="clients-title">{t("health.clients")}</h2>
       <dl>{figures.map(([name, figure]) => <div key={name}><dt>{name}</dt><dd>{figure}</dd></div>)}</dl>
+    </section>
+  );
+}
+
+/** Keys of messages that are not taken as measurements, by device. */
+function IgnoredKeysPanel({ devices }: { devices: readonly DeviceIgnoredKeys[] }): JSX.Element {
+  const { store } = useApp();
+  return (
+    <section class="panel ignored-keys" aria-labelledby="ignored-title">
+      <h2 id="ignored-title">{t("health.ignoredKeys")}</h2>
+      <p class="muted small">{t(devices.length === 0 ? "health.ignoredKeys.none" : "alsoSends.more")}</p>
+      {devices.length > 0 && (
+        <div class="scroll" tabIndex={0} role="group" aria-labelledby="ignored-title">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{t("health.ignoredKeys.device")}</th>
+                <th scope="col">{t("alsoSends.key")}</th>
+                <th scope="col">{t("alsoSends.value")}</th>
+                <th scope="col">{t("alsoSends.reason")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {devices.flatMap(({ deviceId, keys }) =>
+                keys.map((one, index) => (
+                  <tr key={`${deviceId} ${one.key}`}>
+                    <td>{index === 0 && <a href={hrefOf({ page: "device", id: deviceId })}>{store.device(deviceId)?.name ?? deviceId}</a>}</td>
+                    <td class="code">{one.key}</td>
+                    <td>{one.lastValue === null ? t("value.none") : extraText(one.lastValue)}</td>
+                    <td>{reasonText(one)}</td>
+                  </tr>
+                )),
+              )}
+            </tbody>
+          </table>
+        </div>
+      )}
     </section>
   );
 }

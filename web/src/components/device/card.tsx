@@ -36,6 +36,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   useTrend(device);
   useHourlyMeans(device);
   const shown = primaryValues(device, table);
+  const parts = shown.length === 0 ? store.fleet.countParts(device.id) : 0;
   const hidden = device.entries.size - shown.length;
   const issues = issuesOf(device);
   const { worst } = store.assessment(device);
@@ -45,7 +46,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
         <PresenceBadge device={device} />
         {device.measuredAt !== null && <Age at={device.measuredAt} />}
       </p>
-      {shown.length === 0 && <p class="no-reading">{t("device.noReading")}</p>}
+      {shown.length === 0 && <p class="no-reading">{parts > 0 ? t("device.parts", { count: parts }) : t("device.noReading")}</p>}
       <dl class="values">
         {shown.map((primaryValue) => <CardValue key={primaryValue.measurement.name} device={device} primaryValue={primaryValue} />)}
       </dl>

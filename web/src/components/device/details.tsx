@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 
 import { useApp, useDevice } from "../../app/context";
 import { formats, t } from "../../i18n";
+import type { DeviceExtras } from "../../app/device-extras";
 import type { Device } from "../../model/devices/device";
 import { Age } from "../age";
 import { errorText } from "../error-text";
@@ -12,7 +13,7 @@ import { PresenceBadge } from "./presence";
 const TEXT_FIELDS = ["name", "type", "site", "room"] as const;
 
 /** The device's registry record, and a form to edit it. */
-export function DeviceDetails({ device }: { device: Device }): JSX.Element {
+export function DeviceDetails({ device, extras }: { device: Device; extras: DeviceExtras }): JSX.Element {
   const isEditing = useSignal(false);
   const { session } = useApp();
   return (
@@ -25,12 +26,12 @@ export function DeviceDetails({ device }: { device: Device }): JSX.Element {
           </button>
         )}
       </header>
-      {isEditing.value ? <Form device={device} onDone={() => (isEditing.value = false)} /> : <List device={device} />}
+      {isEditing.value ? <Form device={device} extras={extras} onDone={() => (isEditing.value = false)} /> : <List device={device} extras={extras} />}
     </section>
   );
 }
 
-function List({ device }: { device: Device }): JSX.Element {
+function List({ device, extras }: { device: Device; extras: DeviceExtras }): JSX.Element {
   useDevice(device);
   const record = device.record;
   const texts = TEXT_FIELDS.map((name) => [t(`details.${name}`), record?.[name] ?? <span class="muted">{t("details.none")}</span>] as const);
@@ -45,6 +46,10 @@ function List({ device }: { device: Device }): JSX.Element {
   ];
   if (record?.expectedInterval != null) rows.push([t("details.interval"), t("details.interval.expected", { time: formats.value.duration(record.expectedInterval * 1000) })]);
   else if (record?.interval != null) rows.push([t("details.interval"), t("details.interval.learned", { time: formats.value.duration(record.interval * 1000) })]);
+  const { timezone = null, clockOffset = null, units } = extras.detail.value ?? {};
+  if (timezone !== null) rows.push([t("details.timezone"), timezone]);
+  else if (clockOffset !== null) rows.push([t("details.timezone"), t("details.timezone.learned", { offset: clockOffset })]);
+  if (units && units.size > 0) rows.push([t("details.units"), [...units].map(([name, unit]) => `${name}: ${unit}`).join(", ")]);
   if (record?.createdAt) rows.push([t("details.created"), formats.value.full(record.createdAt)]);
   return (
     <>
@@ -59,7 +64,7 @@ function List({ device }: { device: Device }): JSX.Element {
   );
 }
 
-function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.Element {
+function Form({ device, extras, onDone }: { device: Device; extras: DeviceExtras; onDone: () => void }): JSX.Element {
   const { api, store, sync } = useApp();
   const isSaving = useSignal(false);
   const error = useSignal("");
@@ -72,9 +77,11 @@ function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.E
     isSaving.value = true;
     error.value = "";
     try {
-      const patch = { ...Object.fromEntries(TEXT_FIELDS.map((name) => [name, entered(name)])), expectedInterval: interval === null ? null : Number(interval) };
+      const zone = device.record?.partOf ? {} : { timezone: entered("timezone") };
+      const patch = { ...zone, ...Object.fromEntries(TEXT_FIELDS.map((name) => [name, entered(name)])), expectedInterval: interval === null ? null : Number(interval) };
       const record = await api.updateDevice(device.id, patch, store.table.peek());
       if (record) sync.applyRecord(record);
+      extras.detail.value = await api.deviceDetail(device.id).catch(() => extras.detail.peek());
       onDone();
     } catch (failure) {
       error.value = errorText(failure);
@@ -93,6 +100,12 @@ function Form({ device, onDone }: { device: Device; onDone: () => void }): JSX.E
         <span>{t("details.expected")}</span>
         <input name="expectedInterval" type="number" min="0.1" max="604800" step="any" defaultValue={device.record?.expectedInterval ?? ""} />
       </label>
+      {!device.record?.partOf && (
+        <label>
+          <span>{t("details.timezone.edit")}</span>
+          <input name="timezone" defaultValue={extras.detail.peek()?.timezone ?? ""} maxLength={64} autoComplete="off" placeholder="Europe/Paris" />
+        </label>
+      )}
       {error.value && <p class="error small" role="alert">{t("details.failed", { error: error.value })}</p>}
       <div class="buttons">
         <button type="submit" class="primary" disabled={isSaving.value}>{t(isSaving.value ? "details.saving" : "details.save")}</button>

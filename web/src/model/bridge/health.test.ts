@@ -36,7 +36,7 @@ describe("the ledger", () => {
 });
 
 describe("findings", () => {
-  const healthy: HealthSnapshot = { reachable: true, components: [], status: null, metrics: null, quarantine: null };
+  const healthy: HealthSnapshot = { reachable: true, components: [], status: null, metrics: null, quarantine: null, ignoredKeys: [] };
   const kinds = (snapshot: Partial<HealthSnapshot>) => findings({ ...healthy, ...snapshot }, NOON).map(({ kind }) => kind);
 
   test("are empty for a healthy bridge", () => expect(kinds({})).toEqual([]));

@@ -1,5 +1,6 @@
 /** The bridge's health endpoints, and the findings for its operator. */
 
+import type { DeviceIgnoredKeys } from "../devices/device-detail";
 import type { Severity } from "../devices/issues";
 import { field, list, number, text, time } from "../json";
 import type { Metrics } from "./metrics";
@@ -170,6 +171,7 @@ export interface HealthSnapshot {
   readonly status: Status | null;
   readonly metrics: Metrics | null;
   readonly quarantine: Quarantine | null;
+  readonly ignoredKeys: readonly DeviceIgnoredKeys[];
 }
 
 /** Most severe first; empty for a healthy bridge. */

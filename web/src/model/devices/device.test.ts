@@ -92,6 +92,27 @@ describe("the fleet", () => {
   });
 });
 
+describe("a part", () => {
+  const home = new Fleet();
+  home.load([record("cold", { name: "Cold room", site: "Home", room: "Cellar" }), record("cold.DS18B20-2", { partOf: "cold" })]);
+  const part = home.devices.get("cold.DS18B20-2");
+
+  test("is called by its device and its own name, and is where the device is", () => {
+    expect([part?.name, part?.site, part?.room]).toEqual(["Cold room · DS18B20-2", "Home", "Cellar"]);
+    expect(home.countParts("cold")).toBe(1);
+  });
+
+  test("keeps a name and a place of its own", () => {
+    home.applyRecord(record("cold.DS18B20-2", { partOf: "cold", name: "Fridge", room: "Kitchen" }));
+    expect([part?.name, part?.site, part?.room]).toEqual(["Fridge", null, "Kitchen"]);
+  });
+
+  test("of an unknown device is called by the id of the device", () => {
+    expect(device("shed.x", { partOf: "shed" }).name).toBe("shed · x");
+    expect(device("odd", { partOf: "odd" }).name).toBe("odd");
+  });
+});
+
 describe("primary values", () => {
   const names = (id: string) => primaryValues(fleet.devices.get(id) ?? device(id), TABLE).map(({ measurement }) => measurement.name);
 

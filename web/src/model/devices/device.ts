@@ -29,12 +29,35 @@ export class Device {
   status: string | null = null;
   statusAt: number | null = null;
 
-  constructor(id: string) {
+  readonly #find: (id: string) => Device | undefined;
+
+  /** `find` returns other devices, for the name of the device of a part. */
+  constructor(id: string, find: (id: string) => Device | undefined = () => undefined) {
     this.id = id;
+    this.#find = find;
   }
 
+  /** Its own name, or for a part such as `cold.DS18B20-2` the name of its device and the part. */
   get name(): string {
-    return this.record?.name ?? this.id;
+    const { name, partOf } = this.record ?? {};
+    if (name != null) return name;
+    if (partOf == null || partOf === this.id) return this.id;
+    const part = this.id.startsWith(`${partOf}.`) ? this.id.slice(partOf.length + 1) : this.id;
+    return `${this.#parent?.record?.name ?? partOf} · ${part}`;
+  }
+
+  /** A part without a place of its own is where its device is. */
+  get site(): string | null {
+    return this.record?.site ?? (this.record?.room ? null : this.#parent?.record?.site ?? null);
+  }
+
+  get room(): string | null {
+    return this.record?.room ?? (this.record?.site ? null : this.#parent?.record?.room ?? null);
+  }
+
+  get #parent(): Device | undefined {
+    const id = this.record?.partOf;
+    return id == null || id === this.id ? undefined : this.#find(id);
   }
 
   get presence(): Presence {

@@ -30,6 +30,10 @@ export class Fleet {
     device.statusAt = at;
   }
 
+  countParts(id: string): number {
+    return [...this.devices.values()].filter(({ record }) => record?.partOf === id).length;
+  }
+
   remove(id: string): void {
     if (this.devices.delete(id)) this.#changed.add(id);
   }
@@ -52,7 +56,7 @@ export class Fleet {
 
   /** The device, moved to the end; above `MAX_DEVICES` the one that was silent longest is removed. */
   #touch(id: string): Device {
-    const device = this.devices.get(id) ?? new Device(id);
+    const device = this.devices.get(id) ?? new Device(id, (other) => this.devices.get(other));
     this.devices.delete(id);
     this.devices.set(id, device);
     this.#changed.add(id);
