@@ -47,7 +47,7 @@ class SubscriptionPlan:
                 Filter(text, max(qos for other, qos in requested if overlaps(text, other)), identifiers.get(text, 0))
                 for text in uncovered
             ),
-            tuple(_notes([one.route.pattern for one in subscriptions])),
+            tuple(_remarks([one.route.pattern for one in subscriptions])),
         )
 
     @property
@@ -90,7 +90,7 @@ def _identifiers(texts: list[str]) -> dict[str, int]:
     return {text: identifier for identifier, text in by_identifier.items()}
 
 
-def _notes(patterns: Sequence[TopicPattern]) -> Iterator[str]:
+def _remarks(patterns: Sequence[TopicPattern]) -> Iterator[str]:
     """Say how patterns with common topics are applied. The filters of patterns without any may overlap: they are wider."""
     for index, first in enumerate(patterns):
         for second in patterns[index + 1 :]:

@@ -71,11 +71,11 @@ def test_pattern_behind_one_that_covers_it_is_reported_as_never_used() -> None:
 def test_patterns_of_several_levels_share_one_filter_and_are_no_overlap() -> None:
     levels = plan(("home/{deviceId...}/data", 0), "home/{deviceId...}/status", "home/{deviceId...}/command/ack")
     assert [(one.text, one.qos, one.identifier) for one in levels.filters] == [("home/#", 1, 0)]
-    assert levels.notes == ()
-    (note,) = plan("home/{deviceId...}", "home/{deviceId...}/status").notes
-    assert note.startswith("home/{deviceId...}/status is never used: home/{deviceId...} matches the same topics")
-    (note,) = plan("home/{deviceId...}/status", "home/{deviceId...}").notes
-    assert note.startswith("home/{deviceId...}/status and home/{deviceId...} overlap")
+    assert levels.remarks == ()
+    (remark,) = plan("home/{deviceId...}", "home/{deviceId...}/status").remarks
+    assert remark.startswith("home/{deviceId...}/status is never used: home/{deviceId...} matches the same topics")
+    (remark,) = plan("home/{deviceId...}/status", "home/{deviceId...}").remarks
+    assert remark.startswith("home/{deviceId...}/status and home/{deviceId...} overlap")
 
 
 @pytest.mark.parametrize(
