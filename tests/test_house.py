@@ -63,7 +63,9 @@ CORE_STANDARD = {
     "struct",
     "typing",
     "unicodedata",
+    "urllib",
     "zlib",
+    "zoneinfo",
 }
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic"}
 

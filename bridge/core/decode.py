@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from bson.objectid import ObjectId
 
+from bridge.core.devices.local_time import LocalTimes
 from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import DeviceIdError, NotReading
@@ -22,7 +23,6 @@ from bridge.core.formats.json import json_format
 from bridge.core.formats.memory import Memory
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import auto_format, recognized
-from bridge.core.local_time import LocalTimes
 from bridge.core.message import (
     EVENT_TOPICS,
     CommandAck,

@@ -132,21 +132,21 @@ def resolve_time(raw: object, received_ms: int, to_utc: LocalToUtc | None = None
     """Return the device's time if it is plausible, else the time of receipt. Without `to_utc`, a time without a zone is UTC."""
     if raw is None:
         return MeasurementTime(received_ms, None)
-    note = None
+    assumed = None
     if type(raw) is int or type(raw) is float:
         own_ms = _from_epoch(raw)
     else:
         clock = parse_clock(raw)
         own_ms = None if clock is None else clock.milliseconds
         if to_utc is not None and clock is not None and not clock.has_zone:
-            own_ms, note = to_utc(clock.milliseconds)
+            own_ms, assumed = to_utc(clock.milliseconds)
     if own_ms is None:
         return MeasurementTime(received_ms, None, _storable(raw), "not a time")
     if own_ms < EARLIEST_MS:
         return MeasurementTime(received_ms, None, _storable(raw), "before 2020-01-01")
     if own_ms > received_ms + AHEAD_MS:
         return MeasurementTime(received_ms, own_ms, _storable(raw), "more than 5 minutes ahead")
-    return MeasurementTime(own_ms, own_ms, None, note)
+    return MeasurementTime(own_ms, own_ms, None, assumed)
 
 
 def _storable(raw: object) -> str | int | float:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import Any
 
+from bridge.core.devices.local_time import parse_zone
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import DeviceError, UnitError
-from bridge.core.local_time import parse_zone
 from bridge.core.payload import join_names, quote
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
 from bridge.core.readings.units import conversion

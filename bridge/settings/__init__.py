@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bridge.core.decode import MessageKind, Route
+from bridge.core.formats.ingest_topics import IngestTopics
 from bridge.core.formats.registry import auto_format
-from bridge.core.ingest_topics import IngestTopics
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
 from bridge.settings.devices import DevicesSettings

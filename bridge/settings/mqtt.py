@@ -9,12 +9,12 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.core.decode import MessageKind, Route
+from bridge.core.devices.local_time import parse_zone
 from bridge.core.errors import NotReading, PatternError
 from bridge.core.formats.format import Parsed
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName, ignored_topics, make_format
-from bridge.core.local_time import parse_zone
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url
 

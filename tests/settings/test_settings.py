@@ -14,11 +14,11 @@ import pytest
 
 from bridge.core.decode import MessageKind
 from bridge.core.errors import BridgeError, NotReading, SettingsError
+from bridge.core.formats.homes.tasmota import tasmota_format
 from bridge.core.formats.json import json_format
 from bridge.core.formats.mapping import FieldPath, MappingFormat
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName
-from bridge.core.formats.tasmota import tasmota_format
 from bridge.settings import Settings
 from bridge.settings.loader import _leaves, load_settings
 from tests.servers import REPO

@@ -131,13 +131,13 @@ class _Reader:
                 at = f"{place}.{name}"
                 if name == inner:
                     unit = own.whole or found.unit or units.of(found.field)
-                    self._add(_joined(part, found.prefix), Leaf(at, item, found.field, unit))
+                    self._add(_qualified(part, found.prefix), Leaf(at, item, found.field, unit))
                 elif name in own.keys:
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(item, at)])
                 else:
                     self._add_all(part, untaken(item, at))
             return
-        self.read(value, place, part if key.lower().replace("_", "") in _CONTAINERS else _joined(part, key), depth + 1)
+        self.read(value, place, part if key.lower().replace("_", "") in _CONTAINERS else _qualified(part, key), depth + 1)
 
     def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int) -> None:
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
@@ -155,7 +155,7 @@ class _Reader:
                 if distinct is None:
                     self._add_all(part, untaken(item, at, _NO_KEYS))
                 else:
-                    self.read(item, at, _joined(part, str(item[distinct])), depth + 1)
+                    self.read(item, at, _qualified(part, str(item[distinct])), depth + 1)
 
     def read_pairs(self, items: list[dict[str, Any]], place: str, part: str) -> None:
         """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
@@ -168,7 +168,7 @@ class _Reader:
             for key, value in item.items():
                 here = f"{at}.{key}"
                 if key == value_key and found is not None and not isinstance(value, dict | list):
-                    self._add(_joined(part, found.prefix), Leaf(here, value, found.field, own.whole or found.unit))
+                    self._add(_qualified(part, found.prefix), Leaf(here, value, found.field, own.whole or found.unit))
                 elif key in own.keys or (key == name_key and found is not None):
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, here)])
                 else:
@@ -183,7 +183,7 @@ class _Reader:
         elif isinstance(value, dict | list) or (found := sense(key)) is None:
             self._add(part, Leaf(place, value))
         else:
-            self._add(_joined(part, found.prefix), Leaf(place, value, found.field, found.unit or units.of(found.field)))
+            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, found.unit or units.of(found.field)))
 
 
 class _Units:
@@ -256,7 +256,7 @@ def _precedence(item: tuple[str, Any]) -> int:
     return 2
 
 
-def _joined(part: str, name: str) -> str:
+def _qualified(part: str, name: str) -> str:
     return f"{part}.{name}" if part and name else part or name
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 
 from bridge.core.formats.format import Parsed, Sample, Table
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, UNKNOWN, Leaf
@@ -10,7 +9,6 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 LEAVES_LIMIT = 1000
 DEPTH_LIMIT = 16
-_NO_REASONS: Mapping[str, str] = MappingProxyType({})
 _WORD = re.compile(r"[\w-]{1,64}", re.ASCII)
 _DATE_TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?)[zZ]?", re.ASCII)
 
@@ -38,7 +36,7 @@ def untaken(body: object, path: str = "", reason: str = UNKNOWN) -> list[Leaf]:
 
 
 def table_leaves(
-    body: object, table: Table, path: str = "", skip: Collection[str] = (), reasons: Mapping[str, str] = _NO_REASONS
+    body: object, table: Table, path: str = "", skip: Collection[str] = (), reasons: Mapping[str, str] | None = None
 ) -> list[Leaf]:
     """Return the leaves of a JSON value: those in `table` with their field and unit, the others as not taken.
 
@@ -49,6 +47,7 @@ def table_leaves(
         body = {key: value for key, value in body.items() if key not in skip}
         if not body:
             return []
+    reasons = reasons or {}
     offset = len(path) + 1 if path else 0
     return [
         table_leaf(place, value, table.get(place[offset:]), reasons.get(place[offset:], UNKNOWN))

@@ -11,10 +11,10 @@ from typing import Self
 
 from bridge.core.binary import EncodingFault
 from bridge.core.errors import FormatError
-from bridge.core.formats import esphome, json, mapping, scalar, tasmota, zigbee2mqtt
+from bridge.core.formats import json, mapping, scalar
 from bridge.core.formats.encodings import binary, influx, senml, sparkplug, telegraf
 from bridge.core.formats.format import Format, FormatSpec, Parsed
-from bridge.core.formats.homes import homeassistant, homie, rtl_433, shelly, theengs
+from bridge.core.formats.homes import esphome, homeassistant, homie, rtl_433, shelly, tasmota, theengs, zigbee2mqtt
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
 from bridge.core.formats.networks import chirpstack, dragino, milesight, thingsboard, ttn
 from bridge.core.formats.payload import Payload

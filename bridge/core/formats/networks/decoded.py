@@ -46,9 +46,9 @@ def best_signal(gateways: object, path: str) -> dict[str, str]:
     """Return a table with the path of the strongest `rssi` among the gateways that received an uplink."""
     if not isinstance(gateways, list):
         return {}
-    heard = [
+    signals = [
         (one["rssi"], index)
         for index, one in enumerate(gateways)
         if isinstance(one, dict) and isinstance(one.get("rssi"), int | float) and not isinstance(one["rssi"], bool)
     ]
-    return {f"{path}.{max(heard)[1]}.rssi": "rssi"} if heard else {}
+    return {f"{path}.{max(signals)[1]}.rssi": "rssi"} if signals else {}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.devices.local_time import LocalTimes, parse_zone
 from bridge.core.devices.profiles import DeviceProfile, Profiles
-from bridge.core.local_time import LocalTimes, parse_zone
 
 MINUTE, HOUR = 60_000, 3_600_000
 NOW_MS = 1_795_860_000_000  # 2026-11-28
