@@ -22,12 +22,12 @@ from bridge.api.openapi.models import Ingested, IngestProblem, NewReading
 from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.decode import Decoder, Route
 from bridge.core.errors import FormatError, IdempotencyKeyReused
-from bridge.core.formats.ingest_topics import TOPIC_LENGTH, IngestTopics
 from bridge.core.formats.registry import FormatName
 from bridge.core.message import Decoded, Message, Outcome, ReadingBatch
 from bridge.core.payload import PayloadError, parse_any_json
 from bridge.core.readings.reading import Reading
 from bridge.settings import HTTP_TOPIC
+from bridge.settings.ingest_topics import TOPIC_LENGTH, IngestTopics
 from bridge.sources.http.source import SOURCE, HttpSource, IngestItem, IngestRequest
 
 ITEMS_LIMIT = 10_000

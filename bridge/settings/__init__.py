@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bridge.core.decode import MessageKind, Route
-from bridge.core.formats.ingest_topics import IngestTopics
 from bridge.core.formats.registry import auto_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
 from bridge.settings.devices import DevicesSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
+from bridge.settings.ingest_topics import IngestTopics
 from bridge.settings.mqtt import BrokerFilesSettings, FieldSettings, MqttSettings, SubscriptionSettings, TlsSettings
 from bridge.settings.realtime import RealtimeSettings
 from bridge.settings.section import Seconds, Section
