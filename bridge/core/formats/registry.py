@@ -18,7 +18,7 @@ from bridge.core.formats.homes import esphome, homeassistant, homie, rtl_433, sh
 from bridge.core.formats.mapping import FieldPath, MappingFormat, field_mistakes
 from bridge.core.formats.networks import chirpstack, dragino, milesight, thingsboard, ttn
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.stations import airgradient, airlink, awair, ecowitt, purpleair, sensorcommunity
+from bridge.core.formats.stations import airgradient, airlink, awair, ecowitt, enviro, purpleair, sensorcommunity
 from bridge.core.message import RejectionReason
 from bridge.core.payload import PayloadError, check_size
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
@@ -48,6 +48,7 @@ class FormatName(enum.StrEnum):
     CHIRPSTACK = chirpstack.SPEC
     DRAGINO = dragino.SPEC
     ECOWITT = ecowitt.SPEC
+    ENVIRO = enviro.SPEC
     MILESIGHT = milesight.SPEC
     PURPLEAIR = purpleair.SPEC
     SENSORCOMMUNITY = sensorcommunity.SPEC
