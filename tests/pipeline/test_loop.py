@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from bridge.core.decode import Decoder, MessageKind, Route
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
-from bridge.core.message import DeviceStatus, Message, Outcome, RejectionReason
+from bridge.core.message import DeviceStatus, Message, Outcome, ReadingBatch, RejectionReason
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.loop import Pipeline
+from bridge.pipeline.pending import PendingBatch
 from tests.fakes import MemoryStore, RecordingOrigin, RecordingPublisher
 from tests.servers import until
 
@@ -158,6 +159,20 @@ async def test_reading_refused_by_the_store_is_quarantined_and_the_others_are_st
     assert (rejection.code, rejection.reason) == (RejectionReason.REFUSED_BY_STORE, "the store refused it: not welcome")
     assert rejection.message.topic == "sensors/b/data"
     assert harness.published == [1, 3]
+
+
+async def test_reading_of_a_batch_refused_by_the_store_is_among_its_rejections() -> None:
+    harness = Harness()
+    harness.store.refuse = {"a.bath"}
+    settled = PendingBatch(1, lambda _, outcome, meaning: (outcome, meaning))
+    async with running(harness):
+        payload = b'{"temperature": 1, "bath": {"temperature": 2}}'
+        harness.intake.put(Message("mqtt", "sensors/a/data", payload, NOW_MS, settled))
+    ((outcome, meaning),) = settled.results
+    assert isinstance(meaning, ReadingBatch)
+    assert (outcome, [one.device_id for one in meaning.readings]) == (Outcome.STORED, ["a"])
+    assert [one.reason for one in meaning.rejections] == ["the store refused it: not welcome"]
+    assert harness.published == [1]
 
 
 async def test_retained_message_without_a_timestamp_is_a_duplicate() -> None:
