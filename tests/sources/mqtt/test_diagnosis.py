@@ -25,6 +25,13 @@ SECRET = "hunter2"
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves refused sockets
 
 
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Those sockets are collected within the test that left them."""
+    yield
+    gc.collect()
+
+
 @dataclass
 class Brokers:
     """Brokers of one test, and the certificates: one for 127.0.0.1, one for another name."""
@@ -65,7 +72,6 @@ def brokers(tmp_path: Path) -> Iterator[Brokers]:
     yield brokers
     for broker in brokers.running:
         broker.kill()
-    gc.collect()
 
 
 async def reason(url: str, **more: object) -> str:

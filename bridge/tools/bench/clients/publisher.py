@@ -56,6 +56,8 @@ class MqttPublisher(asyncio.Protocol):
     @classmethod
     async def connect(cls, broker: MqttSettings) -> "MqttPublisher":
         """Connect with a unique client id. Raises `BridgeError`."""
+        if broker.websocket_path is not None:
+            raise BridgeError(f"--broker {broker.address}: must begin with mqtt:// or mqtts://")
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
