@@ -55,6 +55,7 @@ CORE_STANDARD = {
     "functools",
     "hashlib",
     "hmac",
+    "io",
     "ipaddress",
     "itertools",
     "json",

@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from io import BytesIO
 
 import cbor2
 import ormsgpack
@@ -18,8 +19,11 @@ class EncodingFault(ValueError):
 
 def decode_cbor(payload: bytes) -> object:
     """Return the value in CBOR (RFC 8949). Raises `EncodingFault`."""
+    stream = BytesIO(payload)
     try:
-        return _plain(cbor2.loads(payload))
+        value = cbor2.load(stream)
+        _check_end(payload, stream.tell())
+        return _plain(value)
     except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError, MemoryError, TypeError) as error:
         raise EncodingFault(f"not CBOR: {_first_line(error)}") from None
 
@@ -27,9 +31,54 @@ def decode_cbor(payload: bytes) -> object:
 def decode_msgpack(payload: bytes) -> object:
     """Return the value in MessagePack. Raises `EncodingFault`."""
     try:
-        return _plain(ormsgpack.unpackb(payload, option=ormsgpack.OPT_NON_STR_KEYS))
+        value = ormsgpack.unpackb(payload, option=ormsgpack.OPT_NON_STR_KEYS)
+        _check_end(payload, _msgpack_end(payload))
+        return _plain(value)
     except (ormsgpack.MsgpackDecodeError, ValueError, RecursionError) as error:
         raise EncodingFault(f"not MessagePack: {_first_line(error)}") from None
+
+
+def _check_end(payload: bytes, end: int) -> None:
+    """Raises `ValueError` if more than NULs follow the value: the decoders pass over it."""
+    rest = len(payload[end:].rstrip(b"\0"))
+    if rest:
+        raise ValueError(f"{rest} bytes after the value")
+
+
+_MSGPACK_BYTES = {
+    0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8, 0xD4: 2, 0xD5: 3, 0xD6: 5,
+    0xD7: 9, 0xD8: 17,
+}  # fmt: skip
+"""Bytes of a number or a fixed extension by its first byte (MessagePack specification, "Formats")."""
+_MSGPACK_LENGTHS = {
+    0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4,
+}  # fmt: skip
+"""Bytes of the length that follows the first byte."""
+_MSGPACK_EXTENSIONS = (0xC7, 0xC8, 0xC9)
+_MSGPACK_LISTS, _MSGPACK_OBJECTS = (0xDC, 0xDD), (0xDE, 0xDF)
+
+
+def _msgpack_end(payload: bytes) -> int:
+    """Return where the first value of valid MessagePack ends."""
+    position, values = 0, 1
+    while values:
+        first = payload[position]
+        position, values = position + 1, values - 1
+        if first in _MSGPACK_LENGTHS:
+            size = _MSGPACK_LENGTHS[first]
+            length = int.from_bytes(payload[position : position + size])
+            position += size
+            if first in _MSGPACK_LISTS + _MSGPACK_OBJECTS:
+                values += length * (2 if first in _MSGPACK_OBJECTS else 1)
+            else:
+                position += length + (first in _MSGPACK_EXTENSIONS)
+        elif 0x80 <= first < 0xA0:
+            values += (first & 0x0F) * (2 if first < 0x90 else 1)
+        elif 0xA0 <= first < 0xC0:
+            position += first & 0x1F
+        else:
+            position += _MSGPACK_BYTES.get(first, 0)
+    return position
 
 
 def gunzip(payload: bytes, limit: int) -> bytes:

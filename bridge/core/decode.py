@@ -149,15 +149,24 @@ class Decoder:
         return found
 
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        payload = Payload(message.payload, message.topic.removeprefix(route.topic_prefix), captures, self._memory)
-        if message.body is not None:
-            payload.parsed = message.body
-        flat = _flat_fields(message, route, payload)
-        if flat is not None:
+        is_json = route.format is auto_format or route.format is json_format
+        body = _json_value(message) if is_json else message.body
+        flat = extract_flat(body) if is_json and type(body) is dict else None
+        if flat is not None and not (flat.ignored and self._is_of_family(message, route, captures, body)):
             device_id = _device_id(captures.get("deviceId"), flat.device_id)
             if self._profiles.claim(device_id, flat.values):
                 return self._reading(message, route, device_id, flat)
-        return self._decode_samples(message, route, captures, route.format(payload))
+        return self._decode_samples(message, route, captures, route.format(self._payload(message, route, captures, body)))
+
+    def _payload(self, message: Message, route: Route, captures: Mapping[str, str], body: object) -> Payload:
+        payload = Payload(message.payload, message.topic.removeprefix(route.topic_prefix), captures, self._memory)
+        if body is not None:
+            payload.parsed = body
+        return payload
+
+    def _is_of_family(self, message: Message, route: Route, captures: Mapping[str, str], body: object) -> bool:
+        """Whether `auto` recognizes the family of an object."""
+        return route.format is auto_format and recognized(self._payload(message, route, captures, body)) is not None
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
         """Return the reading of one sample, or the batch of several."""
@@ -278,25 +287,17 @@ class Decoder:
         return message_id(device_id, seed, values) if seed else message.id or self._new_id()
 
 
-def _flat_fields(message: Message, route: Route, payload: Payload) -> ExtractedFields | None:
-    """Return the fields of a JSON object that needs no interpretation; None for any other payload. An object with unknown keys
-    may be of a family that `auto` recognizes.
-    """
-    if (route.format is not auto_format and route.format is not json_format) or len(message.payload) > PAYLOAD_LIMIT_BYTES:
+def _json_value(message: Message) -> object:
+    """Return the JSON object or list of a message; None for any other payload."""
+    if len(message.payload) > PAYLOAD_LIMIT_BYTES:
         return None
-    body = message.body
-    if body is None:
-        try:
-            body = orjson.loads(message.payload)
-        except orjson.JSONDecodeError:
-            return None
-    if type(body) is not dict:
+    if message.body is not None:
+        return message.body
+    try:
+        body = orjson.loads(message.payload)
+    except orjson.JSONDecodeError:
         return None
-    payload.parsed = body
-    flat = extract_flat(body)
-    if flat is not None and flat.ignored and route.format is auto_format and recognized(payload) is not None:
-        return None
-    return flat
+    return body if isinstance(body, dict | list) else None
 
 
 def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:
