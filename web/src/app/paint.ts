@@ -117,6 +117,6 @@ export class Painter {
 
 /** Everything that decides where a device is listed. */
 function rankKey({ device, severity, score }: RankedDevice): string {
-  const { name, site, room } = device;
-  return [device.id, severity, score, device.presence, name, site, room, device.record?.type].join("\t");
+  const { site, room, type } = device.record ?? {};
+  return [device.id, severity, score, device.presence, device.name, site, room, type].join("\t");
 }

@@ -56,7 +56,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
             <PresenceBadge device={device} />
             {device.measuredAt !== null && <Age at={device.measuredAt} />}
             <PartOf device={device} />
-            <span>{[device.site, device.room].filter(Boolean).join(" / ")}</span>
+            <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>
           </p>
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}

@@ -61,5 +61,5 @@ function flameOf(device: Device): Extract<Issue, { kind: "flame" }> | undefined 
 }
 
 function nameAndPlace(device: Device): string {
-  return [device.name, device.room, device.site].filter(Boolean).join(", ");
+  return [device.name, device.record?.room, device.record?.site].filter(Boolean).join(", ");
 }

@@ -94,17 +94,17 @@ describe("the fleet", () => {
 
 describe("a part", () => {
   const home = new Fleet();
-  home.load([record("cold", { name: "Cold room", site: "Home", room: "Cellar" }), record("cold.DS18B20-2", { partOf: "cold" })]);
+  home.load([record("cold", { name: "Cold room" }), record("cold.DS18B20-2", { partOf: "cold" })]);
   const part = home.devices.get("cold.DS18B20-2");
 
-  test("is called by its device and its own name, and is where the device is", () => {
-    expect([part?.name, part?.site, part?.room]).toEqual(["Cold room · DS18B20-2", "Home", "Cellar"]);
+  test("is called by its device and its own name", () => {
+    expect(part?.name).toBe("Cold room · DS18B20-2");
     expect(home.countParts("cold")).toBe(1);
   });
 
-  test("keeps a name and a place of its own", () => {
-    home.applyRecord(record("cold.DS18B20-2", { partOf: "cold", name: "Fridge", room: "Kitchen" }));
-    expect([part?.name, part?.site, part?.room]).toEqual(["Fridge", null, "Kitchen"]);
+  test("keeps a name of its own", () => {
+    home.applyRecord(record("cold.DS18B20-2", { partOf: "cold", name: "Fridge" }));
+    expect(part?.name).toBe("Fridge");
   });
 
   test("of an unknown device is called by the id of the device", () => {

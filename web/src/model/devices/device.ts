@@ -43,22 +43,9 @@ export class Device {
     if (name != null) return name;
     if (partOf == null || partOf === this.id) return this.id;
     const part = this.id.startsWith(`${partOf}.`) ? this.id.slice(partOf.length + 1) : this.id;
-    return `${this.#parent?.record?.name ?? partOf} · ${part}`;
+    return `${this.#find(partOf)?.record?.name ?? partOf} · ${part}`;
   }
 
-  /** A part without a place of its own is where its device is. */
-  get site(): string | null {
-    return this.record?.site ?? (this.record?.room ? null : this.#parent?.record?.site ?? null);
-  }
-
-  get room(): string | null {
-    return this.record?.room ?? (this.record?.site ? null : this.#parent?.record?.room ?? null);
-  }
-
-  get #parent(): Device | undefined {
-    const id = this.record?.partOf;
-    return id == null || id === this.id ? undefined : this.#find(id);
-  }
 
   get presence(): Presence {
     if (this.status === null) return "unknown";

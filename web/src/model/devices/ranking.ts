@@ -72,7 +72,7 @@ export function countDevices(ranked: readonly RankedDevice[]): DeviceCounts {
 export function matches({ device, severity }: RankedDevice, filter: DeviceFilter): boolean {
   if (filter.status === "offline" && device.presence !== "offline") return false;
   if (filter.status === "attention" && severityRank(severity) < severityRank("warning")) return false;
-  const texts = [device.id, device.name, device.site, device.room, device.record?.type];
+  const texts = [device.id, device.name, device.record?.site, device.record?.room, device.record?.type];
   const searched = folded(texts.filter(Boolean).join("\n"));
   return folded(filter.text).split(/\s+/).every((word) => searched.includes(word));
 }
@@ -86,7 +86,7 @@ function folded(text: string): string {
 export function groupByRoom(ranked: readonly RankedDevice[]): RoomGroup[] {
   const rooms = new Map<string, RankedDevice[]>();
   for (const one of ranked) {
-    const key = JSON.stringify([one.device.site ?? "", one.device.room ?? ""]);
+    const key = JSON.stringify([one.device.record?.site ?? "", one.device.record?.room ?? ""]);
     const devices = rooms.get(key);
     if (devices) devices.push(one);
     else rooms.set(key, [one]);
