@@ -15,10 +15,9 @@ import pytest
 from bridge.core.decode import MessageKind
 from bridge.core.errors import BridgeError, NotReading, SettingsError
 from bridge.core.formats.homes.tasmota import tasmota_format
-from bridge.core.formats.json import json_format
 from bridge.core.formats.mapping import FieldPath, MappingFormat
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.registry import FormatName
+from bridge.core.formats.registry import FormatName, auto_format
 from bridge.settings import Settings
 from bridge.settings.loader import _leaves, load_settings
 from tests.servers import REPO
@@ -637,8 +636,8 @@ fields = { temperature = { path = 't\\.1.val', scale = 0.1, offset = -40 }, co2 
     }
 
 
-def test_default_format_is_json(tmp_path: Path) -> None:
-    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [json_format] * 4
+def test_default_format_recognizes_families(tmp_path: Path) -> None:
+    assert [one.format for one in load(folder=tmp_path).mqtt.routes] == [auto_format] * 4
 
 
 @pytest.mark.parametrize(
@@ -647,7 +646,7 @@ def test_default_format_is_json(tmp_path: Path) -> None:
         ({"format": "xml"}, "mqtt.subscriptions.0.format = 'xml': "),
         ({"format": "scalar"}, "format scalar needs a level {field} in its pattern"),
         ({"format": "tasmota", "kind": "status"}, "format tasmota is for kind readings; status has no format"),
-        ({"fields": {"co2": "x"}}, "`fields` are for format mapping, not for json"),
+        ({"fields": {"co2": "x"}}, "`fields` are for format mapping, not for auto"),
         ({"format": "mapping"}, "format mapping needs `fields`"),
         (
             {"format": "mapping", "fields": {"temprature": "x", "co2": "y"}},
@@ -785,4 +784,4 @@ def test_examples_of_the_shipped_file_are_valid(tmp_path: Path) -> None:
 def test_shipped_file_has_a_valid_example_of_each_format(tmp_path: Path) -> None:
     lines = [line.removeprefix("#?") for line in SHIPPED.read_text("utf-8").splitlines() if line.startswith("#?     {")]
     mqtt = load("\n".join(["[mqtt]", "subscriptions = [", *lines, "]"]), folder=tmp_path).mqtt
-    assert {one.format for one in mqtt.subscriptions} == set(FormatName) - {FormatName.JSON}
+    assert {one.format for one in mqtt.subscriptions} == set(FormatName) - {FormatName.AUTO, FormatName.JSON}
