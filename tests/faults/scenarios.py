@@ -57,7 +57,7 @@ async def bridge_killed(folder: Path, progress: Progress, *, times: int = 30, co
             await stage.ready()
         progress(f"{times} kills done, waiting for the rest of the load")
         await until(lambda: stage.published >= count, count / rate + 60, f"{count} published")
-        return await _report(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
+        return await finish(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
 
 
 async def mongod_killed(
@@ -73,7 +73,7 @@ async def mongod_killed(
             stage.mongod.kill()
             await asyncio.sleep(1)
             stage.mongod.start()
-            resumed.append(await _wait_for_readings(stage))
+            resumed.append(await wait_for_readings(stage))
         for n in range(stops):
             progress(f"mongod stop {n + 1} of {stops}")
             await asyncio.sleep(2)
@@ -82,9 +82,9 @@ async def mongod_killed(
             noticed.append(await _until_not_ready(stage))
             await asyncio.sleep(max(frozen + stop_seconds - time.monotonic(), 0))
             stage.mongod.thaw()
-            resumed.append(await _wait_for_readings(stage))
+            resumed.append(await wait_for_readings(stage))
         await asyncio.sleep(1)
-        return await _report(
+        return await finish(
             stage, f"mongod SIGKILL × {kills}, stopped {stop_seconds:g} s × {stops}", f"{rate}/s",
             {"resumes s": max(resumed), "503 after s": max(noticed, default=0)}, {"resumes s": 5, "503 after s": 10},
         )  # fmt: skip
@@ -101,8 +101,8 @@ async def broker_killed(folder: Path, progress: Progress, *, kills: int = 10, ra
             stage.broker_died = True
             await asyncio.sleep(1)
             stage.broker.start()
-            resumed.append(await _wait_for_readings(stage))
-        return await _report(
+            resumed.append(await wait_for_readings(stage))
+        return await finish(
             stage, f"mosquitto SIGKILL × {kills}", f"{rate}/s", {"reconnects s": max(resumed)}, {"reconnects s": 5}
         )
 
@@ -121,14 +121,14 @@ async def links_faulty(
                 start = time.monotonic()
                 link.set(fault)
                 if fault is Fault.HALF_OPEN:
-                    await _wait_for_silence(stage)
-                    await _wait_for_readings(stage, 60)
+                    await wait_for_silence(stage)
+                    await wait_for_readings(stage, 60)
                     half_open.append(time.monotonic() - start)
                 else:
                     await asyncio.sleep(seconds)
                     link.set(Fault.NONE)
-                    resumed.append(await _wait_for_readings(stage, 60))
-        return await _report(
+                    resumed.append(await wait_for_readings(stage, 60))
+        return await finish(
             stage, f"{len(faults)} proxy faults on both links", f"{rate}/s",
             {"reconnects s": max(resumed), "half-open found s": max(half_open)}, {"reconnects s": 5, "half-open found s": 45},
         )  # fmt: skip
@@ -144,7 +144,7 @@ async def store_down(
     flood_seconds: float = 60,
 ) -> Report:
     """The database is unavailable for long, then a flood of QoS 0 follows."""
-    memory: list[int] = []
+    memory: list[tuple[float, int]] = []
     async with Stage(folder).on() as stage:
         async with stage.load(rate):
             await asyncio.sleep(5)
@@ -160,13 +160,13 @@ async def store_down(
             dropped = (await stage.get("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
             progress(f"{dropped:,} of {sent:,} QoS 0 dropped; the database starts")
             stage.mongod.start()
-            report = await _report(
+            report = await finish(
                 stage, f"database down {seconds:g} s, then QoS 0 flood", f"{rate}/s, {flood_rate}/s",
                 {}, {"memory +MB": 64, "QoS 0 miscounted": 0}, settle_seconds=600,
             )  # fmt: skip
         flooded = await stage.database.readings.count_documents({"deviceId": "flood"})
         report.measured = {
-            "memory +MB": (max(memory) - before) / 2**20,
+            "memory +MB": (max(size for _, size in memory) - before) / 2**20,
             "QoS 0 miscounted": abs(sent - dropped - flooded),
             "QoS 0 dropped": dropped,
         }
@@ -210,8 +210,6 @@ async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000
                 await asyncio.sleep(0.01)
         progress("all sent")
         await stage.acknowledge()
-        for publisher in stage.publishers:
-            publisher.acknowledged = {number for number in publisher.acknowledged if number >= 0}
         quarantined = await stage.database.rejected.count_documents({})
         return Report(
             "one message in five hostile", f"{count:,} messages", await stage.verdict(),
@@ -232,7 +230,7 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
             codes.append(code)
             stage.start_bridge()
             await stage.ready()
-        return await _report(
+        return await finish(
             stage, f"SIGTERM × {times}", f"{rate}/s",
             {"exit s": max(took), "exit codes not 0": sum(code != 0 for code in codes)}, {"exit s": 5, "exit codes not 0": 0},
         )  # fmt: skip
@@ -252,7 +250,7 @@ async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seco
             stage.start_bridge()
             await stage.ready()
             await asyncio.sleep(seconds)
-        return await _report(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+        return await finish(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
 
 
 async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 10) -> Report:
@@ -272,8 +270,8 @@ async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, second
             progress(f"space freed; mongod {'is running' if stage.mongod.is_running else 'has exited'}")
             if not stage.mongod.is_running:
                 stage.mongod.start()
-            resumed = await _wait_for_readings(stage, 60)
-            return await _report(stage, "disk full under the store", f"{rate}/s", {"resumes s": resumed}, {"resumes s": 5})
+            resumed = await wait_for_readings(stage, 60)
+            return await finish(stage, "disk full under the store", f"{rate}/s", {"resumes s": resumed}, {"resumes s": 5})
 
 
 @contextmanager
@@ -291,12 +289,12 @@ def small_disk(at: Path, *, megabytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
-async def _wait_for_silence(stage: Stage) -> None:
+async def wait_for_silence(stage: Stage) -> None:
     """Wait until a client has received nothing for a second."""
     await until(lambda: time.monotonic() - stage.listener.last_at > 1, 10, "silence")
 
 
-async def _wait_for_readings(stage: Stage, seconds: float = 30) -> float:
+async def wait_for_readings(stage: Stage, seconds: float = 30) -> float:
     """Wait until a client receives readings again; return the seconds."""
     start = time.monotonic()
     await until(lambda: stage.listener.last_at > start, seconds, "readings are published again")
@@ -313,7 +311,7 @@ async def _until_not_ready(stage: Stage) -> float:
     return time.monotonic() - start
 
 
-async def _report(
+async def finish(
     stage: Stage, fault: str, load: str, measured: dict[str, float], limits: dict[str, float], *, settle_seconds: float = 120
 ) -> Report:
     """Stop the load, wait for the acknowledgements, and report."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +84,23 @@ class Publisher:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-                self._writer.write(connect_packet(b"publisher-%d" % id(self)))
-                await asyncio.wait_for(reader.readexactly(4), 5)
-                for packet_id, (_, topic, payload) in list(self._waiting.items()):
-                    self._send(packet_id, topic, payload)
-                packets = PacketReader()
-                while data := await reader.read(65536):
-                    for header, ack in packets.feed(data):
-                        if header >> 4 == PUBACK:
-                            self._acknowledge(int.from_bytes(ack[:2], "big"))
-            self._writer = None
+                try:
+                    await self._converse(reader, self._writer)
+                finally:
+                    self._writer.transport.abort()
+                    self._writer = None
             await asyncio.sleep(RESEND_SECONDS)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(connect_packet(b"publisher-%d" % id(self)))
+        await asyncio.wait_for(reader.readexactly(4), 5)
+        for packet_id, (_, topic, payload) in list(self._waiting.items()):
+            self._send(packet_id, topic, payload)
+        packets = PacketReader()
+        while data := await reader.read(65536):
+            for header, ack in packets.feed(data):
+                if header >> 4 == PUBACK:
+                    self._acknowledge(int.from_bytes(ack[:2], "big"))
 
     def _acknowledge(self, packet_id: int) -> None:
         message = self._waiting.pop(packet_id, None)
@@ -154,7 +161,7 @@ class ReceivedCounts:
     twice: int = 0
     out_of_order: int = 0
     before_stored: int = 0
-    ids: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set, repr=False)
 
 
 class Listener:
@@ -209,11 +216,21 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(url, timeoutMS=2000)
-        self.readings = self._client["sensors"]["readings"]
-        self.rejected = self._client["sensors"]["rejected"]
+        self._sensors = self._client["sensors"]
+        self.readings = self._sensors["readings"]
+        self.rejected = self._sensors["rejected"]
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def drop(self, collection: str) -> None:
+        await self._sensors[collection].drop()
+
+    async def stored(self) -> list[tuple[ObjectId, str, datetime]]:
+        """Return id, device and time of every reading."""
+        with pymongo.timeout(600):
+            rows = self.readings.find({}, {"deviceId": 1, "timestamp": 1})
+            return [(row["_id"], row["deviceId"], row["timestamp"]) async for row in rows]
 
     async def holds(self, identity: str) -> bool | None:
         """Return whether a reading is stored; None if the database is unavailable."""
@@ -273,6 +290,8 @@ class Stage:
         self.port = free_port()
         self._environment = environment or {}
         self._next = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._bridge: subprocess.Popen[bytes] | None = None
         self.mqtt_link: RecordingProxy
         self.broker_died = False
@@ -361,16 +380,20 @@ class Stage:
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     @asynccontextmanager
-    async def watching_memory(self, seen: list[int]) -> AsyncIterator[None]:
-        """Append the bridge's memory in bytes to `seen` twice per second."""
+    async def watching_memory(self, seen: list[tuple[float, int]]) -> AsyncIterator[None]:
+        """Append the time in seconds and the bridge's memory in bytes to `seen` twice per second."""
 
         async def watch() -> None:
             while True:
-                seen.append(self.memory_bytes())
+                seen.append((time.monotonic(), self.memory_bytes()))
                 await asyncio.sleep(0.5)
 
         async with running_task(watch(), "memory"):
             yield
+
+    def count_objects(self) -> None:
+        """Make the bridge append a count of its objects to the file `BRIDGE_OBJECTS`."""
+        self.bridge.send_signal(signal.SIGUSR1)
 
     # --- load ---
 
@@ -380,10 +403,20 @@ class Stage:
         async with running_task(self.publish_for(rate), "load"):
             yield
 
+    @asynccontextmanager
+    async def load_paused(self) -> AsyncIterator[None]:
+        """Publish nothing within the context; what was due meanwhile is published after it."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
     async def publish_for(self, rate: int, count: int | None = None) -> None:
         """Publish `rate` readings per second, `count` in total or until cancelled."""
         start, sent = time.monotonic(), 0
         while count is None or sent < count:
+            await self._flowing.wait()
             due = int((time.monotonic() - start) * rate) + 1
             for _ in range(min(due - sent, 1000) if count is None else min(due - sent, 1000, count - sent)):
                 device, payload = body_of(self._next)
@@ -422,17 +455,19 @@ class Stage:
 
     @property
     def acknowledged(self) -> set[int]:
-        return set().union(*(publisher.acknowledged for publisher in self.publishers))
+        """The numbers of acknowledged readings; those of hostile messages are negative."""
+        return {number for publisher in self.publishers for number in publisher.acknowledged if number >= 0}
 
     async def verdict(self) -> Verdict:
         """Count lost, duplicate, early and misordered readings."""
         acknowledged = self.acknowledged
-        rows = await self.database.readings.find({}, {"deviceId": 1, "timestamp": 1}).to_list()
-        stored = {row["_id"] for row in rows}
-        times = Counter((row["deviceId"], row["timestamp"]) for row in rows)
+        rows = await self.database.stored()
+        stored = {identity for identity, _, _ in rows}
+        times = Counter((device, at) for _, device, at in rows)
         missing = {number for number in acknowledged if id_of(number) not in stored}
         acks = self.mqtt_link.record
-        acks.before_store += await self.database.missing(acks.payloads) if acks.payloads else 0
+        for at in range(0, len(acks.payloads), 10_000):
+            acks.before_store += await self.database.missing(acks.payloads[at : at + 10_000])
         delivered = {number for payload in acks.delivered if (number := number_of(payload)) is not None}
         received = self.listener.received
         received.before_stored += sum(ObjectId(identity) not in stored for identity in received.ids)

@@ -346,6 +346,23 @@ async def test_invalid_packet_closes_the_connection_with_its_reason(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+async def test_websocket_client_that_vanishes_in_its_handshake_leaves_neither_session_nor_error(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge = await opened(max_clients_per_address=20, handshake_seconds=60)
+    head = (
+        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    headers = "".join(f"{name}: {text}\r\n" for name, text in auth_headers(bridge).items())
+    for _ in range(300):
+        _, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        writer.write(f"{head}{headers}\r\n".encode())
+        writer.transport.abort()
+    async with Bare.connected(bridge):
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("access", ACCESS)
 async def test_long_polling_client_with_binary_packets_is_disconnected_once(bridge: Bridge) -> None:
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
