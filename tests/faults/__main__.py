@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import platform
 import sys
@@ -17,10 +18,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.files import FILE_FAULTS, file_fault
 from tests.faults.scenarios import SCENARIOS, Report, Scenario
 from tests.faults.soak import soak
 
-BY_NAME: dict[str, Scenario] = {**SCENARIOS, "soak": soak}
+ALL: dict[str, Scenario] = {
+    **SCENARIOS,
+    **{f"sqlite-{name}": partial(file_fault, fault=fault) for name, fault in FILE_FAULTS.items()},
+}
+BY_NAME = {**ALL, "soak": soak}
 
 
 def main() -> int:
@@ -29,20 +35,27 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], default=[])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and databases here")
     arguments = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the harness aborts connections, about which asyncio warns
     console = Console(width=max(Console().width, 140))
-    reports: list[Report] = []
-    for name in arguments.names or SCENARIOS:
-        start = time.monotonic()
-        with _folder(arguments.keep, name) as folder, console.status(name) as status:
-            progress = status.update if console.is_terminal else partial(_print_progress, name)
-            try:
-                reports.append(asyncio.run(BY_NAME[name](folder, progress)))
-            except AssertionError:
-                console.print((folder / "bridge.log").read_text()[-3000:], markup=False)
-                raise
-        console.print(f"{'ok   ' if reports[-1].passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s")
-    console.print(table(reports))
-    return 0 if all(report.passed for report in reports) else 1
+    reports = {name: _run(name, arguments.keep, console) for name in arguments.names or ALL}
+    done = [report for report in reports.values() if report is not None]
+    console.print(table(done))
+    return 0 if len(done) == len(reports) and all(report.passed for report in done) else 1
+
+
+def _run(name: str, keep: Path | None, console: Console) -> Report | None:
+    """Run a scenario and print its outcome; None if it did not reach its end."""
+    start = time.monotonic()
+    with _folder(keep, name) as folder, console.status(name) as status:
+        progress = status.update if console.is_terminal else partial(_print_progress, name)
+        try:
+            report = asyncio.run(BY_NAME[name](folder, progress))
+        except AssertionError as error:
+            console.print((folder / "bridge.log").read_text()[-3000:], markup=False)
+            console.print(f"FAILS {name}: {error}", markup=False)
+            return None
+    console.print(f"{'ok   ' if report.passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s: {report}", markup=False)
+    return report
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
 and the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE`
-each SIGUSR1 appends to FILE which objects there are.
+each SIGUSR1 appends to FILE which objects there are. `BRIDGE_RETENTION_SECONDS=N` is the interval of retention.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from bridge.cli.main import main
 from bridge.core.events import Event
+from bridge.maintenance.retention_job import RetentionJob
 from bridge.pipeline.loop import Pipeline
 from bridge.realtime.hub.hub import Hub
 
@@ -85,6 +86,8 @@ if __name__ == "__main__":
         set_trap(trap.partition(":")[0], int(trap.partition(":")[2]))
     if clock := os.environ.get("BRIDGE_CLOCK"):
         set_clock(Path(clock))
+    if interval := os.environ.get("BRIDGE_RETENTION_SECONDS"):
+        RetentionJob.__init__.__defaults__ = (float(interval),)
     if objects := os.environ.get("BRIDGE_OBJECTS"):
         count_objects(Path(objects))
     main()

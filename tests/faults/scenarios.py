@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
-from tests.faults.stage import Stage, Verdict
+from tests.faults.readings import id_of
+from tests.faults.stage import MongoStage, Stage, Verdict, running_task
 from tests.payloads import hostile
 from tests.servers import missing, until
 
@@ -43,7 +45,7 @@ Progress = Callable[[str], None]
 async def bridge_killed(folder: Path, progress: Progress, *, times: int = 30, count: int = 100_000, rate: int = 1000) -> Report:
     """SIGKILL of the bridge: at random, between store and acknowledgement, and between acknowledgement and publishing."""
     rng = random.Random(1)
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(times):
             progress(f"kill {n + 1} of {times}, {stage.published:,} published")
             if n % 3 == 0:
@@ -66,7 +68,7 @@ async def mongod_killed(
     """SIGKILL of mongod, and SIGSTOP for `stop_seconds`."""
     resumed: list[float] = []
     noticed: list[float] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
             progress(f"mongod kill {n + 1} of {kills}")
             await asyncio.sleep(2)
@@ -93,7 +95,7 @@ async def mongod_killed(
 async def broker_killed(folder: Path, progress: Progress, *, kills: int = 10, rate: int = 500) -> Report:
     """SIGKILL of mosquitto."""
     resumed: list[float] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
             progress(f"mosquitto kill {n + 1} of {kills}")
             await asyncio.sleep(7)  # the broker saves its sessions every 5 s
@@ -113,7 +115,7 @@ async def links_faulty(
     """Each fault of the proxy on the MQTT link and on the MongoDB link."""
     resumed: list[float] = []
     half_open: list[float] = [0]
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         links: tuple[tuple[str, FaultyProxy], ...] = (("MQTT", stage.mqtt_link), ("MongoDB", stage.mongo_link))
         for name, link in links:
             for fault in faults:
@@ -145,7 +147,7 @@ async def store_down(
 ) -> Report:
     """The database is unavailable for long, then a flood of QoS 0 follows."""
     memory: list[tuple[float, int]] = []
-    async with Stage(folder).on() as stage:
+    async with MongoStage(folder).on() as stage:
         async with stage.load(rate):
             await asyncio.sleep(5)
             before = stage.memory_bytes()
@@ -194,7 +196,7 @@ async def _flood(stage: Stage, rate: int, seconds: float) -> int:
 async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000, rate: int = 3000) -> Report:
     """One message in five is hostile."""
     source = random.Random(2)
-    async with Stage(folder).on() as stage:
+    async with MongoStage(folder).on() as stage:
         bad = 0
         load = asyncio.create_task(stage.publish_for(rate * 4 // 5, count * 4 // 5))
         while not load.done():
@@ -221,7 +223,7 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
     """SIGTERM under load."""
     took: list[float] = []
     codes: list[int] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(times):
             await asyncio.sleep(1)
             seconds, code = await stage.terminate_bridge()
@@ -237,27 +239,119 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
 
 
 async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 5) -> Report:
-    """The bridge's clock is an hour ahead, then an hour behind, with a restart in each."""
+    """The bridge's clock is an hour ahead, then an hour behind, with a restart in each; in the end a device falls silent.
+
+    Each jump is said, `latest` advances, and silence is measured by a clock that nobody sets.
+    """
     clock = folder / "clock"
     folder.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")
-    async with Stage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage, stage.load(rate):
-        for offset in (3600, 0, -3600, 0):
+    offsets, not_in_health, stuck = (3600, 0, -3600, 0), 0, 0
+    async with (
+        MongoStage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage,
+        stage.load(rate),
+        running_task(_send(stage, "steady", 100_000), "load"),
+    ):
+        await asyncio.sleep(2)
+        for offset in offsets:
             progress(f"clock {offset:+d} s")
+            before = await _newest(stage)
             clock.write_text(str(offset))
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(max(seconds, JUMP_NOTICED_SECONDS))
+            not_in_health += not await _clock_note(stage)
             stage.kill_bridge()
             stage.start_bridge()
             await stage.ready()
+            await wait_for_readings(stage)
             await asyncio.sleep(seconds)
-        return await finish(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+            stuck += await _newest(stage) <= before
+        progress("a device falls silent")
+        silent = await _fall_silent(stage, clock)
+        report = await finish(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+        jumps = len(offsets) + 1
+        report.measured = {
+            "jumps not logged": jumps - stage.log_text().count("bridge: the clock was set"),
+            "not in health": not_in_health,
+            "no systemEvent": jumps - sum("clockJumpSeconds" in event["data"] for event in stage.listener.system_events),
+            "latest stuck": stuck,
+            "offline by mistake": sum(device != "silent" for _, device in stage.listener.offline),
+            "silent device offline after s": silent,
+        }
+        report.limits = dict.fromkeys(report.measured, 0.0) | {"silent device offline after s": 15}
+        return report
+
+
+JUMP_NOTICED_SECONDS = 2.5
+REPORTING_SECONDS = 1.2
+
+
+async def _newest(stage: Stage) -> str:
+    """Return the latest time of a device that sends all the time."""
+    _, body = await stage.get("/api/v1/readings/latest")
+    return next((reading["timestamp"] for reading in body["readings"] if reading["deviceId"] == "d00"), "")
+
+
+async def _clock_note(stage: Stage) -> bool:
+    _, body = await stage.get("/health/ready")
+    return "the clock was set" in body.get("parts", {}).get("clock", {}).get("reason", "")
+
+
+async def _send(stage: Stage, device: str, count: int) -> None:
+    """Send readings without a time, which are signs of life, with QoS 0, so that the verdict leaves them out."""
+    async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
+        for n in range(count):
+            await sender.publish(f"sensors/{device}/data", b'{"temperature": %d}' % (n % 50), qos=0)
+            await asyncio.sleep(REPORTING_SECONDS)
+
+
+async def _fall_silent(stage: Stage, clock: Path) -> float:
+    """Let a device send for a while, then never again while the clock jumps; return after how long it is offline."""
+    await _send(stage, "silent", 6)
+    last = time.monotonic() - REPORTING_SECONDS
+    clock.write_text("3600")
+    await until(lambda: any(device == "silent" for _, device in stage.listener.offline), 30, "the silent device is offline")
+    return next(at for at, device in stage.listener.offline if device == "silent") - last
+
+
+INDEXES = {"_id_": None, "seq": None, "device_timestamp": None, "retention": 3650 * 86_400}
+"""Those of the readings, with their expiry in seconds."""
+
+
+async def readings_dropped(
+    folder: Path, progress: Progress, *, times: int = 2, rate: int = 500, retention_seconds: float = 60
+) -> Report:
+    """The collection of readings is dropped under load: later ones are stored, with indexes and expiry, and the log says so."""
+    rebuilt: list[float] = []
+    environment = {"BRIDGE_STORE__RETENTION_DAYS": "3650", "BRIDGE_RETENTION_SECONDS": str(retention_seconds)}
+    async with MongoStage(folder, environment=environment).on() as stage, stage.load(rate):
+        for n in range(times):
+            await asyncio.sleep(3)
+            with stage.database.suspended():
+                await stage.database.drop("readings")
+                dropped = time.monotonic()
+                stage.database.removed.update(id_of(number) for number in range(stage.published))
+            progress(f"readings dropped {n + 1} of {times}, {stage.published:,} published")
+            await until(partial(_has_indexes, stage), 2 * retention_seconds, "indexes and expiry are there again")
+            rebuilt.append(time.monotonic() - dropped)
+            await wait_for_readings(stage)
+        report = await finish(stage, f"readings dropped × {times}", f"{rate}/s", {}, {})
+        report.measured = {
+            "indexes after s": max(rebuilt),
+            "not logged": times - stage.log_text().count("mongodb: indexes missing: readings."),
+        }
+        report.limits = {"indexes after s": retention_seconds + 5, "not logged": 0}
+        return report
+
+
+async def _has_indexes(stage: MongoStage) -> bool:
+    return await stage.database.indexes("readings") == INDEXES
 
 
 async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 10) -> Report:
     """The database's disk fills up; if mongod exits, it is restarted once there is space."""
     disk = folder / "disk"
     with small_disk(disk, megabytes=500):
-        async with Stage(folder, database=disk).on() as stage, stage.load(rate):
+        async with MongoStage(folder, database=disk).on() as stage, stage.load(rate):
             await asyncio.sleep(3)
             filler = disk / "filler"
             with filler.open("wb", buffering=0) as file, suppress(OSError):
@@ -331,6 +425,7 @@ SCENARIOS: dict[str, Scenario] = {
     "hostile": hostile_fifth,
     "terminated": bridge_terminated,
     "clock": clock_jumps,
+    "readings-dropped": readings_dropped,
     "disk-full": disk_full,
     "store-down": store_down,
 }

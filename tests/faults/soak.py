@@ -17,8 +17,9 @@ from pymongo.errors import PyMongoError
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
+from tests.faults.readings import START_MS
 from tests.faults.scenarios import Progress, Report, finish, wait_for_readings, wait_for_silence
-from tests.faults.stage import START_MS, Stage
+from tests.faults.stage import MongoStage
 from tests.payloads import hostile
 from tests.servers import until
 
@@ -36,7 +37,7 @@ GROWTH_LIMIT = 1.0
 class Soak:
     """The faults of a soak, by name."""
 
-    def __init__(self, stage: Stage, clock: Path, rate: int, seconds: float) -> None:
+    def __init__(self, stage: MongoStage, clock: Path, rate: int, seconds: float) -> None:
         """Each fault lasts at most about `seconds`."""
         self._stage = stage
         self._clock = clock
@@ -222,7 +223,7 @@ async def soak(
     }  # fmt: skip
     memory: list[tuple[float, int]] = []
     not_resumed: list[str] = []
-    async with Stage(folder, environment=environment).on() as stage, stage.load(rate), stage.watching_memory(memory):
+    async with MongoStage(folder, environment=environment).on() as stage, stage.load(rate), stage.watching_memory(memory):
         injected = Soak(stage, clock, rate, seconds)
         start = time.monotonic()
         for n, kind in zip(range(faults), itertools.cycle(kinds or injected.faults)):
@@ -254,7 +255,7 @@ async def soak(
         return report
 
 
-def _line(stage: Stage, minute: int, kind: str, memory: Sequence[tuple[float, int]], begin: float) -> str:
+def _line(stage: MongoStage, minute: int, kind: str, memory: Sequence[tuple[float, int]], begin: float) -> str:
     recent = [size for at, size in memory if at >= begin] or [0]
     return (
         f"{minute} {kind}: RSS {recent[-1] / 2**20:.1f} MB (at most {max(recent) / 2**20:.1f}), {growth(memory):+.1f} MB/h, "

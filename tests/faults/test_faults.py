@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import scenarios
+from tests.faults.files import FILE_FAULTS, file_fault
 from tests.faults.proxy import Fault
 from tests.faults.scenarios import Scenario
 from tests.faults.soak import soak
@@ -30,6 +31,8 @@ SHORT: dict[str, Scenario] = {
     "hostile": partial(scenarios.hostile_fifth, count=5000),
     "terminated": partial(scenarios.bridge_terminated, times=2),
     "clock": partial(scenarios.clock_jumps, seconds=1),
+    "readings dropped": partial(scenarios.readings_dropped, times=1, retention_seconds=2),
+    **{f"sqlite {name}": partial(file_fault, fault=fault, times=1, seconds=1) for name, fault in FILE_FAULTS.items()},
     "store down": partial(scenarios.store_down, seconds=5, flood_rate=4000, flood_seconds=4),
     "soak": partial(soak, kinds=SOAKED, faults=len(SOAKED), seconds=3, growth_limit=None),
 }
