@@ -29,7 +29,12 @@ FROZEN_SECONDS = 10.0
 LINK_SECONDS = 8.0
 DEVICES_LIMIT = 300
 """So that the registry is full after the first new names: from then on its memory must not grow."""
-NEW_NAMES = 400
+NEW_NAMES = 2600
+"""New devices at once, with four topics and four fields each: more than the 10,000 that are cached. So what is limited is full
+in the first half of an hour."""
+NEW_ADDRESSES = 5000
+"""More than the 4,096 that are cached."""
+NEW_CLIENTS = 100
 GROWTH_LIMIT = 1.0
 """MB/h."""
 
@@ -131,12 +136,14 @@ class Soak:
                 for path in (b"/ws", b"/api/v1/ws", b"/ws/device", b"/socket.io/?EIO=4&transport=websocket")
             ),
         )  # fmt: skip
-        end = time.monotonic() + self._seconds / 2
-        for number in itertools.count():
-            if time.monotonic() > end:
-                return
-            await self._short_lived_client(number, starts[number % len(starts)])
-            await asyncio.sleep(0.01)
+        end, numbers = time.monotonic() + self._seconds / 2, iter(range(NEW_ADDRESSES))
+
+        async def connect() -> None:
+            for number in numbers:
+                if time.monotonic() < end:
+                    await self._short_lived_client(number, starts[number % len(starts)])
+
+        await asyncio.gather(*(connect() for _ in range(8)))
 
     async def _short_lived_client(self, number: int, start: bytes) -> None:
         with suppress(OSError):
@@ -155,11 +162,13 @@ class Soak:
 
     async def _new_names_by_mqtt(self) -> None:
         """New devices and topics, with QoS 0, so that the verdict leaves them out."""
+        names = round(min(NEW_NAMES, NEW_NAMES * self._seconds / 60))
         async with mqtt_sender(MqttSettings.model_validate({"url": self._stage.broker.url})) as sender:
-            for _ in range(NEW_NAMES):
+            for _ in range(names):
                 name = secrets.token_hex(8)
+                fields = "".join(f'"{name}{n}": 1, ' for n in range(4)).encode()
                 for topic, payload in (
-                    (f"sensors/{name}/data", self._reading()),
+                    (f"sensors/{name}/data", self._reading(fields)),
                     (f"sensors/{name}/status", b"online"),
                     (f"sensors/{name}/command/ack", b'{"commandId": "%s"}' % name.encode()),
                     (f"events/{name}", b'{"value": 1}'),
@@ -168,12 +177,12 @@ class Soak:
                     await sender.publish(topic, payload, qos=0)
                 await asyncio.sleep(self._seconds / 2 / NEW_NAMES)
 
-    def _reading(self) -> bytes:
-        return b'{"temperature": 1, "timestamp": %d}' % (START_MS - 1 - next(self._new))
+    def _reading(self, fields: bytes = b"") -> bytes:
+        return b'{%b"temperature": 1, "timestamp": %d}' % (fields, START_MS - 1 - next(self._new))
 
     async def _new_names_by_http(self) -> None:
         """New devices, users, tokens, idempotency keys, queries and origins, each from a new address."""
-        for _ in range(NEW_NAMES // 4):
+        for _ in range(NEW_CLIENTS):
             session = aiohttp.ClientSession(
                 f"http://127.0.0.1:{self._stage.port}",
                 connector=aiohttp.TCPConnector(local_addr=(self._address(), 0)),
@@ -182,7 +191,7 @@ class Soak:
             async with session:
                 with suppress(aiohttp.ClientError, OSError, TimeoutError):
                     await self._new_names_of_client(session, secrets.token_hex(8))
-            await asyncio.sleep(self._seconds / 2 / NEW_NAMES)
+            await asyncio.sleep(self._seconds / 4 / NEW_CLIENTS)
 
     async def _new_names_of_client(self, session: aiohttp.ClientSession, name: str) -> None:
         reading = b'{"deviceId": "%s", %s' % (name.encode(), self._reading()[1:])

@@ -128,7 +128,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
                 return web.Response(status=413)
             for packet in [parse_packet(text) for text in body.decode().split(SEPARATOR)]:
                 await _receive(socket, *packet)
-        except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError):  # invalid packets, or an incomplete body
+        except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError, RuntimeError):
+            # Invalid packets, or an incomplete body: aiohttp raises RuntimeError if the client left before the first read.
             await self._fail(socket)
             return RequestError.REQUEST.response()
         finally:
