@@ -156,6 +156,8 @@ class RollupBuilder:
                 self._reset()
             self._progress = await self._limited_progress(devices_limit)
             self._progress_until = time.monotonic() + _PROGRESS_SECONDS
+            self._due = deque(name for name in self._due if name in self._progress)
+            self._late = deque(span for span in self._late if span[0] in self._progress)
         if not self._due:
             now = time.monotonic()
             self._cooling = {name: until for name, until in self._cooling.items() if until > now}

@@ -265,6 +265,21 @@ async def test_devices_beyond_the_limit_are_not_rolled_up_and_read_all_the_same(
         assert caplog.text.count(warning) == warnings
 
 
+async def test_device_that_gives_way_to_another_at_the_limit_is_no_longer_due(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.stores.rollup_builder._PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("bridge.stores.rollup_builder._STEP_SECONDS", 0)  # devices become due, and none is rolled up
+    sensors = Sensors(1)
+    async with opened() as store:
+        await sensors.write(store, [sensors.invent(device, HOUR_MS * 3) for device in "cd"])
+        await store.history.roll_up(2)
+        await sensors.write(store, [sensors.invent(device, HOUR_MS * 3) for device in "ab"])
+        monkeypatch.undo()
+        await rolled_up(store, 2)
+        await sensors.compare(store)
+
+
 async def saved_progress(store: Store) -> list[RollupProgress]:
     return await cast("RollupHistory", store.history)._tables.saved_progress(None)
 
