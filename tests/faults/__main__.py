@@ -50,9 +50,9 @@ def _run(name: str, keep: Path | None, console: Console) -> Report | None:
         progress = status.update if console.is_terminal else partial(_print_progress, name)
         try:
             report = asyncio.run(BY_NAME[name](folder, progress))
-        except AssertionError as error:
+        except Exception as error:
             console.print((folder / "bridge.log").read_text()[-3000:], markup=False)
-            console.print(f"FAILS {name}: {error}", markup=False)
+            console.print(f"FAILS {name}: {error!r}", markup=False)
             return None
     console.print(f"{'ok   ' if report.passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s: {report}", markup=False)
     return report

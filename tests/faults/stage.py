@@ -21,13 +21,14 @@ from typing import Any, Self
 import aiohttp
 import aiomqtt
 import orjson
+import pymongo
 import socketio
 from bson.objectid import ObjectId
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
-from tests.faults.databases import Database, MongoDatabase, SqliteDatabase
+from tests.faults.databases import ALL_READINGS_SECONDS, Database, MongoDatabase, SqliteDatabase
 from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
 from tests.faults.readings import body_of, id_of, number_of
 from tests.servers import Mongod, Mosquitto, free_port, until
@@ -428,8 +429,9 @@ class Stage(ABC):
         times = Counter((device, at) for _, device, at in rows)
         missing = {number for number in acknowledged if id_of(number) not in stored}
         acks = self.mqtt_link.record
-        for at in range(0, len(acks.payloads), 10_000):
-            acks.before_store += await self.database.missing(acks.payloads[at : at + 10_000])
+        with pymongo.timeout(ALL_READINGS_SECONDS):
+            for at in range(0, len(acks.payloads), 10_000):
+                acks.before_store += await self.database.missing(acks.payloads[at : at + 10_000])
         delivered = {number for payload in acks.delivered if (number := number_of(payload)) is not None}
         received = self.listener.received
         received.before_stored += sum(ObjectId(identity) not in stored for identity in received.ids)
