@@ -216,7 +216,7 @@ async def soak(
     *,
     faults: int = 60,
     seconds: float = 60,
-    rate: int = 150,
+    rate: int = 100,
     kinds: Sequence[str] = (),
     growth_limit: float | None = GROWTH_LIMIT,
 ) -> Report:
