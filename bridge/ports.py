@@ -26,7 +26,7 @@ from bridge.core.query import (
     WriteResult,
 )
 from bridge.core.readings.reading import Reading
-from bridge.core.rollup import HistoryRange
+from bridge.core.rollup import DEVICES_LIMIT, HistoryRange
 
 T = TypeVar("T")
 
@@ -62,8 +62,11 @@ class HistoryStore(Protocol):
     async def extent(self, devices: Sequence[str] | None, /) -> HistoryRange | None:
         """Return the first and last time of history of these devices (None: all); None if there is no history."""
 
-    async def roll_up(self) -> RollupResult:
-        """Advance the rollups by about a second's work, or do nothing while another bridge has the lease. Safe to cancel."""
+    async def roll_up(self, devices_limit: int = DEVICES_LIMIT, /) -> RollupResult:
+        """Advance the rollups by about a second's work, or do nothing while another bridge has the lease. Safe to cancel.
+
+        New devices are left out beyond `devices_limit`.
+        """
 
 
 class ReadingWriter(Protocol):

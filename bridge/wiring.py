@@ -108,7 +108,7 @@ def build(
     on_link: Callable[[str], None],
 ) -> Components:
     """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
-    storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store))
+    storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
     hub, registry = Hub(store, settings.realtime), Registry(store, settings.devices)
     access = _access(settings, store, hub, registry, on_link)
 

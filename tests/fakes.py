@@ -188,7 +188,7 @@ class MemoryHistory:
         times = [one.timestamp_ms for one in self._store.matching(ReadingsQuery(None if devices is None else tuple(devices)))]
         return HistoryRange(min(times), max(times), min(times)) if times else None
 
-    async def roll_up(self) -> RollupResult:
+    async def roll_up(self, _devices_limit: int = 0, /) -> RollupResult:
         return RollupResult()
 
 

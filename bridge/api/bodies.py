@@ -29,7 +29,7 @@ async def read_body(request: web.Request, seconds: float | None = None) -> bytes
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not arrive within {seconds:g} s") from None
-    except (web.RequestPayloadError, ConnectionError) as error:
+    except (web.RequestPayloadError, ConnectionError, RuntimeError) as error:  # RuntimeError: it left before the first read
         raise web.HTTPBadRequest(text=f"the body cannot be read: {error}") from None
 
 

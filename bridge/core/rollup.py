@@ -15,6 +15,9 @@ _MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 LEVELS_MS = (5 * _MINUTE_MS, 30 * _MINUTE_MS, 3 * HOUR_MS)
 """Rollup widths, each computed from the one before. A chart of 2,000 points reads at most four rollups per point."""
 
+DEVICES_LIMIT = 100_000
+"""The default number of devices that are rolled up."""
+
 _SEGMENTS_LIMIT = 50
 _ROUND_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 _ROUND_DAYS = (1, 2, 7, 14, 28, 56, 112, 224, 448, 896, 1792, 3584, 7168)

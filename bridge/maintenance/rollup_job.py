@@ -5,6 +5,7 @@ import logging
 import time
 
 from bridge.core.errors import StoreError
+from bridge.core.rollup import DEVICES_LIMIT
 from bridge.ports import Store
 
 log = logging.getLogger(__name__)
@@ -16,9 +17,10 @@ _SHORTEST_PAUSE_SECONDS = 0.05
 class RollupJob:
     """Rolls up the history periodically; `hours` counts the device-hours rolled up since the start."""
 
-    def __init__(self, store: Store, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        """`store` must be prepared."""
+    def __init__(self, store: Store, devices_limit: int = DEVICES_LIMIT, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        """`store` must be prepared; at most `devices_limit` devices are rolled up."""
         self._store = store
+        self._devices_limit = devices_limit
         self._interval_seconds = interval_seconds
         self._last_error = ""
         self._behind = False
@@ -33,7 +35,7 @@ class RollupJob:
 
     async def _step(self) -> bool:
         try:
-            result = await self._store.history.roll_up()
+            result = await self._store.history.roll_up(self._devices_limit)
         except StoreError as error:
             if str(error) != self._last_error:
                 log.warning("rollups: history not rolled up (%s): retrying every %g s", error, self._interval_seconds)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
 from bridge.core.rollup import (
+    DEVICES_LIMIT,
     HistoryRange,
     Late,
     RollupProgress,
@@ -36,9 +37,9 @@ class RollupHistory:
         self._retention_days = retention_days
         self._errors = errors
 
-    async def roll_up(self) -> RollupResult:
+    async def roll_up(self, devices_limit: int = DEVICES_LIMIT) -> RollupResult:
         async with self._errors():
-            return await self._builder.step()
+            return await self._builder.step(devices_limit)
 
     async def extent(self, devices: Sequence[str] | None) -> HistoryRange | None:
         """Read the first and last index entry of each device, and how far its rollups reach back."""

@@ -73,8 +73,8 @@ class RollupTables(Protocol):
     async def forget_lost(self) -> bool:
         """Delete all progress if there is some but no rollup is left, as after a dropped table; return whether it was so."""
 
-    async def device_ids(self) -> Collection[str]:
-        """Return the devices that have readings."""
+    async def device_ids(self, limit: int | None = None) -> Collection[str]:
+        """Return the devices that have readings, the first `limit` by name."""
 
     async def ends(self, devices: Sequence[str] | None) -> dict[str, tuple[int, int]]:
         """Return the first and last time of measurement of each device that has readings."""
@@ -106,6 +106,7 @@ class RollupBuilder:
         self._retention_days = retention_days
         self._owner = uuid.uuid4().hex
         self._step_lock = asyncio.Lock()
+        self._is_over_limit = False
         self._reset()
 
     def _reset(self) -> None:
@@ -117,12 +118,16 @@ class RollupBuilder:
         self._late_cursor = 0
         self._cooling: dict[str, float] = {}
 
-    async def step(self) -> RollupResult:
-        """Do at most about a second's work; a step that was cancelled ends before the next begins."""
+    async def step(self, devices_limit: int) -> RollupResult:
+        """Do at most about a second's work; a step that was cancelled ends before the next begins.
+
+        Senders choose the names of devices, and the progress of each is held in memory: no new device is rolled up beyond
+        `devices_limit`. Queries read its readings.
+        """
         async with self._step_lock:
             try:
                 async with asyncio.timeout(_STEP_LIMIT_SECONDS):
-                    return await self._step()
+                    return await self._step(devices_limit)
             except TimeoutError:
                 self._reset()
                 raise StoreUnavailable(f"a step of the rollups took longer than {_STEP_LIMIT_SECONDS:g} s") from None
@@ -130,12 +135,12 @@ class RollupBuilder:
                 self._reset()
                 raise
 
-    async def _step(self) -> RollupResult:
+    async def _step(self, devices_limit: int) -> RollupResult:
         cursor = await self._tables.lead(self._owner)
         if cursor is None:
             self._reset()
             return RollupResult()
-        await self._read_progress()
+        await self._read_progress(devices_limit)
         full = await self._find_late(cursor)
         hours, end = 0, time.monotonic() + _STEP_SECONDS
         while (self._late or self._due) and time.monotonic() < end:
@@ -143,20 +148,38 @@ class RollupBuilder:
         behind = sum(progress.until_ms < now_ms() - DAY_MS for progress in self._progress.values())
         return RollupResult(hours, behind, more=full or bool(self._late or self._due))
 
-    async def _read_progress(self) -> None:
+    async def _read_progress(self, devices_limit: int) -> None:
         """Look for new devices once a minute, and for due ones when all that were due are done."""
         if time.monotonic() > self._progress_until:
             if await self._tables.forget_lost():
                 log.warning("rollups: none is left of those that were built: building them again from the readings")
                 self._reset()
-            self._progress = {progress.device_id: progress for progress in await self._tables.progress()}
+            self._progress = await self._limited_progress(devices_limit)
             self._progress_until = time.monotonic() + _PROGRESS_SECONDS
+            self._due = deque(name for name in self._due if name in self._progress)
+            self._late = deque(span for span in self._late if span[0] in self._progress)
         if not self._due:
             now = time.monotonic()
             self._cooling = {name: until for name, until in self._cooling.items() if until > now}
             due = [name for name, progress in self._progress.items() if self._is_due(progress)]
             random.shuffle(due)  # otherwise one that always fails would block the others forever
             self._due.extend(due)
+
+    async def _limited_progress(self, devices_limit: int) -> dict[str, RollupProgress]:
+        """Return the progress of every device that has some, and of new devices up to the limit."""
+        progress = {saved.device_id: saved for saved in await self._tables.saved_progress(None)}
+        limit = max(devices_limit, len(progress))
+        for name in await self._tables.device_ids(limit + 1):  # as many as can be known, and one new
+            if len(progress) < limit:
+                progress.setdefault(name, RollupProgress(name))
+            elif name not in progress:
+                self._warn_of_limit(limit)
+        return progress
+
+    def _warn_of_limit(self, limit: int) -> None:
+        if not self._is_over_limit:
+            self._is_over_limit = True
+            log.warning("rollups: more than %d devices: not built for further ones, whose long charts are slower", limit)
 
     # --- late readings ---
 

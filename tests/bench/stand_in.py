@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+LOOK_SECONDS = 0.03
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -31,17 +32,37 @@ class Faults:
     loses: bool = False  # every hundredth reading is dropped
     doubles: bool = False  # every hundredth reading is sent twice
     gap_after: int | None = None  # buffered bytes above which a client misses readings, reported later
-    cut_after: int | None = None  # buffered bytes above which a client is disconnected
+    cut_after: int | None = None  # buffered bytes above which a client that reads nothing is disconnected
 
 
 @dataclass(eq=False)
 class Client:
-    """A joined client; `skipped` holds the cursors it missed. Readings after `joined_at` are sent live and not replayed."""
+    """A joined client; `skipped` holds the cursors it missed. Readings after `joined_at` are sent live and not replayed.
+
+    `written` counts bytes, and `left` those that had left the buffer at the last look: on a busy machine a burst fills the
+    buffer of a client that does read.
+    """
 
     writer: asyncio.StreamWriter
     devices: set[str] | None = None
     skipped: list[int] = field(default_factory=list)
     joined_at: int = 0
+    written: int = 0
+    left: int = 0
+
+    @property
+    def buffered(self) -> int:
+        return self.writer.transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        self.written += len(data)
+        self.writer.write(data)
+
+    def reads_nothing(self, limit: int) -> bool:
+        """Return whether the buffer is above the limit and nothing has left it since the last call."""
+        left, before, is_full = self.written - self.buffered, self.left, self.buffered > limit
+        self.left = left
+        return is_full and left == before
 
 
 class StandIn:
@@ -60,7 +81,7 @@ class StandIn:
         bridge = await asyncio.start_server(self._client, "127.0.0.1", port, backlog=4096)
         broker = await asyncio.start_server(self._publisher, "127.0.0.1", mqtt_port)
         self.port, self.mqtt_port = (server.sockets[0].getsockname()[1] for server in (bridge, broker))
-        self._tasks.add(asyncio.create_task(self._report_gaps(), name="gaps"))
+        self._tasks.add(asyncio.create_task(self._look_at_clients(), name="clients"))
         try:
             yield self
         finally:
@@ -106,32 +127,31 @@ class StandIn:
         for client in self.clients:
             if client.writer.transport.is_closing():
                 continue
-            if client.devices is None and not client.skipped and not client.writer.transport.get_write_buffer_size():
-                client.writer.write(frames)
+            if client.devices is None and not client.skipped and not client.buffered:
+                client.write(frames)
             else:
                 for cursor, device, framed in batch:
                     if client.devices is None or device in client.devices:
                         self._send(client, cursor, framed)
 
     def _send(self, client: Client, cursor: int, framed: bytes) -> None:
-        waiting = client.writer.transport.get_write_buffer_size()
-        if self.faults.cut_after is not None and waiting > self.faults.cut_after:
-            client.writer.transport.abort()
-        elif client.writer.transport.is_closing():
-            pass
-        elif self.faults.gap_after is not None and (client.skipped or waiting > self.faults.gap_after):
+        if client.writer.transport.is_closing():
+            return
+        if self.faults.gap_after is not None and (client.skipped or client.buffered > self.faults.gap_after):
             client.skipped.append(cursor)
         else:
-            client.writer.write(framed)
+            client.write(framed)
 
-    async def _report_gaps(self) -> None:
-        """Report gaps to clients that read again."""
+    async def _look_at_clients(self) -> None:
+        """Find clients that read nothing, disconnect them, and report gaps to those that read again."""
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
             for client in self.clients:
-                if client.skipped and not client.writer.transport.get_write_buffer_size():
+                if self.faults.cut_after is not None and client.reads_nothing(self.faults.cut_after):
+                    client.writer.transport.abort()
+                if client.skipped and not client.buffered:
                     body = {"from": client.skipped[0], "to": client.skipped[-1], "missed": len(client.skipped)}
-                    client.writer.write(frame(b'42["gap",%b]' % orjson.dumps(body)))
+                    client.write(frame(b'42["gap",%b]' % orjson.dumps(body)))
                     client.skipped.clear()
 
     # --- the bridge --------------------------------------------------------------------------------------------------
@@ -166,7 +186,7 @@ class StandIn:
             if text == b"40":
                 self._flush()
                 client.joined_at = self.log[-1][0] if self.log else 0
-                client.writer.write(frame(b'40{"sid":"b"}'))
+                client.write(frame(b'40{"sid":"b"}'))
                 self.clients.add(client)
             elif text.startswith(b"42"):
                 self._subscribe(client, text[2:])
@@ -188,7 +208,7 @@ class StandIn:
             frames.insert(2, frames[2])
         last = self.log[-1][0] if self.log else 0
         ack = {"ok": True, "devices": body["devices"], "replayed": len(frames), "cursor": last}
-        client.writer.write(b"".join(frames) + frame(b"43%b[%b]" % (number, orjson.dumps(ack))))
+        client.write(b"".join(frames) + frame(b"43%b[%b]" % (number, orjson.dumps(ack))))
 
 
 def frame(text: bytes) -> bytes:

@@ -1,39 +1,75 @@
-"""`make faults`: run the long form of every scenario and print a table."""
+"""`make faults`: run the long form of every scenario and print a table. The soak, of an hour, runs only by name."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.scenarios import SCENARIOS, Report
+from tests.faults.files import FILE_FAULTS, file_fault
+from tests.faults.scenarios import SCENARIOS, Report, Scenario
+from tests.faults.soak import soak
+
+ALL: dict[str, Scenario] = {
+    **SCENARIOS,
+    **{f"sqlite-{name}": partial(file_fault, fault=fault) for name, fault in FILE_FAULTS.items()},
+}
+BY_NAME = {**ALL, "soak": soak}
 
 
 def main() -> int:
     """Run the named scenarios, or all; return 1 if one did not pass."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *SCENARIOS], default=[])
+    parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], default=[])
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and databases here")
+    arguments = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the harness aborts connections, about which asyncio warns
     console = Console(width=max(Console().width, 140))
-    reports: list[Report] = []
-    for name in parser.parse_args().names or SCENARIOS:
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder, console.status(name) as status:
-            try:
-                reports.append(asyncio.run(SCENARIOS[name](Path(folder), status.update)))
-            except AssertionError:
-                console.print((Path(folder) / "bridge.log").read_text()[-3000:], markup=False)
-                raise
-        console.print(f"{'ok   ' if reports[-1].passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s")
-    console.print(table(reports))
-    return 0 if all(report.passed for report in reports) else 1
+    reports = {name: _run(name, arguments.keep, console) for name in arguments.names or ALL}
+    done = [report for report in reports.values() if report is not None]
+    console.print(table(done))
+    return 0 if len(done) == len(reports) and all(report.passed for report in done) else 1
+
+
+def _run(name: str, keep: Path | None, console: Console) -> Report | None:
+    """Run a scenario and print its outcome; None if it did not reach its end."""
+    start = time.monotonic()
+    with _folder(keep, name) as folder, console.status(name) as status:
+        progress = status.update if console.is_terminal else partial(_print_progress, name)
+        try:
+            report = asyncio.run(BY_NAME[name](folder, progress))
+        except Exception as error:
+            console.print((folder / "bridge.log").read_text()[-3000:], markup=False)
+            console.print(f"FAILS {name}: {error!r}", markup=False)
+            return None
+    console.print(f"{'ok   ' if report.passed else 'FAILS'} {name} in {time.monotonic() - start:.0f} s: {report}", markup=False)
+    return report
+
+
+@contextmanager
+def _folder(keep: Path | None, name: str) -> Iterator[Path]:
+    if keep:
+        (keep / name).mkdir(parents=True)
+        yield keep / name
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+
+
+def _print_progress(name: str, text: str) -> None:
+    print(time.strftime("%H:%M:%S"), f"{name}:", text, file=sys.stderr, flush=True)
 
 
 def table(reports: list[Report]) -> Table:

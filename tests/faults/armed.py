@@ -1,20 +1,25 @@
 """The unmodified bridge with injected faults, for `python -m`: it kills itself at a chosen point, or its clock is shifted.
 
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
-and the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds in FILE to the clock.
+and the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE`
+each SIGUSR1 appends to FILE which objects there are. `BRIDGE_RETENTION_SECONDS=N` is the interval of retention.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bridge.cli.main import main
 from bridge.core.events import Event
+from bridge.maintenance.retention_job import RetentionJob
 from bridge.pipeline.loop import Pipeline
 from bridge.realtime.hub.hub import Hub
 
@@ -62,9 +67,27 @@ def set_clock(file: Path) -> None:
     time.time = lambda: shifted() / 1e9
 
 
+def count_objects(file: Path) -> None:
+    """Append the number of allocated blocks, and the number of objects of each common type with the size of their own."""
+
+    def count(*_: object) -> None:
+        objects = gc.get_objects()
+        numbers = Counter(type(each).__name__ for each in objects)
+        largest = sorted((each for each in objects if hasattr(each, "__len__")), key=sys.getsizeof, reverse=True)[:20]
+        with file.open("a") as out:
+            print(f"{sys.getallocatedblocks():,} blocks", *(f"{name} {n:,}" for name, n in numbers.most_common(40)), file=out)
+            print(*(f"  {type(each).__name__} of {len(each):,} in {sys.getsizeof(each):,} bytes" for each in largest), file=out)
+
+    signal.signal(signal.SIGUSR1, count)
+
+
 if __name__ == "__main__":
     if trap := os.environ.get("BRIDGE_TRAP"):
         set_trap(trap.partition(":")[0], int(trap.partition(":")[2]))
     if clock := os.environ.get("BRIDGE_CLOCK"):
         set_clock(Path(clock))
+    if interval := os.environ.get("BRIDGE_RETENTION_SECONDS"):
+        RetentionJob.__init__.__defaults__ = (float(interval),)
+    if objects := os.environ.get("BRIDGE_OBJECTS"):
+        count_objects(Path(objects))
     main()

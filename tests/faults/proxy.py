@@ -142,8 +142,8 @@ class AckRecord:
     wrong_session: int = 0
     unchecked: int = 0
     """PUBACKs seen while the database was unavailable; their `payloads` are checked at the end."""
-    payloads: list[bytes] = field(default_factory=list)
-    delivered: set[bytes] = field(default_factory=set)
+    payloads: list[bytes] = field(default_factory=list, repr=False)
+    delivered: set[bytes] = field(default_factory=set, repr=False)
     """Payloads that the broker sent to the bridge."""
 
 

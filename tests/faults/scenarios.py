@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
-from tests.faults.stage import Stage, Verdict
+from tests.faults.readings import id_of
+from tests.faults.stage import MongoStage, Stage, Verdict, running_task
 from tests.hostile import hostile
 from tests.servers import missing, until
 
@@ -43,7 +45,7 @@ Progress = Callable[[str], None]
 async def bridge_killed(folder: Path, progress: Progress, *, times: int = 30, count: int = 100_000, rate: int = 1000) -> Report:
     """SIGKILL of the bridge: at random, between store and acknowledgement, and between acknowledgement and publishing."""
     rng = random.Random(1)
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(times):
             progress(f"kill {n + 1} of {times}, {stage.published:,} published")
             if n % 3 == 0:
@@ -57,7 +59,7 @@ async def bridge_killed(folder: Path, progress: Progress, *, times: int = 30, co
             await stage.ready()
         progress(f"{times} kills done, waiting for the rest of the load")
         await until(lambda: stage.published >= count, count / rate + 60, f"{count} published")
-        return await _report(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
+        return await finish(stage, f"bridge SIGKILL × {times}", f"{stage.published:,} readings, {rate}/s", {}, {})
 
 
 async def mongod_killed(
@@ -66,14 +68,14 @@ async def mongod_killed(
     """SIGKILL of mongod, and SIGSTOP for `stop_seconds`."""
     resumed: list[float] = []
     noticed: list[float] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
             progress(f"mongod kill {n + 1} of {kills}")
             await asyncio.sleep(2)
             stage.mongod.kill()
             await asyncio.sleep(1)
             stage.mongod.start()
-            resumed.append(await _wait_for_readings(stage))
+            resumed.append(await wait_for_readings(stage))
         for n in range(stops):
             progress(f"mongod stop {n + 1} of {stops}")
             await asyncio.sleep(2)
@@ -82,9 +84,9 @@ async def mongod_killed(
             noticed.append(await _until_not_ready(stage))
             await asyncio.sleep(max(frozen + stop_seconds - time.monotonic(), 0))
             stage.mongod.thaw()
-            resumed.append(await _wait_for_readings(stage))
+            resumed.append(await wait_for_readings(stage))
         await asyncio.sleep(1)
-        return await _report(
+        return await finish(
             stage, f"mongod SIGKILL × {kills}, stopped {stop_seconds:g} s × {stops}", f"{rate}/s",
             {"resumes s": max(resumed), "503 after s": max(noticed, default=0)}, {"resumes s": 5, "503 after s": 10},
         )  # fmt: skip
@@ -93,7 +95,7 @@ async def mongod_killed(
 async def broker_killed(folder: Path, progress: Progress, *, kills: int = 10, rate: int = 500) -> Report:
     """SIGKILL of mosquitto."""
     resumed: list[float] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(kills):
             progress(f"mosquitto kill {n + 1} of {kills}")
             await asyncio.sleep(7)  # the broker saves its sessions every 5 s
@@ -101,8 +103,8 @@ async def broker_killed(folder: Path, progress: Progress, *, kills: int = 10, ra
             stage.broker_died = True
             await asyncio.sleep(1)
             stage.broker.start()
-            resumed.append(await _wait_for_readings(stage))
-        return await _report(
+            resumed.append(await wait_for_readings(stage))
+        return await finish(
             stage, f"mosquitto SIGKILL × {kills}", f"{rate}/s", {"reconnects s": max(resumed)}, {"reconnects s": 5}
         )
 
@@ -113,7 +115,7 @@ async def links_faulty(
     """Each fault of the proxy on the MQTT link and on the MongoDB link."""
     resumed: list[float] = []
     half_open: list[float] = [0]
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         links: tuple[tuple[str, FaultyProxy], ...] = (("MQTT", stage.mqtt_link), ("MongoDB", stage.mongo_link))
         for name, link in links:
             for fault in faults:
@@ -121,14 +123,14 @@ async def links_faulty(
                 start = time.monotonic()
                 link.set(fault)
                 if fault is Fault.HALF_OPEN:
-                    await _wait_for_silence(stage)
-                    await _wait_for_readings(stage, 60)
+                    await wait_for_silence(stage)
+                    await wait_for_readings(stage, 60)
                     half_open.append(time.monotonic() - start)
                 else:
                     await asyncio.sleep(seconds)
                     link.set(Fault.NONE)
-                    resumed.append(await _wait_for_readings(stage, 60))
-        return await _report(
+                    resumed.append(await wait_for_readings(stage, 60))
+        return await finish(
             stage, f"{len(faults)} proxy faults on both links", f"{rate}/s",
             {"reconnects s": max(resumed), "half-open found s": max(half_open)}, {"reconnects s": 5, "half-open found s": 45},
         )  # fmt: skip
@@ -144,8 +146,8 @@ async def store_down(
     flood_seconds: float = 60,
 ) -> Report:
     """The database is unavailable for long, then a flood of QoS 0 follows."""
-    memory: list[int] = []
-    async with Stage(folder).on() as stage:
+    memory: list[tuple[float, int]] = []
+    async with MongoStage(folder).on() as stage:
         async with stage.load(rate):
             await asyncio.sleep(5)
             before = stage.memory_bytes()
@@ -160,13 +162,13 @@ async def store_down(
             dropped = (await stage.get("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
             progress(f"{dropped:,} of {sent:,} QoS 0 dropped; the database starts")
             stage.mongod.start()
-            report = await _report(
+            report = await finish(
                 stage, f"database down {seconds:g} s, then QoS 0 flood", f"{rate}/s, {flood_rate}/s",
                 {}, {"memory +MB": 64, "QoS 0 miscounted": 0}, settle_seconds=600,
             )  # fmt: skip
         flooded = await stage.database.readings.count_documents({"deviceId": "flood"})
         report.measured = {
-            "memory +MB": (max(memory) - before) / 2**20,
+            "memory +MB": (max(size for _, size in memory) - before) / 2**20,
             "QoS 0 miscounted": abs(sent - dropped - flooded),
             "QoS 0 dropped": dropped,
         }
@@ -194,7 +196,7 @@ async def _flood(stage: Stage, rate: int, seconds: float) -> int:
 async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000, rate: int = 3000) -> Report:
     """One message in five is hostile."""
     source = random.Random(2)
-    async with Stage(folder).on() as stage:
+    async with MongoStage(folder).on() as stage:
         bad = 0
         load = asyncio.create_task(stage.publish_for(rate * 4 // 5, count * 4 // 5))
         while not load.done():
@@ -210,8 +212,6 @@ async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000
                 await asyncio.sleep(0.01)
         progress("all sent")
         await stage.acknowledge()
-        for publisher in stage.publishers:
-            publisher.acknowledged = {number for number in publisher.acknowledged if number >= 0}
         quarantined = await stage.database.rejected.count_documents({})
         return Report(
             "one message in five hostile", f"{count:,} messages", await stage.verdict(),
@@ -223,7 +223,7 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
     """SIGTERM under load."""
     took: list[float] = []
     codes: list[int] = []
-    async with Stage(folder).on() as stage, stage.load(rate):
+    async with MongoStage(folder).on() as stage, stage.load(rate):
         for n in range(times):
             await asyncio.sleep(1)
             seconds, code = await stage.terminate_bridge()
@@ -232,34 +232,126 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
             codes.append(code)
             stage.start_bridge()
             await stage.ready()
-        return await _report(
+        return await finish(
             stage, f"SIGTERM × {times}", f"{rate}/s",
             {"exit s": max(took), "exit codes not 0": sum(code != 0 for code in codes)}, {"exit s": 5, "exit codes not 0": 0},
         )  # fmt: skip
 
 
 async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 5) -> Report:
-    """The bridge's clock is an hour ahead, then an hour behind, with a restart in each."""
+    """The bridge's clock is an hour ahead, then an hour behind, with a restart in each; in the end a device falls silent.
+
+    Each jump is said, `latest` advances, and silence is measured by a clock that nobody sets.
+    """
     clock = folder / "clock"
     folder.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")
-    async with Stage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage, stage.load(rate):
-        for offset in (3600, 0, -3600, 0):
+    offsets, not_in_health, stuck = (3600, 0, -3600, 0), 0, 0
+    async with (
+        MongoStage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage,
+        stage.load(rate),
+        running_task(_send(stage, "steady", 100_000), "load"),
+    ):
+        await asyncio.sleep(2)
+        for offset in offsets:
             progress(f"clock {offset:+d} s")
+            before = await _newest(stage)
             clock.write_text(str(offset))
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(max(seconds, JUMP_NOTICED_SECONDS))
+            not_in_health += not await _clock_note(stage)
             stage.kill_bridge()
             stage.start_bridge()
             await stage.ready()
+            await wait_for_readings(stage)
             await asyncio.sleep(seconds)
-        return await _report(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+            stuck += await _newest(stage) <= before
+        progress("a device falls silent")
+        silent = await _fall_silent(stage, clock)
+        report = await finish(stage, "clock ± 1 h, SIGKILL in each", f"{rate}/s", {}, {})
+        jumps = len(offsets) + 1
+        report.measured = {
+            "jumps not logged": jumps - stage.log_text().count("bridge: the clock was set"),
+            "not in health": not_in_health,
+            "no systemEvent": jumps - sum("clockJumpSeconds" in event["data"] for event in stage.listener.system_events),
+            "latest stuck": stuck,
+            "offline by mistake": sum(device != "silent" for _, device in stage.listener.offline),
+            "silent device offline after s": silent,
+        }
+        report.limits = dict.fromkeys(report.measured, 0.0) | {"silent device offline after s": 15}
+        return report
+
+
+JUMP_NOTICED_SECONDS = 2.5
+REPORTING_SECONDS = 1.2
+
+
+async def _newest(stage: Stage) -> str:
+    """Return the latest time of a device that sends all the time."""
+    _, body = await stage.get("/api/v1/readings/latest")
+    return next((reading["timestamp"] for reading in body["readings"] if reading["deviceId"] == "d00"), "")
+
+
+async def _clock_note(stage: Stage) -> bool:
+    _, body = await stage.get("/health/ready")
+    return "the clock was set" in body.get("parts", {}).get("clock", {}).get("reason", "")
+
+
+async def _send(stage: Stage, device: str, count: int) -> None:
+    """Send readings without a time, which are signs of life, with QoS 0, so that the verdict leaves them out."""
+    async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
+        for n in range(count):
+            await sender.publish(f"sensors/{device}/data", b'{"temperature": %d}' % (n % 50), qos=0)
+            await asyncio.sleep(REPORTING_SECONDS)
+
+
+async def _fall_silent(stage: Stage, clock: Path) -> float:
+    """Let a device send for a while, then never again while the clock jumps; return after how long it is offline."""
+    await _send(stage, "silent", 6)
+    last = time.monotonic() - REPORTING_SECONDS
+    clock.write_text("3600")
+    await until(lambda: any(device == "silent" for _, device in stage.listener.offline), 30, "the silent device is offline")
+    return next(at for at, device in stage.listener.offline if device == "silent") - last
+
+
+INDEXES = {"_id_": None, "seq": None, "device_timestamp": None, "retention": 3650 * 86_400}
+"""Those of the readings, with their expiry in seconds."""
+
+
+async def readings_dropped(
+    folder: Path, progress: Progress, *, times: int = 2, rate: int = 500, retention_seconds: float = 60
+) -> Report:
+    """The collection of readings is dropped under load: later ones are stored, with indexes and expiry, and the log says so."""
+    rebuilt: list[float] = []
+    environment = {"BRIDGE_STORE__RETENTION_DAYS": "3650", "BRIDGE_RETENTION_SECONDS": str(retention_seconds)}
+    async with MongoStage(folder, environment=environment).on() as stage, stage.load(rate):
+        for n in range(times):
+            await asyncio.sleep(3)
+            with stage.database.suspended():
+                await stage.database.drop("readings")
+                dropped = time.monotonic()
+                stage.database.removed.update(id_of(number) for number in range(stage.published))
+            progress(f"readings dropped {n + 1} of {times}, {stage.published:,} published")
+            await until(partial(_has_indexes, stage), 2 * retention_seconds, "indexes and expiry are there again")
+            rebuilt.append(time.monotonic() - dropped)
+            await wait_for_readings(stage)
+        report = await finish(stage, f"readings dropped × {times}", f"{rate}/s", {}, {})
+        report.measured = {
+            "indexes after s": max(rebuilt),
+            "not logged": times - stage.log_text().count("mongodb: indexes missing: readings."),
+        }
+        report.limits = {"indexes after s": retention_seconds + 5, "not logged": 0}
+        return report
+
+
+async def _has_indexes(stage: MongoStage) -> bool:
+    return await stage.database.indexes("readings") == INDEXES
 
 
 async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 10) -> Report:
     """The database's disk fills up; if mongod exits, it is restarted once there is space."""
     disk = folder / "disk"
     with small_disk(disk, megabytes=500):
-        async with Stage(folder, database=disk).on() as stage, stage.load(rate):
+        async with MongoStage(folder, database=disk).on() as stage, stage.load(rate):
             await asyncio.sleep(3)
             filler = disk / "filler"
             with filler.open("wb", buffering=0) as file, suppress(OSError):
@@ -272,8 +364,8 @@ async def disk_full(folder: Path, progress: Progress, *, rate: int = 500, second
             progress(f"space freed; mongod {'is running' if stage.mongod.is_running else 'has exited'}")
             if not stage.mongod.is_running:
                 stage.mongod.start()
-            resumed = await _wait_for_readings(stage, 60)
-            return await _report(stage, "disk full under the store", f"{rate}/s", {"resumes s": resumed}, {"resumes s": 5})
+            resumed = await wait_for_readings(stage, 60)
+            return await finish(stage, "disk full under the store", f"{rate}/s", {"resumes s": resumed}, {"resumes s": 5})
 
 
 @contextmanager
@@ -291,12 +383,12 @@ def small_disk(at: Path, *, megabytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
-async def _wait_for_silence(stage: Stage) -> None:
+async def wait_for_silence(stage: Stage) -> None:
     """Wait until a client has received nothing for a second."""
     await until(lambda: time.monotonic() - stage.listener.last_at > 1, 10, "silence")
 
 
-async def _wait_for_readings(stage: Stage, seconds: float = 30) -> float:
+async def wait_for_readings(stage: Stage, seconds: float = 30) -> float:
     """Wait until a client receives readings again; return the seconds."""
     start = time.monotonic()
     await until(lambda: stage.listener.last_at > start, seconds, "readings are published again")
@@ -313,7 +405,7 @@ async def _until_not_ready(stage: Stage) -> float:
     return time.monotonic() - start
 
 
-async def _report(
+async def finish(
     stage: Stage, fault: str, load: str, measured: dict[str, float], limits: dict[str, float], *, settle_seconds: float = 120
 ) -> Report:
     """Stop the load, wait for the acknowledgements, and report."""
@@ -333,6 +425,7 @@ SCENARIOS: dict[str, Scenario] = {
     "hostile": hostile_fifth,
     "terminated": bridge_terminated,
     "clock": clock_jumps,
+    "readings-dropped": readings_dropped,
     "disk-full": disk_full,
     "store-down": store_down,
 }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import aiomqtt
@@ -23,33 +26,15 @@ import socketio
 from bson.objectid import ObjectId
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from pymongo.errors import PyMongoError
 
-from bridge.core.readings.identity import record_id
 from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
+from tests.faults.databases import ALL_READINGS_SECONDS, Database, MongoDatabase, SqliteDatabase
 from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
+from tests.faults.readings import body_of, id_of, number_of
 from tests.servers import Mongod, Mosquitto, free_port, until
 
-START_MS = 1_767_000_000_000
-DEVICES = 50
 RESEND_SECONDS = 0.2
-
-
-def body_of(number: int) -> tuple[str, bytes]:
-    """Return device and payload of the n-th reading."""
-    return f"d{number % DEVICES:02}", b'{"temperature": %d.5, "timestamp": %d}' % (number % 60, START_MS + number)
-
-
-def id_of(number: int) -> ObjectId:
-    """Return the `_id` of the n-th reading."""
-    return record_id(f"d{number % DEVICES:02}", START_MS + number, {"temperature": number % 60 + 0.5})
-
-
-def number_of(payload: bytes) -> int | None:
-    """Return the number of the reading in a payload; None for a hostile one."""
-    with suppress(ValueError, TypeError, KeyError):
-        return int(orjson.loads(payload)["timestamp"]) - START_MS
-    return None
+_PR_CAPBSET_DROP = 24
 
 
 @asynccontextmanager
@@ -62,6 +47,13 @@ async def running_task(job: Coroutine[Any, Any, None], name: str) -> AsyncIterat
         while not task.done():
             task.cancel()
             await asyncio.wait((task,), timeout=1)
+
+
+def obey_modes() -> None:
+    """Let files' modes hold for root too: drop `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH` from the programs it starts."""
+    if os.geteuid() == 0:
+        for capability in (1, 2):
+            ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 class Publisher:
@@ -83,17 +75,23 @@ class Publisher:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-                self._writer.write(connect_packet(b"publisher-%d" % id(self)))
-                await asyncio.wait_for(reader.readexactly(4), 5)
-                for packet_id, (_, topic, payload) in list(self._waiting.items()):
-                    self._send(packet_id, topic, payload)
-                packets = PacketReader()
-                while data := await reader.read(65536):
-                    for header, ack in packets.feed(data):
-                        if header >> 4 == PUBACK:
-                            self._acknowledge(int.from_bytes(ack[:2], "big"))
-            self._writer = None
+                try:
+                    await self._converse(reader, self._writer)
+                finally:
+                    self._writer.transport.abort()
+                    self._writer = None
             await asyncio.sleep(RESEND_SECONDS)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(connect_packet(b"publisher-%d" % id(self)))
+        await asyncio.wait_for(reader.readexactly(4), 5)
+        for packet_id, (_, topic, payload) in list(self._waiting.items()):
+            self._send(packet_id, topic, payload)
+        packets = PacketReader()
+        while data := await reader.read(65536):
+            for header, ack in packets.feed(data):
+                if header >> 4 == PUBACK:
+                    self._acknowledge(int.from_bytes(ack[:2], "big"))
 
     def _acknowledge(self, packet_id: int) -> None:
         message = self._waiting.pop(packet_id, None)
@@ -154,7 +152,7 @@ class ReceivedCounts:
     twice: int = 0
     out_of_order: int = 0
     before_stored: int = 0
-    ids: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set, repr=False)
 
 
 class Listener:
@@ -167,6 +165,9 @@ class Listener:
         self._database = database
         self.received = ReceivedCounts()
         self.last_at = 0.0
+        self.system_events: list[dict[str, Any]] = []
+        self.offline: list[tuple[float, str]] = []
+        """When a device went offline, by the monotonic clock, and its id."""
         self._ids: set[str] = set()
         self._cursor = 0
 
@@ -180,16 +181,24 @@ class Listener:
             async with aiohttp.ClientSession() as session:
                 client = socketio.AsyncClient(http_session=session, reconnection=False)
                 client.on("sensorData", self._on_data)
+                client.on("systemEvent", self.system_events.append)
+                client.on("deviceStatus", self._on_status)
+                gone = asyncio.Event()
+                client.on("disconnect", lambda *_, gone=gone: gone.set())
                 self._ids, self._cursor = set(), 0
                 try:
                     await client.connect(self._url, transports=["websocket"], wait_timeout=2)
-                    await client.wait()
+                    await gone.wait()  # `client.wait` may return 30 s later
                 except (socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError, TimeoutError):
                     pass
                 finally:
                     with suppress(Exception):
                         await client.disconnect()
             await asyncio.sleep(RESEND_SECONDS)
+
+    def _on_status(self, body: dict[str, Any]) -> None:
+        if body["status"] == "offline":
+            self.offline.append((time.monotonic(), body["deviceId"]))
 
     async def _on_data(self, body: dict[str, Any]) -> None:
         received, identity, cursor = self.received, body["data"]["_id"], body["cursor"]
@@ -202,39 +211,6 @@ class Listener:
         self._cursor = max(cursor, self._cursor)
         if received.total % self.SAMPLE == 0 and await self._database.holds(identity) is False:
             received.before_stored += 1
-
-
-class Database:
-    """Queries MongoDB directly, without a proxy."""
-
-    def __init__(self, url: str) -> None:
-        self._client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(url, timeoutMS=2000)
-        self.readings = self._client["sensors"]["readings"]
-        self.rejected = self._client["sensors"]["rejected"]
-
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def holds(self, identity: str) -> bool | None:
-        """Return whether a reading is stored; None if the database is unavailable."""
-        try:
-            return await self.readings.find_one({"_id": ObjectId(identity)}, {"_id": 1}) is not None
-        except PyMongoError:
-            return None
-
-    async def missing(self, payloads: list[bytes]) -> int:
-        """Return how many messages are neither stored nor in the quarantine. Raises `ConnectionError` if unavailable."""
-        good = [id_of(number) for payload in payloads if (number := number_of(payload)) is not None]
-        bad = Counter(payload for payload in payloads if number_of(payload) is None)
-        try:
-            found = await self.readings.find({"_id": {"$in": good}}, {"_id": 1}).to_list() if good else []
-            stored = len({document["_id"] for document in found})
-            lost = len(set(good)) - stored
-            for payload in bad:
-                lost += await self.rejected.find_one({"payload": payload[:65536]}, {"_id": 1}) is None
-        except PyMongoError as error:
-            raise ConnectionError(str(error)) from error
-        return lost
 
 
 @dataclass
@@ -262,33 +238,31 @@ class Verdict:
         return not (errors or wrong_acks or (self.lost_by_broker and not self.broker_died))
 
 
-class Stage:
+class Stage(ABC):
     """All processes of a scenario."""
 
-    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, database: Path | None = None) -> None:
-        """`database` is the folder of mongod if it is not in `folder`."""
+    database: Database
+
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.broker = Mosquitto(folder / "mosquitto")
-        self.mongod = Mongod(database or folder / "mongo")
         self.port = free_port()
         self._environment = environment or {}
         self._next = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._bridge: subprocess.Popen[bytes] | None = None
         self.mqtt_link: RecordingProxy
         self.broker_died = False
 
     @asynccontextmanager
-    async def on(self) -> AsyncIterator[Stage]:
+    async def on(self) -> AsyncIterator[Self]:
         self.broker.start()
-        self.mongod.start()
         async with AsyncExitStack() as stack:
             stack.callback(self.broker.kill)
-            stack.callback(self.mongod.kill)
-            self.database = Database(self.mongod.url)
-            stack.push_async_callback(self.database.close)
+            self._store_url = await stack.enter_async_context(self._store())
             self.mqtt_link = RecordingProxy(self.broker.port, self.database.missing)
             await stack.enter_async_context(self.mqtt_link.serving())
-            self.mongo_link = await stack.enter_async_context(FaultyProxy(self.mongod.port).serving())
             stack.callback(self.kill_bridge)
             self.start_bridge()
             await self.ready()
@@ -297,6 +271,13 @@ class Stage:
             self.listener = await stack.enter_async_context(Listener(self.port, self.database).running())
             yield self
 
+    _before_exec: Callable[[], None] | None = None
+    """Called in the bridge's process before its program is loaded."""
+
+    @abstractmethod
+    def _store(self) -> AbstractAsyncContextManager[str]:
+        """Start the store and set `database`; the context's value is the store's URL for the bridge."""
+
     # --- the bridge ---
 
     def start_bridge(self, trap: str = "") -> None:
@@ -304,13 +285,14 @@ class Stage:
         environment = os.environ | {
             "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self.mqtt_link.port}",
             "BRIDGE_MQTT__CLIENT_ID": "under-test",
-            "BRIDGE_STORE__URL": f"mongodb://127.0.0.1:{self.mongo_link.port}/sensors?directConnection=true",
+            "BRIDGE_STORE__URL": self._store_url,
             "BRIDGE_HTTP__PORT": str(self.port),
             "BRIDGE_TRAP": trap,
             **self._environment,
         }
+        command = [sys.executable, "-m", "tests.faults.armed", "run"]
         with (self.folder / "bridge.log").open("ab") as log:
-            self._bridge = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
+            self._bridge = subprocess.Popen(command, env=environment, stderr=log, preexec_fn=self._before_exec)
 
     @property
     def bridge(self) -> subprocess.Popen[bytes]:
@@ -361,16 +343,20 @@ class Stage:
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     @asynccontextmanager
-    async def watching_memory(self, seen: list[int]) -> AsyncIterator[None]:
-        """Append the bridge's memory in bytes to `seen` twice per second."""
+    async def watching_memory(self, seen: list[tuple[float, int]]) -> AsyncIterator[None]:
+        """Append the time in seconds and the bridge's memory in bytes to `seen` twice per second."""
 
         async def watch() -> None:
             while True:
-                seen.append(self.memory_bytes())
+                seen.append((time.monotonic(), self.memory_bytes()))
                 await asyncio.sleep(0.5)
 
         async with running_task(watch(), "memory"):
             yield
+
+    def count_objects(self) -> None:
+        """Make the bridge append a count of its objects to the file `BRIDGE_OBJECTS`."""
+        self.bridge.send_signal(signal.SIGUSR1)
 
     # --- load ---
 
@@ -380,10 +366,20 @@ class Stage:
         async with running_task(self.publish_for(rate), "load"):
             yield
 
+    @asynccontextmanager
+    async def load_paused(self) -> AsyncIterator[None]:
+        """Publish nothing within the context; what was due meanwhile is published after it."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
     async def publish_for(self, rate: int, count: int | None = None) -> None:
         """Publish `rate` readings per second, `count` in total or until cancelled."""
         start, sent = time.monotonic(), 0
         while count is None or sent < count:
+            await self._flowing.wait()
             due = int((time.monotonic() - start) * rate) + 1
             for _ in range(min(due - sent, 1000) if count is None else min(due - sent, 1000, count - sent)):
                 device, payload = body_of(self._next)
@@ -422,23 +418,26 @@ class Stage:
 
     @property
     def acknowledged(self) -> set[int]:
-        return set().union(*(publisher.acknowledged for publisher in self.publishers))
+        """The numbers of acknowledged readings; those of hostile messages are negative."""
+        return {number for publisher in self.publishers for number in publisher.acknowledged if number >= 0}
 
     async def verdict(self) -> Verdict:
         """Count lost, duplicate, early and misordered readings."""
         acknowledged = self.acknowledged
-        rows = await self.database.readings.find({}, {"deviceId": 1, "timestamp": 1}).to_list()
-        stored = {row["_id"] for row in rows}
-        times = Counter((row["deviceId"], row["timestamp"]) for row in rows)
+        rows = await self.database.stored()
+        stored = {identity for identity, _, _ in rows} | self.database.removed
+        times = Counter((device, at) for _, device, at in rows)
         missing = {number for number in acknowledged if id_of(number) not in stored}
         acks = self.mqtt_link.record
-        acks.before_store += await self.database.missing(acks.payloads) if acks.payloads else 0
+        with pymongo.timeout(ALL_READINGS_SECONDS):
+            for at in range(0, len(acks.payloads), 10_000):
+                acks.before_store += await self.database.missing(acks.payloads[at : at + 10_000])
         delivered = {number for payload in acks.delivered if (number := number_of(payload)) is not None}
         received = self.listener.received
         received.before_stored += sum(ObjectId(identity) not in stored for identity in received.ids)
         return Verdict(
             acknowledged=len(acknowledged),
-            stored=len(stored),
+            stored=len(rows),
             lost_by_bridge=len(missing & delivered),
             lost_by_broker=len(missing - delivered),
             lost_to_witness=len(acknowledged - self.witness.seen),
@@ -450,3 +449,84 @@ class Stage:
 
     def log_text(self) -> str:
         return (self.folder / "bridge.log").read_text()
+
+
+class MongoStage(Stage):
+    """With MongoDB, behind a proxy."""
+
+    database: MongoDatabase
+
+    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, database: Path | None = None) -> None:
+        """`database` is the folder of mongod if it is not in `folder`."""
+        super().__init__(folder, environment)
+        self.mongod = Mongod(database or folder / "mongo")
+        self.mongo_link = FaultyProxy(self.mongod.port)
+
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[str]:
+        self.mongod.start()
+        try:
+            self.database = MongoDatabase(self.mongod.url)
+            async with self.mongo_link.serving():
+                yield f"mongodb://127.0.0.1:{self.mongo_link.port}/sensors?directConnection=true"
+            await self.database.close()
+        finally:
+            self.mongod.kill()
+
+
+class SqliteStage(Stage):
+    """With a SQLite file in a folder of its own, and readings that come by HTTP too."""
+
+    database: SqliteDatabase
+    poster: Poster
+    _before_exec = staticmethod(obey_modes)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "data" / "bridge.db"
+
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[str]:
+        self.database = SqliteDatabase(self.path)
+        self.poster = Poster(self.port)
+        yield f"sqlite:///{self.path}"
+
+    @property
+    def acknowledgements(self) -> int:
+        """The PUBACKs of the bridge and the readings that it answered with 201."""
+        return self.mqtt_link.record.acknowledged + len(self.poster.acknowledged)
+
+
+class Poster:
+    """Posts readings and posts unanswered ones again. `acknowledged` are those answered with 201."""
+
+    FIRST = 500_000_000
+    """Their numbers, far from those of the publishers."""
+    READINGS, SECONDS = 5, 0.05
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/v1/readings"
+        self._next = self.FIRST
+        self.acknowledged: set[int] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with running_task(self._run(), "load"):
+            yield
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
+            while True:
+                numbers = range(self._next, self._next + self.READINGS)
+                if await self._post(session, numbers):
+                    self.acknowledged.update(numbers)
+                    self._next += self.READINGS
+                await asyncio.sleep(self.SECONDS)
+
+    async def _post(self, session: aiohttp.ClientSession, numbers: Iterable[int]) -> bool:
+        readings = [{"deviceId": device, **orjson.loads(payload)} for device, payload in map(body_of, numbers)]
+        try:
+            async with session.post(self._url, json=readings) as response:
+                return response.status == HTTPStatus.CREATED
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False

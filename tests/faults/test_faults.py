@@ -1,4 +1,4 @@
-"""The short form of the scenarios; `make faults` runs the long form of all, with the clock and the full disk."""
+"""The short form of the scenarios; `make faults` runs the long form of all, with the full disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import scenarios
+from tests.faults.files import FILE_FAULTS, file_fault
 from tests.faults.proxy import Fault
 from tests.faults.scenarios import Scenario
+from tests.faults.soak import soak
 from tests.servers import wants_containers
 
 pytestmark = [
@@ -18,6 +20,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+SOAKED = (
+    "mongod killed", "short-lived clients", "new names by MQTT", "hostile", "collection dropped", "new names by HTTP", "reset",
+)  # fmt: skip
 SHORT: dict[str, Scenario] = {
     "bridge killed": partial(scenarios.bridge_killed, times=3, count=7000),
     "mongod killed": partial(scenarios.mongod_killed, kills=1, stops=1, stop_seconds=8),
@@ -25,7 +30,11 @@ SHORT: dict[str, Scenario] = {
     "links faulty": partial(scenarios.links_faulty, faults=(Fault.SLICES, Fault.RESET), seconds=2),
     "hostile": partial(scenarios.hostile_fifth, count=5000),
     "terminated": partial(scenarios.bridge_terminated, times=2),
+    "clock": partial(scenarios.clock_jumps, seconds=1),
+    "readings dropped": partial(scenarios.readings_dropped, times=1, retention_seconds=2),
+    **{f"sqlite {name}": partial(file_fault, fault=fault, times=1, seconds=1) for name, fault in FILE_FAULTS.items()},
     "store down": partial(scenarios.store_down, seconds=5, flood_rate=4000, flood_seconds=4),
+    "soak": partial(soak, kinds=SOAKED, faults=len(SOAKED), seconds=3, growth_limit=None),
 }
 
 

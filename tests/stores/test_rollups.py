@@ -22,6 +22,7 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Value
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import (
     DAY_MS,
+    DEVICES_LIMIT,
     HOUR_MS,
     LEVELS_MS,
     HistoryRange,
@@ -37,6 +38,7 @@ from bridge.maintenance.rollup_job import RollupJob
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
+from bridge.stores.history import RollupHistory
 from bridge.stores.rollup_builder import SETTLE_MS, now_ms
 from bridge.stores.sqlite.store import SqliteStore
 from tests.fakes import MemoryHistory, MemoryStore
@@ -211,11 +213,11 @@ def nearly(buckets: list[Bucket]) -> list[Bucket]:
     return [replace(one, fields={name: near(short) for name, short in one.fields.items()}) for one in buckets]
 
 
-async def rolled_up(store: Store) -> int:
+async def rolled_up(store: Store, devices_limit: int = DEVICES_LIMIT) -> int:
     """Roll up everything; return how many hours."""
     total = 0
     for _ in range(200):
-        step = await store.history.roll_up()
+        step = await store.history.roll_up(devices_limit)
         total += step.hours
         if not step.more:
             return total
@@ -247,6 +249,39 @@ async def test_buckets_are_the_same_with_rollups_as_without(opened: Opener, seed
             late = [sensors.invent(chance.choice("abcd"), chance.randrange(4 * DAY_MS)) for _ in range(30)]
             await sensors.write(store, late)
             await sensors.compare(store)
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_devices_beyond_the_limit_are_not_rolled_up_and_read_all_the_same(
+    opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    sensors, warning = Sensors(1), "rollups: more than 3 devices: not built for further ones, whose long charts are slower"
+    for devices, limit, expected, warnings in (("bc", 2, "bc", 0), ("abcd", 3, "abc", 1), ("abcd", 1, "abc", 2)):
+        async with opened() as store:
+            await sensors.write(store, [sensors.invent(device, hour * HOUR_MS) for device in devices for hour in range(30)])
+            await rolled_up(store, limit)
+            assert {progress.device_id for progress in await saved_progress(store)} == set(expected)
+            await sensors.compare(store)
+        assert caplog.text.count(warning) == warnings
+
+
+async def test_device_that_gives_way_to_another_at_the_limit_is_no_longer_due(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.stores.rollup_builder._PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("bridge.stores.rollup_builder._STEP_SECONDS", 0)  # devices become due, and none is rolled up
+    sensors = Sensors(1)
+    async with opened() as store:
+        await sensors.write(store, [sensors.invent(device, HOUR_MS * 3) for device in "cd"])
+        await store.history.roll_up(2)
+        await sensors.write(store, [sensors.invent(device, HOUR_MS * 3) for device in "ab"])
+        monkeypatch.undo()
+        await rolled_up(store, 2)
+        await sensors.compare(store)
+
+
+async def saved_progress(store: Store) -> list[RollupProgress]:
+    return await cast("RollupHistory", store.history)._tables.saved_progress(None)
 
 
 async def test_late_readings_are_rolled_up_once(opened: Opener) -> None:
@@ -462,7 +497,7 @@ class Stepping(MemoryHistory):
         super().__init__(MemoryStore())
         self.steps = list(steps)
 
-    async def roll_up(self) -> RollupResult:
+    async def roll_up(self, _devices_limit: int = 0, /) -> RollupResult:
         step = self.steps.pop(0) if self.steps else RollupResult()
         if isinstance(step, StoreUnavailable):
             raise step

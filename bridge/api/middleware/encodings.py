@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api.middleware.problems import problem
+from bridge.api.middleware.problems import disconnected, problem
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -62,7 +62,12 @@ def guard(runner: web.AppRunner, on_refused: Callable[[web.BaseRequest], object]
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         response = refusal(request)
         if response is None:
-            return await inner(request)
+            try:
+                return await inner(request)
+            except ConnectionError:  # by `100 Continue`, which precedes the middlewares
+                if (left := disconnected(request)) is None:
+                    raise
+                return left
         on_refused(request)
         if isinstance(request, web.Request):
             await prepare.send(request, response)

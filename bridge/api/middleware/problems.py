@@ -67,13 +67,19 @@ def middleware(*checks: Callable[[web.Request], object]) -> Middleware:
             response.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
             return response
         except Exception as error:
-            expected = problem_of(error)
+            expected = disconnected(request) if isinstance(error, ConnectionError) else problem_of(error)
             if expected is not None:
                 return expected
             log.exception("http: %s %r failed: answered 500; please report this", request.method, request.path)
             return problem(500, "internal error; the log of the bridge has the details")
 
     return problems
+
+
+def disconnected(request: web.BaseRequest) -> web.Response | None:
+    """Return a response, which is not sent, if the client has disconnected; None if it is still there."""
+    transport = request.transport
+    return problem(400, "the client has disconnected") if transport is None or transport.is_closing() else None
 
 
 def problem_of(error: Exception) -> web.Response | None:

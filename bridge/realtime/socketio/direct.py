@@ -128,7 +128,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
                 return web.Response(status=413)
             for packet in [parse_packet(text) for text in body.decode().split(SEPARATOR)]:
                 await _receive(socket, *packet)
-        except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError):  # invalid packets, or an incomplete body
+        except (ValueError, TimeoutError, ConnectionError, web.RequestPayloadError, RuntimeError):
+            # Invalid packets, or an incomplete body: aiohttp raises RuntimeError if the client left before the first read.
             await self._fail(socket)
             return RequestError.REQUEST.response()
         finally:
@@ -170,7 +171,11 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
         request = environ["aiohttp.request"]
         limit = self.server.max_http_buffer_size + 1  # aiohttp accepts only messages shorter than its limit
         self._sock = web.WebSocketResponse(max_msg_size=limit, compress=self.server.compression)
-        await self._sock.prepare(request)
+        try:
+            await self._sock.prepare(request)
+        except ConnectionError:
+            await self._abandon()
+            raise web.HTTPBadRequest(text="the client has disconnected") from None  # ends the request; it is not sent
         writer: Any = self._sock._writer  # noqa: SLF001
         self.writer = FrameWriter(writer.transport, deflates=writer.compress == _WINDOW_BITS and not writer.notakeover)
         writer.compress = 0
@@ -182,6 +187,12 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
                 pass  # discard what still arrives, until the client closes or a second has passed
         self._sock._exception = None  # noqa: SLF001 - the traceback of its "closed" exception keeps 13 KB alive
         return self._sock
+
+    async def _abandon(self) -> None:
+        """Remove the session of a client that disconnected in its handshake, unless it is a long-polling one."""
+        if not self.socket.connected:
+            await self.socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            self.server.sockets.pop(self.socket.sid, None)
 
     async def _upgrade(self) -> bool:
         """Upgrade a long-polling client: it probes, its poll is ended, and it confirms. Return False if it does not."""

@@ -87,20 +87,21 @@ class MongoRollups(RollupTables):
         await self._rolled.delete_many({})
         return True
 
-    async def device_ids(self) -> Collection[str]:
+    async def device_ids(self, limit: int | None = None) -> Collection[str]:
         """Do a distinct scan of `device_timestamp`."""
-        return await self._first_times(None, ASCENDING)
+        return await self._first_times(None, ASCENDING, limit)
 
     async def ends(self, devices: Sequence[str] | None) -> dict[str, tuple[int, int]]:
         oldest, newest = [await self._first_times(devices, direction) for direction in (ASCENDING, DESCENDING)]
         return {name: (oldest[name], newest[name]) for name in oldest.keys() & newest.keys()}
 
-    async def _first_times(self, devices: Sequence[str] | None, direction: int) -> dict[str, int]:
-        """Return the first (or last) time of measurement of each device: one index entry each."""
+    async def _first_times(self, devices: Sequence[str] | None, direction: int, limit: int | None = None) -> dict[str, int]:
+        """Return the first (or last) time of measurement of each device, the first `limit` by name: one index entry each."""
         match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
         order = {"deviceId": -direction, "timestamp": direction}  # the index has them in opposite directions
         group = {"_id": "$deviceId", "at": {"$first": "$timestamp"}}
-        found = await collected(self._readings.aggregate([*match, {"$sort": order}, {"$group": group}]))
+        first = [] if limit is None else [{"$sort": {"_id": ASCENDING}}, {"$limit": limit}]
+        found = await collected(self._readings.aggregate([*match, {"$sort": order}, {"$group": group}, *first]))
         return {document["_id"]: milliseconds(document["at"]) for document in found}
 
     async def save_progress(self, progress: RollupProgress) -> None:

@@ -346,6 +346,39 @@ async def test_invalid_packet_closes_the_connection_with_its_reason(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+async def test_websocket_client_that_vanishes_in_its_handshake_leaves_neither_session_nor_error(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge = await opened(max_clients_per_address=20, handshake_seconds=60)
+    headers = (
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng=="
+    )
+    for _ in range(300):
+        await vanish(bridge, "GET /socket.io/?EIO=4&transport=websocket", headers)
+    async with Bare.connected(bridge):
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_client_that_vanishes_before_its_body_causes_no_error(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
+    lengths = "Content-Length: 99999", "Content-Length: 99999\r\nExpect: 100-continue"
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}", headers=auth_headers(bridge)) as session:
+        for length in lengths * 40:
+            async with session.get("/socket.io/?EIO=4&transport=polling") as response:
+                sid = orjson.loads((await response.text())[1:])["sid"]
+            await vanish(bridge, f"POST /socket.io/?EIO=4&transport=polling&sid={sid}", f"Content-Type: text/plain\r\n{length}")
+            await vanish(bridge, "POST /api/ingest", f"Content-Type: application/json\r\n{length}")
+    async with Bare.connected(bridge):
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def vanish(bridge: Bridge, request: str, headers: str) -> None:
+    """Send the head of a request, and disconnect without waiting for the response."""
+    _, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+    login = "".join(f"{name}: {text}\r\n" for name, text in auth_headers(bridge).items())
+    writer.write(f"{request} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{login}\r\n".encode())
+    writer.transport.abort()
+
+
 @pytest.mark.parametrize("access", ACCESS)
 async def test_long_polling_client_with_binary_packets_is_disconnected_once(bridge: Bridge) -> None:
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
