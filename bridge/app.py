@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
 from bridge.api import new_application
-from bridge.api.middleware import encodings
+from bridge.api.middleware import encodings, malformed
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
 from bridge.core.errors import PortUnavailable, SettingsError, StoreInUse, StoreUnavailable
@@ -200,14 +201,13 @@ class Bridge:
 async def _serving(app: web.Application, settings: HttpSettings, connections: Connections) -> AsyncIterator[int]:
     """Serve `app` and yield the port, which the system chooses if the settings say 0."""
     connections.limit_by_files(allow_open_files())
-    runner = web.AppRunner(
-        app,
-        logger=request_log(),
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-        keepalive_timeout=settings.idle_seconds,
-        auto_decompress=False,
-    )
+    options: dict[str, Any] = {
+        "logger": request_log(),
+        "access_log": None,
+        "keepalive_timeout": settings.idle_seconds,
+        "auto_decompress": False,
+    }
+    runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS, **options)
     await runner.setup()
     encodings.guard(runner, connections.refused_encoding)
     try:
@@ -217,7 +217,7 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
             raise SettingsError(f"http.tls: {settings.tls.cert_file}: {error}") from None
         try:
             server = await asyncio.get_running_loop().create_server(
-                connections.factory(runner),
+                connections.factory(malformed.handlers(runner, options)),
                 settings.host,
                 settings.port,
                 ssl=context,

@@ -2,7 +2,7 @@
 
 aiohttp has none of these limits: it keeps a silent connection as long as an idle one, and starts a thousand simultaneous ones
 at once while all other clients wait. So a protocol stands between each transport and aiohttp's, using public names only:
-`get_protocol` of a transport, and `server` of a runner, which creates protocols.
+`get_protocol` of a transport.
 """
 
 import asyncio
@@ -42,12 +42,9 @@ class Connections:
         if files is not None:
             self.limit = max(1, min(self.limit, files * 3 // 4))
 
-    def factory(self, runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-        """Return the protocol factory for a server, in front of that of `runner`, which is set up."""
-        server = runner.server
-        if server is None:
-            raise RuntimeError("the runner is not set up")
-        return lambda: _Connection(self, server)
+    def factory(self, create: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+        """Return the protocol factory for a server; `create` is that of aiohttp's protocols."""
+        return lambda: _Connection(self, create)
 
     @property
     def header_seconds(self) -> float:
