@@ -15,7 +15,7 @@ from bridge.api import new_application
 from bridge.api.middleware import encodings, malformed
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortUnavailable, SettingsError, StoreInUse, StoreUnavailable
+from bridge.core.errors import PortUnavailable, StoreInUse, StoreUnavailable
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
@@ -26,6 +26,7 @@ from bridge.pipeline.lease import Lease
 from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Publisher, Store
 from bridge.settings import HttpSettings, Settings
+from bridge.settings.certificates import check_certificates
 from bridge.sources.mqtt import connection
 from bridge.stores import open_store
 from bridge.wiring import Components, build
@@ -59,9 +60,10 @@ class Bridge:
     async def run(self) -> None:
         """Run until `stop`, waiting without limit for broker and store.
 
-        Raises `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
+        Raises `SettingsError`, `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
         """
         settings = self._settings
+        check_certificates(settings)
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
             access, devices, hub = components.access, components.devices, components.realtime.hub
@@ -211,10 +213,7 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
     await runner.setup()
     encodings.guard(runner, connections.refused_encoding)
     try:
-        try:
-            context = settings.tls.context
-        except OSError as error:
-            raise SettingsError(f"http.tls: {settings.tls.cert_file}: {error}") from None
+        context = settings.tls.context
         try:
             server = await asyncio.get_running_loop().create_server(
                 connections.factory(malformed.handlers(runner, options)),

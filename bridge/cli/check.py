@@ -7,9 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from bridge.cli.runner import print_line
+from bridge.cli.runner import FAILED, WRONG_SETTINGS, print_line
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError
 from bridge.settings import Settings
+from bridge.settings.certificates import check_certificates
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
@@ -17,14 +18,15 @@ from bridge.tools.terminal import printable
 
 
 async def check(config: Path | None, console: Console) -> int:
-    """Print a line per check; return the number of failures."""
+    """Print a line per check; return the exit code: wrong settings count more than what is unavailable."""
     try:
         settings = load_settings(config)
+        check_certificates(settings)
     except SettingsError as error:
         _print_failure(console, "settings", str(error), "correct the lines listed above")
-        return 1
+        return WRONG_SETTINGS
     _print_success(console, "settings", "valid")
-    failures = 0
+    code = 0
     for name, test, remedy in (
         (
             f"broker {settings.mqtt.address}",
@@ -41,11 +43,11 @@ async def check(config: Path | None, console: Console) -> int:
         try:
             result = await test(settings)
         except (BridgeError, OSError) as error:
-            failures += 1
+            code = max(code, WRONG_SETTINGS if isinstance(error, SettingsError) else FAILED)
             _print_failure(console, name, str(error), remedy)
         else:
             _print_success(console, name, result)
-    return failures
+    return code
 
 
 def _print_success(console: Console, name: str, result: str) -> None:

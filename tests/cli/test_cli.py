@@ -291,8 +291,37 @@ async def test_check_reports_an_unavailable_database_within_its_deadline(tmp_pat
 
 async def test_check_prints_wrong_settings(tmp_path: Path) -> None:
     code, out, err = await ended(tmp_path, "check", BRIDGE_HTTP__PORT="[/red]")
-    assert (code, err) == (1, "")
+    assert (code, err) == (2, "")
     assert "environment BRIDGE_HTTP__PORT: http.port = '[/red]'" in out
+
+
+@pytest.mark.parametrize(
+    ("environ", "texts"),
+    [
+        ({"BRIDGE_HTTP__TLS__CERT_FILE": "/absent.pem"}, ["http.tls: /absent.pem: "]),
+        ({"BRIDGE_MQTT__URL": "mqtts://127.0.0.1:1", "BRIDGE_MQTT__TLS__CA_FILE": "text"}, ["mqtt.tls: text: "]),
+        (
+            {
+                "BRIDGE_MQTT__URL": "mqtts://127.0.0.1:1",
+                "BRIDGE_MQTT__TLS__CERT_FILE": "/absent.pem",
+                "BRIDGE_HTTP__TLS__CERT_FILE": "text",
+                "BRIDGE_HTTP__TLS__KEY_FILE": "key",
+            },
+            ["mqtt.tls: /absent.pem: ", "http.tls: text, key: "],
+        ),
+    ],
+    ids=["port", "broker", "both"],
+)
+@pytest.mark.parametrize("command", ["run", "check", "demo"])
+async def test_certificate_that_cannot_be_used_is_a_wrong_setting(
+    tmp_path: Path, command: str, environ: dict[str, str], texts: list[str]
+) -> None:
+    (tmp_path / "text").write_text("no certificate")
+    usual = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_HTTP__PORT": "0"}
+    code, out, err = await ended(tmp_path, command, **usual | environ)
+    assert code == 2
+    assert all(text in out + err for text in texts)
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
@@ -320,7 +349,7 @@ async def test_wrong_database_url_is_one_sentence_without_the_password(
     assert "hunter2" not in err
     assert len(err.splitlines()) == 2, err
     code, out, err = await ended(tmp_path / "check", "check", **environ)
-    assert (code, err) == (1, "")
+    assert (code, err) == (2, "")
     assert reason in out
     assert "hunter2" not in out
 
