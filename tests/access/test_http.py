@@ -297,6 +297,22 @@ async def test_site_manager_cannot_take_over_a_device_of_which_only_little_remai
         assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
 
 
+async def test_site_manager_cannot_take_over_a_device_that_was_assigned_and_has_not_sent_yet(guarded_bridge: Guarded) -> None:
+    for key in (
+        {"name": "keyed", "device": True},
+        {"name": "program", "devices": ["scoped"]},
+    ):
+        assert (await guarded_bridge.as_("admin", "POST", "/api/v1/keys", key))[0] == 201
+    user = {"name": "tenant", "password": PASSWORD, "devices": ["rented"]}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", user))[0] == 201
+    refused = "this id is not available to you: choose another, or ask a user who manages all devices"
+    for device in ("keyed", "scoped", "rented"):
+        claimed = {"id": device, "site": "Kitchen"}
+        status, found = await guarded_bridge.as_("bounded", "POST", "/api/v1/devices", claimed)
+        assert (status, found.get("detail")) == (403, refused), device
+        assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
+
+
 async def roll_up(store: Store, file: sqlite3.Connection) -> bool:
     """Take the lease from the bridge and advance the rollups; whether those of the device `rolled` are there."""
     file.execute("DELETE FROM state WHERE key = 'rollups'")
