@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
 from tests.servers import REPO, free_port, until
+
+FEW_BYTES = 4096
+"""Of a file: more than the output of a command, less than a page of SQLite with its header."""
 
 END_SECONDS = 120.0  # generous: a command may wait for its share of a busy machine
 
@@ -71,6 +75,10 @@ class Command:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def press_ctrl_c(self) -> None:
         """Send SIGINT to the process group, as a terminal does."""
@@ -623,6 +631,21 @@ async def test_run_continues_while_the_broker_is_unavailable(tmp_path: Path) -> 
         assert not await _failing(http, "store")
         command.signal(signal.SIGTERM)
         assert await command.end() == 0
+        assert "Traceback" not in command.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
+async def test_store_that_cannot_be_written_to_is_unavailable_although_nothing_is_sent(tmp_path: Path, broker_url: str) -> None:
+    """It answers every ping, as on a full disk; the bridge's own writes show that it is none."""
+    async with ready_bridge(tmp_path / "run", f"sqlite:///{tmp_path}/bridge.db", broker_url) as (command, http):
+        assert not await _failing(http, "store")
+        no_limit = resource.prlimit(command.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (FEW_BYTES, no_limit[1]))
+        await until(lambda: _failing(http, "store"), what="a failing store in /health")
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, no_limit)
+        await until(lambda: _ready(http), what="ready again")
+        assert command.err.count(": changes wait, retrying") == 1
+        assert command.err.count("store available again") == 1
         assert "Traceback" not in command.err
 
 
