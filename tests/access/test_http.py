@@ -155,6 +155,23 @@ async def test_value_of_a_cookie_counts_nowhere_but_in_the_cookie(guarded_bridge
     assert status == 401
 
 
+async def test_refresh_token_of_a_version_that_did_not_tell_cookies_apart_counts_in_a_cookie_only(
+    guarded_bridge: Guarded,
+) -> None:
+    """It may be one that a browser sent to every server of the host."""
+    refresh = guarded_bridge.refresh["viewer"]
+    store = guarded_bridge.store_url.removeprefix("sqlite:///")
+    with sqlite3.connect(store) as file:
+        changed = file.execute(
+            "UPDATE sessions SET document = json_remove(document, '$.cookie') WHERE id = ?", (refresh.split("_")[1],)
+        ).rowcount
+    assert changed == 1
+    status, problem, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": refresh})
+    assert (status, problem["code"]) == (401, "invalid")
+    jar = {"Cookie": f"sb_refresh_{COOKIE_ID}={refresh}", "Origin": guarded_bridge.base}
+    assert (await guarded_bridge.ask("POST", "/auth/refresh", jar, {}))[0] == 200
+
+
 async def test_replayed_refresh_token_ends_the_session(guarded_bridge: Guarded) -> None:
     first = {"refresh_token": guarded_bridge.refresh["viewer"]}
     status, second, _ = await guarded_bridge.ask("POST", "/auth/refresh", body=first)
