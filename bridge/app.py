@@ -27,6 +27,7 @@ from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Publisher, Store
 from bridge.settings import HttpSettings, Settings
 from bridge.settings.certificates import check_certificates
+from bridge.settings.section import in_url
 from bridge.sources.mqtt import connection
 from bridge.stores import open_store
 from bridge.wiring import Components, build
@@ -166,7 +167,7 @@ class Bridge:
     def _print_link(self, secret: str) -> None:
         """Print to the terminal and not to the log: readers of the log must not become the first admin."""
         http = self._settings.http
-        host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else http.host
+        host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else in_url(http.host)
         scheme = "http" if http.tls.cert_file is None else "https"
         link = f"{scheme}://{host}:{self.port}/#setup={secret}"
         print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from bridge.settings.certificates import check_certificates
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
+from bridge.tools.bind_once import bind_once
 from bridge.tools.terminal import printable
 
 
@@ -73,7 +73,5 @@ async def _store(settings: Settings) -> str:
 
 
 async def _port(settings: Settings) -> str:
-    with socket.socket(socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((settings.http.host, settings.http.port))
+    bind_once(settings.http.host, settings.http.port)
     return "free"

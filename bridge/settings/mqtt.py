@@ -12,7 +12,7 @@ from bridge.core.errors import PatternError
 from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.topic import TopicPattern
-from bridge.settings.section import Seconds, Section, check_url
+from bridge.settings.section import Seconds, Section, check_url, in_url
 
 
 class FieldSettings(Section):
@@ -159,7 +159,7 @@ class MqttSettings(Section):
     @property
     def address(self) -> str:
         """The broker's URL without credentials, for logs."""
-        return f"{self._parts.scheme}://{self.host}:{self.port}"
+        return f"{self._parts.scheme}://{in_url(self.host)}:{self.port}"
 
     @property
     def login(self) -> tuple[str | None, str | None]:

@@ -501,6 +501,39 @@ async def test_ctrl_c_in_a_terminal_stops_the_broker_after_the_bridge(tmp_path: 
         assert not answers(mqtt)
 
 
+async def test_demo_check_and_bench_work_over_ipv6_alone(tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    http, mqtt = free_port(), free_port()
+    environ = {"BRIDGE_HTTP__HOST": "::1", "BRIDGE_HTTP__PORT": str(http), "BRIDGE_MQTT__URL": f"mqtt://[::1]:{mqtt}"}
+    async with running(tmp_path / "run", "demo", **environ) as command:
+        await until(lambda: "Press Ctrl-C" in command.out, seconds=60, what="the demo")
+        assert f"mqtt://[::1]:{mqtt}" in command.out
+        url = f"http://[::1]:{http}"
+
+        async def has_readings() -> bool:
+            return len((await get(f"{url}/api/v1/readings/latest")).get("readings", [])) == 3
+
+        await until(has_readings, what="readings of the simulated sensors")
+        code, out, _ = await ended(tmp_path / "check", "check", **environ)
+        assert code == 1
+        assert f"broker mqtt://[::1]:{mqtt}: accepts connections" in out
+        assert f"fails port {http} on ::1: " in out
+        code, out, err = await ended(
+            tmp_path / "bench", "bench", "steady", "--url", url, "--broker", f"mqtt://[::1]:{mqtt}", "--seconds", "1", **environ
+        )
+        assert code == 0, out + err
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 async def test_demo_on_a_taken_http_port_prints_one_line_and_stops_the_broker(tmp_path: Path) -> None:
     mqtt = free_port()
     with taken_port() as taken:
