@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
 from bridge.api import new_application
-from bridge.api.middleware import encodings
+from bridge.api.middleware import encodings, malformed
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortUnavailable, SettingsError, StoreInUse, StoreUnavailable
+from bridge.core.errors import PortUnavailable, StoreInUse, StoreUnavailable
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
@@ -25,6 +26,8 @@ from bridge.pipeline.lease import Lease
 from bridge.pipeline.loop import RETRY_CAP_SECONDS, RETRY_FIRST_SECONDS
 from bridge.ports import Publisher, Store
 from bridge.settings import HttpSettings, Settings
+from bridge.settings.certificates import check_certificates
+from bridge.settings.section import in_url
 from bridge.sources.mqtt import connection
 from bridge.sources.mqtt.source import MqttSource
 from bridge.stores import open_store
@@ -59,9 +62,10 @@ class Bridge:
     async def run(self) -> None:
         """Run until `stop`, waiting without limit for broker and store.
 
-        Raises `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
+        Raises `SettingsError`, `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
         """
         settings = self._settings
+        check_certificates(settings)
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
             access, devices, hub = components.access, components.devices, components.realtime.hub
@@ -185,7 +189,7 @@ class Bridge:
     def _address(self) -> str:
         """The address of the page as this machine reaches it."""
         http = self._settings.http
-        host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else http.host
+        host = "localhost" if http.is_local or http.host in ("0.0.0.0", "::") else in_url(http.host)
         scheme = "http" if http.tls.cert_file is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -221,24 +225,20 @@ class Bridge:
 async def _serving(app: web.Application, settings: HttpSettings, connections: Connections) -> AsyncIterator[int]:
     """Serve `app` and yield the port, which the system chooses if the settings say 0."""
     connections.limit_by_files(allow_open_files())
-    runner = web.AppRunner(
-        app,
-        logger=request_log(),
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-        keepalive_timeout=settings.idle_seconds,
-        auto_decompress=False,
-    )
+    options: dict[str, Any] = {
+        "logger": request_log(),
+        "access_log": None,
+        "keepalive_timeout": settings.idle_seconds,
+        "auto_decompress": False,
+    }
+    runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS, **options)
     await runner.setup()
     encodings.guard(runner, connections.refused_encoding)
     try:
-        try:
-            context = settings.tls.context
-        except OSError as error:
-            raise SettingsError(f"http.tls: {settings.tls.cert_file}: {error}") from None
+        context = settings.tls.context
         try:
             server = await asyncio.get_running_loop().create_server(
-                connections.factory(runner),
+                connections.factory(malformed.handlers(runner, options)),
                 settings.host,
                 settings.port,
                 ssl=context,

@@ -1,8 +1,10 @@
 """The composition root: builds every component and joins them, in five groups."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -25,7 +27,7 @@ from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
-from bridge.pipeline.lease import Lease, LeasedWriter
+from bridge.pipeline.lease import Lease, LeasedDevices, LeasedWriter
 from bridge.pipeline.loop import Pipeline
 from bridge.pipeline.profile_writer import ProfileWriter
 from bridge.ports import Publisher, PublisherStage, Store
@@ -42,6 +44,10 @@ from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import Settings
 from bridge.sources.http.source import HttpSource
 from bridge.sources.mqtt.source import MqttSource
+
+log = logging.getLogger(__name__)
+
+_STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,11 @@ def build(
 ) -> Components:
     """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
     storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
-    hub, registry = Hub(store, settings.realtime), Registry(store, settings.devices)
+    hub = Hub(store, settings.realtime)
+    registry = Registry(store, settings.devices, saved=LeasedDevices(store.devices, storage.lease))
     access = _access(settings, store, hub, registry, on_link)
+    for name, part in (("lease", storage.lease), ("devices", registry), ("access", access.service)):
+        part.on_write = partial(_report_write, health, name)
 
     closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
@@ -169,6 +178,15 @@ def build(
     build_api(app, settings, services)
     app.add_routes(device_sockets.routes())
     return components
+
+
+def _report_write(health: Health, part: str, reason: str | None) -> None:
+    """A part wrote into the store, or failed to, and will try again. Such a store may well answer pings."""
+    if reason is None:
+        if health.up(_STORE, part):
+            log.info("%s: store available again", part)
+    elif health.down(_STORE, reason, part):
+        log.warning("%s: store unavailable (%s): changes wait, retrying", part, reason)
 
 
 def _access(settings: Settings, store: Store, hub: Hub, registry: Registry, on_link: Callable[[str], None]) -> Access:

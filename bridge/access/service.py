@@ -97,6 +97,8 @@ class AuthService:
         self._revocations.on_revoked = self._on_revoked
         self.counts: dict[str, int] = {}
         """Refused credentials, by reason."""
+        self.on_write: Callable[[str | None], None] = lambda _: None
+        """Called after each attempt of `run` to write, with the reason if the store was unavailable: it will be tried again."""
 
     @property
     def required(self) -> bool:
@@ -132,6 +134,9 @@ class AuthService:
                 await self.audit.write()
             except StoreUnavailable as error:
                 log.debug("access: store unavailable (%s): revocations and audit events wait", error)
+                self.on_write(str(error))
+            else:
+                self.on_write(None)
 
     async def close(self) -> None:
         """Write the waiting audit events, within a second."""

@@ -143,9 +143,9 @@ class Tokens:
         expires = check_times(claims, now)
         try:
             role, scope, session_id = Role(claims["role"]), scope_from_document(claims["scope"]), claims["sid"]
+            use = claims["use"]
         except (KeyError, TypeError, ValueError):
             raise invalid() from None
-        use = claims.get("use", ACCESS)  # tokens of earlier versions do not state it
         if not isinstance(session_id, str) or not isinstance(claims["sub"], str) or use not in (ACCESS, COOKIE):
             raise invalid()
         _check_use(use, in_cookie=in_cookie)

@@ -60,7 +60,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
     http, access, store = settings.http, services.access, services.store
     if access.required:
         app.middlewares.append(auth.middleware(access, access.audit, http))
-    authorizer = DeviceAuthorizer(services.registry, store)
+    authorizer = DeviceAuthorizer(services.registry, store, settings.devices.credentials)
     for api in (
         AuthApi(access, http, settings.access.login_seconds),
         AccountsApi(access, store.audit, http),

@@ -1,11 +1,11 @@
 """Which devices a request may read, publish for, command or manage."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from aiohttp import web
 
 from bridge.api.middleware.auth import identity_of
-from bridge.core.access.permissions import Permission
+from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.errors import DeviceNotInScope, Forbidden, UnknownDevice
 from bridge.core.query import CommandsQuery, QuarantineQuery, ReadingsQuery
 from bridge.devices.registry import Registry
@@ -15,10 +15,11 @@ from bridge.ports import Store
 class DeviceAuthorizer:
     """Checks permissions by device and, through the registry, by the device's site."""
 
-    def __init__(self, registry: Registry, store: Store) -> None:
-        """`store` is queried for records of unregistered devices."""
+    def __init__(self, registry: Registry, store: Store, credentials: Collection[str] = ()) -> None:
+        """`store` is asked about unregistered devices; `credentials` are the devices with a secret in the settings."""
         self._registry = registry
         self._store = store
+        self._credentials = frozenset(credentials)
 
     def permits(self, request: web.Request, device_id: str, permission: Permission = Permission.READ) -> bool:
         """Whether the caller has a permission for a device."""
@@ -42,13 +43,13 @@ class DeviceAuthorizer:
             )
 
     async def check_new(self, request: web.Request, device_id: str) -> None:
-        """Raise `Forbidden` if registering the id would give the caller the past of another's device.
+        """Raise `Forbidden` if registering the id would give the caller the past or the future of another's device.
 
         The message does not reveal which records exist. Raises `StoreUnavailable`.
         """
         if identity_of(request).scope is None or self.permits(request, device_id, Permission.MANAGE):
             return
-        if device_id in self._registry or await self._has_past(device_id):
+        if device_id in self._registry or await self._has_past(device_id) or await self._is_assigned(device_id):
             raise Forbidden("this id is not available to you: choose another, or ask a user who manages all devices")
 
     async def _has_past(self, device_id: str) -> bool:
@@ -61,6 +62,16 @@ class DeviceAuthorizer:
             or await store.commands.find(CommandsQuery(device_id, limit=1))
             or await store.quarantine.messages(QuarantineQuery(device=device_id, limit=1))
         )
+
+    async def _is_assigned(self, device_id: str) -> bool:
+        """Whether the device has a key, a secret or an open socket, or is in the scope of a key or user."""
+        if device_id in self._credentials or device_id in self._registry.presence.sockets:
+            return True
+        keys, users = await self._store.keys.all(), await self._store.users.all()
+        if any(key.kind is IdentityKind.DEVICE and key.name == device_id for key in keys):
+            return True
+        scopes = [*(key.scope for key in keys), *(user.scope for user in users)]
+        return any(scope is not None and device_id in scope.devices for scope in scopes)
 
     def check_senders(self, request: web.Request, devices: Iterable[str]) -> None:
         """Raise `Forbidden` if the caller may not publish for one of the devices."""

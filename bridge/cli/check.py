@@ -1,19 +1,20 @@
 """Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from bridge.cli.runner import print_line
+from bridge.cli.runner import FAILED, WRONG_SETTINGS, print_line
 from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError, Unavailable
 from bridge.settings import Settings
+from bridge.settings.certificates import check_certificates
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.sources.mqtt.subscriptions import SubscriptionPlan
 from bridge.stores import open_store
+from bridge.tools.bind_once import bind_once
 from bridge.tools.terminal import printable
 
 _BROKER_SECONDS = 15.0  # a connection that fails is diagnosed with a few more
@@ -21,14 +22,15 @@ _PROTOCOL_REMARK = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDG
 
 
 async def check(config: Path | None, console: Console) -> int:
-    """Print a line per check; return the number of failures."""
+    """Print a line per check; return the exit code: wrong settings count more than what is unavailable."""
     try:
         settings = load_settings(config)
+        check_certificates(settings)
     except SettingsError as error:
         _print_failure(console, "settings", str(error), "correct the lines listed above")
-        return 1
+        return WRONG_SETTINGS
     _print_success(console, "settings", "valid")
-    failures = 0
+    code = 0
     for name, test, remedy in (
         (
             f"broker {settings.mqtt.address}",
@@ -45,12 +47,12 @@ async def check(config: Path | None, console: Console) -> int:
         try:
             result = await test(settings)
         except (BridgeError, OSError) as error:
-            failures += 1
+            code = max(code, WRONG_SETTINGS if isinstance(error, SettingsError) else FAILED)
             fault, known = (error.fault, error.remedy) if isinstance(error, Unavailable) else (str(error), "")
             _print_failure(console, name, fault.removeprefix(f"{settings.mqtt.address}: "), known or remedy)
         else:
             _print_success(console, name, result)
-    return failures
+    return code
 
 
 def _print_success(console: Console, name: str, result: str) -> None:
@@ -91,7 +93,5 @@ async def _store(settings: Settings) -> str:
 
 
 async def _port(settings: Settings) -> str:
-    with socket.socket(socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((settings.http.host, settings.http.port))
+    bind_once(settings.http.host, settings.http.port)
     return "free"

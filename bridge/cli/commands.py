@@ -15,7 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bridge import __version__
 from bridge.cli import data, devices, users
-from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line, run_loop, run_until_stopped, unusable_folder
+from bridge.cli.runner import (
+    FAILED,
+    WRONG_SETTINGS,
+    ConfigOption,
+    console,
+    errors,
+    print_line,
+    run_loop,
+    run_until_stopped,
+    unusable_folder,
+)
 from bridge.core.errors import BridgeError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.settings import Settings
@@ -23,8 +33,6 @@ from bridge.settings.loader import load_settings
 from bridge.settings.section import check_url
 from bridge.tools.stop_signals import on_stop_signals
 from bridge.tools.terminal import printable
-
-WRONG_SETTINGS = 2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -285,7 +293,7 @@ def check(config: ConfigOption = None) -> None:
     """Test settings, broker, store and port one by one, and say how to fix what fails."""
     from bridge.cli.check import check as examine
 
-    sys.exit(FAILED if asyncio.run(examine(config, console)) else 0)
+    sys.exit(asyncio.run(examine(config, console)))
 
 
 @app.command("map")

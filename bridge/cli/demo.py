@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.app import Bridge
 from bridge.settings import Settings
+from bridge.settings.section import in_url
 from bridge.tools.local_broker import embedded_broker
 from bridge.tools.simulator import simulate
 
@@ -52,7 +53,7 @@ async def _wait_for_any(tasks: asyncio.TaskGroup, *events: asyncio.Event) -> Non
 
 
 def _summary(settings: Settings, port: int, broker: str, sensors: int) -> str:
-    host = "localhost" if settings.http.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else settings.http.host
+    host = "localhost" if settings.http.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else in_url(settings.http.host)
     return "\n".join(
         [
             "",

@@ -20,6 +20,7 @@ from bridge.tools.terminal import PlainConsole, printable
 T = TypeVar("T")
 
 FAILED = 1
+WRONG_SETTINGS = 2
 
 console = PlainConsole()
 errors = PlainConsole(stderr=True)

@@ -23,7 +23,7 @@ from bridge.core.events import EntityEvent, Event
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.devices.presence import Presence
-from bridge.ports import Publisher, Store
+from bridge.ports import DeviceStore, Publisher, Store
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,16 @@ class Registry:
         store: Store,
         settings: DevicesSettings,
         *,
+        saved: DeviceStore | None = None,
         clock: Callable[[], int] = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives milliseconds since the epoch, `monotonic` seconds of a clock that nobody sets."""
+        """`saved` is where devices are read and written, if not in `store` itself.
+
+        `clock` gives milliseconds since the epoch, `monotonic` seconds of a clock that nobody sets.
+        """
         self._store = store
+        self._saved = saved or store.devices
         self._settings = settings
         self._clock = clock
         self._devices: dict[str, Device] = {}
@@ -77,6 +82,8 @@ class Registry:
         self._loaded = False
         self.presence = Presence(self._record_update, clock, monotonic)
         self.counts = RegistryCounters()
+        self.on_write: Callable[[str | None], None] = lambda _: None
+        """Called after each attempt to save changes, with the reason if the store was unavailable: it will be tried again."""
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -95,7 +102,7 @@ class Registry:
 
     async def load(self) -> None:
         """Read the devices from the store. Raises `StoreUnavailable`."""
-        devices = await self._store.devices.all(self._settings.limit)
+        devices = await self._saved.all(self._settings.limit)
         newest = {reading.device_id: reading for reading in await self._store.latest()}
         for device in devices:
             device.last_reading = newest.get(device.id)
@@ -266,7 +273,7 @@ class Registry:
             raise TooManyDevices(f"the limit of {self._settings.limit} devices is reached (devices.limit)")
         device = apply_changes(Device(device_id, created_ms=self._clock()), attributes)
         _check_size(device)
-        await self._store.devices.save([device])
+        await self._saved.save([device])
         if device_id in self._devices:  # discovered while the store was writing
             device = self._devices[device_id]
         else:
@@ -281,7 +288,7 @@ class Registry:
         before = self.get(device_id)
         changed = apply_changes(before, attributes)
         _check_size(changed)
-        await self._store.devices.save([changed])
+        await self._saved.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
         self._put(device)
         self.next.publish([self._record_update(device), *self._move_parts(before, device)])
@@ -309,7 +316,7 @@ class Registry:
         Raises `UnknownDevice` and `StoreUnavailable`.
         """
         device = self.get(device_id)
-        await self._store.devices.remove(device_id)
+        await self._saved.remove(device_id)
         self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
         self._pop(device_id)
         self.presence.remove(device_id)
@@ -363,13 +370,15 @@ class Registry:
             for device_id in batch:
                 del self._changed[device_id]
             try:
-                await self._store.devices.save(devices)
+                await self._saved.save(devices)
             except StoreUnavailable as error:
                 log.debug("devices: %d devices not saved (%s): retrying", len(devices), error)
                 self._changed = dict.fromkeys(batch) | self._changed
+                self.on_write(str(error))
                 return False
             except StoreError as error:
                 log.warning("devices: %d devices refused by the store: changes lost at restart: %s", len(devices), error)
+        self.on_write(None)
         return True
 
 

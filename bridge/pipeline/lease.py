@@ -17,12 +17,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bridge.core.devices.device import Device
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.query import WriteResult
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.clock import monotonic_seconds
-from bridge.ports import ReadingWriter, SwapStore
+from bridge.ports import DeviceStore, ReadingWriter, SwapStore
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,8 @@ class Lease:
         self._lock = asyncio.Lock()
         self.lost: StoreInUse | None = None
         """Set once another bridge has the lease."""
+        self.on_write: Callable[[str | None], None] = lambda _: None
+        """Called after each renewal by `run`, with the reason if the store was unavailable."""
 
     @property
     def held(self) -> bool:
@@ -150,8 +153,12 @@ class Lease:
         """Renew the lease until it is lost; an unavailable store is tried again."""
         while self.lost is None:
             await asyncio.sleep(RENEW_SECONDS)
-            with suppress(StoreUnavailable):
+            try:
                 await self.renew()
+            except StoreUnavailable as error:
+                self.on_write(str(error))
+            else:
+                self.on_write(None)
 
     async def confirm(self) -> None:
         """Return if the lease is held; renew it first if it was not renewed for long. Raises `StoreUnavailable`."""
@@ -212,3 +219,23 @@ class LeasedWriter:
         """As `ReadingWriter.write`; raises `StoreUnavailable` too while the lease is not held."""
         await self._lease.confirm()
         return await self._store.write(readings, rejections, statuses)
+
+
+class LeasedDevices:
+    """The devices of the registry, which are written while the lease is held: the registry of a bridge that lost it is old."""
+
+    def __init__(self, devices: DeviceStore, lease: Lease) -> None:
+        self._devices = devices
+        self._lease = lease
+        self.all = devices.all
+        self.get = devices.get
+
+    async def save(self, devices: Sequence[Device], /) -> None:
+        """As `DeviceStore.save`; raises `StoreUnavailable` too while the lease is not held."""
+        await self._lease.confirm()
+        await self._devices.save(devices)
+
+    async def remove(self, device_id: str, /) -> bool:
+        """As `DeviceStore.remove`; raises `StoreUnavailable` too while the lease is not held."""
+        await self._lease.confirm()
+        return await self._devices.remove(device_id)

@@ -16,7 +16,7 @@ from bridge.core.formats.mapping import FieldPath
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import FormatName, ignored_topics, make_format
 from bridge.core.topic import TopicPattern
-from bridge.settings.section import Seconds, Section, check_url
+from bridge.settings.section import Seconds, Section, check_url, in_url
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The default port of each scheme."""
@@ -237,8 +237,8 @@ class MqttSettings(Section):
     @property
     def address(self) -> str:
         """The broker's URL without credentials, for logs."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self._parts.path.rstrip('/') if self.websocket_path else ''}"
+        path = self._parts.path.rstrip("/") if self.websocket_path else ""
+        return f"{self.scheme}://{in_url(self.host)}:{self.port}{path}"
 
     @property
     def login(self) -> tuple[str | None, str | None]:

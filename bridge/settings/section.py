@@ -21,6 +21,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def in_url(host: str) -> str:
+    """Return a host as URLs contain it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def check_url(url: SecretStr, schemes: set[str], login: str = "") -> SplitResult:
     """Return the parts of a URL. Raises `ValueError` with a text that omits the URL, which may contain a password.
 

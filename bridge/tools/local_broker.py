@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.core.errors import BridgeError, PortUnavailable
+from bridge.settings.section import in_url
+from bridge.tools.bind_once import bind_once
 from bridge.tools.child import bound_command
 
 _SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
@@ -47,15 +48,13 @@ async def embedded_broker(
 
 
 def _check_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortUnavailable(
-                f"port {port} on {host} for the MQTT broker: {error.strerror}: choose another with mqtt.url "
-                f"(BRIDGE_MQTT__URL=mqtt://localhost:{port + 1})"
-            ) from None
+    try:
+        bind_once(host, port)
+    except OSError as error:
+        raise PortUnavailable(
+            f"port {port} on {host} for the MQTT broker: {error.strerror}: choose another with mqtt.url "
+            f"(BRIDGE_MQTT__URL=mqtt://localhost:{port + 1})"
+        ) from None
 
 
 @asynccontextmanager
@@ -187,7 +186,7 @@ async def _amqtt(host: str, port: int) -> AsyncIterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     broker = Broker(
         {
-            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{in_url(host)}:{port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
     )

@@ -194,7 +194,7 @@ def claims(**more: object) -> dict[str, Any]:
     now = int(time.time())
     valid = {
         "iss": ISSUER, "aud": AUDIENCE, "sub": "admin", "iat": now, "nbf": now, "exp": now + 600, "jti": "1",
-        "sid": "0" * 24, "role": "admin", "scope": None,
+        "sid": "0" * 24, "role": "admin", "scope": None, "use": "access",
     }  # fmt: skip
     return {name: value for name, value in (valid | more).items() if value is not None or name == "scope"}
 

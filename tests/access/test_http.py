@@ -158,6 +158,23 @@ async def test_value_of_a_cookie_counts_nowhere_but_in_the_cookie(guarded_bridge
     assert status == 401
 
 
+async def test_refresh_token_of_a_version_that_did_not_tell_cookies_apart_counts_in_a_cookie_only(
+    guarded_bridge: Guarded,
+) -> None:
+    """It may be one that a browser sent to every server of the host."""
+    refresh = guarded_bridge.refresh["viewer"]
+    store = guarded_bridge.store_url.removeprefix("sqlite:///")
+    with sqlite3.connect(store) as file:
+        changed = file.execute(
+            "UPDATE sessions SET document = json_remove(document, '$.cookie') WHERE id = ?", (refresh.split("_")[1],)
+        ).rowcount
+    assert changed == 1
+    status, problem, _ = await guarded_bridge.ask("POST", "/auth/refresh", body={"refresh_token": refresh})
+    assert (status, problem["code"]) == (401, "invalid")
+    jar = {"Cookie": f"sb_refresh_{COOKIE_ID}={refresh}", "Origin": guarded_bridge.base}
+    assert (await guarded_bridge.ask("POST", "/auth/refresh", jar, {}))[0] == 200
+
+
 async def test_replayed_refresh_token_ends_the_session(guarded_bridge: Guarded) -> None:
     first = {"refresh_token": guarded_bridge.refresh["viewer"]}
     status, second, _ = await guarded_bridge.ask("POST", "/auth/refresh", body=first)
@@ -297,6 +314,22 @@ async def test_site_manager_cannot_take_over_a_device_of_which_only_little_remai
         claimed = {"id": device, "site": "Kitchen"}
         status, found = await guarded_bridge.as_("bounded", "POST", "/api/v1/devices", claimed)
         assert (status, found["detail"]) == (403, refused), device
+        assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
+
+
+async def test_site_manager_cannot_take_over_a_device_that_was_assigned_and_has_not_sent_yet(guarded_bridge: Guarded) -> None:
+    for key in (
+        {"name": "keyed", "device": True},
+        {"name": "program", "devices": ["scoped"]},
+    ):
+        assert (await guarded_bridge.as_("admin", "POST", "/api/v1/keys", key))[0] == 201
+    user = {"name": "tenant", "password": PASSWORD, "devices": ["rented"]}
+    assert (await guarded_bridge.as_("admin", "POST", "/api/v1/users", user))[0] == 201
+    refused = "this id is not available to you: choose another, or ask a user who manages all devices"
+    for device in ("keyed", "scoped", "rented"):
+        claimed = {"id": device, "site": "Kitchen"}
+        status, found = await guarded_bridge.as_("bounded", "POST", "/api/v1/devices", claimed)
+        assert (status, found.get("detail")) == (403, refused), device
         assert (await guarded_bridge.as_("manage", "POST", "/api/v1/devices", claimed))[0] == 201
 
 

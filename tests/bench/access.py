@@ -1,4 +1,4 @@
-"""`python -m tests.bench.access [closing guessing siege cost]`: how access control acts under attack, and what it costs."""
+"""`python -m tests.bench.access [closing guessing siege bodies cost]`: access control under attack, and what it costs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,14 @@ from bridge.tools.bench.scenarios.catalog import burst
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, child_process
 from tests.access.test_sockets_expiry import PROTOCOLS
 from tests.access.ways import DEVICES, LISTENING, SOCKET_IO, Verdict, attempted, ended, opened
-from tests.bench.attackers import ATTACKS, GUESSED
+from tests.bench.attackers import ATTACKS, GUESSED, STARTED
 from tests.bench.guarded import PASSWORD, GuardedBridge, token_for
 from tests.bench.servers import broker_and_database
 from tests.bench.silent import SilentDisplay
 
 PROXIED = {"BRIDGE_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
-TOKEN_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS = 3, 60, 10
-SIEGES = 3
+TOKEN_SECONDS, GUESSING_SECONDS, SIEGE_SECONDS, STARTING_SECONDS = 3, 60, 10, 30
+SIEGES, ROUNDS = 3, 3
 PAIRS, BURST, CLIENTS = 5, 50_000, 50
 RECENT_READINGS = 12_000
 
@@ -208,19 +208,29 @@ async def siege(broker: MqttSettings, store: str, folder: Path) -> None:
             for round_ in range(SIEGES):
                 for name, attacks in (kinds | ({"none again": []} if round_ == SIEGES - 1 else {})).items():
                     output = folder / f"{name}-{round_}".replace(" ", "-")
-                    output.mkdir()
-                    seconds = str(SIEGE_SECONDS + 2)
-                    command = [sys.executable, "-m", "tests.bench.attackers", str(target.address), seconds, *attacks]
-                    async with child_process(command, {}, output) as attackers:
-                        await asyncio.sleep(1)
+                    async with _attackers(target, attacks, output) as counts:
                         result = await context.measure_paced("", publisher, pool)
-                        await attackers.wait()
-                    counts = orjson.loads((output / "log.txt").read_text().splitlines()[-1])
                     totals = {key: sum(counts[key].values()) for key in ("tried", "let in")}
                     sums[name].add(result, sums["none"].p99s, totals)
     for name, siege_sum in sums.items():
         table.add_row(name, *siege_sum.cells(rss))
     console.print(table)
+
+
+@asynccontextmanager
+async def _attackers(target: BenchTarget, attacks: list[str], output: Path) -> AsyncIterator[dict[str, dict[str, int]]]:
+    """Attack for the time of a measurement; the counts of the attacks are there at the end."""
+    output.mkdir()
+    log, counts = output / "log.txt", dict[str, dict[str, int]]()
+    command = [sys.executable, "-m", "tests.bench.attackers", str(target.address), str(SIEGE_SECONDS + 2), *attacks]
+    async with child_process(command, {}, output) as process:
+        async with asyncio.timeout(STARTING_SECONDS):
+            while STARTED not in log.read_text():
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        yield counts
+        await process.wait()
+    counts.update(orjson.loads(log.read_text().splitlines()[-1]))
 
 
 class _SiegeSum:
@@ -254,6 +264,54 @@ class _SiegeSum:
         )
 
 
+# --- hostile bodies ------------------------------------------------------------------------------------------------------
+
+
+async def bodies(broker: MqttSettings, store: str, folder: Path) -> None:
+    """Measure the latency of 50 clients, and the longest answer of `/health/live`, while six clients that are not logged in
+    send bodies of every encoding, by every method, to ten paths; in three pairs with and without, in alternating order.
+    """
+    table = Table(
+        "store", "pair", "p99 in peace, ms", "attacked", "ratio", "longest /health/live, ms", "attacked", "bodies", "let in"
+    )
+    load = Load(clients=50, rate=200, seconds=SIEGE_SECONDS)
+    for name, url in (("SQLite", None), ("MongoDB", store.format("bodies"))):
+        ratios = []
+        async with GuardedBridge(broker, url, folder).started() as target:
+            context = ScenarioContext("bodies", target, load, 1, 30, SilentDisplay())
+            subscribers = context.subscribers(context.subscriber_class, load.clients, polled=True)
+            async with subscribers as pool, context.publisher() as publisher:
+                await context.warm_up(publisher, pool)
+                for pair in range(ROUNDS):
+                    measured: dict[bool, tuple[float, float, dict[str, dict[str, int]]]] = {}
+                    for attacked in (False, True) if pair % 2 == 0 else (True, False):
+                        output = folder / f"{name}-{pair}-{attacked}"
+                        async with (
+                            _attackers(target, ["bodies"] * attacked, output) as counts,
+                            _asking(target, output / "live") as answers,
+                        ):
+                            result = await context.measure_paced("", publisher, pool)
+                        measured[attacked] = (result.percentile(0.99) or 0) * 1000, answers["longest_seconds"] * 1000, counts
+                    (peace, longest, _), (attack, longest_attacked, counts) = measured[False], measured[True]
+                    ratios.append(attack / peace)
+                    times = [f"{peace:.1f}", f"{attack:.1f}", f"{ratios[-1]:.2f}", f"{longest:.0f}", f"{longest_attacked:.0f}"]
+                    table.add_row(name, str(pair + 1), *times, *(f"{counts[key]['bodies']:,}" for key in ("tried", "let in")))
+        table.add_row(name, "median", "", "", f"{sorted(ratios)[len(ratios) // 2]:.2f}")
+    console.print(table)
+
+
+@asynccontextmanager
+async def _asking(target: BenchTarget, output: Path) -> AsyncIterator[dict[str, float]]:
+    """Ask `/health/live` every 50 ms for the time of a measurement; what was answered is there at the end."""
+    output.mkdir()
+    command = [sys.executable, "-m", "tests.bench.liveness", str(target.address), str(SIEGE_SECONDS)]
+    answers: dict[str, float] = {}
+    async with child_process(command, {}, output) as process:
+        yield answers
+        await process.wait()
+    answers.update(orjson.loads((output / "log.txt").read_text().splitlines()[-1]))
+
+
 # --- cost ----------------------------------------------------------------------------------------------------------------
 
 
@@ -280,7 +338,7 @@ async def cost(broker: MqttSettings, store: str, folder: Path) -> None:
     console.print(f"median {sorted(differences)[len(differences) // 2]:+.1%}")
 
 
-PARTS = {part.__name__: part for part in (closing, guessing, siege, cost)}
+PARTS = {part.__name__: part for part in (closing, guessing, siege, bodies, cost)}
 
 
 async def main(names: list[str]) -> int:

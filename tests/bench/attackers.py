@@ -21,10 +21,16 @@ from websockets.asyncio.client import connect
 
 from tests.access.ways import LISTENING, attempted, bearer
 from tests.bench.guarded import token_for
+from tests.bench.hostile_bodies import hostile_requests
 from tests.realtime.websocket.test_parser import BROKEN
 from tests.realtime.websocket.test_server import HANDSHAKE
 
 SILENT, PAUSE_SECONDS = 200, 0.02
+BODIES, BODY_SECONDS = 6, 0.5
+PLAIN = ("", "identity")
+STARTED = "started"
+"""The first line of the output."""
+
 GUESSED = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -35,6 +41,7 @@ class Attackers:
         self._session = session
         self.tried: Counter[str] = Counter()
         self.let_in: Counter[str] = Counter()
+        self._hostile = hostile_requests(f"127.0.0.1:{self.port}")
 
     async def connect_with_forged_token(self) -> None:
         """Connect by each protocol in turn."""
@@ -55,6 +62,20 @@ class Attackers:
         body = {"username": f"user{self.tried['logins'] % 50}", "password": "x" * 200}
         async with self._session.post(f"{self._url}/auth/login", json=body) as response:
             self.let_in["logins"] += response.status < 400
+
+    async def send_hostile_body(self) -> None:
+        """Send a body in whole, whatever is answered meanwhile; no compressed one may be accepted."""
+        self.tried["bodies"] += 1
+        request = next(self._hostile)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                writer.write(request.head + request.body)
+                status = await reader.readline()
+                self.let_in["bodies"] += bool(request.encoding not in PLAIN and status and status.split()[1] < b"4")
+                await reader.read()
+        finally:
+            writer.transport.abort()
 
     async def break_protocol(self) -> None:
         """Authenticate, then send each violation of the protocol in turn."""
@@ -88,6 +109,7 @@ ATTACKS = {
     "sockets": (Attackers.connect_with_forged_token, 1, PAUSE_SECONDS),
     "requests": (Attackers.post_oversized_body, 1, PAUSE_SECONDS),
     "logins": (Attackers.guess_password, 1, PAUSE_SECONDS),
+    "bodies": (Attackers.send_hostile_body, BODIES, 0),
     "frames": (Attackers.break_protocol, 1, PAUSE_SECONDS),
     "floods": (Attackers.flood, 1, 0.2),
 }
@@ -98,6 +120,8 @@ async def main(url: str, seconds: float, names: list[str]) -> None:
     until = time.monotonic() + seconds
     async with aiohttp.ClientSession() as session:
         attackers = Attackers(url, session)
+        sys.stdout.write(f"{STARTED}\n")
+        sys.stdout.flush()
 
         async def repeat(attack: Callable[[Attackers], Awaitable[None]], pause: float) -> None:
             while time.monotonic() < until:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
 from tests.servers import REPO, Mosquitto, free_port, until
+
+FEW_BYTES = 4096
+"""Of a file: more than the output of a command, less than a page of SQLite with its header."""
 
 END_SECONDS = 120.0  # generous: a command may wait for its share of a busy machine
 
@@ -71,6 +75,10 @@ class Command:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def press_ctrl_c(self) -> None:
         """Send SIGINT to the process group, as a terminal does."""
@@ -349,8 +357,37 @@ async def test_check_reports_an_unavailable_database_within_its_deadline(tmp_pat
 
 async def test_check_prints_wrong_settings(tmp_path: Path) -> None:
     code, out, err = await ended(tmp_path, "check", BRIDGE_HTTP__PORT="[/red]")
-    assert (code, err) == (1, "")
+    assert (code, err) == (2, "")
     assert "environment BRIDGE_HTTP__PORT: http.port = '[/red]'" in out
+
+
+@pytest.mark.parametrize(
+    ("environ", "texts"),
+    [
+        ({"BRIDGE_HTTP__TLS__CERT_FILE": "/absent.pem"}, ["http.tls: /absent.pem: "]),
+        ({"BRIDGE_MQTT__URL": "mqtts://127.0.0.1:1", "BRIDGE_MQTT__TLS__CA_FILE": "text"}, ["mqtt.tls: text: "]),
+        (
+            {
+                "BRIDGE_MQTT__URL": "mqtts://127.0.0.1:1",
+                "BRIDGE_MQTT__TLS__CERT_FILE": "/absent.pem",
+                "BRIDGE_HTTP__TLS__CERT_FILE": "text",
+                "BRIDGE_HTTP__TLS__KEY_FILE": "key",
+            },
+            ["mqtt.tls: /absent.pem: ", "http.tls: text, key: "],
+        ),
+    ],
+    ids=["port", "broker", "both"],
+)
+@pytest.mark.parametrize("command", ["run", "check", "demo"])
+async def test_certificate_that_cannot_be_used_is_a_wrong_setting(
+    tmp_path: Path, command: str, environ: dict[str, str], texts: list[str]
+) -> None:
+    (tmp_path / "text").write_text("no certificate")
+    usual = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_HTTP__PORT": "0"}
+    code, out, err = await ended(tmp_path, command, **usual | environ)
+    assert code == 2
+    assert all(text in out + err for text in texts)
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
@@ -379,7 +416,7 @@ async def test_wrong_database_url_is_one_sentence_without_the_password(
     assert "hunter2" not in err
     assert len(err.splitlines()) == 2, err
     code, out, err = await ended(tmp_path / "check", "check", **environ)
-    assert (code, err) == (1, "")
+    assert (code, err) == (2, "")
     assert reason in out
     assert "hunter2" not in out
 
@@ -523,6 +560,39 @@ async def test_ctrl_c_in_a_terminal_stops_the_broker_after_the_bridge(tmp_path: 
         assert not answers(mqtt)
 
 
+async def test_demo_check_and_bench_work_over_ipv6_alone(tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    http, mqtt = free_port(), free_port()
+    environ = {"BRIDGE_HTTP__HOST": "::1", "BRIDGE_HTTP__PORT": str(http), "BRIDGE_MQTT__URL": f"mqtt://[::1]:{mqtt}"}
+    async with running(tmp_path / "run", "demo", **environ) as command:
+        await until(lambda: "Press Ctrl-C" in command.out, seconds=60, what="the demo")
+        assert f"mqtt://[::1]:{mqtt}" in command.out
+        url = f"http://[::1]:{http}"
+
+        async def has_readings() -> bool:
+            return len((await get(f"{url}/api/v1/readings/latest")).get("readings", [])) == 3
+
+        await until(has_readings, what="readings of the simulated sensors")
+        code, out, _ = await ended(tmp_path / "check", "check", **environ)
+        assert code == 1
+        assert f"broker mqtt://[::1]:{mqtt}: accepts connections" in out
+        assert f"fails port {http} on ::1: " in out
+        code, out, err = await ended(
+            tmp_path / "bench", "bench", "steady", "--url", url, "--broker", f"mqtt://[::1]:{mqtt}", "--seconds", "1", **environ
+        )
+        assert code == 0, out + err
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 async def test_demo_on_a_taken_http_port_prints_one_line_and_stops_the_broker(tmp_path: Path) -> None:
     mqtt = free_port()
     with taken_port() as taken:
@@ -653,6 +723,21 @@ async def test_run_continues_while_the_broker_is_unavailable(tmp_path: Path) -> 
         assert not await _failing(http, "store")
         command.signal(signal.SIGTERM)
         assert await command.end() == 0
+        assert "Traceback" not in command.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
+async def test_store_that_cannot_be_written_to_is_unavailable_although_nothing_is_sent(tmp_path: Path, broker_url: str) -> None:
+    """It answers every ping, as on a full disk; the bridge's own writes show that it is none."""
+    async with ready_bridge(tmp_path / "run", f"sqlite:///{tmp_path}/bridge.db", broker_url) as (command, http):
+        assert not await _failing(http, "store")
+        no_limit = resource.prlimit(command.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (FEW_BYTES, no_limit[1]))
+        await until(lambda: _failing(http, "store"), what="a failing store in /health")
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, no_limit)
+        await until(lambda: _ready(http), what="ready again")
+        assert command.err.count(": changes wait, retrying") == 1
+        assert command.err.count("store available again") == 1
         assert "Traceback" not in command.err
 
 

@@ -155,15 +155,19 @@ async def test_restart_closes_old_sockets_and_does_not_count_downtime_as_silence
 
 async def test_changes_are_saved_in_bounded_batches_when_the_store_is_available_again(rig: Rig) -> None:
     rig.devices.unavailable = True
+    writes: list[str | None] = []
+    rig.registry.on_write = writes.append
     for n in range(SAVE_BATCH + 50):
         rig.publish_reading(f"d{n}")
     await rig.registry.close()
+    assert writes == ["unavailable"]
     assert rig.devices.by_id == {}
     with pytest.raises(StoreUnavailable):
         await rig.registry.update("d1", {"name": "x"})
     assert rig.registry.get("d1").name is None
     rig.devices.unavailable = False
     await rig.registry.close()
+    assert writes[-1] is None
     assert rig.devices.batches[:2] == [SAVE_BATCH, 50]
     assert len(rig.devices.by_id) == SAVE_BATCH + 50
 

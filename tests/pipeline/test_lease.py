@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.core.devices.device import Device
 from bridge.core.errors import StoreInUse, StoreUnavailable
 from bridge.pipeline.lease import (
     KEY,
     LEASE_SECONDS,
     Lease,
+    LeasedDevices,
     LeasedWriter,
     LeaseHolder,
     _process_start,
@@ -118,6 +120,23 @@ async def test_bridge_that_lost_its_lease_writes_nothing() -> None:
     assert taker.held
     await taker.renew()
     assert taker.held
+
+
+async def test_bridge_that_lost_its_lease_saves_and_removes_no_devices() -> None:
+    """What its registry knows is old: the next bridge may have changed the devices meanwhile."""
+    store, clock = MemoryStore(), Clock()
+    stopped = Lease(store, ELSEWHERE, clock=clock)
+    await stopped.acquire(silent)
+    devices = LeasedDevices(store.devices, stopped)
+    await devices.save([Device("a", name="old")])
+    await Lease(store, clock=Clock(step=1.0), watch_seconds=0.001).acquire(silent)
+    await store.devices.save([Device("a", name="new")])
+    clock.now += 20
+    with pytest.raises(StoreUnavailable, match="the lease was lost"):
+        await devices.save([Device("a", name="old")])
+    with pytest.raises(StoreUnavailable, match="the lease was lost"):
+        await devices.remove("a")
+    assert [device.name for device in await devices.all(10)] == ["new"]
 
 
 async def test_bridge_that_slept_alone_renews_before_it_writes() -> None:

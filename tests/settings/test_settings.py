@@ -278,6 +278,7 @@ def test_broker_url_gives_host_port_and_login(
 ) -> None:
     mqtt = load(environ={"BRIDGE_MQTT__URL": url}, folder=tmp_path).mqtt
     assert (mqtt.host, mqtt.port, mqtt.login) == (host, port, login)
+    assert mqtt.address == f"{url.partition(':')[0]}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 aiohttp has none of these limits: it keeps a silent connection as long as an idle one, and starts a thousand simultaneous ones
 at once while all other clients wait. So a protocol stands between each transport and aiohttp's, using public names only:
-`get_protocol` of a transport, and `server` of a runner, which creates protocols.
+`get_protocol` of a transport.
 """
 
 import asyncio
@@ -19,6 +19,10 @@ from bridge.settings import HttpSettings, RealtimeSettings
 
 _FILE_LIMITS = (1_048_576, 65_536, 10_240)  # in order of preference; macOS allows fewer than it reports
 _STARTS_PER_TURN = 4
+_DISCARD_SECONDS = 2.0
+_DISCARD_PAUSE_SECONDS = 0.01
+"""Between two reads of at most 256 KB each, so that 100 such connections take a few percent of the loop's time."""
+
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -42,12 +46,9 @@ class Connections:
         if files is not None:
             self.limit = max(1, min(self.limit, files * 3 // 4))
 
-    def factory(self, runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-        """Return the protocol factory for a server, in front of that of `runner`, which is set up."""
-        server = runner.server
-        if server is None:
-            raise RuntimeError("the runner is not set up")
-        return lambda: _Connection(self, server)
+    def factory(self, create: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+        """Return the protocol factory for a server; `create` is that of aiohttp's protocols."""
+        return lambda: _Connection(self, create)
 
     @property
     def header_seconds(self) -> float:
@@ -80,7 +81,10 @@ class Connections:
 
     def refused_encoding(self, request: web.BaseRequest) -> None:
         """A request is answered unread, and its connection closed, because of its content encoding."""
-        request_received(request)
+        connection = request.transport and request.transport.get_protocol()
+        if isinstance(connection, _Connection):
+            connection.request_received()
+            connection.discard()
         self.count_ended("encoding")
 
     def count_ended(self, reason: str) -> None:
@@ -119,7 +123,7 @@ class AcceptThrottle:
 class _Connection(asyncio.Protocol):
     """Between a transport and aiohttp's protocol, which is created when the connection starts; reading pauses until then."""
 
-    __slots__ = ("_connections", "_create", "_inner", "_key", "_received", "_timer", "_transport")
+    __slots__ = ("_connections", "_create", "_discards", "_inner", "_key", "_received", "_timer", "_transport")
 
     def __init__(self, connections: Connections, create: Callable[[], asyncio.Protocol]) -> None:
         self._connections = connections
@@ -127,6 +131,7 @@ class _Connection(asyncio.Protocol):
         self._inner: asyncio.Protocol | None = None
         self._key: str | None = None
         self._received = b""
+        self._discards = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
 
@@ -155,8 +160,16 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def discard(self) -> None:
+        """Drop whatever follows, slowly, and close soon: a client that is sending must be able to read the answer first."""
+        self._discards = True
+        self._timer = asyncio.get_running_loop().call_later(_DISCARD_SECONDS, self._transport.close)
+
     def data_received(self, data: bytes) -> None:
-        if self._inner is not None:
+        if self._discards:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(_DISCARD_PAUSE_SECONDS, self._resume)
+        elif self._inner is not None:
             self._inner.data_received(data)
         elif self._received:
             self._received += data
@@ -166,6 +179,10 @@ class _Connection(asyncio.Protocol):
                 self.start()
             else:
                 self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def start(self) -> None:
         """Hand the connection to aiohttp; do nothing if it has ended or was started before."""

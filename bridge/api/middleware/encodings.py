@@ -2,8 +2,8 @@
 
 aiohttp decompresses a body while it arrives, in the event loop, even if no handler reads it: 1 MB that was 1 GB of zeros makes
 everyone wait for two seconds. So its server runs with `auto_decompress=False`, and a request with a `Content-Encoding` that its
-route does not offer is answered before routing, authentication and `100 Continue`. Public names only: `server` of a runner, and
-`request_handler` of a server.
+route does not offer is answered before routing, authentication and `100 Continue`. What follows on its connection never
+reaches aiohttp. Public names only: `server` of a runner, and `request_handler` of a server.
 """
 
 from collections.abc import Awaitable, Callable

@@ -212,7 +212,7 @@ def session_from_document(session_id: str, document: Mapping[str, Any]) -> Login
         document["turn"],
         document["createdAt"],
         document[EXPIRES_AT],
-        document.get("cookie", False),
+        document.get("cookie", True),  # earlier versions did not tell them apart
     )
 
 

@@ -9,6 +9,9 @@ from bridge.realtime.hub.encoding import Encoder, Publication
 
 Member = TypeVar("Member", bound=Hashable)
 
+COALESCED_LIMIT = 10_000
+"""Devices of which a group keeps a record until its interval ends; with that many, the records are sent early."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -76,12 +79,17 @@ class SubscriberGroup(Generic[Member]):
         self._latest: dict[str, Publication] = {}
 
     def take_due(self, publications: Sequence[Publication]) -> Sequence[Publication]:
-        """Return the publications to send at once. With `every_ms`, records are kept until `take_latest`."""
+        """Return the publications to send at once. With `every_ms`, records are kept until `take_latest`.
+
+        It is due early when records of `COALESCED_LIMIT` devices are kept: senders choose the names of devices.
+        """
         if self.subscription.every_ms is None:
             return publications
         for publication in publications:
             if publication.seq and publication.device_id is not None:
                 self._latest[publication.device_id] = publication
+        if len(self._latest) >= COALESCED_LIMIT:
+            self.due = 0.0
         return [publication for publication in publications if not publication.seq]
 
     def take_latest(self) -> list[Publication]:

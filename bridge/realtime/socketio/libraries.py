@@ -1,4 +1,6 @@
-"""Start-up check of the private names of python-socketio, python-engineio and aiohttp that `direct.py` relies on."""
+"""Start-up check of the private names of python-socketio, python-engineio and aiohttp that `direct.py` relies on, and
+`bridge/api/middleware/malformed.py`.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,7 +10,7 @@ from typing import Any
 import engineio
 import socketio
 from aiohttp.http_websocket import WebSocketWriter
-from aiohttp.web import WebSocketResponse
+from aiohttp.web import RequestHandler, WebSocketResponse
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 
@@ -30,6 +32,7 @@ INSTALLED: Mapping[str, Any] = {
     "engineio.async_drivers.aiohttp._async": driver._async,  # noqa: SLF001
     "aiohttp.WebSocketWriter": WebSocketWriter,
     "aiohttp.WebSocketResponse": WebSocketResponse,
+    "aiohttp.RequestHandler": RequestHandler,
 }
 _SIGNATURES = {
     ("socketio.AsyncServer", "_engineio_server_class"): ["self"],
@@ -72,6 +75,7 @@ def check_libraries(names: Mapping[str, Any] = INSTALLED) -> None:
         lambda: {"transport", "compress", "notakeover"} <= set(_parameters(names["aiohttp.WebSocketWriter"].__init__)),
     )
     _check("aiohttp.WebSocketResponse", lambda: {"_writer", "_exception"} <= set(dir(names["aiohttp.WebSocketResponse"])))
+    _check("aiohttp.RequestHandler", lambda: {"_messages", "handle_error"} <= set(dir(names["aiohttp.RequestHandler"])))
 
 
 def _check(name: str, holds: Callable[[], bool]) -> None:

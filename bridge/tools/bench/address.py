@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bridge.core.errors import BridgeError
+from bridge.settings.section import in_url
 from bridge.tools.api_client import authorization_header
 
 
@@ -39,4 +40,4 @@ class Address:
         return authorization_header(self.token)
 
     def __str__(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{in_url(self.host)}:{self.port}"

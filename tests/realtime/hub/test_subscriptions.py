@@ -13,7 +13,7 @@ from bridge.core.events import EntityEvent, SystemEvent
 from bridge.core.message import TopicEvent
 from bridge.realtime.auth.visibility import DeviceFilter
 from bridge.realtime.hub.encoding import Publication
-from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription, SubscriptionIndex
+from bridge.realtime.hub.subscriptions import ALL, COALESCED_LIMIT, SubscriberGroup, Subscription, SubscriptionIndex
 from bridge.realtime.socketio.codec import CODEC, SocketIoCodec
 from tests.realtime.parts import published, status
 
@@ -159,6 +159,18 @@ def test_coalescing_group_keeps_the_latest_record_of_each_device() -> None:
     assert group.take_due(published(4)) == []
     assert [(record.device_id, record.seq) for record in group.take_latest()] == [("b", 3), ("a", 4)]
     assert group.take_latest() == []
+
+
+def test_coalescing_group_is_due_early_when_it_keeps_records_of_very_many_devices() -> None:
+    group: SubscriberGroup[str] = SubscriberGroup(CODEC, Subscription(every_ms=3_600_000))
+    group.due = 3600.0
+    for number in range(1, COALESCED_LIMIT):
+        group.take_due(published(number, device=f"d{number}"))
+    group.take_due(published(COALESCED_LIMIT, device="d1"))
+    assert group.due == 3600.0
+    group.take_due(published(COALESCED_LIMIT + 1, device="one more"))
+    assert group.due == 0.0
+    assert len(group.take_latest()) == COALESCED_LIMIT
 
 
 def test_group_without_interval_sends_everything_at_once() -> None:

@@ -60,7 +60,12 @@ def test_changed_private_name_is_reported_with_version_and_supported_range(
 
 @pytest.mark.parametrize(
     ("name", "replacement"),
-    [(f"{DRIVER}._async", {}), (f"{DRIVER}._async", {"websocket": object}), ("aiohttp.WebSocketResponse", object)],
+    [
+        (f"{DRIVER}._async", {}),
+        (f"{DRIVER}._async", {"websocket": object}),
+        ("aiohttp.WebSocketResponse", object),
+        ("aiohttp.RequestHandler", object),
+    ],
 )
 def test_replaced_driver_or_response_is_reported(name: str, replacement: object) -> None:
     with pytest.raises(UnsupportedLibrary, match=name):

@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 import orjson
 
 from bridge.core.errors import BridgeError
+from bridge.settings.section import in_url
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.latencies import Latencies
 
@@ -114,7 +115,7 @@ class Subscriber(asyncio.BufferedProtocol):
         key = base64.b64encode(os.urandom(16)).decode()
         headers = "".join(f"{name}: {text}\r\n" for name, text in self._address.headers.items())
         self._write(
-            f"GET {self.PATH} HTTP/1.1\r\nHost: {self._address.host}:{self._address.port}\r\n"
+            f"GET {self.PATH} HTTP/1.1\r\nHost: {in_url(self._address.host)}:{self._address.port}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {key}\r\n{headers}\r\n".encode()
         )
