@@ -60,25 +60,25 @@ _MSGPACK_LISTS, _MSGPACK_OBJECTS = (0xDC, 0xDD), (0xDE, 0xDF)
 
 def _msgpack_end(payload: bytes) -> int:
     """Return where the first value of valid MessagePack ends."""
-    position, values = 0, 1
+    offset, values = 0, 1
     while values:
-        first = payload[position]
-        position, values = position + 1, values - 1
+        first = payload[offset]
+        offset, values = offset + 1, values - 1
         if first in _MSGPACK_LENGTHS:
             size = _MSGPACK_LENGTHS[first]
-            length = int.from_bytes(payload[position : position + size])
-            position += size
+            length = int.from_bytes(payload[offset : offset + size])
+            offset += size
             if first in _MSGPACK_LISTS + _MSGPACK_OBJECTS:
                 values += length * (2 if first in _MSGPACK_OBJECTS else 1)
             else:
-                position += length + (first in _MSGPACK_EXTENSIONS)
+                offset += length + (first in _MSGPACK_EXTENSIONS)
         elif 0x80 <= first < 0xA0:
             values += (first & 0x0F) * (2 if first < 0x90 else 1)
         elif 0xA0 <= first < 0xC0:
-            position += first & 0x1F
+            offset += first & 0x1F
         else:
-            position += _MSGPACK_BYTES.get(first, 0)
-    return position
+            offset += _MSGPACK_BYTES.get(first, 0)
+    return offset
 
 
 def gunzip(payload: bytes, limit: int) -> bytes:
