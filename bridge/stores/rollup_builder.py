@@ -162,7 +162,7 @@ class RollupBuilder:
             now = time.monotonic()
             self._cooling = {name: until for name, until in self._cooling.items() if until > now}
             due = [name for name, progress in self._progress.items() if self._is_due(progress)]
-            random.shuffle(due)  # otherwise one that always fails would block the others forever
+            random.Random().shuffle(due)  # noqa: S311 - otherwise one that always fails would block the others forever
             self._due.extend(due)
 
     async def _limited_progress(self, devices_limit: int) -> dict[str, RollupProgress]:
