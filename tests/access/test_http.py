@@ -158,6 +158,41 @@ async def test_value_of_a_cookie_counts_nowhere_but_in_the_cookie(guarded_bridge
     assert status == 401
 
 
+async def test_login_keeps_nothing_that_the_browser_presented(guarded_bridge: Guarded) -> None:
+    """Neither a made-up value nor another user's session, planted by another server of the host."""
+    planted = {SESSION_COOKIE: guarded_bridge.tokens["operator"], f"sb_refresh_{COOKIE_ID}": guarded_bridge.refresh["operator"]}
+    for cookies in (dict.fromkeys(planted, "planted"), planted):
+        jar = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+        status, _, headers = await guarded_bridge.ask("POST", "/auth/login", jar, LOGIN)
+        assert status == 200
+        given = {name: one.value for name, one in cookies_of(headers).items()}
+        assert given.keys() == planted.keys()
+        assert not set(given.values()) & set(cookies.values())
+        status, me, _ = await guarded_bridge.ask("GET", "/auth/me", {"Cookie": f"{SESSION_COOKIE}={given[SESSION_COOKIE]}"})
+        assert (status, me["name"]) == (200, "viewer")
+
+
+async def test_secure_cookies_follow_the_scheme_that_a_trusted_proxy_tells(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    for trusted, sent, secure in (
+        ("127.0.0.1", "https", True),
+        ("127.0.0.1", "http, https", True),
+        ("127.0.0.1", "https, http", False),
+        ("10.0.0.0/8", "https", False),
+    ):
+        http = HttpSettings.model_validate({"port": 0, "trusted_proxies": trusted})
+        access = access_settings(admin_password=SecretStr(PASSWORD))
+        async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http, access=access) as bridge:
+            url, headers = f"http://127.0.0.1:{bridge.port}/auth/login", {"X-Forwarded-Proto": sent}
+            login = {"username": "admin", "password": PASSWORD}
+            async with aiohttp.ClientSession() as session, session.post(url, json=login, headers=headers) as answer:
+                assert answer.status == 200
+                cookies = cookies_of(answer.headers)
+        assert {bool(one["secure"]) for one in cookies.values()} == {secure}, (trusted, sent)
+        assert {bool(one["httponly"]) and one["samesite"] == "Strict" for one in cookies.values()} == {True}
+
+
 async def test_refresh_token_of_a_version_that_did_not_tell_cookies_apart_counts_in_a_cookie_only(
     guarded_bridge: Guarded,
 ) -> None:
