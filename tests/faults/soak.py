@@ -37,6 +37,10 @@ in the first half of an hour."""
 NEW_ADDRESSES = 5000
 """More than the 4,096 that are cached."""
 NEW_CLIENTS = 100
+AT_ONCE = 8
+FIRST_HALF_CLIENTS = 3
+"""So many times more in the first half, for the same reason as `LONG_FROZEN_SECONDS`: a long-polling session takes 20 KB
+until its ping timeout."""
 GROWTH_LIMIT = 1.0
 """MB/h."""
 
@@ -139,14 +143,15 @@ class Soak:
                 for path in (b"/ws", b"/api/v1/ws", b"/ws/device", b"/socket.io/?EIO=4&transport=websocket")
             ),
         )  # fmt: skip
-        end, numbers = time.monotonic() + self._seconds / 2, iter(range(NEW_ADDRESSES))
+        more = FIRST_HALF_CLIENTS if self.is_first_half else 1
+        end, numbers = time.monotonic() + self._seconds / 2, iter(range(more * NEW_ADDRESSES))
 
         async def connect() -> None:
             for number in numbers:
                 if time.monotonic() < end:
                     await self._short_lived_client(number, starts[number % len(starts)])
 
-        await asyncio.gather(*(connect() for _ in range(8)))
+        await asyncio.gather(*(connect() for _ in range(more * AT_ONCE)))
 
     async def _short_lived_client(self, number: int, start: bytes) -> None:
         with suppress(OSError):
