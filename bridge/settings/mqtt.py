@@ -165,7 +165,7 @@ class MqttSettings(Section):
         SubscriptionSettings(pattern="events/{topic}", kind=MessageKind.EVENTS),
     )
     discovery: bool = False
-    discovery_prefix: Annotated[str, Field(max_length=128, pattern=_PREFIX)] = "homeassistant"
+    discovery_prefix: Annotated[str, Field(min_length=1, max_length=128, pattern=_PREFIX)] = "homeassistant"
     commands: str = "sensors/{deviceId}/command"
     ignore: tuple[str, ...] = ()
 

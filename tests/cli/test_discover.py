@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from bridge.app import Bridge
 from bridge.cli.settings_file import add_subscriptions
 from bridge.core.errors import SettingsError
+from bridge.core.formats.registry import FormatName
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
+from tests.core.formats.test_payloads import SAMPLES, payload_of
 from tests.servers import REPO, until
 
 TASMOTA = SubscriptionSettings.model_validate({"pattern": "tele/{deviceId}/SENSOR", "format": "tasmota"})
@@ -58,9 +62,11 @@ LATEST: dict[str, dict[str, object]] = {
 async def publishing(url: str, messages: Mapping[str, object]) -> AsyncIterator[None]:
     """Publish all messages again and again, each topic with its one value."""
 
+    stopping = asyncio.Event()  # a cancellation could be lost: Python 3.11's `asyncio.wait_for`
+
     async def publish() -> None:
         async with mqtt_sender(MqttSettings(url=SecretStr(url))) as sender:
-            while True:
+            while not stopping.is_set():
                 for topic, body in messages.items():
                     payload = (
                         body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else orjson.dumps(body)
@@ -72,7 +78,7 @@ async def publishing(url: str, messages: Mapping[str, object]) -> AsyncIterator[
     try:
         yield
     finally:
-        task.cancel()
+        stopping.set()
         await asyncio.wait((task,))
 
 
@@ -91,34 +97,75 @@ def settings_file(tmp_path: Path, broker_url: str) -> Path:
 
 
 async def test_every_value_that_was_discovered_is_in_the_api_after_a_restart(broker_url: str, settings_file: Path) -> None:
-    from bridge.app import Bridge
-
     async with publishing(broker_url, MESSAGES):
         result = await discover("--seconds", "2", "--write", "--config", str(settings_file))
         assert result.returncode == 0, result.stderr
-        bridge = Bridge(load_settings(settings_file, environ={}))
-        running = asyncio.create_task(bridge.run())
-        try:
-            await asyncio.wait_for(bridge.listening.wait(), 30)
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as http:
-
-                async def latest() -> dict[str, dict[str, Any]]:
-                    async with http.get("/api/v1/readings/latest") as response:
-                        records = (await response.json())["readings"] if response.ok else []
-                    return {record["deviceId"]: record for record in records}
-
-                async def all_there() -> bool:
-                    return (await latest()).keys() >= LATEST.keys()
-
-                await until(all_there)
-                found = await latest()
-        finally:
-            bridge.stop()
-            await running
+        async with latest_readings(settings_file, LATEST.keys()) as (found, bridge):
+            pass
     assert found.keys() == LATEST.keys()
     for device, values in LATEST.items():
         assert found[device].items() >= values.items() or device == "a1", device
     assert bridge.ledger.as_dict()["mqtt"]["rejected"] == 0
+
+
+def samples() -> dict[FormatName, dict[str, Any]]:
+    """An ordinary sample of each family, each with topics and devices of its own."""
+    chosen: dict[FormatName, dict[str, Any]] = {}
+    topics, devices = set(MESSAGES), set(LATEST)
+    for file in SAMPLES:
+        family, sample = FormatName(file.parent.name), orjson.loads(file.read_bytes())
+        is_ordinary = sample.get("outcome", "stored") == "stored" and not {"pattern", "earlier"} & sample.keys()
+        found = {record["deviceId"] for record in sample.get("records", ())}
+        if is_ordinary and family not in chosen and sample["topic"] not in topics and not found & devices:
+            chosen[family] = sample
+            topics.add(sample["topic"])
+            devices |= found
+    return chosen
+
+
+async def test_families_with_samples_are_discovered_and_every_value_of_theirs_is_stored(
+    broker_url: str, settings_file: Path
+) -> None:
+    chosen = samples()
+    assert len(chosen) >= 10
+    messages: dict[str, object] = {sample["topic"]: payload_of(sample) for sample in chosen.values()}
+    expected = {record["deviceId"]: record for sample in chosen.values() for record in sample["records"]}
+    async with publishing(broker_url, messages):
+        result = await discover("--seconds", "4", "--write", "--config", str(settings_file))
+        assert result.returncode == 0, result.stderr
+        async with latest_readings(settings_file, expected.keys()) as (found, bridge):
+            pass
+    assert {device: record for device, record in found.items() if device not in expected} == {}
+    for device, record in expected.items():
+        stated = {name: value for name, value in record.items() if name in MEASUREMENTS_BY_NAME}
+        assert {name: found[device].get(name) for name in stated} == stated, device
+    assert bridge.ledger.as_dict()["mqtt"]["rejected"] == 0
+
+
+@asynccontextmanager
+async def latest_readings(
+    settings_file: Path, devices: Collection[str]
+) -> AsyncIterator[tuple[dict[str, dict[str, Any]], Bridge]]:
+    """Run a bridge until it has a reading of each device."""
+    bridge = Bridge(load_settings(settings_file, environ={}))
+    running = asyncio.create_task(bridge.run())
+    try:
+        await asyncio.wait_for(bridge.listening.wait(), 30)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as http:
+
+            async def latest() -> dict[str, dict[str, Any]]:
+                async with http.get("/api/v1/readings/latest") as response:
+                    records = (await response.json())["readings"] if response.ok else []
+                return {record["deviceId"]: record for record in records}
+
+            async def all_there() -> bool:
+                return (await latest()).keys() >= set(devices)
+
+            await until(all_there, what=f"readings of {sorted(devices)}")
+            yield await latest(), bridge
+    finally:
+        bridge.stop()
+        await running
 
 
 async def test_second_discovery_finds_nothing_new(broker_url: str, settings_file: Path) -> None:

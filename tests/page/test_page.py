@@ -402,7 +402,8 @@ async def test_pages_fit_every_screen_width(dashboard: Dashboard, width: int) ->
 
 async def test_topics_that_nobody_takes_are_listed_and_taken_in_with_one_click(dashboard: Dashboard, broker_url: str) -> None:
     page = dashboard.page
-    async with publishing(broker_url, {"tele/cold/SENSOR": {"AM2301": {"Temperature": 3.5, "Rpm": 7}, "TempUnit": "C"}}):
+    body = {"Time": "2026-11-28T10:00:00", "AM2301": {"Temperature": 3.5, "Rpm": 7}, "TempUnit": "C"}
+    async with publishing(broker_url, {"tele/cold/SENSOR": body}):
         await dashboard.go("#/discovery")
         await expect(page.locator(".subscriptions li")).to_have_count(4)
         await page.get_by_role("button", name="Listen for 30 seconds").click()

@@ -201,7 +201,7 @@ class Survey:
                     found.add_unread(topic, seen, best.reason, best.family)
         agreed = _agreed(proposals, found.device_ids)
         for topic, proposal in agreed.items():  # what some messages mean is said by others: a unit, the name of an alias
-            found.remember(topic, self._topics[topic], proposal)
+            found.learn(topic, self._topics[topic], proposal)
         for topic, proposal in agreed.items():
             found.add_new(topic, self._topics[topic], proposal)
         return found.sorted()
@@ -390,7 +390,11 @@ def _agreed(proposals: Mapping[str, _Proposal], taken_ids: Iterable[str]) -> dic
     for name, suggested in by_format.items():
         for topic, pattern in shared_patterns(suggested, taken).items():
             agreed[topic] = _Proposal(name, pattern, fixed=False)
-    return agreed
+    formats: dict[str, set[FormatName]] = defaultdict(set)
+    for one in agreed.values():
+        formats[one.pattern].add(one.format)
+    shared = {pattern for pattern, names in formats.items() if len(names) > 1}  # families on topics of one pattern
+    return {topic: replace(one, format=FormatName.AUTO) if one.pattern in shared else one for topic, one in agreed.items()}
 
 
 def _decode(decoder: Decoder, topic: str, payload: bytes, proposal: _Proposal, now_ms: int = 0) -> Decoded:
@@ -429,7 +433,7 @@ class _Findings:
         self._decoder.set_routes([route], {})
         self._decode_all(finding, topic, seen)
 
-    def remember(self, topic: str, seen: _Topic, proposal: _Proposal) -> None:
+    def learn(self, topic: str, seen: _Topic, proposal: _Proposal) -> None:
         """Decode messages for what they say about others."""
         for payload in seen.samples.values():
             _decode(self._decoder, topic, payload, proposal, self._now_ms)

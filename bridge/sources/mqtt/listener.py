@@ -8,7 +8,7 @@ import aiomqtt
 
 from bridge.core.errors import BrokerUnavailable
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import connected_client, refusal_of
+from bridge.sources.mqtt.client import connected_client, raise_if_cancelled, refusal_of
 
 _WAITING_LIMIT = 10_000  # messages that may wait while others are looked at
 
@@ -54,5 +54,6 @@ async def _receive(
         for topic_filter in topic_filters:
             if refusal := refusal_of(await client.subscribe(topic_filter, qos=qos)):
                 raise BrokerUnavailable(f"{settings.address}: the subscription to {topic_filter} is refused ({refusal})")
+            raise_if_cancelled()
         async for message in client.messages:
             deliver(message)

@@ -68,7 +68,7 @@ def test_sample_of_a_family_is_found_as_the_family(file: object) -> None:
         collected.add(one["topic"], payload_of(one))
     finding = next(one for one in collected.findings(NOW_MS) if sample["topic"] in one.topics)
     assert finding.format in (family, FormatName.CBOR, FormatName.MSGPACK)  # a family within an encoding
-    if "pattern" not in sample:
+    if "pattern" not in sample and finding.format == family:
         assert set(finding.devices) >= {record["deviceId"] for record in sample["records"]}
 
 
@@ -98,6 +98,12 @@ def test_device_of_another_subscription_is_not_merged_with_a_new_one() -> None:
         {"home/kitchen/air": {"temperature": 3}, "home/bedroom/air": {"temperature": 4}}, route("home/kitchen/{deviceId}")
     )
     assert [sorted(one.devices) for one in findings] == [["bedroom/air"], ["air"]]
+
+
+def test_families_on_topics_of_one_pattern_are_told_apart_by_each_message() -> None:
+    tasmota = {"Time": "2026-11-28T10:00:00", "AM2301": {"Temperature": 3}, "TempUnit": "C"}
+    finding = only(survey({"sensors/a/data": tasmota, "sensors/b/data": {"temperature": 4}}))
+    assert (finding.format, finding.devices) == (FormatName.AUTO, {"a": {"temperature": 3}, "b": {"temperature": 4}})
 
 
 def test_several_devices_on_one_topic_are_all_shown() -> None:

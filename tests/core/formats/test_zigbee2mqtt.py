@@ -35,9 +35,9 @@ def test_rejection_quotes_a_friendly_name_that_is_no_device_id() -> None:
     assert r"the topic is 'Living\u200bRoom', which contains U+200B ZERO WIDTH SPACE" in one.reason
 
 
-@pytest.mark.parametrize("below", ["bridge/info", "bridge/devices", "kitchen/air/availability", "kitchen/set", "kitchen/air/get"])
+@pytest.mark.parametrize(
+    "below", ["bridge/info", "bridge/devices", "kitchen/air/availability", "kitchen/set", "kitchen/air/get"]
+)
 def test_topics_beside_those_of_devices_are_ignored(below: str) -> None:
-    decoded = decode(
-        FormatName.ZIGBEE2MQTT, {"temperature": 21.5}, f"zigbee2mqtt/{below}", pattern="zigbee2mqtt/{deviceId...}"
-    )
+    decoded = decode(FormatName.ZIGBEE2MQTT, {"temperature": 21.5}, f"zigbee2mqtt/{below}", pattern="zigbee2mqtt/{deviceId...}")
     assert isinstance(decoded, Ignored)
