@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ async def poster(start_bridge: StartBridge, broker_url: str, store_url: str) -> 
         yield one
 
 
-async def publish(url: str, messages: dict[str, object], *, retain: bool = False) -> None:
+async def publish(url: str, messages: Mapping[str, object], *, retain: bool = False) -> None:
     async with mqtt_sender(MqttSettings(url=SecretStr(url))) as sender:
         for topic, body in messages.items():
             await sender.publish(topic, orjson.dumps(body), retain=retain)
@@ -162,3 +163,19 @@ async def test_stored_subscription_that_is_no_longer_valid_does_not_stop_the_bri
         await store.put("subscriptions", '[{"pattern": "a/{deviceId}", "format": "gone"}, {"pattern": "b/{deviceId}"}]')
     async with posting(start_bridge, broker_url, store_url) as poster:
         assert [one["pattern"] for one in (await poster.get(PATH))["subscriptions"]][4:] == ["b/{deviceId}"]
+
+
+async def test_overlapping_subscription_applies_at_once_and_no_message_is_stored_twice(poster: Poster, broker_url: str) -> None:
+    assert (await add(poster, {"pattern": "sensors/{deviceId...}"}))[0] == 201
+    times = itertools.count(1_767_000_000)
+
+    async def there() -> bool:
+        """A second copy of a reading with a time of its own would be counted as a duplicate."""
+        topics = ("sensors/a/data", "sensors/floor1/b")
+        await publish(broker_url, {topic: {"temperature": 1, "timestamp": next(times)} for topic in topics})
+        return (await latest(poster)).keys() >= {"a", "floor1/b"}
+
+    await until(there)
+    account = poster.bridge.ledger.account("mqtt")
+    await until(lambda: account.waiting == 0)
+    assert (account.duplicate, account.rejected, account.stored) == (0, 0, account.received)

@@ -113,7 +113,8 @@ def samples() -> dict[FormatName, dict[str, Any]]:
     chosen: dict[FormatName, dict[str, Any]] = {}
     topics, devices = set(MESSAGES), set(LATEST)
     for file in SAMPLES:
-        family, sample = FormatName(file.parent.name), orjson.loads(file.read_bytes())
+        sample: dict[str, Any] = orjson.loads(file.read_bytes())
+        family = next(name for name in FormatName if name.value == file.parent.name)
         is_ordinary = sample.get("outcome", "stored") == "stored" and not {"pattern", "earlier"} & sample.keys()
         found = {record["deviceId"] for record in sample.get("records", ())}
         if is_ordinary and family not in chosen and sample["topic"] not in topics and not found & devices:

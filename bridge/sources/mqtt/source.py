@@ -27,7 +27,7 @@ from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.diagnosis import Diagnosis, diagnose
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
 from bridge.sources.mqtt.session_state import SessionState, TakeoverDetector
-from bridge.sources.mqtt.subscriptions import SubscriptionPlan
+from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +133,10 @@ class MqttSource:
         self._changed.set()
 
     def _planned(self) -> SubscriptionPlan:
-        """Return the plan of all subscriptions, or that of the settings if none overlap."""
+        """Return the plan of all subscriptions; that of the settings if no stored one has a topic in common with another."""
         plan = SubscriptionPlan.of((*self._settings.subscriptions, *self._stored))
-        if not plan.overlapping or not self._stored:
+        stored = (Filter(one.route.pattern.topic_filter, one.qos) for one in self._stored)
+        if plan.filters == (*self._configured.filters, *stored):
             return self._configured
         return self.copies.plan if plan == self.copies.plan else plan
 
