@@ -105,6 +105,8 @@ class Bridge:
                 "rollups": storage.rollups.run(),
                 "registry": components.devices.registry.run(),
                 "commands": components.devices.commands.run(),
+                "announcements": components.devices.announcements.run(),
+                "survey": components.devices.survey.run(),
                 "access": components.access.service.run(),
             }
             running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
@@ -144,6 +146,8 @@ class Bridge:
                 await devices.registry.load()
                 await devices.profiles.load()
                 await devices.commands.load()
+                await devices.subscriptions.load()
+                await devices.announcements.load()
                 await components.access.service.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))

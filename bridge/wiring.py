@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -20,6 +20,10 @@ from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
+from bridge.devices.discovery.active_routes import ActiveRoutes
+from bridge.devices.discovery.announcements import Announcements
+from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
+from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.devices.registry import Registry
@@ -30,7 +34,7 @@ from bridge.pipeline.intake import Intake
 from bridge.pipeline.lease import Lease, LeasedDevices, LeasedWriter
 from bridge.pipeline.loop import Pipeline
 from bridge.pipeline.profile_writer import ProfileWriter
-from bridge.ports import Publisher, PublisherStage, Store
+from bridge.ports import KeyValueStore, Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channel_protocol import ChannelProtocol
@@ -41,8 +45,9 @@ from bridge.realtime.limits import ConnectionLimiter
 from bridge.realtime.socketio.server import SocketIoServer
 from bridge.realtime.topic_protocol import TopicProtocol
 from bridge.realtime.websocket.server import WebSocketServer
-from bridge.settings import Settings
+from bridge.settings import Settings, SubscriptionSettings
 from bridge.sources.http.source import HttpSource
+from bridge.sources.mqtt.listener import follow, listen
 from bridge.sources.mqtt.source import MqttSource
 
 log = logging.getLogger(__name__)
@@ -77,6 +82,9 @@ class Devices:
     registry: Registry
     commands: CommandService
     profiles: ProfileService
+    subscriptions: StoredSubscriptions
+    announcements: Announcements
+    survey: TopicSurvey
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +145,18 @@ def build(
     )
     commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=mqtt)
     profiles = Profiles()
-    devices = Devices(registry, commands, ProfileService(profiles, store.profiles, registry))
-
     decoder = Decoder(all_routes(settings), profiles=profiles)
+    active = ActiveRoutes(decoder, mqtt, (*DEVICE_ROUTES, *settings.routes), (EVENTS,))
+    subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored)
+    announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt))
+    survey = TopicSurvey(
+        active,
+        partial(listen, settings.mqtt, ("#",)),
+        prefix=settings.mqtt.discovery_prefix,
+        discovery=settings.mqtt.discovery,
+    )
+    learned = ProfileService(profiles, store.profiles, registry)
+    devices = Devices(registry, commands, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
@@ -172,6 +189,10 @@ def build(
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
+        mqtt=mqtt,
+        subscriptions=subscriptions,
+        announcements=announcements,
+        survey=survey,
         retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,
         counters=counters(components),
     )
@@ -211,6 +232,20 @@ def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publishe
 
 def all_routes(settings: Settings) -> tuple[Route, ...]:
     return (*DEVICE_ROUTES, *settings.routes, EVENTS)
+
+
+async def load_routes(decoder: Decoder, settings: Settings, store: KeyValueStore) -> None:
+    """Give a decoder the routes of the settings and the stored ones, without a bridge. Raises `StoreUnavailable`."""
+    active = ActiveRoutes(decoder, _NoSource(), (*DEVICE_ROUTES, *settings.routes), (EVENTS,))
+    await StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored).load()
+
+
+class _NoSource:
+    def subscribe_also(self, subscriptions: Sequence[SubscriptionSettings], topics: Iterable[str]) -> None:
+        """Do nothing."""
+
+    async def applied(self, seconds: float) -> None:
+        """Return at once."""
 
 
 def counters(components: Components) -> tuple[Counter, ...]:

@@ -44,11 +44,12 @@ ROOMS: dict[str, set[str]] = {
 }
 
 # The core is pure: no clock, no chance, no sockets, no loop, no log.
-CORE_LIBRARIES = {"bson", "cbor2", "google", "orjson", "ormsgpack", "pydantic"}
+CORE_LIBRARIES = {"bson", "cbor2", "google", "jinja2", "orjson", "ormsgpack", "pydantic"}
 CORE_STANDARD = {
     "__future__",
     "bisect",
     "collections",
+    "contextlib",
     "dataclasses",
     "datetime",
     "enum",
@@ -75,7 +76,7 @@ HOMES: dict[str, set[str]] = {
     "cbor2": {"bridge.core.binary"},
     "google": {"bridge.core.formats.encodings.sparkplug_payload"},
     "ormsgpack": {"bridge.core.binary"},
-    "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.client"},
+    "aiomqtt": {"bridge.sources.mqtt.connection", "bridge.sources.mqtt.client", "bridge.sources.mqtt.listener"},
     "paho": {"bridge.sources.mqtt"},
     "motor": {"bridge.stores.mongo.driver"},
     "pymongo": {"bridge.stores.mongo"},
@@ -89,7 +90,9 @@ HOMES: dict[str, set[str]] = {
     "rich": {"bridge.cli", "bridge.tools"},
     "uvloop": {"bridge.cli.runner"},
     "pydantic_settings": {"bridge.settings.loader"},
+    "jinja2": {"bridge.core.discovery.templates"},
     "tomllib": {"bridge.settings.loader"},
+    "tomlkit": {"bridge.cli.settings_file"},
 }
 
 # Words that once named things here and nowhere else, each with the field's term in style of MQTT, NATS, Centrifugo, OAuth.

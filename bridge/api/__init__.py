@@ -12,6 +12,8 @@ from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
+from bridge.api.discovery.subscriptions import SubscriptionsApi
+from bridge.api.discovery.survey import DiscoveryApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
@@ -26,12 +28,16 @@ from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.devices.commands import CommandService
+from bridge.devices.discovery.announcements import Announcements
+from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
+from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.ports import Store
 from bridge.realtime.hub.hub import Hub
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.http.source import HttpSource
+from bridge.sources.mqtt.source import MqttSource
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
@@ -51,6 +57,10 @@ class ApiServices:
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
+    mqtt: MqttSource
+    subscriptions: StoredSubscriptions
+    announcements: Announcements
+    survey: TopicSurvey
     retry: Retry
     counters: Sequence[Counter]
 
@@ -68,6 +78,8 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),
+        SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
+        DiscoveryApi(services.survey, services.announcements, access.audit, http),
         StatusApi(services.hub, services.ledger),
         HealthApi(services.health),
         MetricsApi(services.hub, services.ledger, services.health, services.counters),

@@ -26,8 +26,10 @@ from bridge.cli.runner import (
     run_until_stopped,
     unusable_folder,
 )
-from bridge.core.errors import BridgeError, SettingsError
+from bridge.cli.settings_file import settings_path
+from bridge.core.errors import BridgeError, PatternError, SettingsError
 from bridge.core.formats.registry import FormatName
+from bridge.core.topic import TopicPattern
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.settings.section import check_url
@@ -316,6 +318,39 @@ def map_message(
     else:
         body = sys.stdin.buffer.read() if payload == "-" else (payload or "").encode("utf-8", "surrogateescape")
     sys.exit(0 if explain(console, try_formats(body, topic, time.time_ns() // 1_000_000, only)) else FAILED)
+
+
+@app.command()
+def discover(
+    config: ConfigOption = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long to listen.")] = 60.0,
+    topic: Annotated[list[str] | None, typer.Option(help="Topic filter; may be repeated. Default: # (every topic).")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Add the subscriptions to the settings file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Listen to the broker, show which topics carry readings, and propose subscriptions for those that nobody takes."""
+    from bridge.cli import discover as discovery
+
+    settings, filters = load_settings(config), _topic_filters(topic or ["#"])
+    if not as_json:
+        print_line(
+            f"listening to {', '.join(filters)} at {settings.mqtt.address} for {seconds:g} s; Ctrl-C ends it early", errors
+        )
+    survey = asyncio.run(discovery.survey_broker(settings, filters, seconds))
+    findings = discovery.findings_of(survey, settings, time.time_ns() // 1_000_000)
+    if as_json:
+        sys.stdout.buffer.write(discovery.as_json(survey, findings, seconds) + b"\n")
+    else:
+        discovery.print_findings(console, survey, findings, settings_path(config))
+    if write:
+        discovery.write_findings(errors if as_json else console, findings, config)
+
+
+def _topic_filters(texts: list[str]) -> list[str]:
+    try:
+        return [TopicPattern.parse(text).topic_filter for text in texts]
+    except PatternError as error:
+        raise typer.BadParameter(str(error), param_hint="--topic") from None
 
 
 app.command("export")(data.export_readings)

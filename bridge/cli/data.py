@@ -134,14 +134,15 @@ def rejected_retry(
     from bridge.cli.render import counting_bar, print_retry_result
     from bridge.core.decode import Decoder
     from bridge.maintenance.retry import enforce_registration, standalone_retry, stored_profiles
-    from bridge.wiring import all_routes
+    from bridge.wiring import load_routes
 
     settings = load_settings(config)
     query = QuarantineQuery(code, topic, device)
 
     async def retry() -> None:
         async with _prepared(settings.store) as (store, cursor):
-            decoding = Decoder(all_routes(settings), profiles=await stored_profiles(store))
+            decoding = Decoder((), profiles=await stored_profiles(store))
+            await load_routes(decoding, settings, store)
             decoder = await enforce_registration(decoding, settings.devices, store)
             with counting_bar(errors, "retrying", await store.quarantine.count(query)) as advance:
                 async with standalone_retry(store, cursor, decoder) as quarantine:

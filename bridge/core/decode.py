@@ -106,9 +106,20 @@ class Decoder:
         self._profiles = Profiles() if profiles is None else profiles
         self._local_times = LocalTimes(self._profiles)
         self._new_id = new_id
+        self._topics: Mapping[str, Route] = {}
+        self._published_units: Mapping[str, Mapping[str, str]] = {}
         self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
         self._memory = Memory()
         self.unknown_keys = UnknownKeys()
+
+    def set_routes(self, routes: Sequence[Route], topics: Mapping[str, Route]) -> None:
+        """Replace the routes, from the next message on. `topics` are those of single topics that no pattern matches."""
+        self._routes, self._topics = tuple(routes), topics
+        self._routed.clear()
+
+    def set_units(self, units: Mapping[str, Mapping[str, str]]) -> None:
+        """Replace the units that devices published, by topic and path. Units that a person set win."""
+        self._published_units = units
 
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises: an invalid message becomes a `Rejection`."""
@@ -134,6 +145,8 @@ class Decoder:
             found = next(
                 ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
             )
+            if found is None and (single := self._topics.get(topic)) is not None:
+                found = single, {}
             if found is None:
                 if any(route.pattern.delivers(topic) for route in self._routes):
                     raise NotReading(
@@ -151,12 +164,16 @@ class Decoder:
     def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
         is_json = route.format is auto_format or route.format is json_format
         body = _json_value(message) if is_json else message.body
-        flat = extract_flat(body) if is_json and type(body) is dict else None
+        units = self._published_units.get(message.topic)
+        flat = extract_flat(body) if is_json and units is None and type(body) is dict else None
         if flat is not None and not (flat.ignored and self._is_of_family(message, route, captures, body)):
             device_id = _device_id(captures.get("deviceId"), flat.device_id)
             if self._profiles.claim(device_id, flat.values):
                 return self._reading(message, route, device_id, flat)
-        return self._decode_samples(message, route, captures, route.format(self._payload(message, route, captures, body)))
+        parsed = route.format(self._payload(message, route, captures, body))
+        if units is not None:
+            _set_units(parsed, units, self._profiles.units(captures.get("deviceId", "")))
+        return self._decode_samples(message, route, captures, parsed)
 
     def _payload(self, message: Message, route: Route, captures: Mapping[str, str], body: object) -> Payload:
         payload = Payload(message.payload, message.topic.removeprefix(route.topic_prefix), captures, self._memory)
@@ -298,6 +315,14 @@ def _json_value(message: Message) -> object:
     except orjson.JSONDecodeError:
         return None
     return body if isinstance(body, dict | list) else None
+
+
+def _set_units(parsed: Parsed, units: Mapping[str, str], by_person: Mapping[str, str]) -> None:
+    """Give the leaves the units that their device published, except those whose unit a person set."""
+    for leaves in (parsed.common, *(sample.leaves for sample in parsed.samples)):
+        for index, leaf in enumerate(leaves):
+            if leaf.field is not None and leaf.path in units and leaf.field not in by_person:
+                leaves[index] = leaf._replace(unit=units[leaf.path])
 
 
 def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:

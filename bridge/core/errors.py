@@ -17,6 +17,7 @@ BridgeError
 │   └── OutcomeUnknown
 ├── IdempotencyKeyReused
 ├── DeviceError · DeviceExists · TooManyDevices
+├── SubscriptionExists · UnknownSubscription · TooManySubscriptions · SurveyRunning
 ├── UnknownDevice
 │   └── DeviceNotInScope
 ├── CommandStateError · CommandRejected
@@ -138,6 +139,22 @@ class DeviceExists(BridgeError):
 
 class TooManyDevices(BridgeError):
     """The registry is full."""
+
+
+class SubscriptionExists(BridgeError):
+    """A subscription with this pattern exists in the settings or in the store."""
+
+
+class UnknownSubscription(BridgeError):
+    """No stored subscription has this id."""
+
+
+class TooManySubscriptions(BridgeError):
+    """The limit of stored subscriptions is reached."""
+
+
+class SurveyRunning(BridgeError):
+    """A survey of the broker's topics is running; only one may."""
 
 
 class UnknownDevice(BridgeError):

@@ -9,6 +9,7 @@ import logging
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any, Literal
@@ -80,6 +81,7 @@ class Registry:
         self._seen: dict[str, None] = {}
         self._seen_due = 0.0
         self._loaded = False
+        self._suggested: Mapping[str, Mapping[str, str]] = {}
         self.presence = Presence(self._record_update, clock, monotonic)
         self.counts = RegistryCounters()
         self.on_write: Callable[[str | None], None] = lambda _: None
@@ -166,6 +168,7 @@ class Registry:
         whole = self._devices.get(part_of or "")
         if whole is not None:
             device.site, device.room = whole.site, whole.room
+        device = self._with_suggestions(device)
         self._put(device)
         changes.append(self._record("created", device))
         return device
@@ -174,6 +177,29 @@ class Registry:
         """Whether a series is that of a known device and not of a part of `device_id`."""
         device = self._devices.get(series)
         return device is not None and device.part_of != device_id
+
+    def suggest(self, suggested: Mapping[str, Mapping[str, str]]) -> None:
+        """Set attributes by device id where a person set none: of known devices now, of others when they are discovered.
+
+        Texts that are no valid attributes are left out.
+        """
+        self._suggested = suggested
+        changes: list[Event] = []
+        for device_id in suggested.keys() & self._devices.keys():
+            before = self._devices[device_id]
+            device = self._with_suggestions(before)
+            if device != before:
+                self._put(device)
+                changes.append(self._record_update(device))
+        if changes:
+            self.next.publish(changes)
+
+    def _with_suggestions(self, device: Device) -> Device:
+        for name, text in self._suggested.get(device.id, {}).items():
+            if getattr(device, name) is None:
+                with suppress(DeviceError):
+                    device = apply_changes(device, {name: text})
+        return device
 
     def _put(self, device: Device) -> None:
         before = self._devices.get(device.id)

@@ -18,6 +18,7 @@ from bridge.core.formats.registry import FormatName, ignored_topics, make_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.section import Seconds, Section, check_url, in_url
 
+_PREFIX = r"^[^+#{}/\x00-\x1f][^+#{}\x00-\x1f]*$"
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The default port of each scheme."""
 
@@ -163,6 +164,8 @@ class MqttSettings(Section):
         SubscriptionSettings(pattern="sensors/{deviceId}/command/ack", kind=MessageKind.COMMAND_ACK),
         SubscriptionSettings(pattern="events/{topic}", kind=MessageKind.EVENTS),
     )
+    discovery: bool = False
+    discovery_prefix: Annotated[str, Field(min_length=1, max_length=128, pattern=_PREFIX)] = "homeassistant"
     commands: str = "sensors/{deviceId}/command"
     ignore: tuple[str, ...] = ()
 

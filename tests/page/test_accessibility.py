@@ -14,7 +14,7 @@ from tests.page.conftest import LANGUAGES, WAIT_MS, Dashboard
 from tests.servers import REPO
 
 AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = ("#/", "#/device/meeting", "#/device/cold", "#/feed", "#/health", "#/device/nobody", "test")
+VIEWS = ("#/", "#/device/meeting", "#/device/cold", "#/feed", "#/discovery", "#/health", "#/device/nobody", "test")
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'"

@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 from bridge.app import Bridge
 from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
+from tests.cli.test_discover import publishing
 from tests.conftest import StartBridge
 from tests.page.conftest import WAIT_MS, Dashboard, running
 from tests.servers import Mosquitto, free_port, until
@@ -392,11 +393,31 @@ async def proxy(target: str, prefix: str) -> AsyncIterator[str]:
 async def test_pages_fit_every_screen_width(dashboard: Dashboard, width: int) -> None:
     await dashboard.post(deviceId="greenhouse.north:row-12:plant-humidity-sensor-0001", humidity=103, temperature=31.2)
     await dashboard.page.set_viewport_size({"width": width, "height": 800})
-    for view in ("#/", "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001", "#/feed", "#/health"):
+    for view in ("#/", "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001", "#/feed", "#/discovery", "#/health"):
         await dashboard.go(view)
         await expect(dashboard.page.locator("main h1").first).to_be_visible()
         over = await dashboard.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, view
+
+
+async def test_topics_that_nobody_takes_are_listed_and_taken_in_with_one_click(dashboard: Dashboard, broker_url: str) -> None:
+    page = dashboard.page
+    body = {"Time": "2026-11-28T10:00:00", "AM2301": {"Temperature": 3.5, "Rpm": 7}, "TempUnit": "C"}
+    async with publishing(broker_url, {"tele/cold/SENSOR": body}):
+        await dashboard.go("#/discovery")
+        await expect(page.locator(".subscriptions li")).to_have_count(4)
+        await page.get_by_role("button", name="Listen for 30 seconds").click()
+        finding = page.locator(".finding").filter(has_text="tele/{deviceId}/SENSOR")
+        await expect(finding).to_contain_text("cold: Temperature 3.5 °C")
+        await expect(finding).to_contain_text("AM2301.Rpm")
+        await finding.get_by_role("button", name="Add").click()
+        added = page.locator(".subscriptions li").filter(has_text="tele/{deviceId}/SENSOR")
+        await expect(added).to_contain_text("tasmota")
+        await dashboard.go("#/")
+        await expect(dashboard.card("cold")).to_be_visible()
+        await dashboard.go("#/discovery")
+        await added.get_by_role("button", name="Remove").click()
+        await expect(page.locator(".subscriptions li")).to_have_count(4)
 
 
 async def test_banner_names_why_the_broker_is_unavailable_until_it_is_available(

@@ -20,12 +20,16 @@ from bridge.core.errors import (
     Forbidden,
     LastAdmin,
     StoreUnavailable,
+    SubscriptionExists,
+    SurveyRunning,
     TemporarilyUnavailable,
     TooManyAttempts,
     TooManyDevices,
+    TooManySubscriptions,
     Unauthorized,
     UnknownAccount,
     UnknownDevice,
+    UnknownSubscription,
 )
 
 log = logging.getLogger(__name__)
@@ -93,11 +97,11 @@ def problem_of(error: Exception) -> web.Response | None:
             return _unavailable(str(error))
         case Unauthorized() | Forbidden() | TooManyAttempts():
             return _refusal(error)
-        case UnknownAccount() | UnknownDevice():
+        case UnknownAccount() | UnknownDevice() | UnknownSubscription():
             return problem(404, str(error))
-        case AccountExists() | LastAdmin() | DeviceExists() | CommandRejected():
+        case AccountExists() | LastAdmin() | DeviceExists() | SubscriptionExists() | SurveyRunning() | CommandRejected():
             return problem(409, str(error))
-        case TooManyDevices():
+        case TooManyDevices() | TooManySubscriptions():
             return problem(507, str(error))
         case DeviceError():
             errors = [{"field": name, "message": message} for name, message in error.fields.items()]

@@ -513,3 +513,72 @@ class AuditPage(Response):
 
     acts: list[AuditEventResponse]
     next: Identity | None
+
+
+class SubscriptionResponse(Response):
+    """A subscription; `id` is null for one of the settings file. `refused`: the broker refused it, for this reason."""
+
+    id: str | None
+    origin: Literal["file", "stored"]
+    pattern: str
+    kind: str
+    qos: Literal[0, 1]
+    format: str
+    fields: dict[str, Any]
+    refused: str = Absent
+
+
+class SubscriptionsPage(Response):
+    """Subscriptions in the order in which they apply."""
+
+    subscriptions: list[SubscriptionResponse]
+
+
+class FoundDevice(Response):
+    """A device of a survey and the values that would be stored."""
+
+    id: str
+    values: dict[str, Any]
+
+
+class FindingResponse(Response):
+    """Topics that one subscription takes or would take, or that carry no reading for the same reason."""
+
+    state: Literal["new", "announced", "subscribed", "no readings"]
+    pattern: str
+    format: str | None
+    family: str
+    reason: str
+    topics: list[str]
+    topicCount: int
+    messages: int
+    devices: list[FoundDevice]
+    deviceCount: int
+    units: dict[str, str]
+    quality: Quality
+    notTaken: Annotated[dict[str, str], Field(description="why a key is not taken, by key")]
+    alsoMatches: Annotated[int, Field(description="topics without readings that the pattern matches too")]
+
+
+class AnnouncedResponse(Response):
+    """What Home Assistant discovery and Zigbee2MQTT's device lists announced."""
+
+    enabled: bool
+    sensors: int
+    topics: int
+    zigbee2mqtt: list[str]
+    refused: list[dict[str, str]]
+
+
+class DiscoveryResponse(Response):
+    """A survey of the broker's topics: while it listens, the results so far."""
+
+    state: Literal["idle", "listening", "finished", "failed"]
+    reason: str = Absent
+    seconds: float = Field(default_factory=float)
+    startedAt: Time = Absent
+    messages: int = Field(default_factory=int)
+    topics: int = Field(default_factory=int)
+    dropped: int = Field(default_factory=int)
+    findings: list[FindingResponse]
+    announced: AnnouncedResponse

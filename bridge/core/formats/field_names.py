@@ -113,6 +113,11 @@ def sense(name: str, *, any_prefix: bool = False) -> Sense | None:
     return _sense(name, any_prefix) if len(name) <= _NAME_LENGTH else None
 
 
+def names_other_quantity(name: str) -> bool:
+    """Whether a name says that a measurement is not that of the air: a dew point, a target, the temperature of a chip."""
+    return not _OTHER_QUANTITY_WORDS.isdisjoint(_WORD.findall(_CAMEL.sub("_", name[:_NAME_LENGTH]).lower()))
+
+
 def match_field(name: str) -> str | None:
     """Return the field that `name` stands for in the unit of the field, or None."""
     found = sense(name, any_prefix=True)

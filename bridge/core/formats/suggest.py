@@ -102,9 +102,14 @@ def _captured_levels(name: FormatName, levels: list[str], device_in_body: str | 
     return {} if device is None else {device: "deviceId"}
 
 
+def is_generic_level(level: str) -> bool:
+    """Whether a level of a topic names no device, such as `data` or `state`."""
+    return level.lower() in _GENERIC_LEVELS
+
+
 def _device_level(levels: list[str], exclude: int | None = None) -> int | None:
     """Return the last level that is not generic, but never the first, which is the site or the application."""
-    usable = (n for n in reversed(range(1, len(levels))) if n != exclude and levels[n].lower() not in _GENERIC_LEVELS)
+    usable = (n for n in reversed(range(1, len(levels))) if n != exclude and not is_generic_level(levels[n]))
     return next(usable, None)
 
 

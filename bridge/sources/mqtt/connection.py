@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import aiomqtt
@@ -41,6 +41,7 @@ DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, about 15 MB
 _DISCONNECT_SECONDS = 1.0
 _SESSION_TAKEN_OVER = 0x8E  # reason code of MQTT 5; 3.1.1 closes without one
+_FILTERS_AT_ONCE = 100  # in one SUBSCRIBE or UNSUBSCRIBE
 _IDENTIFIERS_UNSUPPORTED = 0xA1  # reason code of a SUBACK
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not at every reconnect
 
@@ -156,6 +157,25 @@ class MqttConnection:
             return await self.subscribe()
         return refused
 
+    async def subscribe_also(self, filters: Mapping[str, int]) -> dict[str, str]:
+        """Subscribe to more filters, given with their QoS; return those that the broker refuses, each with its reason.
+
+        Raises `BrokerUnavailable` if the connection ends or the broker does not answer.
+        """
+        refused: dict[str, str] = {}
+        waiting = list(filters.items())
+        while waiting:
+            some, waiting = waiting[:_FILTERS_AT_ONCE], waiting[_FILTERS_AT_ONCE:]
+            requested = [(text, SubscribeOptions(qos, retainHandling=_SEND_RETAINED_WHEN_NEW)) for text, qos in some]
+            try:
+                granted = await self._client.subscribe(some if self._settings.protocol == "3.1.1" else requested)
+            except aiomqtt.MqttError as error:
+                raise BrokerUnavailable(f"subscribing to {some[0][0]}: {error}") from error
+            raise_if_cancelled()
+            codes: list[Any] = list(granted)
+            refused |= {text: reason for (text, _), code in zip(some, codes, strict=False) if (reason := refusal_of([code]))}
+        return refused
+
     async def watch_drops(self) -> None:
         """Subscribe to the broker's count of dropped messages; not every broker has it or permits it."""
         if reason := await self._subscribe(Filter(DROPPED_TOPIC, 0)):
@@ -178,11 +198,13 @@ class MqttConnection:
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Remove subscriptions that the session has from an earlier run. Raises `BrokerUnavailable`."""
-        try:
-            for topic in topics:
-                await self._client.unsubscribe(topic)
-        except aiomqtt.MqttError as error:
-            raise BrokerUnavailable(f"unsubscribing from {topic}: {error}") from error
+        waiting = list(topics)
+        while waiting:
+            some, waiting = waiting[:_FILTERS_AT_ONCE], waiting[_FILTERS_AT_ONCE:]
+            try:
+                await self._client.unsubscribe(some)
+            except aiomqtt.MqttError as error:
+                raise BrokerUnavailable(f"unsubscribing from {some[0]}: {error}") from error
         raise_if_cancelled()
 
     async def publish(self, topic: str, payload: bytes, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Recognizes copies: brokers may deliver a message once for each overlapping subscription that matches its topic."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bridge.core.topic import TopicPattern
 from bridge.sources.mqtt.publish_parser import Publish
@@ -22,11 +22,19 @@ class CopyFilter:
         self.plan = plan
         self.copies = self.unwanted = 0
         """Copies dropped since start, and messages of merged filters that match no pattern of the settings."""
+        self.also: Collection[str] = ()
+        """Single topics that are subscribed to beside the plan."""
         self._filters = plan.filters
         self._active: list[Filter] = []
         self._is_order_known = True
         self._is_merged = False
         self._matches: dict[str, Filter | None] = {}
+
+    def replanned(self, plan: SubscriptionPlan) -> "CopyFilter":
+        """Return a filter for another plan, with the same counts."""
+        other = CopyFilter(plan)
+        other.copies, other.unwanted = self.copies, self.unwanted
+        return other
 
     def start(self, subscribed: Sequence[str] | None, *, identified: bool) -> None:
         """Begin a connection; `subscribed` are the filters of the session so far, the oldest first; None if unknown."""
@@ -71,7 +79,7 @@ class CopyFilter:
     def takes(self, publish: Publish) -> bool:
         """Whether to process a message; one that is not is counted."""
         if self._is_merged:
-            takes = self._first(publish.topic) is not None
+            takes = self._first(publish.topic) is not None or publish.topic in self.also
             self.unwanted += not takes
             return takes
         takes = not publish.identifiers or self._is_first(publish)

@@ -5,7 +5,8 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 import orjson
@@ -19,14 +20,14 @@ from bridge.core.message import Message
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.intake import Intake
 from bridge.ports import KeyValueStore, Publisher
-from bridge.settings import MqttSettings
+from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.sources.mqtt.client import raise_if_cancelled
 from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection
 from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.diagnosis import Diagnosis, diagnose
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
 from bridge.sources.mqtt.session_state import SessionState, TakeoverDetector
-from bridge.sources.mqtt.subscriptions import SubscriptionPlan
+from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,10 @@ class Outage:
         return not was_over
 
 
+class _PlanChanged(BrokerUnavailable):
+    """The connection is to begin again, because subscriptions that overlap were added or removed."""
+
+
 class MqttSource:
     """Keeps a connection to the broker and feeds the intake; each connection has its own client."""
 
@@ -102,6 +107,46 @@ class MqttSource:
         """The subscriptions, and the count of copies that overlapping ones delivered."""
         self.broker_dropped = 0
         """Messages dropped by the broker, by its own count, since this bridge first read it."""
+        self._stored: tuple[SubscriptionSettings, ...] = ()
+        self._plan = self._configured = self.copies.plan
+        self._additional: dict[str, int] = {}
+        self._changed, self._applied = asyncio.Event(), asyncio.Event()
+        self._applying = asyncio.Lock()
+        self._subscribed: dict[MqttConnection, dict[str, int]] = {}  # the additional filters of the current connection
+        self.refused: dict[str, str] = {}
+        """Additional filters that the broker refused on this connection, each with its reason."""
+
+    def subscribe_also(self, subscriptions: Sequence[SubscriptionSettings], topics: Iterable[str]) -> None:
+        """Subscribe to these too, beside the settings: now, and on each later connection. They replace those of the last call.
+
+        Where subscriptions overlap, all are planned together, and the connection begins again with the new plan. `topics` are
+        single ones that no subscription delivers.
+        """
+        if tuple(subscriptions) != self._stored:
+            self._stored = tuple(subscriptions)
+            self._plan = self._planned()
+        additional = dict.fromkeys(topics, 1)
+        if self._plan is self._configured:
+            additional |= {one.route.pattern.topic_filter: one.qos for one in self._stored}
+        self._additional = additional
+        self._applied.clear()
+        self._changed.set()
+
+    def _planned(self) -> SubscriptionPlan:
+        """Return the plan of all subscriptions; that of the settings if no stored one has a topic in common with another."""
+        plan = SubscriptionPlan.of((*self._settings.subscriptions, *self._stored))
+        stored = (Filter(one.route.pattern.topic_filter, one.qos) for one in self._stored)
+        if plan.filters == (*self._configured.filters, *stored):
+            return self._configured
+        return self.copies.plan if plan == self.copies.plan else plan
+
+    async def applied(self, seconds: float) -> None:
+        """Wait until the broker has the filters of the last call, at most for some seconds, and not while it is unavailable."""
+        if self._connection is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._applied.wait()
 
     async def run(self) -> None:
         """Connect, receive and reconnect until cancelled."""
@@ -109,6 +154,8 @@ class MqttSource:
             log.warning("mqtt: mqtt.subscriptions: %s", remark)
         takeovers = TakeoverDetector()
         while True:
+            if self._plan is not self.copies.plan:
+                self.copies = self.copies.replanned(self._plan)
             self.copies.start(await self._session.filters(), identified=self._settings.protocol == "5")
             failure = await self._receive(takeovers)
             self._connection = None
@@ -132,6 +179,7 @@ class MqttSource:
                 self._waits = self._delays()
                 takeovers.on_connected()
                 self._report_connected()
+                tasks.create_task(self._follow_changes(connection), name="mqtt subscriptions")
                 tasks.create_task(self._subscribe_again(connection), name="mqtt refused subscriptions")
                 await receiving
         except* BrokerUnavailable as group:
@@ -141,7 +189,7 @@ class MqttSource:
 
     async def _on_disconnected(self, failure: BrokerUnavailable | None, takeovers: TakeoverDetector) -> None:
         """Report why there is no connection, and determine when to try again."""
-        if isinstance(failure, ReceiveWindowExceeded):
+        if isinstance(failure, ReceiveWindowExceeded | _PlanChanged):
             takeovers.reset()
             self._waits = itertools.chain([0.0], self._delays())
         elif isinstance(failure, SessionTakenOver):
@@ -200,12 +248,45 @@ class MqttSource:
         """Subscribe to what is not subscribed yet, and report what the broker refuses: the rest is received."""
         refused = await connection.subscribe()
         await connection.watch_drops()
-        earlier = await self._session.filters()
-        if earlier is not None:
-            planned = {one.text for one in self.copies.filters}
-            await connection.unsubscribe([text for text in earlier if text not in planned])
-            await self._session.save_filters(self.copies.subscribed)
+        await self._apply_additional(connection)
         self._report_refused(refused)
+
+    async def _follow_changes(self, connection: MqttConnection) -> None:
+        """Apply changes of the additional subscriptions. Raises `_PlanChanged` if the connection has to begin again."""
+        while True:
+            if self._plan is not self.copies.plan:
+                raise _PlanChanged("the subscriptions overlap in another way")
+            await self._changed.wait()
+            await self._apply_additional(connection)
+
+    async def _apply_additional(self, connection: MqttConnection) -> None:
+        """Subscribe to the additional filters that the session does not have, and remove those that nobody wants.
+
+        Filters are stored before they are subscribed to: the session may outlive this bridge at any moment.
+        """
+        async with self._applying:
+            self._changed.clear()
+            additional = self._additional
+            earlier = await self._session.filters()
+            if earlier is not None and additional.keys() - set(earlier):
+                await self._session.save_filters(list(dict.fromkeys([*earlier, *self.copies.subscribed, *additional])))
+            subscribed = self._subscribed.get(connection, {})
+            self.copies.also = additional.keys()
+            refused = await connection.subscribe_also(
+                {text: qos for text, qos in additional.items() if subscribed.get(text) != qos}
+            )
+            for text in refused.keys() - self.refused.keys():
+                log.warning(
+                    "mqtt: the broker refuses to subscribe to %s (%s): nothing is received from there", text, refused[text]
+                )
+            self.refused = {text: reason for text, reason in self.refused.items() if text in subscribed} | refused
+            if earlier is not None:
+                wanted = {one.text for one in self.copies.filters} | additional.keys()
+                await connection.unsubscribe([text for text in earlier if text not in wanted])
+                await self._session.save_filters([*self.copies.subscribed, *additional])
+            self._subscribed = {connection: dict(additional)}
+            if additional is self._additional:
+                self._applied.set()
 
     async def _subscribe_again(self, connection: MqttConnection) -> None:
         """Try refused subscriptions again: the broker may permit them later."""

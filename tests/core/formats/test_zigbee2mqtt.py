@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.core.formats.registry import FormatName
-from bridge.core.message import RejectionReason
-from tests.core.formats.decoding import reading, rejection
+from bridge.core.message import Ignored, RejectionReason
+from tests.core.formats.decoding import decode, reading, rejection
 from tests.core.test_decode import OWN, OWN_MS
 
 
@@ -33,3 +33,11 @@ def test_rejection_quotes_a_friendly_name_that_is_no_device_id() -> None:
     one = rejection(FormatName.ZIGBEE2MQTT, {"temperature": 1}, "zigbee2mqtt/Living\u200bRoom")
     assert one.code is RejectionReason.NO_DEVICE_ID
     assert r"the topic is 'Living\u200bRoom', which contains U+200B ZERO WIDTH SPACE" in one.reason
+
+
+@pytest.mark.parametrize(
+    "below", ["bridge/info", "bridge/devices", "kitchen/air/availability", "kitchen/set", "kitchen/air/get"]
+)
+def test_topics_beside_those_of_devices_are_ignored(below: str) -> None:
+    decoded = decode(FormatName.ZIGBEE2MQTT, {"temperature": 21.5}, f"zigbee2mqtt/{below}", pattern="zigbee2mqtt/{deviceId...}")
+    assert isinstance(decoded, Ignored)

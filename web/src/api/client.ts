@@ -1,5 +1,7 @@
 import type { AuditEventPage, AuditQuery } from "../model/audit";
 import { auditSearch, parseAudit } from "../model/audit";
+import type { Discovery, SubscriptionItem } from "../model/bridge/discovery";
+import { parseDiscovery, parseSubscriptions } from "../model/bridge/discovery";
 import type { ComponentStatus, Quarantine, Status } from "../model/bridge/health";
 import { parseComponents, parseQuarantine, parseStatus } from "../model/bridge/health";
 import type { Metrics } from "../model/bridge/metrics";
@@ -164,6 +166,27 @@ export class ApiClient {
   /** Newest first. */
   async audit(query: AuditQuery): Promise<AuditEventPage> {
     return parseAudit(await this.#get(`api/v1/audit?${auditSearch(query)}`));
+  }
+
+  /** The last survey of the broker's topics; while it listens, the results so far. */
+  async discovery(): Promise<Discovery> {
+    return parseDiscovery(await this.#get("api/v1/discovery"));
+  }
+
+  async startDiscovery(seconds: number): Promise<Discovery> {
+    return parseDiscovery(await this.#request("POST", "api/v1/discovery", { seconds }));
+  }
+
+  async subscriptions(): Promise<SubscriptionItem[]> {
+    return parseSubscriptions(await this.#get("api/v1/subscriptions"));
+  }
+
+  async addSubscription(pattern: string, format: string): Promise<void> {
+    await this.#request("POST", "api/v1/subscriptions", { pattern, format });
+  }
+
+  async removeSubscription(id: string): Promise<void> {
+    await this.#request("DELETE", `api/v1/subscriptions/${encodeURIComponent(id)}`);
   }
 
   #get(path: string, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {

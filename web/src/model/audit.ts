@@ -9,6 +9,7 @@ export const AUDIT_ACTIONS = [
   "device added", "device changed", "device removed",
   "user added", "user changed", "user removed",
   "key added", "key removed",
+  "subscription added", "subscription removed", "survey",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

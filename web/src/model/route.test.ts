@@ -9,6 +9,7 @@ describe("a route", () => {
     ["#/device/a%3Ab", { page: "device", id: "a:b" }],
     ["#/feed?device=kitchen", { page: "feed", device: "kitchen" }],
     ["#/health", { page: "health" }],
+    ["#/discovery", { page: "discovery" }],
     ["#/device/%E0%A4%A", { page: "notFound" }],
     ["#/device/a/b", { page: "notFound" }],
     ["#/constructor", { page: "notFound" }],

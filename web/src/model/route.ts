@@ -4,6 +4,7 @@ export type Route =
   | { readonly page: "overview" }
   | { readonly page: "device"; readonly id: string }
   | { readonly page: "feed"; readonly device: string }
+  | { readonly page: "discovery" }
   | { readonly page: "health" }
   | { readonly page: "audit" }
   | { readonly page: "notFound" };
@@ -17,7 +18,7 @@ export function parseRoute(hash: string): Route {
     return id ? { page: "device", id } : { page: "notFound" };
   }
   if (page === "feed" && rest.length === 0) return { page: "feed", device: new URLSearchParams(query).get("device") ?? "" };
-  if ((page === "health" || page === "audit") && rest.length === 0) return { page };
+  if ((page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
 
@@ -27,6 +28,7 @@ export function hrefOf(route: Route): string {
       return `#/device/${encodeURIComponent(route.id)}`;
     case "feed":
       return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
+    case "discovery":
     case "health":
     case "audit":
       return `#/${route.page}`;

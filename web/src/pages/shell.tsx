@@ -20,6 +20,7 @@ import { OverviewPage } from "./overview";
 
 const DevicePage = lazy(async () => (await import("./device")).DevicePage);
 const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
+const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
@@ -74,6 +75,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <DevicePage key={route.id} id={route.id} />;
     case "feed":
       return <FeedPage key={route.device} device={route.device} />;
+    case "discovery":
+      return <GuardedDiscoveryPage />;
     case "health":
       return <HealthPage />;
     case "audit":
@@ -87,6 +90,16 @@ function GuardedAuditPage(): JSX.Element {
   const { session } = useApp();
   if (hasAuditLog(session)) return <AuditPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
+}
+
+function GuardedDiscoveryPage(): JSX.Element {
+  const { session } = useApp();
+  return mayDiscover(session) ? <DiscoveryPage /> : <NotFound text={t("discovery.forbidden")} />;
+}
+
+/** Topics belong to any device, so restricted users do not see them. */
+function mayDiscover(session: AuthSession): boolean {
+  return session.can("manage") && session.seesAllDevices;
 }
 
 function NotFound({ text }: { text: string }): JSX.Element {
@@ -104,15 +117,19 @@ function hasAuditLog(session: AuthSession): boolean {
 }
 
 type NavigationItem = readonly [Route, IconName & Route["page"]];
-const ITEMS: readonly NavigationItem[] = [
-  [{ page: "overview" }, "overview"],
-  [{ page: "feed", device: "" }, "feed"],
-  [{ page: "health" }, "health"],
-];
-const ADMIN_ITEMS: readonly NavigationItem[] = [...ITEMS, [{ page: "audit" }, "audit"]];
+
+function navigationItems(session: AuthSession): readonly NavigationItem[] {
+  return [
+    [{ page: "overview" }, "overview"],
+    [{ page: "feed", device: "" }, "feed"],
+    ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
+    [{ page: "health" }, "health"],
+    ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),
+  ];
+}
 
 function Navigation({ current }: { current: Route }): JSX.Element {
-  const items = hasAuditLog(useApp().session) ? ADMIN_ITEMS : ITEMS;
+  const items = navigationItems(useApp().session);
   return (
     <nav aria-label={t("nav.label")}>
       {items.map(([target, name]) => (

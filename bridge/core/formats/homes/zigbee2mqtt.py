@@ -9,14 +9,19 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 _KEYS = {"linkquality", "last_seen"}
 _NAMES = {"voc": "tvoc", "last_seen": TIMESTAMP, "formaldehyd": "hcho"}
+_BESIDE = ("availability", "set", "get")
 _VOLTAGE = "voltage"  # of a battery, in mV
 
 
 def zigbee2mqtt_format(payload: Payload) -> Parsed:
     """Read the keys by their sense; `voc` is TVOC, `last_seen` the time, `voltage` beside `battery` that of the battery in mV.
 
-    A lamp, a switch or a remote control carries no measurement and is no reading.
+    A lamp, a switch or a remote control carries no measurement and is no reading. Nor are the topics `bridge/…` and those of
+    availability and commands below a device, which `{deviceId...}` also matches.
     """
+    device, _, last = payload.captures.get("deviceId", "").rpartition("/")
+    if device and (last in _BESIDE or device.partition("/")[0] == "bridge"):
+        raise NotReading("about the Zigbee2MQTT bridge itself" if last not in _BESIDE else f"{last} of a device")
     body = payload.object()
     parsed = read_json(body)
     for sample in parsed.samples:

@@ -1,0 +1,115 @@
+"""Changes to the settings file that keep its comments and its order."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Array, Table
+
+from bridge.core.errors import SettingsError
+from bridge.settings import MqttSettings, SubscriptionSettings
+from bridge.settings.loader import CONFIG_VARIABLE, DEFAULT_PATH, load_settings
+
+_SUBSCRIPTIONS_VARIABLES = ("BRIDGE_MQTT__SUBSCRIPTIONS", "BRIDGE_MQTT__SUBSCRIPTIONS_FILE")
+_BACKUP = ".bak"
+_READABLE = 0o644  # by the user of the service
+
+
+def settings_path(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the settings file that a command uses, which may not exist yet."""
+    return path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else DEFAULT_PATH)
+
+
+def add_subscriptions(
+    path: Path,
+    subscriptions: Sequence[SubscriptionSettings],
+    *,
+    discovery: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Path | None:
+    """Add subscriptions to the settings file, and switch discovery on if that is wanted; return the backup (None: a new file).
+
+    The file is replaced in one step, and only if the result is valid. Raises `SettingsError`.
+    """
+    for name in _SUBSCRIPTIONS_VARIABLES:
+        if subscriptions and environ.get(name):
+            raise SettingsError(f"environment {name} sets the subscriptions, and the file would have no effect: add them there")
+    try:
+        text = path.read_text("utf-8") if path.exists() else ""
+        document = tomlkit.parse(text)
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    mqtt = document.setdefault("mqtt", tomlkit.table())
+    if not isinstance(mqtt, Table):
+        raise SettingsError(f"{path}: mqtt is not a table")
+    if subscriptions:
+        _append(mqtt, subscriptions)
+    if discovery:
+        mqtt["discovery"] = True
+    return _replace(path, tomlkit.dumps(document), environ)
+
+
+def _append(mqtt: Table, subscriptions: Sequence[SubscriptionSettings]) -> None:
+    """Append to the list as it is written. A list that is not there is the default one, which the new list has to contain."""
+    listed = mqtt.get("subscriptions")
+    if isinstance(listed, AoT):
+        for one in subscriptions:
+            table = tomlkit.table()
+            table.update(_values(one))
+            listed.append(table)
+        return
+    if not isinstance(listed, Array):
+        mqtt["subscriptions"] = tomlkit.array()
+        listed = mqtt["subscriptions"]
+        subscriptions = (*MqttSettings().subscriptions, *subscriptions)
+    for one in subscriptions:
+        listed.append(tomlkit.value(_inline(_values(one))))
+    listed.multiline(True)
+
+
+def _inline(value: object) -> str:
+    if not isinstance(value, dict):
+        return tomlkit.item(value).as_string()
+    keys = (f"{tomlkit.item({key: 0}).as_string().partition(' =')[0]} = {_inline(inner)}" for key, inner in value.items())
+    return f"{{ {', '.join(keys)} }}"
+
+
+def _values(subscription: SubscriptionSettings) -> dict[str, object]:
+    """Return the values that are not the defaults."""
+    values = subscription.model_dump(mode="json", exclude_defaults=True)
+    return {"pattern": values.pop("pattern"), **values}
+
+
+def _replace(path: Path, text: str, environ: Mapping[str, str]) -> Path | None:
+    """Write a file beside the old one, check that it loads, and put it into its place."""
+    place = path.resolve()
+    new = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{place.name}.", dir=place.parent)
+        new = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        load_settings(new, environ)
+        backup = None
+        if path.exists():
+            backup = path.with_name(path.name + _BACKUP)
+            shutil.copy2(path, backup)
+            shutil.copymode(path, new)
+        else:
+            new.chmod(_READABLE)
+        new.replace(place)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written: {error}") from None
+    except SettingsError as error:
+        raise SettingsError(f"{path} was not changed; the result would be wrong:\n{error}") from None
+    finally:
+        if new is not None:
+            new.unlink(missing_ok=True)
+    return backup
