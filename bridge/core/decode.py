@@ -322,7 +322,7 @@ def _set_units(parsed: Parsed, units: Mapping[str, str], by_person: Mapping[str,
     for leaves in (parsed.common, *(sample.leaves for sample in parsed.samples)):
         for index, leaf in enumerate(leaves):
             if leaf.field is not None and leaf.path in units and leaf.field not in by_person:
-                leaves[index] = leaf._replace(unit=units[leaf.path])
+                leaves[index] = leaf._replace(unit=units[leaf.path], is_assumed=False)
 
 
 def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:

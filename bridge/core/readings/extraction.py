@@ -120,7 +120,7 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
     if leaf.value is None:
         fields.taken[leaf.path] = name
         return
-    raw, unit = leaf.value, leaf.unit
+    raw, unit = leaf.value, units.get(name) if leaf.is_assumed and name in units else leaf.unit
     measurement = MEASUREMENTS_BY_NAME[name]
     if isinstance(raw, str) and not isinstance(measurement, Flag):
         number, stated = split_quantity(raw)

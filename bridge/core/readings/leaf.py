@@ -17,7 +17,8 @@ class Leaf(NamedTuple):
     """One scalar of a payload.
 
     `path` is its place, as `BME280.Temperature`. `field` is a measurement or one of the targets above; None: the format does
-    not take it, for `reason`. `unit` is the unit that the payload states; None: the unit of the field.
+    not take it, for `reason`. `unit` is the unit that the payload states; None: the unit of the field. With `is_assumed` it is
+    only usual in the family: a unit that a person set for the device wins.
     """
 
     path: str
@@ -25,3 +26,4 @@ class Leaf(NamedTuple):
     field: str | None = None
     unit: str | None = None
     reason: str = UNKNOWN
+    is_assumed: bool = False

@@ -17,7 +17,7 @@ def test_device_object_becomes_a_reading() -> None:
     }  # fmt: skip
     one = reading(FormatName.ZIGBEE2MQTT, body, "zigbee2mqtt/0x00158d0001a2b3c4")
     assert one.values == {
-        "temperature": 21.5, "humidity": 40, "tvoc": 120, "co2": 645, "pm25": 3, "pressure": 1001, "battery": 97,
+        "temperature": 21.5, "humidity": 40, "tvoc": 26.0869565217, "co2": 645, "pm25": 3, "pressure": 1001, "battery": 97,
         "batteryVoltage": 3.0,
     }  # fmt: skip
     assert (one.device_id, one.timestamp_ms, one.quality) == ("0x00158d0001a2b3c4", OWN_MS, {})

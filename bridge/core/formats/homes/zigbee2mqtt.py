@@ -9,12 +9,16 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 _KEYS = {"linkquality", "last_seen"}
 _NAMES = {"voc": "tvoc", "last_seen": TIMESTAMP, "formaldehyd": "hcho"}
+_UNITS = {"voc": "µg/m³", "formaldehyd": "mg/m³"}
+"""The units of most converters, where the device list of Zigbee2MQTT does not say."""
+
 _BESIDE = ("availability", "set", "get")
 _VOLTAGE = "voltage"  # of a battery, in mV
 
 
 def zigbee2mqtt_format(payload: Payload) -> Parsed:
-    """Read the keys by their sense; `voc` is TVOC, `last_seen` the time, `voltage` beside `battery` that of the battery in mV.
+    """Read the keys by their sense; `voc` is TVOC in µg/m³ unless the device list says otherwise, `last_seen` the time, `voltage`
+    beside `battery` that of the battery in mV.
 
     A lamp, a switch or a remote control carries no measurement and is no reading. Nor are the topics `bridge/…` and those of
     availability and commands below a device, which `{deviceId...}` also matches.
@@ -39,7 +43,8 @@ def _own(leaf: Leaf, body: dict[str, object]) -> Leaf:
     if isinstance(leaf.value, bool) and leaf.field is not None and leaf.field != "flameDetected":
         return Leaf(leaf.path, leaf.value, None, None, "an alarm, not a value")
     if leaf.path in _NAMES:
-        return leaf._replace(field=_NAMES[leaf.path])
+        unit = _UNITS.get(leaf.path)
+        return leaf._replace(field=_NAMES[leaf.path], unit=unit, is_assumed=unit is not None)
     if leaf.path == _VOLTAGE and "battery" in body:
         return leaf._replace(field="batteryVoltage", unit="mV")
     return leaf
