@@ -17,8 +17,8 @@ _VOLTAGE = "voltage"  # of a battery, in mV
 
 
 def zigbee2mqtt_format(payload: Payload) -> Parsed:
-    """Read the keys by their sense; `voc` is TVOC in µg/m³ unless the device list says otherwise, `last_seen` the time, `voltage`
-    beside `battery` that of the battery in mV.
+    """Read the keys by their sense; `voc` is TVOC in µg/m³ unless the device list says otherwise, `last_seen` the time, and
+    `voltage` beside `battery` that of the battery in mV.
 
     A lamp, a switch or a remote control carries no measurement and is no reading. Nor are the topics `bridge/…` and those of
     availability and commands below a device, which `{deviceId...}` also matches.
