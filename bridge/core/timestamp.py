@@ -23,6 +23,9 @@ _NANOSECONDS_BELOW = 1e20
 _EPOCH_TEXT = re.compile(r"\d{9,20}(\.\d{1,9})?", re.ASCII)
 _SLASHES = re.compile(r"(\d{4})/(\d{2})/(\d{2})((?: |T)\d{2}:\d{2}.{0,24})?", re.ASCII)
 _DOTS = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})((?: |T)\d{2}:\d{2}.{0,24})?", re.ASCII)
+_UTC_NAME = re.compile(r"(?<=\d) ?(?:UTC|GMT)$", re.ASCII)
+_DATE_LENGTH = 10  # `2026-11-28`; any form with a time of day is longer
+_BLANKS = " \t\r\n\0"
 _TEXT_LENGTH = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -55,8 +58,8 @@ def parse_time(raw: object) -> int | None:
 
 
 def parse_clock(raw: object) -> ClockTime | None:
-    """Parse ISO 8601, `2026/11/28 10:00:00`, `28.11.2026 10:00:00`, or the epoch in seconds, milliseconds, microseconds or
-    nanoseconds; None if the value is not a time.
+    """Parse ISO 8601, `2026/11/28 10:00:00`, `28.11.2026 10:00:00`, each also with ` UTC`, or the epoch in seconds,
+    milliseconds, microseconds or nanoseconds; None if the value is not a time.
     """
     if isinstance(raw, bool):
         return None
@@ -64,7 +67,7 @@ def parse_clock(raw: object) -> ClockTime | None:
         return _zoned(_from_epoch(raw))
     if not isinstance(raw, str) or len(raw) > _TEXT_LENGTH:
         return None
-    text = raw.strip(" \t\r\n\0")
+    text = _UTC_NAME.sub("Z", raw.strip(_BLANKS))
     if text[4:5] != "-" and _EPOCH_TEXT.fullmatch(text):  # an ISO date mostly has a hyphen here
         return _zoned(_from_epoch(float(text)))
     moment: datetime | None
@@ -80,6 +83,14 @@ def parse_clock(raw: object) -> ClockTime | None:
         return ClockTime((moment - _EPOCH) // _MILLISECOND, has_zone=True)
     except OverflowError:
         return None
+
+
+def is_date(raw: object) -> bool:
+    """Whether a value is a date without a time of day, which would be midnight as the time of a measurement."""
+    if not isinstance(raw, str) or len(raw) > _TEXT_LENGTH or len(raw.strip(_BLANKS)) > _DATE_LENGTH:
+        return False
+    clock = parse_clock(raw)
+    return clock is not None and not clock.has_zone
 
 
 def _other_form(text: str) -> datetime | None:
@@ -138,6 +149,8 @@ def resolve_time(raw: object, received_ms: int, to_utc: LocalToUtc | None = None
     else:
         clock = parse_clock(raw)
         own_ms = None if clock is None else clock.milliseconds
+        if is_date(raw):
+            return MeasurementTime(received_ms, None, _storable(raw), "a date without a time of day")
         if to_utc is not None and clock is not None and not clock.has_zone:
             own_ms, assumed = to_utc(clock.milliseconds)
     if own_ms is None:

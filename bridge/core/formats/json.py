@@ -5,6 +5,7 @@ times. Each object that is neither a container nor a value is a part of the devi
 is each place in a name, as in `outdoor_temperature`. A part named by its type of sensor shares the device's series if it can.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from bridge.core.readings.extraction import field_name
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNIT, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.readings.units import conversion, unit_name
+from bridge.core.timestamp import is_date
 
 _CONTAINERS = {
     "values", "data", "measurements", "measurement", "readings", "reading", "sensors", "sensor", "payload", "state", "status",
@@ -30,6 +32,7 @@ _VALUE_KEYS = ("value", "val", "v", "reading", "current")
 _NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric")
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
 _UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::|Z|[+-]|$)", re.ASCII)
 _NO_KEYS = "a list without keys"
 _TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
 
@@ -99,13 +102,15 @@ class _Reader:
         self.parts.setdefault(part, []).append(leaf)
 
     def read(self, body: Mapping[str, Any], path: str, part: str, depth: int = 0) -> None:
-        units = _Units(body)
+        units, dates = _Units(body), _date_leaves(body)
         scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
         for key, value in scalars:
             place = f"{path}.{key}" if path else key
             self.count += 1
             if self.count > LEAVES_LIMIT:
                 self._add_all(part, untaken(value, place, _TOO_MANY))
+            elif key in dates:
+                self._add(part, dates[key]._replace(path=place))
             elif key in units.keys:
                 self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, place)])
             elif isinstance(value, dict) and value:
@@ -222,6 +227,21 @@ class _Units:
         if unit is None and self.whole is not None and (unit_name(self.whole) is None or _fits(name, self.whole)):
             unit = self.whole
         return unit
+
+
+def _date_leaves(body: Mapping[str, Any]) -> Mapping[str, Leaf]:
+    """Return the leaves of a date and of the time of day beside it, by key: `{"date": "2026-11-28", "time": "10:00:00"}` is one
+    moment. Beside a whole time, the date is not taken.
+    """
+    date = next((key for key in body if key.lower() == "date" and is_date(body[key])), None)
+    times = [] if date is None else [key for key in body if key != date and key.lower() in TIME_KEYS and body[key] is not None]
+    if date is None or not times:
+        return {}
+    time = next((key for key in times if isinstance(body[key], str) and _TIME_OF_DAY.match(body[key].strip())), None)
+    if time is None:
+        return {date: Leaf(date, body[date], None, None, f"{TIMESTAMP} is already taken from another key")}
+    moment = f"{body[date].strip()} {body[time].strip()}"
+    return {date: Leaf(date, moment, TIMESTAMP), time: Leaf(time, body[time], UNIT)}
 
 
 def _states_one_value(body: Mapping[str, Any]) -> bool:

@@ -201,6 +201,31 @@ def test_time_of_the_device_is_taken(body: object) -> None:
     assert one.timestamp_ms == NOW_MS - 60_000
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"date": "2026-11-28", "time": "09:59:00", "temperature": 20},
+        {"time": "09:59", "date": "28.11.2026", "temperature": 20},
+        {"date": "2026-11-28", "time": "10:59:00+01:00", "temperature": 20},
+        {"date": "2026-11-28", "ts": 1_795_859_940, "temperature": 20},
+        {"timestamp": "2026-11-28 09:59:00 UTC", "temperature": 20},
+    ],
+)
+def test_date_and_time_of_day_are_one_moment(body: dict[str, object]) -> None:
+    (one,) = plain().send("sensors/a/data", body)
+    assert (one.timestamp_ms, one.quality) == (1_795_859_940_000, {})
+
+
+@pytest.mark.parametrize("key", ["date", "timestamp", "time"])
+def test_date_without_a_time_of_day_is_no_time_and_teaches_no_zone(key: str) -> None:
+    door = plain()
+    (one,) = door.send("sensors/a/data", {key: "2026-11-28", "temperature": 20})
+    assert (one.timestamp_ms, one.device_timestamp) == (NOW_MS, "2026-11-28")
+    assert one.quality == {"timestamp": "a date without a time of day"}
+    (one,) = door.send("sensors/a/data", {"time": local(0), "temperature": 21})
+    assert (one.timestamp_ms, one.quality) == (NOW_MS, {})
+
+
 # --- K8, K13, K14: topics, dirt, and what is no reading ----------------------------------------------------------------
 
 
