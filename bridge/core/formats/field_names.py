@@ -6,6 +6,8 @@ quantities, and `foo_temperature` may be anything.
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,14 +51,41 @@ _LONG_NAMES = {
     "wifirssi": "rssi",
     "pm003count": "pm03Count",
     "pm03count": "pm03Count",
+    "humi": "humidity",
+    "temperatur": "temperature",
+    "température": "temperature",
+    "temperatuur": "temperature",
+    "температура": "temperature",
+    "luftfeuchte": "humidity",
+    "luftfeuchtigkeit": "humidity",
+    "humidité": "humidity",
+    "humidite": "humidity",
+    "umidità": "humidity",
+    "umidita": "humidity",
+    "umidade": "humidity",
+    "humidade": "humidity",
+    "luchtvochtigheid": "humidity",
+    "wilgotność": "humidity",
+    "wilgotnosc": "humidity",
+    "влажность": "humidity",
+    "luftdruck": "pressure",
+    "luchtdruk": "pressure",
+    "presión": "pressure",
+    "presion": "pressure",
+    "pression": "pressure",
+    "pressione": "pressure",
+    "pressão": "pressure",
+    "pressao": "pressure",
 }
+# Not taken: `Feuchte`, which may be that of soil, and `давление`, which is mostly in mmHg: 750 would pass as hPa.
 _FILLER_WORDS = {"value", "val", "state", "reading", "level", "sensor", "measurement", "concentration", "weight", "mass"} | {
-    "m", "um", "m3", "l", "a",
+    "m", "um", "m3", "m³", "l", "a",
 }  # fmt: skip
 _UNITS = {
     "ppm": "ppm", "ppb": "ppb", "hpa": "hPa", "mbar": "mbar", "pa": "Pa", "kpa": "kPa", "mmhg": "mmHg", "inhg": "inHg",
     "c": "°C", "celsius": "°C", "degc": "°C", "f": "°F", "fahrenheit": "°F", "degf": "°F", "kelvin": "K",
-    "ug": "µg/m³", "ugm3": "µg/m³", "mg": "mg/m³", "mgm3": "mg/m³", "percent": "%", "percentage": "%", "pct": "%",
+    "ug": "µg/m³",
+    "µg": "µg/m³", "ugm3": "µg/m³", "mg": "mg/m³", "mgm3": "mg/m³", "percent": "%", "percentage": "%", "pct": "%",
     "v": "V", "volt": "V", "volts": "V", "mv": "mV", "lx": "lx", "dbm": "dBm", "db": "dB", "dba": "dB", "bq": "Bq/m³",
     "pci": "pCi/L",
 }  # fmt: skip
@@ -65,7 +94,9 @@ _OTHER_QUANTITY_WORDS = {
     "mean", "internal", "cpu", "chip", "board", "mcu", "soc", "water", "soil", "surface", "skin", "body", "object", "battery",
     "batt", "delta", "diff", "trend", "alarm", "threshold", "limit", "high", "low", "calibration", "calibrated", "error", "raw",
     "heat", "feels", "apparent", "wet", "frost", "last", "previous", "desired", "wanted", "local", "calibrate", "device",
-    "module",
+    "module", "forecast", "predicted", "expected",
+    "wasser", "eau", "agua", "acqua", "boden", "suelo", "suolo", "solo", "sol", "taupunkt", "soll", "ziel", "consigne",
+    "vorhersage", "prevision", "prognose", "воды", "почвы",
 }  # fmt: skip
 _NEUTRAL_WORDS = {"air", "ambient", "current", "measured", "actual", "sensor", "env", "environment", "wifi"}
 _PLACE_WORDS = {
@@ -80,7 +111,8 @@ _CHIP = re.compile(
     r"mics|ze|winsen|tgs|bh|tsl|veml|max|ltr|opt|cm|t|s|k)\d+[a-z]?\d*[a-z]?"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[CFV]$)")
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(r"[^\W_]+")  # letters of any script: `temperature_воды` is no `temperature`
+_NUMBERED = re.compile(r"([a-z]{3,})(\d)", re.ASCII)
 _MICROMETRES = re.compile(r"(\d+)u?m")
 _WORDS_LIMIT = 4  # words of one field name: `pm_10_0` has three
 _NAME_LENGTH = 128  # longer names do not match and are not cached
@@ -136,7 +168,7 @@ def _sense(name: str, any_prefix: bool) -> Sense | None:
     exact = field_name(name)
     if exact in MEASUREMENTS_BY_NAME:
         return Sense(exact, None, "")
-    words = [_MICROMETRES.sub(r"\1", word) for word in _WORD.findall(_CAMEL.sub("_", name).lower())]
+    words = list(_words(name))
     unit, number = None, ""
     for end in range(len(words), 0, -1):
         found = _trailing_field(words[:end])
@@ -155,6 +187,16 @@ def _sense(name: str, any_prefix: bool) -> Sense | None:
         elif last not in _FILLER_WORDS:
             return None
     return None
+
+
+def _words(name: str) -> Iterator[str]:
+    """Yield the words of a name in lower case; `temp2` is two."""
+    for word in _WORD.findall(_CAMEL.sub("_", unicodedata.normalize("NFC", name)).lower().replace("μ", "µ")):
+        numbered = _NUMBERED.fullmatch(word)
+        if numbered is not None and field_name(word) is None and _trailing_field([numbered[1]]) is not None:
+            yield from numbered.groups()
+        else:
+            yield _MICROMETRES.sub(r"\1", word)
 
 
 def _trailing_field(words: list[str]) -> tuple[str, list[str]] | None:

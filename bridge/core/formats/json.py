@@ -33,6 +33,10 @@ _NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", 
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
 _UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::|Z|[+-]|$)", re.ASCII)
+_SYSTEMS: Mapping[str, Mapping[str, str]] = {
+    "imperial": {"temperature": "°F"}, "us": {"temperature": "°F"}, "metric": {}, "si": {},
+}  # fmt: skip
+"""Units by field of a system of units; for the others, each field has its own."""
 _NO_KEYS = "a list without keys"
 _TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
 
@@ -101,8 +105,8 @@ class _Reader:
     def _add(self, part: str, leaf: Leaf) -> None:
         self.parts.setdefault(part, []).append(leaf)
 
-    def read(self, body: Mapping[str, Any], path: str, part: str, depth: int = 0) -> None:
-        units, dates = _Units(body), _date_leaves(body)
+    def read(self, body: Mapping[str, Any], path: str, part: str, depth: int = 0, outer_units: "_Units | None" = None) -> None:
+        units, dates = _Units(body, outer_units), _date_leaves(body)
         scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
         for key, value in scalars:
             place = f"{path}.{key}" if path else key
@@ -116,7 +120,7 @@ class _Reader:
             elif isinstance(value, dict) and value:
                 self._read_nested(key, value, place, part, depth, units)
             elif isinstance(value, list) and value:
-                self._read_list(key, value, place, part, depth)
+                self._read_list(key, value, place, part, depth, units)
             else:
                 self._read_scalar(key, value, place, part, units)
 
@@ -142,9 +146,10 @@ class _Reader:
                 else:
                     self._add_all(part, untaken(item, at))
             return
-        self.read(value, place, part if key.lower().replace("_", "") in _CONTAINERS else _qualified(part, key), depth + 1)
+        inner_part = part if key.lower().replace("_", "") in _CONTAINERS else _qualified(part, key)
+        self.read(value, place, inner_part, depth + 1, units)
 
-    def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int) -> None:
+    def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: "_Units") -> None:
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
             leaves = untaken(items, place, _NO_KEYS)
             name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)
@@ -152,7 +157,7 @@ class _Reader:
                 leaves[0] = Leaf(leaves[0].path, items, name)
             self._add_all(part, leaves)
         elif _are_pairs(items):
-            self.read_pairs(items, place, part)
+            self.read_pairs(items, place, part, units)
         else:
             distinct = next((name for name in _PART_KEYS if _distinguishes(items, name)), None)
             for index, item in enumerate(items):
@@ -160,9 +165,9 @@ class _Reader:
                 if distinct is None:
                     self._add_all(part, untaken(item, at, _NO_KEYS))
                 else:
-                    self.read(item, at, _qualified(part, str(item[distinct])), depth + 1)
+                    self.read(item, at, _qualified(part, str(item[distinct])), depth + 1, units)
 
-    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str) -> None:
+    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str, outer_units: "_Units | None" = None) -> None:
         """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
         name_key, value_key = _pair_keys(items)
         for index, item in enumerate(items):
@@ -173,7 +178,8 @@ class _Reader:
             for key, value in item.items():
                 here = f"{at}.{key}"
                 if key == value_key and found is not None and not isinstance(value, dict | list):
-                    self._add(_qualified(part, found.prefix), Leaf(here, value, found.field, own.whole or found.unit))
+                    unit = own.whole or found.unit or (None if outer_units is None else outer_units.of_inner(found.field))
+                    self._add(_qualified(part, found.prefix), Leaf(here, value, found.field, unit))
                 elif key in own.keys or (key == name_key and found is not None):
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, here)])
                 else:
@@ -192,11 +198,12 @@ class _Reader:
 
 
 class _Units:
-    """The units that an object states for its values, and the keys that state them."""
+    """The units that an object states for its values and those of the objects in it, and the keys that state them."""
 
-    __slots__ = ("_by_field", "keys", "whole")
+    __slots__ = ("_by_field", "_outer", "keys", "whole")
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    def __init__(self, body: Mapping[str, Any], outer: "_Units | None" = None) -> None:
+        self._outer = outer
         self.keys: set[str] = set()
         self.whole: str | None = None
         self._by_field: dict[str, str] = {}
@@ -204,8 +211,12 @@ class _Units:
             lower = key.lower()
             if "unit" not in lower and lower != "uom":
                 continue
-            if lower in _UNIT_KEYS and isinstance(value, dict):
-                self._read_table(key, value)
+            if isinstance(value, dict):
+                if lower.endswith(("unit", "units")) and _is_unit_table(value):
+                    self._read_table(key, value)
+            elif lower in _UNIT_KEYS and isinstance(value, str) and value.strip().lower() in _SYSTEMS:
+                self.keys.add(key)
+                self._by_field = {**_SYSTEMS[value.strip().lower()], **self._by_field}
             elif lower in _UNIT_KEYS and isinstance(value, str):
                 if unit_name(value) is not None or _states_one_value(body):
                     self.keys.add(key)
@@ -226,7 +237,21 @@ class _Units:
         unit = self._by_field.get(name)
         if unit is None and self.whole is not None and (unit_name(self.whole) is None or _fits(name, self.whole)):
             unit = self.whole
-        return unit
+        return unit if unit is not None or self._outer is None else self._outer.of_inner(name)
+
+    def of_inner(self, name: str) -> str | None:
+        """Return the unit stated for a field of an inner object."""
+        unit = self._by_field.get(name)
+        if unit is None and self.whole is not None and unit_name(self.whole) is not None and _fits(name, self.whole):
+            unit = self.whole
+        return unit if unit is not None or self._outer is None else self._outer.of_inner(name)
+
+
+def _is_unit_table(table: Mapping[str, Any]) -> bool:
+    """Whether an object has units by field, as `current_units` has, and no values: an air conditioner also has an
+    `indoor_unit`.
+    """
+    return all(isinstance(unit, str) for unit in table.values()) and any(unit_name(unit) is not None for unit in table.values())
 
 
 def _date_leaves(body: Mapping[str, Any]) -> Mapping[str, Leaf]:

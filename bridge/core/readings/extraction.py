@@ -20,6 +20,7 @@ from bridge.core.readings.measurements import (
 )
 from bridge.core.readings.units import conversion, split_quantity
 
+_POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
 _CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
 
 # Field names by key, in lower case and without `_`, `-` and `.`.
@@ -143,6 +144,8 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
     accepted, fault = MEASUREMENTS_BY_NAME[name].accept(raw)
     if accepted is not None:
         fields.values[name] = accepted
+    if name == "temperature" and accepted == _POWER_ON_CELSIUS and "ds18b20" in leaf.path.lower():
+        fault = "85 °C: a DS18B20 also sends it before its first measurement"
     if fault is not None:
         fields.quality[name] = fault
 

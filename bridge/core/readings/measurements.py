@@ -125,7 +125,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("o3", "Ozone", "ppb", _PPM, (0, 20000), ("ozone",), doubtful=_NOT_PPB),
     Measurement("so2", "Sulphur dioxide", "ppb", _PPM, (0, 20000), doubtful=_NOT_PPB),
     Measurement("pressure", "Pressure", "hPa", (100, 1200), (500, 1100)),
-    Measurement("battery", "Battery", "%", (0, 100), doubtful=(1, 5, "between 1 and 5 %: perhaps in volts, state its unit")),
+    Measurement(
+        "battery", "Battery", "%", (0, 100), doubtful=(0, 5, "below 5 %: perhaps a fraction or in volts, state its unit")
+    ),
     Measurement("vocIndex", "VOC index", "", (0, 1000), (1, 500)),
     Measurement("noxIndex", "NOx index", "", (0, 1000), (1, 500)),
     Measurement("hcho", "Formaldehyde", "ppb", _PPM, (0, 20000), ("formaldehyde", "ch2o"), doubtful=_NOT_PPB),

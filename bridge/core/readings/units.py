@@ -23,14 +23,17 @@ _MOLAR_MASS: Mapping[str, float] = {
 
 _ALIASES: Mapping[str, str] = {
     "°c": "°C", "c": "°C", "celsius": "°C", "degc": "°C", "degreec": "°C", "℃": "°C", "cel": "°C", "degreescelsius": "°C",
+    "gradcelsius": "°C", "°с": "°C",  # the last with the Cyrillic letter
     "°f": "°F", "f": "°F", "fahrenheit": "°F", "degf": "°F", "degreef": "°F", "℉": "°F", "degreesfahrenheit": "°F",
     "k": "K", "kelvin": "K", "°k": "K",
     "%": "%", "%rh": "%", "rh": "%", "percent": "%", "percentage": "%", "pct": "%", "%r.h.": "%", "%vol": "%",
     "ppm": "ppm", "ppb": "ppb", "partspermillion": "ppm", "partsperbillion": "ppb", "ppmv": "ppm", "ppbv": "ppb",
     "µg/m³": "µg/m³", "µg/m3": "µg/m³", "ug/m3": "µg/m³", "ug/m³": "µg/m³", "ugm3": "µg/m³", "ug": "µg/m³",
     "microgramspercubicmeter": "µg/m³", "mg/m³": "mg/m³", "mg/m3": "mg/m³", "mgm3": "mg/m³",
+    "мкг/м³": "µg/m³", "мкг/м3": "µg/m³", "мг/м³": "mg/m³", "мг/м3": "mg/m³",
     "hpa": "hPa", "mbar": "hPa", "mb": "hPa", "millibar": "hPa", "pa": "Pa", "kpa": "kPa", "bar": "bar", "atm": "atm",
-    "mmhg": "mmHg", "torr": "mmHg", "inhg": "inHg", "psi": "psi",
+    "гпа": "hPa",
+    "mmhg": "mmHg", "ммрт.ст.": "mmHg", "ммрт.ст": "mmHg", "torr": "mmHg", "inhg": "inHg", "psi": "psi",
     "v": "V", "volt": "V", "volts": "V", "mv": "mV",
     "lx": "lx", "lux": "lx", "klx": "klx", "db": "dB", "dba": "dB", "db(a)": "dB", "dbm": "dBm",
     "bq/m³": "Bq/m³", "bq/m3": "Bq/m³", "pci/l": "pCi/L",

@@ -64,6 +64,18 @@ def test_name_of_another_quantity_or_unit_does_not_match(object_id: str) -> None
         ("pm_10_0", Sense("pm10", None, "")),
         ("kitchen_temp_f", Sense("temperature", "°F", "kitchen")),
         ("foo_temperature", None),
+        ("temp1", Sense("temperature", None, "1")),
+        ("noise90", None),
+        ("temperature_воды", None),
+        ("wasser_temperatur", None),
+        ("forecast_temperature", None),
+        ("Luftfeuchte", Sense("humidity", None, "")),
+        ("Feuchte", None),
+        ("humidité", Sense("humidity", None, "")),
+        ("tempe\u0301rature", Sense("temperature", None, "")),
+        ("влажность", Sense("humidity", None, "")),
+        ("давление", None),
+        ("pm25_µg_m³", Sense("pm25", "µg/m³", "")),
     ],
 )
 def test_sense_has_unit_and_prefix(name: str, found: Sense | None) -> None:

@@ -75,7 +75,15 @@ def reading(body: object) -> Reading:
         ({"pm25_mg_m3": 0.012}, {"pm25": 12}),
         ({"co2": "0.0645 %"}, {"co2": 645}),
         ({"radon": 2, "unit": "pCi/L"}, {"radon": 74}),
+        ({"temperature": "21,5 °\u0421"}, {"temperature": 21.5}),
+        ({"pressure": "750 мм рт. ст."}, {"pressure": 999.9179025}),
         ({"values": {"temperature": 70.5, "unit": "F"}}, {"temperature": 21.3888888889}),
+        ({"unit": "F", "values": {"temperature": 70.5, "humidity": 40}}, {"temperature": 21.3888888889, "humidity": 40}),
+        ({"units": {"temperature": "F"}, "data": {"temperature": 70.5}}, {"temperature": 21.3888888889}),
+        ({"tempUnit": "F", "readings": [{"name": "temperature", "value": 70.5}]}, {"temperature": 21.3888888889}),
+        ({"status": {"temperature": 70.5}, "status_units": {"temperature": "°F"}}, {"temperature": 21.3888888889}),
+        ({"temperature": 70.5, "humidity": 40, "units": "imperial"}, {"temperature": 21.3888888889, "humidity": 40}),
+        ({"temperature": 21, "units": "metric"}, {"temperature": 21}),
     ],
 )  # fmt: skip
 def test_stated_unit_is_obeyed_wherever_it_stands(body: object, values: dict[str, object]) -> None:
@@ -107,7 +115,7 @@ def test_number_in_an_unknown_unit_is_refused(body: object, field: str | None, f
     ("body", "flagged"),
     [
         ({"battery": 3.01}, "battery"), ({"o3": 0.02}, "o3"), ({"TVOC": 0.2}, "tvoc"), ({"humidity": 0.45}, "humidity"),
-        ({"hcho": 0.03}, "hcho"),
+        ({"hcho": 0.03}, "hcho"), ({"battery": 0.9}, "battery"),
     ],
 )  # fmt: skip
 def test_implausible_value_under_the_assumed_unit_is_flagged(body: object, flagged: str) -> None:
@@ -144,6 +152,15 @@ def test_unit_set_for_the_device_is_used_where_none_is_stated() -> None:
         ({"data": {"temperature": 21}, "co2": 600}, {"a": {"temperature": 21, "co2": 600}}),
         ([{"name": "temperature", "value": 21}, {"name": "co2", "value": 600}], {"a": {"temperature": 21, "co2": 600}}),
         ({"sensors": [{"type": "temperature", "value": 70, "unit": "F"}]}, {"a": {"temperature": 21.1111111111}}),
+        ({"temp1": 5, "hum1": 40, "temp2": 6}, {"a.1": {"temperature": 5, "humidity": 40}, "a.2": {"temperature": 6}}),
+        ({"Time": "2026-11-28T10:00:00", "temperature": 20, "data": {"humidity": 40}},
+         {"a": {"temperature": 20, "humidity": 40}}),
+        ({"unit": "F", "in": {"temperature": 50}, "out": {"temperature": 41, "unit": "C"}},
+         {"a.in": {"temperature": 10}, "a.out": {"temperature": 41}}),
+        ({"units": "F", "probes": [{"id": "A1", "temperature": 50}, {"id": "B2", "temperature": 41}]},
+         {"a.A1": {"temperature": 10}, "a.B2": {"temperature": 5}}),
+        ({"indoor_unit": {"temperature": 21}, "outdoor_unit": {"temperature": 4}},
+         {"a.indoor_unit": {"temperature": 21}, "a.outdoor_unit": {"temperature": 4}}),
         ({"probes": [{"id": "A1", "temperature": 5}, {"id": "B2", "temperature": 6}]},
          {"a.A1": {"temperature": 5}, "a.B2": {"temperature": 6}}),
     ],

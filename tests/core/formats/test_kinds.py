@@ -132,6 +132,20 @@ def test_implausible_value_under_an_assumed_unit_is_flagged(body: dict[str, obje
     assert len(one.quality) == 1
 
 
+def test_raw_illuminance_is_no_lux_beside_the_value_in_lux() -> None:
+    door = Door(**{"zigbee2mqtt__{deviceId}": {"format": "zigbee2mqtt"}})
+    (one,) = door.send("zigbee2mqtt/a", {"illuminance": 16991, "illuminance_lux": 50, "linkquality": 80})
+    assert one.values == {"illuminance": 50}
+    assert one.ignored["illuminance"] == "a raw value, not in lux"
+
+
+@pytest.mark.parametrize(("chip", "flagged"), [("DS18B20", True), ("AM2301", False)])
+def test_power_on_value_of_a_probe_is_flagged(chip: str, flagged: bool) -> None:
+    (one,) = tasmota().send("tele/cold/SENSOR", {chip: {"Temperature": 85.0}})
+    assert one.values == {"temperature": 85}
+    assert ("temperature" in one.quality) is flagged
+
+
 # --- K4: the best guess hides what it drops ---------------------------------------------------------------------------
 
 

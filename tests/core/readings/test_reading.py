@@ -278,7 +278,7 @@ def test_optional_keys_are_sent_with_a_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "doubtful"), [("tvoc", 0.2), ("o3", 0.02), ("hcho", 0.5), ("humidity", 0.43), ("battery", 3.01)]
+    ("name", "doubtful"), [("tvoc", 0.2), ("o3", 0.02), ("hcho", 0.5), ("humidity", 0.43), ("battery", 3.01), ("battery", 0.9)]
 )
 def test_fraction_that_is_probably_in_another_unit_is_kept_and_flagged(name: str, doubtful: float) -> None:
     value, fault = MEASUREMENTS_BY_NAME[name].accept(doubtful)

@@ -69,12 +69,17 @@ def _sensor(name: str, values: Mapping[str, Any], units: Mapping[str, str]) -> S
     return Sample(leaves, part=name, shares=numbered is None)
 
 
+def _is_sensor(value: object) -> bool:
+    """Whether an object has Tasmota's names, which have a capital: `{"Temperature": 21.5}`, `{"eCO2": 450}`."""
+    return isinstance(value, dict) and any(key != key.lower() for key in value)
+
+
 def recognizes(payload: Payload) -> bool:
     body = payload.json_or_none()
     return (
         isinstance(body, dict)
         and isinstance(body.get("Time"), str)
-        and (bool(_UNIT_OF.keys() & body.keys()) or any(isinstance(value, dict) for value in body.values()))
+        and (bool(_UNIT_OF.keys() & body.keys()) or any(_is_sensor(value) for value in body.values()))
     )
 
 

@@ -13,6 +13,7 @@ _UNITS = {"voc": "µg/m³", "formaldehyd": "mg/m³"}
 """The units of most converters, where the device list of Zigbee2MQTT does not say."""
 
 _BESIDE = ("availability", "set", "get")
+_ILLUMINANCE, _ILLUMINANCE_LUX = "illuminance", "illuminance_lux"  # before version 2 the first is no lux beside the second
 _VOLTAGE = "voltage"  # of a battery, in mV
 
 
@@ -42,6 +43,10 @@ def zigbee2mqtt_format(payload: Payload) -> Parsed:
 def _own(leaf: Leaf, body: dict[str, object]) -> Leaf:
     if isinstance(leaf.value, bool) and leaf.field is not None and leaf.field != "flameDetected":
         return Leaf(leaf.path, leaf.value, None, None, "an alarm, not a value")
+    if leaf.path == _ILLUMINANCE and _ILLUMINANCE_LUX in body:
+        return Leaf(leaf.path, leaf.value, None, None, "a raw value, not in lux")
+    if leaf.path == _ILLUMINANCE_LUX:
+        return leaf._replace(field="illuminance", unit="lx")
     if leaf.path in _NAMES:
         unit = _UNITS.get(leaf.path)
         return leaf._replace(field=_NAMES[leaf.path], unit=unit, is_assumed=unit is not None)
