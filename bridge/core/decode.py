@@ -193,7 +193,8 @@ class Decoder:
             extracted = [extract_leaves([*sample.leaves, *parsed.common], units)]
         else:
             extracted = _extract_several(parsed, units)
-        several = len({str(sample.device_id) for sample in parsed.samples}) > 1
+        ids = {str(_stated_id(sample, fields)) for sample, fields in zip(parsed.samples, extracted, strict=True)} - {"None"}
+        several = len(ids) > 1
         series: dict[int, Series] = {}
         for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
             series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
@@ -236,14 +237,16 @@ class Decoder:
 
     def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> Series:
         """Return the series of a sample: the device of the topic or the payload, and the part that measured it."""
-        in_payload = fields.device_id if sample.device_id is None else sample.device_id
+        in_payload = _stated_id(sample, fields)
         device_id = _device_id(captures.get("deviceId"), in_payload)
         part = sample.part
         if not part and not several:
             self._profiles.claim(device_id, fields.values)
             return Series(device_id, device_id)
-        if several and "deviceId" in captures:
-            part = f"{in_payload}.{part}" if part else str(in_payload)
+        if several and in_payload is not None and "deviceId" in captures:
+            own = str(in_payload)
+            if part != own and not part.startswith(f"{own}."):  # some formats name their parts by the device
+                part = f"{own}.{part}" if part else own
         if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
             return Series(device_id, device_id)
         return Series(device_id, self._profiles.part_id(device_id, part))
@@ -369,6 +372,11 @@ def _group(
         fields.quality = {f"{part}.{name}" if part else name: fault for name, fault in fields.quality.items()}
         groups[0][2].add(fields)
     return [(where, fields) for where, _, fields in groups]
+
+
+def _stated_id(sample: Sample, fields: ExtractedFields) -> object:
+    """Return the device id that the message states for a sample, or None."""
+    return fields.device_id if sample.device_id is None else sample.device_id
 
 
 def _assignment_order(sample: Sample, fields: ExtractedFields) -> tuple[bool, int, str]:
