@@ -57,7 +57,7 @@ async def check(config: Path | None, console: Console) -> int:
 
 def _print_success(console: Console, name: str, result: str) -> None:
     """Print a result; its further lines are remarks."""
-    result, *remarks = result.splitlines()
+    result, *remarks = result.split("\n")
     console.print(Text.assemble(("ok", "green"), printable(f"    {name}: {result}")), soft_wrap=True)
     for remark in remarks:
         print_line(f"      → {remark}", console)

@@ -83,14 +83,17 @@ def in_sqlite(path: Path) -> Iterator[Any]:
             for row in rows:
                 for name, cell in zip(names, row, strict=True):
                     if name != "payload" and isinstance(cell, str | bytes) and cell[:1] in ("{", b"{", "[", b"["):
-                        yield orjson.loads(cell)  # payloads are quarantined messages, unchanged
+                        yield {name: orjson.loads(cell)}  # payloads are quarantined messages, unchanged
 
 
 def keys_in(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for name, one in value.items():
             yield name
-            yield from keys_in(one)
+            if name == "extra" and isinstance(one, dict):  # its names are paths in a payload, where no operator may stand
+                yield from (step for path in one for step in path.split(".") if INSIDE not in step)
+            else:
+                yield from keys_in(one)
     elif isinstance(value, list):
         for one in value:
             yield from keys_in(one)

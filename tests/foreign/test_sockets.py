@@ -42,7 +42,7 @@ async def test_a_measurement_is_as_written_by_whichever_way_it_came(stage: Stage
         await stage.publish("sensors/bureau1/data", PUBLISHED.replace("12:00:00Z", "12:00:01Z"))
         again = await socket.hear(type="measurement")
         assert_as_written(again, MEASUREMENT | {"timestamp": "2026-01-31T12:00:01.000Z"})
-        assert list(again) == list(message)
+        assert [name for name in again if name != "extra"] == [name for name in message if name != "extra"]
 
 
 async def test_topics_are_taken_and_left_and_the_stats_count_them(stage: Stage, opened: Open) -> None:

@@ -270,7 +270,7 @@ def test_password_is_never_parsed_as_json(password: str, tmp_path: Path) -> None
         ("mqtt://me:p@ss:w@broker", "broker", 1883, ("me", "p@ss:w")),
         ("mqtt://me:100%@broker", "broker", 1883, ("me", "100%")),
         ("ws://broker", "broker", 80, (None, None)),
-        ("wss://me:p@broker/mqtt", "broker", 443, ("me", "p")),
+        ("wss://me:p@broker", "broker", 443, ("me", "p")),
     ],
 )
 def test_broker_url_gives_host_port_and_login(

@@ -15,7 +15,7 @@ _NUMBER_BYTES = 8
 _RESERVED = frozenset({"__proto__"})
 EXTRA_RULE = (
     f"an object of at most {EXTRA_KEYS} texts, numbers and true/false, {EXTRA_BYTES} bytes in all, with names of "
-    f"1 to {EXTRA_KEY_LENGTH} printable characters and no leading $"
+    f"1 to {EXTRA_KEY_LENGTH} printable characters and no step with a leading $"
 )
 
 
@@ -41,7 +41,9 @@ def bounded_extra(values: Mapping[str, object]) -> dict[str, Scalar]:
 
 def _is_storable(key: str, value: Scalar) -> bool:
     """Whether every store and client takes the value under this name."""
-    if not 0 < len(key) <= EXTRA_KEY_LENGTH or not key.isprintable() or key.startswith("$") or key in _RESERVED:
+    if not 0 < len(key) <= EXTRA_KEY_LENGTH or not key.isprintable():
+        return False
+    if any(step.startswith("$") or step in _RESERVED for step in key.split(".")):
         return False
     if isinstance(value, str):
         return len(value) <= EXTRA_TEXT_LENGTH and value.isprintable()
