@@ -31,7 +31,7 @@ class Faults:
     repeats: bool = False
     loses: bool = False  # every hundredth reading is dropped
     doubles: bool = False  # every hundredth reading is sent twice
-    gap_after: int | None = None  # buffered bytes above which a client misses readings, reported later
+    gap_after: int | None = None  # buffered bytes above which a client that reads nothing misses readings, reported later
     cut_after: int | None = None  # buffered bytes above which a client that reads nothing is disconnected
 
 
@@ -49,6 +49,8 @@ class Client:
     joined_at: int = 0
     written: int = 0
     left: int = 0
+    held: list[tuple[int, bytes]] = field(default_factory=list)
+    """Readings that are sent or skipped at the next look: cursor and frame."""
 
     @property
     def buffered(self) -> int:
@@ -127,7 +129,7 @@ class StandIn:
         for client in self.clients:
             if client.writer.transport.is_closing():
                 continue
-            if client.devices is None and not client.skipped and not client.buffered:
+            if client.devices is None and not (client.skipped or client.held or client.buffered):
                 client.write(frames)
             else:
                 for cursor, device, framed in batch:
@@ -137,8 +139,10 @@ class StandIn:
     def _send(self, client: Client, cursor: int, framed: bytes) -> None:
         if client.writer.transport.is_closing():
             return
-        if self.faults.gap_after is not None and (client.skipped or client.buffered > self.faults.gap_after):
+        if client.skipped:
             client.skipped.append(cursor)
+        elif self.faults.gap_after is not None and (client.held or client.buffered > self.faults.gap_after):
+            client.held.append((cursor, framed))
         else:
             client.write(framed)
 
@@ -149,10 +153,21 @@ class StandIn:
             for client in self.clients:
                 if self.faults.cut_after is not None and client.reads_nothing(self.faults.cut_after):
                     client.writer.transport.abort()
+                if self.faults.gap_after is not None and client.held:
+                    self._send_or_skip(client, self.faults.gap_after)
                 if client.skipped and not client.buffered:
                     body = {"from": client.skipped[0], "to": client.skipped[-1], "missed": len(client.skipped)}
                     client.write(frame(b'42["gap",%b]' % orjson.dumps(body)))
                     client.skipped.clear()
+
+    def _send_or_skip(self, client: Client, limit: int) -> None:
+        held = client.held
+        if client.reads_nothing(limit):
+            client.skipped += [cursor for cursor, _ in held]
+            held.clear()
+        elif client.buffered <= limit:
+            client.write(b"".join(framed for _, framed in held))
+            held.clear()
 
     # --- the bridge --------------------------------------------------------------------------------------------------
 

@@ -139,7 +139,12 @@ async def file_fault(
             "503 after s": max(noticed), "acknowledged meanwhile": meanwhile, "resumes s": max(resumed),
             "HTTP acknowledged": len(stage.poster.acknowledged), "HTTP lost": lost,
         }  # fmt: skip
-        report.limits = {"503 after s": 10, "acknowledged meanwhile": 0, "resumes s": 5, "HTTP lost": 0}
+        report.limits = {
+            "503 after s": 30 if fault.restart_before else 10,
+            "acknowledged meanwhile": 0,
+            "resumes s": 5,
+            "HTTP lost": 0,
+        }
         return report
 
 

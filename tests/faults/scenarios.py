@@ -197,6 +197,7 @@ async def hostile_fifth(folder: Path, progress: Progress, *, count: int = 50_000
     """One message in five is hostile."""
     source = random.Random(2)
     async with MongoStage(folder).on() as stage:
+        await stage.database.rejected.create_index([("payload", "hashed")])  # every PUBACK is looked up
         bad = 0
         load = asyncio.create_task(stage.publish_for(rate * 4 // 5, count * 4 // 5))
         while not load.done():
