@@ -12,6 +12,18 @@ _SEVERAL = "{...}"
 DEVICE_ID = "deviceId"
 
 
+_UNSENDABLE = re.compile(
+    "[\x01-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef]|["
+    + "".join(chr(n << 16 | 0xFFFE) + chr(n << 16 | 0xFFFF) for n in range(17))
+    + "]"
+)
+"""Characters for which brokers close the connection [MQTT-1.5.4]."""
+
+_LEVELS = 200  # the limit of Mosquitto, which closes the connection for more
+_SHARED = "$share"
+_SHARE = re.compile(r"\$share/[^/+#{}]+/.")
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPattern:
     """An MQTT topic filter with named levels. The plain wildcards `+` and a final `#` are allowed and capture nothing.
@@ -29,8 +41,14 @@ class TopicPattern:
     @classmethod
     def parse(cls, text: str) -> "TopicPattern":
         """Parse a pattern; raises `PatternError` naming the fault and its level."""
-        if not text or "\0" in text or len(text.encode()) > _TOPIC_BYTES:
+        if not text or "\0" in text or len(text.encode("utf-8", "surrogatepass")) > _TOPIC_BYTES:
             raise PatternError(f"{text[:40]!r}: a topic pattern must have 1 to {_TOPIC_BYTES} bytes and no NUL")
+        if _UNSENDABLE.search(text):
+            raise PatternError(f"{text[:40]!a}: a topic pattern must not have control characters, surrogates or noncharacters")
+        if text.count("/") >= _LEVELS:
+            raise PatternError(f"{text[:40]!a}: a topic pattern must have at most {_LEVELS} levels")
+        if text.startswith(_SHARED) and not _SHARE.match(text):
+            raise PatternError(f"{text[:40]!a}: a shared subscription is $share/group/topic")
         levels: list[str] = []
         names: list[str | None] = []
         parts = text.split("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
@@ -213,3 +214,20 @@ def test_invalid_pattern_is_refused_with_fault_and_level(text: str, reason: str)
 
 def test_longest_topic_is_allowed() -> None:
     assert TopicPattern.parse("é" * 32767).match("é" * 32767) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a\x01/b", "control characters"),
+        ("a/\x85", "control characters"),
+        ("\ud800/x", "surrogates"),
+        ("a\uffff", "noncharacters"),
+        ("a/" * 200 + "b", "at most 200 levels"),
+        ("$share/x", "$share/group/topic"),
+        ("$share//x", "$share/group/topic"),
+    ],
+)
+def test_pattern_for_which_brokers_close_the_connection_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(PatternError, match=re.escape(fault)):
+        TopicPattern.parse(text)

@@ -277,7 +277,8 @@ async def test_units_of_the_device_list_are_used_from_the_first_message_on_and_a
 
         async def converted() -> bool:
             await broker.publish("home/z2m/floor1/air", body)
-            return (await one.latest()).get("floor1/air", {}).get("tvoc") == 100
+            air = (await one.latest()).get("floor1/air", {})
+            return (air.get("tvoc"), air.get("temperature")) == (100, 20)
 
         await until(converted)
         await broker.publish("home/z2m/cellar", body)
@@ -290,7 +291,7 @@ async def test_units_of_the_device_list_are_used_from_the_first_message_on_and_a
 
 
 async def test_list_of_a_subscription_that_is_added_later_is_read(broker: Broker) -> None:
-    await broker.publish("z2m/bridge/devices", [listed("air", voc="µg/m³")], retain=True)
+    await broker.publish("z2m/bridge/devices", [listed("air", voc="mg/m³")], retain=True)
     async with broker.bridge(discovery=False) as one:
         async with one._session.post(
             "/api/v1/subscriptions", json={"pattern": "z2m/{deviceId}", "format": "zigbee2mqtt"}
@@ -298,7 +299,7 @@ async def test_list_of_a_subscription_that_is_added_later_is_read(broker: Broker
             assert added.status == 201
 
         async def converted() -> bool:
-            await broker.publish("z2m/air", {"voc": 460, "linkquality": 1})
+            await broker.publish("z2m/air", {"voc": 0.46, "linkquality": 1})
             return (await one.latest()).get("air", {}).get("tvoc") == 100
 
         await until(converted)
