@@ -191,7 +191,7 @@ def gives_readings_by_itself(file: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "file", list(filter(gives_readings_by_itself, SAMPLES)), ids=lambda file: f"{file.parent.name}/{file.stem}"
+    "file", [file for file in SAMPLES if gives_readings_by_itself(file)], ids=lambda file: f"{file.parent.name}/{file.stem}"
 )
 def test_best_format_of_a_sample_is_its_family(file: Path) -> None:
     sample, family = json.loads(file.read_text("utf-8")), FormatName[file.parent.name.upper()]
