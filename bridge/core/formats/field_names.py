@@ -150,19 +150,6 @@ def names_other_quantity(name: str) -> bool:
     return not _OTHER_QUANTITY_WORDS.isdisjoint(_WORD.findall(_CAMEL.sub("_", name[:_NAME_LENGTH]).lower()))
 
 
-def match_field(name: str) -> str | None:
-    """Return the field that `name` stands for in the unit of the field, or None."""
-    found = sense(name, any_prefix=True)
-    if found is None or (found.unit is not None and not _is_own_unit(found)):
-        return None
-    return found.field
-
-
-def _is_own_unit(found: Sense) -> bool:
-    own = MEASUREMENTS_BY_NAME[found.field].unit
-    return found.unit == own or {found.unit, own} in ({"mbar", "hPa"}, {"%", "%RH"})
-
-
 @lru_cache(10_000)
 def _sense(name: str, any_prefix: bool) -> Sense | None:
     exact = field_name(name)

@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.formats.field_names import Sense, match_field, sense
+from bridge.core.formats.field_names import Sense, sense
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
+
+
+def match_field(name: str) -> str | None:
+    found = sense(name, any_prefix=True)
+    if found is None or (found.unit is not None and not _is_own_unit(found)):
+        return None
+    return found.field
+
+
+def _is_own_unit(found: Sense) -> bool:
+    own = MEASUREMENTS_BY_NAME[found.field].unit
+    return found.unit == own or {found.unit, own} in ({"mbar", "hPa"}, {"%", "%RH"})
 
 
 @pytest.mark.parametrize(
