@@ -101,7 +101,7 @@ def write_findings(console: Console, findings: Sequence[Finding], path: Path | N
     backup = add_subscriptions(place, added, discovery=discovery)
     changes = ["1 subscription" if len(added) == 1 else f"{len(added)} subscriptions"] if added else []
     changes += ["mqtt.discovery = true"] if discovery else []
-    copy = "" if backup is None else f"; the file as it was is {backup}"
+    copy = "" if backup is None else f"; the previous file is {backup}"
     print_line(f"{' and '.join(changes)} added to {place}{copy}. Restart the bridge.", console)
 
 
