@@ -17,7 +17,6 @@ SECRET = "hunter2"
 
 pytestmark = [
     pytest.mark.parametrize("driver", ["pymongo", "motor"]),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # drivers leave refused sockets
 ]
 
 

@@ -377,8 +377,6 @@ async def test_one_of_several_bridges_rolls_up_and_another_takes_over_its_lease(
         await asyncio.gather(rolled_up(first), rolled_up(second), sensors.compare(first), sensors.compare(second))
 
 
-# Cancelled while it connects, PyMongo leaves its socket to the garbage collector.
-@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("short_lease")
 async def test_cancelled_step_changes_no_result(opened: Opener) -> None:
     sensors = Sensors(4)

@@ -294,28 +294,45 @@ def _proposals(topic: str, payload: bytes, base: str | None) -> Iterator[_Propos
 
 
 def _pattern(name: FormatName, topic: str, body: Payload, base: str | None) -> _Proposal | None:
-    """Return the pattern by which a format reads a topic; None if it cannot, or if the payload is not of the format."""
+    """Return the pattern by which a format reads a topic.
+
+    None if it cannot, if the payload is not of the format, or if the topic, with a brace or a control character, fits no pattern.
+    """
+    try:
+        proposal = _usual(name, topic, base) or _suggested(name, topic, body)
+        if proposal is not None:
+            TopicPattern.parse(proposal.pattern)
+    except PatternError:
+        return None
+    return proposal
+
+
+def _usual(name: FormatName, topic: str, base: str | None) -> _Proposal | None:
+    """Return a usual pattern of the family that matches a topic."""
     if name is FormatName.ZIGBEE2MQTT:
         return _zigbee_pattern(topic, base)
     for usual in (*_MORE_PATTERNS.get(name, ()), name.spec.usual_pattern):
         text = _with_prefix(usual, topic)
         if text is not None:
             return _Proposal(name, text, fixed=True)
-    try:
-        text = suggest_pattern(name, topic)
-        if text is None and name is FormatName.SCALAR:
-            text = _two_level_pattern(topic)
-        if text is None:
-            return None
-        pattern = TopicPattern.parse(text)
-        if set(name.spec.levels) - set(pattern.names):
-            return None
-        device = _device_in_payload(name, pattern, topic, body)
-        if device is not None:
-            text = suggest_pattern(name, topic, str(device)) or topic
-            return _Proposal(name, text if str(device) in topic.split("/") else topic, fixed=True)
-    except PatternError:  # a level that is no name: a brace in a topic
+    return None
+
+
+def _suggested(name: FormatName, topic: str, body: Payload) -> _Proposal | None:
+    if name is FormatName.ZIGBEE2MQTT:
         return None
+    text = suggest_pattern(name, topic)
+    if text is None and name is FormatName.SCALAR:
+        text = _two_level_pattern(topic)
+    if text is None:
+        return None
+    pattern = TopicPattern.parse(text)
+    if set(name.spec.levels) - set(pattern.names):
+        return None
+    device = _device_in_payload(name, pattern, topic, body)
+    if device is not None:
+        text = suggest_pattern(name, topic, str(device)) or topic
+        return _Proposal(name, text if str(device) in topic.split("/") else topic, fixed=True)
     return _Proposal(name, text, fixed=name is FormatName.ESPHOME)
 
 

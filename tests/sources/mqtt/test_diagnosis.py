@@ -22,12 +22,13 @@ from tests.sources.mqtt.test_source import Peer, Rig, scripted_broker, settings_
 
 SECRET = "hunter2"
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves refused sockets
+# Clients hang up on the servers of these tests, which asyncio notes when it collects their streams.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Those sockets are collected within the test that left them."""
+    """The streams are collected within the test that left them."""
     yield
     gc.collect()
 

@@ -175,9 +175,6 @@ async def _send_some(settings: MqttSettings, payloads: list[bytes]) -> None:
         await asyncio.gather(*(sender.publish("sensors/a/data", payload) for payload in payloads))
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # paho leaves the refused socket to the collector
 async def test_tls_certificate_is_verified_with_the_configured_authority(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
