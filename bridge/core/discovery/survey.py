@@ -296,7 +296,7 @@ def _proposals(topic: str, payload: bytes, base: str | None) -> Iterator[_Propos
 def _pattern(name: FormatName, topic: str, body: Payload, base: str | None) -> _Proposal | None:
     """Return the pattern by which a format reads a topic.
 
-    None if it cannot, if the payload is not of the format, or if the topic, with a brace or a control character, fits no pattern.
+    None if it cannot, if the payload is not of the format, or if the topic has a brace or a control character.
     """
     try:
         proposal = _usual(name, topic, base) or _suggested(name, topic, body)

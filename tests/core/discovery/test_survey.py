@@ -66,7 +66,9 @@ def is_stored(file: Path) -> bool:
     return outcome == "stored" and FormatName[file.parent.name.upper()].spec.recognizes is not None
 
 
-@pytest.mark.parametrize("file", filter(is_stored, SAMPLES), ids=lambda file: f"{file.parent.name}/{file.stem}")
+@pytest.mark.parametrize(
+    "file", [file for file in SAMPLES if is_stored(file)], ids=lambda file: f"{file.parent.name}/{file.stem}"
+)
 def test_sample_of_a_family_is_found_as_the_family(file: Path) -> None:
     sample, family = orjson.loads(file.read_bytes()), FormatName[file.parent.name.upper()]
     collected = Survey()

@@ -1,0 +1,50 @@
+"""The rows of the five documents: each message, field, type, status code, parameter, variable, menu item and promise.
+
+`python -m tests.seeds.rows` prints the table. A row of `rows.toml` has the `text` of the promise, in English, and either
+`test`: the test that shows it (`test_000.py::test_name`), or `later`: the capability that is still to come.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+FOLDER = Path(__file__).parent
+LATER = ("actions", "alerts", "anomalies", "predictions")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    document: str
+    text: str
+    test: str = ""
+    later: str = ""
+
+
+def rows_of(file: Path) -> list[Row]:
+    return [Row(file.parent.name, **row) for row in tomllib.loads(file.read_text("utf-8"))["row"]]
+
+
+def all_rows() -> list[Row]:
+    return [row for file in sorted(FOLDER.glob("*/rows.toml")) for row in rows_of(file)]
+
+
+def main() -> None:
+    """Print the rows, and how many of each document are shown."""
+    rows = all_rows()
+    table = Table("document", "row", "shown by", highlight=False)
+    for row in rows:
+        table.add_row(row.document, row.text, row.test or f"later: {row.later}")
+    console = Console()
+    console.print(table)
+    shown, whole = Counter(row.document for row in rows if row.test), Counter(row.document for row in rows)
+    console.print(", ".join(f"{name}: {shown[name]} of {whole[name]}" for name in sorted(whole)))
+
+
+if __name__ == "__main__":
+    main()
