@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bridge.api import new_application
-from bridge.api.middleware import encodings, malformed
+from bridge.api.middleware import malformed, unread
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
 from bridge.core.errors import PortUnavailable, StoreInUse, StoreUnavailable
@@ -237,7 +237,7 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
     }
     runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS, **options)
     await runner.setup()
-    encodings.guard(runner, connections.refused_encoding)
+    unread.guard(runner, connections)
     try:
         context = settings.tls.context
         try:

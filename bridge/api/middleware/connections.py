@@ -79,13 +79,13 @@ class Connections:
         for connection in tuple(self.silent):
             connection.abort()
 
-    def refused_encoding(self, request: web.BaseRequest) -> None:
-        """A request is answered unread, and its connection closed, because of its content encoding."""
+    def discard(self, request: web.BaseRequest, reason: str) -> None:
+        """Drop what follows a request that is answered before its body was read, and count its connection as ended."""
         connection = request.transport and request.transport.get_protocol()
         if isinstance(connection, _Connection):
             connection.request_received()
             connection.discard()
-        self.count_ended("encoding")
+        self.count_ended(reason)
 
     def count_ended(self, reason: str) -> None:
         self.ended[reason] = self.ended.get(reason, 0) + 1

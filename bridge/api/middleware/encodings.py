@@ -2,17 +2,12 @@
 
 aiohttp decompresses a body while it arrives, in the event loop, even if no handler reads it: 1 MB that was 1 GB of zeros makes
 everyone wait for two seconds. So its server runs with `auto_decompress=False`, and a request with a `Content-Encoding` that its
-route does not offer is answered before routing, authentication and `100 Continue`. What follows on its connection never
-reaches aiohttp. Public names only: `server` of a runner, and `request_handler` of a server.
+route does not offer is answered before routing, authentication and `100 Continue`: `unread.py`.
 """
-
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api.middleware.problems import disconnected, problem
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+from bridge.api.middleware.problems import problem
 
 GZIP_ROUTES = frozenset((("POST", "/api/v1/readings"), ("POST", "/api/ingest")))
 """Method and path of the routes that accept gzip, besides those below `GZIP_FOLDER`."""
@@ -50,27 +45,3 @@ def refusal(request: web.BaseRequest) -> web.Response | None:
     response.headers["Accept-Encoding"] = "gzip" if offers_gzip else "identity"
     response.force_close()
     return response
-
-
-def guard(runner: web.AppRunner, on_refused: Callable[[web.BaseRequest], object]) -> None:
-    """Put the check in front of the application of `runner`, which is set up; `on_refused` is called with each refusal."""
-    server, prepare = runner.server, runner.app.on_response_prepare
-    if server is None:
-        raise RuntimeError("the runner is not set up")
-    inner = server.request_handler
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        response = refusal(request)
-        if response is None:
-            try:
-                return await inner(request)
-            except ConnectionError:  # by `100 Continue`, which precedes the middlewares
-                if (left := disconnected(request)) is None:
-                    raise
-                return left
-        on_refused(request)
-        if isinstance(request, web.Request):
-            await prepare.send(request, response)
-        return response
-
-    server.request_handler = handle
