@@ -73,6 +73,8 @@ run: install ## Try it: a broker, the bridge with SQLite under data/, three simu
 .PHONY: up
 up: ## Mosquitto, MongoDB and the bridge in containers, for this machine; REQUIRED=1 requires logins
 	$(COMPOSE) up -d --build
+	@$(if $(REQUIRED),echo "Pages of other origins: BRIDGE_HTTP__CORS_ORIGINS=https://example.org make up REQUIRED=1", \
+		echo "Pages on localhost and pages opened from a file may read; others: BRIDGE_HTTP__CORS_ORIGINS=https://example.org make up")
 
 .PHONY: down
 down: ## Stop the containers; the data stays in its volumes

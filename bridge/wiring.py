@@ -13,6 +13,7 @@ from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.middleware.connections import Connections
+from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.decode import Decoder, Route
 from bridge.core.devices.profiles import Profiles
@@ -92,6 +93,7 @@ class Access:
     service: AuthService
     authenticator: Authenticator
     connections: Connections
+    cors: Cors
     limiter: ConnectionLimiter
 
 
@@ -125,7 +127,7 @@ def build(
     storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
     hub = Hub(store, settings.realtime)
     registry = Registry(store, settings.devices, saved=LeasedDevices(store.devices, storage.lease))
-    access = _access(settings, store, hub, registry, on_link)
+    access = _access(settings, store, app[CORS], hub, registry, on_link)
     for name, part in (("lease", storage.lease), ("devices", registry), ("access", access.service)):
         part.on_write = partial(_report_write, health, name)
 
@@ -210,7 +212,9 @@ def _report_write(health: Health, part: str, reason: str | None) -> None:
         log.warning("%s: store unavailable (%s): changes wait, retrying", part, reason)
 
 
-def _access(settings: Settings, store: Store, hub: Hub, registry: Registry, on_link: Callable[[str], None]) -> Access:
+def _access(
+    settings: Settings, store: Store, cors: Cors, hub: Hub, registry: Registry, on_link: Callable[[str], None]
+) -> Access:
     service = AuthService(settings.access, settings.devices, store, any_device=settings.any_device)
     service.first_admin.on_link = on_link
     authenticated = AuthenticatedConnections(service)
@@ -219,7 +223,7 @@ def _access(settings: Settings, store: Store, hub: Hub, registry: Registry, on_l
         service, authenticated, registry, login_seconds=settings.access.login_seconds, audit=service.audit
     )
     limiter = ConnectionLimiter(settings.realtime, required=service.required)
-    return Access(service, authenticator, Connections(settings.http, settings.realtime), limiter)
+    return Access(service, authenticator, Connections(settings.http, settings.realtime), cors, limiter)
 
 
 def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publisher:
@@ -276,6 +280,7 @@ def counters(components: Components) -> tuple[Counter, ...]:
         Counter("bridge_events_refused", "Events by HTTP that were refused.", lambda: ingress.events.refused),
         Counter("bridge_connections", "TCP connections accepted.", lambda: connections.accepted),
         Counter("bridge_connections_ended", "TCP connections closed by the bridge, by reason.", lambda: connections.ended),
+        Counter("bridge_origins_refused", "Requests of pages whose origin is not allowed.", lambda: access.cors.refused),
         *realtime_counters(components.realtime.hub, access.limiter),
         Counter(
             "bridge_devices_unlisted",

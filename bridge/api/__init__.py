@@ -19,7 +19,7 @@ from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
-from bridge.api.middleware.cors import Cors
+from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.openapi.document import OpenApi
 from bridge.api.readings import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
@@ -96,10 +96,11 @@ def new_application(settings: HttpSettings, *, required: bool) -> web.Applicatio
 
     Where access is not `required`, pages of foreign origins may only read.
     """
-    cors = Cors(settings.cors_origins)
+    cors = Cors(settings, required=required)
     checks: list[Callable[[web.Request], object]] = [connections.request_received, cors.answer_preflight]
     if not required:
-        checks.append(partial(csrf.check, settings))
+        checks.append(partial(csrf.check, settings, cors.report))
     app = web.Application(middlewares=[problems.middleware(*checks)], client_max_size=BODY_LIMIT_BYTES)
+    app[CORS] = cors
     app.on_response_prepare.extend((headers.add, cors.add))
     return app

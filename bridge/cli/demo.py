@@ -52,6 +52,14 @@ async def _wait_for_any(tasks: asyncio.TaskGroup, *events: asyncio.Event) -> Non
         wait.cancel()
 
 
+def _origins(settings: Settings) -> str:
+    """The pages that may read from the bridge, and how to allow others."""
+    listed = ", ".join(settings.http.cors_origins)
+    others = f"{listed} may do everything; others" if listed else "others"
+    may_read = "only its own" if settings.access.required else "pages on localhost and pages opened from a file may read"
+    return f"{may_read}; {others}: BRIDGE_HTTP__CORS_ORIGINS=https://example.org"
+
+
 def _summary(settings: Settings, port: int, broker: str, sensors: int) -> str:
     host = "localhost" if settings.http.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else in_url(settings.http.host)
     return "\n".join(
@@ -59,6 +67,7 @@ def _summary(settings: Settings, port: int, broker: str, sensors: int) -> str:
             "",
             f"  page       http://{host}:{port}",
             f"  status     http://{host}:{port}/websocket/status",
+            f"  origins    {_origins(settings)}",
             f"  broker     {settings.mqtt.address}  ({broker})",
             f"  readings   {settings.store.address}",
             f"  sensors    {sensors} simulated; publish your own to sensors/<device>/data, for example",

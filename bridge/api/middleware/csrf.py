@@ -5,13 +5,14 @@ page post forms anywhere, but send its origin. And a page may resolve its own na
 then has the same origin as the bridge, but under a foreign host name, which a literal address never is.
 """
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from bridge.api.middleware.auth import SOCKETS
-from bridge.http.origins import SAFE, may_connect
+from bridge.http.origins import SAFE, may_connect, may_read
 from bridge.http.proxies import is_trusted
 from bridge.settings import HttpSettings
 
@@ -25,11 +26,16 @@ _FOREIGN_HOST = (
 )
 
 
-def check(http: HttpSettings, request: web.Request) -> None:
-    """Check a request while access is open. Raises 421 for a foreign host name, 403 for a change from a foreign origin."""
+def check(http: HttpSettings, report: Callable[[web.Request], None], request: web.Request) -> None:
+    """Check a request while access is open. Raises 421 for a foreign host name, 403 for a change from a foreign origin.
+
+    The latter is also reported, unless the page cannot read the response either: then that is.
+    """
     if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_own_host(request, http):
         raise web.HTTPMisdirectedRequest(text=_FOREIGN_HOST)
     if request.method not in SAFE and not _is_socket(request) and not may_connect(request.headers.get("Origin"), request, http):
+        if may_read(request, http, required=False):
+            report(request)
         raise web.HTTPForbidden(text=_FOREIGN_ORIGIN)
 
 

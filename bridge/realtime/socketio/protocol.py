@@ -11,6 +11,7 @@ from bridge.core.access.permissions import ANYONE, NOBODY, Identity
 from bridge.core.devices.command import CommandRequest
 from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
 from bridge.http.credentials import Credentials
+from bridge.http.origins import READ_ONLY
 from bridge.ports import CommandSender
 from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import AuthenticatedConnection
@@ -24,8 +25,11 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JoinedClient:
+    """`read_only` means that it is a web page which may only read."""
+
     session: Session
     connection: AuthenticatedConnection
+    read_only: bool = False
 
 
 class SocketIoProtocol:
@@ -77,8 +81,10 @@ class SocketIoProtocol:
     async def _send_command(self, sid: str, body: object) -> Answer:
         if self._commander is None:
             return _failed("this bridge does not accept commands")
-        request = CommandRequest.model_validate(body)
         client = self.clients.get(sid)
+        if client is not None and client.read_only:
+            return _failed(READ_ONLY)
+        request = CommandRequest.model_validate(body)
         identity, address = self._identity(client), "unknown" if client is None else client.connection.address
         if not self._authenticator.authorize_command(identity, request.device, address):
             return _failed("you may not command this device")

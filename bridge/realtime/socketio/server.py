@@ -15,7 +15,7 @@ from bridge.core.errors import BridgeError
 from bridge.core.events import AuthExpiring
 from bridge.core.message import DeviceStatus
 from bridge.http.credentials import credentials_from_handshake, has_query_token
-from bridge.http.origins import may_connect
+from bridge.http.origins import may_connect, may_read
 from bridge.http.proxies import client_address_of
 from bridge.ports import CommandSender, DevicePresence
 from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
@@ -80,6 +80,8 @@ class SocketIoServer:
             self._handshake_seconds = min(settings.handshake_seconds, authenticator.login_seconds)
         self._protocol = SocketIoProtocol(hub, authenticator, commander)
         self._clients = self._protocol.clients
+        self._read_only: set[str] = set()
+        """Connections of pages that may only read, by Engine.IO sid."""
         self._to_end: list[Any] = []
         self._checked_at = 0.0
         self._manager = ClientManager(self._on_join)
@@ -114,7 +116,7 @@ class SocketIoServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """Handle every request. The origin is checked here because python-socketio trusts any forwarded host."""
         origin = request.headers.get("Origin")
-        if origin and not may_connect(origin, request, self._http):
+        if origin and not may_read(request, self._http, required=self._authenticator.required):
             raise web.HTTPBadRequest(
                 text=f"Origin: {origin[:200]!a} may not connect; allowed origins are set in http.cors_origins"
             )
@@ -144,8 +146,10 @@ class SocketIoServer:
     # --- Engine.IO: called before python-socketio ------------------------------------------------------------------------
 
     async def _on_engine_connect(self, engine_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped
-        now = time.monotonic()
-        self._limiter.add(engine_sid, self._address(environ["aiohttp.request"]), now)
+        now, request = time.monotonic(), environ["aiohttp.request"]
+        self._limiter.add(engine_sid, self._address(request), now)
+        if not may_connect(request.headers.get("Origin"), request, self._http):
+            self._read_only.add(engine_sid)
         self._limiter.set_deadline(engine_sid, self._handshake_seconds, now)
         return await self._socketio_handlers["connect"](engine_sid, environ)
 
@@ -171,6 +175,7 @@ class SocketIoServer:
     async def _on_engine_disconnect(self, engine_sid: str, reason: str) -> None:
         self._limiter.remove(engine_sid)
         self._pending.remove(engine_sid)
+        self._read_only.discard(engine_sid)
         await self._socketio_handlers["disconnect"](engine_sid, reason)
         monitor.close_connection(self._engine.sockets.get(engine_sid), reason)
 
@@ -220,7 +225,8 @@ class SocketIoServer:
         self._server.environ[engine_sid].clear()  # the request's headers etc., 1.3 KB that are not needed again
         device_filter = self._authenticator.device_filter(identity)
         session = self._hub.add_client(CODEC, self._transport(socket), Subscription(device_filter=device_filter))
-        self._clients[sid] = JoinedClient(session, self._admit(engine_sid, session, identity))
+        read_only = engine_sid in self._read_only
+        self._clients[sid] = JoinedClient(session, self._admit(engine_sid, session, identity), read_only=read_only)
         info = events.connection_info(sid, self._hub.client_count)
         await self._engine.send(engine_sid, f"2{Json.dumps(['connectionInfo', info])}")  # `emit` would send it in a task, later
         statuses = self._current_statuses()

@@ -157,7 +157,7 @@ class WebSocketServer:
 
     async def _accept(self, request: web.Request, *, by_query: bool) -> tuple[ClientConnection, web.StreamResponse]:
         address = self.address(request)
-        check_origin(request, self._http)
+        check_origin(request, self._http, required=self._authenticator.required)
         credentials = partial(credentials_from_handshake, request, self._http, self._authenticator.cookie_id, by_query=by_query)
         if refusal := await self._authenticator.refusal(self._limiter, address, request.path, credentials):
             raise web.HTTPServiceUnavailable(text=refusal, headers={"Retry-After": "5"})
