@@ -191,6 +191,7 @@ def build(
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
+        device_sockets=device_sockets,
         mqtt=mqtt,
         subscriptions=subscriptions,
         announcements=announcements,
@@ -199,7 +200,6 @@ def build(
         counters=counters(components),
     )
     build_api(app, settings, services)
-    app.add_routes(device_sockets.routes())
     return components
 
 

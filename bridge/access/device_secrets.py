@@ -4,13 +4,16 @@ They are often short, so guessing is slowed down as for passwords.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bridge.access.lockout import Lockout
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
-from bridge.core.access.secrets import match_secret
+from bridge.core.access.secrets import names_of_secret
 from bridge.core.errors import TooManyAttempts, Unauthorized
 from bridge.core.readings.identity import is_device_id, normalize_device_id
 from bridge.settings import DevicesSettings
+
+_READ_AND_PUBLISH = frozenset((Permission.READ, Permission.PUBLISH))
 
 
 class DeviceSecrets:
@@ -44,29 +47,39 @@ class DeviceSecrets:
     def identify_while_open(self, name: str | None, secret: str) -> Identity:
         """The same without a lockout. Raises `Unauthorized`.
 
-        With `any_device`, a client without a secret from the settings is the device that it names, now or, if its protocol
-        has no names at login, with its first reading. It is never a listener, nor a device named in the settings.
+        With `any_device`, a client that names itself is this device, unless the name is in the settings. One without a name
+        may publish for any device, with any token; where secrets are configured, its token must be one of them.
         """
         name = name and normalize_device_id(name)
         identity = self._match(name, secret)
-        if identity is None and self._any_device and name not in self._credentials and name not in self._admins:
-            if name is None and secret:
-                identity = Identity(IdentityKind.PROGRAM, "anyone", frozenset((Permission.PUBLISH,)))
-            elif name is not None and is_device_id(name):
-                identity = _device(name)
+        if identity is None and self._any_device:
+            identity = self._believed(name, secret)
         if identity is None:
             raise _invalid()
+        if self._any_device and identity.kind is IdentityKind.PROGRAM:
+            return replace(identity, permissions=_READ_AND_PUBLISH)
         return identity
 
+    def _believed(self, name: str | None, secret: str) -> Identity | None:
+        if name is None:
+            known = bool(secret) and not self.configured
+            return Identity(IdentityKind.PROGRAM, "anyone", _READ_AND_PUBLISH) if known else None
+        free = name not in self._credentials and name not in self._admins
+        return _device(name) if free and is_device_id(name) else None
+
     def _match(self, name: str | None, secret: str) -> Identity | None:
-        if (listener := match_secret(self._admins, name, secret)) is not None:
-            return Identity(IdentityKind.PROGRAM, listener, frozenset((Permission.READ,)))
-        device_id = match_secret(self._credentials, name, secret)
-        return None if device_id is None else _device(device_id)
+        """The listener with this secret, which may be that of devices too; else the devices with it."""
+        devices = names_of_secret(self._credentials, name, secret)
+        listeners = names_of_secret(self._admins, name, secret)
+        if listeners:
+            permissions = frozenset((Permission.READ,))
+            return Identity(IdentityKind.PROGRAM, listeners[0], permissions, publishes_as=frozenset(devices))
+        return _device(*devices) if devices else None
 
 
-def _device(device_id: str) -> Identity:
-    return Identity(IdentityKind.DEVICE, device_id, frozenset((Permission.PUBLISH,)), ResourceScope(frozenset((device_id,))))
+def _device(*device_ids: str) -> Identity:
+    """The device with these ids, several if they share a secret; it is named after the first."""
+    return Identity(IdentityKind.DEVICE, device_ids[0], frozenset((Permission.PUBLISH,)), ResourceScope(frozenset(device_ids)))
 
 
 def _invalid() -> Unauthorized:

@@ -34,6 +34,7 @@ from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.ports import Store
+from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.http.source import HttpSource
@@ -57,6 +58,7 @@ class ApiServices:
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
+    device_sockets: DeviceSockets
     mqtt: MqttSource
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -88,13 +90,14 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         services.events,
     ):
         app.add_routes(api.routes())
-    app.add_routes(pages.routes())
+    app.add_routes(pages.routes(services.device_sockets.serve))
+    app.add_routes(services.device_sockets.routes())
 
 
 def new_application(settings: HttpSettings, *, required: bool) -> web.Application:
     """Return an application with the middleware that applies to every route.
 
-    Where access is not `required`, pages of foreign origins may only read.
+    Where access is not `required`, pages of other origins may change nothing, and pages of this machine may read.
     """
     cors = Cors(settings, required=required)
     checks: list[Callable[[web.Request], object]] = [connections.request_received, cors.answer_preflight]

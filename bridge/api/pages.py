@@ -1,5 +1,6 @@
 """The dashboard as built by Vite, the examples, and the Socket.IO client script."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -11,14 +12,20 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
 
 
-def routes() -> list[web.AbstractRouteDef]:
-    """Return the routes of `/` with its files, `/test`, `/socket.io/socket.io.js` and `/examples/`."""
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(device_socket: _Handler) -> list[web.AbstractRouteDef]:
+    """Return the routes of `/` with its files, `/test`, `/socket.io/socket.io.js` and `/examples/`.
+
+    `device_socket` serves the WebSocket handshakes at `/`: devices whose address has no path connect there.
+    """
     built = next((folder for folder in _FOLDERS if (folder / "index.html").exists()), None)
     if built is None:
-        return [web.get("/", _not_built), web.get("/socket.io/socket.io.js", _not_built)]
+        return [web.get("/", _root(_not_built, device_socket)), web.get("/socket.io/socket.io.js", _not_built)]
     page = _Page(built)
     return [
-        web.get("/", page.index),
+        web.get("/", _root(page.index, device_socket)),
         web.get("/test", page.test),
         web.get("/socket.io/socket.io.js", page.client_script),
         *(web.get(f"/{file.name}", page.file) for file in built.iterdir() if file.is_file() and not _is_special(file)),
@@ -48,7 +55,6 @@ class _Page:
             file: standalone_headers(file.read_text("utf-8")) for file in (*built.glob("*.html"), *built.glob("*/*.html"))
         }
 
-    @public
     async def index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._built / "index.html", headers={"Cache-Control": "no-cache", **DASHBOARD})
 
@@ -69,6 +75,17 @@ class _Page:
     async def file(self, request: web.Request) -> web.FileResponse:
         file = self._built / request.path.lstrip("/")
         return web.FileResponse(file, headers=self._headers.get(file))
+
+
+def _root(page: _Handler, device_socket: _Handler) -> _Handler:
+    """The page, or the socket, which authenticates its clients itself."""
+
+    @public
+    async def handle(request: web.Request) -> web.StreamResponse:
+        upgrades = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+        return await (device_socket if upgrades else page)(request)
+
+    return handle
 
 
 @public

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 from aiohttp import web
 
-from bridge.api import new_application
+from bridge.api import new_application, pages
 from bridge.api.middleware.request_log import request_log
 from bridge.core.access.permissions import Identity
 from bridge.core.decode import Decoder
@@ -140,7 +140,7 @@ async def staged(
     SocketIoServer(http, realtime, app, hub, limiter, authenticator, presence=registry, commander=commands)
     TopicProtocol(app, sockets, hub, registry.location)
     ChannelProtocol(app, sockets)
-    app.add_routes(device_sockets.routes())
+    app.add_routes((*pages.routes(device_sockets.serve), *device_sockets.routes()))
     pipeline = Pipeline(
         intake=intake,
         decoder=Decoder((*DEVICE_ROUTES, *Settings().routes)),

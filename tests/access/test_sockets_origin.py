@@ -62,7 +62,7 @@ def opening(path: str, headers: dict[str, str]) -> Attempt:
 def asking(path: str) -> Callable[[ClientConnection], Awaitable[tuple[bool, int | None, str]]]:
     if path.startswith("/socket.io/"):
         return joined
-    return device_answer if path.startswith("/ws/device") else heard_pong
+    return device_answer if path.startswith(("/ws/device", "/?")) or path == "/" else heard_pong
 
 
 PATHS = {
@@ -72,6 +72,7 @@ PATHS = {
     "/api/v1/ws": "/api/v1/ws",
     "/api/v1/ws/secure": "/api/v1/ws/secure",
     "/ws/device": "/ws/device",
+    "/": "/",
 }
 OWN = {"Origin": "http://{host}"}
 FETCHED = {"Sec-Fetch-Site": "same-origin"}

@@ -237,12 +237,12 @@ async def device_answer(socket: ClientConnection) -> tuple[bool, int | None, str
     return False, *(await ended(socket))
 
 
-def device_by(first: Callable[[str], object] | None = None) -> Attempt:
+def device_by(first: Callable[[str], object] | None = None, *, path: str = "/ws/device") -> Attempt:
     """Log in by the first message, or by header without one."""
 
     async def attempt(bridge: Served, token: str | None) -> tuple[bool, int | None, str]:
         headers = bearer(token) if first is None else None
-        async with opened(bridge, "/ws/device", headers=headers) as socket:
+        async with opened(bridge, path, headers=headers) as socket:
             if token is None:
                 return await silently(socket)
             if first is not None:
@@ -272,9 +272,13 @@ LISTENING: dict[str, Attempt] = {
     "/api/v1/ws/secure, subprotocol": plain_by_subprotocol("/api/v1/ws/secure"),
 }
 DEVICES: dict[str, Attempt] = {
-    "/ws/device, header": device_by(),
-    "/ws/device, AUTH": device_by(lambda token: {"type": "AUTH", "payload": {"token": token}}),
-    "/ws/device, auth": device_by(lambda token: {"type": "auth", "token": token}),
+    f"{path}, {name}": device_by(first, path=path)
+    for path in ("/ws/device", "/")
+    for name, first in {
+        "header": None,
+        "AUTH": lambda token: {"type": "AUTH", "payload": {"token": token}},
+        "auth": lambda token: {"type": "auth", "token": token},
+    }.items()
 }
 
 

@@ -55,7 +55,8 @@ class Identity:
     """An authenticated user, program or device.
 
     A `scope` of None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
-    that was presented, so that it can be revoked; it is not a secret.
+    that was presented, so that it can be revoked; it is not a secret. `publishes_as` are devices whose secret this is too, on
+    whose behalf it may publish without `Permission.PUBLISH`.
     """
 
     kind: IdentityKind
@@ -64,9 +65,24 @@ class Identity:
     scope: ResourceScope | None = None
     expires: float | None = None
     grant: str = field(default="", compare=False)
+    publishes_as: frozenset[str] = frozenset()
+
+    @property
+    def own_devices(self) -> frozenset[str]:
+        """The devices whose credentials were presented."""
+        if self.kind is IdentityKind.DEVICE and self.scope is not None:
+            return self.scope.devices
+        return self.publishes_as
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the identity may publish on behalf of any device."""
+        return Permission.PUBLISH in self.permissions or bool(self.publishes_as)
 
     def may(self, right: Permission, device_id: str | None = None, site: str = "") -> bool:
         """Whether the identity has the permission and, where a device is named, has it for that device."""
+        if right is Permission.PUBLISH and device_id in self.publishes_as:
+            return True
         return right in self.permissions and (device_id is None or self.scope is None or self.scope.contains(device_id, site))
 
 

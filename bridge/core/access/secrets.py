@@ -12,11 +12,10 @@ KEY_PREFIX = "sbk_"
 _HASHED = "sha256:"
 
 
-def match_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> str | None:
-    """Return the name whose secret this is, or None. With `name` None all are compared, even after a match."""
+def names_of_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> list[str]:
+    """Return the names whose secret this is: all of them, or `name` alone. All are compared, even after a match."""
     candidates = secrets if name is None else {name: secrets[name]} if name in secrets else {}
-    matching = [candidate for candidate, expected in candidates.items() if _is_right(secret, expected.get_secret_value())]
-    return matching[0] if matching else None
+    return [candidate for candidate, expected in candidates.items() if _is_right(secret, expected.get_secret_value())]
 
 
 def _is_right(secret: str, expected: str) -> bool:

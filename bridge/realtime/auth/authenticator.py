@@ -132,8 +132,13 @@ class Authenticator:
     def is_valid(self, identity: Identity) -> bool:
         return self._access.is_valid(identity)
 
+    def reads(self, identity: Identity) -> bool:
+        """Whether an identity may read; anyone may while access is open."""
+        return not self.required or Permission.READ in identity.permissions
+
     def device_filter(self, identity: Identity) -> DeviceFilter | None:
-        return device_filter_for(identity, self._sites)
+        """The filter of what an identity may read; None while access is open, also for devices that logged in."""
+        return device_filter_for(identity, self._sites) if self.required else None
 
     def is_allowed(self, identity: Identity, permission: Permission, device_id: str) -> bool:
         """Whether an identity has this permission on a device, at the device's current location."""

@@ -1,4 +1,4 @@
-"""Login at `/ws/device`: with a token in the handshake, or with the first message in either device protocol."""
+"""Login of a device socket: with a token in the handshake, or with the first message in either device protocol."""
 
 from typing import Any
 
@@ -24,6 +24,8 @@ class DeviceLogin:
     def __init__(self, *, required: bool) -> None:
         """Refused clients are closed with 4401 if access is `required`, otherwise with 1008."""
         self.protocol: DeviceProtocol = FlatProtocol()
+        self.by_message = False
+        """Whether the client logged in with its first message."""
         self._unauthorized = UNAUTHORIZED if required else POLICY_VIOLATION
 
     def credentials(self, text: bytes) -> Credentials:
@@ -47,6 +49,7 @@ class DeviceLogin:
         return Disconnect(refusal.code, refusal.counted, message=self.protocol.error(refusal.reason))
 
     def welcome(self, connection: AuthenticatedConnection, *, by_message: bool) -> bytes | None:
+        self.by_message = by_message
         if by_message:
             return self.protocol.welcome()
         if receives_telemetry(connection.identity):
@@ -70,7 +73,7 @@ class DeviceLogin:
 
 
 def receives_telemetry(identity: Identity) -> bool:
-    """Whether an identity receives telemetry. Any other publishes: a device as itself, a program for devices."""
+    """Whether an identity receives telemetry unless its messages say otherwise: a user, or a program that cannot publish."""
     if identity.kind is IdentityKind.DEVICE or Permission.READ not in identity.permissions:
         return False
     return identity.kind is not IdentityKind.PROGRAM or Permission.PUBLISH not in identity.permissions

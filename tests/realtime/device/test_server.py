@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
 from bridge.pipeline.intake import Intake
+from bridge.realtime.device import server
 from bridge.realtime.device.messages import SocketOrigin
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings, Settings
 from tests.access.parts import ACCESS
@@ -306,19 +307,162 @@ async def test_deeply_nested_telemetry_is_refused_as_malformed(
 
 @pytest.mark.parametrize("devices", [DevicesSettings.model_validate({"credentials": {"esp01": "1234"}, "open": True})])
 async def test_open_bridge_believes_device_names_except_those_with_a_secret(client: Client) -> None:
-    async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:
+    async with opened(client, {"type": "auth", "name": "new", "password": "any"}) as socket:
+        await say(socket, {"type": "telemetry", "temperature": 1})
+        await until_readings(client, "new", 1)
+        await say(socket, {"type": "telemetry", "device_id": "esp01", "temperature": 1})
+        assert "error" in await heard(socket)
+    async with opened(client, {"type": "AUTH", "payload": {"token": "1234"}}) as socket:
         assert await heard(socket) == {"type": "AUTH_OK"}
         await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "new", "temperature": 1}})
-        await until_readings(client, "new", 1)
-        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "other", "temperature": 1}})
-        assert (await heard(socket))["type"] == "ERROR"
-    async with opened(client, {"type": "AUTH", "payload": {"token": "any"}}) as socket:
-        await heard(socket)
-        await say(socket, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
-        assert (await heard(socket))["type"] == "ERROR"
-    async with opened(client, {"type": "auth", "name": "esp01", "password": "guess"}) as socket:
-        assert await heard(socket) == {"error": "unauthorized"}
+        assert (await heard(socket))["payload"] == {"error": "a device may publish only as itself"}
+    for guess in ({"type": "auth", "name": "esp01", "password": "guess"}, {"type": "auth", "password": "guess"}):
+        async with opened(client, guess) as socket:
+            assert await heard(socket) == {"error": "unauthorized"}
     assert await readings(client, "esp01") == []
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        DevicesSettings.model_validate({"credentials": {"esp01": "1234"}, "open": True}),
+        DevicesSettings.model_validate({"credentials": {"esp01": "1234"}}),
+        DevicesSettings.model_validate({"admins": {"desk": "let me in"}}),
+        DevicesSettings.model_validate({"admins": {"desk": "let me in"}, "open": True}),
+    ],
+)
+async def test_mistyped_token_is_refused_wherever_secrets_are_set(client: Client) -> None:
+    async with opened(client, {"type": "AUTH", "payload": {"token": "let me im"}}) as socket:
+        assert await heard(socket) == {"type": "AUTH_ERROR", "payload": {"error": "Invalid token"}}
+        assert await ended(socket) == 1008
+
+
+ANY = {"type": "AUTH", "payload": {"token": "abc123"}}
+
+
+def telemetry(device_id: str | None, temperature: float) -> dict[str, object]:
+    named = {} if device_id is None else {"device_id": device_id}
+    return {"type": "TELEMETRY", "payload": {**named, "temperature": temperature}}
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings()])
+async def test_open_socket_may_publish_for_many_devices_and_receives_their_commands(client: Client) -> None:
+    async with opened(client, ANY) as socket:
+        assert await heard(socket) == {"type": "AUTH_OK"}
+        for n, device in enumerate(("a", "b", "c", "a")):
+            await say(socket, telemetry(device, n))
+        await until_readings(client, "a", 2)
+        await say(socket, telemetry(None, 9))
+        assert "device_id is missing" in (await heard(socket))["payload"]["error"]
+        for device in ("a", "b", "c"):
+            await client.until_device(device, status="online", connection="socket")
+            await client.ask("POST", f"/api/v1/devices/{device}/commands", {"command": f"on-{device}"})
+            assert (await heard(socket))["command"] == f"on-{device}"
+        async with opened(client, ANY, telemetry("a", 5)) as second:
+            await heard(second)
+            await until_readings(client, "a", 3)
+            await client.ask("POST", "/api/v1/devices/a/commands", {"command": "moved"})
+            assert (await heard(second))["command"] == "moved"
+            await say(socket, telemetry("b", 5))
+            await until_readings(client, "b", 2)
+        await client.until_device("a", status="offline")
+        assert (await client.device("b"))["status"] == "online"
+    for device in ("b", "c"):
+        await client.until_device(device, status="offline")
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings()])
+@pytest.mark.parametrize("path", ["/", "/ws/device"])
+async def test_client_that_sends_no_telemetry_hears_every_device_while_access_is_open(client: Client, path: str) -> None:
+    url = f"ws://127.0.0.1:{client.bridge.port}{path}"
+    async with connect(url) as everyone, connect(url) as some, connect(url) as device, opened(client, ESP01) as flat:
+        for socket in (everyone, some, device):
+            await say(socket, ANY)
+            assert await heard(socket) == {"type": "AUTH_OK"}
+        await say(some, {"type": "SUBSCRIBE", "payload": {"device_id": "b"}})
+        await say(some, telemetry("b", 1))
+        assert "SUBSCRIBE" in (await heard(some))["payload"]["error"], "SUBSCRIBE has decided"
+        await say(device, telemetry("a", 1))
+        await until_readings(client, "a", 1)
+        await say(device, {"type": "SUBSCRIBE", "payload": {"device_id": "b"}})
+        assert "a device sends telemetry" in (await heard(device))["payload"]["error"], "TELEMETRY has decided"
+        await client.publish("sensors/b/data", b'{"temperature": 2}')
+        assert [(await heard(everyone))["payload"]["device_id"] for _ in range(2)] == ["a", "b"]
+        assert (await heard(some))["payload"]["device_id"] == "b"
+        for silent in (device, flat):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(silent.recv(), 0.2)
+
+
+SHARED = DevicesSettings.model_validate(
+    {"credentials": {"device001": "abc123", "device002": "abc123", "other": "xyz"}, "admins": {"desk": "abc123"}, "open": False}
+)
+
+
+@pytest.mark.parametrize("access", ACCESS)
+@pytest.mark.parametrize("devices", [SHARED])
+async def test_one_token_serves_admin_and_devices_and_the_first_message_decides(client: Client) -> None:
+    async with opened(client, ANY) as admin, opened(client, ANY) as device:
+        assert [await heard(admin), await heard(device)] == [{"type": "AUTH_OK"}] * 2
+        for n, name in enumerate(("device001", "device002", "other", "unknown")):
+            await say(device, telemetry(name, n))
+        for _ in ("other", "unknown"):
+            assert (await heard(device))["payload"] == {"error": "a device may publish only as itself"}
+        said = [(await heard(admin))["payload"]["device_id"] for _ in range(2)]
+        assert said == ["device001", "device002"]
+    assert client.bridge.ledger.account("device").received == 2
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings.model_validate({"credentials": {"device001": "abc123"}})])
+async def test_page_that_listens_with_the_token_of_a_device_does_not_displace_it(client: Client) -> None:
+    async with opened(client, ANY, telemetry("device001", 1)) as device:
+        await heard(device)
+        await until_readings(client, "device001", 1)
+        async with opened(client, ANY) as page:
+            assert await heard(page) == {"type": "AUTH_OK"}
+            await say(device, telemetry(None, 2))
+            assert (await heard(page))["payload"]["temperature"] == 2
+        await client.ask("POST", "/api/v1/devices/device001/commands", {"command": "on"})
+        assert (await heard(device))["command"] == "on"
+    async with opened(client, ANY) as page:
+        await heard(page)
+        async with opened(client, ANY, telemetry(None, 3)) as device:
+            await heard(device)
+            assert (await heard(page))["payload"]["temperature"] == 3
+            await say(page, {"type": "SUBSCRIBE", "payload": {"device_id": "device001"}})
+            await say(device, telemetry(None, 4))
+            assert (await heard(page))["payload"]["temperature"] == 4
+        await client.until_device("device001", status="offline")
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings()])
+async def test_devices_of_one_socket_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "DEVICES_LIMIT", 2)
+    async with opened(client, ANY) as socket:
+        await heard(socket)
+        for device in ("a", "b", "c", "b"):
+            await say(socket, telemetry(device, 1))
+        assert "at most 2 devices" in (await heard(socket))["payload"]["error"]
+        await until_readings(client, "b", 2)
+    assert await readings(client, "c") == []
+
+
+@pytest.mark.parametrize("devices", [DevicesSettings()])
+@pytest.mark.parametrize("origin", ["null", "http://localhost:5500", "http://127.0.0.1:8080"])
+async def test_page_of_this_machine_may_listen_and_not_publish(client: Client, origin: Any) -> None:
+    url = f"ws://127.0.0.1:{client.bridge.port}/"
+    async with connect(url, origin=origin) as page, opened(client, ANY) as device:
+        await say(page, ANY)
+        await say(page, telemetry("a", 1))
+        assert [await heard(page), (await heard(page))["type"]] == [{"type": "AUTH_OK"}, "ERROR"]
+        await heard(device)
+        await say(device, telemetry("b", 2))
+        assert (await heard(page))["payload"]["device_id"] == "b"
+    async with connect(url, origin=origin) as page:
+        await say(page, {"type": "auth", "name": "esp01", "password": "1"})
+        await say(page, {"type": "telemetry", "temperature": 1})
+        assert "http.cors_origins" in (await heard(page))["error"]
+    assert {one["id"] for one in (await client.ask("GET", "/api/v1/devices"))[1]["devices"]} == {"b"}
 
 
 def test_any_device_connects_by_default_only_on_a_local_address() -> None:
