@@ -299,6 +299,36 @@ async def test_feed_can_be_filtered_paused_and_resumed(dashboard: Dashboard) -> 
     await expect(dashboard.page.locator(".row")).to_have_count(2)
 
 
+async def test_feed_can_be_grouped_by_device_with_the_newest_on_top(dashboard: Dashboard) -> None:
+    for n in range(1, 8):
+        await dashboard.post(deviceId="kitchen", temperature=n)
+    await dashboard.post(deviceId="attic", humidity=50)
+    await dashboard.go("#/feed")
+    await expect(dashboard.page.locator(".row")).to_have_count(8)
+    await dashboard.page.get_by_role("button", name="Group by device").click()
+    groups = dashboard.page.locator(".group")
+    await expect(groups.locator("h2")).to_have_text(["attic", "kitchen"])
+    temperatures = groups.nth(1).locator(".row ul")
+    await expect(temperatures).to_have_text([re.compile(f"{n}.0 °C") for n in (7, 6, 5, 4, 3)])
+    await dashboard.post(deviceId="kitchen", temperature=8)
+    await expect(temperatures.first).to_contain_text("8.0 °C")
+    await expect(temperatures).to_have_count(5)
+    await dashboard.page.reload()
+    await expect(groups).to_have_count(2)
+    await dashboard.page.get_by_role("button", name="Group by device").click()
+    await expect(groups).to_have_count(0)
+
+
+async def test_card_shows_the_battery_beside_the_status(dashboard: Dashboard) -> None:
+    await dashboard.post(deviceId="kitchen", temperature=1, battery=98)
+    await dashboard.post(deviceId="attic", temperature=1)
+    await dashboard.go()
+    await expect(dashboard.card("kitchen").locator(".battery")).to_have_text("Battery 98 %")
+    await expect(dashboard.card("attic").locator(".figure")).to_have_count(1)
+    await expect(dashboard.card("attic").locator(".battery")).to_have_count(0)
+    await expect(dashboard.card("kitchen").locator(".more")).to_have_count(0)
+
+
 async def test_health_page_shows_the_ledger_and_raw_rejected_messages(dashboard: Dashboard) -> None:
     await dashboard.post(deviceId="kitchen", temperature=1)
     raw = '{"deviceId": "kitchen", "colour": "<b>red</b>"}'

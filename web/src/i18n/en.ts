@@ -215,6 +215,7 @@ export const en = {
   "feed.device.any": "Any device",
   "feed.field": "Field",
   "feed.field.any": "Any field",
+  "feed.group": "Group by device",
   "feed.pause": "Pause",
   "feed.resume": "Resume",
   "feed.paused": { one: "Paused; {count} new reading", other: "Paused; {count} new readings" },

@@ -253,6 +253,7 @@ const page: Translated = {
   "feed.device.any": "Cualquier dispositivo",
   "feed.field": "Magnitud",
   "feed.field.any": "Cualquier magnitud",
+  "feed.group": "Agrupar por dispositivo",
   "feed.pause": "Pausar",
   "feed.resume": "Reanudar",
   "feed.paused": { one: "En pausa; {count} lectura nueva", other: "En pausa; {count} lecturas nuevas" },

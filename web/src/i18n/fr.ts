@@ -253,6 +253,7 @@ const page: Translated = {
   "feed.device.any": "Tous les appareils",
   "feed.field": "Grandeur",
   "feed.field.any": "Toutes les grandeurs",
+  "feed.group": "Grouper par appareil",
   "feed.pause": "Pause",
   "feed.resume": "Reprendre",
   "feed.paused": { one: "En pause ; {count} nouvelle mesure", other: "En pause ; {count} nouvelles mesures" },

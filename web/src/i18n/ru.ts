@@ -270,6 +270,7 @@ const page: Translated = {
   "feed.device.any": "Любое устройство",
   "feed.field": "Величина",
   "feed.field.any": "Любая величина",
+  "feed.group": "По устройствам",
   "feed.pause": "Пауза",
   "feed.resume": "Продолжить",
   "feed.paused": {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { FEED_LENGTH, Feed, filterFeed, toRecord } from "./feed";
+import { FEED_LENGTH, Feed, filterFeed, groupFeed, newestPerDevice, toRecord } from "./feed";
 import { NOON, reading } from "./testing";
 
 let feed: Feed;
@@ -42,6 +42,23 @@ describe("the feed filter", () => {
   test("matches device ids by part, ignoring case and spaces", () => expect(found(" att ", "")).toEqual(["gap 3 4", "r2"]));
   test("matches a field by value or flag", () => expect(found("", "temperature")).toEqual(["gap 3 4", "r3", "r1"]));
   test("returns at most the limit", () => expect(found("", "", 2)).toEqual(["gap 3 4", "r3"]));
+});
+
+describe("the feed by device", () => {
+  beforeEach(() => {
+    for (let seq = 1; seq <= 4; seq += 1) feed.add(reading(seq, { temperature: seq }));
+    feed.add(reading(5, { humidity: 5 }, { deviceId: "attic" }));
+    feed.addGap(5, 6, 1);
+  });
+
+  const newest = (perDevice: number, limit: number) => newestPerDevice(feed.items, perDevice, limit).map(({ id }) => id);
+
+  test("has the newest readings of each device, newest first", () => {
+    const groups = groupFeed(newestPerDevice(feed.items, 3, 10));
+    expect(groups.map(({ deviceId, readings }) => [deviceId, readings.map(({ id }) => id)])).toEqual([["attic", ["r5"]], ["kitchen", ["r4", "r3", "r2"]]]);
+  });
+  test("has fewer of each when there are many devices", () => expect(newest(3, 4)).toEqual(["gap 5 6", "r5", "r4", "r3"]));
+  test("has the devices that sent last when there are too many", () => expect(newest(3, 2)).toEqual(["gap 5 6", "r5"]));
 });
 
 test("a reading is copied in the bridge's JSON format", () => {

@@ -60,6 +60,43 @@ export function filterFeed(items: readonly FeedItem[], filter: FeedFilter, limit
   return found;
 }
 
+/** A device's readings in the feed, newest first. */
+export interface FeedGroup {
+  readonly deviceId: string;
+  readonly readings: readonly Reading[];
+}
+
+/**
+ * The gaps, and the newest readings of each device: at most `perDevice`, fewer if they would be more than `limit` together. Of more
+ * than `limit` devices, those that sent last.
+ */
+export function newestPerDevice(items: readonly FeedItem[], perDevice: number, limit: number): FeedItem[] {
+  const devices = new Set(items.flatMap((item) => (isGap(item) ? [] : [item.deviceId])));
+  const most = Math.max(1, Math.min(perDevice, Math.floor(limit / devices.size)));
+  const counts = new Map<string, number>();
+  const found: FeedItem[] = [];
+  for (const item of items) {
+    if (found.length === limit) break;
+    const count = isGap(item) ? 0 : (counts.get(item.deviceId) ?? 0);
+    if (count === most) continue;
+    if (!isGap(item)) counts.set(item.deviceId, count + 1);
+    found.push(item);
+  }
+  return found;
+}
+
+/** The readings by device. Devices are in the order of their ids, so that they do not move. */
+export function groupFeed(items: readonly FeedItem[]): FeedGroup[] {
+  const groups = new Map<string, Reading[]>();
+  for (const item of items) {
+    if (isGap(item)) continue;
+    const readings = groups.get(item.deviceId);
+    if (readings) readings.push(item);
+    else groups.set(item.deviceId, [item]);
+  }
+  return [...groups].map(([deviceId, readings]) => ({ deviceId, readings })).sort((a, b) => a.deviceId.localeCompare(b.deviceId));
+}
+
 /** The reading in the bridge's JSON format. */
 export function toRecord(reading: Reading): Record<string, unknown> {
   return {

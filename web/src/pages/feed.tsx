@@ -4,28 +4,37 @@ import type { JSX } from "preact";
 import { useStore } from "../app/context";
 import { copyText } from "../components/clipboard";
 import { Icon } from "../components/icon";
+import { loadPreference, savePreference } from "../components/preferences";
 import { ageText, fieldLabel, flagText, formats, t, valueText } from "../i18n";
 import type { FeedItem, Gap } from "../model/feed";
-import { cursorTime, filterFeed, isGap, toRecord } from "../model/feed";
+import { FEED_LENGTH, cursorTime, filterFeed, groupFeed, isGap, newestPerDevice, toRecord } from "../model/feed";
 import { hrefOf } from "../model/route";
 import type { Measurement, Reading } from "../model/wire";
 import "../style/feed.css";
 
 const MAX_ROWS = 60;
 const MAX_BUSY_ROWS = 20; // when busy, every row is new each second, and 60 rows take a frame of 67 ms
+const ROWS_PER_DEVICE = 5;
 const CONFIRMATION_MS = 3000;
+const GROUPED = "feed.grouped";
 
-/** The newest readings, newest first. While paused it stays unchanged and counts new readings. */
+/** The newest readings, newest first, on request by device. While paused it stays unchanged and counts new readings. */
 export function FeedPage({ device }: { device: string }): JSX.Element {
   const store = useStore();
   const filter = useSignal({ device, field: "" });
   const paused = useSignal<readonly FeedItem[] | null>(null);
   const confirmation = useSignal("");
+  const grouped = useSignal(loadPreference(GROUPED) === "true");
   const items = useComputed(() => {
     store.feedVersion.value;
     const limit = paused.value === null && store.feedIsBusy.value ? MAX_BUSY_ROWS : MAX_ROWS;
-    return filterFeed(paused.value ?? store.feed.items, filter.value, limit);
+    const found = filterFeed(paused.value ?? store.feed.items, filter.value, grouped.value ? FEED_LENGTH : limit);
+    return grouped.value ? newestPerDevice(found, ROWS_PER_DEVICE, limit) : found;
   });
+  const group = (): void => {
+    grouped.value = !grouped.value;
+    savePreference(GROUPED, String(grouped.value));
+  };
   const copy = async (found: readonly FeedItem[]): Promise<void> => {
     const records = found.flatMap((item) => (isGap(item) ? [] : [toRecord(item)]));
     const text = JSON.stringify(records.length === 1 ? records[0] : records, null, 2);
@@ -52,6 +61,10 @@ export function FeedPage({ device }: { device: string }): JSX.Element {
               {table.map((one) => <option key={one.name} value={one.name}>{fieldLabel(one)}</option>)}
             </select>
           </label>
+          <button type="button" aria-pressed={grouped.value} onClick={group}>
+            <Icon name="overview" />
+            {t("feed.group")}
+          </button>
           <button type="button" aria-pressed={paused.value !== null} onClick={() => (paused.value = paused.value === null ? [...store.feed.items] : null)}>
             <Icon name={paused.value === null ? "pause" : "play"} />
             {t(paused.value === null ? "feed.pause" : "feed.resume")}
@@ -66,6 +79,8 @@ export function FeedPage({ device }: { device: string }): JSX.Element {
       </header>
       {items.value.length === 0 ? (
         <p class="waiting">{t(store.feed.items.length === 0 ? "feed.empty" : "feed.none")}</p>
+      ) : grouped.value ? (
+        <Groups items={items.value} name={name} table={table} field={filter.value.field} onCopy={copy} />
       ) : (
         <ol>
           {items.value.map((item) =>
@@ -74,6 +89,26 @@ export function FeedPage({ device }: { device: string }): JSX.Element {
         </ol>
       )}
     </div>
+  );
+}
+
+interface GroupsProps extends Omit<RowProps, "reading" | "name"> {
+  readonly items: readonly FeedItem[];
+  readonly name: (id: string) => string;
+}
+
+function Groups({ items, name, ...row }: GroupsProps): JSX.Element {
+  const gaps = items.filter(isGap);
+  return (
+    <>
+      {gaps.length > 0 && <ol>{gaps.map((gap) => <GapRow key={gap.id} gap={gap} />)}</ol>}
+      {groupFeed(items).map(({ deviceId, readings }) => (
+        <section key={deviceId} class="group">
+          <h2><a href={hrefOf({ page: "device", id: deviceId })}>{name(deviceId)}</a></h2>
+          <ol>{readings.map((reading) => <Row key={reading.id} reading={reading} name={name(deviceId)} {...row} />)}</ol>
+        </section>
+      ))}
+    </>
   );
 }
 

@@ -5,12 +5,13 @@ import { ageText, fieldLabel, t, valueText } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 import { issuesOf } from "../../model/devices/issues";
 import type { PrimaryValue } from "../../model/devices/primary-values";
-import { MAX_PRIMARY_VALUES, primaryValues } from "../../model/devices/primary-values";
+import { MAX_PRIMARY_VALUES, batteryPercent, primaryValues } from "../../model/devices/primary-values";
 import type { RankedDevice } from "../../model/devices/ranking";
 import { direction } from "../../model/history/trend";
 import { hrefOf } from "../../model/route";
 import { Age } from "../age";
 import { Sparkline, useTrendPoints } from "../charts/sparkline";
+import { Icon } from "../icon";
 import { useVisible } from "../use-visible";
 import { IssueList } from "./issue-list";
 import { LevelBadge } from "./level";
@@ -37,7 +38,8 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   useHourlyMeans(device);
   const shown = primaryValues(device, table);
   const parts = shown.length === 0 ? store.fleet.countParts(device.id) : 0;
-  const hidden = device.entries.size - shown.length;
+  const battery = batteryPercent(device, shown);
+  const hidden = device.entries.size - shown.length - (battery === null ? 0 : 1);
   const issues = issuesOf(device);
   const { worst } = store.assessment(device);
   return (
@@ -45,6 +47,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
       <p class="state">
         <PresenceBadge device={device} />
         {device.measuredAt !== null && <Age at={device.measuredAt} />}
+        {battery !== null && <Battery percent={battery} />}
       </p>
       {shown.length === 0 && <p class="no-reading">{parts > 0 ? t("device.parts", { count: parts }) : t("device.noReading")}</p>}
       <dl class="values">
@@ -58,6 +61,18 @@ function CardBody({ device }: { device: Device }): JSX.Element {
         {hidden > 0 && shown.length === MAX_PRIMARY_VALUES && <span class="more">{t("device.more", { count: hidden })}</span>}
       </footer>
     </>
+  );
+}
+
+function Battery({ percent }: { percent: number }): JSX.Element {
+  const measurement = useStore().table.value.find(({ name }) => name === "battery");
+  const label = measurement ? fieldLabel(measurement) : "";
+  return (
+    <span class="battery" title={label}>
+      <Icon name="battery" />
+      <span class="visually-hidden">{label} </span>
+      {valueText(percent, "battery")} %
+    </span>
   );
 }
 

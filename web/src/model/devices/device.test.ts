@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 import { NOON, TABLE, device, reading, record } from "../testing";
 import { MAX_DEVICES, Fleet } from "./fleet";
-import { primaryValues } from "./primary-values";
+import { batteryPercent, primaryValues } from "./primary-values";
 
 let fleet: Fleet;
 beforeEach(() => {
@@ -130,5 +130,16 @@ describe("primary values", () => {
   test("fall back to whatever the device has", () => {
     fleet.applyReading(reading(1, { flameDetected: false, battery: 5 }));
     expect(names("kitchen")).toEqual(["flameDetected", "battery"]);
+  });
+
+  test("do not include the battery, which has a place of its own", () => {
+    const battery = (id: string) => {
+      const found = fleet.devices.get(id) ?? device(id);
+      return batteryPercent(found, primaryValues(found, TABLE));
+    };
+    fleet.applyReading(reading(1, { temperature: 20, battery: 0 }));
+    fleet.applyReading(reading(2, { battery: 5 }, { deviceId: "remote" }));
+    fleet.applyReading(reading(3, { temperature: 5 }, { deviceId: "attic" }));
+    expect(["kitchen", "remote", "attic"].map(battery)).toEqual([0, null, null]);
   });
 });

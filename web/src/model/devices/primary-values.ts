@@ -5,7 +5,7 @@ export const MAX_PRIMARY_VALUES = 4;
 
 /** In order of importance; other fields follow in the order of the bridge's table. */
 const IMPORTANCE = ["co2", "temperature", "humidity", "pm25", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "aqi", "no2", "o3", "hcho", "radon", "vocIndex", "pressure"];
-/** Shown as issues instead: a flame is an alarm, a battery matters when it is low. The signal is no property of the air. */
+/** Shown elsewhere: a flame is an alarm, the battery stands beside the status. The signal is no property of the air. */
 const EXCLUDED = new Set(["flameDetected", "flameIntensity", "battery", "batteryVoltage", "rssi"]);
 
 export interface PrimaryValue {
@@ -27,6 +27,12 @@ export function primaryValues(device: Device, table: readonly Measurement[], lim
   const flagged = candidates.filter(({ entry }) => entry.flag !== "" && !device.isStale(entry));
   const chosen = [...new Set([...flagged.sort(byImportance), ...candidates.sort(byImportance)])].slice(0, limit);
   return chosen.sort(byImportance);
+}
+
+/** The battery in percent, for the line of the status; null if there is none, or if it is among the primary values. */
+export function batteryPercent(device: Device, shown: readonly PrimaryValue[]): number | null {
+  const value = device.entries.get("battery")?.value;
+  return typeof value === "number" && !shown.some(({ measurement }) => measurement.name === "battery") ? value : null;
 }
 
 function byImportance(a: PrimaryValue, b: PrimaryValue): number {
