@@ -79,6 +79,8 @@ class Pipeline:
             decoded = [self._decoder.decode(message) for message in messages]
             outcomes = await self._store_batch(messages, decoded)
             self._acknowledge(messages, decoded, outcomes)
+            if log.isEnabledFor(logging.DEBUG):
+                _log_messages(messages, decoded, outcomes)
             self._publish(decoded, outcomes)
 
     async def _store_batch(self, messages: Sequence[Message], decoded: list[Decoded]) -> list[Outcome]:
@@ -145,6 +147,24 @@ class Pipeline:
                     events += item.stored
         if events:
             self._publisher.publish(events)
+
+
+def _log_messages(messages: Sequence[Message], decoded: Sequence[Decoded], outcomes: Sequence[Outcome]) -> None:
+    """Log each message of a batch by its source, topic and size, never its payload; and what became of it."""
+    for message, meaning, outcome in zip(messages, decoded, outcomes, strict=True):
+        log.debug("%s: %r, %d bytes: %s%s", message.source, message.topic, len(message.payload), outcome, _ids(meaning))
+
+
+def _ids(meaning: Decoded) -> str:
+    match meaning:
+        case Reading():
+            return f": {meaning.id} of {meaning.device_id!r}"
+        case ReadingBatch():
+            return f": {len(meaning.stored)} of {len(meaning.readings)} readings"
+        case Rejection():
+            return f": {meaning.id}: {meaning.code}"
+        case _:
+            return ""
 
 
 def _outcome(item: Decoded, written: WriteResult) -> Outcome:

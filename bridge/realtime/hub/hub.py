@@ -6,6 +6,7 @@ pages, separately from live ones, until both meet: see `subscribe`.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,8 @@ from bridge.realtime.hub.requests import DEVICES_LIMIT
 from bridge.realtime.hub.session import DeliveredRanges, Session, Transport
 from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription, SubscriptionIndex
 from bridge.settings import RealtimeSettings
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 _DRAIN_SECONDS = 0.02  # how often a client that is being caught up is checked for room in its buffer
@@ -110,9 +113,22 @@ class Hub:
         self.counts.published += len(records)
         if len(records) < len(batch):
             self._send_to_held([publication for publication in batch if not publication.seq])
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_publication(batch, records)
         for group, chosen in self._index.choose(batch):
             if due := group.take_due(chosen):
                 self._send(group, due, cursor)
+
+    def _log_publication(self, batch: Sequence[Publication], records: Sequence[Publication]) -> None:
+        clients = sum(len(group.members) for group, _ in self._index.choose(batch))
+        log.debug(
+            "hub: %d records and %d other events for %d of %d clients, up to cursor %d",
+            len(records),
+            len(batch) - len(records),
+            clients,
+            len(self._sessions),
+            self._recent.last_offset,
+        )
 
     def _send(self, group: SubscriberGroup[Session], publications: Sequence[Publication], cursor: int) -> None:
         self._delivery.send_to_group(group, self._delivery.encode(publications, group.encoder), cursor)

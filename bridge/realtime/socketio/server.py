@@ -1,6 +1,7 @@
 """Socket.IO clients, with python-socketio in the bridge's aiohttp application: connections, joining, and leaving."""
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from functools import partial
@@ -36,6 +37,8 @@ from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, InvalidPacket, 
 from bridge.realtime.socketio.protocol import JoinedClient, SocketIoProtocol
 from bridge.realtime.socketio.transport import DirectTransport
 from bridge.settings import HttpSettings, RealtimeSettings
+
+log = logging.getLogger(__name__)
 
 PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
@@ -228,6 +231,7 @@ class SocketIoServer:
         read_only = engine_sid in self._read_only
         self._clients[sid] = JoinedClient(session, self._admit(engine_sid, session, identity), read_only=read_only)
         info = events.connection_info(sid, self._hub.client_count)
+        log.debug("socket.io: %s connected from %s: %d clients", sid, self._limiter.address(engine_sid), len(self._clients))
         await self._engine.send(engine_sid, f"2{Json.dumps(['connectionInfo', info])}")  # `emit` would send it in a task, later
         statuses = self._current_statuses()
         if device_filter is not None:
@@ -252,12 +256,13 @@ class SocketIoServer:
             self._statuses = statuses, [Publication(status) for status in statuses]
         return self._statuses[1]
 
-    def _on_disconnect(self, sid: str, _reason: object = None) -> None:
+    def _on_disconnect(self, sid: str, reason: object = None) -> None:
         """Remove a client. If its connection stays open, it may join again within the time of a first handshake."""
         client = self._clients.pop(sid, None)
         if client is not None:
             self._authenticator.connections.remove(client.connection)
             self._hub.remove_client(client.session)
+            log.debug("socket.io: %s disconnected: %s: %d clients", sid, reason or "server disconnect", len(self._clients))
         engine_sid = self._manager.eio_sid_from_sid(sid, NAMESPACE)
         self._limiter.set_deadline(engine_sid, self._handshake_seconds, time.monotonic())
 

@@ -100,6 +100,8 @@ class WebSocketServer:
     ) -> web.StreamResponse:
         """Accept a client, run `handler` and close. Raises an HTTP error if the connection is refused."""
         client, response = await self._accept(request, by_query=by_query)
+        began = time.monotonic()
+        log.debug("websocket: %s connected to %s: %d connections", self.address(request), request.path, len(self._clients))
         try:
             await handler(client)
         except Disconnect as refusal:
@@ -116,6 +118,8 @@ class WebSocketServer:
             self._limiter.remove(client)
             del self._clients[client]
             self._ping_due.pop(client, None)
+            lasted = time.monotonic() - began
+            log.debug("websocket: %s disconnected from %s after %.1f s", self.address(request), request.path, lasted)
         await client.gone
         return response
 
