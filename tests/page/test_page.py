@@ -300,10 +300,11 @@ async def test_feed_can_be_filtered_paused_and_resumed(dashboard: Dashboard) -> 
 
 
 async def test_feed_can_be_grouped_by_device_with_the_newest_on_top(dashboard: Dashboard) -> None:
-    for n in range(1, 8):
-        await dashboard.post(deviceId="kitchen", temperature=n)
     await dashboard.post(deviceId="attic", humidity=50)
     await dashboard.go("#/feed")
+    await expect(dashboard.page.locator(".row")).to_have_count(1)
+    for n in range(1, 8):
+        await dashboard.post(deviceId="kitchen", temperature=n)
     await expect(dashboard.page.locator(".row")).to_have_count(8)
     await dashboard.page.get_by_role("button", name="Group by device").click()
     groups = dashboard.page.locator(".group")
