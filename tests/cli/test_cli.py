@@ -480,6 +480,7 @@ async def test_demo_prints_its_addresses_and_stores_readings(tmp_path: Path) -> 
             "sqlite:///data/bridge.db",
             "6 simulated",
             f"mosquitto_pub -p {mqtt}",
+            "pages on localhost and pages opened from a file may read; others: BRIDGE_HTTP__CORS_ORIGINS=",
         ):
             assert text in command.out
         await until(lambda: _have_readings(http, devices=2), what="readings")

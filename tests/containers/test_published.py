@@ -21,19 +21,33 @@ SECRETS = {"MQTT_PASSWORD": "only for tests", "ADMIN_PASSWORD": "only for tests"
 BRIDGE, MQTT, MONGO = "3000", "1883", "27017"
 
 
-def published(*asked: str, **environ: str) -> set[tuple[str, str]]:
-    """Address and port of everything that `make up` publishes."""
+def configured(*asked: str, **environ: str) -> str:
+    """The configuration that Compose makes for `make up`."""
     if shutil.which("make") is None or not (shutil.which("docker-compose") or shutil.which("docker")):
         missing("there is no Compose, or no make")
-    ours = ("BIND", "REQUIRED", "COMPOSE_FILE", "MAKEFLAGS", "MAKELEVEL")
+    ours = ("BIND", "REQUIRED", "COMPOSE_FILE", "MAKEFLAGS", "MAKELEVEL", "BRIDGE_HTTP__CORS_ORIGINS")
     own = {name: text for name, text in os.environ.items() if name not in ours} | environ
-    (line,) = subprocess.run(
+    line, about_origins = subprocess.run(
         ["make", "-n", "--no-print-directory", "up", *asked], cwd=REPO, env=own, capture_output=True, text=True, check=True
     ).stdout.splitlines()
+    assert "BRIDGE_HTTP__CORS_ORIGINS=" in about_origins
     command = [*line.split()[: line.split().index("up")], "config"]
     told = subprocess.run(command, cwd=REPO, env=own, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
-    return set(SHORT.findall(told.stdout) + LONG.findall(told.stdout))
+    return told.stdout
+
+
+def published(*asked: str, **environ: str) -> set[tuple[str, str]]:
+    """Address and port of everything that `make up` publishes."""
+    text = configured(*asked, **environ)
+    return set(SHORT.findall(text) + LONG.findall(text))
+
+
+def test_origins_and_devices_of_the_environment_reach_the_bridge() -> None:
+    text = configured(BRIDGE_HTTP__CORS_ORIGINS="https://your-frontend-domain.com")
+    assert "BRIDGE_HTTP__CORS_ORIGINS: https://your-frontend-domain.com" in text
+    assert re.search("BRIDGE_DEVICES__OPEN: .?true", text)
+    assert "BRIDGE_DEVICES__OPEN" not in configured("REQUIRED=1", **SECRETS)
 
 
 def test_what_is_open_is_on_this_machine_only_unless_somebody_says_otherwise() -> None:
