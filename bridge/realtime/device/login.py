@@ -16,6 +16,7 @@ from bridge.realtime.websocket.parser import BAD_TEXT
 
 PERMISSIONS = (Permission.PUBLISH, Permission.READ)
 _DEPTH = 254
+_FLAT = FlatProtocol()
 
 
 class DeviceLogin:
@@ -36,8 +37,10 @@ class DeviceLogin:
 
     def renewal(self, body: dict[str, Any]) -> Credentials | None:
         """The credentials in a message, None if it has none. Follows a client that changes its protocol."""
-        self.protocol = PROTOCOLS.get(str(body.get("type")), type(self.protocol))()
-        return self.protocol.credentials(body) or FlatProtocol().credentials(body)
+        chosen = PROTOCOLS.get(str(body.get("type")))
+        if chosen is not None and chosen is not type(self.protocol):
+            self.protocol = chosen()
+        return self.protocol.credentials(body) or _FLAT.credentials(body)
 
     def timed_out(self) -> Disconnect:
         return Disconnect(self._unauthorized, "handshake", message=self.protocol.auth_required())
