@@ -55,13 +55,17 @@ async def test_only_valid_credentials_open_a_socket(guarded_bridge: Guarded, tal
                 return
         tally.note((credential.name, name, verdict), may=may, let_in=verdict.let_in)
 
+    async def tried_as_device(credential: Credential) -> None:
+        """One after the other: a second socket of a device replaces the first."""
+        for name, way in DEVICES.items():
+            await tried(credential, name, way, may=credential.good or credential.sends)
+
     async with asyncio.TaskGroup() as tasks:
         for credential in CREDENTIALS:
             for name, way in LISTENING.items():
                 tasks.create_task(tried(credential, name, way, may=credential.good))
             if credential.name != A_GUESS:  # guesses there cause a lockout that would apply to this one
-                for name, way in DEVICES.items():
-                    tasks.create_task(tried(credential, name, way, may=credential.good or credential.sends))
+                tasks.create_task(tried_as_device(credential))
     tally.check()
     assert tally.attempts > 15 * len(CREDENTIALS)
     assert any(by == "nobody" for by, _ in await acts(guarded_bridge, "refused"))

@@ -234,32 +234,52 @@ class SocketInput:
 
 @asynccontextmanager
 async def _open_socket(context: InputContext) -> AsyncIterator[Input]:
-    async with connect(context.target, SOCKET, authenticated=False) as socket:
-        if context.password is not None:
-            await _authenticate_by_password(socket, context.device, context.password)
-        else:
-            await _authenticate_by_token(socket, context.token)
-        device = SocketInput(socket, envelope=context.password is None)
+    async with AsyncExitStack() as stack:
+        socket, envelope = await _authenticated(context, stack)
+        device = SocketInput(socket, envelope=envelope)
         async with cancelled_at_exit(context.tasks.create_task(device.listen(), name="probe device")):
             yield device
 
 
-async def _authenticate_by_token(socket: Socket, token: str | None) -> None:
+async def _authenticated(context: InputContext, stack: AsyncExitStack) -> tuple[Socket, bool]:
+    """An authenticated socket, and whether it uses the envelope protocol.
+
+    Without credentials, a bridge that accepts any device may still want a name: where other devices have secrets.
+    """
+
+    async def connected() -> Socket:
+        return await stack.enter_async_context(connect(context.target, SOCKET, authenticated=False))
+
+    socket = await connected()
+    if context.password is None:
+        if await _has_authenticated_by_token(socket, context.token):
+            return socket, True
+        socket = await connected()
+    password = context.password or secrets.token_hex(8)
+    error = await _authenticate_by_password(socket, context.device, password)
+    if error and context.password is None:
+        raise Skipped("devices must authenticate; give --token or --device-token, or --device and --password")
+    if error:
+        raise Failed(f"{SOCKET} answers {error}", "--device and --password must be in the bridge's devices.credentials")
+    return socket, False
+
+
+async def _has_authenticated_by_token(socket: Socket, token: str | None) -> bool:
+    """Authenticate in the envelope protocol. Raises `Failed` if a given token is refused."""
     await socket.send(type="AUTH", payload={"token": token or secrets.token_hex(8)})
     if (answer := await socket.receive()).get("type") == "AUTH_OK":
-        return
-    if token is None:
-        raise Skipped("devices must authenticate; give --token or --device-token, or --device and --password")
-    raise Failed(f"{SOCKET} answers {answer}", "the token must be one of the bridge's devices.credentials")
+        return True
+    if token is not None:
+        raise Failed(f"{SOCKET} answers {answer}", "the token must be one of the bridge's devices.credentials")
+    return False
 
 
-async def _authenticate_by_password(socket: Socket, name: str, password: str) -> None:
-    """Authenticate in the flat protocol, which sends no welcome: an unknown type tells success from refusal."""
+async def _authenticate_by_password(socket: Socket, name: str, password: str) -> str:
+    """Authenticate in the flat protocol, which sends no welcome: an unknown type tells success from refusal. The refusal."""
     await socket.send(type="auth", name=name, password=password)
     await socket.send(type="hello")
     error = _error_of(await socket.receive())
-    if error in ("unauthorized", "auth_required"):
-        raise Failed(f"{SOCKET} answers {error}", "--device and --password must be in the bridge's devices.credentials")
+    return error if error in ("unauthorized", "auth_required") else ""
 
 
 def _error_of(body: Json) -> str:
