@@ -90,7 +90,7 @@ class Stage:
 
     async def by_token(self, name: str, body: dict[str, object]) -> None:
         async with Plain.connected(self.bridge, "/ws/device") as socket:
-            await socket.send(type="AUTH", payload={"token": "any"})
+            await socket.send(type="AUTH", payload={"token": SECRET})
             assert (await socket.receive())["type"] == "AUTH_OK"
             await socket.send(type="TELEMETRY", payload={"device_id": name, **body})
             await self.until_stored(name, body)
