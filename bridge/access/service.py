@@ -24,7 +24,6 @@ from bridge.core.access.accounts import ApiKey, User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
 from bridge.core.errors import (
     AccountError,
-    Forbidden,
     StoreUnavailable,
     TemporarilyUnavailable,
     TooManyAttempts,
@@ -67,8 +66,8 @@ class MadeKeys:
 class AuthService:
     """`ports.Authentication`, with the logins, users, keys and audit log behind the API and the command line.
 
-    While access is open no state is loaded and no task runs. While it is required but not loaded yet, calls raise
-    `StoreUnavailable`.
+    While access is open every client may do everything, and a login serves the secure channel only. Until the state is loaded,
+    calls that need it raise `StoreUnavailable`.
     """
 
     def __init__(
@@ -109,16 +108,18 @@ class AuthService:
         return None if self._tokens is None else self._tokens.key_id[:_COOKIE_ID_LENGTH]
 
     async def load(self) -> None:
-        """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
-        if not self.required:
-            return
+        """Read secret, revocations and keys, and set up the first admin where access is required.
+
+        Raises `StoreUnavailable`; safe to repeat.
+        """
         if self._settings.secret is not None:
             secret = self._settings.secret.get_secret_value()
         else:  # the same for all bridges on this store, even if two start at once
             secret = await self._store.put_if_absent("access_secret", secrets.token_urlsafe(_SECRET_BYTES))
         await self._revocations.sync()
         await self.keys.load()
-        await self.first_admin.prepare()
+        if self.required:
+            await self.first_admin.prepare()
         self._tokens = Tokens(secret, self._settings.token_seconds)
 
     async def run(self) -> None:
@@ -126,7 +127,7 @@ class AuthService:
 
         All of it every `SYNC_SECONDS`; keys are fetched in a task of their own, which `close` ends.
         """
-        while self.required:
+        while True:
             await asyncio.sleep(SYNC_SECONDS)
             self._oidc.refresh_if_old()
             try:
@@ -153,6 +154,9 @@ class AuthService:
     async def identify(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not self.required:
             return ANYONE
+        return await self.authenticate(credential, address, in_cookie=in_cookie)
+
+    async def authenticate(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not credential:
             raise Unauthorized("missing", "log in, or send a token or an API key")
         tokens = self._loaded()
@@ -204,8 +208,6 @@ class AuthService:
             raise Unauthorized("revoked", "these credentials were revoked: log in again")
 
     def _loaded(self) -> Tokens:
-        if not self.required:
-            raise Forbidden("access is open: there are no logins")
         if self._tokens is None:
             raise StoreUnavailable("users and keys have not been read from the store yet")
         return self._tokens

@@ -54,8 +54,8 @@ class ResourceScope:
 class Identity:
     """An authenticated user, program or device.
 
-    A `scope` of None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
-    that was presented, so that it can be revoked; it is not a secret.
+    A `scope` of None is every device, `channels` of None every channel of `/api/v1/ws`. `expires` is in seconds since the
+    epoch, None for never. `grant` names the session or key that was presented, so that it can be revoked; it is not a secret.
     """
 
     kind: IdentityKind
@@ -64,6 +64,7 @@ class Identity:
     scope: ResourceScope | None = None
     expires: float | None = None
     grant: str = field(default="", compare=False)
+    channels: frozenset[str] | None = None
 
     def may(self, right: Permission, device_id: str | None = None, site: str = "") -> bool:
         """Whether the identity has the permission and, where a device is named, has it for that device."""
