@@ -75,6 +75,7 @@ class Bridge:
                 self._warn_if_open()
                 await self._process(components)
                 components.ingress.closed.set()
+                components.realtime.events.stopping()
                 await hub.close()
                 if self._refused is None:
                     await devices.registry.close()
@@ -146,6 +147,7 @@ class Bridge:
                 await devices.registry.load()
                 await devices.profiles.load()
                 await devices.commands.load()
+                await devices.locations.load()
                 await devices.subscriptions.load()
                 await devices.announcements.load()
                 await components.access.service.load()
@@ -160,6 +162,7 @@ class Bridge:
             else:
                 components.realtime.hub.start(storage.cursor.last)
                 self.health.up(STORE)
+                components.realtime.events.started()
                 log.info("store: ready: %s", self._settings.store.address)
                 return
             await asyncio.sleep(delay)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-_METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
+_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_SECONDS = "600"
 
 
