@@ -24,6 +24,7 @@ from bridge.core.access.accounts import ApiKey, User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
 from bridge.core.errors import (
     AccountError,
+    Forbidden,
     StoreUnavailable,
     TemporarilyUnavailable,
     TooManyAttempts,
@@ -66,8 +67,8 @@ class MadeKeys:
 class AuthService:
     """`ports.Authentication`, with the logins, users, keys and audit log behind the API and the command line.
 
-    While access is open every client may do everything, and a login serves the secure channel only. Until the state is loaded,
-    calls that need it raise `StoreUnavailable`.
+    While access is open every client may do everything, and logins serve the secure channel only: the state is loaded on first
+    use. Until `load` was called, calls that need it raise `StoreUnavailable`.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class AuthService:
         self._store = store
         self._clock = clock
         self._tokens: Tokens | None = None
+        self._may_load = False
+        self._loading = asyncio.Lock()
         self._revocations = Revocations(store.sessions, clock)
         self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
         self._oidc = OidcVerifier(settings)
@@ -108,10 +111,12 @@ class AuthService:
         return None if self._tokens is None else self._tokens.key_id[:_COOKIE_ID_LENGTH]
 
     async def load(self) -> None:
-        """Read secret, revocations and keys, and set up the first admin where access is required.
+        """Read the state and set up the first admin, where access is required. Raises `StoreUnavailable`; safe to repeat."""
+        if self.required:
+            await self._load()
+        self._may_load = True
 
-        Raises `StoreUnavailable`; safe to repeat.
-        """
+    async def _load(self) -> None:
         if self._settings.secret is not None:
             secret = self._settings.secret.get_secret_value()
         else:  # the same for all bridges on this store, even if two start at once
@@ -129,6 +134,8 @@ class AuthService:
         """
         while True:
             await asyncio.sleep(SYNC_SECONDS)
+            if self._tokens is None:
+                continue
             self._oidc.refresh_if_old()
             try:
                 await self._revocations.sync()
@@ -149,6 +156,14 @@ class AuthService:
         except (StoreUnavailable, TimeoutError):
             log.warning("audit: up to %d events not written before shutdown: store unavailable", waiting)
 
+    async def _opened(self) -> Tokens:
+        """Return the tokens, loaded on first use while access is open. Raises `StoreUnavailable`."""
+        if self._tokens is None and self._may_load:
+            async with self._loading:
+                if self._tokens is None:
+                    await self._load()
+        return self._loaded()
+
     # --- identities ----------------------------------------------------------------------------------------------------------
 
     async def identify(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
@@ -159,7 +174,7 @@ class AuthService:
     async def authenticate(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not credential:
             raise Unauthorized("missing", "log in, or send a token or an API key")
-        tokens = self._loaded()
+        tokens = await self._opened()
         try:
             identity = await self._identify(tokens, credential, address, in_cookie=in_cookie)
             self._check_valid(identity)
@@ -257,7 +272,7 @@ class AuthService:
 
         Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`.
         """
-        tokens = self._loaded()
+        tokens = await self._opened()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
             user, right = await self.users.check(name, password)
@@ -278,6 +293,8 @@ class AuthService:
 
         Raises as `login` does, and `AccountError`.
         """
+        if not self.required:
+            raise Forbidden("access is open: there is no setup link")
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
@@ -294,7 +311,7 @@ class AuthService:
 
     async def refresh(self, refresh_token: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
         """Exchange a refresh token, once, for new tokens. Raises `Unauthorized` and `StoreUnavailable`."""
-        tokens = self._loaded()
+        tokens = await self._opened()
         try:
             session, following = await self._sessions.renew(refresh_token, in_cookie=in_cookie)
         except Unauthorized as error:

@@ -27,7 +27,7 @@ from bridge.api.openapi.models import (
 )
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
-from bridge.core.devices.device import Device
+from bridge.core.devices.device import Device, apply_changes
 from bridge.core.devices.numbers import entity_of, text_of_id
 from bridge.core.errors import DeviceError, DeviceIdError
 from bridge.core.readings.identity import normalize_device_id, parse_device_id
@@ -172,6 +172,7 @@ class DevicesApi:
         """Take the id out of the attributes of a new device; without one, it is the next number."""
         name = next((name for name in _ID_NAMES if name in attributes), None)
         if name is None:
+            apply_changes(Device(""), attributes)  # an invalid device takes no number
             return await self._registry.numbers.next(self._authorizer.is_unused)
         try:
             return parse_device_id(text_of_id(attributes.pop(name)))

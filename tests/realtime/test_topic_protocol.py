@@ -420,7 +420,7 @@ def test_entity_and_topic_events_have_the_contract_shape_on_channels() -> None:
         "actions": ("action", "created"),
     }.items():
         body = orjson.loads(codec.encode(TopicEvent(topic, {"id": 5, "x": [1]}, EPOCH_MS)) or b"")
-        assert (body["entity_type"], body["event_type"], body["entity_id"]) == (*kinds, "5")
+        assert (body["entity_type"], body["event_type"], body["entity_id"]) == (*kinds, 5)
         assert body["data"] == {"timestamp": EPOCH, "id": 5, "x": [1]}
 
 
