@@ -75,7 +75,6 @@ class Bridge:
                 self._warn_if_open()
                 await self._process(components)
                 components.ingress.closed.set()
-                components.realtime.events.stopping()
                 await hub.close()
                 if self._refused is None:
                     await devices.registry.close()

@@ -14,9 +14,9 @@ from typing import Any
 import jwt
 
 from bridge.core.access.accounts import User, scope_from_document, scope_to_document
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Role
 from bridge.core.access.secrets import sha256_hex
-from bridge.core.channels import channels_of, channels_to_document
 from bridge.core.errors import Unauthorized
 
 LIMIT = 8192

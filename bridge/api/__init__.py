@@ -10,15 +10,15 @@ from bridge.access.service import AuthService
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
-from bridge.api.corrections import CorrectionsApi
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
 from bridge.api.discovery.subscriptions import SubscriptionsApi
 from bridge.api.discovery.survey import DiscoveryApi
+from bridge.api.editing.corrections import CorrectionsApi
+from bridge.api.editing.locations import LocationsApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
-from bridge.api.locations import LocationsApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import Cors

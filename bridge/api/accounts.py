@@ -15,8 +15,8 @@ from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, MadeKeysResponse, UserResponse, UsersPage
 from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
+from bridge.core.access.channels import CHANNELS, channels_of, channels_to_document
 from bridge.core.access.permissions import Permission, ResourceScope, Role
-from bridge.core.channels import CHANNELS, channels_of, channels_to_document
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
 from bridge.http.proxies import client_address_of

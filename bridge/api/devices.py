@@ -28,9 +28,9 @@ from bridge.api.openapi.models import (
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
 from bridge.core.devices.device import Device, apply_changes
-from bridge.core.devices.numbers import entity_of, text_of_id
+from bridge.core.devices.entity import entity_of
 from bridge.core.errors import DeviceError, DeviceIdError
-from bridge.core.readings.identity import normalize_device_id, parse_device_id
+from bridge.core.readings.identity import normalize_device_id, parse_device_id, text_of_id
 from bridge.devices.commands import CommandService
 from bridge.devices.locations import REFERENCE, Locations
 from bridge.devices.profile_service import ProfileService
@@ -158,7 +158,7 @@ class DevicesApi:
     )
     async def _register(self, request: web.Request) -> web.Response:
         attributes = await read_object(request)
-        attributes = self._locations.resolve(_named(attributes))
+        attributes = self._placed(request, attributes)
         device_id = await self._new_id(attributes)
         self._authorizer.check_site(request, device_id, attributes.get("site"))
         await self._authorizer.check_new(request, device_id)
@@ -167,6 +167,13 @@ class DevicesApi:
         response = json_response(_entity(request, device.public()), status=201)
         response.headers["Location"] = _path(device.id)
         return response
+
+    def _placed(self, request: web.Request, attributes: dict[str, Any], current: str | None = None) -> dict[str, Any]:
+        """The attributes of a device with site and room of the location that they refer to, or `current`."""
+        named = {REFERENCE if name == "location_id" else name: value for name, value in attributes.items()}
+        if REFERENCE in named:
+            named[REFERENCE] = text_of_id(named[REFERENCE])
+        return self._locations.resolve(named, current, lambda location: self._authorizer.permits_site(request, location.site))
 
     async def _new_id(self, attributes: dict[str, Any]) -> str:
         """Take the id out of the attributes of a new device; without one, it is the next number."""
@@ -190,10 +197,11 @@ class DevicesApi:
         device_id, attributes = self._device_id(request, Permission.MANAGE), await read_object(request)
         if not _names(attributes.pop("id", device_id), device_id):
             raise DeviceError({"id": "cannot be changed"})
-        device = self._registry.get(device_id)
-        attributes = self._locations.resolve(_named(attributes), device.locationId)
         if "site" in attributes:
             self._authorizer.check_site(request, device_id, attributes["site"])
+        device = self._registry.get(device_id)
+        attributes = self._placed(request, attributes, device.locationId)
+        self._authorizer.check_site(request, device_id, attributes.get("site", device.site))
         device = await self._profiles.update(device_id, attributes)
         self._record(request, "device changed", device_id)
         return json_response(_entity(request, self._profiles.detail(device)))
@@ -301,13 +309,6 @@ def _shown(request: web.Request, devices: Sequence[Device]) -> list[dict[str, An
 def _entity(request: web.Request, shown: dict[str, Any]) -> dict[str, Any]:
     """A device as the requested path shows it: `/api/v1/sensors` has ids that are numbers, and `created_at`, as channels do."""
     return entity_of(shown) if request.path.startswith(_PATHS[1]) else shown
-
-
-def _named(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes with the reference to a location under its own name, as a text."""
-    names = {"location_id": REFERENCE}
-    named = {names.get(name, name): value for name, value in attributes.items()}
-    return named | ({REFERENCE: text_of_id(named[REFERENCE])} if REFERENCE in named else {})
 
 
 def _path(device_id: str) -> str:

@@ -9,8 +9,8 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
+from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Permission
-from bridge.core.channels import CHANNELS, GENERAL
 from bridge.core.events import Level, SystemEvent
 from bridge.ports import Publisher
 from bridge.realtime.channel_protocol import ChannelProtocol, checked_channel

@@ -298,8 +298,8 @@ def probe(
     if sys.argv[1:] == ["probe"] and console.is_terminal and sys.stdin.isatty():
         options, choice = menu.ask_url(options, console), menu.ask_choice(console)
         if choice not in menu.RUNS:
-            act = menu.send_test_event if choice is menu.Choice.TEST_EVENT else menu.show_statistics
-            sys.exit(0 if run_loop(act(options, console)) else FAILED)
+            run_choice = menu.send_test_event if choice is menu.Choice.TEST_EVENT else menu.show_statistics
+            sys.exit(0 if run_loop(run_choice(options, console)) else FAILED)
         options = menu.ask_options(choice, options, console)
     sys.exit(0 if run_loop(test(options, settings, console, errors)) else FAILED)
 

@@ -23,8 +23,8 @@ from bridge.access.users import Users
 from bridge.cli.render import add_row
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
-from bridge.core.channels import channels_of, channels_to_document
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 from bridge.settings import Settings

@@ -69,17 +69,22 @@ class Locations:
             raise UnknownLocation(f"no location {identity[:128]!r} is known")
         return location
 
-    def resolve(self, attributes: Mapping[str, Any], current: str | None = None) -> dict[str, Any]:
+    def resolve(
+        self,
+        attributes: Mapping[str, Any],
+        current: str | None = None,
+        may_use: Callable[[NamedLocation], bool] = lambda _: True,
+    ) -> dict[str, Any]:
         """Return a device's attributes with the site and room of the location that they refer to.
 
-        `current` is the location that the device refers to already. Raises `DeviceError` if there is no such location, or if
-        the attributes state another place.
+        `current` is the location that the device refers to already. Raises `DeviceError` if there is no other such location
+        that the caller `may_use`, or if the attributes state another place.
         """
         reference = attributes.get(REFERENCE, current)
         if reference is None or attributes.keys().isdisjoint((REFERENCE, "site", "room")):
             return dict(attributes)
         location = self._loaded.get(reference) if isinstance(reference, str) else None
-        if location is None:
+        if location is None or not (reference == current or may_use(location)):
             raise DeviceError({REFERENCE: "must be the id of a location: create it first at /api/v1/locations"})
         place = {"site": location.site, "room": location.room}
         if wrong := [name for name, text in place.items() if attributes.get(name, text) != text]:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from bson.objectid import ObjectId
 
-from bridge.core.correction import corrected
 from bridge.core.errors import UnknownReading
 from bridge.core.events import EntityEvent, EntityEventType
+from bridge.core.readings.correction import corrected
 from bridge.core.readings.reading import Reading
 from bridge.devices.registry import Registry
 from bridge.ports import Publisher, ReadingEditor

@@ -1,4 +1,7 @@
-"""Events about the bridge itself for its clients: started, stopping, broker and store lost and found, quarantine full."""
+"""Events about the bridge itself for its clients: started, broker and store lost and found, quarantine full.
+
+That it stops is said by the hub, which closes the clients.
+"""
 
 from bridge.core.events import Level, SystemEvent
 from bridge.ports import Publisher
@@ -15,10 +18,7 @@ class SystemEvents:
         self._version = version
 
     def started(self) -> None:
-        self._publish("info", "bridge started", "bridge", status="started")
-
-    def stopping(self) -> None:
-        self._publish("warning", "bridge stopping: connect again in a moment", "bridge", status="stopping")
+        self._publish("info", "the bridge has started", "bridge", status="started")
 
     def on_health(self, part: str, up: bool) -> None:
         """A part of the bridge went down, or is up again or for the first time."""

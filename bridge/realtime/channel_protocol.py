@@ -9,11 +9,12 @@ import orjson
 from aiohttp import web
 
 from bridge.core import events
+from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Identity, IdentityKind
-from bridge.core.channels import CHANNELS, GENERAL
-from bridge.core.devices.numbers import entity_of, number_or_text
+from bridge.core.devices.entity import entity_of
 from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
+from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER

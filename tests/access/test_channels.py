@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.core.channels import CHANNELS
+from bridge.core.access.channels import CHANNELS
 from bridge.settings import DevicesSettings
 from tests.access.attempts import A_GUESS, CREDENTIALS
 from tests.access.parts import DEVICE_SECRET, PASSWORD, access_settings, guarded

@@ -20,7 +20,8 @@ NOW = "2026-01-31T12:00:00Z"
 
 
 async def stored(client: Client, **values: object) -> str:
-    status, answer = await client.ask("POST", "/api/v1/readings", {"deviceId": "a", "timestamp": NOW, **values})
+    reading, json_type = {"deviceId": "a", "timestamp": NOW, **values}, {"Content-Type": "application/json"}
+    status, answer = await client.ask("POST", "/api/v1/readings", reading, headers=json_type)
     assert status == 201
     return str(answer["ids"][0])
 
@@ -30,7 +31,7 @@ async def stored(client: Client, **values: object) -> str:
     [
         ({"temperature": "hot"}, 422, "temperature"),
         ({"temperature": 500}, 422, "temperature"),
-        ({"temperature": [1]}, 422, "body"),
+        ({"temperature": [1]}, 422, "temperature"),
         ({"temp": 1, "temperatura": 2}, 422, "temperatura"),
         ({"colour": "red"}, 422, "colour"),
         ({"seq": 1}, 422, "seq"),

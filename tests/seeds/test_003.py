@@ -403,7 +403,7 @@ async def test_system_events_tell_of_start_stop_broker_store_and_a_full_quaranti
             client = Client(bridge, session)
             async with client.on("?channel=sensors") as socket:
                 mongod.start()
-                event = await received_system_event(socket, "bridge started")
+                event = await received_system_event(socket, "the bridge has started")
                 assert event["level"] == "info"
                 assert {"module", "version"} <= event["data"].keys()
                 await received_system_event(socket, "broker found")
@@ -416,7 +416,7 @@ async def test_system_events_tell_of_start_stop_broker_store_and_a_full_quaranti
                 mongod.start()
                 assert (await received_system_event(socket, "store found"))["level"] == "info"
                 bridge.stop()
-                assert (await received_system_event(socket, "bridge stopping"))["level"] == "warning"
+                assert (await received_system_event(socket, "the bridge is stopping"))["level"] == "warning"
     finally:
         broker.stop()
         mongod.kill()

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
-from bridge.core.channels import channels_of, channels_to_document
 from bridge.core.errors import AccountError, DeviceIdError
 from bridge.core.readings.identity import parse_device_id
 

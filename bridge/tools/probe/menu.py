@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.prompt import Confirm, FloatPrompt, IntPrompt, Prompt
 from rich.text import Text
 
-from bridge.core.channels import CHANNELS, GENERAL
+from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.tools.probe.command import ProbeOptions
 from bridge.tools.probe.outputs import CHANNELS as CHANNELS_PATH
 from bridge.tools.probe.results import Failed

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bridge.core import events
 from bridge.core.devices.location import Location
-from bridge.core.devices.numbers import number_or_text
 from bridge.core.events import EntityEvent
+from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.core.devices.numbers import text_of_id
 from bridge.core.errors import ReadingError
-from bridge.core.formats.flat import extract_flat
-from bridge.core.readings.extraction import ORDER, field_name
-from bridge.core.readings.identity import normalize_device_id
+from bridge.core.readings.extraction import ORDER, extract_leaves, field_name
+from bridge.core.readings.identity import normalize_device_id, text_of_id
+from bridge.core.readings.leaf import Leaf
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import resolve_time
 
@@ -24,9 +23,7 @@ def corrected(reading: Reading, changes: Mapping[str, Any], now_ms: int) -> Read
     given, faults = _fields(reading, changes)
     values = {name: value for name, value in reading.values.items() if name not in given}
     values |= {name: value for name, value in given.items() if value is not None and name != "timestamp"}
-    fields = extract_flat(values)
-    if fields is None:
-        raise ReadingError({"body": "must be fields with a number, a text or true/false each"})
+    fields = extract_leaves(Leaf(name, value, name) for name, value in values.items())
     faults |= {name: fault for name, fault in fields.quality.items() if name in given and name not in fields.values}
     timestamp_ms = reading.timestamp_ms
     if given.get("timestamp") is not None:
@@ -38,11 +35,11 @@ def corrected(reading: Reading, changes: Mapping[str, Any], now_ms: int) -> Read
         faults["body"] = "leaves no measurement: delete the reading instead"
     if faults:
         raise ReadingError(faults)
-    kept = {name: fault for name, fault in reading.quality.items() if name not in given}
+    others = {name: fault for name, fault in reading.quality.items() if name not in given}
     return replace(
         reading,
         values={name: fields.values[name] for name in sorted(fields.values, key=ORDER.__getitem__)},
-        quality=kept | fields.quality,
+        quality=others | fields.quality,
         timestamp_ms=timestamp_ms,
         changed_ms=now_ms,
     )
@@ -64,6 +61,8 @@ def _fields(reading: Reading, changes: Mapping[str, Any]) -> tuple[dict[str, Any
             faults[key] = f"is another name of {name}, which is given too"
         elif name == "timestamp" and value is None:
             faults[key] = "cannot be removed"
+        elif isinstance(value, dict | list):
+            faults[key] = "must be a number, a text or true/false"
         else:
             given[name] = value
     return given, faults

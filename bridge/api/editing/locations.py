@@ -14,10 +14,10 @@ from bridge.api.middleware.auth import check_unscoped, identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import LocationChanges, LocationResponse, LocationsPage, NewLocation
 from bridge.core.access.permissions import Permission
+from bridge.core.devices.entity import entity_of
 from bridge.core.devices.named_location import NamedLocation
-from bridge.core.devices.numbers import entity_of, number_or_text, text_of_id
 from bridge.core.errors import DeviceIdError, LocationError, UnknownLocation
-from bridge.core.readings.identity import normalize_device_id, parse_device_id
+from bridge.core.readings.identity import normalize_device_id, number_or_text, parse_device_id, text_of_id
 from bridge.devices.locations import Locations
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog
