@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -622,3 +623,77 @@ async def test_command_removes_its_readings_with_clean(start_bridge: StartBridge
         assert code == 0, out + err
         left = (await client.ask("GET", "/api/v1/readings?since=0"))[1]["readings"]
         assert [reading["deviceId"] for reading in left] == ["mine"], "only what the probe stored is removed"
+
+
+# --- problems and production -----------------------------------------------------------------------------------------
+
+
+async def test_unknown_channel_is_refused_with_those_that_exist(client: Client) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with client.on("?channel=weather"):
+            pass
+    assert refused.value.response.status_code == 404
+    assert all(name in (refused.value.response.body or b"").decode() for name in CHANNELS)
+
+
+async def test_log_tells_port_and_refusals(broker_url: str, tmp_path: Path) -> None:
+    variables = {"BRIDGE_MQTT__URL": broker_url, "BRIDGE_STORE__URL": f"sqlite:///{tmp_path}/bridge.db"}
+    async with served(tmp_path, **variables) as (host, server):
+        port = host.rpartition(":")[2]
+        assert re.search(rf"INFO .*listening at http://localhost:{port}", server.err)
+        async with connect(f"ws://{host}/api/v1/ws/secure?token=guess") as socket:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await received(socket)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, bool(closed.value.rcvd.reason)) == (4401, True)
+        async with aiohttp.ClientSession() as session, session.get(f"http://{host}/metrics") as answer:
+            assert re.search(r'^bridge_access_refused_total\{reason="malformed"\} 1', await answer.text(), re.MULTILINE)
+
+
+async def test_client_that_reconnects_after_a_restart_receives_events_again(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    store_url, port = f"sqlite:///{tmp_path}/bridge.db", free_port()
+    heard: list[dict[str, Any]] = []
+
+    async def listen() -> None:
+        connections: Any = aiter(connect(f"ws://127.0.0.1:{port}/api/v1/ws?channel=sensors"))
+        async with aclosing(connections):
+            async for socket in connections:
+                with suppress(websockets.ConnectionClosed):
+                    while True:
+                        heard.append(orjson.loads(await socket.recv()))
+
+    listening = asyncio.create_task(listen())
+    try:
+        for number in (1, 2):
+            http = HttpSettings(port=port)
+            async with start_bridge(broker_url, store_url, http=http) as bridge, aiohttp.ClientSession() as session:
+                client = Client(bridge, session)
+
+                async def is_connected(client: Client = client) -> bool:
+                    return bool((await client.ask("GET", "/api/v1/ws/stats"))[1]["total_channels"])
+
+                await until(is_connected, what="connected to this bridge")
+                assert (await client.ask("POST", "/api/v1/sensors", {"tipo": "x"}))[1]["id"] == number
+                await until(lambda: any(one.get("entity_id") == number for one in heard), what="the event")  # noqa: B023
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_secure_channel_works_with_tls(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    names = ("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate))
+    await finished(*command, *names)
+    http = HttpSettings.model_validate({"port": 0, "tls": {"cert_file": certificate, "key_file": key}})
+    async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", http=http) as bridge:
+        context = ssl.create_default_context(cafile=str(certificate))
+        async with connect(f"wss://localhost:{bridge.port}/api/v1/ws?channel=sensors", ssl=context) as socket:
+            assert (await received(socket))["status"] == "connected"
+        async with connect(f"wss://localhost:{bridge.port}/api/v1/ws/secure?token=guess", ssl=context) as socket:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await received(socket)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4401
