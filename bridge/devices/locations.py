@@ -3,10 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from bridge.core.devices.named_location import NamedLocation, change_location
-from bridge.core.errors import DeviceError, LocationExists, LocationInUse, StoreUnavailable, TooManyLocations, UnknownLocation
+from bridge.core.errors import (
+    DeviceError,
+    LocationExists,
+    LocationInUse,
+    StoreUnavailable,
+    TooManyLocations,
+    UnknownDevice,
+    UnknownLocation,
+)
 from bridge.core.events import EntityEvent
 from bridge.devices.number_sequence import NumberSequence
 from bridge.devices.registry import Registry
@@ -128,7 +137,8 @@ class Locations:
             self._loaded[identity] = location
             self._publish("updated", location)
             for device_id in self._registry.devices_in(identity):
-                await self._registry.update(device_id, {"site": location.site, "room": location.room})
+                with suppress(UnknownDevice):  # removed meanwhile
+                    await self._registry.update(device_id, {"site": location.site, "room": location.room})
         return location
 
     async def remove(self, identity: str) -> None:

@@ -154,11 +154,11 @@ class RollupBuilder:
         await self._read_progress(devices_limit)
         full = await self._find_late(cursor)
         end = time.monotonic() + _STEP_SECONDS
-        hours = await self._rebuild_changed(end)
+        hours, more_changed = await self._rebuild_changed(end)
         while (self._late or self._due) and time.monotonic() < end:
             hours += await (self._roll_late() if self._late else self._roll_next(self._progress[self._due.popleft()]))
         behind = sum(progress.until_ms < now_ms() - DAY_MS for progress in self._progress.values())
-        return RollupResult(hours, behind, more=full or bool(self._late or self._due))
+        return RollupResult(hours, behind, more=full or more_changed or bool(self._late or self._due))
 
     async def _read_progress(self, devices_limit: int) -> None:
         """Look for new devices once a minute, and for due ones when all that were due are done."""
@@ -245,17 +245,23 @@ class RollupBuilder:
 
     # --- corrected readings ---
 
-    async def _rebuild_changed(self, end: float) -> int:
-        """Build the hours of corrected readings again, until `end`; return how many. A correction may still be in progress."""
+    async def _rebuild_changed(self, end: float) -> tuple[int, bool]:
+        """Build the hours of corrected readings again, until `end`; return how many, and whether there are more.
+
+        Hours of the last seconds are left out: their correction may still be in progress.
+        """
         hours = 0
-        for hour in await self._tables.changed_hours(limit=_CHANGED_AT_ONCE):
-            if hour.at_ms > now_ms() - SETTLE_MS or time.monotonic() > end:
-                break
+        changed = await self._tables.changed_hours(limit=_CHANGED_AT_ONCE)
+        for hour in changed:
+            if hour.at_ms > now_ms() - SETTLE_MS:
+                return hours, False
+            if time.monotonic() > end:
+                return hours, True
             if self._is_rebuilt(hour.device_id, hour.start_ms):
                 await self._tables.rebuild(hour.device_id, hour.start_ms)
                 hours += 1
             await self._tables.forget_changed(hour)
-        return hours
+        return hours, len(changed) == _CHANGED_AT_ONCE
 
     # --- in order ---
 

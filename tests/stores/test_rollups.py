@@ -331,6 +331,7 @@ async def test_corrected_readings_are_right_before_and_after_their_hours_are_bui
         readings = [sensors.invent("a", hour * HOUR_MS // 4) for hour in range(30 * 4)]
         await sensors.write(store, readings)
         assert await rolled_up(store) >= 29
+        monkeypatch.setattr("bridge.stores.rollup_builder.SETTLE_MS", 10**9)
         moved = replace(readings[60], timestamp_ms=readings[60].timestamp_ms - 5 * HOUR_MS, values={"temperature": 99})
         await corrected(sensors, store, readings[60], moved)
         await corrected(sensors, store, moved, replace(moved, values={"temperature": -40.5}))
