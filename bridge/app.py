@@ -146,6 +146,7 @@ class Bridge:
                 await devices.registry.load()
                 await devices.profiles.load()
                 await devices.commands.load()
+                await devices.locations.load()
                 await devices.subscriptions.load()
                 await devices.announcements.load()
                 await components.access.service.load()
@@ -160,6 +161,7 @@ class Bridge:
             else:
                 components.realtime.hub.start(storage.cursor.last)
                 self.health.up(STORE)
+                components.realtime.events.started()
                 log.info("store: ready: %s", self._settings.store.address)
                 return
             await asyncio.sleep(delay)

@@ -11,6 +11,7 @@ from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device
+from bridge.core.devices.named_location import NamedLocation
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Rejection
@@ -81,7 +82,28 @@ class ReadingWriter(Protocol):
         """
 
 
-class ReadingStore(ReadingWriter, Protocol):
+class ReadingEditor(Protocol):
+    """Single readings, for people who correct them."""
+
+    async def reading(self, identity: ObjectId, /) -> Reading | None:
+        """Return the reading with this `_id`."""
+
+    async def latest(self, devices: Sequence[str] | None = None, /) -> list[Reading]:
+        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device.
+
+        The newest is by time of measurement. A reading that was received in the future, under a clock that has been set right
+        since, is the newest only if there is no other.
+        """
+
+    async def replace(self, before: Reading, after: Reading | None, /) -> bool:
+        """Overwrite a reading by one with the same `_id`, or delete it; return once that would survive a power loss.
+
+        Summaries are those of the changed readings at once: the rollups of the hours of `before` and `after` are not used until
+        they are built again. False, and nothing changes, if there is no such reading. Repeating the call is safe.
+        """
+
+
+class ReadingStore(ReadingWriter, ReadingEditor, Protocol):
     """Readings: the interface of a time-series store."""
 
     @property
@@ -100,13 +122,6 @@ class ReadingStore(ReadingWriter, Protocol):
 
     async def count(self, query: ReadingsQuery, /) -> int:
         """Return the number of readings that match, whatever the limit; an estimate if nothing is filtered."""
-
-    async def latest(self, devices: Sequence[str] | None = None, /) -> list[Reading]:
-        """Return the newest reading of each of these devices (None: all), by device id. It costs a look-up a device.
-
-        The newest is by time of measurement. A reading that was received in the future, under a clock that has been set right
-        since, is the newest only if there is no other.
-        """
 
     async def enforce_retention(self) -> RetentionResult:
         """Delete documents beyond the ages and numbers in the settings, in steps too short to delay a write. Safe to repeat.
@@ -133,6 +148,22 @@ class DeviceStore(Protocol):
 
     async def remove(self, device_id: str, /) -> bool:
         """Delete a device; its readings stay. False if it does not exist."""
+
+
+class LocationStore(Protocol):
+    """Locations that devices refer to."""
+
+    async def all(self, limit: int, /) -> list[NamedLocation]:
+        """Return at most `limit` locations, by id."""
+
+    async def add(self, location: NamedLocation, /) -> bool:
+        """Insert a location; False, and nothing changes, if its id exists."""
+
+    async def save(self, location: NamedLocation, /) -> bool:
+        """Overwrite a location; False, and nothing changes, if its id does not exist."""
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a location; False if its id does not exist."""
 
 
 class ProfileStore(Protocol):
@@ -242,6 +273,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
         """The registry's devices."""
 
     @property
+    def locations(self) -> LocationStore:
+        """Locations that devices refer to."""
+
+    @property
     def profiles(self) -> ProfileStore:
         """What is known of each device."""
 
@@ -338,6 +373,9 @@ class Authentication(Protocol):
 
         Tokens that are issued for cookies are refused unless they come `in_cookie`.
         """
+
+    async def authenticate(self, credentials: str | None, address: str, /, *, in_cookie: bool = False) -> Identity:
+        """As `identify`, but credentials are checked while access is open too: for paths that are never open."""
 
     async def identify_device(self, name: str | None, secret: str, address: str) -> Identity:
         """Return the identity of a device by its secret or key; `name` is None where a protocol has none.

@@ -8,6 +8,7 @@ from functools import partial
 
 from aiohttp import web
 
+from bridge import __version__
 from bridge.access.service import AuthService
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
@@ -25,16 +26,19 @@ from bridge.devices.discovery.active_routes import ActiveRoutes
 from bridge.devices.discovery.announcements import Announcements
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
+from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.devices.registry import Registry
+from bridge.maintenance.corrections import Corrections
 from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.pipeline.intake import Intake
-from bridge.pipeline.lease import Lease, LeasedDevices, LeasedWriter
+from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter
 from bridge.pipeline.loop import Pipeline
 from bridge.pipeline.profile_writer import ProfileWriter
+from bridge.pipeline.system_events import SystemEvents
 from bridge.ports import KeyValueStore, Publisher, PublisherStage, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
@@ -82,6 +86,7 @@ class Ingress:
 class Devices:
     registry: Registry
     commands: CommandService
+    locations: Locations
     profiles: ProfileService
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -104,6 +109,7 @@ class Realtime:
     socketio: SocketIoServer
     topics: TopicProtocol
     channels: ChannelProtocol
+    events: SystemEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,8 @@ def build(
         discovery=settings.mqtt.discovery,
     )
     learned = ProfileService(profiles, store.profiles, registry)
-    devices = Devices(registry, commands, learned, subscriptions, announcements, survey)
+    locations = Locations(store.locations, store, registry, hub, storage.lease.confirm)
+    devices = Devices(registry, commands, locations, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
@@ -176,11 +183,14 @@ def build(
         settings.http, settings.realtime, app, hub, access.limiter, access.authenticator, presence=registry, commander=commands
     )
     topics, channels = TopicProtocol(app, sockets, hub, registry.location), ChannelProtocol(app, sockets)
-    realtime = Realtime(hub, device_sockets, socketio, topics, channels)
+    events = SystemEvents(hub, __version__)
+    storage.retention.on_quarantine_full, health.on_change = events.quarantine_full, events.on_health
+    realtime = Realtime(hub, device_sockets, socketio, topics, channels, events)
 
     components = Components(storage, ingress, devices, access, realtime)
     services = ApiServices(
         store=store,
+        corrections=Corrections(LeasedEditor(store, storage.lease), registry, hub, hub),
         hub=hub,
         ledger=ledger,
         health=health,
@@ -188,6 +198,7 @@ def build(
         registry=registry,
         profiles=devices.profiles,
         commands=commands,
+        locations=locations,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),

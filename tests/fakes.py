@@ -17,6 +17,7 @@ from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storab
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
+from bridge.core.devices.named_location import NamedLocation
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
@@ -49,6 +50,7 @@ class MemoryStore:
         self.settings = settings or StoreSettings()
         self.quarantine = MemoryQuarantine()
         self.devices = MemoryDevices()
+        self.locations = MemoryDocuments[NamedLocation]()
         self.profiles = MemoryProfiles()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
@@ -125,6 +127,18 @@ class MemoryStore:
             if devices is None or one.device_id in devices:
                 newest[one.device_id] = one
         return [newest[device] for device in sorted(newest)]
+
+    async def reading(self, identity: ObjectId) -> Reading | None:
+        return self.by_id.get(identity)
+
+    async def replace(self, before: Reading, after: Reading | None) -> bool:
+        if before.id not in self.by_id:
+            return False
+        if after is None:
+            del self.by_id[before.id]
+        else:
+            self.by_id[before.id] = after
+        return True
 
     async def enforce_retention(self) -> RetentionResult:
         now_ms = time.time_ns() // 1_000_000
@@ -304,14 +318,14 @@ T = TypeVar("T", bound=Storable)
 
 
 class MemoryDocuments(Generic[T]):
-    """Users or keys in a dictionary; with `away`, reads by id and revocations raise `StoreUnavailable`."""
+    """Users, keys or locations in a dictionary; with `away`, reads by id and revocations raise `StoreUnavailable`."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, T] = {}
         self.away = False
 
-    async def all(self) -> list[T]:
-        return [self.by_id[name] for name in sorted(self.by_id)]
+    async def all(self, limit: int | None = None) -> list[T]:
+        return [self.by_id[name] for name in sorted(self.by_id)[:limit]]
 
     async def get(self, identity: str) -> T | None:
         if self.away:

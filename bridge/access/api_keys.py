@@ -70,6 +70,7 @@ class ApiKeys:
         scope: ResourceScope | None = None,
         *,
         device: bool = False,
+        channels: frozenset[str] | None = None,
         days: float | None = None,
         by: str = "",
     ) -> tuple[ApiKey, str]:
@@ -96,6 +97,7 @@ class ApiKeys:
             created_ms=now_ms,
             expires_ms=None if days is None else now_ms + round(days * 86_400_000),
             by=by,
+            channels=None if device else channels,
         )
         if len(await self._store.all()) >= LIMIT:
             raise AccountError("name", f"the limit of {LIMIT} keys is reached; remove one first")
@@ -142,7 +144,7 @@ class ApiKeys:
         if key.expires_ms is not None and self._clock() * 1000 >= key.expires_ms:
             raise Unauthorized("expired", "this API key has expired")
         expires = None if key.expires_ms is None else key.expires_ms / 1000
-        return Identity(key.kind, key.name, key.permissions, key.scope, expires, f"key:{key.id}")
+        return Identity(key.kind, key.name, key.permissions, key.scope, expires, f"key:{key.id}", key.channels)
 
     async def _find(self, key_id: str, address: str) -> ApiKey | None:
         key = self._cache.get(key_id)

@@ -67,8 +67,8 @@ class MadeKeys:
 class AuthService:
     """`ports.Authentication`, with the logins, users, keys and audit log behind the API and the command line.
 
-    While access is open no state is loaded and no task runs. While it is required but not loaded yet, calls raise
-    `StoreUnavailable`.
+    While access is open every client may do everything, and logins serve the secure channel only: the state is loaded on first
+    use. Until `load` was called, calls that need it raise `StoreUnavailable`.
     """
 
     def __init__(
@@ -85,6 +85,8 @@ class AuthService:
         self._store = store
         self._clock = clock
         self._tokens: Tokens | None = None
+        self._may_load = False
+        self._loading = asyncio.Lock()
         self._revocations = Revocations(store.sessions, clock)
         self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
         self._oidc = OidcVerifier(settings)
@@ -109,16 +111,20 @@ class AuthService:
         return None if self._tokens is None else self._tokens.key_id[:_COOKIE_ID_LENGTH]
 
     async def load(self) -> None:
-        """Read secret, revocations and keys, and set up the first admin. Raises `StoreUnavailable`; safe to repeat."""
-        if not self.required:
-            return
+        """Read the state and set up the first admin, where access is required. Raises `StoreUnavailable`; safe to repeat."""
+        if self.required:
+            await self._load()
+        self._may_load = True
+
+    async def _load(self) -> None:
         if self._settings.secret is not None:
             secret = self._settings.secret.get_secret_value()
         else:  # the same for all bridges on this store, even if two start at once
             secret = await self._store.put_if_absent("access_secret", secrets.token_urlsafe(_SECRET_BYTES))
         await self._revocations.sync()
         await self.keys.load()
-        await self.first_admin.prepare()
+        if self.required:
+            await self.first_admin.prepare()
         self._tokens = Tokens(secret, self._settings.token_seconds)
 
     async def run(self) -> None:
@@ -126,8 +132,10 @@ class AuthService:
 
         All of it every `SYNC_SECONDS`; keys are fetched in a task of their own, which `close` ends.
         """
-        while self.required:
+        while True:
             await asyncio.sleep(SYNC_SECONDS)
+            if self._tokens is None:
+                continue
             self._oidc.refresh_if_old()
             try:
                 await self._revocations.sync()
@@ -148,14 +156,25 @@ class AuthService:
         except (StoreUnavailable, TimeoutError):
             log.warning("audit: up to %d events not written before shutdown: store unavailable", waiting)
 
+    async def _opened(self) -> Tokens:
+        """Return the tokens, loaded on first use while access is open. Raises `StoreUnavailable`."""
+        if self._tokens is None and self._may_load:
+            async with self._loading:
+                if self._tokens is None:
+                    await self._load()
+        return self._loaded()
+
     # --- identities ----------------------------------------------------------------------------------------------------------
 
     async def identify(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not self.required:
             return ANYONE
+        return await self.authenticate(credential, address, in_cookie=in_cookie)
+
+    async def authenticate(self, credential: str | None, address: str, *, in_cookie: bool = False) -> Identity:
         if not credential:
             raise Unauthorized("missing", "log in, or send a token or an API key")
-        tokens = self._loaded()
+        tokens = await self._opened()
         try:
             identity = await self._identify(tokens, credential, address, in_cookie=in_cookie)
             self._check_valid(identity)
@@ -204,8 +223,6 @@ class AuthService:
             raise Unauthorized("revoked", "these credentials were revoked: log in again")
 
     def _loaded(self) -> Tokens:
-        if not self.required:
-            raise Forbidden("access is open: there are no logins")
         if self._tokens is None:
             raise StoreUnavailable("users and keys have not been read from the store yet")
         return self._tokens
@@ -255,7 +272,7 @@ class AuthService:
 
         Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`.
         """
-        tokens = self._loaded()
+        tokens = await self._opened()
         attempt = self._attempt(f"user:{name.strip().lower()[:64]}", address)
         try:
             user, right = await self.users.check(name, password)
@@ -276,6 +293,8 @@ class AuthService:
 
         Raises as `login` does, and `AccountError`.
         """
+        if not self.required:
+            raise Forbidden("access is open: there is no setup link")
         tokens = self._loaded()
         attempt = self._attempt("", address)
         try:
@@ -292,7 +311,7 @@ class AuthService:
 
     async def refresh(self, refresh_token: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
         """Exchange a refresh token, once, for new tokens. Raises `Unauthorized` and `StoreUnavailable`."""
-        tokens = self._loaded()
+        tokens = await self._opened()
         try:
             session, following = await self._sessions.renew(refresh_token, in_cookie=in_cookie)
         except Unauthorized as error:

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 
 from bridge.core.access.accounts import User, scope_from_document, scope_to_document
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Role
 from bridge.core.access.secrets import sha256_hex
 from bridge.core.errors import Unauthorized
@@ -133,6 +134,8 @@ class Tokens:
             "scope": scope_to_document(user.scope),
             "use": use,
         }
+        if user.channels is not None:
+            claims["channels"] = channels_to_document(user.channels)
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self.key_id})
 
     def read(self, token: str, header: Header, now: float, *, in_cookie: bool = False) -> Identity:
@@ -143,13 +146,14 @@ class Tokens:
         expires = check_times(claims, now)
         try:
             role, scope, session_id = Role(claims["role"]), scope_from_document(claims["scope"]), claims["sid"]
-            use = claims["use"]
+            use, channels = claims["use"], channels_of(claims.get("channels"))
         except (KeyError, TypeError, ValueError):
             raise invalid() from None
         if not isinstance(session_id, str) or not isinstance(claims["sub"], str) or use not in (ACCESS, COOKIE):
             raise invalid()
         _check_use(use, in_cookie=in_cookie)
-        identity = Identity(IdentityKind.PERSON, claims["sub"], ROLE_PERMISSIONS[role], scope, expires, f"session:{session_id}")
+        permissions, grant = ROLE_PERMISSIONS[role], f"session:{session_id}"
+        identity = Identity(IdentityKind.PERSON, claims["sub"], permissions, scope, expires, grant, channels)
         self._verified[sha256_hex(token.encode())] = identity, use
         while len(self._verified) > _VERIFIED_LIMIT:
             self._verified.popitem(last=False)

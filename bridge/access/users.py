@@ -37,9 +37,16 @@ class Users:
     async def get(self, name: str) -> User | None:
         return await self._store.get(name)
 
-    async def add(self, name: str, password: str, role: Role, scope: ResourceScope | None = None) -> User:
+    async def add(
+        self,
+        name: str,
+        password: str,
+        role: Role,
+        scope: ResourceScope | None = None,
+        channels: frozenset[str] | None = None,
+    ) -> User:
         """Create a user. Raises `AccountExists`."""
-        user = User(user_name(name), role, "", scope, round(self._clock() * 1000))
+        user = User(user_name(name), role, "", scope, round(self._clock() * 1000), channels)
         user = replace(user, password=await self._passwords.hashed(password))
         if not await self._store.add(user):
             raise AccountExists(f"user {user.id} already exists")
@@ -54,7 +61,7 @@ class Users:
         return user, await self._passwords.matches(password, user.password if user else None)
 
     async def change(self, name: str, changes: Mapping[str, Any]) -> User:
-        """Change `password`, `role` or `scope`; others stay as they are. Raises `UnknownAccount` and `LastAdmin`."""
+        """Change `password`, `role`, `scope` or `channels`, and nothing else. Raises `UnknownAccount` and `LastAdmin`."""
         if "password" in changes:
             changes = {**changes, "password": await self._passwords.hashed(changes["password"])}
         async with self._lock:

@@ -14,6 +14,8 @@ from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
 from bridge.api.discovery.subscriptions import SubscriptionsApi
 from bridge.api.discovery.survey import DiscoveryApi
+from bridge.api.editing.corrections import CorrectionsApi
+from bridge.api.editing.locations import LocationsApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
@@ -31,8 +33,10 @@ from bridge.devices.commands import CommandService
 from bridge.devices.discovery.announcements import Announcements
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
+from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
+from bridge.maintenance.corrections import Corrections
 from bridge.ports import Store
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
@@ -48,6 +52,7 @@ class ApiServices:
     """Services of the routes. `retry` decodes rejected messages; `counters` are exported beside those of hub and ledger."""
 
     store: Store
+    corrections: Corrections
     hub: Hub
     ledger: Ledger
     health: Health
@@ -55,6 +60,7 @@ class ApiServices:
     registry: Registry
     profiles: ProfileService
     commands: CommandService
+    locations: Locations
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -77,9 +83,11 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, settings.access.login_seconds),
         AccountsApi(access, store.audit, http),
         ReadingsApi(store, authorizer),
+        CorrectionsApi(services.corrections, authorizer, access.audit, http),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
-        DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),
+        DevicesApi(services.registry, services.profiles, services.commands, services.locations, authorizer, access.audit, http),
+        LocationsApi(services.locations, authorizer, access.audit, http),
         SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
         DiscoveryApi(services.survey, services.announcements, access.audit, http),
         StatusApi(services.hub, services.ledger),

@@ -15,6 +15,7 @@ from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, MadeKeysResponse, UserResponse, UsersPage
 from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
+from bridge.core.access.channels import CHANNELS, channels_of, channels_to_document
 from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
@@ -24,6 +25,9 @@ from bridge.settings import HttpSettings
 
 _describes = partial(describes, tag="access", permission=Permission.ADMIN)
 _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
+_Channels = Annotated[
+    list[Annotated[str, Field(json_schema_extra={"enum": [*CHANNELS]})]] | None, Field(max_length=len(CHANNELS))
+]
 _Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -52,17 +56,26 @@ class NewUser(_ScopeFields):
     name: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
     role: Role = Role.VIEWER
+    channels: _Channels = None
 
 
 class ChangedUser(_ScopeFields):
-    """Changes of a user. Absent fields stay unchanged: devices if only sites are given, and vice versa."""
+    """Changes of a user. Absent fields stay unchanged: devices if only sites are given, and vice versa.
+
+    `channels` null is every channel.
+    """
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None
+    channels: _Channels = None
 
     def changes(self, current: ResourceScope | None) -> dict[str, Any]:
         """Return the fields that change, for a user whose scope is `current`."""
-        fields = {name: value for name, value in (("password", self.password), ("role", self.role)) if value is not None}
+        fields: dict[str, Any] = {
+            name: value for name, value in (("password", self.password), ("role", self.role)) if value is not None
+        }
+        if "channels" in self.model_fields_set:
+            fields["channels"] = channels_of(self.channels)
         return fields | ({"scope": self.new_scope(current)} if self.has_scope else {})
 
 
@@ -75,7 +88,7 @@ class KeysParameters(BaseModel):
 
 
 class NewKey(_ScopeFields):
-    """A new API key of a program; without devices and sites, for every device.
+    """A new API key of a program; without devices and sites, for every device, without channels for every channel.
 
     With `device` true, `name` is the id of a device, and the key may only publish as that device.
     """
@@ -83,6 +96,7 @@ class NewKey(_ScopeFields):
     name: Annotated[str, Field(max_length=128)]
     rights: list[Permission] = [Permission.READ]
     device: bool = False
+    channels: _Channels = None
     days: Annotated[float | None, Field(gt=0, le=3650)] = None
 
 
@@ -125,7 +139,8 @@ class AccountsApi:
     async def _add_user(self, request: web.Request) -> web.Response:
         self._check_required()
         new = NewUser.model_validate(await read_object(request))
-        user = await self._access.users.add(new.name, new.password, new.role, new.new_scope(None))
+        scope, channels = new.new_scope(None), channels_of(new.channels)
+        user = await self._access.users.add(new.name, new.password, new.role, scope, channels)
         self._record(request, "user added", user.id, role=user.role)
         return json_response(_user(user), status=201)
 
@@ -178,7 +193,13 @@ class AccountsApi:
         new = NewKey.model_validate(await read_object(request))
         scope, creator = new.new_scope(None), identity_of(request)
         key, text = await self._access.keys.make(
-            new.name, new.rights, scope, device=new.device, days=new.days, by=f"{creator.kind}:{creator.name}"
+            new.name,
+            new.rights,
+            scope,
+            channels=channels_of(new.channels),
+            device=new.device,
+            days=new.days,
+            by=f"{creator.kind}:{creator.name}",
         )
         self._record(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
         response = json_response(_key(key) | {"key": text}, status=201)
@@ -217,7 +238,13 @@ class AccountsApi:
 
 
 def _user(user: User) -> dict[str, Any]:
-    return {"name": user.id, "role": user.role, "scope": scope_to_document(user.scope), "createdAt": iso(user.created_ms)}
+    return {
+        "name": user.id,
+        "role": user.role,
+        "scope": scope_to_document(user.scope),
+        "channels": channels_to_document(user.channels),
+        "createdAt": iso(user.created_ms),
+    }
 
 
 def _made_keys(keys: MadeKeys) -> dict[str, Any]:
@@ -231,6 +258,7 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "kind": key.kind,
         "rights": sorted(key.permissions),
         "scope": scope_to_document(key.scope),
+        "channels": channels_to_document(key.channels),
         "createdAt": iso(key.created_ms),
         "expires": None if key.expires_ms is None else iso(key.expires_ms),
         "by": key.by,

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.access.service import AuthService, IssuedTokens
-from bridge.api.bodies import read_object
+from bridge.api.bodies import FORM, read_form, read_object
 from bridge.api.describe import Auth, describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
@@ -34,6 +34,15 @@ class LoginRequest(BaseModel):
     username: _Text
     password: Annotated[_Text, Field(repr=False)]
     cookies: bool = True
+
+
+class LoginForm(BaseModel):
+    """The form of an OAuth 2 password login; its other fields are ignored. The refresh token is in the response."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    username: _Text
+    password: Annotated[_Text, Field(repr=False)]
 
 
 class FirstAdminRequest(BaseModel):
@@ -70,15 +79,15 @@ class AuthApi:
         ]
 
     @describes(
-        "Log in: an access token and a refresh token",
-        body=LoginRequest,
+        "Log in: an access token and a refresh token; by form without cookies, as OAuth 2 clients do",
+        body={"application/json": LoginRequest, FORM: LoginForm},
         answers={200: TokenResponse},
         problems=(401, 403, 408, 413, 415, 429, 503),
         tag="access",
         permission=Auth.NONE,
     )
     async def _login(self, request: web.Request) -> web.Response:
-        login = LoginRequest.model_validate(await self._read(request))
+        login = await self._read_login(request)
         address = client_address_of(request, self._http)
         tokens = await self._access.login(login.username, login.password, address, in_cookie=login.cookies)
         return self._response(request, tokens, cookies=login.cookies)
@@ -121,8 +130,7 @@ class AuthApi:
     )
     async def _logout(self, request: web.Request) -> web.Response:
         refresh_token, _ = await self._refresh_token(request)
-        if self._access.required:
-            await self._access.logout(identity_of(request), refresh_token, client_address_of(request, self._http))
+        await self._access.logout(identity_of(request), refresh_token, client_address_of(request, self._http))
         response = web.Response(status=204)
         for kind, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _REQUEST_PATH)):
             secure, name = is_behind_tls(request, self._http), cookie_name(kind, self._access.cookie_id or "")
@@ -159,15 +167,25 @@ class AuthApi:
             raise Forbidden("cookies are accepted from the bridge's own pages only: programs send refresh_token in the body")
         return cookie, True
 
+    async def _read_login(self, request: web.Request) -> LoginRequest:
+        if request.content_type != FORM:
+            return LoginRequest.model_validate(await self._read(request))
+        self._check_origin(request)
+        form = LoginForm.model_validate(await read_form(request, self._read_seconds))
+        return LoginRequest(username=form.username, password=form.password, cookies=False)
+
     async def _read(self, request: web.Request) -> dict[str, object]:
-        """Read a JSON body. Neither forms nor scripts of pages of other origins may log a user in."""
+        """Read a JSON body. No page of another origin may log a user in."""
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="the body must be JSON, with Content-Type application/json")
+        self._check_origin(request)
+        return await read_object(request, self._read_seconds)
+
+    def _check_origin(self, request: web.Request) -> None:
         if not is_from_known_page(request, self._http):
             raise Forbidden("pages of this origin may not log in: add the origin to http.cors_origins")
         if (request.content_length or 0) > _BODY_BYTES:
             raise web.HTTPRequestEntityTooLarge(_BODY_BYTES, request.content_length or 0)
-        return await read_object(request, self._read_seconds)
 
     def _response(self, request: web.Request, tokens: IssuedTokens, *, cookies: bool) -> web.Response:
         body: dict[str, object] = {

@@ -17,7 +17,7 @@ _RATIO_LIMIT = 200
 """Readings shrink 5 to 50 times; bodies of less than `_ANY_RATIO_BYTES` may shrink more."""
 _ANY_RATIO_BYTES = 64 * 1024
 
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 _FORM_BYTES = 64 * 1024
 _FORM_FIELDS = 32
 
@@ -79,15 +79,15 @@ async def read_object(request: web.Request, seconds: float | None = None) -> dic
     return body
 
 
-async def read_form(request: web.Request) -> dict[str, str]:
+async def read_form(request: web.Request, seconds: float | None = None) -> dict[str, str]:
     """Read the body as a form; of a field that is repeated the first value counts.
 
     aiohttp's `post()` is not used: it decompresses parts of `multipart/form-data`, and fails for an unknown charset. Raises 415
-    for another type, 413 for a form that is too large, and 400 for one that is not UTF-8.
+    for another type, 413 for a form that is too large, 400 for one that is not UTF-8, and 408 after `seconds`.
     """
-    if request.content_type != _FORM:
-        raise web.HTTPUnsupportedMediaType(text=f"Content-Type {request.content_type[:64]!a} is not supported: use {_FORM}")
-    body = await read_body(request)
+    if request.content_type != FORM:
+        raise web.HTTPUnsupportedMediaType(text=f"Content-Type {request.content_type[:64]!a} is not supported: use {FORM}")
+    body = await read_body(request, seconds)
     if len(body) > _FORM_BYTES:
         raise web.HTTPRequestEntityTooLarge(_FORM_BYTES, len(body))
     try:

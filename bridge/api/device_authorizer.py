@@ -34,6 +34,11 @@ class DeviceAuthorizer:
             text = f"no device {device_id!r} is known"
             raise DeviceNotInScope(text, device_id) if device_id in self._registry else UnknownDevice(text)
 
+    def permits_site(self, request: web.Request, site: str | None) -> bool:
+        """Whether the caller may read about a site: every device, or those at this site."""
+        scope = identity_of(request).scope
+        return scope is None or (site is not None and site in scope.sites)
+
     def check_site(self, request: web.Request, device_id: str, site: object) -> None:
         """Raise `Forbidden` if a device at this site would be outside the caller's scope."""
         scope = identity_of(request).scope
@@ -49,8 +54,12 @@ class DeviceAuthorizer:
         """
         if identity_of(request).scope is None or self.permits(request, device_id, Permission.MANAGE):
             return
-        if device_id in self._registry or await self._has_past(device_id) or await self._is_assigned(device_id):
+        if not await self.is_unused(device_id):
             raise Forbidden("this id is not available to you: choose another, or ask a user who manages all devices")
+
+    async def is_unused(self, device_id: str) -> bool:
+        """Whether no device has this id, had it before, or is expected to come with it. Raises `StoreUnavailable`."""
+        return not (device_id in self._registry or await self._has_past(device_id) or await self._is_assigned(device_id))
 
     async def _has_past(self, device_id: str) -> bool:
         """Whether the store has anything of a device: rollups outlive readings, and another bridge may have registered it."""

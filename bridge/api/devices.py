@@ -1,7 +1,7 @@
 """Devices and their commands."""
 
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -27,10 +27,12 @@ from bridge.api.openapi.models import (
 )
 from bridge.core.access.permissions import IdentityKind, Permission
 from bridge.core.devices.command import Command, CommandRequest
-from bridge.core.devices.device import Device
+from bridge.core.devices.device import Device, apply_changes
+from bridge.core.devices.entity import entity_of
 from bridge.core.errors import DeviceError, DeviceIdError
-from bridge.core.readings.identity import normalize_device_id, parse_device_id
+from bridge.core.readings.identity import normalize_device_id, parse_device_id, text_of_id
 from bridge.devices.commands import CommandService
+from bridge.devices.locations import REFERENCE, Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
@@ -92,6 +94,7 @@ class DevicesApi:
         registry: Registry,
         profiles: ProfileService,
         commands: CommandService,
+        locations: Locations,
         authorizer: DeviceAuthorizer,
         audit: AuditLog,
         http: HttpSettings,
@@ -99,6 +102,7 @@ class DevicesApi:
         self._registry = registry
         self._profiles = profiles
         self._commands = commands
+        self._locations = locations
         self._authorizer = authorizer
         self._audit = audit
         self._http = http
@@ -112,6 +116,7 @@ class DevicesApi:
                 web.post(path, self._register),
                 web.get(path + _ID, self._get),
                 web.patch(path + _ID, self._update),
+                web.put(path + _ID, self._update),
                 web.delete(path + _ID, self._remove),
                 web.post(path + _ID + "/commands", self._send_command),
                 web.get(path + _ID + "/commands", self._recent_commands),
@@ -128,9 +133,9 @@ class DevicesApi:
         for device in self._candidates(request, query):
             if query.matches(device):
                 if len(found) == query.limit:
-                    return json_response({"devices": [device.public() for device in found], "next": found[-1].id})
+                    return json_response({"devices": _shown(request, found), "next": found[-1].id})
                 found.append(device)
-        return json_response({"devices": [device.public() for device in found], "next": None})
+        return json_response({"devices": _shown(request, found), "next": None})
 
     def _candidates(self, request: web.Request, query: DevicesParameters) -> Iterator[Device]:
         """The devices in the caller's scope, at the site of the query if it has one: by an index, not by asking all devices."""
@@ -142,10 +147,10 @@ class DevicesApi:
 
     @_describes("Get a device", answers={200: DeviceDetail}, problems=(404,), permission=Permission.READ)
     async def _get(self, request: web.Request) -> web.Response:
-        return json_response(self._profiles.detail(self._registry.get(self._device_id(request))))
+        return json_response(_entity(request, self._profiles.detail(self._registry.get(self._device_id(request)))))
 
     @_describes(
-        "Register a device; unknown attributes are stored as given",
+        "Register a device; unknown attributes are stored as given. Without an id it gets the next number",
         body=NewDevice,
         answers={201: DeviceResponse},
         problems=(409, 413, 422, 503, 507),
@@ -153,18 +158,33 @@ class DevicesApi:
     )
     async def _register(self, request: web.Request) -> web.Response:
         attributes = await read_object(request)
-        id_names = [name for name in _ID_NAMES if name in attributes]
-        try:
-            device_id = parse_device_id(attributes.pop(id_names[0]) if id_names else None)
-        except DeviceIdError as error:
-            raise DeviceError({"id": str(error)}) from None
+        attributes = self._placed(request, attributes)
+        device_id = await self._new_id(attributes)
         self._authorizer.check_site(request, device_id, attributes.get("site"))
         await self._authorizer.check_new(request, device_id)
         device = await self._registry.register(device_id, attributes)
         self._record(request, "device added", device.id)
-        response = json_response(device.public(), status=201)
+        response = json_response(_entity(request, device.public()), status=201)
         response.headers["Location"] = _path(device.id)
         return response
+
+    def _placed(self, request: web.Request, attributes: dict[str, Any], current: str | None = None) -> dict[str, Any]:
+        """The attributes of a device with site and room of the location that they refer to, or `current`."""
+        named = {REFERENCE if name == "location_id" else name: value for name, value in attributes.items()}
+        if REFERENCE in named:
+            named[REFERENCE] = text_of_id(named[REFERENCE])
+        return self._locations.resolve(named, current, lambda location: self._authorizer.permits_site(request, location.site))
+
+    async def _new_id(self, attributes: dict[str, Any]) -> str:
+        """Take the id out of the attributes of a new device; without one, it is the next number."""
+        name = next((name for name in _ID_NAMES if name in attributes), None)
+        if name is None:
+            apply_changes(Device(""), attributes)  # an invalid device takes no number
+            return await self._registry.numbers.next(self._authorizer.is_unused)
+        try:
+            return parse_device_id(text_of_id(attributes.pop(name)))
+        except DeviceIdError as error:
+            raise DeviceError({"id": str(error)}) from None
 
     @_describes(
         "Change attributes of a device, its time zone, units and parts; null removes one",
@@ -179,9 +199,12 @@ class DevicesApi:
             raise DeviceError({"id": "cannot be changed"})
         if "site" in attributes:
             self._authorizer.check_site(request, device_id, attributes["site"])
+        device = self._registry.get(device_id)
+        attributes = self._placed(request, attributes, device.locationId)
+        self._authorizer.check_site(request, device_id, attributes.get("site", device.site))
         device = await self._profiles.update(device_id, attributes)
         self._record(request, "device changed", device_id)
-        return json_response(self._profiles.detail(device))
+        return json_response(_entity(request, self._profiles.detail(device)))
 
     @_describes("Remove a device; its readings stay", answers={204: None}, problems=(404, 503), permission=Permission.MANAGE)
     async def _remove(self, request: web.Request) -> web.Response:
@@ -279,13 +302,23 @@ def _in_path(request: web.Request) -> str:
     return normalize_device_id(request.match_info["id"])
 
 
+def _shown(request: web.Request, devices: Sequence[Device]) -> list[dict[str, Any]]:
+    return [_entity(request, device.public()) for device in devices]
+
+
+def _entity(request: web.Request, shown: dict[str, Any]) -> dict[str, Any]:
+    """A device as the requested path shows it: `/api/v1/sensors` has ids that are numbers, and `created_at`, as channels do."""
+    return entity_of(shown) if request.path.startswith(_PATHS[1]) else shown
+
+
 def _path(device_id: str) -> str:
     return f"{_PATHS[0]}/{quote(device_id, safe='')}"
 
 
 def _names(value: object, device_id: str) -> bool:
     """Whether a value is this device id, in any spelling."""
-    return isinstance(value, str) and normalize_device_id(value) == device_id
+    text = text_of_id(value)
+    return isinstance(text, str) and normalize_device_id(text) == device_id
 
 
 def _command_request(body: Mapping[str, Any]) -> CommandRequest:

@@ -79,7 +79,10 @@ class ReadingsParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    device: Annotated[tuple[Annotated[str, AfterValidator(normalize_device_id)], ...], Field(max_length=_DEVICES_LIMIT)] = ()
+    device: Annotated[
+        tuple[Annotated[str, AfterValidator(normalize_device_id)], ...],
+        Field(max_length=_DEVICES_LIMIT, description="may be repeated; `sensor_id` is another name of it"),
+    ] = ()
     from_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="from")] = None
     to_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=READINGS_LIMIT)] = 1000
@@ -195,8 +198,10 @@ class ReadingsApi:
 
 
 def _parameters(request: web.Request) -> ReadingsParameters:
-    """Only `device` may be repeated; of any other parameter the last value counts."""
+    """Only `device` may be repeated, also as `sensor_id`; of any other parameter the last value counts."""
     query = {name: request.query.getall(name) for name in request.query}
+    devices = [*query.pop("device", ()), *query.pop("sensor_id", ())]
+    query |= {"device": devices} if devices else {}
     return ReadingsParameters.model_validate(
         {name: values if name == "device" else values[-1] for name, values in query.items()}
     )

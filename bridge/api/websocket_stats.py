@@ -9,10 +9,11 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import ChannelStats, TestEventSent, TopicStats
+from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Permission
-from bridge.core.events import SystemEvent
+from bridge.core.events import Level, SystemEvent
 from bridge.ports import Publisher
-from bridge.realtime.channel_protocol import CHANNELS, GENERAL, ChannelProtocol, checked_channel
+from bridge.realtime.channel_protocol import ChannelProtocol, checked_channel
 from bridge.realtime.topic_protocol import TopicProtocol
 
 _MESSAGE_LENGTH = 1000
@@ -28,6 +29,7 @@ class ChannelPath(BaseModel):
 class TestEventParameters(BaseModel):
     channel: _Channel = GENERAL
     message: Annotated[str, Field(max_length=_MESSAGE_LENGTH)] = _MESSAGE
+    level: Level = "info"
 
 
 class WebSocketsApi:
@@ -73,8 +75,6 @@ class WebSocketsApi:
     async def _test_event(self, request: web.Request) -> web.Response:
         check_unscoped(request)
         channel = checked_channel(request.query.get("channel", GENERAL))
-        message = request.query.get("message", _MESSAGE)
-        if len(message) > _MESSAGE_LENGTH:
-            raise web.HTTPBadRequest(text=f"message: {len(message)} characters, more than the {_MESSAGE_LENGTH} allowed")
-        self._publisher.publish([SystemEvent("info", message, {"test": True}, channel)])
-        return json_response({"success": True, "channel": channel, "message": message})
+        query = TestEventParameters.model_validate(dict(request.query))
+        self._publisher.publish([SystemEvent(query.level, query.message, {"test": True}, channel)])
+        return json_response({"success": True, "channel": channel, "message": query.message, "level": query.level})

@@ -276,9 +276,14 @@ def probe(
     ] = None,
     json: JsonOption = None,
     patience: Annotated[float, typer.Option(min=0.1, max=600, help="Deadline of every answer in seconds.")] = 5.0,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove the readings of the test; needs the right to manage.")] = False,
 ) -> None:
-    """Test a running bridge end to end, through every input and output. Its readings stay in the store, its device does not."""
+    """Test a running bridge end to end, through every input and output. Without arguments on a terminal, a menu is shown.
+
+    The device of the test is removed afterwards; its readings stay in the store without --clean.
+    """
     from bridge.tools.api_client import read_token
+    from bridge.tools.probe import menu
     from bridge.tools.probe.command import ProbeOptions
     from bridge.tools.probe.command import probe as test
 
@@ -286,8 +291,17 @@ def probe(
         raise typer.BadParameter("give either --seconds or --minutes")
     duration = seconds if minutes is None else minutes * 60
     token = read_token(token, token_file)
-    options = ProbeOptions(url, broker, duration, interval, device, token, device_token, password, admin_token, json, patience)
-    sys.exit(0 if run_loop(test(options, load_settings(config), console, errors)) else FAILED)
+    options = ProbeOptions(
+        url, broker, duration, interval, device, token, device_token, password, admin_token, json, patience, clean
+    )
+    settings = load_settings(config)
+    if sys.argv[1:] == ["probe"] and console.is_terminal and sys.stdin.isatty():
+        options, choice = menu.ask_url(options, console), menu.ask_choice(console)
+        if choice not in menu.RUNS:
+            run_choice = menu.send_test_event if choice is menu.Choice.TEST_EVENT else menu.show_statistics
+            sys.exit(0 if run_loop(run_choice(options, console)) else FAILED)
+        options = menu.ask_options(choice, options, console)
+    sys.exit(0 if run_loop(test(options, settings, console, errors)) else FAILED)
 
 
 @app.command()

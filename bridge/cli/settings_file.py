@@ -13,14 +13,16 @@ from tomlkit.items import AoT, Array, Table
 from bridge.core.errors import SettingsError
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import CONFIG_VARIABLE, DEFAULT_PATH, load_settings
+from bridge.settings.variables import effective_environment
 
 _SUBSCRIPTIONS_VARIABLES = ("BRIDGE_MQTT__SUBSCRIPTIONS", "BRIDGE_MQTT__SUBSCRIPTIONS_FILE")
 _BACKUP = ".bak"
 _READABLE = 0o644  # by the user of the service
 
 
-def settings_path(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+def settings_path(path: Path | None) -> Path:
     """Return the settings file that a command uses, which may not exist yet."""
+    environ = effective_environment()
     return path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else DEFAULT_PATH)
 
 
@@ -29,12 +31,13 @@ def add_subscriptions(
     subscriptions: Sequence[SubscriptionSettings],
     *,
     discovery: bool = False,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Path | None:
     """Add subscriptions to the settings file, and switch discovery on if that is wanted; return the backup (None: a new file).
 
     The file is replaced in one step, and only if the result is valid. Raises `SettingsError`.
     """
+    environ = effective_environment() if environ is None else environ
     for name in _SUBSCRIPTIONS_VARIABLES:
         if subscriptions and environ.get(name):
             raise SettingsError(f"environment {name} sets the subscriptions, and the file would have no effect: add them there")

@@ -19,9 +19,11 @@ from rich.table import Column, Table
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
 from bridge.access.service import AuthService, MadeKeys
+from bridge.access.users import Users
 from bridge.cli.render import add_row
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
@@ -35,6 +37,7 @@ users = typer.Typer(no_args_is_help=True, help="Manage the users who may log in.
 keys = typer.Typer(no_args_is_help=True, help="Manage the API keys of programs and devices.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 DeviceOption = Annotated[list[str] | None, typer.Option("--device", help="Only this device; may be repeated.")]
+ChannelOption = Annotated[list[str] | None, typer.Option("--channel", help="Only this channel of /api/v1/ws; may be repeated.")]
 SiteOption = Annotated[list[str] | None, typer.Option("--site", help="Only devices at this site; may be repeated.")]
 
 
@@ -45,11 +48,13 @@ def add_user(
     role: Annotated[Role, typer.Option(help="Operators may send commands; admins may do everything.")] = Role.VIEWER,
     device: DeviceOption = None,
     site: SiteOption = None,
+    channel: ChannelOption = None,
 ) -> None:
     """Add a user. The password is prompted for or read from standard input."""
-    name, scope = user_name(name), scope_of(device or (), site or ())
+    name, scope, channels = user_name(name), scope_of(device or (), site or ()), channels_of(channel or None)
     password = _read_password(name)
-    user = run_with_service(config, lambda service, _: service.users.add(name, password, role, scope), "user added", name)
+    add = partial(Users.add, name=name, password=password, role=role, scope=scope, channels=channels)
+    user = run_with_service(config, lambda service, _: add(service.users), "user added", name)
     print_line(f"{user.id} added, {user.role}")
 
 
@@ -65,9 +70,10 @@ def change_password(name: NameArgument, config: ConfigOption = None) -> None:
 @users.command("list")
 def list_users(config: ConfigOption = None) -> None:
     """List the users."""
-    table = Table("name", "role", "devices", "sites", "since")
+    table = Table("name", "role", "devices", "sites", "channels", "since")
     for user in run_with_service(config, lambda service, _: service.users.all()):
-        add_row(table, user.id, user.role, *_scope_cells(user.scope), iso(user.created_ms)[:10])
+        channels = _channel_cell(user.channels)
+        add_row(table, user.id, user.role, *_scope_cells(user.scope), channels, iso(user.created_ms)[:10])
     console.print(table)
 
 
@@ -107,17 +113,18 @@ def add_key(
     ] = None,
     device: DeviceOption = None,
     site: SiteOption = None,
+    channel: ChannelOption = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires. Default: it does not expire.")] = None,
     of_device: Annotated[
         bool, typer.Option("--of-device", help="NAME is a device id; the key publishes as this device.")
     ] = False,
 ) -> None:
     """Create an API key and print it once."""
-    if of_device and (right or device or site):
-        raise typer.BadParameter("--of-device cannot be combined with --right, --device or --site")
-    scope, actor = scope_of(device or (), site or ()), caller()
-    permissions = right or [Permission.READ]
-    create = partial(ApiKeys.make, name=name, rights=permissions, scope=scope, device=of_device, days=days, by=actor)
+    if of_device and (right or device or site or channel):
+        raise typer.BadParameter("--of-device cannot be combined with --right, --device, --site or --channel")
+    scope, channels, permissions = scope_of(device or (), site or ()), channels_of(channel or None), right or [Permission.READ]
+    make = partial(ApiKeys.make, name=name, rights=permissions, device=of_device, days=days, by=caller())
+    create = partial(make, scope=scope, channels=channels)
     key, text = run_with_service(config, lambda service, _: create(service.keys), "key added", name)
     print_line(f"{key.id} {key.name}: store it now, it is not shown again", errors)
     print_line(text)
@@ -126,10 +133,11 @@ def add_key(
 @keys.command("list")
 def list_keys(config: ConfigOption = None) -> None:
     """List the API keys without their secrets."""
-    table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "expires")
+    table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "channels", "expires")
     for key in run_with_service(config, lambda service, _: service.keys.all()):
         expires = iso(key.expires_ms)[:10] if key.expires_ms else "never"
-        add_row(table, key.id, key.name, key.kind, " ".join(sorted(key.permissions)), *_scope_cells(key.scope), expires)
+        rights, limits = " ".join(sorted(key.permissions)), (*_scope_cells(key.scope), _channel_cell(key.channels))
+        add_row(table, key.id, key.name, key.kind, rights, *limits, expires)
     console.print(table)
 
 
@@ -179,6 +187,10 @@ def _read_password(name: str) -> str:
     if getpass.getpass("again: ") != password:
         raise AccountError("password", "the two passwords differ")
     return password
+
+
+def _channel_cell(channels: frozenset[str] | None) -> str:
+    return ", ".join(channels_to_document(channels) or ("all",))
 
 
 def _scope_cells(scope: ResourceScope | None) -> tuple[str, str]:

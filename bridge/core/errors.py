@@ -16,7 +16,11 @@ BridgeError
 │   ├── ShuttingDown
 │   └── OutcomeUnknown
 ├── IdempotencyKeyReused
-├── DeviceError · DeviceExists · TooManyDevices
+├── InvalidFields
+│   └── DeviceError · LocationError · ReadingError
+├── DeviceExists · TooManyDevices
+├── LocationExists · LocationInUse · TooManyLocations · UnknownLocation
+├── UnknownReading
 ├── SubscriptionExists · UnknownSubscription · TooManySubscriptions · SurveyRunning
 ├── UnknownDevice
 │   └── DeviceNotInScope
@@ -125,12 +129,44 @@ class IdempotencyKeyReused(BridgeError):
     """An Idempotency-Key was already used for a different request."""
 
 
-class DeviceError(BridgeError):
-    """Device attributes are invalid; `fields` holds the reason for each."""
+class InvalidFields(BridgeError):
+    """Fields of a request are invalid; `fields` holds the reason for each."""
 
     def __init__(self, fields: dict[str, str]) -> None:
         super().__init__(", ".join(f"{name} {reason}" for name, reason in fields.items()))
         self.fields = fields
+
+
+class DeviceError(InvalidFields):
+    """Attributes of a device are invalid."""
+
+
+class LocationError(InvalidFields):
+    """Attributes of a location are invalid."""
+
+
+class ReadingError(InvalidFields):
+    """The correction of a reading is invalid."""
+
+
+class LocationExists(BridgeError):
+    """A location with this id exists."""
+
+
+class LocationInUse(BridgeError):
+    """Devices refer to the location."""
+
+
+class TooManyLocations(BridgeError):
+    """The limit of locations is reached."""
+
+
+class UnknownLocation(BridgeError):
+    """No location has this id."""
+
+
+class UnknownReading(BridgeError):
+    """No stored reading has this id."""
 
 
 class DeviceExists(BridgeError):

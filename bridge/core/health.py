@@ -1,5 +1,6 @@
 """Health of the bridge's components."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -21,6 +22,8 @@ class Health:
         """`parts` are the required components: each is down (`starting`) until it first reports `up`."""
         self._failures: dict[str, dict[str, str]] = {part: {"": "starting"} for part in parts}
         self._notes: dict[str, str] = {}
+        self.on_change: Callable[[str, bool], None] = lambda _part, _up: None
+        """Called when a component goes down or up."""
 
     def up(self, part: str, check: str = "") -> bool:
         """End the failure of this check; return whether `part` is up now and was not before."""
@@ -28,7 +31,10 @@ class Health:
         was_down = bool(failures)
         for ended in ("", check):
             failures.pop(ended, None)
-        return was_down and not failures
+        is_up_again = was_down and not failures
+        if is_up_again:
+            self.on_change(part, True)
+        return is_up_again
 
     def down(self, part: str, reason: str, check: str = "") -> bool:
         """Let this check fail; return whether `part` was not down before. Its reason is the latest one."""
@@ -36,6 +42,8 @@ class Health:
         was_up = not failures
         failures.pop(check, None)
         failures[check] = reason
+        if was_up:
+            self.on_change(part, False)
         return was_up
 
     def annotate(self, part: str, text: str) -> None:

@@ -57,6 +57,15 @@ class RollupSegment:
     to_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedHour:
+    """An hour of a device whose rollups do not have the correction of a reading made at `at_ms`, the newest one."""
+
+    device_id: str
+    start_ms: int
+    at_ms: int
+
+
 Late = Collection[tuple[str, int]]
 """Pairs of device id and the start of an hour with readings that its rollups may lack."""
 

@@ -20,9 +20,10 @@ from bridge.core.devices.device import DOCUMENT_BYTES, Device, apply_changes, me
 from bridge.core.devices.location import Location
 from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
-from bridge.core.events import EntityEvent, Event
+from bridge.core.events import EntityEvent, Event, device_status
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
+from bridge.devices.number_sequence import NumberSequence
 from bridge.devices.presence import Presence
 from bridge.ports import DeviceStore, Publisher, Store
 from bridge.settings import DevicesSettings
@@ -83,6 +84,8 @@ class Registry:
         self._loaded = False
         self._suggested: Mapping[str, Mapping[str, str]] = {}
         self.presence = Presence(self._record_update, clock, monotonic)
+        self.numbers = NumberSequence(store, "device_number")
+        """The ids of devices that are registered without one."""
         self.counts = RegistryCounters()
         self.on_write: Callable[[str | None], None] = lambda _: None
         """Called after each attempt to save changes, with the reason if the store was unavailable: it will be tried again."""
@@ -101,6 +104,10 @@ class Registry:
     def devices_at(self, sites: Collection[str]) -> list[str]:
         """Return the ids of the devices at these sites, in no order."""
         return [device_id for site in frozenset(sites) for device_id in self._by_site.get(site, ())]
+
+    def devices_in(self, location: str) -> list[str]:
+        """Return the ids of the devices that refer to a named location."""
+        return [device.id for device in self._devices.values() if device.locationId == location]
 
     async def load(self) -> None:
         """Read the devices from the store. Raises `StoreUnavailable`."""
@@ -125,8 +132,7 @@ class Registry:
                 self._on_reading(event, changes)
             elif type(event) is DeviceStatus:
                 device = self._devices.get(event.device_id) or self._discover(event.device_id, changes)
-                if device is not None:
-                    changes += self.presence.on_status(device, event)
+                changes += _unlisted(event) if device is None else self.presence.on_status(device, event)
         self.next.publish([*events, *changes] if changes else events)
 
     def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
@@ -177,6 +183,12 @@ class Registry:
         """Whether a series is that of a known device and not of a part of `device_id`."""
         device = self._devices.get(series)
         return device is not None and device.part_of != device_id
+
+    def set_last_reading(self, device_id: str, reading: Reading | None) -> None:
+        """Set the newest reading of a device after a correction. Does nothing for an unknown device."""
+        device = self._devices.get(device_id)
+        if device is not None:
+            device.last_reading = reading
 
     def suggest(self, suggested: Mapping[str, Mapping[str, str]]) -> None:
         """Set attributes by device id where a person set none: of known devices now, of others when they are discovered.
@@ -406,6 +418,11 @@ class Registry:
                 log.warning("devices: %d devices refused by the store: changes lost at restart: %s", len(devices), error)
         self.on_write(None)
         return True
+
+
+def _unlisted(status: DeviceStatus) -> list[Event]:
+    """The event of a status whose device is not registered: there is no device whose change could be reported."""
+    return [EntityEvent("sensor", "updated", status.device_id, device_status(status), {"action": "update_sensor_status"})]
 
 
 def _check_size(device: Device) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from bridge.core.errors import StoreError
 from bridge.core.query import RetentionResult
@@ -21,6 +22,8 @@ class RetentionJob:
         self._interval_seconds = interval_seconds
         self._last_error = ""
         self.removed = RetentionResult()
+        self.on_quarantine_full: Callable[[int], None] = lambda _: None
+        """Called with the number of messages that were removed from a full quarantine."""
 
     async def run(self) -> None:
         """Run until cancelled. A failure is logged once and retried after the interval."""
@@ -44,6 +47,7 @@ class RetentionJob:
             before.audit_over + removed.audit_over,
         )
         if removed.rejected_over:
+            self.on_quarantine_full(removed.rejected_over)
             log.warning(
                 "retention: quarantine full: %d oldest messages removed, %d since the start; see `sensor-bridge rejected list`",
                 removed.rejected_over,

@@ -23,7 +23,7 @@ from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.query import WriteResult
 from bridge.core.readings.reading import Reading
 from bridge.pipeline.clock import monotonic_seconds
-from bridge.ports import DeviceStore, ReadingWriter, SwapStore
+from bridge.ports import DeviceStore, ReadingEditor, ReadingWriter, SwapStore
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +219,21 @@ class LeasedWriter:
         """As `ReadingWriter.write`; raises `StoreUnavailable` too while the lease is not held."""
         await self._lease.confirm()
         return await self._store.write(readings, rejections, statuses)
+
+
+class LeasedEditor:
+    """Corrections of readings, which are written while the lease is held."""
+
+    def __init__(self, store: ReadingEditor, lease: Lease) -> None:
+        self._store = store
+        self._lease = lease
+        self.reading = store.reading
+        self.latest = store.latest
+
+    async def replace(self, before: Reading, after: Reading | None, /) -> bool:
+        """As `ReadingEditor.replace`; raises `StoreUnavailable` too while the lease is not held."""
+        await self._lease.confirm()
+        return await self._store.replace(before, after)
 
 
 class LeasedDevices:

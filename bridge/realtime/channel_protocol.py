@@ -9,9 +9,12 @@ import orjson
 from aiohttp import web
 
 from bridge.core import events
+from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Identity, IdentityKind
+from bridge.core.devices.entity import entity_of
 from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
+from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -22,10 +25,9 @@ from bridge.realtime.websocket.server import WebSocketServer
 
 PATH = "/api/v1/ws"
 SECURE_PATH = "/api/v1/ws/secure"
-GENERAL = "general"
-CHANNELS = (GENERAL, "sensors", "readings", "locations", "anomalies", "predictions")
 ANONYMOUS = "anonymous"
 _USER_LENGTH = 128
+_SPANISH = {"temperature": "temperatura", "humidity": "humedad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class ChannelProtocol:
 class _ChannelHandler:
     def __init__(self, members: dict[ClientConnection, ChannelMember], member: ChannelMember) -> None:
         self.encoder = CODEC
+        self.channel: str | None = member.channel
         self._members = members
         self._member = member
 
@@ -95,48 +98,32 @@ class _ChannelHandler:
                 raise ValueError("type: must be ping or pong; for another channel, connect again with ?channel=")
 
 
-class ChannelCodec:
-    def __init__(self) -> None:
-        self._readings = MessageTemplates(lambda reading: events.entity_event(_as_entity(reading), SENT_AT_PLACEHOLDER))
-
-    def encode(self, event: Event) -> bytes | None:
-        """Return a JSON object whose first key is `type`; None for events that channels do not have."""
-        match event:
-            case Reading():
-                return self._readings.encode(event)
-            case SystemEvent():
-                body = {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
-            case Gap():
-                body = {"type": "gap", **events.gap(event)}
-            case EntityEvent():
-                body = events.entity_event(event, SENT_AT_PLACEHOLDER)
-            case AuthExpiring():
-                body = {"type": "auth_expiring", **events.auth_expiring(event)}
-            case CommandAck():
-                return None
-            case _:
-                body = events.entity_event(_as_entity(event), SENT_AT_PLACEHOLDER)
-        return orjson.dumps(body)
+def _entity_event(event: EntityEvent) -> dict[str, Any]:
+    """The message of an event, with ids that are numbers where they are written as one, and `created_at`."""
+    if event.entity_type == "reading":
+        data = _reading_data(event.data, number_or_text(str(event.data.get("deviceId", ""))))
+    else:
+        data = entity_of(event.data)
+    body = events.entity_event(event, SENT_AT_PLACEHOLDER)
+    return body | {"entity_id": number_or_text(event.entity_id), "data": data}
 
 
-CODEC = ChannelCodec()
+def _created_reading(reading: Reading, sensor_id: int | str) -> dict[str, Any]:
+    data = _reading_data(reading.public(), sensor_id)
+    event = EntityEvent("reading", "created", str(reading.id), data, {"action": "create_reading"})
+    return events.entity_event(event, SENT_AT_PLACEHOLDER)
 
 
-def _as_entity(event: Reading | DeviceStatus | TopicEvent) -> EntityEvent:
-    match event:
-        case Reading():
-            return EntityEvent("reading", "created", str(event.id), event.public(), {"action": "create_reading"})
-        case DeviceStatus():
-            status = events.device_status(event)
-            return EntityEvent("sensor", "updated", event.device_id, status, {"action": "update_sensor_status"})
-        case TopicEvent():
-            return _topic_as_entity(event)
+def _reading_data(record: dict[str, Any], sensor_id: int | str) -> dict[str, Any]:
+    """The record, also under the names that this protocol's own clients post."""
+    names = {spanish: record[name] for name, spanish in _SPANISH.items() if name in record}
+    return record | {"id": record.get("_id"), "sensor_id": sensor_id} | names
 
 
 def _topic_as_entity(event: TopicEvent) -> EntityEvent:
     """Return an event of another service with its body as `data`; the id is taken from the body, and empty without one."""
     ids = (event.body.get(name) for name in ("id", "entity_id", "sensor_id"))
-    entity_id = next((str(value) for value in ids if isinstance(value, str | int)), "")
+    entity_id = next((str(value) for value in ids if isinstance(value, str | int) and not isinstance(value, bool)), "")
     data = {"timestamp": iso(event.timestamp_ms)} | event.body
     match event.topic:
         case "predictions":
@@ -147,6 +134,33 @@ def _topic_as_entity(event: TopicEvent) -> EntityEvent:
             return EntityEvent("module", "updated", entity_id, data, {"action": "update_module"})
         case _:
             return EntityEvent("action", "created", entity_id, data, {"action": "create_action"})
+
+
+class ChannelCodec:
+    def __init__(self) -> None:
+        self._readings = MessageTemplates(_created_reading)
+
+    def encode(self, event: Event) -> bytes | None:
+        """Return a JSON object whose first key is `type`; None for events that channels do not have."""
+        match event:
+            case Reading():
+                return self._readings.encode(event, number_or_text(event.device_id))
+            case SystemEvent():
+                body = {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
+            case Gap():
+                body = {"type": "gap", **events.gap(event)}
+            case EntityEvent():
+                body = _entity_event(event)
+            case AuthExpiring():
+                body = {"type": "auth_expiring", **events.auth_expiring(event)}
+            case TopicEvent():
+                body = _entity_event(_topic_as_entity(event))
+            case CommandAck() | DeviceStatus():  # the registry reports the change of a status as one of its device
+                return None
+        return orjson.dumps(body)
+
+
+CODEC = ChannelCodec()
 
 
 def checked_channel(name: str) -> str:

@@ -50,6 +50,7 @@ class TopicProtocol:
         self, app: web.Application, sockets: WebSocketServer, hub: Hub, locate: LocationLookup = lambda _: None
     ) -> None:
         self.encoder = TopicCodec(locate)
+        self.channel: str | None = None
         self._sockets = sockets
         self._hub = hub
         self._topics: dict[ClientConnection, frozenset[str]] = {}

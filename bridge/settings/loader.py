@@ -1,4 +1,4 @@
-"""Loads the settings: defaults, then a TOML file, then the environment. All mistakes are reported together, with origins.
+"""Loads the settings: defaults, a TOML file, `.env`, the environment. All mistakes are reported together, with origins.
 
 `BRIDGE_MQTT__URL` in the environment is `url` under `[mqtt]` in the file; `BRIDGE_MQTT__PASSWORD_FILE` names a file that
 contains the value, for secrets. `config/bridge.toml` lists every setting with its default.
@@ -19,8 +19,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bridge.core.errors import SettingsError
 from bridge.settings import Settings
+from bridge.settings.variables import DOTENV_PATH, PREFIX, Variable, read_variables
 
-PREFIX = "BRIDGE_"
 CONFIG_VARIABLE = "BRIDGE_CONFIG"
 DEFAULT_PATH = Path("config/bridge.toml")
 
@@ -43,7 +43,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _EnvironmentValue:
-    """The value of one setting, and the variable (and file) it came from."""
+    """The value of one setting, and the variable (and file) that it came from."""
 
     path: tuple[str, ...]
     value: Any
@@ -65,16 +65,20 @@ class _Layer(PydanticBaseSettingsSource):
 
 
 def load_settings(
-    path: Path | None = None, environ: Mapping[str, str] = os.environ, defaults: Mapping[str, Any] | None = None
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    defaults: Mapping[str, Any] | None = None,
+    dotenv: Path = DOTENV_PATH,
 ) -> Settings:
-    """Load file and environment. `defaults`, nested like the file, override the settings' own defaults.
+    """Load the file, `dotenv` and the environment. `defaults`, nested like the file, override the settings' own defaults.
 
     Raises `SettingsError` with every mistake, one per line.
     """
     mistakes: list[str] = []
-    path, text = _read_file(path, environ, mistakes)
+    variables = read_variables(environ, dotenv, mistakes)
+    path, text = _read_file(path, variables, mistakes)
     in_file = _parse_toml(path, text, mistakes)
-    values = list(_read_environment(environ, mistakes))
+    values = list(_read_environment(variables, mistakes))
     in_environment: dict[str, Any] = {}
     for value in values:
         _put(in_environment, value.path, value.value)
@@ -97,8 +101,9 @@ def load_settings(
     return settings
 
 
-def _read_file(path: Path | None, environ: Mapping[str, str], mistakes: list[str]) -> tuple[Path, str]:
-    explicit = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+def _read_file(path: Path | None, variables: Mapping[str, Variable], mistakes: list[str]) -> tuple[Path, str]:
+    named = variables.get(CONFIG_VARIABLE)
+    explicit = path or (Path(named.value) if named and named.value else None)
     path = explicit or DEFAULT_PATH
     try:
         if explicit is None and not path.exists():
@@ -117,30 +122,30 @@ def _parse_toml(path: Path, text: str, mistakes: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _read_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[_EnvironmentValue]:
+def _read_environment(variables: Mapping[str, Variable], mistakes: list[str]) -> Iterator[_EnvironmentValue]:
     known = set(_leaves(Settings))
     for name, target in _ALIASES.items():
         own = PREFIX + "__".join(target).upper()
-        if name in environ and own not in environ and f"{own}_FILE" not in environ:
-            yield _EnvironmentValue(target, environ[name], f"environment {name}")
-    for name, value in sorted(environ.items()):
+        if name in variables and own not in variables and f"{own}_FILE" not in variables:
+            yield _EnvironmentValue(target, variables[name].value, variables[name].origin)
+    for name, variable in sorted(variables.items()):
         if not name.upper().startswith(PREFIX):
             continue
         path = tuple(name.upper().removeprefix(PREFIX).lower().split("__"))
         if path in known or (len(path) > 1 and not _names_file(path, known)):
-            yield _EnvironmentValue(path, _value(path, value), f"environment {name}")
+            yield _EnvironmentValue(path, _value(path, variable.value), variable.origin)
         elif _names_file(path, known):
             target = (*path[:-1], path[-1].removesuffix("_file"))
-            if PREFIX + "__".join(target).upper() in environ:
-                mistakes.append(f"environment {name}: {'.'.join(target)} is set both directly and by a file")
+            if PREFIX + "__".join(target).upper() in variables:
+                mistakes.append(f"{variable.origin}: {'.'.join(target)} is set both directly and by a file")
                 continue
             try:
-                text = Path(value).read_text("utf-8").rstrip("\r\n")
-                yield _EnvironmentValue(target, _value(target, text), f"environment {name} ({value})")
+                text = Path(variable.value).read_text("utf-8").rstrip("\r\n")
+                yield _EnvironmentValue(target, _value(target, text), f"{variable.origin} ({variable.value})")
             except (OSError, UnicodeDecodeError) as error:
-                mistakes.append(f"environment {name}: cannot be read: {error}")
+                mistakes.append(f"{variable.origin}: cannot be read: {error}")
         elif meant := next((setting for setting in known if "_".join(setting) == path[0]), None):
-            mistakes.append(f"environment {name}: is not a setting; use {PREFIX}{'__'.join(meant).upper()}")
+            mistakes.append(f"{variable.origin}: is not a setting; use {PREFIX}{'__'.join(meant).upper()}")
 
 
 def _names_file(path: tuple[str, ...], known: set[tuple[str, ...]]) -> bool:

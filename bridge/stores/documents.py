@@ -1,4 +1,4 @@
-"""Users, keys, sessions, audit events, devices, profiles, commands: written once, over the document collections of a driver."""
+"""Users, keys, sessions, audit events, devices, locations, profiles and commands, over the document collections of a driver."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +18,10 @@ from bridge.core.access.accounts import (
     user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
-from bridge.core.devices import command, device
+from bridge.core.devices import command, device, named_location
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
+from bridge.core.devices.named_location import location_from_document
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
@@ -56,6 +57,7 @@ AUDIT = CollectionSchema(
     "audit", ("at",), {"at": "at", "act": "act", "by": "by", "about": "about"}, column_only=frozenset({"_id", "at"})
 )
 DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status_at": "statusAt"})
+LOCATIONS = CollectionSchema("locations", named_location.TIMES)
 PROFILES = CollectionSchema("profiles")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
 
@@ -114,10 +116,11 @@ class DocumentStores:
         self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
     ) -> None:
         self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
+        self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
         self.profiles = DocumentProfileStore(collection(PROFILES))
         self.commands = DocumentCommandStore(collection(COMMANDS))
-        self.users = DocumentAccountStore(collection(USERS), user_from_document)
-        self.keys = DocumentAccountStore(collection(API_KEYS), api_key_from_document)
+        self.users = DocumentRecordStore(collection(USERS), user_from_document)
+        self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
 
@@ -141,7 +144,7 @@ class DocumentStore(Generic[T]):
         return self._from_document(str(document["_id"]), document)
 
 
-class DocumentAccountStore(DocumentStore[T]):
+class DocumentRecordStore(DocumentStore[T]):
     async def add(self, record: T) -> bool:
         return await self._documents.insert(_document(record))
 
@@ -149,7 +152,7 @@ class DocumentAccountStore(DocumentStore[T]):
         return await self._documents.replace(_document(record))
 
 
-class DocumentSessionStore(DocumentAccountStore[LoginSession]):
+class DocumentSessionStore(DocumentRecordStore[LoginSession]):
     def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
         super().__init__(sessions, session_from_document)
         self._revocations = revocations

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from bridge.core.query import Bucket, FieldSummary, ReadingsQuery, RollupResult
+from bridge.core.readings.reading import Reading
 from bridge.core.rollup import (
     DEVICES_LIMIT,
     HistoryRange,
@@ -13,6 +14,7 @@ from bridge.core.rollup import (
     RollupSegment,
     first_complete_ms,
     fits_rollups,
+    floor_to_hour,
     is_time_query,
     plan,
     unrolled_query,
@@ -66,14 +68,19 @@ class RollupHistory:
             return [] if segments == [] else await self._tables.summarize(query, segments, every_ms, fields)
 
     async def _progress(self, query: ReadingsQuery) -> tuple[list[RollupProgress], Late]:
-        """Read cursor, progress and late readings, in this order: nothing is missed or counted twice during a roll-up."""
+        """Read cursor, progress and late readings, in this order: nothing is missed or counted twice during a roll-up.
+
+        Hours whose readings were corrected are treated as late too.
+        """
         cursor = await self._tables.cursor()
         progress = await self._tables.progress(query.devices)
         rolled_ms = min(query.to_ms or now_ms(), max((device.until_ms for device in progress), default=0))
         since_ms = max(query.from_ms or 0, first_complete_ms(now_ms(), self._retention_days))
         late: Late = ()
         if since_ms < rolled_ms:
+            changed = await self._tables.changed_hours(query.devices)
             late = await self._tables.late_hours(cursor, None, rolled_ms, since_ms, query.devices)
+            late = {*late, *((hour.device_id, hour.start_ms) for hour in changed if since_ms <= hour.start_ms < rolled_ms)}
         return progress, late
 
     async def _measured_fields(
@@ -86,6 +93,11 @@ class RollupHistory:
         if unrolled and not measured.issuperset(fields):
             measured |= frozenset(await self._tables.measured(unrolled, fields))
         return [name for name in fields if name in measured]
+
+
+def changed_hours(before: Reading, after: Reading | None) -> set[tuple[str, int]]:
+    """Return device and hour of a reading before and after its correction: their rollups are to be built again."""
+    return {(reading.device_id, floor_to_hour(reading.timestamp_ms)) for reading in (before, after) if reading is not None}
 
 
 def bucket(device_id: str, start_ms: int, count: int, numbers: Sequence[Any], fields: Sequence[str]) -> Bucket:

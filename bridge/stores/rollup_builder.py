@@ -22,6 +22,7 @@ from bridge.core.query import Bucket, ReadingsQuery, RollupResult
 from bridge.core.rollup import (
     DAY_MS,
     HOUR_MS,
+    ChangedHour,
     Late,
     RollupProgress,
     RollupSegment,
@@ -41,6 +42,7 @@ _CLOSED_AFTER_MS = 5 * 60_000
 SETTLE_MS = 30_000
 """Age of a cursor up to which readings are looked for: six times the default deadline of a write."""
 _READINGS_AT_ONCE = 20_000
+_CHANGED_AT_ONCE = 100
 _COOLDOWN_SECONDS = 900.0
 """Cooldown of a device with late readings: with 1,000 late readings a second, rolling up an hour every 10 s took mongod 10 %
 of a core after two minutes, and more each minute."""
@@ -63,6 +65,15 @@ class RollupTables(Protocol):
         self, since: int, until: int | None, before_ms: int, from_ms: int = 0, devices: Sequence[str] | None = None
     ) -> Late:
         """Return devices and hours of the readings with these cursors that were measured in this time."""
+
+    async def changed_hours(self, devices: Sequence[str] | None = None, limit: int = 0) -> list[ChangedHour]:
+        """Return hours of these devices (None: all) with corrected readings, the first `limit` by time of correction."""
+
+    async def rebuild(self, device_id: str, hour: int) -> None:
+        """Delete the rollups of an hour and build them from its readings, of which there may be none left."""
+
+    async def forget_changed(self, hour: ChangedHour) -> None:
+        """Delete the mark of an hour, unless a reading in it was corrected again."""
 
     async def saved_progress(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         """Return the stored progress of these devices (None: all)."""
@@ -142,11 +153,12 @@ class RollupBuilder:
             return RollupResult()
         await self._read_progress(devices_limit)
         full = await self._find_late(cursor)
-        hours, end = 0, time.monotonic() + _STEP_SECONDS
+        end = time.monotonic() + _STEP_SECONDS
+        hours, more_changed = await self._rebuild_changed(end)
         while (self._late or self._due) and time.monotonic() < end:
             hours += await (self._roll_late() if self._late else self._roll_next(self._progress[self._due.popleft()]))
         behind = sum(progress.until_ms < now_ms() - DAY_MS for progress in self._progress.values())
-        return RollupResult(hours, behind, more=full or bool(self._late or self._due))
+        return RollupResult(hours, behind, more=full or more_changed or bool(self._late or self._due))
 
     async def _read_progress(self, devices_limit: int) -> None:
         """Look for new devices once a minute, and for due ones when all that were due are done."""
@@ -230,6 +242,26 @@ class RollupBuilder:
         progress = self._progress[device_id]
         if hour < progress.until_ms:
             await self._save(replace(progress, until_ms=hour, again_ms=min(progress.again_ms, hour)))
+
+    # --- corrected readings ---
+
+    async def _rebuild_changed(self, end: float) -> tuple[int, bool]:
+        """Build the hours of corrected readings again, until `end`; return how many, and whether there are more.
+
+        Hours of the last seconds are left out: their correction may still be in progress.
+        """
+        hours = 0
+        changed = await self._tables.changed_hours(limit=_CHANGED_AT_ONCE)
+        for hour in changed:
+            if hour.at_ms > now_ms() - SETTLE_MS:
+                return hours, False
+            if time.monotonic() > end:
+                return hours, True
+            if self._is_rebuilt(hour.device_id, hour.start_ms):
+                await self._tables.rebuild(hour.device_id, hour.start_ms)
+                hours += 1
+            await self._tables.forget_changed(hour)
+        return hours, len(changed) == _CHANGED_AT_ONCE
 
     # --- in order ---
 

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bridge.core.readings.identity import record_id
 from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, key_id, signed
 from tests.access.ways import SESSION_COOKIE
 
@@ -207,6 +208,12 @@ class Asked:
 
 READING = {"temperature": 21, "timestamp": 1_767_000_500}
 
+
+def reading_of(device: str) -> str:
+    """The path of the reading that each device of these tests has."""
+    return f"/api/v1/readings/{record_id(device, 1_767_000_000_000, {'temperature': 20})}"
+
+
 CROSSINGS: tuple[Asked, ...] = (
     # --- roles
     Asked("viewer", "GET", "/api/v1/readings", 200),
@@ -234,6 +241,48 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("operator", "POST", "/api/v1/keys", 403, {"name": "k"}),
     Asked("admin", "GET", "/api/v1/audit", 200),
     Asked("admin", "GET", "/api/v1/rejected", 200),
+    # --- single readings, and locations
+    Asked("viewer", "GET", reading_of("hall"), 200),
+    Asked("viewer", "PUT", reading_of("hall"), 403, {"humidity": 40}),
+    Asked("viewer", "DELETE", reading_of("hall"), 403),
+    Asked("operator", "PATCH", reading_of("hall"), 403, {"humidity": 40}),
+    Asked("send", "GET", reading_of("hall"), 403),
+    Asked("manage", "GET", reading_of("hall"), 403),
+    Asked("manage", "PUT", reading_of("hall"), 200, {"humidity": 40}),
+    Asked("kitchen", "GET", reading_of("hall"), 404),
+    Asked("kitchen", "GET", reading_of("stove"), 200),
+    Asked("kitchen", "PUT", reading_of("stove"), 403, {"humidity": 40}),
+    Asked("kitchen", "GET", "/api/v1/readings?sensor_id=hall&since=0", 200, without="hall"),
+    Asked("kitchen", "GET", "/api/v1/readings?sensor_id=hall&device=stove&since=0", 200, without="hall"),
+    Asked("one", "GET", reading_of("stove"), 404),
+    Asked("bounded", "PUT", reading_of("hall"), 404, {"humidity": 40}),
+    Asked("bounded", "DELETE", reading_of("hall"), 404),
+    Asked("bounded", "PUT", reading_of("stove"), 200, {"humidity": 40}),
+    Asked("viewer", "POST", "/api/v1/locations", 403, {"id": "attic", "site": "Hall"}),
+    Asked("bounded", "POST", "/api/v1/locations", 403, {"id": "attic", "site": "Kitchen"}),
+    Asked("manage", "POST", "/api/v1/locations", 201, {"id": "attic", "site": "Hall"}),
+    Asked("manage", "POST", "/api/v1/locations", 201, {"id": "pantry", "site": "Kitchen"}),
+    Asked("manage", "PUT", "/api/v1/locations/attic", 200, {"room": "North"}),
+    Asked("viewer", "GET", "/api/v1/locations", 200),
+    Asked("viewer", "PUT", "/api/v1/locations/attic", 403, {"site": "Kitchen"}),
+    Asked("viewer", "DELETE", "/api/v1/locations/attic", 403),
+    Asked("manage", "GET", "/api/v1/locations", 403),
+    Asked("kitchen", "GET", "/api/v1/locations", 200, without="attic"),
+    Asked("kitchen", "GET", "/api/v1/locations?site=Hall", 200, without="attic"),
+    Asked("kitchen", "GET", "/api/v1/locations/attic", 404),
+    Asked("kitchen", "GET", "/api/v1/locations/pantry", 200),
+    Asked("one", "GET", "/api/v1/locations", 200, without="attic"),
+    Asked("bounded", "PUT", "/api/v1/locations/pantry", 403, {"site": "Hall"}),
+    Asked("bounded", "DELETE", "/api/v1/locations/pantry", 403),
+    Asked("bounded", "PATCH", "/api/v1/devices/stove", 422, {"locationId": "attic"}),
+    Asked("bounded", "PATCH", "/api/v1/devices/stove", 422, {"locationId": "nowhere"}),
+    Asked("bounded", "PATCH", "/api/v1/devices/stove", 200, {"locationId": "pantry"}),
+    Asked("bounded", "POST", "/api/v1/sensors", 403, {"tipo": "x"}),
+    Asked("bounded", "POST", "/api/v1/sensors", 201, {"tipo": "x", "site": "Kitchen"}),
+    Asked("bounded", "POST", "/api/v1/sensors", 422, {"tipo": "x", "location_id": "attic"}),
+    Asked("viewer", "PUT", "/api/v1/devices/hall", 403, {"name": "x"}),
+    Asked("bounded", "PUT", "/api/v1/sensors/hall", 404, {"name": "x"}),
+    Asked("manage", "PUT", "/api/v1/sensors/cellar", 200, {"name": "Keller"}),
     # --- permissions of keys
     Asked("see", "GET", "/metrics", 200),
     Asked("see", "POST", "/api/v1/readings", 403, {"deviceId": "hall", **READING}),

@@ -686,6 +686,10 @@ async def test_open_bridge_needs_no_login_and_creates_no_admin(
                 assert answer.status == 200
         async with session.get("/auth/me") as answer:
             assert (await answer.json())["required"] is False
-        for path, body in (("/auth/login", LOGIN), ("/api/v1/users", {"name": "x", "password": PASSWORD, "role": "admin"})):
+        for path, body, status in (
+            ("/auth/login", LOGIN, 401),
+            ("/auth/setup", {"token": "x", "password": PASSWORD}, 403),
+            ("/api/v1/users", {"name": "x", "password": PASSWORD, "role": "admin"}, 403),
+        ):
             async with session.post(path, json=body) as answer:
-                assert answer.status == 403
+                assert answer.status == status

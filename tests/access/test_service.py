@@ -413,9 +413,14 @@ async def test_store_must_be_read_first_unless_access_is_open() -> None:
     await opened.load()
     assert await opened.identify(None, HERE) is await opened.identify_device("a", "b", HERE) is ANYONE
     assert opened.is_valid(ANYONE)
-    with pytest.raises(Forbidden):
-        await opened.login("admin", PASSWORD, HERE)
     assert (store.state, store.users.by_id) == ({}, {})
+    with pytest.raises(Unauthorized):
+        await opened.authenticate("x.y.z", HERE)
+    with pytest.raises(Unauthorized):
+        await opened.login("admin", PASSWORD, HERE)
+    with pytest.raises(Forbidden):
+        await opened.create_first_admin("secret", PASSWORD, HERE)
+    assert (list(store.state), store.users.by_id) == (["access_secret"], {}), "logins are for the secure channel"
 
 
 # --- the identity provider -----------------------------------------------------------------------------------------------

@@ -40,6 +40,9 @@ class TokenAccess:
     def revoke(self, token: str) -> None:
         self.revoked.add(f"grant:{token}")
 
+    async def authenticate(self, shown: str | None, address: str, *, in_cookie: bool = False) -> Identity:
+        return await self.identify(shown, address, in_cookie=in_cookie)
+
     async def identify(self, shown: str | None, address: str, *, in_cookie: bool = False) -> Identity:  # noqa: ARG002
         self.asked += 1
         assert address == "127.0.0.1"

@@ -19,6 +19,7 @@ from bridge.core.devices.device import Device
 from bridge.core.devices.profiles import Profiles
 from bridge.core.readings.reading import Reading
 from bridge.devices.commands import CommandService
+from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.settings import DevicesSettings, HttpSettings
@@ -98,7 +99,8 @@ async def asking() -> AsyncIterator[Asked]:
     profiles = ProfileService(Profiles(), store.profiles, registry)
     app = web.Application(middlewares=[problems.middleware(), auth.middleware(access, notes, http)])
     app.add_routes(ReadingsApi(store, authorizer).routes())
-    app.add_routes(DevicesApi(registry, profiles, commands, authorizer, notes, http).routes())
+    locations = Locations(store.locations, store, registry, RecordingPublisher(), store.ping)
+    app.add_routes(DevicesApi(registry, profiles, commands, locations, authorizer, notes, http).routes())
     async with TestClient(TestServer(app)) as client:
         yield Asked(client, registry, store)
 

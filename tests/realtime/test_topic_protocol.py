@@ -350,9 +350,10 @@ async def test_channel_confirms_the_connection_and_sends_stored_readings(bridge:
             assert event["data"]["temperature"] == 20.5
             assert event["metadata"] == {"action": "create_reading"}
             assert event["timestamp"].endswith("Z")
-        await publish(broker_url, "sensors/a/status", status="online")
+        await publish(broker_url, "sensors/a/status", status="offline")
         event = await clients["sensors"].receive()
         assert (event["entity_type"], event["event_type"], event["entity_id"]) == ("sensor", "updated", "a")
+        assert event["data"]["status"] == "offline"
         status, stats = await ask(bridge, "GET", "/api/v1/ws/stats")
         assert (status, stats["total_channels"], list(stats["channels"])) == (200, 3, ["general", "sensors", "readings"])
         (user,) = stats["channels"]["general"]["users"]
@@ -420,7 +421,7 @@ def test_entity_and_topic_events_have_the_contract_shape_on_channels() -> None:
         "actions": ("action", "created"),
     }.items():
         body = orjson.loads(codec.encode(TopicEvent(topic, {"id": 5, "x": [1]}, EPOCH_MS)) or b"")
-        assert (body["entity_type"], body["event_type"], body["entity_id"]) == (*kinds, "5")
+        assert (body["entity_type"], body["event_type"], body["entity_id"]) == (*kinds, 5)
         assert body["data"] == {"timestamp": EPOCH, "id": 5, "x": [1]}
 
 

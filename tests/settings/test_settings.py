@@ -77,6 +77,51 @@ def test_passed_defaults_are_overridden_by_file_and_environment(tmp_path: Path) 
     assert (settings.http.host, settings.http.port, settings.log.level) == ("a", 8080, "error")
 
 
+def load_dotenv(text: str, environ: Mapping[str, str] | None = None, *, folder: Path) -> Settings:
+    (folder / ".env").write_text(text, "utf-8")
+    return load_settings(None, environ or {}, dotenv=folder / ".env")
+
+
+def test_dotenv_sets_what_the_environment_does_not(tmp_path: Path) -> None:
+    text = """# En tu archivo .env
+WEBSOCKET_MAX_CONNECTIONS=100
+export BRIDGE_HTTP__PORT='8000'
+BRIDGE_HTTP__CORS_ORIGINS=["https://a.example"]  # a comment
+BRIDGE_MQTT__PASSWORD="two words # and ${more}"
+BRIDGE_MQTT__USERNAME=bridge
+DATABASE_URL=postgres://x
+"""
+    settings = load_dotenv(text, {"bridge_http__port": "4"}, folder=tmp_path)
+    assert (settings.realtime.max_clients, settings.http.port) == (100, 4)
+    assert settings.http.cors_origins == ("https://a.example",)
+    assert settings.mqtt.login == ("bridge", "two words # and ${more}")
+    assert load_settings(None, {}, dotenv=tmp_path / "none").model_dump() == Settings().model_dump()
+
+
+def test_mistakes_in_dotenv_name_its_line(tmp_path: Path) -> None:
+    name = tmp_path / ".env"
+    for text, expected in (
+        ("\n\nWEBSOCKET_PING_INTERVAL=often\n", f"{name}:3 WEBSOCKET_PING_INTERVAL: realtime.ping_interval_seconds = 'often'"),
+        ("A=1\nBRIDGE_HTTP__COLOR=red\n", f"{name}:2 BRIDGE_HTTP__COLOR: http.color: is not a setting"),
+        ("BRIDGE_HTTP_PORT=1\n", f"{name}:1 BRIDGE_HTTP_PORT: is not a setting; use BRIDGE_HTTP__PORT"),
+        ("this is not a line\nBRIDGE_HTTP__PORT\n", f"{name}:2: not a line NAME=value"),
+        ("BRIDGE_MQTT__PASSWORD_FILE=/nowhere/at/all\n", f"{name}:1 BRIDGE_MQTT__PASSWORD_FILE: cannot be read"),
+        ("A=" + "x" * 70_000, f"{name}: larger than"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load_dotenv(text, folder=tmp_path)
+        assert str(caught.value).startswith(expected), caught.value
+    name.write_bytes(b"A=\xff")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(None, {}, dotenv=name)
+
+
+def test_secret_in_dotenv_is_not_in_the_message(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_dotenv(f"BRIDGE_ACCESS__SECRET={SECRET[:8]}\n", folder=tmp_path)
+    assert SECRET[:8] not in str(caught.value)
+
+
 def test_environment_names_are_case_insensitive(tmp_path: Path) -> None:
     assert load(environ={"bridge_http__port": "4"}, folder=tmp_path).http.port == 4
 

@@ -317,6 +317,38 @@ async def test_late_readings_of_the_last_day_are_rolled_up_after_the_cooldown(
         await sensors.compare(store)
 
 
+async def corrected(sensors: Sensors, store: Store, before: Reading, after: Reading | None) -> None:
+    for one in (store, sensors.memory):
+        assert await one.replace(before, after)
+    await sensors.compare(store)
+
+
+async def test_corrected_readings_are_right_before_and_after_their_hours_are_built_again(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors = Sensors(3)
+    async with opened() as store:
+        readings = [sensors.invent("a", hour * HOUR_MS // 4) for hour in range(30 * 4)]
+        await sensors.write(store, readings)
+        assert await rolled_up(store) >= 29
+        monkeypatch.setattr("bridge.stores.rollup_builder.SETTLE_MS", 10**9)
+        moved = replace(readings[60], timestamp_ms=readings[60].timestamp_ms - 5 * HOUR_MS, values={"temperature": 99})
+        await corrected(sensors, store, readings[60], moved)
+        await corrected(sensors, store, moved, replace(moved, values={"temperature": -40.5}))
+        hour = range(80, 80 + 12)  # more than two hours, so that one of them is left without any reading
+        for number in hour:
+            await corrected(sensors, store, readings[number], None)
+        await corrected(sensors, store, readings[1], None)
+        assert await rolled_up(store) == 0, "the corrections may still be in progress"
+        await sensors.compare(store)
+        monkeypatch.setattr("bridge.stores.rollup_builder.SETTLE_MS", -1)
+        assert await rolled_up(store) >= 4
+        assert await rolled_up(store) == 0
+        tables = cast("RollupHistory", store.history)._tables
+        assert await tables.changed_hours() == []
+        await sensors.compare(store)
+
+
 async def drop_rollups(store: Any) -> None:
     """As another program would; retention creates table and indexes again."""
     if isinstance(store, SqliteStore):

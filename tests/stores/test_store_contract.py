@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 
+from bridge.core.devices.named_location import NamedLocation
 from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReason
 from bridge.core.query import (
     FieldSummary,
@@ -132,6 +133,48 @@ async def test_write_without_readings_stores_rejections_and_statuses(store: Stor
     statuses = [DeviceStatus("a", "online", START_MS), DeviceStatus("a", "offline", START_MS + 1)]
     assert await store.write([], [rejection(b""), rejection(b"\0\xff" * 40_000)], statuses) == WriteResult()
     assert await store.write([], [], []) == WriteResult()
+
+
+async def test_reading_is_replaced_and_deleted_by_its_id(store: Store) -> None:
+    first, other = reading(1), reading(2, at=1000)
+    await store.write([first, other], [], [])
+    assert await store.reading(first.id) == first
+    assert await store.reading(ObjectId()) is None
+    after = replace(first, values={"humidity": 40}, timestamp_ms=START_MS + 2000, quality={}, changed_ms=START_MS + 3000)
+    assert await store.replace(first, after)
+    assert await store.reading(first.id) == after
+    assert await everything(store) == [after, other], "its cursor stays"
+    assert await store.latest() == [after], "the newest is by the time of measurement"
+    assert await store.replace(after, None)
+    assert await store.reading(first.id) is None
+    assert await everything(store) == await store.latest() == [other]
+    assert not await store.replace(after, after)
+    assert not await store.replace(after, None)
+    assert await everything(store) == [other], "what was deleted does not come back"
+
+
+async def test_changed_reading_is_still_known_by_its_id(store: Store) -> None:
+    before = reading(1)
+    await store.write([before], [], [])
+    await store.replace(before, replace(before, values={"temperature": 1.5}, changed_ms=START_MS))
+    assert await store.write([reading(2)], [], []) == WriteResult(), "sent again, it is a duplicate"
+    await store.replace(before, None)
+    assert await store.write([reading(3)], [], []) == WriteResult(frozenset({3})), "a deleted one is stored again"
+
+
+async def test_location_is_added_changed_and_removed(store: Store) -> None:
+    attributes = {"altura_m": 2.5, "planta": [1, {"a": None}]}
+    first = NamedLocation("1", "Invernadero", "Finca", "Norte", attributes, START_MS)
+    assert await store.locations.add(first)
+    assert not await store.locations.add(NamedLocation("1"))
+    assert await store.locations.add(NamedLocation("10"))
+    changed = replace(first, room=None, attributes={})
+    assert await store.locations.save(changed)
+    assert not await store.locations.save(NamedLocation("2"))
+    assert await store.locations.all(9) == [changed, NamedLocation("10")]
+    assert await store.locations.all(1) == [changed]
+    assert await store.locations.remove("1")
+    assert not await store.locations.remove("1")
 
 
 async def test_prepare_returns_the_highest_cursor(store: Store) -> None:

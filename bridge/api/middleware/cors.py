@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 REPORTED_LIMIT = 100
 """The most origins that are named in the log; further ones are only counted."""
 
-_METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
+_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _SAFE_METHODS = "GET, OPTIONS"
 _PREFLIGHT_SECONDS = "600"
 _ORIGIN_LENGTH = 200

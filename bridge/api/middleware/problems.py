@@ -15,20 +15,25 @@ from bridge.core.errors import (
     AccountError,
     AccountExists,
     CommandRejected,
-    DeviceError,
     DeviceExists,
     Forbidden,
+    InvalidFields,
     LastAdmin,
+    LocationExists,
+    LocationInUse,
     StoreUnavailable,
     SubscriptionExists,
     SurveyRunning,
     TemporarilyUnavailable,
     TooManyAttempts,
     TooManyDevices,
+    TooManyLocations,
     TooManySubscriptions,
     Unauthorized,
     UnknownAccount,
     UnknownDevice,
+    UnknownLocation,
+    UnknownReading,
     UnknownSubscription,
 )
 
@@ -37,6 +42,14 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 _DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
+
+_STATUSES = (
+    ((UnknownAccount, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription), 404),
+    ((AccountExists, LastAdmin, DeviceExists, LocationExists, LocationInUse, SubscriptionExists, SurveyRunning), 409),
+    ((CommandRejected,), 409),
+    ((TooManyDevices, TooManyLocations, TooManySubscriptions), 507),
+)
+"""The statuses of errors whose text is the whole answer."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -97,19 +110,14 @@ def problem_of(error: Exception) -> web.Response | None:
             return _unavailable(str(error))
         case Unauthorized() | Forbidden() | TooManyAttempts():
             return _refusal(error)
-        case UnknownAccount() | UnknownDevice() | UnknownSubscription():
-            return problem(404, str(error))
-        case AccountExists() | LastAdmin() | DeviceExists() | SubscriptionExists() | SurveyRunning() | CommandRejected():
-            return problem(409, str(error))
-        case TooManyDevices() | TooManySubscriptions():
-            return problem(507, str(error))
-        case DeviceError():
+        case InvalidFields():
             errors = [{"field": name, "message": message} for name, message in error.fields.items()]
             return problem(422, str(error)[:_DETAIL_LENGTH], errors=errors)
         case AccountError():
             return problem(422, str(error), errors=[{"field": error.field, "message": error.text}])
         case _:
-            return None
+            status = next((status for kinds, status in _STATUSES if isinstance(error, kinds)), None)
+            return None if status is None else problem(status, str(error))
 
 
 def _invalid_parameters(failure: ValidationError) -> web.Response:

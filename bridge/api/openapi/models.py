@@ -70,6 +70,7 @@ class _Record(Response):
     deviceTimestamp: str | float = Field(default_factory=str, description="the device's own time, where it was not used")
     retained: bool = Absent
     extra: Extra = Absent
+    changedAt: Annotated[Time, Field(description="when a person corrected it")] = Absent
 
 
 Record: type[BaseModel] = create_model(
@@ -97,6 +98,15 @@ NewReading: type[BaseModel] = create_model(
     "NewReading",
     __base__=_NewReading,
     __doc__="A reading as a device sends it, with at least one measurement; aliases and the nested form are documented.",
+    **{one.name: _field(one, float | str | bool | None) for one in MEASUREMENTS},
+)
+
+
+ReadingChanges: type[BaseModel] = create_model(
+    "ReadingChanges",
+    __config__=ConfigDict(extra="forbid", json_schema_extra={"examples": [{"temperature": 21.5, "humidity": None}]}),
+    __doc__="Fields of a reading to set or replace; null removes one. Names and aliases are those of payloads.",
+    timestamp=(str | float, Field(default_factory=str, description="when it was measured")),
     **{one.name: _field(one, float | str | bool | None) for one in MEASUREMENTS},
 )
 
@@ -285,10 +295,11 @@ class RetryResponse(Response):
 class DeviceResponse(Response):
     """A device; unknown attributes are absent."""
 
-    id: DeviceId
+    id: DeviceId | Annotated[int, Field(description="in /api/v1/sensors, where the id is a number")]
     status: str = Absent
     state: dict[str, Any]
     createdAt: Time
+    created_at: Annotated[Time, Field(description="in /api/v1/sensors, the same as createdAt")] = Absent
     partOf: DeviceId = Absent
 
 
@@ -346,11 +357,12 @@ class NewDevice(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    id: DeviceId = Absent
+    id: Annotated[DeviceId | int, Field(description="without it, the next number")] = Absent
     name: str = Absent
     type: str = Absent
     site: str = Absent
     room: str = Absent
+    locationId: Annotated[DeviceId | int | None, Field(description="a location, which gives site and room")] = Absent
 
 
 class DeviceChanges(NewDevice):
@@ -362,6 +374,39 @@ class DeviceChanges(NewDevice):
     )
     parts: dict[str, Literal["own", "shared"]] = Field(default_factory=dict)
     alsoSends: None = Field(default_factory=lambda: None, description="null forgets the keys that are not taken")
+
+
+class NewLocation(BaseModel):
+    """Attributes of a location; those of other names are stored as given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Annotated[DeviceId | int, Field(description="without it, the next number")] = Absent
+    name: str | None = Absent
+    site: str | None = Absent
+    room: str | None = Absent
+
+
+class LocationChanges(NewLocation):
+    """Attributes of a location that change; null removes one."""
+
+
+class LocationResponse(Response):
+    """A location; unknown attributes are absent."""
+
+    id: DeviceId | int
+    name: str = Absent
+    site: str = Absent
+    room: str = Absent
+    createdAt: Time
+    created_at: Time
+
+
+class LocationsPage(Response):
+    """Locations by id; `next` is the last id of the page, for `after`."""
+
+    locations: list[LocationResponse]
+    next: DeviceId | int | None
 
 
 class CommandResponse(Response):
@@ -409,6 +454,7 @@ class TestEventSent(Response):
     success: bool
     channel: str
     message: str
+    level: str
 
 
 class EventAccepted(Response):
@@ -447,12 +493,16 @@ class IdentityResponse(Response):
     required: bool
 
 
+ChannelNames = Annotated[list[str] | None, Field(description="the channels it may listen to; null is every channel")]
+
+
 class UserResponse(Response):
     """A user, without password and hash."""
 
     name: str
     role: str
     scope: ScopeResponse | None
+    channels: ChannelNames
     createdAt: Time
 
 
@@ -470,6 +520,7 @@ class KeyResponse(Response):
     kind: Literal["program", "device"]
     rights: list[str]
     scope: ScopeResponse | None
+    channels: ChannelNames
     createdAt: Time
     expires: Time | None
     by: str

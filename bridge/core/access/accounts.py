@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, DeviceIdError
 from bridge.core.readings.identity import parse_device_id
@@ -101,11 +102,14 @@ class User:
     password: str = field(repr=False)
     scope: ResourceScope | None = None
     created_ms: int = 0
+    channels: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
-        """Raises `AccountError` for an admin with a scope: an admin can grant themselves everything."""
+        """Raises `AccountError` for an admin with limits: an admin can grant themselves everything."""
         if self.role is Role.ADMIN and self.scope is not None:
             raise AccountError("role", "an admin has no scope: choose another role, or no devices and sites")
+        if self.role is Role.ADMIN and self.channels is not None:
+            raise AccountError("role", "an admin may listen to every channel: choose another role, or no channels")
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -113,13 +117,14 @@ class User:
             "password": self.password,
             "scope": scope_to_document(self.scope),
             "createdAt": self.created_ms,
+            "channels": channels_to_document(self.channels),
         }
 
 
 def user_from_document(name: str, document: Mapping[str, Any]) -> User:
-    return User(
-        name, Role(document["role"]), document["password"], scope_from_document(document["scope"]), document["createdAt"]
-    )
+    scope = scope_from_document(document["scope"])
+    channels = channels_of(document.get("channels"))
+    return User(name, Role(document["role"]), document["password"], scope, document["createdAt"], channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ class ApiKey:
     created_ms: int = 0
     expires_ms: int | None = None
     by: str = ""
+    channels: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         """Raises `AccountError`: a device may only publish as itself, and an administering key has no scope."""
@@ -157,6 +163,7 @@ class ApiKey:
             "createdAt": self.created_ms,
             "validUntil": self.expires_ms,
             "by": self.by,
+            "channels": channels_to_document(self.channels),
         }
 
 
@@ -171,6 +178,7 @@ def api_key_from_document(key_id: str, document: Mapping[str, Any]) -> ApiKey:
         document["createdAt"],
         document["validUntil"],
         document["by"],
+        channels_of(document.get("channels")),
     )
 
 

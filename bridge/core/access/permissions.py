@@ -54,9 +54,9 @@ class ResourceScope:
 class Identity:
     """An authenticated user, program or device.
 
-    A `scope` of None is every device. `expires` is in seconds since the epoch, None for never. `grant` names the session or key
-    that was presented, so that it can be revoked; it is not a secret. `publishes_as` are devices whose secret this is too, on
-    whose behalf it may publish without `Permission.PUBLISH`.
+    A `scope` of None is every device, `channels` of None every channel of `/api/v1/ws`. `expires` is in seconds since the
+    epoch, None for never. `grant` names the session or key that was presented, so that it can be revoked; it is not a secret.
+    `publishes_as` are devices whose secret this is too, on whose behalf it may publish without `Permission.PUBLISH`.
     """
 
     kind: IdentityKind
@@ -65,6 +65,7 @@ class Identity:
     scope: ResourceScope | None = None
     expires: float | None = None
     grant: str = field(default="", compare=False)
+    channels: frozenset[str] | None = None
     publishes_as: frozenset[str] = frozenset()
 
     @property

@@ -32,10 +32,10 @@ ATTRIBUTES_LIMIT = 64
 VALUE_DEPTH = 6
 DOCUMENT_BYTES = 16 * 1024
 _NAME_LENGTH = 64
-_TEXT_LENGTH = 1024
+TEXT_LENGTH = 1024
 
-TEXT_ATTRIBUTES = ("name", "type", "site", "room")
-"""The text attributes that an operator sets."""
+TEXT_ATTRIBUTES = ("name", "type", "site", "room", "locationId")
+"""The text attributes that an operator sets, by their public names. `locationId` is that of a named location."""
 
 RESERVED = frozenset(
     {"id", *TEXT_ATTRIBUTES, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
@@ -108,6 +108,7 @@ class Device:
     type: str | None = None
     site: str | None = None
     room: str | None = None
+    locationId: str | None = None  # noqa: N815 - its public name
     expected_seconds: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
@@ -290,8 +291,8 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _TEXT_LENGTH:
-        raise ValueError(f"must be a text of 1 to {_TEXT_LENGTH} characters, or null")
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH:
+        raise ValueError(f"must be a text of 1 to {TEXT_LENGTH} characters, or null")
     return value
 
 

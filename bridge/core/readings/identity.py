@@ -49,6 +49,8 @@ _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _SECONDS = struct.Struct(">I")
 _NEGATIVE_ZERO = struct.pack(">d", -0.0)
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)  # JavaScript represents all of them exactly
+
 CURSOR_LIMIT = 2**53
 """Cursors stay below this (until the year 2255), so that JavaScript represents them exactly."""
 
@@ -101,6 +103,16 @@ def _character_name(text: str) -> str:
     """Return the code point and the name of the first character that is not printable or not visible."""
     character = next(one for one in text if not one.isprintable() or _INVISIBLE.match(one))
     return f"U+{ord(character):04X} {unicodedata.name(character, unicodedata.category(character))}"
+
+
+def number_or_text(identity: str) -> int | str:
+    """Return an id as channels send it: a number if it is written as one, otherwise the text."""
+    return int(identity) if _NUMBER.fullmatch(identity) else identity
+
+
+def text_of_id(value: object) -> object:
+    """Return the text of an id that may be a whole number in JSON; any other value as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def is_command_id(text: object) -> bool:

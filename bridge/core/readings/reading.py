@@ -16,9 +16,9 @@ class Reading:
 
     Times are milliseconds since the epoch, UTC. `values` has accepted fields only, in the order of `VALUE_NAMES`.
     `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then).
-    `extra` has scalars of the message that are no measurement; they are stored and sent, never judged. `ignored` has every path
-    of the message that was not taken, with the reason, `family` the format that was chosen, and `part_of` the device that sent
-    the reading of a part; none of them is stored.
+    `extra` has scalars of the message that are no measurement; they are stored and sent, never judged. `changed_ms` is when a
+    person corrected the reading. `ignored` has every path of the message that was not taken, with the reason, `family` the
+    format that was chosen, and `part_of` the device that sent the reading of a part; none of them is stored.
     """
 
     id: ObjectId
@@ -34,6 +34,7 @@ class Reading:
     ignored: Mapping[str, str] = field(default_factory=dict)
     family: str = ""
     part_of: str | None = None
+    changed_ms: int | None = None
 
     @property
     def sender(self) -> str:
@@ -41,7 +42,7 @@ class Reading:
         return self.part_of or self.device_id
 
     def optional_keys(self) -> dict[str, Any]:
-        """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`, `extra`."""
+        """Return the keys that only some records have: `quality`, `deviceTimestamp`, `retained`, `extra`, `changedAt`."""
         optional: dict[str, Any] = {}
         if self.quality:
             optional["quality"] = self.quality
@@ -51,6 +52,8 @@ class Reading:
             optional["retained"] = True
         if self.extra:
             optional["extra"] = self.extra
+        if self.changed_ms is not None:
+            optional["changedAt"] = iso(self.changed_ms)
         return optional
 
     def public(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ RECORD_NAMES: tuple[str, ...] = (
     "deviceTimestamp",
     "retained",
     "extra",
+    "changedAt",
 )
 """Every possible key of a record, in the order of `Reading.public`."""
 
@@ -59,6 +60,7 @@ def parse_record(record: Mapping[str, Any]) -> Reading:
         device_timestamp=_device_timestamp(record.get("deviceTimestamp")),
         retained=_flag("retained", record.get("retained", False)),
         extra=_extra(record.get("extra", {})),
+        changed_ms=_time(record, "changedAt") if "changedAt" in record else None,
     )
 
 

@@ -11,6 +11,9 @@ from bridge.realtime.auth.visibility import DeviceFilter, DeviceLocations, devic
 from bridge.realtime.frames import TRY_AGAIN_LATER
 from bridge.realtime.limits import ConnectionLimiter
 
+_ANY_CHANNEL = "*"
+"""Stands for a channel that is checked later."""
+
 
 class Disconnect(Exception):
     """Close the connection: `message`, if any, is sent first, `code` and `reason` are those of the close frame.
@@ -41,7 +44,8 @@ def disconnect_for(error: BridgeError) -> Disconnect:
 class Authenticator:
     """Decides which clients may connect, and for how long.
 
-    While access is open every client is `ANYONE`, except at `/ws/device`, where the secrets in the settings count.
+    While access is open every client is `ANYONE`, except at `/ws/device`, where the secrets in the settings count, and on
+    `secure` paths, where credentials are always needed.
     """
 
     def __init__(
@@ -68,21 +72,31 @@ class Authenticator:
     def cookie_id(self) -> str | None:
         return self._access.cookie_id
 
-    async def identify(self, credentials: Credentials, address: str, path: str, *permissions: Permission) -> Identity:
-        """The identity that these credentials prove, if it has at least one of the permissions.
+    async def identify(
+        self,
+        credentials: Credentials,
+        address: str,
+        path: str,
+        *permissions: Permission,
+        channel: str | None = None,
+        secure: bool = False,
+    ) -> Identity:
+        """The identity that these credentials prove, if it has at least one of the permissions and may listen to the channel.
+
+        `channel` is None where there are no channels: an identity that is limited to some may not read there.
 
         Raises `Unauthorized` and `Forbidden`, which are recorded in the audit log under `path`; `StoreUnavailable`,
         `TooManyAttempts` and `TemporarilyUnavailable` if the credentials cannot be verified now.
         """
         secret = credentials.credential or ""
         try:
-            if not self.required:
+            if not self.required and not secure:
                 return self._access.identify_device_while_open(credentials.device, secret)
             if credentials.device:
                 identity = await self._access.identify_device(credentials.device, secret, address)
             else:
-                identity = await self._access.identify(secret, address, in_cookie=credentials.in_cookie)
-            _check(identity, permissions)
+                identity = await self._access.authenticate(secret, address, in_cookie=credentials.in_cookie)
+            _check(identity, permissions, channel)
         except (Unauthorized, Forbidden) as error:
             if self._audit is not None:
                 why = error.code if isinstance(error, Unauthorized) else "forbidden"
@@ -92,17 +106,24 @@ class Authenticator:
 
     def admit(self, connection: AuthenticatedConnection) -> AuthenticatedConnection:
         """Register a connection: it is warned before its credentials expire, and closed when they expire or are revoked."""
-        if self.required:
+        if self.required or connection.secure:
             self.connections.add(connection)
         return connection
 
     async def renew(self, connection: AuthenticatedConnection, credentials: Credentials) -> None:
         """Replace a connection's credentials by newer ones of the same identity.
 
-        Raises as `identify` does, and the connection is unchanged then. While access is open it does nothing.
+        Raises as `identify` does, and the connection is unchanged then. It does nothing for one that needed no credentials.
         """
-        if self.required:
-            newer = await self.identify(credentials, connection.address, connection.path, *connection.permissions)
+        if self.required or connection.secure:
+            newer = await self.identify(
+                credentials,
+                connection.address,
+                connection.path,
+                *connection.permissions,
+                channel=connection.channel,
+                secure=connection.secure,
+            )
             self.connections.renew(connection, newer)
 
     async def refusal(
@@ -124,7 +145,7 @@ class Authenticator:
         try:
             credentials = read()
             if credentials.credential is not None:
-                await self.identify(credentials, address, path, *Permission)
+                await self.identify(credentials, address, path, *Permission, channel=_ANY_CHANNEL)
         except BridgeError:
             return False
         return credentials.credential is not None
@@ -153,6 +174,10 @@ class Authenticator:
         return allowed
 
 
-def _check(identity: Identity, permissions: tuple[Permission, ...]) -> None:
+def _check(identity: Identity, permissions: tuple[Permission, ...], channel: str | None) -> None:
+    """Raise `Forbidden` unless the identity has one of the permissions, and may read on this channel."""
     if identity.permissions.isdisjoint(permissions):
         raise Forbidden(f"this needs the right to {' or '.join(permissions)}")
+    limits = identity.channels if Permission.READ in permissions else None
+    if limits is not None and channel not in (*limits, _ANY_CHANNEL):
+        raise Forbidden(f"you may listen to these channels of /api/v1/ws only: {', '.join(sorted(limits))}")

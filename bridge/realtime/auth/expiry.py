@@ -25,7 +25,7 @@ EXPIRED, REVOKED = "expired", "revoked"
 class AuthenticatedConnection:
     """A live connection and its identity. `warn` asks its client for newer credentials, `end` closes it with a reason.
 
-    `path` and `permissions` are those of its login; a renewal needs one of the permissions too.
+    `path`, `permissions`, `channel` and `secure` are those of its login, and apply to a renewal too.
     """
 
     identity: Identity
@@ -34,6 +34,8 @@ class AuthenticatedConnection:
     end: Callable[[str], None]
     path: str = ""
     permissions: tuple[Permission, ...] = ()
+    channel: str | None = None
+    secure: bool = False
     warned: bool = False
 
     @property

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
+from bridge.core.readings.reading import Reading
 from bridge.ports import ReadingStore
 from bridge.realtime.hub.delivery import Delivery, DeliveryCounters
 from bridge.realtime.hub.encoding import Encoder, Publication
@@ -143,6 +144,10 @@ class Hub:
     def send_event(self, session: Session, events: Sequence[Publication]) -> None:
         """Send one client events that are not records; dropped if its buffer is full."""
         self._delivery.send_event(session, events)
+
+    def replace_recent(self, reading: Reading, after: Reading | None) -> None:
+        """Replace a record that was published, or drop it: clients that reconnect are sent it as it is now."""
+        self._recent.replace(reading.seq, None if after is None else Publication(after))
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,12 @@ class RecentPublications:
             self.start_offset = self._records[excess - 1].seq
             del self._records[:excess]
 
+    def replace(self, cursor: int, record: Publication | None) -> None:
+        """Replace the record with this cursor by another with the same, or drop it; do nothing if it is not held."""
+        place = bisect_right(self._records, cursor, key=_cursor) - 1
+        if place >= 0 and self._records[place].seq == cursor:
+            self._records[place : place + 1] = [] if record is None else [record]
+
     def would_evict(self, cursor: int, count: int) -> bool:
         """Return whether appending `count` records might evict a record after `cursor`."""
         return len(self._records) - bisect_right(self._records, cursor, key=_cursor) + count > self._capacity

@@ -68,17 +68,19 @@ class WebSocketLogin:
         protocol: LoginProtocol,
         *,
         by_query: bool = False,
+        channel: str | None = None,
     ) -> AuthenticatedConnection | None:
         """Log a client in. None if it disconnected before; raises `Disconnect` if it is refused.
 
-        With `by_query`, the credentials may be in the query string, and must be in the handshake. The caller removes the
+        With `by_query`, the credentials may be in the query string, and must be in the handshake, while access is open too. The
+        caller removes the
         connection from `Authenticator.connections` at its end.
         """
         identity, by_message = ANYONE, False
-        if self._authenticator.required or not self._anonymous:
+        if self._authenticator.required or by_query or not self._anonymous:
             try:
                 credentials = Credentials()
-                if self._authenticator.required:
+                if self._authenticator.required or by_query:
                     credentials = credentials_from_handshake(
                         request, self._http, self._authenticator.cookie_id, by_query=by_query
                     )
@@ -88,11 +90,15 @@ class WebSocketLogin:
                     if text is None:
                         return None
                     credentials = protocol.credentials(text)
-                identity = await self._authenticator.identify(credentials, address, request.path, *self._permissions)
+                identity = await self._authenticator.identify(
+                    credentials, address, request.path, *self._permissions, channel=channel, secure=by_query
+                )
             except BridgeError as error:
                 raise protocol.refused(error) from None
         warn, end = partial(_warn, client, protocol), partial(_end, client)
-        connection = AuthenticatedConnection(identity, address, warn, end, request.path, self._permissions)
+        connection = AuthenticatedConnection(
+            identity, address, warn, end, request.path, self._permissions, channel, secure=by_query
+        )
         if (text := protocol.welcome(connection, by_message=by_message)) is not None:
             client.send_text(text)
         return self._authenticator.admit(connection)

@@ -21,7 +21,7 @@ from bridge.http.credentials import Credentials, credentials_from_handshake, sel
 from bridge.http.origins import check_origin
 from bridge.http.proxies import client_address_of
 from bridge.realtime.auth.authenticator import Authenticator, Disconnect, disconnect_for
-from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
+from bridge.realtime.auth.expiry import AuthenticatedConnection
 from bridge.realtime.frames import GOING_AWAY, INTERNAL_ERROR, control_frame
 from bridge.realtime.hub.encoding import Encoder
 from bridge.realtime.hub.hub import ConnectionClosed, Hub
@@ -43,6 +43,10 @@ class MessageHandler(Protocol):
     @property
     def encoder(self) -> Encoder:
         """The encoder of events for all of its clients."""
+
+    @property
+    def channel(self) -> str | None:
+        """The channel of its clients, which accounts may be limited to; None if it has no channels."""
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:
         """Handle a new client. Messages sent here precede all events."""
@@ -79,12 +83,10 @@ class WebSocketServer:
     async def serve_secure(
         self, request: web.Request, select: Callable[[], tuple[MessageHandler, Subscription]]
     ) -> web.StreamResponse:
-        """Serve only clients whose handshake holds credentials; the query may hold the token.
+        """Serve only clients whose handshake holds credentials, while access is open too; the query may hold the token.
 
-        `select` may raise an HTTP error. While access control is off, no token is valid and every client is refused.
+        `select` may raise an HTTP error.
         """
-        if not self._authenticator.required:
-            return await self.refuse(request, UNAUTHORIZED, "a valid token is needed: ?token=")
         return await self.handle(request, partial(self._serve_client, *select(), request, by_query=True), by_query=True)
 
     async def refuse(self, request: web.Request, code: int, reason: str) -> web.StreamResponse:
@@ -133,7 +135,9 @@ class WebSocketServer:
         by_query: bool = False,
     ) -> None:
         messages, protocol = client.messages(), JsonLogin(handler.encoder)
-        connection = await self._login.log_in(client, messages, request, self.address(request), protocol, by_query=by_query)
+        connection = await self._login.log_in(
+            client, messages, request, self.address(request), protocol, by_query=by_query, channel=handler.channel
+        )
         if connection is None:
             return
         self.mark_authenticated(client)

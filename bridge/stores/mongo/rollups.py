@@ -1,6 +1,7 @@
 """Rollups in MongoDB: `rollups`, a document for each device, width (in seconds) and start; `rolled`, the progress of devices.
 
-Both are derived from the readings and can be dropped, together and with `rollups` in `state`: they are built again. A document
+Both are derived from the readings and can be dropped, together and with `rollups` in `state`: they are built again.
+`changed_hours` has the hours whose rollups lack a correction of a reading. A document
 holds `count` and, for each field that was measured, `{min, max, sum, count}`. The server computes all of it.
 """
 
@@ -13,10 +14,10 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
 from bridge.core.query import Bucket, ReadingsQuery
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
-from bridge.core.rollup import HOUR_MS, LEVELS_MS, Late, RollupProgress, RollupSegment, align_range
+from bridge.core.rollup import HOUR_MS, LEVELS_MS, ChangedHour, Late, RollupProgress, RollupSegment, align_range
 from bridge.stores.history import PARTS, bucket
 from bridge.stores.mongo.driver import Document, collected, milliseconds, utc
-from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables
+from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables, now_ms
 
 _STATE = "rollups"
 _ROLL_SECONDS = 20.0
@@ -31,6 +32,7 @@ class MongoRollups(RollupTables):
         self._readings = database["readings"]
         self._rollups = database["rollups"]
         self._rolled = database["rolled"]
+        self._changed = database["changed_hours"]
         self._state = database["state"]
 
     async def lead(self, owner: str) -> int | None:
@@ -74,6 +76,30 @@ class MongoRollups(RollupTables):
         group = {"$group": {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", HOUR_MS)}}}
         found = await collected(self._readings.aggregate([{"$match": match}, group], hint="seq"))
         return [(document["_id"]["d"], int(document["_id"]["t"])) for document in found]
+
+    async def mark_changed(self, hours: Collection[tuple[str, int]]) -> None:
+        """Have the rollups of these hours, by device, built again."""
+        for device_id, start_ms in hours:
+            key, at = {"device": device_id, "start": utc(start_ms)}, utc(now_ms())
+            later = {"$max": [{"$add": [{"$ifNull": ["$at", utc(0)]}, 1]}, at]}
+            await self._changed.update_one({"_id": key}, [{"$set": {"at": later}}], upsert=True)
+
+    async def changed_hours(self, devices: Sequence[str] | None = None, limit: int = 0) -> list[ChangedHour]:
+        where: Document = {} if devices is None else {"_id.device": {"$in": list(devices)}}
+        found = self._changed.find(where, sort=[("at", ASCENDING)], limit=limit)
+        return [
+            ChangedHour(one["_id"]["device"], milliseconds(one["_id"]["start"]), milliseconds(one["at"])) async for one in found
+        ]
+
+    async def rebuild(self, device_id: str, hour: int) -> None:
+        for width in LEVELS_MS:
+            span = RollupSegment((device_id,), width, *align_range(hour, hour + HOUR_MS, width))
+            await self._rollups.delete_many(_rollups_of(span))
+        await self.roll(device_id, hour, hour + HOUR_MS)
+
+    async def forget_changed(self, hour: ChangedHour) -> None:
+        key = {"device": hour.device_id, "start": utc(hour.start_ms)}
+        await self._changed.delete_one({"_id": key, "at": utc(hour.at_ms)})
 
     async def saved_progress(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         found = self._rolled.find({} if devices is None else {"_id": {"$in": list(devices)}})

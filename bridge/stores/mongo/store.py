@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import pymongo
 from bson.binary import Binary
+from bson.objectid import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -29,7 +30,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
-from bridge.stores.history import RollupHistory
+from bridge.stores.history import RollupHistory, changed_hours
 from bridge.stores.mongo.direct import DirectInserter, check_supported
 from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoLog
 from bridge.stores.mongo.driver import (
@@ -88,8 +89,8 @@ class MongoStore(DocumentStores):
         self._state = database["state"]
         self._device_documents = MongoCollection(database, DEVICES)
         self.quarantine = MongoQuarantine(database)
-        rollups = MongoRollups(database)
-        self.history = RollupHistory(rollups, rollups, self._settings.retention_days, translated)
+        self._rollups = MongoRollups(database)
+        self.history = RollupHistory(self._rollups, self._rollups, self._settings.retention_days, translated)
         self._open_repositories(partial(MongoCollection, database), MongoLog(database, REVOCATIONS))
         return self
 
@@ -219,6 +220,21 @@ class MongoStore(DocumentStores):
         document = await self._readings.find_one(span, sort=[("timestamp", DESCENDING)])
         return _reading(document) if document else newest
 
+    async def reading(self, identity: ObjectId) -> Reading | None:
+        async with translated():
+            document = await self._readings.find_one({"_id": identity})
+        return None if document is None else _reading(document)
+
+    async def replace(self, before: Reading, after: Reading | None) -> bool:
+        """Mark the hours first: marks are used at once, and removed only when this call has certainly ended."""
+        async with translated():
+            if await self._readings.find_one({"_id": before.id}, {"_id": 1}) is None:
+                return False
+            await self._rollups.mark_changed(changed_hours(before, after))
+            if after is None:
+                return bool((await self._readings.delete_one({"_id": before.id})).deleted_count)
+            return bool((await self._readings.replace_one({"_id": before.id}, _document(after))).matched_count)
+
     async def enforce_retention(self) -> RetentionResult:
         """Trim the quarantine and the audit. Ages are left to TTL indexes, which match the settings from the first call on."""
         settings = self._settings
@@ -344,6 +360,7 @@ def _document(reading: Reading) -> Document:
         "receivedAt": utc(reading.received_ms),
         "seq": reading.seq,
         **reading.optional_keys(),
+        **({"changedAt": utc(reading.changed_ms)} if reading.changed_ms is not None else {}),
     }
 
 
@@ -359,6 +376,7 @@ def _reading(document: Mapping[str, Any]) -> Reading:
         retained=document.get("retained", False),
         seq=document["seq"],
         extra=document.get("extra", {}),
+        changed_ms=milliseconds(document["changedAt"]) if "changedAt" in document else None,
     )
 
 

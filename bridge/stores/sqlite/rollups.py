@@ -1,6 +1,7 @@
 """Rollups in SQLite: `rollups`, a row for each device, width (in seconds) and start; `rolled`, the progress of devices.
 
-Both are derived from the readings and can be emptied, together and with `rollups` in `state`: they are built again. Queries and
+Both are derived from the readings and can be emptied, together and with `rollups` in `state`: they are built again.
+`changed_hours` has the hours whose rollups lack a correction of a reading. Queries and
 the builder have a thread each, so that neither waits for the other or delays a write; the writer only writes finished rows.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from bridge.core.query import Bucket, ReadingsQuery
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
-from bridge.core.rollup import HOUR_MS, LEVELS_MS, Late, RollupProgress, RollupSegment, align_range
+from bridge.core.rollup import HOUR_MS, LEVELS_MS, ChangedHour, Late, RollupProgress, RollupSegment, align_range
 from bridge.stores.history import PARTS, bucket
 from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables, now_ms
 from bridge.stores.sqlite.documents import BATCH
@@ -33,6 +34,9 @@ CREATE TABLE IF NOT EXISTS rollups (
 CREATE TABLE IF NOT EXISTS rolled (
     device_id TEXT PRIMARY KEY, first INTEGER, until INTEGER NOT NULL, again INTEGER NOT NULL, fields TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS changed_hours (
+    device_id TEXT NOT NULL, start INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (device_id, start)
+) WITHOUT ROWID;
 """
 # The distinct devices, by stepping through the index: one look-up a device.
 DISTINCT_DEVICES = """
@@ -118,6 +122,24 @@ class SqliteRollups(RollupTables):
         values = [HOUR_MS, since, _NO_END if until is None else until, from_ms, before_ms, *names]
         return [(row[0], row[1]) for row in await self._reader.rows(sql, values)]
 
+    async def changed_hours(self, devices: Sequence[str] | None = None, limit: int = 0) -> list[ChangedHour]:
+        where, values = where_of(ReadingsQuery(None if devices is None else tuple(devices)))
+        sql = f"SELECT device_id, start, at FROM changed_hours {where} ORDER BY at LIMIT ?"  # noqa: S608
+        return [ChangedHour(*row) for row in await self._reader.rows(sql, [*values, limit or -1])]
+
+    async def rebuild(self, device_id: str, hour: int) -> None:
+        def delete(connection: Connection) -> None:
+            for width in LEVELS_MS:
+                span = (device_id, width // 1000, *align_range(hour, hour + HOUR_MS, width))
+                connection.execute("DELETE FROM rollups WHERE device_id = ? AND width = ? AND start >= ? AND start < ?", span)
+
+        await self._writer.call(delete)
+        await self.roll(device_id, hour, hour + HOUR_MS)
+
+    async def forget_changed(self, hour: ChangedHour) -> None:
+        sql = "DELETE FROM changed_hours WHERE device_id = ? AND start = ? AND at = ?"
+        await self._writer.change(sql, [hour.device_id, hour.start_ms, hour.at_ms])
+
     async def saved_progress(self, devices: Sequence[str] | None) -> list[RollupProgress]:
         where, values = where_of(ReadingsQuery(None if devices is None else tuple(devices)))
         rows = await self._reader.rows(f"SELECT device_id, first, until, again, fields FROM rolled {where}", values)  # noqa: S608
@@ -199,6 +221,15 @@ class SqliteRollups(RollupTables):
         )
         rows = await self._reader.rows_within(self._timeout_seconds, sql, [every_ms, *values, query.limit])
         return [bucket(device_id, start_ms, count, numbers, fields) for device_id, start_ms, count, *numbers in rows]
+
+
+def mark_changed(connection: Connection, hours: Collection[tuple[str, int]]) -> None:
+    """Have the rollups of these hours, by device, built again."""
+    connection.executemany(
+        "INSERT INTO changed_hours (device_id, start, at) VALUES (?, ?, ?) "
+        "ON CONFLICT (device_id, start) DO UPDATE SET at = max(at + 1, excluded.at)",
+        [(device_id, start_ms, now_ms()) for device_id, start_ms in hours],
+    )
 
 
 def where_of(query: ReadingsQuery) -> tuple[str, list[Any]]:

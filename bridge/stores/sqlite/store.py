@@ -24,11 +24,18 @@ from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import REVOCATIONS, DocumentStores
-from bridge.stores.history import RollupHistory
+from bridge.stores.history import RollupHistory, changed_hours
 from bridge.stores.sqlite.database_file import DatabaseFile
 from bridge.stores.sqlite.documents import BATCH, SqliteCollection, SqliteLog, SqliteTable, among
 from bridge.stores.sqlite.quarantine import SqliteQuarantine
-from bridge.stores.sqlite.rollups import DISTINCT_DEVICES, ROLLUP_COLUMNS, ROLLUP_SCHEMA, SqliteRollups, where_of
+from bridge.stores.sqlite.rollups import (
+    DISTINCT_DEVICES,
+    ROLLUP_COLUMNS,
+    ROLLUP_SCHEMA,
+    SqliteRollups,
+    mark_changed,
+    where_of,
+)
 from bridge.stores.sqlite.worker import UNFIT, Connection, Worker
 
 log = logging.getLogger(__name__)
@@ -36,7 +43,18 @@ log = logging.getLogger(__name__)
 _DAY_MS = 86_400_000
 
 _FLAGS = frozenset(name for name, measurement in MEASUREMENTS_BY_NAME.items() if isinstance(measurement, Flag))
-_FIXED = ("id", "seq", "device_id", "timestamp", "received_at", "quality", "device_timestamp", "retained", "extra")
+_FIXED = (
+    "id",
+    "seq",
+    "device_id",
+    "timestamp",
+    "received_at",
+    "quality",
+    "device_timestamp",
+    "retained",
+    "extra",
+    "changed_at",
+)
 _COLUMNS = (*_FIXED, *VALUE_NAMES)
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 
@@ -45,7 +63,7 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS readings (
     id BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, device_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
     received_at INTEGER NOT NULL, quality TEXT, device_timestamp TEXT, retained INTEGER,
-    extra TEXT
+    extra TEXT, changed_at INTEGER
 );
 CREATE INDEX IF NOT EXISTS readings_seq ON readings (seq);
 CREATE INDEX IF NOT EXISTS readings_device_timestamp ON readings (device_id, timestamp);
@@ -59,6 +77,7 @@ CREATE TABLE IF NOT EXISTS commands (
     id TEXT PRIMARY KEY, device_id TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
+CREATE TABLE IF NOT EXISTS locations (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS profiles (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
@@ -79,6 +98,8 @@ CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE {among("act", REFU
 _SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEMA + ROLLUP_SCHEMA)
 
 _INSERT = f"INSERT INTO readings ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+
+_UPDATE = f"UPDATE readings SET ({_NAMES}) = ({', '.join('?' * len(_COLUMNS))}) WHERE id = ?"  # noqa: S608
 
 # The newest reading of each device; one that was received in the future only if there is no other. The bound on the time, which
 # none that was received by now exceeds, lets the index skip them. ?1 is the time now.
@@ -162,6 +183,14 @@ class SqliteStore(DocumentStores):
             rows = await self._reader.rows(_LATEST_OF, [now_ms, json.dumps(list(devices))])
         return [_reading(row) for row in rows]
 
+    async def reading(self, identity: ObjectId) -> Reading | None:
+        rows = await self._reader.rows(f"SELECT {_NAMES} FROM readings WHERE id = ?", [identity.binary])  # noqa: S608
+        return _reading(rows[0]) if rows else None
+
+    async def replace(self, before: Reading, after: Reading | None) -> bool:
+        """Mark the hours in the same transaction."""
+        return await self._writer.call(lambda connection: _replace(connection, before, after))
+
     async def enforce_retention(self) -> RetentionResult:
         """Delete some rows at a time. Freed pages are reused; the file does not shrink."""
         settings, now_ms = self._settings, time.time_ns() // 1_000_000
@@ -225,7 +254,7 @@ class SqliteStore(DocumentStores):
 
 def _prepare(connection: Connection) -> int:
     connection.executescript(_SCHEMA + ROLLUP_SCHEMA)
-    _add_columns(connection, "readings", ("extra", *VALUE_NAMES))
+    _add_columns(connection, "readings", ("extra", "changed_at", *VALUE_NAMES))
     _add_columns(connection, "rollups", ROLLUP_COLUMNS)
     _add_columns(connection, "rejected", ("retained",))
     _add_columns(connection, "devices", ("document",))
@@ -269,6 +298,16 @@ def _write(
     return WriteResult(frozenset(reading.seq for reading in readings if (reading.seq, reading.id.binary) in existing), refused)
 
 
+def _replace(connection: Connection, before: Reading, after: Reading | None) -> bool:
+    if after is None:
+        replaced = connection.execute("DELETE FROM readings WHERE id = ?", [before.id.binary])
+    else:
+        replaced = connection.execute(_UPDATE, [*_row(after), before.id.binary])
+    if replaced.rowcount:
+        mark_changed(connection, changed_hours(before, after))
+    return replaced.rowcount > 0
+
+
 def _insert(connection: Connection, readings: Sequence[Reading]) -> dict[int, str]:
     """Insert readings whose ids do not exist; return the reasons for those that SQLite refused, by `seq`."""
     try:
@@ -295,6 +334,7 @@ def _row(reading: Reading) -> tuple[Any, ...]:
         json.dumps(reading.device_timestamp) if reading.device_timestamp is not None else None,
         1 if reading.retained else None,
         json.dumps(reading.extra) if reading.extra else None,
+        reading.changed_ms,
         *map(reading.values.get, VALUE_NAMES),
     )
 
@@ -314,6 +354,7 @@ def _reading(row: tuple[Any, ...]) -> Reading:
         retained=bool(record["retained"]),
         seq=record["seq"],
         extra=json.loads(record["extra"]) if record["extra"] else {},
+        changed_ms=record["changed_at"],
     )
 
 

@@ -17,6 +17,7 @@ from bridge.core.readings.identity import normalize_device_id, parse_device_id
 from bridge.settings import MqttSettings, Settings
 from bridge.tools.bench.report.terminal import TerminalDisplay
 from bridge.tools.bench.run import broker_settings, write_json
+from bridge.tools.probe.cleaning import newest_cursor
 from bridge.tools.probe.inputs import InputContext
 from bridge.tools.probe.outputs import outputs
 from bridge.tools.probe.run import Probe, Schedule
@@ -30,7 +31,7 @@ _HASH_PREFIX = "sha256:"
 
 @dataclass(frozen=True, slots=True)
 class ProbeOptions:
-    """The options of the command; None is the default. Without `seconds` there is one round."""
+    """The options of the command; None is the default. Without `seconds` there is one round. `clean` removes its readings."""
 
     url: str
     broker: str | None = None
@@ -43,6 +44,7 @@ class ProbeOptions:
     admin_token: str | None = field(default=None, repr=False)
     json: Path | None = None
     patience: float = 5.0
+    clean: bool = False
 
     def __post_init__(self) -> None:
         """Validate. Raises `BridgeError`."""
@@ -99,15 +101,18 @@ async def _probe(options: ProbeOptions, settings: Settings, stopped: asyncio.Eve
         schedule = Schedule(options.seconds, options.interval, stopped)
         run = Probe(target, outputs(options.admin(settings)), schedule, display)
         token = options.device_token or options.token
+        before = await newest_cursor(target, device) if options.clean else 0
         with display.live():
             async with asyncio.TaskGroup() as tasks:
                 await run.run(InputContext(target, device, tasks, mqtt, broker_required, token, options.password))
+        if options.clean:
+            await run.clean(device, before)
     seconds, report = time.monotonic() - start, run.report
     console.print(Text(printable(f"Sensor Bridge at {target.url}, {started.isoformat(' ', 'seconds')}")))
     print_report(report, console)
     console.print(summary(report, seconds))
     if run.remaining:
-        console.print(Text(f"{run.remaining:,} readings of {device} stay in the store: the API cannot remove readings"))
+        console.print(Text(f"{run.remaining:,} readings of {device} stay in the store: with --clean they are removed"))
     if options.json:
         head = {"url": target.url, "device": device, "started": started.isoformat(), "seconds": seconds, "left": run.remaining}
         write_json(options.json, head | {"version": __version__, "held": report.passed} | report.as_dict())

@@ -36,7 +36,7 @@ class Rounds:
         self._listeners = listeners
         self._report = report
         self.stored = 0
-        """Records in the store, which the probe does not remove."""
+        """Records in the store."""
 
     async def send(self, name: str, source: Input, *, timed: bool = True) -> None:
         """Send a reading through one input. The first one is not `timed`: it may establish connections."""

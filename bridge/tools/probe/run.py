@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bridge.tools.bench.context import ProgressDisplay
 from bridge.tools.probe import checks
+from bridge.tools.probe.cleaning import remove_readings
 from bridge.tools.probe.inputs import INPUTS, CommandReceiver, Input, InputContext
 from bridge.tools.probe.listener import Listener
 from bridge.tools.probe.outputs import CHANNELS, TOPICS, ListenerContext, OpenOutput
@@ -67,6 +68,16 @@ class Probe:
             if await self._can_store():
                 await stack.enter_async_context(self._registered(context.device))
                 await self._send_readings(stack, context)
+
+    async def clean(self, device: str, since: int) -> None:
+        """Remove the readings of this run, those after the cursor `since`."""
+
+        async def remove() -> str:
+            removed = await remove_readings(self._target, device, since)
+            self.remaining = 0
+            return f"{removed} readings of {device}"
+
+        await self._check("readings removed", remove)
 
     # --- checks ------------------------------------------------------------------------------------------------------------
 

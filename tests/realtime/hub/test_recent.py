@@ -58,3 +58,16 @@ def test_all_records_after_start_offset_are_held_and_at_most_a_quarter_above_cap
         held = seqs_after(recent, recent.start_offset)
         assert held == [seq for seq in everything if seq > recent.start_offset]
         assert min(capacity, len(everything) - 1) <= len(held) <= capacity * 1.25
+
+
+def test_record_is_replaced_or_dropped_by_its_cursor() -> None:
+    recent = RecentPublications(10)
+    recent.extend(published(5, 7, 9))
+    (other,) = published(7)
+    recent.replace(7, other)
+    assert recent.after(5, 1) == [other]
+    recent.replace(5, None)
+    recent.replace(8, None)
+    recent.replace(1, other)
+    assert seqs_after(recent, 0) == [7, 9]
+    assert (recent.start_offset, recent.last_offset) == (0, 9)

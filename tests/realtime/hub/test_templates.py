@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bridge.core import events
 from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent
+from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
@@ -31,7 +32,10 @@ def socketio(reading: Reading) -> bytes:
 
 
 def channels(reading: Reading) -> bytes:
-    created = EntityEvent("reading", "created", str(reading.id), reading.public(), {"action": "create_reading"})
+    names = {"temperature": "temperatura", "humidity": "humedad"}
+    data = reading.public() | {"id": str(reading.id), "sensor_id": number_or_text(reading.device_id)}
+    data |= {spanish: reading.values[name] for name, spanish in names.items() if name in reading.values}
+    created = EntityEvent("reading", "created", str(reading.id), data, {"action": "create_reading"})
     return orjson.dumps(events.entity_event(created, SENT_AT_PLACEHOLDER))
 
 
@@ -60,7 +64,7 @@ PROTOCOLS: dict[str, tuple[Encoder, Callable[[Reading], bytes]]] = {
     "by topic": (TopicCodec(lambda _: PLACE), topics),
 }
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
-    ["specimen 0", "a,b", '"', "%b", "\x7f", "2001-09-09T01:46:40.123Z"]
+    ["specimen 0", "a,b", '"', "%b", "\x7f", "2001-09-09T01:46:40.123Z", "0", "17", "017"]
 )
 numbers: st.SearchStrategy[Value] = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 milliseconds = st.integers(0, 4_000_000_000_000)

@@ -125,6 +125,7 @@ class FailingHandler:
     """A handler with a bug."""
 
     encoder = TELEMETRY_CODEC
+    channel: str | None = None
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:
         pass
