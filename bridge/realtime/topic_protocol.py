@@ -1,6 +1,6 @@
 """The protocol of `/ws`: plain WebSocket, with subscriptions by topic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +9,13 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity
-from bridge.core.devices.location import UNKNOWN_LOCATION, Location
+from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
 from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
+from bridge.core.readings.units import conversion, unit_name
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.hub import Hub
@@ -42,14 +43,25 @@ NAMES = {
 LocationLookup = Callable[[str], Location | None]
 """From a device id to the device's location; None if it is unknown."""
 
+UnitLookup = Callable[[str], Mapping[str, str]]
+"""From a device id to the units that the device uses, by field."""
+
+_TVOC = "tvoc"
+_MASS = "mg/m³"
+
 
 class TopicProtocol:
     """Clients of `/ws`; a new one has the topic `all`."""
 
     def __init__(
-        self, app: web.Application, sockets: WebSocketServer, hub: Hub, locate: LocationLookup = lambda _: None
+        self,
+        app: web.Application,
+        sockets: WebSocketServer,
+        hub: Hub,
+        locate: LocationLookup = lambda _: None,
+        units: UnitLookup = lambda _: {},
     ) -> None:
-        self.encoder = TopicCodec(locate)
+        self.encoder = TopicCodec(locate, units)
         self._sockets = sockets
         self._hub = hub
         self._topics: dict[ClientConnection, frozenset[str]] = {}
@@ -101,17 +113,34 @@ def _requested_topics(message: dict[str, Any]) -> frozenset[str]:
 class TopicCodec:
     """Encodes events for `/ws`."""
 
-    def __init__(self, locate: LocationLookup) -> None:
+    def __init__(self, locate: LocationLookup, units: UnitLookup = lambda _: {}) -> None:
         self._locate = locate
+        self._units = units
         self._readings = MessageTemplates(_measurement)
 
     def encode(self, event: Event) -> bytes | None:
         """Return a JSON object whose first key is `type`; None for events that `/ws` does not have."""
         if isinstance(event, Reading):
+            if event.extra or self._is_mass(event):
+                return orjson.dumps(self.measurement(event))
             score = global_score(event.values)
             return self._readings.encode(event, *self._location(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
+
+    def measurement(self, reading: Reading) -> dict[str, Any]:
+        """Return the message of a reading. The location that the reading states comes before that of the registry."""
+        registered, stated = self._location(reading.device_id), stated_location(reading.extra)
+        location = stated.site or registered.site, stated.room or registered.room
+        body = _measurement(reading, *location, global_score(reading.values))
+        if self._is_mass(reading):
+            body[_TVOC] = body["values"][NAMES[_TVOC]] = conversion(_TVOC, _MASS).invert(float(reading.values[_TVOC]))
+            body["units"] = {NAMES[_TVOC]: _MASS}
+        return body
+
+    def _is_mass(self, reading: Reading) -> bool:
+        """Whether the device sends TVOC in mg/m³, and its readers expect it so."""
+        return _TVOC in reading.values and unit_name(self._units(reading.sender).get(_TVOC, "")) == _MASS
 
     def _location(self, device_id: str) -> Location:
         return self._locate(device_id) or UNKNOWN_LOCATION

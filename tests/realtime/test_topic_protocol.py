@@ -114,6 +114,24 @@ def test_measurement_contains_only_measured_fields_and_the_registered_location()
     }  # fmt: skip
 
 
+def test_measurement_repeats_the_location_that_the_device_states() -> None:
+    codec = TopicCodec({"a": Location("Maison", "Bureau")}.get)
+    for extra, location in (({"enseigne": "École"}, ("École", "Bureau")), ({"salle": "B 2"}, ("Maison", "B 2")), ({}, None)):
+        reading = Reading(ObjectId(), "a", {"co2": 645}, EPOCH_MS, EPOCH_MS, seq=7, extra=dict(extra))
+        message = orjson.loads(codec.encode(reading) or b"")
+        assert (message["enseigne"], message["salle"]) == (location or ("Maison", "Bureau"))
+        assert message.get("extra", {}) == extra
+
+
+@pytest.mark.parametrize("unit", ["mg/m³", "mg/m3"])
+def test_tvoc_is_sent_in_milligrams_to_the_readers_of_a_device_that_sends_it_so(unit: str) -> None:
+    codec = TopicCodec(lambda _: None, {"a": {"tvoc": unit}}.get)  # type: ignore[arg-type]
+    reading = Reading(ObjectId(), "a.out", {"tvoc": 43.4782608696}, EPOCH_MS, EPOCH_MS, part_of="a")
+    message = orjson.loads(codec.encode(reading) or b"")
+    assert (message["values"], message["tvoc"], message["units"]) == ({"TVOC": 0.2}, 0.2, {"TVOC": "mg/m³"})
+    assert message["global_score"] == 100
+
+
 SMALL = ("flameDetected", "battery", "aqi")
 VALUES = st.fixed_dictionaries(
     {}, optional={name: st.integers(400, 500) for name in MEASUREMENTS_BY_NAME if name not in SMALL}
