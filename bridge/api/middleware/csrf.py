@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bridge.api.middleware.auth import SOCKETS
-from bridge.http.origins import SAFE, may_connect
+from bridge.http.origins import SAFE, may_connect, proxy_advice
 from bridge.http.proxies import is_trusted
 from bridge.settings import HttpSettings
 
@@ -30,7 +30,7 @@ def check(http: HttpSettings, request: web.Request) -> None:
     if http.is_local and not is_trusted(request.remote, http.trusted_proxies) and not _is_own_host(request, http):
         raise web.HTTPMisdirectedRequest(text=_FOREIGN_HOST)
     if request.method not in SAFE and not _is_socket(request) and not may_connect(request.headers.get("Origin"), request, http):
-        raise web.HTTPForbidden(text=_FOREIGN_ORIGIN)
+        raise web.HTTPForbidden(text=_FOREIGN_ORIGIN + proxy_advice(request))
 
 
 def _is_socket(request: web.Request) -> bool:
