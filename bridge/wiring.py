@@ -191,6 +191,7 @@ def build(
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
+        measurements=topics.encoder,
         mqtt=mqtt,
         subscriptions=subscriptions,
         announcements=announcements,

@@ -17,6 +17,7 @@ from bridge.api.discovery.survey import DiscoveryApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
+from bridge.api.latest_measurements import LatestMeasurementsApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import Cors
@@ -35,6 +36,7 @@ from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.ports import Store
 from bridge.realtime.hub.hub import Hub
+from bridge.realtime.topic_protocol import TopicCodec
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.http.source import HttpSource
 from bridge.sources.mqtt.source import MqttSource
@@ -57,6 +59,7 @@ class ApiServices:
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
+    measurements: TopicCodec
     mqtt: MqttSource
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -75,6 +78,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, settings.access.login_seconds),
         AccountsApi(access, store.audit, http),
         ReadingsApi(store, authorizer),
+        LatestMeasurementsApi(store, authorizer, services.measurements),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),

@@ -1,5 +1,6 @@
 """The protocol of `/ws`: plain WebSocket, with subscriptions by topic."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,9 +24,11 @@ from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.server import WebSocketServer
 
+log = logging.getLogger(__name__)
+
 PATH = "/ws"
-ALL_TOPICS = "all"
-TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL_TOPICS)
+ALL_TOPICS, MEASUREMENTS = "all", "measurements"
+TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -61,7 +64,7 @@ class TopicProtocol:
         locate: LocationLookup = lambda _: None,
         units: UnitLookup = lambda _: {},
     ) -> None:
-        self.encoder = TopicCodec(locate, units)
+        self.encoder = TopicCodec(locate, units, self._listeners)
         self._sockets = sockets
         self._hub = hub
         self._topics: dict[ClientConnection, frozenset[str]] = {}
@@ -72,17 +75,24 @@ class TopicProtocol:
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:  # noqa: ARG002
         self._topics[client] = frozenset((ALL_TOPICS,))
+        log.info("WebSocket: client connected to %s. Total: %d, Topics: %s", PATH, len(self._topics), [ALL_TOPICS])
 
     def on_disconnect(self, client: ClientConnection) -> None:
         del self._topics[client]
+        log.info("WebSocket: client disconnected from %s. Total: %d", PATH, len(self._topics))
+
+    def _listeners(self) -> int:
+        """Count the clients with the topic of measurements."""
+        return sum(not topics.isdisjoint((MEASUREMENTS, ALL_TOPICS)) for topics in self._topics.values())
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         """Handle `subscribe`, `unsubscribe`, `ping` and `pong`."""
         match message.get("type"):
             case "ping":
                 client.send({"type": "pong"})
+                log.debug("WebSocket: ping received at %s: pong sent", PATH)
             case "pong":
-                pass
+                log.debug("WebSocket: pong received at %s", PATH)
             case "subscribe":
                 await self._set_topics(client, "subscribed", self._topics[client] | _requested_topics(message))
             case "unsubscribe":
@@ -113,7 +123,11 @@ def _requested_topics(message: dict[str, Any]) -> frozenset[str]:
 class TopicCodec:
     """Encodes events for `/ws`."""
 
-    def __init__(self, locate: LocationLookup, units: UnitLookup = lambda _: {}) -> None:
+    def __init__(
+        self, locate: LocationLookup, units: UnitLookup = lambda _: {}, listeners: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`listeners` counts the clients that are sent measurements, for the log."""
+        self._listeners = listeners
         self._locate = locate
         self._units = units
         self._readings = MessageTemplates(_measurement)
@@ -121,6 +135,8 @@ class TopicCodec:
     def encode(self, event: Event) -> bytes | None:
         """Return a JSON object whose first key is `type`; None for events that `/ws` does not have."""
         if isinstance(event, Reading):
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("WebSocket: measurement of %r sent to %d clients at %s", event.device_id, self._listeners(), PATH)
             if event.extra or self._is_mass(event):
                 return orjson.dumps(self.measurement(event))
             score = global_score(event.values)

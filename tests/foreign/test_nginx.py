@@ -46,7 +46,7 @@ POST = """async () => (await fetch("/api/v1/readings", {
 
 @asynccontextmanager
 async def behind(start_bridge: StartBridge, broker_url: str, folder: Path, *trusted: str) -> AsyncIterator[Bridge]:
-    http = HttpSettings.model_validate({"port": 0, "trusted_proxies": trusted})
+    http = HttpSettings.model_validate({"port": 0, "trusted_proxies": trusted, "hosts": ["bridge.test"]})
     async with start_bridge(broker_url, f"sqlite:///{folder}/bridge.db", http=http) as bridge:
         yield bridge
 
@@ -105,16 +105,24 @@ async def test_refusal_says_what_to_set_where_the_port_is_unknown(
 ) -> None:
     port = free_port()
     async with behind(start_bridge, broker_url, tmp_path) as bridge, served(tmp_path, port, typical(port, bridge, "$host")):
-        url, origin = f"http://127.0.0.1:{port}", f"Origin: http://127.0.0.1:{port}"
-        upgrade = ("-H", "Sec-WebSocket-Version: 13", "-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+        url, origin = f"http://bridge.test:{port}", f"Origin: http://bridge.test:{port}"
+        resolved = ("--resolve", f"bridge.test:{port}:127.0.0.1")
+        upgrade = (
+            "-H",
+            "Upgrade: websocket",
+            "-H",
+            "Sec-WebSocket-Version: 13",
+            "-H",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        )
         for answer in (
-            await curl(f"{url}/api/v1/readings", "-H", origin, "-d", "{}"),
-            await curl(f"{url}/ws", "-H", origin, "-H", "Upgrade: websocket", *upgrade),
+            await curl(f"{url}/api/v1/readings", *resolved, "-H", origin, "-d", "{}"),
+            await curl(f"{url}/ws", *resolved, "-H", origin, *upgrade),
         ):
             assert answer.status == 403
             assert b"proxy_set_header Host $http_host" in answer.body
             assert b"http.trusted_proxies" in answer.body
-        elsewhere = await curl(f"{url}/api/v1/readings", "-H", "Origin: http://elsewhere.example", "-d", "{}")
+        elsewhere = await curl(f"{url}/api/v1/readings", *resolved, "-H", "Origin: http://elsewhere.example", "-d", "{}")
         assert (elsewhere.status, b"proxy_set_header" in elsewhere.body) == (403, False)
 
 
