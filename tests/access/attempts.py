@@ -270,6 +270,12 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("kitchen", "GET", "/api/v1/sensors/cellar", 404),
     Asked("kitchen", "GET", "/api/v1/devices/hall/commands", 404),
     Asked("kitchen", "GET", "/api/v1/devices/hall/commands/c1", 404),
+    # --- a site that a message states, which must not decide who sees its device
+    Asked("send", "POST", "/api/ingest", 201, {"sensor_id": "attic", "enseigne": "Kitchen", "salle": "Attic", **READING}),
+    Asked("kitchen", "GET", "/api/v1/devices/attic", 404),
+    Asked("kitchen", "GET", "/api/v1/readings/latest", 200, without="attic"),
+    Asked("kitchen", "GET", "/ws/latest", 200, without="attic"),
+    Asked("admin", "GET", "/api/v1/devices/attic", 200, without='"site"'),
     Asked("one", "GET", "/api/v1/readings?since=0", 200, without="stove"),
     Asked("one", "GET", "/api/v1/devices/hall", 200),
     Asked("one", "GET", "/api/v1/devices/stove", 404),
