@@ -155,7 +155,7 @@ docs: $(VENV)/.docs ## Build the documentation into build/docs/; a broken link f
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
 
-# Broker, browser, curl and compiler for the tests: installed as Debian packages if run by root, otherwise listed.
+# Broker, browser, curl, nginx and compiler for the tests: installed as Debian packages if run by root, otherwise listed.
 .PHONY: test-tools
 test-tools:
 	@missing=""; \
@@ -164,6 +164,7 @@ test-tools:
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing="$$missing chromium"; \
+	{ command -v nginx || test -x /usr/sbin/nginx || test -x /opt/homebrew/bin/nginx; } >/dev/null || missing="$$missing nginx-light"; \
 	test -z "$$missing" && exit 0; \
 	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
 		echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \

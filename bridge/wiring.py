@@ -132,7 +132,9 @@ def build(
     """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
     storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
     hub = Hub(store, settings.realtime)
-    registry = Registry(store, settings.devices, saved=LeasedDevices(store.devices, storage.lease))
+    registry = Registry(
+        store, settings.devices, saved=LeasedDevices(store.devices, storage.lease), takes_sites=settings.site_from_readings
+    )
     access = _access(settings, store, app[CORS], hub, registry, on_link)
     for name, part in (("lease", storage.lease), ("devices", registry), ("access", access.service)):
         part.on_write = partial(_report_write, health, name)
@@ -182,7 +184,7 @@ def build(
     socketio = SocketIoServer(
         settings.http, settings.realtime, app, hub, access.limiter, access.authenticator, presence=registry, commander=commands
     )
-    topics, channels = TopicProtocol(app, sockets, hub, registry.location), ChannelProtocol(app, sockets)
+    topics, channels = TopicProtocol(app, sockets, hub, registry.location, profiles.units), ChannelProtocol(app, sockets)
     events = SystemEvents(hub, __version__)
     storage.retention.on_quarantine_full, health.on_change = events.quarantine_full, events.on_health
     realtime = Realtime(hub, device_sockets, socketio, topics, channels, events)
@@ -203,6 +205,7 @@ def build(
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
         device_sockets=device_sockets,
+        measurements=topics.encoder,
         mqtt=mqtt,
         subscriptions=subscriptions,
         announcements=announcements,

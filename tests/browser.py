@@ -15,13 +15,13 @@ _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """The one on this machine, without a screen."""
+async def chromium(*arguments: str) -> AsyncIterator[Browser]:
+    """The one on this machine, without a screen; `arguments` are more of its options."""
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         missing("there is no Chromium; on Debian: apt-get install chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
         try:
             yield browser
         finally:

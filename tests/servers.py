@@ -165,6 +165,26 @@ class ClosedMosquitto(Process):
         super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, self.log)
 
 
+class Nginx(Process):
+    """An nginx with one file of `/etc/nginx/conf.d/`, whose first port is `port`. Its files are below `folder`."""
+
+    def __init__(self, folder: Path, port: int, conf: str) -> None:
+        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
+        if program is None:
+            missing("there is no nginx; on Debian: apt-get install nginx-light")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.access_log = folder / "access.log"
+        (folder / "site.conf").write_text(conf)
+        user = "user root;" if os.geteuid() == 0 else ""
+        paths = " ".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (folder / "nginx.conf").write_text(
+            f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr; {user}\n"
+            f"events {{}}\nhttp {{ default_type application/octet-stream; access_log {self.access_log}; {paths}\n"
+            f"types {{ text/html html; text/css css; application/javascript js; }}\ninclude {folder}/site.conf; }}\n"
+        )
+        super().__init__([str(program), "-p", str(folder), "-c", str(folder / "nginx.conf")], port, folder / "nginx.log")
+
+
 class Mongod(Process):
     """A mongod, journaled: as a replica set of one, or `alone`, as it is out of the box."""
 

@@ -19,6 +19,7 @@ from bridge.api.editing.locations import LocationsApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
+from bridge.api.latest_measurements import LatestMeasurementsApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import CORS, Cors
@@ -40,6 +41,7 @@ from bridge.maintenance.corrections import Corrections
 from bridge.ports import Store
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
+from bridge.realtime.topic_protocol import TopicCodec
 from bridge.settings import HttpSettings, Settings
 from bridge.sources.http.source import HttpSource
 from bridge.sources.mqtt.source import MqttSource
@@ -65,6 +67,7 @@ class ApiServices:
     events: EventsApi
     websockets: WebSocketsApi
     device_sockets: DeviceSockets
+    measurements: TopicCodec
     mqtt: MqttSource
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -84,6 +87,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AccountsApi(access, store.audit, http),
         ReadingsApi(store, authorizer),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
+        LatestMeasurementsApi(store, authorizer, services.measurements),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.commands, services.locations, authorizer, access.audit, http),

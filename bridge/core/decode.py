@@ -187,7 +187,7 @@ class Decoder:
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
         """Return the reading of one sample, or the batch of several."""
-        units = self._units(captures, parsed)
+        units = {**parsed.units, **self._units(captures, parsed)}
         if len(parsed.samples) == 1:
             (sample,) = parsed.samples
             extracted = [extract_leaves([*sample.leaves, *parsed.common], units)]
@@ -198,6 +198,9 @@ class Decoder:
         series: dict[int, Series] = {}
         for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
             series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
+        if parsed.units:
+            for device_id in {one.device_id for one in series.values()}:
+                self._profiles.learn_units(device_id, parsed.units)
         groups = _group(parsed.samples, extracted, series)
         batch = message.id or self._new_id() if len(groups) > 1 else None
         items: list[Reading | StaleRetained | PayloadError] = []

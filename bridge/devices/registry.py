@@ -17,7 +17,7 @@ from typing import Any, Literal
 import orjson
 
 from bridge.core.devices.device import DOCUMENT_BYTES, Device, apply_changes, merge_state
-from bridge.core.devices.location import Location
+from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
 from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import EntityEvent, Event, device_status
@@ -63,16 +63,19 @@ class Registry:
         settings: DevicesSettings,
         *,
         saved: DeviceStore | None = None,
+        takes_sites: bool = True,
         clock: Callable[[], int] = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`saved` is where devices are read and written, if not in `store` itself.
+        """`saved` is where devices are read and written, if not in `store` itself. `takes_sites` is whether readings may set
+        the site of a device that has none; they may always set the room.
 
         `clock` gives milliseconds since the epoch, `monotonic` seconds of a clock that nobody sets.
         """
         self._store = store
         self._saved = saved or store.devices
         self._settings = settings
+        self._takes_sites = takes_sites
         self._clock = clock
         self._devices: dict[str, Device] = {}
         self._ids: list[str] = []
@@ -138,9 +141,12 @@ class Registry:
     def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
         if reading.part_of is not None:
             self._on_reading_of_part(reading, reading.part_of, changes)
-        device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes, reading.part_of)
+        stated = stated_location(reading.extra) if reading.extra else UNKNOWN_LOCATION
+        device = self._devices.get(reading.device_id) or self._discover(reading.device_id, changes, reading.part_of, stated)
         if device is None:
             return
+        if stated is not UNKNOWN_LOCATION:
+            changes += self._place(device, stated)
         if reading.part_of != device.part_of and reading.part_of is not None:
             device.part_of = reading.part_of
             changes.append(self._record_update(device))
@@ -160,9 +166,26 @@ class Registry:
             self._seen[device.id] = None
             changes += events
 
-    def _discover(self, device_id: str, changes: list[Event], part_of: str | None = None) -> Device | None:
-        """Register a device that was not known before; None if that is not allowed or the store has not been read. A part of a
-        registered device is registered with it.
+    def _place(self, device: Device, stated: Location) -> list[Event]:
+        """Set the site and the room that a reading states where the device has none; return the events of the change."""
+        before = Location(device.site or "", device.room or "")
+        if not self._fill_location(device, stated):
+            return []
+        self._put(device)
+        return [self._record_update(device), *self._move_parts(before, device)]
+
+    def _fill_location(self, device: Device, stated: Location) -> bool:
+        """Set what is stated and missing; return whether something was."""
+        site = (stated.site if self._takes_sites else "") if device.site is None else ""
+        room = stated.room if device.room is None else ""
+        device.site, device.room = site or device.site, room or device.room
+        return bool(site or room)
+
+    def _discover(
+        self, device_id: str, changes: list[Event], part_of: str | None = None, stated: Location = UNKNOWN_LOCATION
+    ) -> Device | None:
+        """Register a device that was not known before, at the `stated` location; None if that is not allowed or the store has
+        not been read. A part of a registered device is registered with it.
         """
         if not self._loaded:
             return None
@@ -174,6 +197,7 @@ class Registry:
         whole = self._devices.get(part_of or "")
         if whole is not None:
             device.site, device.room = whole.site, whole.room
+        self._fill_location(device, stated)
         device = self._with_suggestions(device)
         self._put(device)
         changes.append(self._record("created", device))
@@ -329,21 +353,22 @@ class Registry:
         await self._saved.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
         self._put(device)
-        self.next.publish([self._record_update(device), *self._move_parts(before, device)])
+        self.next.publish(
+            [self._record_update(device), *self._move_parts(Location(before.site or "", before.room or ""), device)]
+        )
         return device
 
-    def _move_parts(self, before: Device, device: Device) -> list[Event]:
+    def _move_parts(self, before: Location, device: Device) -> list[Event]:
         """Move the parts of a device with it, except those that somebody placed elsewhere."""
-        place, moved = (before.site, before.room), (device.site, device.room)
-        if place == moved:
+        if before == (device.site or "", device.room or ""):
             return []
         prefix = device.id + PART_SEPARATOR
         names = takewhile(lambda name: name.startswith(prefix), islice(self._ids, bisect_left(self._ids, prefix), None))
         parts = [part for part in map(self._devices.__getitem__, names) if part.part_of == device.id]
-        parts = [part for part in parts if (part.site, part.room) == place]
+        parts = [part for part in parts if (part.site or "", part.room or "") == before]
         for part in parts:
             self._leave_site(part)
-            part.site, part.room = moved
+            part.site, part.room = device.site, device.room
             if part.site:
                 self._by_site.setdefault(part.site, set()).add(part.id)
         return [self._record_update(part) for part in parts]

@@ -1,6 +1,7 @@
 """Origin checks: the pages that may use the cookie, send writing requests, read, and open WebSockets."""
 
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -61,7 +62,44 @@ def may_read(request: web.Request, http: HttpSettings, *, required: bool) -> boo
 def check_origin(request: web.Request, http: HttpSettings, *, required: bool) -> None:
     """Raise 403 for a WebSocket handshake from a page of a foreign origin (cross-site WebSocket hijacking)."""
     if request.headers.get("Origin") != _ARDUINO and not may_read(request, http, required=required):
-        raise web.HTTPForbidden(text="pages of this origin may not connect: add the origin to http.cors_origins")
+        raise web.HTTPForbidden(
+            text=f"pages of this origin may not connect: add the origin to http.cors_origins{proxy_advice(request)}"
+        )
+
+
+def proxy_advice(request: web.Request) -> str:
+    """Return what to set if the page of a request would be an own one, had a proxy not dropped its port; else an empty text."""
+    page = _Address.of_origin(request.headers.get("Origin", ""))
+    host = _Address.of_host(request.host)
+    if page is None or host is None or page.name != host.name:
+        return ""
+    return (
+        "; if a proxy dropped the port, forward the host name with it (nginx: proxy_set_header Host $http_host), "
+        "or add the proxy to http.trusted_proxies (BRIDGE_HTTP__TRUSTED_PROXIES)"
+    )
+
+
+class _Address(NamedTuple):
+    """A host name in lower case and a port; None: the usual one of the scheme."""
+
+    name: str
+    port: int | None
+
+    @classmethod
+    def of_host(cls, host: str) -> "_Address | None":
+        """Parse the value of `Host`; None if it cannot be parsed."""
+        return cls.of_origin(f"//{host}")
+
+    @classmethod
+    def of_origin(cls, origin: str) -> "_Address | None":
+        try:
+            parts = urlsplit(origin)
+            return cls(parts.hostname, parts.port) if parts.hostname else None
+        except ValueError:  # e.g. http://[
+            return None
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def may_publish_on_socket(request: web.Request, http: HttpSettings) -> bool:
@@ -89,13 +127,30 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_own(origin: str, request: web.Request, http: HttpSettings) -> bool:
-    """Whether an origin is the host of the request, or that in `X-Forwarded-Host` from a trusted proxy, with its scheme."""
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # e.g. http://[
-        return False
-    hosts = {request.host}
-    if is_trusted(request.remote, http.trusted_proxies):
-        hosts.add(request.headers.get("X-Forwarded-Host", ""))
+    """Whether an origin is the host of the request, or that in `X-Forwarded-Host` from a trusted proxy, with its scheme.
+
+    A proxy may drop the port (nginx: `Host $host`). Then the names are compared, if the proxy is trusted and reports the port
+    nowhere else, or if the browser itself says that page and request have the same origin.
+    """
+    scheme, _, rest = origin.partition("://")
+    page = _Address.of_origin(origin)
     expected = ("https",) if is_behind_tls(request, http) else ("http", "https")
-    return parts.netloc != "" and parts.netloc in hosts and parts.scheme in expected
+    if page is None or scheme not in expected or rest.rpartition("@")[0]:
+        return False
+    proxied = is_trusted(request.remote, http.trusted_proxies)
+    hosts = [request.host, *_forwarded_hosts(request)] if proxied else [request.host]
+    own = [address for host in hosts if (address := _Address.of_host(host)) is not None]
+    port = _PORTS[scheme]
+    if any(page.name == address.name and (page.port or port) == (address.port or port) for address in own):
+        return True
+    site = request.headers.get("Sec-Fetch-Site")
+    is_unknown = proxied and all(address.port is None for address in own)
+    attested = site == "same-origin" or (site is None and is_unknown)
+    return attested and any(page.name == address.name and address.port is None for address in own)
+
+
+def _forwarded_hosts(request: web.Request) -> list[str]:
+    """The host that a proxy reports, and its own host with the port that it reports."""
+    host, port = (request.headers.get(f"X-Forwarded-{name}", "") for name in ("Host", "Port"))
+    own = _Address.of_host(request.host) if port.isdecimal() else None
+    return [*([host] if host else []), *([] if own is None else [f"{own.name}:{port}"])]

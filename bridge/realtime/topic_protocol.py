@@ -1,6 +1,7 @@
 """The protocol of `/ws`: plain WebSocket, with subscriptions by topic."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,13 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity
-from bridge.core.devices.location import UNKNOWN_LOCATION, Location
+from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
 from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.score import global_score
+from bridge.core.readings.units import conversion, unit_name
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.hub import Hub
@@ -22,9 +24,11 @@ from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.server import WebSocketServer
 
+log = logging.getLogger(__name__)
+
 PATH = "/ws"
-ALL_TOPICS = "all"
-TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL_TOPICS)
+ALL_TOPICS, MEASUREMENTS = "all", "measurements"
+TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -42,14 +46,25 @@ NAMES = {
 LocationLookup = Callable[[str], Location | None]
 """From a device id to the device's location; None if it is unknown."""
 
+UnitLookup = Callable[[str], Mapping[str, str]]
+"""From a device id to the units that the device uses, by field."""
+
+_TVOC = "tvoc"
+_MASS = "mg/m³"
+
 
 class TopicProtocol:
     """Clients of `/ws`; a new one has the topic `all`."""
 
     def __init__(
-        self, app: web.Application, sockets: WebSocketServer, hub: Hub, locate: LocationLookup = lambda _: None
+        self,
+        app: web.Application,
+        sockets: WebSocketServer,
+        hub: Hub,
+        locate: LocationLookup = lambda _: None,
+        units: UnitLookup = lambda _: {},
     ) -> None:
-        self.encoder = TopicCodec(locate)
+        self.encoder = TopicCodec(locate, units, self._listeners)
         self.channel: str | None = None
         self._sockets = sockets
         self._hub = hub
@@ -61,17 +76,24 @@ class TopicProtocol:
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:  # noqa: ARG002
         self._topics[client] = frozenset((ALL_TOPICS,))
+        log.info("WebSocket: client connected to %s. Total: %d, Topics: %s", PATH, len(self._topics), [ALL_TOPICS])
 
     def on_disconnect(self, client: ClientConnection) -> None:
         del self._topics[client]
+        log.info("WebSocket: client disconnected from %s. Total: %d", PATH, len(self._topics))
+
+    def _listeners(self) -> int:
+        """Count the clients with the topic of measurements."""
+        return sum(not topics.isdisjoint((MEASUREMENTS, ALL_TOPICS)) for topics in self._topics.values())
 
     async def on_message(self, client: ClientConnection, message: dict[str, Any]) -> None:
         """Handle `subscribe`, `unsubscribe`, `ping` and `pong`."""
         match message.get("type"):
             case "ping":
                 client.send({"type": "pong"})
+                log.debug("WebSocket: ping received at %s: pong sent", PATH)
             case "pong":
-                pass
+                log.debug("WebSocket: pong received at %s", PATH)
             case "subscribe":
                 await self._set_topics(client, "subscribed", self._topics[client] | _requested_topics(message))
             case "unsubscribe":
@@ -102,17 +124,40 @@ def _requested_topics(message: dict[str, Any]) -> frozenset[str]:
 class TopicCodec:
     """Encodes events for `/ws`."""
 
-    def __init__(self, locate: LocationLookup) -> None:
+    def __init__(
+        self, locate: LocationLookup, units: UnitLookup = lambda _: {}, listeners: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`listeners` counts the clients that are sent measurements, for the log."""
+        self._listeners = listeners
         self._locate = locate
+        self._units = units
         self._readings = MessageTemplates(_measurement)
 
     def encode(self, event: Event) -> bytes | None:
         """Return a JSON object whose first key is `type`; None for events that `/ws` does not have."""
         if isinstance(event, Reading):
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("WebSocket: measurement of %r sent to %d clients at %s", event.device_id, self._listeners(), PATH)
+            if event.extra or self._is_mass(event):
+                return orjson.dumps(self.measurement(event))
             score = global_score(event.values)
             return self._readings.encode(event, *self._location(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
+
+    def measurement(self, reading: Reading) -> dict[str, Any]:
+        """Return the message of a reading. The location that the reading states comes before that of the registry."""
+        registered, stated = self._location(reading.device_id), stated_location(reading.extra)
+        location = stated.site or registered.site, stated.room or registered.room
+        body = _measurement(reading, *location, global_score(reading.values))
+        if self._is_mass(reading):
+            body[_TVOC] = body["values"][NAMES[_TVOC]] = conversion(_TVOC, _MASS).invert(float(reading.values[_TVOC]))
+            body["units"] = {NAMES[_TVOC]: _MASS}
+        return body
+
+    def _is_mass(self, reading: Reading) -> bool:
+        """Whether the device sends TVOC in mg/m³, and its readers expect it so."""
+        return _TVOC in reading.values and unit_name(self._units(reading.sender).get(_TVOC, "")) == _MASS
 
     def _location(self, device_id: str) -> Location:
         return self._locate(device_id) or UNKNOWN_LOCATION

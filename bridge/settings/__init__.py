@@ -86,3 +86,11 @@ class Settings(Section):
         if devices.open is not None:
             return devices.open
         return self.http.is_local and not devices.credentials
+
+    @property
+    def site_from_readings(self) -> bool:
+        """Whether readings may set the site of a device that has none. Unless set, only while access is open: rights may depend
+        on the site.
+        """
+        stated = self.devices.site_from_readings
+        return not self.access.required if stated is None else stated

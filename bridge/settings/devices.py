@@ -14,6 +14,7 @@ class DevicesSettings(Section):
 
     registration: Literal["open", "required"] = "open"
     limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    site_from_readings: bool | None = None
     open: bool | None = None
     credentials: dict[str, SecretStr] = Field(default_factory=dict)
     admins: dict[str, SecretStr] = Field(default_factory=dict)

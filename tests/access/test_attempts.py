@@ -18,7 +18,9 @@ from tests.access.ways import SESSION_COOKIE
 from tests.conftest import StartBridge
 
 WAYS = ("bearer", "key", "cookie")
-PATHS = ("/api/v1/readings", "/api/v1/devices", "/api/v1/measurements", "/metrics", "/websocket/status", "/ws/stats")
+PATHS = (
+    "/api/v1/readings", "/api/v1/devices", "/api/v1/measurements", "/metrics", "/websocket/status", "/ws/stats", "/ws/latest",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -140,6 +140,60 @@ async def test_forwarded_host_counts_from_a_trusted_proxy_only(where: str) -> No
             assert (await attempted(opening(PATHS[where], headers), stage, None)).let_in == may, name
 
 
+BEHIND_A_PROXY: dict[str, tuple[dict[str, str], bool]] = {
+    "the port was dropped": ({"Host": "air.example", "Origin": "http://air.example:8080"}, True),
+    "the port was dropped, in another case": ({"Host": "AIR.example", "Origin": "http://air.example:8080"}, True),
+    "another name": ({"Host": "air.example", "Origin": "http://elsewhere.example:8080"}, False),
+    "a name that begins so": ({"Host": "air.example", "Origin": "http://air.example.evil:8080"}, False),
+    "a user that is called so": ({"Host": "air.example", "Origin": "http://air.example@evil:8080"}, False),
+    "the port was kept": ({"Host": "air.example:8080", "Origin": "http://air.example:8080"}, True),
+    "the port was kept, and is another": ({"Host": "air.example:8080", "Origin": "http://air.example:8081"}, False),
+    "the usual port was added": ({"Host": "air.example:80", "Origin": "http://air.example"}, True),
+    "the port is reported": ({"Host": "air.example", "Origin": "http://air.example:8080", "X-Forwarded-Port": "8080"}, True),
+    "another port is reported": (
+        {"Host": "air.example", "Origin": "http://air.example:8081", "X-Forwarded-Port": "8080"},
+        False,
+    ),
+    "no port is reported": ({"Host": "air.example", "Origin": "http://air.example:8080", "X-Forwarded-Port": "x"}, True),
+    "a host is reported": (
+        {"Host": "inner", "Origin": "http://air.example:8080", "X-Forwarded-Host": "air.example:8080"},
+        True,
+    ),
+    "another site as the browser says": (
+        {"Host": "air.example", "Origin": "http://air.example:8080", "Sec-Fetch-Site": "same-site"},
+        False,
+    ),
+    "by https, with the port dropped": (
+        {"Host": "air.example", "Origin": "https://air.example:8443", "X-Forwarded-Proto": "https"},
+        True,
+    ),
+    "by http, where it says https": (
+        {"Host": "air.example", "Origin": "http://air.example:8443", "X-Forwarded-Proto": "https"},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("where", PATHS)
+async def test_trusted_proxy_that_drops_the_port_lets_pages_of_its_host_in(where: str, tally: Tally) -> None:
+    access = TokenAccess()
+    access.give(TOKEN, person("eve", Role.ADMIN))
+    http = HttpSettings.model_validate({"trusted_proxies": ["127.0.0.1"]})
+    async with staged(access, login_seconds=0.3, http=http) as stage:
+        for name, (headers, may) in BEHIND_A_PROXY.items():
+            verdict = await attempted(opening(PATHS[where], COOKIE | headers), stage, None)
+            tally.note((where, name, verdict), may=may, let_in=verdict.let_in)
+    tally.check()
+
+
+@pytest.mark.parametrize("where", PATHS)
+async def test_without_a_trusted_proxy_only_the_browser_can_vouch_for_a_dropped_port(stage: Stage, where: str) -> None:
+    dropped = COOKIE | {"Host": "127.0.0.1", "Origin": "http://127.0.0.1:8080"}
+    assert (await attempted(opening(PATHS[where], dropped | FETCHED), stage, None)).let_in
+    assert not (await attempted(opening(PATHS[where], dropped), stage, None)).let_in
+    assert not (await attempted(opening(PATHS[where], dropped | {"Sec-Fetch-Site": "same-site"}), stage, None)).let_in
+
+
 IN_ADDRESS = ["token={token}", "access_token={token}", "TOKEN={token}", "token=", "a=1&token={token}", "%74oken={token}"]
 
 

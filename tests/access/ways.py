@@ -48,9 +48,10 @@ async def opened(
     bridge: Served, path: str, *, headers: dict[str, str] | None = None, offers: list[str] | None = None
 ) -> AsyncIterator[ClientConnection]:
     """A WebSocket with these headers and offered subprotocols. As in a browser, one of them must be accepted."""
-    url = f"ws://127.0.0.1:{bridge.port}{path}"
-    subprotocols: Any = offers
-    async with connect(url, additional_headers=headers, subprotocols=subprotocols, compression=None) as socket:
+    more = dict(headers or {})
+    url = f"ws://{more.pop('Host', f'127.0.0.1:{bridge.port}')}{path}"
+    options: Any = {"host": "127.0.0.1", "port": bridge.port, "subprotocols": offers}
+    async with connect(url, additional_headers=more, compression=None, **options) as socket:
         assert (socket.subprotocol is None) == (offers is None)
         yield socket
 

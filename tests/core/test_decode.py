@@ -16,6 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, MessageKind, Route, UnknownKeys
+from bridge.core.devices.location import UNKNOWN_LOCATION, stated_location
+from bridge.core.devices.profiles import DeviceProfile, Profiles
 from bridge.core.message import (
     CommandAck,
     Decoded,
@@ -55,6 +57,12 @@ class NullOrigin:
 
 def message(payload: bytes, topic: str = DATA, *, retained: bool = False) -> Message:
     return Message("mqtt", topic, payload, NOW_MS, NullOrigin(), retained=retained)
+
+
+def decoded(decoder: Decoder, body: object) -> Reading:
+    one = decoder.decode(message(orjson.dumps(body)))
+    assert isinstance(one, Reading), one
+    return one
 
 
 def decode(body: object, topic: str = DATA, *, retained: bool = False) -> Decoded:
@@ -152,11 +160,75 @@ def test_pm1_and_pm10_are_distinguished() -> None:
 
 
 def test_nested_form_equals_the_flat_form() -> None:
-    values = {"CO2": 645, "PM25": 12, "TVOC": 0.2, "Temperature": 22.3, "Humidity": 45}
+    values = {"CO2": 645, "PM25": 12, "TVOC": 120, "Temperature": 22.3, "Humidity": 45}
     nested = reading({"sensor_id": "bureau1", "timestamp": OWN, "values": values}, ANY)
     flat = reading({"deviceId": "bureau1", "timestamp": OWN_MS, **values}, ANY)
-    assert nested.values == {"temperature": 22.3, "humidity": 45, "tvoc": 0.2, "co2": 645, "pm25": 12}
+    assert nested.values == {"temperature": 22.3, "humidity": 45, "tvoc": 120, "co2": 645, "pm25": 12}
     assert nested.id == flat.id
+
+
+@pytest.mark.parametrize("also", [{}, {"tvoc": 0.2}], ids=["alone", "beside its flat twin"])
+def test_small_fraction_of_tvoc_in_values_shows_that_the_device_sends_milligrams(also: dict[str, float]) -> None:
+    profiles = Profiles()
+    decoder = Decoder(ROUTES, profiles=profiles)
+    first = decoded(decoder, {"values": {"TVOC": 0.2}, **also})
+    assert first.values["tvoc"] == pytest.approx(200 / 4.6)
+    assert first.quality == {}
+    assert profiles.units("a") == {"tvoc": "mg/m³"}
+    assert profiles.changed == {"a"}, "to be stored before the reading is acknowledged"
+    assert decoded(decoder, {"values": {"TVOC": 3}}).values["tvoc"] == pytest.approx(3000 / 4.6)
+    assert decoded(decoder, {"tvoc": 0.3}).values["tvoc"] == pytest.approx(300 / 4.6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"values": {"TVOC": 120}},
+        {"values": {"TVOC": 5.5}},
+        {"values": {"TVOC": 0}},
+        {"values": {"tvoc": 0.2}},
+        {"TVOC": 0.2},
+        {"values": {"TVOC": 0.2, "TVOC_unit": "ppm"}},
+        {"values": {"TVOC": "0.2 ppm"}},
+    ],
+)
+def test_tvoc_is_in_its_stated_unit_or_in_ppb_unless_its_form_and_value_show_otherwise(body: dict[str, Any]) -> None:
+    profiles = Profiles()
+    decoded(Decoder(ROUTES, profiles=profiles), body)
+    assert profiles.units("a") == {}
+
+
+def test_unit_that_a_person_set_wins_over_what_the_form_shows() -> None:
+    profiles = Profiles()
+    profiles.put("a", DeviceProfile(units={"tvoc": "ppm"}))
+    assert decoded(Decoder(ROUTES, profiles=profiles), {"values": {"TVOC": 0.2}}).values == {"tvoc": 200}
+    assert profiles.units("a") == {"tvoc": "ppm"}
+
+
+@pytest.mark.parametrize("keys", [("enseigne", "salle"), ("Site", "ROOM")])
+@pytest.mark.parametrize("form", ["flat", "to be interpreted"])
+def test_location_in_a_message_is_kept_and_counts_as_taken(keys: tuple[str, str], form: str) -> None:
+    site, room = keys
+    measured: dict[str, object] = {"co2": 645} if form == "flat" else {"co2": {"value": 645, "unit": "ppm"}}
+    one = reading({site: "Maison", room: " Bureau ", **measured})
+    assert (one.extra, one.ignored) == ({site: "Maison", room: " Bureau "}, {})
+    assert stated_location(one.extra) == ("Maison", "Bureau")
+
+
+@pytest.mark.parametrize(
+    ("body", "ignored"),
+    [
+        ({"salle": 5}, {"salle": "unknown key"}),
+        ({"salle": "x" * 257}, {"salle": "a room has up to 256 printable characters"}),
+        ({"enseigne": "a\u0000"}, {"enseigne": "a site has up to 256 printable characters"}),
+        ({"wifi": {"site": "x"}}, {"wifi.site": "unknown key"}),
+        ({"salle": " "}, {}),
+    ],
+)
+def test_what_is_no_location_states_none(body: dict[str, object], ignored: dict[str, str]) -> None:
+    one = reading({"co2": 645, **body})
+    assert stated_location(one.extra) is UNKNOWN_LOCATION
+    assert one.ignored == ignored
 
 
 def test_values_other_than_an_object_are_not_taken() -> None:

@@ -11,6 +11,7 @@ from bridge.core.devices.device import Device, ReportingInterval
 from bridge.core.errors import StoreUnavailable, TooManyDevices
 from bridge.core.events import EntityEvent
 from bridge.core.message import DeviceStatus
+from bridge.core.readings.measurements import Scalar
 from bridge.core.readings.reading import Reading
 from bridge.devices.registry import SAVE_BATCH, Registry
 from bridge.settings import DevicesSettings
@@ -86,6 +87,48 @@ async def test_first_reading_of_a_device_is_followed_by_created_and_online_event
     rig.publish_reading()
     assert [type(one) for one in rig.out.events] == [Reading, EntityEvent, EntityEvent, DeviceStatus, Reading]
     assert rig.changes() == [("created", "create_sensor"), ("updated", "update_sensor")]
+
+
+def stating(device: str = "a", part_of: str | None = None, **extra: Scalar) -> Reading:
+    return Reading(ObjectId(), device, {"co2": 645}, START_MS, START_MS, extra=extra, part_of=part_of)
+
+
+async def test_location_that_a_reading_states_is_registered_with_the_device(rig: Rig) -> None:
+    rig.registry.publish([stating(enseigne="Maison", salle="Bureau")])
+    assert rig.registry.location("a") == ("Maison", "Bureau")
+    assert rig.registry.devices_at(["Maison"]) == ["a"]
+    created = next(one for one in rig.out.events if isinstance(one, EntityEvent))
+    assert (created.event_type, created.data["site"], created.data["room"]) == ("created", "Maison", "Bureau")
+
+
+async def test_location_that_a_reading_states_fills_only_what_is_empty(rig: Rig) -> None:
+    await rig.registry.register("a", {"site": "École"})
+    rig.out.events.clear()
+    for room in ("Bureau", "Salon"):
+        rig.registry.publish([stating(enseigne="Maison", salle=room)])
+    assert rig.registry.location("a") == ("École", "Bureau")
+    assert rig.changes().count(("updated", "update_sensor")) == 2, "the room, and that it is online"
+    await rig.registry.update("a", {"site": None, "room": None})
+    rig.registry.publish([stating(enseigne="Maison")])
+    assert rig.registry.location("a") == ("Maison", "")
+
+
+async def test_parts_follow_a_device_that_a_reading_places(rig: Rig) -> None:
+    rig.registry.publish([stating(), stating("a.out", part_of="a"), stating("a.door", part_of="a", salle="Entrée")])
+    rig.registry.publish([stating(enseigne="Maison", salle="Bureau")])
+    assert rig.registry.location("a.out") == ("Maison", "Bureau")
+    assert rig.registry.location("a.door") == ("", "Entrée")
+    assert sorted(rig.registry.devices_at(["Maison"])) == ["a", "a.out"]
+
+
+async def test_site_is_not_taken_from_readings_where_rights_depend_on_it() -> None:
+    registry = Registry(MemoryStore(), DevicesSettings(), takes_sites=False)
+    registry.next = RecordingPublisher()
+    await registry.load()
+    for _ in range(2):
+        registry.publish([stating(enseigne="Maison", salle="Bureau")])
+    assert registry.location("a") == ("", "Bureau")
+    assert registry.devices_at(["Maison"]) == []
 
 
 async def test_device_is_offline_after_three_learnt_intervals_without_readings(rig: Rig) -> None:

@@ -20,7 +20,7 @@ from tests.foreign.contract import a_cursor, a_time, an_id, assert_as_written
 from tests.realtime.clients import Listener, listening
 from tests.servers import until
 
-VALUES = {"temperature": 22.3, "humidity": 45, "tvoc": 0.2, "co2": 645, "pm25": 12}
+VALUES = {"temperature": 22.3, "humidity": 45, "tvoc": 120, "co2": 645, "pm25": 12}
 SHAPE = {"_id": an_id, **VALUES, "timestamp": a_time, "deviceId": "esp01", "receivedAt": a_time, "seq": a_cursor}
 EPOCH_MS = 1_767_000_000_000
 
@@ -38,7 +38,7 @@ async def by_http(stage: Stage, timestamp: str) -> None:
 
 
 async def by_ingest(stage: Stage, timestamp: str) -> None:
-    values = {"CO2": 645, "PM25": 12, "TVOC": 0.2, "Temperature": 22.3, "Humidity": 45}
+    values = {"CO2": 645, "PM25": 12, "TVOC": 120, "Temperature": 22.3, "Humidity": 45}
     line = orjson.dumps({"sensor_id": "esp01", "values": values, "timestamp": timestamp}).decode() + "\n"
     answer = await stage.post("/api/ingest", line, "-H", "Content-Type: application/x-ndjson", "--data-binary", "@-")
     assert answer.status == 201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -105,6 +106,28 @@ async def test_measurement_is_sent_in_the_contract_shape(bridge: Bridge, broker_
     assert list(message["values"]) == ["CO2", "PM25", "TVOC", "Temperature", "Humidity"]
 
 
+async def test_log_names_clients_broadcasts_and_pongs_of_the_websocket(
+    bridge: Bridge, broker_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bridge.realtime.topic_protocol")
+    async with Plain.connected(bridge) as client:
+        await publish(broker_url, "sensors/a/data", co2=645)
+        await client.receive()
+        await client.send(type="ping")
+        await client.receive()
+        await client.send(type="pong")
+        await until(lambda: "pong received" in caplog.text)
+    await until(lambda: "disconnected" in caplog.text)
+    lines = [(one.levelname, one.getMessage()) for one in caplog.records if "WebSocket" in one.getMessage()]
+    assert lines == [
+        ("INFO", "WebSocket: client connected to /ws. Total: 1, Topics: ['all']"),
+        ("DEBUG", "WebSocket: measurement of 'a' sent to 1 clients at /ws"),
+        ("DEBUG", "WebSocket: ping received at /ws: pong sent"),
+        ("DEBUG", "WebSocket: pong received at /ws"),
+        ("INFO", "WebSocket: client disconnected from /ws. Total: 0"),
+    ]
+
+
 def test_measurement_contains_only_measured_fields_and_the_registered_location() -> None:
     codec = TopicCodec({"a": Location("Maison", "Bureau")}.get)
     reading = Reading(ObjectId(), "a", {"battery": 0, "flameDetected": False}, EPOCH_MS, EPOCH_MS, seq=7)
@@ -112,6 +135,40 @@ def test_measurement_contains_only_measured_fields_and_the_registered_location()
         "type": "measurement", "timestamp": EPOCH, "sensor_id": "a", "enseigne": "Maison", "salle": "Bureau",
         "values": {"FlameDetected": False, "Battery": 0}, "flamedetected": False, "battery": 0, "cursor": 7,
     }  # fmt: skip
+
+
+def test_measurement_repeats_the_location_that_the_device_states() -> None:
+    codec = TopicCodec({"a": Location("Maison", "Bureau")}.get)
+    for extra, location in (({"enseigne": "École"}, ("École", "Bureau")), ({"salle": "B 2"}, ("Maison", "B 2")), ({}, None)):
+        reading = Reading(ObjectId(), "a", {"co2": 645}, EPOCH_MS, EPOCH_MS, seq=7, extra=dict(extra))
+        message = orjson.loads(codec.encode(reading) or b"")
+        assert (message["enseigne"], message["salle"]) == (location or ("Maison", "Bureau"))
+        assert message.get("extra", {}) == extra
+
+
+@pytest.mark.parametrize("unit", ["mg/m³", "mg/m3"])
+def test_tvoc_is_sent_in_milligrams_to_the_readers_of_a_device_that_sends_it_so(unit: str) -> None:
+    codec = TopicCodec(lambda _: None, {"a": {"tvoc": unit}}.get)  # type: ignore[arg-type]
+    reading = Reading(ObjectId(), "a.out", {"tvoc": 43.4782608696}, EPOCH_MS, EPOCH_MS, part_of="a")
+    message = orjson.loads(codec.encode(reading) or b"")
+    assert (message["values"], message["tvoc"], message["units"]) == ({"TVOC": 0.2}, 0.2, {"TVOC": "mg/m³"})
+    assert message["global_score"] == 100
+
+
+async def test_latest_measurements_are_those_that_the_socket_sent(bridge: Bridge, broker_url: str) -> None:
+    async with Plain.connected(bridge) as client:
+        for device, co2 in (("a", 500), ("d", 600), ("a", 645)):
+            await publish(broker_url, f"sensors/{device}/data", co2=co2, enseigne="Maison")
+        sent = [await client.receive("measurement") for _ in range(3)]
+    assert (await ask(bridge, "GET", "/ws/latest"))[1] == {"measurements": sent[1:]}
+    assert (await ask(bridge, "GET", f"/ws/latest?since={sent[1]['cursor']}"))[1] == {"measurements": sent[2:]}
+    assert (await ask(bridge, "GET", f"/ws/latest?since={sent[2]['cursor']}"))[1] == {"measurements": []}
+
+
+@pytest.mark.parametrize("query", ["since=-1", "since=x", f"since={2**53}", "after=1"])
+async def test_latest_measurements_refuse_what_is_no_cursor(bridge: Bridge, query: str) -> None:
+    status, problem = await ask(bridge, "GET", f"/ws/latest?{query}")
+    assert (status, query.partition("=")[0] in str(problem)) == (400, True)
 
 
 SMALL = ("flameDetected", "battery", "aqi")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bridge.api.middleware.auth import SOCKETS
-from bridge.http.origins import SAFE, may_connect, may_read
+from bridge.http.origins import SAFE, may_connect, may_read, proxy_advice
 from bridge.http.proxies import is_trusted
 from bridge.settings import HttpSettings
 
@@ -36,7 +36,7 @@ def check(http: HttpSettings, report: Callable[[web.Request], None], request: we
     if request.method not in SAFE and not _is_socket(request) and not may_connect(request.headers.get("Origin"), request, http):
         if may_read(request, http, required=False):
             report(request)
-        raise web.HTTPForbidden(text=_FOREIGN_ORIGIN)
+        raise web.HTTPForbidden(text=_FOREIGN_ORIGIN + proxy_advice(request))
 
 
 def _is_socket(request: web.Request) -> bool:

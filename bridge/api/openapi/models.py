@@ -441,6 +441,12 @@ class TopicStats(Response):
     subscriptions: dict[str, int]
 
 
+class LatestMeasurements(Response):
+    """The newest readings as `/ws` sends them, in the order of their cursors."""
+
+    measurements: list[dict[str, Any]]
+
+
 class ChannelStats(Response):
     """Clients of `/api/v1/ws`."""
 

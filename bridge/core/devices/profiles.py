@@ -6,7 +6,7 @@ restart, or when a sensor fails, every sensor keeps its series and every time it
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -28,7 +28,7 @@ class DeviceProfile:
 
     `own` says of each part whether it is a series of its own; `fields` names the part that measures each field of the device's
     own series, "" for the device itself. `zone_minutes` is how far its clock, which states no zone, was learned to be ahead of
-    UTC; None if that is not known. `units` are the units by field that a person set.
+    UTC; None if that is not known. `units` are the units by field that a person set, or that its messages showed.
     """
 
     own: dict[str, bool] = field(default_factory=dict)
@@ -74,6 +74,13 @@ class Profiles:
         """Return the units that a person set for a device, by field."""
         profile = self._devices.get(device_id)
         return {} if profile is None else profile.units
+
+    def learn_units(self, device_id: str, units: Mapping[str, str]) -> None:
+        """Record units that messages of a device show it to use, where none is known."""
+        device = self.obtain(device_id)
+        if device is not None and (new := {name: unit for name, unit in units.items() if name not in device.units}):
+            device.units = device.units | new
+            self.changed.add(device_id)
 
     def claim(self, device_id: str, fields: Iterable[str]) -> bool:
         """Record that the device itself measures `fields`; return whether it has no units of its own.

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.core.formats.field_names import sense
 from bridge.core.readings.extraction import ORDER, ExtractedFields, check_aqi, field_name, sort_values
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, Leaf
+from bridge.core.readings.location_keys import location_key
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, Flag
 
 _USUAL = {measurement.name: (*measurement.unflagged_range, ORDER[measurement.name]) for measurement in MEASUREMENTS}
@@ -16,6 +17,8 @@ _NO_RANGE = (math.inf, -math.inf, -1)
 _FLAGS = frozenset(measurement.name for measurement in MEASUREMENTS if isinstance(measurement, Flag))
 _KEY_LENGTH = 64  # longer keys are not cached
 _VALUES = "values"
+_UNIT_BY_VALUE = "values.TVOC"
+"""Its number may show the unit of the device."""
 
 
 class _Kind(enum.Enum):
@@ -77,8 +80,11 @@ def _take_rest(rest: Mapping[str, Any], fields: ExtractedFields) -> bool:
 def _collect(path: str, key: str, value: object, raw: dict[str, tuple[str, Any]], fields: ExtractedFields) -> bool:
     """Add the value of a key to `raw` by its field, or name the key. False if it must be interpreted."""
     name = _key(key) if len(key) <= _KEY_LENGTH else _Kind.INTERPRETED
-    if name is _Kind.INTERPRETED or isinstance(value, dict | list):
+    if name is _Kind.INTERPRETED or isinstance(value, dict | list) or path == _UNIT_BY_VALUE:
         return False
+    if isinstance(name, _Kind) and isinstance(value, str) and (location := location_key(path)) is not None:
+        fields.take_location(Leaf(path, value), location)
+        return True
     if isinstance(name, _Kind):
         fields.ignore(Leaf(path, value), "unknown key")
         return True

@@ -30,6 +30,8 @@ class Parsed:
     common: list[Leaf] = field(default_factory=list)
     family: str = ""
     """The format that `auto` chose."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units by field that the payload shows its device to use without stating them."""
 
 
 Format = Callable[[Payload], Parsed]

@@ -37,6 +37,10 @@ _SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "imperial": {"temperature": "°F"}, "us": {"temperature": "°F"}, "metric": {}, "si": {},
 }  # fmt: skip
 """Units by field of a system of units; for the others, each field has its own."""
+_MASS_FORM, _MASS_LIMIT = ("values", "TVOC"), 5
+"""Indoor air monitors that send `{"values": {"TVOC": 0.2}}` mean mg/m³. A number with a fraction below the limit shows it: as
+ppb it would be less than the background of outdoor air, as mg/m³ it is what rooms have.
+"""
 _NO_KEYS = "a list without keys"
 _TOO_MANY = f"beyond the {LEAVES_LIMIT} keys of a message"
 
@@ -73,6 +77,7 @@ def _read_list(items: list[Any], path: str = "") -> Parsed:
         for sample in one.samples:
             sample.leaves += shared
         parsed.samples += one.samples
+        parsed.units |= one.units
     return parsed
 
 
@@ -88,6 +93,7 @@ class _Reader:
 
     parts: dict[str, list[Leaf]] = field(default_factory=dict)
     count: int = 0
+    units: dict[str, str] = field(default_factory=dict)
 
     def parsed(self) -> Parsed:
         """Return a sample per part with a measurement. The leaves of the other parts are common."""
@@ -100,7 +106,7 @@ class _Reader:
         if len(samples) == 1:
             samples[0].leaves += common
             common = []
-        return Parsed(samples, common)
+        return Parsed(samples, common, units=self.units)
 
     def _add(self, part: str, leaf: Leaf) -> None:
         self.parts.setdefault(part, []).append(leaf)
@@ -193,8 +199,11 @@ class _Reader:
             self._add(part, Leaf(place, value, TIMESTAMP))
         elif isinstance(value, dict | list) or (found := sense(key)) is None:
             self._add(part, Leaf(place, value))
+        elif (unit := found.unit or units.of(found.field)) is None and _shows_mass(place, value):
+            self.units[found.field] = "mg/m³"
+            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, "mg/m³", is_assumed=True))
         else:
-            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, found.unit or units.of(found.field)))
+            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, unit))
 
 
 class _Units:
@@ -245,6 +254,12 @@ class _Units:
         if unit is None and self.whole is not None and unit_name(self.whole) is not None and _fits(name, self.whole):
             unit = self.whole
         return unit if unit is not None or self._outer is None else self._outer.of_inner(name)
+
+
+def _shows_mass(place: str, value: object) -> bool:
+    """Whether a value of TVOC without a unit is in mg/m³."""
+    is_form = tuple(place.rsplit(".", 2)[-2:]) == _MASS_FORM
+    return is_form and isinstance(value, float) and 0 < value < _MASS_LIMIT and not value.is_integer()
 
 
 def _is_unit_table(table: Mapping[str, Any]) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from bridge.core.errors import UnitError
-from bridge.core.readings.extra import add_extra
+from bridge.core.readings.extra import EXTRA_TEXT_LENGTH, add_extra
 from bridge.core.readings.leaf import Leaf
+from bridge.core.readings.location_keys import location_key
 from bridge.core.readings.measurements import (
     AQI_SCALES,
     MEASUREMENTS_BY_NAME,
@@ -74,7 +75,19 @@ class ExtractedFields:
     def ignore(self, leaf: Leaf, reason: str) -> None:
         """Record a leaf that is not taken, and keep its value within the limits of `extra`."""
         self.ignored[leaf.path] = reason
-        self._extra_bytes = add_extra(self.extra, self._extra_bytes, leaf.path, leaf.value)
+        self.keep(leaf.path, leaf.value)
+
+    def take_location(self, leaf: Leaf, name: str) -> None:
+        """Take a leaf that states the site or the room of the device. Its value is kept within the limits of `extra`."""
+        self.keep(leaf.path, leaf.value)
+        if leaf.path in self.extra:
+            self.taken[leaf.path] = name
+        else:
+            self.ignored[leaf.path] = f"a {name} has up to {EXTRA_TEXT_LENGTH} printable characters"
+
+    def keep(self, path: str, value: object) -> None:
+        """Keep a value within the limits of `extra`."""
+        self._extra_bytes = add_extra(self.extra, self._extra_bytes, path, value)
 
 
 @lru_cache(_CACHE_LIMIT)
@@ -89,6 +102,8 @@ def extract_leaves(leaves: Iterable[Leaf], units: Mapping[str, str] = {}) -> Ext
     fields = ExtractedFields()
     for leaf in leaves:
         match leaf.field:
+            case None if isinstance(leaf.value, str) and (location := location_key(leaf.path)) is not None:
+                fields.take_location(leaf, location)
             case None:
                 fields.ignore(leaf, leaf.reason)
             case "timestamp" | "deviceId" | "aqiScale" as target:

@@ -88,6 +88,10 @@ class Conversion(NamedTuple):
             return number
         return float(f"{number * self.scale + self.offset:.12g}")
 
+    def invert(self, value: float) -> float:
+        """Return the number that was converted to `value`, rounded to 6 digits."""
+        return float(f"{(value - self.offset) / self.scale:.6g}")
+
 
 @lru_cache(4096)
 def unit_name(text: str) -> str | None:

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Voir les logs WebSocket (entrée : docker logs -f iaqverse-backend)
+grep WebSocket
