@@ -21,6 +21,7 @@ from bridge.core.readings.measurements import (
 from bridge.core.readings.units import conversion, split_quantity
 
 _POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
+_KEY_LENGTH = 64  # longer keys name no field and are not cached
 _CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
 
 # Field names by key, in lower case and without `_`, `-` and `.`.
@@ -77,9 +78,13 @@ class ExtractedFields:
         self._extra_bytes = add_extra(self.extra, self._extra_bytes, leaf.path, leaf.value)
 
 
-@lru_cache(_CACHE_LIMIT)
 def field_name(key: str) -> str | None:
     """Return the field of a payload key, or None. Ignores case, `_`, `-` and `.`; resolves aliases."""
+    return _field_name(key) if len(key) <= _KEY_LENGTH else None
+
+
+@lru_cache(_CACHE_LIMIT)
+def _field_name(key: str) -> str | None:
     lower = key.lower()
     return _LITERAL_NAMES.get(lower) or _NAMES.get(lower.translate(_STRIP))
 
