@@ -22,7 +22,7 @@ from bridge.core.formats.format import Format, Parsed, Sample
 from bridge.core.formats.json import json_format
 from bridge.core.formats.memory import Memory
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.registry import auto_format, recognized
+from bridge.core.formats.registry import SIGNS, auto_format, is_family_topic, recognized_by_signs
 from bridge.core.message import (
     EVENT_TOPICS,
     CommandAck,
@@ -47,7 +47,15 @@ from bridge.core.payload import (
     quote,
 )
 from bridge.core.readings.extraction import ExtractedFields, extract_leaves
-from bridge.core.readings.identity import COMMAND_ID_RULE, DEVICE_ID_RULE, is_command_id, message_id, parse_device_id, record_id
+from bridge.core.readings.identity import (
+    COMMAND_ID_RULE,
+    DEVICE_ID_RULE,
+    is_command_id,
+    is_device_id,
+    message_id,
+    parse_device_id,
+    record_id,
+)
 from bridge.core.readings.leaf import DEVICE_ID
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -55,6 +63,7 @@ from bridge.core.timestamp import LocalToUtc, resolve_time
 from bridge.core.topic import TopicPattern
 
 _TOPIC_LENGTH = 256  # longer topics are matched each time and not cached
+_KEY_LENGTH = 64  # characters of an unknown key that are kept
 _CACHE_LIMIT = 10_000  # cached topics and keys; both are chosen by untrusted senders
 
 
@@ -86,6 +95,20 @@ class Route:
 _IGNORING = Route(TopicPattern.parse("#"))
 
 
+class _Routed(NamedTuple):
+    """What a topic says about its messages.
+
+    `device_id` is that of the topic, None if it has no valid one. `is_json` is False where the route or the topic says that an
+    object is to be read by its family.
+    """
+
+    route: Route
+    captures: dict[str, str]
+    device_id: str | None = None
+    is_json: bool = False
+    is_auto: bool = False
+
+
 class Series(NamedTuple):
     """Where a reading belongs: its device, and the id of its series, which is that of the device or of one of its parts."""
 
@@ -108,7 +131,7 @@ class Decoder:
         self._new_id = new_id
         self._topics: Mapping[str, Route] = {}
         self._published_units: Mapping[str, Mapping[str, str]] = {}
-        self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
+        self._routed: dict[str, _Routed] = {}
         self._memory = Memory()
         self.unknown_keys = UnknownKeys()
 
@@ -124,52 +147,58 @@ class Decoder:
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises: an invalid message becomes a `Rejection`."""
         try:
-            route, captures = self._route(message.topic)
-            if route is _IGNORING:
-                return Ignored("messages of its topic are ignored")
-            if route.kind is MessageKind.STATUS:
-                return _status(message, captures)
-            if route.kind is MessageKind.COMMAND_ACK:
-                return _command_ack(message, captures)
-            if route.kind is MessageKind.EVENTS:
-                return _event(message, captures)
-            return self._readings(message, route, captures)
+            routed = self._routed.get(message.topic) or self._route(message.topic)
+            kind = routed.route.kind
+            if kind is MessageKind.READINGS:
+                return self._readings(message, routed)
+            if kind is MessageKind.STATUS:
+                return _status(message, routed.captures)
+            if kind is MessageKind.COMMAND_ACK:
+                return _command_ack(message, routed.captures)
+            return _event(message, routed.captures)
         except PayloadError as error:
             return Rejection(message.id or self._new_id(), message, error.code, str(error), error.field, error.quality)
         except NotReading as error:
             return Ignored(str(error))
 
-    def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
-        found = self._routed.get(topic)
-        if found is None:
-            found = next(
-                ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
-            )
-            if found is None and (single := self._topics.get(topic)) is not None:
-                found = single, {}
-            if found is None:
-                if any(route.pattern.delivers(topic) for route in self._routes):
-                    raise NotReading(
-                        f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}"
-                    )
-                raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
-            if any(pattern.match(topic) is not None for pattern in found[0].ignore):
-                found = (_IGNORING, {})
-            if len(topic) <= _TOPIC_LENGTH:
-                if len(self._routed) >= _CACHE_LIMIT:
-                    self._routed.clear()
-                self._routed[topic] = found
+    def _route(self, topic: str) -> _Routed:
+        found = self._find_route(topic)
+        if len(topic) <= _TOPIC_LENGTH:
+            if len(self._routed) >= _CACHE_LIMIT:
+                self._routed.clear()
+            self._routed[topic] = found
         return found
 
-    def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        is_json = route.format is auto_format or route.format is json_format
-        body = _json_value(message) if is_json else message.body
-        units = self._published_units.get(message.topic)
-        flat = extract_flat(body) if is_json and units is None and type(body) is dict else None
-        if flat is not None and not (flat.ignored and self._is_of_family(message, route, captures, body)):
-            device_id = _device_id(captures.get("deviceId"), flat.device_id)
-            if self._profiles.claim(device_id, flat.values):
-                return self._reading(message, route, device_id, flat)
+    def _find_route(self, topic: str) -> _Routed:
+        matches = ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None)
+        route, captures = next(matches, (self._topics.get(topic), {}))
+        if route is None:
+            if any(one.pattern.delivers(topic) for one in self._routes):
+                raise NotReading(f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}")
+            raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
+        if any(pattern.match(topic) is not None for pattern in route.ignore):
+            return _Routed(_IGNORING, {})
+        device_id = captures.get("deviceId")
+        is_auto = route.format is auto_format
+        is_json = route.format is json_format or (
+            is_auto and not is_family_topic(topic.removeprefix(route.topic_prefix), captures)
+        )
+        return _Routed(route, captures, device_id if is_device_id(device_id) else None, is_json, is_auto)
+
+    def _readings(self, message: Message, routed: _Routed) -> Decoded:
+        route, captures, device_id, is_json, is_auto = routed
+        if route is _IGNORING:
+            return Ignored("messages of its topic are ignored")
+        body = _json_value(message) if is_json or is_auto else message.body
+        units = self._published_units.get(message.topic) if self._published_units else None
+        if is_json and units is None and type(body) is dict:
+            flat = extract_flat(body)
+            if flat is not None and not (
+                flat.ignored and is_auto and not SIGNS.isdisjoint(body) and self._is_of_family(message, routed, body)
+            ):
+                device_id = device_id or _device_id(captures.get("deviceId"), flat.device_id)
+                if self._profiles.claim(device_id, flat.values):
+                    return self._reading(message, route, device_id, flat)
         parsed = route.format(self._payload(message, route, captures, body))
         if units is not None:
             _set_units(parsed, units, self._profiles.units(captures.get("deviceId", "")))
@@ -181,9 +210,9 @@ class Decoder:
             payload.parsed = body
         return payload
 
-    def _is_of_family(self, message: Message, route: Route, captures: Mapping[str, str], body: object) -> bool:
-        """Whether `auto` recognizes the family of an object."""
-        return route.format is auto_format and recognized(self._payload(message, route, captures, body)) is not None
+    def _is_of_family(self, message: Message, routed: _Routed, body: Mapping[str, Any]) -> bool:
+        """Whether `auto` recognizes the family of an object of scalars."""
+        return recognized_by_signs(self._payload(message, routed.route, routed.captures, body), body) is not None
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
         """Return the reading of one sample, or the batch of several."""
@@ -399,13 +428,13 @@ class UnknownKeys:
     def record(self, device_id: str, keys: Iterable[str]) -> None:
         for key in keys:
             if len(self._seen) < self._limit:
-                self._seen.add((device_id, quote(key)))
+                self._seen.add((device_id, key[:_KEY_LENGTH]))
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._seen)
+        return ((device_id, quote(key)) for device_id, key in self._seen)
 
 
 def _device_id(from_topic: str | None, from_body: object) -> str:

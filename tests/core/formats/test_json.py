@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, Route
 from bridge.core.devices.profiles import DeviceProfile, Profiles
+from bridge.core.formats.flat import extract_flat
+from bridge.core.formats.format import Sample
 from bridge.core.formats.json import read_json
 from bridge.core.formats.leaves import walk
 from bridge.core.formats.registry import auto_format
@@ -283,3 +285,18 @@ def test_decoded_reading_names_all_keys_that_it_does_not_take(body: dict[str, ob
 def test_value_without_keys_is_no_reading(body: object) -> None:
     with pytest.raises(PayloadError):
         read_json(body)
+
+
+@settings(max_examples=400)
+@given(st.dictionaries(KEYS, SCALARS | st.dictionaries(KEYS, SCALARS, max_size=8), max_size=20))
+def test_fast_path_gives_what_interpreting_every_key_gives(body: dict[str, object]) -> None:
+    flat = extract_flat(body)
+    if flat is None:
+        return
+    parsed = read_json(body)
+    [sample] = parsed.samples or [Sample([])]
+    fields = extract_leaves([*sample.leaves, *parsed.common])
+    assert (flat.values, flat.quality) == (fields.values, fields.quality)
+    assert (flat.timestamp, flat.device_id) == (fields.timestamp, fields.device_id)
+    assert (flat.ignored.keys(), flat.extra) == (fields.ignored.keys(), fields.extra)
+    assert list(flat.values) == list(fields.values)

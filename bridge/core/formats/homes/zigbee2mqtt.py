@@ -7,7 +7,7 @@ from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import TIMESTAMP, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
-_KEYS = {"linkquality", "last_seen"}
+_KEYS = frozenset({"linkquality", "last_seen"})
 _NAMES = {"voc": "tvoc", "last_seen": TIMESTAMP, "formaldehyd": "hcho"}
 _UNITS = {"voc": "µg/m³", "formaldehyd": "mg/m³"}
 """The units of most converters, where the device list of Zigbee2MQTT does not say."""
@@ -66,5 +66,6 @@ SPEC = FormatSpec(
     ("deviceId",),
     zigbee2mqtt_format,
     recognizes,
+    signs=_KEYS,
     ignore=("{deviceId...}/availability", "{deviceId...}/set", "{deviceId...}/get", "bridge/#"),
 )
