@@ -162,8 +162,11 @@ class Decoder:
             if flat is not None and not (
                 flat.ignored and is_auto and not SIGNS.isdisjoint(body) and self._is_of_family(message, routed, body)
             ):
-                device_id = device_id or resolve_device_id(captures.get("deviceId"), flat.device_id)
-                if self._profiles.claim(device_id, flat.values):
+                stated = flat.device_id
+                if device_id is None:
+                    device_id, stated = resolve_device_id(captures.get("deviceId"), stated), None
+                is_whole = stated is None or self._profiles.is_sole_id(device_id, stated)
+                if is_whole and self._profiles.claim(device_id, flat.values):
                     return self._reading(message, route, device_id, flat)
         parsed = route.format(self._payload(message, route, captures, body))
         if units is not None:

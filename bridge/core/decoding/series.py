@@ -13,7 +13,10 @@ from bridge.core.formats.format import Parsed, Sample
 from bridge.core.message import RejectionReason
 from bridge.core.payload import PayloadError, join_names, quote
 from bridge.core.readings.extraction import ExtractedFields, extract_leaves
+from bridge.core.readings.identity import normalize_device_id
 from bridge.core.readings.leaf import DEVICE_ID
+
+_SECOND_ID = "a second device on the topic of one: each is a part now"
 
 
 class Series(NamedTuple):
@@ -37,12 +40,27 @@ class SeriesAssignment:
             extracted = [extract_leaves([*sample.leaves, *parsed.common], units)]
         else:
             extracted = _extract_several(parsed, units)
-        ids = {str(_stated_id(sample, fields)) for sample, fields in zip(parsed.samples, extracted, strict=True)} - {"None"}
-        several = len(ids) > 1
+        several = self._states_several_ids(captures, parsed.samples, extracted)
         series: dict[int, Series] = {}
         for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
             series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
         return _group(parsed.samples, extracted, series)
+
+    def _states_several_ids(
+        self, captures: Mapping[str, str], samples: Sequence[Sample], extracted: Sequence[ExtractedFields]
+    ) -> bool:
+        """Whether payloads state several ids: in this message or, below the topic of a device, in earlier ones too. The reading
+        that shows it first says so.
+        """
+        stated = [_stated_id(sample, fields) for sample, fields in zip(samples, extracted, strict=True)]
+        ids = dict.fromkeys(one for one in stated if one is not None)
+        if "deviceId" not in captures:
+            return len(ids) > 1
+        device_id = resolve_device_id(captures["deviceId"], None)
+        for one in ids:
+            if self._profiles.learn_id(device_id, one) and len(ids) == 1:
+                extracted[stated.index(one)].quality["deviceId"] = _SECOND_ID
+        return len(ids) > 1 or self._profiles.has_several_ids(device_id)
 
     def _units(self, captures: Mapping[str, str], parsed: Parsed) -> Mapping[str, str]:
         """Return the units that a person set for the device of a message. Units that the message states win over them."""
@@ -54,16 +72,15 @@ class SeriesAssignment:
 
     def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> Series:
         """Return the series of a sample: the device of the topic or the payload, and the part that measured it."""
-        in_payload = _stated_id(sample, fields)
-        device_id = resolve_device_id(captures.get("deviceId"), in_payload)
+        device_id = resolve_device_id(captures.get("deviceId"), _raw_id(sample, fields))
+        stated = _stated_id(sample, fields) if several and "deviceId" in captures else None
         part = sample.part
-        if not part and not several:
+        if stated == device_id and part in ("", stated):
+            part = ""
+        elif stated is not None and part != stated and not part.startswith(f"{stated}."):  # some formats name parts by device
+            part = f"{stated}.{part}" if part else stated
+        if not part and (not several or stated is not None):
             self._profiles.claim(device_id, fields.values)
-            return Series(device_id, device_id)
-        if several and in_payload is not None and "deviceId" in captures:
-            own = str(in_payload)
-            if part != own and not part.startswith(f"{own}."):  # some formats name their parts by the device
-                part = f"{own}.{part}" if part else own
         if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
             return Series(device_id, device_id)
         return Series(device_id, self._profiles.part_id(device_id, part))
@@ -115,9 +132,16 @@ def _group(
     return [(where, fields) for where, _, fields in groups]
 
 
-def _stated_id(sample: Sample, fields: ExtractedFields) -> object:
-    """Return the device id that the message states for a sample, or None."""
+def _raw_id(sample: Sample, fields: ExtractedFields) -> object:
     return fields.device_id if sample.device_id is None else sample.device_id
+
+
+def _stated_id(sample: Sample, fields: ExtractedFields) -> str | None:
+    """Return the device id that the message states for a sample, or None."""
+    stated = _raw_id(sample, fields)
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        stated = str(stated)
+    return normalize_device_id(stated) or None if isinstance(stated, str) else None
 
 
 def _assignment_order(sample: Sample, fields: ExtractedFields) -> tuple[bool, int, str]:
