@@ -11,6 +11,7 @@ import pytest
 from bridge.core.decode import Decoder
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import Profiles
+from bridge.core.formats.registry import FormatName
 from bridge.core.message import Decoded, Message
 from bridge.core.timestamp import iso
 from bridge.settings import SubscriptionSettings
@@ -224,6 +225,41 @@ def test_stated_unit_is_obeyed(body: object, field: str, value: float) -> None:
 def test_implausible_value_under_an_assumed_unit_is_flagged(body: dict[str, object]) -> None:
     (one,) = plain().send("sensors/a/data", body)
     assert len(one.quality) == 1
+
+
+DEV = "sensors/a/data"
+CHIRPSTACK = {"deviceInfo": {"devEui": "a"}}
+TTN = {"end_device_ids": {"device_id": "a"}}
+METRIC = {"name": "air", "tags": {}, "timestamp": 1795860000}
+NOT_CELSIUS = [
+    (FormatName.JSON, DEV, {"temperature": 70.7, "fahrenheit": True}),
+    (FormatName.JSON, DEV, {"temperature": 70.7, "fahrenheit": True, "firmware": "1.2"}),
+    (FormatName.THINGSBOARD, DEV, {"ts": NOW_MS, "values": {"temperature": 70.7, "unit_system": "imperial"}}),
+    (FormatName.THINGSBOARD, DEV, {"temperature": 70.7, "scale": "F"}),
+    (FormatName.CHIRPSTACK, DEV, CHIRPSTACK | {"object": {"temperature": 70.7, "scale": "F"}}),
+    (FormatName.TTN, DEV, TTN | {"uplink_message": {"decoded_payload": {"temperature": 70.7, "imperial": True}}}),
+    (FormatName.TELEGRAF, DEV, METRIC | {"fields": {"temperature": 70.7, "fahrenheit": True}}),
+    (FormatName.TELEGRAF, DEV, METRIC | {"tags": {"unit": "F"}, "fields": {"temperature": 70.7}}),
+    (FormatName.INFLUX, DEV, b"temperature,unit=F value=70.7 1795860000000000000"),
+    (FormatName.INFLUX, DEV, b"air temperature=70.7,fahrenheit=true 1795860000000000000"),
+]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own format", "auto"])
+@pytest.mark.parametrize(("name", "topic", "body"), NOT_CELSIUS)
+def test_scale_of_temperatures_is_obeyed_in_every_format_that_reads_plain_names(
+    name: FormatName, topic: str, body: object, own: bool
+) -> None:
+    door = Door(**{"sensors__{deviceId}__data": {"format": name if own else "auto"}})
+    (one,) = door.send(topic, body)
+    assert (one.values, one.quality) == ({"temperature": 21.5}, {})
+
+
+def test_unit_on_the_display_of_a_zigbee_device_is_not_that_of_its_messages() -> None:
+    door = Door(**{"zigbee2mqtt__{deviceId}": {}})
+    (one,) = door.send("zigbee2mqtt/a", {"temperature": 21.5, "linkquality": 80, "temperature_unit": "fahrenheit"})
+    assert one.values == {"temperature": 21.5}
+    assert one.ignored["temperature_unit"] == "a setting of the device's display: Zigbee2MQTT sends °C"
 
 
 def test_raw_illuminance_is_no_lux_beside_the_value_in_lux() -> None:
