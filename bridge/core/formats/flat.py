@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from bridge.core.formats.field_names import sense
-from bridge.core.formats.stated_units import is_scale_word, may_state_unit
+from bridge.core.formats.stated_units import SCALE_INITIALS, is_scale_word, may_state_unit
 from bridge.core.readings.extra import add_extra
 from bridge.core.readings.extraction import ORDER, ExtractedFields, check_aqi, field_name, sort_values
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNKNOWN
@@ -94,7 +94,7 @@ def _collect(body: Mapping[str, Any], place: str, raw: dict[str, tuple[str, Any]
             return False
         path = place + key
         if name is _UNKNOWN:
-            if kind is str and is_scale_word(value):
+            if kind is str and value[:1] in SCALE_INITIALS and is_scale_word(value):
                 return False
             fields.ignored[path] = UNKNOWN  # as `ignore` does, without a call
             fields.extra_bytes = add_extra(fields.extra, fields.extra_bytes, path, value)

@@ -18,6 +18,9 @@ _SCALE_WORDS: Mapping[str, str] = {
 _SPELLED = frozenset(_SCALE_WORDS) - {"us", "usa", "english", "si", "f", "c", "k"}
 """Words that state a scale whatever their key is called."""
 
+SCALE_INITIALS = frozenset(initial for word in _SPELLED for initial in (word[0], word[0].upper())) | frozenset("_-. °")
+"""The first characters of texts that may be such a word: most texts are told apart by them."""
+
 _AFFIX = "(?:is|uses?|using|in|as|temp|temperatures?|deg|degrees?|units?|scale|system|mode|enabled)*"
 _FLAG_KEY = re.compile(
     f"{_AFFIX}(fahrenheit|celsius|centigrade|kelvin|imperial|metric|(?:us|si)(?=units?)){_AFFIX}|(?:is|uses?|using)(f)"
