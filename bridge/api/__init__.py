@@ -19,12 +19,12 @@ from bridge.api.editing.locations import LocationsApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
-from bridge.api.latest_measurements import LatestMeasurementsApi
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.openapi.document import OpenApi
-from bridge.api.readings import ReadingsApi
+from bridge.api.readings.latest_measurements import LatestMeasurementsApi
+from bridge.api.readings.stored import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
 from bridge.api.websocket_stats import WebSocketsApi

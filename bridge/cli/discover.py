@@ -13,7 +13,8 @@ from rich.text import Text
 
 from bridge.cli.runner import print_line
 from bridge.cli.settings_file import add_subscriptions, settings_path
-from bridge.core.discovery.survey import Finding, Survey, unit_of
+from bridge.core.discovery.findings import Finding, unit_of
+from bridge.core.discovery.survey import Survey
 from bridge.core.formats.suggest import subscription_toml
 from bridge.core.payload import join_names
 from bridge.settings import Settings, SubscriptionSettings

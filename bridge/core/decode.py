@@ -13,48 +13,29 @@ from typing import Any, NamedTuple
 import orjson
 from bson.objectid import ObjectId
 
+from bridge.core.decoding.device_id import resolve_device_id
+from bridge.core.decoding.notices import decode_command_ack, decode_event, decode_status
+from bridge.core.decoding.series import SeriesAssignment, no_measurement
 from bridge.core.devices.local_time import LocalTimes
-from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.devices.profiles import Profiles
-from bridge.core.errors import DeviceIdError, NotReading
+from bridge.core.errors import NotReading
 from bridge.core.formats.flat import extract_flat
-from bridge.core.formats.format import Format, Parsed, Sample
+from bridge.core.formats.format import Format, Parsed
 from bridge.core.formats.json import json_format
 from bridge.core.formats.memory import Memory
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.registry import auto_format, recognized
-from bridge.core.message import (
-    EVENT_TOPICS,
-    CommandAck,
-    Decoded,
-    DeviceStatus,
-    Ignored,
-    Message,
-    ReadingBatch,
-    Rejection,
-    RejectionReason,
-    StaleRetained,
-    TopicEvent,
-)
-from bridge.core.payload import (
-    JSON_TYPES,
-    PAYLOAD_LIMIT_BYTES,
-    PayloadError,
-    check_object,
-    check_size,
-    join_names,
-    parse_object,
-    quote,
-)
-from bridge.core.readings.extraction import ExtractedFields, extract_leaves
-from bridge.core.readings.identity import COMMAND_ID_RULE, DEVICE_ID_RULE, is_command_id, message_id, parse_device_id, record_id
-from bridge.core.readings.leaf import DEVICE_ID
+from bridge.core.formats.registry import SIGNS, auto_format, is_family_topic, recognized_by_signs
+from bridge.core.message import Decoded, Ignored, Message, ReadingBatch, Rejection, RejectionReason, StaleRetained
+from bridge.core.payload import PAYLOAD_LIMIT_BYTES, PayloadError, quote
+from bridge.core.readings.extraction import ExtractedFields
+from bridge.core.readings.identity import is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import LocalToUtc, resolve_time
 from bridge.core.topic import TopicPattern
 
 _TOPIC_LENGTH = 256  # longer topics are matched each time and not cached
+_KEY_LENGTH = 64  # characters of an unknown key that are kept
 _CACHE_LIMIT = 10_000  # cached topics and keys; both are chosen by untrusted senders
 
 
@@ -86,11 +67,18 @@ class Route:
 _IGNORING = Route(TopicPattern.parse("#"))
 
 
-class Series(NamedTuple):
-    """Where a reading belongs: its device, and the id of its series, which is that of the device or of one of its parts."""
+class _Routed(NamedTuple):
+    """What a topic says about its messages.
 
-    device_id: str
-    id: str
+    `device_id` is that of the topic, None if it has no valid one. `is_json` is False where the route or the topic says that an
+    object is to be read by its family.
+    """
+
+    route: Route
+    captures: dict[str, str]
+    device_id: str | None = None
+    is_json: bool = False
+    is_auto: bool = False
 
 
 class Decoder:
@@ -104,11 +92,12 @@ class Decoder:
         """
         self._routes = tuple(routes)
         self._profiles = Profiles() if profiles is None else profiles
+        self._series = SeriesAssignment(self._profiles)
         self._local_times = LocalTimes(self._profiles)
         self._new_id = new_id
         self._topics: Mapping[str, Route] = {}
         self._published_units: Mapping[str, Mapping[str, str]] = {}
-        self._routed: dict[str, tuple[Route, dict[str, str]]] = {}
+        self._routed: dict[str, _Routed] = {}
         self._memory = Memory()
         self.unknown_keys = UnknownKeys()
 
@@ -124,52 +113,61 @@ class Decoder:
     def decode(self, message: Message) -> Decoded:
         """Decode one message. Never raises: an invalid message becomes a `Rejection`."""
         try:
-            route, captures = self._route(message.topic)
-            if route is _IGNORING:
-                return Ignored("messages of its topic are ignored")
-            if route.kind is MessageKind.STATUS:
-                return _status(message, captures)
-            if route.kind is MessageKind.COMMAND_ACK:
-                return _command_ack(message, captures)
-            if route.kind is MessageKind.EVENTS:
-                return _event(message, captures)
-            return self._readings(message, route, captures)
+            routed = self._routed.get(message.topic) or self._route(message.topic)
+            kind = routed.route.kind
+            if kind is MessageKind.READINGS:
+                return self._readings(message, routed)
+            if kind is MessageKind.STATUS:
+                return decode_status(message, routed.captures)
+            if kind is MessageKind.COMMAND_ACK:
+                return decode_command_ack(message, routed.captures)
+            return decode_event(message, routed.captures)
         except PayloadError as error:
             return Rejection(message.id or self._new_id(), message, error.code, str(error), error.field, error.quality)
         except NotReading as error:
             return Ignored(str(error))
 
-    def _route(self, topic: str) -> tuple[Route, dict[str, str]]:
-        found = self._routed.get(topic)
-        if found is None:
-            found = next(
-                ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None), None
-            )
-            if found is None and (single := self._topics.get(topic)) is not None:
-                found = single, {}
-            if found is None:
-                if any(route.pattern.delivers(topic) for route in self._routes):
-                    raise NotReading(
-                        f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}"
-                    )
-                raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
-            if any(pattern.match(topic) is not None for pattern in found[0].ignore):
-                found = (_IGNORING, {})
-            if len(topic) <= _TOPIC_LENGTH:
-                if len(self._routed) >= _CACHE_LIMIT:
-                    self._routed.clear()
-                self._routed[topic] = found
+    def _route(self, topic: str) -> _Routed:
+        found = self._find_route(topic)
+        if len(topic) <= _TOPIC_LENGTH:
+            if len(self._routed) >= _CACHE_LIMIT:
+                self._routed.clear()
+            self._routed[topic] = found
         return found
 
-    def _readings(self, message: Message, route: Route, captures: Mapping[str, str]) -> Decoded:
-        is_json = route.format is auto_format or route.format is json_format
-        body = _json_value(message) if is_json else message.body
-        units = self._published_units.get(message.topic)
-        flat = extract_flat(body) if is_json and units is None and type(body) is dict else None
-        if flat is not None and not (flat.ignored and self._is_of_family(message, route, captures, body)):
-            device_id = _device_id(captures.get("deviceId"), flat.device_id)
-            if self._profiles.claim(device_id, flat.values):
-                return self._reading(message, route, device_id, flat)
+    def _find_route(self, topic: str) -> _Routed:
+        matches = ((route, captures) for route in self._routes if (captures := route.pattern.match(topic)) is not None)
+        route, captures = next(matches, (self._topics.get(topic), {}))
+        if route is None:
+            if any(one.pattern.delivers(topic) for one in self._routes):
+                raise NotReading(f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}")
+            raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
+        if any(pattern.match(topic) is not None for pattern in route.ignore):
+            return _Routed(_IGNORING, {})
+        device_id = captures.get("deviceId")
+        is_auto = route.format is auto_format
+        is_json = route.format is json_format or (
+            is_auto and not is_family_topic(topic.removeprefix(route.topic_prefix), captures)
+        )
+        return _Routed(route, captures, device_id if is_device_id(device_id) else None, is_json, is_auto)
+
+    def _readings(self, message: Message, routed: _Routed) -> Decoded:
+        route, captures, device_id, is_json, is_auto = routed
+        if route is _IGNORING:
+            return Ignored("messages of its topic are ignored")
+        body = _json_value(message) if is_json or is_auto else message.body
+        units = self._published_units.get(message.topic) if self._published_units else None
+        if is_json and units is None and type(body) is dict:
+            flat = extract_flat(body)
+            if flat is not None and not (
+                flat.ignored and is_auto and not SIGNS.isdisjoint(body) and self._is_of_family(message, routed, body)
+            ):
+                stated = flat.device_id
+                if device_id is None:
+                    device_id, stated = resolve_device_id(captures.get("deviceId"), stated), None
+                is_whole = stated is None or self._profiles.is_sole_id(device_id, stated)
+                if is_whole and self._profiles.claim(device_id, flat.values):
+                    return self._reading(message, route, device_id, flat)
         parsed = route.format(self._payload(message, route, captures, body))
         if units is not None:
             _set_units(parsed, units, self._profiles.units(captures.get("deviceId", "")))
@@ -181,27 +179,13 @@ class Decoder:
             payload.parsed = body
         return payload
 
-    def _is_of_family(self, message: Message, route: Route, captures: Mapping[str, str], body: object) -> bool:
-        """Whether `auto` recognizes the family of an object."""
-        return route.format is auto_format and recognized(self._payload(message, route, captures, body)) is not None
+    def _is_of_family(self, message: Message, routed: _Routed, body: Mapping[str, Any]) -> bool:
+        """Whether `auto` recognizes the family of an object of scalars."""
+        return recognized_by_signs(self._payload(message, routed.route, routed.captures, body), body) is not None
 
     def _decode_samples(self, message: Message, route: Route, captures: Mapping[str, str], parsed: Parsed) -> Decoded:
         """Return the reading of one sample, or the batch of several."""
-        units = {**parsed.units, **self._units(captures, parsed)}
-        if len(parsed.samples) == 1:
-            (sample,) = parsed.samples
-            extracted = [extract_leaves([*sample.leaves, *parsed.common], units)]
-        else:
-            extracted = _extract_several(parsed, units)
-        ids = {str(_stated_id(sample, fields)) for sample, fields in zip(parsed.samples, extracted, strict=True)} - {"None"}
-        several = len(ids) > 1
-        series: dict[int, Series] = {}
-        for number in sorted(range(len(extracted)), key=lambda n: _assignment_order(parsed.samples[n], extracted[n])):
-            series[number] = self._series(captures, extracted[number], parsed.samples[number], several=several)
-        if parsed.units:
-            for device_id in {one.device_id for one in series.values()}:
-                self._profiles.learn_units(device_id, parsed.units)
-        groups = _group(parsed.samples, extracted, series)
+        groups = self._series.assign(captures, parsed)
         batch = message.id or self._new_id() if len(groups) > 1 else None
         items: list[Reading | StaleRetained | PayloadError] = []
         for number, (where, fields) in enumerate(groups):
@@ -212,14 +196,6 @@ class Decoder:
             except PayloadError as error:
                 items.append(error)
         return self._combine(message, items, batch)
-
-    def _units(self, captures: Mapping[str, str], parsed: Parsed) -> Mapping[str, str]:
-        """Return the units that a person set for the device of a message. Units that the message states win over them."""
-        device_id: object = captures.get("deviceId")
-        if device_id is None and parsed.samples:
-            leaves = (*parsed.samples[0].leaves, *parsed.common)
-            device_id = next((leaf.value for leaf in leaves if leaf.field == DEVICE_ID), None)
-        return self._profiles.units(device_id) if isinstance(device_id, str) else {}
 
     def _combine(
         self, message: Message, items: Sequence[Reading | StaleRetained | PayloadError], batch: ObjectId | None
@@ -238,22 +214,6 @@ class Decoder:
         rejection = Rejection(batch or self._new_id(), message, first.code, reason, first.field, first.quality)
         return ReadingBatch(readings, (rejection,)) if readings else rejection
 
-    def _series(self, captures: Mapping[str, str], fields: ExtractedFields, sample: Sample, *, several: bool) -> Series:
-        """Return the series of a sample: the device of the topic or the payload, and the part that measured it."""
-        in_payload = _stated_id(sample, fields)
-        device_id = _device_id(captures.get("deviceId"), in_payload)
-        part = sample.part
-        if not part and not several:
-            self._profiles.claim(device_id, fields.values)
-            return Series(device_id, device_id)
-        if several and in_payload is not None and "deviceId" in captures:
-            own = str(in_payload)
-            if part != own and not part.startswith(f"{own}."):  # some formats name their parts by the device
-                part = f"{own}.{part}" if part else own
-        if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
-            return Series(device_id, device_id)
-        return Series(device_id, self._profiles.part_id(device_id, part))
-
     def _reading(
         self,
         message: Message,
@@ -270,7 +230,7 @@ class Decoder:
         if fields.ignored:
             self.unknown_keys.record(device_id, fields.ignored)
         if not fields.values:
-            raise _no_measurement(fields)
+            raise no_measurement(fields)
         to_utc = self._to_utc(message, route, part_of or device_id) if isinstance(fields.timestamp, str) else None
         time = resolve_time(fields.timestamp, message.received_ms, to_utc)
         if message.retained and time.device_ms is None:
@@ -331,67 +291,6 @@ def _set_units(parsed: Parsed, units: Mapping[str, str], by_person: Mapping[str,
                 leaves[index] = leaf._replace(unit=units[leaf.path], is_assumed=False)
 
 
-def _extract_several(parsed: Parsed, units: Mapping[str, str]) -> list[ExtractedFields]:
-    """Return the fields of each sample. Common times and ids hold for all, the other common leaves go to the first."""
-    common = extract_leaves(parsed.common, units)
-    if not parsed.samples:
-        raise _no_measurement(common)
-    extracted = [extract_leaves(sample.leaves, units) for sample in parsed.samples]
-    extracted[0].add(common)
-    for fields in extracted:
-        if fields.timestamp is None:
-            fields.timestamp = common.timestamp
-        if fields.device_id is None:
-            fields.device_id = common.device_id
-    return extracted
-
-
-def _group(
-    samples: Sequence[Sample], extracted: Sequence[ExtractedFields], series: Mapping[int, Series]
-) -> list[tuple[Series, ExtractedFields]]:
-    """Return series and fields of each reading: parts of one series are one reading, several items of a part are several.
-
-    A part, or a device with parts, whose values are all refused or null is no reading of its own: its faults are named in the
-    quality of the first one.
-    """
-    groups: list[tuple[Series, set[str], ExtractedFields]] = []
-    idle: list[tuple[Series, ExtractedFields]] = []
-    has_parts = any(sample.part for sample in samples)
-    for number, (sample, fields) in enumerate(zip(samples, extracted, strict=True)):
-        where, part = series[number], sample.part
-        group = next((one for one in groups if one[0] == where and part not in one[1]), None) if part else None
-        if group is not None and group[2].timestamp in (None, fields.timestamp):
-            group[1].add(part)
-            group[2].add(fields)
-        elif (part or has_parts) and not fields.values and len(samples) > 1:
-            idle.append((where, fields))
-        else:
-            groups.append((where, {part}, fields))
-    if not groups:  # all values are refused: the first sample names the faults of all
-        groups.append((series[0], {samples[0].part}, extracted[0]))
-        del idle[0]
-    for where, fields in idle:
-        part = where.id[len(where.device_id) :].lstrip(PART_SEPARATOR)
-        fields.quality = {f"{part}.{name}" if part else name: fault for name, fault in fields.quality.items()}
-        groups[0][2].add(fields)
-    return [(where, fields) for where, _, fields in groups]
-
-
-def _stated_id(sample: Sample, fields: ExtractedFields) -> object:
-    """Return the device id that the message states for a sample, or None."""
-    return fields.device_id if sample.device_id is None else sample.device_id
-
-
-def _assignment_order(sample: Sample, fields: ExtractedFields) -> tuple[bool, int, str]:
-    """The device's own sample first, then the sensor that measures most, whatever their order in the message."""
-    return bool(sample.part), -len(fields.values), sample.part
-
-
-def _object(message: Message) -> dict[str, Any]:
-    """Return the JSON object of a message. Parses its payload unless the source has done so."""
-    return parse_object(message.payload) if message.body is None else check_object(message.payload, message.body)
-
-
 class UnknownKeys:
     """Unknown payload keys, each counted once per device. Beyond `limit` pairs, new ones are not counted."""
 
@@ -402,121 +301,10 @@ class UnknownKeys:
     def record(self, device_id: str, keys: Iterable[str]) -> None:
         for key in keys:
             if len(self._seen) < self._limit:
-                self._seen.add((device_id, quote(key)))
+                self._seen.add((device_id, key[:_KEY_LENGTH]))
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._seen)
-
-
-def _device_id(from_topic: str | None, from_body: object) -> str:
-    """Return the device id of the topic, or that of the body if the topic captures none."""
-    device_id = from_topic if from_topic is not None else from_body
-    if isinstance(device_id, int) and not isinstance(device_id, bool):
-        device_id = str(device_id)
-    try:
-        return parse_device_id(device_id)
-    except DeviceIdError as error:
-        where = "the topic" if from_topic is not None else "deviceId"
-        what = "is missing" if device_id is None else f"is {quote(device_id)}, which {error.fault}"
-        raise PayloadError(
-            RejectionReason.NO_DEVICE_ID, f"no valid device id: {where} {what}; allowed are {DEVICE_ID_RULE}", "deviceId"
-        ) from None
-
-
-def _no_measurement(fields: ExtractedFields) -> PayloadError:
-    if fields.quality:
-        faults = [f"{name} is {fault}" for name, fault in fields.quality.items()]
-        return PayloadError(
-            RejectionReason.NO_MEASUREMENT,
-            f"no valid measurement: {join_names(faults)}",
-            next(iter(fields.quality)),
-            fields.quality,
-        )
-    if fields.ignored:
-        unknown = [quote(key) for key in fields.ignored]
-        keys = "key" if len(unknown) == 1 else "keys"
-        return PayloadError(RejectionReason.NO_MEASUREMENT, f"no measurement: unknown {keys} {join_names(unknown)}")
-    return PayloadError(RejectionReason.NO_MEASUREMENT, "no measurement: the object contains none")
-
-
-_STATUS_LENGTH = 64
-
-
-def _status(message: Message, captures: Mapping[str, str]) -> DeviceStatus:
-    """Decode a status: a text such as `online`, or JSON `{"status": "online"}`."""
-    device_id = _device_id(captures.get("deviceId"), None)
-    check_size(message.payload)
-    text = message.payload.decode("utf-8", "replace").strip()
-    status: object = text
-    at: object = None
-    if text.startswith("{"):
-        body = parse_object(message.payload)
-        status, at = body.get("status"), body.get("timestamp")
-    if not isinstance(status, str) or not 0 < len(status) <= _STATUS_LENGTH or not status.isprintable():
-        raise PayloadError(
-            RejectionReason.NO_STATUS,
-            f"no valid status: {quote(status)}; allowed are 'online', 'offline' or a JSON object with a text 'status'",
-            "status",
-        )
-    return DeviceStatus(device_id, status, resolve_time(at, message.received_ms).timestamp_ms)
-
-
-def _command_ack(message: Message, captures: Mapping[str, str]) -> CommandAck | StaleRetained:
-    """Decode `{"id": …, "ok": true}`; a failed command also has `error`."""
-    device_id = _device_id(captures.get("deviceId"), None)
-    if message.retained:
-        return StaleRetained()
-    body = _object(message)
-    command_id, ok, error = body.get("id"), body.get("ok"), body.get("error")
-    if not is_command_id(command_id):
-        raise PayloadError(
-            RejectionReason.NO_COMMAND_ACK,
-            f"not a command acknowledgement: id is {quote(command_id)}; allowed are {COMMAND_ID_RULE}",
-            "id",
-        )
-    if not isinstance(ok, bool):
-        raise PayloadError(
-            RejectionReason.NO_COMMAND_ACK, f"not a command acknowledgement: ok is {quote(ok)}, not true or false", "ok"
-        )
-    return CommandAck(device_id, str(command_id), ok, None if ok or error is None else quote(error))
-
-
-_DEPTH_LIMIT = 200  # levels; the encoder for clients fails at 254, including the levels of the message around the event
-
-
-def _event(message: Message, captures: Mapping[str, str]) -> TopicEvent | StaleRetained:
-    """Decode a JSON object on one of `EVENT_TOPICS`.
-
-    Strict JSON: it is forwarded unchanged, and the parsers of clients reject `NaN`.
-    """
-    topic = captures.get("topic")
-    if topic not in EVENT_TOPICS:
-        raise PayloadError(
-            RejectionReason.UNKNOWN_TOPIC, f"unknown event topic {quote(topic)}; allowed are {', '.join(EVENT_TOPICS)}"
-        )
-    check_size(message.payload)
-    try:
-        body = orjson.loads(message.payload)
-    except orjson.JSONDecodeError as error:
-        raise PayloadError(RejectionReason.NOT_JSON, f"not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise PayloadError(RejectionReason.NOT_OBJECT, f"not a JSON object but {JSON_TYPES[type(body)]}")
-    if _is_deep(body):
-        raise PayloadError(RejectionReason.TOO_DEEP, f"nested deeper than {_DEPTH_LIMIT} levels")
-    return StaleRetained() if message.retained else TopicEvent(topic, body, message.received_ms)
-
-
-def _is_deep(body: object) -> bool:
-    level = [body]
-    for _ in range(_DEPTH_LIMIT):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-        ]
-        if not level:
-            return False
-    return True
+        return ((device_id, quote(key)) for device_id, key in self._seen)

@@ -14,7 +14,7 @@ from bson.objectid import ObjectId
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
 from bridge.api.middleware import auth, problems
-from bridge.api.readings import ReadingsApi
+from bridge.api.readings.stored import ReadingsApi
 from bridge.core.devices.device import Device
 from bridge.core.devices.profiles import Profiles
 from bridge.core.readings.reading import Reading

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,30 +144,77 @@ async def test_families_with_samples_are_discovered_and_every_value_of_theirs_is
     assert bridge.ledger.as_dict()["mqtt"]["rejected"] == 0
 
 
+async def test_every_value_of_ten_families_is_stored_once_by_the_subscriptions_that_were_written(
+    broker_url: str, settings_file: Path
+) -> None:
+    chosen = samples()
+    messages: dict[str, object] = {sample["topic"]: payload_of(sample) for sample in chosen.values()}
+    async with publishing(broker_url, messages):
+        result = await discover("--seconds", "4", "--write", "--config", str(settings_file))
+        assert result.returncode == 0, result.stderr
+    async with running(settings_file) as (bridge, http):
+
+        def counted() -> dict[str, int]:
+            return dict(bridge.ledger.as_dict().get("mqtt", {}))
+
+        async def is_subscribed() -> bool:
+            async with http.get("/health/ready") as response:
+                return response.ok
+
+        await until(is_subscribed, what="the subscriptions")
+        async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+            for topic, payload in messages.items():
+                assert isinstance(payload, bytes)
+                await sender.publish(topic, payload, qos=1)
+        outcomes = ("stored", "duplicate", "rejected", "ignored", "dropped")
+        await until(lambda: sum(counted().get(name, 0) for name in outcomes) >= len(messages), what="all outcomes")
+        async with http.get("/api/v1/readings", params={"limit": "1000"}) as response:
+            found = Counter(values_of(record) for record in (await response.json())["readings"])
+        ledger = counted()
+    expected = Counter(values_of(record) for sample in chosen.values() for record in sample["records"])
+    assert len(chosen) >= 10
+    assert expected - found == Counter(), "lost"
+    assert found - expected == Counter(), "wrong or stored twice"
+    assert {name: ledger[name] for name in outcomes} == dict.fromkeys(outcomes, 0) | {"stored": len(messages)}
+    assert ledger["received"] == len(messages)
+
+
+def values_of(record: Mapping[str, Any]) -> tuple[str, frozenset[tuple[str, float]]]:
+    values = {name: float(value) for name, value in record.items() if name in MEASUREMENTS_BY_NAME}
+    return record["deviceId"], frozenset(values.items())
+
+
+@asynccontextmanager
+async def running(settings_file: Path) -> AsyncIterator[tuple[Bridge, aiohttp.ClientSession]]:
+    """Run a bridge; yield it and a client of its API."""
+    bridge = Bridge(load_settings(settings_file, environ={}))
+    task = asyncio.create_task(bridge.run())
+    try:
+        await asyncio.wait_for(bridge.listening.wait(), 30)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as http:
+            yield bridge, http
+    finally:
+        bridge.stop()
+        await task
+
+
 @asynccontextmanager
 async def latest_readings(
     settings_file: Path, devices: Collection[str]
 ) -> AsyncIterator[tuple[dict[str, dict[str, Any]], Bridge]]:
     """Run a bridge until it has a reading of each device."""
-    bridge = Bridge(load_settings(settings_file, environ={}))
-    running = asyncio.create_task(bridge.run())
-    try:
-        await asyncio.wait_for(bridge.listening.wait(), 30)
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as http:
+    async with running(settings_file) as (bridge, http):
 
-            async def latest() -> dict[str, dict[str, Any]]:
-                async with http.get("/api/v1/readings/latest") as response:
-                    records = (await response.json())["readings"] if response.ok else []
-                return {record["deviceId"]: record for record in records}
+        async def latest() -> dict[str, dict[str, Any]]:
+            async with http.get("/api/v1/readings/latest") as response:
+                records = (await response.json())["readings"] if response.ok else []
+            return {record["deviceId"]: record for record in records}
 
-            async def all_there() -> bool:
-                return (await latest()).keys() >= set(devices)
+        async def all_there() -> bool:
+            return (await latest()).keys() >= set(devices)
 
-            await until(all_there, what=f"readings of {sorted(devices)}")
-            yield await latest(), bridge
-    finally:
-        bridge.stop()
-        await running
+        await until(all_there, what=f"readings of {sorted(devices)}")
+        yield await latest(), bridge
 
 
 async def test_second_discovery_finds_nothing_new(broker_url: str, settings_file: Path) -> None:

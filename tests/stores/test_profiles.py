@@ -18,6 +18,8 @@ FULL = DeviceProfile(
     zone_minutes=-210,
     zone_name="Europe/Paris",
     units={"tvoc": "mg/m³"},
+    stated_id="Датчик 1",
+    has_several_ids=True,
 )
 
 

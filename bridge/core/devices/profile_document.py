@@ -18,6 +18,8 @@ def profile_to_document(profile: DeviceProfile) -> dict[str, Any]:
         "zoneMinutes": profile.zone_minutes,
         "zoneName": profile.zone_name,
         "units": [{"field": name, "unit": unit} for name, unit in profile.units.items()],
+        "statedId": profile.stated_id,
+        "hasSeveralIds": profile.has_several_ids,
     }
 
 
@@ -29,6 +31,8 @@ def profile_from_document(document: Mapping[str, Any]) -> DeviceProfile:
         zone_minutes=document.get("zoneMinutes"),
         zone_name=document.get("zoneName"),
         units={str(row["field"]): str(row["unit"]) for row in document.get("units") or ()},
+        stated_id=document.get("statedId"),
+        has_several_ids=bool(document.get("hasSeveralIds")),
     )
 
 

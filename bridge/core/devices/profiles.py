@@ -1,7 +1,8 @@
 """What the bridge learns about a device from its messages, and what a person set about them.
 
 Parts: sensors of one device that measure the same quantity are series of their own, `device.part`. Which sensor is the device's
-own series is learned once per device. Zone: the distance of a clock without a zone from UTC. All of it must be stored: after a
+own series is learned once per device. Ids: what payloads call the device of a topic; as soon as there are two of them, each is
+a part. Zone: the distance of a clock without a zone from UTC. All of it must be stored: after a
 restart, or when a sensor fails, every sensor keeps its series and every time its meaning.
 """
 
@@ -16,6 +17,7 @@ PARTS_LIMIT = 64
 """Parts of one device that are remembered; one more always is a series of its own."""
 
 DEVICES_LIMIT = 10_000
+_OWN_IDS_LIMIT = 100_000
 _ID_LENGTH = 128
 _PART_LENGTH = 64
 _UNSAFE = re.compile(rf"([^\w.:-]|[{INVISIBLE}])+")
@@ -37,6 +39,10 @@ class DeviceProfile:
     zone_name: str | None = None
     """The time zone that a person set, an IANA name or an offset such as `+02:00`; it wins over what was learned."""
     units: dict[str, str] = field(default_factory=dict)
+    stated_id: str | None = None
+    """The first id, other than the device's own, that a payload stated below its topic."""
+    has_several_ids: bool = False
+    """Payloads below its topic stated several ids: each other than the device's own is a part."""
 
 
 class Profiles:
@@ -46,6 +52,8 @@ class Profiles:
         self._devices: dict[str, DeviceProfile] = {}
         self._own_fields: dict[str, set[str]] = {}
         """The fields that each device itself was seen to measure since the start."""
+        self._own_ids: set[str] = set()
+        """The devices whose payloads were seen to state the id of their topic since the start."""
         self.is_other_device: Callable[[str, str], bool] = lambda _series, _device: False
         """Whether the id of a series belongs to another device than the second one: a part must not write into its series."""
         self.changed: set[str] = set()
@@ -69,6 +77,37 @@ class Profiles:
         if profile is None and len(self._devices) < DEVICES_LIMIT:
             profile = self._devices[device_id] = DeviceProfile()
         return profile
+
+    def is_sole_id(self, device_id: str, stated: object) -> bool:
+        """Whether an id that a payload states is the only one known below the topic of a device."""
+        device = self._devices.get(device_id)
+        if stated == device_id:
+            return device_id in self._own_ids and (device is None or device.stated_id is None)
+        return device is not None and device.stated_id == stated and not device.has_several_ids
+
+    def learn_id(self, device_id: str, stated: str) -> bool:
+        """Record an id that a payload states below the topic of a device; return whether it is the one that shows the device to
+        have several.
+        """
+        is_own = stated == device_id
+        device = self._devices.get(device_id) if is_own else self.obtain(device_id)
+        if is_own:
+            if len(self._own_ids) >= _OWN_IDS_LIMIT:
+                self._own_ids.clear()
+            self._own_ids.add(device_id)
+        if device is None or device.has_several_ids:
+            return False
+        first, this = device.stated_id, None if is_own else _short_id(device_id, stated)
+        device.has_several_ids = first not in (None, this) or (this is not None and device_id in self._own_ids)
+        device.stated_id = first or this
+        if device.has_several_ids or first is None:
+            self.changed.add(device_id)
+        return device.has_several_ids
+
+    def has_several_ids(self, device_id: str) -> bool:
+        """Whether each id that payloads state below the topic of a device is a part; so are all where no more profiles fit."""
+        device = self._devices.get(device_id)
+        return len(self._devices) >= DEVICES_LIMIT if device is None else device.has_several_ids
 
     def units(self, device_id: str) -> dict[str, str]:
         """Return the units that a person set for a device, by field."""
@@ -129,6 +168,11 @@ class Profiles:
         """Return the id of a part: `cold.DS18B20-2`; with a hash if another device has that id."""
         series = part_id(device_id, part)
         return hashed_part_id(device_id, part) if self.is_other_device(series, device_id) else series
+
+
+def _short_id(device_id: str, stated: str) -> str:
+    """Return an id from a payload in a form that every store takes, and that another id has only by chance."""
+    return stated if len(stated) <= _PART_LENGTH and stated.isprintable() else part_id(device_id, stated)
 
 
 def part_id(device_id: str, part: str) -> str:

@@ -46,6 +46,7 @@ class FormatSpec:
     capture. `parse` None is for a format built from the `fields` of its subscription. `recognizes` says whether a payload of
     unknown format is of this family, cheaply and without false positives; None: `auto` never chooses it. `unpack` is for an
     encoding: it returns the JSON value of its bytes, which is read as by `auto`; raises `EncodingFault`.
+    `signs` are keys: an object of scalars is recognized only if it has one of them, or if any object is at its topic.
     `ignore` are topics of the family that carry no reading, below the levels of `usual_pattern` before its first named one.
     """
 
@@ -55,6 +56,7 @@ class FormatSpec:
     parse: Format | None
     recognizes: Callable[[Payload], bool] | None = None
     unpack: Callable[[bytes], object] | None = None
+    signs: frozenset[str] = frozenset()
     ignore: tuple[str, ...] = ()
 
 

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.core.errors import UnitError
 from bridge.core.formats.field_names import is_chip, sense
 from bridge.core.formats.format import FormatSpec, Parsed, Sample
 from bridge.core.formats.leaves import DEPTH_LIMIT, LEAVES_LIMIT, untaken
 from bridge.core.formats.payload import Payload
+from bridge.core.formats.stated_units import VALUE_KEYS, StatedUnits
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError
 from bridge.core.readings.extraction import field_name
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNIT, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
-from bridge.core.readings.units import conversion, unit_name
 from bridge.core.timestamp import is_date
 
 _CONTAINERS = {
@@ -28,15 +27,9 @@ _CONTAINERS = {
     "telemetry", "sample", "metrics", "fields", "params", "result", "decodedpayload", "body", "message", "attributes", "air",
     "environment", "object",
 }  # fmt: skip
-_VALUE_KEYS = ("value", "val", "v", "reading", "current")
 _NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric")
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
-_UNIT_KEYS = {"unit", "units", "uom", "unitofmeasurement", "unit_of_measurement"}
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::|Z|[+-]|$)", re.ASCII)
-_SYSTEMS: Mapping[str, Mapping[str, str]] = {
-    "imperial": {"temperature": "°F"}, "us": {"temperature": "°F"}, "metric": {}, "si": {},
-}  # fmt: skip
-"""Units by field of a system of units; for the others, each field has its own."""
 _MASS_FORM, _MASS_LIMIT = ("values", "TVOC"), 5
 """Indoor air monitors that send `{"values": {"TVOC": 0.2}}` mean mg/m³. A number with a fraction below the limit shows it: as
 ppb it would be less than the background of outdoor air, as mg/m³ it is what rooms have.
@@ -111,8 +104,10 @@ class _Reader:
     def _add(self, part: str, leaf: Leaf) -> None:
         self.parts.setdefault(part, []).append(leaf)
 
-    def read(self, body: Mapping[str, Any], path: str, part: str, depth: int = 0, outer_units: "_Units | None" = None) -> None:
-        units, dates = _Units(body, outer_units), _date_leaves(body)
+    def read(
+        self, body: Mapping[str, Any], path: str, part: str, depth: int = 0, outer_units: StatedUnits | None = None
+    ) -> None:
+        units, dates = StatedUnits(body, outer_units), _date_leaves(body)
         scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
         for key, value in scalars:
             place = f"{path}.{key}" if path else key
@@ -134,18 +129,18 @@ class _Reader:
         for leaf in leaves:
             self._add(part, leaf)
 
-    def _read_nested(self, key: str, value: dict[str, Any], place: str, part: str, depth: int, units: "_Units") -> None:
+    def _read_nested(self, key: str, value: dict[str, Any], place: str, part: str, depth: int, units: StatedUnits) -> None:
         if depth >= DEPTH_LIMIT:
             self._add_all(part, untaken(value, place))
             return
-        inner = next((name for name in _VALUE_KEYS if name in value and not isinstance(value[name], dict | list)), None)
+        inner = next((name for name in VALUE_KEYS if name in value and not isinstance(value[name], dict | list)), None)
         found = sense(key) if inner is not None else None
         if found is not None and inner is not None:
-            own = _Units(value)
+            own = StatedUnits(value)
             for name, item in value.items():
                 at = f"{place}.{name}"
                 if name == inner:
-                    unit = own.whole or found.unit or units.of(found.field)
+                    unit = own.of_value(found.field) or found.unit or units.of(found.field)
                     self._add(_qualified(part, found.prefix), Leaf(at, item, found.field, unit))
                 elif name in own.keys:
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(item, at)])
@@ -155,7 +150,7 @@ class _Reader:
         inner_part = part if key.lower().replace("_", "") in _CONTAINERS else _qualified(part, key)
         self.read(value, place, inner_part, depth + 1, units)
 
-    def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: "_Units") -> None:
+    def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: StatedUnits) -> None:
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
             leaves = untaken(items, place, _NO_KEYS)
             name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)
@@ -173,25 +168,26 @@ class _Reader:
                 else:
                     self.read(item, at, _qualified(part, str(item[distinct])), depth + 1, units)
 
-    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str, outer_units: "_Units | None" = None) -> None:
+    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str, outer_units: StatedUnits | None = None) -> None:
         """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
         name_key, value_key = _pair_keys(items)
         for index, item in enumerate(items):
             at = f"{place}.{index}" if place else str(index)
             name = item.get(name_key)
             found = sense(name) if isinstance(name, str) else None
-            own = _Units(item)
+            own = StatedUnits(item)
             for key, value in item.items():
                 here = f"{at}.{key}"
                 if key == value_key and found is not None and not isinstance(value, dict | list):
-                    unit = own.whole or found.unit or (None if outer_units is None else outer_units.of_inner(found.field))
+                    outer = None if outer_units is None else outer_units.of_inner(found.field)
+                    unit = own.of_value(found.field) or found.unit or outer
                     self._add(_qualified(part, found.prefix), Leaf(here, value, found.field, unit))
                 elif key in own.keys or (key == name_key and found is not None):
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, here)])
                 else:
                     self._add_all(part, untaken(value, here))
 
-    def _read_scalar(self, key: str, value: object, place: str, part: str, units: "_Units") -> None:
+    def _read_scalar(self, key: str, value: object, place: str, part: str, units: StatedUnits) -> None:
         name = field_name(key)
         if name in (DEVICE_ID, AQI_SCALE):
             self._add(part, Leaf(place, value, name))
@@ -206,67 +202,10 @@ class _Reader:
             self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, unit))
 
 
-class _Units:
-    """The units that an object states for its values and those of the objects in it, and the keys that state them."""
-
-    __slots__ = ("_by_field", "_outer", "keys", "whole")
-
-    def __init__(self, body: Mapping[str, Any], outer: "_Units | None" = None) -> None:
-        self._outer = outer
-        self.keys: set[str] = set()
-        self.whole: str | None = None
-        self._by_field: dict[str, str] = {}
-        for key, value in body.items():
-            lower = key.lower()
-            if "unit" not in lower and lower != "uom":
-                continue
-            if isinstance(value, dict):
-                if lower.endswith(("unit", "units")) and _is_unit_table(value):
-                    self._read_table(key, value)
-            elif lower in _UNIT_KEYS and isinstance(value, str) and value.strip().lower() in _SYSTEMS:
-                self.keys.add(key)
-                self._by_field = {**_SYSTEMS[value.strip().lower()], **self._by_field}
-            elif lower in _UNIT_KEYS and isinstance(value, str):
-                if unit_name(value) is not None or _states_one_value(body):
-                    self.keys.add(key)
-                    self.whole = value
-            elif isinstance(value, str) and (found := sense(_without_unit(key))) is not None:
-                self.keys.add(key)
-                self._by_field[found.field] = value
-
-    def _read_table(self, key: str, table: Mapping[str, Any]) -> None:
-        self.keys.add(key)
-        for name, unit in table.items():
-            found = sense(name)
-            if found is not None and isinstance(unit, str):
-                self._by_field[found.field] = unit
-
-    def of(self, name: str) -> str | None:
-        """Return the unit stated for a field. A known unit of the whole object holds for the fields of its quantity."""
-        unit = self._by_field.get(name)
-        if unit is None and self.whole is not None and (unit_name(self.whole) is None or _fits(name, self.whole)):
-            unit = self.whole
-        return unit if unit is not None or self._outer is None else self._outer.of_inner(name)
-
-    def of_inner(self, name: str) -> str | None:
-        """Return the unit stated for a field of an inner object."""
-        unit = self._by_field.get(name)
-        if unit is None and self.whole is not None and unit_name(self.whole) is not None and _fits(name, self.whole):
-            unit = self.whole
-        return unit if unit is not None or self._outer is None else self._outer.of_inner(name)
-
-
 def _shows_mass(place: str, value: object) -> bool:
     """Whether a value of TVOC without a unit is in mg/m³."""
     is_form = tuple(place.rsplit(".", 2)[-2:]) == _MASS_FORM
     return is_form and isinstance(value, float) and 0 < value < _MASS_LIMIT and not value.is_integer()
-
-
-def _is_unit_table(table: Mapping[str, Any]) -> bool:
-    """Whether an object has units by field, as `current_units` has, and no values: an air conditioner also has an
-    `indoor_unit`.
-    """
-    return all(isinstance(unit, str) for unit in table.values()) and any(unit_name(unit) is not None for unit in table.values())
 
 
 def _date_leaves(body: Mapping[str, Any]) -> Mapping[str, Leaf]:
@@ -282,28 +221,6 @@ def _date_leaves(body: Mapping[str, Any]) -> Mapping[str, Leaf]:
         return {date: Leaf(date, body[date], None, None, f"{TIMESTAMP} is already taken from another key")}
     moment = f"{body[date].strip()} {body[time].strip()}"
     return {date: Leaf(date, moment, TIMESTAMP), time: Leaf(time, body[time], UNIT)}
-
-
-def _states_one_value(body: Mapping[str, Any]) -> bool:
-    """Whether an object has one value, so that a unit of any spelling is the unit of that value."""
-    return sum(1 for key in body if key in _VALUE_KEYS or sense(key) is not None) == 1
-
-
-def _fits(name: str, unit: str) -> bool:
-    try:
-        conversion(name, unit)
-    except UnitError:
-        return False
-    return True
-
-
-def _without_unit(key: str) -> str:
-    """Return `temperature` of `temperature_unit`, `temperatureUnits` and `unit_temperature`."""
-    lower = key.lower()
-    for ending in ("_units", "_unit", "units", "unit"):
-        if lower.endswith(ending):
-            return key[: -len(ending)]
-    return key[len("unit") :].strip("_") if lower.startswith("unit") else key
 
 
 def _precedence(item: tuple[str, Any]) -> int:
@@ -328,7 +245,7 @@ def _pair_keys(items: list[dict[str, Any]]) -> tuple[str, str]:
     """Return the keys of name and value that all items have, where at least one name has a sense; else two empty texts."""
     for name in _NAME_KEYS:
         if all(isinstance(item.get(name), str) for item in items) and any(sense(item[name]) for item in items):
-            for value in _VALUE_KEYS:
+            for value in VALUE_KEYS:
                 if value != name and all(value in item for item in items):
                     return name, value
     return "", ""

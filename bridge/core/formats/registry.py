@@ -5,7 +5,7 @@ To add a family, write its file with a `SPEC` and add one line to `FormatName`, 
 """
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Self
 
@@ -69,6 +69,8 @@ class FormatName(enum.StrEnum):
 
 
 _FAMILIES = tuple(name for name in FormatName if name.spec.recognizes is not None)
+SIGNS: frozenset[str] = frozenset().union(*(name.spec.signs for name in _FAMILIES))
+"""An object of scalars without any of these keys is of no family, at a topic that is of none."""
 
 
 def auto_format(payload: Payload) -> Parsed:
@@ -82,9 +84,19 @@ def auto_format(payload: Payload) -> Parsed:
     return _read(FormatName.SCALAR if is_value else FormatName.JSON, payload)
 
 
-def recognized(payload: Payload) -> FormatName | None:
+def recognized(payload: Payload, families: Iterable[FormatName] = _FAMILIES) -> FormatName | None:
     """Return the family of a payload, None if it is of none."""
-    return next((name for name in _FAMILIES if name.spec.recognizes is not None and name.spec.recognizes(payload)), None)
+    return next((name for name in families if name.spec.recognizes is not None and name.spec.recognizes(payload)), None)
+
+
+def is_family_topic(topic: str, captures: Mapping[str, str]) -> bool:
+    """Whether a family recognizes even an empty object at a topic, so that no object there is read without asking it."""
+    return recognized(Payload(b"{}", topic, captures, parsed={})) is not None
+
+
+def recognized_by_signs(payload: Payload, body: Mapping[str, object]) -> FormatName | None:
+    """Return the family of an object of scalars, at a topic that is of none."""
+    return recognized(payload, (name for name in _FAMILIES if not name.spec.signs.isdisjoint(body)))
 
 
 def _read(name: FormatName, payload: Payload) -> Parsed:

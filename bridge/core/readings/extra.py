@@ -1,7 +1,7 @@
 """Scalars of a message that are no measurement. They are kept with its reading within limits, and never judged."""
 
-import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 from bridge.core.readings.measurements import Scalar
 
@@ -12,6 +12,8 @@ EXTRA_KEY_LENGTH, EXTRA_TEXT_LENGTH = 64, 256
 """The most characters of a key and of a text value."""
 
 _NUMBER_BYTES = 8
+_NUMBERS = (float, int)
+_LOW, _HIGH = -(2**53), 2**53
 _RESERVED = frozenset({"__proto__"})
 EXTRA_RULE = (
     f"an object of at most {EXTRA_KEYS} texts, numbers and true/false, {EXTRA_BYTES} bytes in all, with names of "
@@ -21,13 +23,20 @@ EXTRA_RULE = (
 
 def add_extra(extra: dict[str, Scalar], used_bytes: int, key: str, value: object) -> int:
     """Add a value to `extra`, which has `used_bytes`, unless it exceeds a limit. Return the bytes that `extra` has now."""
-    if len(extra) >= EXTRA_KEYS or key in extra or not isinstance(value, float | int | str) or not _is_storable(key, value):
+    if len(extra) >= EXTRA_KEYS or key in extra or len(key) > EXTRA_KEY_LENGTH or not (size := _key_bytes(key)):
         return used_bytes
-    size = used_bytes + _bytes(key) + (_bytes(value) if isinstance(value, str) else _NUMBER_BYTES)
-    if size > EXTRA_BYTES:
+    if isinstance(value, str):
+        if len(value) > EXTRA_TEXT_LENGTH or not value.isprintable():
+            return used_bytes
+        size += len(value) if value.isascii() else len(value.encode())
+    elif isinstance(value, _NUMBERS) and _LOW < value < _HIGH:  # not so for NaN and infinities
+        size += _NUMBER_BYTES
+    else:
+        return used_bytes
+    if used_bytes + size > EXTRA_BYTES:
         return used_bytes
     extra[key] = value
-    return size
+    return used_bytes + size
 
 
 def bounded_extra(values: Mapping[str, object]) -> dict[str, Scalar]:
@@ -39,16 +48,9 @@ def bounded_extra(values: Mapping[str, object]) -> dict[str, Scalar]:
     return extra
 
 
-def _is_storable(key: str, value: Scalar) -> bool:
-    """Whether every store and client takes the value under this name."""
-    if not 0 < len(key) <= EXTRA_KEY_LENGTH or not key.isprintable():
-        return False
-    if any(step.startswith("$") or step in _RESERVED for step in key.split(".")):
-        return False
-    if isinstance(value, str):
-        return len(value) <= EXTRA_TEXT_LENGTH and value.isprintable()
-    return math.isfinite(value) and -(2**53) < value < 2**53
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+@lru_cache(10_000)
+def _key_bytes(key: str) -> int:
+    """Return the bytes of a key of at most `EXTRA_KEY_LENGTH`; 0 if not every store and client takes it."""
+    if not key.isprintable() or any(step.startswith("$") or step in _RESERVED for step in key.split(".")):
+        return 0
+    return len(key.encode())

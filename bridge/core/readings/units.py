@@ -71,6 +71,7 @@ _OTHER_FIELD: Mapping[tuple[str, str], str] = {
 }  # fmt: skip
 """The field of a quantity that the unit shows to be another one."""
 
+_UNIT_LENGTH = 64  # longer texts are no units and are not cached
 _QUANTITY = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d{1,3})?)\s*(\S.{0,31})?", re.DOTALL)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d+)")
 
@@ -93,19 +94,27 @@ class Conversion(NamedTuple):
         return float(f"{(value - self.offset) / self.scale:.6g}")
 
 
-@lru_cache(4096)
 def unit_name(text: str) -> str | None:
     """Return the standard spelling of a unit, or None if it is not known."""
+    return _unit_name(text) if len(text) <= _UNIT_LENGTH else None
+
+
+@lru_cache(4096)
+def _unit_name(text: str) -> str | None:
     plain = "".join(text.split()).replace("μ", "µ").replace("^3", "³").replace("**3", "³").replace("º", "°")
     return _ALIASES.get(plain.lower())
 
 
-@lru_cache(4096)
 def conversion(field: str, unit: str) -> Conversion:
     """Return how a value in `unit` becomes a value of `field`, or of the field that its unit shows it to be.
 
     Raises `UnitError` for a unit that is unknown or of another quantity.
     """
+    return _conversion(field, unit[: _UNIT_LENGTH + 1])
+
+
+@lru_cache(4096)
+def _conversion(field: str, unit: str) -> Conversion:
     name = unit_name(unit)
     if name is not None:
         field = _OTHER_FIELD.get((field, name), field)

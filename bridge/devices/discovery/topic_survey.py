@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from bridge.core.discovery.survey import Finding, Survey
+from bridge.core.discovery.findings import Finding
+from bridge.core.discovery.survey import Survey
 from bridge.core.errors import BrokerUnavailable, SurveyRunning
 from bridge.core.timestamp import iso
 from bridge.devices.discovery.active_routes import ActiveRoutes

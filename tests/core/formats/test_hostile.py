@@ -164,3 +164,27 @@ def test_hostile_messages_are_all_counted_and_memory_does_not_grow(name: FormatN
     assert outcomes["stored"] > 50, outcomes
     assert outcomes["rejected"] > 500, outcomes
     assert resident_bytes() - before < GROWTH_LIMIT_BYTES
+
+
+LONG = "x" * 50_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"{n}" + LONG: 1, "temperature": 21.5},
+        {"a": {"{n}" + LONG: 1}, "temperature": 21.5},
+        {"temperature": 21.5, "unit": "{n}" + LONG},
+        {"temperature": {"value": 21.5, "unit": "{n}" + LONG}},
+        {"sensors": [{"name": "temperature", "value": 21.5}, {"name": "{n}" + LONG, "value": 1}]},
+    ],
+    ids=["key", "inner key", "unit", "unit of a value", "name of a value"],
+)
+def test_long_texts_that_are_never_repeated_are_not_kept(body: object) -> None:
+    decoder, payload = decoder_of(FormatName.AUTO), orjson.dumps(body)
+    gc.collect()
+    before = resident_bytes()
+    for number in range(MESSAGES):
+        decoder.decode(message(payload.replace(b"{n}", b"%d" % number), TOPICS[FormatName.AUTO]))
+    gc.collect()
+    assert resident_bytes() - before < GROWTH_LIMIT_BYTES

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, Route
 from bridge.core.devices.profiles import DeviceProfile, Profiles
+from bridge.core.formats.flat import extract_flat
+from bridge.core.formats.format import Sample
 from bridge.core.formats.json import read_json
 from bridge.core.formats.leaves import walk
 from bridge.core.formats.registry import auto_format
@@ -91,6 +93,70 @@ def test_stated_unit_is_obeyed_wherever_it_stands(body: object, values: dict[str
     assert one.values == values
     assert one.quality == {}
     assert one.ignored == {}
+
+
+FAHRENHEIT: list[dict[str, object]] = [
+    {"fahrenheit": True}, {"fahrenheit": 1}, {"fahrenheit": "true"}, {"isFahrenheit": True}, {"use_fahrenheit": "ON"},
+    {"temp_in_fahrenheit": True}, {"celsius": False, "fahrenheit": True}, {"isF": True}, {"imperial": True},
+    {"imperial_units": True}, {"usUnits": 1}, {"scale": "F"}, {"scale": "fahrenheit"}, {"tempScale": "F"},
+    {"temperature_scale": "°F"}, {"degrees": "F"}, {"temp_format": "F"}, {"unit_system": "imperial"}, {"unitSystem": "US"},
+    {"units": "us"}, {"units": "English"}, {"measurement_system": "us_customary"}, {"system": "imperial"},
+    {"temp_mode": "Fahrenheit"}, {"tempType": "degrees Fahrenheit"}, {"unit": "F"}, {"temperature_unit": "fahrenheit"},
+]  # fmt: skip
+CELSIUS: list[dict[str, object]] = [
+    {"fahrenheit": False}, {"celsius": True}, {"celsius": "yes"}, {"metric": True}, {"imperial": 0}, {"scale": "C"},
+    {"unit_system": "metric"}, {"unit_system": "SI"}, {"usUnits": 0}, {"isF": False},
+]  # fmt: skip
+NOT_KNOWN: list[tuple[dict[str, object], str]] = [
+    ({"celsius": False}, "not celsius"), ({"metric": "false"}, "not metric"), ({"unit_system": "nautical"}, "nautical"),
+    ({"temp_scale": "R"}, "R"), ({"fahrenheit": True, "kelvin": True}, "F and K"),
+    ({"unit": "C", "fahrenheit": True}, "C and F"),
+    ({"temperature_unit": "R"}, "R"),
+]  # fmt: skip
+NO_SCALE: list[dict[str, object]] = [
+    {"fahrenheit": 70.7}, {"scale": 10}, {"scale": "us"}, {"display_unit": 5}, {"display": "fahrenheit"}, {"usec": 0},
+    {"name": "Fahrenheit"}, {"mode": "F"}, {"standard": "us"}, {"scale": "kitchen"}, {"metric": "temperature"},
+]  # fmt: skip
+
+
+def places(body: dict[str, object], temperature: float) -> list[object]:
+    """The places that a statement may have beside or above a temperature."""
+    return [
+        body | {"temperature": temperature},
+        {"temperature": temperature, "humidity": 40} | body,
+        body | {"values": {"temperature": temperature}},
+        {"data": {"temperature": temperature} | body},
+        {"temperature": {"value": temperature} | body},
+        [body | {"temperature": temperature}],
+        body | {"readings": [{"name": "temperature", "value": temperature}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "stored"), [(one, 21.5) for one in FAHRENHEIT] + [(one, 70.7) for one in CELSIUS], ids=str
+)
+def test_scale_that_is_stated_in_any_way_is_obeyed(statement: dict[str, object], stored: float) -> None:
+    for body in places(statement, 70.7):
+        one = reading(body)
+        assert (one.values["temperature"], one.quality, one.ignored) == (stored, {}, {}), body
+
+
+@pytest.mark.parametrize(("statement", "unit"), NOT_KNOWN, ids=str)
+def test_temperature_of_a_scale_that_is_not_clear_is_refused_with_the_reason(statement: dict[str, object], unit: str) -> None:
+    for body in (
+        {"temperature": 70.7, "humidity": 40} | statement,
+        statement | {"values": {"temperature": 70.7, "humidity": 40}},
+    ):
+        one = reading(body)
+        assert (one.values, one.ignored) == ({"humidity": 40}, {}), body
+        assert one.quality == {"temperature": f"in unit '{unit}', not one of °C, °F, K"}, body
+
+
+@pytest.mark.parametrize("statement", NO_SCALE, ids=str)
+def test_key_that_states_no_scale_changes_no_temperature(statement: dict[str, object]) -> None:
+    one = reading({"temperature": 21.5} | statement)
+    assert one.values == {"temperature": 21.5}
+    assert set(one.ignored) == set(statement)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +301,14 @@ def test_rejected_batch_that_is_repeated_gives_the_same_records() -> None:
 
 KEYS = st.one_of(
     st.sampled_from(
-        [*MEASUREMENTS_BY_NAME, "temp", "unit", "ts", "time", "deviceId", "values", "data", "sensors", "battery_v", "temp_f"]
+        [*MEASUREMENTS_BY_NAME, "temp", "unit", "ts", "time", "deviceId", "values", "data", "sensors", "battery_v", "temp_f",
+         "scale", "fahrenheit"]
     ),
     st.text(min_size=1, max_size=12),
 )  # fmt: skip
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=12),
-    st.sampled_from(["F", "21.5 °C", "ppm"]),
+    st.sampled_from(["F", "21.5 °C", "ppm", "imperial"]),
 )  # fmt: skip
 BODIES = st.dictionaries(
     KEYS,
@@ -283,3 +350,18 @@ def test_decoded_reading_names_all_keys_that_it_does_not_take(body: dict[str, ob
 def test_value_without_keys_is_no_reading(body: object) -> None:
     with pytest.raises(PayloadError):
         read_json(body)
+
+
+@settings(max_examples=400)
+@given(st.dictionaries(KEYS, SCALARS | st.dictionaries(KEYS, SCALARS, max_size=8), max_size=20))
+def test_fast_path_gives_what_interpreting_every_key_gives(body: dict[str, object]) -> None:
+    flat = extract_flat(body)
+    if flat is None:
+        return
+    parsed = read_json(body)
+    [sample] = parsed.samples or [Sample([])]
+    fields = extract_leaves([*sample.leaves, *parsed.common])
+    assert (flat.values, flat.quality) == (fields.values, fields.quality)
+    assert (flat.timestamp, flat.device_id) == (fields.timestamp, fields.device_id)
+    assert (flat.ignored.keys(), flat.extra) == (fields.ignored.keys(), fields.extra)
+    assert list(flat.values) == list(fields.values)

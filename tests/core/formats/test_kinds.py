@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from bridge.core.decode import Decoder
+from bridge.core.devices.profile_document import profile_from_document, profile_to_document
+from bridge.core.devices.profiles import Profiles
+from bridge.core.formats.registry import FormatName
 from bridge.core.message import Decoded, Message
 from bridge.core.timestamp import iso
 from bridge.settings import SubscriptionSettings
@@ -25,8 +29,13 @@ class Door:
         routes = [
             SubscriptionSettings(pattern=pattern.replace("__", "/"), **more).route for pattern, more in subscriptions.items()
         ]
-        self._decoder = Decoder(routes)
+        self._routes = routes
+        self.profiles = Profiles()
         self.decoded: list[Decoded] = []
+        self.start()
+
+    def start(self) -> None:
+        self._decoder = Decoder(self._routes, profiles=self.profiles)
 
     def send(self, topic: str, body: object, at_ms: int = NOW_MS) -> list[Any]:
         """Decode a message; return its readings."""
@@ -98,6 +107,92 @@ def test_probe_keeps_its_series_when_another_fails_whatever_comes_first(order: t
     assert series[44.3] != series[2.4]
 
 
+def restarted(door: Door) -> None:
+    """Restart the decoder of a door with what was stored of its profiles."""
+    stored = {name: profile_to_document(one) for name, one in door.profiles if name in door.profiles.changed}
+    door.profiles = Profiles()
+    for name, document in stored.items():
+        door.profiles.put(name, profile_from_document(orjson.loads(orjson.dumps(document))))
+    door.start()
+
+
+def temperatures(door: Door, topic: str, *bodies: dict[str, object]) -> dict[float, str]:
+    return {one.values["temperature"]: one.device_id for body in bodies for one in door.send(topic, body)}
+
+
+ONE_VALUE = {"temperature": 21.5, "timestamp": NOW_MS}
+
+
+@pytest.mark.parametrize("key", ["sensorId", "deviceId", "device_id", "SensorID"])
+@pytest.mark.parametrize(
+    "where", [{}, {"firmware": "1.2"}, {"in": {"humidity": 40}}], ids=["plain", "unknown key", "interpreted"]
+)
+def test_one_id_below_the_topic_of_a_device_is_the_device(key: str, where: dict[str, object]) -> None:
+    for stated in ("room", "esp-1", 7):
+        door = plain()
+        for _ in range(3):
+            found = door.send("sensors/room/data", {key: stated, **ONE_VALUE, **where})
+            assert "room" in {one.device_id for one in found if "temperature" in one.values}
+            assert not any("deviceId" in one.quality for one in found)
+
+
+def test_second_id_below_the_topic_of_a_device_makes_each_a_part_and_is_said_once() -> None:
+    door = plain()
+    series = [door.send("sensors/gateway/data", {"sensorId": sensor, **ONE_VALUE})[0] for sensor in ("a", "b", "a", "b", "c")]
+    assert [one.device_id for one in series] == ["gateway", "gateway.b", "gateway.a", "gateway.b", "gateway.c"]
+    assert {one.sender for one in series} == {"gateway"}
+    assert [one.quality for one in series] == [
+        {},
+        {"deviceId": "a second device on the topic of one: each is a part now"},
+        {},
+        {},
+        {},
+    ]
+    assert all("sensorId" not in one.ignored for one in series)
+
+
+@pytest.mark.parametrize("order", [("gateway", "b"), ("b", "gateway")])
+def test_id_of_the_topic_is_the_device_beside_another_id(order: tuple[str, ...]) -> None:
+    door = plain()
+    for sensor in order:
+        door.send("sensors/gateway/data", {"sensorId": sensor, **ONE_VALUE})
+    found = {sensor: door.send("sensors/gateway/data", {"sensorId": sensor, **ONE_VALUE})[0].device_id for sensor in order}
+    assert found == {"gateway": "gateway", "b": "gateway.b"}
+    assert door.send("sensors/gateway/data", ONE_VALUE)[0].device_id == "gateway"
+
+
+@pytest.mark.parametrize("first", ["a", "b", "c"])
+def test_ids_below_the_topic_of_a_device_keep_their_series_after_a_restart(first: str) -> None:
+    door = plain()
+    for sensor in ("a", "b"):
+        door.send("sensors/gateway/data", {"sensorId": sensor, **ONE_VALUE})
+    restarted(door)
+    for sensor in (first, "a", "b", "c"):
+        assert door.send("sensors/gateway/data", {"sensorId": sensor, **ONE_VALUE})[0].device_id == f"gateway.{sensor}"
+
+
+def test_first_id_is_remembered_over_a_restart() -> None:
+    door = plain()
+    assert door.send("sensors/gateway/data", {"sensorId": "a", **ONE_VALUE})[0].device_id == "gateway"
+    restarted(door)
+    assert door.send("sensors/gateway/data", {"sensorId": "b", **ONE_VALUE})[0].device_id == "gateway.b"
+
+
+def test_ids_of_a_list_are_the_same_parts_in_messages_of_their_own() -> None:
+    door = plain()
+    door.send("sensors/gateway/data", [{"sensorId": "a", "temperature": 20}, {"sensorId": "b", "temperature": 30}])
+    assert temperatures(
+        door, "sensors/gateway/data", {"sensorId": "b", "temperature": 31}, {"sensorId": "a", "temperature": 21}
+    ) == {31: "gateway.b", 21: "gateway.a"}
+
+
+@pytest.mark.parametrize("stated", [None, "", True, 1.5, [], {}])
+def test_value_that_is_no_id_makes_no_part(stated: object) -> None:
+    door = plain()
+    for body in ({"sensorId": "a", **ONE_VALUE}, {"sensorId": stated, **ONE_VALUE}):
+        assert door.send("sensors/gateway/data", body)[0].device_id == "gateway"
+
+
 def test_sensors_of_one_node_are_kept_apart() -> None:
     door = Door(**{"{deviceId}__sensor__{object}__state": {"format": "esphome"}})
     found = {
@@ -130,6 +225,41 @@ def test_stated_unit_is_obeyed(body: object, field: str, value: float) -> None:
 def test_implausible_value_under_an_assumed_unit_is_flagged(body: dict[str, object]) -> None:
     (one,) = plain().send("sensors/a/data", body)
     assert len(one.quality) == 1
+
+
+DEV = "sensors/a/data"
+CHIRPSTACK = {"deviceInfo": {"devEui": "a"}}
+TTN = {"end_device_ids": {"device_id": "a"}}
+METRIC = {"name": "air", "tags": {}, "timestamp": 1795860000}
+NOT_CELSIUS = [
+    (FormatName.JSON, DEV, {"temperature": 70.7, "fahrenheit": True}),
+    (FormatName.JSON, DEV, {"temperature": 70.7, "fahrenheit": True, "firmware": "1.2"}),
+    (FormatName.THINGSBOARD, DEV, {"ts": NOW_MS, "values": {"temperature": 70.7, "unit_system": "imperial"}}),
+    (FormatName.THINGSBOARD, DEV, {"temperature": 70.7, "scale": "F"}),
+    (FormatName.CHIRPSTACK, DEV, CHIRPSTACK | {"object": {"temperature": 70.7, "scale": "F"}}),
+    (FormatName.TTN, DEV, TTN | {"uplink_message": {"decoded_payload": {"temperature": 70.7, "imperial": True}}}),
+    (FormatName.TELEGRAF, DEV, METRIC | {"fields": {"temperature": 70.7, "fahrenheit": True}}),
+    (FormatName.TELEGRAF, DEV, METRIC | {"tags": {"unit": "F"}, "fields": {"temperature": 70.7}}),
+    (FormatName.INFLUX, DEV, b"temperature,unit=F value=70.7 1795860000000000000"),
+    (FormatName.INFLUX, DEV, b"air temperature=70.7,fahrenheit=true 1795860000000000000"),
+]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own format", "auto"])
+@pytest.mark.parametrize(("name", "topic", "body"), NOT_CELSIUS)
+def test_scale_of_temperatures_is_obeyed_in_every_format_that_reads_plain_names(
+    name: FormatName, topic: str, body: object, own: bool
+) -> None:
+    door = Door(**{"sensors__{deviceId}__data": {"format": name if own else "auto"}})
+    (one,) = door.send(topic, body)
+    assert (one.values, one.quality) == ({"temperature": 21.5}, {})
+
+
+def test_unit_on_the_display_of_a_zigbee_device_is_not_that_of_its_messages() -> None:
+    door = Door(**{"zigbee2mqtt__{deviceId}": {}})
+    (one,) = door.send("zigbee2mqtt/a", {"temperature": 21.5, "linkquality": 80, "temperature_unit": "fahrenheit"})
+    assert one.values == {"temperature": 21.5}
+    assert one.ignored["temperature_unit"] == "a setting of the device's display: Zigbee2MQTT sends °C"
 
 
 def test_raw_illuminance_is_no_lux_beside_the_value_in_lux() -> None:

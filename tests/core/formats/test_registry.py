@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder
 from bridge.core.errors import FormatError
 from bridge.core.formats.mapping import FieldPath
-from bridge.core.formats.registry import FormatName, ignored_topics, make_format
+from bridge.core.formats.payload import Payload
+from bridge.core.formats.registry import (
+    SIGNS,
+    FormatName,
+    ignored_topics,
+    is_family_topic,
+    make_format,
+    recognized,
+    recognized_by_signs,
+)
 from bridge.core.topic import TopicPattern
 from tests.core.formats.decoding import TOPICS, route
+from tests.core.formats.test_payloads import SAMPLES
 from tests.core.test_decode import JSON, OBJECTS, OWN, OWN_MS, assert_well_formed, message
 
 
@@ -85,6 +97,37 @@ def test_decoding_any_bytes_in_any_format_never_raises(name: FormatName, level: 
 def test_decoding_any_json_in_any_format_never_raises(name: FormatName, level: str, body: object) -> None:
     payload = json.dumps(body).encode()
     assert_well_formed(Decoder([route(name)]).decode(message(payload, topic_of(name, level))))
+
+
+FLAT_SAMPLES = [
+    sample | {"payload": {key: value for key, value in body.items() if not isinstance(value, dict | list)}}
+    for file in SAMPLES
+    if isinstance(body := (sample := orjson.loads(file.read_bytes())).get("payload"), dict)
+]
+SIGN_KEYS = sorted(
+    {key for name in FormatName for key in name.spec.signs} | {key for one in FLAT_SAMPLES for key in one["payload"]}
+)
+SIGN_VALUES = st.sampled_from(
+    ["2026-11-28T10:00:00", "AA:BB:CC:DD:EE:FF", "NotifyStatus", "Acurite-5n1", 1, 21.5, True, None, "", {"temperature": 1}]
+)
+
+
+@settings(max_examples=1000)
+@given(
+    st.sampled_from(FLAT_SAMPLES),
+    st.dictionaries(st.sampled_from(SIGN_KEYS), SIGN_VALUES, max_size=8),
+    st.sampled_from(sorted({one["topic"] for one in FLAT_SAMPLES} | set(TOPICS.values()))),
+    st.booleans(),
+)
+def test_signs_never_hide_a_family_that_is_recognized(
+    sample: dict[str, Any], more: dict[str, object], topic: str, is_own: bool
+) -> None:
+    body = (sample["payload"] if is_own else {}) | more
+    captures = {"deviceId": "a", "entity": "b"} if topic.startswith("homeassistant") else {"deviceId": "a"}
+    payload = Payload(orjson.dumps(body), topic, captures)
+    assume(not is_family_topic(topic, captures))
+    assert recognized_by_signs(payload, body) is recognized(payload)
+    assert not SIGNS.isdisjoint(body) or recognized(payload) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from bridge.core.formats.field_names import Sense, sense
 from bridge.core.formats.format import Parsed, Sample
 from bridge.core.formats.leaves import untaken
 from bridge.core.formats.payload import Payload
+from bridge.core.formats.stated_units import StatedUnits
 from bridge.core.readings.leaf import DEVICE_ID, TIMESTAMP, UNIT, UNKNOWN, Leaf
 from bridge.core.readings.units import unit_name
 
@@ -49,11 +50,12 @@ def read_metric(metric: Metric, payload: Payload) -> Parsed:
     part_tag = _first(metric.tags, [tag for tag in _PART_TAGS if tag != device_tag])
     shared = [] if metric.timestamp is None else [Leaf(time_key, metric.timestamp, TIMESTAMP)]
     others = [Leaf(name_key, metric.name, UNIT)]
+    units = StatedUnits({**metric.fields, **metric.tags})
     for tag, value in metric.tags.items():
         place = f"{tags_key}.{tag}"
         if tag == device_tag:
             shared.append(Leaf(place, value, DEVICE_ID))
-        elif tag in (part_tag, "entity_id") and not isinstance(value, dict | list):
+        elif (tag in (part_tag, "entity_id") or tag in units.keys) and not isinstance(value, dict | list):
             others.append(Leaf(place, value, UNIT))
         else:
             others += untaken(value, place)
@@ -61,10 +63,12 @@ def read_metric(metric: Metric, payload: Payload) -> Parsed:
     for key, value in metric.fields.items():
         place = f"{fields_key}.{key}"
         found = None if metric.name in _OF_COMPUTER or isinstance(value, dict | list) else _field_sense(metric, key)
-        if found is None:
+        if key in units.keys and not isinstance(value, dict | list):
+            others.append(Leaf(place, value, UNIT))
+        elif found is None:
             others += untaken(value, place, _COMPUTER if metric.name in _OF_COMPUTER else UNKNOWN)
         else:
-            parts.setdefault(found.prefix, []).append(Leaf(place, value, found.field, found.unit))
+            parts.setdefault(found.prefix, []).append(Leaf(place, value, found.field, found.unit or units.of(found.field)))
     samples = _samples(metric, payload, parts, (device_tag, part_tag))
     for sample in samples:
         sample.leaves += shared

@@ -73,4 +73,4 @@ def recognizes(payload: Payload) -> bool:
     return _is_metric(body) and "timestamp" in body and isinstance(body.get("tags", {}), dict)
 
 
-SPEC = FormatSpec("telegraf", "telegraf/{deviceId}/+", (), telegraf_format, recognizes)
+SPEC = FormatSpec("telegraf", "telegraf/{deviceId}/+", (), telegraf_format, recognizes, signs=frozenset({_METRICS, "fields"}))

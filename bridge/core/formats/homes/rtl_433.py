@@ -93,4 +93,4 @@ def recognizes(payload: Payload) -> bool:
     )
 
 
-SPEC = FormatSpec("rtl_433", "rtl_433/+/events", (), rtl_433_format, recognizes)
+SPEC = FormatSpec("rtl_433", "rtl_433/+/events", (), rtl_433_format, recognizes, signs=frozenset({"model"}))

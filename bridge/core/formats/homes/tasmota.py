@@ -89,5 +89,6 @@ SPEC = FormatSpec(
     ("deviceId",),
     tasmota_format,
     recognizes,
+    signs=frozenset({"Time"}),
     ignore=("{deviceId...}/LWT", "{deviceId...}/INFO1", "{deviceId...}/INFO2", "{deviceId...}/INFO3", "{deviceId...}/UPTIME"),
 )

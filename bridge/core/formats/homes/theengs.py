@@ -83,4 +83,4 @@ def recognizes(payload: Payload) -> bool:
     return address and ("BTtoMQTT" in payload.topic or "tempc" in body or "model_id" in body)
 
 
-SPEC = FormatSpec("theengs", "home/+/BTtoMQTT/{deviceId}", (), theengs_format, recognizes)
+SPEC = FormatSpec("theengs", "home/+/BTtoMQTT/{deviceId}", (), theengs_format, recognizes, signs=frozenset({"id"}))

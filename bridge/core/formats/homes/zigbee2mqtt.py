@@ -3,14 +3,18 @@
 from bridge.core.errors import NotReading
 from bridge.core.formats.format import FormatSpec, Parsed, Sample
 from bridge.core.formats.json import read_json
+from bridge.core.formats.leaves import untaken
 from bridge.core.formats.payload import Payload
 from bridge.core.readings.leaf import TIMESTAMP, Leaf
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
-_KEYS = {"linkquality", "last_seen"}
+_KEYS = frozenset({"linkquality", "last_seen"})
 _NAMES = {"voc": "tvoc", "last_seen": TIMESTAMP, "formaldehyd": "hcho"}
 _UNITS = {"voc": "µg/m³", "formaldehyd": "mg/m³"}
 """The units of most converters, where the device list of Zigbee2MQTT does not say."""
+
+_UNIT_SETTINGS = {"temperature_unit", "temperature_unit_convert", "temperature_scale", "unit_system"}
+_SETTING = "a setting of the device's display: Zigbee2MQTT sends °C"
 
 _BESIDE = ("availability", "set", "get")
 _ILLUMINANCE, _ILLUMINANCE_LUX = "illuminance", "illuminance_lux"  # before version 2 the first is no lux beside the second
@@ -28,7 +32,9 @@ def zigbee2mqtt_format(payload: Payload) -> Parsed:
     if device and (last in _BESIDE or device.partition("/")[0] == "bridge"):
         raise NotReading("about the Zigbee2MQTT bridge itself" if last not in _BESIDE else f"{last} of a device")
     body = payload.object()
-    parsed = read_json(body)
+    settings = {key: body[key] for key in _UNIT_SETTINGS & body.keys()}
+    parsed = read_json({key: value for key, value in body.items() if key not in settings})
+    parsed.common += untaken(settings, reason=_SETTING) if settings else []
     for sample in parsed.samples:
         sample.leaves = [_own(leaf, body) for leaf in sample.leaves]
     parsed.common = [_own(leaf, body) for leaf in parsed.common]
@@ -66,5 +72,6 @@ SPEC = FormatSpec(
     ("deviceId",),
     zigbee2mqtt_format,
     recognizes,
+    signs=_KEYS,
     ignore=("{deviceId...}/availability", "{deviceId...}/set", "{deviceId...}/get", "bridge/#"),
 )

@@ -43,4 +43,6 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(device, dict) and "devEui" in device
 
 
-SPEC = FormatSpec("chirpstack", "application/+/device/{deviceId}/event/up", (), chirpstack_format, recognizes)
+SPEC = FormatSpec(
+    "chirpstack", "application/+/device/{deviceId}/event/up", (), chirpstack_format, recognizes, signs=frozenset({"deviceInfo"})
+)

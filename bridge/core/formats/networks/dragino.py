@@ -37,7 +37,7 @@ _REASONS = {
 }
 _NOT_CONNECTED = {327.67, -327.68, 3276.7, -3276.8, 6553.5}
 _NO_VALUE = "the code of a sensor that is not connected"
-_KEYS = {"BatV", "Bat_V", "TempC_SHT", "TempC_DS", "Hum_SHT", "TempC1", "CO2_ppm", "TempC_SHT31"}
+_KEYS = frozenset({"BatV", "Bat_V", "TempC_SHT", "TempC_DS", "Hum_SHT", "TempC1", "CO2_ppm", "TempC_SHT31"})
 
 
 def dragino_format(payload: Payload) -> Parsed:
@@ -89,4 +89,4 @@ def recognizes(payload: Payload) -> bool:
     return is_dragino(payload.json_or_none())
 
 
-SPEC = FormatSpec("dragino", "dragino/{deviceId}", (), dragino_format, recognizes)
+SPEC = FormatSpec("dragino", "dragino/{deviceId}", (), dragino_format, recognizes, signs=_KEYS)

@@ -29,6 +29,7 @@ _DEVICE_KEYS = {
     "ipso_version", "hardware_version", "firmware_version", "tsl_version", "reset_event", "device_status", "power_status",
 }  # fmt: skip
 _AM300, _AM100 = {"light_level"}, {"activity", "illumination", "infrared"}
+_SIGNS = frozenset({*_AM300, *_AM100, *_PROBES, "ipso_version", "tsl_version"})
 _LARGEST_RATING = 5
 _RATING = "a rating of 0 to 5, no concentration"
 _NO_UNIT = "in µg/m³, in ppb or a rating, by the model: state it as tvoc_unit"
@@ -117,4 +118,4 @@ def recognizes(payload: Payload) -> bool:
     return is_milesight(payload.json_or_none())
 
 
-SPEC = FormatSpec("milesight", "milesight/{deviceId}", (), milesight_format, recognizes)
+SPEC = FormatSpec("milesight", "milesight/{deviceId}", (), milesight_format, recognizes, signs=_SIGNS)

@@ -98,4 +98,6 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(body, dict) and isinstance(body.get(_VALUES), dict) and body.keys() == {_TIME, _VALUES}
 
 
-SPEC = FormatSpec("thingsboard", "v1/devices/{deviceId}/telemetry", (), thingsboard_format, recognizes)
+SPEC = FormatSpec(
+    "thingsboard", "v1/devices/{deviceId}/telemetry", (), thingsboard_format, recognizes, signs=frozenset({_TIME})
+)

@@ -50,4 +50,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(ids, dict) and "device_id" in ids
 
 
-SPEC = FormatSpec("ttn", "v3/+/devices/{deviceId}/up", (), ttn_format, recognizes)
+SPEC = FormatSpec("ttn", "v3/+/devices/{deviceId}/up", (), ttn_format, recognizes, signs=frozenset({"end_device_ids"}))

@@ -24,7 +24,7 @@ _COMPENSATED = tuple(
 )
 _NEVER_NEGATIVE = {"co2", "pm1", "pm25", "pm10", "pm03Count", "humidity", "tvoc", "vocIndex", "noxIndex"}
 _CHANNELS = "channels"
-_KEYS = {"serialno", "rco2", "atmp", "rhum", "pm02", "pm003Count", "tvocRaw", "noxRaw"}
+_KEYS = frozenset({"serialno", "rco2", "atmp", "rhum", "pm02", "pm003Count", "tvocRaw", "noxRaw"})
 
 
 def airgradient_format(payload: Payload) -> Parsed:
@@ -65,4 +65,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(first, dict) and len(_KEYS & first.keys()) > 1
 
 
-SPEC = FormatSpec("airgradient", "airgradient/readings/{deviceId}", (), airgradient_format, recognizes)
+SPEC = FormatSpec("airgradient", "airgradient/readings/{deviceId}", (), airgradient_format, recognizes, signs=_KEYS)

@@ -74,4 +74,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(data, dict) and "did" in data and isinstance(data.get("conditions"), list)
 
 
-SPEC = FormatSpec("airlink", "airlink/{deviceId}", (), airlink_format, recognizes)
+SPEC = FormatSpec("airlink", "airlink/{deviceId}", (), airlink_format, recognizes, signs=frozenset({"data"}))

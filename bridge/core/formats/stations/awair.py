@@ -74,4 +74,4 @@ def recognizes(payload: Payload) -> bool:
     return "humid" in body and bool({"score", "abs_humid", "dew_point"} & body.keys())
 
 
-SPEC = FormatSpec("awair", "awair/{deviceId}", ("deviceId",), awair_format, recognizes)
+SPEC = FormatSpec("awair", "awair/{deviceId}", ("deviceId",), awair_format, recognizes, signs=frozenset({"data", "humid"}))

@@ -113,4 +113,4 @@ def recognizes(payload: Payload) -> bool:
     return b"PASSKEY=" in payload.data and b"dateutc=" in payload.data
 
 
-SPEC = FormatSpec("ecowitt", "ecowitt/{deviceId}", (), ecowitt_format, recognizes)
+SPEC = FormatSpec("ecowitt", "ecowitt/{deviceId}", (), ecowitt_format, recognizes, signs=frozenset({"PASSKEY"}))

@@ -24,7 +24,7 @@ _TABLE: Table = {
     "readings.voltage": "batteryVoltage",
 }
 _REASONS = {"readings.aqi": "on no published scale", "readings.noise": "a voltage", "readings.gas_resistance": "a resistance"}
-_KEYS = {"nickname", "model", "uid", "readings"}
+_KEYS = frozenset({"nickname", "model", "uid", "readings"})
 
 
 def enviro_format(payload: Payload) -> Parsed:
@@ -40,4 +40,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(body, dict) and body.keys() >= _KEYS and isinstance(body["readings"], dict)
 
 
-SPEC = FormatSpec("enviro", "enviro/{deviceId}", ("deviceId",), enviro_format, recognizes)
+SPEC = FormatSpec("enviro", "enviro/{deviceId}", ("deviceId",), enviro_format, recognizes, signs=_KEYS)

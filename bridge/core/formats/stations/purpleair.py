@@ -22,7 +22,7 @@ _BME680: Table = {
 _MASSES = {"pm1_0": "pm1", "pm2_5": "pm25", "pm10_0": "pm10"}
 _KINDS = {"inside": ("cf_1", "atm")}
 _OUTSIDE = ("atm", "cf_1")
-_KEYS = {"pm2_5_atm", "pm2_5_cf_1", "current_temp_f", "p25aqic"}
+_KEYS = frozenset({"pm2_5_atm", "pm2_5_cf_1", "current_temp_f", "p25aqic"})
 
 
 def purpleair_format(payload: Payload) -> Parsed:
@@ -52,4 +52,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(body, dict) and "SensorId" in body and bool(_KEYS & body.keys())
 
 
-SPEC = FormatSpec("purpleair", "purpleair/{deviceId}", (), purpleair_format, recognizes)
+SPEC = FormatSpec("purpleair", "purpleair/{deviceId}", (), purpleair_format, recognizes, signs=_KEYS)

@@ -86,4 +86,4 @@ def recognizes(payload: Payload) -> bool:
     return isinstance(first, dict) and isinstance(first.get(_VALUES), list)
 
 
-SPEC = FormatSpec("sensorcommunity", "airrohr/{deviceId}", (), sensorcommunity_format, recognizes)
+SPEC = FormatSpec("sensorcommunity", "airrohr/{deviceId}", (), sensorcommunity_format, recognizes, signs=frozenset({_VALUES}))
