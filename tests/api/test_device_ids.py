@@ -313,7 +313,7 @@ async def test_device_of_any_id_hears_its_commands_on_its_socket(stage: Stage) -
             body = {"command": "servo1", "value": number, "device": name, "id": "same"}
             status, command = await stage.ask("POST", f"{path_of(name)}/commands", body)
             assert (status, command["device"]) == (202, name)
-            assert orjson.loads(await socket.socket.recv()) == {"command": "servo1", "value": number, "id": "same"}
+            assert orjson.loads(await socket.socket.recv()) == {"command": "servo1", "value": str(number), "id": "same"}
             await socket.send(type="ack", id="same", ok=True)
             await until(partial(is_confirmed, stage, f"{path_of(name)}/commands/same"), what=f"{name!r} confirmed")
 

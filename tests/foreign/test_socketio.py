@@ -68,4 +68,4 @@ async def test_a_client_subscribes_resumes_and_commands(stage: Stage, transport:
         await client.say(["sendCommand", {"device": "esp01", "command": "servo1", "value": 90}])
         sent = await answer_of(client)
         assert_as_written(sent, {"ok": True, "id": a_text, "state": "sent"})
-        assert await device.hear(command="servo1") == {"command": "servo1", "value": 90, "id": sent["id"]}
+        assert await device.hear(command="servo1") == {"command": "servo1", "value": "90", "id": sent["id"]}

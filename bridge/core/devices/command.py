@@ -8,6 +8,7 @@ A command becomes `sent` before its first byte is sent, so that a crash loses it
 """
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -123,8 +124,8 @@ class Command:
         return requested == (self.device_id, self.command, type(self.value), self.value)
 
     def body(self) -> dict[str, Any]:
-        """Return the message for the device; no `value` key if there is no value."""
-        value = {} if self.value is None else {"value": self.value}
+        """Return the message for the device: the value as text, whatever its type in the request; no `value` key without one."""
+        value = {} if self.value is None else {"value": _value_text(self.value)}
         return {"command": self.command, **value, "id": self.id}
 
     def public(self) -> dict[str, Any]:
@@ -157,6 +158,11 @@ class Command:
             "error": self.error,
             "bridge": self.bridge,
         }
+
+
+def _value_text(value: CommandValue) -> str:
+    """Return a value as devices expect it: texts unchanged, numbers and truth values as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 TIMES = ("createdAt", "expiresAt", "changedAt", "sentAt")

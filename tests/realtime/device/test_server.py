@@ -218,7 +218,7 @@ async def test_queued_command_is_sent_when_the_socket_opens(client: Client) -> N
     async with opened(client, DEVICE001) as socket:
         assert await heard(socket) == {"type": "AUTH_OK"}
         came = await heard(socket)
-        assert (came["type"], came["payload"]) == ("COMMAND", {"command": "servo1", "value": 1, "id": command["id"]})
+        assert (came["type"], came["payload"]) == ("COMMAND", {"command": "servo1", "value": "1", "id": command["id"]})
 
 
 async def test_listener_receives_every_device_or_those_it_subscribes_to(client: Client) -> None:
