@@ -10,7 +10,7 @@ from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.command import Command, CommandRequest, CommandState
-from bridge.core.devices.device import Device
+from bridge.core.devices.device import Device, Telemetry
 from bridge.core.devices.named_location import NamedLocation
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.events import Event
@@ -341,6 +341,9 @@ class DevicePresence(Protocol):
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
         """Merge state that the device reported; a null removes its key."""
 
+    def record_telemetry(self, device_id: str, telemetry: Telemetry) -> None:
+        """Keep a telemetry message of the device's socket, unless it is older than the one that is kept."""
+
     def statuses(self, limit: int) -> list[DeviceStatus]:
         """Return the status of each device that has one, the last changed `limit`; callers always use the same limit."""
 
@@ -388,6 +391,12 @@ class Authentication(Protocol):
 
         `name` is None where a protocol has none at login. Raises `Unauthorized`.
         """
+
+    def csrf_token(self, identity: Identity) -> str:
+        """Return the CSRF token of a login session; empty for an identity without one."""
+
+    def is_of_program(self, cookie: str) -> bool:
+        """Return whether a session cookie, which was identified before, was given to a program and not to a browser."""
 
     def is_valid(self, identity: Identity) -> bool:
         """Return whether an identity is neither expired nor revoked. Called once a second for each live connection."""

@@ -304,6 +304,11 @@ def counters(components: Components) -> tuple[Counter, ...]:
         Counter(
             "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys
         ),
+        Counter(
+            "bridge_telemetry_not_kept",
+            "Telemetry messages above 16 KiB, which GET /get_telemetry does not return.",
+            lambda: registry.counts.telemetry,
+        ),
         Counter("bridge_commands", "Commands, by outcome.", lambda: asdict(devices.commands.counts), label="state"),
         Counter("bridge_access_refused", "Refused authentications, by reason.", lambda: service.counts),
         Counter("bridge_login_attempts_delayed", "Login attempts refused by the lockout.", lambda: service.lockout.refused),

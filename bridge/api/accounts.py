@@ -19,6 +19,7 @@ from bridge.core.access.channels import CHANNELS, channels_of, channels_to_docum
 from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, Forbidden
 from bridge.core.timestamp import iso
+from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditStore
 from bridge.settings import HttpSettings
@@ -113,8 +114,9 @@ class AuditParameters(BaseModel):
 
 
 class AccountsApi:
-    def __init__(self, access: AuthService, audit: AuditStore, http: HttpSettings) -> None:
+    def __init__(self, access: AuthService, registry: Registry, audit: AuditStore, http: HttpSettings) -> None:
         self._access = access
+        self._registry = registry
         self._audit_store = audit
         self._http = http
 
@@ -201,6 +203,8 @@ class AccountsApi:
             days=new.days,
             by=f"{creator.kind}:{creator.name}",
         )
+        if new.device:
+            self._registry.expect((key.name,))
         self._record(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
         response = json_response(_key(key) | {"key": text}, status=201)
         response.headers["Cache-Control"] = "no-store"

@@ -38,6 +38,15 @@ class AuthExpiring:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """The state that a device reported beside its measurements has changed; `state` is all of it."""
+
+    device_id: str
+    state: dict[str, Any]
+    timestamp_ms: int
+
+
 EntityEventType = Literal["created", "updated", "deleted", "anomaly_detected", "prediction_completed"]
 
 
@@ -52,7 +61,7 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
+Event = Reading | DeviceStatus | DeviceState | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
 _STATUS_TOPICS = frozenset(("modules", "sensors"))
@@ -79,7 +88,7 @@ def topics_of(event: Event) -> frozenset[str] | None:
     match event:
         case Reading():
             return _READING_TOPICS
-        case DeviceStatus():
+        case DeviceStatus() | DeviceState():
             return _STATUS_TOPICS
         case TopicEvent():
             return _TOPIC_EVENT_TOPICS[event.topic]
@@ -105,7 +114,7 @@ def device_of(event: Event) -> str | None:
     device receives it.
     """
     match event:
-        case Reading() | DeviceStatus() | CommandAck():
+        case Reading() | DeviceStatus() | DeviceState() | CommandAck():
             return event.device_id
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
@@ -134,6 +143,10 @@ def sensor_data(reading: Reading, sent_at: str) -> dict[str, Any]:
 
 def device_status(status: DeviceStatus) -> dict[str, Any]:
     return {"deviceId": status.device_id, "status": status.status, "timestamp": iso(status.timestamp_ms)}
+
+
+def device_state(event: DeviceState) -> dict[str, Any]:
+    return {"deviceId": event.device_id, "state": event.state, "timestamp": iso(event.timestamp_ms)}
 
 
 def gap(missing: Gap) -> dict[str, Any]:

@@ -7,22 +7,22 @@ events of the changes that they caused. A reading of a known device costs 1 to 5
 import asyncio
 import logging
 import time
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Literal
 
 import orjson
 
-from bridge.core.devices.device import DOCUMENT_BYTES, Device, apply_changes, merge_state
+from bridge.core.access.permissions import IdentityKind
+from bridge.core.devices.device import DOCUMENT_BYTES, OFFLINE, Device, Telemetry, apply_changes, merge_state
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
-from bridge.core.devices.profiles import SEPARATOR as PART_SEPARATOR
 from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
-from bridge.core.events import EntityEvent, Event, device_status
+from bridge.core.events import DeviceState, EntityEvent, Event, device_status
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
+from bridge.devices.device_table import DeviceTable
 from bridge.devices.number_sequence import NumberSequence
 from bridge.devices.presence import Presence
 from bridge.ports import DeviceStore, Publisher, Store
@@ -42,10 +42,11 @@ _ACTIONS: Mapping[Action, str] = {"created": "create_sensor", "updated": "update
 
 @dataclass(slots=True)
 class RegistryCounters:
-    """Counts since the start: readings and statuses of unlisted devices, and state keys beyond the limits."""
+    """Counts since the start: readings and statuses of unlisted devices, and state keys and telemetry beyond the limits."""
 
     unlisted: int = 0
     state_keys: int = 0
+    telemetry: int = 0
 
 
 def now_ms() -> int:
@@ -77,10 +78,8 @@ class Registry:
         self._settings = settings
         self._takes_sites = takes_sites
         self._clock = clock
-        self._devices: dict[str, Device] = {}
-        self._ids: list[str] = []
-        """The keys of `_devices`, sorted."""
-        self._by_site: dict[str, set[str]] = {}
+        self._table = DeviceTable()
+        self._devices = self._table.by_id
         self._changed: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._seen_due = 0.0
@@ -106,7 +105,7 @@ class Registry:
 
     def devices_at(self, sites: Collection[str]) -> list[str]:
         """Return the ids of the devices at these sites, in no order."""
-        return [device_id for site in frozenset(sites) for device_id in self._by_site.get(site, ())]
+        return self._table.at(sites)
 
     def devices_in(self, location: str) -> list[str]:
         """Return the ids of the devices that refer to a named location."""
@@ -116,14 +115,29 @@ class Registry:
         """Read the devices from the store. Raises `StoreUnavailable`."""
         devices = await self._saved.all(self._settings.limit)
         newest = {reading.device_id: reading for reading in await self._store.latest()}
+        keys = [key for key in await self._store.keys.all() if key.kind is IdentityKind.DEVICE]
         for device in devices:
             device.last_reading = newest.get(device.id)
-            self._put(device)
+            self._table.put(device)
         for events in self.presence.start(devices):
             self.next.publish(events)
         self._loaded = True
+        self.expect([*self._settings.credentials, *(key.name for key in keys)])
         for device_id in tuple(self.presence.sockets):  # opened before the store was available
             self.connected(device_id)
+
+    def expect(self, device_ids: Iterable[str]) -> None:
+        """List devices that have credentials, as offline until they are heard. With required registration none is added."""
+        events: list[Event] = []
+        is_open = self._loaded and self._settings.registration != "required"
+        for device_id in device_ids:
+            device = self._devices.get(device_id)
+            if device is None and is_open and len(self._devices) < self._settings.limit:
+                device = self._discover(device_id, events)
+            if device is not None and device.status is None:
+                events += self.presence.set_status(device, OFFLINE, self._clock())
+        if events:
+            self.next.publish(events)
 
     # --- publisher ---------------------------------------------------------------------------------------------------------
 
@@ -171,7 +185,7 @@ class Registry:
         before = Location(device.site or "", device.room or "")
         if not self._fill_location(device, stated):
             return []
-        self._put(device)
+        self._table.put(device)
         return [self._record_update(device), *self._move_parts(before, device)]
 
     def _fill_location(self, device: Device, stated: Location) -> bool:
@@ -199,7 +213,7 @@ class Registry:
             device.site, device.room = whole.site, whole.room
         self._fill_location(device, stated)
         device = self._with_suggestions(device)
-        self._put(device)
+        self._table.put(device)
         changes.append(self._record("created", device))
         return device
 
@@ -225,7 +239,7 @@ class Registry:
             before = self._devices[device_id]
             device = self._with_suggestions(before)
             if device != before:
-                self._put(device)
+                self._table.put(device)
                 changes.append(self._record_update(device))
         if changes:
             self.next.publish(changes)
@@ -236,29 +250,6 @@ class Registry:
                 with suppress(DeviceError):
                     device = apply_changes(device, {name: text})
         return device
-
-    def _put(self, device: Device) -> None:
-        before = self._devices.get(device.id)
-        if before is None:
-            insort(self._ids, device.id)
-        else:
-            self._leave_site(before)
-        self._devices[device.id] = device
-        if device.site:
-            self._by_site.setdefault(device.site, set()).add(device.id)
-
-    def _pop(self, device_id: str) -> None:
-        device = self._devices.pop(device_id, None)
-        if device is not None:
-            self._leave_site(device)
-            del self._ids[bisect_left(self._ids, device_id)]
-
-    def _leave_site(self, device: Device) -> None:
-        at_site = self._by_site.get(device.site or "")
-        if at_site is not None:
-            at_site.discard(device.id)
-            if not at_site:
-                del self._by_site[device.site or ""]
 
     def _record(self, action: Action, device: Device) -> EntityEvent:
         """Mark a device for saving; the event of its change."""
@@ -273,6 +264,7 @@ class Registry:
 
     def connected(self, device_id: str) -> None:
         """A socket of the device was opened."""
+        log.debug("devices: %r connected by its socket", device_id)
         self.presence.sockets.add(device_id)
         events: list[Event] = []
         device = self._devices.get(device_id) or self._discover(device_id, events)
@@ -281,6 +273,7 @@ class Registry:
 
     def disconnected(self, device_id: str) -> None:
         """The device's last socket was closed."""
+        log.debug("devices: %r disconnected its socket", device_id)
         self.presence.sockets.discard(device_id)
         device = self._devices.get(device_id)
         if device is not None and (events := self.presence.on_socket_closed(device)):
@@ -299,7 +292,18 @@ class Registry:
         self.counts.state_keys += rejected
         if merged != device.state:
             device.state = merged
-            self.next.publish([self._record_update(device)])
+            self.next.publish([self._record_update(device), DeviceState(device.id, dict(merged), self._clock())])
+
+    def record_telemetry(self, device_id: str, telemetry: Telemetry) -> None:
+        """Keep a device's last telemetry message; it is saved as often as `lastSeen`. One above `DOCUMENT_BYTES` is counted."""
+        device = self._devices.get(device_id)
+        if device is None or (device.telemetry is not None and telemetry.order < device.telemetry.order):
+            return
+        log.debug("devices: %r sent telemetry, %d bytes", device_id, len(telemetry.text))
+        is_kept = len(telemetry.text) <= DOCUMENT_BYTES
+        self.counts.telemetry += not is_kept
+        device.telemetry = telemetry if is_kept else None
+        self._seen[device_id] = None
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
         """The newest `limit` statuses of devices, oldest first. The limit is the same at every call."""
@@ -318,28 +322,30 @@ class Registry:
     def all(self, after: str = "") -> Iterator[Device]:
         """Iterate over the devices by id, from the first after `after`; none may be added or removed meanwhile."""
         self._check_loaded()
-        start = bisect_right(self._ids, after)
-        return (self._devices[self._ids[place]] for place in range(start, len(self._ids)))
+        return self._table.after(after)
 
     def some(self, device_ids: Iterable[str], after: str = "") -> Iterator[Device]:
         """Iterate over those of these devices that are registered, as `all` does."""
         self._check_loaded()
-        return (self._devices[name] for name in sorted(device_ids) if name > after and name in self._devices)
+        return self._table.some(device_ids, after)
 
     async def register(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
         """Create a device. Raises `DeviceExists`, `DeviceError`, `TooManyDevices` and `StoreUnavailable`."""
         self._check_loaded()
-        if device_id in self._devices:
+        listed = self._devices.get(device_id)
+        if listed is not None and not listed.is_placeholder:
             raise DeviceExists(f"device {device_id!r} is already registered: use PATCH to change it")
-        if len(self._devices) >= self._settings.limit:
+        if listed is None and len(self._devices) >= self._settings.limit:
             raise TooManyDevices(f"the limit of {self._settings.limit} devices is reached (devices.limit)")
-        device = apply_changes(Device(device_id, created_ms=self._clock()), attributes)
+        device = apply_changes(listed or Device(device_id, created_ms=self._clock()), attributes)
         _check_size(device)
         await self._saved.save([device])
-        if device_id in self._devices:  # discovered while the store was writing
-            device = self._devices[device_id]
+        current = self._devices.get(device_id)
+        if current is not listed and current is not None:  # discovered while the store was writing
+            device = current
         else:
-            self._put(device)
+            device = apply_changes(current or device, attributes)
+            self._table.put(device)
         self.next.publish([self._record("created", device)])
         if device_id in self.presence.sockets:
             self.connected(device_id)
@@ -352,7 +358,7 @@ class Registry:
         _check_size(changed)
         await self._saved.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
-        self._put(device)
+        self._table.put(device)
         self.next.publish(
             [self._record_update(device), *self._move_parts(Location(before.site or "", before.room or ""), device)]
         )
@@ -362,15 +368,9 @@ class Registry:
         """Move the parts of a device with it, except those that somebody placed elsewhere."""
         if before == (device.site or "", device.room or ""):
             return []
-        prefix = device.id + PART_SEPARATOR
-        names = takewhile(lambda name: name.startswith(prefix), islice(self._ids, bisect_left(self._ids, prefix), None))
-        parts = [part for part in map(self._devices.__getitem__, names) if part.part_of == device.id]
-        parts = [part for part in parts if (part.site or "", part.room or "") == before]
+        parts = [part for part in self._table.parts_of(device) if (part.site or "", part.room or "") == before]
         for part in parts:
-            self._leave_site(part)
-            part.site, part.room = device.site, device.room
-            if part.site:
-                self._by_site.setdefault(part.site, set()).add(part.id)
+            self._table.move(part, device.site, device.room)
         return [self._record_update(part) for part in parts]
 
     async def remove(self, device_id: str) -> None:
@@ -381,7 +381,7 @@ class Registry:
         device = self.get(device_id)
         await self._saved.remove(device_id)
         self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
-        self._pop(device_id)
+        self._table.pop(device_id)
         self.presence.remove(device_id)
         self.presence.invalidate()
         self._changed.pop(device_id, None)

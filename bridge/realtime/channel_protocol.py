@@ -155,7 +155,7 @@ class ChannelCodec:
                 body = {"type": "auth_expiring", **events.auth_expiring(event)}
             case TopicEvent():
                 body = _entity_event(_topic_as_entity(event))
-            case CommandAck() | DeviceStatus():  # the registry reports the change of a status as one of its device
+            case CommandAck() | DeviceStatus() | DeviceState():  # the registry reports both as changes of the device
                 return None
         return orjson.dumps(body)
 

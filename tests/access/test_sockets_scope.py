@@ -152,10 +152,12 @@ async def test_live_events_are_limited_to_the_scope(stage: Stage, way: str, name
     async with WAYS[way](stage, name) as ear:
         await stage.say("a", "b", "c", "d")
         stage.registry.publish([DeviceStatus(one, "busy", EPOCH_MS) for one in DEVICES])
+        for one in DEVICES:
+            stage.registry.update_state(one, {"servo1": 90})
         mark(stage)
         heard = await ear.heard()
     assert set(heard) == SEEN[name]
-    assert len(heard) >= 2 * len(SEEN[name]), "readings and statuses"
+    assert len(heard) >= 2 * len(SEEN[name]), "readings, statuses and, where they are sent, states"
     await stage.until_empty()
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bson.objectid import ObjectId
 
-from bridge.core.events import SystemEvent, connection_info, device_status, sensor_data, system_event
+from bridge.core.events import (
+    DeviceState,
+    SystemEvent,
+    connection_info,
+    device_of,
+    device_state,
+    device_status,
+    sensor_data,
+    system_event,
+)
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 
@@ -28,6 +37,12 @@ def test_sensor_data_has_the_time_of_sending_and_the_cursor() -> None:
 
 def test_device_status_has_the_time_of_the_status() -> None:
     assert device_status(DeviceStatus("a", "online", NOW_MS)) == {"deviceId": "a", "status": "online", "timestamp": NOW}
+
+
+def test_device_state_has_the_whole_state_and_is_of_its_device() -> None:
+    event = DeviceState("a", {"status": "работает", "servo1": 90}, NOW_MS)
+    assert device_state(event) == {"deviceId": "a", "state": {"status": "работает", "servo1": 90}, "timestamp": NOW}
+    assert device_of(event) == "a"
 
 
 def test_system_event_has_level_message_and_data() -> None:

@@ -163,7 +163,7 @@ async def test_queued_commands_are_sent_in_order_before_later_requests(rig: Rig)
     rig.publish_status("online")
     submitted.append(await rig.submit(value=2))
     await until(lambda: len(rig.mqtt.sent) == 3)
-    assert [body["value"] for _, body in rig.mqtt.sent] == [0, 1, 2]
+    assert [body["value"] for _, body in rig.mqtt.sent] == ["0", "1", "2"]
     assert {rig.state(one) for one in submitted} == {CommandState.SENT}
 
 

@@ -56,6 +56,17 @@ class AlsoSent(NamedTuple):
     since_ms: int
 
 
+class Telemetry(NamedTuple):
+    """A telemetry message as the device's socket sent it: its JSON text, and when it arrived.
+
+    `order` rises with each message, whatever the clock; 0 for one from the store.
+    """
+
+    text: str
+    at_ms: int
+    order: int = 0
+
+
 @dataclass(slots=True)
 class ReportingInterval:
     """The learnt reporting interval of a device: a running estimate of the median interval, without storing them.
@@ -122,11 +133,19 @@ class Device:
     part_of: str | None = None
     also_sends: dict[str, AlsoSent] = field(default_factory=dict)
     also_values: dict[str, Scalar] = field(default_factory=dict)
+    telemetry: Telemetry | None = None
+    """The last message of the device's socket."""
 
     @property
     def online(self) -> bool:
         """Whether the device can receive commands."""
         return self.status is not None and self.status != OFFLINE
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the device is only listed because it has credentials: nobody registered it, and it was never heard."""
+        has_attributes = self.attributes or any(getattr(self, name) is not None for name in TEXT_ATTRIBUTES)
+        return self.status == OFFLINE and self.last_seen_ms is None and self.last_reading is None and not has_attributes
 
     def record_reading(self, reading: Reading, now_ms: int) -> bool:
         """Record a stored reading of the device or of a part; return whether it is recent. Retained and delayed ones are not.
@@ -158,6 +177,13 @@ class Device:
             return False
         self.also_sends[name] = AlsoSent(reason, now_ms if known is None else known.since_ms)
         return True
+
+    def newest_telemetry(self) -> str | None:
+        """Return the last telemetry message; None if there is none, or if a reading arrived later by another way."""
+        telemetry, reading = self.telemetry, self.last_reading
+        if telemetry is None or (reading is not None and reading.received_ms > telemetry.at_ms):
+            return None
+        return telemetry.text
 
     def silence_ms(self) -> int | None:
         """Return how long the device may be silent before it is offline; None if that is unknown or decided by its connection.
@@ -216,6 +242,8 @@ class Device:
             "lastSeen": self.last_seen_ms,
             "createdAt": self.created_ms,
             "partOf": self.part_of,
+            "telemetry": None if self.telemetry is None else self.telemetry.text,
+            "telemetryAt": None if self.telemetry is None else self.telemetry.at_ms,
             "alsoSends": [
                 {"key": key, "reason": sent.reason, "since": sent.since_ms, "value": self.also_values.get(key)}
                 for key, sent in self.also_sends.items()
@@ -234,7 +262,7 @@ class Device:
         )
 
 
-TIMES = ("statusAt", "lastSeen", "createdAt")
+TIMES = ("statusAt", "lastSeen", "createdAt", "telemetryAt")
 """The keys of `Device.to_document` that are times."""
 
 
@@ -256,6 +284,7 @@ def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
         part_of=document.get("partOf"),
         also_sends={row["key"]: AlsoSent(row["reason"], row["since"]) for row in also_sends},
         also_values={row["key"]: row["value"] for row in also_sends if row.get("value") is not None},
+        telemetry=Telemetry(document["telemetry"], document["telemetryAt"]) if document.get("telemetry") else None,
     )
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from bridge.core.decode import MessageKind, Route
+from bridge.core.devices.device import Telemetry
 from bridge.core.formats.json import json_format
 from bridge.core.message import PARSED_LIMIT_BYTES, Decoded, Message, Outcome, Rejection, RejectionReason
 from bridge.core.readings.extraction import field_name
@@ -29,28 +31,44 @@ IDS = ("device_id", "deviceId")
 class SocketOrigin:
     """The origin of one socket's messages. Nothing is acknowledged to the device; unsettled messages are bounded."""
 
-    def __init__(self, intake: Intake, limit: int, send_error: Callable[[str], object]) -> None:
-        """At most `limit` messages are unsettled; `send_error` sends an error to the device."""
+    def __init__(
+        self,
+        intake: Intake,
+        limit: int,
+        send_error: Callable[[str], object],
+        record_telemetry: Callable[[str, Telemetry], object],
+    ) -> None:
+        """At most `limit` messages are unsettled; `send_error` sends an error to the device.
+
+        `record_telemetry` is called with each telemetry message, if it has a reading once that is settled.
+        """
         self._intake = intake
         self._send_error = send_error
+        self._record_telemetry = record_telemetry
         self._limit = limit
-        self._waiting = 0
+        self._unsettled: deque[tuple[str, Telemetry | None]] = deque()
         self._room = asyncio.Event()
 
     @property
     def full(self) -> bool:
-        return self._waiting >= self._limit
+        return len(self._unsettled) >= self._limit
 
-    def put_reading(self, device_id: str, body: Mapping[str, Any]) -> None:
-        self._put(_READINGS + device_id, body)
+    def put_telemetry(self, device_id: str, body: Mapping[str, Any], reading: Mapping[str, Any]) -> None:
+        """Put the reading of a telemetry message, which may be empty, and record the whole message."""
+        telemetry = Telemetry(orjson.dumps(body).decode(), time.time_ns() // 1_000_000, time.monotonic_ns())
+        if reading:
+            self._put(_READINGS, device_id, reading, telemetry)
+        else:
+            self._record_telemetry(device_id, telemetry)
 
     def put_ack(self, device_id: str, body: Mapping[str, Any]) -> None:
-        self._put(_ACKS + device_id, body)
+        self._put(_ACKS, device_id, body)
 
-    def _put(self, topic: str, body: Mapping[str, Any]) -> None:
-        self._waiting += 1
+    def _put(self, prefix: str, device_id: str, body: Mapping[str, Any], telemetry: Telemetry | None = None) -> None:
+        self._unsettled.append((device_id, telemetry))
         payload = orjson.dumps(body)
-        message = Message(SOURCE, topic, payload, time.time_ns() // 1_000_000, self)
+        at_ms = time.time_ns() // 1_000_000 if telemetry is None else telemetry.at_ms
+        message = Message(SOURCE, prefix + device_id, payload, at_ms, self)
         if len(payload) <= PARSED_LIMIT_BYTES:
             message.body = body
         self._intake.put(message)
@@ -61,7 +79,9 @@ class SocketOrigin:
 
     def acknowledge(self, message: Message, outcome: Outcome, meaning: Decoded | None = None) -> None:  # noqa: ARG002
         """Count a message as settled, and tell the device if it was an invalid acknowledgement."""
-        self._waiting -= 1
+        device_id, telemetry = self._unsettled.popleft()
+        if telemetry is not None:
+            self._record_telemetry(device_id, telemetry)
         self._room.set()
         if isinstance(meaning, Rejection) and meaning.code is RejectionReason.NO_COMMAND_ACK:
             self._send_error(meaning.reason)

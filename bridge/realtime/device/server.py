@@ -97,7 +97,8 @@ class DeviceSockets:
             reads=self._authenticator.reads(identity),
             publishes=identity.publishes and not by_page,
         )
-        origin = SocketOrigin(self._intake, self._settings.waiting_limit, lambda text: device.send_error(text))
+        limit, record = self._settings.waiting_limit, self._presence.record_telemetry
+        origin = SocketOrigin(self._intake, limit, lambda text: device.send_error(text), record)
         device = DeviceConnection(client, login, connection, origin, role, by_page=by_page)
         await self._listen(device, messages)
 
@@ -147,7 +148,7 @@ class DeviceSockets:
         if kind in _PUBLISHES and self._is_device(device):
             device_id = self._device_of(device, payload)
             if device_id is not None:
-                await self._take_of_device(device, device_id, kind, payload)
+                await self._take_of_device(device, device_id, kind, body)
         elif kind == "subscribe" and "device_id" in payload and self._is_listener(device):
             await self._subscribe(device, self._session_of(device), payload)
         else:
@@ -198,7 +199,8 @@ class DeviceSockets:
         except ConnectionClosed:
             raise Disconnect(POLICY_VIOLATION, "slow") from None  # a no-op: the hub has closed the connection
 
-    async def _take_of_device(self, device: DeviceConnection, device_id: str, kind: str, payload: Mapping[str, Any]) -> None:
+    async def _take_of_device(self, device: DeviceConnection, device_id: str, kind: str, body: Mapping[str, Any]) -> None:
+        payload = device.login.protocol.payload(body)
         if kind != "telemetry":
             await self._until_room(device)
             device.origin.put_ack(device_id, payload)
@@ -208,7 +210,7 @@ class DeviceSockets:
             self._presence.update_state(device_id, state)
         if reading:
             await self._until_room(device)
-            device.origin.put_reading(device_id, reading)
+        device.origin.put_telemetry(device_id, body, reading)
 
     async def _until_room(self, device: DeviceConnection) -> None:
         """Pause reading from a socket while too many of its messages wait for the store."""

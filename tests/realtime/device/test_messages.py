@@ -27,8 +27,8 @@ NAMES = st.sampled_from(("temperature", "co2", "values", "timestamp", "aqi", "od
 async def taken(device_id: str, body: dict[str, Any], *, ack: bool) -> Message:
     """The message that a socket puts into the intake."""
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=1)
-    origin = SocketOrigin(intake, 1, print)
-    (origin.put_ack if ack else origin.put_reading)(device_id, body)
+    origin = SocketOrigin(intake, 1, print, print)
+    origin.put_ack(device_id, body) if ack else origin.put_telemetry(device_id, {}, body)
     (message,) = await anext(intake)
     return message
 

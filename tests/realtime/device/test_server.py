@@ -474,8 +474,8 @@ def test_any_device_connects_by_default_only_on_a_local_address() -> None:
 
 async def test_unsettled_messages_of_a_socket_are_bounded() -> None:
     intake = Intake(Ledger(), qos0_limit=1, batch_limit=10)
-    origin = SocketOrigin(intake, 2, print)
-    origin.put_reading("a", {})
+    origin = SocketOrigin(intake, 2, print, print)
+    origin.put_telemetry("a", {}, {"temperature": 1})
     assert not origin.full
     origin.put_ack("a", {})
     assert origin.full
