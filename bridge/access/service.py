@@ -18,7 +18,7 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
-from bridge.access.tokens import ALGORITHM, COOKIE, LIMIT, Tokens, malformed, read_header
+from bridge.access.tokens import ALGORITHM, COOKIE, JAR, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import ApiKey, User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
@@ -105,6 +105,11 @@ class AuthService:
     @property
     def required(self) -> bool:
         return self._settings.required
+
+    @property
+    def token_seconds(self) -> float:
+        """How long access tokens are valid."""
+        return self._settings.token_seconds
 
     @property
     def cookie_id(self) -> str | None:
@@ -213,6 +218,13 @@ class AuthService:
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:
         return self._device_secrets.identify_while_open(name, secret)
 
+    def csrf_token(self, identity: Identity) -> str:
+        kind, _, session_id = identity.grant.partition(":")
+        return self._loaded().csrf_token(session_id) if kind == "session" else ""
+
+    def is_of_program(self, cookie: str) -> bool:
+        return self._loaded().use_of(cookie) == JAR
+
     def is_valid(self, identity: Identity) -> bool:
         if identity.kind is IdentityKind.ANYONE:
             return not self.required
@@ -267,8 +279,10 @@ class AuthService:
 
     # --- logins --------------------------------------------------------------------------------------------------------------
 
-    async def login(self, name: str, password: str, address: str, *, in_cookie: bool = False) -> IssuedTokens:
-        """Log a user in; `in_cookie`: the refresh token counts in a cookie only.
+    async def login(
+        self, name: str, password: str, address: str, *, in_cookie: bool = False, by_program: bool = False
+    ) -> IssuedTokens:
+        """Log a user in; `in_cookie`: the refresh token counts in a cookie only. `by_program`: the cookie is in no browser.
 
         Raises `Unauthorized`, `TooManyAttempts`, `TemporarilyUnavailable` and `StoreUnavailable`.
         """
@@ -286,7 +300,7 @@ class AuthService:
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
         self.audit.record("login", actor=_person(user), address=address)
-        return await self._begin(tokens, user, in_cookie=in_cookie)
+        return await self._begin(tokens, user, in_cookie=in_cookie, by_program=by_program)
 
     async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
         """Create the first admin with the setup link's secret, and log them in, with cookies.
@@ -326,6 +340,17 @@ class AuthService:
         left = session.expires_ms / 1000 - self._clock()
         return self._issued(tokens, user, session.id, following, left)
 
+    async def extend(self, identity: Identity, cookie: str) -> str | None:
+        """A new token for a session's cookie if at most half of its token's time is left and the session has not ended."""
+        kind, _, session_id = identity.grant.partition(":")
+        now = self._clock()
+        if kind != "session" or identity.expires is None or identity.expires - now > self.token_seconds / 2:
+            return None
+        session = await self._sessions.current(session_id)
+        user = None if session is None or not session.in_cookie else await self.users.get(session.user)
+        tokens = self._loaded()
+        return None if user is None else tokens.make(user, session_id, now, tokens.use_of(cookie) or COOKIE)
+
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
         """End a session, by the identity of its access token or by its refresh token. Does nothing if it has ended."""
         kind, _, session_id = identity.grant.partition(":") if identity else ("", "", "")
@@ -346,17 +371,20 @@ class AuthService:
             raise TooManyAttempts(attempt)
         return attempt
 
-    def _issued(self, tokens: Tokens, user: User, session_id: str, refresh: str, left: float) -> IssuedTokens:
+    def _issued(
+        self, tokens: Tokens, user: User, session_id: str, refresh: str, left: float, use: str = COOKIE
+    ) -> IssuedTokens:
         now = self._clock()
-        token, cookie = tokens.make(user, session_id, now), tokens.make(user, session_id, now, COOKIE)
+        token, cookie = tokens.make(user, session_id, now), tokens.make(user, session_id, now, use)
         return IssuedTokens(user, token, cookie, tokens.seconds, refresh, left)
 
-    async def _begin(self, tokens: Tokens, user: User, *, in_cookie: bool) -> IssuedTokens:
+    async def _begin(self, tokens: Tokens, user: User, *, in_cookie: bool, by_program: bool = False) -> IssuedTokens:
         session, refresh = await self._sessions.begin(user.id, in_cookie=in_cookie)
         if await self.users.get(user.id) != user:  # changed since the password was verified, so their sessions were ended
             await self._sessions.end(session.id)
             raise Unauthorized("revoked", "this user was changed at the same time: log in again")
-        return self._issued(tokens, user, session.id, refresh, session.expires_ms / 1000 - self._clock())
+        left = session.expires_ms / 1000 - self._clock()
+        return self._issued(tokens, user, session.id, refresh, left, JAR if by_program else COOKIE)
 
 
 def _check_device(identity: Identity, name: str | None) -> Identity:

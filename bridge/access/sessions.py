@@ -61,6 +61,13 @@ class LoginSessions:
             await self._end_replayed(session)  # two requests used the same token at once
         return session, f"sbr_{session.id}_{family}_{following}"
 
+    async def current(self, session_id: str) -> LoginSession | None:
+        """The session with this id, if it has not ended."""
+        session = await self._store.get(session_id)
+        if session is None or self._clock() * 1000 >= session.expires_ms or f"session:{session.id}" in self._revocations:
+            return None
+        return session
+
     async def find(self, refresh_token: str) -> LoginSession:
         """The session of a refresh token, used or not. Raises `Unauthorized`."""
         return (await self._find(refresh_token))[0]

@@ -3,6 +3,7 @@
 PyJWT verifies the signature before any claim is read; times are checked in this module, by the given clock.
 """
 
+import hmac
 import math
 import re
 import secrets
@@ -32,8 +33,11 @@ ISSUER = AUDIENCE = "sensor-bridge"
 EARLY_SECONDS = 5.0
 """Tolerated difference between the clocks of two bridges."""
 
-ACCESS, COOKIE = "access", "cookie"
-"""What a token is for, its claim `use`: one in a cookie is sent to every server of the host, so it counts in a cookie only."""
+ACCESS, COOKIE, JAR = "access", "cookie", "jar"
+"""What a token is for, its claim `use`: one in a cookie is sent to every server of the host, so it counts in a cookie only.
+
+`JAR` is in the cookie jar of a program, which logged in by form: no page can make that program send requests.
+"""
 
 _FORMAT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 OURS = ("iss", "aud", "sub", "exp", "nbf", "jti")
@@ -138,6 +142,10 @@ class Tokens:
             claims["channels"] = channels_to_document(user.channels)
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self.key_id})
 
+    def csrf_token(self, session_id: str) -> str:
+        """The CSRF token of a session: as long as the session, and bound to it."""
+        return hmac.digest(self._secret, f"csrf\0{session_id}".encode(), "sha256").hex()
+
     def read(self, token: str, header: Header, now: float, *, in_cookie: bool = False) -> Identity:
         """The identity of a token, which may be `in_cookie` or not. Raises `Unauthorized`."""
         if header.algorithm != ALGORITHM or header.key_id != self.key_id or len(token) > OWN_LIMIT:
@@ -149,7 +157,7 @@ class Tokens:
             use, channels = claims["use"], channels_of(claims.get("channels"))
         except (KeyError, TypeError, ValueError):
             raise invalid() from None
-        if not isinstance(session_id, str) or not isinstance(claims["sub"], str) or use not in (ACCESS, COOKIE):
+        if not isinstance(session_id, str) or not isinstance(claims["sub"], str) or use not in (ACCESS, COOKIE, JAR):
             raise invalid()
         _check_use(use, in_cookie=in_cookie)
         permissions, grant = ROLE_PERMISSIONS[role], f"session:{session_id}"
@@ -159,9 +167,14 @@ class Tokens:
             self._verified.popitem(last=False)
         return identity
 
+    def use_of(self, token: str) -> str | None:
+        """What a token is for; None unless it was verified before."""
+        found = self._verified.get(_digest(token))
+        return None if found is None else found[1]
+
     def known(self, token: str, now: float, *, in_cookie: bool = False) -> Identity | None:
         """The identity of a token that was verified before: 2 µs instead of 150. Raises `Unauthorized` as `read` does."""
-        found = self._verified.get(sha256_hex(token.encode("utf-8", "replace")))
+        found = self._verified.get(_digest(token))
         if found is None:
             return None
         identity, use = found
@@ -171,6 +184,10 @@ class Tokens:
         return identity
 
 
+def _digest(token: str) -> str:
+    return sha256_hex(token.encode("utf-8", "replace"))
+
+
 def _check_use(use: str, *, in_cookie: bool) -> None:
-    if use == COOKIE and not in_cookie:
+    if use != ACCESS and not in_cookie:
         raise invalid()

@@ -10,6 +10,9 @@ from bridge.access.service import AuthService
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.auth import AuthApi
+from bridge.api.commands.forms import DeviceFormsApi
+from bridge.api.commands.routes import CommandsApi
+from bridge.api.commands.submission import CommandSubmission
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
 from bridge.api.discovery.subscriptions import SubscriptionsApi
@@ -19,6 +22,8 @@ from bridge.api.editing.locations import LocationsApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
+from bridge.api.login.cookies import SessionCookies
+from bridge.api.login.pages import LoginPages
 from bridge.api.metrics import Counter, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import CORS, Cors
@@ -82,15 +87,20 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
     if access.required:
         app.middlewares.append(auth.middleware(access, access.audit, http))
     authorizer = DeviceAuthorizer(services.registry, store, settings.devices.credentials)
+    cookies, login_seconds = SessionCookies(access, http), settings.access.login_seconds
+    submission = CommandSubmission(services.commands, authorizer, access.audit, http)
     for api in (
-        AuthApi(access, http, settings.access.login_seconds),
-        AccountsApi(access, store.audit, http),
+        AuthApi(access, http, cookies, login_seconds),
+        LoginPages(access, http, cookies, login_seconds),
+        AccountsApi(access, services.registry, store.audit, http),
         ReadingsApi(store, authorizer),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
-        DevicesApi(services.registry, services.profiles, services.commands, services.locations, authorizer, access.audit, http),
+        DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),
+        CommandsApi(services.registry, services.commands, submission, authorizer),
+        DeviceFormsApi(services.registry, store, submission, authorizer, cookies, http.post_seconds),
         LocationsApi(services.locations, authorizer, access.audit, http),
         SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
         DiscoveryApi(services.survey, services.announcements, access.audit, http),

@@ -6,23 +6,23 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.access.service import AuthService, IssuedTokens
-from bridge.api.bodies import FORM, read_form, read_object
+from bridge.api.bodies import read_object
 from bridge.api.describe import Auth, describes
+from bridge.api.login.cookies import SessionCookies
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import IdentityResponse, TokenResponse
 from bridge.core.access.accounts import scope_to_document
 from bridge.core.errors import Forbidden, Unauthorized
 from bridge.core.timestamp import iso
-from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE, cookie_name, read_cookie
+from bridge.http.bodies import FORM, read_form
+from bridge.http.credentials import REFRESH_COOKIE, SESSION_COOKIE, read_cookie
 from bridge.http.origins import is_from_known_page, is_from_own_page
-from bridge.http.proxies import client_address_of, is_behind_tls
+from bridge.http.proxies import client_address_of
 from bridge.settings import HttpSettings
 
 _BODY_BYTES = 4096
 _PATH = "/auth"
-_REQUEST_PATH = ""
-"""A cookie without a path: browsers use the path of the request, which is right behind proxies with a prefix as well."""
 _Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -63,9 +63,10 @@ class RefreshRequest(BaseModel):
 
 
 class AuthApi:
-    def __init__(self, access: AuthService, http: HttpSettings, read_seconds: float) -> None:
+    def __init__(self, access: AuthService, http: HttpSettings, cookies: SessionCookies, read_seconds: float) -> None:
         """A body must arrive within `read_seconds`."""
         self._access = access
+        self._cookies = cookies
         self._http = http
         self._read_seconds = read_seconds
 
@@ -132,9 +133,7 @@ class AuthApi:
         refresh_token, _ = await self._refresh_token(request)
         await self._access.logout(identity_of(request), refresh_token, client_address_of(request, self._http))
         response = web.Response(status=204)
-        for kind, path in ((SESSION_COOKIE, "/"), (REFRESH_COOKIE, _REQUEST_PATH)):
-            secure, name = is_behind_tls(request, self._http), cookie_name(kind, self._access.cookie_id or "")
-            response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=secure)
+        self._cookies.clear(request, response)
         return response
 
     @describes(
@@ -199,13 +198,5 @@ class AuthApi:
         response = json_response(body)
         response.headers["Cache-Control"] = "no-store"
         if cookies:
-            secure = is_behind_tls(request, self._http)
-            for kind, value, path, seconds in (
-                (SESSION_COOKIE, tokens.cookie, "/", tokens.token_seconds),
-                (REFRESH_COOKIE, tokens.refresh, _REQUEST_PATH, tokens.refresh_seconds),
-            ):
-                name = cookie_name(kind, self._access.cookie_id or "")
-                response.set_cookie(
-                    name, value, path=path, max_age=round(seconds), httponly=True, samesite="Strict", secure=secure
-                )
+            self._cookies.set(request, response, tokens)
         return response

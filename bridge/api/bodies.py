@@ -3,34 +3,19 @@
 import asyncio
 import zlib
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
 
 from bridge.api.middleware.encodings import is_gzip
 from bridge.core.errors import TemporarilyUnavailable
+from bridge.http.bodies import read_body
 
 _GZIP_WINDOW_BITS = 31
 _INFLATE_SECONDS = 5.0
 _RATIO_LIMIT = 200
 """Readings shrink 5 to 50 times; bodies of less than `_ANY_RATIO_BYTES` may shrink more."""
 _ANY_RATIO_BYTES = 64 * 1024
-
-FORM = "application/x-www-form-urlencoded"
-_FORM_BYTES = 64 * 1024
-_FORM_FIELDS = 32
-
-
-async def read_body(request: web.Request, seconds: float | None = None) -> bytes:
-    """Read the body. Raises 408 if it takes longer than `seconds`, and 400 if it cannot be read."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text=f"the body did not arrive within {seconds:g} s") from None
-    except (web.RequestPayloadError, ConnectionError, RuntimeError) as error:  # RuntimeError: it left before the first read
-        raise web.HTTPBadRequest(text=f"the body cannot be read: {error}") from None
 
 
 async def read_encoded_body(request: web.Request, seconds: float) -> bytes:
@@ -77,23 +62,3 @@ async def read_object(request: web.Request, seconds: float | None = None) -> dic
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="the body is not a JSON object")
     return body
-
-
-async def read_form(request: web.Request, seconds: float | None = None) -> dict[str, str]:
-    """Read the body as a form; of a field that is repeated the first value counts.
-
-    aiohttp's `post()` is not used: it decompresses parts of `multipart/form-data`, and fails for an unknown charset. Raises 415
-    for another type, 413 for a form that is too large, 400 for one that is not UTF-8, and 408 after `seconds`.
-    """
-    if request.content_type != FORM:
-        raise web.HTTPUnsupportedMediaType(text=f"Content-Type {request.content_type[:64]!a} is not supported: use {FORM}")
-    body = await read_body(request, seconds)
-    if len(body) > _FORM_BYTES:
-        raise web.HTTPRequestEntityTooLarge(_FORM_BYTES, len(body))
-    try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS)
-    except UnicodeDecodeError:
-        raise web.HTTPBadRequest(text="the form is not UTF-8") from None
-    except ValueError:
-        raise web.HTTPRequestEntityTooLarge(_FORM_FIELDS, 0, text=f"the form has more than {_FORM_FIELDS} fields") from None
-    return dict(reversed(fields))

@@ -1,37 +1,32 @@
-"""Devices and their commands."""
+"""The registry of devices."""
 
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bridge.api.bodies import read_form, read_object
+from bridge.api.bodies import read_object
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import (
-    CommandResponse,
-    CommandsPage,
     DeviceChanges,
     DeviceDetail,
     DeviceResponse,
     DevicesPage,
-    FormCommand,
     IgnoredKeysPage,
     NewDevice,
 )
-from bridge.core.access.permissions import IdentityKind, Permission
-from bridge.core.devices.command import Command, CommandRequest
+from bridge.core.access.permissions import Permission
 from bridge.core.devices.device import Device, apply_changes
 from bridge.core.devices.entity import entity_of
 from bridge.core.errors import DeviceError, DeviceIdError
 from bridge.core.readings.identity import normalize_device_id, parse_device_id, text_of_id
-from bridge.devices.commands import CommandService
 from bridge.devices.locations import REFERENCE, Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
@@ -41,11 +36,10 @@ from bridge.settings import HttpSettings
 
 _describes = partial(describes, tag="devices")
 DEVICES_LIMIT = 10_000
-_COMMANDS_LIMIT = 1000
 _IGNORED_LIMIT = 1000
+DEVICE_PATHS = "/api/v1/devices", "/api/v1/sensors"
+DEVICE_ID = "/{id:[^/]+}"  # aiohttp's own expression takes no braces
 _ID_NAMES = ("id", "deviceId", "device_id", "sensor_id")
-_PATHS = "/api/v1/devices", "/api/v1/sensors"
-_ID = "/{id:[^/]+}"  # aiohttp's own expression takes no braces
 
 
 class DevicesParameters(BaseModel):
@@ -82,18 +76,11 @@ class IgnoredKeysParameters(BaseModel):
     limit: Annotated[int, Field(ge=1, le=_IGNORED_LIMIT)] = 100
 
 
-class RecentParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=_COMMANDS_LIMIT)] = 100
-
-
 class DevicesApi:
     def __init__(
         self,
         registry: Registry,
         profiles: ProfileService,
-        commands: CommandService,
         locations: Locations,
         authorizer: DeviceAuthorizer,
         audit: AuditLog,
@@ -101,7 +88,6 @@ class DevicesApi:
     ) -> None:
         self._registry = registry
         self._profiles = profiles
-        self._commands = commands
         self._locations = locations
         self._authorizer = authorizer
         self._audit = audit
@@ -110,21 +96,17 @@ class DevicesApi:
     def routes(self) -> list[web.RouteDef]:
         routes = [
             route
-            for path in _PATHS
+            for path in DEVICE_PATHS
             for route in (
                 web.get(path, self._list),
                 web.post(path, self._register),
-                web.get(path + _ID, self._get),
-                web.patch(path + _ID, self._update),
-                web.put(path + _ID, self._update),
-                web.delete(path + _ID, self._remove),
-                web.post(path + _ID + "/commands", self._send_command),
-                web.get(path + _ID + "/commands", self._recent_commands),
-                web.get(path + _ID + "/commands/{command}", self._get_command),
+                web.get(path + DEVICE_ID, self._get),
+                web.patch(path + DEVICE_ID, self._update),
+                web.put(path + DEVICE_ID, self._update),
+                web.delete(path + DEVICE_ID, self._remove),
             )
         ]
-        routes.append(web.get("/api/v1/ignored-keys", self._ignored_keys))
-        return [*routes, web.post("/send_command", self._send_form_command)]
+        return [*routes, web.get("/api/v1/ignored-keys", self._ignored_keys)]
 
     @_describes("List devices by id", query=DevicesParameters, answers={200: DevicesPage}, permission=Permission.READ)
     async def _list(self, request: web.Request) -> web.Response:
@@ -165,7 +147,7 @@ class DevicesApi:
         device = await self._registry.register(device_id, attributes)
         self._record(request, "device added", device.id)
         response = json_response(_entity(request, device.public()), status=201)
-        response.headers["Location"] = _path(device.id)
+        response.headers["Location"] = device_path(device.id)
         return response
 
     def _placed(self, request: web.Request, attributes: dict[str, Any], current: str | None = None) -> dict[str, Any]:
@@ -195,7 +177,7 @@ class DevicesApi:
     )
     async def _update(self, request: web.Request) -> web.Response:
         device_id, attributes = self._device_id(request, Permission.MANAGE), await read_object(request)
-        if not _names(attributes.pop("id", device_id), device_id):
+        if not names_device(attributes.pop("id", device_id), device_id):
             raise DeviceError({"id": "cannot be changed"})
         if "site" in attributes:
             self._authorizer.check_site(request, device_id, attributes["site"])
@@ -231,63 +213,9 @@ class DevicesApi:
                 found.append({"id": device.id, **device.also_sends_public()})
         return json_response({"devices": found, "next": None})
 
-    @_describes(
-        "Send a command to a device",
-        body=CommandRequest,
-        answers={202: CommandResponse},
-        problems=(404, 409, 413, 422, 503),
-        permission=Permission.COMMAND,
-    )
-    async def _send_command(self, request: web.Request) -> web.Response:
-        device_id, body = _in_path(request), await read_object(request)
-        if not _names(body.pop("device", device_id), device_id):
-            raise DeviceError({"device": "is not the device of the path"})
-        command = await self._submit(request, _command_request(body | {"device": device_id}))
-        response = json_response(command.public(), status=202)
-        response.headers["Location"] = f"{_path(command.device_id)}/commands/{command.id}"
-        return response
-
-    @_describes(
-        "Send a command with a form, for older clients",
-        body={"application/x-www-form-urlencoded": FormCommand},
-        answers={202: CommandResponse},
-        problems=(404, 409, 413, 415, 422, 503),
-        permission=Permission.COMMAND,
-    )
-    async def _send_form_command(self, request: web.Request) -> web.Response:
-        """An empty `value` is no value."""
-        form = await read_form(request)
-        body = {"device": form.get("device_name"), "command": form.get("command"), "value": form.get("value") or None}
-        return json_response((await self._submit(request, _command_request(body))).public(), status=202)
-
-    @_describes(
-        "List the newest commands of a device",
-        query=RecentParameters,
-        answers={200: CommandsPage},
-        problems=(404, 503),
-        permission=Permission.READ,
-    )
-    async def _recent_commands(self, request: web.Request) -> web.Response:
-        device_id = self._registry.get(self._device_id(request)).id
-        limit = RecentParameters.model_validate(dict(request.query)).limit
-        return json_response({"commands": [command.public() for command in await self._commands.recent(device_id, limit)]})
-
-    @_describes("Get a command", answers={200: CommandResponse}, problems=(404, 503), permission=Permission.READ)
-    async def _get_command(self, request: web.Request) -> web.Response:
-        command = await self._commands.get(self._device_id(request), request.match_info["command"])
-        if command is None:
-            raise web.HTTPNotFound(text=f"device {request.match_info['id'][:128]!r} has no such command")
-        return json_response(command.public())
-
-    async def _submit(self, request: web.Request, command_request: CommandRequest) -> Command:
-        self._authorizer.check(request, command_request.device, Permission.COMMAND)
-        command = await self._commands.submit(command_request, _actor(request))
-        self._record(request, "command", command.device_id, command=command.command, id=command.id)
-        return command
-
     def _device_id(self, request: web.Request, permission: Permission = Permission.READ) -> str:
         """Return the device id of the path. Raises `UnknownDevice` if it is outside the caller's scope."""
-        device_id = _in_path(request)
+        device_id = device_id_in(request)
         self._authorizer.check(request, device_id, permission)
         return device_id
 
@@ -297,7 +225,7 @@ class DevicesApi:
         )
 
 
-def _in_path(request: web.Request) -> str:
+def device_id_in(request: web.Request) -> str:
     """The device id of the path, where its slashes are written `%2F`."""
     return normalize_device_id(request.match_info["id"])
 
@@ -308,30 +236,14 @@ def _shown(request: web.Request, devices: Sequence[Device]) -> list[dict[str, An
 
 def _entity(request: web.Request, shown: dict[str, Any]) -> dict[str, Any]:
     """A device as the requested path shows it: `/api/v1/sensors` has ids that are numbers, and `created_at`, as channels do."""
-    return entity_of(shown) if request.path.startswith(_PATHS[1]) else shown
+    return entity_of(shown) if request.path.startswith(DEVICE_PATHS[1]) else shown
 
 
-def _path(device_id: str) -> str:
-    return f"{_PATHS[0]}/{quote(device_id, safe='')}"
+def device_path(device_id: str) -> str:
+    return f"{DEVICE_PATHS[0]}/{quote(device_id, safe='')}"
 
 
-def _names(value: object, device_id: str) -> bool:
+def names_device(value: object, device_id: str) -> bool:
     """Whether a value is this device id, in any spelling."""
     text = text_of_id(value)
     return isinstance(text, str) and normalize_device_id(text) == device_id
-
-
-def _command_request(body: Mapping[str, Any]) -> CommandRequest:
-    try:
-        return CommandRequest.model_validate(body)
-    except ValidationError as failure:
-        fields: dict[str, str] = {}
-        for error in failure.errors(include_url=False, include_context=False, include_input=False):
-            fields.setdefault(str(error["loc"][0]) if error["loc"] else "body", error["msg"].removeprefix("Value error, "))
-        raise DeviceError(fields) from None
-
-
-def _actor(request: web.Request) -> str:
-    """The sender of a command: the identity, or the address while access is open."""
-    identity = identity_of(request)
-    return f"http:{request.remote or 'unknown'}" if identity.kind is IdentityKind.ANYONE else f"{identity.kind}:{identity.name}"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from bridge.api.bodies import read_body
 from bridge.api.describe import describes
 from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import RETRY_AFTER_SECONDS, json_response, problem
@@ -18,6 +17,7 @@ from bridge.core.message import EVENT_TOPICS, Decoded, Message, Outcome, Rejecti
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.timestamp import iso
 from bridge.core.topic import TopicPattern
+from bridge.http.bodies import read_body
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.pending import PendingBatch
 

@@ -32,13 +32,14 @@ class Credentials:
     """`credential` is a token, API key or secret; None if there is none.
 
     `device` is the name of the device with this secret, from Basic authentication or a login message. `ignored_cookie` means
-    that the request had no credentials but a session cookie, which was ignored to prevent CSRF. `in_cookie` means that the
-    credential is from the session cookie.
+    that the request had no credentials but a session cookie, which was ignored to prevent CSRF; `unconfirmed_cookie` is that
+    cookie if a CSRF token in the request may confirm it. `in_cookie` means that the credential is from the session cookie.
     """
 
     credential: str | None = field(default=None, repr=False)
     device: str | None = None
     ignored_cookie: bool = False
+    unconfirmed_cookie: str = field(default="", repr=False)
     in_cookie: bool = False
 
 
@@ -140,12 +141,14 @@ def _cookie(request: web.Request, http: HttpSettings, cookie_id: str | None) -> 
     This is the case if `Origin` or `Sec-Fetch-Site` says so. Browsers send neither for same-origin reads over plain HTTP:
     without both headers the cookie counts for safe methods, which change nothing and whose response the same-origin policy
     hides from other pages. It does not count for a WebSocket handshake then, since that policy does not cover WebSockets.
+    Programs send neither with other methods: they confirm their cookie with a CSRF token, which no other page can read.
     """
     cookie = read_cookie(request, SESSION_COOKIE, cookie_id)
     if not cookie:
         return Credentials()
     unstated = "Origin" not in request.headers and request.headers.get("Sec-Fetch-Site", "none") == "none"
-    reads = request.method in SAFE and "Upgrade" not in request.headers
-    if is_from_own_page(request, http) or (unstated and reads):
+    is_handshake = "Upgrade" in request.headers
+    if is_from_own_page(request, http) or (unstated and request.method in SAFE and not is_handshake):
         return Credentials(cookie, in_cookie=True)
-    return Credentials(ignored_cookie=True)
+    is_of_program = unstated and "Sec-Fetch-Site" not in request.headers and not is_handshake
+    return Credentials(ignored_cookie=True, unconfirmed_cookie=cookie if is_of_program else "")

@@ -12,7 +12,7 @@ from bridge.core import events
 from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Identity, IdentityKind
 from bridge.core.devices.entity import entity_of
-from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEvent
+from bridge.core.events import AuthExpiring, DeviceState, EntityEvent, Event, Gap, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.reading import Reading

@@ -11,7 +11,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bridge.core.readings.identity import record_id
-from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, key_id, signed
+from bridge.http.bodies import FORM
+from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, key_id, own_tokens, signed
 from tests.access.ways import SESSION_COOKIE
 
 RAW = SECRET.encode()
@@ -240,6 +241,11 @@ CROSSINGS: tuple[Asked, ...] = (
     Asked("operator", "PATCH", "/api/v1/devices/hall", 403, {"name": "x"}),
     Asked("operator", "POST", "/api/v1/keys", 403, {"name": "k"}),
     Asked("admin", "GET", "/api/v1/audit", 200),
+    Asked("viewer", "GET", "/auth/csrf", 200),
+    Asked("see", "GET", "/auth/csrf", 200),
+    Asked("hall", "GET", "/get_telemetry?device=hall", 403),
+    Asked("one", "GET", "/get_telemetry?device=stove", 200, without="temperature"),
+    Asked("operator", "POST", "/send_command", 415, {"device_name": "hall", "command": "on"}),
     Asked("admin", "GET", "/api/v1/rejected", 200),
     # --- single readings, and locations
     Asked("viewer", "GET", reading_of("hall"), 200),
@@ -413,6 +419,20 @@ def cookie(g: Guarded, **more: str) -> dict[str, str]:
     }
 
 
+def csrf_token(g: Guarded, who: str = "operator") -> str:
+    """The CSRF token of the session of this user."""
+    session: str = jwt.decode(g.tokens[who], options={"verify_signature": False})["sid"]
+    return own_tokens().csrf_token(session)
+
+
+def jar(**more: str) -> dict[str, str]:
+    """The headers that a program sends whose jar has the cookie of its own login."""
+    return {"Cookie": f"{SESSION_COOKIE}={own(use='jar', role='operator')}"} | {
+        name.replace("_", "-"): text for name, text in more.items()
+    }
+
+
+NAVIGATION = {"Accept": "text/html,application/xhtml+xml"}
 COMMAND = {"command": "on", "queue": True}
 COMMANDS = "/api/v1/devices/hall/commands"
 
@@ -480,6 +500,184 @@ REQUESTS: tuple[Sent, ...] = (
     Sent("a cookie reads by the address bar", "GET", "/api/v1/readings", lambda g: cookie(g, Sec_Fetch_Site="none"), 200),
     Sent("a cookie writes by the address bar", "POST", COMMANDS, lambda g: cookie(g, Sec_Fetch_Site="none"), 403, COMMAND),
     Sent("a cookie deletes without an origin", "DELETE", "/api/v1/devices/hall", cookie, 403),
+    # --- cookies of programs
+    Sent(
+        "a cookie, no origin, its CSRF token", "POST", COMMANDS, lambda g: cookie(g, X_CSRF_Token=csrf_token(g)), 202, COMMAND
+    ),
+    Sent(
+        "a cookie, no origin, its CSRF token as Flask names it",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRFToken=csrf_token(g)),
+        202,
+        COMMAND,
+    ),
+    Sent("a cookie, no origin, an empty CSRF token", "POST", COMMANDS, lambda g: cookie(g, X_CSRF_Token=""), 403, COMMAND),
+    Sent(
+        "a cookie, no origin, a CSRF token cut short",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g)[:-1]),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a cookie, no origin, a CSRF token of no ASCII",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token="\u00e9"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a cookie, no origin, the CSRF token of another session",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g, "viewer")),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a CSRF token and another origin",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g), Origin="https://evil.example"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a CSRF token and origin null",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g), Origin="null"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a CSRF token, cross-site",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g), Sec_Fetch_Site="cross-site"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a CSRF token, same site",
+        "POST",
+        COMMANDS,
+        lambda g: cookie(g, X_CSRF_Token=csrf_token(g), Sec_Fetch_Site="same-site"),
+        403,
+        COMMAND,
+    ),
+    Sent("a CSRF token without a cookie", "POST", COMMANDS, lambda g: {"X-CSRF-Token": csrf_token(g)}, 401, COMMAND),
+    Sent(
+        "a CSRF token and an expired cookie",
+        "POST",
+        COMMANDS,
+        lambda g: {"Cookie": f"{SESSION_COOKIE}={own(exp=NOW - 1)}", "X-CSRF-Token": csrf_token(g)},
+        401,
+        COMMAND,
+    ),
+    Sent("a cookie in the jar of a program", "POST", COMMANDS, lambda _: jar(), 202, COMMAND),
+    Sent("a cookie in the jar of a program reads", "GET", "/api/v1/readings", lambda _: jar(), 200),
+    Sent(
+        "a cookie in the jar of a program, another origin",
+        "POST",
+        COMMANDS,
+        lambda _: jar(Origin="https://evil.example"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "a cookie in the jar of a program, cross-site",
+        "POST",
+        COMMANDS,
+        lambda _: jar(Sec_Fetch_Site="cross-site"),
+        403,
+        COMMAND,
+    ),
+    Sent(
+        "the token of a program's cookie in a header",
+        "GET",
+        "/api/v1/readings",
+        lambda _: {"Authorization": f"Bearer {own(use='jar')}"},
+        401,
+    ),
+    Sent(
+        "the token of a cookie in a header",
+        "GET",
+        "/api/v1/readings",
+        lambda _: {"Authorization": f"Bearer {own(use='cookie')}"},
+        401,
+    ),
+    Sent("the CSRF token", "GET", "/auth/csrf", cookie, 200),
+    Sent("the CSRF token, nobody", "GET", "/auth/csrf", lambda _: {}, 401),
+    Sent(
+        "the CSRF token for a page of another site",
+        "GET",
+        "/auth/csrf",
+        lambda g: cookie(g, Origin="https://evil.example"),
+        403,
+    ),
+    Sent(
+        "the CSRF token for a script of another site",
+        "GET",
+        "/auth/csrf",
+        lambda g: cookie(g, Sec_Fetch_Site="cross-site"),
+        403,
+    ),
+    # --- forms and pages
+    Sent("the login page", "GET", "/login", lambda _: NAVIGATION, 200),
+    Sent("telemetry, nobody", "GET", "/get_telemetry?device=hall", lambda _: {}, 401),
+    Sent("telemetry by a cookie", "GET", "/get_telemetry?device=hall", cookie, 200),
+    Sent(
+        "telemetry for a page of another site",
+        "GET",
+        "/get_telemetry?device=hall",
+        lambda g: cookie(g, Origin="https://evil.example"),
+        403,
+    ),
+    Sent("a form, nobody", "POST", "/send_command", lambda _: {"Content-Type": FORM}, 401, b"device_name=hall&command=on"),
+    Sent(
+        "a form, a cookie and another origin",
+        "POST",
+        "/send_command",
+        lambda g: cookie(g, Content_Type=FORM, Origin="https://evil.example"),
+        403,
+        b"device_name=hall&command=on",
+    ),
+    Sent(
+        "a form, a cookie and no origin",
+        "POST",
+        "/send_command",
+        lambda g: cookie(g, Content_Type=FORM),
+        403,
+        b"device_name=hall&command=on",
+    ),
+    Sent(
+        "a form, a cookie and a wrong CSRF token in it",
+        "POST",
+        "/send_command",
+        lambda g: cookie(g, Content_Type=FORM),
+        403,
+        b"device_name=hall&command=on&csrf_token=x",
+    ),
+    Sent(
+        "login by form for a page of another site",
+        "POST",
+        "/login",
+        lambda _: {"Content-Type": FORM, "Origin": "https://evil.example"},
+        403,
+        b"username=admin&password=x",
+    ),
+    Sent(
+        "login by form for a page without an origin",
+        "POST",
+        "/login",
+        lambda _: {"Content-Type": FORM, "Origin": "null"},
+        403,
+        b"username=admin&password=x",
+    ),
     Sent("a cookie that is a key", "GET", "/api/v1/readings", lambda _: {"Cookie": f"{SESSION_COOKIE}=sbk_0_0"}, 401),
     Sent(
         "a header wins over a bad cookie",

@@ -70,6 +70,12 @@ class TokenAccess:
     def identify_device_while_open(self, name: str | None, secret: str) -> Identity:  # noqa: ARG002
         raise AssertionError("access is required")
 
+    def csrf_token(self, identity: Identity) -> str:
+        return f"csrf of {identity.grant}"
+
+    def is_of_program(self, cookie: str) -> bool:  # noqa: ARG002
+        return False
+
     def is_valid(self, identity: Identity) -> bool:
         return (identity.expires is None or self._clock() < identity.expires) and identity.grant not in self.revoked
 

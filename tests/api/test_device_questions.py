@@ -11,8 +11,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from bson.objectid import ObjectId
 
+from bridge.access.service import AuthService
+from bridge.api.commands.forms import DeviceFormsApi
+from bridge.api.commands.routes import CommandsApi
+from bridge.api.commands.submission import CommandSubmission
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
+from bridge.api.login.cookies import SessionCookies
 from bridge.api.middleware import auth, problems
 from bridge.api.readings.stored import ReadingsApi
 from bridge.core.devices.device import Device
@@ -22,7 +27,7 @@ from bridge.devices.commands import CommandService
 from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
-from bridge.settings import DevicesSettings, HttpSettings
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
 from tests.access.stage import EPOCH_MS, Mqtt, Notes
 from tests.access.tokens import TokenAccess, person, scope
 from tests.fakes import MemoryStore, RecordingPublisher
@@ -67,7 +72,7 @@ class Asked:
     def __init__(self, client: TestClient[web.Request, web.Application], registry: Registry, store: CountingStore) -> None:
         self.client = client
         self.store = store
-        self.devices = registry._devices = CountingDevices(registry._devices)
+        self.devices = registry._devices = registry._table.by_id = CountingDevices(registry._devices)
 
     async def ask(self, who: str, path: str) -> tuple[list[str], int]:
         """The devices in the answer, and how many were read for it."""
@@ -100,7 +105,11 @@ async def asking() -> AsyncIterator[Asked]:
     app = web.Application(middlewares=[problems.middleware(), auth.middleware(access, notes, http)])
     app.add_routes(ReadingsApi(store, authorizer).routes())
     locations = Locations(store.locations, store, registry, RecordingPublisher(), store.ping)
-    app.add_routes(DevicesApi(registry, profiles, commands, locations, authorizer, notes, http).routes())
+    app.add_routes(DevicesApi(registry, profiles, locations, authorizer, notes, http).routes())
+    submission = CommandSubmission(commands, authorizer, notes, http)
+    app.add_routes(CommandsApi(registry, commands, submission, authorizer).routes())
+    cookies = SessionCookies(AuthService(AccessSettings(), settings, store), http)
+    app.add_routes(DeviceFormsApi(registry, store, submission, authorizer, cookies, http.post_seconds).routes())
     async with TestClient(TestServer(app)) as client:
         yield Asked(client, registry, store)
 
@@ -112,7 +121,7 @@ AT_SITES = sorted({"d0001", *(f"d{number:04}" for number in range(DEVICES) if nu
     ("who", "path", "found", "cost"),
     [
         ("all", "/get_telemetry?device=d0007", ["d0007"], 1),
-        ("one", "/get_telemetry?device=d0007", ["d0007"], 1),
+        ("one", "/get_telemetry?device=d0007", ["d0007"], 2),
         ("one", "/get_telemetry?device=d0008", [], 1),
         ("all", "/get_telemetry?device=", [], 0),
         ("all", "/get_telemetry?device=%00%ff", [], 0),

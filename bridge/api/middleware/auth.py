@@ -4,6 +4,7 @@ A route states its permission at its handler: `@describes(…, permission=Permis
 `Permission.READ`, except the dashboard with its files (`@public`) and the sockets, which authenticate their clients themselves.
 """
 
+import hmac
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.problems import Handler
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
 from bridge.core.errors import BridgeError, DeviceNotInScope, Forbidden, Unauthorized
+from bridge.http.bodies import FORM, read_form
+from bridge.http.browsers import is_navigation, redirect
 from bridge.http.credentials import credentials_from
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog, Authentication
@@ -22,10 +25,19 @@ from bridge.realtime.device import server as device
 from bridge.realtime.socketio import server as socketio
 from bridge.settings import HttpSettings
 
+LOGIN_PAGE = "login"
+"""Relative to the routes of forms, which are beside it."""
+
 F = TypeVar("F", bound=Callable[..., object])
 
 SOCKETS = frozenset((channel_protocol.PATH, channel_protocol.SECURE_PATH, device.PATH, socketio.PATH, topic_protocol.PATH))
 """Paths whose handlers authenticate clients themselves."""
+
+_CONFIRM_COOKIE = (
+    "a request with the session cookie and without Origin needs the CSRF token of its session: "
+    "GET /auth/csrf with this cookie, and send the token in the header X-CSRF-Token or in the form field csrf_token; "
+    "or send an API key in X-API-Key instead of the cookie"
+)
 
 _IDENTITY = web.RequestKey("identity", Identity)
 
@@ -60,6 +72,12 @@ def required_access(request: web.Request) -> Permission | Auth:
     return Auth.NONE if resource is not None and resource.canonical in SOCKETS else Permission.READ
 
 
+def redirects(request: web.Request) -> bool:
+    """Whether the route of a request answers browsers with redirects."""
+    operation = operation_of(request.match_info.handler)
+    return operation is not None and web.HTTPFound.status_code in operation.answers
+
+
 def middleware(access: Authentication, audit: AuditLog, http: HttpSettings) -> Middleware:
     """Return the middleware for an application whose access is required."""
     guard = _Guard(access, audit, http)
@@ -71,6 +89,10 @@ def middleware(access: Authentication, audit: AuditLog, http: HttpSettings) -> M
         try:
             request[_IDENTITY] = await guard.authorize(request, required_access(request))
             return await handler(request)
+        except Unauthorized:
+            if is_navigation(request) and redirects(request):
+                raise redirect(LOGIN_PAGE) from None
+            raise
         except Forbidden as error:
             guard.record(request, why=str(error))
             raise
@@ -112,7 +134,7 @@ class _Guard:
             credentials = credentials_from(request, self._http, self._access.cookie_id)
             if credentials.ignored_cookie:
                 request[_IDENTITY] = NOBODY
-                raise Forbidden("cookies are accepted from the bridge's own pages only: programs send a token in Authorization")
+                return await self._confirmed(request, credentials.unconfirmed_cookie, address)
             if credentials.device is not None:
                 return await self._access.identify_device(credentials.device, credentials.credential or "", address)
             return await self._access.identify(credentials.credential, address, in_cookie=credentials.in_cookie)
@@ -121,10 +143,33 @@ class _Guard:
                 self._audit.record("refused", actor=NOBODY, address=address, target=_path(request), why=error.code)
             raise
 
+    async def _confirmed(self, request: web.Request, cookie: str, address: str) -> Identity:
+        """The identity of a cookie that a CSRF token confirms, or that is in no browser. Raises `Forbidden` otherwise."""
+        if not cookie:
+            raise Forbidden("cookies are accepted from the bridge's own pages only: programs send a token in Authorization")
+        identity = await self._access.identify(cookie, address, in_cookie=True)
+        if self._access.is_of_program(cookie):
+            return identity
+        token = await _csrf_token(request, self._http.post_seconds)
+        if not token:
+            raise Forbidden(_CONFIRM_COOKIE)
+        expected = self._access.csrf_token(identity)
+        if not expected or not hmac.compare_digest(token.encode("utf-8", "replace"), expected.encode()):
+            raise Forbidden(f"the CSRF token is not that of this session: {_CONFIRM_COOKIE}")
+        return identity
+
     def record(self, request: web.Request, **details: str) -> None:
         """Record in the audit log that an authenticated caller was refused."""
         address = client_address_of(request, self._http)
         self._audit.record("refused", actor=identity_of(request), address=address, target=_path(request), **details)
+
+
+async def _csrf_token(request: web.Request, seconds: float) -> str:
+    """The token in a header or, as pages send it, in a form."""
+    header = request.headers.get("X-CSRF-Token") or request.headers.get("X-CSRFToken")
+    if header is None and request.content_type == FORM:
+        return (await read_form(request, seconds)).get("csrf_token", "")
+    return header or ""
 
 
 def _path(request: web.Request) -> str:

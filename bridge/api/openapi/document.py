@@ -17,7 +17,14 @@ from bridge.core.access.permissions import Permission
 from bridge.http.credentials import SESSION_COOKIE, cookie_name
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_SUCCESS = {101: "switching protocols", 200: "done", 201: "stored", 202: "accepted", 204: "done; no body"}
+_SUCCESS = {
+    101: "switching protocols",
+    200: "done",
+    201: "stored",
+    202: "accepted",
+    204: "done; no body",
+    302: "a browser (Accept: text/html) is redirected",
+}
 
 
 class OpenApi:

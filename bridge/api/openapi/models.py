@@ -184,6 +184,20 @@ class Latest(Response):
     readings: list[Record]
 
 
+class TelemetryMessage(Response):
+    """A telemetry message of a device's socket, as sent: `{"type": "telemetry", "status": "работает", "servo1": 90}`."""
+
+    type: str
+
+
+class CsrfToken(Response):
+    """The CSRF token of a session, and the names of the header and the form field that may carry it."""
+
+    csrf_token: str
+    header: str
+    field: str
+
+
 class NoData(Response):
     """The device has no readings."""
 
@@ -427,7 +441,7 @@ class CommandsPage(Response):
 
 
 class FormCommand(BaseModel):
-    """The form of older clients."""
+    """The form of a command. A value that is empty is sent as an empty text; `csrf_token` may confirm a session's cookie."""
 
     device_name: DeviceId
     command: str

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.problems import json_response, problem
-from bridge.api.openapi.models import Latest, MeasurementResponse, NoData, ReadingsPage, Record
+from bridge.api.openapi.models import Latest, MeasurementResponse, ReadingsPage
 from bridge.core.access.permissions import Permission
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
-from bridge.core.readings.identity import CURSOR_LIMIT, is_device_id, normalize_device_id
+from bridge.core.readings.identity import CURSOR_LIMIT, normalize_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
@@ -107,12 +107,6 @@ class ReadingsParameters(BaseModel):
         return ReadingsQuery(self.device or None, self.from_ms, self.to_ms, self.since, self.limit)
 
 
-class TelemetryParameters(BaseModel):
-    """The query of `GET /get_telemetry`; further parameters of older clients are ignored."""
-
-    device: Annotated[str, AfterValidator(normalize_device_id)] = ""
-
-
 class ReadingsApi:
     """Routes of stored readings."""
 
@@ -125,7 +119,6 @@ class ReadingsApi:
             web.get("/api/v1/readings", self._readings),
             web.get("/api/v1/readings/latest", self._latest),
             web.get("/api/v1/measurements", self._measurements),
-            web.get("/get_telemetry", self._telemetry),
         ]
 
     @_describes(
@@ -168,18 +161,6 @@ class ReadingsApi:
         devices = self._authorizer.devices(request)
         latest = await self._store.latest(devices) if devices != () else []
         return json_response({"readings": [reading.public() for reading in latest]})
-
-    @_describes(
-        "The newest reading of a device, for older clients",
-        query=TelemetryParameters,
-        answers={200: Record | NoData},
-        problems=(503,),
-    )
-    async def _telemetry(self, request: web.Request) -> web.Response:
-        device_id = TelemetryParameters.model_validate(dict(request.query)).device
-        is_permitted = is_device_id(device_id) and self._authorizer.permits(request, device_id)
-        found = await self._store.latest((device_id,)) if is_permitted else []
-        return json_response(found[0].public() if found else {"error": "no data"})
 
     @_describes("The measurement table", answers={200: list[MeasurementResponse]})
     async def _measurements(self, _: web.Request) -> web.Response:
