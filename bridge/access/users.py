@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.access.passwords import Passwords
+from bridge.access.passwords import Passwords, check_bcrypt, is_bcrypt
 from bridge.access.sessions import LoginSessions
 from bridge.core.access.accounts import User, user_name
 from bridge.core.access.permissions import ResourceScope, Role
@@ -53,12 +53,33 @@ class Users:
         return user
 
     async def check(self, name: str, password: str) -> tuple[User | None, bool]:
-        """The user of this name, if any, and whether the password is theirs. Takes equally long for an unknown name."""
+        """The user of this name, if any, and whether the password is theirs. Takes equally long for an unknown name.
+
+        An imported bcrypt hash, which takes longer, is replaced when its password was right.
+        """
         try:
             user = await self._store.get(user_name(name))
         except AccountError:
             user = None
-        return user, await self._passwords.matches(password, user.password if user else None)
+        is_right = await self._passwords.matches(password, user.password if user else None)
+        if user is not None and is_right and is_bcrypt(user.password):
+            user = await self._rehash(user, password)
+        return user, is_right
+
+    async def _rehash(self, user: User, password: str) -> User:
+        hashed = await self._passwords.rehashed(password)
+        async with self._lock:
+            current = await self._store.get(user.id)
+            if current is None or current.password != user.password:  # changed or replaced meanwhile
+                return current or user
+            user = replace(current, password=hashed)
+            await self._store.save(user)
+        return user
+
+    async def add_imported(self, name: str, bcrypt_hash: str, role: Role) -> User | None:
+        """Create a user with the bcrypt hash of another system; None, and nothing changes, if there is one of this name."""
+        user = User(user_name(name), role, check_bcrypt(bcrypt_hash), None, round(self._clock() * 1000))
+        return user if await self._store.add(user) else None
 
     async def change(self, name: str, changes: Mapping[str, Any]) -> User:
         """Change `password`, `role`, `scope` or `channels`, and nothing else. Raises `UnknownAccount` and `LastAdmin`."""

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bridge import __version__
 from bridge.cli import data, devices, users
+from bridge.cli.import_users import import_users
 from bridge.cli.runner import (
     FAILED,
     WRONG_SETTINGS,
@@ -369,6 +370,7 @@ def _topic_filters(texts: list[str]) -> list[str]:
 
 app.command("export")(data.export_readings)
 app.command("import")(data.import_readings)
+app.command("import-users")(import_users)
 
 
 class _PrintableFormatter(logging.Formatter):

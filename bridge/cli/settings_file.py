@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomlkit
+from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Array, Table
+from tomlkit.items import AoT, Array, InlineTable, Table
 
 from bridge.core.errors import SettingsError
+from bridge.core.readings.identity import normalize_device_id
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import CONFIG_VARIABLE, DEFAULT_PATH, load_settings
 from bridge.settings.variables import effective_environment
 
 _SUBSCRIPTIONS_VARIABLES = ("BRIDGE_MQTT__SUBSCRIPTIONS", "BRIDGE_MQTT__SUBSCRIPTIONS_FILE")
+_SECRETS_VARIABLES = ("BRIDGE_DEVICES__CREDENTIALS", "BRIDGE_DEVICES__CREDENTIALS_FILE")
 _BACKUP = ".bak"
 _READABLE = 0o644  # by the user of the service
 
@@ -38,22 +41,56 @@ def add_subscriptions(
     The file is replaced in one step, and only if the result is valid. Raises `SettingsError`.
     """
     environ = effective_environment() if environ is None else environ
-    for name in _SUBSCRIPTIONS_VARIABLES:
-        if subscriptions and environ.get(name):
-            raise SettingsError(f"environment {name} sets the subscriptions, and the file would have no effect: add them there")
-    try:
-        text = path.read_text("utf-8") if path.exists() else ""
-        document = tomlkit.parse(text)
-    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    mqtt = document.setdefault("mqtt", tomlkit.table())
-    if not isinstance(mqtt, Table):
-        raise SettingsError(f"{path}: mqtt is not a table")
+    if subscriptions:
+        _check_environment(_SUBSCRIPTIONS_VARIABLES, "subscriptions", environ)
+    document = _read(path)
+    mqtt = _table(document, "mqtt", path)
     if subscriptions:
         _append(mqtt, subscriptions)
     if discovery:
         mqtt["discovery"] = True
     return _replace(path, tomlkit.dumps(document), environ)
+
+
+def add_device_secrets(
+    path: Path, secrets: Mapping[str, str], environ: Mapping[str, str] | None = None
+) -> tuple[list[str], Path | None]:
+    """Add secrets to `devices.credentials` in the settings file, except of devices that have one there.
+
+    Return the devices whose secrets were added, and the backup (None: no file was replaced). Raises `SettingsError`.
+    """
+    environ = effective_environment() if environ is None else environ
+    _check_environment(_SECRETS_VARIABLES, "device secrets", environ)
+    document = _read(path)
+    devices = _table(document, "devices", path)
+    credentials = devices.setdefault("credentials", tomlkit.table())
+    if not isinstance(credentials, Table | InlineTable):
+        raise SettingsError(f"{path}: devices.credentials is not a table")
+    known = {normalize_device_id(name) for name in credentials}
+    added = [name for name in secrets if name not in known]
+    for name in added:
+        credentials[name] = secrets[name]
+    return added, _replace(path, tomlkit.dumps(document), environ) if added else None
+
+
+def _check_environment(names: Sequence[str], what: str, environ: Mapping[str, str]) -> None:
+    for name in names:
+        if environ.get(name):
+            raise SettingsError(f"environment {name} sets the {what}, and the file would have no effect: add them there")
+
+
+def _read(path: Path) -> TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+
+
+def _table(document: TOMLDocument, name: str, path: Path) -> Table:
+    table = document.setdefault(name, tomlkit.table())
+    if not isinstance(table, Table):
+        raise SettingsError(f"{path}: {name} is not a table")
+    return table
 
 
 def _append(mqtt: Table, subscriptions: Sequence[SubscriptionSettings]) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -27,6 +26,7 @@ from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
+from bridge.ports import Store
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.stores import open_store
@@ -92,7 +92,7 @@ def remove_user(
     async def remove(service: AuthService, _: Settings) -> MadeKeys:
         made = await service.remove_user(name, keep_keys=keep_keys)
         for key in made.ended:
-            service.audit.record("key removed", actor=_actor(), target=key.id, name=key.name, why=f"made by {name}")
+            service.audit.record("key removed", actor=operator(), target=key.id, name=key.name, why=f"made by {name}")
         return made
 
     keys = run_with_service(config, remove, "user removed", name)
@@ -152,23 +152,33 @@ def run_with_service(
     config: Path | None, work: Callable[[AuthService, Settings], Awaitable[T]], action: str = "", target: str = ""
 ) -> T:
     """Run `work` on the configured store and return its result. With an `action`, record it in the audit log."""
+
+    async def run(service: AuthService, settings: Settings, _: Store) -> T:
+        result = await work(service, settings)
+        if action:
+            service.audit.record(action, actor=operator(), target=target)
+        return result
+
+    return run_with_store(config, run)
+
+
+def run_with_store(config: Path | None, work: Callable[[AuthService, Settings, Store], Awaitable[T]]) -> T:
+    """Run `work` on the configured store, write what it recorded in the audit log, and return its result."""
     settings = load_settings(config)
 
     async def run() -> T:
-        async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(open_store(settings.store))
+        async with open_store(settings.store) as store:
             await store.prepare()
             service = AuthService(settings.access, settings.devices, store)
-            result = await work(service, settings)
-            if action:
-                service.audit.record(action, actor=_actor(), target=target)
-                await service.close()
+            result = await work(service, settings, store)
+            await service.close()
             return result
 
     return asyncio.run(run())
 
 
-def _actor() -> Identity:
+def operator() -> Identity:
+    """Return the operating system's user as an actor for the audit log."""
     return Identity(IdentityKind.PROGRAM, caller(), frozenset())
 
 

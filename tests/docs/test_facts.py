@@ -64,7 +64,7 @@ def test_every_metric_is_in_the_table(open_site: Site) -> None:
 
 
 def test_every_command_is_in_the_table() -> None:
-    shown = set(column(DOCS / "cli.md", r"^`sensor-bridge ([a-z ]+)`$"))
+    shown = set(column(DOCS / "cli.md", r"^`sensor-bridge ([a-z -]+)`$"))
     assert shown == set(_commands(typer.main.get_command(app)))
 
 

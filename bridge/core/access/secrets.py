@@ -9,7 +9,8 @@ from pydantic import SecretStr
 KEY_PREFIX = "sbk_"
 """How every API key begins."""
 
-_HASHED = "sha256:"
+HASHED = "sha256:"
+"""How a secret that is given as its `sha256_hex` begins."""
 
 
 def names_of_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: str) -> list[str]:
@@ -20,8 +21,8 @@ def names_of_secret(secrets: Mapping[str, SecretStr], name: str | None, secret: 
 
 def _is_right(secret: str, expected: str) -> bool:
     given = secret.encode("utf-8", "replace")
-    if expected.startswith(_HASHED):
-        return matches_hash(given, expected.removeprefix(_HASHED).lower())
+    if expected.startswith(HASHED):
+        return matches_hash(given, expected.removeprefix(HASHED).lower())
     return hmac.compare_digest(given, expected.encode())
 
 

@@ -124,7 +124,7 @@ class Command:
         return requested == (self.device_id, self.command, type(self.value), self.value)
 
     def body(self) -> dict[str, Any]:
-        """Return the message for the device: the value as text, whatever its type in the request; no `value` without one."""
+        """Return the message for the device: the value as text, whatever its type was; no `value` key without one."""
         value = {} if self.value is None else {"value": _value_text(self.value)}
         return {"command": self.command, **value, "id": self.id}
 
