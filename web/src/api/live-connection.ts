@@ -25,6 +25,7 @@ export interface LiveListener {
   onClose(): void;
   onReading(body: unknown, sentAt: number | null): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
+  onDeviceState(deviceId: string, state: unknown): void;
   onSystemEvent(level: EventLevel, message: string): void;
   onGap(from: number, to: number, missed: number | null): void;
   onAuthExpiring(seconds: number): void;
@@ -112,6 +113,10 @@ export class LiveConnection {
     socket.on("deviceStatus", (body: unknown) => {
       const [deviceId, status] = [text(field(body, "deviceId")), text(field(body, "status"))];
       if (deviceId && status) this.#listener.onDeviceStatus(deviceId, status, time(field(body, "timestamp")));
+    });
+    socket.on("deviceState", (body: unknown) => {
+      const deviceId = text(field(body, "deviceId"));
+      if (deviceId) this.#listener.onDeviceState(deviceId, field(body, "state"));
     });
     socket.on("systemEvent", (body: unknown) => {
       const message = text(field(body, "message"));

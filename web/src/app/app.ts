@@ -1,5 +1,6 @@
 import { ApiClient } from "../api/client";
 import type { AuthSession } from "../auth/session";
+import { showOutcome } from "./command-outcome";
 import { OnScreenHistory } from "./on-screen-history";
 import { Painter } from "./paint";
 import { Store } from "./store";
@@ -21,5 +22,6 @@ export function startApp(base: URL, session: AuthSession): App {
   const history = new OnScreenHistory(store, painter, api);
   const sync = new Sync(base, store, painter, api, session);
   sync.start();
+  void showOutcome(store, api);
   return { api, session, store, sync, history };
 }

@@ -5,6 +5,8 @@ import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
 import { NOT_CONNECTED } from "../model/bridge/connection";
 import type { ComponentStatus } from "../model/bridge/health";
+import type { Command } from "../model/command";
+import type { Refusal } from "../model/command-outcome";
 import type { Device } from "../model/devices/device";
 import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentCache } from "../model/devices/device-assessment";
@@ -20,7 +22,9 @@ const HOUR_MS = 3_600_000;
 
 export type NoticeContent =
   | { readonly kind: "system"; readonly level: EventLevel; readonly message: string }
-  | { readonly kind: "gap"; readonly missed: number | null };
+  | { readonly kind: "gap"; readonly missed: number | null }
+  | { readonly kind: "sent"; readonly command: Command }
+  | { readonly kind: "refused"; readonly reason: Refusal };
 export type Notice = NoticeContent & { readonly at: number };
 
 /** The state of the page: a mutable model, and the signals through which components read it. */

@@ -8,7 +8,7 @@ import type { Transport } from "../model/bridge/connection";
 import { DeliveryDelay } from "../model/bridge/delivery-delay";
 import type { CommandRequest, CommandResult } from "../model/command";
 import type { DeviceRecord, Reading } from "../model/wire";
-import { parseSensorData } from "../model/wire";
+import { parseSensorData, parseState } from "../model/wire";
 import type { Painter } from "./paint";
 import type { Store } from "./store";
 
@@ -126,6 +126,10 @@ export class Sync {
       },
       onDeviceStatus: (id, status, at) => {
         store.fleet.setStatus(id, status, at);
+        this.#painter.schedule();
+      },
+      onDeviceState: (id, state) => {
+        if (!store.fleet.setState(id, parseState(state))) this.#refresher.request();
         this.#painter.schedule();
       },
       onSystemEvent: (level, message) => store.notify({ kind: "system", level, message }),

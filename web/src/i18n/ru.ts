@@ -89,6 +89,14 @@ const page: Translated = {
     other: "{count} измерения не дошло до этой страницы. На графиках они есть.",
   },
   "notice.gap.some": "Некоторые измерения не дошли до этой страницы. На графиках они есть.",
+  "notice.command.sent": "Команда {command} отправлена",
+  "notice.command.failed": "Команда {command} не выполнена: {error}",
+  "notice.command.missing": "Заполните обязательные поля: устройство и команду",
+  "notice.command.offline": "Устройство offline: команда не отправлена",
+  "notice.command.unknown": "Такого устройства нет: команда не отправлена",
+  "notice.command.invalid": "Команда не отправлена: недопустимое значение в одном из полей",
+  "notice.command.full": "Команда не отправлена: слишком много команд ждут устройство",
+  "notice.command.unavailable": "Ошибка: мост сейчас недоступен, команда не отправлена",
 
   "alarm.flame": "Обнаружено пламя",
   "alarm.devices": {
@@ -131,6 +139,7 @@ const page: Translated = {
 
   "device.online": "в сети",
   "device.offline": "не в сети",
+  "device.was": "было: {status}",
   "device.unknown": "неизвестно",
   "device.noReading": "Измерений ещё не было",
   "device.parts": { one: "{count} часть со своими показаниями", few: "{count} части со своими показаниями", many: "{count} частей со своими показаниями", other: "{count} части со своими показаниями" },
@@ -218,6 +227,7 @@ const page: Translated = {
   "details.failed": "Не сохранено: {error}",
   "details.expected": "Ожидаемый интервал, в секундах",
   "details.reports": "Состояние по данным устройства",
+  "details.reported": "Состояние по данным устройства до отключения",
   "details.timezone": "Часовой пояс",
   "details.timezone.learned": "{offset} (определён)",
   "details.timezone.edit": "Часовой пояс его часов",

@@ -140,7 +140,7 @@ export function parseDevice(record: unknown, table: readonly Measurement[]): Dev
   };
 }
 
-function parseState(state: unknown): ReadonlyMap<string, string> {
+export function parseState(state: unknown): ReadonlyMap<string, string> {
   if (typeof state !== "object" || state === null) return new Map();
   const pairs = Object.entries(state).slice(0, MAX_STATES);
   return new Map(pairs.map(([name, value]) => [text(name), typeof value === "string" ? text(value) : text(JSON.stringify(value))]));

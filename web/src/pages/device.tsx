@@ -15,6 +15,7 @@ import { IssueList } from "../components/device/issue-list";
 import { LevelBadge } from "../components/device/level";
 import { PartOf, Parts } from "../components/device/parts";
 import { PresenceBadge } from "../components/device/presence";
+import { ReportedStatus } from "../components/device/reported-status";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { Device } from "../model/devices/device";
@@ -54,6 +55,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <div class="subheader">
           <p class="state">
             <PresenceBadge device={device} />
+            <ReportedStatus device={device} />
             {device.measuredAt !== null && <Age at={device.measuredAt} />}
             <PartOf device={device} />
             <span>{[device.record?.site, device.record?.room].filter(Boolean).join(" / ")}</span>

@@ -16,6 +16,7 @@ import { useVisible } from "../use-visible";
 import { IssueList } from "./issue-list";
 import { LevelBadge } from "./level";
 import { PresenceBadge } from "./presence";
+import { ReportedStatus } from "./reported-status";
 
 /** A device on the overview. Off screen it contains only the name, which in-page search and screen readers need. */
 export function Card({ ranked }: { ranked: RankedDevice }): JSX.Element {
@@ -46,6 +47,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
     <>
       <p class="state">
         <PresenceBadge device={device} />
+        <ReportedStatus device={device} />
         {device.measuredAt !== null && <Age at={device.measuredAt} />}
         {battery !== null && <Battery percent={battery} />}
       </p>

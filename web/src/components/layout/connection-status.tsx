@@ -1,11 +1,13 @@
 import type { JSX } from "preact";
 
 import { useStore } from "../../app/context";
+import type { NoticeContent } from "../../app/store";
 import { formats, t } from "../../i18n";
 import type { Connection } from "../../model/bridge/connection";
 import { connectionState } from "../../model/bridge/connection";
 import type { ComponentStatus } from "../../model/bridge/health";
 import { hrefOf } from "../../model/route";
+import type { EventLevel } from "../../model/wire";
 
 /** A short interruption is not worth a banner. */
 const BANNER_DELAY_MS = 2000;
@@ -71,12 +73,30 @@ export function NoticeBanner(): JSX.Element | null {
   const { notice, now } = useStore();
   const shown = notice.value;
   if (shown === null) return null;
-  const text = shown.kind === "system" ? shown.message : shown.missed === null ? t("notice.gap.some") : t("notice.gap", { count: shown.missed });
-  const level = shown.kind === "system" ? shown.level : "info";
   return (
-    <div class="banner" data-level={level}>
-      <p><time>{formats.value.moment(shown.at, now.peek())}</time> {text}</p>
+    <div class="banner" data-level={noticeLevel(shown)} role="status">
+      <p><time>{formats.value.moment(shown.at, now.peek())}</time> {noticeText(shown)}</p>
       <button type="button" class="text-button" onClick={() => (notice.value = null)}>{t("notice.dismiss")}</button>
     </div>
   );
+}
+
+function noticeLevel(notice: NoticeContent): EventLevel {
+  if (notice.kind === "system") return notice.level;
+  return notice.kind === "refused" || (notice.kind === "sent" && notice.command.state === "failed") ? "warning" : "info";
+}
+
+function noticeText(notice: NoticeContent): string {
+  switch (notice.kind) {
+    case "system":
+      return notice.message;
+    case "gap":
+      return notice.missed === null ? t("notice.gap.some") : t("notice.gap", { count: notice.missed });
+    case "sent": {
+      const { command, state, error } = notice.command;
+      return state === "failed" ? t("notice.command.failed", { command, error: error ?? "" }) : t("notice.command.sent", { command });
+    }
+    case "refused":
+      return t(`notice.command.${notice.reason}`);
+  }
 }

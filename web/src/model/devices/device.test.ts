@@ -20,6 +20,13 @@ describe("a device", () => {
     expect(shown("humidity")?.measuredAt).toBe(NOON + 1);
   });
 
+  test("has the state that it reported last, once its record is loaded", () => {
+    expect(fleet.setState("kitchen", new Map([["status", "работает"]]))).toBe(false);
+    fleet.applyRecord(record("kitchen", { name: "Kitchen" }));
+    expect(fleet.setState("kitchen", new Map([["status", "авария"]]))).toBe(true);
+    expect([kitchen()?.name, kitchen()?.record?.state.get("status")]).toEqual(["Kitchen", "авария"]);
+  });
+
   test("keeps its newer value when a late reading arrives", () => {
     fleet.applyReading(reading(1, { temperature: 21 }));
     fleet.applyReading(reading(2, { temperature: 5, humidity: 40 }, { measuredAt: NOON - 9000 }));

@@ -30,6 +30,14 @@ export class Fleet {
     device.statusAt = at;
   }
 
+  /** Sets the state that a device reported; false if its record has not been loaded yet. */
+  setState(id: string, state: DeviceRecord["state"]): boolean {
+    const device = this.#touch(id);
+    if (device.record === null) return false;
+    device.record = { ...device.record, state };
+    return true;
+  }
+
   countParts(id: string): number {
     return [...this.devices.values()].filter(({ record }) => record?.partOf === id).length;
   }
