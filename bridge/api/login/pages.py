@@ -40,7 +40,7 @@ _HEADERS = {
 }
 
 
-class LoginForm(BaseModel):
+class LoginPageForm(BaseModel):
     """The form of `POST /login`."""
 
     username: str
@@ -78,7 +78,7 @@ class LoginPages:
 
     @describes(
         "Log in with a form: a redirect to the dashboard with the session's cookies, or back to the login page",
-        body={FORM: LoginForm},
+        body={FORM: LoginPageForm},
         answers={302: None},
         problems=(403, 408, 413, 415),
         tag="access",
