@@ -25,6 +25,7 @@ ADAPTER = INNER | {"settings", "pipeline"}
 ROOMS: dict[str, set[str]] = {
     "bridge": set(),
     "core": set(),
+    "air": {"core"},
     "ports": {"core"},
     "settings": {"core"},
     "pipeline": INNER,
@@ -33,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "http": {"core", "settings"},
     "devices": INNER | {"settings"},
     "access": INNER | {"settings"},
-    "realtime": ADAPTER | {"http"},
+    "realtime": ADAPTER | {"air", "http"},
     "maintenance": ADAPTER | {"devices", "stores"},
     "api": ADAPTER | {"bridge", "access", "devices", "http", "maintenance", "realtime", "sources"},
     "wiring": ADAPTER | {"access", "api", "devices", "maintenance", "realtime", "sources"},
@@ -43,7 +44,8 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-# The core is pure: no clock, no chance, no sockets, no loop, no log.
+# Pure rooms: no clock, no chance, no sockets, no loop, no log.
+PURE = {"air", "core"}
 CORE_LIBRARIES = {"bson", "cbor2", "google", "jinja2", "orjson", "ormsgpack", "pydantic"}
 CORE_STANDARD = {
     "__future__",
@@ -138,8 +140,8 @@ def wrong_arrows(module: str, source: str) -> list[str]:
                 wrong.append(f"{module} imports {imported}")
         elif library in HOMES and not any(f"{module}.".startswith(f"{home}.") for home in HOMES[library]):
             wrong.append(f"{module} imports {imported}, whose home is {' and '.join(sorted(HOMES[library]))}")
-        elif room == "core" and library not in CORE_LIBRARIES | CORE_STANDARD:
-            wrong.append(f"{module} imports {imported}: the core is pure")
+        elif room in PURE and library not in CORE_LIBRARIES | CORE_STANDARD:
+            wrong.append(f"{module} imports {imported}: {room} is pure")
     return wrong
 
 

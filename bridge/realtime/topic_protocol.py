@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location
@@ -14,7 +15,6 @@ from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
-from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.hub import Hub
@@ -108,7 +108,7 @@ class TopicCodec:
     def encode(self, event: Event) -> bytes | None:
         """Return a JSON object whose first key is `type`; None for events that `/ws` does not have."""
         if isinstance(event, Reading):
-            score = global_score(event.values)
+            score = global_score(event.values, event.quality)
             return self._readings.encode(event, *self._location(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)

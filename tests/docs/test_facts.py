@@ -10,11 +10,11 @@ from itertools import chain
 
 import typer.main
 
+from bridge.air.score import SCALES
 from bridge.cli.commands import app
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
 from bridge.core.message import Outcome, RejectionReason
 from bridge.core.readings.measurements import MEASUREMENTS, Measurement
-from bridge.core.readings.score import SCALES
 from bridge.settings import FieldSettings, SubscriptionSettings
 from tests.docs.facts import column, settings_rows, tables
 from tests.docs.site import Site
