@@ -73,11 +73,13 @@ class Ring:
 class FieldWindow:
     """The newest value of a field, how often it is measured, and its buckets."""
 
-    __slots__ = ("at_ms", "interval_ms", "minute", "rings", "value")
+    __slots__ = ("at_ms", "interval_ms", "minute", "rings", "value", "value_ms")
 
     def __init__(self, name: str) -> None:
         self.value: Value | None = None
+        self.value_ms = 0
         self.at_ms = 0
+        """The time of the newest value, flagged or not."""
         self.interval_ms = 0
         self.minute = Bucket(0)
         self.rings = {width: Ring(width) for width in _SPANS.get(name, ())}
@@ -94,7 +96,7 @@ class FieldWindow:
         if is_flagged:
             self.minute.flagged += 1
             return is_continuous
-        self.value = value
+        self.value, self.value_ms = value, at_ms
         if not isinstance(value, str):
             self.minute.total += value
             self.minute.count += 1
@@ -146,11 +148,14 @@ class FieldWindow:
 
     def is_current(self, now_ms: int) -> bool:
         """Whether the newest value still stands for the air now."""
-        return self.value is not None and now_ms - self.at_ms <= max(LATEST_VALID_MS, _GAP_INTERVALS * self.usual_interval_ms)
+        return self.value is not None and now_ms - self.value_ms <= max(
+            LATEST_VALID_MS, _GAP_INTERVALS * self.usual_interval_ms
+        )
 
     def public(self) -> dict[str, Any]:
         return {
             "value": self.value,
+            "valueAt": self.value_ms,
             "at": self.at_ms,
             "interval": self.interval_ms,
             "minute": _numbers(self.minute),
@@ -161,7 +166,8 @@ class FieldWindow:
     def restored(cls, name: str, body: Mapping[str, Any]) -> Self:
         """Return the window that `public` described; widths that are no longer kept are dropped."""
         window = cls(name)
-        window.value, window.at_ms, window.interval_ms = body["value"], body["at"], body["interval"]
+        window.value, window.value_ms = body["value"], body["valueAt"]
+        window.at_ms, window.interval_ms = body["at"], body["interval"]
         window.minute = Bucket(*body["minute"])
         for width, ring in window.rings.items():
             ring.buckets = [Bucket(*numbers) for numbers in body["rings"].get(str(width), ())]
