@@ -9,6 +9,8 @@ from functools import partial
 from aiohttp import web
 
 from bridge.access.service import AuthService
+from bridge.air.judge import AirScale
+from bridge.alarms.air_monitor import AirMonitor
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
@@ -81,6 +83,7 @@ class Ingress:
 class Devices:
     registry: Registry
     commands: CommandService
+    air: AirMonitor
     profiles: ProfileService
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -156,13 +159,14 @@ def build(
         discovery=settings.mqtt.discovery,
     )
     learned = ProfileService(profiles, store.profiles, registry)
-    devices = Devices(registry, commands, learned, subscriptions, announcements, survey)
+    air = AirMonitor(store, AirScale(settings.air.scale), limit=settings.devices.limit)
+    devices = Devices(registry, commands, air, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, hub)),
+        publisher=chain((commands, registry, air, hub)),
         ledger=ledger,
         health=health,
         cursor=storage.cursor,
@@ -186,6 +190,7 @@ def build(
         registry=registry,
         profiles=devices.profiles,
         commands=commands,
+        air=air,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
@@ -281,6 +286,16 @@ def counters(components: Components) -> tuple[Counter, ...]:
             "bridge_devices_unlisted",
             "Readings and statuses of devices that were not registered.",
             lambda: registry.counts.unlisted,
+        ),
+        Counter(
+            "bridge_air_late",
+            "Readings that were retained or too late to judge the air by.",
+            lambda: devices.air.counts.late,
+        ),
+        Counter(
+            "bridge_air_unwatched",
+            "Readings of devices beyond the limit, whose air is not judged.",
+            lambda: devices.air.counts.unwatched,
         ),
         Counter(
             "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys

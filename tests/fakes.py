@@ -37,6 +37,7 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
+from bridge.ports import AirRecord
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -50,6 +51,7 @@ class MemoryStore:
         self.quarantine = MemoryQuarantine()
         self.devices = MemoryDevices()
         self.profiles = MemoryProfiles()
+        self.air = MemoryAir()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
@@ -256,6 +258,20 @@ class MemoryDevices:
 
     async def remove(self, device_id: str) -> bool:
         return self.by_id.pop(device_id, None) is not None
+
+
+class MemoryAir:
+    def __init__(self) -> None:
+        self.by_id: dict[str, AirRecord] = {}
+
+    async def all(self, limit: int) -> list[AirRecord]:
+        return [self.by_id[name] for name in sorted(self.by_id)][:limit]
+
+    async def save(self, records: Sequence[AirRecord]) -> None:
+        self.by_id |= {record.device_id: record for record in records}
+
+    async def remove(self, device_id: str) -> None:
+        self.by_id.pop(device_id, None)
 
 
 class MemoryProfiles:

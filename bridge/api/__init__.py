@@ -7,8 +7,10 @@ from functools import partial
 from aiohttp import web
 
 from bridge.access.service import AuthService
+from bridge.alarms.air_monitor import AirMonitor
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
+from bridge.api.assessments import AssessmentsApi
 from bridge.api.auth import AuthApi
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.devices import DevicesApi
@@ -54,6 +56,7 @@ class ApiServices:
     registry: Registry
     profiles: ProfileService
     commands: CommandService
+    air: AirMonitor
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -75,6 +78,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, settings.access.login_seconds),
         AccountsApi(access, store.audit, http),
         ReadingsApi(store, authorizer),
+        AssessmentsApi(services.air, authorizer),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.commands, authorizer, access.audit, http),

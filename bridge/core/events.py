@@ -52,9 +52,19 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
+@dataclass(frozen=True, slots=True)
+class AirAssessed:
+    """The judgement of the air at a device has changed. `body` is an element of the answer of `GET /api/v1/assessments`."""
+
+    device_id: str
+    timestamp_ms: int
+    body: dict[str, Any]
+
+
+Event = Reading | DeviceStatus | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent | AirAssessed
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
+_ASSESSMENT_TOPICS = frozenset(("assessments",))
 _STATUS_TOPICS = frozenset(("modules", "sensors"))
 _TOPIC_EVENT_TOPICS = {
     "predictions": frozenset(("predictions",)),
@@ -81,6 +91,8 @@ def topics_of(event: Event) -> frozenset[str] | None:
             return _READING_TOPICS
         case DeviceStatus():
             return _STATUS_TOPICS
+        case AirAssessed():
+            return _ASSESSMENT_TOPICS
         case TopicEvent():
             return _TOPIC_EVENT_TOPICS[event.topic]
         case CommandAck():
@@ -105,7 +117,7 @@ def device_of(event: Event) -> str | None:
     device receives it.
     """
     match event:
-        case Reading() | DeviceStatus() | CommandAck():
+        case Reading() | DeviceStatus() | CommandAck() | AirAssessed():
             return event.device_id
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
@@ -134,6 +146,11 @@ def sensor_data(reading: Reading, sent_at: str) -> dict[str, Any]:
 
 def device_status(status: DeviceStatus) -> dict[str, Any]:
     return {"deviceId": status.device_id, "status": status.status, "timestamp": iso(status.timestamp_ms)}
+
+
+def assessment(event: AirAssessed, sent_at: str) -> dict[str, Any]:
+    """Body of `assessment`: `timestamp` is the time of sending."""
+    return {"timestamp": sent_at, "data": event.body}
 
 
 def gap(missing: Gap) -> dict[str, Any]:

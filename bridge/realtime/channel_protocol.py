@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bridge.core import events
 from bridge.core.access.permissions import Identity, IdentityKind
-from bridge.core.events import AuthExpiring, EntityEvent, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AuthExpiring, EntityEvent, Event, Gap, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
@@ -112,7 +112,7 @@ class ChannelCodec:
                 body = events.entity_event(event, SENT_AT_PLACEHOLDER)
             case AuthExpiring():
                 body = {"type": "auth_expiring", **events.auth_expiring(event)}
-            case CommandAck():
+            case CommandAck() | AirAssessed():
                 return None
             case _:
                 body = events.entity_event(_as_entity(event), SENT_AT_PLACEHOLDER)

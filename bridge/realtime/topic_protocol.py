@@ -11,7 +11,7 @@ from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location
-from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
@@ -24,7 +24,7 @@ from bridge.realtime.websocket.server import WebSocketServer
 
 PATH = "/ws"
 ALL_TOPICS = "all"
-TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", ALL_TOPICS)
+TOPICS = ("measurements", "predictions", "actions", "alerts", "modules", "assessments", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -123,6 +123,9 @@ class TopicCodec:
                 return {"type": "module", "timestamp": iso(event.timestamp_ms), **device, "status": event.status}
             case TopicEvent():
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
+            case AirAssessed():
+                device = _device(event.device_id, *self._location(event.device_id))
+                return {"type": "assessment", "timestamp": iso(event.timestamp_ms), **device, **event.body}
             case Gap():
                 return {"type": "gap", **events.gap(event)}
             case AuthExpiring():

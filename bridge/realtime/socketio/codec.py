@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from bridge.core import events
-from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -27,6 +27,8 @@ class SocketIoCodec:
                 return self._readings.encode(event)
             case DeviceStatus():
                 message: tuple[str, dict[str, Any]] = "deviceStatus", events.device_status(event)
+            case AirAssessed():
+                message = "assessment", events.assessment(event, SENT_AT_PLACEHOLDER)
             case Gap():
                 message = "gap", events.gap(event)
             case AuthExpiring():
