@@ -9,7 +9,6 @@ from functools import partial
 from aiohttp import web
 
 from bridge.access.service import AuthService
-from bridge.air.judge import AirScale
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
@@ -159,7 +158,7 @@ def build(
         discovery=settings.mqtt.discovery,
     )
     learned = ProfileService(profiles, store.profiles, registry)
-    air = AirMonitor(store, AirScale(settings.air.scale), limit=settings.devices.limit)
+    air = AirMonitor(store, settings.air.scale, limit=settings.devices.limit)
     devices = Devices(registry, commands, air, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(

