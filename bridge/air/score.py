@@ -3,7 +3,7 @@
 Each measurement in `SCALES` has a score, interpolated linearly between breakpoints; the reading's score is the worst of them.
 The worst and not the mean, as in the indices of the US EPA and of the European Environment Agency: a room with 5,000 ppm CO2
 is not half as bad because its temperature is pleasant. A flame makes it 0. Other measurements have no effect, and flagged
-values have none: a sensor that fails says nothing about the air.
+values have none unless they are above the usual range: a sensor that fails says nothing about the air.
 
 The breakpoints are published limits. The scores at them, and their use on single readings, are this project's choice: the
 limits for particles, TVOC and CO2 at work are for means over hours, days or a year. This is not an index of the US EPA.
@@ -29,6 +29,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import pairwise
 
+from bridge.air.trust import counts
 from bridge.core.readings.measurements import Value
 
 SCALES: Mapping[str, tuple[tuple[float, float], ...]] = {
@@ -62,10 +63,10 @@ _NO_FLAGS: Mapping[str, str] = {}
 
 
 def global_score(values: Mapping[str, Value], quality: Mapping[str, str] = _NO_FLAGS) -> int | None:
-    """Return the worst score of the unflagged values, rounded; None if none of them has a scale."""
+    """Return the worst score of the values that count (`trust.py`), rounded; None if none of them has a scale."""
     worst = None
     for name, value in values.items():
-        if name in _LINES and not isinstance(value, str) and name not in quality:
+        if name in _LINES and not isinstance(value, str) and (not quality or counts(name, value, quality)):
             breakpoints, lines = _LINES[name]
             begin, score, rise, run = lines[bisect_left(breakpoints, value)]
             score += rise * (value - begin) / run

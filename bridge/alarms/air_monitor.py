@@ -17,6 +17,7 @@ from bridge.air.assessment import Assessment
 from bridge.air.averaging import HOUR_MS
 from bridge.air.judge import HOURLY_FIELDS, JUDGED_FIELDS, AirInput, AirScale, assess
 from bridge.air.score import SCALES, global_score
+from bridge.air.trust import counts
 from bridge.air.windows import MINUTE_MS, DeviceWindow
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import AirAssessed, Event
@@ -111,7 +112,8 @@ class AirMonitor:
         window, quality = device.window, reading.quality
         for name, value in reading.values.items():
             if name in _WATCHED:
-                window.field(name).add(value, at_ms, is_flagged=name in quality)
+                is_flagged = bool(quality) and not counts(name, value, quality)
+                window.field(name).add(value, at_ms, is_flagged=is_flagged)
         self._due[reading.device_id] = self._unsaved[reading.device_id] = None
 
     def _new(self, device_id: str) -> _MonitoredDevice | None:

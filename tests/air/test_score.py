@@ -94,6 +94,12 @@ def test_danger_is_not_hidden_by_pleasant_air(measured: dict[str, float], at_mos
     assert score <= at_most
 
 
+def test_flagged_value_above_the_usual_range_still_counts() -> None:
+    assert global_score({"coPpm": 1500, "temperature": 21}, {"coPpm": "outside 0..1000"}) == 0
+    assert global_score({"co2": 40_000}, {"co2": "outside 300..10000"}) == 0
+    assert global_score({"tvoc": 0.3}, {"tvoc": "below 1 ppb"}) is None
+
+
 def test_flagged_value_has_no_score() -> None:
     dead = {"co2": "outside 300..10000"}
     assert global_score({"co2": 0}, dead) is None

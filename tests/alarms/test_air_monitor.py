@@ -100,6 +100,13 @@ def test_flagged_late_retained_and_older_readings_say_nothing_about_the_air_now(
     assert air.monitor.counts.late == 3
 
 
+def test_value_above_the_usual_range_is_judged_although_it_is_flagged() -> None:
+    air = Air()
+    air.measure({"coPpm": 1500}, quality={"coPpm": "outside 0..1000"})
+    assert air.words() == {"index.co.now": "level.co.300"}
+    assert air.monitor.public("a")["score"] == 0
+
+
 def test_values_that_are_too_old_are_not_judged_any_more() -> None:
     air = Air()
     air.measure({"co2": 3000})
