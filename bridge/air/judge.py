@@ -20,8 +20,6 @@ class AirScale(StrEnum):
 HOURLY_FIELDS = ("coPpm", "pm25", "pm10", "no2", "o3", "so2")
 """The fields that are judged by hourly means."""
 
-JUDGED_FIELDS = (*HOURLY_FIELDS, "flameDetected", "ch4Ppm", "lpgPpm", "co2", "tvoc", "eco2", "aqi", "aqiScale")
-
 
 @dataclass(frozen=True, slots=True)
 class AirInput:

@@ -3,9 +3,13 @@
 All times are those of the readings, so that the same readings always give the same means, whenever they are read. Flagged
 values count only as flagged. The state is a small tree of lists and numbers, which `public` and `restored` turn into JSON
 and back.
+
+`DeviceWindow.add` is called for every reading: a value within the bounds of its field, which is not the first of its minute,
+costs one look-up, one comparison and four assignments. Everything else is done by `FieldWindow.add`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, Self
 
 from bridge.air.averaging import HOUR_MS, HourlyMean
@@ -21,12 +25,14 @@ _SPANS: Mapping[str, tuple[int, ...]] = {
     "o3": (5 * MINUTE_MS, HOUR_MS),
     "so2": (MINUTE_MS, HOUR_MS),
 }
-"""The widths of the buckets that are kept of a field."""
+"""The widths of the buckets that are always kept of a field; others are kept when `keep` asks for them."""
 
+WIDTHS_MS = (MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
 _LENGTHS = {MINUTE_MS: 16, 5 * MINUTE_MS: 13, HOUR_MS: 25}
 """How many buckets of a width are kept, with the current one: a quarter of an hour, an hour, a day."""
 
 _COMPLETENESS = 0.75
+_SHORTEST_INTERVAL_MS = 1000
 _UNKNOWN_INTERVAL_MS = 60_000
 _SMOOTHING = 8
 _GAP_INTERVALS = 3
@@ -71,79 +77,143 @@ class Ring:
 
 
 class FieldWindow:
-    """The newest value of a field, how often it is measured, and its buckets."""
+    """The newest value of a field, how often it is measured, and its buckets.
 
-    __slots__ = ("at_ms", "interval_ms", "minute", "rings", "value", "value_ms")
+    `low` and `high` are the bounds within which a value needs no more than to be counted: those of `watch`, or none until the
+    first value of the minute has come. `previous_ms` is the time of the unflagged value before the newest one, 0 if there was
+    none, and `is_continuous` whether that was at most three intervals before it.
+    """
+
+    __slots__ = (
+        "_bounds", "count", "first_ms", "flagged", "flagged_ms", "high", "interval_ms", "is_continuous", "low", "minute_ms",
+        "name", "previous_ms", "rings", "total", "value", "value_ms",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.value: Value | None = None
         self.value_ms = 0
-        self.at_ms = 0
-        """The time of the newest value, flagged or not."""
+        self.flagged_ms = 0
+        self.previous_ms = 0
+        self.is_continuous = False
         self.interval_ms = 0
-        self.minute = MeanBucket(0)
+        """0 until it is known."""
+        self.minute_ms = 0
+        """The start of the current minute; `first_ms` is the time of its first value, flagged or not."""
+        self.first_ms = 0
+        self.total = 0.0
+        self.count = 0
+        self.flagged = 0
         self.rings = {width: Ring(width) for width in _SPANS.get(name, ())}
+        self._bounds: tuple[float, float] | None = (-inf, inf)
+        self.low: Any = inf
+        self.high: Any = inf
 
-    def add(self, value: Value, at_ms: int, *, is_flagged: bool) -> bool:
-        """Add a value; not older than the one before. False if there was a gap of more than three intervals before it."""
-        gap_ms = at_ms - self.at_ms
-        is_continuous = self.at_ms > 0 and gap_ms <= _GAP_INTERVALS * self.usual_interval_ms
-        if self.at_ms and gap_ms:
-            self._learn_interval(gap_ms)
-        self.at_ms = at_ms
-        if at_ms >= self.minute.start_ms + MINUTE_MS:
+    @property
+    def at_ms(self) -> int:
+        """The time of the newest value, flagged or not."""
+        return max(self.value_ms, self.flagged_ms)
+
+    def keep(self, widths_ms: Iterable[int]) -> None:
+        """Keep buckets of these widths from now on, each one of `WIDTHS_MS`."""
+        for width in widths_ms:
+            if width not in self.rings:
+                self.rings[width] = Ring(width)
+
+    def watch(self, bounds: tuple[float, float] | None) -> None:
+        """Let `DeviceWindow.add` return the window for each value that is not strictly within the bounds; None: for every one."""
+        self._bounds = bounds
+        self._open()
+
+    def close(self) -> None:
+        """Let the next value be added by `add`, whatever it is."""
+        self.low = self.high = "" if isinstance(self.value, str) else inf
+
+    def _open(self) -> None:
+        if self._bounds is None or not self.interval_ms or isinstance(self.value, str):
+            self.close()
+        else:
+            self.low, self.high = self._bounds
+
+    def add(self, value: Value, at_ms: int, *, is_flagged: bool) -> None:
+        """Add a value; not older than the one before."""
+        before_ms = self.at_ms
+        if before_ms:
+            self._learn_interval(at_ms, before_ms)
+        if at_ms >= self.minute_ms + MINUTE_MS:
             self._begin_minute(at_ms)
         if is_flagged:
-            self.minute.flagged += 1
-            return is_continuous
+            self.flagged_ms = at_ms
+            self.flagged += 1
+            return
+        self.is_continuous = self.value_ms > 0 and at_ms - self.value_ms <= _GAP_INTERVALS * self.usual_interval_ms
+        self.previous_ms = self.value_ms
         self.value, self.value_ms = value, at_ms
         if not isinstance(value, str):
-            self.minute.total += value
-            self.minute.count += 1
-        return is_continuous
+            self.total += value
+            self.count += 1
+        self._open()
 
     @property
     def usual_interval_ms(self) -> int:
         """The time between two values, at least a second; a minute until two have come."""
-        return max(1000, self.interval_ms) if self.interval_ms else _UNKNOWN_INTERVAL_MS
+        return self.interval_ms or _UNKNOWN_INTERVAL_MS
 
-    def _learn_interval(self, gap_ms: int) -> None:
-        if not self.interval_ms:
-            self.interval_ms = gap_ms
-        else:  # a long pause is no interval: it counts as two
-            self.interval_ms += (min(gap_ms, 2 * self.interval_ms) - self.interval_ms) // _SMOOTHING
+    def _learn_interval(self, at_ms: int, before_ms: int) -> None:
+        """Move the interval towards that of the minute that ends; one of many values counts as eight.
+
+        A long pause is no interval: it counts as one of twice the usual length.
+        """
+        gap_ms, usual_ms, number = at_ms - before_ms, self.interval_ms, self.count + self.flagged
+        if not usual_ms:
+            self.interval_ms = max(gap_ms, _SHORTEST_INTERVAL_MS) if gap_ms else 0
+        elif number and at_ms >= self.minute_ms + MINUTE_MS:
+            if gap_ms > _GAP_INTERVALS * usual_ms:
+                observed_ms, number = 2 * usual_ms, 1
+            else:
+                observed_ms = max((at_ms - self.first_ms) // number, _SHORTEST_INTERVAL_MS)
+            self.interval_ms += (observed_ms - usual_ms) * min(number, _SMOOTHING) // _SMOOTHING
 
     def _begin_minute(self, at_ms: int) -> None:
-        if self.minute.count or self.minute.flagged:
+        if self.count or self.flagged:
+            minute = Bucket(self.minute_ms, self.total, self.count, self.flagged)
             for ring in self.rings.values():
-                ring.add(self.minute)
-        self.minute = MeanBucket(at_ms - at_ms % MINUTE_MS)
+                ring.add(minute)
+        self.minute_ms, self.first_ms = at_ms - at_ms % MINUTE_MS, at_ms
+        self.total, self.count, self.flagged = 0.0, 0, 0
 
     def mean(self, width_ms: int, number: int) -> float | None:
         """Return the mean over the last `number` buckets of a width, with the current one; None below 75 % completeness.
 
-        A bucket without a value is missing only if the device measures more often than once a bucket.
+        Each value stands for one interval, and those of a bucket for no more than its width, or for one interval if that is
+        longer.
         """
-        buckets = self._buckets(width_ms, number)
-        with_values = [bucket for bucket in buckets if bucket.count]
-        expected = min(float(number), number * width_ms / self.usual_interval_ms)
-        if not with_values or len(with_values) < _COMPLETENESS * expected:
-            return None
-        return sum(bucket.total for bucket in with_values) / sum(bucket.count for bucket in with_values)
-
-    def _buckets(self, width_ms: int, number: int) -> list[MeanBucket]:
-        ring = self.rings[width_ms]
-        first = self.at_ms - self.at_ms % width_ms - (number - 1) * width_ms
-        copy = Ring(width_ms)
-        copy.buckets = [MeanBucket(one.start_ms, one.total, one.count, one.flagged) for one in ring.buckets[-number:]]
-        copy.add(self.minute)
-        return [bucket for bucket in copy.buckets if bucket.start_ms >= first]
+        first_ms = self.at_ms - self.at_ms % width_ms - (number - 1) * width_ms
+        interval_ms = self.usual_interval_ms
+        longest_ms = max(width_ms, interval_ms)
+        total, count, covered_ms = self.total, self.count, 0
+        unmerged, current_ms = self.count, self.minute_ms - self.minute_ms % width_ms
+        for bucket in reversed(self.rings[width_ms].buckets):
+            if bucket.start_ms < first_ms:
+                break
+            total += bucket.total
+            count += bucket.count
+            values = bucket.count
+            if bucket.start_ms == current_ms:
+                values, unmerged = values + unmerged, 0
+            covered_ms += min(longest_ms, values * interval_ms)
+        covered_ms += min(longest_ms, unmerged * interval_ms)
+        return total / count if count and covered_ms >= _COMPLETENESS * number * width_ms else None
 
     def hours(self) -> list[HourlyMean]:
         """Return the means of the last day, with the current hour."""
+        copy = Ring(HOUR_MS)
+        copy.buckets = [Bucket(one.start_ms, one.total, one.count, one.flagged) for one in self.rings[HOUR_MS].buckets]
+        if self.count or self.flagged:
+            copy.add(Bucket(self.minute_ms, self.total, self.count, self.flagged))
         return [
             HourlyMean(one.start_ms, one.total / one.count if one.count else 0.0, one.count, one.flagged)
-            for one in self._buckets(HOUR_MS, _LENGTHS[HOUR_MS])
+            for one in copy.buckets
         ]
 
     def is_current(self, now_ms: int) -> bool:
@@ -156,35 +226,78 @@ class FieldWindow:
         return {
             "value": self.value,
             "valueAt": self.value_ms,
-            "at": self.at_ms,
+            "flaggedAt": self.flagged_ms,
             "interval": self.interval_ms,
-            "minute": _numbers(self.minute),
-            "rings": {str(width): [_numbers(one) for one in ring.buckets] for width, ring in self.rings.items()},
+            "minute": [self.minute_ms, self.first_ms, self.total, self.count, self.flagged],
+            "rings": {
+                str(width): [[one.start_ms, one.total, one.count, one.flagged] for one in ring.buckets]
+                for width, ring in self.rings.items()
+            },
         }
 
     @classmethod
     def restored(cls, name: str, body: Mapping[str, Any]) -> Self:
-        """Return the window that `public` described; widths that are no longer kept are dropped."""
+        """Return the window that `public` described; widths that are no longer known are dropped."""
         window = cls(name)
-        window.value, window.value_ms = body["value"], body["valueAt"]
-        window.at_ms, window.interval_ms = body["at"], body["interval"]
-        window.minute = MeanBucket(*body["minute"])
+        window.value, window.value_ms, window.flagged_ms = body["value"], body["valueAt"], body["flaggedAt"]
+        window.interval_ms = body["interval"]
+        window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
+        window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         for width, ring in window.rings.items():
-            ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
+            ring.buckets = [Bucket(*numbers) for numbers in body["rings"].get(str(width), ())]
+        window.close()
         return window
 
 
-def _numbers(bucket: MeanBucket) -> list[float]:
-    return [bucket.start_ms, bucket.total, bucket.count, bucket.flagged]
+_NO_FLAGS: Mapping[str, str] = {}
 
 
 class DeviceWindow:
     """The fields of a device."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_minute_end_ms", "fields")
 
     def __init__(self) -> None:
         self.fields: dict[str, FieldWindow] = {}
+        self._minute_end_ms = 0
+
+    def add(
+        self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str] = _NO_FLAGS
+    ) -> Sequence[FieldWindow]:
+        """Add the values of a reading; not older than the one before.
+
+        Returns the fields whose unflagged value is not within their bounds, is the first of its minute or is a text.
+        """
+        if at_ms >= self._minute_end_ms:
+            self._minute_end_ms = at_ms - at_ms % MINUTE_MS + MINUTE_MS
+            for window in self.fields.values():
+                window.close()
+        if quality:
+            return self._add_flagged(values, at_ms, quality)
+        unusual: list[FieldWindow] = []
+        fields = self.fields
+        for name, value in values.items():
+            window = fields.get(name)
+            if window is None:
+                window = self.field(name)
+            elif window.low < value < window.high:
+                window.value = value
+                window.value_ms = at_ms
+                window.total += value  # type: ignore[operator]  # a text is never within bounds
+                window.count += 1
+                continue
+            window.add(value, at_ms, is_flagged=False)
+            unusual.append(window)
+        return unusual
+
+    def _add_flagged(self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str]) -> list[FieldWindow]:
+        unflagged = []
+        for name, value in values.items():
+            window = self.field(name)
+            window.add(value, at_ms, is_flagged=name in quality)
+            if name not in quality:
+                unflagged.append(window)
+        return unflagged
 
     def field(self, name: str) -> FieldWindow:
         """Return the window of a field, which is created when it is first asked for."""

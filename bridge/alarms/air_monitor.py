@@ -15,9 +15,8 @@ from typing import Any
 
 from bridge.air.assessment import Assessment
 from bridge.air.averaging import HOUR_MS
-from bridge.air.judge import HOURLY_FIELDS, JUDGED_FIELDS, AirInput, AirScale, assess
-from bridge.air.score import SCALES, global_score
-from bridge.air.trust import counts
+from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess
+from bridge.air.score import global_score
 from bridge.air.windows import MINUTE_MS, DeviceWindow
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import AirAssessed, Event
@@ -37,7 +36,6 @@ REPLAY_LIMIT = 200_000
 """The most readings that are added at the start; a bridge that was down for long begins its averages anew."""
 
 _MARK = "air.cursor"
-_WATCHED = frozenset((*JUDGED_FIELDS, *SCALES))
 _BUDGET_SECONDS = 0.005
 _BATCH = 200
 _PAGE = 5000
@@ -109,11 +107,7 @@ class AirMonitor:
             self.counts.late += 1
             return
         device.last_ms = at_ms
-        window, quality = device.window, reading.quality
-        for name, value in reading.values.items():
-            if name in _WATCHED:
-                is_flagged = bool(quality) and not counts(name, value, quality)
-                window.field(name).add(value, at_ms, is_flagged=is_flagged)
+        device.window.add(reading.values, at_ms, reading.quality)
         self._due[reading.device_id] = self._unsaved[reading.device_id] = None
 
     def _new(self, device_id: str) -> _MonitoredDevice | None:

@@ -26,8 +26,7 @@ def test_mean_over_minutes_is_that_of_the_readings_in_them(values: list[float]) 
     window = filled("co2", values, SECOND_MS)
     mean = window.mean(MINUTE_MS, 15)
     inside = values[-(len(values) - (len(values) - 1) // 60 * 60 + 14 * 60) :]
-    minutes = (len(values) - 1) // 60 + 1
-    if minutes < 0.75 * 15:
+    if len(values) < 0.75 * 15 * 60:
         assert mean is None
     else:
         assert mean == pytest.approx(sum(inside) / len(inside))
@@ -69,8 +68,10 @@ def test_flagged_value_leaves_the_one_before_as_old_as_it_is() -> None:
 def test_gap_is_noticed_by_the_usual_interval() -> None:
     window = filled("co2", [400.0] * 20, 10 * SECOND_MS)
     last = START_MS + 19 * 10 * SECOND_MS
-    assert window.add(400.0, last + 30 * SECOND_MS, is_flagged=False)
-    assert not window.add(400.0, last + 120 * SECOND_MS, is_flagged=False)
+    window.add(400.0, last + 30 * SECOND_MS, is_flagged=False)
+    assert window.is_continuous
+    window.add(400.0, last + 120 * SECOND_MS, is_flagged=False)
+    assert not window.is_continuous
 
 
 def test_value_of_a_slow_device_stands_for_longer() -> None:
@@ -93,5 +94,41 @@ def test_restored_window_goes_on_as_the_saved_one(readings: list[tuple[str, floa
         at_ms += after_ms
         other = DeviceWindow.restored(orjson.loads(orjson.dumps(one.public())))
         for window in (one, other):
-            window.field(name).add(value, at_ms, is_flagged=is_flagged)
+            window.add({name: value}, at_ms, {name: "flagged"} if is_flagged else {})
         assert one.public() == other.public()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e4) | st.booleans(), st.integers(0, 90_000)), max_size=200), st.floats(0, 1e4))
+def test_device_counts_values_within_bounds_as_the_field_does(readings: list[tuple[float, int]], bound: float) -> None:
+    device, field, at_ms = DeviceWindow(), FieldWindow("co2"), START_MS
+    device.field("co2").watch((-1.0, bound))
+    for value, after_ms in readings:
+        at_ms += after_ms
+        unusual = device.add({"co2": value, "aqiScale": "uba"}, at_ms)
+        field.add(value, at_ms, is_flagged=False)
+        assert device.fields["co2"].public() == field.public()
+        assert value < bound or device.fields["co2"] in unusual
+
+
+def test_mean_of_a_device_that_starts_needs_three_quarters_of_the_time() -> None:
+    evening = START_MS + HOUR_MS - MINUTE_MS
+    assert filled("coPpm", [20.0] * 6 * 60, MINUTE_MS, evening).mean(HOUR_MS, 8) == 20
+    assert filled("coPpm", [20.0] * (6 * 60 - 1), MINUTE_MS, evening).mean(HOUR_MS, 8) is None
+
+
+def test_device_that_measures_more_slowly_is_continuous_again_after_a_while() -> None:
+    window = filled("co2", [400.0] * 600, SECOND_MS)
+    noticed = []
+    for number in range(1, 60):
+        window.add(400.0, START_MS + 600 * SECOND_MS + number * MINUTE_MS, is_flagged=False)
+        noticed.append(window.is_continuous)
+    assert noticed.index(True) < 30
+    assert all(noticed[30:])
+
+
+def test_text_is_kept_and_never_counted() -> None:
+    device = DeviceWindow()
+    for number in range(3):
+        device.add({"aqiScale": "uba", "aqi": 2.0}, START_MS + number * SECOND_MS)
+    assert device.current(START_MS + 3 * SECOND_MS) == {"aqiScale": "uba", "aqi": 2.0}
+    assert device.fields["aqiScale"].count == 0
