@@ -58,6 +58,7 @@ CORE_STANDARD = {
     "enum",
     "functools",
     "hashlib",
+    "heapq",
     "hmac",
     "io",
     "ipaddress",

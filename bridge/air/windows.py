@@ -86,7 +86,7 @@ class FieldWindow:
 
     __slots__ = (
         "_bounds", "count", "first_ms", "flagged", "flagged_ms", "high", "interval_ms", "is_continuous", "low", "minute_ms",
-        "name", "previous_ms", "rings", "total", "value", "value_ms",
+        "name", "pause_ms", "previous_ms", "rings", "total", "value", "value_ms",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -98,6 +98,8 @@ class FieldWindow:
         self.is_continuous = False
         self.interval_ms = 0
         """0 until it is known."""
+        self.pause_ms = 0
+        """The last gap between two minutes, if it was longer than three intervals."""
         self.minute_ms = 0
         """The start of the current minute; `first_ms` is the time of its first value, flagged or not."""
         self.first_ms = 0
@@ -121,7 +123,7 @@ class FieldWindow:
                 self.rings[width] = Ring(width)
 
     def watch(self, bounds: tuple[float, float] | None) -> None:
-        """Let `DeviceWindow.add` return the window for each value that is not strictly within the bounds; None: for every one."""
+        """Let `DeviceWindow.add` return the window for each value not strictly within the bounds; None: for every value."""
         self._bounds = bounds
         self._open()
 
@@ -162,17 +164,20 @@ class FieldWindow:
     def _learn_interval(self, at_ms: int, before_ms: int) -> None:
         """Move the interval towards that of the minute that ends; one of many values counts as eight.
 
-        A long pause is no interval: it counts as one of twice the usual length.
+        One pause is no interval; two in a row are that of a device that has become slower.
         """
         gap_ms, usual_ms, number = at_ms - before_ms, self.interval_ms, self.count + self.flagged
         if not usual_ms:
             self.interval_ms = max(gap_ms, _SHORTEST_INTERVAL_MS) if gap_ms else 0
         elif number and at_ms >= self.minute_ms + MINUTE_MS:
-            if gap_ms > _GAP_INTERVALS * usual_ms:
-                observed_ms, number = 2 * usual_ms, 1
-            else:
+            pause_ms, self.pause_ms = self.pause_ms, 0
+            if gap_ms <= _GAP_INTERVALS * usual_ms:
                 observed_ms = max((at_ms - self.first_ms) // number, _SHORTEST_INTERVAL_MS)
-            self.interval_ms += (observed_ms - usual_ms) * min(number, _SMOOTHING) // _SMOOTHING
+                self.interval_ms += (observed_ms - usual_ms) * min(number, _SMOOTHING) // _SMOOTHING
+            elif pause_ms:
+                self.interval_ms = min(gap_ms, pause_ms)
+            else:
+                self.pause_ms = gap_ms
 
     def _begin_minute(self, at_ms: int) -> None:
         if self.count or self.flagged:
@@ -228,6 +233,7 @@ class FieldWindow:
             "valueAt": self.value_ms,
             "flaggedAt": self.flagged_ms,
             "interval": self.interval_ms,
+            "pause": self.pause_ms,
             "minute": [self.minute_ms, self.first_ms, self.total, self.count, self.flagged],
             "rings": {
                 str(width): [[one.start_ms, one.total, one.count, one.flagged] for one in ring.buckets]
@@ -240,7 +246,7 @@ class FieldWindow:
         """Return the window that `public` described; widths that are no longer known are dropped."""
         window = cls(name)
         window.value, window.value_ms, window.flagged_ms = body["value"], body["valueAt"], body["flaggedAt"]
-        window.interval_ms = body["interval"]
+        window.interval_ms, window.pause_ms = body["interval"], body["pause"]
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
         window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         for width, ring in window.rings.items():
@@ -261,17 +267,15 @@ class DeviceWindow:
         self.fields: dict[str, FieldWindow] = {}
         self._minute_end_ms = 0
 
-    def add(
-        self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str] = _NO_FLAGS
-    ) -> Sequence[FieldWindow]:
+    def add(self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str] = _NO_FLAGS) -> Sequence[FieldWindow]:
         """Add the values of a reading; not older than the one before.
 
         Returns the fields whose unflagged value is not within their bounds, is the first of its minute or is a text.
         """
         if at_ms >= self._minute_end_ms:
             self._minute_end_ms = at_ms - at_ms % MINUTE_MS + MINUTE_MS
-            for window in self.fields.values():
-                window.close()
+            for closed in self.fields.values():
+                closed.close()
         if quality:
             return self._add_flagged(values, at_ms, quality)
         unusual: list[FieldWindow] = []
