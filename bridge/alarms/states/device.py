@@ -103,6 +103,8 @@ class DeviceAlarms:
         for window in unusual:
             plan = self.plan.fields.get(window.name)
             if plan is not None:
+                if not plan.widths_ms <= window.rings.keys():
+                    self.window.keep(window.name, plan.widths_ms)
                 self._measure(plan, window, at_ms, changed)
         if reading.quality or self.is_attentive:
             self._check_health(reading, at_ms, changed)
@@ -110,8 +112,9 @@ class DeviceAlarms:
 
     def _measure(self, plan: FieldPlan, window: FieldWindow, at_ms: int, changed: list[_Changed]) -> None:
         value = number(window)
-        if not plan.widths_ms <= window.rings.keys():
-            window.keep(plan.widths_ms)
+        if plan.is_calm(value) and window.name not in self._hot and self.states.keys().isdisjoint(plan.ids):
+            self.window.watch(window.name, plan.bounds)
+            return
         if plan.heats(value):
             self._hot[window.name] = at_ms + plan.span_ms
         is_hot = self._hot.get(window.name, 0) > at_ms
@@ -130,7 +133,7 @@ class DeviceAlarms:
                 del self.states[rule.id]
             else:
                 is_needed = is_needed or state.needs_each_value
-        window.watch(None if is_needed else plan.bounds)
+        self.window.watch(window.name, None if is_needed else plan.bounds)
 
     @staticmethod
     def _measure_rule(state: RuleState, window: FieldWindow, at_ms: int, changed: list[_Changed]) -> None:
@@ -299,13 +302,11 @@ class DeviceAlarms:
                 self._replace(before, rule)
         self.past.runs = {one: run for one, run in self.past.runs.items() if one in self.plan.ids}
         self.timed.clear()
-        for name, window in self.window.fields.items():
+        for name in self.window.fields:
             plan = self.plan.fields.get(name)
-            if plan is None:
-                window.watch((-inf, inf))
-            elif plan.span_ms:
+            if plan is not None and plan.span_ms:
                 self._hot[name] = self.last_ms + plan.span_ms
-            window.close()
+            self.window.watch(name, None if plan else (-inf, inf))
         return transitions + self.update_suppression(self.occasion(at_ms))
 
     def remove_state(self, state: RuleState, at_ms: int) -> list[Transition]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from bridge.alarms.conditions import Bounds, ClockAhead, FlaggedShare, NoData, Unavailable
+from bridge.alarms.conditions import Bounds, ChangesBy, ClockAhead, FlaggedShare, NoData, Unavailable, Unchanged
 from bridge.alarms.rules import Priority, Rule, ordered
 from bridge.alarms.scope import DeviceFacts
 from bridge.alarms.states.meters import bounds_of
@@ -22,6 +22,13 @@ class FieldPlan:
     averaged_bounds: Bounds
     span_ms: int
     widths_ms: frozenset[int]
+    ids: frozenset[str]
+    has_memory: bool
+    """Whether a rule measures values within its bounds too."""
+
+    def is_calm(self, value: float) -> bool:
+        """Whether no rule that has no state yet needs this value."""
+        return not self.has_memory and self.bounds is not None and self.bounds[0] < value < self.bounds[1]
 
     def heats(self, value: float) -> bool:
         """Whether an average that has this value in it can be set."""
@@ -84,6 +91,8 @@ def _field_plan(rules: tuple[Rule, ...]) -> FieldPlan:
         _narrowest(averaged) or (-inf, inf),
         max((rule.averaging.span_ms + rule.averaging.width_ms for rule in averaged if rule.averaging), default=0),
         frozenset(rule.averaging.width_ms for rule in averaged if rule.averaging),
+        frozenset(rule.id for rule in rules),
+        any(isinstance(rule.condition, Unchanged | ChangesBy) for rule in rules),
     )
 
 
