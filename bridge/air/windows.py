@@ -6,7 +6,7 @@ and back.
 
 `DeviceWindow.add` is called for every reading. As long as a device sends the same fields in a minute, and each value is within
 the bounds of its field, a reading costs a comparison per bounded field and an addition per averaged one, in an object per
-device: nine fields take half a microsecond. `settle` gives the fields what they are owed; nothing depends on when it is called.
+device: nine fields take half a microsecond. `flush` gives the fields what they are owed; nothing depends on when it is called.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -287,7 +287,7 @@ class DeviceWindow:
 
     @property
     def fields(self) -> Mapping[str, FieldWindow]:
-        self.settle()
+        self.flush()
         return self._fields
 
     def add(self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str] = _NO_FLAGS) -> Sequence[FieldWindow]:
@@ -343,7 +343,7 @@ class DeviceWindow:
             added.append(window)
         return added
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Give each field what was counted by shape."""
         shape, count = self._shape, self._count
         if shape is None or not count:
@@ -359,7 +359,7 @@ class DeviceWindow:
             self._fields[name].total = self._sums[number]
 
     def _close(self) -> None:
-        self.settle()
+        self.flush()
         self._shape = None
 
     def watch(self, name: str, bounds: Bounds | None) -> None:
@@ -376,7 +376,7 @@ class DeviceWindow:
 
     def field(self, name: str) -> FieldWindow:
         """Return the window of a field, which is created when it is first asked for."""
-        self.settle()
+        self.flush()
         return self._fields.get(name) or self._new(name)
 
     def _new(self, name: str) -> FieldWindow:

@@ -228,7 +228,7 @@ class Unchanged:
 
 
 @dataclass(frozen=True, slots=True)
-class NoData:
+class Silence:
     """Silence for `intervals` of the device and for `least_seconds`, or its last will. Clear with the first reading."""
 
     intervals: int = 3
@@ -267,7 +267,7 @@ class ClockAhead:
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
+class Outage:
     """A component of the bridge is unavailable for `seconds`."""
 
     component: str
@@ -278,5 +278,5 @@ class Unavailable:
 
 
 FieldCondition = Above | Below | Outside | Is | Dose | ChangesBy | Unchanged
-DeviceCondition = NoData | FlaggedShare | ClockAhead | Unavailable
+DeviceCondition = Silence | FlaggedShare | ClockAhead | Outage
 Condition = FieldCondition | DeviceCondition

@@ -28,9 +28,9 @@ from bridge.alarms.conditions import (
     FlaggedShare,
     Is,
     Mean,
-    NoData,
     NowCast,
-    Unavailable,
+    Outage,
+    Silence,
     Unchanged,
 )
 from bridge.alarms.rules import Priority, Rule, Standard
@@ -280,7 +280,7 @@ _TVOC = replace(_pollutant("tvoc", "tvoc", 2200, _HOUR, _UBA_TVOC, "Volatile org
 _DEVICE_RULES = (
     Rule(
         id="no-data",
-        condition=NoData(),
+        condition=Silence(),
         priority=_MEDIUM,
         critical_fields_priority=_HIGH,
         standard=_OURS,
@@ -330,7 +330,7 @@ _DEVICE_RULES = (
 _BRIDGE_RULES = tuple(
     Rule(
         id=f"{component}-unavailable",
-        condition=Unavailable(component),
+        condition=Outage(component),
         priority=_HIGH,
         standard=_OURS,
         message=f"The {component} is unavailable",

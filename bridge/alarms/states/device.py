@@ -5,7 +5,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from bridge.air.windows import DeviceWindow, FieldWindow
-from bridge.alarms.conditions import NoData
+from bridge.alarms.conditions import Silence
 from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
@@ -128,7 +128,7 @@ class DeviceAlarms:
                     continue
                 state = self.states[rule.id] = RuleState(rule, self._groups)
             self._measure_rule(state, window, at_ms, changed)
-            state.tracker.forget(at_ms)
+            state.tracker.expire(at_ms)
             if state.is_new:
                 del self.states[rule.id]
             else:
@@ -156,7 +156,7 @@ class DeviceAlarms:
             self._judge(rule, self.health.flagged(rule.condition, at_ms), at_ms, changed)  # type: ignore[arg-type]
         for rule in self.plan.clock:
             self._judge(rule, self.health.clock(rule.condition), at_ms, changed)  # type: ignore[arg-type]
-        self._hear(changed)
+        self._end_silence(changed)
         self.is_attentive = not self.health.is_good
 
     def _judge(self, rule: Rule, verdict: Verdict | None, at_ms: int, changed: list[_Changed]) -> None:
@@ -167,11 +167,11 @@ class DeviceAlarms:
         change = state.tracker.observe(rule, verdict, at_ms, is_continuous=True)
         if change is not None:
             changed.append(_Changed(state, change, verdict.value))
-        state.tracker.forget(at_ms)
+        state.tracker.expire(at_ms)
         if state.is_new:
             del self.states[rule.id]
 
-    def _hear(self, changed: list[_Changed]) -> None:
+    def _end_silence(self, changed: list[_Changed]) -> None:
         """End the silence of the device."""
         for rule in self.plan.no_data:
             state = self.states.get(rule.id)
@@ -185,7 +185,7 @@ class DeviceAlarms:
         transitions = [self.past.tell(rule, self.id or "", self.facts) for rule in ended]
         if self.is_attentive and not reading.retained:
             changed: list[_Changed] = []
-            self._hear(changed)
+            self._end_silence(changed)
             self.is_attentive = not self.health.is_good
             transitions += self._apply(changed, self.occasion(reading.received_ms, reading))
         return is_beyond, transitions
@@ -195,7 +195,7 @@ class DeviceAlarms:
     def silent_from_ms(self, rule: Rule, since_ms: int) -> int | None:
         """Return when a silence becomes too long that began with the last reading, not before `since_ms`; None if unknown."""
         condition = rule.condition
-        if not isinstance(condition, NoData):
+        if not isinstance(condition, Silence):
             return None
         interval_ms = self._interval_ms()
         if interval_ms is None:

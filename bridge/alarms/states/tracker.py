@@ -91,7 +91,7 @@ class Tracker:
         self._restart()
         self.is_active = self.is_held = False
 
-    def forget(self, at_ms: int) -> None:
+    def expire(self, at_ms: int) -> None:
         """Forget raises that are too old to count."""
         if self.raises_ms and at_ms - self.raises_ms[-1] > CHATTER_MS:
             self.raises_ms = []
