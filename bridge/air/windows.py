@@ -46,7 +46,7 @@ Bounds = tuple[float, float]
 _NO_FLAGS: Mapping[str, str] = {}
 
 
-class Bucket:
+class SumBucket:
     """Sum and number of the unflagged values of a span of time, and the number of flagged ones."""
 
     __slots__ = ("count", "flagged", "start_ms", "total")
@@ -65,14 +65,14 @@ class Ring:
 
     def __init__(self, width_ms: int) -> None:
         self.width_ms = width_ms
-        self.buckets: list[MeanBucket] = []
+        self.buckets: list[SumBucket] = []
         self._length = _LENGTHS[width_ms]
 
-    def add(self, minute: MeanBucket) -> None:
+    def add(self, minute: SumBucket) -> None:
         """Add a minute; not older than the one before."""
         start = minute.start_ms - minute.start_ms % self.width_ms
         if not self.buckets or self.buckets[-1].start_ms < start:
-            self.buckets.append(MeanBucket(start))
+            self.buckets.append(SumBucket(start))
             oldest = start - (self._length - 1) * self.width_ms
             while self.buckets[0].start_ms < oldest:
                 del self.buckets[0]
@@ -171,7 +171,7 @@ class FieldWindow:
 
     def _begin_minute(self, at_ms: int) -> None:
         if self.count or self.flagged:
-            minute = Bucket(self.minute_ms, self.total, self.count, self.flagged)
+            minute = SumBucket(self.minute_ms, self.total, self.count, self.flagged)
             for ring in self.rings.values():
                 ring.add(minute)
         self.minute_ms, self.first_ms = at_ms - at_ms % MINUTE_MS, at_ms
@@ -203,9 +203,9 @@ class FieldWindow:
     def hours(self) -> list[HourlyMean]:
         """Return the means of the last day, with the current hour."""
         copy = Ring(HOUR_MS)
-        copy.buckets = [Bucket(one.start_ms, one.total, one.count, one.flagged) for one in self.rings[HOUR_MS].buckets]
+        copy.buckets = [SumBucket(one.start_ms, one.total, one.count, one.flagged) for one in self.rings[HOUR_MS].buckets]
         if self.count or self.flagged:
-            copy.add(Bucket(self.minute_ms, self.total, self.count, self.flagged))
+            copy.add(SumBucket(self.minute_ms, self.total, self.count, self.flagged))
         return [
             HourlyMean(one.start_ms, one.total / one.count if one.count else 0.0, one.count, one.flagged)
             for one in copy.buckets
@@ -240,7 +240,7 @@ class FieldWindow:
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
         window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         for width, ring in window.rings.items():
-            ring.buckets = [Bucket(*numbers) for numbers in body["rings"].get(str(width), ())]
+            ring.buckets = [SumBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
         return window
 
 

@@ -267,7 +267,7 @@ class ClockAhead:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class Unreachable:
     """A component of the bridge is unavailable for `seconds`."""
 
     component: str
@@ -278,5 +278,5 @@ class Outage:
 
 
 FieldCondition = Above | Below | Outside | Is | Dose | ChangesBy | Unchanged
-DeviceCondition = Silence | FlaggedShare | ClockAhead | Outage
+DeviceCondition = Silence | FlaggedShare | ClockAhead | Unreachable
 Condition = FieldCondition | DeviceCondition

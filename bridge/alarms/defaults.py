@@ -29,9 +29,9 @@ from bridge.alarms.conditions import (
     Is,
     Mean,
     NowCast,
-    Outage,
     Silence,
     Unchanged,
+    Unreachable,
 )
 from bridge.alarms.rules import Priority, Rule, Standard
 
@@ -330,7 +330,7 @@ _DEVICE_RULES = (
 _BRIDGE_RULES = tuple(
     Rule(
         id=f"{component}-unavailable",
-        condition=Outage(component),
+        condition=Unreachable(component),
         priority=_HIGH,
         standard=_OURS,
         message=f"The {component} is unavailable",

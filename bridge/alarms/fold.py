@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from bridge.air.windows import DeviceWindow
 from bridge.alarms.actions import ActionKind, OperatorAction
-from bridge.alarms.conditions import Outage
+from bridge.alarms.conditions import Unreachable
 from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
@@ -182,7 +182,7 @@ class AlarmFold:
 
     def _on_unavailable(self, rule: Rule, due_ms: int) -> list[Transition]:
         condition = rule.condition
-        since_ms = self._unavailable.get(condition.component) if isinstance(condition, Outage) else None
+        since_ms = self._unavailable.get(condition.component) if isinstance(condition, Unreachable) else None
         if since_ms is None or due_ms != _unavailable_due(rule, since_ms):
             return []
         return self._bridge.stand(rule, due_ms)
@@ -359,9 +359,9 @@ class AlarmFold:
 
 
 def _component(rule: Rule) -> str:
-    return rule.condition.component if isinstance(rule.condition, Outage) else ""
+    return rule.condition.component if isinstance(rule.condition, Unreachable) else ""
 
 
 def _unavailable_due(rule: Rule, since_ms: int) -> int:
-    seconds = rule.condition.seconds if isinstance(rule.condition, Outage) else 0.0
+    seconds = rule.condition.seconds if isinstance(rule.condition, Unreachable) else 0.0
     return since_ms + round(seconds * 1000)

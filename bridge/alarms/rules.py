@@ -15,10 +15,10 @@ from bridge.alarms.conditions import (
     Dose,
     FlaggedShare,
     Is,
-    Outage,
     Outside,
     Silence,
     Unchanged,
+    Unreachable,
 )
 from bridge.alarms.scope import EVERYWHERE, DeviceFacts, RuleScope
 from bridge.core.errors import RuleError
@@ -83,7 +83,7 @@ class Rule:
     def _check(self) -> None:
         if not _ID.fullmatch(self.id):
             raise RuleError("the id must be 1 to 64 of a-z 0-9 -, beginning and ending with a letter or digit")
-        if isinstance(self.condition, Silence | FlaggedShare | ClockAhead | Outage):
+        if isinstance(self.condition, Silence | FlaggedShare | ClockAhead | Unreachable):
             if self.field is not None:
                 raise RuleError("a condition of the device has no field")
         else:
@@ -129,7 +129,7 @@ class Rule:
                 return Above(profile.past_ppm, profile.least_ppm)
             case Above() | Below() | Outside() | Is():
                 return self.condition
-            case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockAhead() | Outage():
+            case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockAhead() | Unreachable():
                 return None
 
     def applies(self, device_id: str, facts: DeviceFacts) -> bool:

@@ -147,13 +147,15 @@ class Alarm:
         record = self.record
         if record is None or not record.is_active or record.suppressed_by == by:
             return None
+        if by is None and self.repeat_ms is not None and self.repeat_ms <= occasion.at_ms:
+            record = self._anew(record)
         kind = TransitionKind.SUPPRESSED if by else TransitionKind.UNSUPPRESSED
         return self._become(kind, occasion, replace(record, suppressed_by=by))
 
     # --- what time does ----------------------------------------------------------------------------------------------------
 
     def repeat(self, occasion: Occasion) -> Transition | None:
-        """Make it unacknowledged again, unless it is hidden: it is then announced anew when that ends."""
+        """Make it unacknowledged again, unless it is quiet: it is then announced anew when that ends."""
         if self.record is None or self.record.state is not AlarmState.ACKNOWLEDGED or self.record.is_quiet:
             return None
         return self._become(TransitionKind.REPEATED, occasion, self._anew(self.record))

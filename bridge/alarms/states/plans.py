@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from bridge.alarms.conditions import Bounds, ChangesBy, ClockAhead, FlaggedShare, Outage, Silence, Unchanged
+from bridge.alarms.conditions import Bounds, ChangesBy, ClockAhead, FlaggedShare, Silence, Unchanged, Unreachable
 from bridge.alarms.rules import Priority, Rule, ordered
 from bridge.alarms.scope import DeviceFacts
 from bridge.alarms.states.meters import bounds_of
@@ -55,11 +55,13 @@ class RuleBook:
         self.rules = ordered(rules)
         self.by_id = {rule.id: rule for rule in self.rules}
         self.order = {rule.id: number for number, rule in enumerate(self.rules)}
-        self.unavailable = tuple(rule for rule in self.rules if isinstance(rule.condition, Outage))
+        self.unavailable = tuple(rule for rule in self.rules if isinstance(rule.condition, Unreachable))
         self._plans: dict[tuple[str, ...], DevicePlan] = {}
 
     def plan(self, device_id: str, facts: DeviceFacts) -> DevicePlan:
-        rules = tuple(rule for rule in self.rules if not isinstance(rule.condition, Outage) and rule.applies(device_id, facts))
+        rules = tuple(
+            rule for rule in self.rules if not isinstance(rule.condition, Unreachable) and rule.applies(device_id, facts)
+        )
         key = tuple(rule.id for rule in rules)
         found = self._plans.get(key)
         if found is None:
