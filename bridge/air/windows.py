@@ -1,8 +1,8 @@
 """What the recent readings of one device say: the newest values, and means over minutes and hours.
 
 All times are those of the readings, so that the same readings always give the same means, whenever they are read. Flagged
-values count only as flagged. The state is a small tree of lists and numbers, which `public` and `restored` turn into JSON
-and back.
+values that may not be judged (`trust.py`) count only as flagged. The state is a small tree of lists and numbers, which
+`public` and `restored` turn into JSON and back.
 
 `DeviceWindow.add` is called for every reading. As long as a device sends the same fields in a minute, and each value is within
 the bounds of its field, a reading costs a comparison per bounded field and an addition per averaged one, in an object per
@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, NamedTuple, Self
 
 from bridge.air.averaging import HOUR_MS, HourlyMean
+from bridge.air.trust import counts
 from bridge.core.readings.measurements import Value
 
 MINUTE_MS = 60_000
@@ -46,7 +47,7 @@ Bounds = tuple[float, float]
 _NO_FLAGS: Mapping[str, str] = {}
 
 
-class SumBucket:
+class MeanBucket:
     """Sum and number of the unflagged values of a span of time, and the number of flagged ones."""
 
     __slots__ = ("count", "flagged", "start_ms", "total")
@@ -65,14 +66,14 @@ class Ring:
 
     def __init__(self, width_ms: int) -> None:
         self.width_ms = width_ms
-        self.buckets: list[SumBucket] = []
+        self.buckets: list[MeanBucket] = []
         self._length = _LENGTHS[width_ms]
 
-    def add(self, minute: SumBucket) -> None:
+    def add(self, minute: MeanBucket) -> None:
         """Add a minute; not older than the one before."""
         start = minute.start_ms - minute.start_ms % self.width_ms
         if not self.buckets or self.buckets[-1].start_ms < start:
-            self.buckets.append(SumBucket(start))
+            self.buckets.append(MeanBucket(start))
             oldest = start - (self._length - 1) * self.width_ms
             while self.buckets[0].start_ms < oldest:
                 del self.buckets[0]
@@ -171,7 +172,7 @@ class FieldWindow:
 
     def _begin_minute(self, at_ms: int) -> None:
         if self.count or self.flagged:
-            minute = SumBucket(self.minute_ms, self.total, self.count, self.flagged)
+            minute = MeanBucket(self.minute_ms, self.total, self.count, self.flagged)
             for ring in self.rings.values():
                 ring.add(minute)
         self.minute_ms, self.first_ms = at_ms - at_ms % MINUTE_MS, at_ms
@@ -203,9 +204,9 @@ class FieldWindow:
     def hours(self) -> list[HourlyMean]:
         """Return the means of the last day, with the current hour."""
         copy = Ring(HOUR_MS)
-        copy.buckets = [SumBucket(one.start_ms, one.total, one.count, one.flagged) for one in self.rings[HOUR_MS].buckets]
+        copy.buckets = [MeanBucket(one.start_ms, one.total, one.count, one.flagged) for one in self.rings[HOUR_MS].buckets]
         if self.count or self.flagged:
-            copy.add(SumBucket(self.minute_ms, self.total, self.count, self.flagged))
+            copy.add(MeanBucket(self.minute_ms, self.total, self.count, self.flagged))
         return [
             HourlyMean(one.start_ms, one.total / one.count if one.count else 0.0, one.count, one.flagged)
             for one in copy.buckets
@@ -240,7 +241,7 @@ class FieldWindow:
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
         window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         for width, ring in window.rings.items():
-            ring.buckets = [SumBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
+            ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
         return window
 
 
@@ -331,9 +332,10 @@ class DeviceWindow:
         self._close()
         self._minute_end_ms = at_ms - at_ms % MINUTE_MS + MINUTE_MS
         self._names = None if quality else (*values,)
-        for name in quality.keys() & values.keys():
+        flagged = [name for name in quality if name in values and not counts(name, values[name], quality)]
+        for name in flagged:
             self.field(name).add(values[name], at_ms, is_flagged=True)
-        return self._add_fields([name for name in values if name not in quality], values, at_ms)
+        return self._add_fields([name for name in values if name not in flagged], values, at_ms)
 
     def _add_fields(self, names: Iterable[str], values: Mapping[str, Value], at_ms: int) -> list[FieldWindow]:
         added = []

@@ -55,10 +55,20 @@ class Bench:
 
     def send(self, quality: Mapping[str, str] | None = None, number: int = 1, **values: Value) -> list[Transition]:
         """The same reading, so many times."""
-        said = []
+        said: list[Transition] = []
         for _ in range(number):
             self.now_ms += self.interval_ms
             said += self.fold.step(reading(self.now_ms, values, device=self.device, quality=quality))
+        self.said += said
+        return said
+
+    def send_field(self, field: str, value: Value, *, number: int = 1, fault: str | None = None) -> list[Transition]:
+        """Readings of one field, which is flagged if it has a fault."""
+        said: list[Transition] = []
+        for _ in range(number):
+            self.now_ms += self.interval_ms
+            quality = {field: fault} if fault else None
+            said += self.fold.step(reading(self.now_ms, {field: value}, device=self.device, quality=quality))
         self.said += said
         return said
 

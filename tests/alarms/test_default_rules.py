@@ -31,8 +31,8 @@ def test_level_raises_at_its_limit_and_not_before(rule_id: str) -> None:
     rule = BY_ID[rule_id]
     limit, _, step = level(rule)
     bench = alone(rule_id)
-    assert bench.send(number=ENOUGH, **{rule.field or "": limit + step}) == []
-    assert raised(bench.send(number=ENOUGH, **{rule.field or "": limit})) == [rule_id]
+    assert bench.send_field(rule.field or "", limit + step, number=ENOUGH) == []
+    assert raised(bench.send_field(rule.field or "", limit, number=ENOUGH)) == [rule_id]
     record = bench.record(rule_id)
     assert record is not None
     assert record.value == pytest.approx(limit)
@@ -44,9 +44,9 @@ def test_level_clears_at_its_clear_limit_and_not_before(rule_id: str) -> None:
     rule = BY_ID[rule_id]
     limit, clear, step = level(rule)
     bench = alone(rule_id)
-    bench.send(number=ENOUGH, **{rule.field or "": limit})
-    assert bench.send(number=ENOUGH, **{rule.field or "": clear - step}) == []
-    assert told(bench.send(number=ENOUGH, **{rule.field or "": clear})) == [("cleared", rule_id)]
+    bench.send_field(rule.field or "", limit, number=ENOUGH)
+    assert bench.send_field(rule.field or "", clear - step, number=ENOUGH) == []
+    assert told(bench.send_field(rule.field or "", clear, number=ENOUGH)) == [("cleared", rule_id)]
 
 
 def test_dose_counts_from_30_ppm_and_clears_after_five_minutes_below() -> None:
@@ -118,7 +118,7 @@ def test_silence_of_three_intervals_is_told_and_the_first_reading_ends_it(interv
 @pytest.mark.parametrize(("field", "priority"), [("co2", "high"), ("coPpm", "high"), ("humidity", "medium")])
 def test_silence_is_more_urgent_at_a_device_with_a_critical_rule(field: str, priority: str) -> None:
     bench = Bench(profile_rules("home"))
-    bench.send(number=3, **{field: 10.0})
+    bench.send_field(field, 10.0, number=3)
     (silent,) = bench.wait(600_000)
     assert silent.record.priority == priority
 

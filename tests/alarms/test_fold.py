@@ -83,11 +83,19 @@ def test_clock_that_is_set_back_silences_no_alarm() -> None:
 def test_flagged_values_neither_raise_nor_clear() -> None:
     bench = Bench(rule for rule in HOME if rule.id != "quality")
     bench.send(number=100, temperature=21.0, coPpm=2.0)
-    bad = {"coPpm": "outside 0..1000", "temperature": "outside -40..85"}
-    assert bench.send(bad, number=600, temperature=150.0, coPpm=5000.0) == []
-    assert raised(bench.send(number=2, temperature=60.0, coPpm=2.0)) == ["heat"]
-    assert bench.send(bad, number=60, temperature=-60.0, coPpm=5000.0) == []
+    bad = {"battery": "below 5 %: perhaps a fraction", "temperature": "outside -40..85"}
+    assert bench.send(bad, number=600, temperature=-60.0, battery=0.9) == []
+    assert raised(bench.send(number=2, temperature=60.0)) == ["heat"]
+    assert bench.send(bad, number=60, temperature=-60.0, battery=0.9) == []
     assert bench.state("heat") == "unacknowledged"
+
+
+@pytest.mark.parametrize(("field", "value", "rule"), [("coPpm", 1500.0, "co-ceiling"), ("co2", 40_000.0, "co2-danger")])
+def test_value_above_the_usual_range_raises_although_it_is_flagged(field: str, value: float, rule: str) -> None:
+    bench = Bench(HOME)
+    assert rule in raised(bench.send_field(field, value, number=2, fault="outside the usual range"))
+    bench.send_field(field, value, number=1000, fault="outside the usual range")
+    assert "quality" not in raised(bench.said)
 
 
 def test_devices_beyond_the_limit_are_counted_and_not_watched() -> None:
@@ -145,9 +153,9 @@ def test_gap_takes_votes_away() -> None:
 def test_each_kind_of_level_raises_and_clears(rule: Rule, calm: float, wrong: float) -> None:
     bench = Bench([rule], 10_000)
     field = rule.field or ""
-    assert bench.send(number=1000, **{field: calm}) == []
-    assert raised(bench.send(number=1000, **{field: wrong})) == ["hot"]
-    assert told(bench.send(number=1000, **{field: calm})) == [("cleared", "hot")]
+    assert bench.send_field(field, calm, number=1000) == []
+    assert raised(bench.send_field(field, wrong, number=1000)) == ["hot"]
+    assert told(bench.send_field(field, calm, number=1000)) == [("cleared", "hot")]
 
 
 def test_change_within_its_time_raises_and_a_slower_one_does_not() -> None:

@@ -151,7 +151,7 @@ class DeviceAlarms:
                 state.alarm.on_value(rule, verdict.value, at_ms)
 
     def _check_health(self, reading: Reading, at_ms: int, changed: list[_Changed]) -> None:
-        self.health.add(at_ms, reading.quality)
+        self.health.add(at_ms, reading.values, reading.quality)
         for rule in self.plan.flagged:
             self._judge(rule, self.health.flagged(rule.condition, at_ms), at_ms, changed)  # type: ignore[arg-type]
         for rule in self.plan.clock:

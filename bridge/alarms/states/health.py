@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from bridge.air.trust import counts
 from bridge.air.windows import MINUTE_MS
 from bridge.alarms.conditions import FLAGGED_MINUTES_LIMIT, ClockAhead, FlaggedShare
 from bridge.alarms.states.meters import Verdict
+from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import AHEAD_ISSUE
 
 _COMPLETENESS = 0.75
@@ -28,9 +30,11 @@ class DeviceHealth:
         """Whether an unflagged reading changes nothing."""
         return not self.ahead and not self.minutes
 
-    def add(self, at_ms: int, quality: Mapping[str, str]) -> None:
+    def add(self, at_ms: int, values: Mapping[str, Value], quality: Mapping[str, str]) -> None:
         self.ahead = self.ahead + 1 if quality.get(_TIMESTAMP) == AHEAD_ISSUE else 0
-        is_flagged = any(name != _TIMESTAMP for name in quality)
+        is_flagged = any(
+            name != _TIMESTAMP and (name not in values or not counts(name, values[name], quality)) for name in quality
+        )
         start_ms = at_ms - at_ms % MINUTE_MS
         while self.minutes and self.minutes[0][0] <= start_ms - _KEPT_MINUTES * MINUTE_MS:
             del self.minutes[0]

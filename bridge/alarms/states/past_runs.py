@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from bridge.air.trust import counts
 from bridge.alarms.record import Past, Peak, Transition, TransitionKind, identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
@@ -53,7 +54,7 @@ class PastRuns:
         ended: list[Rule] = []
         for name, value in reading.values.items():
             field = plan.fields.get(name)
-            if field is None or isinstance(value, str) or name in reading.quality:
+            if field is None or isinstance(value, str) or not counts(name, value, reading.quality):
                 continue
             for rule in field.rules:
                 level = rule.past_level
