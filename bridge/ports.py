@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 from bson.objectid import ObjectId
@@ -179,6 +180,28 @@ class ProfileStore(Protocol):
         """Delete the profile of a device, if there is one."""
 
 
+@dataclass(frozen=True, slots=True)
+class AirRecord:
+    """What is remembered of the air at a device, of JSON types, up to the reading with this cursor."""
+
+    device_id: str
+    seq: int
+    body: dict[str, Any]
+
+
+class AirStore(Protocol):
+    """What is remembered of the air at each device."""
+
+    async def all(self, limit: int, /) -> list[AirRecord]:
+        """Return the records of at most `limit` devices, by device id."""
+
+    async def save(self, records: Sequence[AirRecord], /) -> None:
+        """Insert or overwrite records; a refused one does not affect the others."""
+
+    async def remove(self, device_id: str, /) -> None:
+        """Delete the record of a device, if there is one."""
+
+
 class CommandStore(Protocol):
     """Commands to devices; each device has its own ids. After `StoreUnavailable` a change may or may not have been written."""
 
@@ -279,6 +302,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def profiles(self) -> ProfileStore:
         """What is known of each device."""
+
+    @property
+    def air(self) -> AirStore:
+        """The air at each device."""
 
     @property
     def commands(self) -> CommandStore:

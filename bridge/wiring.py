@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bridge import __version__
 from bridge.access.service import AuthService
+from bridge.alarms.air_monitor import AirMonitor
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
@@ -87,6 +88,7 @@ class Devices:
     registry: Registry
     commands: CommandService
     locations: Locations
+    air: AirMonitor
     profiles: ProfileService
     subscriptions: StoredSubscriptions
     announcements: Announcements
@@ -167,13 +169,14 @@ def build(
     )
     learned = ProfileService(profiles, store.profiles, registry)
     locations = Locations(store.locations, store, registry, hub, storage.lease.confirm)
-    devices = Devices(registry, commands, locations, learned, subscriptions, announcements, survey)
+    air = AirMonitor(store, settings.air.scale, limit=settings.devices.limit)
+    devices = Devices(registry, commands, locations, air, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, hub)),
+        publisher=chain((commands, registry, air, hub)),
         ledger=ledger,
         health=health,
         cursor=storage.cursor,
@@ -201,6 +204,7 @@ def build(
         profiles=devices.profiles,
         commands=commands,
         locations=locations,
+        air=air,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
@@ -300,6 +304,16 @@ def counters(components: Components) -> tuple[Counter, ...]:
             "bridge_devices_unlisted",
             "Readings and statuses of devices that were not registered.",
             lambda: registry.counts.unlisted,
+        ),
+        Counter(
+            "bridge_air_late",
+            "Readings that were retained or too late to judge the air by.",
+            lambda: devices.air.counts.late,
+        ),
+        Counter(
+            "bridge_air_unwatched",
+            "Readings of devices beyond the limit, whose air is not judged.",
+            lambda: devices.air.counts.unwatched,
         ),
         Counter(
             "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys

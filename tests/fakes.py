@@ -38,6 +38,7 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
+from bridge.ports import AirRecord
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -52,6 +53,7 @@ class MemoryStore:
         self.devices = MemoryDevices()
         self.locations = MemoryDocuments[NamedLocation]()
         self.profiles = MemoryProfiles()
+        self.air = MemoryAir()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
@@ -270,6 +272,20 @@ class MemoryDevices:
 
     async def remove(self, device_id: str) -> bool:
         return self.by_id.pop(device_id, None) is not None
+
+
+class MemoryAir:
+    def __init__(self) -> None:
+        self.by_id: dict[str, AirRecord] = {}
+
+    async def all(self, limit: int) -> list[AirRecord]:
+        return [self.by_id[name] for name in sorted(self.by_id)][:limit]
+
+    async def save(self, records: Sequence[AirRecord]) -> None:
+        self.by_id |= {record.device_id: record for record in records}
+
+    async def remove(self, device_id: str) -> None:
+        self.by_id.pop(device_id, None)
 
 
 class MemoryProfiles:

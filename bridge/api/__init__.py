@@ -7,8 +7,10 @@ from functools import partial
 from aiohttp import web
 
 from bridge.access.service import AuthService
+from bridge.alarms.air_monitor import AirMonitor
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
+from bridge.api.assessments import AssessmentsApi
 from bridge.api.auth import AuthApi
 from bridge.api.commands.forms import DeviceFormsApi
 from bridge.api.commands.routes import CommandsApi
@@ -68,6 +70,7 @@ class ApiServices:
     profiles: ProfileService
     commands: CommandService
     locations: Locations
+    air: AirMonitor
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -96,6 +99,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         ReadingsApi(store, authorizer),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
+        AssessmentsApi(services.air, authorizer),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),

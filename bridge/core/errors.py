@@ -256,5 +256,17 @@ class LastAdmin(BridgeError):
     """The change would leave no user who can administer."""
 
 
+class RuleError(BridgeError, ValueError):
+    """A rule of an alarm is not possible; the text says what is allowed."""
+
+
+class AlarmStateError(BridgeError):
+    """An alarm's state does not allow the operator's action."""
+
+
+class UnknownAlarm(BridgeError):
+    """No rule with this id applies to this device."""
+
+
 class UnsupportedLibrary(BridgeError):
     """An installed library has changed a private name that the bridge relies on; the text names supported releases."""

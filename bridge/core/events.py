@@ -61,9 +61,30 @@ class EntityEvent:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Reading | DeviceStatus | DeviceState | CommandAck | SystemEvent | Gap | AuthExpiring | EntityEvent | TopicEvent
+@dataclass(frozen=True, slots=True)
+class AirAssessed:
+    """The judgement of the air at a device has changed. `body` is an element of the answer of `GET /api/v1/assessments`."""
+
+    device_id: str
+    timestamp_ms: int
+    body: dict[str, Any]
+
+
+Event = (
+    Reading
+    | DeviceStatus
+    | DeviceState
+    | CommandAck
+    | SystemEvent
+    | Gap
+    | AuthExpiring
+    | EntityEvent
+    | TopicEvent
+    | AirAssessed
+)
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
+_ASSESSMENT_TOPICS = frozenset(("assessments",))
 _STATUS_TOPICS = frozenset(("modules", "sensors"))
 _TOPIC_EVENT_TOPICS = {
     "predictions": frozenset(("predictions",)),
@@ -90,6 +111,8 @@ def topics_of(event: Event) -> frozenset[str] | None:
             return _READING_TOPICS
         case DeviceStatus() | DeviceState():
             return _STATUS_TOPICS
+        case AirAssessed():
+            return _ASSESSMENT_TOPICS
         case TopicEvent():
             return _TOPIC_EVENT_TOPICS[event.topic]
         case CommandAck():
@@ -114,7 +137,7 @@ def device_of(event: Event) -> str | None:
     device receives it.
     """
     match event:
-        case Reading() | DeviceStatus() | DeviceState() | CommandAck():
+        case Reading() | DeviceStatus() | DeviceState() | CommandAck() | AirAssessed():
             return event.device_id
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
@@ -147,6 +170,11 @@ def device_status(status: DeviceStatus) -> dict[str, Any]:
 
 def device_state(event: DeviceState) -> dict[str, Any]:
     return {"deviceId": event.device_id, "state": event.state, "timestamp": iso(event.timestamp_ms)}
+
+
+def assessment(event: AirAssessed, sent_at: str) -> dict[str, Any]:
+    """Body of `assessment`: `timestamp` is the time of sending."""
+    return {"timestamp": sent_at, "data": event.body}
 
 
 def gap(missing: Gap) -> dict[str, Any]:

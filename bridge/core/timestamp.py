@@ -16,6 +16,8 @@ EARLIEST_MS = 1_577_836_800_000
 AHEAD_MS = 5 * 60 * 1000
 """How far a device's clock may be ahead of the bridge's."""
 
+AHEAD_ISSUE = "more than 5 minutes ahead"
+
 _SECONDS_BELOW = 1e11  # as seconds the year 5138, as milliseconds 1973: no plausible time is ambiguous
 _MILLISECONDS_BELOW = 1e14  # as milliseconds the year 5138, as microseconds 1973
 _MICROSECONDS_BELOW = 1e17
@@ -158,7 +160,7 @@ def resolve_time(raw: object, received_ms: int, to_utc: LocalToUtc | None = None
     if own_ms < EARLIEST_MS:
         return MeasurementTime(received_ms, None, _storable(raw), "before 2020-01-01")
     if own_ms > received_ms + AHEAD_MS:
-        return MeasurementTime(received_ms, own_ms, _storable(raw), "more than 5 minutes ahead")
+        return MeasurementTime(received_ms, own_ms, _storable(raw), AHEAD_ISSUE)
     return MeasurementTime(own_ms, own_ms, None, assumed)
 
 

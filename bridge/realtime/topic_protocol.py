@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
-from bridge.core.events import AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
-from bridge.core.readings.score import global_score
 from bridge.core.readings.units import conversion, unit_name
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 PATH = "/ws"
 ALL_TOPICS, MEASUREMENTS = "all", "measurements"
-TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", ALL_TOPICS)
+TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", "assessments", ALL_TOPICS)
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -140,7 +140,7 @@ class TopicCodec:
                 log.debug("WebSocket: measurement of %r sent to %d clients at %s", event.device_id, self._listeners(), PATH)
             if event.extra or self._is_mass(event):
                 return orjson.dumps(self.measurement(event))
-            score = global_score(event.values)
+            score = global_score(event.values, event.quality)
             return self._readings.encode(event, *self._location(event.device_id), *(() if score is None else (score,)))
         body = self._body(event)
         return None if body is None else orjson.dumps(body)
@@ -149,7 +149,7 @@ class TopicCodec:
         """Return the message of a reading. The location that the reading states comes before that of the registry."""
         registered, stated = self._location(reading.device_id), stated_location(reading.extra)
         location = stated.site or registered.site, stated.room or registered.room
-        body = _measurement(reading, *location, global_score(reading.values))
+        body = _measurement(reading, *location, global_score(reading.values, reading.quality))
         if self._is_mass(reading):
             body[_TVOC] = body["values"][NAMES[_TVOC]] = conversion(_TVOC, _MASS).invert(float(reading.values[_TVOC]))
             body["units"] = {NAMES[_TVOC]: _MASS}
@@ -169,6 +169,9 @@ class TopicCodec:
                 return {"type": "module", "timestamp": iso(event.timestamp_ms), **device, "status": event.status}
             case TopicEvent():
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
+            case AirAssessed():
+                device = _device(event.device_id, *self._location(event.device_id))
+                return {"type": "assessment", "timestamp": iso(event.timestamp_ms), **device, **event.body}
             case Gap():
                 return {"type": "gap", **events.gap(event)}
             case AuthExpiring():

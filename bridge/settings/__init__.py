@@ -8,6 +8,7 @@ from bridge.core.decode import MessageKind, Route
 from bridge.core.formats.registry import auto_format
 from bridge.core.topic import TopicPattern
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
+from bridge.settings.air import AirSettings
 from bridge.settings.devices import DevicesSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
 from bridge.settings.ingest_topics import IngestTopics
@@ -20,6 +21,7 @@ __all__ = [
     "HTTP_TOPIC",
     "PASSWORD_LENGTHS",
     "AccessSettings",
+    "AirSettings",
     "BrokerFilesSettings",
     "CertificateSettings",
     "DevicesSettings",
@@ -50,6 +52,7 @@ class Settings(Section):
     realtime: RealtimeSettings = RealtimeSettings()
     devices: DevicesSettings = DevicesSettings()
     access: AccessSettings = AccessSettings()
+    air: AirSettings = AirSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 

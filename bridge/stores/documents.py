@@ -1,10 +1,11 @@
-"""Users, keys, sessions, audit events, devices, locations, profiles and commands, over the document collections of a driver."""
+"""Everything that is not a reading: written once, over the document collections of a driver."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
+import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import (
@@ -26,6 +27,7 @@ from bridge.core.devices.profile_document import profile_from_document, profile_
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
+from bridge.ports import AirRecord
 
 Document = dict[str, Any]
 Fields = Mapping[str, Any]
@@ -59,6 +61,7 @@ AUDIT = CollectionSchema(
 DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status_at": "statusAt"})
 LOCATIONS = CollectionSchema("locations", named_location.TIMES)
 PROFILES = CollectionSchema("profiles")
+AIR = CollectionSchema("air")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
 
 
@@ -118,6 +121,7 @@ class DocumentStores:
         self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
         self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
         self.profiles = DocumentProfileStore(collection(PROFILES))
+        self.air = DocumentAirStore(collection(AIR))
         self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentRecordStore(collection(USERS), user_from_document)
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
@@ -189,6 +193,25 @@ class DocumentProfileStore:
     async def save(self, profiles: Mapping[str, DeviceProfile]) -> None:
         if profiles:
             await self._documents.put([{"_id": name, **profile_to_document(one)} for name, one in profiles.items()])
+
+    async def remove(self, device_id: str) -> None:
+        await self._documents.delete(device_id)
+
+
+class DocumentAirStore:
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def all(self, limit: int) -> list[AirRecord]:
+        documents = await self._documents.find(limit=limit)
+        return [AirRecord(str(document["_id"]), document["seq"], orjson.loads(document["air"])) for document in documents]
+
+    async def save(self, records: Sequence[AirRecord]) -> None:
+        """The body is stored as text: nobody queries it, and its numbers stay what they are."""
+        if records:
+            await self._documents.put(
+                [{"_id": one.device_id, "seq": one.seq, "air": orjson.dumps(one.body).decode()} for one in records]
+            )
 
     async def remove(self, device_id: str) -> None:
         await self._documents.delete(device_id)

@@ -10,11 +10,11 @@ from itertools import chain
 
 import typer.main
 
+from bridge.air.score import SCALES
 from bridge.cli.commands import app
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
 from bridge.core.message import Outcome, RejectionReason
 from bridge.core.readings.measurements import MEASUREMENTS, Measurement
-from bridge.core.readings.score import SCALES
 from bridge.settings import FieldSettings, SubscriptionSettings
 from tests.docs.facts import column, settings_rows, tables
 from tests.docs.site import Site
@@ -46,7 +46,7 @@ def _measurement_row(one: Measurement) -> list[str]:
 
 
 def test_every_breakpoint_of_the_score_is_in_the_table() -> None:
-    found = ((re.match("`([a-z0-9]+)`, [^`]", row[0]), row[1]) for row in tables(DOCS / "websockets.md"))
+    found = ((re.match("`([A-Za-z0-9]+)`, [^`]", row[0]), row[1]) for row in tables(DOCS / "websockets.md"))
     shown = {name[1]: points for name, points in found if name}
     assert shown == {name: ", ".join(f"{at:g}: {score}" for at, score in points) for name, points in SCALES.items()}
 

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from bridge.core import events
-from bridge.core.events import AuthExpiring, DeviceState, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AuthExpiring, DeviceState, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -29,6 +29,8 @@ class SocketIoCodec:
                 message: tuple[str, dict[str, Any]] = "deviceStatus", events.device_status(event)
             case DeviceState():
                 message = "deviceState", events.device_state(event)
+            case AirAssessed():
+                message = "assessment", events.assessment(event, SENT_AT_PLACEHOLDER)
             case Gap():
                 message = "gap", events.gap(event)
             case AuthExpiring():

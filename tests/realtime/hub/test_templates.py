@@ -10,13 +10,13 @@ from bson.objectid import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.devices.location import Location
 from bridge.core.events import EntityEvent
 from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
-from bridge.core.readings.score import global_score
 from bridge.core.timestamp import iso
 from bridge.realtime.channel_protocol import ChannelCodec
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER, Encoder

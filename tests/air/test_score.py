@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.air.score import SCALES, global_score
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
-from bridge.core.readings.score import SCALES, global_score
 
-RISING_IS_WORSE = ("co2", "pm25", "pm10", "tvoc")
+RISING_IS_WORSE = tuple(sorted(SCALES.keys() - {"temperature", "humidity"}))
 values = st.dictionaries(st.sampled_from(sorted(MEASUREMENTS_BY_NAME)), st.floats(-1e6, 1e6) | st.booleans(), max_size=8)
 
 
 @given(values)
 def test_score_is_from_0_to_100_or_none_without_a_scale(given_values: dict[str, float]) -> None:
     score = global_score(given_values)
-    assert (score is None) is (not SCALES.keys() & given_values.keys())
+    is_burning = given_values.get("flameDetected") is True
+    assert (score is None) is (not SCALES.keys() & given_values.keys() and not is_burning)
     assert score is None or (type(score) is int and 0 <= score <= 100)
 
 
@@ -77,3 +78,31 @@ def test_score_at_a_breakpoint_is_that_of_the_table(name: str) -> None:
 )
 def test_score_is_that_of_the_worst_measurement(measured: dict[str, float], score: int | None) -> None:
     assert global_score(measured) == score
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most"),
+    [
+        ({"coPpm": 30}, 40), ({"coPpm": 34}, 40), ({"coPpm": 100}, 0), ({"coPpm": 800}, 0), ({"ch4Ppm": 4400}, 20),
+        ({"ch4Ppm": 44_000}, 0), ({"lpgPpm": 1400}, 20), ({"lpgPpm": 2800}, 0), ({"no2": 2000}, 0), ({"o3": 200}, 0),
+        ({"so2": 2000}, 0), ({"flameDetected": True}, 0),
+    ],
+)  # fmt: skip
+def test_danger_is_not_hidden_by_pleasant_air(measured: dict[str, float], at_most: int) -> None:
+    score = global_score({"co2": 420, "temperature": 21, "humidity": 40, **measured})
+    assert score is not None
+    assert score <= at_most
+
+
+def test_flagged_value_above_the_usual_range_still_counts() -> None:
+    assert global_score({"coPpm": 1500, "temperature": 21}, {"coPpm": "outside 0..1000"}) == 0
+    assert global_score({"co2": 40_000}, {"co2": "outside 300..10000"}) == 0
+    assert global_score({"tvoc": 0.3}, {"tvoc": "below 1 ppb"}) is None
+
+
+def test_flagged_value_has_no_score() -> None:
+    dead = {"co2": "outside 300..10000"}
+    assert global_score({"co2": 0}, dead) is None
+    assert global_score({"co2": 0, "temperature": 18}, dead) == 60
+    assert global_score({"co2": 0}) == 100
+    assert global_score({"flameDetected": False}) is None

@@ -1,0 +1,48 @@
+"""What the values of devices mean, by named standards."""
+
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bridge.alarms.air_monitor import AirMonitor
+from bridge.api.describe import describes
+from bridge.api.device_authorizer import DeviceAuthorizer
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.air_models import AssessmentsResponse
+from bridge.core.access.permissions import Permission
+from bridge.core.readings.identity import normalize_device_id
+
+_DEVICES_LIMIT = 1000
+
+
+class AssessmentsParameters(BaseModel):
+    """The query of `GET /api/v1/assessments`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    device: Annotated[tuple[Annotated[str, AfterValidator(normalize_device_id)], ...], Field(max_length=_DEVICES_LIMIT)] = ()
+
+
+class AssessmentsApi:
+    def __init__(self, air: AirMonitor, authorizer: DeviceAuthorizer) -> None:
+        self._air = air
+        self._authorizer = authorizer
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/api/v1/assessments", self._assessments)]
+
+    @describes(
+        "The air at each device, judged by named standards",
+        tag="readings",
+        permission=Permission.READ,
+        query=AssessmentsParameters,
+        answers={200: AssessmentsResponse},
+        problems=(422,),
+    )
+    async def _assessments(self, request: web.Request) -> web.Response:
+        asked = AssessmentsParameters.model_validate({name: request.query.getall(name) for name in request.query})
+        allowed = self._authorizer.devices(request, asked.device)
+        devices = self._air.devices() if allowed is None else [one for one in allowed if one in self._air]
+        body: dict[str, Any] = {"assessments": [self._air.public(device_id) for device_id in devices]}
+        return json_response(body)
