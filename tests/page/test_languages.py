@@ -15,9 +15,9 @@ from tests.servers import REPO
 @pytest.mark.parametrize(
     ("locale", "heading", "label"),
     [
-        ("ru-RU", "Всё в порядке", "Температура"),
-        ("es-MX", "Todo en orden", "Temperatura"),
-        ("fr", "Tout va bien", "Température"),
+        ("ru-RU", "Тревог нет", "Температура"),
+        ("es-MX", "Sin alarmas", "Temperatura"),
+        ("fr", "Aucune alarme", "Température"),
     ],
 )
 async def test_page_uses_the_language_of_the_browser(
@@ -37,9 +37,9 @@ async def test_selected_language_is_kept_after_a_reload(dashboard: Dashboard) ->
     await dashboard.post(deviceId="kitchen", temperature=21.5)
     await dashboard.go()
     await dashboard.page.get_by_label("Language").select_option("Русский")
-    await expect(dashboard.page.get_by_role("heading", level=1)).to_have_text("Всё в порядке")
+    await expect(dashboard.page.get_by_role("heading", level=1)).to_have_text("Тревог нет")
     await dashboard.page.reload()
-    await expect(dashboard.page.get_by_role("heading", level=1)).to_have_text("Всё в порядке")
+    await expect(dashboard.page.get_by_role("heading", level=1)).to_have_text("Тревог нет")
     await expect(dashboard.page).to_have_title("Обзор · Sensor Bridge")
 
 

@@ -8,6 +8,8 @@ import type { Metrics } from "../model/bridge/metrics";
 import { parseMetrics } from "../model/bridge/metrics";
 import type { Command, CommandRequest, CommandResult } from "../model/command";
 import { failedCommand, parseCommand, parseCommandResult, parseCommands } from "../model/command";
+import type { AssessmentReport } from "../model/devices/assessment";
+import { parseReports } from "../model/devices/assessment";
 import type { DeviceDetail, DeviceIgnoredKeys, ExtraRecord } from "../model/devices/device-detail";
 import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/devices/device-detail";
 import type { TimeSpan } from "../model/history/time-range";
@@ -89,6 +91,12 @@ export class ApiClient {
 
   async deviceDetail(id: string): Promise<DeviceDetail> {
     return parseDetail(await this.#get(devicePath(id)));
+  }
+
+  /** The bridge's assessments of these devices, or of all. */
+  async assessments(devices: readonly string[] = []): Promise<AssessmentReport[]> {
+    const query = new URLSearchParams(devices.map((id) => ["device", id]));
+    return parseReports(await this.#get(`api/v1/assessments?${query}`));
   }
 
   /** The values that are no measurement, of the newest readings before `to`; null: before now. */

@@ -1,7 +1,5 @@
 import type { Device } from "../model/devices/device";
-import { AVERAGED_FIELDS } from "../model/devices/device-assessment";
 import { primaryValues } from "../model/devices/primary-values";
-import type { HourlyMeanCache } from "../model/history/hourly-mean-cache";
 import type { Trends } from "../model/history/trend";
 import { SLOTS, SLOT_MS } from "../model/history/trend";
 import type { Measurement } from "../model/wire";
@@ -9,7 +7,6 @@ import type { ApiClient } from "./client";
 
 const GATHER_MS = 120;
 const RETRY_MS = 5000;
-const HOUR_MS = 3_600_000;
 /** Of the ids in the URL of a request, whose first line may have 8,190 characters. An id has up to 1,536. */
 const MAX_ENCODED_LENGTH = 6000;
 
@@ -72,19 +69,6 @@ export function trendLoader(api: ApiClient, trends: Trends, now: Clock, table: T
     const from = to - (SLOTS - 1) * SLOT_MS;
     const buckets = fields.length === 0 ? [] : await api.history({ devices: ids, from, to, step: SLOT_MS, fields });
     trends.load(ids, buckets, to);
-  };
-}
-
-/** Loads the complete hours of the last day that are still missing. */
-export function hourlyMeanLoader(api: ApiClient, means: HourlyMeanCache, now: Clock, table: Table): Load {
-  return async (devices) => {
-    const at = now();
-    const ids = devices.map(({ id }) => id);
-    const known = new Set(loaded(table).map(({ name }) => name));
-    const fields = AVERAGED_FIELDS.filter((name) => known.has(name));
-    const from = Math.min(...ids.map((id) => means.missingSince(id, at)));
-    const to = Math.floor(at / HOUR_MS) * HOUR_MS - 1;
-    means.load(ids, await api.history({ devices: ids, from, to, step: HOUR_MS, fields }), at);
   };
 }
 

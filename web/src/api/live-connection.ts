@@ -4,6 +4,8 @@ import { io } from "socket.io-client";
 import type { Transport } from "../model/bridge/connection";
 import type { CommandRequest, CommandResult } from "../model/command";
 import { parseCommandResult } from "../model/command";
+import type { AssessmentReport } from "../model/devices/assessment";
+import { parseReport } from "../model/devices/assessment";
 import { field, number, text, time } from "../model/json";
 import type { EventLevel } from "../model/wire";
 import { eventLevel } from "../model/wire";
@@ -24,6 +26,7 @@ export interface LiveListener {
   onTransport(transport: Transport): void;
   onClose(): void;
   onReading(body: unknown, sentAt: number | null): void;
+  onAssessment(report: AssessmentReport): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
   onSystemEvent(level: EventLevel, message: string): void;
@@ -110,6 +113,10 @@ export class LiveConnection {
       if (!socket.active) this.#scheduleReconnect();
     });
     socket.on("sensorData", (body: unknown) => this.#listener.onReading(body, time(field(body, "timestamp"))));
+    socket.on("assessment", (body: unknown) => {
+      const report = parseReport(field(body, "data"));
+      if (report) this.#listener.onAssessment(report);
+    });
     socket.on("deviceStatus", (body: unknown) => {
       const [deviceId, status] = [text(field(body, "deviceId")), text(field(body, "status"))];
       if (deviceId && status) this.#listener.onDeviceStatus(deviceId, status, time(field(body, "timestamp")));

@@ -2,7 +2,6 @@ import { createContext } from "preact";
 import { useContext, useEffect } from "preact/hooks";
 
 import type { Device } from "../model/devices/device";
-import { needsHourlyMeans } from "../model/devices/device-assessment";
 import type { App } from "./app";
 import type { Store } from "./store";
 
@@ -28,11 +27,4 @@ export function useTrend(device: Device): void {
   const { store, history } = useApp();
   const [version, table] = [store.historyVersion.value, store.table.value];
   useEffect(() => history.requestTrend(device), [device, version, table]);
-}
-
-/** Loads each complete hour while the component is mounted, for assessments that average over hours. */
-export function useHourlyMeans(device: Device): void {
-  const { store, history } = useApp();
-  const [version, table, hour, isNeeded] = [store.historyVersion.value, store.table.value, store.hour.value, needsHourlyMeans(device)];
-  useEffect(() => history.requestHourlyMeans(device), [device, version, table, hour, isNeeded]);
 }

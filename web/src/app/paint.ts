@@ -1,5 +1,6 @@
 import { batch } from "@preact/signals";
 
+import { HeadlineWriter } from "../model/devices/headline";
 import type { RankedDevice } from "../model/devices/ranking";
 import { Ranking, countDevices } from "../model/devices/ranking";
 import type { Store } from "./store";
@@ -16,6 +17,7 @@ const RANKED_PER_PAINT = 50;
 export class Painter {
   readonly #store: Store;
   readonly #ranking = new Ranking();
+  readonly #headlineWriter = new HeadlineWriter();
   readonly #rankedById = new Map<string, { readonly ranked: RankedDevice; readonly key: string }>();
   #isScheduled = false;
   #paintedAt = 0;
@@ -58,9 +60,10 @@ export class Painter {
     const store = this.#store;
     const now = store.bridgeNow();
     const isNewSecond = Math.floor(now / 1000) !== Math.floor(store.now.peek() / 1000);
-    const changed = store.fleet.takeChangedIds();
+    const changed = new Set([...store.fleet.takeChangedIds(), ...store.assessments.takeChangedIds()]);
     if (isNewSecond) store.now.value = now;
-    this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
+    const hasChanged = this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
+    if (hasChanged || isNewSecond) this.#writeHeadline(now);
     store.bumpVersions(changed);
     if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
     else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
@@ -92,7 +95,8 @@ export class Painter {
     this.#store.feedVersion.value++;
   }
 
-  #rank(deviceIds: Iterable<string>, now: number): void {
+  /** Returns whether any device is ranked differently. */
+  #rank(deviceIds: Iterable<string>, now: number): boolean {
     const { fleet, assessments, ranked, counts } = this.#store;
     let hasChanged = false;
     for (const id of deviceIds) {
@@ -103,20 +107,27 @@ export class Painter {
         hasChanged = this.#rankedById.delete(id) || hasChanged;
         continue;
       }
-      const one = this.#ranking.of(device, assessments.of(device, now).order, now);
+      const one = this.#ranking.of(device, assessments.of(device, now), now);
       const key = rankKey(one);
       if (this.#rankedById.get(id)?.key === key) continue;
       this.#rankedById.set(id, { ranked: one, key });
       hasChanged = true;
     }
-    if (!hasChanged) return;
+    if (!hasChanged) return false;
     ranked.value = [...this.#rankedById.values()].map((entry) => entry.ranked);
     counts.value = countDevices(ranked.value);
+    return true;
+  }
+
+  #writeHeadline(now: number): void {
+    const { headline, ranked } = this.#store;
+    const written = this.#headlineWriter.of(ranked.peek(), now);
+    if (JSON.stringify(written) !== JSON.stringify(headline.peek())) headline.value = written;
   }
 }
 
-/** Everything that decides where a device is listed. */
-function rankKey({ device, severity, score }: RankedDevice): string {
+/** Everything that decides where a device is listed, and what the headline says of it. */
+function rankKey({ device, severity, score, condition }: RankedDevice): string {
   const { site, room, type } = device.record ?? {};
-  return [device.id, severity, score, device.presence, device.name, site, room, type].join("\t");
+  return [device.id, severity, score, device.presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
 }

@@ -1,5 +1,5 @@
 import type { Signal } from "@preact/signals";
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
@@ -9,16 +9,14 @@ import type { Command } from "../model/command";
 import type { Refusal } from "../model/command-outcome";
 import type { Device } from "../model/devices/device";
 import type { DeviceAssessment } from "../model/devices/device-assessment";
-import { AssessmentCache } from "../model/devices/device-assessment";
+import { AssessmentReports } from "../model/devices/device-assessment";
 import { Fleet } from "../model/devices/fleet";
+import type { Headline } from "../model/devices/headline";
 import type { DeviceCounts, RankedDevice } from "../model/devices/ranking";
 import { countDevices } from "../model/devices/ranking";
 import { Feed } from "../model/feed";
-import { HourlyMeanCache } from "../model/history/hourly-mean-cache";
 import { Trends } from "../model/history/trend";
 import type { EventLevel, Measurement } from "../model/wire";
-
-const HOUR_MS = 3_600_000;
 
 export type NoticeContent =
   | { readonly kind: "system"; readonly level: EventLevel; readonly message: string }
@@ -33,8 +31,7 @@ export class Store {
   readonly fleet = new Fleet();
   readonly feed = new Feed();
   readonly trends = new Trends();
-  readonly hourlyMeans = new HourlyMeanCache();
-  readonly assessments = new AssessmentCache(this.hourlyMeans);
+  readonly assessments = new AssessmentReports();
 
   readonly table = signal<readonly Measurement[]>([]);
   readonly connection = signal<Connection>(NOT_CONNECTED);
@@ -43,10 +40,10 @@ export class Store {
   readonly failing = signal<readonly ComponentStatus[]>([]);
   /** The bridge's time, updated every second. */
   readonly now = signal(Date.now());
-  readonly hour = computed(() => Math.floor(this.now.value / HOUR_MS));
   /** Every device with its rank; changes when a device is added, removed or ranked differently. */
   readonly ranked = signal<readonly RankedDevice[]>([]);
   readonly counts = signal<DeviceCounts>(countDevices([]));
+  readonly headline = signal<Headline>({ severity: "none", statements: [{ kind: "noAlarm" }] });
   /** Whether the registry has been loaded. */
   readonly loaded = signal(false);
   /** Grows with every change of the feed. */

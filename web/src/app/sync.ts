@@ -7,6 +7,7 @@ import type { AuthSession } from "../auth/session";
 import type { Transport } from "../model/bridge/connection";
 import { DeliveryDelay } from "../model/bridge/delivery-delay";
 import type { CommandRequest, CommandResult } from "../model/command";
+import type { AssessmentReport } from "../model/devices/assessment";
 import type { DeviceRecord, Reading } from "../model/wire";
 import { parseSensorData, parseState } from "../model/wire";
 import type { Painter } from "./paint";
@@ -50,7 +51,7 @@ export class Sync {
     this.#painter = painter;
     this.#api = api;
     this.#session = session;
-    this.#refresher = new Refresher(async () => void (await this.#loadDevices()));
+    this.#refresher = new Refresher(() => this.#refresh());
     this.#poller = this.#createPoller();
     this.#live = new LiveConnection(base, this.#liveListener(), () => this.#cursor, () => session.token);
   }
@@ -71,6 +72,13 @@ export class Sync {
   /** Applies a record that was changed on this page. */
   applyRecord(record: DeviceRecord): void {
     this.#store.fleet.applyRecord(record);
+    this.#painter.schedule();
+  }
+
+  /** Takes the bridge's assessments of some devices. */
+  applyAssessments(reports: readonly AssessmentReport[]): void {
+    const { assessments, fleet } = this.#store;
+    for (const report of reports) assessments.put(report, fleet.devices.get(report.deviceId)?.measuredAt ?? null);
     this.#painter.schedule();
   }
 
@@ -124,6 +132,7 @@ export class Sync {
         const reading = parseSensorData(body, store.table.value);
         if (reading) this.#onReading(reading);
       },
+      onAssessment: (report) => this.applyAssessments([report]),
       onDeviceStatus: (id, status, at) => {
         store.fleet.setStatus(id, status, at);
         this.#painter.schedule();
@@ -165,7 +174,6 @@ export class Sync {
 
   #invalidateHistory(): void {
     this.#store.trends.clear();
-    this.#store.hourlyMeans.invalidate();
     this.#store.historyVersion.value++;
     this.#refresher.request();
   }
@@ -185,15 +193,25 @@ export class Sync {
     this.#store.updateConnection({ open: false, transport: null, catchingUp: false, lostAt: this.#store.bridgeNow() });
   }
 
+  /** Both are loaded at once, so that the first paint has both. Throws if either fails, after the other was taken. */
+  async #refresh(): Promise<void> {
+    const assessments = this.#api.assessments().then((reports) => ({ reports }), (error: unknown) => ({ error }));
+    await this.#loadDevices(assessments.then((loaded) => ("reports" in loaded ? loaded.reports : [])));
+    const loaded = await assessments;
+    if ("error" in loaded) throw loaded.error;
+  }
+
   /** Returns the newest cursor among the devices' last readings. */
-  async #loadDevices(): Promise<number> {
+  async #loadDevices(assessments: Promise<readonly AssessmentReport[]> = Promise.resolve([])): Promise<number> {
     const store = this.#store;
     if (store.table.value.length === 0) store.table.value = await this.#api.measurements();
     this.#live.connect(); // readings can be parsed only once the table is loaded
     const records = await this.#api.devices(store.table.value);
+    const reports = await assessments;
     store.fleet.load(records);
+    this.applyAssessments(reports);
     store.trends.retainOnly(store.fleet.devices);
-    store.hourlyMeans.retainOnly(store.fleet.devices);
+    store.assessments.retainOnly(store.fleet.devices);
     let newest = 0;
     for (const { lastReading } of records) {
       if (lastReading === null) continue;

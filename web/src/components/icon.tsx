@@ -35,7 +35,7 @@ export type IconName = keyof typeof SHAPES;
 
 export function Icon({ name }: { name: IconName }): JSX.Element {
   return (
-    <svg class="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+    <svg class="icon" data-icon={name} viewBox="0 0 20 20" aria-hidden="true" focusable="false">
       <path d={SHAPES[name]} />
     </svg>
   );

@@ -60,10 +60,16 @@ export const en = {
 
   "alarm.flame": "Flame detected",
   "alarm.devices": { one: "Alarm from {count} device", other: "Alarm from {count} devices" },
+  "alarm.reason": "{what}: {level}",
+  "alarm.since": "since {time}",
+  "alarm.sinceAtLeast": "at least since {time}",
 
+  "overview.noAlarm": "No alarm",
   "overview.ok": "All is well",
   "overview.alarm": { one: "{count} alarm", other: "{count} alarms" },
   "overview.attention": { one: "{count} device needs attention", other: "{count} devices need attention" },
+  "overview.air": { one: "{count} room wants air", other: "{count} rooms want air" },
+  "overview.silent": { one: "{count} device silent", other: "{count} devices silent" },
   "overview.unknown": "Waiting for the bridge",
   "overview.online": { one: "{count} device online", other: "{count} devices online" },
   "overview.devices": { one: "{count} device", other: "{count} devices" },
@@ -104,6 +110,10 @@ export const en = {
 
   "assessment.title": "Assessment",
   "assessment.from": "from {value}",
+  "assessment.outdated": "As of {time}. Nothing newer is known.",
+  "assessment.unknown": "Not known to this page",
+  "assessment.unknown.level": "Level {level} of 5",
+  "assessment.unknown.standard": "A standard that this page does not know",
 
   "flag.outside": "outside {low} to {high}",
   "flag.clamped": "outside {low} to {high}, shown at the limit",

@@ -98,10 +98,16 @@ const page: Translated = {
 
   "alarm.flame": "Llama detectada",
   "alarm.devices": { one: "Alarma de {count} dispositivo", other: "Alarma de {count} dispositivos" },
+  "alarm.reason": "{what}: {level}",
+  "alarm.since": "desde {time}",
+  "alarm.sinceAtLeast": "al menos desde {time}",
 
+  "overview.noAlarm": "Sin alarmas",
   "overview.ok": "Todo en orden",
   "overview.alarm": { one: "{count} alarma", other: "{count} alarmas" },
   "overview.attention": { one: "{count} dispositivo requiere atención", other: "{count} dispositivos requieren atención" },
+  "overview.air": { one: "{count} sala necesita aire fresco", other: "{count} salas necesitan aire fresco" },
+  "overview.silent": { one: "{count} dispositivo no da señales", other: "{count} dispositivos no dan señales" },
   "overview.unknown": "Esperando al puente",
   "overview.online": { one: "{count} dispositivo en línea", other: "{count} dispositivos en línea" },
   "overview.devices": { one: "{count} dispositivo", other: "{count} dispositivos" },
@@ -142,6 +148,10 @@ const page: Translated = {
 
   "assessment.title": "Evaluación",
   "assessment.from": "a partir de {value}",
+  "assessment.outdated": "Última evaluación: {time}. No hay ninguna más reciente.",
+  "assessment.unknown": "Desconocido para esta página",
+  "assessment.unknown.level": "Nivel {level} de 5",
+  "assessment.unknown.standard": "Una norma que esta página no conoce",
 
   "flag.outside": "fuera de {low} a {high}",
   "flag.clamped": "fuera de {low} a {high}, se muestra el límite",

@@ -98,10 +98,16 @@ const page: Translated = {
 
   "alarm.flame": "Flamme détectée",
   "alarm.devices": { one: "Alarme de {count} appareil", other: "Alarme de {count} appareils" },
+  "alarm.reason": "{what} : {level}",
+  "alarm.since": "depuis {time}",
+  "alarm.sinceAtLeast": "au moins depuis {time}",
 
+  "overview.noAlarm": "Aucune alarme",
   "overview.ok": "Tout va bien",
   "overview.alarm": { one: "{count} alarme", other: "{count} alarmes" },
   "overview.attention": { one: "{count} appareil demande votre attention", other: "{count} appareils demandent votre attention" },
+  "overview.air": { one: "{count} pièce à aérer", other: "{count} pièces à aérer" },
+  "overview.silent": { one: "{count} appareil silencieux", other: "{count} appareils silencieux" },
   "overview.unknown": "En attente du pont",
   "overview.online": { one: "{count} appareil en ligne", other: "{count} appareils en ligne" },
   "overview.devices": { one: "{count} appareil", other: "{count} appareils" },
@@ -142,6 +148,10 @@ const page: Translated = {
 
   "assessment.title": "Évaluation",
   "assessment.from": "d’après {value}",
+  "assessment.outdated": "Dernière évaluation : {time}. Il n’y en a pas de plus récente.",
+  "assessment.unknown": "Inconnu de cette page",
+  "assessment.unknown.level": "Niveau {level} sur 5",
+  "assessment.unknown.standard": "Une norme que cette page ne connaît pas",
 
   "flag.outside": "hors de {low} à {high}",
   "flag.clamped": "hors de {low} à {high}, limite affichée",

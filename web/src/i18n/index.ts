@@ -62,6 +62,11 @@ export function t<K extends Key>(key: K, ...[given]: Values<K>): string {
   });
 }
 
+/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air. */
+export function sentText(key: string): string | null {
+  return Object.hasOwn(assessments, key) ? language.value.messages[key as keyof AssessmentMessages] : null;
+}
+
 /** The translated label, else the bridge's. */
 export function fieldLabel(measurement: Measurement): string {
   const messages: Readonly<Record<string, unknown>> = language.value.messages;

@@ -105,7 +105,11 @@ const page: Translated = {
     many: "Тревога: {count} устройств",
     other: "Тревога: {count} устройства",
   },
+  "alarm.reason": "{what}: {level}",
+  "alarm.since": "с {time}",
+  "alarm.sinceAtLeast": "как минимум с {time}",
 
+  "overview.noAlarm": "Тревог нет",
   "overview.ok": "Всё в порядке",
   "overview.alarm": { one: "{count} тревога", few: "{count} тревоги", many: "{count} тревог", other: "{count} тревоги" },
   "overview.attention": {
@@ -114,6 +118,13 @@ const page: Translated = {
     many: "{count} устройств требуют внимания",
     other: "{count} устройства требует внимания",
   },
+  "overview.air": {
+    one: "{count} комнату нужно проветрить",
+    few: "{count} комнаты нужно проветрить",
+    many: "{count} комнат нужно проветрить",
+    other: "{count} комнаты нужно проветрить",
+  },
+  "overview.silent": { one: "{count} устройство молчит", few: "{count} устройства молчат", many: "{count} устройств молчат", other: "{count} устройства молчит" },
   "overview.unknown": "Ждём ответа моста",
   "overview.online": {
     one: "{count} устройство в сети",
@@ -159,6 +170,10 @@ const page: Translated = {
 
   "assessment.title": "Оценка",
   "assessment.from": "по {value}",
+  "assessment.outdated": "По состоянию на {time}. Более новых данных нет.",
+  "assessment.unknown": "Эта страница такого не знает",
+  "assessment.unknown.level": "Уровень {level} из 5",
+  "assessment.unknown.standard": "Стандарт, неизвестный этой странице",
 
   "flag.outside": "вне пределов от {low} до {high}",
   "flag.clamped": "вне пределов от {low} до {high}, показан предел",

@@ -1,7 +1,9 @@
 /** Fixtures for the tests of the model. */
 
+import type { AssessmentReport } from "./devices/assessment";
+import { parseReport } from "./devices/assessment";
 import { Device } from "./devices/device";
-import type { Bucket, DeviceRecord, Measurement, Reading, Value } from "./wire";
+import type { DeviceRecord, Measurement, Reading, Value } from "./wire";
 import { parseMeasurements } from "./wire";
 
 export const NOON = Date.UTC(2026, 0, 15, 12);
@@ -26,6 +28,16 @@ export function device(id: string, over: Partial<DeviceRecord> = {}): Device {
   return made;
 }
 
-export function hourlyBucket(start: number, pm25: number): Bucket {
-  return { deviceId: "kitchen", start, fields: new Map([["pm25", { min: pm25, mean: pm25, max: pm25, count: 60 }]]) };
+/** An assessment as the bridge sends it. */
+export function judged(key: string, level: number, over: Record<string, unknown> = {}): Record<string, unknown> {
+  const indicator = { key, standard: "standard.ubaCo2", field: "co2", unit: null, averaging: "averaging.latest", indicative: false, caveat: null };
+  const value = level + 1;
+  return { ...indicator, value, measured: over["value"] ?? value, level, levelKey: `level.co2.elevated`, advice: "advice.none", order: level, ...over };
+}
+
+/** The bridge's report on a device. */
+export function reportOn(deviceId: string, at: number, ...assessments: unknown[]): AssessmentReport {
+  const report = parseReport({ deviceId, at: new Date(at).toISOString(), assessments });
+  if (report === null) throw new Error("not a report");
+  return report;
 }

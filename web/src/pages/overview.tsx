@@ -3,15 +3,19 @@ import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
 import { Card } from "../components/device/card";
+import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { t } from "../i18n";
+import type { Statement } from "../model/devices/headline";
+import type { Severity } from "../model/devices/issues";
 import { severityRank } from "../model/devices/issues";
-import type { DeviceFilter, RoomGroup, StatusFilter } from "../model/devices/ranking";
+import type { DeviceCounts, DeviceFilter, RoomGroup, StatusFilter } from "../model/devices/ranking";
 import { groupByRoom, matches } from "../model/devices/ranking";
 
 const STATUS_FILTERS: readonly StatusFilter[] = ["all", "attention", "offline"];
 /** Fewer devices fit on one screen, so no filter is shown. */
 const MIN_DEVICES_TO_FILTER = 7;
+const SUMMARY_ICONS: Readonly<Record<Severity, IconName>> = { alarm: "warning", warning: "warning", notice: "notice", none: "check" };
 const NO_FILTER: DeviceFilter = { text: "", status: "all" };
 
 export function OverviewPage(): JSX.Element {
@@ -38,23 +42,36 @@ export function OverviewPage(): JSX.Element {
   );
 }
 
-/** The overall state in one sentence, readable from across the room. */
+/** The overall state in a few words, readable from across the room. */
 function Summary(): JSX.Element {
-  const { counts, connection } = useStore();
-  const { all, online, attention, alarms } = counts.value;
+  const { counts, connection, headline } = useStore();
+  const { severity, statements: [first, ...others] } = headline.value;
   const isKnown = connection.value.open;
-  const severity = alarms > 0 ? "alarm" : attention > 0 ? "warning" : "none";
-  const text =
-    alarms > 0 ? t("overview.alarm", { count: alarms }) : attention > 0 ? t("overview.attention", { count: attention }) : t("overview.ok");
   return (
     <div class="summary" data-severity={isKnown ? severity : "unknown"}>
       <h1>
-        <Icon name={severity === "none" ? "check" : "warning"} />
-        {isKnown || severity !== "none" ? text : t("overview.unknown")}
+        <Icon name={SUMMARY_ICONS[severity]} />
+        {isKnown || "count" in first ? statementText(first) : t("overview.unknown")}
       </h1>
-      <p>{isKnown ? (online === all ? t("overview.online", { count: all }) : `${t("overview.devices", { count: all })}, ${online} ${t("device.online")}`) : t("overview.devices", { count: all })}</p>
+      <p>{[...others.map(statementText), countText(counts.value, isKnown)].join(" · ")}</p>
     </div>
   );
+}
+
+function statementText(statement: Statement): string {
+  switch (statement.kind) {
+    case "noAlarm":
+      return t("overview.noAlarm");
+    case "well":
+      return t("overview.ok");
+    default:
+      return t(`overview.${statement.kind}`, { count: statement.count });
+  }
+}
+
+function countText({ all, online }: DeviceCounts, isKnown: boolean): string {
+  if (!isKnown) return t("overview.devices", { count: all });
+  return online === all ? t("overview.online", { count: all }) : `${t("overview.devices", { count: all })}, ${online} ${t("device.online")}`;
 }
 
 interface FiltersProps {

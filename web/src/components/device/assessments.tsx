@@ -1,70 +1,76 @@
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 
-import { useDevice, useHourlyMeans, useStore } from "../../app/context";
-import { formats, t, valueText } from "../../i18n";
+import { AssessmentPoller } from "../../app/assessment-poller";
+import { useApp, useDevice } from "../../app/context";
+import { formats, t } from "../../i18n";
+import { adviceText, figureText, indexText, levelText, measuredText, smallPrint } from "../../i18n/assessment-text";
+import type { Assessment, CompleteAssessment } from "../../model/devices/assessment";
 import type { Device } from "../../model/devices/device";
 import { severityOfOrder } from "../../model/devices/device-assessment";
-import type { Assessment, CompleteAssessment } from "../../standards/assessment";
+import type { Measurement } from "../../model/wire";
 import { LevelIcon } from "./level";
 
 /** All assessments of a device, each with its standard. Empty when no standard covers its fields. */
 export function AssessmentPanel({ device }: { device: Device }): JSX.Element | null {
-  const store = useStore();
+  const app = useApp();
+  const { store } = app;
   useDevice(device);
-  useHourlyMeans(device);
-  const { assessments } = store.assessment(device);
-  if (assessments.length === 0) return null;
+  useEffect(() => {
+    const poller = new AssessmentPoller(app, device.id);
+    return () => poller.close();
+  }, [device]);
+  const { assessments, at, isCurrent } = store.assessment(device);
+  if (assessments.length === 0 || at === null) return null;
   return (
-    <section class="panel assessments" id="assessments" aria-labelledby="assessments-title">
+    <section class="panel assessments" id="assessments" aria-labelledby="assessments-title" data-current={isCurrent}>
       <h2 id="assessments-title">{t("assessment.title")}</h2>
-      <ul>{assessments.map((one) => <Row key={one.key} assessment={one} />)}</ul>
+      {!isCurrent && <p class="muted">{t("assessment.outdated", { time: formats.value.moment(at, store.now.peek()) })}</p>}
+      <ul>{assessments.map((one) => <Row key={one.key} assessment={one} table={store.table.value} isCurrent={isCurrent} />)}</ul>
     </section>
   );
 }
 
-function Row({ assessment }: { assessment: Assessment }): JSX.Element {
+interface RowProps {
+  readonly assessment: Assessment;
+  readonly table: readonly Measurement[];
+  readonly isCurrent: boolean;
+}
+
+function Row({ assessment, table, isCurrent }: RowProps): JSX.Element {
+  const severity = assessment.complete && isCurrent ? severityOfOrder(assessment.order) : "none";
   return (
-    <li data-severity={assessment.complete ? severityOfOrder(assessment.order) : "none"} data-complete={assessment.complete}>
-      <h3>{t(assessment.key)}</h3>
-      {assessment.complete ? <Result assessment={assessment} /> : <p class="muted">{t(assessment.levelKey, { hours: assessment.hoursNeeded })}</p>}
-      <p class="standard">
-        {t(assessment.standard)}; {t(assessment.averaging)}.{assessment.note && ` ${t(assessment.note)}`}
-      </p>
+    <li data-severity={severity} data-complete={assessment.complete}>
+      <h3>{indexText(assessment, table)}</h3>
+      {assessment.complete ? (
+        <Result assessment={assessment} table={table} isCurrent={isCurrent} />
+      ) : (
+        <p class="muted">{t("level.pending", { hours: assessment.hoursNeeded })}</p>
+      )}
+      <p class="standard">{smallPrint(assessment)}</p>
     </li>
   );
 }
 
-function Result({ assessment }: { assessment: CompleteAssessment }): JSX.Element {
+/** What to do is said only while the value is current. */
+function Result({ assessment, table, isCurrent }: RowProps & { readonly assessment: CompleteAssessment }): JSX.Element {
+  const [figure, unit] = figureText(assessment) ?? [];
+  const measured = measuredText(assessment, table);
+  const advice = isCurrent ? adviceText(assessment) : null;
   return (
     <>
       <p class="figures">
-        <span class="value"><Figure assessment={assessment} /></span>
-        <Source assessment={assessment} />
+        <span class="value">
+          {figure && <span class="figure">{figure}</span>}
+          {unit && <span class="unit"> {unit}</span>}
+        </span>
+        {measured && <span class="muted small">{t("assessment.from", { value: measured })}</span>}
       </p>
-      <p class="level" data-severity={severityOfOrder(assessment.order)}>
+      <p class="level" data-severity={isCurrent ? severityOfOrder(assessment.order) : "none"}>
         <LevelIcon level={assessment.level} />
-        <span class="level-name">{t(assessment.levelKey)}</span>
+        <span class="level-name">{levelText(assessment)}</span>
       </p>
-      {assessment.level > 0 && <p class="advice">{t(assessment.advice)}</p>}
+      {advice && <p class="advice">{advice}</p>}
     </>
   );
-}
-
-/** A boolean has no figure; its level says it all. */
-function Figure({ assessment }: { assessment: CompleteAssessment }): JSX.Element | null {
-  if (typeof assessment.value === "boolean") return null;
-  return (
-    <>
-      <span class="figure">{formats.value.rate(assessment.value)}</span>
-      {assessment.unit && <span class="unit"> {t(assessment.unit)}</span>}
-    </>
-  );
-}
-
-/** The averaged concentration behind an index. */
-function Source({ assessment }: { assessment: CompleteAssessment }): JSX.Element | null {
-  const { table } = useStore();
-  const measurement = table.value.find(({ name }) => name === assessment.field);
-  if (assessment.measured === assessment.value || !measurement?.unit) return null;
-  return <span class="muted small">{t("assessment.from", { value: `${valueText(assessment.measured)} ${measurement.unit}` })}</span>;
 }

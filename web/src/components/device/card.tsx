@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 
-import { useDevice, useHourlyMeans, useStore, useTrend } from "../../app/context";
+import { useDevice, useStore, useTrend } from "../../app/context";
 import { ageText, fieldLabel, t, valueText } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 import { issuesOf } from "../../model/devices/issues";
@@ -36,7 +36,6 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   useDevice(device);
   const table = store.table.value;
   useTrend(device);
-  useHourlyMeans(device);
   const shown = primaryValues(device, table);
   const parts = shown.length === 0 ? store.fleet.countParts(device.id) : 0;
   const battery = batteryPercent(device, shown);

@@ -1,8 +1,9 @@
 import type { JSX } from "preact";
 
-import { t } from "../../i18n";
+import { useStore } from "../../app/context";
+import { indexText, levelText } from "../../i18n/assessment-text";
+import type { CompleteAssessment, Level } from "../../model/devices/assessment";
 import { severityOfOrder } from "../../model/devices/device-assessment";
-import type { CompleteAssessment, Level } from "../../standards/assessment";
 import { Icon } from "../icon";
 
 const STEPS: readonly Level[] = [1, 2, 3, 4, 5];
@@ -22,7 +23,7 @@ export function LevelBadge({ assessment }: { assessment: CompleteAssessment }): 
   return (
     <p class="level" data-severity={severityOfOrder(assessment.order)}>
       <LevelIcon level={assessment.level} />
-      <span><span class="level-name">{t(assessment.levelKey)}</span> <span class="indicator">{t(assessment.key)}</span></span>
+      <span><span class="level-name">{levelText(assessment)}</span> <span class="indicator">{indexText(assessment, useStore().table.value)}</span></span>
     </p>
   );
 }

@@ -1,55 +1,115 @@
 import { describe, expect, test } from "vitest";
 
-import { HourlyMeanCache } from "../history/hourly-mean-cache";
-import { NOON, device, hourlyBucket, reading } from "../testing";
-import { AssessmentCache, assessDevice, severityOfOrder } from "./device-assessment";
+import { NOON, device, judged, reading, reportOn } from "../testing";
+import type { Device } from "./device";
+import { AssessmentReports, isFresh, severityOfOrder } from "./device-assessment";
+import { MAX_DEVICES } from "./fleet";
 
-const HOUR = 3_600_000;
-const assessable = (values: Record<string, number | boolean>, over = {}) => device("kitchen", { lastReading: reading(1, values, over) });
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const CO2_BAD = judged("index.co2", 3);
+const TVOC_GOOD = judged("index.tvoc", 0, { field: "tvoc" });
+const FLAME = judged("index.flame", 5, { field: "flameDetected", value: true, order: 7 });
+const CO_BAD = judged("index.co.now", 5, { field: "coPpm", value: 180 });
+
+const kitchen = (over = {}) => device("kitchen", over);
+const reported = (...assessments: unknown[]) => {
+  const reports = new AssessmentReports();
+  reports.put(reportOn("kitchen", NOON, ...assessments));
+  return reports;
+};
 
 describe("the assessment of a device", () => {
   test("has every assessment and the worst one", () => {
-    const assessment = assessDevice(assessable({ co2: 2500, tvoc: 30 }), {}, NOON);
-    expect(assessment.worst?.levelKey).toBe("level.co2.unacceptable");
-    expect(assessment.assessments.map(({ key }) => key)).toEqual(["index.co2", "index.tvoc"]);
-    expect(severityOfOrder(assessment.order)).toBe("warning");
+    const assessed = reported(CO2_BAD, TVOC_GOOD).of(kitchen(), NOON);
+    expect(assessed.worst?.key).toBe("index.co2");
+    expect(assessed.assessments.map(({ key }) => key)).toEqual(["index.co2", "index.tvoc"]);
+    expect(severityOfOrder(assessed.order)).toBe("warning");
+  });
+
+  test("is empty for a device that the bridge has not judged", () => {
+    expect(new AssessmentReports().of(kitchen(), NOON)).toMatchObject({ assessments: [], at: null, isCurrent: false, order: -1 });
   });
 
   test("ranks a flame first, but leaves it out of `worst`, because the flame has its own alarm", () => {
-    const assessment = assessDevice(assessable({ flameDetected: true, co2: 600 }), {}, NOON);
-    expect([assessment.order, assessment.worst?.key]).toEqual([7, "index.co2"]);
+    const assessed = reported(FLAME, judged("index.co2", 0)).of(kitchen(), NOON);
+    expect([assessed.order, assessed.worst?.key]).toEqual([7, "index.co2"]);
   });
 
-  test("leaves gas and carbon monoxide out of `worst` below their alarm thresholds", () => {
-    expect(assessDevice(assessable({ coPpm: 1, ch4Ppm: 2 }), {}, NOON).worst).toBeNull();
-    const assessment = assessDevice(assessable({ coPpm: 180, ch4Ppm: 2 }), {}, NOON);
-    expect([assessment.worst?.levelKey, severityOfOrder(assessment.order)]).toEqual(["level.co.100", "alarm"]);
+  test("leaves gas and carbon monoxide out of `worst` while they are harmless", () => {
+    const harmless = ["index.co.now", "index.co.dose", "index.lel.ch4"].map((key) => judged(key, 0));
+    expect(reported(...harmless).of(kitchen(), NOON).worst).toBeNull();
+    expect(reported(CO_BAD, ...harmless).of(kitchen(), NOON).worst?.key).toBe("index.co.now");
   });
 
-  test("ignores old and retained values", () => {
-    expect(assessDevice(assessable({ co2: 2500 }), {}, NOON + HOUR).assessments).toEqual([]);
-    expect(assessDevice(assessable({ co2: 2500 }, { retained: true }), {}, NOON).assessments).toEqual([]);
-    const infrequent = device("kitchen", { interval: 3600, lastReading: reading(1, { co2: 2500 }) });
-    expect(assessDevice(infrequent, {}, NOON + 2 * HOUR).assessments).toHaveLength(1);
+  test("does not count pending ones", () => {
+    const pending = { ...judged("index.aqi.co", 0), level: null, value: null, hoursNeeded: 3 };
+    expect(reported(pending).of(kitchen(), NOON)).toMatchObject({ order: -1, worst: null, isCurrent: true });
   });
 
-  test("uses a flagged value only when it is bad", () => {
-    const flagged = (co2: number) => assessable({ co2 }, { quality: new Map([["co2", "outside 300..10000"]]) });
-    expect(assessDevice(flagged(120), {}, NOON).assessments).toEqual([]);
-    expect(assessDevice(flagged(12_000), {}, NOON).order).toBe(3);
-  });
-
-  test("rates the device's own index by the scale it names", () => {
-    expect(assessDevice(assessable({ aqi: 4 }), {}, NOON).assessments).toEqual([]);
-    expect(assessDevice(assessable({ aqi: 4 }, { aqiScale: "uba" }), {}, NOON).worst?.levelKey).toBe("level.uba.4");
+  test("is replaced by a newer report and never by an older one", () => {
+    const reports = reported(CO2_BAD);
+    reports.put(reportOn("kitchen", NOON - 1, TVOC_GOOD));
+    expect(reports.of(kitchen(), NOON).order).toBe(3);
+    reports.put(reportOn("kitchen", NOON + 1, TVOC_GOOD));
+    expect(reports.of(kitchen(), NOON).order).toBe(0);
+    expect([...reports.takeChangedIds()]).toEqual(["kitchen"]);
+    expect([...reports.takeChangedIds()]).toEqual([]);
   });
 });
 
-test("an index appears once enough hourly means are loaded", () => {
-  const cache = new HourlyMeanCache();
-  const assessments = new AssessmentCache(cache);
-  const one = assessable({ pm25: 40 });
-  expect(assessments.of(one, NOON).assessments.map(({ complete }) => complete)).toEqual([false, false]);
-  cache.load(["kitchen"], [1, 2, 3].map((ago) => hourlyBucket(NOON - ago * HOUR, 40)), NOON);
-  expect(assessments.of(one, NOON).worst?.key).toBe("index.aqi.pm25.now");
+describe("an assessment of a device that was not heard of for long", () => {
+  const at = (one: Device, ago: number) => reported(CO_BAD).of(one, NOON + ago);
+
+  test("is kept, but neither current nor an alarm", () => {
+    expect(at(kitchen(), 10 * MINUTE)).toMatchObject({ isCurrent: true, order: 5 });
+    const old = at(kitchen(), 10 * MINUTE + 1);
+    expect(old).toMatchObject({ isCurrent: false, order: -1, worst: null, at: NOON });
+    expect(old.assessments).toHaveLength(1);
+  });
+
+  test("is current for longer if the device is slow, or has been heard of since", () => {
+    expect(at(kitchen({ interval: 3600 }), 2 * HOUR).isCurrent).toBe(true);
+    const heard = kitchen({ lastReading: reading(1, { coPpm: 1 }, { measuredAt: NOON + HOUR }) });
+    expect(at(heard, HOUR + MINUTE).isCurrent).toBe(true);
+  });
+
+  test("belongs to readings that are not fresh", () => {
+    const one = kitchen({ lastReading: reading(1, { co2: 600 }) });
+    expect([NOON, NOON + HOUR].map((now) => isFresh(one, now))).toEqual([true, false]);
+    expect(isFresh(kitchen(), NOON)).toBe(false);
+  });
+});
+
+describe("since when a value is alarming", () => {
+  test("is the first of an unbroken row of reports, exact if the one before was recent and harmless", () => {
+    const reports = reported(judged("index.co.now", 0));
+    for (const minute of [1, 2, 3]) reports.put(reportOn("kitchen", NOON + minute * MINUTE, CO_BAD));
+    expect(reports.alarmingSince("kitchen", "index.co.now")).toEqual({ at: NOON + MINUTE, isExact: true });
+    reports.put(reportOn("kitchen", NOON + 4 * MINUTE, judged("index.co.now", 3)));
+    expect(reports.alarmingSince("kitchen", "index.co.now")).toBeNull();
+  });
+
+  test("is the time of the reading, which the bridge judged later", () => {
+    const reports = new AssessmentReports();
+    reports.put(reportOn("kitchen", NOON, CO_BAD), NOON - MINUTE);
+    expect(reports.alarmingSince("kitchen", "index.co.now")?.at).toBe(NOON - MINUTE);
+  });
+
+  test("is not exact at first sight, or after a gap", () => {
+    expect(reported(CO_BAD).alarmingSince("kitchen", "index.co.now")).toEqual({ at: NOON, isExact: false });
+    const reports = reported(judged("index.co.now", 0));
+    reports.put(reportOn("kitchen", NOON + HOUR, CO_BAD));
+    expect(reports.alarmingSince("kitchen", "index.co.now")?.isExact).toBe(false);
+  });
+});
+
+test("reports are bounded, and forgotten with their device", () => {
+  const reports = new AssessmentReports();
+  for (let number = 0; number < MAX_DEVICES + 10; number++) reports.put(reportOn(`d${number}`, NOON, CO2_BAD));
+  expect(reports.takeChangedIds().size).toBe(MAX_DEVICES);
+  reports.retainOnly(new Map([["d1", device("d1")]]));
+  expect(reports.of(device("d2"), NOON).at).toBeNull();
+  reports.delete("d1");
+  expect(reports.of(device("d1"), NOON).at).toBeNull();
 });

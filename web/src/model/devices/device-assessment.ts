@@ -1,20 +1,17 @@
-/** The assessment of a device: its newest values and hourly means, rated by named standards. */
+/** The bridge's assessments of each device. The page only keeps them, and knows since when they are bad and whether they are current. */
 
-import { assess, worst } from "../../standards/assess";
-import type { Assessment, CompleteAssessment } from "../../standards/assessment";
-import type { HourlyMean } from "../../standards/averaging";
-import type { HourlyMeanCache } from "../history/hourly-mean-cache";
-import type { Device, Entry } from "./device";
+import type { Assessment, AssessmentReport, CompleteAssessment } from "./assessment";
+import type { Device } from "./device";
+import { MAX_DEVICES } from "./fleet";
 import type { Severity } from "./issues";
 
-/** Fields whose standards average over hours, so that hourly means must be loaded. */
-export const AVERAGED_FIELDS = ["pm25", "pm10", "coPpm"] as const;
-
 /** Not mentioned in `worst` while they are at level 0. */
-const HAZARDS: ReadonlySet<string> = new Set(["index.lel.ch4", "index.lel.lpg", "index.co.now"]);
+const HAZARDS: ReadonlySet<string> = new Set(["index.lel.ch4", "index.lel.lpg", "index.co.now", "index.co.dose"]);
 const MINUTE_MS = 60_000;
 const MAX_AGE_MS = 10 * MINUTE_MS;
 const MAX_AGE_INTERVALS = 3;
+/** A rating that is new in a report was not there before, if the previous report is at most this much older. */
+const GAPLESS_MS = 2 * MINUTE_MS;
 
 /** By `order`, 0 to 7. */
 const SEVERITIES: readonly Severity[] = ["none", "none", "notice", "warning", "warning", "alarm", "alarm", "alarm"];
@@ -23,53 +20,100 @@ export function severityOfOrder(order: number): Severity {
   return SEVERITIES[order] ?? "none";
 }
 
-export function needsHourlyMeans(device: Device): boolean {
-  return AVERAGED_FIELDS.some((name) => device.entries.has(name));
-}
-
 export interface DeviceAssessment {
   readonly assessments: readonly Assessment[];
-  /** Sort key among devices: the order of the worst assessment; -1 without any. */
+  /** When the bridge judged; null when it has not. */
+  readonly at: number | null;
+  /** Whether it stands for the air now. */
+  readonly isCurrent: boolean;
+  /** Sort key among devices: the order of the worst assessment; -1 without any, or when they are not current. */
   readonly order: number;
   /** The worst one for a one-word summary. Excludes flames, which have their own alarm, and hazards at level 0. */
   readonly worst: CompleteAssessment | null;
 }
 
-/** Caches assessments; one is recomputed after a new reading, new hourly means, or a minute. */
-export class AssessmentCache {
-  readonly #hours: HourlyMeanCache;
-  readonly #cached = new Map<string, { readonly key: string; readonly assessment: DeviceAssessment }>();
+/** The moment from which a value has been alarming; `isExact` if the page knows that it was not before. */
+export interface Since {
+  readonly at: number;
+  readonly isExact: boolean;
+}
 
-  constructor(hours: HourlyMeanCache) {
-    this.#hours = hours;
+interface Entry {
+  readonly report: AssessmentReport;
+  readonly alarming: ReadonlyMap<string, Since>;
+  readonly current: DeviceAssessment;
+  readonly outdated: DeviceAssessment;
+}
+
+const NOT_ASSESSED: DeviceAssessment = { assessments: [], at: null, isCurrent: false, order: -1, worst: null };
+
+/** The newest report on each device, of at most `MAX_DEVICES`. */
+export class AssessmentReports {
+  readonly #entries = new Map<string, Entry>();
+  #changed = new Set<string>();
+
+  /** Ignores a report that is older than the one known. `measuredAt` is the time of the device's newest reading, if known. */
+  put(report: AssessmentReport, measuredAt: number | null = null): void {
+    const { deviceId } = report;
+    const known = this.#entries.get(deviceId);
+    if (known === undefined ? this.#entries.size >= MAX_DEVICES : report.at < known.report.at) return;
+    this.#entries.set(deviceId, entryOf(report, measuredAt, known));
+    this.#changed.add(deviceId);
   }
 
   of(device: Device, now: number): DeviceAssessment {
-    const key = `${device.readingCount} ${this.#hours.version(device.id)} ${Math.floor(now / MINUTE_MS)}`;
-    const cached = this.#cached.get(device.id);
-    if (cached?.key === key) return cached.assessment;
-    const assessment = assessDevice(device, this.#hours.of(device.id), now);
-    this.#cached.set(device.id, { key, assessment });
-    return assessment;
+    const entry = this.#entries.get(device.id);
+    if (entry === undefined) return NOT_ASSESSED;
+    const heardAt = Math.max(entry.report.at, device.measuredAt ?? 0);
+    return now - heardAt <= maxAge(device) ? entry.current : entry.outdated;
+  }
+
+  /** Since when an assessment has been alarming; null when it is not. */
+  alarmingSince(deviceId: string, key: string): Since | null {
+    return this.#entries.get(deviceId)?.alarming.get(key) ?? null;
   }
 
   delete(deviceId: string): void {
-    this.#cached.delete(deviceId);
+    this.#entries.delete(deviceId);
+  }
+
+  retainOnly(devices: ReadonlyMap<string, Device>): void {
+    for (const id of this.#entries.keys()) if (!devices.has(id)) this.#entries.delete(id);
+  }
+
+  /** The ids of the devices with a new report since the last call. */
+  takeChangedIds(): ReadonlySet<string> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
   }
 }
 
-/** A flagged value counts only when it raises the level. */
-export function assessDevice(device: Device, hours: Readonly<Record<string, readonly HourlyMean[]>>, now: number): DeviceAssessment {
-  const current = [...device.entries].filter(([, entry]) => isCurrent(device, entry, now));
-  const values = { ...Object.fromEntries(current.map(([name, { value }]) => [name, value])), aqiScale: device.aqiScale };
-  const flagged = new Set(current.flatMap(([name, { flag }]) => (flag ? [name] : [])));
-  const assessments = assess({ nowMs: now, values, hours }).filter(({ level, field }) => level !== 0 || !flagged.has(field));
-  const air = assessments.filter(({ key, field, level }) => field !== "flameDetected" && (level !== 0 || !HAZARDS.has(key)));
-  return { assessments, order: worst(assessments)?.order ?? -1, worst: worst(air) };
+/** Whether the newest reading stands for the air now. */
+export function isFresh(device: Device, now: number): boolean {
+  return device.measuredAt !== null && now - device.measuredAt <= maxAge(device);
 }
 
-/** Excludes retained values and values older than 10 minutes or three intervals of the device. */
-function isCurrent(device: Device, entry: Entry, now: number): boolean {
-  if (entry.retained || entry.value === null) return false;
-  return now - entry.measuredAt <= Math.max(MAX_AGE_MS, MAX_AGE_INTERVALS * (device.intervalMs ?? 0));
+function maxAge(device: Device): number {
+  return Math.max(MAX_AGE_MS, MAX_AGE_INTERVALS * (device.intervalMs ?? 0));
+}
+
+function entryOf(report: AssessmentReport, measuredAt: number | null, before: Entry | undefined): Entry {
+  const { assessments, at } = report;
+  const complete = assessments.filter((one) => one.complete);
+  const air = complete.filter(({ key, field, level }) => field !== "flameDetected" && (level !== 0 || !HAZARDS.has(key)));
+  const isExact = before !== undefined && at - before.report.at <= GAPLESS_MS;
+  const begin = { at: Math.min(at, measuredAt ?? at), isExact };
+  const alarming = complete.filter(({ order }) => severityOfOrder(order) === "alarm");
+  return {
+    report,
+    alarming: new Map(alarming.map(({ key }) => [key, before?.alarming.get(key) ?? begin])),
+    current: { assessments, at, isCurrent: true, order: worstOf(complete)?.order ?? -1, worst: worstOf(air) },
+    outdated: { ...NOT_ASSESSED, assessments, at },
+  };
+}
+
+/** The first of the highest order. */
+function worstOf(assessments: readonly CompleteAssessment[]): CompleteAssessment | null {
+  return assessments.reduce<CompleteAssessment | null>((worst, one) => (one.order > (worst?.order ?? -1) ? one : worst), null);
 }

@@ -21,10 +21,6 @@ export class Device {
   /** Time of the newest reading; null before the first. */
   measuredAt: number | null = null;
   clockFlag = "";
-  /** The scale of the newest `aqi`. */
-  aqiScale = "";
-  /** Grows with every reading; a cache key for values derived from them. */
-  readingCount = 0;
   /** The last status the bridge reported; null when unknown. */
   status: string | null = null;
   statusAt: number | null = null;
@@ -45,7 +41,6 @@ export class Device {
     const part = this.id.startsWith(`${partOf}.`) ? this.id.slice(partOf.length + 1) : this.id;
     return `${this.#find(partOf)?.record?.name ?? partOf} · ${part}`;
   }
-
 
   get presence(): Presence {
     if (this.status === null) return "unknown";
@@ -68,8 +63,6 @@ export class Device {
   /** A duplicate or late reading never overwrites a newer value. */
   applyReading(reading: Reading): void {
     const { measuredAt, retained } = reading;
-    this.readingCount++;
-    if (reading.values.has("aqi") && measuredAt >= (this.entries.get("aqi")?.measuredAt ?? measuredAt)) this.aqiScale = reading.aqiScale;
     for (const [name, value] of reading.values) {
       this.#put(name, { value, flag: reading.quality.get(name) ?? "", measuredAt, retained });
     }

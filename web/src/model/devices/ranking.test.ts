@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 
-import { NOON, device, reading, record } from "../testing";
+import { NOON, device, judged, reading, record, reportOn } from "../testing";
 import type { Device } from "./device";
-import { assessDevice } from "./device-assessment";
+import { AssessmentReports } from "./device-assessment";
 import { issuesOf, severityOf } from "./issues";
 import type { StatusFilter } from "./ranking";
 import { HOLD_MS, Ranking, countDevices, groupByRoom, matches } from "./ranking";
 
+const NOT_ASSESSED = new AssessmentReports().of(device("a"), NOON);
 const flame = (seq: number, burning: boolean, retained = false) => reading(seq, { flameDetected: burning }, { retained });
 
 describe("issues", () => {
@@ -39,7 +40,8 @@ describe("issues", () => {
 });
 
 describe("the ranking", () => {
-  const rankOf = (ranking: Ranking, one: Device, now: number) => ranking.of(one, assessDevice(one, {}, now).order, now);
+  const reports = new AssessmentReports();
+  const rankOf = (ranking: Ranking, one: Device, now: number) => ranking.of(one, reports.of(one, now), now);
   const ranked = (...devices: Device[]) => {
     const ranking = new Ranking();
     return devices.map((one) => rankOf(ranking, one, NOON));
@@ -65,8 +67,11 @@ describe("the ranking", () => {
   });
 
   test("sorts devices of equal severity by their worst assessment", () => {
-    const air = (id: string, co2: number) => device(id, { status: "online", lastReading: reading(1, { co2 }, { deviceId: id }) });
-    const [room] = groupByRoom(ranked(air("a", 600), air("b", 1200), air("c", 2500), device("d", { status: "offline" })));
+    const air = (id: string, level: number) => {
+      reports.put(reportOn(id, NOON, judged("index.co2", level)));
+      return device(id, { status: "online" });
+    };
+    const [room] = groupByRoom(ranked(air("a", 0), air("b", 2), air("c", 3), device("d", { status: "offline" })));
     expect(room?.devices.map((one) => [one.device.id, one.severity])).toEqual([["c", "warning"], ["d", "warning"], ["b", "notice"], ["a", "none"]]);
   });
 
@@ -104,10 +109,10 @@ describe("the ranking", () => {
 test("a renamed device is found by its new name", () => {
   const one = device("a", { name: "Old" });
   one.applyRecord(record("a", { name: "New" }));
-  expect(matches(new Ranking().of(one, -1, NOON), { text: "new", status: "all" })).toBe(true);
+  expect(matches(new Ranking().of(one, NOT_ASSESSED, NOON), { text: "new", status: "all" })).toBe(true);
 });
 
 test("a search finds an id in any spelling of Unicode", () => {
-  const one = new Ranking().of(device("Küche/ÉTÉ"), -1, NOON);
+  const one = new Ranking().of(device("Küche/ÉTÉ"), NOT_ASSESSED, NOON);
   for (const text of ["küche", "KU\u0308CHE", "e\u0301te\u0301"]) expect(matches(one, { text, status: "all" })).toBe(true);
 });

@@ -1,4 +1,7 @@
+import type { Condition } from "./condition";
+import { conditionOf } from "./condition";
 import type { Device } from "./device";
+import type { DeviceAssessment } from "./device-assessment";
 import { severityOfOrder } from "./device-assessment";
 import type { Severity } from "./issues";
 import { issuesOf, moreSevere, severityOf, severityRank } from "./issues";
@@ -23,6 +26,7 @@ export interface RankedDevice {
   readonly severity: Severity;
   /** Sort key: severity, then the order of the worst assessment. Held for a while after an improvement. */
   readonly score: number;
+  readonly condition: Condition;
 }
 
 export interface DeviceCounts {
@@ -42,15 +46,17 @@ const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base"
 export class Ranking {
   readonly #held = new Map<string, { score: number; at: number }>();
 
-  /** `order` is that of the worst assessment, -1 for none. */
-  of(device: Device, order: number, now: number): RankedDevice {
-    const severity = moreSevere(severityOf(issuesOf(device)), severityOfOrder(order));
+  of(device: Device, assessed: DeviceAssessment, now: number): RankedDevice {
+    const { order } = assessed;
+    const issues = issuesOf(device);
+    const condition = conditionOf(device, assessed, issues, now);
+    const severity = moreSevere(severityOf(issues), severityOfOrder(order));
     const score = severityRank(severity) * ORDER_COUNT + Math.max(order, 0);
     const held = this.#held.get(device.id);
-    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score };
+    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score, condition };
     if (score === 0) this.#held.delete(device.id);
     else this.#held.set(device.id, { score, at: now });
-    return { device, severity, score };
+    return { device, severity, score, condition };
   }
 
   delete(deviceId: string): void {

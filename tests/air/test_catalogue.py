@@ -1,0 +1,74 @@
+"""Every key that the bridge sends has a text on the page, and the page has no text that the bridge cannot send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bridge.air import european, hazards, us_epa
+from bridge.air.assessment import Assessment
+from bridge.air.averaging import DAY_HOURS, HOUR_MS, HourlyMean
+from bridge.air.judge import AirInput, AirScale, assess
+from tests.servers import REPO
+
+CATALOGUE = REPO / "web" / "src" / "standards" / "messages.en.ts"
+NOW_MS = 1_768_478_400_000
+WORDS = ("key", "standard", "averaging", "unit", "caveat", "levelKey", "advice")
+
+
+def hours(mean: float) -> list[HourlyMean]:
+    return [HourlyMean(NOW_MS - age * HOUR_MS, mean, 60) for age in range(1, DAY_HOURS + 1)]
+
+
+def inputs() -> Iterator[AirInput]:
+    """Values of every class of every standard, each alone, because some hide others."""
+    for name in us_epa.SCALES:
+        ends = [high for _, high in us_epa.SCALES[name].bands] + list(european.ENDS.get(name, ()))
+        for mean in (0, *ends, *(end + 1 for end in ends)):
+            yield AirInput(NOW_MS, {name: mean}, {name: hours(mean)})
+        yield AirInput(NOW_MS, {name: 1})
+    for name, limit in hazards.LOWER_LIMIT_PPM.items():
+        for percent in (0, 10, 20, 100):
+            yield AirInput(NOW_MS, {name: limit * percent / 100})
+    for ppm in (0, 30, 50, 100, 200, 300):
+        yield AirInput(NOW_MS, {"coPpm": ppm})
+    for dose in (0, 0.1, 0.5, 1):
+        yield AirInput(NOW_MS, {"coPpm": 40}, co_dose=dose)
+    for mean in (0, 60, 300):
+        yield AirInput(NOW_MS, {}, recent={"pm25": mean})
+    for ppm in (600, 1500, 2500, 6000, 35_000):
+        yield AirInput(NOW_MS, {"co2": ppm})
+        yield AirInput(NOW_MS, {"eco2": ppm})
+    for ppb in (50, 100, 500, 1000, 3000):
+        yield AirInput(NOW_MS, {"tvoc": ppb})
+    for scale, indices in (("uba", range(1, 6)), ("epa", [0, *(high for _, high in us_epa.INDEX_BANDS)])):
+        for index in indices:
+            yield AirInput(NOW_MS, {"aqi": index, "aqiScale": scale})
+    for flame in (True, False):
+        yield AirInput(NOW_MS, {"flameDetected": flame})
+
+
+def judged() -> list[Assessment]:
+    return [one for air in inputs() for scale in AirScale for one in assess(air, scale)]
+
+
+def keys_of_the_bridge() -> set[str]:
+    sent = {one.public()[word] for one in judged() for word in WORDS}
+    return {key for key in sent if isinstance(key, str)}
+
+
+def keys_of_the_page() -> set[str]:
+    return set(re.findall(r'^  "([\w.]+)":', CATALOGUE.read_text("utf-8"), re.MULTILINE))
+
+
+def test_page_and_bridge_have_the_same_keys() -> None:
+    assert sorted(keys_of_the_page() - keys_of_the_bridge()) == []
+    assert sorted(keys_of_the_bridge() - keys_of_the_page()) == []
+
+
+def test_every_key_in_the_tables_is_among_those_judged() -> None:
+    """A class added to a table must be reached by `inputs`, or its key is not compared."""
+    source = "".join(file.read_text("utf-8") for file in (REPO / "bridge" / "air").glob("*.py"))
+    named = set(re.findall(r'"((?:index|standard|averaging|unit|level|advice|caveat)\.[\w.]*\w)"', source))
+    assert len(named) > 70
+    assert sorted(named - keys_of_the_bridge()) == []

@@ -1,0 +1,98 @@
+import { describe, expect, test } from "vitest";
+
+import { NOON, device, judged, reading, reportOn } from "../testing";
+import type { Device } from "./device";
+import { AssessmentReports } from "./device-assessment";
+import { HeadlineWriter } from "./headline";
+import { HOLD_MS, Ranking } from "./ranking";
+
+const GOOD = judged("index.co2", 0);
+const STALE = judged("index.co2", 2);
+const BAD = judged("index.co2", 3);
+
+/** A house whose devices can be judged anew. */
+class House {
+  readonly #devices: Device[] = [];
+  readonly #reports = new AssessmentReports();
+  readonly #ranking = new Ranking();
+  readonly #writer = new HeadlineWriter();
+
+  add(id: string, assessments: readonly unknown[] | null, over: Record<string, unknown> = {}): this {
+    const lastReading = reading(1, { co2: 600 }, { deviceId: id });
+    this.#devices.push(device(id, { status: "online", lastReading, ...over }));
+    return assessments === null ? this : this.judge(id, NOON, ...assessments);
+  }
+
+  judge(id: string, at: number, ...assessments: readonly unknown[]): this {
+    this.#reports.put(reportOn(id, at, ...assessments));
+    return this;
+  }
+
+  headline(now = NOON) {
+    const { severity, statements } = this.#writer.of(this.#devices.map((one) => this.#ranking.of(one, this.#reports.of(one, now), now)), now);
+    return [severity, ...statements.map((one) => ("count" in one ? `${one.kind} ${one.count}` : one.kind))];
+  }
+}
+
+describe("the headline", () => {
+  test("says that all is well only when every device is online, fresh and judged at its best level", () => {
+    expect(new House().add("a", [GOOD]).add("b", [GOOD, judged("index.tvoc", 0)]).headline()).toEqual(["none", "well"]);
+  });
+
+  test.each([
+    ["was never judged", null, {}],
+    ["has a value that still needs hours", [GOOD, { ...GOOD, key: "index.aqi.co", level: null, value: null, hoursNeeded: 5 }], {}],
+    ["is at the second best level", [judged("index.tvoc", 1, { field: "tvoc" })], {}],
+    ["has sent nothing yet", [GOOD], { lastReading: null }],
+    ["is of unknown presence", [GOOD], { status: null }],
+  ])("says no more than that there is no alarm when a device %s", (_, assessments, over) => {
+    expect(new House().add("a", [GOOD]).add("b", assessments, over).headline()).toEqual(["none", "noAlarm"]);
+  });
+
+  test("does not say that all is well once a device is not heard of", () => {
+    expect(new House().add("a", [GOOD]).headline(NOON + 3_600_000)).toEqual(["none", "noAlarm"]);
+  });
+
+  test("asks nothing of a device that speaks through its parts", () => {
+    const house = new House().add("cold.probe1", [GOOD], { partOf: "cold" }).add("cold", null, { lastReading: null });
+    expect(house.headline()).toEqual(["none", "well"]);
+  });
+
+  test("counts rooms that want air, not their devices, and devices without a room by themselves", () => {
+    const school = { site: "School", room: "Room 1" };
+    const house = new House().add("a", [BAD], school).add("b", [STALE], school).add("c", [STALE], { site: "Home", room: "Room 1" }).add("d", [STALE]);
+    expect(house.headline()).toEqual(["warning", "air 3"]);
+    expect(new House().add("a", [STALE]).headline()).toEqual(["notice", "air 1"]);
+  });
+
+  test("counts silent devices", () => {
+    expect(new House().add("a", [GOOD]).add("b", [], { status: "offline" }).headline()).toEqual(["warning", "silent 1"]);
+  });
+
+  test("is a notice for what is neither stale air nor worth a warning", () => {
+    expect(new House().add("a", [judged("index.aqi.pm25.day", 2, { field: "pm25" })]).headline()).toEqual(["notice", "noAlarm"]);
+  });
+
+  test("puts alarms first, then what needs attention, stale air and silence", () => {
+    const house = new House()
+      .add("air", [BAD])
+      .add("silent", [], { status: "offline" })
+      .add("co", [judged("index.co.now", 3, { field: "coPpm" })])
+      .add("gas", [judged("index.lel.ch4", 5, { field: "ch4Ppm", order: 6 })]);
+    expect(house.headline()).toEqual(["alarm", "alarm 1", "attention 1", "air 1", "silent 1"]);
+  });
+
+  test("does not flip within seconds, except that an alarm begins and ends at once", () => {
+    const house = new House().add("a", [GOOD]);
+    expect(house.headline()).toEqual(["none", "well"]);
+    house.judge("a", NOON + 1000, STALE);
+    expect(house.headline(NOON + 1000)).toEqual(["notice", "air 1"]);
+    house.judge("a", NOON + 2000, GOOD);
+    expect(house.headline(NOON + 2000)).toEqual(["notice", "air 1"]);
+    expect(house.headline(NOON + 1000 + HOLD_MS)).toEqual(["none", "well"]);
+    house.judge("a", NOON + 20_000, judged("index.co2", 5));
+    expect(house.headline(NOON + 20_000)[0]).toBe("alarm");
+    house.judge("a", NOON + 21_000, GOOD);
+    expect(house.headline(NOON + 21_000)[0]).not.toBe("alarm");
+  });
+});
