@@ -498,7 +498,8 @@ async def test_every_route_states_its_permission(guarded_bridge: Guarded) -> Non
         if told is not None and told.permission is Auth.NONE and route.resource is not None:
             opened.add(route.resource.canonical)
     assert unstated == []
-    assert opened == {"/auth/login", "/auth/setup", "/auth/refresh", "/health/live", "/api/openapi.json", "/api/docs"}
+    logins = {"/login", "/auth/login", "/auth/setup", "/auth/refresh"}
+    assert opened == logins | {"/health/live", "/api/openapi.json", "/api/docs"}
     assert "/ws/device" in SOCKETS
 
 
