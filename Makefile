@@ -13,8 +13,8 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 	-f docker/compose.$(if $(REQUIRED),required,open).yaml
 export COMPOSE_PROJECT_NAME ?= sensor-bridge
 ARGS ?=
-# Tests mostly wait for servers: two workers take 60 % of the time of one.
-WORKERS ?= 2
+# Tests mostly wait for servers: two workers take 60 % of the time of one, and three keep two cores busy.
+WORKERS ?= 3
 
 .PHONY: help
 help: ## List the targets

@@ -200,7 +200,7 @@ async def test_command_in_an_unreadable_folder_fails_with_a_sentence(arguments: 
     (tmp_path / "closed").chmod(0o700)
     assert ran.returncode in (1, 2)
     assert "Traceback" not in ran.stderr
-    assert "config/bridge.toml: cannot be read" in ran.stderr + ran.stdout
+    assert "must not be read by this user: start the command in another folder" in ran.stderr + ran.stdout
 
 
 @pytest.mark.parametrize("delay_seconds", [0.15, 0.3, 0.5, 0.8])

@@ -85,7 +85,7 @@ async def test_login_and_logout_apply_to_every_tab(browser: Browser, made: Guard
         await log_in(page, "viewer", PASSWORD)
         await expect_logged_in(page, "viewer, viewer")
         await expect(page.locator("main")).to_be_focused()
-        await expect(page.locator(".card")).to_have_count(4)
+        await expect(page.locator(".card")).to_have_count(5)
         await page.goto("/#/device/hall")
         await page.reload()
         await expect_logged_in(page, "viewer, viewer")

@@ -60,9 +60,9 @@ class SeriesAssignment:
         if "deviceId" not in captures:
             return len(ids) > 1
         device_id = resolve_device_id(captures["deviceId"], None)
-        for one in ids:
-            if self._profiles.learn_id(device_id, one) and len(ids) == 1:
-                extracted[stated.index(one)].quality["deviceId"] = _SECOND_ID
+        for one, fields in zip(stated, extracted, strict=True):
+            if one is not None and fields.values and self._profiles.learn_id(device_id, one) and len(ids) == 1:
+                fields.quality["deviceId"] = _SECOND_ID
         return len(ids) > 1 or self._profiles.has_several_ids(device_id)
 
     def _units(self, captures: Mapping[str, str], parsed: Parsed) -> Mapping[str, str]:
@@ -77,14 +77,14 @@ class SeriesAssignment:
         """Return the series of a sample: the device of the topic or the payload, and the part that measured it."""
         device_id = resolve_device_id(captures.get("deviceId"), _raw_id(sample, fields))
         stated = _stated_id(sample, fields) if several and "deviceId" in captures else None
-        part = sample.part
-        if stated == device_id and part in ("", stated):
-            part = ""
+        part, shares = sample.part, sample.shares and stated in (None, device_id)
+        if stated == device_id:
+            part = "" if part == stated else part
         elif stated is not None and part != stated and not part.startswith(f"{stated}."):  # some formats name parts by device
             part = f"{stated}.{part}" if part else stated
         if not part and (not several or stated is not None):
             self._profiles.claim(device_id, fields.values)
-        if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=sample.shares):
+        if not part or not self._profiles.needs_own_series(device_id, part, fields.values, shares=shares):
             return Series(device_id, device_id)
         return Series(device_id, self._profiles.part_id(device_id, part))
 

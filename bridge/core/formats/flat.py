@@ -88,7 +88,7 @@ def _collect(body: Mapping[str, Any], place: str, raw: dict[str, tuple[str, Any]
     """
     for key, value in body.items():
         kind = type(value)
-        if kind is dict and key == _VALUES and not place:
+        if kind is dict and value and key == _VALUES and not place:
             if not _collect(value, f"{_VALUES}.", raw, fields):
                 return False
             continue

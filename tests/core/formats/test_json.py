@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.decode import Decoder, Route
@@ -354,6 +354,7 @@ def test_value_without_keys_is_no_reading(body: object) -> None:
 
 @settings(max_examples=400)
 @given(st.dictionaries(KEYS, SCALARS | st.dictionaries(KEYS, SCALARS, max_size=8), max_size=20))
+@example({"values": {}, "temperature": 21.5})
 def test_fast_path_gives_what_interpreting_every_key_gives(body: dict[str, object]) -> None:
     flat = extract_flat(body)
     if flat is None:

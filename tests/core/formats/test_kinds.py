@@ -193,6 +193,23 @@ def test_value_that_is_no_id_makes_no_part(stated: object) -> None:
         assert door.send("sensors/gateway/data", body)[0].device_id == "gateway"
 
 
+def test_message_without_a_measurement_makes_no_parts() -> None:
+    door = plain()
+    for body in ({"sensorId": "a", **ONE_VALUE}, {"sensorId": "b", "temperature": "broken"}, {"sensorId": "b", "up": 1}):
+        door.send("sensors/gateway/data", body)
+    assert door.send("sensors/gateway/data", {"sensorId": "a", **ONE_VALUE})[0].device_id == "gateway"
+
+
+def test_chip_of_another_device_never_shares_the_series_of_the_device() -> None:
+    door = plain()
+    bodies: list[dict[str, object]] = [
+        {"sensorId": sensor, "BME280": {"temperature": value}} for sensor, value in (("gateway", 1), ("b", 2), ("c", 3))
+    ]
+    for _ in range(2):
+        found = temperatures(door, "sensors/gateway/data", *bodies)
+    assert found == {1: "gateway", 2: "gateway.b.BME280", 3: "gateway.c.BME280"}
+
+
 def test_sensors_of_one_node_are_kept_apart() -> None:
     door = Door(**{"{deviceId}__sensor__{object}__state": {"format": "esphome"}})
     found = {

@@ -42,12 +42,21 @@ def decoded(message: Message) -> tuple[Decoded | tuple[object, ...], set[tuple[s
 
 
 @settings(deadline=None)
-@given(body=st.dictionaries(NAMES, JSON, max_size=6), ack=st.booleans())
+@given(body=st.dictionaries(NAMES, JSON, min_size=1, max_size=6), ack=st.booleans())
 async def test_a_parsed_body_decodes_as_its_payload_does(body: dict[str, Any], ack: bool) -> None:
     message = await taken("a", orjson.loads(orjson.dumps(body)), ack=ack)
     assert message.body == body
     without = Message(message.source, message.topic, message.payload, message.received_ms, RecordingOrigin())
     assert decoded(message) == decoded(without)
+
+
+def test_telemetry_without_a_reading_is_recorded_and_not_put_into_the_intake() -> None:
+    intake = Intake(Ledger(), qos0_limit=1, batch_limit=1)
+    recorded: list[str] = []
+    origin = SocketOrigin(intake, 1, print, lambda device_id, telemetry: recorded.append(f"{device_id} {telemetry.text}"))
+    origin.put_telemetry("a", {"status": "ok"}, {})
+    assert recorded == ['a {"status":"ok"}']
+    assert not origin.full
 
 
 @pytest.mark.parametrize("length", [PARSED_LIMIT_BYTES - 13, PARSED_LIMIT_BYTES - 12])
