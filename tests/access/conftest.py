@@ -25,6 +25,13 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 @pytest.fixture(scope="package", autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """Fail if a token, password or key of any of these tests is in a log, a response or an error."""
+    yield
+    assert LEAKS.found() == set()
+
+
+@pytest.fixture(autouse=True)
+def searched_logs() -> Iterator[None]:
+    """Let the leak check search the logs of this test, at every level. Tests of other packages may run between two of these."""
     root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in OUTSPOKEN}
     root.addHandler(LEAKS)
     for name in levels:
@@ -33,4 +40,3 @@ def nothing_leaks() -> Iterator[None]:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     root.removeHandler(LEAKS)
-    assert LEAKS.found() == set()

@@ -19,7 +19,8 @@ class Leaks(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))  # with its traceback
-        self._said: list[tuple[str, str]] = []
+        self._said: dict[str, str] = {}
+        """Each text once, and where it was said first."""
         self._secrets: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -28,7 +29,7 @@ class Leaks(logging.Handler):
 
     def say(self, where: str, what: object) -> None:
         """Add a public text."""
-        self._said.append((where, what.decode("utf-8", "replace") if isinstance(what, bytes) else str(what)))
+        self._said.setdefault(what.decode("utf-8", "replace") if isinstance(what, bytes) else str(what), where)
 
     def hide(self, *secrets: str) -> None:
         """Add secrets; texts added before are checked too."""
@@ -36,14 +37,14 @@ class Leaks(logging.Handler):
 
     @property
     def seen(self) -> tuple[int, int]:
-        """The number of secrets and of texts."""
+        """The number of secrets and of different texts."""
         return len(self._secrets), len(self._said)
 
     def found(self) -> set[str]:
         """The source of each leak and the beginning of the secret."""
-        text = "\0".join(what for _, what in self._said)
+        text = "\0".join(self._said)
         bad = {form: secret for secret in self._secrets for form in forms(secret) if form in text}
-        return {f"{where}: {secret[:6]}…" for form, secret in bad.items() for where, what in self._said if form in what}
+        return {f"{where}: {secret[:6]}…" for form, secret in bad.items() for what, where in self._said.items() if form in what}
 
 
 def forms(secret: str) -> set[str]:

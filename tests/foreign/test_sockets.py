@@ -144,7 +144,7 @@ async def test_a_device_with_a_token_sends_telemetry_and_an_admin_hears_it(stage
         await admin.say({"type": "SUBSCRIBE", "payload": {}})
         assert (await admin.hear())["type"] == "ERROR", "the one before it was taken"
         await device.say({"type": "TELEMETRY", "payload": measured | {"temperature": 26}})
-        await stage.until("/get_telemetry?device=device001", temperature=26)
+        await stage.until("/get_telemetry?device=device001", type="TELEMETRY", payload=measured | {"temperature": 26})
         await stage.publish("sensors/esp01/data", '{"temperature": 1}')
         heard = await admin.hear()
         assert_as_written(heard, {"type": "TELEMETRY", "payload": {"device_id": "esp01", "temperature": 1}})
