@@ -70,6 +70,17 @@ class AirAssessed:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmChanged:
+    """A stored transition of an alarm: its `kind`, and in `record` the alarm after it, as `AlarmRecord.public()` writes it."""
+
+    device_id: str | None
+    rule: str
+    at_ms: int
+    kind: str
+    record: Mapping[str, Any]
+
+
 Event = (
     Reading
     | DeviceStatus
@@ -81,6 +92,7 @@ Event = (
     | EntityEvent
     | TopicEvent
     | AirAssessed
+    | AlarmChanged
 )
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
@@ -137,7 +149,7 @@ def device_of(event: Event) -> str | None:
     device receives it.
     """
     match event:
-        case Reading() | DeviceStatus() | DeviceState() | CommandAck() | AirAssessed():
+        case Reading() | DeviceStatus() | DeviceState() | CommandAck() | AirAssessed() | AlarmChanged():
             return event.device_id
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
