@@ -78,7 +78,7 @@ class Bridge:
                 await hub.close()
                 if self._refused is None:
                     await devices.registry.close()
-                    await devices.air.close()
+                    await devices.alarms.close()
                     await access.service.close()
                 await components.storage.lease.release()
         if self._refused is not None:
@@ -106,6 +106,7 @@ class Bridge:
                 "rollups": storage.rollups.run(),
                 "registry": components.devices.registry.run(),
                 "commands": components.devices.commands.run(),
+                "alarms": components.devices.alarms.run(),
                 "air": components.devices.air.run(),
                 "announcements": components.devices.announcements.run(),
                 "survey": components.devices.survey.run(),
@@ -149,7 +150,7 @@ class Bridge:
                 await devices.profiles.load()
                 await devices.commands.load()
                 await devices.locations.load()
-                await devices.air.load()
+                await devices.alarms.load(storage.cursor.last)
                 await devices.subscriptions.load()
                 await devices.announcements.load()
                 await components.access.service.load()

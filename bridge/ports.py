@@ -202,6 +202,72 @@ class AirStore(Protocol):
         """Delete the record of a device, if there is one."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredAlarm:
+    """An alarm, of JSON types. Its id begins with the time at which it was raised; `device_id` is empty for the bridge."""
+
+    id: str
+    device_id: str
+    rule: str
+    is_open: bool
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransition:
+    """A change of an alarm, of JSON types. Its id begins with its time."""
+
+    id: str
+    alarm_id: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmInput:
+    """What changed alarms and is no reading, in its order; for alarms that are folded again after a restart."""
+
+    number: int
+    body: dict[str, Any]
+
+
+class AlarmStore(Protocol):
+    """Alarms, their history, and the inputs since the last checkpoint."""
+
+    async def write(self, transitions: Sequence[StoredTransition], alarms: Sequence[StoredAlarm], /) -> None:
+        """Insert the transitions whose ids do not exist, then insert or overwrite the alarms. Repeating the call is safe."""
+
+    async def known(self, transition_ids: Sequence[str], /) -> set[str]:
+        """Return those of the transitions that exist."""
+
+    async def get(self, alarm_id: str, /) -> StoredAlarm | None:
+        """Return the alarm with this id."""
+
+    async def find(
+        self,
+        *,
+        device_id: str | None = None,
+        rule: str | None = None,
+        is_open: bool | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> list[StoredAlarm]:
+        """Return alarms, the one raised last first, from below the id `before`."""
+
+    async def transitions(
+        self, *, alarm_id: str | None = None, before: str | None = None, limit: int
+    ) -> list[StoredTransition]:
+        """Return transitions, the latest first, from below the id `before`."""
+
+    async def add_input(self, given: AlarmInput, /) -> None:
+        """Insert an input unless its number exists."""
+
+    async def inputs(self, limit: int, /) -> list[AlarmInput]:
+        """Return the inputs by rising number."""
+
+    async def drop_inputs(self, numbers: Sequence[int], /) -> None:
+        """Delete inputs that a checkpoint contains."""
+
+
 class CommandStore(Protocol):
     """Commands to devices; each device has its own ids. After `StoreUnavailable` a change may or may not have been written."""
 
@@ -306,6 +372,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def air(self) -> AirStore:
         """The air at each device."""
+
+    @property
+    def alarms(self) -> AlarmStore:
+        """Alarms and their history."""
 
     @property
     def commands(self) -> CommandStore:

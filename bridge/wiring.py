@@ -11,6 +11,9 @@ from aiohttp import web
 from bridge import __version__
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
+from bridge.alarms.defaults import profile_rules
+from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
+from bridge.alarms.service import AlarmService
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
 from bridge.api.metrics import Counter, realtime_counters
@@ -18,6 +21,7 @@ from bridge.api.middleware.connections import Connections
 from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.decode import Decoder, Route
+from bridge.core.devices.location import UNKNOWN_LOCATION
 from bridge.core.devices.profiles import Profiles
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
@@ -53,6 +57,7 @@ from bridge.realtime.topic_protocol import TopicProtocol
 from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import Settings, SubscriptionSettings
 from bridge.sources.http.source import HttpSource
+from bridge.sources.mqtt.connection import SOURCE
 from bridge.sources.mqtt.listener import follow, listen
 from bridge.sources.mqtt.source import MqttSource
 
@@ -88,6 +93,7 @@ class Devices:
     registry: Registry
     commands: CommandService
     locations: Locations
+    alarms: AlarmService
     air: AirMonitor
     profiles: ProfileService
     subscriptions: StoredSubscriptions
@@ -169,14 +175,21 @@ def build(
     )
     learned = ProfileService(profiles, store.profiles, registry)
     locations = Locations(store.locations, store, registry, hub, storage.lease.confirm)
-    air = AirMonitor(store, settings.air.scale, limit=settings.devices.limit)
-    devices = Devices(registry, commands, locations, air, learned, subscriptions, announcements, survey)
+    alarms = AlarmService(
+        store,
+        profile_rules("home"),
+        devices_limit=settings.devices.limit,
+        facts=partial(_facts, registry),
+        is_up=partial(_is_up, health),
+    )
+    air = AirMonitor(lambda: alarms.fold, settings.air.scale)
+    devices = Devices(registry, commands, locations, alarms, air, learned, subscriptions, announcements, survey)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, air, hub)),
+        publisher=chain((commands, registry, alarms, air, hub)),
         ledger=ledger,
         health=health,
         cursor=storage.cursor,
@@ -219,6 +232,18 @@ def build(
     )
     build_api(app, settings, services)
     return components
+
+
+def _facts(registry: Registry, device_id: str) -> DeviceFacts:
+    if device_id not in registry:
+        return UNKNOWN_FACTS
+    location = registry.location(device_id) or UNKNOWN_LOCATION
+    return DeviceFacts(location.site or None, location.room or None, registry.get(device_id).expected_seconds)
+
+
+def _is_up(health: Health, component: str) -> bool:
+    part = health.parts.get(SOURCE if component == "broker" else _STORE)
+    return part is None or part.up
 
 
 def _report_write(health: Health, part: str, reason: str | None) -> None:
@@ -306,15 +331,18 @@ def counters(components: Components) -> tuple[Counter, ...]:
             lambda: registry.counts.unlisted,
         ),
         Counter(
-            "bridge_air_late",
-            "Readings that were retained or too late to judge the air by.",
-            lambda: devices.air.counts.late,
+            "bridge_alarm_readings_not_live",
+            "Readings that raise no alarm, by reason; `past` are those of them that violate a limit.",
+            lambda: asdict(devices.alarms.fold.counts),
+            label="reason",
         ),
+        Counter("bridge_alarm_changes", "Changes of alarms that were stored.", lambda: devices.alarms.journal.counts.stored),
         Counter(
-            "bridge_air_unwatched",
-            "Readings of devices beyond the limit, whose air is not judged.",
-            lambda: devices.air.counts.unwatched,
+            "bridge_alarm_readings_repeated",
+            "Readings folded again from the store, after a restart or a pause.",
+            lambda: devices.alarms.counts.replayed,
         ),
+        Counter("bridge_alarm_pauses", "Pauses because too many changes waited.", lambda: devices.alarms.counts.pauses),
         Counter(
             "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys
         ),

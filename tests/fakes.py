@@ -38,7 +38,7 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
-from bridge.ports import AirRecord
+from bridge.ports import AirRecord, AlarmInput, StoredAlarm, StoredTransition
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -54,6 +54,7 @@ class MemoryStore:
         self.locations = MemoryDocuments[NamedLocation]()
         self.profiles = MemoryProfiles()
         self.air = MemoryAir()
+        self.alarms = MemoryAlarms()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
@@ -286,6 +287,59 @@ class MemoryAir:
 
     async def remove(self, device_id: str) -> None:
         self.by_id.pop(device_id, None)
+
+
+class MemoryAlarms:
+    def __init__(self) -> None:
+        self.alarms: dict[str, StoredAlarm] = {}
+        self.log: dict[str, StoredTransition] = {}
+        self.given: dict[int, AlarmInput] = {}
+
+    async def write(self, transitions: Sequence[StoredTransition], alarms: Sequence[StoredAlarm]) -> None:
+        self.log = {one.id: one for one in transitions} | self.log
+        self.alarms |= {one.id: one for one in alarms}
+
+    async def known(self, transition_ids: Sequence[str]) -> set[str]:
+        return self.log.keys() & set(transition_ids)
+
+    async def get(self, alarm_id: str) -> StoredAlarm | None:
+        return self.alarms.get(alarm_id)
+
+    async def find(
+        self,
+        *,
+        device_id: str | None = None,
+        rule: str | None = None,
+        is_open: bool | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> list[StoredAlarm]:
+        found = [
+            one
+            for one in self.alarms.values()
+            if device_id in (None, one.device_id) and rule in (None, one.rule) and is_open in (None, one.is_open)
+        ]
+        return _newest_first(found, before, limit)
+
+    async def transitions(
+        self, *, alarm_id: str | None = None, before: str | None = None, limit: int
+    ) -> list[StoredTransition]:
+        return _newest_first([one for one in self.log.values() if alarm_id in (None, one.alarm_id)], before, limit)
+
+    async def add_input(self, given: AlarmInput) -> None:
+        self.given.setdefault(given.number, given)
+
+    async def inputs(self, limit: int) -> list[AlarmInput]:
+        return [self.given[number] for number in sorted(self.given)][:limit]
+
+    async def drop_inputs(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.given.pop(number, None)
+
+
+def _newest_first(stored: list[Any], before: str | None, limit: int) -> list[Any]:
+    found = sorted((one for one in stored if before is None or one.id < before), key=lambda one: one.id, reverse=True)
+    return found[:limit]
 
 
 class MemoryProfiles:

@@ -31,7 +31,6 @@ from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 
 LATE_SECONDS = 60.0
-BROKER = "broker"
 
 
 @dataclass(slots=True)
@@ -126,6 +125,11 @@ class AlarmFold:
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
+    @property
+    def due_ms(self) -> float:
+        """When something is due next; infinite if nothing is."""
+        return self._timers.due_ms
+
     def tick(self, now_ms: int) -> list[Transition]:
         """Let time pass, by the clock of the bridge. It must not pass the arrival of a reading that has not been folded."""
         transitions: list[Transition] = []
@@ -170,7 +174,7 @@ class AlarmFold:
 
     def _on_silence(self, device: DeviceAlarms, rule: Rule, timer: Timer) -> list[Transition]:
         device.timed.discard(rule.id)
-        if BROKER in self._unavailable or rule.id not in device.plan.ids or self._is_standing(device, rule):
+        if self._unavailable or rule.id not in device.plan.ids or self._is_standing(device, rule):
             return []
         due_ms = device.silent_from_ms(rule, self._listening_ms)
         if due_ms is None:
@@ -200,7 +204,7 @@ class AlarmFold:
         """Take into account that the store or the broker is unavailable, or available again."""
         rules = [rule for rule in self._book.unavailable if _component(rule) == component]
         if is_available:
-            if self._unavailable.pop(component, None) is not None and component == BROKER:
+            if self._unavailable.pop(component, None) is not None:
                 self.resume(at_ms)
             return [one for rule in rules for one in self._bridge.end(rule, at_ms)]
         since_ms = self._unavailable.setdefault(component, at_ms)
@@ -290,6 +294,18 @@ class AlarmFold:
 
     def __len__(self) -> int:
         return len(self._devices)
+
+    def __contains__(self, device_id: object) -> bool:
+        return device_id in self._devices
+
+    def device_ids(self) -> list[str]:
+        """Return the ids of the devices that have been measured, sorted."""
+        return sorted(self._devices)
+
+    def seq(self, device_id: str) -> int:
+        """Return the cursor of the last reading of a device; 0 if there is none."""
+        device = self._devices.get(device_id)
+        return 0 if device is None else device.seq
 
     def window(self, device_id: str) -> DeviceWindow | None:
         """Return what the live readings of a device say; it must not be changed."""

@@ -236,6 +236,11 @@ def transition_from_document(document: Mapping[str, Any]) -> Transition:
     return Transition(**fields | {"kind": TransitionKind(fields["kind"])}, record=record)
 
 
+def timed_identifier(at_ms: int, *parts: str | int | None) -> str:
+    """Return 24 hexadecimal digits: the time, so that later ones sort after earlier ones, and 52 bits of the parts."""
+    return f"{at_ms:011x}{identifier(at_ms, *parts)[:13]}"
+
+
 def identifier(*parts: str | int | None) -> str:
     """Return 24 hexadecimal digits that depend on nothing but the parts: 96 bits of BLAKE2b."""
     text = "\0".join("" if part is None else str(part) for part in parts)

@@ -17,6 +17,7 @@ class RetentionSettings(Section):
     commands_days: Days = 30
     audit_days: Days = 365
     audit_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    alarms_limit: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
 
     @field_validator("rollup_days")
     @classmethod

@@ -27,7 +27,7 @@ from bridge.core.devices.profile_document import profile_from_document, profile_
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
-from bridge.ports import AirRecord
+from bridge.ports import AirRecord, AlarmInput, StoredAlarm, StoredTransition
 
 Document = dict[str, Any]
 Fields = Mapping[str, Any]
@@ -62,6 +62,9 @@ DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status
 LOCATIONS = CollectionSchema("locations", named_location.TIMES)
 PROFILES = CollectionSchema("profiles")
 AIR = CollectionSchema("air")
+ALARMS = CollectionSchema("alarms", columns={"device": "device", "rule": "rule", "open": "open"})
+ALARM_TRANSITIONS = CollectionSchema("alarm_transitions", columns={"alarm": "alarm"})
+ALARM_INPUTS = CollectionSchema("alarm_inputs")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
 
 
@@ -122,6 +125,7 @@ class DocumentStores:
         self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
         self.profiles = DocumentProfileStore(collection(PROFILES))
         self.air = DocumentAirStore(collection(AIR))
+        self.alarms = DocumentAlarmStore(*map(collection, (ALARMS, ALARM_TRANSITIONS, ALARM_INPUTS)))
         self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentRecordStore(collection(USERS), user_from_document)
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
@@ -217,6 +221,74 @@ class DocumentAirStore:
         await self._documents.delete(device_id)
 
 
+class DocumentAlarmStore:
+    """The bodies are stored as text, like those of the air."""
+
+    def __init__(self, alarms: DocumentCollection, transitions: DocumentCollection, inputs: DocumentCollection) -> None:
+        self._alarms = alarms
+        self._transitions = transitions
+        self._inputs = inputs
+
+    async def write(self, transitions: Sequence[StoredTransition], alarms: Sequence[StoredAlarm]) -> None:
+        if transitions:
+            await self._transitions.insert_many(
+                [{"_id": one.id, "alarm": one.alarm_id, "body": _text(one.body)} for one in transitions]
+            )
+        if alarms:
+            await self._alarms.put(
+                [
+                    {
+                        "_id": one.id,
+                        "device": one.device_id,
+                        "rule": one.rule,
+                        "open": _OPEN[one.is_open],
+                        "body": _text(one.body),
+                    }
+                    for one in alarms
+                ]
+            )
+
+    async def known(self, transition_ids: Sequence[str]) -> set[str]:
+        return {one for one in transition_ids if await self._transitions.get(one) is not None}
+
+    async def get(self, alarm_id: str) -> StoredAlarm | None:
+        document = await self._alarms.get(alarm_id)
+        return None if document is None else _alarm(document)
+
+    async def find(
+        self,
+        *,
+        device_id: str | None = None,
+        rule: str | None = None,
+        is_open: bool | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> list[StoredAlarm]:
+        where = {"device": device_id, "rule": rule, "open": None if is_open is None else _OPEN[is_open]}
+        return list(map(_alarm, await self._alarms.find(where, order="-_id", before=before, limit=limit)))
+
+    async def transitions(
+        self, *, alarm_id: str | None = None, before: str | None = None, limit: int
+    ) -> list[StoredTransition]:
+        found = await self._transitions.find({"alarm": alarm_id}, order="-_id", before=before, limit=limit)
+        return [StoredTransition(str(one["_id"]), one["alarm"], orjson.loads(one["body"])) for one in found]
+
+    async def add_input(self, given: AlarmInput) -> None:
+        await self._inputs.insert({"_id": _number_key(given.number), "body": _text(given.body)})
+
+    async def inputs(self, limit: int) -> list[AlarmInput]:
+        return [AlarmInput(int(one["_id"]), orjson.loads(one["body"])) for one in await self._inputs.find(limit=limit)]
+
+    async def drop_inputs(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            await self._inputs.delete(_number_key(number))
+
+    async def trim(self, limit: int) -> None:
+        """Delete the oldest alarms and transitions beyond `limit` each; open alarms last."""
+        await self._transitions.trim(limit)
+        await self._alarms.trim(limit, first=("open", [_OPEN[False]]))
+
+
 class DocumentCommandStore:
     """Commands under `device/id`: the id has no slash.
 
@@ -280,6 +352,28 @@ class DocumentAuditStore:
 
 def _document(record: Storable) -> Document:
     return {"_id": record.id, **record.to_document()}
+
+
+_OPEN = {True: "yes", False: "no"}
+
+
+def _text(body: Fields) -> str:
+    return orjson.dumps(body).decode()
+
+
+def _alarm_document(alarm: StoredAlarm) -> Document:
+    columns = {"device": alarm.device_id, "rule": alarm.rule, "open": _OPEN[alarm.is_open]}
+    return {"_id": alarm.id, **columns, "body": _text(alarm.body)}
+
+
+def _alarm(document: Document) -> StoredAlarm:
+    is_open = document["open"] == _OPEN[True]
+    return StoredAlarm(str(document["_id"]), document["device"], document["rule"], is_open, orjson.loads(document["body"]))
+
+
+def _number_key(number: int) -> str:
+    """Return a key that sorts as its number."""
+    return f"{number:016d}"
 
 
 def _command_key(device_id: str, command_id: str) -> str:

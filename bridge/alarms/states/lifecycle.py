@@ -12,7 +12,7 @@ from bridge.alarms.record import (
     Transition,
     TransitionKind,
     alarm_from_document,
-    identifier,
+    timed_identifier,
 )
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import DeviceFacts
@@ -109,7 +109,7 @@ class Alarm:
                 acknowledged_ms=None,
             )
             return self._become(TransitionKind.RAISED, occasion, record, is_held=cause.is_held)
-        alarm_id = identifier(occasion.device_id, rule.id, occasion.at_ms, occasion.seq)
+        alarm_id = timed_identifier(occasion.at_ms, occasion.device_id, rule.id, occasion.seq)
         group = self._groups.join(rule.id, occasion.facts.site, alarm_id)
         self.record = replace(
             _new_record(rule, occasion, alarm_id, value, cause.priority),
@@ -237,7 +237,7 @@ class Alarm:
 
     def _any_record(self, rule: Rule, occasion: Occasion) -> AlarmRecord:
         """Return the record, or one in the state normal."""
-        return self.record or _new_record(rule, occasion, identifier(occasion.device_id, rule.id), None, rule.priority)
+        return self.record or _new_record(rule, occasion, timed_identifier(0, occasion.device_id, rule.id), None, rule.priority)
 
     @staticmethod
     def _anew(record: AlarmRecord) -> AlarmRecord:
@@ -274,7 +274,7 @@ class Alarm:
         *,
         is_held: bool,
     ) -> Transition:
-        key = identifier(record.id, kind, occasion.at_ms, occasion.seq)
+        key = timed_identifier(occasion.at_ms, record.id, kind, occasion.seq)
         return Transition(key, kind, occasion.at_ms, record, by, comment, is_held)
 
     def public(self) -> dict[str, Any]:
@@ -318,6 +318,6 @@ def _new_record(rule: Rule, occasion: Occasion, alarm_id: str, value: float | bo
 
 def past_record(rule: Rule, occasion: Occasion, from_ms: int, worst: Peak, past: Past) -> AlarmRecord:
     """Return the record of a violation that is over when it becomes known; it never was an alarm."""
-    alarm_id = identifier(occasion.device_id, rule.id, from_ms, occasion.seq, "past")
+    alarm_id = timed_identifier(from_ms, occasion.device_id, rule.id, occasion.seq, "past")
     record = _new_record(rule, occasion, alarm_id, worst.value, rule.priority)
     return replace(record, peak=worst, raised_ms=from_ms, cleared_ms=occasion.at_ms, past=past)

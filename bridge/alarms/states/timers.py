@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple
 
 BRIDGE = ""
@@ -36,6 +37,11 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    @property
+    def due_ms(self) -> float:
+        """When the next timer is due; infinite if there is none."""
+        return self._heap[0].due_ms if self._heap else inf
 
     def set(self, timer: Timer) -> None:
         if timer not in self._set:

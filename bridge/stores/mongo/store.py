@@ -63,6 +63,11 @@ _INDEXES = {
         IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
     ],
     "commands": [IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")],
+    "alarms": [
+        IndexModel([("device", ASCENDING), ("_id", ASCENDING)], name="device"),
+        IndexModel([("open", ASCENDING), ("_id", ASCENDING)], name="open"),
+    ],
+    "alarm_transitions": [IndexModel([("alarm", ASCENDING), ("_id", ASCENDING)], name="alarm")],
     "rollups": [IndexModel([("device", ASCENDING), ("width", ASCENDING), ("start", ASCENDING)], name="place", unique=True)],
     "sessions": [IndexModel([("user", ASCENDING)], name="user"), _EXPIRES],
     "revocations": [IndexModel([(WRITTEN_AT, ASCENDING)], name="written"), _EXPIRES],
@@ -239,6 +244,7 @@ class MongoStore(DocumentStores):
         """Trim the quarantine and the audit. Ages are left to TTL indexes, which match the settings from the first call on."""
         settings = self._settings
         await self._restore_indexes()
+        await self.alarms.trim(settings.alarms_limit)
         return RetentionResult(
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
             audit_over=await self.audit.trim(settings.audit_limit),

@@ -80,6 +80,14 @@ CREATE INDEX IF NOT EXISTS commands_created_at ON commands (created_at);
 CREATE TABLE IF NOT EXISTS locations (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS profiles (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS air (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS alarms (
+    id TEXT PRIMARY KEY, device TEXT NOT NULL, rule TEXT NOT NULL, open TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS alarms_device ON alarms (device, id);
+CREATE INDEX IF NOT EXISTS alarms_open ON alarms (id) WHERE open = 'yes';
+CREATE TABLE IF NOT EXISTS alarm_transitions (id TEXT PRIMARY KEY, alarm TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS alarm_transitions_alarm ON alarm_transitions (alarm, id);
+CREATE TABLE IF NOT EXISTS alarm_inputs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sessions (
@@ -209,6 +217,7 @@ class SqliteStore(DocumentStores):
             ("audit", "at", now_ms - settings.audit_days * _DAY_MS),
         ):
             await SqliteTable(table, self._writer, self._reader).remove_older(column, before_ms)
+        await self.alarms.trim(settings.alarms_limit)
         return RetentionResult(
             readings=expired,
             rejected_old=await self.quarantine.remove_older("received_at", now_ms - settings.rejected_days * _DAY_MS),

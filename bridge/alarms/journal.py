@@ -1,0 +1,164 @@
+"""The journal of alarms: transitions wait in order, are stored, and only then published.
+
+The writer repeats what the store does not take. A transition that is stored already, because alarms are folded again after a
+restart, is not published again: clients receive the standing alarms when they connect.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition, alarm_from_document
+from bridge.core.errors import StoreUnavailable
+from bridge.core.events import AlarmChanged
+from bridge.ports import AlarmInput, AlarmStore, StoredAlarm, StoredTransition
+
+log = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 20_000
+"""Beyond this many waiting transitions the service pauses, and reads on from the store when they are written."""
+
+_BATCH = 500
+_RETRY_SECONDS = 1.0
+_STORE_RULE = "store-unavailable"
+
+
+@dataclass(slots=True)
+class JournalCounters:
+    """Counts since the start: transitions stored, and those that were in the store already."""
+
+    stored: int = 0
+    repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    transition: Transition | None
+    given: AlarmInput | None = None
+    is_replayed: bool = False
+
+
+class AlarmJournal:
+    """A queue before the store. `on_stored` receives what has been stored for the first time, `on_batch` everything, before."""
+
+    def __init__(self, store: AlarmStore) -> None:
+        self.counts = JournalCounters()
+        self.on_stored: Callable[[Sequence[Transition]], None] = lambda _transitions: None
+        self.on_batch: Callable[[Sequence[Transition]], asyncio.Future[None] | None] = lambda _transitions: None
+        self._store = store
+        self._queue: deque[_Entry] = deque()
+        self._added = 0
+        self._written = 0
+        self._arrived = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._told: set[str] = set()
+        """Transitions that were published before they could be stored."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._queue) >= QUEUE_LIMIT
+
+    def add(self, transitions: Iterable[Transition], given: AlarmInput | None = None, *, is_replayed: bool = False) -> int:
+        """Append transitions, after the input that they come from; return the number to give to `written`."""
+        entries = [_Entry(one, None, is_replayed) for one in transitions]
+        if given is not None:
+            entries.insert(0, _Entry(None, given))
+        self._queue.extend(entries)
+        self._added += len(entries)
+        if entries:
+            self._arrived.set()
+        return self._added
+
+    @property
+    def added(self) -> int:
+        """The number of the last entry, to give to `written`."""
+        return self._added
+
+    async def written(self, number: int) -> None:
+        """Wait until the entry with this number is stored."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._written >= number)
+
+    async def run(self) -> None:
+        """Store and publish. Runs until cancelled."""
+        reported = False
+        while True:
+            await self._arrived.wait()
+            batch = list(islice(self._queue, _BATCH))
+            try:
+                fresh = await self._store_batch(batch)
+            except StoreUnavailable as error:
+                if not reported:
+                    log.warning("alarms: changes wait: store unavailable: %s", error)
+                reported = True
+                self._tell_of_store(batch)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            reported = False
+            for _ in batch:
+                self._queue.popleft()
+            if not self._queue:
+                self._arrived.clear()
+            self.counts.stored += len(fresh)
+            self._publish(fresh)
+            async with self._progress:
+                self._written += len(batch)
+                self._progress.notify_all()
+
+    async def _store_batch(self, batch: Sequence[_Entry]) -> list[Transition]:
+        """Store everything; return the transitions that were not in the store before."""
+        transitions = [one.transition for one in batch if one.transition is not None]
+        replayed = [one.transition.id for one in batch if one.transition is not None and one.is_replayed]
+        known = await self._store.known(replayed) if replayed else set()
+        for one in batch:
+            if one.given is not None:
+                await self._store.add_input(one.given)
+        newest = {one.record.id: one.record for one in transitions}
+        await self._store.write([_stored(one) for one in transitions], [stored_alarm(one) for one in newest.values()])
+        following = self.on_batch(transitions)
+        if following is not None:
+            await following
+        self.counts.repeated += len(known)
+        return [one for one in transitions if one.id not in known]
+
+    def _tell_of_store(self, batch: Sequence[_Entry]) -> None:
+        """Publish that the store is unavailable although that cannot be stored."""
+        told = [
+            one.transition
+            for one in batch
+            if one.transition is not None and one.transition.record.rule == _STORE_RULE and one.transition.id not in self._told
+        ]
+        if told:
+            self._told |= {one.id for one in told}
+            self.on_stored(told)
+
+    def _publish(self, fresh: Sequence[Transition]) -> None:
+        publishable = [one for one in fresh if one.id not in self._told]
+        self._told.difference_update(one.id for one in fresh)
+        if publishable:
+            self.on_stored(publishable)
+
+
+def changed(transition: Transition) -> AlarmChanged:
+    """Return the event that tells of a transition."""
+    record = transition.record
+    return AlarmChanged(record.device_id, record.rule, transition.at_ms, transition.kind.value, record.public())
+
+
+def stored_alarm(record: AlarmRecord) -> StoredAlarm:
+    is_open = record.state is not AlarmState.NORMAL
+    return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, record.to_document())
+
+
+def alarm_of(stored: StoredAlarm) -> AlarmRecord:
+    return alarm_from_document(stored.body)
+
+
+def _stored(transition: Transition) -> StoredTransition:
+    return StoredTransition(transition.id, transition.record.id, transition.to_document())

@@ -1,0 +1,417 @@
+"""The alarms of a running bridge: the fold over its stored readings, its checkpoints, and the actions of operators.
+
+A publisher before the hub: readings pass on first. Transitions go to the journal, which stores them before it publishes them.
+Once a minute each device that has changed is saved, then the cursor up to which all have been. After a restart the readings
+behind that cursor are read from the store and folded again, with the inputs in between; they give the same transitions with
+the same ids. So it goes on as well if the journal is full: the service pauses and reads on from the store.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from bridge.alarms.actions import ActionKind, OperatorAction
+from bridge.alarms.fold import AlarmFold
+from bridge.alarms.journal import AlarmJournal, alarm_of, changed
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
+from bridge.alarms.rules import Rule
+from bridge.alarms.scope import DeviceFacts
+from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
+from bridge.core.events import EntityEvent, Event
+from bridge.core.message import DeviceStatus
+from bridge.core.query import ReadingsQuery
+from bridge.core.readings.reading import Reading
+from bridge.ports import AirRecord, AlarmInput, Publisher, Store
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+SAVE_SECONDS = 60.0
+SAVE_READINGS = 100_000
+"""A checkpoint is written after this many readings at the latest, so that not more are folded again after a restart."""
+
+REPLAY_LIMIT = 1_000_000
+"""The most readings that are folded again; of more, the oldest are left out, which averages and doses take as a gap."""
+
+_MARK = "alarms.mark"
+_PAGE = 1000
+_BATCH = 200
+_FACTS_A_TICK = 500
+_LAG_MS = 2000
+"""Time passes this much later than by the clock: a reading that has just arrived is not folded yet."""
+
+_OPEN_LIMIT = 100_000
+_INPUTS_LIMIT = 100_000
+_DEVICE_MS = 25 * 3_600_000
+
+
+@dataclass(slots=True)
+class ServiceCounters:
+    """Counts since the start: readings folded again from the store, and how often the journal was full."""
+
+    replayed: int = 0
+    pauses: int = 0
+
+
+class AlarmService:
+    """`next` receives the events that pass through, and `AlarmChanged` for each stored transition."""
+
+    next: Publisher
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Iterable[Rule],
+        *,
+        devices_limit: int,
+        facts: Callable[[str], DeviceFacts],
+        is_up: Callable[[str], bool],
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`is_up` tells whether the component `store` or `broker` works; `clock` gives milliseconds since the epoch."""
+        self.rules = tuple(rules)
+        self.counts = ServiceCounters()
+        self.journal = AlarmJournal(store.alarms)
+        self.journal.on_stored = self._publish
+        self.fold = AlarmFold(self.rules, devices_limit=devices_limit)
+        self._store = store
+        self._devices_limit = devices_limit
+        self._facts = facts
+        self._is_up = is_up
+        self._clock = clock
+        self._is_following = False
+        self._position = 0
+        """The cursor of the last reading that was folded."""
+        self._newest = 0
+        """The cursor of the last reading that was published."""
+        self._number = 0
+        self._saved_position = 0
+        self._inputs: deque[AlarmInput] = deque()
+        self._kept: list[int] = []
+        """Numbers of the inputs that the store has and no checkpoint contains."""
+        self._device_inputs: dict[str, int] = {}
+        self._unsaved: dict[str, None] = {}
+        self._to_check: deque[str] = deque()
+        self._down: set[str] = set()
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether stored readings have not been folded yet."""
+        return not self._is_following
+
+    # --- readings ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Pass all events on, then fold readings and statuses."""
+        self.next.publish(events)
+        for event in events:
+            kind = type(event)
+            if kind is Reading:
+                self._newest = event.seq  # type: ignore[union-attr]
+                if self._is_following:
+                    self._step(event)  # type: ignore[arg-type]
+            elif kind is DeviceStatus and self._is_following:
+                self._give(_status_input(event), self.fold.on_status(event))  # type: ignore[arg-type]
+            elif kind is EntityEvent and event.entity_type == "sensor" and event.event_type == "deleted":  # type: ignore[union-attr]
+                self._remove(event.entity_id)  # type: ignore[union-attr]
+        if self._is_following and self.journal.is_full:
+            self._is_following = False
+            self.counts.pauses += 1
+
+    def _step(self, reading: Reading, *, is_replayed: bool = False) -> None:
+        fold, device_id = self.fold, reading.device_id
+        transitions = fold.tick(reading.received_ms) if fold.due_ms <= reading.received_ms else []
+        if device_id not in fold:
+            transitions += fold.set_facts(device_id, self._facts(device_id), reading.received_ms)
+        transitions += fold.step(reading)
+        self._unsaved[device_id] = None
+        self._position = reading.seq
+        if transitions:
+            self._record(transitions, is_replayed=is_replayed)
+
+    def _record(self, transitions: Sequence[Transition], given: AlarmInput | None = None, *, is_replayed: bool = False) -> int:
+        for one in transitions:
+            if one.record.device_id is not None:
+                self._unsaved[one.record.device_id] = None
+        return self.journal.add(transitions, given, is_replayed=is_replayed)
+
+    def _publish(self, transitions: Sequence[Transition]) -> None:
+        self.next.publish([changed(one) for one in transitions])
+
+    # --- other inputs ------------------------------------------------------------------------------------------------------
+
+    def _give(self, body: dict[str, Any], transitions: list[Transition]) -> int:
+        """Record an input that is no reading, for a replay, and what it has changed. Inputs without effect are dropped."""
+        if not transitions:
+            return self.journal.added
+        self._number += 1
+        given = AlarmInput(self._number, {**body, "after": self._position})
+        self._kept.append(self._number)
+        device_id = body.get("device")
+        if device_id:
+            self._device_inputs[device_id] = self._number
+        return self._record(transitions, given)
+
+    def _apply(self, given: AlarmInput) -> None:
+        """Fold an input again, unless the memory of its device contains it."""
+        body = given.body
+        device_id = body["device"]
+        if device_id and self._device_inputs.get(device_id, 0) >= given.number:
+            return
+        if body["kind"] == "status":
+            transitions = self.fold.on_status(DeviceStatus(device_id, body["status"], body["at"]))
+        else:
+            action = OperatorAction(
+                ActionKind(body["kind"]), device_id, body["rule"], body["by"], body["at"], body["comment"], body["until"]
+            )
+            try:
+                transitions = self.fold.operate(action)
+            except (UnknownAlarm, AlarmStateError):  # a rule that was removed since
+                return
+        if device_id:
+            self._device_inputs[device_id] = given.number
+        self._record(transitions, is_replayed=True)
+
+    async def operate(
+        self, kind: ActionKind, alarm: AlarmRecord, by: str, comment: str | None = None, until_ms: int | None = None
+    ) -> AlarmRecord:
+        """Carry out an action, and return the alarm once that is stored.
+
+        Raises `UnknownAlarm`, `AlarmStateError`, `StoreUnavailable`, or `TemporarilyUnavailable` while stored readings are
+        folded.
+        """
+        if not self._is_following:
+            raise TemporarilyUnavailable("alarms are being brought up to date: try again in a few seconds")
+        action = OperatorAction(kind, alarm.device_id, alarm.rule, by, self._clock(), comment, until_ms)
+        transitions = self.fold.operate(action)
+        body = {
+            "kind": kind.value,
+            "device": action.device_id,
+            "rule": action.rule,
+            "by": by,
+            "at": action.at_ms,
+            "comment": comment,
+            "until": until_ms,
+        }
+        number = self._give(body, transitions)
+        try:
+            async with asyncio.timeout(5):
+                await self.journal.written(number)
+        except TimeoutError:
+            raise StoreUnavailable("the action is done and waits to be stored: the store is unavailable") from None
+        return transitions[0].record
+
+    def use_rules(self, rules: Iterable[Rule]) -> None:
+        """Follow other rules from now on. Raises `RuleError` before anything has changed."""
+        given = tuple(rules)
+        transitions = self.fold.use_rules(given, self._clock())
+        self.rules = given
+        self._record(transitions)
+        self._unsaved |= dict.fromkeys(self.fold.device_ids())
+
+    def _remove(self, device_id: str) -> None:
+        """Forget a device; its alarms end."""
+        self._record(self.fold.remove(device_id, self._clock()))
+        self._device_inputs.pop(device_id, None)
+        self._unsaved[device_id] = None
+
+    # --- questions ---------------------------------------------------------------------------------------------------------
+
+    def standing(self) -> list[AlarmRecord]:
+        """Return the alarms that are not normal, and those that are shelved or out of service."""
+        return list(self.fold.records())
+
+    async def alarm(self, alarm_id: str) -> AlarmRecord | None:
+        """Return an alarm, also one that has ended. Raises `StoreUnavailable`."""
+        for record in self.fold.records():
+            if record.id == alarm_id:
+                return record
+        stored = await self._store.alarms.get(alarm_id)
+        return None if stored is None else alarm_of(stored)
+
+    # --- time --------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the readings and the time, store and save. Runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.journal.run(), name="alarm journal")
+            tasks.create_task(self._save_regularly(), name="alarm checkpoints")
+            while True:
+                if not self._is_following and not self.journal.is_full:
+                    await self._catch_up_again()
+                if self._is_following:
+                    self.tick()
+                await asyncio.sleep(TICK_SECONDS)
+
+    def tick(self) -> None:
+        """Let time pass, and follow components and what the registry says of devices."""
+        now_ms = self._clock()
+        transitions: list[Transition] = []
+        for component in ("store", "broker"):
+            is_up = self._is_up(component)
+            if is_up is (component in self._down):
+                (self._down.discard if is_up else self._down.add)(component)
+                transitions += self.fold.on_availability(component, now_ms, is_available=is_up)
+        transitions += self.fold.tick(now_ms - _LAG_MS)
+        if not self._to_check:
+            self._to_check.extend(self.fold.device_ids())
+        for device_id in [self._to_check.popleft() for _ in range(min(_FACTS_A_TICK, len(self._to_check)))]:
+            if device_id in self.fold:
+                transitions += self.fold.set_facts(device_id, self._facts(device_id), now_ms)
+        if transitions:
+            self._record(transitions)
+
+    # --- memory ------------------------------------------------------------------------------------------------------------
+
+    async def load(self, newest: int) -> None:
+        """Read the last checkpoint; `newest` is the cursor of the last stored reading. Raises `StoreUnavailable`."""
+        text = await self._store.get(_MARK)
+        now_ms = self._clock()
+        self._newest = self._saved_position = self._position = newest
+        if text is None:
+            return
+        mark = orjson.loads(text)
+        records = [one for one in await self._store.air.all(self._devices_limit) if _is_needed(one.body, now_ms)]
+        self.fold = AlarmFold.restored(
+            self.rules,
+            {"common": mark["common"], "devices": {one.device_id: one.body["fold"] for one in records}},
+            devices_limit=self._devices_limit,
+        )
+        self._device_inputs = {one.device_id: one.body["input"] for one in records}
+        self._inputs = deque(await self._store.alarms.inputs(_INPUTS_LIMIT))
+        self._kept = [one.number for one in self._inputs]
+        self._number = max([mark["number"], *self._kept])
+        self._inputs = deque(one for one in self._inputs if one.body.get("device") or one.number > mark["number"])
+        self._position = self._saved_position = mark["seq"]
+        self._down = set(mark["down"])
+
+    async def _catch_up_again(self) -> None:
+        try:
+            await self._catch_up()
+        except StoreUnavailable as error:
+            log.warning("alarms: not up to date: store unavailable: %s", error)
+
+    async def _catch_up(self) -> None:
+        """Fold the stored readings after the last one that was folded, then follow. Raises `StoreUnavailable`."""
+        replayed = 0
+        if self._newest - self._position > REPLAY_LIMIT:
+            log.warning(
+                "alarms: %d readings stored since the last checkpoint: the oldest are left out", self._newest - self._position
+            )
+            self._position = self._newest - REPLAY_LIMIT
+        while self._position < self._newest:
+            page = await self._store.readings(ReadingsQuery(since=self._position, limit=_PAGE))
+            if not page:  # deleted meanwhile
+                self._position = self._newest
+                break
+            for reading in page:
+                self._replay(reading)
+            replayed += len(page)
+            if self.journal.is_full:
+                return
+            await asyncio.sleep(0)
+        while self._inputs:
+            self._apply(self._inputs.popleft())
+        self.counts.replayed += replayed
+        self.fold.resume(self._clock())
+        self._is_following = True
+        if replayed:
+            log.info("alarms: %d stored readings folded", replayed)
+        await self._reconcile()
+
+    def _replay(self, reading: Reading) -> None:
+        while self._inputs and self._inputs[0].body["after"] < reading.seq:
+            self._apply(self._inputs.popleft())
+        if self.fold.seq(reading.device_id) < reading.seq:
+            self._step(reading, is_replayed=True)
+        self._position = reading.seq
+
+    async def _reconcile(self) -> None:
+        """End stored alarms that do not stand any more: of removed rules and devices, or of a silence that has ended."""
+        standing = {record.id for record in self.fold.records()}
+        now_ms = self._clock()
+        ended = []
+        await self.journal.written(self.journal.added)
+        for stored in await self._store.alarms.find(is_open=True, limit=_OPEN_LIMIT):
+            if stored.id not in standing:
+                record = replace(alarm_of(stored), state=AlarmState.NORMAL, cleared_ms=now_ms, suppressed_by=None)
+                key = timed_identifier(now_ms, record.id, TransitionKind.REMOVED, record.seq)
+                ended.append(Transition(key, TransitionKind.REMOVED, now_ms, record))
+        self._record(ended)
+
+    async def _save_regularly(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + SAVE_SECONDS
+        while True:
+            await asyncio.sleep(1)
+            if loop.time() >= due or self._position - self._saved_position >= SAVE_READINGS:
+                due = loop.time() + SAVE_SECONDS
+                await self.save()
+
+    async def save(self) -> None:
+        """Write a checkpoint. What the store does not take is saved with the next one."""
+        if not self._is_following:
+            return
+        position, kept, unsaved = self._position, list(self._kept), self._unsaved
+        self._unsaved = {}
+        mark = {
+            "seq": position,
+            "number": self._number,
+            "common": self.fold.common_body(),
+            "down": sorted(self._down),
+            "at": self._clock(),
+        }
+        try:
+            await self._save_devices(unsaved)
+            await self.journal.written(self.journal.added)
+            await self._store.put(_MARK, orjson.dumps(mark).decode())
+            await self._store.alarms.drop_inputs(kept)
+        except StoreUnavailable:
+            self._unsaved |= unsaved
+            return
+        self._saved_position = position
+        self._kept = [one for one in self._kept if one not in set(kept)]
+
+    async def _save_devices(self, unsaved: dict[str, None]) -> None:
+        """Save devices, each after the transitions that its memory contains. Devices that were saved leave `unsaved`."""
+        while unsaved:
+            ids = list(islice(unsaved, _BATCH))
+            records = [self._saved(device_id) for device_id in ids if device_id in self.fold]
+            await self.journal.written(self.journal.added)
+            await self._store.air.save(records)
+            for device_id in ids:
+                if device_id not in self.fold:
+                    await self._store.air.remove(device_id)
+                del unsaved[device_id]
+
+    def _saved(self, device_id: str) -> AirRecord:
+        body = {"fold": self.fold.device_body(device_id), "input": self._device_inputs.get(device_id, 0)}
+        return AirRecord(device_id, self.fold.seq(device_id), body)
+
+    async def close(self) -> None:
+        """Write a last checkpoint, if the journal is empty within a few seconds."""
+        writing = asyncio.create_task(self.journal.run(), name="alarm journal")
+        try:
+            async with asyncio.timeout(5):
+                await self.save()
+        except TimeoutError:
+            log.warning("alarms: no checkpoint at the end: readings since the last one are folded again at the next start")
+        finally:
+            writing.cancel()
+
+
+def _status_input(status: DeviceStatus) -> dict[str, Any]:
+    return {"kind": "status", "device": status.device_id, "status": status.status, "at": status.timestamp_ms}
+
+
+def _is_needed(body: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether a device has been measured within a day, or has alarms."""
+    fold = body["fold"]
+    return bool(fold["states"]) or fold["last"] > now_ms - _DEVICE_MS
