@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bridge.air import european, hazards, us_epa
 from bridge.air.assessment import Assessment
@@ -20,32 +20,27 @@ def hours(mean: float) -> list[HourlyMean]:
     return [HourlyMean(NOW_MS - age * HOUR_MS, mean, 60) for age in range(1, DAY_HOURS + 1)]
 
 
+LATEST: tuple[Mapping[str, object], ...] = (
+    *({"coPpm": ppm} for ppm in (0, 30, 50, 100, 200, 300)),
+    *({"co2": ppm} for ppm in (600, 1500, 2500, 6000, 35_000)),
+    *({"eco2": ppm} for ppm in (600, 1500)),
+    *({"tvoc": ppb} for ppb in (50, 100, 500, 1000, 3000)),
+    *({"aqi": index, "aqiScale": "uba"} for index in range(1, 6)),
+    *({"aqi": index, "aqiScale": "epa"} for index in (0, *(high for _, high in us_epa.INDEX_BANDS))),
+    *({gas: limit * part} for gas, limit in hazards.LOWER_LIMIT_PPM.items() for part in (0, 0.1, 0.2, 1)),
+    *({"flameDetected": flame} for flame in (True, False)),
+    *({name: 1} for name in us_epa.SCALES),  # without hours
+)
+
+
 def inputs() -> Iterator[AirInput]:
     """Values of every class of every standard, each alone, because some hide others."""
-    for name in us_epa.SCALES:
-        ends = [high for _, high in us_epa.SCALES[name].bands] + list(european.ENDS.get(name, ()))
-        for mean in (0, *ends, *(end + 1 for end in ends)):
-            yield AirInput(NOW_MS, {name: mean}, {name: hours(mean)})
-        yield AirInput(NOW_MS, {name: 1})
-    for name, limit in hazards.LOWER_LIMIT_PPM.items():
-        for percent in (0, 10, 20, 100):
-            yield AirInput(NOW_MS, {name: limit * percent / 100})
-    for ppm in (0, 30, 50, 100, 200, 300):
-        yield AirInput(NOW_MS, {"coPpm": ppm})
-    for dose in (0, 0.1, 0.5, 1):
-        yield AirInput(NOW_MS, {"coPpm": 40}, co_dose=dose)
-    for mean in (0, 60, 300):
-        yield AirInput(NOW_MS, {}, recent={"pm25": mean})
-    for ppm in (600, 1500, 2500, 6000, 35_000):
-        yield AirInput(NOW_MS, {"co2": ppm})
-        yield AirInput(NOW_MS, {"eco2": ppm})
-    for ppb in (50, 100, 500, 1000, 3000):
-        yield AirInput(NOW_MS, {"tvoc": ppb})
-    for scale, indices in (("uba", range(1, 6)), ("epa", [0, *(high for _, high in us_epa.INDEX_BANDS)])):
-        for index in indices:
-            yield AirInput(NOW_MS, {"aqi": index, "aqiScale": scale})
-    for flame in (True, False):
-        yield AirInput(NOW_MS, {"flameDetected": flame})
+    yield from (AirInput(NOW_MS, values) for values in LATEST)
+    yield from (AirInput(NOW_MS, {"coPpm": 40}, co_dose=dose) for dose in (0, 0.1, 0.5, 1))
+    yield from (AirInput(NOW_MS, {}, recent={"pm25": mean}) for mean in (0, 60, 300))
+    for name, scale in us_epa.SCALES.items():
+        ends = [high for _, high in scale.bands] + list(european.ENDS.get(name, ()))
+        yield from (AirInput(NOW_MS, {}, {name: hours(mean)}) for mean in (0, *ends, *(end + 1 for end in ends)))
 
 
 def judged() -> list[Assessment]:

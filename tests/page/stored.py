@@ -1,4 +1,4 @@
-"""Readings that were received and stored before the bridge started, which no client can send: it would be too late with them."""
+"""Readings that were received and stored before the bridge started. No client can send such: they would be too late."""
 
 from __future__ import annotations
 
