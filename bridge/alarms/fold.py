@@ -88,7 +88,7 @@ class AlarmFold:
         return transitions
 
     def _new(self, device_id: str) -> DeviceAlarms | None:
-        if len(self._devices) >= self._devices_limit:
+        if self.is_full:
             self.counts.unwatched += 1
             return None
         device = self._devices[device_id] = DeviceAlarms(device_id, self._book, self._groups)
@@ -297,6 +297,11 @@ class AlarmFold:
 
     def __contains__(self, device_id: object) -> bool:
         return device_id in self._devices
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further devices are counted only."""
+        return len(self._devices) >= self._devices_limit
 
     def device_ids(self) -> list[str]:
         """Return the ids of the devices that have been measured, sorted."""

@@ -100,6 +100,8 @@ class AlarmService:
         self._unsaved: dict[str, None] = {}
         self._to_check: deque[str] = deque()
         self._down: set[str] = set()
+        self._first_from_ms: int | None = None
+        """At the first start: the readings since then are folded without rules, for their averages."""
 
     @property
     def is_catching_up(self) -> bool:
@@ -128,7 +130,7 @@ class AlarmService:
     def _step(self, reading: Reading, *, is_replayed: bool = False) -> None:
         fold, device_id = self.fold, reading.device_id
         transitions = fold.tick(reading.received_ms) if fold.due_ms <= reading.received_ms else []
-        if device_id not in fold:
+        if device_id not in fold and not fold.is_full:
             transitions += fold.set_facts(device_id, self._facts(device_id), reading.received_ms)
         transitions += fold.step(reading)
         self._unsaved[device_id] = None
@@ -274,8 +276,10 @@ class AlarmService:
         """Read the last checkpoint; `newest` is the cursor of the last stored reading. Raises `StoreUnavailable`."""
         text = await self._store.get(_MARK)
         now_ms = self._clock()
-        self._newest = self._saved_position = self._position = newest
+        self._newest = self._saved_position = newest
         if text is None:
+            self._first_from_ms = now_ms - _DEVICE_MS
+            self.fold = AlarmFold((), devices_limit=self._devices_limit)
             return
         mark = orjson.loads(text)
         records = [one for one in await self._store.air.all(self._devices_limit) if _is_needed(one.body, now_ms)]
@@ -294,11 +298,11 @@ class AlarmService:
 
     async def _catch_up_again(self) -> None:
         try:
-            await self._catch_up()
+            await self.catch_up()
         except StoreUnavailable as error:
             log.warning("alarms: not up to date: store unavailable: %s", error)
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
         """Fold the stored readings after the last one that was folded, then follow. Raises `StoreUnavailable`."""
         replayed = 0
         if self._newest - self._position > REPLAY_LIMIT:
@@ -307,7 +311,9 @@ class AlarmService:
             )
             self._position = self._newest - REPLAY_LIMIT
         while self._position < self._newest:
-            page = await self._store.readings(ReadingsQuery(since=self._position, limit=_PAGE))
+            page = await self._store.readings(
+                ReadingsQuery(since=self._position, from_ms=self._first_from_ms, limit=_PAGE)
+            )
             if not page:  # deleted meanwhile
                 self._position = self._newest
                 break
@@ -320,6 +326,9 @@ class AlarmService:
         while self._inputs:
             self._apply(self._inputs.popleft())
         self.counts.replayed += replayed
+        if self._first_from_ms is not None:
+            self._first_from_ms = None
+            self.fold.use_rules(self.rules, self._clock())
         self.fold.resume(self._clock())
         self._is_following = True
         if replayed:

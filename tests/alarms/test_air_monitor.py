@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
 from bson.objectid import ObjectId
 
 from bridge.alarms.air_monitor import AirMonitor
-from bridge.core.events import AirAssessed, Event
+from bridge.alarms.scope import UNKNOWN_FACTS
+from bridge.alarms.service import AlarmService
+from bridge.core.events import AirAssessed, EntityEvent, Event
 from bridge.core.readings.reading import Reading
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
@@ -41,15 +44,28 @@ class Clock:
 
 
 class Air:
-    """A monitor over the in-memory store."""
+    """A monitor and the alarms before it, without rules, over the in-memory store."""
 
     def __init__(self, store: MemoryStore | None = None, limit: int = 10) -> None:
         self.clock = Clock()
         self.store = store or MemoryStore()
         self.heard = Heard()
-        self.monitor = AirMonitor(self.store, "us-epa", limit=limit, clock=self.clock)
-        self.monitor.next = self.heard
+        self.alarms = AlarmService(
+            self.store,
+            (),
+            devices_limit=limit,
+            facts=lambda _: UNKNOWN_FACTS,
+            is_up=lambda _: True,
+            clock=self.clock,
+        )
+        self.monitor = AirMonitor(lambda: self.alarms.fold, "us-epa", clock=self.clock)
+        self.alarms.next, self.monitor.next = self.monitor, self.heard
         self._seq = 0
+
+    async def start(self) -> Self:
+        await self.alarms.load(max((reading.seq for reading in self.store.by_id.values()), default=0))
+        await self.alarms.catch_up()
+        return self
 
     def reading(
         self, values: dict[str, float], *, device: str = "a", age_ms: int = 0, late_ms: int = 0, **more: object
@@ -59,7 +75,7 @@ class Air:
         return Reading(ObjectId(), device, dict(values), at_ms, at_ms + late_ms, seq=self._seq, **more)  # type: ignore[arg-type]
 
     def measure(self, values: dict[str, float], **more: object) -> None:
-        self.monitor.publish([self.reading(values, **more)])  # type: ignore[arg-type]
+        self.alarms.publish([self.reading(values, **more)])  # type: ignore[arg-type]
 
     def assess(self) -> list[AirAssessed]:
         """Everything that has changed since the last call."""
@@ -71,8 +87,8 @@ class Air:
         return {one.indicator.key: one.rating.word for one in self.monitor.assessments(device) if one.rating is not None}
 
 
-def test_assessment_is_published_when_a_rating_changes_and_only_then() -> None:
-    air = Air()
+async def test_assessment_is_published_when_a_rating_changes_and_only_then() -> None:
+    air = await Air().start()
     told = []
     for ppm in (600, 640, 990, 1010, 1500, 1200, 900, 40_000):
         air.clock.now_ms += 1000
@@ -81,15 +97,15 @@ def test_assessment_is_published_when_a_rating_changes_and_only_then() -> None:
     assert told == ["level.co2.harmless", "level.co2.elevated", "level.co2.harmless", "level.co2.danger"]
 
 
-def test_readings_pass_on_before_anything_else() -> None:
-    air = Air()
+async def test_readings_pass_on_before_anything_else() -> None:
+    air = await Air().start()
     reading = air.reading({"co2": 600})
-    air.monitor.publish([reading])
+    air.alarms.publish([reading])
     assert air.heard.events == [reading]
 
 
-def test_flagged_late_retained_and_older_readings_say_nothing_about_the_air_now() -> None:
-    air = Air()
+async def test_flagged_late_retained_and_older_readings_say_nothing_about_the_air_now() -> None:
+    air = await Air().start()
     air.measure({"co2": 600})
     air.clock.now_ms += 1000
     air.measure({"co2": 0}, quality={"co2": "outside 300..10000"})
@@ -97,34 +113,34 @@ def test_flagged_late_retained_and_older_readings_say_nothing_about_the_air_now(
     air.measure({"co2": 5000}, late_ms=60_001)
     air.measure({"co2": 5000}, age_ms=2000)
     assert air.words() == {"index.co2": "level.co2.harmless"}
-    assert air.monitor.counts.late == 3
+    assert (air.alarms.fold.counts.late, air.alarms.fold.counts.retained) == (2, 1)
 
 
-def test_value_above_the_usual_range_is_judged_although_it_is_flagged() -> None:
-    air = Air()
+async def test_value_above_the_usual_range_is_judged_although_it_is_flagged() -> None:
+    air = await Air().start()
     air.measure({"coPpm": 1500}, quality={"coPpm": "outside 0..1000"})
     assert air.words() == {"index.co.now": "level.co.300"}
     assert air.monitor.public("a")["score"] == 0
 
 
-def test_values_that_are_too_old_are_not_judged_any_more() -> None:
-    air = Air()
+async def test_values_that_are_too_old_are_not_judged_any_more() -> None:
+    air = await Air().start()
     air.measure({"co2": 3000})
     assert len(air.assess()) == 1
     air.clock.now_ms += 16 * 60_000
     assert air.words() == {}
 
 
-def test_devices_beyond_the_limit_are_counted() -> None:
-    air = Air(limit=1)
+async def test_devices_beyond_the_limit_are_counted() -> None:
+    air = await Air(limit=1).start()
     air.measure({"co2": 600})
     air.measure({"co2": 600}, device="b")
     assert air.monitor.devices() == ["a"]
-    assert air.monitor.counts.unwatched == 1
+    assert air.alarms.fold.counts.unwatched == 1
 
 
-def test_score_is_that_of_the_newest_unflagged_values() -> None:
-    air = Air()
+async def test_score_is_that_of_the_newest_unflagged_values() -> None:
+    air = await Air().start()
     air.measure({"temperature": 21})
     air.measure({"coPpm": 800})
     assert air.monitor.public("a")["score"] == 0
@@ -133,8 +149,8 @@ def test_score_is_that_of_the_newest_unflagged_values() -> None:
     }  # fmt: skip
 
 
-def test_assessing_stops_when_its_time_is_over_and_goes_on_where_it_was() -> None:
-    air = Air()
+async def test_assessing_stops_when_its_time_is_over_and_goes_on_where_it_was() -> None:
+    air = await Air().start()
     for device in "abcdef":
         air.measure({"co2": 600}, device=device)
     turns: list[list[str]] = []
@@ -145,23 +161,31 @@ def test_assessing_stops_when_its_time_is_over_and_goes_on_where_it_was() -> Non
 
 
 async def test_what_was_saved_and_stored_since_is_remembered_once() -> None:
-    before = Air()
+    before = await Air().start()
     readings = []
     for minute in range(3 * 60):
         before.clock.now_ms = NOW_MS + minute * 60_000
         readings.append(before.reading({"pm25": float(minute // 60)}))
-        before.monitor.publish(readings[-1:])
+        before.alarms.publish(readings[-1:])
         if minute == 100:
-            await before.monitor.close()
+            await before.alarms.close()
     assert before.store.air.by_id["a"].seq == 101
     before.store.by_id |= {reading.id: reading for reading in readings}
     after = Air(before.store)
     after.clock.now_ms = before.clock.now_ms
-    await after.monitor.load()
-    assert after.monitor._devices["a"].window.public() == before.monitor._devices["a"].window.public()
-    await after.monitor.remove("a")
-    assert await after.store.air.all(9) == []
-    assert after.monitor.devices() == []
+    await after.start()
+    assert after.alarms.fold.device_body("a") == before.alarms.fold.device_body("a")
+
+
+async def test_removed_device_is_forgotten_in_memory_and_in_the_store() -> None:
+    air = await Air().start()
+    air.measure({"co2": 600})
+    await air.alarms.save()
+    assert len(await air.store.air.all(9)) == 1
+    air.alarms.publish([EntityEvent("sensor", "deleted", "a")])
+    assert air.monitor.devices() == []
+    await air.alarms.save()
+    assert await air.store.air.all(9) == []
 
 
 async def test_first_start_takes_the_readings_of_the_last_day() -> None:
@@ -170,9 +194,8 @@ async def test_first_start_takes_the_readings_of_the_last_day() -> None:
     recent = before.reading({"co2": 640}, age_ms=60_000)
     after = Air(before.store)
     after.store.by_id |= {reading.id: reading for reading in (old, recent)}
-    await after.monitor.load()
+    await after.start()
     assert after.words() == {"index.co2": "level.co2.harmless"}
-    assert after.monitor.counts.late == 0
 
 
 @pytest.mark.parametrize("kind", ["mongo", "sqlite"])
