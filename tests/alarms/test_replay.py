@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bridge.alarms.actions import ActionKind, OperatorAction
@@ -20,6 +21,7 @@ from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import DeviceFacts
 from bridge.core.errors import BridgeError
 from bridge.core.message import DeviceStatus
+from bridge.core.readings.measurements import Value
 from tests.alarms.folding import START_MS, reading
 
 OWN = Rule(
@@ -33,7 +35,7 @@ RULES = [
 ]
 Input = Callable[[AlarmFold], list[Transition]]
 
-VALUES = {
+VALUES: dict[str, list[Value]] = {
     "temperature": [21.0, 4.0, 45.0, 60.0],
     "coPpm": [0.0, 40.0, 150.0, 400.0],
     "co2": [600.0, 2500.0, 6000.0, 31_000.0],
@@ -64,9 +66,9 @@ def inputs(draw: st.DrawFn) -> list[tuple[str, Input]]:
         for _ in range(draw(st.integers(1, 40))):
             now_ms += interval_ms
             one = reading(now_ms - late_ms, values, device=device, quality=quality, received_ms=now_ms, retained=retained)
-            made.append(("reading", lambda fold, one=one: fold.step(one)))
+            made.append(("reading", partial(AlarmFold.step, reading=one)))
         now_ms += draw(st.sampled_from([0, 0, 30_000, 600_000, 4_000_000]))
-        made.append(("tick", lambda fold, now_ms=now_ms: fold.tick(now_ms)))
+        made.append(("tick", partial(AlarmFold.tick, now_ms=now_ms)))
         match draw(st.integers(0, 6)):
             case 0 | 1 | 2:
                 action = OperatorAction(
@@ -77,18 +79,16 @@ def inputs(draw: st.DrawFn) -> list[tuple[str, Input]]:
                     now_ms,
                     until_ms=now_ms + 900_000,
                 )
-                made.append(("action", lambda fold, action=action: _attempt(fold, action)))
+                made.append(("action", partial(_attempt, action=action)))
             case 3:
                 status = DeviceStatus(device, "offline", now_ms)
-                made.append(("status", lambda fold, status=status: fold.on_status(status)))
+                made.append(("status", partial(AlarmFold.on_status, status=status)))
             case 4:
                 up = draw(st.booleans())
-                made.append(
-                    ("other", lambda fold, up=up, now_ms=now_ms: fold.on_availability("broker", now_ms, is_available=up))
-                )
+                made.append(("other", partial(AlarmFold.on_availability, component="broker", at_ms=now_ms, is_available=up)))
             case 5:
                 facts = DeviceFacts(draw(st.sampled_from([None, "Home"])))
-                made.append(("other", lambda fold, d=device, facts=facts, now_ms=now_ms: fold.set_facts(d, facts, now_ms)))
+                made.append(("other", partial(AlarmFold.set_facts, device_id=device, facts=facts, at_ms=now_ms)))
     return made
 
 
@@ -99,7 +99,7 @@ def _attempt(fold: AlarmFold, action: OperatorAction) -> list[Transition]:
         return []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 @given(inputs(), st.data())
 def test_replay_from_any_checkpoint_gives_the_same_transitions(made: list[tuple[str, Input]], data: st.DataObject) -> None:
     fold = AlarmFold(RULES)
@@ -136,7 +136,7 @@ def test_records_and_transitions_survive_their_documents(made: list[tuple[str, I
 @pytest.mark.parametrize("number", range(0, 1200, 171))
 def test_values_between_bounds_are_counted_alike_with_and_without_a_restart(number: int) -> None:
     one, other = AlarmFold(RULES), AlarmFold(RULES)
-    values = {"temperature": 21.3, "coPpm": 1.7, "co2": 612.1, "pm25": 4.3, "aqiScale": "uba"}
+    values: dict[str, Value] = {"temperature": 21.3, "coPpm": 1.7, "co2": 612.1, "pm25": 4.3, "aqiScale": "uba"}
     for second in range(1200):
         if second == number:
             other = AlarmFold.restored(RULES, orjson.loads(orjson.dumps(other.public())))
