@@ -83,8 +83,7 @@ class AlarmFold:
         if not (unusual or reading.quality or device.is_attentive):
             return []
         transitions = device.on_reading(reading, at_ms, unusual)
-        if len(device.timed) < len(device.plan.no_data):
-            self._time_silence(device)
+        self._time_silence(device)
         return transitions
 
     def _new(self, device_id: str) -> DeviceAlarms | None:
@@ -106,16 +105,16 @@ class AlarmFold:
             for rule_id, run in device.past.runs.items():
                 if run.readings == 1:
                     self._timers.set(Timer(run.due_ms, reading.device_id, TimerKind.PAST, rule_id))
-        if len(device.timed) < len(device.plan.no_data):
-            self._time_silence(device)
+        self._time_silence(device)
         return transitions
 
     def _time_silence(self, device: DeviceAlarms) -> None:
+        """Set a timer unless an earlier one runs, which looks again when it is due."""
         for rule in device.plan.no_data:
-            if rule.id not in device.timed and not self._is_standing(device, rule):
+            if not self._is_standing(device, rule):
                 due_ms = device.silent_from_ms(rule, self._listening_ms)
-                if due_ms is not None:
-                    device.timed.add(rule.id)
+                if due_ms is not None and not device.timed.get(rule.id, due_ms + 1) <= due_ms:
+                    device.timed[rule.id] = due_ms
                     self._timers.set(Timer(due_ms, device.id or BRIDGE, TimerKind.SILENCE, rule.id))
 
     @staticmethod
@@ -173,7 +172,9 @@ class AlarmFold:
         return [device.past.tell(rule, device.id or "", device.facts)]
 
     def _on_silence(self, device: DeviceAlarms, rule: Rule, timer: Timer) -> list[Transition]:
-        device.timed.discard(rule.id)
+        if device.timed.get(rule.id) != timer.due_ms:
+            return []
+        del device.timed[rule.id]
         if self._unavailable or rule.id not in device.plan.ids or self._is_standing(device, rule):
             return []
         due_ms = device.silent_from_ms(rule, self._listening_ms)

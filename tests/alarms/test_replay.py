@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bridge.alarms.actions import ActionKind, OperatorAction
@@ -99,7 +99,7 @@ def _attempt(fold: AlarmFold, action: OperatorAction) -> list[Transition]:
         return []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 @given(inputs(), st.data())
 def test_replay_from_any_checkpoint_gives_the_same_transitions(made: list[tuple[str, Input]], data: st.DataObject) -> None:
     fold = AlarmFold(RULES)

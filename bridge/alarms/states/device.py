@@ -85,8 +85,8 @@ class DeviceAlarms:
         """The cursor of the newest reading."""
         self.is_attentive = False
         """Whether each reading must be looked at, even if all its values are within their bounds."""
-        self.timed: set[str] = set()
-        """The no-data rules that a timer runs for."""
+        self.timed: dict[str, int] = {}
+        """The no-data rules that a timer runs for, and when it is due."""
         self._book = book
         self._groups = groups
         self._hot: dict[str, int] = {}
