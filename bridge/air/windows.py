@@ -142,9 +142,10 @@ class FieldWindow:
         self.is_continuous = self.value_ms > 0 and at_ms - self.value_ms <= _GAP_INTERVALS * self.usual_interval_ms
         self.previous_ms = self.value_ms
         self.value, self.value_ms = value, at_ms
-        self.count += 1
-        if self.rings and not isinstance(value, str):
-            self.total += value
+        if not isinstance(value, str):
+            self.count += 1
+            if self.rings:
+                self.total += value
 
     @property
     def usual_interval_ms(self) -> int:
@@ -322,7 +323,7 @@ class DeviceWindow:
             window = fields[name]
             is_text = isinstance(window.value, str)
             bounds = window.bounds if window.interval_ms else None
-            described.append((name, bounds, bool(window.rings) and not is_text))
+            described.append((name, (-inf, inf) if is_text else bounds, bool(window.rings) and not is_text))
         shape = self._shape = _shape(tuple(described))
         self._sums = [fields[name].total for _, name in shape.summed]
         return shape
@@ -354,7 +355,8 @@ class DeviceWindow:
             if name not in shape.looked_at:
                 window = self._fields[name]
                 window.value, window.value_ms = self._latest[name], self._at_ms
-                window.count += count
+                if not isinstance(window.value, str):
+                    window.count += count
         for number, name in shape.summed:
             self._fields[name].total = self._sums[number]
 
