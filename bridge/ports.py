@@ -1,6 +1,6 @@
 """The seams of the bridge: the contract between the pipeline and each component."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
@@ -451,6 +451,21 @@ class CommandSender(Protocol):
 
         Raises `UnknownDevice`, `CommandRejected` (the device is offline, or the id belongs to another command) and
         `StoreUnavailable`.
+        """
+
+
+class AlarmPanel(Protocol):
+    """The alarms, for clients of sockets."""
+
+    def standing_bodies(self) -> list[Mapping[str, Any]]:
+        """Return the standing alarms as clients receive them, the one raised last first."""
+
+    async def acknowledge(
+        self, alarm_id: str, permits: Callable[[str], bool], actor: Identity, address: str, comment: str | None
+    ) -> Mapping[str, Any]:
+        """Acknowledge an alarm whose device `permits`, and return it; the device of an alarm of the bridge is empty.
+
+        Raises `UnknownAlarm`, `AlarmStateError`, `StoreUnavailable` and `TemporarilyUnavailable`.
         """
 
 

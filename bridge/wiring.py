@@ -12,6 +12,7 @@ from bridge import __version__
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.defaults import profile_rules
+from bridge.alarms.desk import AlarmDesk
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.service import AlarmService
 from bridge.api import ApiServices, build_api
@@ -197,8 +198,17 @@ def build(
     http = HttpSource(settings.http, intake, ledger, health, closed)
     ingress = Ingress(intake, decoder, pipeline, mqtt, http, EventsApi(intake, closed), closed)
 
+    desk = AlarmDesk(alarms, store.alarms, access.service.audit if access.service.required else None)
     socketio = SocketIoServer(
-        settings.http, settings.realtime, app, hub, access.limiter, access.authenticator, presence=registry, commander=commands
+        settings.http,
+        settings.realtime,
+        app,
+        hub,
+        access.limiter,
+        access.authenticator,
+        presence=registry,
+        commander=commands,
+        alarms=desk,
     )
     topics, channels = TopicProtocol(app, sockets, hub, registry.location, profiles.units), ChannelProtocol(app, sockets)
     events = SystemEvents(hub, __version__)
@@ -218,6 +228,7 @@ def build(
         commands=commands,
         locations=locations,
         air=air,
+        alarms=desk,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),

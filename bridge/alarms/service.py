@@ -87,14 +87,14 @@ class AlarmService:
         self._is_up = is_up
         self._clock = clock
         self._is_following = False
-        self._position = 0
+        self._offset = 0
         """The cursor of the last reading that was folded."""
         self._newest = 0
         """The cursor of the last reading that was published."""
         self._number = 0
-        self._saved_position = 0
+        self._saved_offset = 0
         self._inputs: deque[AlarmInput] = deque()
-        self._kept: list[int] = []
+        self._logged: list[int] = []
         """Numbers of the inputs that the store has and no checkpoint contains."""
         self._device_inputs: dict[str, int] = {}
         self._unsaved: dict[str, None] = {}
@@ -134,7 +134,7 @@ class AlarmService:
             transitions += fold.set_facts(device_id, self._facts(device_id), reading.received_ms)
         transitions += fold.step(reading)
         self._unsaved[device_id] = None
-        self._position = reading.seq
+        self._offset = reading.seq
         if transitions:
             self._record(transitions, is_replayed=is_replayed)
 
@@ -154,8 +154,8 @@ class AlarmService:
         if not transitions:
             return self.journal.added
         self._number += 1
-        given = AlarmInput(self._number, {**body, "after": self._position})
-        self._kept.append(self._number)
+        given = AlarmInput(self._number, {**body, "after": self._offset})
+        self._logged.append(self._number)
         device_id = body.get("device")
         if device_id:
             self._device_inputs[device_id] = self._number
@@ -276,7 +276,7 @@ class AlarmService:
         """Read the last checkpoint; `newest` is the cursor of the last stored reading. Raises `StoreUnavailable`."""
         text = await self._store.get(_MARK)
         now_ms = self._clock()
-        self._newest = self._saved_position = newest
+        self._newest = self._saved_offset = newest
         if text is None:
             self._first_from_ms = now_ms - _DEVICE_MS
             self.fold = AlarmFold((), devices_limit=self._devices_limit)
@@ -290,10 +290,10 @@ class AlarmService:
         )
         self._device_inputs = {one.device_id: one.body["input"] for one in records}
         self._inputs = deque(await self._store.alarms.inputs(_INPUTS_LIMIT))
-        self._kept = [one.number for one in self._inputs]
-        self._number = max([mark["number"], *self._kept])
+        self._logged = [one.number for one in self._inputs]
+        self._number = max([mark["number"], *self._logged])
         self._inputs = deque(one for one in self._inputs if one.body.get("device") or one.number > mark["number"])
-        self._position = self._saved_position = mark["seq"]
+        self._offset = self._saved_offset = mark["seq"]
         self._down = set(mark["down"])
 
     async def _catch_up_again(self) -> None:
@@ -305,17 +305,15 @@ class AlarmService:
     async def catch_up(self) -> None:
         """Fold the stored readings after the last one that was folded, then follow. Raises `StoreUnavailable`."""
         replayed = 0
-        if self._newest - self._position > REPLAY_LIMIT:
+        if self._newest - self._offset > REPLAY_LIMIT:
             log.warning(
-                "alarms: %d readings stored since the last checkpoint: the oldest are left out", self._newest - self._position
+                "alarms: %d readings stored since the last checkpoint: the oldest are left out", self._newest - self._offset
             )
-            self._position = self._newest - REPLAY_LIMIT
-        while self._position < self._newest:
-            page = await self._store.readings(
-                ReadingsQuery(since=self._position, from_ms=self._first_from_ms, limit=_PAGE)
-            )
+            self._offset = self._newest - REPLAY_LIMIT
+        while self._offset < self._newest:
+            page = await self._store.readings(ReadingsQuery(since=self._offset, from_ms=self._first_from_ms, limit=_PAGE))
             if not page:  # deleted meanwhile
-                self._position = self._newest
+                self._offset = self._newest
                 break
             for reading in page:
                 self._replay(reading)
@@ -340,7 +338,7 @@ class AlarmService:
             self._apply(self._inputs.popleft())
         if self.fold.seq(reading.device_id) < reading.seq:
             self._step(reading, is_replayed=True)
-        self._position = reading.seq
+        self._offset = reading.seq
 
     async def _reconcile(self) -> None:
         """End stored alarms that do not stand any more: of removed rules and devices, or of a silence that has ended."""
@@ -360,7 +358,7 @@ class AlarmService:
         due = loop.time() + SAVE_SECONDS
         while True:
             await asyncio.sleep(1)
-            if loop.time() >= due or self._position - self._saved_position >= SAVE_READINGS:
+            if loop.time() >= due or self._offset - self._saved_offset >= SAVE_READINGS:
                 due = loop.time() + SAVE_SECONDS
                 await self.save()
 
@@ -368,10 +366,10 @@ class AlarmService:
         """Write a checkpoint. What the store does not take is saved with the next one."""
         if not self._is_following:
             return
-        position, kept, unsaved = self._position, list(self._kept), self._unsaved
+        offset, logged, unsaved = self._offset, list(self._logged), self._unsaved
         self._unsaved = {}
         mark = {
-            "seq": position,
+            "seq": offset,
             "number": self._number,
             "common": self.fold.common_body(),
             "down": sorted(self._down),
@@ -381,12 +379,12 @@ class AlarmService:
             await self._save_devices(unsaved)
             await self.journal.written(self.journal.added)
             await self._store.put(_MARK, orjson.dumps(mark).decode())
-            await self._store.alarms.drop_inputs(kept)
+            await self._store.alarms.drop_inputs(logged)
         except StoreUnavailable:
             self._unsaved |= unsaved
             return
-        self._saved_position = position
-        self._kept = [one for one in self._kept if one not in set(kept)]
+        self._saved_offset = offset
+        self._logged = [one for one in self._logged if one not in set(logged)]
 
     async def _save_devices(self, unsaved: dict[str, None]) -> None:
         """Save devices, each after the transitions that its memory contains. Devices that were saved leave `unsaved`."""

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
+from bridge.alarms.desk import AlarmDesk
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
+from bridge.api.alarms.routes import AlarmsApi
 from bridge.api.assessments import AssessmentsApi
 from bridge.api.auth import AuthApi
 from bridge.api.commands.forms import DeviceFormsApi
@@ -71,6 +73,7 @@ class ApiServices:
     commands: CommandService
     locations: Locations
     air: AirMonitor
+    alarms: AlarmDesk
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -100,6 +103,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),
+        AlarmsApi(services.alarms, authorizer, http),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),

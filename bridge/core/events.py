@@ -1,6 +1,6 @@
 """Events that are published, and their message bodies, whose names, nesting and types are a wire contract."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -81,6 +81,13 @@ class AlarmChanged:
     record: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class StandingAlarms:
+    """The alarms that stand, for one client that has just connected: elements of the answer of `GET /api/v1/alarms`."""
+
+    records: Sequence[Mapping[str, Any]]
+
+
 Event = (
     Reading
     | DeviceStatus
@@ -93,14 +100,16 @@ Event = (
     | TopicEvent
     | AirAssessed
     | AlarmChanged
+    | StandingAlarms
 )
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
 _ASSESSMENT_TOPICS = frozenset(("assessments",))
+_ALERT_TOPICS = frozenset(("alerts", "anomalies"))
 _STATUS_TOPICS = frozenset(("modules", "sensors"))
 _TOPIC_EVENT_TOPICS = {
     "predictions": frozenset(("predictions",)),
-    "alerts": frozenset(("alerts", "anomalies")),
+    "alerts": _ALERT_TOPICS,
     "modules": frozenset(("modules", "sensors")),
     "actions": frozenset(("actions",)),
 }
@@ -111,7 +120,7 @@ _ENTITY_TOPICS = {
     "reading": frozenset(("readings",)),
 }
 _ENTITY_EVENT_TOPICS = {
-    "anomaly_detected": frozenset(("alerts", "anomalies")),
+    "anomaly_detected": _ALERT_TOPICS,
     "prediction_completed": frozenset(("predictions",)),
 }
 
@@ -125,6 +134,8 @@ def topics_of(event: Event) -> frozenset[str] | None:
             return _STATUS_TOPICS
         case AirAssessed():
             return _ASSESSMENT_TOPICS
+        case AlarmChanged():
+            return _ALERT_TOPICS
         case TopicEvent():
             return _TOPIC_EVENT_TOPICS[event.topic]
         case CommandAck():
@@ -187,6 +198,30 @@ def device_state(event: DeviceState) -> dict[str, Any]:
 def assessment(event: AirAssessed, sent_at: str) -> dict[str, Any]:
     """Body of `assessment`: `timestamp` is the time of sending."""
     return {"timestamp": sent_at, "data": event.body}
+
+
+def alert(event: AlarmChanged, sent_at: str) -> dict[str, Any]:
+    """Body of `alert`: `timestamp` is the time of sending, `kind` what happened, `cursor` that of the alarm's last reading."""
+    return {"timestamp": sent_at, "kind": event.kind, "data": event.record, "cursor": event.record["seq"]}
+
+
+_ALARM_ACTIONS = {
+    "raised": "detect_anomaly",
+    "past": "detect_anomaly",
+    "acknowledged": "acknowledge_anomaly",
+    "cleared": "resolve_anomaly",
+    "reset": "resolve_anomaly",
+    "removed": "resolve_anomaly",
+    "shelved": "shelve_anomaly",
+}
+
+
+def alarm_entity(event: AlarmChanged) -> EntityEvent:
+    """The event of an alarm on channels: `anomaly_detected` when it is raised, `updated` later."""
+    is_new = event.kind in ("raised", "past")
+    metadata = {"action": _ALARM_ACTIONS.get(event.kind, "update_anomaly"), "kind": event.kind}
+    data = dict(event.record)
+    return EntityEvent("alert", "anomaly_detected" if is_new else "updated", event.record["id"], data, metadata)
 
 
 def gap(missing: Gap) -> dict[str, Any]:

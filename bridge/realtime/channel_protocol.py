@@ -12,7 +12,17 @@ from bridge.core import events
 from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Identity, IdentityKind
 from bridge.core.devices.entity import entity_of
-from bridge.core.events import AirAssessed, AuthExpiring, DeviceState, EntityEvent, Event, Gap, SystemEvent
+from bridge.core.events import (
+    AirAssessed,
+    AlarmChanged,
+    AuthExpiring,
+    DeviceState,
+    EntityEvent,
+    Event,
+    Gap,
+    StandingAlarms,
+    SystemEvent,
+)
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.identity import number_or_text
 from bridge.core.readings.reading import Reading
@@ -155,7 +165,11 @@ class ChannelCodec:
                 body = {"type": "auth_expiring", **events.auth_expiring(event)}
             case TopicEvent():
                 body = _entity_event(_topic_as_entity(event))
-            case CommandAck() | AirAssessed() | DeviceStatus() | DeviceState():  # the registry reports changes of devices
+            case AlarmChanged():
+                body = events.entity_event(events.alarm_entity(event), SENT_AT_PLACEHOLDER)
+            case (
+                CommandAck() | AirAssessed() | StandingAlarms() | DeviceStatus() | DeviceState()
+            ):  # the registry reports changes of devices
                 return None
         return orjson.dumps(body)
 

@@ -12,7 +12,7 @@ from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
-from bridge.core.events import AirAssessed, AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AlarmChanged, AuthExpiring, Event, Gap, SystemEvent
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
@@ -172,6 +172,8 @@ class TopicCodec:
             case AirAssessed():
                 device = _device(event.device_id, *self._location(event.device_id))
                 return {"type": "assessment", "timestamp": iso(event.timestamp_ms), **device, **event.body}
+            case AlarmChanged():
+                return _alert(event, *self._location(event.device_id or ""))
             case Gap():
                 return {"type": "gap", **events.gap(event)}
             case AuthExpiring():
@@ -180,6 +182,24 @@ class TopicCodec:
                 return {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
             case _:
                 return None
+
+
+def _alert(event: AlarmChanged, site: str, room: str) -> dict[str, Any]:
+    record = event.record
+    return {
+        "type": "alert",
+        "timestamp": iso(event.at_ms),
+        **_device(event.device_id or "", site, room),
+        "alert_id": record["id"],
+        "kind": event.kind,
+        "rule": event.rule,
+        "level": record["priority"],
+        "state": record["state"],
+        "value": record["value"],
+        "unit": record["unit"],
+        "message": record["message"],
+        "alarm": record,
+    }
 
 
 def _measurement(reading: Reading, site: str, room: str, score: int | None = None) -> dict[str, Any]:

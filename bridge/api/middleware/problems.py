@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bridge.core.errors import (
     AccountError,
     AccountExists,
+    AlarmStateError,
     CommandRejected,
     DeviceExists,
     Forbidden,
@@ -31,6 +32,7 @@ from bridge.core.errors import (
     TooManySubscriptions,
     Unauthorized,
     UnknownAccount,
+    UnknownAlarm,
     UnknownDevice,
     UnknownLocation,
     UnknownReading,
@@ -44,9 +46,9 @@ _DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 _STATUSES = (
-    ((UnknownAccount, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription), 404),
+    ((UnknownAccount, UnknownAlarm, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription), 404),
     ((AccountExists, LastAdmin, DeviceExists, LocationExists, LocationInUse, SubscriptionExists, SurveyRunning), 409),
-    ((CommandRejected,), 409),
+    ((AlarmStateError, CommandRejected), 409),
     ((TooManyDevices, TooManyLocations, TooManySubscriptions), 507),
 )
 """The statuses of errors whose text is the whole answer."""

@@ -62,7 +62,13 @@ def _fields(raw: object) -> object:
     return names
 
 
-_TIME = WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"})
+QueryTime = Annotated[
+    int | None,
+    BeforeValidator(_time),
+    WithJsonSchema({"type": "string", "description": "ISO 8601, or epoch seconds or milliseconds"}),
+]
+"""A time in a query, in milliseconds since the epoch."""
+
 _FIELDS = WithJsonSchema({"type": "string", "description": "measurements, or extra, separated by commas"})
 _WIDTH_TEXT = WithJsonSchema(
     {
@@ -83,8 +89,8 @@ class ReadingsParameters(BaseModel):
         tuple[Annotated[str, AfterValidator(normalize_device_id)], ...],
         Field(max_length=_DEVICES_LIMIT, description="may be repeated; `sensor_id` is another name of it"),
     ] = ()
-    from_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="from")] = None
-    to_ms: Annotated[int | None, BeforeValidator(_time), _TIME, Field(alias="to")] = None
+    from_ms: Annotated[QueryTime, Field(alias="from")] = None
+    to_ms: Annotated[QueryTime, Field(alias="to")] = None
     limit: Annotated[int, Field(ge=1, le=READINGS_LIMIT)] = 1000
     since: Annotated[int | None, Field(ge=0, lt=CURSOR_LIMIT)] = None
     fields: Annotated[tuple[str, ...], BeforeValidator(_fields), _FIELDS] = ()

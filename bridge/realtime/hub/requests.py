@@ -45,6 +45,15 @@ class SubscribeRequest(_Request):
     every: Annotated[int | None, BeforeValidator(_interval_ms)] = None
 
 
+class AcknowledgeRequest(BaseModel):
+    """Acknowledge an alarm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+    comment: Annotated[str | None, Field(max_length=1000)] = None
+
+
 def error_response(error: ValidationError) -> dict[str, Any]:
     """Return the answer to an invalid request: the place of the first mistake, and the allowed values."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from bridge.core import events
-from bridge.core.events import AirAssessed, AuthExpiring, DeviceState, Event, Gap, SystemEvent
+from bridge.core.events import AirAssessed, AlarmChanged, AuthExpiring, DeviceState, Event, Gap, StandingAlarms, SystemEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -31,6 +31,10 @@ class SocketIoCodec:
                 message = "deviceState", events.device_state(event)
             case AirAssessed():
                 message = "assessment", events.assessment(event, SENT_AT_PLACEHOLDER)
+            case AlarmChanged():
+                message = "alert", events.alert(event, SENT_AT_PLACEHOLDER)
+            case StandingAlarms():
+                message = "alerts", {"timestamp": SENT_AT_PLACEHOLDER, "data": event.records}
             case Gap():
                 message = "gap", events.gap(event)
             case AuthExpiring():

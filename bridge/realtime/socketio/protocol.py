@@ -7,16 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
 from bridge.core.devices.command import CommandRequest
 from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
 from bridge.http.credentials import Credentials
 from bridge.http.origins import READ_ONLY
-from bridge.ports import CommandSender
+from bridge.ports import AlarmPanel, CommandSender
 from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import AuthenticatedConnection
 from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
-from bridge.realtime.hub.requests import SubscribeRequest, UnsubscribeRequest, error_response
+from bridge.realtime.hub.requests import AcknowledgeRequest, SubscribeRequest, UnsubscribeRequest, error_response
 from bridge.realtime.hub.session import Session
 from bridge.realtime.socketio.auth import token_of
 
@@ -35,11 +35,14 @@ class JoinedClient:
 class SocketIoProtocol:
     """Handles the events of joined clients. Every event is acknowledged with `{"ok": …}`."""
 
-    def __init__(self, hub: Hub, authenticator: Authenticator, commander: CommandSender | None) -> None:
-        """Without `commander`, commands are refused."""
+    def __init__(
+        self, hub: Hub, authenticator: Authenticator, commander: CommandSender | None, alarms: AlarmPanel | None = None
+    ) -> None:
+        """Without `commander`, commands are refused; without `alarms`, acknowledgements."""
         self._hub = hub
         self._authenticator = authenticator
         self._commander = commander
+        self._alarms = alarms
         self.clients: dict[str, JoinedClient] = {}
         """By Socket.IO sid."""
 
@@ -49,6 +52,7 @@ class SocketIoProtocol:
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "sendCommand": self._send_command,
+            "alertAcknowledge": self._acknowledge_alarm,
             "refresh": self._refresh,
         }
         return {event: partial(_acknowledge, handler) for event, handler in requests.items()} | {"*": _unknown}
@@ -91,6 +95,21 @@ class SocketIoProtocol:
         origin = f"socket.io:{sid}" if identity is ANYONE else f"{identity.kind}:{identity.name}"
         command = await self._commander.submit(request, origin)
         return {"ok": True, **command.public()}
+
+    async def _acknowledge_alarm(self, sid: str, body: object) -> Answer:
+        if self._alarms is None:
+            return _failed("this bridge has no alarms")
+        client = self.clients.get(sid)
+        if client is not None and client.read_only:
+            return _failed(READ_ONLY)
+        request = AcknowledgeRequest.model_validate(body)
+        identity, address = self._identity(client), "unknown" if client is None else client.connection.address
+        permits = partial(self._authenticator.is_allowed, identity, Permission.COMMAND)
+        try:
+            alarm = await self._alarms.acknowledge(request.id, permits, identity, address, request.comment)
+        except BridgeError as error:
+            return _failed(str(error))
+        return {"ok": True, "alarm": alarm}
 
     def _identity(self, client: JoinedClient | None) -> Identity:
         """Return a client's identity; one without permissions if it has left."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,14 +14,15 @@ from aiohttp import web
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.errors import BridgeError
-from bridge.core.events import AuthExpiring
+from bridge.core.events import AuthExpiring, StandingAlarms
 from bridge.core.message import DeviceStatus
 from bridge.http.credentials import credentials_from_handshake, has_query_token
 from bridge.http.origins import may_connect, may_read
 from bridge.http.proxies import client_address_of
-from bridge.ports import CommandSender, DevicePresence
+from bridge.ports import AlarmPanel, CommandSender, DevicePresence
 from bridge.realtime.auth.authenticator import Authenticator, disconnect_for
 from bridge.realtime.auth.expiry import UNAUTHORIZED, AuthenticatedConnection
+from bridge.realtime.auth.visibility import DeviceFilter
 from bridge.realtime.frames import POLICY_VIOLATION
 from bridge.realtime.hub.encoding import Publication
 from bridge.realtime.hub.hub import Hub
@@ -42,6 +44,9 @@ log = logging.getLogger(__name__)
 
 PATH = "/socket.io/"
 MESSAGE_LIMIT_BYTES = 64 * 1024
+STANDING_LIMIT = 1000
+"""The most standing alarms sent to a new client: those that were raised last."""
+
 STATUSES_LIMIT = 1000
 """The most device statuses sent to a new client: those that changed last."""
 
@@ -65,13 +70,16 @@ class SocketIoServer:
         *,
         presence: DevicePresence | None = None,
         commander: CommandSender | None = None,
+        alarms: AlarmPanel | None = None,
     ) -> None:
         """Adds its route to `app` and registers itself with `hub`. Raises `UnsupportedLibrary`.
 
-        `presence` provides the device statuses for new clients, `commander` takes their commands.
+        `presence` provides the device statuses for new clients, `commander` takes their commands. `alarms` provides the
+        standing alarms, and takes acknowledgements.
         """
         check_libraries()
         self._presence = presence
+        self._alarms = alarms
         self._statuses: tuple[list[DeviceStatus], list[Publication]] = [], []
         self._http = http
         self._hub = hub
@@ -81,7 +89,7 @@ class SocketIoServer:
         self._handshake_seconds = settings.handshake_seconds
         if authenticator.required:
             self._handshake_seconds = min(settings.handshake_seconds, authenticator.login_seconds)
-        self._protocol = SocketIoProtocol(hub, authenticator, commander)
+        self._protocol = SocketIoProtocol(hub, authenticator, commander, alarms)
         self._clients = self._protocol.clients
         self._read_only: set[str] = set()
         """Connections of pages that may only read, by Engine.IO sid."""
@@ -238,6 +246,15 @@ class SocketIoServer:
             statuses = [status for status in statuses if session.subscription.matches(status)]
         if statuses and sid in self._clients:
             self._hub.send_event(session, statuses)
+        if self._alarms is not None and sid in self._clients:
+            self._hub.send_event(session, [Publication(StandingAlarms(self._standing(device_filter)))])
+
+    def _standing(self, device_filter: DeviceFilter | None) -> list[Mapping[str, Any]]:
+        """Return the standing alarms that a client may see, those of the bridge among them."""
+        records = [] if self._alarms is None else self._alarms.standing_bodies()
+        if device_filter is not None:
+            records = [one for one in records if one["deviceId"] is None or device_filter.allows(one["deviceId"])]
+        return records[:STANDING_LIMIT]
 
     def _admit(self, engine_sid: str, session: Session, identity: Identity) -> AuthenticatedConnection:
         def warn(event: AuthExpiring) -> None:

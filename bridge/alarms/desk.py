@@ -1,0 +1,102 @@
+"""What operators see and do: the standing alarms, their history, and actions, which are audited."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bridge.alarms.actions import ActionKind
+from bridge.alarms.journal import alarm_of
+from bridge.alarms.kpis import AlarmKpis, kpis
+from bridge.alarms.record import AlarmRecord, Transition, transition_from_document
+from bridge.alarms.rules import Rule
+from bridge.alarms.service import AlarmService
+from bridge.core.access.permissions import Identity
+from bridge.core.errors import UnknownAlarm
+from bridge.ports import AlarmStore, AuditLog
+
+_PAGE = 1000
+KPI_LIMIT = 100_000
+"""The most transitions that are counted at once."""
+
+
+class AlarmDesk:
+    def __init__(self, service: AlarmService, store: AlarmStore, audit: AuditLog | None) -> None:
+        """`audit` is None while access is open."""
+        self._service = service
+        self._store = store
+        self._audit = audit
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether stored readings have not been looked at yet."""
+        return self._service.is_catching_up
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self._service.rules
+
+    def standing(self) -> list[AlarmRecord]:
+        """Return the alarms that are not normal, and those that are shelved or out of service, the latest first."""
+        return sorted(self._service.standing(), key=lambda one: one.id, reverse=True)
+
+    def standing_bodies(self) -> list[Mapping[str, Any]]:
+        """Return the standing alarms as clients receive them."""
+        return [record.public() for record in self.standing()]
+
+    async def alarm(self, alarm_id: str) -> AlarmRecord | None:
+        """Return an alarm, also one that has ended. Raises `StoreUnavailable`."""
+        return await self._service.alarm(alarm_id)
+
+    async def history(
+        self, *, device_id: str | None, rule: str | None, is_open: bool | None, before: str | None, limit: int
+    ) -> list[AlarmRecord]:
+        """Return stored alarms, the latest first. Raises `StoreUnavailable`."""
+        found = await self._store.find(device_id=device_id, rule=rule, is_open=is_open, before=before, limit=limit)
+        return list(map(alarm_of, found))
+
+    async def transitions(self, alarm_id: str) -> list[Transition]:
+        """Return the changes of an alarm, the first one first, at most 1,000. Raises `StoreUnavailable`."""
+        found = await self._store.transitions(alarm_id=alarm_id, limit=_PAGE)
+        return [transition_from_document(one.body) for one in reversed(found)]
+
+    async def figures(self, from_ms: int, to_ms: int, devices: Sequence[str] | None) -> AlarmKpis:
+        """Return the figures of a time, of these devices (None: all). Raises `StoreUnavailable`."""
+        allowed = None if devices is None else frozenset(devices)
+        transitions: list[Transition] = []
+        before: str | None = f"{to_ms:011x}"
+        while len(transitions) < KPI_LIMIT:
+            page = [transition_from_document(one.body) for one in await self._store.transitions(before=before, limit=_PAGE)]
+            within = [one for one in page if one.at_ms >= from_ms]
+            transitions += [one for one in within if allowed is None or one.record.device_id in allowed]
+            if len(within) < _PAGE:
+                break
+            before = page[-1].id
+        return kpis(reversed(transitions), from_ms, to_ms)
+
+    async def acknowledge(
+        self, alarm_id: str, permits: Callable[[str], bool], actor: Identity, address: str, comment: str | None
+    ) -> Mapping[str, Any]:
+        """Acknowledge an alarm for a client of a socket; see `AlarmPanel`."""
+        record = await self.alarm(alarm_id)
+        if record is None or not permits(record.device_id or ""):
+            raise UnknownAlarm(f"no alarm {alarm_id} is known, or you may not acknowledge it")
+        return (await self.operate(ActionKind.ACKNOWLEDGE, record, actor, address, comment=comment)).public()
+
+    async def operate(
+        self,
+        kind: ActionKind,
+        alarm: AlarmRecord,
+        actor: Identity,
+        address: str,
+        *,
+        comment: str | None = None,
+        until_ms: int | None = None,
+    ) -> AlarmRecord:
+        """Carry out an action, and return the alarm once that is stored.
+
+        Raises `UnknownAlarm`, `AlarmStateError`, `StoreUnavailable` and `TemporarilyUnavailable`.
+        """
+        done = await self._service.operate(kind, alarm, actor.name or actor.kind.value, comment, until_ms)
+        if self._audit is not None:
+            target = f"{alarm.device_id or 'bridge'} {alarm.rule}"
+            self._audit.record(f"alarm {kind.value}", actor=actor, address=address, target=target)
+        return done
