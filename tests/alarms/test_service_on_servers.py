@@ -1,0 +1,80 @@
+"""Alarms of a bridge on real servers: raised, told on every wire, acknowledged, kept over a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bridge.sources.mqtt.client import mqtt_sender
+from tests.conftest import StartBridge
+from tests.realtime.clients import Listener, Plain, listening
+from tests.servers import until
+from tests.sources.mqtt.test_source import settings_for
+
+CO = b'{"coPpm": 250, "temperature": 21}'
+
+
+class Asking:
+    """The alarms of a bridge by HTTP."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
+        self._session = session
+        self._url = f"http://127.0.0.1:{port}/api/v1/alarms"
+
+    async def get(self, path: str = "", **query: str) -> Any:
+        async with self._session.get(self._url + path, params=query) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def post(self, path: str, status: int = 200, **body: object) -> Any:
+        async with self._session.post(self._url + path, json=body) as answer:
+            assert answer.status == status, await answer.text()
+            return await answer.json()
+
+
+async def first(client: Listener, event: str) -> Any:
+    await until(lambda: client.of(event), 20, event)
+    return client.of(event)[0]
+
+
+@pytest.mark.parametrize("kind", ["mongo", "sqlite"])
+async def test_alarm_is_told_acknowledged_and_remembered_over_a_restart(
+    start_bridge: StartBridge, broker_url: str, mongo_url: str, tmp_path: Path, kind: str
+) -> None:
+    store = mongo_url if kind == "mongo" else f"sqlite:///{tmp_path}/bridge.db"
+    async with (
+        start_bridge(broker_url, store) as bridge,
+        aiohttp.ClientSession() as session,
+        Plain.connected(bridge) as plain,
+        listening(bridge) as client,
+        mqtt_sender(settings_for(broker_url)) as sender,
+    ):
+        for _ in range(3):
+            await sender.publish("sensors/boiler/data", CO)
+        told = await plain.receive("alert")
+        assert (told["sensor_id"], told["rule"], told["level"], told["state"], told["value"], told["unit"]) == (
+            "boiler", "co-ceiling", "critical", "unacknowledged", 250, "ppm",
+        )  # fmt: skip
+        alarms = Asking(session, bridge.port)
+        [alarm] = (await alarms.get())["alarms"]
+        assert (alarm["id"], alarm["message"]) == (told["alert_id"], "Carbon monoxide 250 ppm at boiler")
+        event = await first(client, "alert")
+        assert (event["kind"], event["data"]["id"]) == ("raised", alarm["id"])
+        answer = await alarms.post(f"/{alarm['id']}/acknowledge", comment="we are outside")
+        assert (answer["alarm"]["state"], answer["alarm"]["acknowledgedBy"]) == ("acknowledged", "anyone")
+        assert "only an unacknowledged one" in (await alarms.post(f"/{alarm['id']}/acknowledge", 409))["detail"]
+        assert "at most 8 hours" in (await alarms.post(f"/{alarm['id']}/shelve", 409, seconds=8 * 3600 + 60))["detail"]
+    async with start_bridge(broker_url, store) as bridge, aiohttp.ClientSession() as session:
+        alarms = Asking(session, bridge.port)
+        [again] = (await alarms.get())["alarms"]
+        assert again == answer["alarm"]
+        async with listening(bridge) as client:
+            assert [one["id"] for one in (await first(client, "alerts"))["data"]] == [alarm["id"]]
+        history = await alarms.get(f"/{alarm['id']}")
+        assert [(one["kind"], one["by"], one["comment"]) for one in history["transitions"]] == [
+            ("raised", None, None),
+            ("acknowledged", "anyone", "we are outside"),
+        ]
