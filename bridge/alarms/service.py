@@ -38,7 +38,7 @@ SAVE_READINGS = 100_000
 """A checkpoint is written after this many readings at the latest, so that not more are folded again after a restart."""
 
 REPLAY_LIMIT = 1_000_000
-"""The most readings that are folded again; of more, the oldest are left out, which averages and doses take as a gap."""
+"""About the most readings that are folded again; of more, the oldest are left out, which averages and doses take as a gap."""
 
 _MARK = "alarms.mark"
 _PAGE = 1000
@@ -87,12 +87,14 @@ class AlarmService:
         self._is_up = is_up
         self._clock = clock
         self._is_following = False
+        self._is_reconciled = False
         self._offset = 0
         """The cursor of the last reading that was folded."""
         self._newest = 0
         """The cursor of the last reading that was published."""
         self._number = 0
-        self._saved_offset = 0
+        self._folded = 0
+        """Readings since the last checkpoint."""
         self._inputs: deque[AlarmInput] = deque()
         self._logged: list[int] = []
         """Numbers of the inputs that the store has and no checkpoint contains."""
@@ -117,7 +119,7 @@ class AlarmService:
             kind = type(event)
             if kind is Reading:
                 self._newest = event.seq  # type: ignore[union-attr]
-                if self._is_following:
+                if self._is_following and event.seq > self._offset:  # type: ignore[union-attr] # may have been read from the store
                     self._step(event)  # type: ignore[arg-type]
             elif kind is DeviceStatus and self._is_following:
                 self._give(_status_input(event), self.fold.on_status(event))  # type: ignore[arg-type]
@@ -135,6 +137,7 @@ class AlarmService:
         transitions += fold.step(reading)
         self._unsaved[device_id] = None
         self._offset = reading.seq
+        self._folded += 1
         if transitions:
             self._record(transitions, is_replayed=is_replayed)
 
@@ -276,10 +279,11 @@ class AlarmService:
         """Read the last checkpoint; `newest` is the cursor of the last stored reading. Raises `StoreUnavailable`."""
         text = await self._store.get(_MARK)
         now_ms = self._clock()
-        self._newest = self._saved_offset = newest
+        self._newest = self._offset = newest
         if text is None:
             self._first_from_ms = now_ms - _DEVICE_MS
-            self.fold = AlarmFold((), devices_limit=self._devices_limit)
+            await self._store.put(_MARK, self._mark())  # from here on each reading counts, whatever happens
+            self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit), 0
             return
         mark = orjson.loads(text)
         records = [one for one in await self._store.air.all(self._devices_limit) if _is_needed(one.body, now_ms)]
@@ -293,7 +297,7 @@ class AlarmService:
         self._logged = [one.number for one in self._inputs]
         self._number = max([mark["number"], *self._logged])
         self._inputs = deque(one for one in self._inputs if one.body.get("device") or one.number > mark["number"])
-        self._offset = self._saved_offset = mark["seq"]
+        self._offset = mark["seq"]
         self._down = set(mark["down"])
 
     async def _catch_up_again(self) -> None:
@@ -304,34 +308,41 @@ class AlarmService:
 
     async def catch_up(self) -> None:
         """Fold the stored readings after the last one that was folded, then follow. Raises `StoreUnavailable`."""
-        replayed = 0
-        if self._newest - self._offset > REPLAY_LIMIT:
-            log.warning(
-                "alarms: %d readings stored since the last checkpoint: the oldest are left out", self._newest - self._offset
-            )
-            self._offset = self._newest - REPLAY_LIMIT
-        while self._offset < self._newest:
-            page = await self._store.readings(ReadingsQuery(since=self._offset, from_ms=self._first_from_ms, limit=_PAGE))
-            if not page:  # deleted meanwhile
-                self._offset = self._newest
-                break
-            for reading in page:
-                self._replay(reading)
-            replayed += len(page)
-            if self.journal.is_full:
-                return
-            await asyncio.sleep(0)
+        waiting = await self._store.count(ReadingsQuery(since=self._offset, from_ms=self._first_from_ms))
+        if waiting > REPLAY_LIMIT:
+            log.warning("alarms: %d readings stored since the last checkpoint: the oldest are left out", waiting)
+            self._offset = self._newest - (self._newest - self._offset) * REPLAY_LIMIT // waiting  # cursors rise with the time
+        if not await self._fold_stored():
+            return
         while self._inputs:
             self._apply(self._inputs.popleft())
-        self.counts.replayed += replayed
         if self._first_from_ms is not None:
             self._first_from_ms = None
             self.fold.use_rules(self.rules, self._clock())
+        if not self._is_reconciled:
+            await self._reconcile()
+            self._is_reconciled = True
+            if not await self._fold_stored():
+                return
         self.fold.resume(self._clock())
         self._is_following = True
-        if replayed:
-            log.info("alarms: %d stored readings folded", replayed)
-        await self._reconcile()
+
+    async def _fold_stored(self) -> bool:
+        """Fold stored readings up to the newest one; False if the journal is full before."""
+        folded = 0
+        while self._offset < self._newest:
+            if self.journal.is_full:
+                return False
+            page = await self._store.readings(ReadingsQuery(since=self._offset, from_ms=self._first_from_ms, limit=_PAGE))
+            for reading in page:
+                self._replay(reading)
+            if not page:  # deleted meanwhile
+                self._offset = self._newest
+            folded += len(page)
+            self.counts.replayed += len(page)
+        if folded:
+            log.info("alarms: %d stored readings folded", folded)
+        return True
 
     def _replay(self, reading: Reading) -> None:
         while self._inputs and self._inputs[0].body["after"] < reading.seq:
@@ -341,11 +352,13 @@ class AlarmService:
         self._offset = reading.seq
 
     async def _reconcile(self) -> None:
-        """End stored alarms that do not stand any more: of removed rules and devices, or of a silence that has ended."""
-        standing = {record.id for record in self.fold.records()}
-        now_ms = self._clock()
-        ended = []
+        """End stored alarms that do not stand any more: of removed rules and devices, or of a silence that has ended.
+
+        Nothing is folded meanwhile, so that what is stored and what stands belong together.
+        """
         await self.journal.written(self.journal.added)
+        standing = {record.id for record in self.fold.records()}
+        now_ms, ended = self._clock(), list[Transition]()
         for stored in await self._store.alarms.find(is_open=True, limit=_OPEN_LIMIT):
             if stored.id not in standing:
                 record = replace(alarm_of(stored), state=AlarmState.NORMAL, cleared_ms=now_ms, suppressed_by=None)
@@ -358,7 +371,7 @@ class AlarmService:
         due = loop.time() + SAVE_SECONDS
         while True:
             await asyncio.sleep(1)
-            if loop.time() >= due or self._offset - self._saved_offset >= SAVE_READINGS:
+            if loop.time() >= due or self._folded >= SAVE_READINGS:
                 due = loop.time() + SAVE_SECONDS
                 await self.save()
 
@@ -366,25 +379,28 @@ class AlarmService:
         """Write a checkpoint. What the store does not take is saved with the next one."""
         if not self._is_following:
             return
-        offset, logged, unsaved = self._offset, list(self._logged), self._unsaved
-        self._unsaved = {}
+        logged, unsaved = list(self._logged), self._unsaved
+        self._unsaved, self._folded = {}, 0
+        mark = self._mark()
+        try:
+            await self._save_devices(unsaved)
+            await self.journal.written(self.journal.added)
+            await self._store.put(_MARK, mark)
+            await self._store.alarms.drop_inputs(logged)
+        except StoreUnavailable:
+            self._unsaved |= unsaved
+            return
+        self._logged = [one for one in self._logged if one not in set(logged)]
+
+    def _mark(self) -> str:
         mark = {
-            "seq": offset,
+            "seq": self._offset,
             "number": self._number,
             "common": self.fold.common_body(),
             "down": sorted(self._down),
             "at": self._clock(),
         }
-        try:
-            await self._save_devices(unsaved)
-            await self.journal.written(self.journal.added)
-            await self._store.put(_MARK, orjson.dumps(mark).decode())
-            await self._store.alarms.drop_inputs(logged)
-        except StoreUnavailable:
-            self._unsaved |= unsaved
-            return
-        self._saved_offset = offset
-        self._logged = [one for one in self._logged if one not in set(logged)]
+        return orjson.dumps(mark).decode()
 
     async def _save_devices(self, unsaved: dict[str, None]) -> None:
         """Save devices, each after the transitions that its memory contains. Devices that were saved leave `unsaved`."""

@@ -1,8 +1,9 @@
 """The unmodified bridge with injected faults, for `python -m`: it kills itself at a chosen point, or its clock is shifted.
 
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
-and the publishing of the N-th batch. `BRIDGE_CLOCK=FILE` adds the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE`
-each SIGUSR1 appends to FILE which objects there are. `BRIDGE_RETENTION_SECONDS=N` is the interval of retention.
+and the publishing of the N-th batch, `after-transition:N` after the N-th write of changes of alarms. `BRIDGE_CLOCK=FILE` adds
+the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
+`BRIDGE_RETENTION_SECONDS=N` is the interval of retention.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bridge.core.events import Event
 from bridge.maintenance.retention_job import RetentionJob
 from bridge.pipeline.loop import Pipeline
 from bridge.realtime.hub.hub import Hub
+from bridge.stores.documents import DocumentAlarmStore
 
 
 def die() -> None:
@@ -46,6 +48,15 @@ def set_trap(point: str, countdown: int) -> None:
             return outcomes
 
         Pipeline._store_batch = store_then_die  # type: ignore[method-assign, assignment]
+    elif point == "after-transition":
+        written = DocumentAlarmStore.write
+
+        async def write_then_die(self: DocumentAlarmStore, transitions: Sequence[Any], alarms: Sequence[Any]) -> None:
+            await written(self, transitions, alarms)
+            if transitions and due():
+                die()
+
+        DocumentAlarmStore.write = write_then_die  # type: ignore[method-assign]
     else:
         publish = Hub.publish
 

@@ -1,0 +1,233 @@
+"""SIGKILL of a bridge while devices cross limits: `python -m tests.alarms.kills` kills 30 times, the test suite 4 times.
+
+The expected changes are those of a fold over the stored readings that nobody interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import socketio
+from pydantic import SecretStr
+
+from bridge.alarms.defaults import profile_rules
+from bridge.alarms.fold import AlarmFold
+from bridge.alarms.record import transition_from_document
+from bridge.core.query import ReadingsQuery
+from bridge.settings import MqttSettings, StoreSettings
+from bridge.stores import open_store
+from bridge.tools.bench.clients.publisher import MqttPublisher
+from tests.servers import Mongod, Mosquitto, free_port, until
+
+DEVICES = 200
+_BURN_SECONDS = 20
+"""How long a device is hot, and then cold."""
+
+
+@dataclass
+class Outcome:
+    """Transitions by id: `missed` are expected and not stored, `false` the reverse; `doubled` were sent twice to a client."""
+
+    readings: int = 0
+    expected: int = 0
+    missed: list[str] = field(default_factory=list)
+    false: list[str] = field(default_factory=list)
+    doubled: int = 0
+    told: int = 0
+    traps: int = 0
+
+
+class KillStage:
+    """A broker, a database, publishers, a client, and a bridge that is killed."""
+
+    def __init__(self, folder: Path, store_url: str, broker_port: int) -> None:
+        self._folder = folder
+        self._store_url = store_url
+        self._broker_port = broker_port
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.told: Counter[tuple[str, str, str]] = Counter()
+
+    def start(self, trap: str = "") -> None:
+        environment = os.environ | {
+            "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self._broker_port}",
+            "BRIDGE_MQTT__CLIENT_ID": "under-test",
+            "BRIDGE_STORE__URL": self._store_url,
+            "BRIDGE_HTTP__PORT": str(self.port),
+            "BRIDGE_TRAP": trap,
+        }
+        with (self._folder / "bridge.log").open("ab") as log:
+            self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
+
+    @property
+    def is_dead(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def get(self, path: str) -> Any:
+        with suppress(aiohttp.ClientError, OSError, TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=2)
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+            ):
+                return orjson.loads(await answer.read()) if answer.status == 200 else None
+        return None
+
+    async def up_to_date(self) -> None:
+        async def is_up_to_date() -> bool:
+            body = await self.get("/api/v1/alarms?limit=1")
+            return body is not None and not body["catchingUp"] and await self.get("/health/ready") is not None
+
+        await until(is_up_to_date, 60, "the bridge is up to date")
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._listen(), name="listener")
+        try:
+            yield
+        finally:
+            while not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=1)
+
+    async def _listen(self) -> None:
+        while True:
+            async with aiohttp.ClientSession() as session:
+                client = socketio.AsyncClient(http_session=session, reconnection=False)
+                client.on("alert", self._on_alert)
+                gone = asyncio.Event()
+                client.on("disconnect", lambda *_, gone=gone: gone.set())
+                with suppress(socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError, TimeoutError):
+                    await client.connect(f"http://127.0.0.1:{self.port}", transports=["websocket"], wait_timeout=2)
+                    await gone.wait()
+                with suppress(Exception):
+                    await client.disconnect()
+            await asyncio.sleep(0.1)
+
+    def _on_alert(self, body: dict[str, Any]) -> None:
+        record = body["data"]
+        at = {"raised": "raisedAt", "cleared": "clearedAt"}.get(body["kind"], "raisedAt")
+        self.told[record["id"], body["kind"], f"{record[at]} {record['seq']} {record['state']}"] += 1
+
+
+async def publish(port: int, rate: int, stop: asyncio.Event) -> int:
+    """Publish readings of all devices in turn, hot for a while, then cold, each device at another time; return how many."""
+    publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")))
+    began, sent = time.monotonic(), 0
+
+    def messages(first: int, last: int) -> Any:
+        for number in range(first, last):
+            device = number % DEVICES
+            phase = (time.monotonic() - began + device * 2 * _BURN_SECONDS / DEVICES) % (2 * _BURN_SECONDS)
+            body = {"temperature": 61.5 if phase < _BURN_SECONDS else 20.5, "timestamp": time.time_ns() // 1_000_000}
+            yield f"sensors/d{device:03}/data".encode(), orjson.dumps(body)
+
+    while not stop.is_set():
+        due = int((time.monotonic() - began) * rate)
+        if due > sent:
+            await publisher.publish_all(messages(sent, due))
+            sent = due
+        await asyncio.sleep(0.01)
+    await publisher.settled()
+    publisher.close()
+    return sent
+
+
+async def kill_many(folder: Path, *, kills: int, rate: int = 1000, seed: int = 1) -> Outcome:
+    """Kill the bridge at random times, every third time between the write of a transition and its publishing."""
+    rng, outcome = random.Random(seed), Outcome()
+    broker, mongod = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod")
+    broker.start()
+    mongod.start()
+    stage = KillStage(folder, mongod.url, broker.port)
+    try:
+        stage.start()
+        await stage.up_to_date()
+        async with stage.listening():
+            stop = asyncio.Event()
+            load = asyncio.create_task(publish(broker.port, rate, stop), name="load")
+            for number in range(kills):
+                if number % 3 == 2:
+                    stage.kill()
+                    stage.start(f"after-transition:{rng.randint(1, 3)}")
+                    await until(lambda: stage.is_dead, 60, "the trap")
+                    outcome.traps += 1
+                else:
+                    await asyncio.sleep(rng.uniform(0.2, 1.5))
+                stage.kill()
+                stage.start()
+                await stage.up_to_date()
+            stop.set()
+            outcome.readings = await load
+            await _settled(stage, outcome.readings)
+        stage.kill()
+        await _judge(mongod.url, outcome, stage)
+    finally:
+        stage.kill()
+        broker.kill()
+        mongod.kill()
+    return outcome
+
+
+async def _settled(stage: KillStage, readings: int) -> None:
+    """Wait until nothing arrives any more."""
+    before: list[Any] = []
+
+    async def is_quiet() -> bool:
+        await asyncio.sleep(1)
+        status = await stage.get("/websocket/status")
+        ledger = {} if status is None else status["ledger"].get("mqtt", {"received": 0, "waiting": 0})
+        now = [ledger.get("received"), sum(stage.told.values())]
+        same, before[:] = now == before, now
+        return same and ledger.get("waiting") == 0
+
+    await until(is_quiet, 120, f"{readings} readings are processed")
+
+
+async def _judge(store_url: str, outcome: Outcome, stage: KillStage) -> None:
+    fold, expected = AlarmFold(profile_rules("home")), dict[str, str]()
+    async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
+        await store.prepare()
+        since, last_ms = 0, 0
+        while page := await store.readings(ReadingsQuery(since=since, limit=5000)):
+            for reading in page:
+                last_ms = max(last_ms, reading.received_ms)
+                for one in [*fold.tick(reading.received_ms), *fold.step(reading)]:
+                    expected[one.id] = f"{one.record.device_id} {one.record.rule} {one.kind}"
+            since = page[-1].seq
+        stored, before = dict[str, str](), None
+        while found := await store.alarms.transitions(before=before, limit=1000):
+            before = found[-1].id
+            for one in map(transition_from_document, (each.body for each in found)):
+                if one.record.rule not in ("no-data", "broker-unavailable", "store-unavailable"):
+                    stored[one.id] = f"{one.record.device_id} {one.record.rule} {one.kind}"
+    expected = {key: said for key, said in expected.items() if " no-data " not in said}
+    outcome.expected = len(expected)
+    outcome.missed = [f"{key} {said}" for key, said in expected.items() if key not in stored]
+    outcome.false = [f"{key} {said}" for key, said in stored.items() if key not in expected]
+    outcome.told = len(stage.told)
+    outcome.doubled = sum(number > 1 for number in stage.told.values())
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="kills") as name:
+        print(asyncio.run(kill_many(Path(name), kills=int(sys.argv[1]) if len(sys.argv) > 1 else 30)))
