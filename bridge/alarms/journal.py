@@ -148,7 +148,7 @@ class AlarmJournal:
 def changed(transition: Transition) -> AlarmChanged:
     """Return the event that tells of a transition."""
     record = transition.record
-    return AlarmChanged(record.device_id, record.rule, transition.at_ms, transition.kind.value, record.public())
+    return AlarmChanged(record.device_id, record.rule, transition.at_ms, transition.kind.value, record.public(), transition.id)
 
 
 def stored_alarm(record: AlarmRecord) -> StoredAlarm:

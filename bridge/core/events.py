@@ -79,6 +79,8 @@ class AlarmChanged:
     at_ms: int
     kind: str
     record: Mapping[str, Any]
+    transition: str = ""
+    """The id of the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,9 @@ def assessment(event: AirAssessed, sent_at: str) -> dict[str, Any]:
 
 
 def alert(event: AlarmChanged, sent_at: str) -> dict[str, Any]:
-    """Body of `alert`: `timestamp` is the time of sending, `kind` what happened, `cursor` that of the alarm's last reading."""
-    return {"timestamp": sent_at, "kind": event.kind, "data": event.record, "cursor": event.record["seq"]}
+    """Body of `alert`: `kind` is what happened, `transition` its id, `cursor` that of the reading that raised the alarm."""
+    body = {"kind": event.kind, "transition": event.transition, "data": event.record, "cursor": event.record["seq"]}
+    return {"timestamp": sent_at, **body}
 
 
 _ALARM_ACTIONS = {

@@ -192,6 +192,7 @@ def _alert(event: AlarmChanged, site: str, room: str) -> dict[str, Any]:
         **_device(event.device_id or "", site, room),
         "alert_id": record["id"],
         "kind": event.kind,
+        "transition": event.transition,
         "rule": event.rule,
         "level": record["priority"],
         "state": record["state"],

@@ -60,7 +60,7 @@ class KillStage:
         self._broker_port = broker_port
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self.told: Counter[tuple[str, str, str]] = Counter()
+        self.told: Counter[str] = Counter()
 
     def start(self, trap: str = "") -> None:
         environment = os.environ | {
@@ -124,9 +124,7 @@ class KillStage:
             await asyncio.sleep(0.1)
 
     def _on_alert(self, body: dict[str, Any]) -> None:
-        record = body["data"]
-        at = {"raised": "raisedAt", "cleared": "clearedAt"}.get(body["kind"], "raisedAt")
-        self.told[record["id"], body["kind"], f"{record[at]} {record['seq']} {record['state']}"] += 1
+        self.told[body["transition"]] += 1
 
 
 async def publish(port: int, rate: int, stop: asyncio.Event) -> int:
