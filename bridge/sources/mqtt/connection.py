@@ -41,6 +41,7 @@ SOURCE = "mqtt"
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, about 15 MB
 _DISCONNECT_SECONDS = 1.0
+_WILL_SECONDS = 0.5  # to publish the last will before that
 _SESSION_TAKEN_OVER = 0x8E  # reason code of MQTT 5; 3.1.1 closes without one
 _FILTERS_AT_ONCE = 100  # in one SUBSCRIBE or UNSUBSCRIBE
 _IDENTIFIERS_UNSUPPORTED = 0xA1  # reason code of a SUBACK
@@ -155,12 +156,12 @@ class MqttConnection:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Send the acknowledgements that are due and disconnect, within two seconds."""
+        """Send the acknowledgements that are due and disconnect, within 1.5 seconds."""
         self._send_due()
         self._ended = True
         if self._will is not None and isinstance(error[1], asyncio.CancelledError):
             with suppress(aiomqtt.MqttError, ValueError, TimeoutError):
-                await asyncio.wait_for(self._client.publish(*self._will, qos=1, retain=True), _DISCONNECT_SECONDS)
+                await asyncio.wait_for(self._client.publish(*self._will, qos=1, retain=True), _WILL_SECONDS)
         try:
             await asyncio.wait_for(self._client.__aexit__(None, None, None), _DISCONNECT_SECONDS)
         except (aiomqtt.MqttError, TimeoutError) as failure:
