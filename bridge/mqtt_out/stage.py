@@ -82,7 +82,7 @@ def mqtt_publisher(
     memory: KeyValueStore,
     registry: DeviceRegistry,
     *,
-    rules: Callable[[], Iterable[Rule]],
+    rules: Callable[[], Sequence[Rule]],
     standing: Callable[[], Iterable[Record]],
 ) -> MqttOut:
     """Return the stage for the settings. Without any of them it removes what earlier runs have published."""

@@ -6,7 +6,7 @@ published at most once in some seconds; everything else when it changes.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -82,12 +82,12 @@ class HomeAssistant:
         version: str,
         retained: RetainedMessages,
         devices: DeviceRegistry,
-        rules: Callable[[], Iterable[Rule]],
+        rules: Callable[[], Sequence[Rule]],
         *,
         every_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`version` is the bridge's; `rules` returns the rules in force; `clock` gives seconds."""
+        """`version` is the bridge's; `rules` returns the rules in force, others after a change; `clock` gives seconds."""
         self._topics = topics
         self._announcer = Announcer(topics, version)
         self._retained = retained
@@ -95,6 +95,7 @@ class HomeAssistant:
         self._rules = rules
         self._every_seconds = every_seconds
         self._clock = clock
+        self._seen_rules: Sequence[Rule] = ()
         self._rules_by_field: dict[str | None, list[Rule]] = {}
         self._bridge_rules: list[Rule] = []
         self._known: dict[str, _Announced] = {}
@@ -116,11 +117,11 @@ class HomeAssistant:
         self._put_alarms(None)
         for record in records:
             self._set_alarm(record["deviceId"], record["rule"], record)
-        self.refresh()
+        self._refresh()
 
-    def refresh(self) -> None:
-        """Announce everything again, as after a change of the rules. What has not changed is not sent."""
-        rules = list(self._rules())
+    def _refresh(self) -> None:
+        """Announce everything by the rules in force. What has not changed is not sent."""
+        self._seen_rules = rules = self._rules()
         self._bridge_rules = [rule for rule in rules if isinstance(rule.condition, Unreachable)]
         self._rules_by_field = {None: []}
         for rule in rules:
@@ -212,6 +213,8 @@ class HomeAssistant:
             self.tick()
 
     def tick(self) -> None:
+        if self._rules() is not self._seen_rules:
+            self._refresh()
         now = self._clock()
         due = (device_id for device_id in self._states if now - self._known[device_id].published >= self._every_seconds)
         for device_id in list(islice(due, _STATES_AT_ONCE)):

@@ -25,7 +25,7 @@ from bridge.core.readings.reading import Reading
 from bridge.mqtt_out.home_assistant.discovery import HomeAssistantTopics
 from bridge.mqtt_out.home_assistant.publisher import VALUE_MS, HomeAssistant
 from bridge.mqtt_out.retained import RetainedMessages
-from bridge.settings import HomeAssistantSettings, SubscriptionSettings
+from bridge.settings import AlarmsMqttSettings, AlarmsSettings, HomeAssistantSettings, SubscriptionSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.fakes import MemoryStore
 from tests.mqtt_out.rig import START_MS, changed, kept, kept_bodies, settings_for
@@ -51,6 +51,7 @@ class HouseOnTest:
             self._store,
             client_id="one",
             subscriptions=subscriptions or (DATA,),
+            alarms=AlarmsSettings(mqtt=AlarmsMqttSettings(enabled=tells)),
             home_assistant=HomeAssistantSettings(discovery=tells, every_seconds=1),
             mqtt=mqtt,
         ) as bridge:
@@ -152,6 +153,40 @@ async def test_own_announcements_are_not_taken_in_by_the_bridge_that_listens_for
             assert await announced() == 1
 
 
+async def test_alarm_is_told_from_when_it_is_raised_until_it_is_normal_again(house: HouseOnTest) -> None:
+    topic, states = "alarms/floor1/boiler/co-ceiling", "one/floor1/boiler/alarms"
+
+    async def act(bridge: Bridge, action: str) -> None:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as page:
+            async with page.get("/api/v1/alarms") as answer:
+                [alarm] = (await answer.json())["alarms"]
+            async with page.post(f"/api/v1/alarms/{alarm['id']}/{action}", json={}) as answer:
+                assert answer.status == 200, await answer.text()
+
+    async with house.bridge() as bridge:
+        for _ in range(3):
+            await house.send("floor1/boiler", coPpm=250)
+        assert (await house.body(topic, "unacknowledged"))["message"] == "Carbon monoxide 250 ppm at floor1/boiler"
+        assert (await house.body(states, "co-ceiling"))["co-ceiling"]["priority"] == "critical"
+        await act(bridge, "acknowledge")
+        await house.body(topic, "'acknowledged'")
+    async with mqtt_sender(settings_for(house.url)) as sender:
+        await sender.publish(topic, b"", retain=True)
+    async with house.bridge() as bridge:
+        assert (await house.body(topic, "'acknowledged'"))["acknowledgedBy"] == "anyone", "published again at the start"
+        for _ in range(3):
+            await house.send("floor1/boiler", coPpm=0)
+        await house.body(topic, "'latched'")
+        assert "co-ceiling" in await house.body(states, "co-ceiling")
+        await act(bridge, "reset")
+        await house.text(states, b"{}")
+
+        async def is_removed() -> bool:
+            return await kept(house.url, "alarms/#") == {}
+
+        await until(is_removed, what="the removal")
+
+
 async def test_removed_device_is_removed_from_home_assistant(house: HouseOnTest) -> None:
     async with house.bridge() as bridge:
         await house.send("floor1/kitchen", co2=812)
@@ -159,6 +194,9 @@ async def test_removed_device_is_removed_from_home_assistant(house: HouseOnTest)
         await house.body("one/floor1/kitchen/state", "co2")
         await house.body("one/cellar/state", "co2")
         await house.body(TOPICS.config("cellar"), "'co2'")
+        for _ in range(3):
+            await house.send("floor1/kitchen", coPpm=250)
+        await house.body("alarms/floor1/kitchen/co-ceiling", "unacknowledged")
         async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as page:
             async with page.delete(f"/api/v1/devices/{quote('floor1/kitchen', safe='')}") as answer:
                 assert answer.status < 300
@@ -177,7 +215,7 @@ async def test_everything_is_removed_when_the_setting_is_turned_off(house: House
     async with house.bridge(tells=False):
 
         async def is_empty() -> bool:
-            return not await kept(house.url, "one/#") and not await kept(house.url, "homeassistant/#")
+            return not [one for one in await kept(house.url, "#") if one.startswith(("one/", "homeassistant/", "alarms/"))]
 
         await until(is_empty, what="the removal")
 
@@ -322,7 +360,6 @@ async def test_rule_that_no_longer_applies_is_removed_also_after_a_restart() -> 
         assert config["components"]["alarm-co2-danger"] == {"platform": "binary_sensor"}
         assert "state_class" in config["components"]["co2"]
         second.rules = profile_rules("home")
-        second.home.refresh()
         (config,) = (await second.published(TOPICS.config("a")))[-1:]
         assert "device_class" in config["components"]["alarm-co2-danger"]
 
