@@ -110,6 +110,7 @@ class Bridge:
                 "air": components.devices.air.run(),
                 "announcements": components.devices.announcements.run(),
                 "survey": components.devices.survey.run(),
+                "mqtt out": components.devices.mqtt_out.run(),
                 "access": components.access.service.run(),
             }
             running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
@@ -153,6 +154,7 @@ class Bridge:
                 await devices.alarms.load(storage.cursor.last)
                 await devices.subscriptions.load()
                 await devices.announcements.load()
+                await devices.mqtt_out.load()
                 await components.access.service.load()
             except StoreUnavailable as error:
                 self.health.down(STORE, str(error))

@@ -40,6 +40,7 @@ from bridge.maintenance.corrections import Corrections
 from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
+from bridge.mqtt_out.stage import MqttOut, last_will, mqtt_publisher
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter
 from bridge.pipeline.loop import Pipeline
@@ -58,7 +59,7 @@ from bridge.realtime.topic_protocol import TopicProtocol
 from bridge.realtime.websocket.server import WebSocketServer
 from bridge.settings import Settings, SubscriptionSettings
 from bridge.sources.http.source import HttpSource
-from bridge.sources.mqtt.connection import SOURCE
+from bridge.sources.mqtt.connection import SOURCE, RetainedMessage
 from bridge.sources.mqtt.listener import follow, listen
 from bridge.sources.mqtt.source import MqttSource
 
@@ -100,6 +101,7 @@ class Devices:
     subscriptions: StoredSubscriptions
     announcements: Announcements
     survey: TopicSurvey
+    mqtt_out: MqttOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,10 @@ def build(
 
     closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-    mqtt = MqttSource(settings.mqtt, intake, health, memory=store, publisher=hub)
+    will = last_will(settings)
+    mqtt = MqttSource(
+        settings.mqtt, intake, health, memory=store, publisher=hub, will=None if will is None else RetainedMessage(*will)
+    )
     sockets = WebSocketServer(settings.http, settings.realtime, hub, access.limiter, access.authenticator)
     device_sockets = DeviceSockets(
         settings.devices,
@@ -167,7 +172,8 @@ def build(
     decoder = Decoder(all_routes(settings), profiles=profiles)
     active = ActiveRoutes(decoder, mqtt, (*DEVICE_ROUTES, *settings.routes), (EVENTS,))
     subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored)
-    announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt))
+    own = [route.pattern for route in settings.own_routes]
+    announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt), own)
     survey = TopicSurvey(
         active,
         partial(listen, settings.mqtt, ("#",)),
@@ -184,13 +190,23 @@ def build(
         is_up=partial(_is_up, health),
     )
     air = AirMonitor(lambda: alarms.fold, settings.air.scale)
-    devices = Devices(registry, commands, locations, alarms, air, learned, subscriptions, announcements, survey)
+    mqtt_out = mqtt_publisher(
+        settings,
+        __version__,
+        mqtt.publish_retained,
+        store,
+        registry,
+        rules=lambda: alarms.rules,
+        standing=lambda: (one.public() for one in alarms.standing()),
+    )
+    mqtt.on_connected = mqtt_out.retained.on_connected
+    devices = Devices(registry, commands, locations, alarms, air, learned, subscriptions, announcements, survey, mqtt_out)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, alarms, air, hub)),
+        publisher=chain((commands, registry, alarms, air, mqtt_out, hub)),
         ledger=ledger,
         health=health,
         cursor=storage.cursor,
@@ -321,6 +337,12 @@ def counters(components: Components) -> tuple[Counter, ...]:
             "bridge_mqtt_unwanted",
             "Messages of merged subscriptions that match no pattern, acknowledged and not counted as received.",
             lambda: ingress.mqtt.copies.unwanted,
+        ),
+        Counter(
+            "bridge_mqtt_retained",
+            "Retained messages of alarms and Home Assistant, by outcome.",
+            lambda: asdict(devices.mqtt_out.retained.counts) | {"refused": ingress.mqtt.publications_refused},
+            label="outcome",
         ),
         Counter(
             "bridge_rejected_removed",

@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from bridge.app import Bridge
 from bridge.settings import (
     AccessSettings,
+    AlarmsSettings,
     DevicesSettings,
+    HomeAssistantSettings,
     HttpSettings,
     MqttSettings,
     RealtimeSettings,
@@ -32,6 +34,8 @@ async def start_bridge(
     realtime: RealtimeSettings | None = None,
     devices: DevicesSettings | None = None,
     access: AccessSettings | None = None,
+    alarms: AlarmsSettings | None = None,
+    home_assistant: HomeAssistantSettings | None = None,
     subscriptions: Sequence[SubscriptionSettings] | None = None,
     stop_seconds: float = 4.0,
     mqtt: Mapping[str, object] | None = None,
@@ -48,6 +52,8 @@ async def start_bridge(
         realtime=realtime or RealtimeSettings(),
         devices=devices or DevicesSettings(),
         access=access or AccessSettings(),
+        alarms=alarms or AlarmsSettings(),
+        home_assistant=home_assistant or HomeAssistantSettings(),
         stop_seconds=stop_seconds,
     )
     bridge = Bridge(settings)

@@ -64,7 +64,8 @@ def remove(device: IdArgument, config: ConfigOption = None) -> None:
 @devices.command("broker")
 def broker(config: ConfigOption = None) -> None:
     """Write the bridge's own account (mqtt.username, mqtt.password) into the broker's files. Safe to repeat."""
-    accounts = BrokerAccounts(load_settings(config).mqtt)
+    settings = load_settings(config)
+    accounts = BrokerAccounts(settings.mqtt, settings.own_topics.values())
     if not accounts.configured:
         raise AccountError("mqtt.files", "passwords and acl must be set")
     user = accounts.put_bridge()

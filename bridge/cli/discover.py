@@ -41,7 +41,7 @@ async def survey_broker(settings: Settings, topics: Sequence[str], seconds: floa
 
 
 def findings_of(survey: Survey, settings: Settings, now_ms: int) -> list[Finding]:
-    return survey.findings(now_ms, settings.mqtt.routes, discovery=settings.mqtt.discovery)
+    return survey.findings(now_ms, (*settings.own_routes, *settings.mqtt.routes), discovery=settings.mqtt.discovery)
 
 
 def as_json(survey: Survey, findings: Sequence[Finding], seconds: float) -> bytes:

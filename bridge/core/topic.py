@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from bridge.core.errors import PatternError
 
@@ -20,6 +21,9 @@ _UNSENDABLE = re.compile(
 """Characters for which brokers close the connection [MQTT-1.5.4]."""
 
 _LEVELS = 200  # the limit of Mosquitto, which closes the connection for more
+_PLAIN_LEVEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+_HASH_BYTES, _READABLE_LENGTH = 6, 40
 _SHARED = "$share"
 _SHARE = re.compile(r"\$share/[^/+#{}]+/.")
 
@@ -180,3 +184,15 @@ def _merge_levels(parts: list[str], at: int, count: int) -> list[str]:
     """Return `count` parts by joining those from `at` on with slashes; fewer if there are too few."""
     end = at + 1 + len(parts) - count
     return parts if end <= at else [*parts[:at], "/".join(parts[at:end]), *parts[end:]]
+
+
+def topic_level(text: str) -> str:
+    """Return a text as a level of `A-Z a-z 0-9 _ -`, with a hash where something was replaced: others have another level."""
+    return text if _PLAIN_LEVEL.fullmatch(text) else hashed_level(text)
+
+
+def hashed_level(text: str) -> str:
+    """Return the same, always with a hash."""
+    digest = blake2b(text.encode(), digest_size=_HASH_BYTES).hexdigest()
+    readable = _NOT_PLAIN.sub("-", text)[:_READABLE_LENGTH].strip("-")
+    return f"{readable}-{digest}" if readable else digest

@@ -5,11 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bridge.core.decode import MessageKind, Route
+from bridge.core.errors import NotReading
+from bridge.core.formats.format import Parsed
+from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import auto_format
-from bridge.core.topic import TopicPattern
+from bridge.core.topic import TopicPattern, topic_level
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
 from bridge.settings.air import AirSettings
+from bridge.settings.alarms import AlarmsMqttSettings, AlarmsSettings
 from bridge.settings.devices import DevicesSettings
+from bridge.settings.home_assistant import HomeAssistantSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
 from bridge.settings.ingest_topics import IngestTopics
 from bridge.settings.mqtt import BrokerFilesSettings, FieldSettings, MqttSettings, SubscriptionSettings, TlsSettings
@@ -22,10 +27,13 @@ __all__ = [
     "PASSWORD_LENGTHS",
     "AccessSettings",
     "AirSettings",
+    "AlarmsMqttSettings",
+    "AlarmsSettings",
     "BrokerFilesSettings",
     "CertificateSettings",
     "DevicesSettings",
     "FieldSettings",
+    "HomeAssistantSettings",
     "HttpSettings",
     "LogSettings",
     "MqttSettings",
@@ -53,12 +61,39 @@ class Settings(Section):
     devices: DevicesSettings = DevicesSettings()
     access: AccessSettings = AccessSettings()
     air: AirSettings = AirSettings()
+    alarms: AlarmsSettings = AlarmsSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return (*self.http_routes, *self.mqtt.routes, *self.ingest_topics.routes)
+        return (*self.http_routes, *self.own_routes, *self.mqtt.routes, *self.ingest_topics.routes)
+
+    @property
+    def own_routes(self) -> tuple[Route, ...]:
+        """The routes of the messages that the bridge publishes, which subscriptions with wildcards may deliver to it."""
+        return tuple(Route(TopicPattern.parse(text), format=_own_format) for text in self.own_topics.values())
+
+    @property
+    def own_topics(self) -> dict[str, str]:
+        """Topic filters of the messages that the bridge publishes, except commands, each with the setting that it follows."""
+        topics: dict[str, str] = {}
+        if self.alarms.mqtt.enabled:
+            topics["alarms.mqtt.topic"] = f"{self.alarms.mqtt.topic}/#"
+        if self.home_assistant.discovery:
+            topics["home_assistant.topic"] = f"{self.home_assistant_topic}/#"
+            topics["home_assistant.prefix"] = f"{self.home_assistant.prefix}/device/{self.home_assistant_node}/+/config"
+        return topics
+
+    @property
+    def home_assistant_node(self) -> str:
+        """The level of the topics of Home Assistant discovery that is this bridge's."""
+        return topic_level(self.mqtt.client_id)
+
+    @property
+    def home_assistant_topic(self) -> str:
+        return self.home_assistant.topic or self.home_assistant_node
 
     @property
     def http_routes(self) -> tuple[Route, ...]:
@@ -76,7 +111,21 @@ class Settings(Section):
             raise ValueError("mqtt.password is set, mqtt.username is not")
         if self.store.password and not self.store.has_user:
             raise ValueError("store.password is set, store.username is not")
+        self._check_own_topics()
         return self
+
+    def _check_own_topics(self) -> None:
+        """Refuse a topic of the bridge's own messages that is a subscription's too: its messages would not be read."""
+        used = {f"the subscription {one.pattern}": one.pattern for one in self.mqtt.subscriptions}
+        used["mqtt.commands"] = self.mqtt.commands
+        before: dict[str, TopicPattern] = {}
+        for setting, text in self.own_topics.items():
+            own = TopicPattern.parse(text)
+            shared = [name for name, pattern in used.items() if own.covers(TopicPattern.parse(pattern))]
+            shared += [name for name, other in before.items() if own.overlaps(other)]
+            if shared:
+                raise ValueError(f"{setting}: {text} has topics of {shared[0]} too: choose other first levels")
+            before[setting] = own
 
     @property
     def any_device(self) -> bool:
@@ -97,3 +146,7 @@ class Settings(Section):
         """
         stated = self.devices.site_from_readings
         return not self.access.required if stated is None else stated
+
+
+def _own_format(payload: Payload) -> Parsed:  # noqa: ARG001 - a format
+    raise NotReading("one of the bridge's own messages")

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Days = Annotated[int, Field(ge=1, le=24_855)]  # in seconds, the maximum of MongoDB's TTL index
 
+TopicPrefix = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[^+#{}/$\x00-\x1f\x7f]([^+#{}\x00-\x1f\x7f]*[^+#{}/\x00-\x1f\x7f])?$")
+]
+"""The first levels of a topic: no wildcards, no slash at either end."""
+
 _HOST = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]*)(:(?P<port>\d{1,5}))?", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"[\s,%\x00-\x1f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -35,7 +35,7 @@ from bridge.access.provisioning import DeviceProvisioning
 from bridge.access.revocations import Revocations
 from bridge.app import Bridge
 from bridge.core.errors import AccountError, BridgeError, BrokerUnavailable
-from bridge.settings import MqttSettings
+from bridge.settings import MqttSettings, Settings
 from bridge.sources.mqtt.client import MqttSender, mqtt_sender
 from tests.access.parts import PASSWORD, access_settings
 from tests.access.typed import Command, command_line
@@ -321,6 +321,20 @@ def test_bridge_may_command_ids_of_several_levels_and_nothing_else() -> None:
     assert len(writes) == 64
     assert not [rule for rule in writes if "#" in rule]
     assert len(bridge_rules(MqttSettings())) == 3
+
+
+def test_bridge_may_write_the_topics_of_its_own_messages_and_no_others(tmp_path: Path) -> None:
+    all_of_it = Settings.model_validate({"alarms": {"mqtt": {"enabled": True}}, "home_assistant": {"discovery": True}})
+    assert [rule for rule in bridge_rules(MqttSettings(), all_of_it.own_topics.values()) if rule.startswith("topic write")] == [
+        "topic write sensors/+/command",
+        "topic write alarms/#",
+        "topic write sensor-bridge/#",
+        "topic write homeassistant/device/sensor-bridge/+/config",
+    ]
+    (tmp_path / "passwords").touch(0o600)
+    accounts = BrokerAccounts(settings(tmp_path, username="bridge", password="secret"), ["alarms/#"])
+    assert accounts.put_bridge() == "bridge"
+    assert "topic write alarms/#" in (tmp_path / "acl").read_text()
 
 
 async def test_device_whose_topics_are_those_of_another_or_of_the_broker_is_refused(tmp_path: Path) -> None:

@@ -811,7 +811,7 @@ def test_shipped_file_lists_every_default(tmp_path: Path) -> None:
     defaults, examples = uncommented(lines, _DEFAULT), uncommented(lines, _EXAMPLE)
     assert load(defaults, folder=tmp_path).model_dump() == Settings().model_dump()
     tables = {leaf[:-1] for leaf in _leaves(Settings)}
-    listed, exemplified = names(tomllib.loads(defaults)) - tables, names(tomllib.loads(examples))
+    listed, exemplified = (names(tomllib.loads(text)) - tables for text in (defaults, examples))
     assert listed | exemplified == set(_leaves(Settings))
     assert not listed & exemplified
 

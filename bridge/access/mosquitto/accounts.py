@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,8 +31,10 @@ _OTHERS = 0o007
 class BrokerAccounts:
     """The accounts in the files named by `mqtt.files`. Raises `BridgeError` if a file cannot be read or written."""
 
-    def __init__(self, settings: MqttSettings) -> None:
+    def __init__(self, settings: MqttSettings, own_topics: Iterable[str] = ()) -> None:
+        """`own_topics` are topic filters of what the bridge publishes besides commands."""
         self._settings = settings
+        self._own_topics = tuple(own_topics)
         files = settings.files
         self._passwords, self._acl, self._pid = files.passwords, files.acl, files.pid
 
@@ -83,7 +85,7 @@ class BrokerAccounts:
             raise BridgeError("mqtt.username: a name in Mosquitto's password file cannot contain a colon")
         before = password_hash(_read(self._passwords), user)
         hashed = None if before and matches_password(password, before) else hashed_password(password, PASSWORD_ROUNDS)
-        self._put(user, hashed, bridge_rules(self._settings))
+        self._put(user, hashed, bridge_rules(self._settings, self._own_topics))
         return user
 
     def remove_device(self, device_id: str) -> None:

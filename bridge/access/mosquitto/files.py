@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.core.readings.identity import DEVICE_ID_LENGTH
 from bridge.core.topic import TopicPattern
@@ -94,8 +94,8 @@ def _written_topics(settings: MqttSettings, device_id: str) -> list[str]:
     return [topic for topic in topics if topic is not None]
 
 
-def bridge_rules(settings: MqttSettings) -> tuple[str, ...]:
-    """The rules of the bridge: it reads every topic and the broker's statistics, and writes commands.
+def bridge_rules(settings: MqttSettings, own_topics: Iterable[str] = ()) -> tuple[str, ...]:
+    """The rules of the bridge: it reads every topic and the broker's statistics, and writes commands and `own_topics`.
 
     If device ids may have several levels, there is a rule for each number of levels: `#` would permit other topics too.
     """
@@ -103,7 +103,7 @@ def bridge_rules(settings: MqttSettings) -> tuple[str, ...]:
     several = any(TopicPattern.parse(pattern).several is not None for pattern in patterns)
     commands = TopicPattern.parse(settings.commands)
     writes = (commands.filled("/".join("+" * levels)) for levels in range(1, _LEVELS_LIMIT + 1 if several else 2))
-    return ("topic read #", "topic read $SYS/#", *(f"topic write {topic}" for topic in writes))
+    return ("topic read #", "topic read $SYS/#", *(f"topic write {topic}" for topic in (*writes, *own_topics)))
 
 
 def with_rules(text: str, user: str, rules: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ broker kept for the bridge's session are understood at once after a restart, wha
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from bridge.core.discovery.entities import parse_config
 from bridge.core.discovery.exposes import list_topics, parse_list
 from bridge.core.errors import BrokerUnavailable, FormatError, StoreUnavailable
 from bridge.core.payload import quote
+from bridge.core.topic import TopicPattern
 from bridge.devices.discovery.active_routes import ActiveRoutes
 from bridge.devices.registry import Registry
 from bridge.ports import KeyValueStore
@@ -58,7 +59,9 @@ class Announcements:
         decoder: UnitsOwner,
         registry: Registry,
         follow: Follow,
+        own: Sequence[TopicPattern] = (),
     ) -> None:
+        """`own` are the topics of what the bridge itself announces, which is not taken in."""
         self._prefix = settings.discovery_prefix if settings.discovery else None
         self._cap_seconds = settings.reconnect_cap_seconds
         self._store = store
@@ -66,6 +69,7 @@ class Announcements:
         self._decoder = decoder
         self._registry = registry
         self._follow = follow
+        self._own = own
         self._lists: dict[str, _DeviceList] = {}
         self._changed = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -116,6 +120,8 @@ class Announcements:
             await asyncio.sleep(self._cap_seconds)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if any(one.match(topic) is not None for one in self._own):
+            return
         base = list_topics(self._routes.routes).get(topic)
         try:
             changed = self._on_config(topic, payload) if base is None else self._on_list(base, payload)

@@ -14,7 +14,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
@@ -26,7 +27,7 @@ from bridge.core.ack_window import AckWindow
 from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import connect, new_client, paho_client, raise_if_cancelled, refusal_of
+from bridge.sources.mqtt.client import SENDER_WINDOW, connect, new_client, paho_client, raise_if_cancelled, refusal_of
 from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.publish_parser import Publish, pubacks
 from bridge.sources.mqtt.read_ahead_socket import read_ahead, send_pubacks
@@ -40,10 +41,16 @@ SOURCE = "mqtt"
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, about 15 MB
 _DISCONNECT_SECONDS = 1.0
+_WILL_SECONDS = 0.5  # to publish the last will before that
 _SESSION_TAKEN_OVER = 0x8E  # reason code of MQTT 5; 3.1.1 closes without one
 _FILTERS_AT_ONCE = 100  # in one SUBSCRIBE or UNSUBSCRIBE
 _IDENTIFIERS_UNSUPPORTED = 0xA1  # reason code of a SUBACK
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not at every reconnect
+
+
+class RetainedMessage(NamedTuple):
+    topic: str
+    payload: bytes
 
 
 class BatchQueue(asyncio.Queue[aiomqtt.Message]):
@@ -76,10 +83,12 @@ class MqttConnection:
         *,
         fast: bool,
         copies: CopyFilter | None = None,
+        will: RetainedMessage | None = None,
     ) -> None:
         """`deliver` receives messages from `__aenter__` on and must not raise; `fast` uses the fast path.
 
-        `copies` has the filters of the session so far; without it, those of the settings are new.
+        `copies` has the filters of the session so far; without it, those of the settings are new. `will` is published when the
+        connection is lost, and when the bridge stops.
         Raises `BrokerUnavailable` if a TLS file cannot be read.
         """
         self._settings = settings
@@ -87,10 +96,13 @@ class MqttConnection:
         self._copies = copies or CopyFilter(SubscriptionPlan.of(settings.subscriptions))
         self._overlapping = self._copies.plan.overlapping
         self._queue = BatchQueue()
-        self._client = _session_client(settings, self._queue)
+        self._will = will
+        self._client = _session_client(settings, self._queue, will)
+        self._client.pending_calls_threshold = SENDER_WINDOW
         self._paho = paho_client(self._client)
         self._paho.manual_ack_set(True)
         self._read_connack(self._paho)
+        self._read_pubacks(self._paho)
         self._fast = fast
         if fast:
             properties = settings.protocol == "5"
@@ -103,6 +115,8 @@ class MqttConnection:
         self._granted: set[Filter] = set()
         self._identifiers_refused = False
         self._subscribing = ""  # the filter of a SUBSCRIBE without an answer
+        self.publications_refused = 0
+        """Messages that the broker did not publish. With MQTT 3.1.1 it does not say so."""
 
     def _read_connack(self, paho: PahoClient) -> None:
         """Have the broker's CONNACK say whether it supports subscription identifiers; aiomqtt does not keep it."""
@@ -114,6 +128,20 @@ class MqttConnection:
             connected(*arguments)
 
         paho.on_connect = on_connect
+
+    def _read_pubacks(self, paho: PahoClient) -> None:
+        """Have refusals of what is published logged, once a connection; aiomqtt does not look at a PUBACK's reason code."""
+        published = cast("Callable[..., None]", paho.on_publish)
+
+        def on_publish(*arguments: Any) -> None:  # noqa: ANN401 - as paho calls it
+            reason = arguments[3]
+            if reason.is_failure:
+                if not self.publications_refused:
+                    log.warning("mqtt: the broker refuses to publish messages of the bridge (%s): permit its topics", reason)
+                self.publications_refused += 1
+            published(*arguments)
+
+        paho.on_publish = on_publish
 
     def _on_published(self, published: Iterable[Publish]) -> None:
         self._deliver(self._messages(published))
@@ -128,9 +156,12 @@ class MqttConnection:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Send the acknowledgements that are due and disconnect, within a second."""
+        """Send the acknowledgements that are due and disconnect, within 1.5 seconds."""
         self._send_due()
         self._ended = True
+        if self._will is not None and isinstance(error[1], asyncio.CancelledError):
+            with suppress(aiomqtt.MqttError, ValueError, TimeoutError):
+                await asyncio.wait_for(self._client.publish(*self._will, qos=1, retain=True), _WILL_SECONDS)
         try:
             await asyncio.wait_for(self._client.__aexit__(None, None, None), _DISCONNECT_SECONDS)
         except (aiomqtt.MqttError, TimeoutError) as failure:
@@ -207,14 +238,17 @@ class MqttConnection:
                 raise BrokerUnavailable(f"unsubscribing from {some[0]}: {error}") from error
         raise_if_cancelled()
 
-    async def publish(self, topic: str, payload: bytes, seconds: float) -> None:
-        """Publish with QoS 1 and return when it is acknowledged. With MQTT 5 the message expires after `seconds`."""
+    async def publish(self, topic: str, payload: bytes, seconds: float | None = None, *, retain: bool = False) -> None:
+        """Publish with QoS 1 and return when it is acknowledged. With MQTT 5 the message expires after `seconds`.
+
+        Raises `BrokerUnavailable`, also without an acknowledgement within `mqtt.timeout_seconds`.
+        """
         properties = None
-        if self._settings.protocol == "5":
+        if self._settings.protocol == "5" and seconds is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = max(math.ceil(seconds), 1)
         try:
-            await self._client.publish(topic, payload, 1, properties=properties)
+            await self._client.publish(topic, payload, 1, retain, properties=properties)
         except (aiomqtt.MqttError, ValueError) as error:
             raise BrokerUnavailable(f"publishing to {topic}: {error}") from error
         raise_if_cancelled()
@@ -295,18 +329,19 @@ class MqttConnection:
                 self._paho.disconnect()  # after the acknowledgements; `run` ends with it
 
 
-def _session_client(settings: MqttSettings, queue: BatchQueue) -> aiomqtt.Client:
+def _session_client(settings: MqttSettings, queue: BatchQueue, will: RetainedMessage | None) -> aiomqtt.Client:
     """A client whose session outlives the connection: the broker queues what arrives meanwhile."""
 
     def queue_type(maxsize: int) -> BatchQueue:  # noqa: ARG001 - aiomqtt calls it like the class
         return queue
 
+    options: dict[str, Any] = {"queue_type": queue_type, "will": will and aiomqtt.Will(*will, qos=1, retain=True)}
     if settings.protocol == "3.1.1":
-        return new_client(settings, settings.client_id, queue_type=queue_type, clean_session=False)
+        return new_client(settings, settings.client_id, clean_session=False, **options)
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = settings.session_expiry_seconds
     properties.ReceiveMaximum = settings.receive_maximum
-    return new_client(settings, settings.client_id, queue_type=queue_type, clean_start=False, properties=properties)
+    return new_client(settings, settings.client_id, clean_start=False, properties=properties, **options)
 
 
 def _subscribe_options(one: Filter, protocol: str) -> dict[str, Any]:

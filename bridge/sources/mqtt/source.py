@@ -5,7 +5,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
@@ -22,7 +22,7 @@ from bridge.pipeline.intake import Intake
 from bridge.ports import KeyValueStore, Publisher
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.sources.mqtt.client import raise_if_cancelled
-from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection
+from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection, RetainedMessage
 from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.diagnosis import Diagnosis, diagnose
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
@@ -86,14 +86,28 @@ class MqttSource:
     """Keeps a connection to the broker and feeds the intake; each connection has its own client."""
 
     def __init__(
-        self, settings: MqttSettings, intake: Intake, health: Health, *, memory: KeyValueStore, publisher: Publisher
+        self,
+        settings: MqttSettings,
+        intake: Intake,
+        health: Health,
+        *,
+        memory: KeyValueStore,
+        publisher: Publisher,
+        will: RetainedMessage | None = None,
     ) -> None:
-        """`memory` stores the state of the session at the broker; `publisher` receives system events about the broker."""
+        """`memory` stores the state of the session at the broker; `publisher` receives system events about the broker.
+
+        `will` is published when the connection is lost, and when the bridge stops.
+        """
         self._settings = settings
         self._intake = intake
         self._health = health
         self._session = SessionState(memory, settings.client_id)
         self._publisher = publisher
+        self._will = will
+        self._publications_refused = 0
+        self.on_connected: Callable[[], None] = lambda: None
+        """Called on each connection, when it has its subscriptions."""
         self._fast = fast_path_works(PahoClient(CallbackAPIVersion.VERSION2))
         self._connection: MqttConnection | None = None
         self._drops: asyncio.Queue[bytes] = asyncio.Queue(1)  # the newest count, which includes the earlier ones
@@ -158,7 +172,7 @@ class MqttSource:
                 self.copies = self.copies.replanned(self._plan)
             self.copies.start(await self._session.filters(), identified=self._settings.protocol == "5")
             failure = await self._receive(takeovers)
-            self._connection = None
+            self._publications_refused, self._connection = self.publications_refused, None
             await self._on_disconnected(failure, takeovers)
             raise_if_cancelled()  # a TaskGroup that is cancelled while its connection breaks raises only the latter
             await asyncio.sleep(next(self._waits))
@@ -168,7 +182,9 @@ class MqttSource:
         failures: list[BrokerUnavailable] = []
         try:
             async with (
-                MqttConnection(self._settings, self._deliver, fast=self._fast, copies=self.copies) as connection,
+                MqttConnection(
+                    self._settings, self._deliver, fast=self._fast, copies=self.copies, will=self._will
+                ) as connection,
                 asyncio.TaskGroup() as tasks,
             ):
                 # A resumed session delivers at once: its messages are received before the SUBACK that follows them.
@@ -179,6 +195,7 @@ class MqttSource:
                 self._waits = self._delays()
                 takeovers.on_connected()
                 self._report_connected()
+                self.on_connected()
                 tasks.create_task(self._follow_changes(connection), name="mqtt subscriptions")
                 tasks.create_task(self._subscribe_again(connection), name="mqtt refused subscriptions")
                 await receiving
@@ -230,6 +247,21 @@ class MqttSource:
         if topic is None:
             raise BrokerUnavailable("the device has no topic for commands: one that begins with $ is the broker's own")
         await self._connection.publish(topic, orjson.dumps(body), seconds)
+
+    async def publish_retained(self, topic: str, payload: bytes) -> None:
+        """Have the broker keep a message with QoS 1; an empty one removes the message of the topic.
+
+        Returns when it is acknowledged. Raises `BrokerUnavailable`.
+        """
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailable("the broker is unavailable")
+        await connection.publish(topic, payload, retain=True)
+
+    @property
+    def publications_refused(self) -> int:
+        """Messages that the broker did not publish, since the start. With MQTT 3.1.1 it does not say so."""
+        return self._publications_refused + (0 if self._connection is None else self._connection.publications_refused)
 
     def _report_unavailable(self, reason: str) -> None:
         self._health.down(SOURCE, f"{self._settings.address}: {reason}")
