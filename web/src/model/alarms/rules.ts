@@ -93,3 +93,15 @@ function matchesGlob(pattern: string, name: string): boolean {
   }
   return [...pattern.slice(p)].every((one) => one === "*");
 }
+
+/** How far beyond the values a limit may be to be shown, as a multiple of their range, or of half the limit. */
+const NEAR = 1;
+
+/** The range of a chart, extended to the limits that are near its values. Others are left out: the values would become a line. */
+export function extendedRange(limits: readonly Limit[], low: number, high: number): [low: number, high: number] {
+  const near = limits.filter(({ at }) => {
+    const distance = Math.max(low - at, at - high);
+    return distance <= Math.max(NEAR * (high - low), Math.abs(at) / 2);
+  });
+  return [Math.min(low, ...near.map(({ at }) => at)), Math.max(high, ...near.map(({ at }) => at))];
+}
