@@ -57,7 +57,7 @@ export function Shell(): JSX.Element {
       </header>
       <AlarmSpeech />
       <div class="banners">
-        <AlarmBanner />
+        <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
         <ConnectionBanner />
         <HealthBanner />
         <NoticeBanner />

@@ -22,8 +22,11 @@ export function useBannerAlarms(): readonly Alarm[] {
   return useComputed(() => alarms.value.filter(isInBanner)).value;
 }
 
-/** Shown on every page while there is an urgent alarm: what, how much, where, since when, and what to do. */
-export function AlarmBanner(): JSX.Element | null {
+/**
+ * Shown on every page while there is an urgent alarm: what, how much, where, since when, and what to do. `isBrief` leaves out what
+ * the page itself lists.
+ */
+export function AlarmBanner({ isBrief }: { readonly isBrief: boolean }): JSX.Element | null {
   const alarms = useBannerAlarms();
   if (alarms.length === 0) return null;
   const groups = sectionsOf(alarms).flatMap((one) => one.groups);
@@ -36,16 +39,18 @@ export function AlarmBanner(): JSX.Element | null {
       <div>
         <Icon name={firsts.some(({ field }) => field === "flameDetected") ? "flame" : "warning"} />
         <h2>{only ? messageText(only) : t("alarm.count", { count: alarms.length })}</h2>
-        <ul>
-          {named.map((group) => <Named key={group.key} group={group} isOnly={group.first === only} />)}
-          {others > 0 && <li>{t("issue.more", { count: others })}</li>}
-        </ul>
+        {!isBrief && (
+          <ul>
+            {named.map((group) => <Named key={group.key} group={group} isOnly={group.first === only} />)}
+            {others > 0 && <li>{t("issue.more", { count: others })}</li>}
+          </ul>
+        )}
         {distinct(firsts.filter(isActive).map(adviceText)).map((advice) => <p key={advice} class="advice">{advice}</p>)}
       </div>
       <div class="more">
         <p class="small-print">{[...distinct(firsts.map(standardText)), t("app.disclaimer")].join(" · ")}</p>
-        <SoundButton />
-        <a href={hrefOf({ page: "alarms", tab: "standing" })}>{t("alarm.all")}</a>
+        {!isBrief && <SoundButton />}
+        {!isBrief && <a href={hrefOf({ page: "alarms", tab: "standing" })}>{t("alarm.all")}</a>}
       </div>
     </section>
   );
