@@ -1,4 +1,4 @@
-"""The alarms of a bridge, as its HTTP API tells them, to order: states, floods and late readings that take a bridge hours to have.
+"""The alarms of a bridge to order, as its HTTP API tells them: states, floods and late readings that take hours to come.
 
 The records are the bridge's own (`AlarmRecord`, `AlarmKpis`); only who keeps them is replaced. A page that polls sees changes
 within seconds.
@@ -28,7 +28,9 @@ _RULES = {rule.id: rule for rule in DEFAULT_RULES}
 _URL = re.compile(r"/api/v1/alarms(/[^?]*)?(\?|$)")
 
 
-def alarm(number: str, rule: str = "co-ceiling", device: str | None = "boiler", value: float | bool | None = 212, **over: Any) -> AlarmRecord:
+def alarm(
+    number: str, rule: str = "co-ceiling", device: str | None = "boiler", value: float | bool | None = 212, **over: Any
+) -> AlarmRecord:
     """An unacknowledged alarm of a default rule, raised 3 minutes ago in the cellar at home."""
     one, now_ms = _RULES[rule], round(time.time() * 1000)
     place = {"site": "Home", "room": "Cellar"} | {key: over.pop(key) for key in ("site", "room") if key in over}
@@ -83,7 +85,9 @@ class AlarmDesk:
             self.asked.append((path, body))
             await self._post(route, path, body)
         elif path == "/rules":
-            await route.fulfill(json={"profile": "home", "rules": [_rule(one) for one in _RULES], "file": {"path": "x", "error": None}})
+            await route.fulfill(
+                json={"profile": "home", "rules": [_rule(one) for one in _RULES], "file": {"path": "x", "error": None}}
+            )
         elif path == "/stats":
             await route.fulfill(json=self.kpis.public() if self.kpis else {})
         elif path:
@@ -102,9 +106,10 @@ class AlarmDesk:
 
     async def _detail(self, route: Route, number: str) -> None:
         record = self.records[number]
-        raised = {"id": f"{number}-1", "kind": TransitionKind.RAISED, "at": iso(record.raised_ms or 0), "by": None, "comment": None}
-        delivery = {"target": "family", "state": "failed", "attempts": 3, "at": iso(record.raised_ms or 0), "error": "no route to host"}
-        await route.fulfill(json={"alarm": record.public(), "transitions": [raised | {"held": False}], "deliveries": [delivery]})
+        at = iso(record.raised_ms or 0)
+        raised = {"id": f"{number}-1", "kind": TransitionKind.RAISED, "at": at, "by": None, "comment": None, "held": False}
+        delivery = {"target": "family", "state": "failed", "attempts": 3, "at": at, "error": "no route to host"}
+        await route.fulfill(json={"alarm": record.public(), "transitions": [raised], "deliveries": [delivery]})
 
     async def _post(self, route: Route, path: str, body: dict[str, Any]) -> None:
         if path == "/acknowledge":

@@ -107,7 +107,7 @@ function Hidden({ alarm }: { readonly alarm: Alarm }): JSX.Element | null {
 /** What is done most: at once, without a comment. Everything else is in the bar of the selection. */
 function Buttons({ alarm, operator }: { readonly alarm: Alarm; readonly operator: AlarmOperator }): JSX.Element {
   const isPressed = useSignal(false);
-  const action = (["acknowledge", "reset", "unshelve", "in-service"] as const).find((one) => allows(alarm, one));
+  const action = (["unshelve", "in-service", "acknowledge", "reset"] as const).find((one) => allows(alarm, one));
   const act = async (): Promise<void> => {
     if (action === undefined) return;
     isPressed.value = true;

@@ -19,10 +19,11 @@ export function AlarmBell({ isCurrent }: { isCurrent: boolean }): JSX.Element {
   const counts = useComputed(() => countByPriority(alarms.value.filter((one) => isUnacknowledged(one) && !isQuiet(one)))).value;
   const label = bellText(counts);
   return (
-    <a class="bell" href={hrefOf({ page: "alarms", tab: "standing" })} aria-label={label} title={label} aria-current={isCurrent ? "page" : undefined}>
+    <a class="bell" href={hrefOf({ page: "alarms", tab: "standing" })} title={label} aria-current={isCurrent ? "page" : undefined}>
       <Icon name="alarms" />
+      <span class="visually-hidden">{label}</span>
       {PRIORITIES.map((priority) => counts[priority] > 0 && (
-        <span key={priority} class="badge" data-priority={priority}>{counts[priority] > MAX_SHOWN ? `${MAX_SHOWN}+` : counts[priority]}</span>
+        <span key={priority} class="badge" aria-hidden="true" data-priority={priority}>{counts[priority] > MAX_SHOWN ? `${MAX_SHOWN}+` : counts[priority]}</span>
       ))}
     </a>
   );
