@@ -23,7 +23,7 @@ from tests.servers import until
 
 DAY_SECONDS = 86_400
 PAGES = (
-    "#/", "#/device/hall", "#/feed", "#/discovery", "#/health", "#/audit", "test", "api/docs", "offline.html",
+    "#/", "#/device/hall", "#/feed", "#/discovery", "#/alarms", "#/health", "#/audit", "test", "api/docs", "offline.html",
     "examples/", "examples/socketio.html", "examples/topics.html", "examples/channels.html", "examples/device.html",
 )  # fmt: skip
 
