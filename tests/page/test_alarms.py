@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, 
 from bridge.alarms.record import AlarmRecord, AlarmState, Past
 from bridge.alarms.rules import Priority
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.alarm_desk import MINUTE_MS, AlarmDesk, alarm, calm_kpis
+from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
 from tests.page.conftest import LANGUAGES, Dashboard, log_in
 from tests.page.test_accessibility import violations
 
@@ -33,10 +33,10 @@ def flood() -> Iterator[AlarmRecord]:
         yield replace(one, raised_ms=now_ms() - number * 1000)
 
 
-def every_kind() -> AlarmDesk:
+def every_kind() -> StagedAlarms:
     at = now_ms()
     past = Past(at - 120 * MINUTE_MS, at - 80 * MINUTE_MS, 40)
-    desk = AlarmDesk(
+    staged = StagedAlarms(
         [
             alarm("ceiling"),
             alarm("dose", "co-dose", state=AlarmState.ACKNOWLEDGED, acknowledged_by="ann", comment="Windows are open."),
@@ -50,8 +50,8 @@ def every_kind() -> AlarmDesk:
             *flood(),
         ]
     )
-    desk.kpis = calm_kpis()
-    return desk
+    staged.kpis = calm_kpis()
+    return staged
 
 
 def item(page: Page, text: str) -> Locator:
@@ -74,7 +74,7 @@ async def test_bell_counts_unacknowledged_alarms_by_priority_on_every_view(dashb
 
 
 async def test_bell_says_when_all_alarms_are_acknowledged(dashboard: Dashboard) -> None:
-    await AlarmDesk([alarm("1", state=AlarmState.ACKNOWLEDGED)]).serve(dashboard.page)
+    await StagedAlarms([alarm("1", state=AlarmState.ACKNOWLEDGED)]).serve(dashboard.page)
     await dashboard.go()
     await expect(dashboard.page.locator(".bell")).to_have_accessible_name("Alarms: all acknowledged")
 
@@ -122,21 +122,21 @@ async def test_alarm_says_where_since_when_its_state_figures_and_what_to_do(dash
 
 
 async def test_one_alarm_is_acknowledged_or_reset_at_once(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, every_kind()
-    await desk.serve(page)
+    page, staged = dashboard.page, every_kind()
+    await staged.serve(page)
     await dashboard.go("#/alarms")
     await item(page, "Carbon monoxide 212 ppm").get_by_role("button", name="Acknowledge").click()
     await expect(item(page, "Carbon monoxide 212 ppm")).to_contain_text("acknowledged by ann")
     await item(page, "Flame detected").get_by_role("button", name="Reset").click()
     await expect(item(page, "Flame detected")).to_have_count(0)
-    assert desk.asked == [("/ceiling/acknowledge", {}), ("/flame/reset", {})]
+    assert staged.asked == [("/ceiling/acknowledge", {}), ("/flame/reset", {})]
     await expect(page.locator(".bell .badge").first).to_have_text("1")
 
 
 async def test_several_alarms_are_acknowledged_with_a_comment_and_refusals_are_shown(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, every_kind()
-    desk.refused["n3"] = "alarm n3 is acknowledged: only an unacknowledged one can be acknowledged"
-    await desk.serve(page)
+    page, staged = dashboard.page, every_kind()
+    staged.refused["n3"] = "alarm n3 is acknowledged: only an unacknowledged one can be acknowledged"
+    await staged.serve(page)
     await dashboard.go("#/alarms")
     await page.get_by_label("Select: 12 alarms of this kind at School").check()
     bar = page.get_by_role("group", name="12 selected")
@@ -145,7 +145,7 @@ async def test_several_alarms_are_acknowledged_with_a_comment_and_refusals_are_s
     await expect(page.get_by_role("alert")).to_contain_text("1 alarm was not changed:")
     await expect(page.get_by_role("alert")).to_contain_text("No data from Room 3, School: alarm n3 is acknowledged: only")
     await expect(page.get_by_role("group", name="1 selected")).to_be_visible()
-    [(path, body)] = desk.asked
+    [(path, body)] = staged.asked
     assert path == "/acknowledge"
     assert body["comment"] == "The school has no power."
     assert sorted(body["ids"]) == sorted(one.id for one in flood())
@@ -153,8 +153,8 @@ async def test_several_alarms_are_acknowledged_with_a_comment_and_refusals_are_s
 
 
 async def test_critical_alarm_is_shelved_for_eight_hours_at_most(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, every_kind()
-    await desk.serve(page)
+    page, staged = dashboard.page, every_kind()
+    await staged.serve(page)
     await dashboard.go("#/alarms")
     await page.get_by_label("Select: 58.2 °C at Hall, Home").check()
     times = page.get_by_label("Shelve for").locator("option")
@@ -164,7 +164,7 @@ async def test_critical_alarm_is_shelved_for_eight_hours_at_most(dashboard: Dash
     await page.get_by_label("Shelve for").select_option("8 hours")
     await page.get_by_role("button", name="Shelve", exact=True).click()
     await expect(page.locator(".alarms")).to_contain_text("3 alarms stand but are hidden.")
-    assert sorted(desk.asked) == [("/ceiling/shelve", {"seconds": 28_800}), ("/heat/shelve", {"seconds": 28_800})]
+    assert sorted(staged.asked) == [("/ceiling/shelve", {"seconds": 28_800}), ("/heat/shelve", {"seconds": 28_800})]
 
     await page.get_by_role("link", name="Shelved").first.click()
     await expect(page.locator(".alarm-item")).to_have_count(3)
@@ -175,9 +175,9 @@ async def test_critical_alarm_is_shelved_for_eight_hours_at_most(dashboard: Dash
 
 
 async def test_error_of_the_bridge_is_shown(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, AlarmDesk([alarm("1")])
-    desk.refused["1"] = "alarm 1 is acknowledged: only an unacknowledged one can be acknowledged"
-    await desk.serve(page)
+    page, staged = dashboard.page, StagedAlarms([alarm("1")])
+    staged.refused["1"] = "alarm 1 is acknowledged: only an unacknowledged one can be acknowledged"
+    await staged.serve(page)
     await dashboard.go("#/alarms")
     await page.get_by_role("button", name="Acknowledge").click()
     await expect(page.get_by_role("alert")).to_contain_text("only an unacknowledged one can be acknowledged")
@@ -215,7 +215,7 @@ async def test_figures_are_shown_with_their_targets(dashboard: Dashboard) -> Non
 async def test_only_operators_can_act(browser: Browser, made: Guarded) -> None:
     for who, may in (("viewer", False), ("operator", True)):
         context = await browser.new_context(base_url=made.base)
-        await AlarmDesk([alarm("1", device="hall"), alarm("2", "heat", "hall", 60)]).serve(context)
+        await StagedAlarms([alarm("1", device="hall"), alarm("2", "heat", "hall", 60)]).serve(context)
         page = await context.new_page()
         await page.goto("/#/alarms")
         await log_in(page, who, PASSWORD)
@@ -227,15 +227,15 @@ async def test_only_operators_can_act(browser: Browser, made: Guarded) -> None:
 
 
 async def test_headline_counts_alarms_by_priority_and_says_when_some_may_be_missing(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, every_kind()
-    desk.is_catching_up = True
-    await desk.serve(page)
+    page, staged = dashboard.page, every_kind()
+    staged.is_catching_up = True
+    await staged.serve(page)
     await dashboard.post(deviceId="hall", temperature=58.2)
     await dashboard.go()
     await expect(page.get_by_role("heading", level=1)).to_have_text("4 critical alarms")
     await expect(page.locator(".summary p")).to_contain_text("2 high alarms · 12 medium alarms · Alarms still being judged")
     await expect(dashboard.card("hall")).to_have_attribute("data-severity", "alarm")
-    desk.records, desk.is_catching_up = {}, False
+    staged.records, staged.is_catching_up = {}, False
     await expect(page.get_by_role("heading", level=1)).to_have_text("No alarm")
     await expect(dashboard.card("hall")).to_have_attribute("data-severity", "none")
 
@@ -255,7 +255,7 @@ async def test_page_does_not_say_that_there_is_no_alarm_before_it_knows(dashboar
 async def test_banner_says_what_how_much_where_since_when_and_what_to_do(dashboard: Dashboard) -> None:
     page = dashboard.page
     await dashboard.post(deviceId="boiler", coPpm=230)
-    await AlarmDesk(
+    await StagedAlarms(
         [alarm("1"), alarm("2", "battery", "attic", 9), alarm("3", "co2-work", value=5400, out_of_service=True)]
     ).serve(page)
     await dashboard.go()
@@ -276,7 +276,7 @@ async def test_banner_says_what_how_much_where_since_when_and_what_to_do(dashboa
 
 async def test_banner_names_the_most_urgent_and_counts_the_others(dashboard: Dashboard) -> None:
     heat = (alarm(f"h{number}", "heat", f"d{number}", 60, site=f"Site {number}") for number in range(4))
-    await AlarmDesk([*heat, alarm("gas", "ch4-high", "garage", 9100, state=RETURNED), alarm("1")]).serve(dashboard.page)
+    await StagedAlarms([*heat, alarm("gas", "ch4-high", "garage", 9100, state=RETURNED), alarm("1")]).serve(dashboard.page)
     await dashboard.go()
     banner = dashboard.page.locator(".alarm")
     await expect(banner.locator("h2")).to_have_text("6 alarms")
@@ -295,18 +295,18 @@ async def _abort(route: Route) -> None:
 
 
 async def test_new_urgent_alarm_is_spoken_and_nothing_else(dashboard: Dashboard) -> None:
-    page, desk = dashboard.page, AlarmDesk([alarm("old")])
-    await desk.serve(page)
+    page, staged = dashboard.page, StagedAlarms([alarm("old")])
+    await staged.serve(page)
     await page.route_web_socket(re.compile("socket.io"), _close)  # a page that polls asks every few seconds
     await page.route(re.compile("/socket.io/"), _abort)
     await dashboard.go()
     spoken = page.locator("[aria-live=assertive]")
     await expect(page.locator(".connection")).to_have_text("Polling")
     await expect(spoken).to_have_text("")
-    desk.put(alarm("battery", "battery", "attic", 9))
+    staged.put(alarm("battery", "battery", "attic", 9))
     await expect(page.locator(".bell .badge")).to_have_text(["1", "1"])
     await expect(spoken).to_have_text("")
-    desk.put(alarm("gas", "ch4-high", "garage", 9100))
+    staged.put(alarm("gas", "ch4-high", "garage", 9100))
     await expect(spoken).to_have_text("Critical alarm: Methane 9,100 ppm at Cellar, Home.")
     await expect(page.locator(".alarm")).to_contain_text("Methane 9,100 ppm")
 
@@ -318,7 +318,7 @@ async def test_sound_is_off_until_it_is_turned_on_and_the_browser_remembers_it(d
         "OscillatorNode.prototype.start = function (at) {"
         "  document.documentElement.dataset.sounds = ++sounds; return start.call(this, at); };"
     )
-    await AlarmDesk([alarm("1")]).serve(page)
+    await StagedAlarms([alarm("1")]).serve(page)
     await dashboard.go()
     button = page.locator(".alarm .sound")
     await expect(button).to_have_text("Turn the alarm sound on")
@@ -380,7 +380,7 @@ async def test_rule_of_ones_own_is_shown_by_its_message_in_every_language(browse
     )
     context = await browser.new_context(locale="ru")
     page = await context.new_page()
-    await AlarmDesk([own, alarm("2")]).serve(page)
+    await StagedAlarms([own, alarm("2")]).serve(page)
     await page.goto(f"{dashboard.base}/#/alarms")
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Close its door.")
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Стандарт, неизвестный этой странице")

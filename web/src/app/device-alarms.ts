@@ -6,6 +6,8 @@ import type { AlarmRule } from "../model/alarms/rules";
 import type { App } from "./app";
 import type { DeviceHistory } from "./device-history";
 
+/** The bridge lists alarms by when they were raised; one that was raised this long before the chart may still reach into it. */
+const EARLIER_MS = 86_400_000;
 /** More are not drawn. */
 const MAX_ALARMS = 500;
 
@@ -18,6 +20,7 @@ export class DeviceAlarms {
   readonly #history: DeviceHistory;
   readonly #refresher = new Refresher(() => this.#load());
   readonly #stop: () => void;
+  #standing: readonly Alarm[] = [];
   #hasRules = false;
   #isClosed = false;
 
@@ -31,6 +34,7 @@ export class DeviceAlarms {
       const seen = JSON.stringify([history.range.value, standing.map(({ id, state }) => [id, state])]);
       if (seen !== known) this.#refresher.request();
       known = seen;
+      this.#standing = standing;
     });
   }
 
@@ -47,7 +51,10 @@ export class DeviceAlarms {
       this.rules.value = await api.alarmRules();
       this.#hasRules = true;
     }
-    const { alarms } = await api.alarms({ state: "all", device: this.#deviceId, span: this.#history.span.peek(), limit: MAX_ALARMS });
-    if (!this.#isClosed) this.alarms.value = alarms;
+    const { from, to } = this.#history.span.peek();
+    const span = { from: from - EARLIER_MS, to };
+    const { alarms } = await api.alarms({ state: "all", device: this.#deviceId, span, limit: MAX_ALARMS });
+    const listed = new Set(alarms.map(({ id }) => id));
+    if (!this.#isClosed) this.alarms.value = [...alarms, ...this.#standing.filter(({ id }) => !listed.has(id))];
   }
 }

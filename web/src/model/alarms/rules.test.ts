@@ -4,8 +4,9 @@ import { device } from "../testing";
 import { extendedRange, limitsOf, parseRules } from "./rules";
 
 const rule = (over: Record<string, unknown> = {}) => ({
-  id: "co-ceiling", field: "coPpm", unit: "ppm", condition: { kind: "above", limit: 200, clear: 150 }, limit: 200, clear: 150, priority: "critical",
-  latched: true, standard: "standard.niosh", source: "default", message: "", advice: "", enabled: true, scope: {}, ...over,
+  id: "co-ceiling", field: "coPpm", unit: "ppm", condition: { kind: "above", limit: 200, clear: 150 }, averaging: null, limit: 200,
+  priority: "critical", latched: true, twoOfThree: true, onDelaySeconds: 0, offDelaySeconds: 0, standard: "standard.niosh", source: "NIOSH",
+  message: "", advice: "", scope: null, ...over,
 });
 const limits = (over: Record<string, unknown>, one = device("kitchen"), name = "coPpm") =>
   limitsOf(parseRules({ rules: [rule(over)] }), one, name).map(({ at, clear }) => [at, clear]);
@@ -44,7 +45,7 @@ describe("the limits on a chart", () => {
   });
 
   test("say whether they judge single values", () => {
-    const parsed = parseRules({ rules: [rule(), rule({ id: "co-8h", averaging: { minutes: 480 } })] });
+    const parsed = parseRules({ rules: [rule(), rule({ id: "co-8h", averaging: { kind: "mean", minutes: 480 } })] });
     expect(limitsOf(parsed, device("a"), "coPpm").map(({ isOfSingleValues }) => isOfSingleValues)).toEqual([true, false]);
   });
 });

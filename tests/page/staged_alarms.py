@@ -59,7 +59,7 @@ def alarm(
     return replace(record, **over)
 
 
-class AlarmDesk:
+class StagedAlarms:
     """Answers `/api/v1/alarms` of a page."""
 
     def __init__(self, records: Iterable[AlarmRecord] = ()) -> None:
