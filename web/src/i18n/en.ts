@@ -529,6 +529,12 @@ export const en = {
   "action.subscription added": "Subscription added",
   "action.subscription removed": "Subscription removed",
   "action.survey": "Topics surveyed",
+  "action.alarm acknowledge": "Alarm acknowledged",
+  "action.alarm reset": "Alarm reset",
+  "action.alarm shelve": "Alarm shelved",
+  "action.alarm unshelve": "Alarm unshelved",
+  "action.alarm out-of-service": "Alarm taken out of service",
+  "action.alarm in-service": "Alarm returned to service",
 
   "tester.title": "Test page",
   "tester.intro": "What a Socket.IO client of this bridge receives and can send.",

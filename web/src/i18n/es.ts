@@ -568,6 +568,12 @@ const page: Translated = {
   "action.subscription added": "Suscripción añadida",
   "action.subscription removed": "Suscripción quitada",
   "action.survey": "Topics explorados",
+  "action.alarm acknowledge": "Alarma confirmada",
+  "action.alarm reset": "Alarma restablecida",
+  "action.alarm shelve": "Alarma aplazada",
+  "action.alarm unshelve": "Alarma reactivada",
+  "action.alarm out-of-service": "Alarma puesta fuera de servicio",
+  "action.alarm in-service": "Alarma puesta en servicio",
 
   "tester.title": "Página de pruebas",
   "tester.intro": "Lo que un cliente Socket.IO de este puente recibe y puede enviar.",

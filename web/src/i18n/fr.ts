@@ -568,6 +568,12 @@ const page: Translated = {
   "action.subscription added": "Abonnement ajouté",
   "action.subscription removed": "Abonnement retiré",
   "action.survey": "Topics explorés",
+  "action.alarm acknowledge": "Alarme acquittée",
+  "action.alarm reset": "Alarme réinitialisée",
+  "action.alarm shelve": "Alarme mise de côté",
+  "action.alarm unshelve": "Alarme rétablie",
+  "action.alarm out-of-service": "Alarme mise hors service",
+  "action.alarm in-service": "Alarme remise en service",
 
   "tester.title": "Page de test",
   "tester.intro": "Ce qu’un client Socket.IO de ce pont reçoit et peut envoyer.",

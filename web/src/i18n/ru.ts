@@ -662,6 +662,12 @@ const page: Translated = {
   "action.subscription added": "Подписка добавлена",
   "action.subscription removed": "Подписка убрана",
   "action.survey": "Топики просмотрены",
+  "action.alarm acknowledge": "Тревога подтверждена",
+  "action.alarm reset": "Тревога сброшена",
+  "action.alarm shelve": "Тревога отложена",
+  "action.alarm unshelve": "Отложенная тревога возвращена",
+  "action.alarm out-of-service": "Тревога отключена",
+  "action.alarm in-service": "Тревога включена",
 
   "tester.title": "Тестовая страница",
   "tester.intro": "Что получает и что может отправить клиент Socket.IO этого моста.",
