@@ -45,6 +45,7 @@ class Assessment:
     """A value and its rating; without them, `hours_needed` more hours must be measured without a gap.
 
     `measured` is the input of `value`, in the field's unit: the averaged and truncated concentration, or the latest value.
+    `minutes_left` is of a dose: the time until it is reached at the latest concentration.
     """
 
     indicator: Indicator
@@ -52,6 +53,7 @@ class Assessment:
     measured: float | bool | None = None
     rating: Rating | None = None
     hours_needed: int = 0
+    minutes_left: float | None = None
 
     @property
     def order(self) -> int:
@@ -77,6 +79,8 @@ class Assessment:
         }
         if rating is None:
             body["hoursNeeded"] = self.hours_needed
+        if self.minutes_left is not None:
+            body["minutesLeft"] = round(self.minutes_left, 1)
         return body
 
 

@@ -12,6 +12,7 @@ ppm is immediately dangerous to life.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bridge.air.assessment import FLAME_ORDER, HAZARD_ORDER, MAX_LEVEL, Assessment, Indicator, Rating, rated
 
@@ -63,10 +64,10 @@ def carbon_monoxide(ppm: float) -> Assessment:
     return rated(_CO_NOW, ppm, ppm, _class_of(_CO, ppm))
 
 
-def carbon_monoxide_dose(dose: float, ppm: float) -> Assessment:
+def carbon_monoxide_dose(dose: float, ppm: float, minutes_left: float | None = None) -> Assessment:
     """Assess the dose of carbon monoxide: at 1 an alarm of EN 50291-1 sounds. The value is in percent of that."""
     percent = round(dose * 100)
-    return rated(_CO_DOSE, percent, ppm, _class_of(_DOSE, percent))
+    return replace(rated(_CO_DOSE, percent, ppm, _class_of(_DOSE, percent)), minutes_left=minutes_left)
 
 
 def flame(detected: bool) -> Assessment:

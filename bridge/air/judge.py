@@ -27,7 +27,7 @@ class AirInput:
 
     `values` are the newest unflagged values, as in a record; the caller leaves out what is too old. `hours` are hourly means of
     the last day, in any order. `recent` are the means of the last 10 minutes. `co_dose` is the dose of carbon monoxide: 1 is an
-    alarm.
+    alarm, which comes in `co_minutes_left` if the concentration stays; None if the dose does not grow.
     """
 
     now_ms: int
@@ -35,6 +35,7 @@ class AirInput:
     hours: Mapping[str, list[HourlyMean]] = field(default_factory=dict)
     recent: Mapping[str, float] = field(default_factory=dict)
     co_dose: float | None = None
+    co_minutes_left: float | None = None
 
 
 def assess(air: AirInput, scale: AirScale = AirScale.US_EPA) -> list[Assessment]:
@@ -59,7 +60,7 @@ def _all(air: AirInput, scale: AirScale) -> Iterator[Assessment]:
     if (ppm := _amount(values, "coPpm")) is not None:
         yield hazards.carbon_monoxide(ppm)
         if air.co_dose is not None:
-            yield hazards.carbon_monoxide_dose(air.co_dose, ppm)
+            yield hazards.carbon_monoxide_dose(air.co_dose, ppm, air.co_minutes_left)
     for name in HOURLY_FIELDS:
         window = last_day(air.hours.get(name, ()), air.now_ms)
         if _amount(values, name) is not None or any(hour is not None for hour in window):

@@ -7,6 +7,7 @@ each quarter of a second, whatever the load: with thousands of devices each wait
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from bridge.air.assessment import Assessment
@@ -33,6 +34,19 @@ class Windows(Protocol):
 
     def window(self, device_id: str, /) -> DeviceWindow | None:
         """Return the window of a device, which must not be changed."""
+
+    def co_dose(self, device_id: str, /) -> "Dose | None":
+        """Return the dose of carbon monoxide at a device; None if there is none."""
+
+
+class Dose(Protocol):
+    @property
+    def dose(self) -> float:
+        """1 is an alarm."""
+
+    @property
+    def minutes_left(self) -> float | None:
+        """The time to the alarm at the last concentration; None if the dose does not grow."""
 
 
 class AirMonitor:
@@ -70,13 +84,13 @@ class AirMonitor:
     def assessments(self, device_id: str) -> list[Assessment]:
         """Return the assessments of a device now, the worst first; nothing for a device that is not known."""
         window = self._windows().window(device_id)
-        return [] if window is None else self._assess(window, self._clock())
+        return [] if window is None else self._assess(device_id, window, self._clock())
 
     def public(self, device_id: str) -> dict[str, Any]:
         """Return the assessments of a device as JSON types: `deviceId`, `at`, `scale`, `score`, `assessments`."""
         now_ms = self._clock()
         window = self._windows().window(device_id)
-        return self._body(device_id, window, [] if window is None else self._assess(window, now_ms), now_ms)
+        return self._body(device_id, window, [] if window is None else self._assess(device_id, window, now_ms), now_ms)
 
     def _body(self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int) -> dict[str, Any]:
         return {
@@ -87,7 +101,7 @@ class AirMonitor:
             "assessments": [one.public() for one in assessed],
         }
 
-    def _assess(self, window: DeviceWindow, now_ms: int) -> list[Assessment]:
+    def _assess(self, device_id: str, window: DeviceWindow, now_ms: int) -> list[Assessment]:
         fields = window.fields
         recent = {}
         particles = fields.get("pm25")
@@ -96,7 +110,11 @@ class AirMonitor:
             if mean is not None:
                 recent["pm25"] = mean
         hours = {name: fields[name].hours() for name in HOURLY_FIELDS if name in fields}
-        return assess(AirInput(now_ms, window.current(now_ms), hours, recent), self.scale)
+        air = AirInput(now_ms, window.current(now_ms), hours, recent)
+        meter = self._windows().co_dose(device_id) if "coPpm" in fields else None
+        if meter is not None:
+            air = replace(air, co_dose=meter.dose, co_minutes_left=meter.minutes_left)
+        return assess(air, self.scale)
 
     async def run(self) -> None:
         """Publish assessments that change. Runs until cancelled."""
@@ -121,7 +139,7 @@ class AirMonitor:
             if window is None:
                 self._ratings.pop(device_id, None)
                 continue
-            assessed = self._assess(window, now_ms)
+            assessed = self._assess(device_id, window, now_ms)
             ratings = tuple((one.indicator.key, one.rating.word) for one in assessed if one.rating is not None)
             if ratings != self._ratings.get(device_id):
                 self._ratings[device_id] = ratings

@@ -81,6 +81,11 @@ class DoseClock:
         """Whether a concentration below the least changes nothing."""
         return not self.dose and not self.rate
 
+    @property
+    def minutes_left(self) -> float | None:
+        """The time to the alarm at the last concentration; None if the dose does not grow, or is reached."""
+        return (1 - self.dose) / self.rate / _MINUTE_MS if self.rate and self.dose < 1 else None
+
     def add(self, ppm: float, elapsed_ms: int | None) -> None:
         """Add a reading, `elapsed_ms` after the one before; None after a gap."""
         before, self.rate = self.rate, 1 / (self._profile.minutes(ppm) * _MINUTE_MS)

@@ -23,6 +23,7 @@ from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.states.device import DeviceAlarms, RuleState
 from bridge.alarms.states.lifecycle import COMMENT_LENGTH, Groups
+from bridge.alarms.states.meters import DoseMeter
 from bridge.alarms.states.plans import RuleBook
 from bridge.alarms.states.timers import BRIDGE, Timer, TimerKind, Timers
 from bridge.core.devices.device import OFFLINE
@@ -317,6 +318,11 @@ class AlarmFold:
         """Return what the live readings of a device say; it must not be changed."""
         device = self._devices.get(device_id)
         return None if device is None else device.window
+
+    def co_dose(self, device_id: str) -> DoseMeter | None:
+        """Return the dose of carbon monoxide at a device; None if no rule counts one, or there is none."""
+        device = self._devices.get(device_id)
+        return None if device is None else device.co_dose
 
     def records(self) -> Iterator[AlarmRecord]:
         """Yield the alarms that are not normal, and those that are shelved or out of service."""

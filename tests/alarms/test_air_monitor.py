@@ -11,6 +11,8 @@ import pytest
 from bson.objectid import ObjectId
 
 from bridge.alarms.air_monitor import AirMonitor
+from bridge.alarms.defaults import DEFAULT_RULES
+from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS
 from bridge.alarms.service import AlarmService
 from bridge.core.events import AirAssessed, EntityEvent, Event
@@ -44,15 +46,15 @@ class Clock:
 
 
 class Air:
-    """A monitor and the alarms before it, without rules, over the in-memory store."""
+    """A monitor and the alarms before it, without rules unless given, over the in-memory store."""
 
-    def __init__(self, store: MemoryStore | None = None, limit: int = 10) -> None:
+    def __init__(self, store: MemoryStore | None = None, limit: int = 10, rules: Sequence[Rule] = ()) -> None:
         self.clock = Clock()
         self.store = store or MemoryStore()
         self.heard = Heard()
         self.alarms = AlarmService(
             self.store,
-            (),
+            rules,
             devices_limit=limit,
             facts=lambda _: UNKNOWN_FACTS,
             is_up=lambda _: True,
@@ -121,6 +123,22 @@ async def test_value_above_the_usual_range_is_judged_although_it_is_flagged() ->
     air.measure({"coPpm": 1500}, quality={"coPpm": "outside 0..1000"})
     assert air.words() == {"index.co.now": "level.co.300"}
     assert air.monitor.public("a")["score"] == 0
+
+
+async def test_dose_of_carbon_monoxide_is_judged_with_the_time_that_is_left() -> None:
+    air = await Air(rules=[rule for rule in DEFAULT_RULES if rule.id == "co-dose"]).start()
+    air.measure({"coPpm": 20})
+    assert "index.co.dose" not in air.words()
+    for _ in range(71):
+        air.clock.now_ms += 15_000
+        air.measure({"coPpm": 100})  # an alarm comes after 35 minutes
+    [dose] = [one.public() for one in air.monitor.assessments("a") if one.indicator.key == "index.co.dose"]
+    assert (dose["value"], dose["levelKey"]) == (50, "level.dose.half")
+    assert dose["minutesLeft"] == pytest.approx(17.5, abs=0.3)
+    air.clock.now_ms += 15_000
+    air.measure({"coPpm": 0})
+    [dose] = [one.public() for one in air.monitor.assessments("a") if one.indicator.key == "index.co.dose"]
+    assert "minutesLeft" not in dose
 
 
 async def test_values_that_are_too_old_are_not_judged_any_more() -> None:

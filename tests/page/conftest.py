@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page, expect
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings, HttpSettings
+from tests.access.parts import Guarded, guarded
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.servers import free_port
@@ -70,6 +71,13 @@ async def running(start_bridge: StartBridge, broker_url: str, tmp_path: Path, po
         broker_url, store, http=HttpSettings(port=port), devices=OPEN, client_id=f"bridge-{port}"
     ) as bridge:
         yield bridge
+
+
+@pytest.fixture
+async def made(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
+    """A bridge with users of every role, and devices."""
+    async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
+        yield made
 
 
 @pytest.fixture

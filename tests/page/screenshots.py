@@ -28,6 +28,7 @@ VIEWS = {
     "meeting": "#/device/meeting",
     "kitchen": "#/device/kitchen",
     "feed": "#/feed",
+    "alarms": "#/alarms",
     "health": "#/health",
     "nowhere": "#/device/nobody",
     "test": "test",
@@ -124,6 +125,7 @@ async def main() -> None:
         for size in SIZES:
             async with sized_page(browser, size) as page:
                 await capture(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
+                await capture(page, f"{base}/#/alarms", FOLDER / f"alarms-standing-{size}.png")
     async with secured_bridge() as base, chromium() as browser:
         for size in SIZES:
             async with sized_page(browser, size) as page:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.settings import HttpSettings
-from tests.access.parts import PASSWORD, Guarded, access_settings, guarded
+from tests.access.parts import PASSWORD, Guarded, access_settings
 from tests.conftest import StartBridge
 from tests.page.conftest import LANGUAGES, log_in
 from tests.page.test_accessibility import violations
@@ -23,16 +23,9 @@ from tests.servers import until
 
 DAY_SECONDS = 86_400
 PAGES = (
-    "#/", "#/device/hall", "#/feed", "#/discovery", "#/health", "#/audit", "test", "api/docs", "offline.html",
+    "#/", "#/device/hall", "#/feed", "#/discovery", "#/alarms", "#/health", "#/audit", "test", "api/docs", "offline.html",
     "examples/", "examples/socketio.html", "examples/topics.html", "examples/channels.html", "examples/device.html",
 )  # fmt: skip
-
-
-@pytest.fixture
-async def made(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
-    """A bridge with users of every role, and devices."""
-    async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
-        yield made
 
 
 @asynccontextmanager

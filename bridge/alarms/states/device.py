@@ -11,7 +11,7 @@ from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.states.health import DeviceHealth
 from bridge.alarms.states.lifecycle import Alarm, Cause, Groups, Occasion
-from bridge.alarms.states.meters import Memory, Meter, Verdict, bounds_of, meter_of, number
+from bridge.alarms.states.meters import DoseMeter, Memory, Meter, Verdict, bounds_of, meter_of, number
 from bridge.alarms.states.past_runs import PastRuns
 from bridge.alarms.states.plans import DevicePlan, FieldPlan, RuleBook, has_critical
 from bridge.alarms.states.tracker import Change, Tracker
@@ -91,6 +91,12 @@ class DeviceAlarms:
         self._groups = groups
         self._hot: dict[str, int] = {}
         """The time until which a field's averages can be set by a value that was measured."""
+
+    @property
+    def co_dose(self) -> DoseMeter | None:
+        """The dose of carbon monoxide that is furthest on; None if no rule counts one, or there is none."""
+        meters = (state.meter for state in self.states.values() if isinstance(state.meter, DoseMeter))
+        return max(meters, key=lambda meter: meter.dose, default=None)
 
     def occasion(self, at_ms: int, reading: Reading | None = None) -> Occasion:
         return Occasion(self.id, self.facts, at_ms, self.seq, None if reading is None else str(reading.id))

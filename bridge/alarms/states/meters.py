@@ -88,6 +88,10 @@ class DoseMeter:
     def dose(self) -> float:
         return self._clock.dose
 
+    @property
+    def minutes_left(self) -> float | None:
+        return self._clock.minutes_left
+
     def measure(self, window: FieldWindow) -> Verdict:
         ppm = number(window)
         self._clock.add(ppm, window.value_ms - window.previous_ms if window.is_continuous else None)

@@ -9,6 +9,7 @@ class AssessmentResponse(Response):
     """A value, rated by a named standard. Texts are keys: `level.co2.elevated`.
 
     `level` is 0 (no action needed) to 5 (danger to everyone); None while `hoursNeeded` more hours must be measured.
+    `minutesLeft` is of a dose that grows: the time until it is reached if the concentration stays.
     `order` sorts devices: the level, 6 for what may kill within minutes, 7 for a flame. `measured` is in the unit of the field.
     """
 
@@ -26,6 +27,7 @@ class AssessmentResponse(Response):
     advice: str
     order: int
     hoursNeeded: int = 0  # noqa: N815
+    minutesLeft: float | None = None  # noqa: N815
 
 
 class DeviceAssessments(Response):

@@ -1,3 +1,13 @@
+import type { AlarmAction, RefusedAction } from "../model/alarms/actions";
+import { parseRefused } from "../model/alarms/actions";
+import type { Alarm, AlarmPage, Priority } from "../model/alarms/alarm";
+import { parseAlarm, parseAlarmPage } from "../model/alarms/alarm";
+import type { AlarmDetail } from "../model/alarms/detail";
+import { parseAlarmDetail } from "../model/alarms/detail";
+import type { AlarmKpis } from "../model/alarms/kpis";
+import { parseKpis } from "../model/alarms/kpis";
+import type { AlarmRule } from "../model/alarms/rules";
+import { parseRules } from "../model/alarms/rules";
 import type { AuditEventPage, AuditQuery } from "../model/audit";
 import { auditSearch, parseAudit } from "../model/audit";
 import type { Discovery, SubscriptionItem } from "../model/bridge/discovery";
@@ -23,6 +33,9 @@ const HISTORY_TIMEOUT_MS = 60_000;
 const MAX_DEVICES = 2000;
 const MAX_BUCKETS = 10_000;
 const MAX_EXTRA_RECORDS = 2000;
+const ALARM_PAGE_SIZE = 500;
+const MAX_ALARM_PAGES = 20;
+const LISTED_ALARMS = 50;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -53,6 +66,22 @@ export interface HistoryQuery extends TimeSpan {
   /** Bucket width in milliseconds. */
   readonly step: number;
   readonly fields: readonly string[];
+}
+
+/** What is left out does not limit. */
+export interface AlarmQuery {
+  readonly state: "standing" | "shelved" | "ended" | "all";
+  readonly device?: string;
+  readonly priority?: Priority | "";
+  readonly span?: TimeSpan;
+  readonly before?: string | null;
+  readonly limit?: number;
+}
+
+export interface AlarmChange {
+  readonly comment?: string;
+  /** For shelving. */
+  readonly seconds?: number;
 }
 
 export interface ReadingPage {
@@ -171,6 +200,53 @@ export class ApiClient {
     return { stored: count("stored"), duplicate: count("duplicate"), bad };
   }
 
+  /** All that stand, at most as many as the page can show. */
+  async standingAlarms(): Promise<Omit<AlarmPage, "next">> {
+    const alarms: Alarm[] = [];
+    let before: string | null = null;
+    for (let number = 0; number < MAX_ALARM_PAGES; number++) {
+      const page: AlarmPage = await this.alarms({ state: "standing", before, limit: ALARM_PAGE_SIZE });
+      alarms.push(...page.alarms);
+      before = page.next;
+      if (before === null) return { alarms, isCatchingUp: page.isCatchingUp };
+    }
+    return { alarms, isCatchingUp: false };
+  }
+
+  /** Newest first. */
+  async alarms({ state, device, priority, span, before, limit = LISTED_ALARMS }: AlarmQuery): Promise<AlarmPage> {
+    const query = new URLSearchParams({ state, limit: String(limit) });
+    if (device !== undefined) query.set("device", device);
+    if (priority) query.set("priority", priority);
+    if (span) appendSpan(query, span);
+    if (before != null) query.set("before", before);
+    return parseAlarmPage(await this.#get(`api/v1/alarms?${query}`));
+  }
+
+  async alarmDetail(id: string): Promise<AlarmDetail> {
+    return parseAlarmDetail(await this.#get(alarmPath(id)));
+  }
+
+  /** Returns the alarm after the change; null if the bridge's answer cannot be read. */
+  async changeAlarm(id: string, action: AlarmAction, change: AlarmChange): Promise<Alarm | null> {
+    return parseAlarm(field(await this.#request("POST", `${alarmPath(id)}/${action}`, change), "alarm"));
+  }
+
+  /** Returns those that were refused; at most `MAX_AT_ONCE` at once. */
+  async acknowledgeAlarms(ids: readonly string[], comment?: string): Promise<RefusedAction[]> {
+    return parseRefused(await this.#request("POST", "api/v1/alarms/acknowledge", { ids, ...(comment ? { comment } : {}) }));
+  }
+
+  async alarmRules(): Promise<AlarmRule[]> {
+    return parseRules(await this.#get("api/v1/alarms/rules"));
+  }
+
+  async alarmKpis(span: TimeSpan): Promise<AlarmKpis | null> {
+    const query = new URLSearchParams();
+    appendSpan(query, span);
+    return parseKpis(await this.#get(`api/v1/alarms/stats?${query}`, HISTORY_TIMEOUT_MS));
+  }
+
   /** Newest first. */
   async audit(query: AuditQuery): Promise<AuditEventPage> {
     return parseAudit(await this.#get(`api/v1/audit?${auditSearch(query)}`));
@@ -222,6 +298,15 @@ export class ApiClient {
     if (!Number.isNaN(bridgeNow)) this.#onClock(bridgeNow);
     return response;
   }
+}
+
+function alarmPath(id: string): string {
+  return `api/v1/alarms/${encodeURIComponent(id)}`;
+}
+
+function appendSpan(query: URLSearchParams, { from, to }: TimeSpan): void {
+  query.set("from", new Date(from).toISOString());
+  query.set("to", new Date(to).toISOString());
 }
 
 function devicePath(id: string): string {

@@ -1,6 +1,8 @@
 import type { Socket } from "socket.io-client";
 import { io } from "socket.io-client";
 
+import type { Alarm } from "../model/alarms/alarm";
+import { parseAlarm, parseAlarms } from "../model/alarms/alarm";
 import type { Transport } from "../model/bridge/connection";
 import type { CommandRequest, CommandResult } from "../model/command";
 import { parseCommandResult } from "../model/command";
@@ -27,6 +29,10 @@ export interface LiveListener {
   onClose(): void;
   onReading(body: unknown, sentAt: number | null): void;
   onAssessment(report: AssessmentReport): void;
+  /** An alarm after a change. */
+  onAlarm(alarm: Alarm): void;
+  /** All standing alarms, when a connection opens. */
+  onAlarms(alarms: readonly Alarm[]): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
   onSystemEvent(level: EventLevel, message: string): void;
@@ -117,6 +123,11 @@ export class LiveConnection {
       const report = parseReport(field(body, "data"));
       if (report) this.#listener.onAssessment(report);
     });
+    socket.on("alert", (body: unknown) => {
+      const alarm = parseAlarm(field(body, "data"));
+      if (alarm) this.#listener.onAlarm(alarm);
+    });
+    socket.on("alerts", (body: unknown) => this.#listener.onAlarms(parseAlarms(field(body, "data"))));
     socket.on("deviceStatus", (body: unknown) => {
       const [deviceId, status] = [text(field(body, "deviceId")), text(field(body, "status"))];
       if (deviceId && status) this.#listener.onDeviceStatus(deviceId, status, time(field(body, "timestamp")));

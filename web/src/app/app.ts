@@ -1,5 +1,6 @@
 import { ApiClient } from "../api/client";
 import type { AuthSession } from "../auth/session";
+import { AlarmSound } from "./alarm-sound";
 import { showOutcome } from "./command-outcome";
 import { OnScreenHistory } from "./on-screen-history";
 import { Painter } from "./paint";
@@ -12,6 +13,7 @@ export interface App {
   readonly session: AuthSession;
   readonly store: Store;
   readonly sync: Sync;
+  readonly sound: AlarmSound;
   readonly history: OnScreenHistory;
 }
 
@@ -23,5 +25,5 @@ export function startApp(base: URL, session: AuthSession): App {
   const sync = new Sync(base, store, painter, api, session);
   sync.start();
   void showOutcome(store, api);
-  return { api, session, store, sync, history };
+  return { api, session, store, sync, sound: new AlarmSound(store), history };
 }

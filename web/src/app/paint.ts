@@ -1,5 +1,6 @@
 import { batch } from "@preact/signals";
 
+import type { Priority } from "../model/alarms/alarm";
 import { HeadlineWriter } from "../model/devices/headline";
 import type { RankedDevice } from "../model/devices/ranking";
 import { Ranking, countDevices } from "../model/devices/ranking";
@@ -7,6 +8,8 @@ import type { Store } from "./store";
 
 /** Imperceptible, and a sixth of the cost of painting every frame at hundreds of readings per second. */
 const PAINT_INTERVAL_MS = 100;
+/** A hidden page shows its alarms in its title, and sounds them. */
+const HIDDEN_ALARM_INTERVAL_MS = 1000;
 const FEED_INTERVAL_MS = 250;
 const BUSY_FEED_INTERVAL_MS = 1000;
 /** New items between two paints of the feed. */
@@ -19,6 +22,8 @@ export class Painter {
   readonly #ranking = new Ranking();
   readonly #headlineWriter = new HeadlineWriter();
   readonly #rankedById = new Map<string, { readonly ranked: RankedDevice; readonly key: string }>();
+  #pressing: ReadonlyMap<string, Priority> = new Map();
+  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #isScheduled = false;
   #paintedAt = 0;
   #toRank: Iterator<string, undefined> = [][Symbol.iterator]();
@@ -30,7 +35,7 @@ export class Painter {
     document.addEventListener("visibilitychange", () => this.schedule());
   }
 
-  /** Browsers run no animation frames in hidden tabs, so a hidden page is not painted. */
+  /** Browsers run no animation frames in hidden tabs, so a hidden page is not painted, except for its alarms. */
   schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -42,6 +47,15 @@ export class Painter {
     const wait = this.#paintedAt + PAINT_INTERVAL_MS - performance.now();
     if (wait <= 0) requestAnimationFrame(paint);
     else setTimeout(() => requestAnimationFrame(paint), wait);
+  }
+
+  alarmsChanged(): void {
+    this.schedule();
+    if (!document.hidden || this.#hiddenTimer !== undefined) return;
+    this.#hiddenTimer = setTimeout(() => {
+      this.#hiddenTimer = undefined;
+      batch(() => this.#paintAlarms());
+    }, HIDDEN_ALARM_INTERVAL_MS);
   }
 
   feedChanged(): void {
@@ -60,13 +74,25 @@ export class Painter {
     const store = this.#store;
     const now = store.bridgeNow();
     const isNewSecond = Math.floor(now / 1000) !== Math.floor(store.now.peek() / 1000);
-    const changed = new Set([...store.fleet.takeChangedIds(), ...store.assessments.takeChangedIds()]);
+    const alarmsHaveChanged = this.#paintAlarms();
+    const changed = new Set([...store.fleet.takeChangedIds(), ...store.assessments.takeChangedIds(), ...store.alarmBook.takeChangedDevices()]);
     if (isNewSecond) store.now.value = now;
     const hasChanged = this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
-    if (hasChanged || isNewSecond) this.#writeHeadline(now);
+    if (hasChanged || alarmsHaveChanged || isNewSecond) this.#writeHeadline(now);
     store.bumpVersions(changed);
     if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
     else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
+  }
+
+  #paintAlarms(): boolean {
+    const { alarmBook, alarms, alarmKnowledge, newAlarms } = this.#store;
+    if (!alarmBook.takeChange()) return false;
+    this.#pressing = alarmBook.pressing();
+    alarms.value = alarmBook.sorted();
+    alarmKnowledge.value = alarmBook.knowledge;
+    const news = alarmBook.takeNews();
+    if (news.length > 0) newAlarms.value = news;
+    return true;
   }
 
   /** Ranks also change with time alone. A few devices per paint: ranking all 500 in one frame took 50 ms. */
@@ -107,7 +133,7 @@ export class Painter {
         hasChanged = this.#rankedById.delete(id) || hasChanged;
         continue;
       }
-      const one = this.#ranking.of(device, assessments.of(device, now), now);
+      const one = this.#ranking.of(device, assessments.of(device, now), now, this.#pressing.get(id) ?? null);
       const key = rankKey(one);
       if (this.#rankedById.get(id)?.key === key) continue;
       this.#rankedById.set(id, { ranked: one, key });
@@ -120,14 +146,15 @@ export class Painter {
   }
 
   #writeHeadline(now: number): void {
-    const { headline, ranked } = this.#store;
-    const written = this.#headlineWriter.of(ranked.peek(), now);
+    const { headline, ranked, alarms, alarmKnowledge } = this.#store;
+    const standing = { alarms: alarms.peek(), knowledge: alarmKnowledge.peek() };
+    const written = this.#headlineWriter.of(ranked.peek(), standing, now);
     if (JSON.stringify(written) !== JSON.stringify(headline.peek())) headline.value = written;
   }
 }
 
 /** Everything that decides where a device is listed, and what the headline says of it. */
-function rankKey({ device, severity, score, condition }: RankedDevice): string {
+function rankKey({ device, severity, score, condition, alarm }: RankedDevice): string {
   const { site, room, type } = device.record ?? {};
-  return [device.id, severity, score, device.presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
+  return [device.id, severity, score, alarm, device.presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
 }

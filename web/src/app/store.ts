@@ -1,6 +1,9 @@
 import type { Signal } from "@preact/signals";
 import { signal } from "@preact/signals";
 
+import type { Alarm } from "../model/alarms/alarm";
+import type { AlarmKnowledge } from "../model/alarms/book";
+import { AlarmBook } from "../model/alarms/book";
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
 import { NOT_CONNECTED } from "../model/bridge/connection";
@@ -32,6 +35,7 @@ export class Store {
   readonly feed = new Feed();
   readonly trends = new Trends();
   readonly assessments = new AssessmentReports();
+  readonly alarmBook = new AlarmBook();
 
   readonly table = signal<readonly Measurement[]>([]);
   readonly connection = signal<Connection>(NOT_CONNECTED);
@@ -43,7 +47,12 @@ export class Store {
   /** Every device with its rank; changes when a device is added, removed or ranked differently. */
   readonly ranked = signal<readonly RankedDevice[]>([]);
   readonly counts = signal<DeviceCounts>(countDevices([]));
-  readonly headline = signal<Headline>({ severity: "none", statements: [{ kind: "noAlarm" }] });
+  readonly headline = signal<Headline>({ severity: "none", statements: [{ kind: "alarmsUnknown" }] });
+  /** The alarms that stand, hidden ones included, the most urgent first. A new array with every change of any alarm. */
+  readonly alarms = signal<readonly Alarm[]>([]);
+  readonly alarmKnowledge = signal<AlarmKnowledge>("unknown");
+  /** The alarms that began to call for attention last. */
+  readonly newAlarms = signal<readonly Alarm[]>([]);
   /** Whether the registry has been loaded. */
   readonly loaded = signal(false);
   /** Grows with every change of the feed. */

@@ -4,6 +4,7 @@ import { LiveConnection } from "../api/live-connection";
 import { Poller } from "../api/poller";
 import { Refresher } from "../api/refresher";
 import type { AuthSession } from "../auth/session";
+import type { Alarm } from "../model/alarms/alarm";
 import type { Transport } from "../model/bridge/connection";
 import { DeliveryDelay } from "../model/bridge/delivery-delay";
 import type { CommandRequest, CommandResult } from "../model/command";
@@ -20,6 +21,8 @@ const POLL_AFTER_MS = 5000;
 const SLEEP_THRESHOLD_MS = 20_000;
 const DEVICES_INTERVAL_MS = 60_000;
 const DEVICES_INTERVAL_WHILE_POLLING_MS = 10_000;
+/** Without a live connection, and while the bridge itself does not know all alarms yet. */
+const ALARMS_INTERVAL_MS = 3000;
 const HEALTH_INTERVAL_MS = 10_000;
 const HEALTH_INTERVAL_WHILE_FAILING_MS = 3000;
 /** A notice describes a moment; shown for longer, it would look like the current state. */
@@ -36,6 +39,7 @@ export class Sync {
   readonly #live: LiveConnection;
   readonly #poller: Poller;
   readonly #refresher: Refresher;
+  readonly #alarmRefresher: Refresher;
   readonly #delay = new DeliveryDelay();
   readonly #listeners = new Set<ReadingListener>();
   /** The newest cursor received; null before the first. */
@@ -45,6 +49,7 @@ export class Sync {
   #lastTick = Date.now();
   #refreshedAt = 0;
   #healthAt = 0;
+  #alarmsAt = 0;
 
   constructor(base: URL, store: Store, painter: Painter, api: ApiClient, session: AuthSession) {
     this.#store = store;
@@ -52,6 +57,7 @@ export class Sync {
     this.#api = api;
     this.#session = session;
     this.#refresher = new Refresher(() => this.#refresh());
+    this.#alarmRefresher = new Refresher(() => this.#loadAlarms());
     this.#poller = this.#createPoller();
     this.#live = new LiveConnection(base, this.#liveListener(), () => this.#cursor, () => session.token);
   }
@@ -59,6 +65,7 @@ export class Sync {
   start(): void {
     this.#session.onToken(({ text }) => this.#live.refreshToken(text));
     this.#refresher.request();
+    this.#alarmRefresher.request();
     setInterval(() => this.#tick(), TICK_MS);
     addEventListener("online", () => this.#live.reconnect());
   }
@@ -77,9 +84,18 @@ export class Sync {
 
   /** Takes the bridge's assessments of some devices. */
   applyAssessments(reports: readonly AssessmentReport[]): void {
-    const { assessments, fleet } = this.#store;
-    for (const report of reports) assessments.put(report, fleet.devices.get(report.deviceId)?.measuredAt ?? null);
+    for (const report of reports) this.#store.assessments.put(report);
     this.#painter.schedule();
+  }
+
+  /** Takes alarms as the bridge returned them. */
+  applyAlarms(alarms: readonly Alarm[]): void {
+    for (const alarm of alarms) this.#store.alarmBook.apply(alarm);
+    this.#painter.alarmsChanged();
+  }
+
+  refreshAlarms(): void {
+    this.#alarmRefresher.request();
   }
 
   /** Sends over the live connection, or over HTTP if that fails. The command's id makes both attempts the same command. */
@@ -133,6 +149,11 @@ export class Sync {
         if (reading) this.#onReading(reading);
       },
       onAssessment: (report) => this.applyAssessments([report]),
+      onAlarm: (alarm) => this.applyAlarms([alarm]),
+      onAlarms: (alarms) => {
+        store.alarmBook.replace(alarms);
+        this.#painter.alarmsChanged();
+      },
       onDeviceStatus: (id, status, at) => {
         store.fleet.setStatus(id, status, at);
         this.#painter.schedule();
@@ -182,6 +203,7 @@ export class Sync {
     const lostForMs = this.#lostSince === null ? 0 : Date.now() - this.#lostSince;
     this.#lostSince = null;
     this.#store.updateConnection({ open: true, wasOpen: true, transport, lostAt: null });
+    if (lostForMs > 0) this.#alarmRefresher.request();
     if (this.#wasConnected && lostForMs > 0) this.#invalidateHistory();
     else if (lostForMs > 0) this.#refresher.request();
     this.#wasConnected = true;
@@ -191,6 +213,20 @@ export class Sync {
     if (this.#lostSince !== null) return;
     this.#lostSince = Date.now();
     this.#store.updateConnection({ open: false, transport: null, catchingUp: false, lostAt: this.#store.bridgeNow() });
+  }
+
+  async #loadAlarms(): Promise<void> {
+    const { alarmBook } = this.#store;
+    const load = alarmBook.beginLoad();
+    this.#alarmsAt = Date.now();
+    try {
+      const { alarms, isCatchingUp } = await this.#api.standingAlarms();
+      alarmBook.endLoad(load, alarms, isCatchingUp);
+    } catch (error) {
+      alarmBook.abandonLoad(load);
+      throw error;
+    }
+    this.#painter.alarmsChanged();
   }
 
   /** Both are loaded at once, so that the first paint has both. Throws if either fails, after the other was taken. */
@@ -246,6 +282,8 @@ export class Sync {
     const { delayMs, transport } = store.connection.peek();
     const interval = transport === "http" ? DEVICES_INTERVAL_WHILE_POLLING_MS : DEVICES_INTERVAL_MS;
     if (now - this.#refreshedAt > interval && !document.hidden && this.#lostSince === null) this.#refresher.request();
+    const isAlarmPollDue = transport === "http" || store.alarmBook.knowledge === "catchingUp" || now - this.#alarmsAt > DEVICES_INTERVAL_MS;
+    if (isAlarmPollDue && now - this.#alarmsAt > ALARMS_INTERVAL_MS) this.#alarmRefresher.request();
     const healthInterval = store.failing.peek().length > 0 ? HEALTH_INTERVAL_WHILE_FAILING_MS : HEALTH_INTERVAL_MS;
     if (now - this.#healthAt > healthInterval && !document.hidden) void this.#loadHealth(now);
     const delay = Math.round(this.#delay.milliseconds / 1000) * 1000;

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 
 import { t } from "../i18n";
 import { Icon } from "./icon";
-import { loadPreference, savePreference } from "./preferences";
+import { loadPreference, savePreference } from "../app/preferences";
 
 const THEMES = ["auto", "light", "dark"] as const;
 type Theme = (typeof THEMES)[number];

@@ -2,17 +2,19 @@ import { computed, signal } from "@preact/signals";
 
 import { parseQualityFlag } from "../model/devices/quality-flag";
 import type { Measurement, Value } from "../model/wire";
+import type { AlarmMessages } from "../standards/alarms.en";
+import { alarms } from "../standards/alarms.en";
 import type { Messages as AssessmentMessages } from "../standards/messages.en";
 import { messages as assessments } from "../standards/messages.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
 
-const en = { ...page, ...assessments } as const;
+const en = { ...page, ...assessments, ...alarms } as const;
 
 export type Key = keyof typeof en;
 /** A language that lacks one of these keys does not compile. */
-export type Messages = Translated & AssessmentMessages;
+export type Messages = Translated & AssessmentMessages & AlarmMessages;
 
 /** The supported languages by their own names. All but English are loaded on demand. */
 export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français" } as const;
@@ -62,9 +64,10 @@ export function t<K extends Key>(key: K, ...[given]: Values<K>): string {
   });
 }
 
-/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air. */
+/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air or an alarm. */
 export function sentText(key: string): string | null {
-  return Object.hasOwn(assessments, key) ? language.value.messages[key as keyof AssessmentMessages] : null;
+  if (!Object.hasOwn(assessments, key) && !Object.hasOwn(alarms, key)) return null;
+  return language.value.messages[key as keyof AssessmentMessages | keyof AlarmMessages];
 }
 
 /** The translated label, else the bridge's. */

@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   "user added", "user changed", "user removed",
   "key added", "key removed",
   "subscription added", "subscription removed", "survey",
+  "alarm acknowledge", "alarm reset", "alarm shelve", "alarm unshelve", "alarm out-of-service", "alarm in-service",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

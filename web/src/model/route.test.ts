@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { hrefOf, parseRoute } from "./route";
+import { ALARM_TABS, hrefOf, parseRoute } from "./route";
 
 describe("a route", () => {
   test.each([
@@ -9,6 +9,10 @@ describe("a route", () => {
     ["#/device/a%3Ab", { page: "device", id: "a:b" }],
     ["#/feed?device=kitchen", { page: "feed", device: "kitchen" }],
     ["#/health", { page: "health" }],
+    ["#/alarms", { page: "alarms", tab: "standing" }],
+    ["#/alarms/history", { page: "alarms", tab: "history" }],
+    ["#/alarms/constructor", { page: "notFound" }],
+    ["#/alarms/history/more", { page: "notFound" }],
     ["#/discovery", { page: "discovery" }],
     ["#/device/%E0%A4%A", { page: "notFound" }],
     ["#/device/a/b", { page: "notFound" }],
@@ -21,6 +25,7 @@ describe("a route", () => {
     const id = "greenhouse.north:row-12";
     expect(parseRoute(hrefOf({ page: "device", id }))).toEqual({ page: "device", id });
     expect(parseRoute(hrefOf({ page: "feed", device: id }))).toEqual({ page: "feed", device: id });
+    for (const tab of ALARM_TABS) expect(parseRoute(hrefOf({ page: "alarms", tab }))).toEqual({ page: "alarms", tab });
   });
 
   test.each([

@@ -1,10 +1,14 @@
 /** The page's routes, in the fragment of the address. */
 
+export const ALARM_TABS = ["standing", "history", "hidden", "figures"] as const;
+export type AlarmTab = (typeof ALARM_TABS)[number];
+
 export type Route =
   | { readonly page: "overview" }
   | { readonly page: "device"; readonly id: string }
   | { readonly page: "feed"; readonly device: string }
   | { readonly page: "discovery" }
+  | { readonly page: "alarms"; readonly tab: AlarmTab }
   | { readonly page: "health" }
   | { readonly page: "audit" }
   | { readonly page: "notFound" };
@@ -18,6 +22,10 @@ export function parseRoute(hash: string): Route {
     return id ? { page: "device", id } : { page: "notFound" };
   }
   if (page === "feed" && rest.length === 0) return { page: "feed", device: new URLSearchParams(query).get("device") ?? "" };
+  if (page === "alarms" && rest.length <= 1) {
+    const tab = ALARM_TABS.find((one) => one === (rest[0] ?? "standing"));
+    return tab ? { page, tab } : { page: "notFound" };
+  }
   if ((page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
@@ -28,6 +36,8 @@ export function hrefOf(route: Route): string {
       return `#/device/${encodeURIComponent(route.id)}`;
     case "feed":
       return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
+    case "alarms":
+      return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
     case "discovery":
     case "health":
     case "audit":

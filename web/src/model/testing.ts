@@ -1,5 +1,7 @@
 /** Fixtures for the tests of the model. */
 
+import type { Alarm } from "./alarms/alarm";
+import { parseAlarm } from "./alarms/alarm";
 import type { AssessmentReport } from "./devices/assessment";
 import { parseReport } from "./devices/assessment";
 import { Device } from "./devices/device";
@@ -40,4 +42,22 @@ export function reportOn(deviceId: string, at: number, ...assessments: unknown[]
   const report = parseReport({ deviceId, at: new Date(at).toISOString(), assessments });
   if (report === null) throw new Error("not a report");
   return report;
+}
+
+/** An alarm's record as the bridge sends it. */
+export function alarmRecord(id: string, over: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    id, rule: "co-ceiling", deviceId: "kitchen", site: "Home", room: "Cellar", field: "coPpm", kind: "alarm", priority: "critical",
+    state: "unacknowledged", latched: true, value: 212, unit: "ppm", limit: 200, peak: { value: 230, at: new Date(NOON).toISOString() },
+    standard: "standard.niosh", indicative: true, message: "Carbon monoxide 212 ppm at Cellar, Home",
+    advice: "Open windows and doors on your way, leave, and call the emergency services from outside.",
+    raisedAt: new Date(NOON).toISOString(), clearedAt: null, acknowledgedAt: null, acknowledgedBy: null, comment: null, shelvedUntil: null,
+    suppressedBy: null, outOfService: false, first: true, group: id, past: null, reading: "r1", seq: 1, ...over,
+  };
+}
+
+export function alarm(id: string, over: Record<string, unknown> = {}): Alarm {
+  const parsed = parseAlarm(alarmRecord(id, over));
+  if (parsed === null) throw new Error("not an alarm");
+  return parsed;
 }

@@ -2,11 +2,13 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { useApp, useDevice, useStore } from "../app/context";
+import { DeviceAlarms } from "../app/device-alarms";
 import { DeviceExtras } from "../app/device-extras";
 import { DeviceHistory } from "../app/device-history";
 import { Age } from "../components/age";
 import { Charts } from "../components/charts/charts";
 import { RangePicker } from "../components/charts/range-picker";
+import { DeviceAlarmPanel } from "../components/device/alarms";
 import { AlsoSends } from "../components/device/also-sends";
 import { AssessmentPanel } from "../components/device/assessments";
 import { Commands } from "../components/device/commands";
@@ -43,7 +45,9 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   const { store } = app;
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
   const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
+  const alarms = useMemo(() => new DeviceAlarms(app, device.id, history), [history]);
   useEffect(() => () => history.close(), [history]);
+  useEffect(() => () => alarms.close(), [alarms]);
   useEffect(() => () => extras.close(), [extras]);
   useDevice(device);
   const { assessments, worst } = store.assessment(device);
@@ -70,11 +74,13 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         {worst && worst.level > 0 && <LevelBadge assessment={worst} />}
         <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
       </header>
+      <DeviceAlarmPanel device={device} />
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
         <Parts extras={extras} />
         <RangePicker history={history} />
         <LoadStatus history={history} />
-        <Charts device={device} history={history} />
+        <Charts device={device} history={history} alarms={alarms} />
+        <LimitLegend alarms={alarms} />
         <p class="muted small help mouse">{t("chart.help")}</p>
         <p class="muted small help touch">{t("chart.help.touch")}</p>
       </section>
@@ -99,6 +105,10 @@ function LoadStatus({ history }: { history: DeviceHistory }): JSX.Element {
   if (status.state === "failed") return <p class="error small" role="alert">{t("chart.failed", { error: status.error })}</p>;
   const text = status.state === "loading" ? t("chart.loading") : t("chart.legend", { step });
   return <p class="muted small">{text}</p>;
+}
+
+function LimitLegend({ alarms }: { alarms: DeviceAlarms }): JSX.Element | null {
+  return alarms.rules.value.length === 0 ? null : <p class="muted small help">{t("chart.limits")}</p>;
 }
 
 /** Keyboard equivalents of the pointer gestures. */

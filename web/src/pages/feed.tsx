@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useStore } from "../app/context";
 import { copyText } from "../components/clipboard";
 import { Icon } from "../components/icon";
-import { loadPreference, savePreference } from "../components/preferences";
+import { loadPreference, savePreference } from "../app/preferences";
 import { ageText, fieldLabel, flagText, formats, t, valueText } from "../i18n";
 import type { FeedItem, Gap } from "../model/feed";
 import { FEED_LENGTH, cursorTime, filterFeed, groupFeed, isGap, newestPerDevice, toRecord } from "../model/feed";

@@ -47,8 +47,9 @@ function Summary(): JSX.Element {
   const { counts, connection, headline } = useStore();
   const { severity, statements: [first, ...others] } = headline.value;
   const isKnown = connection.value.open;
+  const isJudged = isKnown && first.kind !== "alarmsUnknown";
   return (
-    <div class="summary" data-severity={isKnown ? severity : "unknown"}>
+    <div class="summary" data-severity={isJudged ? severity : "unknown"}>
       <h1>
         <Icon name={SUMMARY_ICONS[severity]} />
         {isKnown || "count" in first ? statementText(first) : t("overview.unknown")}
@@ -64,8 +65,15 @@ function statementText(statement: Statement): string {
       return t("overview.noAlarm");
     case "well":
       return t("overview.ok");
-    default:
+    case "alarmsUnknown":
+    case "alarmsCatchingUp":
+      return t(`overview.${statement.kind}`);
+    case "attention":
+    case "air":
+    case "silent":
       return t(`overview.${statement.kind}`, { count: statement.count });
+    default:
+      return t(`alarm.counted.${statement.kind}`, { count: statement.count });
   }
 }
 

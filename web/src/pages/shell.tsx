@@ -7,7 +7,8 @@ import type { AuthSession } from "../auth/session";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { AccountMenu } from "../components/layout/account-menu";
-import { AlarmBanner, useAlarms } from "../components/layout/alarm-banner";
+import { AlarmBanner, useBannerAlarms } from "../components/layout/alarm-banner";
+import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
@@ -21,6 +22,7 @@ import { OverviewPage } from "./overview";
 const DevicePage = lazy(async () => (await import("./device")).DevicePage);
 const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
+const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
@@ -47,13 +49,15 @@ export function Shell(): JSX.Element {
         <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
         <Navigation current={current} />
         <div class="tools">
+          <AlarmBell isCurrent={current.page === "alarms"} />
           <ConnectionStatus />
           <ThemeToggle />
           <AccountMenu session={session} />
         </div>
       </header>
+      <AlarmSpeech />
       <div class="banners">
-        <AlarmBanner />
+        <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
         <ConnectionBanner />
         <HealthBanner />
         <NoticeBanner />
@@ -77,6 +81,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <FeedPage key={route.device} device={route.device} />;
     case "discovery":
       return <GuardedDiscoveryPage />;
+    case "alarms":
+      return <AlarmsPage tab={route.tab} />;
     case "health":
       return <HealthPage />;
     case "audit":
@@ -145,7 +151,7 @@ function Navigation({ current }: { current: Route }): JSX.Element {
 /** The document title: the page, and an alarm, because the title is all that is visible of a background tab. */
 function Title({ current }: { current: Route }): null {
   const store = useStore();
-  const alarms = useAlarms();
+  const alarms = useBannerAlarms();
   const page =
     current.page === "device" ? store.device(current.id)?.name ?? current.id : current.page === "notFound" ? "" : t(`nav.${current.page}`);
   const title = [alarms.length > 0 ? `(!) ${t("app.title.alarm")}` : "", page, t("app.name")].filter(Boolean).join(" · ");

@@ -2,9 +2,12 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { formats, valueText } from "../../i18n";
+import type { DrawnLimit } from "../../model/alarms/rules";
+import type { AlarmSpan } from "../../model/alarms/spans";
 import type { Columns } from "../../model/history/bucket-history";
 import type { TimeSpan } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
+import { AlarmMarks } from "./alarm-marks";
 
 const BAND_OPACITY = 0.16;
 const MIN_RELATIVE_SPAN = 0.01;
@@ -31,18 +34,24 @@ export interface HoveredPoint {
 /** One measurement over time: the mean as a line, minimum to maximum as a band. A thin layer over uPlot, used nowhere else. */
 export class Chart {
   readonly #plot: uPlot;
+  readonly #marks = new AlarmMarks();
   readonly #gestures: ChartGestures;
   readonly #fingers = new Map<number, number>();
 
   constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
     this.#gestures = gestures;
-    const options = chartOptions(root, measurement.name, isFlag, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
+    const options = chartOptions(root, measurement.name, isFlag, this.#marks, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
     this.#plot = new uPlot(options, [[], [], [], []], root);
     this.#listen(this.#plot.over);
   }
 
   setData({ times, mean, max, min }: Columns): void {
     this.#plot.setData([times, mean, max, min], false);
+  }
+
+  setAlarms(limits: readonly DrawnLimit[], spans: readonly AlarmSpan[]): void {
+    this.#marks.set(limits, spans);
+    if (this.#plot.scales["x"]?.min != null) this.#plot.redraw(); // the range may extend to a limit
   }
 
   setSpan({ from, to }: TimeSpan): void {
@@ -123,6 +132,7 @@ function chartOptions(
   root: HTMLElement,
   field: string,
   isFlag: boolean,
+  marks: AlarmMarks,
   onHover: (hovered: HoveredPoint | null) => void,
   onSelect: (plot: uPlot) => void,
   onPan: (event: MouseEvent) => void,
@@ -146,7 +156,7 @@ function chartOptions(
     width: Math.max(root.clientWidth, 100),
     height: root.clientHeight,
     legend: { show: false },
-    scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => yRange(low, high, isFlag) } },
+    scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => yRange(...marks.extended(low, high), isFlag) } },
     axes: [
       { ...axis, grid: { show: false }, size: 1.6 * rem, space: 5 * rem, values: (_, splits, __, ___, step) => timeLabels(splits, step) },
       { ...axis, size: 3 * rem, space: 2 * rem, ...(isFlag ? { splits: () => [0, 1] } : {}), ...(field === "aqi" ? { incrs: WHOLE_STEPS } : {}), values: (_, splits) => splits.map((one) => (isFlag ? valueText(one === 1, field) : formats.value.number(one))) },
@@ -176,6 +186,8 @@ function chartOptions(
       },
     },
     hooks: {
+      drawClear: [(plot) => marks.drawBehind(plot)],
+      draw: [(plot) => marks.drawLimits(plot)],
       setSelect: [onSelect],
       setCursor: [(plot) => onHover(hovered(plot))],
     },

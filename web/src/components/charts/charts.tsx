@@ -1,10 +1,14 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { useDevice, useStore } from "../../app/context";
+import type { DeviceAlarms } from "../../app/device-alarms";
 import type { DeviceHistory } from "../../app/device-history";
 import { ageText, fieldLabel, formats, t, valueText } from "../../i18n";
+import { figureText } from "../../i18n/alarm-text";
+import { limitsOf } from "../../model/alarms/rules";
+import { alarmSpans } from "../../model/alarms/spans";
 import type { Device } from "../../model/devices/device";
 import { fixed, pan, zoom } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
@@ -14,7 +18,7 @@ import type { ChartGestures, HoveredPoint } from "./chart";
 import { Chart } from "./chart";
 
 /** A chart for every measurement that the device has, or had in the selected range. */
-export function Charts({ device, history }: { device: Device; history: DeviceHistory }): JSX.Element {
+export function Charts({ device, history, alarms }: { device: Device; history: DeviceHistory; alarms: DeviceAlarms }): JSX.Element {
   const store = useStore();
   const gestures: ChartGestures = {
     zoomTo: (span) => (history.range.value = fixed(span, store.bridgeNow())),
@@ -34,7 +38,7 @@ export function Charts({ device, history }: { device: Device; history: DeviceHis
   return (
     <div class="charts">
       {fields.value.map((measurement) => (
-        <ChartFigure key={measurement.name} device={device} history={history} measurement={measurement} gestures={gestures} />
+        <ChartFigure key={measurement.name} device={device} history={history} alarms={alarms} measurement={measurement} gestures={gestures} />
       ))}
     </div>
   );
@@ -43,18 +47,19 @@ export function Charts({ device, history }: { device: Device; history: DeviceHis
 interface ChartFigureProps {
   readonly device: Device;
   readonly history: DeviceHistory;
+  readonly alarms: DeviceAlarms;
   readonly measurement: Measurement;
   readonly gestures: ChartGestures;
 }
 
-function ChartFigure({ device, history, measurement, gestures }: ChartFigureProps): JSX.Element {
+function ChartFigure({ device, history, alarms, measurement, gestures }: ChartFigureProps): JSX.Element {
   const [root, isVisible] = useVisible<HTMLElement>();
   const hovered = useSignal<HoveredPoint | null>(null);
   return (
     <figure class="chart" ref={root}>
       <Caption device={device} measurement={measurement} hovered={hovered.value} />
       <div class="plot">
-        {isVisible && <Plot device={device} history={history} measurement={measurement} gestures={gestures} onHover={(one) => (hovered.value = one)} />}
+        {isVisible && <Plot device={device} history={history} alarms={alarms} measurement={measurement} gestures={gestures} onHover={(one) => (hovered.value = one)} />}
       </div>
     </figure>
   );
@@ -89,7 +94,7 @@ interface PlotProps extends ChartFigureProps {
   readonly onHover: (hovered: HoveredPoint | null) => void;
 }
 
-function Plot({ device, history, measurement, gestures, onHover }: PlotProps): JSX.Element {
+function Plot({ device, history, alarms, measurement, gestures, onHover }: PlotProps): JSX.Element {
   const root = useRef<HTMLDivElement>(null);
   const chart = useRef<Chart | null>(null);
   const dark = isDark.value;
@@ -113,6 +118,10 @@ function Plot({ device, history, measurement, gestures, onHover }: PlotProps): J
       chart.current = null;
     };
   }, [dark, isFlag]);
+  const { name } = measurement;
+  const limits = useMemo(() => limitsOf(alarms.rules.value, device, name), [alarms.rules.value, device.record, name]);
+  const spans = useMemo(() => alarmSpans(alarms.alarms.value, name, span), [alarms.alarms.value, name, span]);
+  useEffect(() => chart.current?.setAlarms(limits, spans), [limits, spans, dark, isFlag]);
   useEffect(() => chart.current?.setData(data), [data, dark, isFlag]);
   useEffect(() => chart.current?.setSpan(span), [span, data, dark, isFlag]);
 
@@ -127,9 +136,10 @@ function Plot({ device, history, measurement, gestures, onHover }: PlotProps): J
           high: `${valueText(highest(data.max), measurement.name)} ${measurement.unit}`,
           value: `${valueText(values.at(-1) ?? null, measurement.name)} ${measurement.unit}`,
         });
+  const limitTexts = [...new Set(limits.map(({ at }) => t("alarms.limit", { value: figureText(at, measurement.unit) })))];
   return (
     <>
-      <div class="canvas" ref={root} role="img" aria-label={summary} />
+      <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts].join(", ")} />
       {values.length === 0 && history.loadState.value.state === "idle" && <p class="empty">{t("chart.empty")}</p>}
     </>
   );

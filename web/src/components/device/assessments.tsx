@@ -5,10 +5,12 @@ import { AssessmentPoller } from "../../app/assessment-poller";
 import { useApp, useDevice } from "../../app/context";
 import { formats, t } from "../../i18n";
 import { adviceText, figureText, indexText, levelText, measuredText, smallPrint } from "../../i18n/assessment-text";
+import { doseRing } from "../../model/alarms/dose";
 import type { Assessment, CompleteAssessment } from "../../model/devices/assessment";
 import type { Device } from "../../model/devices/device";
 import { severityOfOrder } from "../../model/devices/device-assessment";
 import type { Measurement } from "../../model/wire";
+import { DoseRing } from "./dose-ring";
 import { LevelIcon } from "./level";
 
 /** All assessments of a device, each with its standard. Empty when no standard covers its fields. */
@@ -57,8 +59,10 @@ function Result({ assessment, table, isCurrent }: RowProps & { readonly assessme
   const [figure, unit] = figureText(assessment) ?? [];
   const measured = measuredText(assessment, table);
   const advice = isCurrent ? adviceText(assessment) : null;
+  const ring = isCurrent ? doseRing([assessment]) : null;
   return (
     <>
+      {ring && <DoseRing ring={ring} />}
       <p class="figures">
         <span class="value">
           {figure && <span class="figure">{figure}</span>}

@@ -1,100 +1,97 @@
+import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 
-import { useStore } from "../../app/context";
-import type { Store } from "../../app/store";
+import { useDevice, useStore } from "../../app/context";
 import { formats, t } from "../../i18n";
-import { adviceText, figureText, indexText, levelText, standardText } from "../../i18n/assessment-text";
-import type { Alarm } from "../../model/devices/alarm";
-import { alarmOf, byUrgency } from "../../model/devices/alarm";
+import { adviceText, figureText, messageText, standardText, stateText } from "../../i18n/alarm-text";
+import type { Alarm } from "../../model/alarms/alarm";
+import { isActive, isInBanner } from "../../model/alarms/alarm";
+import type { AlarmGroup } from "../../model/alarms/groups";
+import { sectionsOf } from "../../model/alarms/groups";
 import type { Device } from "../../model/devices/device";
-import type { Since } from "../../model/devices/device-assessment";
-import type { Measurement } from "../../model/wire";
 import { hrefOf } from "../../model/route";
 import { Age } from "../age";
 import { Icon } from "../icon";
+import { SoundButton } from "./sound-button";
 
 const MAX_NAMED = 4;
 
-/** The devices that report a flame, or whose values are dangerous to everyone. */
-export function useAlarms(): readonly Device[] {
-  return useStore().ranked.value.flatMap(({ device, severity }) => (severity === "alarm" ? [device] : []));
+/** The urgent alarms that stand, or that were over before anybody acknowledged them. */
+export function useBannerAlarms(): readonly Alarm[] {
+  const { alarms } = useStore();
+  return useComputed(() => alarms.value.filter(isInBanner)).value;
 }
 
 /**
- * Shown on every page while there is an alarm: what, how much, where, since when, and what to do. Figures and ages are not
- * announced, because they change every few seconds.
+ * Shown on every page while there is an urgent alarm: what, how much, where, since when, and what to do. `isBrief` leaves out what
+ * the page itself lists.
  */
-export function AlarmBanner(): JSX.Element | null {
-  const store = useStore();
-  const devices = useAlarms();
-  if (devices.length === 0) return null;
-  const table = store.table.value;
-  const alarms = devices.map((device) => readAlarm(store, device)).sort(byUrgency);
-  const reasons = new Set(alarms.map((alarm) => reasonText(alarm, table)));
-  const [reason = ""] = reasons;
-  const isSameReason = reasons.size === 1;
-  const named = alarms.slice(0, MAX_NAMED);
+export function AlarmBanner({ isBrief }: { readonly isBrief: boolean }): JSX.Element | null {
+  const alarms = useBannerAlarms();
+  if (alarms.length === 0) return null;
+  const groups = sectionsOf(alarms).flatMap((one) => one.groups);
+  const named = groups.slice(0, MAX_NAMED);
+  const firsts = named.map(({ first }) => first);
+  const [only] = groups.length === 1 ? firsts : [];
+  const others = groups.slice(MAX_NAMED).reduce((sum, group) => sum + group.alarms.length, 0);
   return (
     <section class="alarm" aria-label={t("app.title.alarm")}>
-      <div role="alert">
-        <Icon name={alarms.some(isFlame) ? "flame" : "warning"} />
-        <h2>{isSameReason ? reason : t("alarm.devices", { count: devices.length })}</h2>
-        <ul>
-          {named.map((alarm) => <Place key={alarm.device.id} alarm={alarm} reason={isSameReason ? "" : reasonText(alarm, table)} />)}
-          {alarms.length > MAX_NAMED && <li>{t("issue.more", { count: alarms.length - MAX_NAMED })}</li>}
-        </ul>
-        {distinct(named.map(toDo)).map((advice) => <p key={advice} class="advice">{advice}</p>)}
+      <div>
+        <Icon name={firsts.some(({ field }) => field === "flameDetected") ? "flame" : "warning"} />
+        <h2>{only ? messageText(only) : t("alarm.count", { count: alarms.length })}</h2>
+        {!isBrief && (
+          <ul>
+            {named.map((group) => <Named key={group.key} group={group} isOnly={group.first === only} />)}
+            {others > 0 && <li>{t("issue.more", { count: others })}</li>}
+          </ul>
+        )}
+        {distinct(firsts.filter(isActive).map(adviceText)).map((advice) => <p key={advice} class="advice">{advice}</p>)}
       </div>
-      <p class="small-print">{[...distinct(named.map(({ assessment }) => assessment && standardText(assessment))), t("app.disclaimer")].join(" · ")}</p>
+      <div class="more">
+        <p class="small-print">{[...distinct(firsts.map(standardText)), t("app.disclaimer")].join(" · ")}</p>
+        {!isBrief && <SoundButton />}
+        {!isBrief && <a href={hrefOf({ page: "alarms", tab: "standing" })}>{t("alarm.all")}</a>}
+      </div>
     </section>
   );
 }
 
-function Place({ alarm, reason }: { readonly alarm: Alarm; readonly reason: string }): JSX.Element {
-  const { device, assessment, since } = alarm;
-  const figure = assessment && figureText(assessment);
+function Named({ group, isOnly }: { readonly group: AlarmGroup; readonly isOnly: boolean }): JSX.Element {
+  const { now, device: find } = useBannerStore();
+  const { first, alarms } = group;
+  const device = first.deviceId === null ? undefined : find(first.deviceId);
+  const since = isActive(first) ? first.raisedAt : first.clearedAt ?? first.raisedAt;
+  const others = alarms.length - 1;
   return (
     <li>
-      {figure && <strong class="figure" aria-live="off">{figure.filter(Boolean).join(" ")}</strong>}
-      <a href={hrefOf({ page: "device", id: device.id })}>{nameAndPlace(device)}</a>
-      {reason && <span>{reason}</span>}
-      {since && <SinceWhen since={since} />}
+      {device && isActive(first) && <Current device={device} alarm={first} />}
+      {!isOnly && <span>{messageText(first)}</span>}
+      {first.deviceId !== null && <a href={hrefOf({ page: "device", id: first.deviceId })}>{device?.name ?? first.deviceId}</a>}
+      {since !== null && (
+        <span class="since">
+          {!isActive(first) && `${stateText(first)}, `}
+          {t("alarm.since", { time: formats.value.moment(since, now) })} (<Age at={since} />)
+        </span>
+      )}
+      {others > 0 && <span>{t("issue.more", { count: others })}</span>}
     </li>
   );
 }
 
-function SinceWhen({ since: { at, isExact } }: { readonly since: Since }): JSX.Element {
-  const time = formats.value.moment(at, useStore().now.peek());
-  return (
-    <span class="since" aria-live="off">
-      {t(isExact ? "alarm.since" : "alarm.sinceAtLeast", { time })} (<Age at={at} />)
-    </span>
-  );
+function useBannerStore(): { readonly now: number; readonly device: (id: string) => Device | undefined } {
+  const store = useStore();
+  store.ranked.value; // changes when the device is added, or its name is known
+  return { now: store.now.peek(), device: (id) => store.device(id) };
 }
 
-function readAlarm(store: Store, device: Device): Alarm {
-  store.deviceVersion(device.id).value; // a new report is a change of the device
-  return alarmOf(device, store.assessment(device), (key) => store.assessments.alarmingSince(device.id, key));
-}
-
-function reasonText(alarm: Alarm, table: readonly Measurement[]): string {
-  const { assessment } = alarm;
-  if (isFlame(alarm) || assessment === null) return t("alarm.flame");
-  return t("alarm.reason", { what: indexText(assessment, table), level: levelText(assessment) });
-}
-
-function toDo({ assessment }: Alarm): string | null {
-  return assessment === null ? t("advice.flame") : adviceText(assessment);
-}
-
-function isFlame({ assessment }: Alarm): boolean {
-  return assessment === null || assessment.field === "flameDetected";
+/** The newest value of the field, which the alarm is about. */
+function Current({ device, alarm: { field, unit } }: { readonly device: Device; readonly alarm: Alarm }): JSX.Element | null {
+  useDevice(device);
+  const entry = field === null ? undefined : device.entries.get(field);
+  if (typeof entry?.value !== "number" || device.isStale(entry)) return null;
+  return <strong class="figure">{t("alarm.now", { value: figureText(entry.value, unit) })}</strong>;
 }
 
 function distinct(texts: readonly (string | null)[]): string[] {
-  return [...new Set(texts.filter((text) => text !== null))];
-}
-
-function nameAndPlace(device: Device): string {
-  return [device.name, device.record?.room, device.record?.site].filter(Boolean).join(", ");
+  return [...new Set(texts.filter((text) => text !== null && text !== ""))] as string[];
 }

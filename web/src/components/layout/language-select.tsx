@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 
 import type { Language } from "../../i18n";
 import { LANGUAGES, asLanguage, currentLanguage, setLanguage, t } from "../../i18n";
-import { loadPreference, savePreference } from "../preferences";
+import { loadPreference, savePreference } from "../../app/preferences";
 
 const KEY = "sensor-bridge.language";
 

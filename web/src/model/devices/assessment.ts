@@ -34,6 +34,8 @@ export interface CompleteAssessment extends Indicator {
   readonly advice: string;
   /** Sort key, 0 to 7: the level, except 7 for a flame and 6 for what may kill within minutes. */
   readonly order: number;
+  /** Of a dose: the time to the alarm at the present concentration; null when the bridge does not say. */
+  readonly minutesLeft: number | null;
 }
 
 /** An index whose rule needs `hoursNeeded` more hours without a gap. */
@@ -92,6 +94,7 @@ function parseAssessment(body: unknown): Assessment | null {
     levelKey: of("levelKey"),
     advice: of("advice"),
     order: clamped(number(field(body, "order")) ?? level, MAX_ORDER),
+    minutesLeft: number(field(body, "minutesLeft")),
   };
 }
 

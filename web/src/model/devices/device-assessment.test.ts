@@ -81,29 +81,6 @@ describe("an assessment of a device that was not heard of for long", () => {
   });
 });
 
-describe("since when a value is alarming", () => {
-  test("is the first of an unbroken row of reports, exact if the one before was recent and harmless", () => {
-    const reports = reported(judged("index.co.now", 0));
-    for (const minute of [1, 2, 3]) reports.put(reportOn("kitchen", NOON + minute * MINUTE, CO_BAD));
-    expect(reports.alarmingSince("kitchen", "index.co.now")).toEqual({ at: NOON + MINUTE, isExact: true });
-    reports.put(reportOn("kitchen", NOON + 4 * MINUTE, judged("index.co.now", 3)));
-    expect(reports.alarmingSince("kitchen", "index.co.now")).toBeNull();
-  });
-
-  test("is the time of the reading, which the bridge judged later", () => {
-    const reports = new AssessmentReports();
-    reports.put(reportOn("kitchen", NOON, CO_BAD), NOON - MINUTE);
-    expect(reports.alarmingSince("kitchen", "index.co.now")?.at).toBe(NOON - MINUTE);
-  });
-
-  test("is not exact at first sight, or after a gap", () => {
-    expect(reported(CO_BAD).alarmingSince("kitchen", "index.co.now")).toEqual({ at: NOON, isExact: false });
-    const reports = reported(judged("index.co.now", 0));
-    reports.put(reportOn("kitchen", NOON + HOUR, CO_BAD));
-    expect(reports.alarmingSince("kitchen", "index.co.now")?.isExact).toBe(false);
-  });
-});
-
 test("reports are bounded, and forgotten with their device", () => {
   const reports = new AssessmentReports();
   for (let number = 0; number < MAX_DEVICES + 10; number++) reports.put(reportOn(`d${number}`, NOON, CO2_BAD));

@@ -1,4 +1,4 @@
-/** The bridge's assessments of each device. The page only keeps them, and knows since when they are bad and whether they are current. */
+/** The bridge's assessments of each device. The page only keeps them, and knows whether they are current. */
 
 import type { Assessment, AssessmentReport, CompleteAssessment } from "./assessment";
 import type { Device } from "./device";
@@ -10,8 +10,6 @@ const HAZARDS: ReadonlySet<string> = new Set(["index.lel.ch4", "index.lel.lpg", 
 const MINUTE_MS = 60_000;
 const MAX_AGE_MS = 10 * MINUTE_MS;
 const MAX_AGE_INTERVALS = 3;
-/** A rating that is new in a report was not there before, if the previous report is at most this much older. */
-const GAPLESS_MS = 2 * MINUTE_MS;
 
 /** By `order`, 0 to 7. */
 const SEVERITIES: readonly Severity[] = ["none", "none", "notice", "warning", "warning", "alarm", "alarm", "alarm"];
@@ -32,15 +30,8 @@ export interface DeviceAssessment {
   readonly worst: CompleteAssessment | null;
 }
 
-/** The moment from which a value has been alarming; `isExact` if the page knows that it was not before. */
-export interface Since {
-  readonly at: number;
-  readonly isExact: boolean;
-}
-
 interface Entry {
   readonly report: AssessmentReport;
-  readonly alarming: ReadonlyMap<string, Since>;
   readonly current: DeviceAssessment;
   readonly outdated: DeviceAssessment;
 }
@@ -52,12 +43,12 @@ export class AssessmentReports {
   readonly #entries = new Map<string, Entry>();
   #changed = new Set<string>();
 
-  /** Ignores a report that is older than the one known. `measuredAt` is the time of the device's newest reading, if known. */
-  put(report: AssessmentReport, measuredAt: number | null = null): void {
+  /** Ignores a report that is older than the one known. */
+  put(report: AssessmentReport): void {
     const { deviceId } = report;
     const known = this.#entries.get(deviceId);
     if (known === undefined ? this.#entries.size >= MAX_DEVICES : report.at < known.report.at) return;
-    this.#entries.set(deviceId, entryOf(report, measuredAt, known));
+    this.#entries.set(deviceId, entryOf(report));
     this.#changed.add(deviceId);
   }
 
@@ -66,11 +57,6 @@ export class AssessmentReports {
     if (entry === undefined) return NOT_ASSESSED;
     const heardAt = Math.max(entry.report.at, device.measuredAt ?? 0);
     return now - heardAt <= maxAge(device) ? entry.current : entry.outdated;
-  }
-
-  /** Since when an assessment has been alarming; null when it is not. */
-  alarmingSince(deviceId: string, key: string): Since | null {
-    return this.#entries.get(deviceId)?.alarming.get(key) ?? null;
   }
 
   delete(deviceId: string): void {
@@ -98,16 +84,12 @@ function maxAge(device: Device): number {
   return Math.max(MAX_AGE_MS, MAX_AGE_INTERVALS * (device.intervalMs ?? 0));
 }
 
-function entryOf(report: AssessmentReport, measuredAt: number | null, before: Entry | undefined): Entry {
+function entryOf(report: AssessmentReport): Entry {
   const { assessments, at } = report;
   const complete = assessments.filter((one) => one.complete);
   const air = complete.filter(({ key, field, level }) => field !== "flameDetected" && (level !== 0 || !HAZARDS.has(key)));
-  const isExact = before !== undefined && at - before.report.at <= GAPLESS_MS;
-  const begin = { at: Math.min(at, measuredAt ?? at), isExact };
-  const alarming = complete.filter(({ order }) => severityOfOrder(order) === "alarm");
   return {
     report,
-    alarming: new Map(alarming.map(({ key }) => [key, before?.alarming.get(key) ?? begin])),
     current: { assessments, at, isCurrent: true, order: worstOf(complete)?.order ?? -1, worst: worstOf(air) },
     outdated: { ...NOT_ASSESSED, assessments, at },
   };

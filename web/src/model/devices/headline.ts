@@ -1,12 +1,16 @@
 /** The state of all devices in a few words that are true. */
 
+import type { Alarm, Priority } from "../alarms/alarm";
+import { countByPriority, isInBanner, isQuiet } from "../alarms/alarm";
+import type { AlarmKnowledge } from "../alarms/book";
 import type { Severity } from "./issues";
 import type { RankedDevice } from "./ranking";
 import { HOLD_MS } from "./ranking";
 
-type Counted = "alarm" | "attention" | "air" | "silent";
+/** Alarms by their priority, then devices and rooms. */
+type Counted = Priority | "attention" | "air" | "silent";
 
-export type Statement = { readonly kind: Counted; readonly count: number } | { readonly kind: "noAlarm" | "well" };
+export type Statement = { readonly kind: Counted; readonly count: number } | { readonly kind: "noAlarm" | "well" | "alarmsUnknown" | "alarmsCatchingUp" };
 
 export interface Headline {
   readonly severity: Severity;
@@ -14,27 +18,37 @@ export interface Headline {
   readonly statements: readonly [Statement, ...Statement[]];
 }
 
-/** Says what is true of all devices. A count rises at once and falls only after `HOLD_MS`; an alarm ends at once, as its banner does. */
+export interface StandingAlarms {
+  readonly alarms: readonly Alarm[];
+  readonly knowledge: AlarmKnowledge;
+}
+
+const ORDER: readonly Counted[] = ["critical", "high", "medium", "attention", "air", "silent", "low"];
+
+/** Says what is true of all devices. A count rises at once and falls only after `HOLD_MS`; alarms end at once, as their banner does. */
 export class HeadlineWriter {
   readonly #held = new Map<string, { count: number; at: number }>();
 
-  of(ranked: readonly RankedDevice[], now: number): Headline {
+  of(ranked: readonly RankedDevice[], { alarms, knowledge }: StandingAlarms, now: number): Headline {
     const counting = (predicate: (one: RankedDevice) => boolean): RankedDevice[] => ranked.filter(predicate);
+    const shown = alarms.filter((one) => !isQuiet(one));
     const airless = counting(({ condition }) => condition.wantsAir);
     const counts: Readonly<Record<Counted, number>> = {
-      alarm: counting(({ severity }) => severity === "alarm").length,
-      attention: this.#hold("attention", counting(({ condition, severity }) => condition.needsAttention && severity !== "alarm").length, now),
+      ...countByPriority(shown),
+      attention: this.#hold("attention", counting(needsAttention).length, now),
       air: this.#hold("air", new Set(airless.map(roomOf)).size, now),
       silent: this.#hold("silent", counting(({ condition }) => condition.isSilent).length, now),
     };
-    const warnings = this.#hold("warnings", counting(({ severity }) => severity === "warning").length, now);
+    const warnings = this.#hold("warnings", counting(({ severity, alarm }) => severity === "warning" || (severity === "alarm" && alarm === null)).length, now);
     const notices = this.#hold("notices", counting(({ severity }) => severity === "notice").length, now);
     const whole = new Set(ranked.flatMap(({ device }) => device.record?.partOf ?? []));
     const speaksByParts = ({ device }: RankedDevice): boolean => device.measuredAt === null && whole.has(device.id);
     const unwell = this.#hold("unwell", counting((one) => !one.condition.isWell && !speaksByParts(one)).length, now);
-    const severity = counts.alarm > 0 ? "alarm" : warnings > 0 ? "warning" : notices > 0 ? "notice" : "none";
-    const kinds = (["alarm", "attention", "air", "silent"] as const).filter((kind) => counts[kind] > 0);
-    const [first, ...others] = kinds.map((kind) => ({ kind, count: counts[kind] }));
+    const calm = notices + shown.length > 0 ? "notice" : "none";
+    const severity = shown.some(isInBanner) ? "alarm" : warnings + counts.medium > 0 ? "warning" : calm;
+    const statements: Statement[] = ORDER.filter((kind) => counts[kind] > 0).map((kind) => ({ kind, count: counts[kind] }));
+    if (knowledge !== "known") statements.push({ kind: knowledge === "unknown" ? "alarmsUnknown" : "alarmsCatchingUp" });
+    const [first, ...others] = statements;
     return { severity, statements: first ? [first, ...others] : [{ kind: unwell > 0 ? "noAlarm" : "well" }] };
   }
 
@@ -44,6 +58,11 @@ export class HeadlineWriter {
     this.#held.set(name, { count, at: now });
     return count;
   }
+}
+
+/** For another reason than the alarms that are counted. */
+function needsAttention({ condition, alarm }: RankedDevice): boolean {
+  return condition.needsAttention && (alarm === null || alarm === "low");
 }
 
 /** Devices without a room are counted as a room each. */

@@ -47,6 +47,13 @@ describe("the ranking", () => {
     return devices.map((one) => rankOf(ranking, one, NOON));
   };
 
+  test.each([["critical", "alarm"], ["high", "alarm"], ["medium", "warning"], ["low", "notice"], [null, "none"]] as const)(
+    "makes a device with a %s alarm one of severity %s",
+    (priority, severity) => {
+      expect(new Ranking().of(device("a"), NOT_ASSESSED, NOON, priority)).toMatchObject({ severity, alarm: priority });
+    },
+  );
+
   test("puts the room with the worst device first, then the worst device, then sorts by name with numbers in order", () => {
     const groups = groupByRoom(
       ranked(

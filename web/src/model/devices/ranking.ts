@@ -1,3 +1,5 @@
+import type { Priority } from "../alarms/alarm";
+import { severityOfPriority } from "../alarms/alarm";
 import type { Condition } from "./condition";
 import { conditionOf } from "./condition";
 import type { Device } from "./device";
@@ -27,6 +29,8 @@ export interface RankedDevice {
   /** Sort key: severity, then the order of the worst assessment. Held for a while after an improvement. */
   readonly score: number;
   readonly condition: Condition;
+  /** The most urgent priority of its active alarms; null without any. */
+  readonly alarm: Priority | null;
 }
 
 export interface DeviceCounts {
@@ -46,17 +50,17 @@ const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base"
 export class Ranking {
   readonly #held = new Map<string, { score: number; at: number }>();
 
-  of(device: Device, assessed: DeviceAssessment, now: number): RankedDevice {
+  of(device: Device, assessed: DeviceAssessment, now: number, alarm: Priority | null = null): RankedDevice {
     const { order } = assessed;
     const issues = issuesOf(device);
     const condition = conditionOf(device, assessed, issues, now);
-    const severity = moreSevere(severityOf(issues), severityOfOrder(order));
+    const severity = [severityOfOrder(order), severityOfPriority(alarm)].reduce(moreSevere, severityOf(issues));
     const score = severityRank(severity) * ORDER_COUNT + Math.max(order, 0);
     const held = this.#held.get(device.id);
-    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score, condition };
+    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score, condition, alarm };
     if (score === 0) this.#held.delete(device.id);
     else this.#held.set(device.id, { score, at: now });
-    return { device, severity, score, condition };
+    return { device, severity, score, condition, alarm };
   }
 
   delete(deviceId: string): void {

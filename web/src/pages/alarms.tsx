@@ -1,0 +1,123 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+
+import type { AlarmQuery } from "../api/client";
+import { AlarmList } from "../app/alarm-list";
+import { AlarmOperator } from "../app/alarm-operator";
+import { useApp, useStore } from "../app/context";
+import { ActionBar } from "../components/alarms/action-bar";
+import { AlarmItem } from "../components/alarms/alarm-item";
+import { AlarmFigures } from "../components/alarms/figures";
+import { StandingAlarms } from "../components/alarms/standing";
+import { errorText } from "../components/error-text";
+import { SoundButton } from "../components/layout/sound-button";
+import { t } from "../i18n";
+import type { Priority } from "../model/alarms/alarm";
+import { PRIORITIES, asPriority } from "../model/alarms/alarm";
+import type { AlarmTab } from "../model/route";
+import { ALARM_TABS, hrefOf } from "../model/route";
+import "../style/alarms.css";
+
+/** The alarms that stand, those that ended, those that operators hid, and figures of how they are handled. */
+export function AlarmsPage({ tab }: { tab: AlarmTab }): JSX.Element {
+  const { session } = useApp();
+  return (
+    <div class="alarms">
+      <header>
+        <h1>{t("alarms.title")}</h1>
+        <SoundButton />
+        <ul class="tabs" aria-label={t("alarms.views")}>
+          {ALARM_TABS.map((one) => (
+            <li key={one}><a href={hrefOf({ page: "alarms", tab: one })} aria-current={one === tab ? "page" : undefined}>{t(`alarms.tab.${one}`)}</a></li>
+          ))}
+        </ul>
+        {!session.can("command") && <p class="muted small">{t("alarms.forbidden")}</p>}
+      </header>
+      <Knowledge />
+      <Tab key={tab} tab={tab} />
+    </div>
+  );
+}
+
+function Tab({ tab }: { tab: AlarmTab }): JSX.Element {
+  switch (tab) {
+    case "standing":
+      return <StandingAlarms />;
+    case "history":
+      return <EndedAlarms />;
+    case "hidden":
+      return <HiddenAlarms />;
+    case "figures":
+      return <AlarmFigures />;
+  }
+}
+
+/** Says when alarms may be missing. */
+function Knowledge(): JSX.Element | null {
+  const knowledge = useStore().alarmKnowledge.value;
+  if (knowledge === "known") return null;
+  return <p class="notice" role="status">{t(knowledge === "unknown" ? "alarms.unknown" : "alarms.catchingUp")}</p>;
+}
+
+function EndedAlarms(): JSX.Element {
+  const priority = useSignal<Priority | "">("");
+  const list = useList(() => ({ state: "ended", priority: priority.value }));
+  return (
+    <>
+      <div class="controls">
+        <label>
+          <span>{t("alarms.filter.priority")}</span>
+          <select value={priority.value} onChange={(event) => (priority.value = asPriority(event.currentTarget.value) ?? "")}>
+            <option value="">{t("alarms.filter.any")}</option>
+            {PRIORITIES.map((one) => <option key={one} value={one}>{t(`alarm.priority.${one}`)}</option>)}
+          </select>
+        </label>
+      </div>
+      <Listed list={list} operator={null} empty={t("alarms.none.history")} />
+    </>
+  );
+}
+
+function HiddenAlarms(): JSX.Element {
+  const app = useApp();
+  const list = useList(() => ({ state: "shelved" }));
+  const operator = useMemo(() => new AlarmOperator(app, errorText, () => list.refresh()), [list]);
+  return (
+    <>
+      <Listed list={list} operator={operator} empty={t("alarms.none.hidden")} />
+      <ActionBar alarms={list.listed.value?.alarms ?? []} operator={operator} />
+    </>
+  );
+}
+
+function useList(query: () => AlarmQuery): AlarmList {
+  const app = useApp();
+  const list = useMemo(() => new AlarmList(app, query), []);
+  useEffect(() => () => list.close(), [list]);
+  return list;
+}
+
+interface ListedProps {
+  readonly list: AlarmList;
+  readonly operator: AlarmOperator | null;
+  readonly empty: string;
+}
+
+function Listed({ list, operator, empty }: ListedProps): JSX.Element {
+  const listed = list.listed.value;
+  const error = list.error.value;
+  return (
+    <>
+      {error !== null && <p class="error" role="alert">{t("alarms.failed", { error: errorText(error) })}</p>}
+      {listed === null && error === null && <p class="waiting">{t("app.loading")}</p>}
+      {listed?.alarms.length === 0 && <p class="waiting" role="status">{empty}</p>}
+      {listed !== null && listed.alarms.length > 0 && (
+        <ul class="alarm-items">{listed.alarms.map((one) => <AlarmItem key={one.id} alarm={one} operator={operator} />)}</ul>
+      )}
+      {listed?.next != null && (
+        <button type="button" class="older" disabled={list.isLoading.value} onClick={() => void list.loadOlder()}>{t("alarms.older")}</button>
+      )}
+    </>
+  );
+}
