@@ -10,7 +10,7 @@ from bson.objectid import ObjectId
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
-from bridge.core.alarms.delivery import Delivery, PushSubscription
+from bridge.core.alarms.delivery import AlarmDelivery, PushSubscription
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device, Telemetry
 from bridge.core.devices.named_location import NamedLocation
@@ -339,16 +339,16 @@ class AuditStore(Protocol):
 class DeliveryStore(Protocol):
     """What targets are told of alarms. Deliveries are deleted `DELIVERY_DAYS` after they were created."""
 
-    async def add(self, deliveries: Sequence[Delivery], /) -> None:
+    async def add(self, deliveries: Sequence[AlarmDelivery], /) -> None:
         """Insert deliveries; those whose ids exist stay unchanged. Raises `StoreError` if the store refuses one."""
 
-    async def due(self, target: str, now_ms: int, limit: int, /) -> list[Delivery]:
+    async def due(self, target: str, now_ms: int, limit: int, /) -> list[AlarmDelivery]:
         """Return at most `limit` waiting deliveries to this target that are due, by rising due time."""
 
-    async def save(self, deliveries: Sequence[Delivery], /) -> None:
+    async def save(self, deliveries: Sequence[AlarmDelivery], /) -> None:
         """Insert or overwrite deliveries; a refused one does not affect the others."""
 
-    async def by_alarm(self, alarm_id: str, /) -> list[Delivery]:
+    async def by_alarm(self, alarm_id: str, /) -> list[AlarmDelivery]:
         """Return the deliveries of an alarm, the earliest first."""
 
 

@@ -15,7 +15,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storable, User
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
-from bridge.core.alarms.delivery import PUSH_LIMIT, Delivery, DeliveryState, PushSubscription
+from bridge.core.alarms.delivery import PUSH_LIMIT, AlarmDelivery, DeliveryState, PushSubscription
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
 from bridge.core.devices.named_location import NamedLocation
@@ -515,20 +515,20 @@ class RecordingPublisher:
 
 class MemoryDeliveries:
     def __init__(self) -> None:
-        self.by_id: dict[str, Delivery] = {}
+        self.by_id: dict[str, AlarmDelivery] = {}
 
-    async def add(self, deliveries: Sequence[Delivery]) -> None:
+    async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
         for one in deliveries:
             self.by_id.setdefault(one.id, one)
 
-    async def due(self, target: str, now_ms: int, limit: int) -> list[Delivery]:
+    async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
         waiting = [one for one in self.by_id.values() if one.target == target and one.state is DeliveryState.WAITING]
         return [one for one in sorted(waiting, key=lambda one: (one.due_ms, one.id)) if one.due_ms <= now_ms][:limit]
 
-    async def save(self, deliveries: Sequence[Delivery]) -> None:
+    async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
         self.by_id |= {one.id: one for one in deliveries}
 
-    async def by_alarm(self, alarm_id: str) -> list[Delivery]:
+    async def by_alarm(self, alarm_id: str) -> list[AlarmDelivery]:
         found = (one for one in self.by_id.values() if one.alarm_id == alarm_id)
         return sorted(found, key=lambda one: (one.created_ms, one.id))
 

@@ -22,7 +22,7 @@ from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_eve
 from bridge.core.alarms.delivery import (
     CREATED_AT,
     PUSH_LIMIT,
-    Delivery,
+    AlarmDelivery,
     DeliveryState,
     PushSubscription,
     delivery_from_document,
@@ -371,20 +371,20 @@ class DocumentDeliveryStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
 
-    async def add(self, deliveries: Sequence[Delivery]) -> None:
+    async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
         if deliveries:
             await self._documents.insert_many(list(map(_document, deliveries)))
 
-    async def due(self, target: str, now_ms: int, limit: int) -> list[Delivery]:
+    async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
         where = {"target": target, "state": DeliveryState.WAITING.value}
         found = map(_delivery, await self._documents.find(where, "dueAt", limit=limit))
         return [one for one in found if one.due_ms <= now_ms]
 
-    async def save(self, deliveries: Sequence[Delivery]) -> None:
+    async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
         if deliveries:
             await self._documents.put(list(map(_document, deliveries)))
 
-    async def by_alarm(self, alarm_id: str) -> list[Delivery]:
+    async def by_alarm(self, alarm_id: str) -> list[AlarmDelivery]:
         return list(map(_delivery, await self._documents.find({"alarmId": alarm_id}, CREATED_AT)))
 
 
@@ -399,7 +399,7 @@ class DocumentPushStore(DocumentStore[PushSubscription]):
             await self._documents.delete(surplus.id)
 
 
-def _delivery(document: Document) -> Delivery:
+def _delivery(document: Document) -> AlarmDelivery:
     return delivery_from_document(str(document["_id"]), document)
 
 

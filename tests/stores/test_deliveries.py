@@ -11,7 +11,7 @@ import pytest
 from bridge.core.alarms.delivery import (
     DELIVERY_DAYS,
     PUSH_LIMIT,
-    Delivery,
+    AlarmDelivery,
     DeliveryKind,
     DeliveryState,
     PushSubscription,
@@ -27,8 +27,8 @@ FAILED = DeliveryState.FAILED
 NOW_MS = time.time_ns() // 1_000_000
 
 
-def delivery(identity: str = "one", due_ms: int = NOW_MS, target: str = "family", alarm_id: str = "alarm-1") -> Delivery:
-    return Delivery(
+def delivery(identity: str = "one", due_ms: int = NOW_MS, target: str = "family", alarm_id: str = "alarm-1") -> AlarmDelivery:
+    return AlarmDelivery(
         id=identity,
         target=target,
         alarm_id=alarm_id,

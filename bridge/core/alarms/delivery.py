@@ -36,7 +36,7 @@ class DeliveryKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class AlarmDelivery:
     """The same transition and target give the same `id`: adding it twice is one delivery.
 
     `alarm` is the public record of the alarm after the transition. `is_deferred` says that it was planned for later: when it is
@@ -85,10 +85,10 @@ class Delivery:
         return fields | {CREATED_AT: self.created_ms, "dueAt": self.due_ms, "alarmId": self.alarm_id}
 
 
-def delivery_from_document(identity: str, document: Mapping[str, Any]) -> Delivery:
-    """Return the delivery that `Delivery.to_document` described."""
+def delivery_from_document(identity: str, document: Mapping[str, Any]) -> AlarmDelivery:
+    """Return the delivery that `AlarmDelivery.to_document` described."""
     fields = {name: value for name, value in document.items() if name != "_id"}
-    return Delivery(
+    return AlarmDelivery(
         id=identity,
         created_ms=fields.pop(CREATED_AT),
         due_ms=fields.pop("dueAt"),
