@@ -1,6 +1,5 @@
 """Who is told of alarms, as `[[notify]]` and `[watchdog]` of the rules file say it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -50,7 +49,7 @@ class NotifySettings:
     priorities: frozenset[Priority] = frozenset((Priority.CRITICAL, Priority.HIGH, Priority.MEDIUM))
     scope: RuleScope = EVERYWHERE
     quiet: QuietHours | None = None
-    repeat: Mapping[Priority, float] = field(default_factory=dict)
+    repeat: tuple[tuple[Priority, float], ...] = ()
     after_seconds: float = 0.0
 
 

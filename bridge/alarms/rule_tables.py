@@ -38,8 +38,7 @@ Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 CONDITION_KEYS = ("above", "below", "outside", "is", "changes_by", "unchanged", "dose")
 """One of these in each rule of one's own."""
 
-_OWN_STANDARD = None
-_UL_CO = Standard("standard.ulCo", "UL 2034")
+UL_CO = Standard("standard.ulCo", "UL 2034")
 
 
 class Table(BaseModel):
@@ -202,8 +201,8 @@ def changed_rule(rule: Rule, table: RuleTable) -> Rule | list[Mistake]:
 def _changed_standard(rule: Rule, condition: Condition) -> Standard | None:
     """A limit of one's own is not that of the standard."""
     if isinstance(condition, Dose):
-        return _UL_CO if condition.profile is UL_2034 else rule.standard
-    return _OWN_STANDARD
+        return UL_CO if condition.profile is UL_2034 else rule.standard
+    return None
 
 
 def _changed_condition(condition: Condition, table: RuleTable) -> Condition:

@@ -121,7 +121,7 @@ class NotifyTable(Table):
             priorities=frozenset(self.priorities),
             scope=RuleScope(self.devices, self.rooms, self.sites),
             quiet=None if self.quiet is None else self.quiet.quiet,
-            repeat=self.repeat,
+            repeat=tuple(sorted(self.repeat.items())),
             after_seconds=self.after,
         )
 

@@ -25,7 +25,7 @@ BridgeError
 ├── UnknownDevice
 │   └── DeviceNotInScope
 ├── CommandStateError · CommandRejected
-├── RuleError · RuleFileError · DeliveryFailed · AlarmStateError · UnknownAlarm
+├── RuleError · RuleFileError · DeliveryFailed · UnknownTarget · AlarmStateError · UnknownAlarm
 ├── Unauthorized · Forbidden · TooManyAttempts
 └── AccountError · AccountExists · UnknownAccount · LastAdmin
 
@@ -278,6 +278,10 @@ class DeliveryFailed(BridgeError):
         """`done` are the recipients that have received it."""
         super().__init__(text)
         self.done = tuple(done)
+
+
+class UnknownTarget(BridgeError):
+    """No target of notifications has this name."""
 
 
 class AlarmStateError(BridgeError):

@@ -221,7 +221,7 @@ def test_a_target_is_as_its_table_says() -> None:
         priorities=frozenset({Priority.CRITICAL, Priority.HIGH}),
         scope=RuleScope(devices=("kitchen",)),
         quiet=quiet,
-        repeat={Priority.CRITICAL: 600},
+        repeat=((Priority.CRITICAL, 600),),
         after_seconds=900,
     )
     assert "pass" not in repr(family)
