@@ -34,8 +34,8 @@ def body(kind: DeliveryKind, record: AlarmRecord) -> str:
     if kind is DeliveryKind.CLEARED:
         times = f"From {_minute(record.raised_ms)} to {_minute(record.cleared_ms)}."
         latch = "It stays latched until somebody resets it." if record.latched else ""
-        return _joined(times, _values(record), latch, DISCLAIMER)
-    return _joined(f"Since {_minute(record.raised_ms)}.", _values(record), record.advice, _source(record), DISCLAIMER)
+        return _paragraphs(times, _values(record), latch, DISCLAIMER)
+    return _paragraphs(f"Since {_minute(record.raised_ms)}.", _values(record), record.advice, _source(record), DISCLAIMER)
 
 
 def group_title(deliveries: Sequence[AlarmDelivery], priority: str) -> str:
@@ -71,7 +71,7 @@ def group_body(deliveries: Sequence[AlarmDelivery]) -> str:
         lines += [f"and {len(deliveries) - _LISTED:,} more"] if len(deliveries) > _LISTED else []
     first: Mapping[str, Any] = deliveries[0].alarm
     advice = "" if deliveries[0].kind is DeliveryKind.CLEARED else str(first.get("advice") or "")
-    return _joined(*lines, advice, DISCLAIMER)
+    return _paragraphs(*lines, advice, DISCLAIMER)
 
 
 def _values(record: AlarmRecord) -> str:
@@ -88,13 +88,13 @@ def _values(record: AlarmRecord) -> str:
 def _source(record: AlarmRecord) -> str:
     text = _STANDARDS.get(record.standard or "", "")
     parts = [f"By {text}" if text else "", "indicative: this sensor is not certified for it" if record.indicative else ""]
-    joined = "; ".join(one for one in parts if one)
-    return f"({joined})" if joined else ""
+    source = "; ".join(one for one in parts if one)
+    return f"({source})" if source else ""
 
 
 def _minute(at_ms: int | None) -> str:
     return "an unknown time" if at_ms is None else f"{iso(at_ms)[:16].replace('T', ' ')} UTC"
 
 
-def _joined(*lines: str) -> str:
+def _paragraphs(*lines: str) -> str:
     return "\n".join(line for line in lines if line)
