@@ -49,8 +49,8 @@ ROOMS: dict[str, set[str]] = {
 # Pure rooms, and pure modules of others: no clock, no chance, no sockets, no loop, no log.
 PURE = {"air", "core"}
 PURE_ALARMS = (
-    "actions", "co_dose", "conditions", "defaults", "floods", "fold", "kpis", "notify_settings", "record", "rule_tables",
-    "rules", "scope", "states",
+    "actions", "co_dose", "conditions", "defaults", "floods", "fold", "kpis", "record", "rules", "rules_file.notify_settings",
+    "rules_file.rule_tables", "scope", "states",
 )  # fmt: skip
 PURE_NOTIFY = ("merging", "planning", "texts")
 PURE_MODULES = (*(f"bridge.alarms.{name}" for name in PURE_ALARMS), *(f"bridge.notify.{name}" for name in PURE_NOTIFY))

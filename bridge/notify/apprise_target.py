@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bridge.alarms.notify_settings import NotifySettings
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.core.errors import DeliveryFailed
 from bridge.notify.merging import Notification
 

@@ -6,24 +6,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bridge.alarms.notify_settings import NotifySettings, WatchdogSettings
-from bridge.alarms.record import Transition
+from bridge.alarms.record import AlarmRecord, Transition, alarm_from_document
+from bridge.alarms.rules_file.notify_settings import NotifySettings, WatchdogSettings
 from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownTarget
 from bridge.notify.apprise_target import AppriseTarget
 from bridge.notify.merging import Notification
 from bridge.notify.planning import plan
-from bridge.notify.sender import NotifyCounters, SenderParts, TargetLoop, attempt
+from bridge.notify.sender import AlarmLookup, NotifyCounters, SenderParts, TargetLoop, attempt
 from bridge.notify.target import NotifyTarget
 from bridge.notify.texts import DISCLAIMER
 from bridge.notify.watchdog import EVERY_SECONDS, Watchdog
 from bridge.notify.web_push import PushStores, WebPushTarget
 from bridge.notify.webhook import WebhookTarget
-from bridge.ports import DeliveryStore
+from bridge.ports import AlarmStore, DeliveryStore
 
 TEST_MESSAGE = Notification(
     id="test", kind="test", priority="low", title="Test of Sensor Bridge", body=f"No alarm: this is a test.\n{DISCLAIMER}"
 )
+
+
+def stored_alarms(alarms: AlarmStore) -> AlarmLookup:
+    """Return a look-up in the store."""
+
+    async def lookup(ids: Sequence[str]) -> Mapping[str, AlarmRecord]:
+        found = [await alarms.get(one) for one in ids]
+        return {one.id: alarm_from_document(one.body) for one in found if one is not None}
+
+    return lookup
 
 
 class NotifyStore(PushStores, Protocol):
@@ -71,6 +81,21 @@ class Notifier:
         if planned:
             self.wake()
         return planned
+
+    async def record(self, transitions: Iterable[Transition]) -> None:
+        """Plan and store the deliveries of transitions, which are stored already. Repeating the call is safe.
+
+        Raises `StoreUnavailable`.
+        """
+        await self._store.deliveries.add(plan(transitions, self._settings, self._parts.clock()))
+        self.wake()
+
+    def tell_now(self, transitions: Iterable[Transition]) -> None:
+        """Tell of transitions that cannot be stored now: that the store is unavailable. Recorded later, they are told once."""
+        planned = plan(transitions, self._settings, self._parts.clock())
+        for loop, _ in self._loops.values():
+            if isinstance(loop, TargetLoop):
+                loop.tell_now(one for one in planned if one.target == loop.name)
 
     def wake(self) -> None:
         """Look at the store soon: deliveries are stored, or about to be."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bridge.alarms.notify_settings import NotifySettings
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, identifier
 from bridge.alarms.rules import Priority
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.alarms.scope import DeviceFacts
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind, DeliveryState
 from bridge.notify.texts import body, title

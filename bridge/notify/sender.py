@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 
 from bridge.alarms.floods import RaiseRate
-from bridge.alarms.notify_settings import NotifySettings
 from bridge.alarms.record import AlarmRecord
 from bridge.alarms.rules import Priority
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind, DeliveryState
 from bridge.core.errors import BridgeError, DeliveryFailed, StoreError
-from bridge.notify.merging import Notification, merge
+from bridge.notify.merging import Notification, compose, merge
 from bridge.notify.planning import depends_on_alarm, failed, given_up, over_message, reminder, still_asks, succeeded
 from bridge.notify.target import DEADLINE_SECONDS, NotifyTarget
 from bridge.ports import DeliveryStore
@@ -34,6 +34,8 @@ FLOOD_GAP_MS: Mapping[bool, int] = {True: 10_000, False: 60_000}
 """In a flood the time between two messages, with something critical and without."""
 
 _GAP_CHECK_SECONDS = 10.0
+_UNSTORED_LIMIT = 100
+_NOT_NEEDED = (DeliveryState.CANCELLED, DeliveryState.FAILED)
 _LOOKUP_LIMIT = 500
 _HURRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """After something was planned: the alarm service stores it any moment now."""
@@ -63,6 +65,7 @@ class SenderParts:
 
 class TargetLoop:
     def __init__(self, settings: NotifySettings, target: NotifyTarget, parts: SenderParts) -> None:
+        self.name = settings.name
         self.counts = NotifyCounters()
         self._settings = settings
         self._target = target
@@ -72,9 +75,19 @@ class TargetLoop:
         self._last_sent_ms = 0
         self._is_failing = False
         self._is_store_failing = False
+        self._unstored: dict[str, AlarmDelivery] = {}
+        self._told_ms: dict[str, int] = {}
+        """When deliveries were sent that may be stored later."""
 
     def wake(self) -> None:
         """Look at the store soon: something was planned."""
+        self._planned.set()
+
+    def tell_now(self, deliveries: Iterable[AlarmDelivery]) -> None:
+        """Send deliveries that cannot be stored now; those beyond the limit wait until they are."""
+        for one in deliveries:
+            if len(self._unstored) < _UNSTORED_LIMIT and one.id not in self._told_ms:
+                self._unstored.setdefault(one.id, one)
         self._planned.set()
 
     async def run(self) -> None:
@@ -103,6 +116,7 @@ class TargetLoop:
         return was_set
 
     async def _round_or_pause(self) -> float | None:
+        await self._send_unstored()
         try:
             wait_seconds = await self.round()
         except StoreError as error:
@@ -113,6 +127,19 @@ class TargetLoop:
             return 0.0
         self._is_store_failing = False
         return wait_seconds
+
+    async def _send_unstored(self) -> None:
+        now_ms = self._parts.clock()
+        for one in [one for one in self._unstored.values() if one.due_ms <= now_ms]:
+            fault, done = await attempt(self._target, compose([one]), self._parts.deadline_seconds)
+            self._count(fault, 1)
+            if fault is None:
+                del self._unstored[one.id]
+                self._told_ms[one.id] = self._parts.clock()
+                if len(self._told_ms) > _UNSTORED_LIMIT:
+                    del self._told_ms[next(iter(self._told_ms))]
+            else:
+                self._unstored[one.id] = failed(one, fault, done, self._parts.clock())
 
     async def round(self) -> float | None:
         """Send what is due. Return how long to send nothing (0: until more is due); None if there is more at once.
@@ -128,7 +155,7 @@ class TargetLoop:
             return gap_ms / 1000
         ready, settled = await self._sift(due)
         await self._parts.deliveries.save(settled)
-        self.counts.cancelled += sum(one.state is not DeliveryState.WAITING for one in settled)
+        self.counts.cancelled += sum(one.state in _NOT_NEEDED for one in settled)
         was_flood = self._rate.is_flood
         for message in merge(ready, in_one=was_flood):
             await self._send(message)
@@ -151,7 +178,9 @@ class TargetLoop:
         ready: list[AlarmDelivery] = []
         settled: list[AlarmDelivery] = []
         for one in due:
-            if one.kind is DeliveryKind.CLEARED:
+            if one.id in self._told_ms:
+                checked = succeeded(one, self._told_ms[one.id])
+            elif one.kind is DeliveryKind.CLEARED:
                 checked = over_message(one, await self._parts.deliveries.by_alarm(one.alarm_id))
             elif depends_on_alarm(one) and not still_asks(alarms.get(one.alarm_id)):
                 checked = given_up(one)
@@ -166,13 +195,10 @@ class TargetLoop:
         if fault is None:
             self._rate.add(now_ms)
             self._last_sent_ms = now_ms
-            self.counts.sent += 1
-            self.counts.delivered += len(message.deliveries)
             results = [succeeded(one, now_ms) for one in message.deliveries]
         else:
-            self.counts.failed += 1
             results = [failed(one, fault, done, now_ms) for one in message.deliveries]
-        self._log(fault)
+        self._count(fault, len(message.deliveries))
         next_reminders = [
             again
             for one in results
@@ -192,8 +218,13 @@ class TargetLoop:
             else:
                 return
 
-    def _log(self, fault: str | None) -> None:
-        """Log the first failure and the first success after it."""
+    def _count(self, fault: str | None, deliveries: int) -> None:
+        """Count a message. The first failure and the first success after it are logged."""
+        if fault is None:
+            self.counts.sent += 1
+            self.counts.delivered += deliveries
+        else:
+            self.counts.failed += 1
         if (fault is not None) is self._is_failing:
             return
         self._is_failing = fault is not None

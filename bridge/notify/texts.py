@@ -6,8 +6,8 @@ from typing import Any
 
 from bridge.alarms.defaults import DEFAULT_RULES
 from bridge.alarms.record import AlarmRecord
-from bridge.alarms.rule_tables import UL_CO
 from bridge.alarms.rules import amount
+from bridge.alarms.rules_file.rule_tables import UL_CO
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind
 from bridge.core.timestamp import iso
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from bridge.alarms.notify_settings import WatchdogSettings
+from bridge.alarms.rules_file.notify_settings import WatchdogSettings
 from bridge.notify.target import DEADLINE_SECONDS
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import orjson
 
-from bridge.alarms.notify_settings import NotifySettings
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.core.errors import DeliveryFailed
 from bridge.notify.merging import Notification
 from bridge.notify.target import DEADLINE_SECONDS

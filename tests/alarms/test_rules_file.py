@@ -15,10 +15,10 @@ from bridge.alarms.co_dose import UL_2034
 from bridge.alarms.conditions import Above, Below, ChangesBy, Dose, Is, Mean, NowCast, Outside, Silence, Unchanged
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
 from bridge.alarms.fold import AlarmFold
-from bridge.alarms.notify_settings import NotifySettings, QuietHours
-from bridge.alarms.rule_tables import condition_keys, parse_days
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.rules_file import load
+from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours
+from bridge.alarms.rules_file.rule_tables import condition_keys, parse_days
 from bridge.alarms.scope import Hours, RuleScope
 from bridge.core.errors import RuleFileError
 from tests.servers import REPO

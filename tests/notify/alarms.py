@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bridge.alarms.notify_settings import NotifySettings
 from bridge.alarms.record import AlarmRecord, AlarmState, Peak, Transition, TransitionKind, identifier
 from bridge.alarms.rules import Priority
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from tests.alarms.folding import START_MS
 
 START = START_MS

@@ -11,13 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.alarms.notify_settings import NotifySettings, WatchdogSettings
+from bridge.alarms.journal import stored_alarm
 from bridge.alarms.record import Transition
+from bridge.alarms.rules_file.notify_settings import NotifySettings, WatchdogSettings
 from bridge.core.errors import UnknownTarget
-from bridge.notify.notifier import Notifier
+from bridge.notify.notifier import Notifier, stored_alarms
 from bridge.notify.sender import SenderParts
 from tests.fakes import MemoryStore
-from tests.notify.alarms import Alarms, raised, receiver, target
+from tests.notify.alarms import Alarms, raised, receiver, record, target
 from tests.servers import until
 
 
@@ -36,8 +37,8 @@ async def running(one: Notifier) -> AsyncIterator[Notifier]:
         await task
 
 
-async def tell(one: Notifier, store: MemoryStore, *transitions: Transition) -> None:
-    await store.deliveries.add(one.plan(transitions))
+async def tell(one: Notifier, *transitions: Transition) -> None:
+    await one.record(transitions)
 
 
 async def test_a_webhook_is_told_within_a_second() -> None:
@@ -45,7 +46,7 @@ async def test_a_webhook_is_told_within_a_second() -> None:
     async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
         await asyncio.sleep(0)
         started = time.monotonic()
-        await tell(one, store, raised())
+        await tell(one, raised())
         await until(lambda: bool(server.posts))
         assert time.monotonic() - started < 1
 
@@ -57,7 +58,7 @@ async def test_a_target_that_hangs_delays_no_other() -> None:
         async with running(notifier(settings, store, deadline_seconds=60)) as one:
             started = time.monotonic()
             for index in range(5):
-                await tell(one, store, raised(f"device-{index}"))
+                await tell(one, raised(f"device-{index}"))
                 await until(lambda number=index: one.counts["family"].delivered > number)
             assert time.monotonic() - started < 5
             assert one.counts["stuck"].sent == 0
@@ -68,7 +69,7 @@ async def test_ten_thousand_devices_in_a_second_give_at_most_twenty_messages() -
     store = MemoryStore()
     async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
         for start in range(0, 10_000, 200):
-            await tell(one, store, *(raised(f"device-{index}") for index in range(start, start + 200)))
+            await tell(one, *(raised(f"device-{index}") for index in range(start, start + 200)))
             await asyncio.sleep(0.02)
         await until(lambda: one.counts["family"].delivered == 10_000, seconds=40)
         assert len(server.posts) <= 20
@@ -81,12 +82,12 @@ async def test_other_settings_are_followed_without_disturbing_the_rest() -> None
     async with receiver() as server:
         family, hook = target("family", webhook=f"{server.url}/family"), target("hook", webhook=f"{server.url}/hook")
         async with running(notifier([family], store)) as one:
-            await tell(one, store, raised("a"))
+            await tell(one, raised("a"))
             await until(lambda: len(server.posts) == 1)
             one.use([family, hook], WatchdogSettings(f"{server.url}/ping"))
             await until(lambda: set(one.counts) == {"family", "hook"} and one.watchdog_counts.get("answered") == 1)
             assert one.counts["family"].sent == 1
-            await tell(one, store, raised("b"))
+            await tell(one, raised("b"))
             await until(lambda: one.counts["family"].sent == 2 and one.counts["hook"].sent == 1)
             one.use([hook])
             await until(lambda: set(one.counts) == {"hook"} and one.watchdog_counts == {})
@@ -107,3 +108,21 @@ async def test_a_test_says_which_targets_were_reached() -> None:
         assert [result.target for result in await one.test("family")] == ["family"]
         with pytest.raises(UnknownTarget, match="no target is called 'x': must be one of: family, gone, stuck"):
             await one.test("x")
+
+
+async def test_planned_deliveries_can_be_stored_by_somebody_else() -> None:
+    store = MemoryStore()
+    async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
+        planned = one.plan([raised()])
+        await store.deliveries.add(planned)
+        await store.deliveries.add(one.plan([raised()]))
+        await until(lambda: one.counts["family"].delivered == 1)
+        one.tell_now([raised("attic")])
+        await until(lambda: one.counts["family"].delivered == 2)
+    assert len(store.deliveries.by_id) == 1
+
+
+async def test_alarms_are_looked_up_in_the_store() -> None:
+    alarms = MemoryStore().alarms
+    await alarms.write([], [stored_alarm(record())])
+    assert await stored_alarms(alarms)([record().id, "unknown"]) == {record().id: record()}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bridge.alarms.notify_settings import NotifySettings, QuietHours
 from bridge.alarms.record import AlarmState, Transition, TransitionKind
 from bridge.alarms.rules import Priority
+from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours
 from bridge.alarms.scope import Hours, RuleScope
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind, DeliveryState
 from bridge.notify.merging import compose, merge, restricted

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bridge.alarms.notify_settings import NotifySettings
 from bridge.alarms.record import AlarmState, Transition
 from bridge.alarms.rules import Priority
+from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryState
 from bridge.core.errors import DeliveryFailed, StoreUnavailable
 from bridge.notify.merging import Notification
@@ -261,3 +261,21 @@ async def test_a_target_that_raises_another_error_is_tried_again() -> None:
     assert saved.error == "ValueError"
     await sending.later(10)
     assert sending.states == ["sent"]
+
+
+async def test_what_cannot_be_stored_is_told_at_once_and_not_again_when_it_is_stored() -> None:
+    sending = Sending()
+    planned = plan([raised()], [sending.settings], START)
+    sending.target.faults = [DeliveryFailed("refused")]
+    sending.loop.tell_now(planned)
+    running = asyncio.create_task(sending.loop.run())
+    await until(lambda: sending.loop.counts.failed == 1)
+    sending.clock.pass_seconds(10)
+    await until(lambda: sending.loop.counts.sent == 1)
+    sending.loop.tell_now(planned)
+    await sending.store.add(planned)
+    await until(lambda: sending.states == ["sent"])
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert sending.target.titles == [RAISED, RAISED]

@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bridge.alarms.notify_settings import WatchdogSettings
+from bridge.alarms.rules_file.notify_settings import WatchdogSettings
 from bridge.core.access.accounts import User, scope_of
 from bridge.core.access.permissions import Role
 from bridge.core.errors import DeliveryFailed, InvalidFields

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, StrictStr, ValidationError, field_validator, model_validator
 
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
-from bridge.alarms.notify_settings import NotifySettings, QuietHours, WatchdogSettings
-from bridge.alarms.rule_tables import DayTimesTable, Mistake, Names, Number, RuleTable, Table, changed_rule, own_rule
 from bridge.alarms.rules import Priority, Rule, ordered
+from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours, WatchdogSettings
+from bridge.alarms.rules_file.rule_tables import DayTimesTable, Mistake, Names, Number, RuleTable, Table, changed_rule, own_rule
 from bridge.alarms.scope import RuleScope
 from bridge.core.errors import RuleError, RuleFileError
 
