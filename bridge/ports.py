@@ -348,8 +348,8 @@ class DeliveryStore(Protocol):
     async def save(self, deliveries: Sequence[AlarmDelivery], /) -> None:
         """Insert or overwrite deliveries; a refused one does not affect the others."""
 
-    async def by_alarm(self, alarm_id: str, /) -> list[AlarmDelivery]:
-        """Return the deliveries of an alarm, the earliest first."""
+    async def by_group(self, group: str, /) -> list[AlarmDelivery]:
+        """Return the last `GROUP_LIMIT` deliveries of the alarms of a group, the latest first."""
 
 
 class PushStore(Protocol):

@@ -15,7 +15,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storable, User
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
-from bridge.core.alarms.delivery import PUSH_LIMIT, AlarmDelivery, DeliveryState, PushSubscription
+from bridge.core.alarms.delivery import GROUP_LIMIT, PUSH_LIMIT, AlarmDelivery, DeliveryState, PushSubscription
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
 from bridge.core.devices.named_location import NamedLocation
@@ -528,9 +528,9 @@ class MemoryDeliveries:
     async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
         self.by_id |= {one.id: one for one in deliveries}
 
-    async def by_alarm(self, alarm_id: str) -> list[AlarmDelivery]:
-        found = (one for one in self.by_id.values() if one.alarm_id == alarm_id)
-        return sorted(found, key=lambda one: (one.created_ms, one.id))
+    async def by_group(self, group: str) -> list[AlarmDelivery]:
+        found = (one for one in self.by_id.values() if one.group == group)
+        return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[:GROUP_LIMIT]
 
 
 class MemoryPush:

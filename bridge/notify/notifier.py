@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownTarget
 from bridge.notify.apprise_target import AppriseTarget
 from bridge.notify.merging import Notification
-from bridge.notify.planning import plan
+from bridge.notify.planning import plan, unplanned
 from bridge.notify.sender import AlarmLookup, NotifyCounters, SenderParts, TargetLoop, attempt
 from bridge.notify.target import NotifyTarget
 from bridge.notify.texts import DISCLAIMER
@@ -82,13 +82,20 @@ class Notifier:
             self.wake()
         return planned
 
-    async def record(self, transitions: Iterable[Transition]) -> None:
+    async def record(self, transitions: Sequence[Transition], known: Collection[str] = ()) -> None:
         """Plan and store the deliveries of transitions, which are stored already. Repeating the call is safe.
 
-        Raises `StoreUnavailable`.
+        `known` are ids of transitions that may have been recorded before, in other company. Raises `StoreUnavailable`.
         """
-        await self._store.deliveries.add(plan(transitions, self._settings, self._parts.clock()))
-        self.wake()
+        now_ms = self._parts.clock()
+        planned = plan((one for one in transitions if one.id not in known), self._settings, now_ms)
+        for one in plan((one for one in transitions if one.id in known), self._settings, now_ms):
+            rest = unplanned(one, await self._store.deliveries.by_group(one.group))
+            if rest is not None:
+                planned.append(rest)
+        if planned:
+            await self._store.deliveries.add(planned)
+            self.wake()
 
     def tell_now(self, transitions: Iterable[Transition]) -> None:
         """Tell of transitions that cannot be stored now: that the store is unavailable. Recorded later, they are told once."""

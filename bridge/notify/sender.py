@@ -19,7 +19,7 @@ from bridge.alarms.rules_file.notify_settings import NotifySettings
 from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind, DeliveryState
 from bridge.core.errors import BridgeError, DeliveryFailed, StoreError
 from bridge.notify.merging import Notification, compose, merge
-from bridge.notify.planning import depends_on_alarm, failed, given_up, over_message, reminder, still_asks, succeeded
+from bridge.notify.planning import ToldAlarms, depends_on_alarm, failed, over_message, reminder, still_asked, succeeded
 from bridge.notify.target import DEADLINE_SECONDS, NotifyTarget
 from bridge.ports import DeliveryStore
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 AlarmLookup = Callable[[Sequence[str]], Awaitable[Mapping[str, AlarmRecord]]]
 """Returns the alarms with these ids as they are now; those that are not known are left out."""
 
-DUE_LIMIT = 5000
+DUE_LIMIT = 1000
 IDLE_SECONDS = 2.0
 FLOOD_GAP_MS: Mapping[bool, int] = {True: 10_000, False: 60_000}
 """In a flood the time between two messages, with something critical and without."""
@@ -36,18 +36,17 @@ FLOOD_GAP_MS: Mapping[bool, int] = {True: 10_000, False: 60_000}
 _GAP_CHECK_SECONDS = 10.0
 _UNSTORED_LIMIT = 100
 _NOT_NEEDED = (DeliveryState.CANCELLED, DeliveryState.FAILED)
-_LOOKUP_LIMIT = 500
 _HURRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """After something was planned: the alarm service stores it any moment now."""
 
 
 @dataclass(slots=True)
 class NotifyCounters:
-    """Messages since the start that were sent or failed, deliveries in them, and deliveries that nobody needed any more."""
+    """Messages since the start that were sent or failed, alarms in those sent, and deliveries that nobody needed any more."""
 
     sent: int = 0
     failed: int = 0
-    delivered: int = 0
+    alarms: int = 0
     cancelled: int = 0
     store_failures: int = 0
 
@@ -132,7 +131,7 @@ class TargetLoop:
         now_ms = self._parts.clock()
         for one in [one for one in self._unstored.values() if one.due_ms <= now_ms]:
             fault, done = await attempt(self._target, compose([one]), self._parts.deadline_seconds)
-            self._count(fault, 1)
+            self._count(fault, len(one.members))
             if fault is None:
                 del self._unstored[one.id]
                 self._told_ms[one.id] = self._parts.clock()
@@ -171,23 +170,27 @@ class TargetLoop:
 
     async def _sift(self, due: Sequence[AlarmDelivery]) -> tuple[list[AlarmDelivery], list[AlarmDelivery]]:
         """Return the deliveries to send, and those that are postponed or not needed any more."""
-        ids = list(dict.fromkeys(one.alarm_id for one in due if depends_on_alarm(one)))
-        alarms: dict[str, AlarmRecord] = {}
-        for start in range(0, len(ids), _LOOKUP_LIMIT):
-            alarms |= await self._parts.lookup(ids[start : start + _LOOKUP_LIMIT])
         ready: list[AlarmDelivery] = []
         settled: list[AlarmDelivery] = []
+        groups: dict[str, ToldAlarms] = {}
         for one in due:
-            if one.id in self._told_ms:
-                checked = succeeded(one, self._told_ms[one.id])
-            elif one.kind is DeliveryKind.CLEARED:
-                checked = over_message(one, await self._parts.deliveries.by_alarm(one.alarm_id))
-            elif depends_on_alarm(one) and not still_asks(alarms.get(one.alarm_id)):
-                checked = given_up(one)
-            else:
-                checked = one
-            (ready if checked is one else settled).append(checked)
+            checked = await self._checked(one, groups)
+            is_ready = checked.state is DeliveryState.WAITING and checked.due_ms == one.due_ms
+            (ready if is_ready else settled).append(checked)
         return ready, settled
+
+    async def _checked(self, delivery: AlarmDelivery, groups: dict[str, ToldAlarms]) -> AlarmDelivery:
+        """Return a delivery that is due as it is now needed; `groups` are those that have been read before."""
+        if delivery.id in self._told_ms:
+            return succeeded(delivery, self._told_ms[delivery.id])
+        if delivery.kind is DeliveryKind.CLEARED:
+            if delivery.group not in groups:
+                of_group = await self._parts.deliveries.by_group(delivery.group)
+                groups[delivery.group] = ToldAlarms.of(self.name, of_group)
+            return over_message(delivery, groups[delivery.group])
+        if depends_on_alarm(delivery):
+            return still_asked(delivery, await self._parts.lookup([one.alarm_id for one in delivery.members]))
+        return delivery
 
     async def _send(self, message: Notification) -> None:
         fault, done = await attempt(self._target, message, self._parts.deadline_seconds)
@@ -198,7 +201,7 @@ class TargetLoop:
             results = [succeeded(one, now_ms) for one in message.deliveries]
         else:
             results = [failed(one, fault, done, now_ms) for one in message.deliveries]
-        self._count(fault, len(message.deliveries))
+        self._count(fault, message.number)
         next_reminders = [
             again
             for one in results
@@ -218,11 +221,11 @@ class TargetLoop:
             else:
                 return
 
-    def _count(self, fault: str | None, deliveries: int) -> None:
+    def _count(self, fault: str | None, alarms: int) -> None:
         """Count a message. The first failure and the first success after it are logged."""
         if fault is None:
             self.counts.sent += 1
-            self.counts.delivered += deliveries
+            self.counts.alarms += alarms
         else:
             self.counts.failed += 1
         if (fault is not None) is self._is_failing:

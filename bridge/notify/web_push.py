@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.alarms.record import identifier
 from bridge.core.access.permissions import ResourceScope
-from bridge.core.alarms.delivery import AlarmDelivery, PushSubscription
+from bridge.core.alarms.delivery import PushSubscription
 from bridge.core.errors import DeliveryFailed, InvalidFields
 from bridge.notify.merging import Notification, restricted
 from bridge.notify.target import DEADLINE_SECONDS
@@ -158,8 +158,8 @@ class WebPushTarget:
             return None
         scope = scopes[subscription.user]
 
-        def is_visible(delivery: AlarmDelivery) -> bool:
-            return scope is None or (delivery.device_id is not None and scope.contains(delivery.device_id, delivery.site or ""))
+        def is_visible(device_id: str | None, site: str | None) -> bool:
+            return scope is None or (device_id is not None and scope.contains(device_id, site or ""))
 
         seen = restricted(message, is_visible)
         if seen is None:
@@ -195,7 +195,7 @@ class WebPushTarget:
 
 def _content(message: Notification) -> bytes:
     """Return what the service worker of the page shows."""
-    alarm = message.deliveries[0].alarm if message.deliveries else {}
+    alarm = message.alarms[0] if message.alarms else {}
     return orjson.dumps(
         {
             "title": message.title[:300],
@@ -203,7 +203,7 @@ def _content(message: Notification) -> bytes:
             "kind": message.kind,
             "priority": message.priority,
             "tag": str(alarm.get("group") or alarm.get("id") or message.id),
-            "number": len(message.deliveries),
+            "number": message.number,
             "alarm": alarm.get("id"),
         }
     )

@@ -21,6 +21,7 @@ from bridge.core.access.accounts import (
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
 from bridge.core.alarms.delivery import (
     CREATED_AT,
+    GROUP_LIMIT,
     PUSH_LIMIT,
     AlarmDelivery,
     DeliveryState,
@@ -78,7 +79,7 @@ COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "
 DELIVERIES = CollectionSchema(
     "deliveries",
     (CREATED_AT,),
-    {"target": "target", "state": "state", "due_at": "dueAt", "alarm_id": "alarmId", "created_at": CREATED_AT},
+    {"target": "target", "state": "state", "due_at": "dueAt", "group_id": "group", "created_at": CREATED_AT},
 )
 PUSH = CollectionSchema("push", (CREATED_AT,), {"user": "user", "created_at": CREATED_AT})
 
@@ -384,8 +385,9 @@ class DocumentDeliveryStore:
         if deliveries:
             await self._documents.put(list(map(_document, deliveries)))
 
-    async def by_alarm(self, alarm_id: str) -> list[AlarmDelivery]:
-        return list(map(_delivery, await self._documents.find({"alarmId": alarm_id}, CREATED_AT)))
+    async def by_group(self, group: str) -> list[AlarmDelivery]:
+        found = await self._documents.find({"group": group}, f"-{CREATED_AT}", limit=GROUP_LIMIT)
+        return list(map(_delivery, found))
 
 
 class DocumentPushStore(DocumentStore[PushSubscription]):

@@ -40,6 +40,7 @@ def record(device: str | None = "kitchen", *, priority: Priority = Priority.CRIT
         "indicative": True,
         "raised_ms": START,
     }
+    fields["group"] = fields["id"]
     return AlarmRecord(**fields | more)
 
 

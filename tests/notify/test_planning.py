@@ -11,19 +11,22 @@ from bridge.alarms.record import AlarmState, Transition, TransitionKind
 from bridge.alarms.rules import Priority
 from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours
 from bridge.alarms.scope import Hours, RuleScope
-from bridge.core.alarms.delivery import AlarmDelivery, DeliveryKind, DeliveryState
+from bridge.core.alarms.delivery import GROUP_LIMIT, AlarmDelivery, DeliveryKind, DeliveryState
 from bridge.notify.merging import compose, merge, restricted
 from bridge.notify.planning import (
     HOURLY_SECONDS,
     RETRY_SECONDS,
+    ToldAlarms,
     depends_on_alarm,
     failed,
     given_up,
     over_message,
     plan,
     reminder,
+    still_asked,
     still_asks,
     succeeded,
+    unplanned,
 )
 from tests.notify.alarms import START, cleared, raised, record, target
 
@@ -58,7 +61,7 @@ def test_a_raised_alarm_is_told_at_once_with_value_place_and_what_to_do() -> Non
         "(By NIOSH Pocket Guide to Chemical Hazards; indicative: this sensor is not certified for it)\n"
         "Not a life-safety device."
     )
-    assert delivery.alarm == record().public()
+    assert delivery.alarms == (record().public(),)
 
 
 def test_an_alarm_that_is_over_is_told_with_its_times() -> None:
@@ -178,21 +181,74 @@ def test_an_unknown_alarm_is_told_rather_than_not() -> None:
     assert still_asks(None)
 
 
+def over(end: AlarmDelivery, *others: AlarmDelivery) -> AlarmDelivery:
+    return over_message(end, ToldAlarms.of(end.target, [*others, end]))
+
+
 def test_the_end_is_told_to_who_was_told_of_the_beginning() -> None:
     beginning, end = one(raised()), one(cleared())
-    assert over_message(end, [succeeded(beginning, START)]) is end
-    retried = replace(failed(beginning, "refused", (), START + 60_000))
-    waits = over_message(end, [retried, end])
+    assert over(end, succeeded(beginning, START)) is end
+    retried = failed(beginning, "refused", (), START + 60_000)
+    waits = over(end, retried)
     assert (waits.state, waits.due_ms) == (DeliveryState.WAITING, retried.due_ms + 1)
-    assert over_message(end, [given_up(beginning)]).state is DeliveryState.CANCELLED
-    assert over_message(end, [replace(succeeded(beginning, START), target="another")]).state is DeliveryState.CANCELLED
+    assert over(end, given_up(beginning)).state is DeliveryState.CANCELLED
+    assert over(end, replace(succeeded(beginning, START), target="another")).state is DeliveryState.CANCELLED
+
+
+def test_the_end_of_several_alarms_is_told_of_those_that_were_told() -> None:
+    (end,) = plan([cleared(device, group="g") for device in ("a", "b", "c")], [target()], START)
+    beginnings = [succeeded(one(raised(device, group="g")), START) for device in ("a", "b")]
+    told = over(end, *beginnings)
+    assert told.title == "Over: 2 alarms, co-ceiling at Home"
+    assert over(end, beginnings[0]).title == "Over: Carbon monoxide 212 ppm at a"
+
+
+def test_the_end_is_told_if_too_many_deliveries_hide_the_beginning() -> None:
+    end = one(cleared())
+    assert over(end, *[replace(one(raised("other")), id=str(number)) for number in range(GROUP_LIMIT)]) is end
+
+
+def test_what_was_planned_in_other_company_is_not_planned_again() -> None:
+    (both,) = plan([raised(device, group="g") for device in ("a", "b")], [target()], START)
+    (first, second) = (one(raised(device, group="g")) for device in ("a", "b"))
+    assert unplanned(first, [both]) is None
+    rest = unplanned(both, [first, replace(second, target="another")])
+    assert rest is not None
+    assert (rest.id, rest.title) == (second.id, second.title)
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------------
 
 
 def deliveries(number: int, **more: Any) -> list[AlarmDelivery]:
+    """Each alarm has a delivery of its own."""
     return plan([raised(f"device-{index:05d}", **more) for index in range(number)], [target()], START)
+
+
+def test_alarms_of_a_group_that_are_raised_together_are_one_delivery_for_each_target() -> None:
+    many = [raised(f"device-{index:05d}", group="g") for index in range(1001)]
+    found = plan(many, [target(), target("attic", scope=RuleScope(devices=("device-00007",)))], START)
+    assert [(one.target, len(one.members)) for one in found] == [
+        ("family", 500),
+        ("attic", 1),
+        ("family", 500),
+        ("family", 1),
+    ]
+    assert found[0].title == "CRITICAL: 500 alarms, co-ceiling at Home"
+    assert len(found[0].alarms) == 20
+    assert found[1].title == "CRITICAL: Carbon monoxide 212 ppm at device-00007"
+    assert plan(many, [target()], START + 5)[0].id == found[0].id
+
+
+def test_a_late_delivery_is_of_the_alarms_that_still_ask() -> None:
+    (many,) = plan([raised(f"device-{index}", group="g") for index in range(30)], [target()], START)
+    alarms = {one.record.id: one.record for one in (raised(f"device-{index}") for index in range(30))}
+    acknowledged = {one: replace(record, state=AlarmState.ACKNOWLEDGED) for one, record in alarms.items()}
+    asked = alarms | {one.alarm_id: acknowledged[one.alarm_id] for one in many.members[:-2]}
+    rest = still_asked(many, asked)
+    assert (rest.title, len(rest.members)) == ("CRITICAL: 2 alarms, co-ceiling at Home", 2)
+    assert still_asked(many, alarms) is many
+    assert still_asked(many, acknowledged).state is DeliveryState.CANCELLED
 
 
 def test_deliveries_of_one_rule_and_site_are_one_message() -> None:
@@ -232,8 +288,8 @@ def test_a_message_has_the_same_id_whatever_the_order() -> None:
 
 def test_a_message_is_restricted_to_what_somebody_may_see() -> None:
     message = compose(deliveries(3))
-    assert restricted(message, lambda _: True) is message
-    assert restricted(message, lambda _: False) is None
-    alone = restricted(message, lambda delivery: delivery.device_id == "device-00001")
+    assert restricted(message, lambda *_: True) is message
+    assert restricted(message, lambda *_: False) is None
+    alone = restricted(message, lambda device, _: device == "device-00001")
     assert alone is not None
     assert alone.title == "CRITICAL: Carbon monoxide 212 ppm at device-00001"

@@ -12,6 +12,7 @@ from bridge.core.alarms.delivery import (
     DELIVERY_DAYS,
     PUSH_LIMIT,
     AlarmDelivery,
+    AlarmMember,
     DeliveryKind,
     DeliveryState,
     PushSubscription,
@@ -31,18 +32,17 @@ def delivery(identity: str = "one", due_ms: int = NOW_MS, target: str = "family"
     return AlarmDelivery(
         id=identity,
         target=target,
-        alarm_id=alarm_id,
-        transition_id=f"transition-{identity}",
+        group=alarm_id,
+        members=(AlarmMember(alarm_id, f"transition-{identity}", "kitchen"), AlarmMember("other", "t", None)),
         kind=DeliveryKind.RAISED,
         priority="critical",
-        device_id="kitchen",
         created_ms=NOW_MS,
         due_ms=due_ms,
         title="CRITICAL: Carbon monoxide 212 ppm at kitchen",
         body="Leave.\nNot a life-safety device.",
         rule="co-ceiling",
         site="Home",
-        alarm={"id": alarm_id, "value": 212.0, "peak": {"value": 212.0, "at": "2026-01-01T00:00:00.000Z"}, "a.b": [None]},
+        alarms=({"id": alarm_id, "peak": {"value": 212.0, "at": "2026-01-01T00:00:00.000Z"}, "a.b": [None]},),
     )
 
 
@@ -70,7 +70,7 @@ def test_document_describes_the_whole_delivery() -> None:
 async def test_delivery_is_returned_unchanged(store: Store) -> None:
     await store.deliveries.add([])
     await store.deliveries.add([delivery()])
-    assert await store.deliveries.by_alarm("alarm-1") == [delivery()]
+    assert await store.deliveries.by_group("alarm-1") == [delivery()]
 
 
 async def test_delivery_added_again_stays_as_it_is(store: Store) -> None:
@@ -79,8 +79,8 @@ async def test_delivery_added_again_stays_as_it_is(store: Store) -> None:
     await store.deliveries.save([sent])
     await store.deliveries.save([])
     await store.deliveries.add([delivery(), delivery("two", alarm_id="alarm-2")])
-    assert await store.deliveries.by_alarm("alarm-1") == [sent]
-    assert len(await store.deliveries.by_alarm("alarm-2")) == 1
+    assert await store.deliveries.by_group("alarm-1") == [sent]
+    assert len(await store.deliveries.by_group("alarm-2")) == 1
 
 
 async def test_due_deliveries_of_a_target_come_in_the_order_of_their_time(store: Store) -> None:
@@ -99,8 +99,8 @@ async def test_deliveries_are_deleted_after_their_days(opened: Opener) -> None:
         old = replace(delivery("old"), created_ms=NOW_MS - (DELIVERY_DAYS + 1) * DAY_MS)
         await store.deliveries.add([old, delivery("new")])
         await store.enforce_retention()
-        left = await store.deliveries.by_alarm("alarm-1")
-        assert left in ([delivery("new")], [old, delivery("new")])  # MongoDB expires it within a minute
+        left = await store.deliveries.by_group("alarm-1")
+        assert left in ([delivery("new")], [delivery("new"), old])  # MongoDB expires it within a minute
         if type(store).__name__ == "SqliteStore":
             assert left == [delivery("new")]
 

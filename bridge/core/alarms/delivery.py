@@ -1,18 +1,21 @@
-"""A delivery: one transition of an alarm that one target is told of; and a browser's subscription to Web Push.
+"""A delivery: what one target is told of alarms that changed together; and a browser's subscription to Web Push.
 
 A delivery waits in the store until its time, is sent, and stays there with its result. Deliveries of one target that are due
 together are sent in fewer messages. Times are milliseconds since the epoch, UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.core.timestamp import iso
 
 DELIVERY_DAYS = 90
 """How long deliveries are kept after they were created."""
+
+GROUP_LIMIT = 500
+"""The most deliveries of a group of alarms that are read at once."""
 
 PUSH_LIMIT = 100
 """The most subscriptions of one user."""
@@ -35,28 +38,36 @@ class DeliveryKind(StrEnum):
     CLEARED = "cleared"
 
 
+class AlarmMember(NamedTuple):
+    """One alarm of a delivery, and the transition that it is about; `device_id` is None for the bridge."""
+
+    alarm_id: str
+    transition_id: str
+    device_id: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDelivery:
-    """The same transition and target give the same `id`: adding it twice is one delivery.
+    """Alarms of one rule and site that changed together, for one target. The same give the same `id`: added twice, it is one.
 
-    `alarm` is the public record of the alarm after the transition. `is_deferred` says that it was planned for later: when it is
-    due, the target is told only if the alarm still asks for it. `number` is that of a reminder. `done` are the recipients of
-    the target that have received it. `error` is of the last attempt.
+    `group` is that of the alarms, `alarms` are the public records of the first of them. `is_deferred` says that it was planned
+    for later: when it is due, the target is told only of alarms that still ask for it. `number` is that of a reminder. `done`
+    are the recipients of the target that have received it. `error` is of the last attempt.
     """
 
     id: str
     target: str
-    alarm_id: str
-    transition_id: str
+    group: str
+    members: tuple[AlarmMember, ...]
     kind: DeliveryKind
     priority: str
-    device_id: str | None
+    rule: str
+    site: str | None
     created_ms: int
     due_ms: int
     title: str
     body: str
-    rule: str
-    site: str | None = None
+    alarms: tuple[Mapping[str, Any], ...] = ()
     attempts: int = 0
     state: DeliveryState = DeliveryState.WAITING
     error: str | None = None
@@ -64,7 +75,10 @@ class AlarmDelivery:
     is_deferred: bool = False
     number: int = 0
     done: tuple[str, ...] = ()
-    alarm: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def alarm_ids(self) -> frozenset[str]:
+        return frozenset(one.alarm_id for one in self.members)
 
     def public(self) -> dict[str, Any]:
         """Return it as the history of an alarm shows it."""
@@ -79,10 +93,14 @@ class AlarmDelivery:
         }
 
     def to_document(self) -> dict[str, Any]:
-        """Return everything but the id, in JSON types; the names that a store asks for are those of its other documents."""
-        fields = asdict(self) | {"done": list(self.done), "alarm": dict(self.alarm)}
-        del fields["id"], fields["created_ms"], fields["due_ms"], fields["alarm_id"]
-        return fields | {CREATED_AT: self.created_ms, "dueAt": self.due_ms, "alarmId": self.alarm_id}
+        """Return everything but the id, in JSON types."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _RENAMED}
+        lists = {name: list(fields[name]) for name in ("alarms", "done")}
+        words = {"kind": self.kind.value, "state": self.state.value, "members": [list(one) for one in self.members]}
+        return fields | lists | words | {CREATED_AT: self.created_ms, "dueAt": self.due_ms}
+
+
+_RENAMED = frozenset(("id", "created_ms", "due_ms"))
 
 
 def delivery_from_document(identity: str, document: Mapping[str, Any]) -> AlarmDelivery:
@@ -92,9 +110,10 @@ def delivery_from_document(identity: str, document: Mapping[str, Any]) -> AlarmD
         id=identity,
         created_ms=fields.pop(CREATED_AT),
         due_ms=fields.pop("dueAt"),
-        alarm_id=fields.pop("alarmId"),
         kind=DeliveryKind(fields.pop("kind")),
         state=DeliveryState(fields.pop("state")),
+        members=tuple(AlarmMember(*one) for one in fields.pop("members")),
+        alarms=tuple(fields.pop("alarms")),
         done=tuple(fields.pop("done")),
         **fields,
     )

@@ -75,7 +75,7 @@ _INDEXES = {
     "audit": [IndexModel([("act", ASCENDING), ("_id", ASCENDING)], name="act")],
     "deliveries": [
         IndexModel([("target", ASCENDING), ("state", ASCENDING), ("dueAt", ASCENDING), ("_id", ASCENDING)], name="due"),
-        IndexModel([("alarmId", ASCENDING)], name="alarm"),
+        IndexModel([("group", ASCENDING), (CREATED_AT, ASCENDING)], name="group"),
         IndexModel([(CREATED_AT, ASCENDING)], name="created", expireAfterSeconds=DELIVERY_DAYS * 86_400),
     ],
     "push": [IndexModel([("user", ASCENDING)], name="user")],

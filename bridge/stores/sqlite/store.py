@@ -104,11 +104,11 @@ CREATE TABLE IF NOT EXISTS audit (
 );
 CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
 CREATE TABLE IF NOT EXISTS deliveries (
-    id TEXT PRIMARY KEY, target TEXT NOT NULL, state TEXT NOT NULL, due_at INTEGER NOT NULL, alarm_id TEXT NOT NULL,
+    id TEXT PRIMARY KEY, target TEXT NOT NULL, state TEXT NOT NULL, due_at INTEGER NOT NULL, group_id TEXT NOT NULL,
     created_at INTEGER NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (target, state, due_at);
-CREATE INDEX IF NOT EXISTS deliveries_alarm ON deliveries (alarm_id);
+CREATE INDEX IF NOT EXISTS deliveries_group ON deliveries (group_id, created_at);
 CREATE INDEX IF NOT EXISTS deliveries_created_at ON deliveries (created_at);
 CREATE TABLE IF NOT EXISTS push (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, created_at INTEGER NOT NULL, document TEXT NOT NULL
