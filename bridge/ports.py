@@ -10,6 +10,7 @@ from bson.objectid import ObjectId
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
+from bridge.core.alarms.delivery import AlarmDelivery, PushSubscription
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device, Telemetry
 from bridge.core.devices.named_location import NamedLocation
@@ -335,6 +336,38 @@ class AuditStore(Protocol):
         """Return the events that match."""
 
 
+class DeliveryStore(Protocol):
+    """What targets are told of alarms. Deliveries are deleted `DELIVERY_DAYS` after they were created."""
+
+    async def add(self, deliveries: Sequence[AlarmDelivery], /) -> None:
+        """Insert deliveries; those whose ids exist stay unchanged. Raises `StoreError` if the store refuses one."""
+
+    async def due(self, target: str, now_ms: int, limit: int, /) -> list[AlarmDelivery]:
+        """Return at most `limit` waiting deliveries to this target that are due, by rising due time."""
+
+    async def save(self, deliveries: Sequence[AlarmDelivery], /) -> None:
+        """Insert or overwrite deliveries; a refused one does not affect the others."""
+
+    async def by_group(self, group: str, /) -> list[AlarmDelivery]:
+        """Return the last `GROUP_LIMIT` deliveries of the alarms of a group, the latest first."""
+
+
+class PushStore(Protocol):
+    """Subscriptions of browsers to Web Push messages."""
+
+    async def all(self, limit: int, /) -> list[PushSubscription]:
+        """Return subscriptions by id, at most `limit`."""
+
+    async def by_user(self, user: str, /) -> list[PushSubscription]:
+        """Return the subscriptions of a user, the earliest first."""
+
+    async def add(self, subscription: PushSubscription, /) -> None:
+        """Insert or overwrite a subscription; beyond `PUSH_LIMIT` of a user, the earliest is deleted."""
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a subscription; False if it does not exist."""
+
+
 class KeyValueStore(Protocol):
     async def put(self, key: str, value: str, /) -> None:
         """Set the value of a key."""
@@ -396,6 +429,14 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def audit(self) -> AuditStore:
         """Audit events."""
+
+    @property
+    def deliveries(self) -> DeliveryStore:
+        """What targets are told of alarms."""
+
+    @property
+    def push(self) -> PushStore:
+        """Browsers that are told of alarms."""
 
 
 class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Protocol):

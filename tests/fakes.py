@@ -15,6 +15,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storable, User
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
+from bridge.core.alarms.delivery import GROUP_LIMIT, PUSH_LIMIT, AlarmDelivery, DeliveryState, PushSubscription
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
 from bridge.core.devices.named_location import NamedLocation
@@ -61,6 +62,8 @@ class MemoryStore:
         self.keys = MemoryDocuments[ApiKey]()
         self.sessions = MemorySessions()
         self.audit = MemoryAudit()
+        self.deliveries = MemoryDeliveries()
+        self.push = MemoryPush()
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
         self.state: dict[str, str] = {}
@@ -508,3 +511,43 @@ class RecordingPublisher:
 
     def publish(self, events: Sequence[Event]) -> None:
         self.events.extend(events)
+
+
+class MemoryDeliveries:
+    def __init__(self) -> None:
+        self.by_id: dict[str, AlarmDelivery] = {}
+
+    async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
+        for one in deliveries:
+            self.by_id.setdefault(one.id, one)
+
+    async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
+        waiting = [one for one in self.by_id.values() if one.target == target and one.state is DeliveryState.WAITING]
+        return [one for one in sorted(waiting, key=lambda one: (one.due_ms, one.id)) if one.due_ms <= now_ms][:limit]
+
+    async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
+        self.by_id |= {one.id: one for one in deliveries}
+
+    async def by_group(self, group: str) -> list[AlarmDelivery]:
+        found = (one for one in self.by_id.values() if one.group == group)
+        return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[:GROUP_LIMIT]
+
+
+class MemoryPush:
+    def __init__(self) -> None:
+        self.by_id: dict[str, PushSubscription] = {}
+
+    async def all(self, limit: int) -> list[PushSubscription]:
+        return [self.by_id[one] for one in sorted(self.by_id)][:limit]
+
+    async def by_user(self, user: str) -> list[PushSubscription]:
+        found = (one for one in self.by_id.values() if one.user == user)
+        return sorted(found, key=lambda one: (one.created_ms, one.id))
+
+    async def add(self, subscription: PushSubscription) -> None:
+        self.by_id[subscription.id] = subscription
+        for surplus in (await self.by_user(subscription.user))[:-PUSH_LIMIT]:
+            del self.by_id[surplus.id]
+
+    async def remove(self, identity: str) -> bool:
+        return self.by_id.pop(identity, None) is not None

@@ -36,22 +36,26 @@ ROOMS: dict[str, set[str]] = {
     "access": INNER | {"settings"},
     "alarms": INNER | {"air"},
     "mqtt_out": INNER | {"alarms", "settings"},
+    "notify": INNER | {"alarms"},
     "realtime": ADAPTER | {"air", "http"},
     "maintenance": ADAPTER | {"devices", "stores"},
     "api": ADAPTER | {"bridge", "access", "alarms", "devices", "http", "maintenance", "realtime", "sources"},
-    "wiring": ADAPTER | {"bridge", "access", "alarms", "api", "devices", "maintenance", "mqtt_out", "realtime", "sources"},
+    "wiring": ADAPTER
+    | {"bridge", "access", "alarms", "api", "devices", "maintenance", "mqtt_out", "notify", "realtime", "sources"},
     "app": ADAPTER | {"api", "sources", "stores", "wiring"},
     "tools": {"bridge", "core", "settings", "sources"},
-    "cli": ADAPTER | {"bridge", "access", "app", "maintenance", "sources", "stores", "tools", "wiring"},
+    "cli": ADAPTER | {"bridge", "access", "alarms", "app", "maintenance", "sources", "stores", "tools", "wiring"},
     "__main__": {"cli"},
 }
 
 # Pure rooms, and pure modules of others: no clock, no chance, no sockets, no loop, no log.
 PURE = {"air", "core"}
 PURE_ALARMS = (
-    "actions", "co_dose", "conditions", "defaults", "floods", "fold", "kpis", "record", "rules", "scope", "states",
+    "actions", "co_dose", "conditions", "defaults", "floods", "fold", "kpis", "record", "rules", "rules_file.notify_settings",
+    "rules_file.rule_tables", "scope", "states",
 )  # fmt: skip
-PURE_MODULES = tuple(f"bridge.alarms.{name}" for name in PURE_ALARMS)
+PURE_NOTIFY = ("merging", "planning", "texts")
+PURE_MODULES = (*(f"bridge.alarms.{name}" for name in PURE_ALARMS), *(f"bridge.notify.{name}" for name in PURE_NOTIFY))
 CORE_LIBRARIES = {"bson", "cbor2", "google", "jinja2", "orjson", "ormsgpack", "pydantic"}
 CORE_STANDARD = {
     "__future__",
@@ -102,7 +106,10 @@ HOMES: dict[str, set[str]] = {
     "dotenv": {"bridge.settings.variables"},
     "pydantic_settings": {"bridge.settings.loader"},
     "jinja2": {"bridge.core.discovery.templates"},
-    "tomllib": {"bridge.settings.loader"},
+    "tomllib": {"bridge.alarms.rules_file", "bridge.settings.loader"},
+    "apprise": {"bridge.notify.apprise_target"},
+    "pywebpush": {"bridge.notify.web_push"},
+    "py_vapid": {"bridge.notify.web_push"},
     "tomlkit": {"bridge.cli.settings_file"},
 }
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge import __version__
-from bridge.cli import data, devices, users
+from bridge.cli import alarms, data, devices, users
 from bridge.cli.import_users import import_users
+from bridge.cli.options import TokenFileOption, TokenOption, UrlOption
 from bridge.cli.runner import (
     FAILED,
     WRONG_SETTINGS,
@@ -28,12 +28,11 @@ from bridge.cli.runner import (
     unusable_folder,
 )
 from bridge.cli.settings_file import settings_path
-from bridge.core.errors import BridgeError, PatternError, SettingsError
+from bridge.core.errors import BridgeError, PatternError, RuleFileError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.core.topic import TopicPattern
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
-from bridge.settings.section import check_url
 from bridge.tools.stop_signals import on_stop_signals
 from bridge.tools.terminal import printable
 
@@ -47,27 +46,9 @@ app.add_typer(data.rejected, name="rejected")
 app.add_typer(users.users, name="user")
 app.add_typer(users.keys, name="key")
 app.add_typer(devices.devices, name="device")
+app.add_typer(alarms.alarms, name="alarms")
 
 
-def _check_url(url: str) -> str:
-    """Refuse what is no URL before a library does, and credentials, which error texts would print."""
-    try:
-        parts = check_url(SecretStr(url), {"http", "https"})
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; expected http://host:3000") from None
-    if "@" in parts.netloc:
-        raise typer.BadParameter("must not contain a user or password; use --token or --token-file")
-    return url
-
-
-UrlOption = Annotated[str, typer.Option(help="URL of a running bridge.", callback=_check_url)]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        "--token", envvar="BRIDGE_TOKEN", help="Token or API key, if access is required. Other users can see arguments."
-    ),
-]
-TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="File whose first line is the token or API key.")]
 JsonOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Write all results to this file.")]
 
 
@@ -77,6 +58,10 @@ def run_command() -> None:
         app()
     except SettingsError as error:
         print_line("wrong settings", errors, "bold red")
+        print_line(str(error), errors)
+        sys.exit(WRONG_SETTINGS)
+    except RuleFileError as error:
+        print_line("wrong rules file", errors, "bold red")
         print_line(str(error), errors)
         sys.exit(WRONG_SETTINGS)
     except BridgeError as error:

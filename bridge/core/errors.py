@@ -25,11 +25,14 @@ BridgeError
 ├── UnknownDevice
 │   └── DeviceNotInScope
 ├── CommandStateError · CommandRejected
+├── RuleError · RuleFileError · DeliveryFailed · UnknownTarget · AlarmStateError · UnknownAlarm
 ├── Unauthorized · Forbidden · TooManyAttempts
 └── AccountError · AccountExists · UnknownAccount · LastAdmin
 
 `PayloadError` is in `core/payload.py`, because it carries a `RejectionReason`.
 """
+
+from collections.abc import Sequence
 
 
 class BridgeError(Exception):
@@ -258,6 +261,27 @@ class LastAdmin(BridgeError):
 
 class RuleError(BridgeError, ValueError):
     """A rule of an alarm is not possible; the text says what is allowed."""
+
+
+class RuleFileError(BridgeError):
+    """The rules file is not valid; the text has a line for each of the `mistakes`."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class DeliveryFailed(BridgeError):
+    """A target was not told, or some of its recipients were not; the text never contains a secret."""
+
+    def __init__(self, text: str, done: Sequence[str] = ()) -> None:
+        """`done` are the recipients that have received it."""
+        super().__init__(text)
+        self.done = tuple(done)
+
+
+class UnknownTarget(BridgeError):
+    """No target of notifications has this name."""
 
 
 class AlarmStateError(BridgeError):

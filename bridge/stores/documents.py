@@ -19,6 +19,16 @@ from bridge.core.access.accounts import (
     user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
+from bridge.core.alarms.delivery import (
+    CREATED_AT,
+    GROUP_LIMIT,
+    PUSH_LIMIT,
+    AlarmDelivery,
+    DeliveryState,
+    PushSubscription,
+    delivery_from_document,
+    push_from_document,
+)
 from bridge.core.devices import command, device, named_location
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
@@ -66,6 +76,12 @@ ALARMS = CollectionSchema("alarms", columns={"device": "device", "rule": "rule",
 ALARM_TRANSITIONS = CollectionSchema("alarm_transitions", columns={"alarm": "alarm"})
 ALARM_INPUTS = CollectionSchema("alarm_inputs")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
+DELIVERIES = CollectionSchema(
+    "deliveries",
+    (CREATED_AT,),
+    {"target": "target", "state": "state", "due_at": "dueAt", "group_id": "group", "created_at": CREATED_AT},
+)
+PUSH = CollectionSchema("push", (CREATED_AT,), {"user": "user", "created_at": CREATED_AT})
 
 
 class DocumentCollection(Protocol):
@@ -131,6 +147,8 @@ class DocumentStores:
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
+        self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))
+        self.push = DocumentPushStore(collection(PUSH), push_from_document)
 
 
 class DocumentStore(Generic[T]):
@@ -348,6 +366,43 @@ class DocumentAuditStore:
     async def trim(self, limit: int) -> int:
         """Delete the events beyond `limit`, refusals first, then the oldest; return how many."""
         return await self._documents.trim(limit, first=("act", REFUSALS))
+
+
+class DocumentDeliveryStore:
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
+        if deliveries:
+            await self._documents.insert_many(list(map(_document, deliveries)))
+
+    async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
+        where = {"target": target, "state": DeliveryState.WAITING.value}
+        found = map(_delivery, await self._documents.find(where, "dueAt", limit=limit))
+        return [one for one in found if one.due_ms <= now_ms]
+
+    async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
+        if deliveries:
+            await self._documents.put(list(map(_document, deliveries)))
+
+    async def by_group(self, group: str) -> list[AlarmDelivery]:
+        found = await self._documents.find({"group": group}, f"-{CREATED_AT}", limit=GROUP_LIMIT)
+        return list(map(_delivery, found))
+
+
+class DocumentPushStore(DocumentStore[PushSubscription]):
+    async def by_user(self, user: str) -> list[PushSubscription]:
+        return list(map(self._record, await self._documents.find({"user": user}, CREATED_AT)))
+
+    async def add(self, subscription: PushSubscription) -> None:
+        await self._documents.put([_document(subscription)])
+        of_user = [one for one in await self.by_user(subscription.user) if one.id != subscription.id]
+        for surplus in of_user[: max(0, len(of_user) + 1 - PUSH_LIMIT)]:
+            await self._documents.delete(surplus.id)
+
+
+def _delivery(document: Document) -> AlarmDelivery:
+    return delivery_from_document(str(document["_id"]), document)
 
 
 def _document(record: Storable) -> Document:

@@ -10,7 +10,7 @@ import orjson
 
 from bridge.core.errors import BridgeError
 
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 20.0
 
 
 def read_token(token: str | None, path: Path | None) -> str | None:
@@ -52,6 +52,20 @@ async def send_command(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise BridgeError(f"no bridge answers at {url}: {error}") from None
     return command
+
+
+async def call(
+    url: str, method: str, path: str, body: dict[str, Any] | None = None, token: str | None = None
+) -> dict[str, Any]:
+    """Return the answer of a route. Raises `BridgeError`; the text is that of the bridge, or says that none answers."""
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout, headers=authorization_header(token)) as session:
+            return await _request(session, method, f"{url.rstrip('/')}{path}", body)
+    except TimeoutError:
+        raise BridgeError(f"the bridge at {url} did not answer in time") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise BridgeError(f"no bridge answers at {url}: {error}") from None
 
 
 async def _request(session: aiohttp.ClientSession, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:

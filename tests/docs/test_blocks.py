@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from bridge.alarms.rules_file import load
 from bridge.settings.loader import load_settings
 from tests.browser import chromium
 from tests.docs.blocks import INERT, MARKS, PAGES, PARSED, RUN, Block, blocks, wants_login
@@ -157,7 +158,15 @@ def test_json_is_json(block: Block) -> None:
         rest = rest[end:].strip()
 
 
-@pytest.mark.parametrize("block", [one for one in BLOCKS if one.language == "toml"], ids=str)
+TOML = [block for block in BLOCKS if block.language == "toml"]
+
+
+@pytest.mark.parametrize("block", [one for one in TOML if one.page.name == "alarms.md"], ids=str)
+def test_rules_load(block: Block) -> None:
+    load(block.text)
+
+
+@pytest.mark.parametrize("block", [one for one in TOML if one.page.name != "alarms.md"], ids=str)
 def test_settings_load(block: Block, tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(block.text)
     load_settings(tmp_path / "bridge.toml", {})

@@ -21,6 +21,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from bridge.core.access.accounts import EXPIRES_AT
+from bridge.core.alarms.delivery import CREATED_AT, DELIVERY_DAYS
 from bridge.core.errors import SettingsError, StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
@@ -72,6 +73,12 @@ _INDEXES = {
     "sessions": [IndexModel([("user", ASCENDING)], name="user"), _EXPIRES],
     "revocations": [IndexModel([(WRITTEN_AT, ASCENDING)], name="written"), _EXPIRES],
     "audit": [IndexModel([("act", ASCENDING), ("_id", ASCENDING)], name="act")],
+    "deliveries": [
+        IndexModel([("target", ASCENDING), ("state", ASCENDING), ("dueAt", ASCENDING), ("_id", ASCENDING)], name="due"),
+        IndexModel([("group", ASCENDING), (CREATED_AT, ASCENDING)], name="group"),
+        IndexModel([(CREATED_AT, ASCENDING)], name="created", expireAfterSeconds=DELIVERY_DAYS * 86_400),
+    ],
+    "push": [IndexModel([("user", ASCENDING)], name="user")],
 }
 
 

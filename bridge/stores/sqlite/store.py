@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from bson.objectid import ObjectId
 
 from bridge.core.access.audit import REFUSALS
+from bridge.core.alarms.delivery import DELIVERY_DAYS
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
@@ -102,6 +103,17 @@ CREATE TABLE IF NOT EXISTS audit (
     id BLOB PRIMARY KEY, at INTEGER NOT NULL, act TEXT NOT NULL, by TEXT NOT NULL, about TEXT NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id TEXT PRIMARY KEY, target TEXT NOT NULL, state TEXT NOT NULL, due_at INTEGER NOT NULL, group_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (target, state, due_at);
+CREATE INDEX IF NOT EXISTS deliveries_group ON deliveries (group_id, created_at);
+CREATE INDEX IF NOT EXISTS deliveries_created_at ON deliveries (created_at);
+CREATE TABLE IF NOT EXISTS push (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, created_at INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS push_user ON push (user);
 CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE {among("act", REFUSALS)};
 """
 _SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEMA + ROLLUP_SCHEMA)
@@ -215,6 +227,7 @@ class SqliteStore(DocumentStores):
             ("sessions", "expires_at", now_ms),
             ("revocations", "expires_at", now_ms),
             ("audit", "at", now_ms - settings.audit_days * _DAY_MS),
+            ("deliveries", "created_at", now_ms - DELIVERY_DAYS * _DAY_MS),
         ):
             await SqliteTable(table, self._writer, self._reader).remove_older(column, before_ms)
         await self.alarms.trim(settings.alarms_limit)
