@@ -23,11 +23,8 @@ from bridge.ports import KeyValueStore
 log = logging.getLogger(__name__)
 
 TOPICS_LIMIT = 100_000
-BATCH = 32
+BATCH = 16
 """How many messages may be without an acknowledgement."""
-
-PER_SECOND = 500
-"""So fast at most: a message costs about 0.15 ms, and everything is published again on each connection."""
 
 _SHARDS = 64
 _KEY = "mqtt_out/topics/"
@@ -46,6 +43,13 @@ class Urgency(IntEnum):
     AVAILABILITY = 1
     STATE = 2
     CONFIG = 3
+
+    @property
+    def pause_seconds(self) -> float:
+        """The time after each message: at most 2,000 alarms a second, and 500 others. A message costs 0.11 ms of CPU, and after
+        each new connection everything is published again.
+        """
+        return 1 / 2000 if self is Urgency.ALARM else 1 / 500
 
 
 @dataclass(slots=True)
@@ -172,8 +176,9 @@ class RetainedMessages:
             while batch := list(islice(self._next(), BATCH)):
                 await self._save()
                 self._connected.clear()
+                pause = sum(self._topics[topic].urgency.pause_seconds for topic in batch)
                 if await self._publish_all(batch):
-                    await asyncio.sleep(len(batch) / PER_SECOND)
+                    await asyncio.sleep(pause)
                 else:
                     await self._wait_for_connection()
             await self._save()

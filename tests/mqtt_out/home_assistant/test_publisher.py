@@ -169,14 +169,16 @@ async def test_alarm_is_told_from_when_it_is_raised_until_it_is_normal_again(hou
         assert (await house.body(topic, "unacknowledged"))["message"] == "Carbon monoxide 250 ppm at floor1/boiler"
         assert (await house.body(states, "co-ceiling"))["co-ceiling"]["priority"] == "critical"
         await act(bridge, "acknowledge")
-        await house.body(topic, "'acknowledged'")
+        await house.body(topic, "'state': 'acknowledged'")
     async with mqtt_sender(settings_for(house.url)) as sender:
         await sender.publish(topic, b"", retain=True)
     async with house.bridge() as bridge:
-        assert (await house.body(topic, "'acknowledged'"))["acknowledgedBy"] == "anyone", "published again at the start"
+        assert (await house.body(topic, "'state': 'acknowledged'"))["acknowledgedBy"] == "anyone", (
+            "published again at the start"
+        )
         for _ in range(3):
             await house.send("floor1/boiler", coPpm=0)
-        await house.body(topic, "'latched'")
+        await house.body(topic, "'state': 'latched'")
         assert "co-ceiling" in await house.body(states, "co-ceiling")
         await act(bridge, "reset")
         await house.text(states, b"{}")
