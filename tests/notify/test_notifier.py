@@ -44,7 +44,6 @@ async def tell(one: Notifier, *transitions: Transition) -> None:
 async def test_a_webhook_is_told_within_a_second() -> None:
     store = MemoryStore()
     async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
-        await asyncio.sleep(0)
         started = time.monotonic()
         await tell(one, raised())
         await until(lambda: bool(server.posts))
