@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "notify": INNER | {"alarms"},
     "realtime": ADAPTER | {"air", "http"},
     "maintenance": ADAPTER | {"devices", "stores"},
-    "api": ADAPTER | {"bridge", "access", "alarms", "devices", "http", "maintenance", "realtime", "sources"},
+    "api": ADAPTER | {"bridge", "access", "alarms", "devices", "http", "maintenance", "notify", "realtime", "sources"},
     "wiring": ADAPTER
     | {"bridge", "access", "alarms", "api", "devices", "maintenance", "mqtt_out", "notify", "realtime", "sources"},
     "app": ADAPTER | {"api", "sources", "stores", "wiring"},
