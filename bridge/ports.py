@@ -358,6 +358,9 @@ class PushStore(Protocol):
     async def all(self, limit: int, /) -> list[PushSubscription]:
         """Return subscriptions by id, at most `limit`."""
 
+    async def get(self, identity: str, /) -> PushSubscription | None:
+        """Return the subscription with this id."""
+
     async def by_user(self, user: str, /) -> list[PushSubscription]:
         """Return the subscriptions of a user, the earliest first."""
 

@@ -540,6 +540,9 @@ class MemoryPush:
     async def all(self, limit: int) -> list[PushSubscription]:
         return [self.by_id[one] for one in sorted(self.by_id)][:limit]
 
+    async def get(self, identity: str) -> PushSubscription | None:
+        return self.by_id.get(identity)
+
     async def by_user(self, user: str) -> list[PushSubscription]:
         found = (one for one in self.by_id.values() if one.user == user)
         return sorted(found, key=lambda one: (one.created_ms, one.id))

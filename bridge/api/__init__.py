@@ -11,6 +11,7 @@ from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.desk import AlarmDesk
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
+from bridge.api.alarms.push import PushApi
 from bridge.api.alarms.routes import AlarmsApi
 from bridge.api.assessments import AssessmentsApi
 from bridge.api.auth import AuthApi
@@ -104,6 +105,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),
         AlarmsApi(services.alarms, authorizer, http),
+        PushApi(store),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
         DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),

@@ -41,7 +41,7 @@ class AppriseTarget:
         self._busy -= 1
 
     def _send(self, message: Notification, done: frozenset[str]) -> None:
-        """Run in a thread."""
+        """Run in a thread. The text is plain: services that take HTML or Markdown receive it escaped."""
         apprise = _library()
         kind = _TYPES.get("cleared" if message.kind == "cleared" else message.priority, "info")
         failures: list[str] = []
@@ -50,13 +50,13 @@ class AppriseTarget:
             key = recipient_key(url)
             if key in told:
                 continue
-            service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
-            if service is None:
+            one = apprise.Apprise()
+            if not one.add(url):
                 failures.append(f"URL {number}: is no URL of Apprise")
-            elif service.notify(body=message.body, title=message.title, notify_type=kind):
+            elif one.notify(title=message.title, body=message.body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT):
                 told.add(key)
             else:
-                failures.append(f"URL {number} ({service.service_name}): refused or unavailable")
+                failures.append(f"URL {number} ({one[0].service_name}): refused or unavailable")
         if failures:
             raise DeliveryFailed(f"Apprise: {'; '.join(failures)}"[:500], sorted(told))
 

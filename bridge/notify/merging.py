@@ -14,6 +14,8 @@ from bridge.notify.texts import PublicAlarm, body, group_body, group_title, titl
 ALARMS_LIMIT = 20
 """The most alarms that are described in one message."""
 
+TITLE_LENGTH = 300
+
 _RANKS = {priority.value: rank for rank, priority in enumerate(Priority)}
 
 
@@ -61,8 +63,13 @@ def words(
 ) -> tuple[str, str]:
     """Return title and body for so many alarms of each rule and site, of which `alarms` are the first."""
     if groups.total() == 1 and alarms:
-        return title(kind, priority, alarms[0]["message"]), body(kind, alarms[0])
-    return group_title(kind, priority, groups), group_body(kind, alarms, groups)
+        return _line(title(kind, priority, alarms[0]["message"])), body(kind, alarms[0])
+    return _line(group_title(kind, priority, groups)), group_body(kind, alarms, groups)
+
+
+def _line(text: str) -> str:
+    """Return one line: a title becomes the header of an e-mail."""
+    return " ".join(text.split())[:TITLE_LENGTH]
 
 
 def compose(deliveries: Sequence[AlarmDelivery]) -> Notification:

@@ -119,13 +119,19 @@ class TargetLoop:
         try:
             wait_seconds = await self.round()
         except StoreError as error:
-            self.counts.store_failures += 1
-            if not self._is_store_failing:
-                log.warning("notify: %s: store unavailable, deliveries wait: %s", self._settings.name, error)
-            self._is_store_failing = True
+            self._count_store_failure(error)
             return 0.0
+        except Exception:
+            log.exception("notify: %s: a round failed unexpectedly: it is tried again; please report this", self.name)
+            return _GAP_CHECK_SECONDS
         self._is_store_failing = False
         return wait_seconds
+
+    def _count_store_failure(self, error: StoreError) -> None:
+        self.counts.store_failures += 1
+        if not self._is_store_failing:
+            log.warning("notify: %s: store unavailable, deliveries wait: %s", self.name, error)
+        self._is_store_failing = True
 
     async def _send_unstored(self) -> None:
         now_ms = self._parts.clock()
@@ -146,7 +152,7 @@ class TargetLoop:
         Raises `StoreError`.
         """
         now_ms = self._parts.clock()
-        due = await self._parts.deliveries.due(self._settings.name, now_ms, DUE_LIMIT)
+        due = await self._parts.deliveries.due(self.name, now_ms, DUE_LIMIT)
         if not due:
             return 0.0
         self._rate.update(now_ms)
@@ -215,8 +221,8 @@ class TargetLoop:
             try:
                 await self._parts.deliveries.add(reminders)
                 await self._parts.deliveries.save(results)
-            except StoreError:
-                self.counts.store_failures += 1
+            except StoreError as error:
+                self._count_store_failure(error)
                 await asyncio.sleep(self._parts.idle_seconds)
             else:
                 return
@@ -232,9 +238,9 @@ class TargetLoop:
             return
         self._is_failing = fault is not None
         if fault is None:
-            log.info("notify: %s: told again", self._settings.name)
+            log.info("notify: %s: told again", self.name)
         else:
-            log.warning("notify: %s: not told, tried again later: %s", self._settings.name, fault)
+            log.warning("notify: %s: not told, tried again later: %s", self.name, fault)
 
 
 async def attempt(target: NotifyTarget, message: Notification, deadline_seconds: float) -> tuple[str | None, Sequence[str]]:

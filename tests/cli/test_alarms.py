@@ -16,9 +16,13 @@ from bson.objectid import ObjectId
 
 from bridge.core.readings.reading import Reading
 from bridge.settings import StoreSettings
+from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.cli.test_cli import ended
+from tests.conftest import StartBridge
 from tests.notify.alarms import record
+from tests.realtime.clients import Plain
+from tests.sources.mqtt.test_source import settings_for
 
 ALARM = record().public()
 ID = ALARM["id"]
@@ -103,6 +107,34 @@ async def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path) -> None
     code, _, err = await ended(tmp_path, "alarms", "shelve", ID, "--for", time)
     assert code == 2
     assert "must be a number with s, m, h or d" in err
+
+
+async def test_alarms_of_a_running_bridge_are_listed_shelved_and_acknowledged(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        mqtt_sender(settings_for(broker_url)) as sender,
+        Plain.connected(bridge) as plain,
+    ):
+        for _ in range(3):
+            await sender.publish("sensors/boiler/data", b'{"coPpm": 250}')
+        told = await plain.receive("alert")
+        alarm, at = told["alert_id"], ("--url", f"http://127.0.0.1:{bridge.port}")
+        code, out, _ = await ended(tmp_path / "run", "alarms", "list", *at)
+        assert code == 0
+        assert "250 ppm" in next(line for line in out.splitlines() if alarm in line)
+        assert await ended(tmp_path / "run", "alarms", "ack", alarm, *at, "--comment", "seen") == (
+            0,
+            f"{alarm} acknowledged\n",
+            "",
+        )
+        code, out, _ = await ended(tmp_path / "run", "alarms", "shelve", alarm, "--for", "30m", *at)
+        assert code == 0
+        assert out.startswith(f"{alarm} shelved until 20")
+        code, _, err = await ended(tmp_path / "run", "alarms", "ack", alarm, *at)
+        assert code == 1
+        assert err.startswith(f"{alarm} not acknowledged: ")
 
 
 # --- try -------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.alarms.journal import stored_alarm
+from bridge.alarms.journal import AlarmJournal, stored_alarm
 from bridge.alarms.record import Transition
 from bridge.alarms.rules_file.notify_settings import NotifySettings, WatchdogSettings
 from bridge.core.errors import UnknownTarget
@@ -44,7 +44,6 @@ async def tell(one: Notifier, *transitions: Transition) -> None:
 async def test_a_webhook_is_told_within_a_second() -> None:
     store = MemoryStore()
     async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
-        await asyncio.sleep(0)
         started = time.monotonic()
         await tell(one, raised())
         await until(lambda: bool(server.posts))
@@ -138,3 +137,21 @@ async def test_transitions_that_are_recorded_again_after_a_restart_are_told_once
     await again.record([a, b, c], known={a.id, b.id, c.id})
     members = [member.transition_id for one in store.deliveries.by_id.values() for member in one.members]
     assert sorted(members) == sorted([a.id, b.id, c.id])
+
+
+async def test_what_the_journal_stores_is_told_once_also_if_it_is_folded_again() -> None:
+    store = MemoryStore()
+    async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
+        for is_replayed in (False, True):
+            journal = AlarmJournal(store.alarms)
+            journal.on_batch = lambda transitions: asyncio.ensure_future(one.record(transitions))
+            writing = asyncio.create_task(journal.run())
+            await journal.written(journal.add([raised("a"), raised("b")], is_replayed=is_replayed))
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+        await until(lambda: one.counts["family"].alarms == 2)
+        await tell(one, raised("c"))
+        await until(lambda: one.counts["family"].alarms == 3)
+    told = [alarm["deviceId"] for post in server.posts for alarm in orjson.loads(post.content)["alarms"]]
+    assert sorted(told) == ["a", "b", "c"]

@@ -64,6 +64,11 @@ def test_a_raised_alarm_is_told_at_once_with_value_place_and_what_to_do() -> Non
     assert delivery.alarms == (record().public(),)
 
 
+def test_a_title_is_one_short_line() -> None:
+    assert one(raised(message="Heat at\r\nBcc: x@example.org")).title == "CRITICAL: Heat at Bcc: x@example.org"
+    assert len(one(raised(message="x" * 1000)).title) == 300
+
+
 def test_an_alarm_that_is_over_is_told_with_its_times() -> None:
     delivery = one(cleared(latched=True))
     assert delivery.title == "Over: Carbon monoxide 212 ppm at kitchen"

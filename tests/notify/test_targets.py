@@ -99,6 +99,20 @@ async def test_apprise_sends_title_body_and_kind() -> None:
     assert "Not a life-safety device." in body["message"]
 
 
+async def test_names_of_devices_are_no_markup_where_a_service_takes_html() -> None:
+    hostile = compose(plan([raised(message="Heat at <a href='http://evil'>x</a>")], [target()], START))
+    async with receiver() as server:
+        apprise = AppriseTarget(target(webhook=None, to=(json_url(server, "?format=html"),)))
+        group = compose(plan([raised(one, group="g", message="<b>x</b>") for one in "ab"], [target()], START))
+        await apprise.send(hostile, ())
+        await apprise.send(group, ())
+        await apprise.close()
+    bodies = [orjson.loads(post.content) for post in server.posts]
+    assert len(bodies) == 2
+    assert all("<b>" not in one["message"] and "<a " not in one["message"] for one in bodies)
+    assert "&lt;b&gt;" in bodies[1]["message"]
+
+
 async def test_apprise_names_what_failed_and_tells_the_others_only_once(tmp_path: Path) -> None:
     answers = iter([200, 500, 200])
     async with receiver(status=lambda: next(answers)) as server:

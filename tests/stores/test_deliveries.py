@@ -116,6 +116,8 @@ async def test_subscriptions_of_a_user_are_returned_and_removed(store: Store) ->
     await store.push.add(subscription(2))
     await store.push.add(subscription(1, "bob"))
     assert await store.push.by_user("ada") == [subscription(1), subscription(2)]
+    assert await store.push.get("ada-002") == subscription(2)
+    assert await store.push.get("ada-009") is None
     assert await store.push.all(2) == [subscription(1), subscription(2)]
     assert await store.push.remove("ada-001")
     assert not await store.push.remove("ada-001")
