@@ -14,8 +14,8 @@ from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, 
 from bridge.alarms.record import AlarmRecord, AlarmState, Past
 from bridge.alarms.rules import Priority
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
 from tests.page.conftest import LANGUAGES, Dashboard, log_in
+from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
 from tests.page.test_accessibility import violations
 
 TABS = ("#/alarms", "#/alarms/history", "#/alarms/hidden", "#/alarms/figures")
