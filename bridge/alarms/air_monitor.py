@@ -35,11 +35,11 @@ class Windows(Protocol):
     def window(self, device_id: str, /) -> DeviceWindow | None:
         """Return the window of a device, which must not be changed."""
 
-    def co_dose(self, device_id: str, /) -> "Dose | None":
+    def co_dose(self, device_id: str, /) -> "DoseLevel | None":
         """Return the dose of carbon monoxide at a device; None if there is none."""
 
 
-class Dose(Protocol):
+class DoseLevel(Protocol):
     @property
     def dose(self) -> float:
         """1 is an alarm."""

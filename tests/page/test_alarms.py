@@ -341,22 +341,6 @@ async def test_device_page_lists_its_alarms_and_draws_limits_and_the_dose(dashbo
     for ppm in (120, 180, 230):
         await dashboard.post(deviceId="boiler", coPpm=ppm)
     await every_kind().serve(page)
-
-    async def add_dose(route: Route) -> None:
-        answer = await route.fetch()
-        body: dict[str, Any] = await answer.json()
-        [now] = [one for one in body["assessments"][0]["assessments"] if one["key"] == "index.co.now"]
-        dose = now | {
-            "key": "index.co.dose",
-            "value": 40,
-            "unit": "unit.percent",
-            "levelKey": "level.dose.rising",
-            "minutesLeft": 2.5,
-        }
-        body["assessments"][0]["assessments"].append(dose)
-        await route.fulfill(response=answer, json=body)
-
-    await page.route(re.compile("/api/v1/assessments"), add_dose)
     await dashboard.go("#/device/boiler")
     await expect(page.locator(".device-alarms h3")).to_have_text(
         ["Carbon monoxide 212 ppm at Cellar, Home", re.compile("Carbon monoxide for too long")]
@@ -364,8 +348,8 @@ async def test_device_page_lists_its_alarms_and_draws_limits_and_the_dose(dashbo
     chart = page.get_by_role("img", name=re.compile("Chart of Carbon monoxide"))
     await page.locator(".chart").filter(has_text="Carbon monoxide").scroll_into_view_if_needed()
     await expect(chart).to_have_accessible_name(re.compile("limit 200 ppm"))
-    await expect(page.get_by_role("img", name="40 % of the dose at which a CO alarm sounds")).to_be_visible()
-    await expect(page.locator(".dose")).to_contain_text("2.5 min left at this concentration")
+    await expect(page.get_by_role("img", name=re.compile(r"^\d+ % of the dose at which a CO alarm sounds$"))).to_be_visible()
+    await expect(page.locator(".dose")).to_have_text(re.compile(r"\d min left at this concentration$"))
     await page.locator(".device-alarms").get_by_role("button", name="Acknowledge").click()
     await expect(page.locator(".device-alarms").get_by_role("button", name="Acknowledge")).to_have_count(0)
 

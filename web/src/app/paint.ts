@@ -10,6 +10,8 @@ import type { Store } from "./store";
 const PAINT_INTERVAL_MS = 100;
 /** A hidden page shows its alarms in its title, and sounds them. */
 const HIDDEN_ALARM_INTERVAL_MS = 1000;
+/** In a flood, new alarms are told together. */
+const NEWS_INTERVAL_MS = 2000;
 const FEED_INTERVAL_MS = 250;
 const BUSY_FEED_INTERVAL_MS = 1000;
 /** New items between two paints of the feed. */
@@ -23,6 +25,7 @@ export class Painter {
   readonly #headlineWriter = new HeadlineWriter();
   readonly #rankedById = new Map<string, { readonly ranked: RankedDevice; readonly key: string }>();
   #pressing: ReadonlyMap<string, Priority> = new Map();
+  #toldAt = Number.NEGATIVE_INFINITY;
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #isScheduled = false;
   #paintedAt = 0;
@@ -85,14 +88,21 @@ export class Painter {
   }
 
   #paintAlarms(): boolean {
-    const { alarmBook, alarms, alarmKnowledge, newAlarms } = this.#store;
+    const { alarmBook, alarms, alarmKnowledge } = this.#store;
+    this.#tellNews();
     if (!alarmBook.takeChange()) return false;
     this.#pressing = alarmBook.pressing();
     alarms.value = alarmBook.sorted();
     alarmKnowledge.value = alarmBook.knowledge;
-    const news = alarmBook.takeNews();
-    if (news.length > 0) newAlarms.value = news;
     return true;
+  }
+
+  #tellNews(): void {
+    if (performance.now() - this.#toldAt < NEWS_INTERVAL_MS) return;
+    const news = this.#store.alarmBook.takeNews();
+    if (news.length === 0) return;
+    this.#toldAt = performance.now();
+    this.#store.newAlarms.value = news;
   }
 
   /** Ranks also change with time alone. A few devices per paint: ranking all 500 in one frame took 50 ms. */

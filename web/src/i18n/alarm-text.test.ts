@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 
 import { NOON, TABLE, alarm } from "../model/testing";
 import { setLanguage } from ".";
-import { adviceText, figureText, messageText, pastText, standardText, stateText } from "./alarm-text";
+import { adviceText, bellText, figureText, messageText, pastText, speechText, standardText, stateText } from "./alarm-text";
 
 afterEach(async () => setLanguage("en"));
 
@@ -79,5 +79,25 @@ describe("a violation that became known later", () => {
 
   test("is not what an alarm that was raised is", () => {
     expect(said({ past: null })).toBeUndefined();
+  });
+});
+
+test("the bell says how many are unacknowledged, by priority", async () => {
+  expect(bellText({ critical: 0, high: 0, medium: 0, low: 0 })).toBe("Alarms: all acknowledged");
+  expect(bellText({ critical: 1, high: 0, medium: 12, low: 0 })).toBe("Alarms not acknowledged: 1 critical alarm, 12 medium alarms");
+  await setLanguage("ru");
+  expect(bellText({ critical: 2, high: 5, medium: 0, low: 1 })).toBe("Неподтверждённые тревоги: 2 критические тревоги, 5 важных тревог, 1 тревога низкой важности");
+});
+
+describe("what is spoken", () => {
+  test("is the message of each new alarm, the most urgent first", () => {
+    const heat = alarm("2", { priority: "high", rule: "heat", message: "58 °C at Hall", value: 58, unit: "°C" });
+    expect(speechText([heat, alarm("1")])).toBe("Critical alarm: Carbon monoxide 212 ppm at Cellar, Home. High alarm: 58 °C at Hall.");
+    expect(speechText([])).toBe("");
+  });
+
+  test("is only a number for most of a flood", () => {
+    const flood = Array.from({ length: 10_000 }, (_, number) => alarm(String(number)));
+    expect(speechText(flood)).toMatch(/^(Critical alarm: Carbon monoxide 212 ppm at Cellar, Home\. ){3}and 9,997 more$/);
   });
 });

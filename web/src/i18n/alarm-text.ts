@@ -3,7 +3,8 @@
  * of rules that this page does not know, or whose texts an operator has written, as they are.
  */
 
-import type { Alarm } from "../model/alarms/alarm";
+import type { Alarm, PriorityCounts } from "../model/alarms/alarm";
+import { PRIORITIES, byUrgency } from "../model/alarms/alarm";
 import type { Measurement, Value } from "../model/wire";
 import type { AlarmKey } from "../standards/alarms.en";
 import { alarms as english } from "../standards/alarms.en";
@@ -12,6 +13,8 @@ import { fieldLabel, formats, sentText, t, valueText } from ".";
 const ADVICE: ReadonlyMap<string, AlarmKey> = new Map(
   (Object.keys(english) as AlarmKey[]).filter((key) => key.startsWith("todo.")).map((key) => [english[key], key]),
 );
+/** More would be spoken for minutes. */
+const MAX_SPOKEN = 3;
 const PLACEHOLDER = /\{(value|place)\}/g;
 
 /** What is wrong, and where. */
@@ -52,6 +55,20 @@ export function pastText(alarm: Alarm, table: readonly Measurement[], now: numbe
   const measurement = table.find(({ name }) => name === field);
   if (measurement === undefined || limit === null || typeof value !== "number") return t("alarms.past.other", { ...times, message: messageText(alarm) });
   return t(value < limit ? "alarms.past.below" : "alarms.past.above", { ...times, what: fieldLabel(measurement), limit: figureText(limit, unit) });
+}
+
+/** The unacknowledged alarms in words, for the bell. */
+export function bellText(counts: PriorityCounts): string {
+  const counted = PRIORITIES.flatMap((priority) => (counts[priority] > 0 ? [t(`alarm.counted.${priority}`, { count: counts[priority] })] : []));
+  return counted.length === 0 ? t("alarm.bell.none") : t("alarm.bell", { counts: counted.join(", ") });
+}
+
+/** What screen readers say of new alarms: the most urgent by name, the others by their number. */
+export function speechText(alarms: readonly Alarm[]): string {
+  const sorted = [...alarms].sort(byUrgency);
+  const spoken = sorted.slice(0, MAX_SPOKEN).map((one) => t(one.priority === "critical" ? "alarm.spoken.critical" : "alarm.spoken.high", { message: messageText(one) }));
+  const others = alarms.length - spoken.length;
+  return [...spoken, ...(others > 0 ? [t("issue.more", { count: others })] : [])].join(" ");
 }
 
 function englishMessage(rule: string): string | null {

@@ -7,7 +7,7 @@ import type { DeviceAlarms } from "../../app/device-alarms";
 import type { DeviceHistory } from "../../app/device-history";
 import { ageText, fieldLabel, formats, t, valueText } from "../../i18n";
 import { figureText } from "../../i18n/alarm-text";
-import { limitsOf } from "../../model/alarms/rules";
+import { limitsOf, nearLimits } from "../../model/alarms/rules";
 import { alarmSpans } from "../../model/alarms/spans";
 import type { Device } from "../../model/devices/device";
 import { fixed, pan, zoom } from "../../model/history/time-range";
@@ -136,7 +136,8 @@ function Plot({ device, history, alarms, measurement, gestures, onHover }: PlotP
           high: `${valueText(highest(data.max), measurement.name)} ${measurement.unit}`,
           value: `${valueText(values.at(-1) ?? null, measurement.name)} ${measurement.unit}`,
         });
-  const limitTexts = [...new Set(limits.map(({ at }) => t("alarms.limit", { value: figureText(at, measurement.unit) })))];
+  const shown = values.length === 0 ? [] : nearLimits(limits, lowest(data.min), highest(data.max));
+  const limitTexts = [...new Set(shown.map(({ at }) => t("alarms.limit", { value: figureText(at, measurement.unit) })))];
   return (
     <>
       <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts].join(", ")} />

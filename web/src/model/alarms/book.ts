@@ -17,7 +17,7 @@ export class AlarmBook {
   readonly #loads = new Set<AlarmLoad>();
   #changedDevices = new Set<string>();
   #hasChanged = true;
-  #news: Alarm[] = [];
+  #news = new Set<string>();
 
   /** To be called before the alarms are asked for: events that come meanwhile are newer than the answer. */
   beginLoad(): AlarmLoad {
@@ -85,12 +85,9 @@ export class AlarmBook {
 
   /** The alarms that call for attention anew since the last call, the first load left out. */
   takeNews(): readonly Alarm[] {
-    const news = this.#news.filter(({ id }) => {
-      const alarm = this.#alarms.get(id);
-      return alarm !== undefined && isCalling(alarm);
-    });
-    this.#news = [];
-    return news;
+    const alarms = [...this.#news].flatMap((id) => this.#alarms.get(id) ?? []);
+    this.#news.clear();
+    return alarms.filter(isCalling);
   }
 
   #know(knowledge: AlarmKnowledge): void {
@@ -107,7 +104,7 @@ export class AlarmBook {
     if (known === undefined && this.#alarms.size >= MAX_ALARMS && !this.#makeRoomFor(alarm)) return;
     this.#alarms.set(alarm.id, alarm);
     this.#touch(alarm);
-    if (!isFirst && isCalling(alarm) && (known === undefined || !isCalling(known))) this.#news.push(alarm);
+    if (!isFirst && isCalling(alarm) && (known === undefined || !isCalling(known))) this.#news.add(alarm.id);
   }
 
   #delete(id: string): void {

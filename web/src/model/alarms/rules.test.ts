@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { device } from "../testing";
-import { extendedRange, limitsOf, parseRules } from "./rules";
+import { extendedRange, limitsOf, nearLimits, parseRules } from "./rules";
 
 const rule = (over: Record<string, unknown> = {}) => ({
   id: "co-ceiling", field: "coPpm", unit: "ppm", condition: { kind: "above", limit: 200, clear: 150 }, averaging: null, limit: 200,
@@ -60,5 +60,6 @@ describe("the range of a chart", () => {
 
   test("leaves out limits that are far, which would make a line of the values", () => {
     expect(extendedRange(at(4400, 8800), 2, 5)).toEqual([2, 5]);
+    expect(nearLimits(at(57, 30), 18, 23)).toEqual(at(30));
   });
 });

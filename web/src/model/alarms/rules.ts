@@ -97,11 +97,16 @@ function matchesGlob(pattern: string, name: string): boolean {
 /** How far beyond the values a limit may be to be shown, as a multiple of their range, or of half the limit. */
 const NEAR = 1;
 
-/** The range of a chart, extended to the limits that are near its values. Others are left out: the values would become a line. */
-export function extendedRange(limits: readonly Limit[], low: number, high: number): [low: number, high: number] {
-  const near = limits.filter(({ at }) => {
+/** The limits that a chart of values from `low` to `high` shows. With others the values would become a line. */
+export function nearLimits<Shown extends Limit>(limits: readonly Shown[], low: number, high: number): Shown[] {
+  return limits.filter(({ at }) => {
     const distance = Math.max(low - at, at - high);
     return distance <= Math.max(NEAR * (high - low), Math.abs(at) / 2);
   });
+}
+
+/** The range of a chart, extended to the limits that it shows. */
+export function extendedRange(limits: readonly Limit[], low: number, high: number): [low: number, high: number] {
+  const near = nearLimits(limits, low, high);
   return [Math.min(low, ...near.map(({ at }) => at)), Math.max(high, ...near.map(({ at }) => at))];
 }
