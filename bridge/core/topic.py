@@ -28,6 +28,10 @@ _SHARED = "$share"
 _SHARE = re.compile(r"\$share/[^/+#{}]+/.")
 
 
+_MEET_IN_THE_EMPTY_TOPIC = {("", _MULTI), (_SINGLE,)}
+"""The filters `/#` and `+`: a topic has at least one character [MQTT-4.7.3-1]."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPattern:
     """An MQTT topic filter with named levels. The plain wildcards `+` and a final `#` are allowed and capture nothing.
@@ -107,6 +111,8 @@ class TopicPattern:
     def overlaps(self, other: "TopicPattern") -> bool:
         """Whether at least one topic matches both patterns."""
         ours, theirs = self.steps, other.steps
+        if {ours, theirs} == _MEET_IN_THE_EMPTY_TOPIC:
+            return False
         return not (_is_reserved(ours, theirs) or _is_reserved(theirs, ours)) and _meet(ours, theirs)
 
     def covers(self, other: "TopicPattern") -> bool:

@@ -6,7 +6,7 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.core.errors import BridgeError, PatternError
@@ -98,6 +98,7 @@ def test_captured_levels_make_the_topic_again(text: str, topic: str) -> None:
         assert pattern.match(topic) == captures
 
 
+@example("/#", "+")
 @given(SEVERAL | PATTERNS, SEVERAL | PATTERNS)
 def test_patterns_overlap_exactly_if_a_topic_matches_both(one: str, other: str) -> None:
     patterns = TopicPattern.parse(one), TopicPattern.parse(other)

@@ -49,6 +49,15 @@ class Client:
     async def start(self, **options: object) -> None:
         await self.page.evaluate(LISTENING, options)
 
+    async def until_subscribed(self) -> None:
+        """Wait until the bridge counts the client as a subscriber: what is stored from now on is sent to it."""
+
+        async def is_subscribed() -> bool:
+            answer = await curl(f"http://127.0.0.1:{self.port}/ws/stats")
+            return answer.status == 200 and bool(answer.json["subscriptions"])
+
+        await until(is_subscribed, 20, "the subscription")
+
     async def call(self, expression: str) -> Any:
         return await self.page.evaluate(f"client.{expression}")
 
@@ -181,6 +190,7 @@ async def test_failing_handler_does_not_keep_a_message_from_the_others(client: C
 
 async def test_lost_connection_is_back_within_two_seconds_and_nothing_comes_twice(client: Client, line: Line) -> None:
     await client.start()
+    await client.until_subscribed()
     await client.post(co2=500)
     await client.until("measurements")
     for count in (2, 3, 4):
@@ -220,6 +230,7 @@ async def test_measurements_are_polled_every_three_seconds_while_sockets_are_blo
 
 async def test_what_was_missed_is_fetched_once_the_connection_is_back(client: Client, line: Line) -> None:
     await client.start(pollSeconds=3600)
+    await client.until_subscribed()
     await client.post(co2=500)
     await client.until("measurements")
     line.is_blocked = True
@@ -324,11 +335,12 @@ async def test_page_polls_until_a_bridge_that_was_stopped_runs_again(
         await page.add_script_tag(url="/bridge-client.js")
         client = Client(page, http.port)
         await client.start()
-        await client.until("connected")
+        await client.until_subscribed()
         await client.post(co2=500)
         await client.until("measurements")
     await client.until("polling")
     async with start():
         await client.until("connected", 2)
+        await client.until_subscribed()
         await client.post(co2=600)
         assert (await client.until("measurements", 2))["co2"] == 600

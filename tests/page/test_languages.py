@@ -46,7 +46,12 @@ async def test_selected_language_is_kept_after_a_reload(dashboard: Dashboard) ->
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_pages_fit_the_narrowest_screen_in_every_language(browser: Browser, dashboard: Dashboard, language: str) -> None:
     await dashboard.post(
-        deviceId="greenhouse.north:row-12:plant-humidity-sensor-0001", humidity=103, co2=2500, pm25=60, temperature=31.2
+        deviceId="greenhouse.north:row-12:plant-humidity-sensor-0001",
+        humidity=103,
+        co2=2500,
+        pm25=60,
+        temperature=31.2,
+        battery=98,
     )
     context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     page = await context.new_page()

@@ -10,7 +10,7 @@ from bridge.core.formats.stated_units import SCALE_INITIALS, is_scale_word, may_
 from bridge.core.readings.extra import add_extra
 from bridge.core.readings.extraction import ORDER, ExtractedFields, check_aqi, field_name, sort_values
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNKNOWN
-from bridge.core.readings.location_keys import location_key
+from bridge.core.readings.location_keys import ROOM, SITE, location_key
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, Flag
 
 _USUAL = {measurement.name: (*measurement.unflagged_range, ORDER[measurement.name]) for measurement in MEASUREMENTS}
@@ -22,6 +22,7 @@ _UNIT_BY_VALUE = "TVOC"
 """The key in `values` whose number may show the unit of the device."""
 
 
+_LOCATIONS = frozenset((SITE, ROOM))
 _UNKNOWN = ""
 _INTERPRETED = "?"
 """What a key is that is no field by its exact name or alias. One that is interpreted is a unit, a time, a name with a unit or a
@@ -86,6 +87,7 @@ def _collect(body: Mapping[str, Any], place: str, raw: dict[str, tuple[str, Any]
     """Add the values of an object at `place` to `raw` by their fields, and name the unknown keys. False if one must be
     interpreted.
     """
+    ignored, extra = fields.ignored, fields.extra
     for key, value in body.items():
         kind = type(value)
         if kind is dict and value and key == _VALUES and not place:
@@ -97,32 +99,31 @@ def _collect(body: Mapping[str, Any], place: str, raw: dict[str, tuple[str, Any]
             return False
         path = place + key
         if name is _UNKNOWN:
-            if not _take_unknown(path, value, fields):
+            if kind is str and value[:1] in SCALE_INITIALS and is_scale_word(value):
                 return False
-        elif value is None:
-            fields.taken[path] = name
-        elif name not in raw:
-            raw[name] = path, value
-        elif path == name:
-            fields.ignore(*raw[name], _TAKEN.format(name))
-            raw[name] = path, value
+            ignored[path] = UNKNOWN  # as `ignore` does, without a call
+            fields.extra_bytes = add_extra(extra, fields.extra_bytes, path, value)
+        elif name in raw or value is None or name in _LOCATIONS:
+            _collect_other(name, path, value, raw, fields)
         else:
-            fields.ignore(path, value, _TAKEN.format(name))
+            raw[name] = path, value
     return True
 
 
-def _take_unknown(path: str, value: object, fields: ExtractedFields) -> bool:
-    """Take a location, or name an unknown key. False if it must be interpreted."""
-    if type(value) is str:
-        location = location_key(path)
-        if location is not None:
-            fields.take_location(path, value, location)
-            return True
-        if value[:1] in SCALE_INITIALS and is_scale_word(value):
-            return False
-    fields.ignored[path] = UNKNOWN  # as `ignore` does, without a call
-    fields.extra_bytes = add_extra(fields.extra, fields.extra_bytes, path, value)
-    return True
+def _collect_other(name: str, path: str, value: object, raw: dict[str, tuple[str, Any]], fields: ExtractedFields) -> None:
+    """Take a location or an empty value, or the second key of a field."""
+    if name in _LOCATIONS:
+        if isinstance(value, str) and location_key(path) is not None:
+            fields.take_location(path, value, name)
+        else:
+            fields.ignore(path, value, UNKNOWN)
+    elif value is None:
+        fields.taken[path] = name
+    elif path == name:
+        fields.ignore(*raw[name], _TAKEN.format(name))
+        raw[name] = path, value
+    else:
+        fields.ignore(path, value, _TAKEN.format(name))
 
 
 _TAKEN = "{} is already taken from another key"
@@ -165,4 +166,4 @@ def _key(key: str) -> str:
     lower = key.lower()
     if lower in TIME_KEYS or may_state_unit(key, None) or sense(key) is not None:
         return _INTERPRETED
-    return _UNKNOWN
+    return location_key(key) or _UNKNOWN
