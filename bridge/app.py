@@ -78,7 +78,7 @@ class Bridge:
                 await hub.close()
                 if self._refused is None:
                     await devices.registry.close()
-                    await devices.alarms.close()
+                    await components.alarms.service.close()
                     await access.service.close()
                 await components.storage.lease.release()
         if self._refused is not None:
@@ -106,7 +106,8 @@ class Bridge:
                 "rollups": storage.rollups.run(),
                 "registry": components.devices.registry.run(),
                 "commands": components.devices.commands.run(),
-                "alarms": components.devices.alarms.run(),
+                "alarms": components.alarms.service.run(),
+                "notify": components.alarms.notifier.run(),
                 "air": components.devices.air.run(),
                 "announcements": components.devices.announcements.run(),
                 "survey": components.devices.survey.run(),
@@ -151,7 +152,7 @@ class Bridge:
                 await devices.profiles.load()
                 await devices.commands.load()
                 await devices.locations.load()
-                await devices.alarms.load(storage.cursor.last)
+                await components.alarms.service.load(storage.cursor.last)
                 await devices.subscriptions.load()
                 await devices.announcements.load()
                 await devices.mqtt_out.load()

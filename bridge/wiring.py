@@ -11,7 +11,6 @@ from aiohttp import web
 from bridge import __version__
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
-from bridge.alarms.defaults import profile_rules
 from bridge.alarms.desk import AlarmDesk
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.service import AlarmService
@@ -24,6 +23,7 @@ from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.decode import Decoder, Route
 from bridge.core.devices.location import UNKNOWN_LOCATION
 from bridge.core.devices.profiles import Profiles
+from bridge.core.errors import RuleFileError, SettingsError
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.readings.identity import Cursor
@@ -41,6 +41,9 @@ from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.mqtt_out.stage import MqttOut, last_will, mqtt_publisher
+from bridge.notify.notifier import Notifier, stored_alarms
+from bridge.notify.rules_file_reader import RulesFileReader, read_rules
+from bridge.notify.sender import SenderParts
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter
 from bridge.pipeline.loop import Pipeline
@@ -95,13 +98,20 @@ class Devices:
     registry: Registry
     commands: CommandService
     locations: Locations
-    alarms: AlarmService
     air: AirMonitor
     profiles: ProfileService
     subscriptions: StoredSubscriptions
     announcements: Announcements
     survey: TopicSurvey
     mqtt_out: MqttOut
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    service: AlarmService
+    notifier: Notifier
+    rules: RulesFileReader
+    desk: AlarmDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,7 @@ class Components:
     storage: Storage
     ingress: Ingress
     devices: Devices
+    alarms: Alarms
     access: Access
     realtime: Realtime
 
@@ -182,31 +193,26 @@ def build(
     )
     learned = ProfileService(profiles, store.profiles, registry)
     locations = Locations(store.locations, store, registry, hub, storage.lease.confirm)
-    alarms = AlarmService(
-        store,
-        profile_rules("home"),
-        devices_limit=settings.devices.limit,
-        facts=partial(_facts, registry),
-        is_up=partial(_is_up, health),
-    )
-    air = AirMonitor(lambda: alarms.fold, settings.air.scale)
+    alarms = _alarms(settings, store, registry, health, access.service)
+    service = alarms.service
+    air = AirMonitor(lambda: service.fold, settings.air.scale)
     mqtt_out = mqtt_publisher(
         settings,
         __version__,
         mqtt.publish_retained,
         store,
         registry,
-        rules=lambda: alarms.rules,
-        standing=lambda: (one.public() for one in alarms.standing()),
+        rules=lambda: service.rules,
+        standing=lambda: (one.public() for one in service.standing()),
     )
     mqtt.on_connected = mqtt_out.retained.on_connected
-    devices = Devices(registry, commands, locations, alarms, air, learned, subscriptions, announcements, survey, mqtt_out)
+    devices = Devices(registry, commands, locations, air, learned, subscriptions, announcements, survey, mqtt_out)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
         store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, alarms, air, mqtt_out, hub)),
+        publisher=chain((commands, registry, service, air, mqtt_out, hub)),
         ledger=ledger,
         health=health,
         cursor=storage.cursor,
@@ -214,7 +220,6 @@ def build(
     http = HttpSource(settings.http, intake, ledger, health, closed)
     ingress = Ingress(intake, decoder, pipeline, mqtt, http, EventsApi(intake, closed), closed)
 
-    desk = AlarmDesk(alarms, store.alarms, access.service.audit if access.service.required else None)
     socketio = SocketIoServer(
         settings.http,
         settings.realtime,
@@ -224,14 +229,14 @@ def build(
         access.authenticator,
         presence=registry,
         commander=commands,
-        alarms=desk,
+        alarms=alarms.desk,
     )
     topics, channels = TopicProtocol(app, sockets, hub, registry.location, profiles.units), ChannelProtocol(app, sockets)
     events = SystemEvents(hub, __version__)
     storage.retention.on_quarantine_full, health.on_change = events.quarantine_full, events.on_health
     realtime = Realtime(hub, device_sockets, socketio, topics, channels, events)
 
-    components = Components(storage, ingress, devices, access, realtime)
+    components = Components(storage, ingress, devices, alarms, access, realtime)
     services = ApiServices(
         store=store,
         corrections=Corrections(LeasedEditor(store, storage.lease), registry, hub, hub),
@@ -244,7 +249,9 @@ def build(
         commands=commands,
         locations=locations,
         air=air,
-        alarms=desk,
+        alarms=alarms.desk,
+        notifier=alarms.notifier,
+        rules=alarms.rules,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
@@ -259,6 +266,32 @@ def build(
     )
     build_api(app, settings, services)
     return components
+
+
+def _alarms(settings: Settings, store: Store, registry: Registry, health: Health, access: AuthService) -> Alarms:
+    """Raises `SettingsError` if the rules file is not valid."""
+    try:
+        file = read_rules(settings.alarms.file)
+    except RuleFileError as error:
+        raise SettingsError(f"alarms.file: {error}") from None
+    service = AlarmService(
+        store,
+        file.rules,
+        devices_limit=settings.devices.limit,
+        facts=partial(_facts, registry),
+        is_up=partial(_is_up, health),
+    )
+    notifier = Notifier(
+        file.notify,
+        store,
+        SenderParts(store.deliveries, stored_alarms(store.alarms)),
+        access_required=access.required,
+        watchdog=file.watchdog,
+        healthy=lambda: service.is_healthy and health.ready,
+    )
+    service.journal.record, service.journal.tell_now = notifier.record, notifier.tell_now
+    desk = AlarmDesk(service, store.alarms, access.audit if access.required else None)
+    return Alarms(service, notifier, RulesFileReader(settings.alarms.file, file, service, notifier), desk)
 
 
 def _facts(registry: Registry, device_id: str) -> DeviceFacts:
@@ -324,6 +357,7 @@ class _NoSource:
 
 def counters(components: Components) -> tuple[Counter, ...]:
     ingress, storage, access, devices = components.ingress, components.storage, components.access, components.devices
+    alarms, notifier = components.alarms.service, components.alarms.notifier
     service, registry, connections = access.service, devices.registry, access.connections
     return (
         Counter("bridge_unknown_keys", "Unknown payload keys, by device.", lambda: len(ingress.decoder.unknown_keys)),
@@ -366,16 +400,35 @@ def counters(components: Components) -> tuple[Counter, ...]:
         Counter(
             "bridge_alarm_readings_not_live",
             "Readings that raise no alarm, by reason; `past` are those of them that violate a limit.",
-            lambda: asdict(devices.alarms.fold.counts),
+            lambda: asdict(alarms.fold.counts),
             label="reason",
         ),
-        Counter("bridge_alarm_changes", "Changes of alarms that were stored.", lambda: devices.alarms.journal.counts.stored),
+        Counter(
+            "bridge_alarm_changes",
+            "Changes of alarms that were stored.",
+            lambda: alarms.journal.counts.stored,
+        ),
         Counter(
             "bridge_alarm_readings_repeated",
             "Readings folded again from the store, after a restart or a pause.",
-            lambda: devices.alarms.counts.replayed,
+            lambda: alarms.counts.replayed,
         ),
-        Counter("bridge_alarm_pauses", "Pauses because too many changes waited.", lambda: devices.alarms.counts.pauses),
+        Counter("bridge_alarm_pauses", "Pauses because too many changes waited.", lambda: alarms.counts.pauses),
+        Counter(
+            "bridge_notifications",
+            "Messages about alarms, by target.",
+            lambda: {name: one.sent for name, one in notifier.counts.items()},
+            label="target",
+        ),
+        Counter(
+            "bridge_notifications_failed",
+            "Attempts to send a message about alarms that failed, by target.",
+            lambda: {name: one.failed for name, one in notifier.counts.items()},
+            label="target",
+        ),
+        Counter(
+            "bridge_watchdog_calls", "Calls of the watchdog, by outcome.", lambda: notifier.watchdog_counts, label="outcome"
+        ),
         Counter(
             "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys
         ),

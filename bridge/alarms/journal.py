@@ -7,7 +7,7 @@ restart, is not published again: clients receive the standing alarms when they c
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -42,16 +42,22 @@ class _Entry:
 
 
 class AlarmJournal:
-    """A queue before the store. `on_stored` receives what has been stored for the first time, `on_batch` everything, before."""
+    """A queue before the store. `on_stored` receives what has been stored for the first time, and is published then.
+
+    `record` stores what follows from transitions, given the ids of those that are known already: who is to be told. `tell_now`
+    tells of those that cannot be stored.
+    """
 
     def __init__(self, store: AlarmStore) -> None:
         self.counts = JournalCounters()
         self.on_stored: Callable[[Sequence[Transition]], None] = lambda _transitions: None
-        self.on_batch: Callable[[Sequence[Transition]], asyncio.Future[None] | None] = lambda _transitions: None
+        self.record: Callable[[Sequence[Transition], Collection[str]], Awaitable[None]] = _record_nothing
+        self.tell_now: Callable[[Sequence[Transition]], None] = lambda _transitions: None
         self._store = store
         self._queue: deque[_Entry] = deque()
         self._added = 0
         self._written = 0
+        self._is_refused = False
         self._arrived = asyncio.Event()
         self._progress = asyncio.Condition()
         self._told: set[str] = set()
@@ -59,6 +65,11 @@ class AlarmJournal:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the store has refused the last write."""
+        return self._is_refused
 
     @property
     def is_full(self) -> bool:
@@ -87,20 +98,19 @@ class AlarmJournal:
 
     async def run(self) -> None:
         """Store and publish. Runs until cancelled."""
-        reported = False
         while True:
             await self._arrived.wait()
             batch = list(islice(self._queue, _BATCH))
             try:
                 fresh = await self._store_batch(batch)
             except StoreUnavailable as error:
-                if not reported:
+                if not self._is_refused:
                     log.warning("alarms: changes wait: store unavailable: %s", error)
-                reported = True
+                self._is_refused = True
                 self._tell_of_store(batch)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            reported = False
+            self._is_refused = False
             for _ in batch:
                 self._queue.popleft()
             if not self._queue:
@@ -121,9 +131,7 @@ class AlarmJournal:
                 await self._store.add_input(one.given)
         newest = {one.record.id: one.record for one in transitions}
         await self._store.write([_stored(one) for one in transitions], [stored_alarm(one) for one in newest.values()])
-        following = self.on_batch(transitions)
-        if following is not None:
-            await following
+        await self.record(transitions, known)
         self.counts.repeated += len(known)
         return [one for one in transitions if one.id not in known]
 
@@ -136,6 +144,7 @@ class AlarmJournal:
         ]
         if told:
             self._told |= {one.id for one in told}
+            self.tell_now(told)
             self.on_stored(told)
 
     def _publish(self, fresh: Sequence[Transition]) -> None:
@@ -143,6 +152,10 @@ class AlarmJournal:
         self._told.difference_update(one.id for one in fresh)
         if publishable:
             self.on_stored(publishable)
+
+
+async def _record_nothing(_transitions: Sequence[Transition], _known: Collection[str]) -> None:
+    pass
 
 
 def changed(transition: Transition) -> AlarmChanged:

@@ -110,6 +110,11 @@ class AlarmService:
         """Whether stored readings have not been folded yet."""
         return not self._is_following
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether readings are folded and their alarms stored."""
+        return self._is_following and not self.journal.is_stuck
+
     # --- readings ----------------------------------------------------------------------------------------------------------
 
     def publish(self, events: Sequence[Event]) -> None:

@@ -11,6 +11,7 @@ from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.desk import AlarmDesk
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
+from bridge.api.alarms.notifications import NotificationsApi
 from bridge.api.alarms.push import PushApi
 from bridge.api.alarms.routes import AlarmsApi
 from bridge.api.assessments import AssessmentsApi
@@ -48,6 +49,8 @@ from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
 from bridge.maintenance.corrections import Corrections
+from bridge.notify.notifier import Notifier
+from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.ports import Store
 from bridge.realtime.device.server import DeviceSockets
 from bridge.realtime.hub.hub import Hub
@@ -75,6 +78,8 @@ class ApiServices:
     locations: Locations
     air: AirMonitor
     alarms: AlarmDesk
+    notifier: Notifier
+    rules: RulesFileReader
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -105,6 +110,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),
         AlarmsApi(services.alarms, authorizer, http),
+        NotificationsApi(services.notifier, services.rules, access.audit, http),
         PushApi(store),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),

@@ -1,5 +1,7 @@
 """Where alarms are sent."""
 
+from pathlib import Path
+
 from bridge.settings.section import Section, TopicPrefix
 
 
@@ -11,4 +13,7 @@ class AlarmsMqttSettings(Section):
 
 
 class AlarmsSettings(Section):
+    """`file` has the rules and who is told; without one, the default rules for homes apply, and nobody is told."""
+
+    file: Path | None = None
     mqtt: AlarmsMqttSettings = AlarmsMqttSettings()

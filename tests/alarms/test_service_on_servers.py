@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from bridge.settings.alarms import AlarmsSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
+from tests.notify.alarms import receiver
 from tests.realtime.clients import Listener, Plain, listening
 from tests.servers import until
 from tests.sources.mqtt.test_source import settings_for
@@ -78,3 +81,31 @@ async def test_alarm_is_told_acknowledged_and_remembered_over_a_restart(
             ("raised", None, None),
             ("acknowledged", "anyone", "we are outside"),
         ]
+
+
+async def test_rules_file_is_followed_its_target_told_within_a_second_and_a_bad_one_leaves_the_old(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with receiver() as server:
+        rules = tmp_path / "alarms.toml"
+        own = '[rules.freezer]\nfield = "temperature"\nabove = -15\nclear = -17\npriority = "high"\n'
+        rules.write_text(f'{own}[[notify]]\nname = "hook"\nwebhook = "{server.url}/hook"\n')
+        settings = AlarmsSettings(file=rules)
+        async with (
+            start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", alarms=settings) as bridge,
+            aiohttp.ClientSession() as session,
+            mqtt_sender(settings_for(broker_url)) as sender,
+        ):
+            alarms = Asking(session, bridge.port)
+            began = time.monotonic()
+            await sender.publish("sensors/freezer-1/data", b'{"temperature": -3}')
+            await until(lambda: server.posts, 20, "the webhook")
+            assert time.monotonic() - began < 2
+            [alarm] = (await alarms.get())["alarms"]
+            assert (alarm["rule"], alarm["limit"]) == ("freezer", -15)
+            rules.write_text(own.replace("above", "abvoe"))
+            assert "abvoe" in (await alarms.post("/rules/reload", 422))["detail"]
+            assert "freezer" in {rule["id"] for rule in (await alarms.get("/rules"))["rules"]}
+            rules.write_text('profile = "none"\n')
+            assert (await alarms.post("/rules/reload"))["rules"] == 0
+            assert (await alarms.get())["alarms"] == []

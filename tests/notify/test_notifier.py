@@ -144,7 +144,7 @@ async def test_what_the_journal_stores_is_told_once_also_if_it_is_folded_again()
     async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
         for is_replayed in (False, True):
             journal = AlarmJournal(store.alarms)
-            journal.on_batch = lambda transitions: asyncio.ensure_future(one.record(transitions))
+            journal.record = one.record
             writing = asyncio.create_task(journal.run())
             await journal.written(journal.add([raised("a"), raised("b")], is_replayed=is_replayed))
             writing.cancel()

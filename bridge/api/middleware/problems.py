@@ -22,6 +22,7 @@ from bridge.core.errors import (
     LastAdmin,
     LocationExists,
     LocationInUse,
+    RuleFileError,
     StoreUnavailable,
     SubscriptionExists,
     SurveyRunning,
@@ -37,6 +38,7 @@ from bridge.core.errors import (
     UnknownLocation,
     UnknownReading,
     UnknownSubscription,
+    UnknownTarget,
 )
 
 log = logging.getLogger(__name__)
@@ -46,9 +48,10 @@ _DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 _STATUSES = (
-    ((UnknownAccount, UnknownAlarm, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription), 404),
+    ((UnknownAccount, UnknownAlarm, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription, UnknownTarget), 404),
     ((AccountExists, LastAdmin, DeviceExists, LocationExists, LocationInUse, SubscriptionExists, SurveyRunning), 409),
     ((AlarmStateError, CommandRejected), 409),
+    ((RuleFileError,), 422),
     ((TooManyDevices, TooManyLocations, TooManySubscriptions), 507),
 )
 """The statuses of errors whose text is the whole answer."""
