@@ -102,7 +102,7 @@ async def test_smoke_of_the_last_minutes_is_named_before_any_index_knows_of_it(
         await browser_page.post(deviceId="kitchen", pm25=400)
         await browser_page.go()
         await expect(browser_page.card("kitchen").locator(".level")).to_contain_text("As high as in smoke")
-        await expect(browser_page.page.get_by_role("heading", level=1)).to_have_text("1 device needs attention")
+        await expect(browser_page.page.get_by_role("heading", level=1)).to_have_text("1 high alarm")
         await browser_page.go("#/device/kitchen")
         recent = row(browser_page, "PM2.5 in the last 10 minutes")
         await expect(recent).to_contain_text("µg/m³")
