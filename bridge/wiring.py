@@ -290,7 +290,7 @@ def _alarms(settings: Settings, store: Store, registry: Registry, health: Health
         healthy=lambda: service.is_healthy and health.ready,
     )
     service.journal.record, service.journal.tell_now = notifier.record, notifier.tell_now
-    desk = AlarmDesk(service, store.alarms, access.audit if access.required else None)
+    desk = AlarmDesk(service, store.alarms, store.deliveries, access.audit if access.required else None)
     return Alarms(service, notifier, RulesFileReader(settings.alarms.file, file, service, notifier), desk)
 
 

@@ -10,8 +10,9 @@ from bridge.alarms.record import AlarmRecord, Transition, transition_from_docume
 from bridge.alarms.rules import Rule
 from bridge.alarms.service import AlarmService
 from bridge.core.access.permissions import Identity
+from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownAlarm
-from bridge.ports import AlarmStore, AuditLog
+from bridge.ports import AlarmStore, AuditLog, DeliveryStore
 
 _PAGE = 1000
 KPI_LIMIT = 100_000
@@ -19,10 +20,11 @@ KPI_LIMIT = 100_000
 
 
 class AlarmDesk:
-    def __init__(self, service: AlarmService, store: AlarmStore, audit: AuditLog | None) -> None:
+    def __init__(self, service: AlarmService, store: AlarmStore, deliveries: DeliveryStore, audit: AuditLog | None) -> None:
         """`audit` is None while access is open."""
         self._service = service
         self._store = store
+        self._deliveries = deliveries
         self._audit = audit
 
     @property
@@ -57,6 +59,11 @@ class AlarmDesk:
         """Return the changes of an alarm, the first one first, at most 1,000. Raises `StoreUnavailable`."""
         found = await self._store.transitions(alarm_id=alarm_id, limit=_PAGE)
         return [transition_from_document(one.body) for one in reversed(found)]
+
+    async def deliveries(self, record: AlarmRecord) -> list[AlarmDelivery]:
+        """Return who was told of an alarm, or is to be, the first one first. Raises `StoreUnavailable`."""
+        found = await self._deliveries.by_group(record.group or record.id)
+        return [one for one in reversed(found) if record.id in one.alarm_ids]
 
     async def figures(self, from_ms: int, to_ms: int, devices: Sequence[str] | None) -> AlarmKpis:
         """Return the figures of a time, of these devices (None: all). Raises `StoreUnavailable`."""

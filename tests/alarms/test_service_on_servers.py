@@ -103,6 +103,12 @@ async def test_rules_file_is_followed_its_target_told_within_a_second_and_a_bad_
             assert time.monotonic() - began < 2
             [alarm] = (await alarms.get())["alarms"]
             assert (alarm["rule"], alarm["limit"]) == ("freezer", -15)
+
+            async def is_told() -> bool:
+                told = (await alarms.get(f"/{alarm['id']}"))["deliveries"]
+                return [(one["target"], one["kind"], one["state"]) for one in told] == [("hook", "raised", "sent")]
+
+            await until(is_told, 20, "the delivery in the alarm's history")
             rules.write_text(own.replace("above", "abvoe"))
             assert "abvoe" in (await alarms.post("/rules/reload", 422))["detail"]
             assert "freezer" in {rule["id"] for rule in (await alarms.get("/rules"))["rules"]}

@@ -150,15 +150,21 @@ class AlarmsApi:
         ]
 
     @_describes(
-        "Get an alarm and its changes, the first one first",
+        "Get an alarm, its changes, and who was told of it, the first one first",
         answers={200: AlarmHistory},
         problems=(404, 503),
         permission=Permission.READ,
     )
     async def _get(self, request: web.Request) -> web.Response:
         record = await self._asked(request)
-        transitions = await self._desk.transitions(record.id)
-        return json_response({"alarm": record.public(), "transitions": [one.public() for one in transitions]})
+        transitions, deliveries = await self._desk.transitions(record.id), await self._desk.deliveries(record)
+        return json_response(
+            {
+                "alarm": record.public(),
+                "transitions": [one.public() for one in transitions],
+                "deliveries": [one.public() for one in deliveries],
+            }
+        )
 
     @_describes("List the rules that apply now", answers={200: RulesResponse}, problems=(503,), permission=Permission.READ)
     async def _rules(self, request: web.Request) -> web.Response:  # noqa: ARG002

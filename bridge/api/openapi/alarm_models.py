@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.alarms.record import AlarmState
 from bridge.alarms.rules import Priority
 from bridge.api.openapi.models import Response
+from bridge.core.alarms.delivery import DeliveryKind, DeliveryState
 
 COMMENT_LENGTH = 1000
 IDS_LIMIT = 1000
@@ -87,9 +88,21 @@ class TransitionResponse(Response):
     alarm: AlarmResponse
 
 
+class DeliveryResponse(Response):
+    """Who was told, or is to be; `at` is when it was sent, or is due, `error` is that of the last attempt."""
+
+    target: str
+    kind: DeliveryKind
+    state: DeliveryState
+    attempts: int
+    at: str
+    error: str | None
+
+
 class AlarmHistory(Response):
     alarm: AlarmResponse
     transitions: list[TransitionResponse]
+    deliveries: list[DeliveryResponse]
 
 
 class AlarmAnswer(Response):
