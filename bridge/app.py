@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
@@ -15,11 +15,12 @@ from bridge.api import new_application
 from bridge.api.middleware import malformed, unread
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortUnavailable, StoreInUse, StoreUnavailable
+from bridge.core.errors import PortUnavailable, RuleFileError, StoreInUse, StoreUnavailable
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.timestamp import iso
+from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.clock import ClockWatch, monotonic_seconds
 from bridge.pipeline.lease import Lease
@@ -49,6 +50,7 @@ class Bridge:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._refused: StoreInUse | None = None
+        self._rules: RulesFileReader | None = None
         self.listening = asyncio.Event()
         self.port = settings.http.port
         self.health = Health((connection.SOURCE, STORE))
@@ -59,6 +61,12 @@ class Bridge:
     def stop(self) -> None:
         self._stopping.set()
 
+    def reload(self) -> None:
+        """Read the rules file of alarms again; a bad one leaves the old rules, and is logged."""
+        if self._rules is not None:
+            with suppress(RuleFileError):
+                self._rules.reload()
+
     async def run(self) -> None:
         """Run until `stop`, waiting without limit for broker and store.
 
@@ -68,6 +76,7 @@ class Bridge:
         check_certificates(settings)
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
+            self._rules = components.alarms.rules
             access, devices, hub = components.access, components.devices, components.realtime.hub
             async with _serving(self.application, settings.http, access.connections) as self.port, hub.running():
                 self.listening.set()

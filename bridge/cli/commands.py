@@ -105,7 +105,7 @@ def run(config: ConfigOption = None) -> None:
 
     async def bridge() -> None:
         running = Bridge(settings)
-        on_stop_signals(running.stop)
+        on_stop_signals(running.stop, running.reload)
         await running.run()
         # Everything is closed. Python would still wait for driver threads that wait for an unavailable server.
         logging.shutdown()

@@ -46,7 +46,5 @@ class RulesFileReader:
         self._alarms.use_rules(found.rules)
         self._notifier.use(found.notify, found.watchdog)
         self.followed, self.error = found, ""
-        log.info(
-            "alarms: %d rules and %d targets read from %s", len(found.rules), len(found.notify), self.path or "the defaults"
-        )
+        log.info("alarms: %d rules in force, %d targets are told", len(found.rules), len(found.notify))
         return found

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import fcntl
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,8 @@ class Command:
         self._environ |= {"PYTHONPATH": str(REPO), "COLUMNS": "200", **environ}
         self._process: asyncio.subprocess.Process
 
-    async def start(self, *arguments: str, module: str = "bridge") -> None:
+    async def start(self, *arguments: str, module: str = "bridge", terminal: int | None = None) -> None:
+        """`terminal` becomes the controlling terminal of the process."""
         with self._path("out").open("wb") as out, self._path("err").open("wb") as err:
             command = (sys.executable, "-m", module, *arguments)
             self._process = await asyncio.create_subprocess_exec(
@@ -56,6 +60,8 @@ class Command:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                pass_fds=() if terminal is None else (terminal,),
+                preexec_fn=None if terminal is None else partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0),
             )
 
     def _path(self, name: str) -> Path:
@@ -750,10 +756,17 @@ async def _failing(port: int, part: str) -> bool:
 
 
 async def test_closed_terminal_stops_run_cleanly_unless_nohup_ignores_it(tmp_path: Path, broker_url: str) -> None:
-    async with ready_bridge(tmp_path / "one", f"sqlite:///{tmp_path}/one.db", broker_url) as (command, _):
-        command.signal(signal.SIGHUP)
+    window, terminal = os.openpty()
+    command = Command(tmp_path, _environ(tmp_path, f"sqlite:///{tmp_path}/one.db", broker_url)[1])
+    await command.start("run", terminal=terminal)
+    try:
+        os.close(terminal)
+        await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
+        os.close(window)
         assert await command.end() == 0
         assert "bridge: stopped" in command.err
+    finally:
+        await command.kill()
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         async with ready_bridge(tmp_path / "two", f"sqlite:///{tmp_path}/two.db", broker_url) as (command, _):
@@ -762,6 +775,21 @@ async def test_closed_terminal_stops_run_cleanly_unless_nohup_ignores_it(tmp_pat
             assert await command.end() == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_service_reads_its_rules_again_at_sighup(tmp_path: Path, broker_url: str) -> None:
+    rules = tmp_path / "alarms.toml"
+    rules.write_text('profile = "none"\n')
+    folder, store = tmp_path / "one", f"sqlite:///{tmp_path}/one.db"
+    async with ready_bridge(folder, store, broker_url, BRIDGE_ALARMS__FILE=str(rules)) as (command, _):
+        rules.write_text('profile = "home"\n')
+        command.signal(signal.SIGHUP)
+        await until(lambda: "rules in force" in command.err, what="the rules")
+        rules.write_text('profile = "hume"\n')
+        command.signal(signal.SIGHUP)
+        await until(lambda: "alarms: the old rules stay: " in command.err, what="the mistake")
+        command.signal(signal.SIGTERM)
+        assert await command.end() == 0
 
 
 async def test_run_on_a_taken_port_prints_one_line(tmp_path: Path) -> None:
@@ -892,9 +920,9 @@ def _environ(folder: Path, store: str, broker: str) -> tuple[int, dict[str, str]
 
 
 @asynccontextmanager
-async def ready_bridge(folder: Path, store: str, broker: str) -> AsyncIterator[tuple[Command, int]]:
+async def ready_bridge(folder: Path, store: str, broker: str, **more: str) -> AsyncIterator[tuple[Command, int]]:
     http, environ = _environ(folder, store, broker)
-    async with running(folder, "run", **environ) as command:
+    async with running(folder, "run", **environ, **more) as command:
         await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
         yield command, http
 
