@@ -12,6 +12,7 @@ from bridge import __version__
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.desk import AlarmDesk
+from bridge.alarms.rules_file.reading import read_rules
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.service import AlarmService
 from bridge.api import ApiServices, build_api
@@ -42,7 +43,7 @@ from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
 from bridge.mqtt_out.stage import MqttOut, last_will, mqtt_publisher
 from bridge.notify.notifier import Notifier, stored_alarms
-from bridge.notify.rules_file_reader import RulesFileReader, read_rules
+from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.notify.sender import SenderParts
 from bridge.pipeline.intake import Intake
 from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter

@@ -17,7 +17,7 @@ from bridge.alarms.rules import Priority, amount
 from bridge.cli.options import TokenFileOption, TokenOption, UrlOption
 from bridge.cli.render import add_row
 from bridge.cli.runner import FAILED, ConfigOption, console, errors, print_line, run_loop
-from bridge.core.errors import BridgeError, RuleFileError
+from bridge.core.errors import BridgeError
 from bridge.core.timestamp import iso
 from bridge.settings.loader import load_settings
 from bridge.stores import open_store
@@ -136,16 +136,17 @@ def send_test(
 def try_rules(
     config: ConfigOption = None,
     since: Annotated[int, typer.Option(parser=_duration, metavar="TIME", help="How far back, as 30d or 12h.")] = "30d",  # type: ignore[assignment]  # typer parses defaults too
-    rules: Annotated[Path | None, typer.Option(dir_okay=False, help="Rules file. Default: the default rules.")] = None,
+    rules: Annotated[Path | None, typer.Option(dir_okay=False, help="Rules file. Default: that of the settings.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of rows.")] = 100,
 ) -> None:
     """Show which alarms the rules would have raised on the stored readings. Nothing is stored or sent."""
-    from bridge.alarms.rules_file import load
+    from bridge.alarms.rules_file.reading import read_rules
     from bridge.alarms.trial import TrialResult
     from bridge.alarms.trial import try_rules as fold
     from bridge.cli.render import progress_bar
 
-    settings, file = load_settings(config), load(_read(rules))
+    settings = load_settings(config)
+    file = read_rules(rules or settings.alarms.file)
     from_ms = time.time_ns() // 1_000_000 - since * 1000
 
     async def run() -> TrialResult:
@@ -163,15 +164,6 @@ def try_rules(
         print_line(f"the first {limit:,} are shown: --limit shows more", errors)
     if result.raised > len(result.alarms):
         print_line(f"{result.raised - len(result.alarms):,} more were raised: choose a shorter time", errors)
-
-
-def _read(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RuleFileError([f"{path}: cannot be read: {getattr(error, 'strerror', 'not UTF-8')}"]) from None
 
 
 def _print_trial(records: Sequence[AlarmRecord], limit: int) -> None:

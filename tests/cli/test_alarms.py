@@ -168,4 +168,4 @@ async def test_every_mistake_of_a_rules_file_is_printed(tmp_path: Path) -> None:
     assert code == 2
     lines = err.splitlines()
     assert lines[0] == "wrong rules file"
-    assert [line.partition(":")[0] for line in lines[1:]] == ["profile", "rules.heat.limt"]
+    assert [line.split(": ")[:2] for line in lines[1:]] == [[str(rules), "profile"], [str(rules), "rules.heat.limt"]]

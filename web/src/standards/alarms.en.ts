@@ -58,6 +58,7 @@ export const alarms = {
   "todo.store": "Readings wait in memory and in the broker. Check the database.",
   "todo.broker": "No readings arrive by MQTT. Check the broker and the network.",
 
+  "standard.ulCo": "UL 2034, household CO alarms",
   "standard.niosh": "NIOSH Pocket Guide to Chemical Hazards",
   "standard.heat": "EN 54-5 and UL 521, heat detectors",
   "standard.who2021": "WHO global air quality guidelines (2021)",

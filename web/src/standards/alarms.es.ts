@@ -55,6 +55,7 @@ export const alarms: AlarmMessages = {
   "todo.store": "Las lecturas esperan en memoria y en el broker. Revise la base de datos.",
   "todo.broker": "No llegan lecturas por MQTT. Revise el broker y la red.",
 
+  "standard.ulCo": "UL 2034, detectores de CO domésticos",
   "standard.niosh": "Guía de bolsillo del NIOSH sobre riesgos químicos",
   "standard.heat": "EN 54-5 y UL 521, detectores de calor",
   "standard.who2021": "Directrices mundiales de la OMS sobre la calidad del aire (2021)",

@@ -55,6 +55,7 @@ export const alarms: AlarmMessages = {
   "todo.store": "Les mesures attendent en mémoire et dans le broker. Vérifiez la base de données.",
   "todo.broker": "Aucune mesure n’arrive par MQTT. Vérifiez le broker et le réseau.",
 
+  "standard.ulCo": "UL 2034, détecteurs de CO domestiques",
   "standard.niosh": "Guide de poche du NIOSH sur les risques chimiques",
   "standard.heat": "EN 54-5 et UL 521, détecteurs de chaleur",
   "standard.who2021": "Lignes directrices mondiales de l’OMS sur la qualité de l’air (2021)",
