@@ -20,7 +20,6 @@ from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.timestamp import iso
-from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.clock import ClockWatch, monotonic_seconds
 from bridge.pipeline.lease import Lease
@@ -50,7 +49,7 @@ class Bridge:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._refused: StoreInUse | None = None
-        self._rules: RulesFileReader | None = None
+        self._components: Components | None = None
         self.listening = asyncio.Event()
         self.port = settings.http.port
         self.health = Health((connection.SOURCE, STORE))
@@ -63,9 +62,9 @@ class Bridge:
 
     def reload(self) -> None:
         """Read the rules file of alarms again; a bad one leaves the old rules, and is logged."""
-        if self._rules is not None:
+        if self._components is not None:
             with suppress(RuleFileError):
-                self._rules.reload()
+                self._components.alarms.rules.reload()
 
     async def run(self) -> None:
         """Run until `stop`, waiting without limit for broker and store.
@@ -76,7 +75,7 @@ class Bridge:
         check_certificates(settings)
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
-            self._rules = components.alarms.rules
+            self._components = components
             access, devices, hub = components.access, components.devices, components.realtime.hub
             async with _serving(self.application, settings.http, access.connections) as self.port, hub.running():
                 self.listening.set()

@@ -399,6 +399,20 @@ def counters(components: Components) -> tuple[Counter, ...]:
             lambda: registry.counts.unlisted,
         ),
         Counter(
+            "bridge_alarms_standing",
+            "Alarms that are not normal, by priority.",
+            components.alarms.desk.standing_numbers,
+            label="priority",
+            falls=True,
+        ),
+        Counter(
+            "bridge_alarms_unacknowledged",
+            "Alarms that nobody has acknowledged, by priority.",
+            partial(components.alarms.desk.standing_numbers, only_unacknowledged=True),
+            label="priority",
+            falls=True,
+        ),
+        Counter(
             "bridge_alarm_readings_not_live",
             "Readings that raise no alarm, by reason; `past` are those of them that violate a limit.",
             lambda: asdict(alarms.fold.counts),

@@ -1,13 +1,14 @@
 """What operators see and do: the standing alarms, their history, and actions, which are audited."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.alarms.actions import ActionKind
 from bridge.alarms.journal import alarm_of
 from bridge.alarms.kpis import AlarmKpis, kpis
-from bridge.alarms.record import AlarmRecord, Transition, transition_from_document
-from bridge.alarms.rules import Rule
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition, transition_from_document
+from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.service import AlarmService
 from bridge.core.access.permissions import Identity
 from bridge.core.alarms.delivery import AlarmDelivery
@@ -39,6 +40,16 @@ class AlarmDesk:
     def standing(self) -> list[AlarmRecord]:
         """Return the alarms that are not normal, and those that are shelved or out of service, the latest first."""
         return sorted(self._service.standing(), key=lambda one: one.id, reverse=True)
+
+    def standing_numbers(self, *, only_unacknowledged: bool = False) -> dict[str, int]:
+        """Return how many alarms are not normal and not hidden, by priority."""
+        wanted = (
+            frozenset((AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED))
+            if only_unacknowledged
+            else frozenset(AlarmState) - {AlarmState.NORMAL}
+        )
+        counted = Counter(one.priority for one in self._service.standing() if one.state in wanted and not one.is_quiet)
+        return {priority.value: counted[priority] for priority in Priority}
 
     def standing_bodies(self) -> list[Mapping[str, Any]]:
         """Return the standing alarms as clients receive them."""

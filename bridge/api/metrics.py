@@ -22,18 +22,22 @@ from bridge.realtime.limits import ConnectionLimiter
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A number that only rises, read from its component at scrape time; or several numbers by `label`."""
+    """A number that only rises, read from its component at scrape time; or several numbers by `label`.
+
+    If `falls` is true, it is a gauge.
+    """
 
     name: str
     help: str
     read: Callable[[], float | Mapping[str, float]]
     label: str = "reason"
+    falls: bool = False
 
-    def family(self) -> CounterMetricFamily:
-        value = self.read()
+    def family(self) -> CounterMetricFamily | GaugeMetricFamily:
+        value, kind = self.read(), GaugeMetricFamily if self.falls else CounterMetricFamily
         if not isinstance(value, Mapping):
-            return CounterMetricFamily(self.name, self.help, value=value)
-        family = CounterMetricFamily(self.name, self.help, labels=[self.label])
+            return kind(self.name, self.help, value=value)
+        family = kind(self.name, self.help, labels=[self.label])
         for label, number in value.items():
             family.add_metric([label], number)
         return family
