@@ -110,8 +110,8 @@ async def test_new_client_receives_the_statuses_of_devices(client: Client) -> No
         await client.publish(f"sensors/{name}/status", status)
     await client.until_device("b", status="offline")
     async with listening(client.bridge) as listener:
-        await until(lambda: len(listener.of("deviceStatus")) == 2)
-        assert [name for name, _ in listener.received] == ["connectionInfo", "deviceStatus", "deviceStatus"]
+        await until(lambda: listener.of("alerts"))
+        assert [name for name, _ in listener.received] == ["connectionInfo", "deviceStatus", "deviceStatus", "alerts"]
         assert {one["deviceId"]: one["status"] for one in listener.of("deviceStatus")} == {"a": "online", "b": "offline"}
 
 

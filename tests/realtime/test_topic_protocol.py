@@ -216,7 +216,15 @@ async def test_topic_subscriptions_are_acknowledged_and_applied(bridge: Bridge, 
             200,
             {
                 "active_connections": 2,
-                "subscriptions": {"measurements": 0, "predictions": 0, "actions": 0, "alerts": 1, "modules": 0, "all": 1},
+                "subscriptions": {
+                    "measurements": 0,
+                    "predictions": 0,
+                    "actions": 0,
+                    "alerts": 1,
+                    "modules": 0,
+                    "assessments": 0,
+                    "all": 1,
+                },
             },
         )
         await publish(broker_url, "sensors/a/data", temperature=20)
@@ -225,7 +233,8 @@ async def test_topic_subscriptions_are_acknowledged_and_applied(bridge: Bridge, 
         received = await client.receive()
         assert list(received.items())[2:] == [("message", "too warm"), ("id", 7)]
         assert received["type"] == "alert"
-        assert [(await other.receive())["type"] for _ in range(3)] == ["measurement", "prediction", "alert"]
+        kinds = ("measurement", "prediction", "alert")
+        assert [(await other.receive(*kinds))["type"] for _ in range(3)] == ["measurement", "prediction", "alert"]
 
 
 @pytest.mark.parametrize("access", ACCESS)
@@ -239,7 +248,10 @@ async def test_topic_subscriptions_are_acknowledged_and_applied(bridge: Bridge, 
         ("{}", "type: must be subscribe, unsubscribe, ping or pong"),
         ('{"type": "publish"}', "type: must be"),
         ('{"type": ["ping"]}', "type: must be"),
-        ('{"type": "subscribe"}', "topics: must be a list of measurements, predictions, actions, alerts, modules, all"),
+        (
+            '{"type": "subscribe"}',
+            "topics: must be a list of measurements, predictions, actions, alerts, modules, assessments, all",
+        ),
         ('{"type": "subscribe", "topics": "all"}', "topics: must be a list"),
         ('{"type": "subscribe", "topics": ["weather"]}', "topics: must be a list"),
         ('{"type": "subscribe", "topics": [{}]}', "topics: must be a list"),
@@ -302,7 +314,7 @@ async def test_slow_client_receives_a_gap_and_the_others_miss_nothing(opened: Op
             await quick.receive("measurement")
             got += 1
         received = []
-        while (message := await slow.receive())["type"] == "measurement":
+        while (message := await slow.receive("measurement", "gap"))["type"] == "measurement":
             received.append(message["cursor"])
         assert list(message) == ["type", "from", "to", "missed"]
         assert message["from"] == received[-1]

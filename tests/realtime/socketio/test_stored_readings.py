@@ -37,8 +37,8 @@ async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> 
 async def test_new_client_receives_its_id_and_the_client_count(bridge: Bridge) -> None:
     async with listening(bridge) as first, listening(bridge, transports=["polling"]) as second:
         await until(lambda: first.received and second.received)
-        assert first.received == [("connectionInfo", {"clientId": first.client.get_sid(), "totalClients": 1})]
-        assert second.received == [("connectionInfo", {"clientId": second.client.get_sid(), "totalClients": 2})]
+        assert first.received[0] == ("connectionInfo", {"clientId": first.client.get_sid(), "totalClients": 1})
+        assert second.received[0] == ("connectionInfo", {"clientId": second.client.get_sid(), "totalClients": 2})
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://127.0.0.1:{bridge.port}/websocket/status") as answer,
