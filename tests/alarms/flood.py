@@ -126,7 +126,7 @@ async def _measure(port: int, pid: int, broker_port: int, devices: int, server: 
 
         await until(is_ready, 30, "the bridge")
         publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{broker_port}")))
-        flood = Flood(port, publisher)
+        flood = Flood(port, await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{broker_port}"))))
         client = socketio.AsyncClient(http_session=session, reconnection=False)
         client.on("alert", flood.on_alert)
         client.on("sensorData", flood.on_reading)
