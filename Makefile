@@ -147,7 +147,7 @@ screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in light, dark and ph
 	$(BIN)/python -m tests.page.screenshots
 
 .PHONY: faults
-faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for 40 minutes; report what was lost. ARGS=name selects; ARGS=soak takes an hour
+faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; report what was lost. ARGS=name selects; ARGS=soak takes an hour
 	$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: docs

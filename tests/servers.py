@@ -54,6 +54,23 @@ def wants_containers() -> bool:
     return os.environ.get(CHOICE_VARIABLE) == "containers"
 
 
+def freeze(pid: int) -> None:
+    """Stop a process, and return once all of its threads have stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    if (tasks := Path(f"/proc/{pid}/task")).is_dir():
+        deadline = time.monotonic() + START_SECONDS
+        while any(_is_running(task) for task in tasks.iterdir()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"process {pid} did not stop within {START_SECONDS:g} s")
+            time.sleep(0.002)
+
+
+def _is_running(task: Path) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] not in "TtXZ"
+    return False
+
+
 class Process:
     """A server of ours that can be stopped, killed and started again on the same port and files."""
 
@@ -98,7 +115,8 @@ class Process:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        """Stop every thread: return once none runs any more, which on a busy machine takes a moment."""
+        freeze(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

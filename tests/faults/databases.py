@@ -57,7 +57,10 @@ class Database(ABC):
         if self._suspended:
             raise ConnectionError("suspended")
         expected = set(ids) - self.removed
-        return expected - await self._find(expected) if expected else set()
+        absent = expected - await self._find(expected) if expected else set()
+        if self._suspended:  # by a scenario that has begun to remove them meanwhile
+            raise ConnectionError("suspended")
+        return absent - self.removed
 
     @abstractmethod
     async def _find(self, ids: Collection[ObjectId]) -> set[ObjectId]:

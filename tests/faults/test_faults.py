@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from pprint import pformat
 
 import pytest
 
@@ -42,7 +43,7 @@ SHORT: dict[str, Scenario] = {
 async def test_fault_loses_and_duplicates_nothing(name: str, tmp_path: Path) -> None:
     progress: list[str] = []
     report = await SHORT[name](tmp_path, progress.append)
-    assert report.passed, report
+    assert report.passed, pformat(report, width=120)
     assert report.verdict.acknowledged > 500
     assert report.verdict.received.total > 100
     log = (tmp_path / "bridge.log").read_text()

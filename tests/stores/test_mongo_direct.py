@@ -36,8 +36,10 @@ async def opened(mongod: Mongod, name: str, **options: Any) -> AsyncIterator[tup
     client: AsyncMongoClient[Any] = AsyncMongoClient(mongod.url, **options)
     async with client:
         inserter = DirectInserter(client)
-        yield client["direct"][name], inserter
-        await inserter.close()
+        try:
+            yield client["direct"][name], inserter
+        finally:
+            await inserter.close()
 
 
 def documents(count: int) -> list[dict[str, Any]]:

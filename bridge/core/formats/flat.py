@@ -25,8 +25,8 @@ _UNIT_BY_VALUE = "TVOC"
 _LOCATIONS = frozenset((SITE, ROOM))
 _UNKNOWN = ""
 _INTERPRETED = "?"
-"""What a key is that is no field by its exact name or alias. One that is interpreted is a unit, a time, a name with a unit or a
-place: its meaning depends on the rest of the object.
+"""What a key is that is neither a field by its exact name or alias nor a location. One that is interpreted is a unit, a time,
+or a name with a unit or a place: its meaning depends on the rest of the object.
 """
 
 
@@ -104,16 +104,19 @@ def _collect(body: Mapping[str, Any], place: str, raw: dict[str, tuple[str, Any]
             ignored[path] = UNKNOWN  # as `ignore` does, without a call
             fields.extra_bytes = add_extra(extra, fields.extra_bytes, path, value)
         elif name in raw or value is None or name in _LOCATIONS:
-            _collect_other(name, path, value, raw, fields)
+            if not _collect_other(name, path, value, raw, fields):
+                return False
         else:
             raw[name] = path, value
     return True
 
 
-def _collect_other(name: str, path: str, value: object, raw: dict[str, tuple[str, Any]], fields: ExtractedFields) -> None:
-    """Take a location or an empty value, or the second key of a field."""
+def _collect_other(name: str, path: str, value: object, raw: dict[str, tuple[str, Any]], fields: ExtractedFields) -> bool:
+    """Take a location, an empty value, or the second key of a field. False if it must be interpreted."""
     if name in _LOCATIONS:
-        if isinstance(value, str) and location_key(path) is not None:
+        if location_key(path) is None:
+            return False
+        if isinstance(value, str):
             fields.take_location(path, value, name)
         else:
             fields.ignore(path, value, UNKNOWN)
@@ -124,6 +127,7 @@ def _collect_other(name: str, path: str, value: object, raw: dict[str, tuple[str
         raw[name] = path, value
     else:
         fields.ignore(path, value, _TAKEN.format(name))
+    return True
 
 
 _TAKEN = "{} is already taken from another key"

@@ -366,3 +366,8 @@ def test_fast_path_gives_what_interpreting_every_key_gives(body: dict[str, objec
     assert (flat.timestamp, flat.device_id) == (fields.timestamp, fields.device_id)
     assert (flat.ignored.keys(), flat.extra) == (fields.ignored.keys(), fields.extra)
     assert list(flat.values) == list(fields.values)
+
+
+@pytest.mark.parametrize("key", ["room", "salle", "note"])
+def test_scale_that_is_spelled_out_is_obeyed_under_any_key_among_the_values(key: str) -> None:
+    assert extract_flat({"temperature": 70.5, "values": {key: "Fahrenheit", "co2": 500}}) is None
