@@ -252,5 +252,5 @@ def timed_identifier(at_ms: int, *parts: str | int | None) -> str:
 
 def identifier(*parts: str | int | None) -> str:
     """Return 24 hexadecimal digits that depend on nothing but the parts: 96 bits of BLAKE2b."""
-    text = "\0".join("" if part is None else str(part) for part in parts)
+    text = "\0".join(["" if part is None else str(part) for part in parts])
     return blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()

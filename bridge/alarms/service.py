@@ -3,7 +3,7 @@
 A publisher before the hub: readings pass on first. Transitions go to the journal, which stores them before it publishes them.
 Once a minute each device that has changed is saved, then the cursor up to which all have been. After a restart the readings
 behind that cursor are read from the store and folded again, with the inputs in between; they give the same transitions with
-the same ids. So it goes on as well if the journal is full: the service pauses and reads on from the store.
+the same ids. So it goes on as well if too much waits: the service pauses and reads on from the store.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from bridge.alarms.journal import AlarmJournal, alarm_of, changed
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
+from bridge.alarms.slices import EventSlices
 from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import DeviceStatus
@@ -40,9 +41,12 @@ SAVE_READINGS = 100_000
 REPLAY_LIMIT = 1_000_000
 """About the most readings that are folded again; of more, the oldest are left out, which averages and doses take as a gap."""
 
+WAITING_LIMIT = 50_000
+"""Beyond this many events that wait for their turn the service pauses too."""
+
 _MARK = "alarms.mark"
 _PAGE = 1000
-_BATCH = 200
+_BATCH = 50
 _FACTS_A_TICK = 500
 _LAG_MS = 2000
 """Time passes this much later than by the clock: a reading that has just arrived is not folded yet."""
@@ -86,6 +90,7 @@ class AlarmService:
         self._facts = facts
         self._is_up = is_up
         self._clock = clock
+        self._slices = EventSlices(self._on_event)
         self._is_following = False
         self._is_reconciled = False
         self._offset = 0
@@ -120,21 +125,38 @@ class AlarmService:
     def publish(self, events: Sequence[Event]) -> None:
         """Pass all events on, then fold readings and statuses."""
         self.next.publish(events)
-        for event in events:
-            kind = type(event)
-            if kind is Reading:
-                self._newest = event.seq  # type: ignore[union-attr]
-                if self._is_following and event.seq > self._offset:  # type: ignore[union-attr] # may have been read from the store
-                    self._step(event)  # type: ignore[arg-type]
-            elif kind is DeviceStatus and self._is_following:
-                self._give(_status_input(event), self.fold.on_status(event))  # type: ignore[arg-type]
-            elif kind is EntityEvent and event.entity_type == "sensor" and event.event_type == "deleted":  # type: ignore[union-attr]
-                self._remove(event.entity_id)  # type: ignore[union-attr]
-        if self._is_following and self.journal.is_full:
+        for event in reversed(events):
+            if type(event) is Reading:
+                self._newest = event.seq
+                break
+        if not self._is_following:
+            self._remove_deleted(events)
+            return
+        self._slices.add(events)
+        if self.journal.is_full or len(self._slices) > WAITING_LIMIT:
             self._is_following = False
             self.counts.pauses += 1
+            self._remove_deleted(self._slices.drop())
 
-    def _step(self, reading: Reading, *, is_replayed: bool = False) -> None:
+    def _on_event(self, event: Event) -> bool:
+        """Fold an event; return whether it changed an alarm."""
+        kind = type(event)
+        if kind is Reading:
+            return event.seq > self._offset and self._step(event)  # type: ignore[union-attr, arg-type] # else read from the store
+        if kind is DeviceStatus:
+            before = self.journal.added
+            return self._give(_status_input(event), self.fold.on_status(event)) > before  # type: ignore[arg-type]
+        if kind is EntityEvent:
+            self._remove_deleted((event,))
+        return False
+
+    def _remove_deleted(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if type(event) is EntityEvent and event.entity_type == "sensor" and event.event_type == "deleted":
+                self._remove(event.entity_id)
+
+    def _step(self, reading: Reading, *, is_replayed: bool = False) -> bool:
+        """Fold a reading; return whether it changed an alarm."""
         fold, device_id = self.fold, reading.device_id
         transitions = fold.tick(reading.received_ms) if fold.due_ms <= reading.received_ms else []
         if device_id not in fold and not fold.is_full:
@@ -143,8 +165,10 @@ class AlarmService:
         self._unsaved[device_id] = None
         self._offset = reading.seq
         self._folded += 1
-        if transitions:
-            self._record(transitions, is_replayed=is_replayed)
+        if not transitions:
+            return False
+        self._record(transitions, is_replayed=is_replayed)
+        return True
 
     def _record(self, transitions: Sequence[Transition], given: AlarmInput | None = None, *, is_replayed: bool = False) -> int:
         for one in transitions:
@@ -269,7 +293,8 @@ class AlarmService:
             if is_up is (component in self._down):
                 (self._down.discard if is_up else self._down.add)(component)
                 transitions += self.fold.on_availability(component, now_ms, is_available=is_up)
-        transitions += self.fold.tick(now_ms - _LAG_MS)
+        if not self._slices:
+            transitions += self.fold.tick(now_ms - _LAG_MS)
         if not self._to_check:
             self._to_check.extend(self.fold.device_ids())
         for device_id in [self._to_check.popleft() for _ in range(min(_FACTS_A_TICK, len(self._to_check)))]:

@@ -276,20 +276,27 @@ class DeviceAlarms:
         return other if other is not None and has_critical(self.plan, self.window.fields) else rule.priority
 
     def update_suppression(self, occasion: Occasion) -> list[Transition]:
-        states = sorted(self.states.values(), key=lambda one: self._book.order[one.rule.id])
+        states = list(self.states.values())
+        if len(states) > 1:
+            states.sort(key=lambda one: self._book.order[one.rule.id])
         found = (one.alarm.suppress(self._suppressor(one.rule), occasion) for one in states)
         return [one for one in found if one is not None]
 
     def _suppressor(self, rule: Rule) -> str | None:
         """Return the rule that stands above another one. Silence never hides a critical alarm: its sensor may be burning."""
-        above = rule.suppressed_by
-        if rule.field and rule.priority is not Priority.CRITICAL:
-            above += tuple(one.id for one in self.plan.no_data)
-        for rule_id in above:
-            state = self.states.get(rule_id)
-            if state is not None and state.tracker.is_active and not state.alarm.is_hidden:
+        for rule_id in rule.suppressed_by:
+            if self._hides(rule_id):
                 return rule_id
+        if rule.field and rule.priority is not Priority.CRITICAL:
+            for silence in self.plan.no_data:
+                if self._hides(silence.id):
+                    return silence.id
         return None
+
+    def _hides(self, rule_id: str) -> bool:
+        """Whether a rule stands and may suppress others."""
+        state = self.states.get(rule_id)
+        return state is not None and state.tracker.is_active and not state.alarm.is_hidden
 
     def records(self) -> Iterator[AlarmRecord]:
         return (one.alarm.record for one in self.states.values() if one.alarm.record is not None)

@@ -111,8 +111,12 @@ class Alarm:
             return self._become(TransitionKind.RAISED, occasion, record, is_held=cause.is_held)
         alarm_id = timed_identifier(occasion.at_ms, occasion.device_id, rule.id, occasion.seq)
         group = self._groups.join(rule.id, occasion.facts.site, alarm_id)
-        self.record = replace(
-            _new_record(rule, occasion, alarm_id, value, cause.priority),
+        self.record = _new_record(
+            rule,
+            occasion,
+            alarm_id,
+            value,
+            cause.priority,
             state=AlarmState.UNACKNOWLEDGED,
             peak=None if value is None else Peak(value, occasion.at_ms),
             raised_ms=occasion.at_ms,
@@ -291,8 +295,17 @@ class Alarm:
         return alarm
 
 
-def _new_record(rule: Rule, occasion: Occasion, alarm_id: str, value: float | bool | None, priority: Priority) -> AlarmRecord:
-    """Return a record in the state normal."""
+def _new_record(
+    rule: Rule,
+    occasion: Occasion,
+    alarm_id: str,
+    value: float | bool | None,
+    priority: Priority,
+    *,
+    state: AlarmState = AlarmState.NORMAL,
+    **fields: Any,  # noqa: ANN401
+) -> AlarmRecord:
+    """Return a record of a rule at a device, with further `fields`. Built at once: `replace` takes as long again."""
     message, advice = rule.texts(value, occasion.place)
     return AlarmRecord(
         id=alarm_id,
@@ -302,7 +315,7 @@ def _new_record(rule: Rule, occasion: Occasion, alarm_id: str, value: float | bo
         room=occasion.facts.room,
         field=rule.field,
         priority=priority,
-        state=AlarmState.NORMAL,
+        state=state,
         latched=rule.latched,
         value=value,
         unit=rule.unit,
@@ -313,11 +326,14 @@ def _new_record(rule: Rule, occasion: Occasion, alarm_id: str, value: float | bo
         advice=advice,
         reading=occasion.reading,
         seq=occasion.seq,
+        **fields,
     )
 
 
 def past_record(rule: Rule, occasion: Occasion, from_ms: int, worst: Peak, past: Past) -> AlarmRecord:
     """Return the record of a violation that is over when it becomes known; it never was an alarm."""
     alarm_id = timed_identifier(from_ms, occasion.device_id, rule.id, occasion.seq, "past")
-    record = _new_record(rule, occasion, alarm_id, worst.value, rule.priority)
-    return replace(record, peak=worst, raised_ms=from_ms, cleared_ms=occasion.at_ms, past=past)
+    value, cleared_ms = worst.value, occasion.at_ms
+    return _new_record(
+        rule, occasion, alarm_id, value, rule.priority, peak=worst, raised_ms=from_ms, cleared_ms=cleared_ms, past=past
+    )
