@@ -1,6 +1,8 @@
-"""SIGKILL of a bridge while devices cross limits: `python -m tests.alarms.kills` kills 30 times, the test suite 4 times.
+"""SIGKILL of a bridge, mongod and the broker while devices cross limits: `python -m tests.alarms.kills` is the long form.
 
-The expected changes are those of a fold over the stored readings that nobody interrupted.
+It kills the bridge 30 times, every third time between the write of a transition and its publishing, and each server 5 times.
+The expected changes are those of a fold over the stored readings that nobody interrupted, and each raised alarm is to be told
+to a webhook: at least once, and once more at most for each kill.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +29,17 @@ from pydantic import SecretStr
 from bridge.alarms.defaults import profile_rules
 from bridge.alarms.fold import AlarmFold
 from bridge.alarms.record import transition_from_document
+from bridge.core.errors import BridgeError
 from bridge.core.query import ReadingsQuery
 from bridge.settings import MqttSettings, StoreSettings
 from bridge.stores import open_store
 from bridge.tools.bench.clients.publisher import MqttPublisher
-from tests.servers import Mongod, Mosquitto, free_port, until
+from tests.notify.alarms import Receiver, receiver
+from tests.servers import Mongod, Mosquitto, Process, free_port, until
 
 DEVICES = 200
+TARGET = "hook"
+LONG = ("bridge", "bridge", "trap") * 10 + ("mongod",) * 5 + ("broker",) * 5
 _BURN_SECONDS = 20
 """How long a device is hot, and then cold."""
 
@@ -48,17 +54,27 @@ class Outcome:
     false: list[str] = field(default_factory=list)
     doubled: int = 0
     told: int = 0
-    traps: int = 0
+    raised: int = 0
+    untold: list[str] = field(default_factory=list)
+    """Raised, and never told to the webhook."""
+    told_again: int = 0
+    """Messages to the webhook about an alarm beyond one for each time it was raised."""
+    told_again_most: int = 0
+    """The most of them about one alarm."""
+    kills: Counter[str] = field(default_factory=Counter)
 
 
 class KillStage:
-    """A broker, a database, publishers, a client, and a bridge that is killed."""
+    """A broker, a database, publishers, a client, a webhook, and a bridge that is killed."""
 
-    def __init__(self, folder: Path, store_url: str, broker_port: int) -> None:
+    def __init__(self, folder: Path, store_url: str, broker_port: int, hook: Receiver) -> None:
         self._folder = folder
         self._store_url = store_url
         self._broker_port = broker_port
         self.port = free_port()
+        self.hook = hook
+        self._rules = folder / "alarms.toml"
+        self._rules.write_text(f'[[notify]]\nname = "{TARGET}"\nwebhook = "{hook.url}/hook"\n')
         self._process: subprocess.Popen[bytes] | None = None
         self.told: Counter[str] = Counter()
 
@@ -68,6 +84,8 @@ class KillStage:
             "BRIDGE_MQTT__CLIENT_ID": "under-test",
             "BRIDGE_STORE__URL": self._store_url,
             "BRIDGE_HTTP__PORT": str(self.port),
+            "BRIDGE_ALARMS__FILE": str(self._rules),
+            "BRIDGE_FLOOD_GAP_SECONDS": "1",
             "BRIDGE_TRAP": trap,
         }
         with (self._folder / "bridge.log").open("ab") as log:
@@ -127,63 +145,88 @@ class KillStage:
         self.told[body["transition"]] += 1
 
 
+def messages(first: int, last: int, began: float) -> Iterator[tuple[bytes, bytes]]:
+    for number in range(first, last):
+        device = number % DEVICES
+        phase = (time.monotonic() - began + device * 2 * _BURN_SECONDS / DEVICES) % (2 * _BURN_SECONDS)
+        body = {"temperature": 61.5 if phase < _BURN_SECONDS else 20.5, "timestamp": time.time_ns() // 1_000_000}
+        yield f"sensors/d{device:03}/data".encode(), orjson.dumps(body)
+
+
 async def publish(port: int, rate: int, stop: asyncio.Event) -> int:
-    """Publish readings of all devices in turn, hot for a while, then cold, each device at another time; return how many."""
-    publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")))
-    began, sent = time.monotonic(), 0
+    """Publish readings of all devices in turn, hot for a while, then cold, each device at another time; return how many.
 
-    def messages(first: int, last: int) -> Any:
-        for number in range(first, last):
-            device = number % DEVICES
-            phase = (time.monotonic() - began + device * 2 * _BURN_SECONDS / DEVICES) % (2 * _BURN_SECONDS)
-            body = {"temperature": 61.5 if phase < _BURN_SECONDS else 20.5, "timestamp": time.time_ns() // 1_000_000}
-            yield f"sensors/d{device:03}/data".encode(), orjson.dumps(body)
-
+    What a broker that is killed has not acknowledged is not sent again.
+    """
+    broker, began, sent = MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")), time.monotonic(), 0
     while not stop.is_set():
-        due = int((time.monotonic() - began) * rate)
-        if due > sent:
-            await publisher.publish_all(messages(sent, due))
-            sent = due
-        await asyncio.sleep(0.01)
-    await publisher.settled()
-    publisher.close()
+        with suppress(BridgeError, OSError):
+            publisher = await MqttPublisher.connect(broker)
+            while not stop.is_set():
+                due = int((time.monotonic() - began) * rate)
+                if due > sent:
+                    await publisher.publish_all(messages(sent, due, began))
+                    sent = due
+                await publisher.settled()
+                await asyncio.sleep(0.01)
+            publisher.close()
+        await asyncio.sleep(0.05)
     return sent
 
 
-async def kill_many(folder: Path, *, kills: int, rate: int = 1000, seed: int = 1) -> Outcome:
-    """Kill the bridge at random times, every third time between the write of a transition and its publishing."""
+async def kill_many(folder: Path, victims: Sequence[str], *, rate: int = 1000, seed: int = 1) -> Outcome:
+    """Kill at random times: a `bridge`, or one in the `trap` before it publishes a transition; `mongod`; the `broker`."""
     rng, outcome = random.Random(seed), Outcome()
     broker, mongod = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod")
     broker.start()
     mongod.start()
-    stage = KillStage(folder, mongod.url, broker.port)
-    try:
-        stage.start()
-        await stage.up_to_date()
-        async with stage.listening():
-            stop = asyncio.Event()
-            load = asyncio.create_task(publish(broker.port, rate, stop), name="load")
-            for number in range(kills):
-                if number % 3 == 2:
-                    stage.kill()
-                    stage.start(f"after-transition:{rng.randint(1, 3)}")
-                    await until(lambda: stage.is_dead, 60, "the trap")
-                    outcome.traps += 1
-                else:
+    async with receiver() as hook:
+        stage = KillStage(folder, mongod.url, broker.port, hook)
+        try:
+            stage.start()
+            await stage.up_to_date()
+            async with stage.listening():
+                stop = asyncio.Event()
+                load = asyncio.create_task(publish(broker.port, rate, stop), name="load")
+                for victim in rng.sample(victims, len(victims)):
+                    outcome.kills[victim] += 1
                     await asyncio.sleep(rng.uniform(0.2, 1.5))
-                stage.kill()
-                stage.start()
-                await stage.up_to_date()
-            stop.set()
-            outcome.readings = await load
-            await _settled(stage, outcome.readings)
-        stage.kill()
-        await _judge(mongod.url, outcome, stage)
-    finally:
-        stage.kill()
-        broker.kill()
-        mongod.kill()
+                    await _kill(victim, stage, {"mongod": mongod, "broker": broker}, rng)
+                    await stage.up_to_date()
+                stop.set()
+                outcome.readings = await load
+                await _settled(stage, outcome.readings)
+                await _all_delivered(mongod.url)
+            stage.kill()
+            await _judge(mongod.url, outcome, stage)
+        finally:
+            stage.kill()
+            broker.kill()
+            mongod.kill()
     return outcome
+
+
+async def _kill(victim: str, stage: KillStage, servers: Mapping[str, Process], rng: random.Random) -> None:
+    if victim in servers:
+        servers[victim].kill()
+        await asyncio.sleep(rng.uniform(0.2, 1.5))
+        servers[victim].start()
+        return
+    stage.kill()
+    if victim == "trap":
+        stage.start(f"after-transition:{rng.randint(1, 3)}")
+        await until(lambda: stage.is_dead, 60, "the trap")
+        stage.kill()
+    stage.start()
+
+
+async def _all_delivered(store_url: str) -> None:
+    async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
+
+        async def is_delivered() -> bool:
+            return not await store.deliveries.due(TARGET, time.time_ns() // 1_000_000 + 3_600_000, 1)
+
+        await until(is_delivered, 120, "all deliveries are sent")
 
 
 async def _settled(stage: KillStage, readings: int) -> None:
@@ -202,7 +245,7 @@ async def _settled(stage: KillStage, readings: int) -> None:
 
 
 async def _judge(store_url: str, outcome: Outcome, stage: KillStage) -> None:
-    fold, expected = AlarmFold(profile_rules("home")), dict[str, str]()
+    fold, expected, raised = AlarmFold(profile_rules("home")), dict[str, str](), Counter[str]()
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
         await store.prepare()
         since, last_ms = 0, 0
@@ -210,7 +253,9 @@ async def _judge(store_url: str, outcome: Outcome, stage: KillStage) -> None:
             for reading in page:
                 last_ms = max(last_ms, reading.received_ms)
                 for one in [*fold.tick(reading.received_ms), *fold.step(reading)]:
-                    expected[one.id] = f"{one.record.device_id} {one.record.rule} {one.kind}"
+                    if one.record.rule != "no-data":
+                        expected[one.id] = f"{one.record.device_id} {one.record.rule} {one.kind}"
+                        raised.update([one.record.id] if one.announces else [])
             since = page[-1].seq
         stored, before = dict[str, str](), None
         while found := await store.alarms.transitions(before=before, limit=1000):
@@ -218,14 +263,19 @@ async def _judge(store_url: str, outcome: Outcome, stage: KillStage) -> None:
             for one in map(transition_from_document, (each.body for each in found)):
                 if one.record.rule not in ("no-data", "broker-unavailable", "store-unavailable"):
                     stored[one.id] = f"{one.record.device_id} {one.record.rule} {one.kind}"
-    expected = {key: said for key, said in expected.items() if " no-data " not in said}
     outcome.expected = len(expected)
     outcome.missed = [f"{key} {said}" for key, said in expected.items() if key not in stored]
     outcome.false = [f"{key} {said}" for key, said in stored.items() if key not in expected]
     outcome.told = len(stage.told)
     outcome.doubled = sum(number > 1 for number in stage.told.values())
+    posts = [orjson.loads(post.content) for post in stage.hook.posts]
+    told = Counter(alarm["id"] for post in posts if post["kind"] == "raised" for alarm in post["alarms"])
+    outcome.raised = raised.total()
+    outcome.untold = sorted(raised.keys() - told.keys())
+    again = {alarm: told[alarm] - number for alarm, number in raised.items() if told[alarm] > number}
+    outcome.told_again, outcome.told_again_most = sum(again.values()), max(again.values(), default=0)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="kills") as name:
-        print(asyncio.run(kill_many(Path(name), kills=int(sys.argv[1]) if len(sys.argv) > 1 else 30)))
+        print(asyncio.run(kill_many(Path(name), LONG, seed=int(sys.argv[1]) if len(sys.argv) > 1 else 1)))

@@ -3,7 +3,8 @@
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
 and the publishing of the N-th batch, `after-transition:N` after the N-th write of changes of alarms. `BRIDGE_CLOCK=FILE` adds
 the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
-`BRIDGE_RETENTION_SECONDS=N` is the interval of retention.
+`BRIDGE_RETENTION_SECONDS=N` is the interval of retention. With `BRIDGE_FLOOD_GAP_SECONDS=N` messages about alarms follow each
+other after so long in a flood, and name up to a thousand alarms, to be counted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from bridge.cli.main import main
 from bridge.core.events import Event
 from bridge.maintenance.retention_job import RetentionJob
+from bridge.notify import merging, planning, sender
 from bridge.pipeline.loop import Pipeline
 from bridge.realtime.hub.hub import Hub
 from bridge.stores.documents import DocumentAlarmStore
@@ -99,6 +101,9 @@ if __name__ == "__main__":
         set_clock(Path(clock))
     if interval := os.environ.get("BRIDGE_RETENTION_SECONDS"):
         RetentionJob.__init__.__defaults__ = (float(interval),)
+    if gap := os.environ.get("BRIDGE_FLOOD_GAP_SECONDS"):
+        sender.FLOOD_GAP_MS = dict.fromkeys((True, False), int(1000 * float(gap)))
+        merging.ALARMS_LIMIT = planning.ALARMS_LIMIT = 1000  # type: ignore[attr-defined]
     if objects := os.environ.get("BRIDGE_OBJECTS"):
         count_objects(Path(objects))
     main()
