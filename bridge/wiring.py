@@ -183,7 +183,7 @@ def build(
     profiles = Profiles()
     decoder = Decoder(all_routes(settings), profiles=profiles)
     active = ActiveRoutes(decoder, mqtt, (*DEVICE_ROUTES, *settings.routes), (EVENTS,))
-    subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored)
+    subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored, settings.own_topics)
     own = [route.pattern for route in settings.own_routes]
     announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt), own)
     survey = TopicSurvey(

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bridge.devices.discovery import stored_subscriptions
 from bridge.settings import MqttSettings, StoreSettings
+from bridge.settings.alarms import AlarmsMqttSettings, AlarmsSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.api.test_ingest import Poster, posting
@@ -140,6 +141,16 @@ async def test_pattern_that_is_there_already_is_refused(poster: Poster, pattern:
     await add(poster, {"pattern": "shop/{deviceId}"})
     status, answer = await add(poster, {"pattern": pattern})
     assert (status, "matches the same topics" in answer["detail"]) == (409, True)
+
+
+async def test_topics_of_the_bridges_own_messages_are_refused(
+    start_bridge: StartBridge, broker_url: str, store_url: str
+) -> None:
+    own = AlarmsSettings(mqtt=AlarmsMqttSettings(enabled=True, topic="house/alarms"))
+    async with posting(start_bridge, broker_url, store_url, alarms=own) as poster:
+        status, answer = await add(poster, {"pattern": "house/alarms/{deviceId}/x"})
+        assert (status, "topics of the bridge's own messages (alarms.mqtt.topic)" in answer["detail"]) == (409, True)
+        assert (await add(poster, {"pattern": "house/{deviceId}/data"}))[0] == 201
 
 
 async def test_number_and_size_are_limited(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,7 @@ class Post:
     path: str
     headers: Mapping[str, str]
     content: bytes
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from bridge.core.errors import SubscriptionExists, TooManySubscriptions, UnknownSubscription
+from bridge.core.topic import TopicPattern
 from bridge.ports import KeyValueStore
 from bridge.settings import SubscriptionSettings
 
@@ -36,11 +37,16 @@ class StoredSubscriptions:
         store: KeyValueStore,
         configured: Sequence[SubscriptionSettings],
         apply: Callable[[Sequence[SubscriptionSettings]], Awaitable[None]],
+        own_topics: Mapping[str, str] | None = None,
     ) -> None:
-        """`configured` are those of the settings; `apply` is given all stored ones after each change."""
+        """`configured` are those of the settings; `apply` is given all stored ones after each change.
+
+        `own_topics` are topic filters of what the bridge publishes, each with its setting: such messages are not read.
+        """
         self._store = store
         self._configured = tuple(configured)
         self._apply = apply
+        self._own_topics = {setting: TopicPattern.parse(text) for setting, text in (own_topics or {}).items()}
         self._stored: dict[str, SubscriptionSettings] = {}
         self._changing = asyncio.Lock()
 
@@ -72,6 +78,11 @@ class StoredSubscriptions:
         """
         async with self._changing:
             topic_filter = subscription.route.pattern.topic_filter
+            for setting, own in self._own_topics.items():
+                if own.covers(TopicPattern.parse(topic_filter)):
+                    raise SubscriptionExists(
+                        f"{subscription.pattern!r} has only topics of the bridge's own messages ({setting})"
+                    )
             for one in self.all():
                 if one.settings.route.pattern.topic_filter == topic_filter:
                     where = "in the settings file" if one.id is None else "stored"
