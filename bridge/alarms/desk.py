@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.alarms.actions import ActionKind
-from bridge.alarms.journal import alarm_of
 from bridge.alarms.kpis import AlarmKpis, kpis
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, transition_from_document
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.service import AlarmService
+from bridge.alarms.service.journal import alarm_of
 from bridge.core.access.permissions import Identity
 from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownAlarm

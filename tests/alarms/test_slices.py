@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from bridge.alarms.slices import SLICE_SECONDS, EventSlices
+from bridge.alarms.service.slices import SLICE_SECONDS, EventSlices
 from bridge.core.events import Event, SystemEvent
 from tests.servers import until
 

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.alarms.journal import AlarmJournal, stored_alarm
 from bridge.alarms.record import Transition
 from bridge.alarms.rules_file.notify_settings import NotifySettings, WatchdogSettings
+from bridge.alarms.service.journal import AlarmJournal, stored_alarm
 from bridge.core.errors import UnknownTarget
 from bridge.notify.notifier import Notifier, stored_alarms
 from bridge.notify.sender import SenderParts

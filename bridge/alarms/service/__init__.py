@@ -19,11 +19,11 @@ import orjson
 
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.fold import AlarmFold
-from bridge.alarms.journal import AlarmJournal, alarm_of, changed
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
-from bridge.alarms.slices import EventSlices
+from bridge.alarms.service.journal import AlarmJournal, alarm_of, changed
+from bridge.alarms.service.slices import EventSlices
 from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import DeviceStatus
