@@ -13,21 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from time import perf_counter
 
 import aiohttp
 import orjson
-import socketio
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
 from bridge.settings import MqttSettings
+from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.publisher import MqttPublisher
+from bridge.tools.bench.clients.subscriber import ReceiveBuffer, Subscriber
 from tests.notify.alarms import Receiver, receiver
 from tests.servers import Mongod, Mosquitto, free_port, until
 
@@ -42,69 +43,91 @@ name = "hook"
 webhook = "{url}/hook"
 """
 PARTS = 50
-ALONE = "alone"
 NUMBER_ALONE = 200
 TOLD_ALONE = 10
 """The messages to the webhook that are not held back as a flood."""
+
 PROBE_EVERY_SECONDS = 0.005
 WINDOW_SECONDS = 4.0
 """The delays of so long from the first reading of a burst are compared."""
 
 
-class Flood:
-    """A running bridge, a client, and a device that measures the delay of its own readings."""
+class ReadingTimes(Subscriber):
+    """A Socket.IO client that records when readings arrive."""
 
-    def __init__(self, port: int, publisher: MqttPublisher) -> None:
-        self.port = port
+    def __init__(self, receive_buffer: ReceiveBuffer, address: Address) -> None:
+        super().__init__(receive_buffer, address)
+        self.times: list[float] = []
+
+    def _add_readings(self, readings: int, now: float) -> None:
+        self.count += readings
+        self.times += [now] * readings
+
+
+class AlertTimes(ReadingTimes):
+    MARK = b'["alert",'
+
+
+class Probe:
+    """A device that sends a few hundred readings a second, and a client of its own."""
+
+    def __init__(self, publisher: MqttPublisher, client: ReadingTimes) -> None:
         self._publisher = publisher
-        self.alerts: dict[str, float] = {}
-        self.readings: dict[str, float] = {}
-        """When the client received the reading of a device that raises an alarm alone."""
-        self._sent: dict[int, float] = {}
-        self.delays_ms: list[float] = []
+        self._client = client
+        self._sent: list[float] = []
 
-    def on_alert(self, body: dict[str, Any]) -> None:
-        self.alerts.setdefault(body["data"]["deviceId"], time.monotonic())
-
-    def on_reading(self, body: dict[str, Any]) -> None:
-        if body["data"]["deviceId"].startswith(ALONE):
-            self.readings[body["data"]["deviceId"]] = time.monotonic()
-        sent = self._sent.pop(round(body["data"]["co2"]), None) if body["data"]["deviceId"] == "probe" else None
-        if sent is not None:
-            self.delays_ms.append((time.monotonic() - sent) * 1000)
-
-    async def probe(self) -> None:
-        number = 400
+    async def run(self) -> None:
         while True:
-            number = 400 + (number - 399) % 2000
-            self._sent[number] = time.monotonic()
-            payload = orjson.dumps({"co2": number, "timestamp": time.time_ns() // 1_000_000})
+            payload = orjson.dumps({"co2": 400 + len(self._sent) % 2000, "timestamp": time.time_ns() // 1_000_000})
+            self._sent.append(perf_counter())
             await self._publisher.publish_all([(b"sensors/probe/data", payload)])
             await asyncio.sleep(PROBE_EVERY_SECONDS)
 
-    async def p99(self) -> float:
-        """Return that of the delays of the next seconds."""
-        self.delays_ms = []
+    async def p99_ms(self) -> float:
+        """Return that of the delays of the readings of the next seconds."""
+        first = len(self._sent)
         await asyncio.sleep(WINDOW_SECONDS)
-        return quantiles(self.delays_ms, n=100)[98]
+        last = len(self._sent)
+        await until(lambda: len(self._client.times) >= last, 60, "the readings of the probe")
+        return quantiles([1000 * (self._client.times[n] - self._sent[n]) for n in range(first, last)], n=100)[98]
 
-    async def number_stored(self, session: aiohttp.ClientSession) -> int:
-        async with session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            lines = (await answer.text()).splitlines()
-        return int(float(next(line for line in lines if line.startswith("bridge_alarm_changes_total")).split()[1]))
+
+def messages(devices: Iterable[int], temperature: float) -> Iterator[tuple[bytes, bytes]]:
+    payload = orjson.dumps({"temperature": temperature, "timestamp": time.time_ns() // 1_000_000})
+    return ((f"sensors/d{number:05}/data".encode(), payload) for number in devices)
+
+
+async def burst(publisher: MqttPublisher, devices: int, temperature: float) -> float:
+    """Send a reading of each device, evenly within a second; return how long it took."""
+    began = perf_counter()
+    for part in range(PARTS):
+        await publisher.publish_all(messages(range(part, devices, PARTS), temperature))
+        await asyncio.sleep(began + (part + 1) / PARTS - perf_counter())
+    return perf_counter() - began
+
+
+async def number_stored(session: aiohttp.ClientSession, base: str) -> int:
+    async with session.get(f"{base}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return int(float(next(line for line in lines if line.startswith("bridge_alarm_changes_total")).split()[1]))
 
 
 def memory_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(folder: Path, devices: int) -> dict[str, str]:
     broker, mongod, port = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod"), free_port()
     broker.start()
     mongod.start()
-    async with receiver() as server:
+    async with receiver() as hook:
         rules = folder / "alarms.toml"
-        rules.write_text(RULES.format(url=server.url))
+        rules.write_text(RULES.format(url=hook.url))
         environment = os.environ | {
             "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{broker.port}",
             "BRIDGE_STORE__URL": mongod.url,
@@ -114,7 +137,8 @@ async def measure(folder: Path, devices: int) -> dict[str, str]:
         with (folder / "bridge.log").open("wb") as log:
             process = subprocess.Popen([sys.executable, "-m", "bridge", "run"], env=environment, stderr=log)
         try:
-            return await _measure(port, process.pid, broker.port, devices, server)
+            async with aiohttp.ClientSession() as session:
+                return await _measure(session, f"http://127.0.0.1:{port}", broker.url, process.pid, hook, devices)
         finally:
             process.kill()
             process.wait()
@@ -122,96 +146,84 @@ async def measure(folder: Path, devices: int) -> dict[str, str]:
             mongod.kill()
 
 
-async def _measure(port: int, pid: int, broker_port: int, devices: int, server: Receiver) -> dict[str, str]:
-    async with aiohttp.ClientSession() as session:
+async def _measure(
+    session: aiohttp.ClientSession, base: str, broker_url: str, pid: int, hook: Receiver, devices: int
+) -> dict[str, str]:
+    async def is_ready() -> bool:
+        with suppress(aiohttp.ClientError):
+            async with session.get(f"{base}/health/ready") as answer:
+                return answer.status == 200
+        return False
 
-        async def is_ready() -> bool:
-            with suppress(aiohttp.ClientError):
-                async with session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
-                    return answer.status == 200
-            return False
+    await until(is_ready, 30, "the bridge")
+    broker, address, buffer = MqttSettings(url=SecretStr(broker_url)), Address.parse(base), ReceiveBuffer()
+    publisher = await MqttPublisher.connect(broker)
+    readings, alerts = await ReadingTimes.connect(buffer, address), await AlertTimes.connect(buffer, address)
+    client = await ReadingTimes.connect(buffer, address)
+    await client.subscribe(["probe"])
+    probe = Probe(await MqttPublisher.connect(broker), client)
+    found = await alone(publisher, readings, alerts, hook)
+    for _ in range(3):
+        await burst(publisher, devices, 20.0)
+    probing = asyncio.create_task(probe.run(), name="probe")
+    quiet_ms = await probe.p99_ms()
+    cpu = [cpu_seconds(pid)]
+    peace_ms, _ = await asyncio.gather(probe.p99_ms(), burst(publisher, devices, 21.0))
+    cpu.append(cpu_seconds(pid))
+    before_mb, began, posted, told = memory_mb(pid), perf_counter(), len(hook.posts), alerts.count
 
-        await until(is_ready, 30, "the bridge")
-        publisher = await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{broker_port}")))
-        flood = Flood(port, await MqttPublisher.connect(MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{broker_port}"))))
-        client = socketio.AsyncClient(http_session=session, reconnection=False)
-        client.on("alert", flood.on_alert)
-        client.on("sensorData", flood.on_reading)
-        await client.connect(f"http://127.0.0.1:{port}", transports=["websocket"])
-        found = await alone(flood, publisher, server)
-        for _ in range(3):
-            await burst(publisher, devices, 20.0)
-            await asyncio.sleep(1)
-        probing = asyncio.create_task(flood.probe(), name="probe")
-        quiet_ms = await flood.p99()
-        peace_ms, _ = await asyncio.gather(flood.p99(), burst(publisher, devices, 21.0))
-        before_mb, began, posted, alerted = memory_mb(pid), time.monotonic(), len(server.posts), len(flood.alerts)
+    async def stored_seconds() -> float:
+        while await number_stored(session, base) < told + devices:
+            await asyncio.sleep(0.05)
+        return perf_counter() - began
 
-        async def is_stored() -> bool:
-            return await flood.number_stored(session) >= devices + alerted
+    async def told_seconds() -> float:
+        await until(lambda: alerts.count >= told + devices, 60, "all alerts")
+        return alerts.times[told + devices - 1] - began
 
-        async def stored_seconds() -> float:
-            await until(is_stored, 60, "all changes stored")
-            return time.monotonic() - began
-
-        async def told_seconds() -> float:
-            await until(lambda: len(flood.alerts) >= devices + alerted, 60, "all alerts")
-            return max(flood.alerts.values()) - began
-
-        flood_ms, sent, stored, told = await asyncio.gather(
-            flood.p99(), burst(publisher, devices, 50.0), stored_seconds(), told_seconds()
-        )
-        after_mb = memory_mb(pid)
-        await asyncio.sleep(15)
-        probing.cancel()
-        await client.disconnect()
-        publisher.close()
-        return found | {
-            "sent within": f"{sent:.2f} s",
-            "stored after": f"{stored:.2f} s",
-            "client has all after": f"{told:.2f} s",
-            "messages to the webhook": f"{len(server.posts) - posted}",
-            "memory": f"+{after_mb - before_mb:.0f} MB at {before_mb:.0f} MB",
-            "p99 of other readings, alone": f"{quiet_ms:.1f} ms",
-            "... among as many that cross nothing": f"{peace_ms:.1f} ms",
-            "... in the flood": f"{flood_ms:.1f} ms",
-        }
+    flood_ms, sent, stored, told_after = await asyncio.gather(
+        probe.p99_ms(), burst(publisher, devices, 50.0), stored_seconds(), told_seconds()
+    )
+    after_mb = memory_mb(pid)
+    cpu.append(cpu_seconds(pid))
+    await asyncio.sleep(15)
+    probing.cancel()
+    publisher.close()
+    for one in (readings, alerts, client):
+        one.close()
+    return found | {
+        "sent within": f"{sent:.2f} s",
+        "stored after": f"{stored:.2f} s",
+        "client has all after": f"{told_after:.2f} s",
+        "messages to the webhook": f"{len(hook.posts) - posted}",
+        "CPU of the bridge, without and with alarms": f"{cpu[1] - cpu[0]:.1f} and {cpu[2] - cpu[1]:.1f} s",
+        "memory": f"+{after_mb - before_mb:.0f} MB at {before_mb:.0f} MB",
+        "p99 of other readings, alone": f"{quiet_ms:.1f} ms",
+        "... among as many that cross nothing": f"{peace_ms:.1f} ms",
+        "... in the flood": f"{flood_ms:.1f} ms",
+    }
 
 
-async def alone(flood: Flood, publisher: MqttPublisher, server: Receiver) -> dict[str, str]:
+async def alone(publisher: MqttPublisher, readings: ReadingTimes, alerts: AlertTimes, hook: Receiver) -> dict[str, str]:
     """Raise one alarm after the other; return how long after the reading a client and the webhook were told."""
-    await publisher.publish_all([(f"sensors/{ALONE}/data".encode(), b'{"temperature": 20}')])
-    await until(lambda: ALONE in flood.readings, 10, "the first reading: the client is sent none right after connecting")
+    await publisher.publish_all([(b"sensors/alone/data", b'{"temperature": 20}')])
+    await until(lambda: readings.count > 0, 10, "the first reading: a client is sent none right after connecting")
     for number in range(NUMBER_ALONE):
         payload = orjson.dumps({"temperature": 50.0, "timestamp": time.time_ns() // 1_000_000})
-        await publisher.publish_all([(f"sensors/{ALONE}-{number}/data".encode(), payload)])
-        await until(lambda number=number: len(flood.alerts) > number, 10, "the alarm")
+        await publisher.publish_all([(f"sensors/alone-{number}/data".encode(), payload)])
+        await until(lambda number=number: min(alerts.count, readings.count - 1) > number, 10, "the alarm")
         if number < TOLD_ALONE:
-            await until(lambda number=number: len(server.posts) > number, 10, "the message")
-    posted = {orjson.loads(post.content)["alarms"][0]["deviceId"]: post.at for post in server.posts}
-    delays = {
-        "one alarm, from its reading to the client": [1000 * (at - flood.readings[key]) for key, at in flood.alerts.items()],
-        "... to the webhook": [1000 * (at - flood.readings[key]) for key, at in posted.items()],
-    }
+            await until(lambda number=number: len(hook.posts) > number, 10, "the message")
+    arrived = readings.times[1:]
     return {
-        name: f"p50 {median(taken):.1f} ms, p99 {quantiles(taken, n=100, method='inclusive')[98]:.1f} ms of {len(taken)}"
-        for name, taken in delays.items()
+        "one alarm, from its reading to the client": _described(arrived, alerts.times),
+        "... to the webhook": _described(arrived, [post.at for post in hook.posts[:TOLD_ALONE]]),
     }
 
 
-async def burst(publisher: MqttPublisher, devices: int, temperature: float) -> float:
-    """Send a reading of each device, evenly within a second; return how long it took."""
-    began = time.monotonic()
-    for part in range(PARTS):
-        await publisher.publish_all(messages(range(part, devices, PARTS), temperature))
-        await asyncio.sleep(began + (part + 1) / PARTS - time.monotonic())
-    return time.monotonic() - began
-
-
-def messages(devices: Iterable[int], temperature: float) -> Iterator[tuple[bytes, bytes]]:
-    now_ms = time.time_ns() // 1_000_000
-    payload = orjson.dumps({"temperature": temperature, "timestamp": now_ms})
-    return ((f"sensors/d{number:05}/data".encode(), payload) for number in devices)
+def _described(readings: Sequence[float], told: Sequence[float]) -> str:
+    taken = [1000 * (at - reading) for reading, at in zip(readings, told, strict=False)]
+    return f"p50 {median(taken):.1f} ms, p99 {quantiles(taken, n=100, method='inclusive')[98]:.1f} ms of {len(taken)}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Post:
     path: str
     headers: Mapping[str, str]
     content: bytes
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=time.perf_counter)
 
 
 @dataclass
