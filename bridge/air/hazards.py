@@ -49,8 +49,10 @@ _GASES = {
     ),
     "lpgPpm": Indicator("index.lel.lpg", "standard.isoButane", "lpgPpm", "unit.lel", "averaging.latest", True, "caveat.lpg"),
 }
-_CO_NOW = Indicator("index.co.now", "standard.enCo", "coPpm", "unit.ppm", "averaging.latest", True, "caveat.gasSensor")
-_CO_DOSE = Indicator("index.co.dose", "standard.enCo", "coPpm", "unit.percent", "averaging.dose", True, "caveat.dose")
+EN_STANDARD = "standard.enCo"
+UL_STANDARD = "standard.ulCo"
+_CO_NOW = Indicator("index.co.now", EN_STANDARD, "coPpm", "unit.ppm", "averaging.latest", True, "caveat.gasSensor")
+_CO_DOSE = Indicator("index.co.dose", EN_STANDARD, "coPpm", "unit.percent", "averaging.dose", True, "caveat.dose")
 _FLAME_NOW = Indicator("index.flame", "standard.flame", "flameDetected", None, "averaging.latest", True, "caveat.flameSensor")
 
 
@@ -64,10 +66,11 @@ def carbon_monoxide(ppm: float) -> Assessment:
     return rated(_CO_NOW, ppm, ppm, _class_of(_CO, ppm))
 
 
-def carbon_monoxide_dose(dose: float, ppm: float, minutes_left: float | None = None) -> Assessment:
-    """Assess the dose of carbon monoxide: at 1 an alarm of EN 50291-1 sounds. The value is in percent of that."""
+def carbon_monoxide_dose(dose: float, ppm: float, minutes_left: float | None = None, standard: str = EN_STANDARD) -> Assessment:
+    """Assess the dose of carbon monoxide: at 1 an alarm of the standard sounds. The value is in percent of that."""
     percent = round(dose * 100)
-    return replace(rated(_CO_DOSE, percent, ppm, _class_of(_DOSE, percent)), minutes_left=minutes_left)
+    indicator = replace(_CO_DOSE, standard=standard)
+    return replace(rated(indicator, percent, ppm, _class_of(_DOSE, percent)), minutes_left=minutes_left)
 
 
 def flame(detected: bool) -> Assessment:

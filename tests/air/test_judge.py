@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bridge.air import european, us_epa
 from bridge.air.averaging import HOUR_MS, HourlyMean
 from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess, worst
+from tests.servers import REPO
 
 NOW_MS = 1_768_478_400_000 + 20 * 60_000
 
@@ -107,6 +109,37 @@ def test_the_scale_that_is_chosen_is_the_only_one() -> None:
     values: dict[str, object] = {"pm25": 12.0, "no2": 30.0}
     assert {key.split(".")[1] for key in judged(values)} == {"aqi", "pm25"}
     assert {key.split(".")[1] for key in judged(values, AirScale.EUROPEAN)} == {"eaqi", "pm25"}
+
+
+@pytest.mark.parametrize("scale", AirScale)
+@pytest.mark.parametrize(
+    ("values", "caveat"),
+    [
+        ({"pm25": 12.0}, "caveat.particles"),
+        ({"pm10": 12.0}, "caveat.particles"),
+        ({"no2": 12.0}, "caveat.gasIndex"),
+        ({"coPpm": 12.0}, "caveat.gasSensor"),
+        ({"ch4Ppm": 12.0}, "caveat.gasSensor"),
+        ({"flameDetected": True}, "caveat.flameSensor"),
+        ({"flameDetected": False}, "caveat.flameSensor"),
+    ],
+)
+def test_what_simple_sensors_measure_is_marked_as_indicative_with_the_reason(
+    values: dict[str, object], caveat: str, scale: AirScale
+) -> None:
+    marked = judged(values, scale)
+    assert {assessment["indicative"] for assessment in marked.values()} == {True}
+    assert caveat in {assessment["caveat"] for assessment in marked.values()}
+
+
+@pytest.mark.parametrize("scale", AirScale)
+@pytest.mark.parametrize("field", HOURLY_FIELDS)
+def test_index_of_hours_says_that_it_is_made_for_outdoor_air(field: str, scale: AirScale) -> None:
+    source = (REPO / "web" / "src" / "standards" / "messages.en.ts").read_text("utf-8")
+    texts = dict(re.findall(r'^  "(caveat\.\w+)": "(.*)",$', source, re.MULTILINE))
+    indices = [one for key, one in judged({field: 12.0}, scale).items() if "aqi" in key]
+    assert indices
+    assert all("outdoor air" in texts[str(one["caveat"])] or one["caveat"] == "caveat.rollingDay" for one in indices)
 
 
 @pytest.mark.parametrize(("dose", "level"), [(0.0, 0), (0.3, 2), (0.5, 3), (0.99, 3), (1.0, 5)])
