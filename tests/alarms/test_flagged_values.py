@@ -75,7 +75,7 @@ async def test_flagged_value_counts_in_score_monitor_and_fold_or_in_none(name: s
 
     for mean in (None, 1):
         bench = Bench([above(name, value, mean)])
-        said = bench.send(quality, number=60, **{name: value})
+        said = bench.send_field(name, value, number=60, fault=quality[name])
         assert raised(said) == (["own"] if is_counted else []), mean
 
     late = Bench([above(name, value)])
@@ -88,6 +88,6 @@ async def test_flagged_value_counts_in_score_monitor_and_fold_or_in_none(name: s
 def test_flagged_value_that_does_not_count_ends_no_alarm(name: str, raw: float) -> None:
     value, quality = accepted(FIELDS[name], raw)
     bench = Bench([above(name, value + 10)])
-    assert raised(bench.send(**{name: value + 20})) == ["own"]
-    assert bench.send(quality, number=5, **{name: value}) == []
-    assert told(bench.send(**{name: value})) == [("cleared", "own")]
+    assert raised(bench.send_field(name, value + 20)) == ["own"]
+    assert bench.send_field(name, value, number=5, fault=quality[name]) == []
+    assert told(bench.send_field(name, value)) == [("cleared", "own")]
