@@ -58,18 +58,12 @@ _EU_AIR = Standard("standard.euAir", "Directive (EU) 2024/2881")
 _EU_WORK = Standard("standard.euWork", "Indicative occupational exposure limits of the EU")
 _OURS = Standard("standard.ours", "Sensor Bridge")
 
-_LEAVE_CO = (
-    "Leave at once, with everyone. Open windows and doors on your way, and call the emergency services from outside. "
-    "Do not go back in."
-)
+_LEAVE_CO = "Everyone out now. Open windows and doors on your way, and call the emergency services from outside."
 _AIR_CO = (
     "Open the windows and turn off stoves, boilers, engines and grills. If anyone has a headache or feels sick, "
     "leave and call a doctor."
 )
-_LEAVE_GAS = (
-    "No flame, no switch, no phone indoors. Leave at once, with everyone, close the gas valve if it is on your way, "
-    "and call the gas emergency service from outside."
-)
+_LEAVE_GAS = "No flame, no switch, no phone indoors. Everyone out now. Call the gas emergency service from outside."
 _AIR_GAS = (
     "No flame, no switch. Open the windows, close the gas valve, and have the leak found. Leave if the smell gets stronger."
 )
@@ -196,7 +190,7 @@ _CO2_RULES = (
         latched=True,
         standard=_NIOSH,
         message="Carbon dioxide {value} at {place}",
-        advice="Leave at once. Do not go back in, not even to help someone: call the emergency services.",
+        advice="Everyone out now. Do not go back in, not even to help someone: call the emergency services.",
     ),
     Rule(
         id="co2-work",

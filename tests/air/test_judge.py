@@ -147,6 +147,17 @@ def test_carbon_monoxide_is_judged_by_its_dose_too(dose: float, level: int) -> N
     assert judged({"coPpm": 60}, dose=dose)["index.co.dose"]["level"] == level
 
 
+def test_dose_that_begins_to_grow_is_not_called_none() -> None:
+    air = AirInput(NOW_MS, {"coPpm": 212}, co_dose=0.001, co_minutes_left=5.8)
+    [dose] = [one.public() for one in assess(air) if one.indicator.key == "index.co.dose"]
+    assert (dose["value"], dose["level"], dose["levelKey"], dose["minutesLeft"]) == (0, 2, "level.dose.rising", 5.8)
+
+
+@pytest.mark.parametrize(("ppm", "advice"), [(100, "advice.co.leave"), (200, "advice.co.call"), (300, "advice.co.call")])
+def test_nobody_waits_for_a_headache_at_200_ppm_of_carbon_monoxide(ppm: float, advice: str) -> None:
+    assert judged({"coPpm": ppm})["index.co.now"]["advice"] == advice
+
+
 @pytest.mark.parametrize("ppm", [30, 34, 50, 100, 200, 300, 800])
 def test_standard_of_carbon_monoxide_is_named(ppm: float) -> None:
     assert judged({"coPpm": ppm})["index.co.now"]["standard"] == "standard.enCo"

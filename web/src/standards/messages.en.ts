@@ -118,6 +118,7 @@ export const messages = {
   "advice.co.source": "Ventilate the room and look for the source of combustion: stove, heater, engine.",
   "advice.co.sensitive": "Turn off every flame and engine and ventilate the room. People with heart disease and pregnant women: leave the room.",
   "advice.co.leave": "Go out into fresh air, with everyone. Turn off flames and engines only on your way. Call the emergency services if anyone has a headache or feels dizzy.",
+  "advice.co.call": "Everyone out now. Open windows and doors on your way, and call the emergency services from outside.",
   "advice.uba.2": "Ventilate the room more often.",
   "advice.uba.3": "Ventilate the room and look for the source: paint, cleaning agents, new furniture. Acceptable for at most a year.",
   "advice.uba.4": "Ventilate the room thoroughly and remove the source. Acceptable for at most a month.",

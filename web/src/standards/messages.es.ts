@@ -113,6 +113,7 @@ export const messages: Messages = {
   "advice.co.source": "Ventile y busque el foco de combustión: cocina, estufa, calentador, motor.",
   "advice.co.sensitive": "Apague toda llama o motor y ventile. Personas con enfermedades cardíacas y embarazadas: salgan.",
   "advice.co.leave": "Salga al aire libre, con todos. Apague llamas y motores solo si le quedan de paso. Llame a emergencias si alguien tiene dolor de cabeza o mareo.",
+  "advice.co.call": "Salgan todos ahora. Abran ventanas y puertas al salir y llamen a emergencias desde fuera.",
   "advice.uba.2": "Ventile más a menudo.",
   "advice.uba.3": "Ventile y busque la fuente: pintura, productos de limpieza, muebles nuevos. Aceptable durante un año como máximo.",
   "advice.uba.4": "Ventile a fondo y elimine la fuente. Aceptable durante un mes como máximo.",

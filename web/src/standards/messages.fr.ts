@@ -113,6 +113,7 @@ export const messages: Messages = {
   "advice.co.source": "Aérez et cherchez la source de combustion : cuisinière, poêle, chauffage, moteur.",
   "advice.co.sensitive": "Éteignez toute flamme et tout moteur et aérez. Personnes cardiaques et femmes enceintes : sortez.",
   "advice.co.leave": "Sortez à l’air libre, avec tout le monde. N’éteignez flammes et moteurs qu’au passage. Appelez les secours en cas de maux de tête ou de vertiges.",
+  "advice.co.call": "Tout le monde dehors. Ouvrez fenêtres et portes en partant et appelez les secours de l’extérieur.",
   "advice.uba.2": "Aérez plus souvent.",
   "advice.uba.3": "Aérez et cherchez la source : peinture, produits d’entretien, meubles neufs. Acceptable pendant un an au plus.",
   "advice.uba.4": "Aérez à fond et supprimez la source. Acceptable pendant un mois au plus.",
