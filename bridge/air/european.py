@@ -1,8 +1,9 @@
 """The European Air Quality Index of the European Environment Agency, as revised in 2025.
 
-Six classes by the mean of the last hour, in µg/m³, after the WHO guidelines of 2021 and Directive (EU) 2024/2881. Gases are
-stored in ppb and converted at 20 °C and 1013 hPa, as the directive says (annex V): a mole has 24.06 litres. The index is
-made for outdoor air. Low-cost sensors are indicative.
+Six classes by the mean of the last hour, in µg/m³, after the WHO guidelines of 2021 and Directive (EU) 2024/2881. The agency
+prints whole numbers (0 to 5, 6 to 15): between two of them, such as 5.4, the worse class is taken. Gases are stored in ppb and
+converted at 293 K and 1013 hPa, as the directive says: a mole has 24.06 litres. The index is made for outdoor air. Low-cost
+sensors are indicative.
 """
 
 from bisect import bisect_left
@@ -41,7 +42,7 @@ _INDICATORS = {
         None,
         "averaging.mean1h",
         True,
-        "caveat.particles" if field.startswith("pm") else "caveat.gasSensor",
+        "caveat.particles" if field.startswith("pm") else "caveat.gasIndex",
     )
     for field in ENDS
 }

@@ -25,15 +25,15 @@ _GAS: Sequence[tuple[float, Rating]] = (
     (0, Rating(0, "level.lel.below", "advice.none", 0)),
 )
 _CO: Sequence[tuple[float, Rating]] = (
-    (300, Rating(MAX_LEVEL, "level.co.300", "advice.co.leave", HAZARD_ORDER)),
-    (200, Rating(MAX_LEVEL, "level.co.200", "advice.co.leave", HAZARD_ORDER)),
+    (300, Rating(MAX_LEVEL, "level.co.300", "advice.co.call", HAZARD_ORDER)),
+    (200, Rating(MAX_LEVEL, "level.co.200", "advice.co.call", HAZARD_ORDER)),
     (100, Rating(MAX_LEVEL, "level.co.100", "advice.co.leave", 5)),
     (50, Rating(3, "level.co.50", "advice.co.sensitive", 3)),
     (30, Rating(2, "level.co.30", "advice.co.source", 2)),
     (0, Rating(0, "level.co.below", "advice.none", 0)),
 )
 _DOSE: Sequence[tuple[float, Rating]] = (
-    (100, Rating(MAX_LEVEL, "level.dose.reached", "advice.co.leave", HAZARD_ORDER)),
+    (100, Rating(MAX_LEVEL, "level.dose.reached", "advice.co.call", HAZARD_ORDER)),
     (50, Rating(3, "level.dose.half", "advice.co.sensitive", 3)),
     (1, Rating(2, "level.dose.rising", "advice.co.source", 2)),
     (0, Rating(0, "level.dose.none", "advice.none", 0)),
@@ -49,8 +49,10 @@ _GASES = {
     ),
     "lpgPpm": Indicator("index.lel.lpg", "standard.isoButane", "lpgPpm", "unit.lel", "averaging.latest", True, "caveat.lpg"),
 }
-_CO_NOW = Indicator("index.co.now", "standard.enCo", "coPpm", "unit.ppm", "averaging.latest", True, "caveat.gasSensor")
-_CO_DOSE = Indicator("index.co.dose", "standard.enCo", "coPpm", "unit.percent", "averaging.dose", True, "caveat.dose")
+EN_STANDARD = "standard.enCo"
+UL_STANDARD = "standard.ulCo"
+_CO_NOW = Indicator("index.co.now", EN_STANDARD, "coPpm", "unit.ppm", "averaging.latest", True, "caveat.gasSensor")
+_CO_DOSE = Indicator("index.co.dose", EN_STANDARD, "coPpm", "unit.percent", "averaging.dose", True, "caveat.dose")
 _FLAME_NOW = Indicator("index.flame", "standard.flame", "flameDetected", None, "averaging.latest", True, "caveat.flameSensor")
 
 
@@ -64,10 +66,12 @@ def carbon_monoxide(ppm: float) -> Assessment:
     return rated(_CO_NOW, ppm, ppm, _class_of(_CO, ppm))
 
 
-def carbon_monoxide_dose(dose: float, ppm: float, minutes_left: float | None = None) -> Assessment:
-    """Assess the dose of carbon monoxide: at 1 an alarm of EN 50291-1 sounds. The value is in percent of that."""
+def carbon_monoxide_dose(dose: float, ppm: float, minutes_left: float | None = None, standard: str = EN_STANDARD) -> Assessment:
+    """Assess the dose of carbon monoxide: at 1 an alarm of the standard sounds. The value is in percent of that."""
     percent = round(dose * 100)
-    return replace(rated(_CO_DOSE, percent, ppm, _class_of(_DOSE, percent)), minutes_left=minutes_left)
+    rating = _class_of(_DOSE, percent if minutes_left is None else max(percent, 1))  # one that grows is not none
+    indicator = replace(_CO_DOSE, standard=standard)
+    return replace(rated(indicator, percent, ppm, rating), minutes_left=minutes_left)
 
 
 def flame(detected: bool) -> Assessment:

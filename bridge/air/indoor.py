@@ -1,8 +1,10 @@
 """Guide values for indoor air, and what a sensor only estimates.
 
 - CO2: German guide values, Ad-hoc-Arbeitsgruppe of Umweltbundesamt (UBA) and Länder, Bundesgesundheitsblatt 51 (2008) 1358:
-  below 1,000 ppm harmless, up to 2,000 ppm elevated, above that unacceptable. NIOSH Pocket Guide: 5,000 ppm is the limit at
-  work over 8 hours, 30,000 ppm over 15 minutes, 40,000 ppm is immediately dangerous to life.
+  below 1,000 ppm harmless, up to 2,000 ppm elevated, above that unacceptable. NIOSH Pocket Guide: 5,000 ppm is the limit for a
+  working day of up to 10 hours (for 8 hours in the limits of OSHA and of Directive 2006/15/EC), 30,000 ppm for 15 minutes,
+  40,000 ppm is immediately dangerous to life. A single reading is compared with them: the word says what the air is, not that
+  the time is over.
 - TVOC: Bundesgesundheitsblatt 50 (2007) 990: five levels, ending at 0.3, 1, 3, 10 and 25 mg/m³. Sensor manufacturers give
   these as 65, 220, 660, 2,200 and 5,500 ppb. The conversion is theirs: it assumes the same mixture of substances in every room.
 - The index 1 to 5 of some sensors (`aqiScale` "uba") is the manufacturer's estimate of the same five levels.

@@ -27,7 +27,8 @@ class AirInput:
 
     `values` are the newest unflagged values, as in a record; the caller leaves out what is too old. `hours` are hourly means of
     the last day, in any order. `recent` are the means of the last 10 minutes. `co_dose` is the dose of carbon monoxide: 1 is an
-    alarm, which comes in `co_minutes_left` if the concentration stays; None if the dose does not grow.
+    alarm, which comes in `co_minutes_left` if the concentration stays; None if the dose does not grow. `co_standard` is the key
+    of the standard that the dose is counted by.
     """
 
     now_ms: int
@@ -36,6 +37,7 @@ class AirInput:
     recent: Mapping[str, float] = field(default_factory=dict)
     co_dose: float | None = None
     co_minutes_left: float | None = None
+    co_standard: str = hazards.EN_STANDARD
 
 
 def assess(air: AirInput, scale: AirScale = AirScale.US_EPA) -> list[Assessment]:
@@ -60,7 +62,7 @@ def _all(air: AirInput, scale: AirScale) -> Iterator[Assessment]:
     if (ppm := _amount(values, "coPpm")) is not None:
         yield hazards.carbon_monoxide(ppm)
         if air.co_dose is not None:
-            yield hazards.carbon_monoxide_dose(air.co_dose, ppm, air.co_minutes_left)
+            yield hazards.carbon_monoxide_dose(air.co_dose, ppm, air.co_minutes_left, air.co_standard)
     for name in HOURLY_FIELDS:
         window = last_day(air.hours.get(name, ()), air.now_ms)
         if _amount(values, name) is not None or any(hour is not None for hour in window):
@@ -75,6 +77,8 @@ def _by_hours(name: str, window: HourlyWindow, scale: AirScale) -> list[Assessme
         return [us_epa.carbon_monoxide(window)]
     if scale is AirScale.EUROPEAN:
         return [european.pollutant(name, window)]
+    if name == "o3":
+        return us_epa.ozone(window)
     return us_epa.particles(name, window) if name.startswith("pm") else [us_epa.gases(name, window)]
 
 

@@ -5,9 +5,9 @@ the rules for truncation and rounding is table 6 of "Technical Assistance Docume
 EPA-454/B-24-002, May 2024. Above 500 the last category is extrapolated, as that document says: equation 1 with the
 concentration for 500.
 
-Ozone is averaged over 8 hours up to an index of 300, and sulphur dioxide over 1 hour up to 200; above these the EPA uses other
-averages, 1 hour and 24 hours. Here the index stops there: at 300 for ozone; at 200 for sulphur dioxide, until 24 hours are
-known. The index is made for outdoor air. Low-cost sensors are indicative.
+Ozone is averaged over 8 hours up to an index of 300; from 125 ppb on the mean of 1 hour has an index of its own, which begins
+at 101, and the higher of the two counts. Sulphur dioxide is averaged over 1 hour up to 200, above that over 24 hours: until
+these are known, the index stops at 200. The index is made for outdoor air. Low-cost sensors are indicative.
 """
 
 from bisect import bisect_left
@@ -42,6 +42,10 @@ SCALES: dict[str, Scale] = {
 }
 _SO2_HOUR_BANDS = 4
 
+OZONE_HOUR = Scale(0, ((125, 164), (165, 204), (205, 404), (405, 604)))
+"""The mean of 1 hour, from an index of 101 on."""
+_OZONE_HOUR_FIRST_BAND = 2
+
 _WORDS = ("good", "moderate", "sensitive", "unhealthy", "veryUnhealthy", "hazardous")
 _AIR_ADVICE = ("none", *(f"air.{word}" for word in _WORDS[1:]))
 _CO_ADVICE = ("none", "co.source", "co.sensitive", "co.leave", "co.leave", "co.leave")
@@ -64,10 +68,11 @@ _PARTICLES = {
     )
     for field in ("pm25", "pm10")
 }
-_CO_8H = Indicator("index.aqi.co", "standard.epaAqi", "coPpm", None, "averaging.mean8h", True, "caveat.gasSensor")
-_O3_8H = Indicator("index.aqi.o3", "standard.epaAqi", "o3", None, "averaging.mean8h", True, "caveat.gasSensor")
-_NO2_1H = Indicator("index.aqi.no2", "standard.epaAqi", "no2", None, "averaging.mean1h", True, "caveat.gasSensor")
-_SO2_1H = Indicator("index.aqi.so2", "standard.epaAqi", "so2", None, "averaging.mean1h", True, "caveat.gasSensor")
+_CO_8H = Indicator("index.aqi.co", "standard.epaAqi", "coPpm", None, "averaging.mean8h", True, "caveat.gasIndex")
+_O3_8H = Indicator("index.aqi.o3", "standard.epaAqi", "o3", None, "averaging.mean8h", True, "caveat.gasIndex")
+_O3_1H = Indicator("index.aqi.o3.hour", "standard.epaAqi", "o3", None, "averaging.mean1h", True, "caveat.gasIndex")
+_NO2_1H = Indicator("index.aqi.no2", "standard.epaAqi", "no2", None, "averaging.mean1h", True, "caveat.gasIndex")
+_SO2_1H = Indicator("index.aqi.so2", "standard.epaAqi", "so2", None, "averaging.mean1h", True, "caveat.gasIndex")
 _OWN_INDEX = Indicator("index.device.epa", "standard.epaDevice", "aqi", None, "averaging.device", True, "caveat.deviceIndex")
 
 
@@ -84,12 +89,25 @@ def aqi(field: str, concentration: float, bands: int | None = None) -> tuple[int
     """
     value = truncated(field, concentration)
     scale = SCALES[field].bands[:bands]
+    index, category = _interpolated(value, scale, INDEX_BANDS)
     limited = bands is not None or len(scale) < len(INDEX_BANDS)
+    return (min(index, INDEX_BANDS[category][1]) if limited else index), category
+
+
+def ozone_hour_aqi(concentration: float) -> tuple[int, int] | None:
+    """Return index and category of the mean of 1 hour; None where it has none."""
+    value = truncated("o3", concentration)
+    if value < OZONE_HOUR.bands[0][0]:
+        return None
+    index, category = _interpolated(value, OZONE_HOUR.bands, INDEX_BANDS[_OZONE_HOUR_FIRST_BAND:])
+    return index, category + _OZONE_HOUR_FIRST_BAND
+
+
+def _interpolated(value: float, scale: Sequence[tuple[float, float]], indices: Sequence[tuple[int, int]]) -> tuple[int, int]:
     category = min(bisect_left([high for _, high in scale], value), len(scale) - 1)
-    (low, high), (low_index, high_index) = scale[category], INDEX_BANDS[category]
+    (low, high), (low_index, high_index) = scale[category], indices[category]
     exact = (high_index - low_index) * (value - low) / (high - low) + low_index
-    index = floor(exact + 0.5 + _ROUNDING_ERROR)
-    return (min(index, high_index) if limited else index), category
+    return floor(exact + 0.5 + _ROUNDING_ERROR), category
 
 
 def aqi_category(index: float) -> int:
@@ -107,10 +125,19 @@ def carbon_monoxide(window: HourlyWindow) -> Assessment:
     return _assessed(_CO_8H, mean(window, EIGHT_HOURS), _CO)
 
 
+def ozone(window: HourlyWindow) -> list[Assessment]:
+    """Assess o3 over 8 hours and, where it has an index, over the last hour."""
+    assessments = [_assessed(_O3_8H, mean(window, EIGHT_HOURS), _AIR)]
+    hour = mean(window, ONE_HOUR)
+    found = None if hour.hours_needed else ozone_hour_aqi(hour.value)
+    if found is not None:
+        index, category = found
+        assessments.append(rated(_O3_1H, index, truncated("o3", hour.value), _AIR[category]))
+    return assessments
+
+
 def gases(field: str, window: HourlyWindow) -> Assessment:
-    """Assess no2, o3 or so2."""
-    if field == "o3":
-        return _assessed(_O3_8H, mean(window, EIGHT_HOURS), _AIR)
+    """Assess no2 or so2."""
     if field == "no2":
         return _assessed(_NO2_1H, mean(window, ONE_HOUR), _AIR)
     day = mean(window, DAY_HOURS)

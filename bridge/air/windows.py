@@ -123,10 +123,14 @@ class FieldWindow:
         return max(self.value_ms, self.flagged_ms)
 
     def keep(self, widths_ms: Iterable[int]) -> None:
-        """Keep buckets of these widths from now on, each one of `WIDTHS_MS`."""
-        for width in widths_ms:
-            if width not in self.rings:
-                self.rings[width] = Ring(width)
+        """Keep buckets of these widths from now on, each one of `WIDTHS_MS`.
+
+        The values of the current minute so far have not been summed: the newest stands for them.
+        """
+        added = [width for width in widths_ms if width not in self.rings]
+        if added and not self.rings and self.value is not None and not isinstance(self.value, str):
+            self.total = float(self.value * self.count)
+        self.rings |= {width: Ring(width) for width in added}
 
     def add(self, value: Value, at_ms: int, *, is_flagged: bool) -> None:
         """Add a value; not older than the one before."""
@@ -236,10 +240,10 @@ class FieldWindow:
     def restored(cls, name: str, body: Mapping[str, Any]) -> Self:
         """Return the window that `public` described; widths that are no longer known are dropped."""
         window = cls(name)
+        window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         window.value, window.value_ms, window.flagged_ms = body["value"], body["valueAt"], body["flaggedAt"]
         window.interval_ms, window.pause_ms = body["interval"], body["pause"]
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
-        window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         for width, ring in window.rings.items():
             ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]
         return window

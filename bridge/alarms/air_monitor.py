@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from bridge.air.assessment import Assessment
+from bridge.air.hazards import EN_STANDARD, UL_STANDARD
 from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess
 from bridge.air.score import global_score
 from bridge.air.windows import MINUTE_MS, DeviceWindow
+from bridge.alarms.co_dose import UL_2034, DoseProfile
 from bridge.core.events import AirAssessed, Event
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
@@ -40,6 +42,10 @@ class Windows(Protocol):
 
 
 class DoseLevel(Protocol):
+    @property
+    def profile(self) -> DoseProfile:
+        """What the dose is counted by."""
+
     @property
     def dose(self) -> float:
         """1 is an alarm."""
@@ -113,7 +119,8 @@ class AirMonitor:
         air = AirInput(now_ms, window.current(now_ms), hours, recent)
         meter = self._windows().co_dose(device_id) if "coPpm" in fields else None
         if meter is not None:
-            air = replace(air, co_dose=meter.dose, co_minutes_left=meter.minutes_left)
+            standard = UL_STANDARD if meter.profile is UL_2034 else EN_STANDARD
+            air = replace(air, co_dose=meter.dose, co_minutes_left=meter.minutes_left, co_standard=standard)
         return assess(air, self.scale)
 
     async def run(self) -> None:

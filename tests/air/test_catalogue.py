@@ -36,7 +36,8 @@ LATEST: tuple[Mapping[str, object], ...] = (
 def inputs() -> Iterator[AirInput]:
     """Values of every class of every standard, each alone, because some hide others."""
     yield from (AirInput(NOW_MS, values) for values in LATEST)
-    yield from (AirInput(NOW_MS, {"coPpm": 40}, co_dose=dose) for dose in (0, 0.1, 0.5, 1))
+    doses, standards = (0, 0.1, 0.5, 1), (hazards.EN_STANDARD, hazards.UL_STANDARD)
+    yield from (AirInput(NOW_MS, {"coPpm": 40}, co_dose=dose, co_standard=standard) for dose in doses for standard in standards)
     yield from (AirInput(NOW_MS, {}, recent={"pm25": mean}) for mean in (0, 60, 300))
     for name, scale in us_epa.SCALES.items():
         ends = [high for _, high in scale.bands] + list(european.ENDS.get(name, ()))

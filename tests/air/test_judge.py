@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bridge.air import european, us_epa
 from bridge.air.averaging import HOUR_MS, HourlyMean
 from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess, worst
+from tests.servers import REPO
 
 NOW_MS = 1_768_478_400_000 + 20 * 60_000
 
@@ -109,9 +111,51 @@ def test_the_scale_that_is_chosen_is_the_only_one() -> None:
     assert {key.split(".")[1] for key in judged(values, AirScale.EUROPEAN)} == {"eaqi", "pm25"}
 
 
+@pytest.mark.parametrize("scale", AirScale)
+@pytest.mark.parametrize(
+    ("values", "caveat"),
+    [
+        ({"pm25": 12.0}, "caveat.particles"),
+        ({"pm10": 12.0}, "caveat.particles"),
+        ({"no2": 12.0}, "caveat.gasIndex"),
+        ({"coPpm": 12.0}, "caveat.gasSensor"),
+        ({"ch4Ppm": 12.0}, "caveat.gasSensor"),
+        ({"flameDetected": True}, "caveat.flameSensor"),
+        ({"flameDetected": False}, "caveat.flameSensor"),
+    ],
+)
+def test_what_simple_sensors_measure_is_marked_as_indicative_with_the_reason(
+    values: dict[str, object], caveat: str, scale: AirScale
+) -> None:
+    marked = judged(values, scale)
+    assert {assessment["indicative"] for assessment in marked.values()} == {True}
+    assert caveat in {assessment["caveat"] for assessment in marked.values()}
+
+
+@pytest.mark.parametrize("scale", AirScale)
+@pytest.mark.parametrize("field", HOURLY_FIELDS)
+def test_index_of_hours_says_that_it_is_made_for_outdoor_air(field: str, scale: AirScale) -> None:
+    source = (REPO / "web" / "src" / "standards" / "messages.en.ts").read_text("utf-8")
+    texts = dict(re.findall(r'^  "(caveat\.\w+)": "(.*)",$', source, re.MULTILINE))
+    indices = [one for key, one in judged({field: 12.0}, scale).items() if "aqi" in key]
+    assert indices
+    assert all("outdoor air" in texts[str(one["caveat"])] or one["caveat"] == "caveat.rollingDay" for one in indices)
+
+
 @pytest.mark.parametrize(("dose", "level"), [(0.0, 0), (0.3, 2), (0.5, 3), (0.99, 3), (1.0, 5)])
 def test_carbon_monoxide_is_judged_by_its_dose_too(dose: float, level: int) -> None:
     assert judged({"coPpm": 60}, dose=dose)["index.co.dose"]["level"] == level
+
+
+def test_dose_that_begins_to_grow_is_not_called_none() -> None:
+    air = AirInput(NOW_MS, {"coPpm": 212}, co_dose=0.001, co_minutes_left=5.8)
+    [dose] = [one.public() for one in assess(air) if one.indicator.key == "index.co.dose"]
+    assert (dose["value"], dose["level"], dose["levelKey"], dose["minutesLeft"]) == (0, 2, "level.dose.rising", 5.8)
+
+
+@pytest.mark.parametrize(("ppm", "advice"), [(100, "advice.co.leave"), (200, "advice.co.call"), (300, "advice.co.call")])
+def test_nobody_waits_for_a_headache_at_200_ppm_of_carbon_monoxide(ppm: float, advice: str) -> None:
+    assert judged({"coPpm": ppm})["index.co.now"]["advice"] == advice
 
 
 @pytest.mark.parametrize("ppm", [30, 34, 50, 100, 200, 300, 800])

@@ -43,8 +43,9 @@ def corrected(case: dict[str, Any], page: dict[str, Any]) -> dict[str, Any] | No
             return page | {"level": 5, "levelKey": "level.co2.danger", "advice": "advice.co2.leave", "order": 6}
         case "index.co2" if values["co2"] >= 5000:
             return page | {"level": 4, "levelKey": "level.co2.work", "advice": "advice.co2.work", "order": 4}
-        case "index.co.now" if 200 <= values["coPpm"] < 300:  # nobody may be exposed to 200 ppm
-            return page | {"levelKey": "level.co.200", "order": 6}
+        case "index.co.now" if values["coPpm"] >= 200:  # nobody may be exposed to 200 ppm
+            word = "level.co.200" if values["coPpm"] < 300 else "level.co.300"
+            return page | {"levelKey": word, "advice": "advice.co.call", "order": 6}
         case "index.eco2":  # an estimate was judged as CO2
             raised = values["eco2"] >= 1000
             words = (

@@ -37,6 +37,15 @@ def test_mean_over_minutes_needs_three_quarters_of_them() -> None:
     assert filled("co2", [500.0] * 12, MINUTE_MS).mean(MINUTE_MS, 15) == 500
 
 
+def test_mean_that_is_first_asked_for_within_a_minute_is_not_too_low() -> None:
+    device = DeviceWindow()
+    for second in range(60 * 20):
+        device.add({"temperature": 20.0}, START_MS + second * SECOND_MS)
+        if second == 60 * 5 + 58:
+            device.keep("temperature", [MINUTE_MS])
+    assert device.fields["temperature"].mean(MINUTE_MS, 15) == pytest.approx(20)
+
+
 def test_device_that_measures_every_five_minutes_has_a_mean_too() -> None:
     assert filled("pm25", [5.0, 7.0], 5 * MINUTE_MS).mean(MINUTE_MS, 10) == 6
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,8 @@ import pytest
 from bson.objectid import ObjectId
 
 from bridge.alarms.air_monitor import AirMonitor
+from bridge.alarms.co_dose import EN_50291, UL_2034, DoseProfile
+from bridge.alarms.conditions import Dose
 from bridge.alarms.defaults import DEFAULT_RULES
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS
@@ -139,6 +142,17 @@ async def test_dose_of_carbon_monoxide_is_judged_with_the_time_that_is_left() ->
     air.measure({"coPpm": 0})
     [dose] = [one.public() for one in air.monitor.assessments("a") if one.indicator.key == "index.co.dose"]
     assert "minutesLeft" not in dose
+
+
+@pytest.mark.parametrize(("profile", "standard"), [(EN_50291, "standard.enCo"), (UL_2034, "standard.ulCo")])
+async def test_dose_is_named_after_the_standard_that_it_is_counted_by(profile: DoseProfile, standard: str) -> None:
+    [rule] = [rule for rule in DEFAULT_RULES if rule.id == "co-dose"]
+    air = await Air(rules=[replace(rule, condition=Dose(profile))]).start()
+    for _ in range(3):
+        air.clock.now_ms += 15_000
+        air.measure({"coPpm": 150})
+    [dose] = [one.indicator for one in air.monitor.assessments("a") if one.indicator.key == "index.co.dose"]
+    assert dose.standard == standard
 
 
 async def test_values_that_are_too_old_are_not_judged_any_more() -> None:

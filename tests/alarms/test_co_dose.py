@@ -103,7 +103,7 @@ def fault(
 def test_alarm_is_inside_its_window_at_every_half_ppm(
     profile: DoseProfile, windows: Windows, signal: Callable[[float, int], Iterable[Sample]], interval: int
 ) -> None:
-    step = 1 if profile is EN_50291 else 4
+    step = 4 if profile is UL_2034 and interval == 1 else 1  # every 2 ppm there: the readings of a second take long
     is_known = signal is not at_once
     faults = {}
     for ppm in HALF_PPM[::step]:
@@ -138,12 +138,12 @@ def test_gap_leaves_the_dose_as_it_was() -> None:
     assert clock.dose == dose > 0.1
 
 
-def test_concentration_that_does_not_count_never_raises_an_alarm() -> None:
-    for profile in PROFILES.values():
-        clock = DoseClock(profile)
-        for _ in range(30 * 24):
-            clock.add(min(29.9, profile.least_ppm - 0.1), 3_600_000)
-            assert not clock.is_due(300_000)
+@pytest.mark.parametrize(("profile", "ppm"), [(EN_50291, 29.9), (UL_2034, 30.0), (UL_2034, 39.9)])
+def test_concentration_that_does_not_count_raises_no_alarm_in_30_days(profile: DoseProfile, ppm: float) -> None:
+    clock = DoseClock(profile)
+    for _ in range(30 * 24 * 60):
+        clock.add(ppm, 60_000)
+        assert not clock.is_due(300_000)
 
 
 def test_dose_never_exceeds_one_so_that_it_ends_within_hours() -> None:

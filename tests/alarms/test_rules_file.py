@@ -97,6 +97,21 @@ def test_a_profile_turns_its_rules_on(profile: str) -> None:
     assert {one.id for one in file.disabled} == set(DEFAULTS) - PROFILES[profile]
 
 
+@pytest.mark.parametrize(
+    ("rule_id", "table", "text"),
+    [
+        ("co-8h", "mean = 60", "Carbon monoxide {value} over 1 hour at {place}"),
+        ("co2-work", "mean = 60", "Carbon dioxide {value} over 1 hour at {place}"),
+        ("co2-work", "mean = 1", "Carbon dioxide {value} over 1 minute at {place}"),
+        ("co2-work", "limit = 4000", "Carbon dioxide {value} over 15 minutes at {place}"),
+        ("stuck-co2", "unchanged = 36.5", "No change for 36.5 hours: {value} at {place}"),
+        ("co2-work", 'mean = 60\nmessage = "Go"', "Go"),
+    ],
+)
+def test_the_message_of_a_default_rule_names_the_time_that_its_table_sets(rule_id: str, table: str, text: str) -> None:
+    assert rule(f"[rules.{rule_id}]\n{table}", rule_id).message == text
+
+
 def test_a_table_turns_a_rule_on_or_off() -> None:
     file = load('profile = "none"\n[rules.co2-1000]\n[rules.heat]\nenabled = false')
     assert [one.id for one in file.rules] == ["co2-1000"]

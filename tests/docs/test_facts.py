@@ -11,6 +11,9 @@ from itertools import chain
 import typer.main
 
 from bridge.air.score import SCALES
+from bridge.alarms.conditions import Above, Below, Mean, NowCast
+from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
+from bridge.alarms.rules import Rule
 from bridge.cli.commands import app
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
 from bridge.core.message import Outcome, RejectionReason
@@ -43,6 +46,30 @@ def test_every_measurement_is_in_the_table_with_its_ranges() -> None:
 def _measurement_row(one: Measurement) -> list[str]:
     refuse, usual = ("" if math.isinf(low) else f"{low:g} to {high:.12g}" for low, high in (one.refuse, one.usual))
     return [f"`{one.name}`", one.unit, refuse, usual, ", ".join(f"`{name}`" for name in one.aliases)]
+
+
+def test_every_default_rule_is_in_the_table_with_its_limits_and_source() -> None:
+    shown = {row[0]: row for row in tables(DOCS / "alarms.md") if len(row) == 6}
+    assert list(shown) == [f"`{rule.id}`" for rule in DEFAULT_RULES]
+    for rule in DEFAULT_RULES:
+        _, raised, over, priority, profile, source = shown[f"`{rule.id}`"]
+        if isinstance(rule.condition, Above | Below):
+            limits = (f"{limit:,.10g} {rule.unit}" for limit in (rule.condition.limit, rule.condition.clear))
+            assert (raised, over) == (f"{next(limits)}{_averaging_text(rule)}", next(limits))
+        assert priority.partition(";")[0] == rule.priority + (", latched" if rule.latched else "")
+        assert profile == next((name for name in ("home", "workplace") if rule.id in PROFILES[name]), "off")
+        assert rule.standard is not None
+        assert source == ("ours" if rule.standard.key == "standard.ours" else rule.standard.text)
+
+
+def _averaging_text(rule: Rule) -> str:
+    match rule.averaging:
+        case Mean(minutes):
+            return f", mean of {minutes} min" if minutes % 60 else f", mean of {minutes // 60} h"
+        case NowCast():
+            return ", NowCast"
+        case _:
+            return ", two of three" if rule.two_of_three else ""
 
 
 def test_every_breakpoint_of_the_score_is_in_the_table() -> None:

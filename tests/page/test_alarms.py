@@ -106,7 +106,7 @@ async def test_alarm_says_where_since_when_its_state_figures_and_what_to_do(dash
         "since",
         "not acknowledged",
         "peak 212 ppm, limit 200 ppm",
-        "leave, and call",
+        "call the emergency services",
         "NIOSH",
     ):
         await expect(ceiling).to_contain_text(words)
@@ -156,7 +156,7 @@ async def test_critical_alarm_is_shelved_for_eight_hours_at_most(dashboard: Dash
     page, staged = dashboard.page, every_kind()
     await staged.serve(page)
     await dashboard.go("#/alarms")
-    await page.get_by_label("Select: 58.2 °C at Hall, Home").check()
+    await page.get_by_label("Select: Heat: 58.2 °C at Hall, Home").check()
     times = page.get_by_label("Shelve for").locator("option")
     await expect(times).to_have_text(["1 hour", "8 hours", "1 day", "7 days"])
     await page.get_by_label("Select: Carbon monoxide 212 ppm at Cellar, Home").check()

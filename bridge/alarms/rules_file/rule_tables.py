@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, StrictBool, StrictStr
 
 from bridge.alarms.co_dose import PROFILES, UL_2034
 from bridge.alarms.conditions import (
+    HOUR_MINUTES,
     Above,
+    Averaging,
     Below,
     ChangesBy,
     ClockAhead,
@@ -191,11 +193,26 @@ def changed_rule(rule: Rule, table: RuleTable) -> Rule | list[Mistake]:
             condition=condition,
             averaging=mean,
             standard=_changed_standard(rule, condition) if moved else rule.standard,
+            message=rule.message.replace(_span_text(rule.condition, rule.averaging), _span_text(condition, mean)),
             critical_fields_priority=None if table.priority else rule.critical_fields_priority,
         )
         return _with_common(changed, table)
     except RuleError as error:
         return [Mistake("", _without_id(error, rule.id))]
+
+
+def _span_text(condition: Condition, averaging: Averaging | None) -> str:
+    """Return the time that a message of a default rule names; such a message must not name another one."""
+    match condition, averaging:
+        case Unchanged(hours), _:
+            number, unit = hours, "hour"
+        case _, Mean(minutes) if minutes % HOUR_MINUTES:
+            number, unit = minutes, "minute"
+        case _, Mean(minutes):
+            number, unit = minutes / HOUR_MINUTES, "hour"
+        case _:
+            return ""
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
 
 
 def _changed_standard(rule: Rule, condition: Condition) -> Standard | None:

@@ -74,11 +74,11 @@ class LevelMeter:
 
 
 class DoseMeter:
-    __slots__ = ("_clock", "_least_ppm")
+    __slots__ = ("_clock", "profile")
 
     def __init__(self, condition: Dose, memory: Memory = None) -> None:
+        self.profile = condition.profile
         self._clock = DoseClock(condition.profile, *(memory or ()))
-        self._least_ppm = condition.profile.least_ppm
 
     @property
     def is_idle(self) -> bool:
@@ -95,7 +95,7 @@ class DoseMeter:
     def measure(self, window: FieldWindow) -> Verdict:
         ppm = number(window)
         self._clock.add(ppm, window.value_ms - window.previous_ms if window.is_continuous else None)
-        return Verdict(self._clock.is_due(window.interval_ms), ppm < self._least_ppm, ppm)
+        return Verdict(self._clock.is_due(window.interval_ms), ppm < self.profile.least_ppm, ppm)
 
     def public(self) -> Memory:
         return None if self.is_idle else [self._clock.dose, self._clock.rate]

@@ -98,6 +98,8 @@ _OTHER_QUANTITY_WORDS = {
     "wasser", "eau", "agua", "acqua", "boden", "suelo", "suolo", "solo", "sol", "taupunkt", "soll", "ziel", "consigne",
     "vorhersage", "prevision", "prognose", "воды", "почвы",
 }  # fmt: skip
+_POLLUTANT_WORDS = {"pm", "voc", "nox"}
+"""The index of one pollutant is not that of the air: `pm_2_5_aqi`."""
 _NEUTRAL_WORDS = {"air", "ambient", "current", "measured", "actual", "sensor", "env", "environment", "wifi"}
 _PLACE_WORDS = {
     "room", "living", "bed", "bedroom", "livingroom", "kitchen", "bath", "bathroom", "office", "garage", "fridge", "freezer",
@@ -161,7 +163,7 @@ def _sense(name: str, any_prefix: bool) -> Sense | None:
         found = _trailing_field(words[:end])
         if found is not None:
             field, prefix = found
-            if not _is_prefix(prefix, any_prefix=any_prefix):
+            if not _is_prefix(prefix, any_prefix=any_prefix) or (field == "aqi" and not _POLLUTANT_WORDS.isdisjoint(prefix)):
                 return None
             return Sense(field, unit, "_".join([*prefix, number] if number else prefix))
         last = words[end - 1]

@@ -51,6 +51,10 @@ def _is_own_unit(found: Sense) -> bool:
         ("CarbonDioxide", "co2"),
         ("roomTemperature", "temperature"),
         ("eCO2", "eco2"),
+        ("ozone", "o3"),
+        ("nitrogen_dioxide", "no2"),
+        ("sulphur_dioxide", "so2"),
+        ("sulfur_dioxide", "so2"),
     ],
 )
 def test_longer_name_matches_the_field_it_ends_with(object_id: str, field: str) -> None:
@@ -62,6 +66,7 @@ def test_longer_name_matches_the_field_it_ends_with(object_id: str, field: str) 
     [
         "", "batt_co2", "absolute_humidity", "dew_point_temperature", "temperature_f", "tvoc_ppm", "pm_0_3",
         "pm_2_5_number_concentration", "wifi_signal", "cpu_temperature", "sea_level_pressure", "temperature_offset", "x" * 500,
+        "pm25_aqi", "pm_2_5_aqi", "PM 2.5 AQI", "pm_10_air_quality_index", "o3_aqi", "voc_aqi", "aqi_pm25",
     ],
 )  # fmt: skip
 def test_name_of_another_quantity_or_unit_does_not_match(object_id: str) -> None:

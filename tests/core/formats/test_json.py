@@ -253,6 +253,19 @@ def test_key_of_another_quantity_is_not_taken_by_its_ending(key: str) -> None:
     assert one.extra == {key: 21}
 
 
+@pytest.mark.parametrize("key", ["pm25_aqi", "pm_2_5_aqi", "aqi_pm25", "pm10_aqi", "o3_aqi"])
+def test_index_of_one_pollutant_is_not_taken_as_the_index_of_the_air(key: str) -> None:
+    one = reading({key: 61, "co2": 600})
+    assert one.values == {"co2": 600}
+    assert one.ignored.keys() == {key}
+
+
+def test_gases_are_taken_by_their_long_names() -> None:
+    body = {"ozone": 31, "nitrogen_dioxide": 12, "sulphur_dioxide": 4}
+    assert reading(body).values == {"no2": 12, "o3": 31, "so2": 4}
+    assert reading({"sulfur_dioxide": 4}).values == {"so2": 4}
+
+
 @pytest.mark.parametrize(
     "body",
     [

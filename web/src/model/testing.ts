@@ -50,7 +50,7 @@ export function alarmRecord(id: string, over: Record<string, unknown> = {}): Rec
     id, rule: "co-ceiling", deviceId: "kitchen", site: "Home", room: "Cellar", field: "coPpm", kind: "alarm", priority: "critical",
     state: "unacknowledged", latched: true, value: 212, unit: "ppm", limit: 200, peak: { value: 230, at: new Date(NOON).toISOString() },
     standard: "standard.niosh", indicative: true, message: "Carbon monoxide 212 ppm at Cellar, Home",
-    advice: "Open windows and doors on your way, leave, and call the emergency services from outside.",
+    advice: "Everyone out now. Open windows and doors on your way, and call the emergency services from outside.",
     raisedAt: new Date(NOON).toISOString(), clearedAt: null, acknowledgedAt: null, acknowledgedBy: null, comment: null, shelvedUntil: null,
     suppressedBy: null, outOfService: false, first: true, group: id, past: null, reading: "r1", seq: 1, ...over,
   };

@@ -5,7 +5,7 @@ import type { Assessment } from "../devices/assessment";
 const DOSE_KEY = "index.co.dose";
 
 export interface DoseRing {
-  /** Of the dose at which an alarm of EN 50291-1 sounds, 0 to 1. */
+  /** Of the dose at which a CO alarm sounds, 0 to 1. */
   readonly share: number;
   /** At the present concentration; null when the dose does not grow, or the bridge does not say. */
   readonly minutesLeft: number | null;
