@@ -1,13 +1,15 @@
 """Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
 import asyncio
+from collections.abc import Sized
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from bridge.alarms.rules_file.reading import read_rules
 from bridge.cli.runner import FAILED, WRONG_SETTINGS, print_line
-from bridge.core.errors import BridgeError, BrokerUnavailable, SettingsError, Unavailable
+from bridge.core.errors import BridgeError, BrokerUnavailable, RuleFileError, SettingsError, Unavailable
 from bridge.settings import Settings
 from bridge.settings.certificates import check_certificates
 from bridge.settings.loader import load_settings
@@ -19,6 +21,8 @@ from bridge.tools.terminal import printable
 
 _BROKER_SECONDS = 15.0  # a connection that fails is diagnosed with a few more
 _PROTOCOL_REMARK = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
+
+_NO_TARGET = "nobody is told of alarms but the page: add a [[notify]] target to the rules file"
 
 
 async def check(config: Path | None, console: Console) -> int:
@@ -43,6 +47,7 @@ async def check(config: Path | None, console: Console) -> int:
             _port,
             "stop the program that uses it, or set http.port (BRIDGE_HTTP__PORT)",
         ),
+        ("alarms", _alarms, "correct the lines listed above, or alarms.file (BRIDGE_ALARMS__FILE): the bridge does not start"),
     ):
         try:
             result = await test(settings)
@@ -95,3 +100,18 @@ async def _store(settings: Settings) -> str:
 async def _port(settings: Settings) -> str:
     bind_once(settings.http.host, settings.http.port)
     return "free"
+
+
+async def _alarms(settings: Settings) -> str:
+    path = settings.alarms.file
+    try:
+        file = read_rules(path)
+    except RuleFileError as error:
+        raise SettingsError(str(error)) from None
+    source = f"rules file {path}" if path is not None else "no rules file (alarms.file is not set)"
+    result = f"{source}: profile {file.profile}, {_count(file.rules, 'rule')} on, {_count(file.notify, 'target')}"
+    return result if file.notify else f"{result}\n{_NO_TARGET}"
+
+
+def _count(items: Sized, noun: str) -> str:
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"

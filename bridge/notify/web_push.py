@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -14,11 +15,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.alarms.record import identifier
+from bridge.core.access.accounts import User
 from bridge.core.access.permissions import ResourceScope
 from bridge.core.alarms.delivery import PushSubscription
 from bridge.core.errors import DeliveryFailed, InvalidFields
-from bridge.notify.merging import Notification, restricted
+from bridge.notify.merging import TITLE_LENGTH, Notification, restricted
 from bridge.notify.target import DEADLINE_SECONDS
+from bridge.notify.texts import DISCLAIMER
 from bridge.ports import KeyValueStore, PushStore, UserStore
 
 PUSH_SERVICES = ("fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com")
@@ -29,8 +32,8 @@ _READ_LIMIT = 10_000
 _CONCURRENT = 20
 _TTL_SECONDS = 86_400
 _TOKEN_SECONDS = 3600
-_BODY_LENGTH = 1500
-"""The whole message must have at most 3,993 bytes."""
+_CONTENT_BYTES = 3900
+"""Encrypted, with 103 bytes more, it must have at most 4,096: push services refuse more."""
 
 _URGENCIES = {"critical": "high", "high": "high"}
 _ENDPOINT_LENGTH = 2048
@@ -43,6 +46,11 @@ class PushStores(KeyValueStore, Protocol):
 
     @property
     def users(self) -> UserStore: ...
+
+
+def is_installed() -> bool:
+    """Whether the libraries that encrypt and sign messages are there."""
+    return find_spec("pywebpush") is not None and find_spec("py_vapid") is not None
 
 
 def subscription_of(body: Any, user: str, now_ms: int, services: Sequence[str] = PUSH_SERVICES) -> PushSubscription:  # noqa: ANN401
@@ -127,11 +135,11 @@ class WebPushTarget:
         pem, told = await self._keys.pem(), set(done)
         limit = asyncio.Semaphore(_CONCURRENT)
         subscriptions = [one for one in await self._store.push.all(_READ_LIMIT) if one.id not in told]
-        scopes = await self._scopes(subscriptions)
+        users = await self._users(subscriptions)
 
         async def tell(subscription: PushSubscription) -> str | None:
             async with limit:
-                return await self._tell(subscription, scopes, message, pem)
+                return await self._tell(subscription, users, message, pem)
 
         faults = await asyncio.gather(*map(tell, subscriptions))
         failures = [fault for fault in faults if fault]
@@ -139,24 +147,24 @@ class WebPushTarget:
             told |= {one.id for one, fault in zip(subscriptions, faults, strict=True) if not fault}
             raise DeliveryFailed(f"Web Push: {len(failures)} of {len(subscriptions)} not told: {failures[0]}", sorted(told))
 
-    async def _scopes(self, subscriptions: Sequence[PushSubscription]) -> dict[str, ResourceScope | None]:
-        """Return the scope of each user who still exists."""
-        scopes: dict[str, ResourceScope | None] = {} if self._access_required else {"": None}
-        for name in {one.user for one in subscriptions} - {""}:
-            user = await self._store.users.get(name)
-            if user is not None:
-                scopes[name] = user.scope
-        return scopes
+    async def _users(self, subscriptions: Sequence[PushSubscription]) -> dict[str, User]:
+        """Return the users of subscriptions who still exist, by name."""
+        found = [await self._store.users.get(name) for name in {one.user for one in subscriptions} - {""}]
+        return {user.id: user for user in found if user is not None}
 
     async def _tell(
-        self, subscription: PushSubscription, scopes: Mapping[str, ResourceScope | None], message: Notification, pem: str
+        self, subscription: PushSubscription, users: Mapping[str, User], message: Notification, pem: str
     ) -> str | None:
         """Return what went wrong."""
-        if subscription.user not in scopes:
-            if subscription.user:
+        scope: ResourceScope | None = None
+        if subscription.user:
+            user = users.get(subscription.user)
+            if user is None or subscription.created_ms < user.created_ms:  # made by another user, who had this name before
                 await self._store.push.remove(subscription.id)
+                return None
+            scope = user.scope
+        elif self._access_required:
             return None
-        scope = scopes[subscription.user]
 
         def is_visible(device_id: str | None, site: str | None) -> bool:
             return scope is None or (device_id is not None and scope.contains(device_id, site or ""))
@@ -164,7 +172,7 @@ class WebPushTarget:
         seen = restricted(message, is_visible)
         if seen is None:
             return None
-        content, headers = await asyncio.to_thread(_encrypted, subscription, _content(seen), pem, self._contact)
+        content, headers = await asyncio.to_thread(_encrypted, subscription, push_content(seen), pem, self._contact)
         headers["Urgency"] = _URGENCIES.get(seen.priority, "normal")
         return await self._post(subscription, content, headers)
 
@@ -193,20 +201,30 @@ class WebPushTarget:
             self._session = None
 
 
-def _content(message: Notification) -> bytes:
+def push_content(message: Notification) -> bytes:
     """Return what the service worker of the page shows."""
     alarm = message.alarms[0] if message.alarms else {}
-    return orjson.dumps(
-        {
-            "title": message.title[:300],
-            "body": message.body[:_BODY_LENGTH],
-            "kind": message.kind,
-            "priority": message.priority,
-            "tag": str(alarm.get("group") or alarm.get("id") or message.id),
-            "number": message.number,
-            "alarm": alarm.get("id"),
-        }
-    )
+    content = {
+        "title": message.title[:TITLE_LENGTH],
+        "body": "",
+        "kind": message.kind,
+        "priority": message.priority,
+        "tag": str(alarm.get("group") or alarm.get("id") or message.id),
+        "number": message.number,
+        "alarm": alarm.get("id"),
+    }
+    return orjson.dumps(content | {"body": _shortened(message.body, _CONTENT_BYTES - len(orjson.dumps(content)))})
+
+
+def _shortened(body: str, limit: int) -> str:
+    """Return at most so many bytes of JSON; the disclaimer stays at the end."""
+    if len(orjson.dumps(body)) <= limit:
+        return body
+    end = f"…\n{DISCLAIMER}"
+    start = body[:limit]
+    while len(orjson.dumps(start + end)) > limit:
+        start = start[: len(start) * 9 // 10]
+    return start + end
 
 
 def _encrypted(subscription: PushSubscription, content: bytes, pem: str, contact: str) -> tuple[bytes, dict[str, str]]:

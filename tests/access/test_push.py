@@ -12,12 +12,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.settings import StoreSettings
+from bridge.settings.alarms import AlarmsSettings
 from bridge.stores import open_store
 from tests.access.parts import PEOPLE, guarded
 from tests.conftest import StartBridge
 
 KEY = "/api/v1/push"
 SUBSCRIPTIONS = "/api/v1/push/subscriptions"
+
+TARGET = '[[notify]]\nname = "browsers"\npush = true\ncontact = "mailto:me@example.org"\n'
 
 
 def encoded(content: bytes) -> str:
@@ -55,6 +58,30 @@ async def test_programs_and_strangers_subscribe_nothing(start_bridge: StartBridg
         assert (await made.ask("GET", KEY))[0] == 401
         assert (await made.as_("see", "POST", SUBSCRIPTIONS, browser()))[0] == 403
         assert (await made.as_("send", "GET", KEY))[0] == 403
+
+
+async def test_a_user_of_an_identity_provider_is_told_that_no_browser_can_be_notified(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
+        status, found = await made.as_("their boss", "GET", KEY)
+        assert (status, found["state"]) == (200, "no-user")
+        assert (await made.as_("their boss", "POST", SUBSCRIPTIONS, browser()))[0] == 403
+
+
+async def test_bridge_says_whether_a_browser_would_be_told(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
+    rules = tmp_path / "alarms.toml"
+    rules.write_text("")
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", alarms=AlarmsSettings(file=rules)) as bridge,
+        aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as session,
+    ):
+        for text, state in (("", "no-target"), (TARGET, "ready")):
+            rules.write_text(text)
+            async with session.post("/api/v1/alarms/rules/reload") as answer:
+                assert answer.status == 200
+            async with session.get(KEY) as answer:
+                assert (await answer.json())["state"] == state
 
 
 async def test_a_browser_elsewhere_is_refused_with_the_reason(

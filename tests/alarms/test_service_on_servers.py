@@ -111,7 +111,10 @@ async def test_rules_file_is_followed_its_target_told_within_a_second_and_a_bad_
             await until(is_told, 20, "the delivery in the alarm's history")
             rules.write_text(own.replace("above", "abvoe"))
             assert "abvoe" in (await alarms.post("/rules/reload", 422))["detail"]
-            assert "freezer" in {rule["id"] for rule in (await alarms.get("/rules"))["rules"]}
+            found = await alarms.get("/rules")
+            assert "freezer" in {rule["id"] for rule in found["rules"]}
+            assert "abvoe" in found["file"]["error"]
             rules.write_text('profile = "none"\n')
             assert (await alarms.post("/rules/reload"))["rules"] == 0
+            assert (await alarms.get("/rules"))["file"] == {"error": None}
             assert (await alarms.get())["alarms"] == []

@@ -261,7 +261,7 @@ async def test_check_succeeds_when_everything_is_available(tmp_path: Path, broke
         tmp_path / "run", "check", BRIDGE_MQTT__URL=broker_url, BRIDGE_STORE__URL=store, BRIDGE_HTTP__PORT=port
     )
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 4
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 5 + ["→"]
 
 
 async def test_check_names_each_failure_with_a_remedy(tmp_path: Path) -> None:

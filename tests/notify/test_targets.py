@@ -27,6 +27,7 @@ from bridge.notify.apprise_target import AppriseTarget, recipient_key
 from bridge.notify.merging import Notification, compose
 from bridge.notify.notifier import TEST_MESSAGE
 from bridge.notify.planning import plan
+from bridge.notify.texts import DISCLAIMER
 from bridge.notify.watchdog import Watchdog
 from bridge.notify.web_push import VapidKeys, WebPushTarget, subscription_of
 from bridge.notify.webhook import WebhookTarget
@@ -269,6 +270,35 @@ async def test_subscriptions_of_users_who_are_gone_are_removed_and_nobody_else_i
         await push.send(message(), ())
         await push.close()
         assert len(server.posts) == 1
+
+
+@pytest.mark.parametrize("letter", ["x", "ж", "気", "🔥", '"'])
+async def test_long_message_is_cut_to_what_push_services_take_and_keeps_the_disclaimer(letter: str) -> None:
+    store = await store_with_users()
+    async with receiver(status=201) as server:
+        browser = Browser(server)
+        await subscribe(store, browser)
+        push = WebPushTarget(store, "mailto:me@example.org", access_required=True)
+        long = replace(message().deliveries[0], title=letter * 300, body=f"{letter * 6000}\n{DISCLAIMER}")
+        await push.send(compose([long]), ())
+        await push.close()
+        (content,) = browser.messages()
+        assert content["title"] == letter * 300
+        assert content["body"].startswith(letter * 300)
+        assert content["body"].endswith(f"…\n{DISCLAIMER}")
+        assert len(server.posts[0].content) <= 4096
+
+
+async def test_subscription_does_not_pass_to_a_later_user_of_the_same_name() -> None:
+    store = await store_with_users()
+    await store.users.add(User("eve", Role.VIEWER, "x", created_ms=START + 1))
+    async with receiver(status=201) as server:
+        await subscribe(store, Browser(server), "eve")
+        push = WebPushTarget(store, "mailto:me@example.org", access_required=True)
+        await push.send(message(), ())
+        await push.close()
+        assert server.posts == []
+        assert await store.push.all(10) == []
 
 
 async def test_browsers_that_were_told_are_not_told_again() -> None:

@@ -2,7 +2,7 @@
 
 import time
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,16 +14,27 @@ from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Response
 from bridge.core.access.permissions import Identity, IdentityKind, Permission
 from bridge.core.errors import Forbidden, UnknownSubscription
-from bridge.notify.web_push import PushStores, VapidKeys, subscription_of
+from bridge.notify.notifier import Notifier
+from bridge.notify.web_push import PushStores, VapidKeys, is_installed, subscription_of
 
 _describes = partial(describes, tag="alarms", permission=Permission.READ)
 _PATH = "/api/v1/push"
+_SUBSCRIBERS = (IdentityKind.PERSON, IdentityKind.ANYONE)
+
+
+PushReadiness = Literal["ready", "no-target", "not-installed", "no-user"]
 
 
 class PushKeyResponse(Response):
-    """`publicKey` is what a browser needs as `applicationServerKey`, in base64url."""
+    """`publicKey` is what a browser needs as `applicationServerKey`, in base64url.
+
+    `state` says whether a browser of this caller would be told. `no-user`: the caller is no user of the bridge, as with a token
+    of an identity provider; `no-target`: no target of the rules file has `push = true`; `not-installed`: the bridge has no
+    pywebpush.
+    """
 
     publicKey: str  # noqa: N815 - a wire contract
+    state: PushReadiness
 
 
 class PushKeys(BaseModel):
@@ -49,8 +60,9 @@ class PushPath(BaseModel):
 
 
 class PushApi:
-    def __init__(self, store: PushStores) -> None:
+    def __init__(self, store: PushStores, notifier: Notifier) -> None:
         self._store = store
+        self._notifier = notifier
         self._keys = VapidKeys(store)
 
     def routes(self) -> list[web.RouteDef]:
@@ -60,9 +72,20 @@ class PushApi:
             web.delete(f"{_PATH}/subscriptions/{{id:[0-9a-f]{{24}}}}", self._unsubscribe),
         ]
 
-    @_describes("The key to subscribe a browser to Web Push with", answers={200: PushKeyResponse}, problems=(503,))
-    async def _key(self, _: web.Request) -> web.Response:
-        return json_response({"publicKey": await self._keys.public_key()})
+    @_describes(
+        "The key to subscribe a browser to Web Push with, and whether it would be told",
+        answers={200: PushKeyResponse},
+        problems=(503,),
+    )
+    async def _key(self, request: web.Request) -> web.Response:
+        return json_response({"publicKey": await self._keys.public_key(), "state": self._state(identity_of(request))})
+
+    def _state(self, identity: Identity) -> PushReadiness:
+        if identity.kind not in _SUBSCRIBERS:
+            return "no-user"
+        if not any(target.push for target in self._notifier.targets):
+            return "no-target"
+        return "ready" if is_installed() else "not-installed"
 
     @_describes(
         "Tell this browser of alarms: of the devices that its user may see",
@@ -91,9 +114,11 @@ class PushApi:
 
 
 def _user(identity: Identity) -> str:
-    """Return the name of the user; empty while access is open. Raises `Forbidden`."""
-    if identity.kind is IdentityKind.PERSON:
-        return identity.name
-    if identity.kind is IdentityKind.ANYONE:
-        return ""
-    raise Forbidden("only users of this bridge who have logged in can subscribe a browser")
+    """Return the name of the user; empty while access is open. Raises `Forbidden`.
+
+    A user of an identity provider is known by a token alone. Once it expires, the bridge cannot tell whether the user still has
+    the rights, and telling a browser only until then would leave people who wait for an alarm without one.
+    """
+    if identity.kind not in _SUBSCRIBERS:
+        raise Forbidden("only users of this bridge who have logged in can subscribe a browser")
+    return identity.name if identity.kind is IdentityKind.PERSON else ""

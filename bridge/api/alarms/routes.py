@@ -37,6 +37,7 @@ from bridge.core.access.permissions import Permission
 from bridge.core.errors import AlarmStateError, UnknownAlarm
 from bridge.core.readings.identity import normalize_device_id
 from bridge.http.proxies import client_address_of
+from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.settings import HttpSettings
 
 _describes = partial(describes, tag="alarms")
@@ -86,8 +87,9 @@ class FiguresParameters(BaseModel):
 
 
 class AlarmsApi:
-    def __init__(self, desk: AlarmDesk, authorizer: DeviceAuthorizer, http: HttpSettings) -> None:
+    def __init__(self, desk: AlarmDesk, file: RulesFileReader, authorizer: DeviceAuthorizer, http: HttpSettings) -> None:
         self._desk = desk
+        self._file = file
         self._authorizer = authorizer
         self._http = http
 
@@ -166,9 +168,15 @@ class AlarmsApi:
             }
         )
 
-    @_describes("List the rules that apply now", answers={200: RulesResponse}, problems=(503,), permission=Permission.READ)
+    @_describes(
+        "List the rules that apply now, and what is wrong with the rules file",
+        answers={200: RulesResponse},
+        problems=(503,),
+        permission=Permission.READ,
+    )
     async def _rules(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        return json_response({"rules": [_shown(rule) for rule in self._desk.rules]})
+        rules = [_shown(rule) for rule in self._desk.rules]
+        return json_response({"rules": rules, "file": {"error": self._file.error or None}})
 
     @_describes(
         "Figures of the alarms of a time: how many stand, come at once, chatter, and how fast they are acknowledged",

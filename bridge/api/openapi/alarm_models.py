@@ -140,8 +140,15 @@ class RuleResponse(Response):
     scope: dict[str, Any] | None
 
 
+class RulesFileResponse(Response):
+    """`error` says why the file was not followed when it was read last, and the rules of before stay; null if it was."""
+
+    error: str | None
+
+
 class RulesResponse(Response):
     rules: list[RuleResponse]
+    file: RulesFileResponse
 
 
 class AlarmFigures(Response):

@@ -7,7 +7,7 @@ import { parseAlarmDetail } from "../model/alarms/detail";
 import type { AlarmKpis } from "../model/alarms/kpis";
 import { parseKpis } from "../model/alarms/kpis";
 import type { AlarmRule } from "../model/alarms/rules";
-import { parseRules } from "../model/alarms/rules";
+import { parseRules, parseRulesFileError } from "../model/alarms/rules";
 import type { AuditEventPage, AuditQuery } from "../model/audit";
 import { auditSearch, parseAudit } from "../model/audit";
 import type { Discovery, SubscriptionItem } from "../model/bridge/discovery";
@@ -25,6 +25,8 @@ import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/d
 import type { TimeSpan } from "../model/history/time-range";
 import { stepText } from "../model/history/time-range";
 import { field, number, text } from "../model/json";
+import type { PushStatus } from "../model/push";
+import { parsePushStatus } from "../model/push";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
 import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
@@ -239,6 +241,29 @@ export class ApiClient {
 
   async alarmRules(): Promise<AlarmRule[]> {
     return parseRules(await this.#get("api/v1/alarms/rules"));
+  }
+
+  /** Why the rules file was not followed when it was read last; empty if it was. */
+  async rulesFileError(): Promise<string> {
+    return parseRulesFileError(await this.#get("api/v1/alarms/rules"));
+  }
+
+  /** Throws `ApiError` 422 if the file has mistakes. */
+  async reloadRules(): Promise<void> {
+    await this.#request("POST", "api/v1/alarms/rules/reload");
+  }
+
+  async push(): Promise<PushStatus> {
+    return parsePushStatus(await this.#get("api/v1/push"));
+  }
+
+  /** Returns the id of the subscription. */
+  async subscribePush(subscription: PushSubscriptionJSON): Promise<string> {
+    return text(field(await this.#request("POST", "api/v1/push/subscriptions", subscription), "id"));
+  }
+
+  async unsubscribePush(id: string): Promise<void> {
+    await this.#request("DELETE", `api/v1/push/subscriptions/${encodeURIComponent(id)}`);
   }
 
   async alarmKpis(span: TimeSpan): Promise<AlarmKpis | null> {

@@ -1,6 +1,7 @@
 import { ApiClient } from "../api/client";
 import type { AuthSession } from "../auth/session";
 import { AlarmSound } from "./alarm-sound";
+import { BrowserPush } from "./browser-push";
 import { showOutcome } from "./command-outcome";
 import { OnScreenHistory } from "./on-screen-history";
 import { Painter } from "./paint";
@@ -14,6 +15,7 @@ export interface App {
   readonly store: Store;
   readonly sync: Sync;
   readonly sound: AlarmSound;
+  readonly push: BrowserPush;
   readonly history: OnScreenHistory;
 }
 
@@ -25,5 +27,8 @@ export function startApp(base: URL, session: AuthSession): App {
   const sync = new Sync(base, store, painter, api, session);
   sync.start();
   void showOutcome(store, api);
-  return { api, session, store, sync, sound: new AlarmSound(store), history };
+  const push = new BrowserPush(api, () => session.userName);
+  if (push.isWanted) void push.refresh();
+  session.onLogout = () => push.forget();
+  return { api, session, store, sync, sound: new AlarmSound(store), push, history };
 }

@@ -36,6 +36,8 @@ export class AuthSession {
   readonly #api: AuthApi;
   readonly #tabs: TabChannel;
   readonly #tokenListeners = new Set<(token: AccessToken) => void>();
+  /** Called when the user has logged out in this tab, before the page is loaded again. */
+  onLogout: () => Promise<void> = () => Promise.resolve();
   #token: AccessToken | null = null;
   #lifetimeMs = 0;
   /** By this browser's clock. */
@@ -67,6 +69,12 @@ export class AuthSession {
     return state.kind === "open" || (state.kind === "loggedIn" && state.identity.permissions.has(permission));
   }
 
+  /** Null without a login. */
+  get userName(): string | null {
+    const state = this.state.value;
+    return state.kind === "loggedIn" ? state.identity.name : null;
+  }
+
   /** Required for data that is not tied to a device. */
   get seesAllDevices(): boolean {
     const state = this.state.value;
@@ -96,6 +104,7 @@ export class AuthSession {
   async logout(): Promise<void> {
     await this.#api.logout();
     this.#tabs.send({ kind: "loggedOut" });
+    await this.onLogout();
     this.#end("logout");
   }
 

@@ -9,8 +9,10 @@ import { useApp, useStore } from "../app/context";
 import { ActionBar } from "../components/alarms/action-bar";
 import { AlarmItem } from "../components/alarms/alarm-item";
 import { AlarmFigures } from "../components/alarms/figures";
+import { RulesFileNotice } from "../components/alarms/rules-file-notice";
 import { StandingAlarms } from "../components/alarms/standing";
 import { errorText } from "../components/error-text";
+import { PushButton, PushNote } from "../components/layout/push-control";
 import { SoundButton } from "../components/layout/sound-button";
 import { t } from "../i18n";
 import type { Priority } from "../model/alarms/alarm";
@@ -26,14 +28,19 @@ export function AlarmsPage({ tab }: { tab: AlarmTab }): JSX.Element {
     <div class="alarms">
       <header>
         <h1>{t("alarms.title")}</h1>
-        <SoundButton />
         <ul class="tabs" aria-label={t("alarms.views")}>
           {ALARM_TABS.map((one) => (
             <li key={one}><a href={hrefOf({ page: "alarms", tab: one })} aria-current={one === tab ? "page" : undefined}>{t(`alarms.tab.${one}`)}</a></li>
           ))}
         </ul>
+        <div class="switches">
+          <SoundButton />
+          <PushButton />
+        </div>
+        <PushNote />
         {!session.can("command") && <p class="muted small">{t("alarms.forbidden")}</p>}
       </header>
+      <RulesFileNotice />
       <Knowledge />
       <Tab key={tab} tab={tab} />
     </div>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { device } from "../testing";
-import { extendedRange, limitsOf, nearLimits, parseRules } from "./rules";
+import { extendedRange, limitsOf, nearLimits, parseRules, parseRulesFileError } from "./rules";
 
 const rule = (over: Record<string, unknown> = {}) => ({
   id: "co-ceiling", field: "coPpm", unit: "ppm", condition: { kind: "above", limit: 200, clear: 150 }, averaging: null, limit: 200,
@@ -62,4 +62,9 @@ describe("the range of a chart", () => {
     expect(extendedRange(at(4400, 8800), 2, 5)).toEqual([2, 5]);
     expect(nearLimits(at(57, 30), 18, 23)).toEqual(at(30));
   });
+});
+
+test("the mistakes of the rules file are a line each; without any the text is empty", () => {
+  expect(parseRulesFileError({ rules: [], file: { error: "x.toml: rules.a\nx.toml: rules.b" } })).toBe("x.toml: rules.a\nx.toml: rules.b");
+  for (const body of [{ file: { error: null } }, { rules: [] }, null]) expect(parseRulesFileError(body)).toBe("");
 });

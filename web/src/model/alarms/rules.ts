@@ -40,6 +40,13 @@ export function parseRules(body: unknown): AlarmRule[] {
   return list(field(body, "rules")).flatMap((one) => parseRule(one) ?? []);
 }
 
+const MAX_ERROR_LENGTH = 10_000;
+
+/** Has a line for each mistake; empty if the rules file is followed. */
+export function parseRulesFileError(body: unknown): string {
+  return text(field(field(body, "file"), "error"), MAX_ERROR_LENGTH);
+}
+
 /** The limits of a field that hold at a device, the lowest first. */
 export function limitsOf(rules: readonly AlarmRule[], device: Device, name: string): DrawnLimit[] {
   return rules
