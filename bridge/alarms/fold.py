@@ -170,7 +170,7 @@ class AlarmFold:
         if run.due_ms > timer.due_ms:
             self._timers.set(timer._replace(due_ms=run.due_ms))
             return []
-        return [device.past.tell(rule, device.id or "", device.facts)]
+        return device.past.tell(rule, device.id or "", device.facts)
 
     def _on_silence(self, device: DeviceAlarms, rule: Rule, timer: Timer) -> list[Transition]:
         if device.timed.get(rule.id) != timer.due_ms:
