@@ -28,7 +28,7 @@ seconds = 5
 [rules.broker-unavailable]
 seconds = 8
 """
-"""When the broker's alarm comes, silence would have been told of for 3 seconds."""
+"""When the broker's alarm comes, silence would have been told of for 3 seconds, and the registry has taken devices offline."""
 
 
 async def measure(broker: Mosquitto, devices: list[str]) -> None:
@@ -68,12 +68,19 @@ async def test_broker_outage_is_one_alarm_and_readings_from_before_are_past(star
             async def all_are(*expected: tuple[str, str, str, str]) -> bool:
                 return await states("all") == sorted(expected)
 
+            for device in scenario.device_ids:
+                registered = {"id": device, "expectedInterval": 1}
+                async with session.post(f"http://127.0.0.1:{bridge.port}/api/v1/devices", json=registered) as answer:
+                    assert answer.status == 201, await answer.text()
             live = tasks.create_task(measure(broker, scenario.device_ids))
             account = bridge.ledger.account("mqtt")
             await until(lambda: account.stored >= 20, 20, "readings before the outage")
             broker.kill()
             unavailable = ("", "broker-unavailable", "high")
             await until(lambda: all_are((*unavailable, "unacknowledged")), 60, "the alarm of the broker, and no other")
+            for device in scenario.device_ids:
+                async with session.get(f"http://127.0.0.1:{bridge.port}/api/v1/devices/{device}") as answer:
+                    assert (await answer.json())["status"] == "offline"
             before = account.stored
             broker.start()
             await until(lambda: all_are((*unavailable, "returned")), 60, "its end")
