@@ -179,6 +179,11 @@ class Mean:
     def span_ms(self) -> int:
         return self.minutes * MINUTE_MS
 
+    @property
+    def certain_ms(self) -> int:
+        """If every value of this time is beyond a limit, so is the average."""
+        return self.span_ms
+
 
 @dataclass(frozen=True, slots=True)
 class NowCast:
@@ -186,6 +191,8 @@ class NowCast:
 
     width_ms: int = HOUR_MINUTES * MINUTE_MS
     span_ms: int = 13 * HOUR_MINUTES * MINUTE_MS
+    certain_ms: int = 3 * HOUR_MINUTES * MINUTE_MS
+    """The same of a NowCast, which needs two of the last three whole hours."""
 
 
 Averaging = Mean | NowCast

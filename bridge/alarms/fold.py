@@ -170,7 +170,7 @@ class AlarmFold:
         if run.due_ms > timer.due_ms:
             self._timers.set(timer._replace(due_ms=run.due_ms))
             return []
-        return [device.past.tell(rule, device.id or "", device.facts)]
+        return device.past.tell(rule, device.id or "", device.facts)
 
     def _on_silence(self, device: DeviceAlarms, rule: Rule, timer: Timer) -> list[Transition]:
         if device.timed.get(rule.id) != timer.due_ms:
@@ -196,9 +196,12 @@ class AlarmFold:
     # --- around the readings -----------------------------------------------------------------------------------------------
 
     def on_status(self, status: DeviceStatus) -> list[Transition]:
-        """Take a device's status over MQTT into account: its last will begins a silence, and a reading ends it."""
+        """Take a device's status into account: its last will or closed socket begins a silence, and a reading ends it.
+
+        One that is inferred from silence does not: silence is measured here, by the rules, and not while the broker is down.
+        """
         device = self._devices.get(status.device_id)
-        if device is None or status.status != OFFLINE:
+        if device is None or status.status != OFFLINE or status.is_inferred:
             return []
         return [one for rule in device.plan.no_data for one in device.stand(rule, status.timestamp_ms)]
 

@@ -123,7 +123,7 @@ class Rule:
 
     @property
     def past_level(self) -> "Above | Below | Outside | Is | None":
-        """The level of a single value that is told of readings that came too late; None: nothing is told."""
+        """The level that readings which came too late are compared with, one by one; None: nothing is told of them."""
         match self.condition:
             case Dose(profile=profile):
                 return Above(profile.past_ppm, profile.least_ppm)
@@ -131,6 +131,11 @@ class Rule:
                 return self.condition
             case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockAhead() | Unreachable():
                 return None
+
+    @property
+    def past_least_ms(self) -> int:
+        """How long late values must be beyond the level: a single one says nothing about an average."""
+        return 0 if self.averaging is None else self.averaging.certain_ms
 
     def applies(self, device_id: str, facts: DeviceFacts) -> bool:
         return self.scope.includes(device_id, facts)

@@ -137,15 +137,26 @@ def demo(
 
 @app.command()
 def simulate(
+    context: typer.Context,
     config: ConfigOption = None,
     devices: Annotated[int, typer.Option(min=1, max=100_000, help="Number of devices.")] = 3,
     rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Readings per second, over all devices.")] = 1.0,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random values.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Instead: readings that raise known alarms, such as leak.")] = None,
 ) -> None:
-    """Publish plausible readings to the configured broker, until Ctrl-C or COUNT."""
+    """Publish plausible readings to the configured broker, until Ctrl-C or COUNT; or a scenario, as it happens."""
+    from bridge.tools.scenarios.catalog import SCENARIOS
+    from bridge.tools.scenarios.player import play_by_name
     from bridge.tools.simulator import simulate as publish
 
+    if scenario is not None:
+        if scenario not in SCENARIOS:
+            raise typer.BadParameter(f"{scenario!a} is unknown: must be one of {', '.join(SCENARIOS)}", param_hint="--scenario")
+        if others := [f"--{name}" for name in ("devices", "rate", "count", "seed") if _is_given(context, name)]:
+            raise typer.BadParameter(f"--scenario has its own devices and times: remove {', '.join(others)}")
+        run_until_stopped(play_by_name(load_settings(config).mqtt, scenario, console, errors))
+        return
     settings = load_settings(config)
     seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - not a secret
     print_line(f"{devices} devices, {rate:g} readings/s to {settings.mqtt.address}, seed {seed}; Ctrl-C stops")
@@ -161,6 +172,12 @@ def simulate(
 
         job = publish(settings.mqtt, devices=devices, rate=rate, count=count, seed=seed, sent=sent, lost=lost)
         run_until_stopped(job)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option is on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @app.command()

@@ -88,11 +88,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """A status from a device or its last will: `online`, `offline` or a text of the device's own."""
+    """A status from a device or its last will: `online`, `offline` or a text of the device's own.
+
+    `is_inferred`: the bridge concludes it, from silence or its own restart; nothing was received.
+    """
 
     device_id: str
     status: str
     timestamp_ms: int
+    is_inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

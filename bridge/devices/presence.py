@@ -38,17 +38,17 @@ class Presence:
         self._statuses = None
         for device in devices:
             if device.connection == SOCKET and device.id not in self.sockets:
-                yield self.set_status(device, OFFLINE, now_ms)
+                yield self.set_status(device, OFFLINE, now_ms, is_inferred=True)
 
-    def set_status(self, device: Device, status: str, at_ms: int) -> list[Event]:
-        """Change a device's status to the one that the bridge observed."""
+    def set_status(self, device: Device, status: str, at_ms: int, *, is_inferred: bool = False) -> list[Event]:
+        """Change a device's status to the one that the bridge observed, or inferred."""
         device.status, device.status_ms = status, at_ms
         if status == OFFLINE:
             device.connection = None
             self._went_offline[device.id] = self._monotonic()
         else:
             self.came_online(device.id)
-        return [self._record_update(device), DeviceStatus(device.id, status, at_ms)]
+        return [self._record_update(device), DeviceStatus(device.id, status, at_ms, is_inferred)]
 
     def on_reading(self, device: Device, reading: Reading) -> tuple[bool, list[Event]]:
         """A reading was stored: whether it is a sign of life, and the events of that.
@@ -113,7 +113,7 @@ class Presence:
             if not device.online or (silence_ms := device.silence_ms()) is None:
                 continue
             if now - max(self._last_sign.get(device.id, self._started), self._started) > silence_ms / 1000:
-                events += self.set_status(device, OFFLINE, self._clock())
+                events += self.set_status(device, OFFLINE, self._clock(), is_inferred=True)
         return events
 
     def statuses(self, devices: Iterable[Device], limit: int) -> list[DeviceStatus]:

@@ -9,8 +9,9 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -131,6 +132,13 @@ async def simulate(
     only if the first connection fails. Later it calls `lost` with the reason, waits for the broker and resumes.
     """
     sending = _Sending([SimulatedSensor(device_id, seed) for device_id in device_ids(devices)], rate, count, sent)
+    await reconnecting(lambda on_connected: _publish(settings, sending, on_connected), lost)
+
+
+async def reconnecting(
+    publish: Callable[[Callable[[], None]], Coroutine[Any, Any, None]], lost: Callable[[str], None] | None
+) -> None:
+    """Call `publish`, which calls its argument when it is connected, again after each loss of the connection."""
     connected, delay = False, _RECONNECT_SECONDS[0]
 
     def on_connected() -> None:
@@ -140,7 +148,7 @@ async def simulate(
     while True:
         error: BaseException | None = None
         try:
-            await _publish(settings, sending, on_connected)
+            await publish(on_connected)
         except* BrokerUnavailable as group:
             error = group.exceptions[0]
         raise_if_cancelled()

@@ -382,6 +382,14 @@ def test_silence_suppresses_the_alarms_of_values_but_not_the_critical_ones() -> 
 # --- silence -------------------------------------------------------------------------------------------------------------
 
 
+def test_status_that_the_bridge_inferred_is_no_last_will() -> None:
+    bench = Bench([NO_DATA], 10 * SECOND_MS)
+    bench.send(number=5, temperature=20.0)
+    assert bench.fold.on_status(DeviceStatus("kitchen", "offline", bench.now_ms + 30_000, is_inferred=True)) == []
+    assert bench.wait(59_999) == []
+    assert raised(bench.wait(1)) == ["no-data"]
+
+
 def test_last_will_is_told_at_once() -> None:
     bench = Bench([NO_DATA])
     bench.send(temperature=20.0)

@@ -188,7 +188,7 @@ class DeviceAlarms:
     def on_late(self, reading: Reading, at_ms: int) -> tuple[bool, list[Transition]]:
         """Take a reading into account that came too late or was retained. Returns whether it violates a limit too."""
         is_beyond, ended = self.past.add(self.plan, reading, at_ms)
-        transitions = [self.past.tell(rule, self.id or "", self.facts) for rule in ended]
+        transitions = [one for rule in ended for one in self.past.tell(rule, self.id or "", self.facts)]
         if self.is_attentive and not reading.retained:
             changed: list[_Changed] = []
             self._end_silence(changed)

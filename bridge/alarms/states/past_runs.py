@@ -32,6 +32,10 @@ class PastRun:
     def due_ms(self) -> int:
         return self.heard_ms + QUIET_MS
 
+    def violates(self, rule: Rule) -> bool:
+        """Whether it has lasted long enough."""
+        return self.to_ms - self.from_ms >= rule.past_least_ms
+
     def add(self, reading: Reading, at_ms: int, value: float | bool, *, is_worst: bool) -> None:
         self.from_ms, self.to_ms = min(self.from_ms, at_ms), max(self.to_ms, at_ms)
         self.readings += 1
@@ -49,8 +53,9 @@ class PastRuns:
         self.runs: dict[str, PastRun] = {}
 
     def add(self, plan: DevicePlan, reading: Reading, at_ms: int) -> tuple[bool, list[Rule]]:
-        """Take a late reading into account. Returns whether it violates a limit, and the rules whose run it ends."""
-        beyond: set[str] = set()
+        """Take a late reading into account. Returns whether it is beyond a limit, and the rules whose run it ends."""
+        is_beyond = False
+        hiding: set[str] = set()
         ended: list[Rule] = []
         for name, value in reading.values.items():
             field = plan.fields.get(name)
@@ -61,21 +66,25 @@ class PastRuns:
                 if level is None or not rule.scope.is_open(at_ms):
                     continue
                 run = self.runs.get(rule.id)
-                if level.is_set(value) and beyond.isdisjoint(rule.suppressed_by):
-                    beyond.add(rule.id)
+                if level.is_set(value) and hiding.isdisjoint(rule.suppressed_by):
+                    is_beyond = True
                     if run is None:
                         run = self.runs[rule.id] = PastRun(at_ms, value)
                     run.add(reading, at_ms, value, is_worst=level.excess(value) > level.excess(run.worst.value))
+                    if run.violates(rule):
+                        hiding.add(rule.id)
                 elif run is not None and level.is_clear(value):
                     ended.append(rule)
-        return bool(beyond), ended
+        return is_beyond, ended
 
-    def tell(self, rule: Rule, device_id: str, facts: DeviceFacts) -> Transition:
-        """End a run."""
+    def tell(self, rule: Rule, device_id: str, facts: DeviceFacts) -> list[Transition]:
+        """End a run; nothing is told of one that is too short to violate the rule."""
         run = self.runs.pop(rule.id)
+        if not run.violates(rule):
+            return []
         occasion = Occasion(device_id, facts, run.to_ms, run.seq, run.reading)
         record = past_record(rule, occasion, run.from_ms, run.worst, Past(run.from_ms, run.to_ms, run.readings))
-        return Transition(identifier(record.id, TransitionKind.PAST, run.seq), TransitionKind.PAST, run.to_ms, record)
+        return [Transition(identifier(record.id, TransitionKind.PAST, run.seq), TransitionKind.PAST, run.to_ms, record)]
 
     def public(self) -> dict[str, Any]:
         return {
