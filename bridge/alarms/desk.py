@@ -1,5 +1,6 @@
 """What operators see and do: the standing alarms, their history, and actions, which are audited."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ KPI_LIMIT = 100_000
 """The most transitions that are counted at once."""
 
 
+_SHARED_SECONDS = 1.0
+"""How old a peak may be in the list of standing alarms that a client is sent."""
+
+
 class AlarmDesk:
     def __init__(self, service: AlarmService, store: AlarmStore, deliveries: DeliveryStore, audit: AuditLog | None) -> None:
         """`audit` is None while access is open."""
@@ -27,6 +32,9 @@ class AlarmDesk:
         self._store = store
         self._deliveries = deliveries
         self._audit = audit
+        self._bodies: list[Mapping[str, Any]] = []
+        self._bodies_of: tuple[int, float] = (-1, 0.0)
+        """The number of changes up to which the bodies are, and until when they may be sent."""
 
     @property
     def is_catching_up(self) -> bool:
@@ -52,8 +60,12 @@ class AlarmDesk:
         return {priority.value: counted[priority] for priority in Priority}
 
     def standing_bodies(self) -> list[Mapping[str, Any]]:
-        """Return the standing alarms as clients receive them."""
-        return [record.public() for record in self.standing()]
+        """Return the standing alarms as clients receive them, the latest first; those who connect at once share one list."""
+        changes, until = self._bodies_of
+        if changes != self._service.changes or time.monotonic() > until:
+            self._bodies = [record.public() for record in self.standing()]
+            self._bodies_of = self._service.changes, time.monotonic() + _SHARED_SECONDS
+        return self._bodies
 
     async def alarm(self, alarm_id: str) -> AlarmRecord | None:
         """Return an alarm, also one that has ended. Raises `StoreUnavailable`."""

@@ -59,6 +59,8 @@ class AlarmFold:
         self._groups = Groups()
         self._timers = Timers()
         self._devices: dict[str, DeviceAlarms] = {}
+        self._with_states: dict[str, DeviceAlarms] = {}
+        """The devices that may have alarms; those that have none any more are dropped as records are read."""
         self._bridge = DeviceAlarms(None, self._book, self._groups)
         self._unavailable: dict[str, int] = {}
         """Components, and since when they are unavailable."""
@@ -84,8 +86,13 @@ class AlarmFold:
         if not (unusual or reading.quality or device.is_attentive):
             return []
         transitions = device.on_reading(reading, at_ms, unusual)
+        self._note_states(device)
         self._time_silence(device)
         return transitions
+
+    def _note_states(self, device: DeviceAlarms) -> None:
+        if device.states and device.id is not None:
+            self._with_states[device.id] = device
 
     def _new(self, device_id: str) -> DeviceAlarms | None:
         if self.is_full:
@@ -184,7 +191,9 @@ class AlarmFold:
         if due_ms > timer.due_ms:
             self._time_silence(device)
             return []
-        return device.stand(rule, due_ms)
+        transitions = device.stand(rule, due_ms)
+        self._note_states(device)
+        return transitions
 
     def _on_unavailable(self, rule: Rule, due_ms: int) -> list[Transition]:
         condition = rule.condition
@@ -203,7 +212,9 @@ class AlarmFold:
         device = self._devices.get(status.device_id)
         if device is None or status.status != OFFLINE or status.is_inferred:
             return []
-        return [one for rule in device.plan.no_data for one in device.stand(rule, status.timestamp_ms)]
+        transitions = [one for rule in device.plan.no_data for one in device.stand(rule, status.timestamp_ms)]
+        self._note_states(device)
+        return transitions
 
     def on_availability(self, component: str, at_ms: int, *, is_available: bool) -> list[Transition]:
         """Take into account that the store or the broker is unavailable, or available again."""
@@ -245,6 +256,7 @@ class AlarmFold:
     def remove(self, device_id: str, at_ms: int) -> list[Transition]:
         """Forget a device; its alarms end."""
         device = self._devices.pop(device_id, None)
+        self._with_states.pop(device_id, None)
         if device is None:
             return []
         return [one for state in list(device.states.values()) for one in device.remove_state(state, at_ms)]
@@ -263,6 +275,7 @@ class AlarmFold:
             return self._operate(device, device.state_of(rule), action)
         finally:
             device.drop_new(rule)
+            self._note_states(device)
 
     def _applies(self, device: DeviceAlarms, rule: Rule) -> bool:
         return rule.id in device.plan.ids if device.id is not None else rule in self._book.unavailable
@@ -330,8 +343,11 @@ class AlarmFold:
     def records(self) -> Iterator[AlarmRecord]:
         """Yield the alarms that are not normal, and those that are shelved or out of service."""
         yield from self._bridge.records()
-        for device in self._devices.values():
-            yield from device.records()
+        for device_id, device in list(self._with_states.items()):
+            if device.states:
+                yield from device.records()
+            else:
+                self._with_states.pop(device_id, None)
 
     def device_body(self, device_id: str) -> dict[str, Any]:
         """Return the memory of one device as JSON types; raises `KeyError` if there is none."""
@@ -369,6 +385,8 @@ class AlarmFold:
             device_id: DeviceAlarms.restored(device_id, fold._book, fold._groups, device)
             for device_id, device in body["devices"].items()
         }
+        for device in fold._devices.values():
+            fold._note_states(device)
         fold._restore_timers()
         return fold
 

@@ -7,6 +7,7 @@ events of the changes that they caused. A reading of a known device costs 1 to 5
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from bridge.settings import DevicesSettings
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+CHECKS_A_TICK = 2000
+"""Devices whose silence is looked at in a tick, which takes about a millisecond."""
+
 SAVE_SECONDS = 1.0
 SEEN_SECONDS = 30.0  # interval between writes of `lastSeen` alone: each costs one write per device
 SAVE_BATCH = 500
@@ -80,6 +84,7 @@ class Registry:
         self._clock = clock
         self._table = DeviceTable()
         self._devices = self._table.by_id
+        self._to_check: deque[str] = deque()
         self._changed: dict[str, None] = {}
         self._seen: dict[str, None] = {}
         self._seen_due = 0.0
@@ -399,10 +404,15 @@ class Registry:
             tasks.create_task(self._save_periodically(), name="registry saving")
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                self.check_silence()
+                self.check_silence(CHECKS_A_TICK)
 
-    def check_silence(self) -> None:
-        if events := self.presence.check_silence(self._devices.values()):
+    def check_silence(self, number: int | None = None) -> None:
+        """Take offline the silent ones of the next `number` devices in turn; None: of all."""
+        if not self._to_check or number is None:
+            self._to_check = deque(self._devices)
+        waiting = len(self._to_check)
+        turn = [self._to_check.popleft() for _ in range(waiting if number is None else min(number, waiting))]
+        if events := self.presence.check_silence(self._devices[one] for one in turn if one in self._devices):
             self.next.publish(events)
 
     async def _save_periodically(self) -> None:

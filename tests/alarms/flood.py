@@ -174,7 +174,7 @@ async def _measure(
 
     async def stored_seconds() -> float:
         while await number_stored(session, base) < told + devices:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         return perf_counter() - began
 
     async def told_seconds() -> float:

@@ -256,6 +256,11 @@ class AlarmService:
         self._device_inputs.pop(device_id, None)
         self._unsaved[device_id] = None
 
+    @property
+    def changes(self) -> int:
+        """A number that rises with each change of an alarm, except of its peak."""
+        return self.journal.added
+
     # --- questions ---------------------------------------------------------------------------------------------------------
 
     def standing(self) -> list[AlarmRecord]:

@@ -1,5 +1,6 @@
 """Alarms: the standing ones, their history, their figures, and what operators do with them."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
@@ -233,19 +234,28 @@ class AlarmsApi:
     async def _acknowledge_several(self, request: web.Request) -> web.Response:
         body = AcknowledgeAlarms.model_validate(await read_object(request))
         standing = {record.id: record for record in self._desk.standing()}
-        done: list[str] = []
-        refused: list[dict[str, str]] = []
-        for alarm_id in dict.fromkeys(body.ids):
+
+        async def refusal(alarm_id: str) -> str | None:
             record = standing.get(alarm_id)
             if record is None or not self._may(request, record, Permission.COMMAND):
-                refused.append({"id": alarm_id, "reason": "does not stand, or is outside your scope"})
-                continue
+                return "does not stand, or is outside your scope"
             try:
                 await self._operate(request, ActionKind.ACKNOWLEDGE, record, body.comment)
             except (AlarmStateError, UnknownAlarm) as error:
-                refused.append({"id": alarm_id, "reason": str(error)})
-            else:
+                return str(error)
+            return None
+
+        ids = list(dict.fromkeys(body.ids))
+        reasons = await asyncio.gather(*map(refusal, ids), return_exceptions=True)  # at once, so that they are stored together
+        done: list[str] = []
+        refused: list[dict[str, str]] = []
+        for alarm_id, reason in zip(ids, reasons, strict=True):
+            if isinstance(reason, BaseException):
+                raise reason
+            if reason is None:
                 done.append(alarm_id)
+            else:
+                refused.append({"id": alarm_id, "reason": reason})
         return json_response({"acknowledged": done, "refused": refused})
 
     async def _operate(
