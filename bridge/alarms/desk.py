@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from bridge.alarms.actions import ActionKind
@@ -22,7 +23,28 @@ KPI_LIMIT = 100_000
 
 
 _SHARED_SECONDS = 1.0
-"""How old a peak may be in the list of standing alarms that a client is sent."""
+_UNACKNOWLEDGED = (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+
+
+class _Snapshot:
+    """The standing alarms after so many changes."""
+
+    def __init__(self, standing: list[AlarmRecord], changes: int, until: float) -> None:
+        self.standing = standing
+        self.changes = changes
+        self.until = until
+        self.bodies: list[Mapping[str, Any]] | None = None
+
+    @cached_property
+    def numbers(self) -> Mapping[bool, dict[str, int]]:
+        """How many are announced, by priority: all (False), and those that nobody has acknowledged (True)."""
+        shown = [one for one in self.standing if one.state is not AlarmState.NORMAL and not one.is_quiet]
+        every = Counter(one.priority for one in shown)
+        unacknowledged = Counter(one.priority for one in shown if one.state in _UNACKNOWLEDGED)
+        return {
+            False: {one.value: every[one] for one in Priority},
+            True: {one.value: unacknowledged[one] for one in Priority},
+        }
 
 
 class AlarmDesk:
@@ -32,9 +54,7 @@ class AlarmDesk:
         self._store = store
         self._deliveries = deliveries
         self._audit = audit
-        self._bodies: list[Mapping[str, Any]] = []
-        self._bodies_of: tuple[int, float] = (-1, 0.0)
-        """The number of changes up to which the bodies are, and until when they may be sent."""
+        self._shared: _Snapshot | None = None
 
     @property
     def is_catching_up(self) -> bool:
@@ -51,21 +71,20 @@ class AlarmDesk:
 
     def standing_numbers(self, *, only_unacknowledged: bool = False) -> dict[str, int]:
         """Return how many alarms are not normal and not hidden, by priority."""
-        wanted = (
-            frozenset((AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED))
-            if only_unacknowledged
-            else frozenset(AlarmState) - {AlarmState.NORMAL}
-        )
-        counted = Counter(one.priority for one in self._service.standing() if one.state in wanted and not one.is_quiet)
-        return {priority.value: counted[priority] for priority in Priority}
+        return self._snapshot().numbers[only_unacknowledged]
 
     def standing_bodies(self) -> list[Mapping[str, Any]]:
         """Return the standing alarms as clients receive them, the latest first; those who connect at once share one list."""
-        changes, until = self._bodies_of
-        if changes != self._service.changes or time.monotonic() > until:
-            self._bodies = [record.public() for record in self.standing()]
-            self._bodies_of = self._service.changes, time.monotonic() + _SHARED_SECONDS
-        return self._bodies
+        snapshot = self._snapshot()
+        if snapshot.bodies is None:
+            snapshot.bodies = [record.public() for record in snapshot.standing]
+        return snapshot.bodies
+
+    def _snapshot(self) -> "_Snapshot":
+        """Return the standing alarms as they are: a peak may be `_SHARED_SECONDS` old."""
+        if self._shared is None or self._shared.changes != self._service.changes or time.monotonic() > self._shared.until:
+            self._shared = _Snapshot(self.standing(), self._service.changes, time.monotonic() + _SHARED_SECONDS)
+        return self._shared
 
     async def alarm(self, alarm_id: str) -> AlarmRecord | None:
         """Return an alarm, also one that has ended. Raises `StoreUnavailable`."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, alarm_from_document
 from bridge.core.errors import StoreUnavailable
@@ -136,8 +137,10 @@ class AlarmJournal:
         newest: dict[str, StoredAlarm] = {}
         for start in range(0, len(transitions), _SLICE):
             part = transitions[start : start + _SLICE]
-            written += map(_stored, part)
-            newest |= {transition.record.id: stored_alarm(transition.record) for transition in part}
+            for transition in part:
+                stored = _stored(transition)
+                written.append(stored)
+                newest[transition.record.id] = stored_alarm(transition.record, stored.body["record"])
             await asyncio.sleep(0)
         await self._store.write(written, list(newest.values()))
         await self.record(transitions, known)
@@ -185,9 +188,10 @@ def changed(transition: Transition) -> AlarmChanged:
     return AlarmChanged(record.device_id, record.rule, transition.at_ms, transition.kind.value, record.public(), transition.id)
 
 
-def stored_alarm(record: AlarmRecord) -> StoredAlarm:
+def stored_alarm(record: AlarmRecord, document: dict[str, Any] | None = None) -> StoredAlarm:
+    """Return the alarm for the store; `document` is the record's, if that is at hand."""
     is_open = record.state is not AlarmState.NORMAL
-    return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, record.to_document())
+    return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, document or record.to_document())
 
 
 def alarm_of(stored: StoredAlarm) -> AlarmRecord:
