@@ -212,6 +212,8 @@ class StoredAlarm:
     rule: str
     is_open: bool
     body: dict[str, Any]
+    is_new: bool = False
+    """The store does not have it: it may be inserted, which costs a database less than overwriting what may be there."""
 
 
 @dataclass(frozen=True, slots=True)

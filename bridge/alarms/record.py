@@ -204,6 +204,7 @@ class Transition:
     """A change of one alarm, and its record after it. The same inputs give the same `id`.
 
     `is_held`: it has been raised so often that from now on it clears only after a minute without another violation.
+    `is_new`: the alarm begins with it.
     """
 
     id: str
@@ -213,6 +214,7 @@ class Transition:
     by: str | None = None
     comment: str | None = None
     is_held: bool = False
+    is_new: bool = False
 
     @property
     def announces(self) -> bool:
@@ -237,7 +239,7 @@ class Transition:
         return document
 
 
-_TRANSITION_FIELDS = tuple(one.name for one in fields(Transition))
+_TRANSITION_FIELDS = tuple(one.name for one in fields(Transition) if one.name != "is_new")
 
 
 def transition_from_document(document: Mapping[str, Any]) -> Transition:

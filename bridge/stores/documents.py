@@ -252,19 +252,10 @@ class DocumentAlarmStore:
             await self._transitions.insert_many(
                 [{"_id": one.id, "alarm": one.alarm_id, "body": _text(one.body)} for one in transitions]
             )
-        if alarms:
-            await self._alarms.put(
-                [
-                    {
-                        "_id": one.id,
-                        "device": one.device_id,
-                        "rule": one.rule,
-                        "open": _OPEN[one.is_open],
-                        "body": _text(one.body),
-                    }
-                    for one in alarms
-                ]
-            )
+        if new := [_alarm_document(one) for one in alarms if one.is_new]:
+            await self._alarms.insert_many(new)
+        if changed := [_alarm_document(one) for one in alarms if not one.is_new]:
+            await self._alarms.put(changed)
 
     async def known(self, transition_ids: Sequence[str]) -> set[str]:
         return {one for one in transition_ids if await self._transitions.get(one) is not None}

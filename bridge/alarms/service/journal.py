@@ -27,7 +27,7 @@ _SLICE = 50
 """This many are encoded or published without a break; 25 take about a millisecond."""
 
 _CROWDED = 10
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.02
 """The pause before a batch that is not full, after one of more than `_CROWDED`: many small writes would take the database from
 the readings."""
 
@@ -144,12 +144,16 @@ class AlarmJournal:
                 await self._store.add_input(one.given)
         written: list[StoredTransition] = []
         newest: dict[str, StoredAlarm] = {}
+        new = set[str]()
+        if not (self._is_refused or replayed):  # an earlier attempt, or run, may have inserted it
+            new.update(one.record.id for one in transitions if one.is_new)
         for start in range(0, len(transitions), _SLICE):
             part = transitions[start : start + _SLICE]
             for transition in part:
                 stored = _stored(transition)
                 written.append(stored)
-                newest[transition.record.id] = stored_alarm(transition.record, stored.body["record"])
+                alarm_id = transition.record.id
+                newest[alarm_id] = stored_alarm(transition.record, stored.body["record"], is_new=alarm_id in new)
             await asyncio.sleep(0)
         await self._store.write(written, list(newest.values()))
         await self.record(transitions, known)
@@ -197,10 +201,10 @@ def changed(transition: Transition) -> AlarmChanged:
     return AlarmChanged(record.device_id, record.rule, transition.at_ms, transition.kind.value, record.public(), transition.id)
 
 
-def stored_alarm(record: AlarmRecord, document: dict[str, Any] | None = None) -> StoredAlarm:
+def stored_alarm(record: AlarmRecord, document: dict[str, Any] | None = None, *, is_new: bool = False) -> StoredAlarm:
     """Return the alarm for the store; `document` is the record's, if that is at hand."""
     is_open = record.state is not AlarmState.NORMAL
-    return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, document or record.to_document())
+    return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, document or record.to_document(), is_new)
 
 
 def alarm_of(stored: StoredAlarm) -> AlarmRecord:

@@ -126,7 +126,7 @@ class Alarm:
             first=group == alarm_id,
             group=group,
         )
-        return self._transition(TransitionKind.RAISED, self.record, occasion, is_held=cause.is_held)
+        return self._transition(TransitionKind.RAISED, self.record, occasion, is_held=cause.is_held, is_new=True)
 
     def on_value(self, rule: Rule, value: float, at_ms: int) -> None:
         """Take a value of an active alarm into account for its peak."""
@@ -277,9 +277,10 @@ class Alarm:
         comment: str | None = None,
         *,
         is_held: bool,
+        is_new: bool = False,
     ) -> Transition:
         key = timed_identifier(occasion.at_ms, record.id, kind, occasion.seq)
-        return Transition(key, kind, occasion.at_ms, record, by, comment, is_held)
+        return Transition(key, kind, occasion.at_ms, record, by, comment, is_held, is_new)
 
     def public(self) -> dict[str, Any]:
         return {"record": self.record and self.record.to_document(), "repeatAt": self.repeat_ms}
