@@ -10,7 +10,7 @@ state an alarm may be shelved, suppressed by another rule, or out of service: it
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
@@ -214,7 +214,7 @@ class Transition:
     by: str | None = None
     comment: str | None = None
     is_held: bool = False
-    is_new: bool = False
+    is_new: bool = field(default=False, compare=False)
 
     @property
     def announces(self) -> bool:

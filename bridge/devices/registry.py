@@ -411,8 +411,8 @@ class Registry:
         if not self._to_check or number is None:
             self._to_check = deque(self._devices)
         waiting = len(self._to_check)
-        turn = [self._to_check.popleft() for _ in range(waiting if number is None else min(number, waiting))]
-        if events := self.presence.check_silence(self._devices[one] for one in turn if one in self._devices):
+        checked = [self._to_check.popleft() for _ in range(waiting if number is None else min(number, waiting))]
+        if events := self.presence.check_silence(self._devices[one] for one in checked if one in self._devices):
             self.next.publish(events)
 
     async def _save_periodically(self) -> None:
