@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 PATH = "/ws"
 ALL_TOPICS, MEASUREMENTS = "all", "measurements"
 TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", "assessments", ALL_TOPICS)
+COUNTED_TOPICS = tuple(one for one in TOPICS if one != "assessments")
+"""Those of `GET /ws/stats`, whose keys clients know."""
+
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
     "co2": "CO2", "pm25": "PM25", "tvoc": "TVOC", "temperature": "Temperature", "humidity": "Humidity", "aqi": "AQI",
@@ -109,7 +112,7 @@ class TopicProtocol:
         client.send({"type": answer, "topics": [topic for topic in TOPICS if topic in topics]})
 
     def stats(self) -> dict[str, Any]:
-        counts = {topic: sum(topic in topics for topics in self._topics.values()) for topic in TOPICS}
+        counts = {topic: sum(topic in topics for topics in self._topics.values()) for topic in COUNTED_TOPICS}
         return {"active_connections": len(self._topics), "subscriptions": counts}
 
 

