@@ -20,6 +20,7 @@ from bridge.core.readings.units import conversion, unit_name
 from bridge.core.timestamp import iso
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
 from bridge.realtime.hub.hub import Hub
+from bridge.realtime.hub.subscriptions import Subscription
 from bridge.realtime.hub.templates import MessageTemplates
 from bridge.realtime.websocket.connection import ClientConnection
 from bridge.realtime.websocket.server import WebSocketServer
@@ -31,6 +32,9 @@ ALL_TOPICS, MEASUREMENTS = "all", "measurements"
 TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", "assessments", ALL_TOPICS)
 COUNTED_TOPICS = tuple(one for one in TOPICS if one != "assessments")
 """Those of `GET /ws/stats`, whose keys clients know."""
+
+_ALL = Subscription(topics=frozenset(COUNTED_TOPICS))
+"""What clients of the topic `all` are sent: no assessments, a type of message that older clients do not know."""
 
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
@@ -75,7 +79,7 @@ class TopicProtocol:
         app.router.add_get(PATH, self._serve)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        return await self._sockets.serve(request, self)
+        return await self._sockets.serve(request, self, _ALL)
 
     def on_connect(self, client: ClientConnection, identity: Identity) -> None:  # noqa: ARG002
         self._topics[client] = frozenset((ALL_TOPICS,))
@@ -105,7 +109,8 @@ class TopicProtocol:
                 raise ValueError("type: must be subscribe, unsubscribe, ping or pong")
 
     async def _set_topics(self, client: ClientConnection, answer: str, topics: frozenset[str]) -> None:
-        subscription = replace(client.session.subscription, topics=None if ALL_TOPICS in topics else topics)
+        chosen = COUNTED_TOPICS if ALL_TOPICS in topics else ()
+        subscription = replace(client.session.subscription, topics=topics.union(chosen))
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
         self._topics[client] = topics

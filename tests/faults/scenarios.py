@@ -288,8 +288,15 @@ REPORTING_SECONDS = 1.2
 
 async def _newest(stage: Stage) -> str:
     """Return the latest time of a device that sends all the time."""
-    _, body = await stage.get("/api/v1/readings/latest")
-    return next((reading["timestamp"] for reading in body["readings"] if reading["deviceId"] == "d00"), "")
+    found: list[str] = []
+
+    async def is_answered() -> bool:
+        status, body = await stage.get("/api/v1/readings/latest")
+        found.extend(one["timestamp"] for one in body.get("readings", ()) if one["deviceId"] == "d00")
+        return status == 200
+
+    await until(is_answered, 30, "the latest readings")
+    return next(iter(found), "")
 
 
 async def _clock_note(stage: Stage) -> bool:
