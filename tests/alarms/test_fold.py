@@ -219,6 +219,11 @@ def test_rule_applies_to_the_devices_of_its_scope(scope: RuleScope, applies: boo
     assert raised(bench.said) == ["hot"] * applies
 
 
+@pytest.mark.parametrize(("end", "applies"), [("a", True), ("b", False)])
+def test_many_stars_in_a_pattern_take_no_time(end: str, applies: bool) -> None:
+    assert RuleScope(devices=(f"{'*a' * 40}*{end}",)).includes("a" * 128, DeviceFacts()) is applies
+
+
 # --- states --------------------------------------------------------------------------------------------------------------
 
 
