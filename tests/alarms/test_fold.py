@@ -71,6 +71,19 @@ def test_reading_older_than_the_newest_one_raises_nothing() -> None:
     assert bench.state("hot") == "normal"
 
 
+def test_clock_of_the_bridge_that_is_set_back_silences_no_alarm() -> None:
+    bench = Bench(HOME)
+    bench.send(number=100, coPpm=1.0)
+    bench.send(number=3, coPpm=0.0, quality={"coPpm": "below"})
+    bench.wait(-HOUR_MS, tick=False)
+    assert raised(bench.send(number=2, coPpm=250.0)) == ["co-ceiling"]
+    bench.restart()
+    bench.send(number=2, coPpm=1.0)
+    assert bench.state("co-ceiling") == "returned"
+    assert raised(bench.wait(2 * MINUTE_MS)) == ["no-data"]
+    assert (bench.fold.counts.late, bench.record("no-data") is not None) == (0, True)
+
+
 def test_clock_that_is_set_back_silences_no_alarm() -> None:
     fold = AlarmFold([HOT])
     for second in range(10):
