@@ -6,7 +6,7 @@ An input is a reading (`step`), the time (`tick`), an operator's action (`operat
 readings are in no log: whoever restores a checkpoint must have stored those after it too, in their order.
 
 Delays, votes, doses and averages run in the time of the readings, which is never later than their arrival. A reading is live
-if it is not retained, came at most `late_seconds` after its time, and is not older than the newest live one of its device,
+if it is not retained, came at most `late_seconds` after its time, and is not older than the newest live one of its fields,
 or that one is from a time which has not come yet, since the clock of the bridge was set back. Others raise nothing and are told
 as past. Only silence, shelving, repetition, unavailable components and the end of what is told as past follow the ticks; each
 has a due time, which is the time of its transition, however late the tick comes.
@@ -82,11 +82,13 @@ class AlarmFold:
         if received_ms - at_ms > self._late_ms or reading.retained:
             return self._step_late(device, reading, at_ms)
         if at_ms < device.last_ms:
-            if device.last_ms - received_ms <= self._late_ms:
+            if device.last_ms - received_ms > self._late_ms:
+                self._listening_ms = min(self._listening_ms, received_ms)
+                device.set_back()
+            elif not device.window.is_newest(reading.values, at_ms):
                 return self._step_late(device, reading, at_ms)
-            self._listening_ms = min(self._listening_ms, received_ms)
-            device.set_back()
-        device.last_ms = at_ms
+        if at_ms > device.last_ms:
+            device.last_ms = at_ms
         device.received_ms = received_ms
         unusual = device.window.add(reading.values, at_ms, reading.quality)
         if not (unusual or reading.quality or device.is_attentive):

@@ -71,6 +71,18 @@ def test_reading_older_than_the_newest_one_raises_nothing() -> None:
     assert bench.state("hot") == "normal"
 
 
+def test_field_whose_time_is_behind_that_of_another_field_raises_and_clears() -> None:
+    fold, said = AlarmFold(HOME), []
+    for second in range(0, 3600, 5):
+        now_ms = START_MS + second * SECOND_MS
+        said += fold.step(reading(now_ms, {"temperature": 20.0}))
+        if second % 10 == 0:
+            values = {"coPpm": 900.0 if 600 <= second < 1200 else 1.0}
+            said += fold.step(reading(now_ms - 40 * SECOND_MS, values, received_ms=now_ms))
+    kinds = [("raised", "co-ceiling"), ("raised", "co-dose"), ("cleared", "co-ceiling"), ("cleared", "co-dose")]
+    assert (told(said), fold.counts.late) == (kinds, 0)
+
+
 def test_clock_of_the_bridge_that_is_set_back_silences_no_alarm() -> None:
     bench = Bench(HOME)
     bench.send(number=100, coPpm=1.0)
