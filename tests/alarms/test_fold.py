@@ -252,6 +252,16 @@ def test_many_stars_in_a_pattern_take_no_time(end: str, applies: bool) -> None:
 # --- states --------------------------------------------------------------------------------------------------------------
 
 
+def test_alarm_that_is_raised_again_tells_of_the_new_value_and_remembers_the_worst() -> None:
+    bench = Bench([HOT])
+    bench.send(temperature=31.0)
+    bench.send(temperature=20.0)
+    (again,) = bench.send(temperature=90.0)
+    assert (again.record.message, again.record.value, again.record.is_active) == ("90 °C at kitchen", 90.0, True)
+    assert again.record.peak is not None
+    assert (again.record.peak.value, again.record.raised_ms) == (90.0, START_MS + SECOND_MS)
+
+
 def test_alarm_goes_through_its_states() -> None:
     bench = Bench([VERY_HOT])
     bench.send(number=2, temperature=41.0)
