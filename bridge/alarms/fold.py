@@ -215,10 +215,11 @@ class AlarmFold:
     def on_status(self, status: DeviceStatus) -> list[Transition]:
         """Take a device's status into account: its last will or closed socket begins a silence, and a reading ends it.
 
-        One that is inferred from silence does not: silence is measured here, by the rules, and not while the broker is down.
+        One that is inferred from silence does not, nor one that the broker kept, which may be older than the last reading:
+        silence is measured here, by the rules, and not while the broker is down.
         """
         device = self._devices.get(status.device_id)
-        if device is None or status.status != OFFLINE or status.is_inferred:
+        if device is None or status.status != OFFLINE or status.is_inferred or status.is_retained:
             return []
         transitions = [one for rule in device.plan.no_data for one in device.stand(rule, status.timestamp_ms)]
         self._note_states(device)

@@ -430,6 +430,14 @@ def test_status_that_the_bridge_inferred_is_no_last_will() -> None:
     assert raised(bench.wait(1)) == ["no-data"]
 
 
+def test_last_will_that_the_broker_kept_is_no_alarm_and_the_silence_after_it_is() -> None:
+    bench = Bench([NO_DATA])
+    bench.send(number=5, temperature=20.0)
+    assert bench.fold.on_status(DeviceStatus("kitchen", "offline", bench.now_ms, is_retained=True)) == []
+    bench.send(number=5, temperature=20.0)
+    assert raised(bench.wait(MINUTE_MS)) == ["no-data"]
+
+
 def test_last_will_is_told_at_once() -> None:
     bench = Bench([NO_DATA])
     bench.send(temperature=20.0)
