@@ -334,6 +334,10 @@ def test_all_mistakes_are_reported_at_once_each_with_its_key() -> None:
         ("watchdog = 'https://ping.example.org/secret'", "watchdog: must be a table"),
         ("notify = ['ntfy://me:secret@host']", "notify[0]: must be a table"),
         ("[[notify]]\nname='a'\nto=['a://b']\nquiet = 'night'", "notify[0].quiet: must be a table"),
+        (
+            "[[notify]]\nname='a'\nto=['a://b']\nquiet = { from = '00:00', to = '00:00' }",
+            "notify[0].quiet: from and to are the same: must differ",
+        ),
         ("".join(f"[rules.r{number}]\n" for number in range(20_000)), "rules: has 20000 tables: must have at most 500"),
         ("#" * 1_000_001, "the file has 1,000,001 characters: must have at most 1,000,000"),
     ],

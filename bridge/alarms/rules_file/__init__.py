@@ -49,6 +49,12 @@ class AlarmsFile:
 class QuietTable(DayTimesTable):
     but: PriorityNames = (Priority.CRITICAL,)
 
+    @model_validator(mode="after")
+    def _check_times(self) -> "QuietTable":
+        if self.start == self.end:
+            raise ValueError("from and to are the same: must differ; `priorities` limits what is told all day long")
+        return self
+
     @property
     def quiet(self) -> QuietHours:
         return QuietHours(self.hours(), frozenset(self.but))
