@@ -274,7 +274,7 @@ def _shape(fields: tuple[tuple[str, Bounds | None, bool], ...]) -> _Shape:
 
 
 class DeviceWindow:
-    """The fields of a device."""
+    """The fields of a device. Each is given its values in the order of their times; a reading of other fields may be older."""
 
     __slots__ = ("_at_ms", "_count", "_fields", "_latest", "_minute_end_ms", "_names", "_shape", "_sums")
 
@@ -296,7 +296,7 @@ class DeviceWindow:
         return self._fields
 
     def add(self, values: Mapping[str, Value], at_ms: int, quality: Mapping[str, str] = _NO_FLAGS) -> Sequence[FieldWindow]:
-        """Add the values of a reading; not older than the one before.
+        """Add the values of a reading; not older than those of its fields before.
 
         Returns the fields to look at: at least those whose unflagged value is not within their bounds or the first of a minute.
         """
@@ -318,6 +318,11 @@ class DeviceWindow:
                         sums[number] += values[name]  # type: ignore[operator]
                     return self._add_fields(shape.looked_at, values, at_ms) if shape.looked_at else ()
         return self._add_each(values, at_ms, quality)
+
+    def is_newest(self, names: Iterable[str], at_ms: int) -> bool:
+        """Whether none of these fields has a value that is newer."""
+        fields = self.fields
+        return all(name not in fields or fields[name].at_ms <= at_ms for name in names)
 
     def _open(self, names: tuple[str, ...]) -> _Shape:
         """Begin to count readings by their shape; each field has had its first value of the minute."""

@@ -6,9 +6,10 @@ An input is a reading (`step`), the time (`tick`), an operator's action (`operat
 readings are in no log: whoever restores a checkpoint must have stored those after it too, in their order.
 
 Delays, votes, doses and averages run in the time of the readings, which is never later than their arrival. A reading is live
-if it is not retained, came at most `late_seconds` after its time, and is not older than the newest live one of its device.
-Others raise nothing and are told as past. Only silence, shelving, repetition, unavailable components and the end of what is
-told as past follow the ticks; each has a due time, which is the time of its transition, however late the tick comes.
+if it is not retained, came at most `late_seconds` after its time, and is not older than the newest live one of its fields,
+or that one is from a time which has not come yet, since the clock of the bridge was set back. Others raise nothing and are told
+as past. Only silence, shelving, repetition, unavailable components and the end of what is told as past follow the ticks; each
+has a due time, which is the time of its transition, however late the tick comes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,9 +79,16 @@ class AlarmFold:
         at_ms, received_ms = reading.timestamp_ms, reading.received_ms
         if at_ms > received_ms:  # a clock that is set back afterwards would make the device's readings late
             at_ms = received_ms
-        if at_ms < device.last_ms or received_ms - at_ms > self._late_ms or reading.retained:
+        if received_ms - at_ms > self._late_ms or reading.retained:
             return self._step_late(device, reading, at_ms)
-        device.last_ms = at_ms
+        if at_ms < device.last_ms:
+            if device.last_ms - received_ms > self._late_ms:
+                self._listening_ms = min(self._listening_ms, received_ms)
+                device.set_back()
+            elif not device.window.is_newest(reading.values, at_ms):
+                return self._step_late(device, reading, at_ms)
+        if at_ms > device.last_ms:
+            device.last_ms = at_ms
         device.received_ms = received_ms
         unusual = device.window.add(reading.values, at_ms, reading.quality)
         if not (unusual or reading.quality or device.is_attentive):
@@ -207,10 +215,11 @@ class AlarmFold:
     def on_status(self, status: DeviceStatus) -> list[Transition]:
         """Take a device's status into account: its last will or closed socket begins a silence, and a reading ends it.
 
-        One that is inferred from silence does not: silence is measured here, by the rules, and not while the broker is down.
+        One that is inferred from silence does not, nor one that the broker kept, which may be older than the last reading:
+        silence is measured here, by the rules, and not while the broker is down.
         """
         device = self._devices.get(status.device_id)
-        if device is None or status.status != OFFLINE or status.is_inferred:
+        if device is None or status.status != OFFLINE or status.is_inferred or status.is_retained:
             return []
         transitions = [one for rule in device.plan.no_data for one in device.stand(rule, status.timestamp_ms)]
         self._note_states(device)

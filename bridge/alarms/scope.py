@@ -74,5 +74,8 @@ EVERYWHERE = RuleScope()
 
 @cache
 def _glob(pattern: str) -> re.Pattern[str]:
-    escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(escaped, re.DOTALL)
+    """Return an expression that never goes back over what a `*` has matched: some patterns would take it years."""
+    first, *others = (re.escape(part).replace(r"\?", ".") for part in pattern.split("*"))
+    middle = "".join(f"(?>.*?{part})" for part in others[:-1])
+    end = f".*{others[-1]}" if others else ""
+    return re.compile(first + middle + end, re.DOTALL)

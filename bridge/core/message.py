@@ -91,12 +91,14 @@ class DeviceStatus:
     """A status from a device or its last will: `online`, `offline` or a text of the device's own.
 
     `is_inferred`: the bridge concludes it, from silence or its own restart; nothing was received.
+    `is_retained`: the broker kept it, and the device may have sent readings since.
     """
 
     device_id: str
     status: str
     timestamp_ms: int
     is_inferred: bool = False
+    is_retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Its plugins block, so each target has its own two threads: one that hangs takes 
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -90,9 +91,11 @@ def _on_loop(loop: asyncio.AbstractEventLoop, callback: Any) -> None:  # noqa: A
 
 
 def _library() -> Any:  # noqa: ANN401
-    """Import it when it is used: it takes half a second, and is an extra."""
+    """Import it when it is used: it takes half a second, and is an extra. Its log is off: it quotes URLs with tokens."""
     try:
         import apprise
     except ImportError:
         raise DeliveryFailed('Apprise is not installed: pip install "sensor-bridge[notify]"') from None
+    logging.getLogger("apprise").disabled = True
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # at DEBUG it writes the path of each request
     return apprise

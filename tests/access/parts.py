@@ -26,7 +26,7 @@ from bridge.access.tokens import AUDIENCE, ISSUER, Tokens
 from bridge.app import Bridge
 from bridge.core.access.accounts import User
 from bridge.core.access.permissions import Permission, ResourceScope, Role
-from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
+from bridge.settings import AccessSettings, AlarmsSettings, DevicesSettings, HttpSettings
 from bridge.stores import open_store
 from tests.access.leaks import LEAKS
 from tests.conftest import StartBridge
@@ -205,7 +205,9 @@ def key_id() -> str:
 
 
 @asynccontextmanager
-async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **http: Any) -> AsyncIterator[Guarded]:
+async def guarded(
+    start_bridge: StartBridge, broker_url: str, store_url: str, *, alarms: AlarmsSettings | None = None, **http: Any
+) -> AsyncIterator[Guarded]:
     """A bridge with everyone in `PEOPLE` logged in, a key for each permission, and two more."""
     provider = Provider()
     devices = DevicesSettings.model_validate({"credentials": {"esp01": DEVICE_SECRET}})
@@ -216,6 +218,7 @@ async def guarded(start_bridge: StartBridge, broker_url: str, store_url: str, **
             store_url,
             http=HttpSettings.model_validate({"port": 0, **http}),
             devices=devices,
+            alarms=alarms,
             access=access_settings(provider, admin_password=SecretStr(PASSWORD)),
         ) as bridge,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,

@@ -64,7 +64,7 @@ class NaiveRule:
         return first < len(flags) and self.values[-1][0] - self.values[first][0] >= milliseconds
 
     def on_raised(self, value: float) -> None:
-        if self.state == "normal":
+        if self.state == "normal" or self.peak is None or value > self.peak:
             self.peak = value
         self.state = "unacknowledged"
         self.repeat_at = None

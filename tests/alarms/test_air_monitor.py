@@ -220,6 +220,21 @@ async def test_removed_device_is_forgotten_in_memory_and_in_the_store() -> None:
     assert await air.store.air.all(9) == []
 
 
+async def test_device_that_fell_silent_while_the_bridge_was_off_is_told() -> None:
+    rules = [rule for rule in DEFAULT_RULES if rule.id == "no-data"]
+    before = await Air(rules=rules).start()
+    for _ in range(3):
+        before.clock.now_ms += 10_000
+        before.measure({"co2": 600})
+    await before.alarms.save()
+    after = Air(before.store, rules=rules)
+    after.clock.now_ms = before.clock.now_ms + 48 * 3_600_000
+    await after.start()
+    after.clock.now_ms += 3_600_000
+    after.alarms.tick()
+    assert [record.rule for record in after.alarms.standing()] == ["no-data"]
+
+
 async def test_first_start_takes_the_readings_of_the_last_day() -> None:
     before = Air()
     old = before.reading({"co2": 4000}, age_ms=26 * 3_600_000)

@@ -86,6 +86,16 @@ def test_half_flagged_readings_are_told_after_a_quarter_of_an_hour_and_clear_whe
     assert told(bench.send(number=15, co2=600.0)) == [("cleared", "quality")]
 
 
+@pytest.mark.parametrize("interval_minutes", [1, 4, 5, 10, 15, 60])
+def test_flagged_readings_of_a_slow_sensor_are_told_too(interval_minutes: int) -> None:
+    bench = Bench([BY_ID["quality"]], interval_minutes * 60_000)
+    bench.send(co2=600.0, number=10)
+    bench.send({"co2": "is 0: usually the sensor has failed"}, co2=0.0)
+    assert told(bench.send(co2=600.0, number=20)) == []
+    assert raised(bench.send({"co2": "is 0: usually the sensor has failed"}, co2=0.0, number=20)) == ["quality"]
+    assert told(bench.send(co2=600.0, number=20)) == [("cleared", "quality")]
+
+
 def test_a_few_flagged_readings_are_not_told() -> None:
     bench = Bench([BY_ID["quality"]], 10_000)
     for _ in range(200):

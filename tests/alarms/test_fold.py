@@ -71,6 +71,31 @@ def test_reading_older_than_the_newest_one_raises_nothing() -> None:
     assert bench.state("hot") == "normal"
 
 
+def test_field_whose_time_is_behind_that_of_another_field_raises_and_clears() -> None:
+    fold, said = AlarmFold(HOME), []
+    for second in range(0, 3600, 5):
+        now_ms = START_MS + second * SECOND_MS
+        said += fold.step(reading(now_ms, {"temperature": 20.0}))
+        if second % 10 == 0:
+            values = {"coPpm": 900.0 if 600 <= second < 1200 else 1.0}
+            said += fold.step(reading(now_ms - 40 * SECOND_MS, values, received_ms=now_ms))
+    kinds = [("raised", "co-ceiling"), ("raised", "co-dose"), ("cleared", "co-ceiling"), ("cleared", "co-dose")]
+    assert (told(said), fold.counts.late) == (kinds, 0)
+
+
+def test_clock_of_the_bridge_that_is_set_back_silences_no_alarm() -> None:
+    bench = Bench(HOME)
+    bench.send(number=100, coPpm=1.0)
+    bench.send(number=3, coPpm=0.0, quality={"coPpm": "below"})
+    bench.wait(-HOUR_MS, tick=False)
+    assert raised(bench.send(number=2, coPpm=250.0)) == ["co-ceiling"]
+    bench.restart()
+    bench.send(number=2, coPpm=1.0)
+    assert bench.state("co-ceiling") == "returned"
+    assert raised(bench.wait(2 * MINUTE_MS)) == ["no-data"]
+    assert (bench.fold.counts.late, bench.record("no-data") is not None) == (0, True)
+
+
 def test_clock_that_is_set_back_silences_no_alarm() -> None:
     fold = AlarmFold([HOT])
     for second in range(10):
@@ -219,7 +244,22 @@ def test_rule_applies_to_the_devices_of_its_scope(scope: RuleScope, applies: boo
     assert raised(bench.said) == ["hot"] * applies
 
 
+@pytest.mark.parametrize(("end", "applies"), [("a", True), ("b", False)])
+def test_many_stars_in_a_pattern_take_no_time(end: str, applies: bool) -> None:
+    assert RuleScope(devices=(f"{'*a' * 40}*{end}",)).includes("a" * 128, DeviceFacts()) is applies
+
+
 # --- states --------------------------------------------------------------------------------------------------------------
+
+
+def test_alarm_that_is_raised_again_tells_of_the_new_value_and_remembers_the_worst() -> None:
+    bench = Bench([HOT])
+    bench.send(temperature=31.0)
+    bench.send(temperature=20.0)
+    (again,) = bench.send(temperature=90.0)
+    assert (again.record.message, again.record.value, again.record.is_active) == ("90 °C at kitchen", 90.0, True)
+    assert again.record.peak is not None
+    assert (again.record.peak.value, again.record.raised_ms) == (90.0, START_MS + SECOND_MS)
 
 
 def test_alarm_goes_through_its_states() -> None:
@@ -388,6 +428,14 @@ def test_status_that_the_bridge_inferred_is_no_last_will() -> None:
     assert bench.fold.on_status(DeviceStatus("kitchen", "offline", bench.now_ms + 30_000, is_inferred=True)) == []
     assert bench.wait(59_999) == []
     assert raised(bench.wait(1)) == ["no-data"]
+
+
+def test_last_will_that_the_broker_kept_is_no_alarm_and_the_silence_after_it_is() -> None:
+    bench = Bench([NO_DATA])
+    bench.send(number=5, temperature=20.0)
+    assert bench.fold.on_status(DeviceStatus("kitchen", "offline", bench.now_ms, is_retained=True)) == []
+    bench.send(number=5, temperature=20.0)
+    assert raised(bench.wait(MINUTE_MS)) == ["no-data"]
 
 
 def test_last_will_is_told_at_once() -> None:

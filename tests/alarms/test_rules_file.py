@@ -331,6 +331,14 @@ def test_all_mistakes_are_reported_at_once_each_with_its_key() -> None:
         ("[[notify]]\nto = ['a://b']", "notify[0].name: is missing"),
         ("[[notify]]\nname='a'\nto=['a://b']\n" * 2, "notify[1].name: is 'a': another target has this name"),
         ("[[notify]]\nname='a'\nto=['a://b']\n" * 51, "notify: has 51 targets: must have at most 50"),
+        ("watchdog = 'https://ping.example.org/secret'", "watchdog: must be a table"),
+        ("notify = ['ntfy://me:secret@host']", "notify[0]: must be a table"),
+        ("[[notify]]\nname='a'\nto=['a://b']\nquiet = 'night'", "notify[0].quiet: must be a table"),
+        (
+            "[[notify]]\nname='a'\nto=['a://b']\nquiet = { from = '00:00', to = '00:00' }",
+            "notify[0].quiet: from and to are the same: must differ",
+        ),
+        ("".join(f"[rules.r{number}]\n" for number in range(20_000)), "rules: has 20000 tables: must have at most 500"),
         ("#" * 1_000_001, "the file has 1,000,001 characters: must have at most 1,000,000"),
     ],
 )
@@ -338,6 +346,12 @@ def test_a_mistake_says_what_is_wrong_and_what_is_allowed(text: str, expected: s
     found = mistakes(text)
     assert len(found) == 1
     assert found[0].startswith(expected)
+    assert "secret" not in found[0]
+
+
+def test_no_more_than_a_hundred_mistakes_are_reported() -> None:
+    found = mistakes("".join(f"key{number} = 1\n" for number in range(40_000)))
+    assert (len(found), found[-1]) == (101, "and 39,900 more mistakes")
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=3)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import logging
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -90,14 +91,16 @@ def json_url(server: Receiver, path: str = "") -> str:
     return server.url.replace("http://", "json://") + path
 
 
-async def test_apprise_sends_title_body_and_kind() -> None:
+async def test_apprise_sends_title_body_and_kind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     async with receiver() as server:
-        apprise = AppriseTarget(target(webhook=None, to=(json_url(server),)))
+        apprise = AppriseTarget(target(webhook=None, to=(json_url(server, "/hush"),)))
         await apprise.send(message(), ())
         await apprise.close()
     body = orjson.loads(server.posts[0].content)
     assert (body["title"], body["type"]) == ("CRITICAL: Carbon monoxide 212 ppm at kitchen", "failure")
     assert "Not a life-safety device." in body["message"]
+    assert "hush" not in "".join(one.getMessage() for one in caplog.records if not one.name.startswith("aiohttp"))
 
 
 async def test_names_of_devices_are_no_markup_where_a_service_takes_html() -> None:
@@ -134,16 +137,21 @@ async def test_apprise_names_what_failed_and_tells_the_others_only_once(tmp_path
     ("more", "expected"),
     [
         ({"to": ("nonsense://hush",)}, "URL 1: is no URL of Apprise"),
+        ({"to": ("tgram://hush",)}, "URL 1: is no URL of Apprise"),
+        ({"to": ("slack://hush/a",)}, "URL 1: is no URL of Apprise"),
         ({"to_file": "/nowhere/urls"}, "to_file /nowhere/urls: cannot be read: No such file or directory"),
     ],
 )
-async def test_apprise_says_what_is_wrong_with_its_urls(more: dict[str, Any], expected: str) -> None:
+async def test_apprise_says_what_is_wrong_with_its_urls(
+    more: dict[str, Any], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
     apprise = AppriseTarget(target(webhook=None, **more))
     with pytest.raises(DeliveryFailed) as caught:
         await apprise.send(message(), ())
     await apprise.close()
     assert expected in str(caught.value)
     assert "hush" not in str(caught.value)
+    assert "hush" not in caplog.text
 
 
 async def test_apprise_that_hangs_takes_two_threads_at_most() -> None:

@@ -1,7 +1,7 @@
 """The rules file, `config/alarms.toml`: which rules apply, who is told of alarms, and the watchdog.
 
-All mistakes are reported at once: each names its key, says what is wrong, and what is allowed. A value that may hold a secret,
-as a URL with a password, is never part of a text.
+Up to a hundred mistakes are reported at once: each names its key, says what is wrong, and what is allowed. A value that may
+hold a secret, as a URL with a password, is never part of a text.
 """
 
 import tomllib
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, StrictStr, ValidationError, field_validator, model_validator
 
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
-from bridge.alarms.rules import Priority, Rule, ordered
+from bridge.alarms.rules import RULES_LIMIT, Priority, Rule, ordered
 from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours, WatchdogSettings
 from bridge.alarms.rules_file.rule_tables import DayTimesTable, Mistake, Names, Number, RuleTable, Table, changed_rule, own_rule
 from bridge.alarms.scope import RuleScope
@@ -21,6 +21,7 @@ from bridge.core.errors import RuleError, RuleFileError
 
 DEFAULT_PROFILE = "home"
 TARGETS_LIMIT = 50
+MISTAKES_LIMIT = 100
 _TEXT_LIMIT = 1_000_000
 _KEYS = ("profile", "rules", "notify", "watchdog")
 _SENT = (Priority.CRITICAL, Priority.HIGH, Priority.MEDIUM)
@@ -47,6 +48,12 @@ class AlarmsFile:
 
 class QuietTable(DayTimesTable):
     but: PriorityNames = (Priority.CRITICAL,)
+
+    @model_validator(mode="after")
+    def _check_times(self) -> "QuietTable":
+        if self.start == self.end:
+            raise ValueError("from and to are the same: must differ; `priorities` limits what is told all day long")
+        return self
 
     @property
     def quiet(self) -> QuietHours:
@@ -157,7 +164,8 @@ def load(text: str) -> AlarmsFile:
     notify = tuple(table.settings for table in _notify_tables(document, mistakes))
     watchdog = _read(WatchdogTable, document["watchdog"], "watchdog", mistakes) if "watchdog" in document else None
     if mistakes:
-        raise RuleFileError(mistakes)
+        more = len(mistakes) - MISTAKES_LIMIT
+        raise RuleFileError([*mistakes[:MISTAKES_LIMIT], *([f"and {more:,} more mistakes"] if more > 0 else [])])
     return AlarmsFile(profile, rules, disabled, notify, None if watchdog is None else WatchdogSettings(watchdog.url))
 
 
@@ -183,6 +191,9 @@ def _rules(profile: str, document: Mapping[str, Any], mistakes: list[str]) -> tu
     tables = document.get("rules", {})
     if not isinstance(tables, dict):
         mistakes.append("rules: must be tables, as [rules.co2-air]")
+        return (), ()
+    if len(tables) > RULES_LIMIT:
+        mistakes.append(f"rules: has {len(tables)} tables: must have at most {RULES_LIMIT}")
         return (), ()
     rules, enabled = dict(_DEFAULTS), set(PROFILES[profile])
     for rule_id, body in tables.items():
@@ -240,6 +251,8 @@ def _mistake(details: Any, model: type[Table]) -> Mistake:  # noqa: ANN401
         text = "is missing"
     elif details["type"] == "string_pattern_mismatch":
         text = f"is {_quoted(details['input'])}: must be a time of day, as 07:30"
+    elif details["type"] in ("model_type", "dict_type"):
+        text = "must be a table"
     elif details["type"] == "extra_forbidden":
         text = f"is not a key here; allowed: {', '.join(_keys(model, names))}"
     elif not set(names) & _NEVER_QUOTED and isinstance(details.get("input"), str | int | float) and not text.startswith("is "):

@@ -54,6 +54,8 @@ _LAG_MS = 2000
 _OPEN_LIMIT = 100_000
 _INPUTS_LIMIT = 100_000
 _DEVICE_MS = 25 * 3_600_000
+_KEPT_DEVICE_MS = 30 * 24 * 3_600_000
+"""For how long a device without alarms is remembered: one that fell silent while the bridge was off is told of then."""
 
 
 @dataclass(slots=True)
@@ -470,6 +472,6 @@ def _status_input(status: DeviceStatus) -> dict[str, Any]:
 
 
 def _is_needed(body: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether a device has been measured within a day, or has alarms."""
+    """Whether a device has been measured within a month, or has alarms."""
     fold = body["fold"]
-    return bool(fold["states"]) or fold["last"] > now_ms - _DEVICE_MS
+    return bool(fold["states"]) or fold["last"] > now_ms - _KEPT_DEVICE_MS

@@ -116,6 +116,14 @@ class DeviceAlarms:
             self._check_health(reading, at_ms, changed)
         return self._apply(changed, self.occasion(at_ms, reading)) if changed else []
 
+    def set_back(self) -> None:
+        """Forget what has a time: the clock of the bridge was set back, and all of it would be newer than what comes now."""
+        self.window, self.health = DeviceWindow(), DeviceHealth()
+        self.last_ms = 0
+        self._hot.clear()
+        for state in self.states.values():
+            state.tracker.raises_ms = []
+
     def _measure(self, plan: FieldPlan, window: FieldWindow, at_ms: int, changed: list[_Changed]) -> None:
         value = number(window)
         if plan.is_calm(value) and window.name not in self._hot and self.states.keys().isdisjoint(plan.ids):

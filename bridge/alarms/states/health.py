@@ -12,18 +12,21 @@ from bridge.core.timestamp import AHEAD_ISSUE
 
 _COMPLETENESS = 0.75
 _KEPT_MINUTES = FLAGGED_MINUTES_LIMIT
+_LONGEST_MS = 180 * MINUTE_MS
+"""For how long the minute before those is kept, which tells since when readings are counted if they are far apart."""
+
 _TIMESTAMP = "timestamp"
 
 
 class DeviceHealth:
-    """Readings and flagged readings of the last minutes, since the first flagged one; how many in a row had a clock ahead."""
+    """Readings and flagged readings of the last minutes and of one before; how many in a row had a clock ahead."""
 
     __slots__ = ("ahead", "minutes")
 
     def __init__(self) -> None:
         self.ahead = 0
         self.minutes: list[list[int]] = []
-        """Start, readings, flagged readings; the oldest first. The first begins with a flagged reading."""
+        """Start, readings, flagged readings; the oldest first. The first has a flagged reading."""
 
     @property
     def is_good(self) -> bool:
@@ -36,7 +39,9 @@ class DeviceHealth:
             name != _TIMESTAMP and (name not in values or not counts(name, values[name], quality)) for name in quality
         )
         start_ms = at_ms - at_ms % MINUTE_MS
-        while self.minutes and self.minutes[0][0] <= start_ms - _KEPT_MINUTES * MINUTE_MS:
+        while len(self.minutes) > 1 and self.minutes[1][0] <= start_ms - _KEPT_MINUTES * MINUTE_MS:
+            del self.minutes[0]
+        if self.minutes and self.minutes[0][0] <= start_ms - _LONGEST_MS:
             del self.minutes[0]
         while self.minutes and not self.minutes[0][2]:
             del self.minutes[0]

@@ -98,12 +98,19 @@ class Alarm:
     # --- what the condition does -------------------------------------------------------------------------------------------
 
     def on_set(self, rule: Rule, occasion: Occasion, cause: Cause) -> Transition:
-        """Raise a new alarm, or the one that is still open."""
-        before, value = self.record, cause.value
+        """Raise a new alarm, or the one that is still open, which tells of the new value then."""
+        value = cause.value
+        if value is not None:
+            self.on_value(rule, value, occasion.at_ms)
+        before = self.record
         if before is not None and before.state is not AlarmState.NORMAL:
+            message, advice = rule.texts(value, occasion.place)
             record = replace(
                 before,
                 state=AlarmState.UNACKNOWLEDGED,
+                value=value,
+                message=message,
+                advice=advice,
                 suppressed_by=cause.suppressed_by,
                 cleared_ms=None,
                 acknowledged_ms=None,

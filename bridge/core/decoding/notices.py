@@ -30,7 +30,8 @@ def decode_status(message: Message, captures: Mapping[str, str]) -> DeviceStatus
             f"no valid status: {quote(status)}; allowed are 'online', 'offline' or a JSON object with a text 'status'",
             "status",
         )
-    return DeviceStatus(device_id, status, resolve_time(at, message.received_ms).timestamp_ms)
+    at_ms = resolve_time(at, message.received_ms).timestamp_ms
+    return DeviceStatus(device_id, status, at_ms, is_retained=message.retained)
 
 
 def decode_command_ack(message: Message, captures: Mapping[str, str]) -> CommandAck | StaleRetained:

@@ -29,7 +29,7 @@ def test_status_with_a_plausible_timestamp_uses_it() -> None:
 
 
 def test_retained_status_is_accepted() -> None:
-    assert decode(b"offline", STATUS, retained=True) == DeviceStatus("a", "offline", NOW_MS)
+    assert decode(b"offline", STATUS, retained=True) == DeviceStatus("a", "offline", NOW_MS, is_retained=True)
 
 
 @pytest.mark.parametrize(
