@@ -252,6 +252,7 @@ async def test_air_is_judged_told_and_remembered_over_a_restart(
     store = mongo_url if kind == "mongo" else f"sqlite:///{tmp_path}/bridge.db"
     async with start_bridge(broker_url, store) as bridge, aiohttp.ClientSession() as session:
         async with Plain.connected(bridge) as client, mqtt_sender(settings_for(broker_url)) as sender:
+            await client.call(type="subscribe", topics=["assessments"])
             await sender.publish("sensors/kitchen/data", b'{"co2": 2400, "coPpm": 120, "temperature": 21}')
             told = await client.receive("assessment")
         assert (told["sensor_id"], told["score"], told["assessments"][0]["levelKey"]) == ("kitchen", 0, "level.co.100")
