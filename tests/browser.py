@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.servers import missing
+from tests.servers import free_port, missing
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+_START_SECONDS = 60.0
+
+
+class SharedChromium:
+    """One for all tests of a process, each of which has contexts of its own: to start one takes two seconds of CPU."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._port = free_port()
+        self._loop = asyncio.new_event_loop()
+        self._runs = threading.Event()
+        self._ends = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), name="chromium", daemon=True)
+        self._thread.start()
+        if not self._runs.wait(_START_SECONDS):
+            raise AssertionError(f"{program} did not start within {_START_SECONDS:g} s")
+        atexit.register(self._end)
+
+    async def _run(self) -> None:
+        async with async_playwright() as playwright:
+            arguments = [*_ARGUMENTS, f"--remote-debugging-port={self._port}"]
+            browser = await playwright.chromium.launch(executable_path=self._program, args=arguments)
+            self._runs.set()
+            await self._ends.wait()
+            await browser.close()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._ends.set)
+        self._thread.join(_START_SECONDS)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+
+_shared: list[SharedChromium] = []
 
 
 @asynccontextmanager
 async def chromium(*arguments: str) -> AsyncIterator[Browser]:
-    """The one on this machine, without a screen; `arguments` are more of its options."""
+    """The one on this machine, without a screen; `arguments` are more of its options, for one of its own."""
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         missing("there is no Chromium; on Debian: apt-get install chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
+        if arguments:
+            browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
+        else:
+            if not _shared:
+                _shared.append(await asyncio.to_thread(SharedChromium, str(program)))
+            browser = await playwright.chromium.connect_over_cdp(_shared[0].url)
         try:
             yield browser
         finally:
