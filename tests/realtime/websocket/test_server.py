@@ -303,4 +303,4 @@ async def test_disconnected_clients_are_freed(bridge: Bridge, path: str) -> None
             if path == SOCKET_IO:
                 await client.socket.send("40")
                 assert [(await client.socket.recv())[0] for _ in range(2)] == ["0", "4"]
-    await until(lambda: clients() == before, what="no client in memory")
+    await until(lambda: clients() <= before, what="no client in memory")
