@@ -31,7 +31,7 @@ from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
 from tests.conftest import StartBridge
-from tests.servers import REPO, Mosquitto, free_port, until
+from tests.servers import REPO, Mosquitto, free_port, freeze, until
 
 FEW_BYTES = 4096
 """Of a file: more than the output of a command, less than a page of SQLite with its header."""
@@ -972,7 +972,7 @@ async def test_bridge_that_awakes_without_its_lease_stores_nothing_and_says_so(
     """With MongoDB: a process that is stopped within a transaction of SQLite keeps the file locked."""
     store = mongo_url
     async with ready_bridge(tmp_path / "one", store, broker_url) as (first, _):
-        first.signal(signal.SIGSTOP)
+        freeze(first.pid)
         async with ready_bridge(tmp_path / "two", store, broker_url) as (second, http):
             assert "waiting until its lease ends" in second.err
             first.signal(signal.SIGCONT)

@@ -159,7 +159,7 @@ async def store_down(
         async with stage.watching_memory(memory):
             sent = await _flood(stage, flood_rate, flood_seconds)
             await until(lambda: _received_qos0(stage, sent), 60, "the flood has arrived")
-            dropped = (await stage.get("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
+            dropped = (await stage.answer("/websocket/status"))[1]["ledger"]["mqtt"]["dropped"]
             progress(f"{dropped:,} of {sent:,} QoS 0 dropped; the database starts")
             stage.mongod.start()
             report = await finish(
@@ -288,19 +288,12 @@ REPORTING_SECONDS = 1.2
 
 async def _newest(stage: Stage) -> str:
     """Return the latest time of a device that sends all the time."""
-    found: list[str] = []
-
-    async def is_answered() -> bool:
-        status, body = await stage.get("/api/v1/readings/latest")
-        found.extend(one["timestamp"] for one in body.get("readings", ()) if one["deviceId"] == "d00")
-        return status == 200
-
-    await until(is_answered, 30, "the latest readings")
-    return next(iter(found), "")
+    _, body = await stage.answer("/api/v1/readings/latest")
+    return next((reading["timestamp"] for reading in body["readings"] if reading["deviceId"] == "d00"), "")
 
 
 async def _clock_note(stage: Stage) -> bool:
-    _, body = await stage.get("/health/ready")
+    _, body = await stage.answer("/health/ready")
     return "the clock was set" in body.get("parts", {}).get("clock", {}).get("reason", "")
 
 

@@ -328,6 +328,17 @@ class Stage(ABC):
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0, {}
 
+    async def answer(self, path: str, seconds: float = 30) -> tuple[int, Any]:
+        """Return status and body of the first answer: on a busy machine one may take longer than `get` waits."""
+        answers: list[tuple[int, Any]] = []
+
+        async def is_answered() -> bool:
+            answers.append(await self.get(path))
+            return answers[-1][0] != 0
+
+        await until(is_answered, seconds, f"an answer to {path}")
+        return answers[-1]
+
     async def is_ready(self) -> bool:
         return (await self.get("/health/ready"))[0] == 200
 

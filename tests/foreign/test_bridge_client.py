@@ -54,7 +54,7 @@ class Client:
 
         async def is_subscribed() -> bool:
             answer = await curl(f"http://127.0.0.1:{self.port}/ws/stats")
-            return answer.status == 200 and bool(answer.json["subscriptions"])
+            return answer.status == 200 and any(answer.json["subscriptions"].values())
 
         await until(is_subscribed, 20, "the subscription")
 

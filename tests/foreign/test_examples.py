@@ -106,7 +106,9 @@ async def test_the_device_sends_its_readings_and_obeys(stage: Stage, dialect: st
         await page.get_by_label("name").fill(name)
         await page.get_by_label("password or token").fill(secret)
         await page.get_by_role("button", name="Connect").click()
-        await expect(page.locator("#stored")).to_contain_text("21.5 °C")
+        for degrees in ("21.5", "22"):
+            await page.get_by_label("temperature").fill(degrees)
+            await expect(page.locator("#stored")).to_have_text(re.compile(rf"^{degrees} °C at \d"))
         await stage.until(f"/api/v1/devices/{name}", status="online", connection="socket")
         for command, value, state in (("servo1", "45", "confirmed"), ("led", "on", "confirmed"), ("fly", "up", "failed")):
             asked = await stage.post(f"/api/v1/devices/{name}/commands", f'{{"command": "{command}", "value": "{value}"}}')

@@ -140,6 +140,12 @@ async def test_message_that_waited_for_the_bridge_is_read_although_nobody_announ
         await broker.publish(topic, config, retain=True)
     async with broker.bridge() as one:
         await one.applied(topics=1, sensors=4)
+
+        async def is_subscribed() -> bool:  # the broker has made it part of the session
+            await broker.publish(STATE, BODY | {"t1": 20, "timestamp": 1_766_999_940})
+            return "z_1" in await one.latest()
+
+        await until(is_subscribed, 20, "the subscription")
     for topic in CONFIGS:
         await broker.publish(topic, b"", retain=True)
     await broker.publish(STATE, BODY)
@@ -190,6 +196,8 @@ async def test_removed_announcement_ends_its_subscription_and_a_new_one_begins_w
             return "b" in await one.latest()
 
         await until(other)
+        await broker.publish("b/co2", b"702")
+        await one.stored({"b": {"co2": 702}})  # after all that were sent before
         before = one.account["received"]
         await broker.publish("a/co2", b"651")
         await broker.publish("b/co2", b"701")
