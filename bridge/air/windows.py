@@ -316,7 +316,7 @@ class DeviceWindow:
                     sums = self._sums
                     for number, name in shape.summed:
                         sums[number] += values[name]  # type: ignore[operator]
-                    return self._add_fields(shape.looked_at, values, at_ms) if shape.looked_at else ()
+                    return self._look_at(shape.looked_at, values, at_ms) if shape.looked_at else ()
         return self._add_each(values, at_ms, quality)
 
     def is_newest(self, names: Iterable[str], at_ms: int) -> bool:
@@ -345,6 +345,15 @@ class DeviceWindow:
         for name in flagged:
             self.field(name).add(values[name], at_ms, is_flagged=True)
         return self._add_fields([name for name in values if name not in flagged], values, at_ms)
+
+    def _look_at(self, names: Sequence[str], values: Mapping[str, Value], at_ms: int) -> list[FieldWindow]:
+        """Add the values that are looked at each time; fields whose interval is known from now on may need it no longer."""
+        fields = self._fields
+        is_learning = any(not fields[name].interval_ms for name in names)
+        added = self._add_fields(names, values, at_ms)
+        if is_learning:
+            self._close()
+        return added
 
     def _add_fields(self, names: Iterable[str], values: Mapping[str, Value], at_ms: int) -> list[FieldWindow]:
         added = []

@@ -16,6 +16,7 @@ from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess
 from bridge.air.score import global_score
 from bridge.air.windows import MINUTE_MS, DeviceWindow
 from bridge.alarms.co_dose import UL_2034, DoseProfile
+from bridge.alarms.fold import LATE_SECONDS
 from bridge.core.events import AirAssessed, Event
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import iso
@@ -24,6 +25,7 @@ from bridge.ports import Publisher
 TICK_SECONDS = 0.25
 _BUDGET_SECONDS = 0.005
 _RECENT_MINUTES = 10
+_LATE_MS = round(LATE_SECONDS * 1000)
 
 
 class Windows(Protocol):
@@ -72,11 +74,12 @@ class AirMonitor:
         self._due: dict[str, None] = {}
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Pass all events on; the devices of the readings are assessed later."""
+        """Pass all events on; the devices of the readings are assessed later. Those that came late change nothing."""
         self.next.publish(events)
+        due = self._due
         for event in events:
-            if type(event) is Reading:
-                self._due[event.device_id] = None
+            if type(event) is Reading and event.received_ms - event.timestamp_ms <= _LATE_MS:
+                due[event.device_id] = None
 
     # --- assessments -------------------------------------------------------------------------------------------------------
 

@@ -264,8 +264,8 @@ class FlaggedShare:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockAhead:
-    """The device's clock was too far ahead in `readings` in a row. Clear with the first where it is not."""
+class ClockWrong:
+    """The device's clock was too far ahead in `readings` in a row, or is behind. Clear with the first where it is neither."""
 
     readings: int = 10
 
@@ -285,5 +285,5 @@ class Unreachable:
 
 
 FieldCondition = Above | Below | Outside | Is | Dose | ChangesBy | Unchanged
-DeviceCondition = Silence | FlaggedShare | ClockAhead | Unreachable
+DeviceCondition = Silence | FlaggedShare | ClockWrong | Unreachable
 Condition = FieldCondition | DeviceCondition

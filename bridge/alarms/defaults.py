@@ -29,7 +29,7 @@ from dataclasses import replace
 from bridge.alarms.conditions import (
     Above,
     Below,
-    ClockAhead,
+    ClockWrong,
     Dose,
     FlaggedShare,
     Is,
@@ -321,11 +321,12 @@ _DEVICE_RULES = (
     ),
     Rule(
         id="clock",
-        condition=ClockAhead(),
+        condition=ClockWrong(),
         priority=_LOW,
+        critical_fields_priority=_HIGH,
         standard=_OURS,
-        message="The clock at {place} is ahead",
-        advice="Set the clock of the device.",
+        message="The clock at {place} is wrong",
+        advice="Set the clock of the device: while it is behind, its readings raise no alarm.",
     ),
     *(
         Rule(

@@ -12,7 +12,7 @@ as past. Only silence, shelving, repetition, unavailable components and the end 
 has a due time, which is the time of its transition, however late the tick comes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -51,8 +51,16 @@ class FoldCounters:
 class AlarmFold:
     """The alarms of all devices and of the bridge."""
 
-    def __init__(self, rules: Iterable[Rule], *, late_seconds: float = LATE_SECONDS, devices_limit: int = 100_000) -> None:
-        """Raise `RuleError` if the rules do not fit together."""
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        *,
+        late_seconds: float = LATE_SECONDS,
+        devices_limit: int = 100_000,
+        facts: Callable[[str], DeviceFacts] = lambda _: UNKNOWN_FACTS,
+    ) -> None:
+        """Raise `RuleError` if the rules do not fit together. `facts` is asked once, when the first reading of a device comes."""
+        self._facts = facts
         self.counts = FoldCounters()
         self._book = RuleBook(rules)
         self._late_ms = round(late_seconds * 1000)
@@ -81,12 +89,10 @@ class AlarmFold:
             at_ms = received_ms
         if received_ms - at_ms > self._late_ms or reading.retained:
             return self._step_late(device, reading, at_ms)
-        if at_ms < device.last_ms:
-            if device.last_ms - received_ms > self._late_ms:
-                self._listening_ms = min(self._listening_ms, received_ms)
-                device.set_back()
-            elif not device.window.is_newest(reading.values, at_ms):
-                return self._step_late(device, reading, at_ms)
+        if device.lag.received_ms and device.lag.end():
+            device.is_attentive = True
+        if at_ms < device.last_ms and not self._is_newest(device, reading, at_ms):
+            return self._step_late(device, reading, at_ms)
         if at_ms > device.last_ms:
             device.last_ms = at_ms
         device.received_ms = received_ms
@@ -94,9 +100,19 @@ class AlarmFold:
         if not (unusual or reading.quality or device.is_attentive):
             return []
         transitions = device.on_reading(reading, at_ms, unusual)
-        self._note_states(device)
+        if device.states:
+            self._with_states[reading.device_id] = device
+            self._time_votes(device)
         self._time_silence(device)
         return transitions
+
+    def _is_newest(self, device: DeviceAlarms, reading: Reading, at_ms: int) -> bool:
+        """Whether a reading is the newest of its fields although it is not that of its device."""
+        if device.last_ms - reading.received_ms > self._late_ms:
+            self._listening_ms = min(self._listening_ms, reading.received_ms)
+            device.set_back()
+            return True
+        return device.window.is_newest(reading.values, at_ms)
 
     def _note_states(self, device: DeviceAlarms) -> None:
         if device.states and device.id is not None:
@@ -106,7 +122,8 @@ class AlarmFold:
         if self.is_full:
             self.counts.unwatched += 1
             return None
-        device = self._devices[device_id] = DeviceAlarms(device_id, self._book, self._groups)
+        device = self._devices[device_id] = DeviceAlarms(device_id, self._book, self._groups, self._facts(device_id))
+        self._time_silence(device)
         return device
 
     def _step_late(self, device: DeviceAlarms, reading: Reading, at_ms: int) -> list[Transition]:
@@ -115,6 +132,10 @@ class AlarmFold:
         else:
             self.counts.late += 1
             device.received_ms = reading.received_ms
+            if reading.received_ms - at_ms > self._late_ms and device.lag.add(at_ms, reading.received_ms):
+                device.is_attentive = True
+        if not (device.past.runs or reading.quality or device.is_attentive or device.plan.may_tell_of(reading.values)):
+            return []
         is_beyond, transitions = device.on_late(reading, at_ms)
         if is_beyond:
             self.counts.past += 1
@@ -123,6 +144,11 @@ class AlarmFold:
                     self._timers.set(Timer(run.due_ms, reading.device_id, TimerKind.PAST, rule_id))
         self._time_silence(device)
         return transitions
+
+    def _time_votes(self, device: DeviceAlarms) -> None:
+        for rule_id, state in device.states.items():
+            if (due_ms := state.tracker.confirm_ms) is not None:
+                self._timers.set(Timer(due_ms, device.id or BRIDGE, TimerKind.CONFIRM, rule_id))
 
     def _time_silence(self, device: DeviceAlarms) -> None:
         """Set a timer unless an earlier one runs, which looks again when it is due."""
@@ -164,6 +190,8 @@ class AlarmFold:
             return self._on_silence(device, rule, timer)
         if timer.kind is TimerKind.UNAVAILABLE:
             return self._on_unavailable(rule, timer.due_ms)
+        if timer.kind is TimerKind.CONFIRM:
+            return device.confirm(rule, timer.due_ms)
         state = device.states.get(rule.id)
         return [] if state is None else self._on_alarm_timer(device, state, timer)
 
@@ -213,7 +241,7 @@ class AlarmFold:
     # --- around the readings -----------------------------------------------------------------------------------------------
 
     def on_status(self, status: DeviceStatus) -> list[Transition]:
-        """Take a device's status into account: its last will or closed socket begins a silence, and a reading ends it.
+        """Take a device's status into account: its last will begins a silence, and a reading ends it.
 
         One that is inferred from silence does not, nor one that the broker kept, which may be older than the last reading:
         silence is measured here, by the rules, and not while the broker is down.
@@ -383,9 +411,10 @@ class AlarmFold:
         *,
         late_seconds: float = LATE_SECONDS,
         devices_limit: int = 100_000,
+        facts: Callable[[str], DeviceFacts] = lambda _: UNKNOWN_FACTS,
     ) -> Self:
         """Return the fold that `public` described; with the same rules it goes on as that one."""
-        fold = cls(rules, late_seconds=late_seconds, devices_limit=devices_limit)
+        fold = cls(rules, late_seconds=late_seconds, devices_limit=devices_limit, facts=facts)
         common = body["common"]
         fold._bridge = DeviceAlarms.restored(None, fold._book, fold._groups, common["bridge"])
         fold._unavailable, fold._listening_ms = dict(common["unavailable"]), common["listening"]
@@ -411,6 +440,7 @@ class AlarmFold:
                     self._timers.set(Timer(repeat_ms, key, TimerKind.REPEAT, rule_id))
                 if record is not None and record.shelved_until_ms is not None:
                     self._timers.set(Timer(record.shelved_until_ms, key, TimerKind.SHELVING, rule_id))
+            self._time_votes(device)
             for rule_id, run in device.past.runs.items():
                 self._timers.set(Timer(run.due_ms, key, TimerKind.PAST, rule_id))
             self._time_silence(device)

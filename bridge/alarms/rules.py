@@ -10,7 +10,7 @@ from bridge.alarms.conditions import (
     Averaging,
     Below,
     ChangesBy,
-    ClockAhead,
+    ClockWrong,
     Condition,
     Dose,
     FlaggedShare,
@@ -83,7 +83,7 @@ class Rule:
     def _check(self) -> None:
         if not _ID.fullmatch(self.id):
             raise RuleError("the id must be 1 to 64 of a-z 0-9 -, beginning and ending with a letter or digit")
-        if isinstance(self.condition, Silence | FlaggedShare | ClockAhead | Unreachable):
+        if isinstance(self.condition, Silence | FlaggedShare | ClockWrong | Unreachable):
             if self.field is not None:
                 raise RuleError("a condition of the device has no field")
         else:
@@ -129,7 +129,7 @@ class Rule:
                 return Above(profile.past_ppm, profile.least_ppm)
             case Above() | Below() | Outside() | Is():
                 return self.condition
-            case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockAhead() | Unreachable():
+            case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockWrong() | Unreachable():
                 return None
 
     @property

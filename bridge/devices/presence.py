@@ -104,7 +104,7 @@ class Presence:
             return []
         device.connection = None
         self._on_life(device, self._monotonic(), self._clock())
-        return self.set_status(device, OFFLINE, self._clock())
+        return self.set_status(device, OFFLINE, self._clock(), is_inferred=True)
 
     def check_silence(self, devices: Iterable[Device]) -> list[Event]:
         """Take offline each device that was silent for too long. Time before the bridge started does not count."""

@@ -35,7 +35,7 @@ class NaiveRule:
     def observe(self, at_ms: int, value: float, *, after_gap: bool) -> str | None:
         """Whether the condition begins or ends to stand."""
         assert isinstance(self.rule.condition, Above)
-        limit, clear = self.rule.condition.limit, self.rule.condition.clear
+        clear = self.rule.condition.clear
         if after_gap:
             self.values = []
         self.values.append((at_ms, value))
@@ -49,13 +49,36 @@ class NaiveRule:
                 self.is_active, self.values = False, []
                 return "cleared"
             return None
-        beyond = [v >= limit for _, v in self.values]
-        votes = [sum(beyond[max(0, n - 2) : n + 1]) >= 2 for n in range(len(beyond))] if self.rule.two_of_three else beyond
-        if not self._lasts(votes, self.rule.on_delay_seconds * 1000):
+        if not self._lasts(self._votes(), self.rule.on_delay_seconds * 1000):
             return None
         self.is_active, self.values = True, []
         self.raises.append(at_ms)
         return "raised"
+
+    def _votes(self) -> list[bool]:
+        assert isinstance(self.rule.condition, Above)
+        beyond = [v >= self.rule.condition.limit for _, v in self.values]
+        return [sum(beyond[max(0, n - 2) : n + 1]) >= 2 for n in range(len(beyond))] if self.rule.two_of_three else beyond
+
+    @property
+    def confirm_at(self) -> int | None:
+        """When the newest value, which is the only one beyond the limit, counts twice."""
+        assert isinstance(self.rule.condition, Above)
+        if not self.rule.two_of_three or self.is_active or not self.values or self._votes()[-1]:
+            return None
+        at_ms, value = self.values[-1]
+        return at_ms + 30_000 if value >= self.rule.condition.limit else None
+
+    def confirm(self) -> float | None:
+        """At `confirm_at`: the value with which the condition begins to stand."""
+        assert self.confirm_at is not None
+        at_ms, value = self.confirm_at, self.values[-1][1]
+        self.values.append((at_ms, value))
+        if not self._lasts(self._votes(), self.rule.on_delay_seconds * 1000):
+            return None
+        self.is_active, self.values = True, []
+        self.raises.append(at_ms)
+        return value
 
     def _lasts(self, flags: list[bool], milliseconds: float) -> bool:
         first = len(flags)

@@ -6,9 +6,10 @@ import pytest
 
 from bridge.alarms.conditions import Above, Below, Dose, Is, Unchanged
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES, profile_rules
+from bridge.alarms.record import Transition
 from bridge.alarms.rules import Priority, Rule, amount, ordered
 from bridge.core.errors import RuleError
-from tests.alarms.folding import MINUTE_MS, Bench, raised, told
+from tests.alarms.folding import HOUR_MS, MINUTE_MS, Bench, raised, reading, told
 
 BY_ID = {rule.id: rule for rule in DEFAULT_RULES}
 LEVELS = [rule.id for rule in DEFAULT_RULES if isinstance(rule.condition, Above | Below)]
@@ -70,6 +71,31 @@ def test_flame_needs_two_of_three_and_clears_after_a_minute() -> None:
     assert bench.state("flame") == "returned"
 
 
+def test_flame_that_is_sent_once_is_raised_after_half_a_minute_unless_it_is_contradicted() -> None:
+    bench = Bench([BY_ID["flame"]], HOUR_MS)
+    bench.send(number=5, flameDetected=False)
+    bench.send(flameDetected=True)
+    bench.restart()
+    assert bench.wait(29_999) == []
+    (flame,) = bench.wait(1)
+    assert (flame.kind, flame.record.rule, flame.record.value, flame.at_ms) == ("raised", "flame", True, bench.now_ms)
+    bench = Bench([BY_ID["flame"]], 20_000)
+    bench.send(number=5, flameDetected=False)
+    bench.send(flameDetected=True)
+    bench.wait(5000)
+    bench.send(flameDetected=False)
+    assert bench.wait(HOUR_MS) == []
+
+
+@pytest.mark.parametrize(("interval_ms", "wait_ms"), [(1000, 30_000), (20_000, 40_000), (3_600_000, 120_000)])
+def test_value_that_is_sent_once_counts_twice_after_two_intervals(interval_ms: int, wait_ms: int) -> None:
+    bench = Bench([BY_ID["co-ceiling"]], interval_ms)
+    bench.send(number=130, coPpm=1.0)
+    bench.send(coPpm=900.0)
+    assert bench.wait(wait_ms - 1) == []
+    assert raised(bench.wait(1)) == ["co-ceiling"]
+
+
 def test_stuck_value_is_told_after_24_hours_and_clears_when_it_changes() -> None:
     bench = alone("stuck-co2")
     assert bench.send(number=24 * 60, co2=612.0) == []
@@ -111,6 +137,29 @@ def test_clock_ahead_is_told_after_ten_readings_in_a_row() -> None:
     assert bench.send(ahead, number=9, co2=600.0) == []
     assert raised(bench.send(ahead, co2=600.0)) == ["clock"]
     assert told(bench.send(co2=600.0)) == [("cleared", "clock")]
+
+
+def test_clock_behind_is_told_once_readings_are_late_by_the_same_time_for_five_minutes() -> None:
+    bench = Bench(profile_rules("home"), MINUTE_MS)
+    bench.send(number=10, coPpm=2.0)
+
+    def send_late(number: int, late_ms: int, pace_ms: int = MINUTE_MS) -> list[Transition]:
+        said = []
+        for _ in range(number):
+            bench.now_ms += pace_ms
+            said += bench.fold.step(reading(bench.now_ms - late_ms, {"coPpm": 2.0}, received_ms=bench.now_ms))
+        return said
+
+    assert send_late(5, 61_000) == []
+    bench.restart()
+    (behind,) = send_late(1, 63_000)
+    assert (behind.kind, behind.record.rule, behind.record.priority) == ("raised", "clock", "high")
+    assert send_late(20, 61_000) == []
+    assert told(bench.send(coPpm=2.0)) == [("cleared", "clock")]
+    for number in range(100):  # stored for an hour, and sent at another pace than it was measured
+        bench.now_ms += 10_000
+        late = reading(bench.now_ms - HOUR_MS + number * 50_000, {"coPpm": 2.0}, received_ms=bench.now_ms)
+        assert bench.fold.step(late) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from bridge.alarms.co_dose import EN_50291
 from bridge.alarms.conditions import (
     Above,
     Below,
-    ClockAhead,
+    ClockWrong,
     Dose,
     FlaggedShare,
     Is,
@@ -54,7 +54,7 @@ OTHERS = {
     "flame": (Is(value=True), 60, True, "critical", True, "standard.ours"),
     "no-data": (Silence(3, 60), 0, False, "medium", False, "standard.ours"),
     "quality": (FlaggedShare(0.5, 0.25, 15), 0, False, "low", False, "standard.ours"),
-    "clock": (ClockAhead(10), 0, False, "low", False, "standard.ours"),
+    "clock": (ClockWrong(10), 0, False, "low", False, "standard.ours"),
     **{
         f"stuck-{field}": (Unchanged(24), 0, False, "low", False, "standard.ours")
         for field in ("temperature", "humidity", "co2", "pressure")

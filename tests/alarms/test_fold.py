@@ -41,7 +41,7 @@ def test_ten_thousand_retained_and_late_readings_raise_nothing_and_are_all_told_
             )
     transitions += fold.tick(START_MS + 24 * HOUR_MS)
     past = [one for one in transitions if one.kind is TransitionKind.PAST and one.record.rule == "co-ceiling"]
-    assert raised(transitions) == ["no-data"]
+    assert set(raised(transitions)) == {"no-data", "clock"}
     assert (fold.counts.past, fold.counts.retained, fold.counts.late) == (20_000, 10_000, 10_000)
     assert sum(one.record.past.readings for one in past if one.record.past) == 20_000
     assert {one.record.state for one in past} == {"normal"}

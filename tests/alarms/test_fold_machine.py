@@ -76,7 +76,7 @@ class FoldMachine(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([0.5, 1, 3, 8]), value=VALUES)
     def wait(self, hours: float, value: float) -> None:
         """A gap, then readings for more than a minute, so that it stays a gap and does not become the interval."""
-        due = [one.shelved_until for one in self.model.values()] + [one.repeat_at for one in self.model.values()]
+        due = [at for one in self.model.values() for at in (one.shelved_until, one.repeat_at, one.confirm_at)]
         end_ms = self.bench.now_ms + round(hours * HOUR_MS)
         for at_ms in sorted({at for at in due if at is not None and at <= end_ms} | {end_ms}):
             self.bench.now_ms = at_ms
@@ -96,6 +96,10 @@ class FoldMachine(RuleBasedStateMachine):
                 one.shelved_until = None
                 one.show()
                 expected.append(("unshelved", name))
+        for name, one in self.model.items():
+            if one.confirm_at == now_ms and (value := one.confirm()) is not None:
+                one.on_raised(value)
+                expected.append(("raised", name))
         self.expect(self.bench.fold.tick(now_ms), expected, now_ms)
 
     def attempt(self, is_allowed: bool, kind: ActionKind, name: str, said_kind: str, **parameters: int) -> None:

@@ -13,7 +13,7 @@ from bridge.alarms.conditions import (
     Averaging,
     Below,
     ChangesBy,
-    ClockAhead,
+    ClockWrong,
     Condition,
     Dose,
     FieldCondition,
@@ -167,7 +167,7 @@ _CHANGES: dict[type[Any], tuple[str, ...]] = {
     Unchanged: ("unchanged",),
     Silence: ("intervals", "seconds"),
     FlaggedShare: ("share", "clear", "minutes"),
-    ClockAhead: ("readings",),
+    ClockWrong: ("readings",),
     Unreachable: ("seconds",),
 }
 """The keys that change the condition of a default rule."""
@@ -237,8 +237,8 @@ def _changed_condition(condition: Condition, table: RuleTable) -> Condition:
             share = _or(table.share, condition.share)
             clear = _or(table.clear, min(condition.clear, share))
             return FlaggedShare(share, clear, _or(table.minutes, condition.minutes))
-        case ClockAhead():
-            return ClockAhead(_or(table.readings, condition.readings))
+        case ClockWrong():
+            return ClockWrong(_or(table.readings, condition.readings))
         case Unreachable():
             return Unreachable(condition.component, _or(table.seconds, condition.seconds))
         case _:

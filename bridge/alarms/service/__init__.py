@@ -86,7 +86,7 @@ class AlarmService:
         self.counts = ServiceCounters()
         self.journal = AlarmJournal(store.alarms)
         self.journal.on_stored = self._publish
-        self.fold = AlarmFold(self.rules, devices_limit=devices_limit)
+        self.fold = AlarmFold(self.rules, devices_limit=devices_limit, facts=facts)
         self._store = store
         self._devices_limit = devices_limit
         self._facts = facts
@@ -161,8 +161,6 @@ class AlarmService:
         """Fold a reading; return whether it changed an alarm."""
         fold, device_id = self.fold, reading.device_id
         transitions = fold.tick(reading.received_ms) if fold.due_ms <= reading.received_ms else []
-        if device_id not in fold and not fold.is_full:
-            transitions += fold.set_facts(device_id, self._facts(device_id), reading.received_ms)
         transitions += fold.step(reading)
         self._unsaved[device_id] = None
         self._offset = reading.seq
@@ -320,7 +318,7 @@ class AlarmService:
         if text is None:
             self._first_from_ms = now_ms - _DEVICE_MS
             await self._store.put(_MARK, self._mark())  # from here on each reading counts, whatever happens
-            self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit), 0
+            self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit, facts=self._facts), 0
             return
         mark = orjson.loads(text)
         records = [one for one in await self._store.air.all(self._devices_limit) if _is_needed(one.body, now_ms)]
@@ -328,6 +326,7 @@ class AlarmService:
             self.rules,
             {"common": mark["common"], "devices": {one.device_id: one.body["fold"] for one in records}},
             devices_limit=self._devices_limit,
+            facts=self._facts,
         )
         self._device_inputs = {one.device_id: one.body["input"] for one in records}
         self._inputs = deque(await self._store.alarms.inputs(_INPUTS_LIMIT))

@@ -10,6 +10,7 @@ from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.states.health import DeviceHealth
+from bridge.alarms.states.lag import ClockLag
 from bridge.alarms.states.lifecycle import Alarm, Cause, Groups, Occasion
 from bridge.alarms.states.meters import DoseMeter, Memory, Meter, Verdict, bounds_of, meter_of, number
 from bridge.alarms.states.past_runs import PastRuns
@@ -67,7 +68,7 @@ class DeviceAlarms:
     """
 
     __slots__ = (
-        "_book", "_groups", "_hot", "facts", "health", "id", "is_attentive", "last_ms", "past", "plan", "received_ms",
+        "_book", "_groups", "_hot", "facts", "health", "id", "is_attentive", "lag", "last_ms", "past", "plan", "received_ms",
         "seq", "states", "timed", "window",
     )  # fmt: skip
 
@@ -79,6 +80,7 @@ class DeviceAlarms:
         self.states: dict[str, RuleState] = {}
         self.health = DeviceHealth()
         self.past = PastRuns()
+        self.lag = ClockLag()
         self.last_ms = 0
         self.received_ms = 0
         self.seq = 0
@@ -118,7 +120,7 @@ class DeviceAlarms:
 
     def set_back(self) -> None:
         """Forget what has a time: the clock of the bridge was set back, and all of it would be newer than what comes now."""
-        self.window, self.health = DeviceWindow(), DeviceHealth()
+        self.window, self.health, self.lag = DeviceWindow(), DeviceHealth(), ClockLag()
         self.last_ms = 0
         self._hot.clear()
         for state in self.states.values():
@@ -158,20 +160,37 @@ class DeviceAlarms:
                 changed.append(_Changed(state, Change.CLEAR, None))
             tracker.deactivate()
         elif verdict is not None:
-            change = tracker.observe(rule, verdict, at_ms, is_continuous=window.is_continuous)
+            change = tracker.observe(
+                rule, verdict, at_ms, is_continuous=window.is_continuous, interval_ms=window.usual_interval_ms
+            )
             if change is not None:
                 changed.append(_Changed(state, change, verdict.value))
             elif tracker.is_active:
                 state.alarm.on_value(rule, verdict.value, at_ms)
+
+    def confirm(self, rule: Rule, due_ms: int) -> list[Transition]:
+        """Let a vote count twice that no further value has contradicted."""
+        state, window = self.states.get(rule.id), self.window.fields.get(rule.field or "")
+        if state is None or window is None or state.tracker.confirm_ms != due_ms or not rule.scope.is_open(due_ms):
+            return []
+        change = state.tracker.confirm(rule, due_ms)
+        return [] if change is None else self._apply([_Changed(state, change, number(window))], self.occasion(due_ms))
 
     def _check_health(self, reading: Reading, at_ms: int, changed: list[_Changed]) -> None:
         self.health.add(at_ms, reading.values, reading.quality)
         for rule in self.plan.flagged:
             self._judge(rule, self.health.flagged(rule.condition, at_ms), at_ms, changed)  # type: ignore[arg-type]
         for rule in self.plan.clock:
-            self._judge(rule, self.health.clock(rule.condition), at_ms, changed)  # type: ignore[arg-type]
+            self._judge(rule, self._clock_verdict(rule), at_ms, changed)
         self._end_silence(changed)
-        self.is_attentive = not self.health.is_good
+        self.is_attentive = self._needs_attention()
+
+    def _needs_attention(self) -> bool:
+        is_told = all((state := self.states.get(rule.id)) is not None and state.tracker.is_active for rule in self.plan.clock)
+        return not self.health.is_good or (self.lag.is_constant and not is_told)
+
+    def _clock_verdict(self, rule: Rule) -> Verdict:
+        return self.health.clock(rule.condition, is_behind=self.lag.is_constant)  # type: ignore[arg-type]
 
     def _judge(self, rule: Rule, verdict: Verdict | None, at_ms: int, changed: list[_Changed]) -> None:
         state = self.states.get(rule.id)
@@ -200,8 +219,10 @@ class DeviceAlarms:
         if self.is_attentive and not reading.retained:
             changed: list[_Changed] = []
             self._end_silence(changed)
-            self.is_attentive = not self.health.is_good
-            transitions += self._apply(changed, self.occasion(reading.received_ms, reading))
+            for rule in self.plan.clock:
+                self._judge(rule, self._clock_verdict(rule), at_ms, changed)
+            self.is_attentive = self._needs_attention()
+            transitions += self._apply(changed, self.occasion(reading.received_ms, reading), reading.values)
         return is_beyond, transitions
 
     # --- silence -----------------------------------------------------------------------------------------------------------
@@ -262,8 +283,11 @@ class DeviceAlarms:
             found = self.states[rule.id] = RuleState(rule, self._groups)
         return found
 
-    def _apply(self, changed: list[_Changed], occasion: Occasion) -> list[Transition]:
-        """Clear the least important first, then raise the most important first, so that nothing is announced in vain."""
+    def _apply(self, changed: list[_Changed], occasion: Occasion, values: Iterable[str] = ()) -> list[Transition]:
+        """Clear the least important first, then raise the most important first, so that nothing is announced in vain.
+
+        `values` are fields that the device measures besides those of its window.
+        """
         order = self._book.order
         changed.sort(key=lambda one: order[one.state.rule.id])
         transitions = [
@@ -272,16 +296,16 @@ class DeviceAlarms:
         for one in changed:
             if one.change is Change.SET:
                 state, rule = one.state, one.state.rule
-                cause = Cause(one.value, self._priority(rule), self._suppressor(rule), state.tracker.is_held)
+                cause = Cause(one.value, self._priority(rule, values), self._suppressor(rule), state.tracker.is_held)
                 transitions.append(state.alarm.on_set(rule, occasion, cause))
         transitions += self.update_suppression(occasion)
         for one in changed:
             self.drop_new(one.state.rule)
         return transitions
 
-    def _priority(self, rule: Rule) -> Priority:
+    def _priority(self, rule: Rule, values: Iterable[str]) -> Priority:
         other = rule.critical_fields_priority
-        return other if other is not None and has_critical(self.plan, self.window.fields) else rule.priority
+        return other if other is not None and has_critical(self.plan, (*self.window.fields, *values)) else rule.priority
 
     def update_suppression(self, occasion: Occasion) -> list[Transition]:
         states = list(self.states.values())
@@ -356,6 +380,7 @@ class DeviceAlarms:
             "states": {rule_id: state.public() for rule_id, state in self.states.items()},
             "health": self.health.public(),
             "past": self.past.public(),
+            "lag": self.lag.public(),
         }
 
     @classmethod
@@ -373,6 +398,7 @@ class DeviceAlarms:
         }
         device.health = DeviceHealth.restored(body["health"])
         device.past = PastRuns.restored(body["past"])
+        device.lag = ClockLag.restored(body["lag"])
         return device
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from bridge.air.trust import counts
 from bridge.air.windows import MINUTE_MS
-from bridge.alarms.conditions import FLAGGED_MINUTES_LIMIT, ClockAhead, FlaggedShare
+from bridge.alarms.conditions import FLAGGED_MINUTES_LIMIT, ClockWrong, FlaggedShare
 from bridge.alarms.states.meters import Verdict
 from bridge.core.readings.measurements import Value
 from bridge.core.timestamp import AHEAD_ISSUE
@@ -64,8 +64,8 @@ class DeviceHealth:
         share = flagged / readings if readings else 0.0
         return Verdict(share > condition.share, share <= condition.clear, round(100 * share))
 
-    def clock(self, condition: ClockAhead) -> Verdict:
-        return Verdict(self.ahead >= condition.readings, not self.ahead, self.ahead)
+    def clock(self, condition: ClockWrong, *, is_behind: bool) -> Verdict:
+        return Verdict(is_behind or self.ahead >= condition.readings, not (is_behind or self.ahead), self.ahead)
 
     def public(self) -> dict[str, Any]:
         return {"ahead": self.ahead, "minutes": [list(one) for one in self.minutes]}

@@ -17,6 +17,7 @@ class TimerKind(IntEnum):
     UNAVAILABLE = 2
     REPEAT = 3
     SHELVING = 4
+    CONFIRM = 5
 
 
 class Timer(NamedTuple):
@@ -29,29 +30,28 @@ class Timer(NamedTuple):
 class Timers:
     """A heap without duplicates. Its size is at most that of the stored due times, and of those that were replaced since."""
 
-    __slots__ = ("_heap", "_set")
+    __slots__ = ("_heap", "_set", "due_ms")
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
         self._set: set[Timer] = set()
+        self.due_ms: float = inf
+        """When the next timer is due; infinite if there is none."""
 
     def __len__(self) -> int:
         return len(self._heap)
-
-    @property
-    def due_ms(self) -> float:
-        """When the next timer is due; infinite if there is none."""
-        return self._heap[0].due_ms if self._heap else inf
 
     def set(self, timer: Timer) -> None:
         if timer not in self._set:
             self._set.add(timer)
             heappush(self._heap, timer)
+            self.due_ms = self._heap[0].due_ms
 
     def pop(self, now_ms: int) -> Timer | None:
         """Return the next timer that is due, if there is one."""
-        if not self._heap or self._heap[0].due_ms > now_ms:
+        if self.due_ms > now_ms:
             return None
         timer = heappop(self._heap)
         self._set.discard(timer)
+        self.due_ms = self._heap[0].due_ms if self._heap else inf
         return timer

@@ -32,7 +32,7 @@ export const alarms = {
   "rule.no-data": "No data from {place}",
   "rule.quality": "Implausible values from {place}",
   "rule.battery": "Battery {value} at {place}",
-  "rule.clock": "The clock at {place} is ahead",
+  "rule.clock": "The clock at {place} is wrong",
   "rule.stuck-temperature": "No change for 24 hours: {value} at {place}",
   "rule.stuck-humidity": "No change for 24 hours: {value} at {place}",
   "rule.stuck-co2": "No change for 24 hours: {value} at {place}",
@@ -55,7 +55,7 @@ export const alarms = {
   "todo.pollutant": "If the source is indoors, remove it and air the room. If it is outdoors, close the windows.",
   "todo.sensor": "Check the sensor: its power, its connection, its place.",
   "todo.battery": "Change or charge the battery.",
-  "todo.clock": "Set the clock of the device.",
+  "todo.clock": "Set the clock of the device: while it is behind, its readings raise no alarm.",
   "todo.store": "Readings wait in memory and in the broker. Check the database.",
   "todo.broker": "No readings arrive by MQTT. Check the broker and the network.",
 

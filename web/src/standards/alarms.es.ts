@@ -29,7 +29,7 @@ export const alarms: AlarmMessages = {
   "rule.no-data": "Sin datos de {place}",
   "rule.quality": "Valores inverosímiles de {place}",
   "rule.battery": "Batería {value} en {place}",
-  "rule.clock": "El reloj en {place} va adelantado",
+  "rule.clock": "El reloj en {place} no está en hora",
   "rule.stuck-temperature": "Sin cambios durante 24 horas: {value} en {place}",
   "rule.stuck-humidity": "Sin cambios durante 24 horas: {value} en {place}",
   "rule.stuck-co2": "Sin cambios durante 24 horas: {value} en {place}",
@@ -52,7 +52,7 @@ export const alarms: AlarmMessages = {
   "todo.pollutant": "Si la fuente está dentro, elimínela y ventile la sala. Si está fuera, cierre las ventanas.",
   "todo.sensor": "Revise el sensor: su alimentación, su conexión, su lugar.",
   "todo.battery": "Cambie o cargue la batería.",
-  "todo.clock": "Ponga en hora el reloj del dispositivo.",
+  "todo.clock": "Ponga en hora el reloj del dispositivo: mientras esté atrasado, sus lecturas no activan ninguna alarma.",
   "todo.store": "Las lecturas esperan en memoria y en el broker. Revise la base de datos.",
   "todo.broker": "No llegan lecturas por MQTT. Revise el broker y la red.",
 

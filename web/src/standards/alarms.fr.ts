@@ -29,7 +29,7 @@ export const alarms: AlarmMessages = {
   "rule.no-data": "Aucune donnée : {place}",
   "rule.quality": "Valeurs invraisemblables : {place}",
   "rule.battery": "Batterie {value} : {place}",
-  "rule.clock": "Horloge en avance : {place}",
+  "rule.clock": "Horloge inexacte : {place}",
   "rule.stuck-temperature": "Aucun changement depuis 24 heures, {value} : {place}",
   "rule.stuck-humidity": "Aucun changement depuis 24 heures, {value} : {place}",
   "rule.stuck-co2": "Aucun changement depuis 24 heures, {value} : {place}",
@@ -52,7 +52,7 @@ export const alarms: AlarmMessages = {
   "todo.pollutant": "Si la source est à l’intérieur, supprimez-la et aérez la pièce. Si elle est dehors, fermez les fenêtres.",
   "todo.sensor": "Vérifiez le capteur : son alimentation, sa connexion, son emplacement.",
   "todo.battery": "Changez ou chargez la batterie.",
-  "todo.clock": "Réglez l’horloge de l’appareil.",
+  "todo.clock": "Réglez l’horloge de l’appareil : tant qu’elle retarde, ses mesures ne déclenchent aucune alarme.",
   "todo.store": "Les mesures attendent en mémoire et dans le broker. Vérifiez la base de données.",
   "todo.broker": "Aucune mesure n’arrive par MQTT. Vérifiez le broker et le réseau.",
 

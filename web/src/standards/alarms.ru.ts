@@ -29,7 +29,7 @@ export const alarms: AlarmMessages = {
   "rule.no-data": "Нет данных: {place}",
   "rule.quality": "Неправдоподобные значения: {place}",
   "rule.battery": "Батарея {value}: {place}",
-  "rule.clock": "Часы спешат: {place}",
+  "rule.clock": "Часы идут неверно: {place}",
   "rule.stuck-temperature": "Без изменений 24 часа, {value}: {place}",
   "rule.stuck-humidity": "Без изменений 24 часа, {value}: {place}",
   "rule.stuck-co2": "Без изменений 24 часа, {value}: {place}",
@@ -52,7 +52,7 @@ export const alarms: AlarmMessages = {
   "todo.pollutant": "Если источник в помещении, уберите его и проветрите. Если он снаружи, закройте окна.",
   "todo.sensor": "Проверьте датчик: питание, связь, место.",
   "todo.battery": "Замените или зарядите батарею.",
-  "todo.clock": "Настройте часы устройства.",
+  "todo.clock": "Настройте часы устройства: пока они отстают, его показания не вызывают тревог.",
   "todo.store": "Измерения ждут в памяти и в брокере. Проверьте базу данных.",
   "todo.broker": "Измерения по MQTT не приходят. Проверьте брокер и сеть.",
 
