@@ -59,7 +59,7 @@ class AlarmFold:
         devices_limit: int = 100_000,
         facts: Callable[[str], DeviceFacts] = lambda _: UNKNOWN_FACTS,
     ) -> None:
-        """Raise `RuleError` if the rules do not fit together. `facts` is asked once, when the first reading of a device comes."""
+        """Raise `RuleError` if the rules do not fit together. `facts` is asked when the first reading of a device comes."""
         self._facts = facts
         self.counts = FoldCounters()
         self._book = RuleBook(rules)

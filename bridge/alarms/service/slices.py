@@ -29,11 +29,13 @@ class EventSlices:
         if self._waiting:
             self._waiting.extend(events)
             return
-        end = perf_counter() + SLICE_SECONDS
-        for number, event in enumerate(events, 1):
-            if self._handle(event) and perf_counter() > end and number < len(events):
-                self._waiting.extend(events[number:])
-                asyncio.get_running_loop().call_soon(self._go_on)
+        end, handle = perf_counter() + SLICE_SECONDS, self._handle
+        remaining = iter(events)
+        for event in remaining:
+            if handle(event) and perf_counter() > end:
+                self._waiting.extend(remaining)
+                if self._waiting:
+                    asyncio.get_running_loop().call_soon(self._go_on)
                 return
 
     def _go_on(self) -> None:

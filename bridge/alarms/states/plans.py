@@ -11,6 +11,7 @@ from bridge.alarms.states.meters import bounds_of
 from bridge.core.readings.measurements import Value
 
 _SHAPES_LIMIT = 1000
+_Checks = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,33 @@ class DevicePlan:
     flagged: tuple[Rule, ...]
     clock: tuple[Rule, ...]
     ids: frozenset[str]
-    _past_checks: dict[tuple[str, ...], tuple[tuple[str, float, float], ...]] = field(default_factory=dict)
+    _past_checks: dict[tuple[str, ...], tuple[_Checks, _Checks]] = field(default_factory=dict)
 
     def may_tell_of(self, values: Mapping[str, Value]) -> bool:
         """Whether readings with these values that came too late may be beyond a limit. Nine fields take half a microsecond."""
         names = (*values,)
-        checks = self._past_checks.get(names)
-        if checks is None:
-            if len(self._past_checks) >= _SHAPES_LIMIT:
-                self._past_checks.clear()
-            bounds = self.past_bounds
-            checks = self._past_checks[names] = tuple((name, *bounds[name]) for name in names if name in bounds)
+        above, below = self._past_checks.get(names) or self._check_past(names)
         try:
-            for name, low, high in checks:
-                if not low < values[name] < high:  # type: ignore[operator]
+            for name, limit in above:
+                if not values[name] < limit:  # type: ignore[operator]
+                    return True
+            for name, limit in below:
+                if not values[name] > limit:  # type: ignore[operator]
                     return True
         except TypeError:  # a text
             return True
         return False
+
+    def _check_past(self, names: tuple[str, ...]) -> tuple[_Checks, _Checks]:
+        """Return the fields with a limit above them, and those with one below."""
+        if len(self._past_checks) >= _SHAPES_LIMIT:
+            self._past_checks.clear()
+        bounds = [(name, *self.past_bounds[name]) for name in names if name in self.past_bounds]
+        found = self._past_checks[names] = (
+            tuple((name, high) for name, _, high in bounds if high != inf),
+            tuple((name, low) for name, low, _ in bounds if low != -inf),
+        )
+        return found
 
 
 class RuleBook:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -365,16 +365,22 @@ async def _create_ttl_index(collection: Any, name: str, field: str, seconds: int
 
 
 def _document(reading: Reading) -> Document:
-    return {
+    document = {
         "_id": reading.id,
         **reading.values,
         "timestamp": utc(reading.timestamp_ms),
         "deviceId": reading.device_id,
-        "receivedAt": utc(reading.received_ms),
+        "receivedAt": _received_at(reading.received_ms),
         "seq": reading.seq,
         **reading.optional_keys(),
-        **({"changedAt": utc(reading.changed_ms)} if reading.changed_ms is not None else {}),
     }
+    if reading.changed_ms is not None:
+        document["changedAt"] = utc(reading.changed_ms)
+    return document
+
+
+_received_at = lru_cache(64)(utc)
+"""Cached: in a burst many readings are received within a millisecond, and a time costs 0.3 µs."""
 
 
 def _reading(document: Mapping[str, Any]) -> Reading:
