@@ -39,6 +39,7 @@ _SHORTEST_INTERVAL_MS = 1000
 _UNKNOWN_INTERVAL_MS = 60_000
 _SMOOTHING = 8
 _GAP_INTERVALS = 3
+_STEADY_MINUTES = 60
 LATEST_VALID_MS = 15 * MINUTE_MS
 """How long a value stands for the air now, unless the device measures more slowly."""
 
@@ -93,7 +94,7 @@ class FieldWindow:
 
     __slots__ = (
         "bounds", "count", "first_ms", "flagged", "flagged_ms", "interval_ms", "is_continuous", "minute_ms", "name",
-        "pause_ms", "previous_ms", "rings", "total", "value", "value_ms",
+        "pause_ms", "previous_ms", "rings", "steady_minutes", "total", "value", "value_ms",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -107,6 +108,8 @@ class FieldWindow:
         """0 until it is known."""
         self.pause_ms = 0
         """The last gap between two minutes, if it was longer than three intervals."""
+        self.steady_minutes = 0
+        """The time of the minutes without such a gap, until it ended."""
         self.minute_ms = 0
         """The start of the current minute; `first_ms` is the time of its first value, flagged or not."""
         self.first_ms = 0
@@ -152,6 +155,11 @@ class FieldWindow:
                 self.total += value
 
     @property
+    def is_steady(self) -> bool:
+        """Whether values came without a gap for an hour, until the newest one."""
+        return self.steady_minutes >= _STEADY_MINUTES
+
+    @property
     def usual_interval_ms(self) -> int:
         """The time between two values, at least a second; a minute until two have come."""
         return self.interval_ms or _UNKNOWN_INTERVAL_MS
@@ -166,7 +174,11 @@ class FieldWindow:
             self.interval_ms = max(gap_ms, _SHORTEST_INTERVAL_MS) if gap_ms else 0
         elif number and at_ms >= self.minute_ms + MINUTE_MS:
             pause_ms, self.pause_ms = self.pause_ms, 0
-            if gap_ms <= _GAP_INTERVALS * usual_ms:
+            is_gap = gap_ms > _GAP_INTERVALS * usual_ms
+            self.steady_minutes = (
+                0 if is_gap else min(self.steady_minutes + (at_ms - self.minute_ms) // MINUTE_MS, _STEADY_MINUTES)
+            )
+            if not is_gap:
                 observed_ms = max((at_ms - self.first_ms) // number, _SHORTEST_INTERVAL_MS)
                 self.interval_ms += (observed_ms - usual_ms) * min(number, _SMOOTHING) // _SMOOTHING
             elif pause_ms:
@@ -229,6 +241,7 @@ class FieldWindow:
             "flaggedAt": self.flagged_ms,
             "interval": self.interval_ms,
             "pause": self.pause_ms,
+            "steady": self.steady_minutes,
             "minute": [self.minute_ms, self.first_ms, self.total, self.count, self.flagged],
             "rings": {
                 str(width): [[one.start_ms, one.total, one.count, one.flagged] for one in ring.buckets]
@@ -242,7 +255,7 @@ class FieldWindow:
         window = cls(name)
         window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         window.value, window.value_ms, window.flagged_ms = body["value"], body["valueAt"], body["flaggedAt"]
-        window.interval_ms, window.pause_ms = body["interval"], body["pause"]
+        window.interval_ms, window.pause_ms, window.steady_minutes = body["interval"], body["pause"], body["steady"]
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
         for width, ring in window.rings.items():
             ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]

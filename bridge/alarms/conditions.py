@@ -247,6 +247,22 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A number with a critical rule is missing for `intervals` of it and for `least_seconds`, while others arrive.
+
+    Only numbers that came without a gap for an hour before are expected; those that are sent when they change are not. Clear
+    when all of them arrive again.
+    """
+
+    intervals: int = 3
+    least_seconds: float = 900.0
+
+    def __post_init__(self) -> None:
+        _check_range("intervals", self.intervals, 1, 1000)
+        _check_range("seconds", self.least_seconds, 60, 604_800)
+
+
+@dataclass(frozen=True, slots=True)
 class FlaggedShare:
     """More than `share` of the readings of `minutes` had a flagged or refused value; clear at `clear`.
 
@@ -285,5 +301,5 @@ class Unreachable:
 
 
 FieldCondition = Above | Below | Outside | Is | Dose | ChangesBy | Unchanged
-DeviceCondition = Silence | FlaggedShare | ClockWrong | Unreachable
+DeviceCondition = Silence | Missing | FlaggedShare | ClockWrong | Unreachable
 Condition = FieldCondition | DeviceCondition

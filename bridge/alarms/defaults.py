@@ -34,6 +34,7 @@ from bridge.alarms.conditions import (
     FlaggedShare,
     Is,
     Mean,
+    Missing,
     NowCast,
     Silence,
     Unchanged,
@@ -300,6 +301,14 @@ _DEVICE_RULES = (
         critical_fields_priority=_HIGH,
         standard=_OURS,
         message="No data from {place}",
+        advice=_LOOK_AT_SENSOR,
+    ),
+    Rule(
+        id="missing",
+        condition=Missing(),
+        priority=_HIGH,
+        standard=_OURS,
+        message="A gas value is missing from {place}",
         advice=_LOOK_AT_SENSOR,
     ),
     Rule(

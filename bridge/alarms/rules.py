@@ -15,6 +15,7 @@ from bridge.alarms.conditions import (
     Dose,
     FlaggedShare,
     Is,
+    Missing,
     Outside,
     Silence,
     Unchanged,
@@ -83,7 +84,7 @@ class Rule:
     def _check(self) -> None:
         if not _ID.fullmatch(self.id):
             raise RuleError("the id must be 1 to 64 of a-z 0-9 -, beginning and ending with a letter or digit")
-        if isinstance(self.condition, Silence | FlaggedShare | ClockWrong | Unreachable):
+        if isinstance(self.condition, Silence | Missing | FlaggedShare | ClockWrong | Unreachable):
             if self.field is not None:
                 raise RuleError("a condition of the device has no field")
         else:
@@ -129,7 +130,7 @@ class Rule:
                 return Above(profile.past_ppm, profile.least_ppm)
             case Above() | Below() | Outside() | Is():
                 return self.condition
-            case ChangesBy() | Unchanged() | Silence() | FlaggedShare() | ClockWrong() | Unreachable():
+            case ChangesBy() | Unchanged() | Silence() | Missing() | FlaggedShare() | ClockWrong() | Unreachable():
                 return None
 
     @property

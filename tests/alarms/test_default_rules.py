@@ -139,6 +139,33 @@ def test_clock_ahead_is_told_after_ten_readings_in_a_row() -> None:
     assert told(bench.send(co2=600.0)) == [("cleared", "clock")]
 
 
+def test_gas_value_that_no_longer_arrives_is_told_although_others_do() -> None:
+    bench = Bench(profile_rules("home"), 10_000)
+    bench.send(number=6 * 61, coPpm=2.0, temperature=20.0)
+    assert bench.send(number=6 * 14, temperature=20.0) == []
+    bench.restart()
+    (missing,) = bench.send(number=6 * 2, temperature=20.0)
+    assert (missing.kind, missing.record.rule, missing.record.priority) == ("raised", "missing", "high")
+    assert bench.send(number=6 * 60, temperature=20.0) == []
+    assert told(bench.send(coPpm=2.0)) == [("cleared", "missing")]
+
+
+def test_value_that_comes_a_moment_later_after_a_silence_is_not_missing() -> None:
+    bench = Bench(profile_rules("home"), 10_000)
+    bench.send(number=6 * 61, coPpm=2.0, temperature=20.0)
+    bench.wait(HOUR_MS)
+    assert told(bench.send(temperature=20.0)) == [("cleared", "no-data")]
+    assert bench.send(coPpm=2.0) == []
+
+
+def test_value_that_is_sent_when_it_changes_is_not_missing() -> None:
+    bench = Bench(profile_rules("home"), MINUTE_MS)
+    for number in range(100):
+        bench.send(coPpm=float(number % 3))
+        bench.send(number=(1, 1, 20)[number % 3], temperature=20.0)
+    assert bench.send(number=24 * 60, temperature=20.0 + 0.1) == []
+
+
 def test_clock_behind_is_told_once_readings_are_late_by_the_same_time_for_five_minutes() -> None:
     bench = Bench(profile_rules("home"), MINUTE_MS)
     bench.send(number=10, coPpm=2.0)

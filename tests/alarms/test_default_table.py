@@ -13,6 +13,7 @@ from bridge.alarms.conditions import (
     FlaggedShare,
     Is,
     Mean,
+    Missing,
     NowCast,
     Silence,
     Unchanged,
@@ -53,6 +54,7 @@ OTHERS = {
     "co-dose": (Dose(EN_50291), 300, False, "critical", True, "standard.enCo"),
     "flame": (Is(value=True), 60, True, "critical", True, "standard.ours"),
     "no-data": (Silence(3, 60), 0, False, "medium", False, "standard.ours"),
+    "missing": (Missing(3, 900), 0, False, "high", False, "standard.ours"),
     "quality": (FlaggedShare(0.5, 0.25, 15), 0, False, "low", False, "standard.ours"),
     "clock": (ClockWrong(10), 0, False, "low", False, "standard.ours"),
     **{

@@ -20,6 +20,7 @@ from bridge.alarms.conditions import (
     FlaggedShare,
     Is,
     Mean,
+    Missing,
     NowCast,
     Outside,
     Silence,
@@ -166,6 +167,7 @@ _CHANGES: dict[type[Any], tuple[str, ...]] = {
     Dose: ("dose",),
     Unchanged: ("unchanged",),
     Silence: ("intervals", "seconds"),
+    Missing: ("intervals", "seconds"),
     FlaggedShare: ("share", "clear", "minutes"),
     ClockWrong: ("readings",),
     Unreachable: ("seconds",),
@@ -231,8 +233,8 @@ def _changed_condition(condition: Condition, table: RuleTable) -> Condition:
             return condition if table.dose is None else Dose(PROFILES[table.dose])
         case Unchanged():
             return condition if table.unchanged is None else Unchanged(table.unchanged)
-        case Silence():
-            return Silence(_or(table.intervals, condition.intervals), _or(table.seconds, condition.least_seconds))
+        case Silence() | Missing():
+            return type(condition)(_or(table.intervals, condition.intervals), _or(table.seconds, condition.least_seconds))
         case FlaggedShare():
             share = _or(table.share, condition.share)
             clear = _or(table.clear, min(condition.clear, share))

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from bridge.air.windows import DeviceWindow, FieldWindow
-from bridge.alarms.conditions import Silence
+from bridge.alarms.conditions import Missing, Silence
 from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
@@ -68,8 +68,8 @@ class DeviceAlarms:
     """
 
     __slots__ = (
-        "_book", "_groups", "_hot", "facts", "health", "id", "is_attentive", "lag", "last_ms", "past", "plan", "received_ms",
-        "seq", "states", "timed", "window",
+        "_book", "_groups", "_hot", "facts", "health", "id", "is_attentive", "lag", "last_ms", "looked_ms", "past", "plan",
+        "received_ms", "resumed_ms", "seq", "states", "timed", "window",
     )  # fmt: skip
 
     def __init__(self, device_id: str | None, book: RuleBook, groups: Groups, facts: DeviceFacts = UNKNOWN_FACTS) -> None:
@@ -82,6 +82,10 @@ class DeviceAlarms:
         self.past = PastRuns()
         self.lag = ClockLag()
         self.last_ms = 0
+        self.looked_ms = 0
+        """The time of the last reading that was looked at; there is at least one in each minute with readings."""
+        self.resumed_ms = 0
+        """The time of the first reading after the device's last silence."""
         self.received_ms = 0
         self.seq = 0
         """The cursor of the newest reading."""
@@ -116,12 +120,31 @@ class DeviceAlarms:
                 self._measure(plan, window, at_ms, changed)
         if reading.quality or self.is_attentive:
             self._check_health(reading, at_ms, changed)
+        for rule in self.plan.missing:
+            self._check_missing(rule, unusual, at_ms, changed)
+        self.looked_ms = at_ms
         return self._apply(changed, self.occasion(at_ms, reading)) if changed else []
+
+    def _check_missing(self, rule: Rule, unusual: Iterable[FieldWindow], at_ms: int, changed: list[_Changed]) -> None:
+        """Look for fields that do not arrive any more, once a minute; for those that do again at once."""
+        condition = rule.condition
+        is_due = rule.id in self.states or any(window.first_ms == at_ms for window in unusual)
+        if not isinstance(condition, Missing) or not is_due:
+            return
+        least_ms = round(condition.least_seconds * 1000)
+        if at_ms - self.looked_ms > least_ms + condition.intervals * (self._interval_ms() or 0):
+            self.resumed_ms = at_ms
+        fields, missing = self.window.fields, 0
+        for name in self.plan.expected & fields.keys():
+            window = fields[name]
+            longest_ms = max(condition.intervals * window.usual_interval_ms, least_ms)
+            missing += window.is_steady and at_ms - max(window.at_ms, self.resumed_ms) >= longest_ms
+        self._judge(rule, Verdict(missing > 0, not missing, missing), at_ms, changed)
 
     def set_back(self) -> None:
         """Forget what has a time: the clock of the bridge was set back, and all of it would be newer than what comes now."""
         self.window, self.health, self.lag = DeviceWindow(), DeviceHealth(), ClockLag()
-        self.last_ms = 0
+        self.last_ms = self.looked_ms = self.resumed_ms = 0
         self._hot.clear()
         for state in self.states.values():
             state.tracker.raises_ms = []
@@ -373,6 +396,8 @@ class DeviceAlarms:
             "facts": [self.facts.site, self.facts.room, self.facts.expected_seconds],
             "last": self.last_ms,
             "received": self.received_ms,
+            "looked": self.looked_ms,
+            "resumed": self.resumed_ms,
             "seq": self.seq,
             "attentive": self.is_attentive,
             "hot": dict(self._hot),
@@ -388,6 +413,7 @@ class DeviceAlarms:
         """Return what `public` described. Rules that no longer exist are dropped without a transition."""
         device = cls(device_id, book, groups, DeviceFacts(*body["facts"]))
         device.last_ms, device.received_ms = body["last"], body["received"]
+        device.looked_ms, device.resumed_ms = body["looked"], body["resumed"]
         device.seq, device.is_attentive = body["seq"], body["attentive"]
         device._hot = dict(body["hot"])
         device.window = DeviceWindow.restored(body["fields"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from bridge.alarms.conditions import Bounds, ChangesBy, ClockWrong, FlaggedShare, Silence, Unchanged, Unreachable
+from bridge.alarms.conditions import Bounds, ChangesBy, ClockWrong, FlaggedShare, Is, Missing, Silence, Unchanged, Unreachable
 from bridge.alarms.rules import Priority, Rule, ordered
 from bridge.alarms.scope import DeviceFacts
 from bridge.alarms.states.meters import bounds_of
@@ -46,7 +46,10 @@ class DevicePlan:
 
     fields: Mapping[str, FieldPlan]
     past_bounds: Mapping[str, Bounds]
+    expected: frozenset[str]
+    """The fields of numbers with a critical rule."""
     no_data: tuple[Rule, ...]
+    missing: tuple[Rule, ...]
     flagged: tuple[Rule, ...]
     clock: tuple[Rule, ...]
     ids: frozenset[str]
@@ -109,7 +112,9 @@ def _device_plan(rules: tuple[Rule, ...]) -> DevicePlan:
     return DevicePlan(
         {name: _field_plan(tuple(found)) for name, found in by_field.items()},
         {name: _past_bounds(found) for name, found in by_field.items()},
+        frozenset(name for name, found in by_field.items() if any(_is_expected(rule) for rule in found)),
         tuple(rule for rule in rules if isinstance(rule.condition, Silence)),
+        tuple(rule for rule in rules if isinstance(rule.condition, Missing)),
         tuple(rule for rule in rules if isinstance(rule.condition, FlaggedShare)),
         tuple(rule for rule in rules if isinstance(rule.condition, ClockWrong)),
         frozenset(rule.id for rule in rules),
@@ -137,6 +142,10 @@ def _narrowest(rules: Iterable[Rule]) -> Bounds | None:
             return None
         low, high = max(low, bounds[0]), min(high, bounds[1])
     return (low, high) if low < high else None
+
+
+def _is_expected(rule: Rule) -> bool:
+    return rule.priority is Priority.CRITICAL and not isinstance(rule.condition, Is)
 
 
 def _past_bounds(rules: Iterable[Rule]) -> Bounds:

@@ -30,6 +30,7 @@ export const alarms = {
   "rule.alcohol": "Alcohol {value} at {place}",
   "rule.tvoc": "Volatile organics {value} at {place}",
   "rule.no-data": "No data from {place}",
+  "rule.missing": "A gas value is missing from {place}",
   "rule.quality": "Implausible values from {place}",
   "rule.battery": "Battery {value} at {place}",
   "rule.clock": "The clock at {place} is wrong",

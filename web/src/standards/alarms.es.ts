@@ -27,6 +27,7 @@ export const alarms: AlarmMessages = {
   "rule.alcohol": "Alcohol {value} en {place}",
   "rule.tvoc": "Orgánicos volátiles {value} en {place}",
   "rule.no-data": "Sin datos de {place}",
+  "rule.missing": "Falta un valor de gas de {place}",
   "rule.quality": "Valores inverosímiles de {place}",
   "rule.battery": "Batería {value} en {place}",
   "rule.clock": "El reloj en {place} no está en hora",

@@ -27,6 +27,7 @@ export const alarms: AlarmMessages = {
   "rule.alcohol": "Alcool {value} : {place}",
   "rule.tvoc": "Composés organiques volatils {value} : {place}",
   "rule.no-data": "Aucune donnée : {place}",
+  "rule.missing": "Mesure de gaz manquante : {place}",
   "rule.quality": "Valeurs invraisemblables : {place}",
   "rule.battery": "Batterie {value} : {place}",
   "rule.clock": "Horloge inexacte : {place}",

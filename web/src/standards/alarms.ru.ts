@@ -27,6 +27,7 @@ export const alarms: AlarmMessages = {
   "rule.alcohol": "Пары спирта {value}: {place}",
   "rule.tvoc": "Летучая органика {value}: {place}",
   "rule.no-data": "Нет данных: {place}",
+  "rule.missing": "Нет показаний газа: {place}",
   "rule.quality": "Неправдоподобные значения: {place}",
   "rule.battery": "Батарея {value}: {place}",
   "rule.clock": "Часы идут неверно: {place}",
