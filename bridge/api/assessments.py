@@ -1,19 +1,21 @@
 """What the values of devices mean, by named standards."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated
 
+import orjson
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
-from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.air_models import AssessmentsResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.readings.identity import normalize_device_id
 
 _DEVICES_LIMIT = 1000
+_DEVICES_A_TURN = 10
 
 
 class AssessmentsParameters(BaseModel):
@@ -44,5 +46,9 @@ class AssessmentsApi:
         asked = AssessmentsParameters.model_validate({name: request.query.getall(name) for name in request.query})
         allowed = self._authorizer.devices(request, asked.device)
         devices = self._air.devices() if allowed is None else [one for one in allowed if one in self._air]
-        body: dict[str, Any] = {"assessments": [self._air.public(device_id) for device_id in devices]}
-        return json_response(body)
+        bodies: list[bytes] = []
+        for device_id in devices:  # 0.2 ms each: those of 2,000 devices would keep the loop from everything else for 0.4 s
+            bodies.append(orjson.dumps(self._air.public(device_id)))
+            if len(bodies) % _DEVICES_A_TURN == 0:
+                await asyncio.sleep(0)
+        return web.Response(body=b'{"assessments":[%b]}' % b",".join(bodies), content_type="application/json")
