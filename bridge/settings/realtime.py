@@ -10,9 +10,10 @@ from bridge.settings.section import Seconds, Section
 class RealtimeSettings(Section):
     """Limits and timeouts of realtime clients."""
 
-    client_buffer_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    client_buffer_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 256 * 1024
     slow_seconds: Seconds = 30.0
     recent_records: Annotated[int, Field(ge=1000, le=1_000_000)] = 10_000
+    catch_up_records: Annotated[int, Field(ge=0, le=10_000_000)] = 100_000
     settle_seconds: Annotated[float, Field(ge=0, le=5)] = 0.25
     handshake_seconds: Seconds = 10.0
     max_clients: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000

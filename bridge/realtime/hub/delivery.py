@@ -1,9 +1,8 @@
-"""Delivery to each client at its own pace: a slow consumer misses batches, and is sent a gap or disconnected.
+"""Delivery to each client at its own pace: a client that cannot take more lags behind, and reads on from the log.
 
-A client whose buffer is full when a batch is written becomes a *slow consumer*. It is paused: its group keeps sending, and
-only counts the records missed. When half of the buffer has drained, the client is sent one `gap` with that range,
-and is live again. A client that stays paused longer than `slow_seconds` is disconnected. No method waits for a client, and
-a paused client costs nothing per batch.
+A client whose buffer is full when a batch is written leaves its group at the cursor before that batch, which costs nothing from
+then on: see `Hub.advance`. When its buffer has drained it is sent what it lacks, page by page, until it is live again. Only a
+client that reads nothing for `slow_seconds` is disconnected. No method waits for a client.
 """
 
 import time
@@ -18,7 +17,8 @@ from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import SubscriberGroup
 from bridge.settings import RealtimeSettings
 
-_LOW_WATER = 0.5  # share of the buffer: a paused client resumes when at most this much is waiting
+PAGE_BYTES = 32 * 1024
+"""A client that lags is sent the next page when at most this much waits."""
 
 
 @dataclass(slots=True)
@@ -47,98 +47,75 @@ class Delivery:
     ) -> None:
         """`clock` returns seconds since the epoch."""
         self._limit_bytes = settings.client_buffer_bytes
-        self._low_bytes = int(settings.client_buffer_bytes * _LOW_WATER)
+        self._page_bytes = min(PAGE_BYTES, settings.client_buffer_bytes // 2)
         self._slow_seconds = settings.slow_seconds
         self._counts = counts
         self._clock = clock
         self._monotonic = monotonic
-        self.slow: dict[Session, SubscriberGroup[Session]] = {}
+        self.on_drained: Callable[[Session], None] = lambda _session: None
+        """Receives a client that lags and can be sent more."""
+        self.slow: dict[Session, None] = {}
+        """The clients that lag and whose buffers are full."""
 
     def encode(self, publications: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
         return EncodedBatch(publications, encoder, iso(int(self._clock() * 1000)))
 
-    def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch, cursor: int) -> None:
-        """Write a batch to every member; those whose buffer is full are paused at `cursor`, the one before the batch."""
+    def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch) -> list[Session]:
+        """Write a batch to every member; return those whose buffer is full, which have left the group."""
         if not batch:
-            return
+            return []
         limit = self._limit_bytes
-        if slow := [session for session in group.members if not session.transport.write(batch, limit)]:
-            now = self._monotonic()
-            for session in slow:
-                del group.members[session]
-                session.pause(cursor, now)
-                self.add(session, group)
-        if batch.records:
-            group.records, group.last = group.records + batch.records, batch.last
-        self._count(batch, len(group.members), len(group.slow))
-
-    def send_to_session(self, session: Session, batch: EncodedBatch, cursor: int) -> None:
-        """Write a batch to a client that is not a member of its group yet, or count it as missed."""
-        if session.paused_since is None and session.transport.write(batch, self._limit_bytes):
-            self._count(batch, 1, 0)
-            return
-        if session.paused_since is None:
-            session.pause(cursor, self._monotonic())
-        session.miss(batch.records, batch.last)
-        self._count(batch, 0, 1)
-
-    def _count(self, batch: EncodedBatch, reached: int, missing: int) -> None:
-        self._counts.delivered += reached * batch.records
-        self._counts.missed += missing * batch.records
-        self._counts.missed_others += missing * batch.other_messages
+        full = [session for session in group.members if not session.transport.write(batch, limit)]
+        for session in full:
+            del group.members[session]
+        self._counts.delivered += len(group.members) * batch.records
+        self._counts.missed_others += len(full) * batch.other_messages
+        return full
 
     def send_event(self, session: Session, events: Sequence[Publication]) -> None:
-        """Send one client events that are not records; dropped if its buffer is full."""
-        if batch := self.encode(events, session.encoder):
-            session.transport.write(batch, self._limit_bytes)
+        """Send one client events that are not records; dropped and counted if its buffer is full."""
+        if (batch := self.encode(events, session.encoder)) and not session.transport.write(batch, self._limit_bytes):
+            self._counts.missed_others += batch.other_messages
 
     def write(self, session: Session, records: Sequence[Publication]) -> None:
-        """Send one client a page that it requested. Without a limit: the caller waits until the buffer has room."""
+        """Send one client a page. Without a limit: the caller waits until the buffer has room."""
         if records:
             session.transport.write(self.encode(records, session.encoder))
-
-    # --- slow consumers ----------------------------------------------------------------------------------------------------
-
-    def add(self, session: Session, group: SubscriberGroup[Session]) -> None:
-        """Add a client to its group: as a member, or as a slow consumer if it is paused."""
-        if session.paused_since is None:
-            group.members[session] = None
-            return
-        group.slow[session] = None
-        self.slow[session] = group
-        session.missed_from = group.records
-        session.transport.when_drained(self._low_bytes, partial(self._drained, session))
-
-    def remove(self, session: Session) -> None:
-        self.slow.pop(session, None)
-
-    def has_drained(self, session: Session) -> bool:
-        return session.transport.waiting_bytes() <= self._low_bytes
-
-    def _drained(self, session: Session) -> None:
-        if session in self.slow and self.has_drained(session):
-            self.resume(session)
-
-    def resume(self, session: Session) -> None:
-        """Make a slow consumer live again, after a `gap` if it missed records."""
-        group = self.slow.pop(session)
-        del group.slow[session]
-        session.miss(group.records - session.missed_from, group.last)
-        if gap := session.resume():
-            self.send_gap(session, gap)
-        group.members[session] = None
 
     def send_gap(self, session: Session, gap: Gap) -> None:
         """Send a gap, even if the buffer is full: the client has to learn that records are missing."""
         self._counts.gaps += 1
+        self._counts.missed += gap.missed
         session.transport.write(self.encode([Publication(gap)], session.encoder))
 
+    # --- clients that lag --------------------------------------------------------------------------------------------------
+
+    def has_drained(self, session: Session) -> bool:
+        return session.transport.waiting_bytes() <= self._page_bytes
+
+    def wait_until_drained(self, session: Session) -> None:
+        """Call `on_drained` once the client can be sent more."""
+        if session not in self.slow:
+            self.slow[session] = None
+            session.unread_since, session.unread_bytes = self._monotonic(), session.transport.waiting_bytes()
+        session.transport.when_drained(self._page_bytes, partial(self._drained, session))
+
+    def _drained(self, session: Session) -> None:
+        if session in self.slow and self.has_drained(session):
+            self.on_drained(session)
+
+    def remove(self, session: Session) -> None:
+        self.slow.pop(session, None)
+
     def check_slow(self, now: float) -> list[Session]:
-        """Return the clients paused longer than `slow_seconds`; resume those that have drained."""
+        """Return the clients that have read nothing for `slow_seconds`; go on with those that have drained."""
         expired = []
         for session in tuple(self.slow):
-            if self.has_drained(session):  # its transport has no drain events
-                self.resume(session)
-            elif session.paused_since is not None and now - session.paused_since > self._slow_seconds:
+            waiting = session.transport.waiting_bytes()
+            if waiting <= self._page_bytes:  # its transport has no drain events
+                self.on_drained(session)
+            elif waiting < session.unread_bytes:
+                session.unread_since, session.unread_bytes = now, waiting
+            elif now - session.unread_since > self._slow_seconds:
                 expired.append(session)
         return expired

@@ -1,4 +1,4 @@
-"""A client's session in the hub: its subscription, its offset, and the records that it missed."""
+"""A client's session in the hub: its subscription, and how far it has been sent the log."""
 
 import asyncio
 import sys
@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from bridge.core.events import Gap
 from bridge.realtime.hub.encoding import EncodedBatch, Encoder, Publication
 from bridge.realtime.hub.subscriptions import ALL, Subscription
 
@@ -75,8 +74,8 @@ class Session:
     """A connected client. While `live` it is a member of its subscriber group; otherwise delivery resumes after `offset`."""
 
     __slots__ = (
-        "closed", "delivered", "encoder", "live", "lock", "missed", "missed_after", "missed_from", "missed_last", "offset",
-        "paused_since", "subscription", "transport",
+        "closed", "delivered", "encoder", "live", "lock", "offset", "stored_pages", "subscription", "transport", "unread_bytes",
+        "unread_since",
     )  # fmt: skip
 
     def __init__(self, encoder: Encoder, transport: Transport, offset: int, subscription: Subscription = ALL) -> None:
@@ -89,27 +88,12 @@ class Session:
         self.closed = False
         self.lock = asyncio.Lock()
         """Held while the subscription changes: concurrent requests of a client are handled in order."""
-        self.paused_since: float | None = None
-        """When the client became a slow consumer, by the hub's clock; None while it keeps up."""
-        self.missed = self.missed_after = self.missed_last = 0
-        """Records missed while paused: how many, the cursor before the first, and the cursor of the last."""
-        self.missed_from = 0
-        """The group's record count when this client was paused: it misses the records sent after that."""
-
-    def pause(self, cursor: int, now: float) -> None:
-        """Mark the client as a slow consumer, which misses the records after `cursor`."""
-        self.paused_since, self.missed_after, self.missed_last = now, cursor, cursor
-
-    def miss(self, records: int, last: int) -> None:
-        if records:
-            self.missed, self.missed_last = self.missed + records, last
-
-    def resume(self) -> Gap | None:
-        gap = Gap(self.missed_after, self.missed_last, self.missed) if self.missed else None
-        self.paused_since, self.missed = None, 0
-        if gap:
-            self.delivered.start_range(self.subscription, gap.after, gap.last)
-        return gap
+        self.unread_since = 0.0
+        """When a client that lags was last seen to read, by the hub's clock."""
+        self.unread_bytes = 0
+        """What waited for it then."""
+        self.stored_pages = 0
+        """Pages that it was sent from the store."""
 
     def set_subscription(self, subscription: Subscription) -> None:
         self.delivered.start_range(self.subscription, self.offset, self.offset)

@@ -59,19 +59,12 @@ ALL = Subscription()
 
 
 class SubscriberGroup(Generic[Member]):
-    """The live clients with one encoder and subscription.
-
-    Missed records are counted once per group, not per slow member: each remembers the group's count when it was paused.
-    """
+    """The live clients with one encoder and subscription."""
 
     def __init__(self, encoder: Encoder, subscription: Subscription) -> None:
         self.encoder = encoder
         self.subscription = subscription
         self.members: dict[Member, None] = {}
-        self.slow: dict[Member, None] = {}
-        """Paused members: no batches are written to them until they have drained."""
-        self.records = self.last = 0
-        """Records sent since the group was created, and the cursor of the last."""
         self.needs_match = subscription.topics is not None or subscription.device_filter is not None
         """Whether a publication of a subscribed device still has to be checked with `matches`."""
         self.due = 0.0
@@ -199,8 +192,7 @@ class SubscriptionIndex(Generic[Member]):
         if group is None:
             return
         group.members.pop(member, None)
-        group.slow.pop(member, None)
-        if group.members or group.slow:
+        if group.members:
             return
         del self._groups[encoder, subscription]
         if subscription.devices is not None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Coroutine, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.events import SystemEvent
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
+from bridge.realtime.hub import hub
 from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
 from bridge.realtime.hub.replay import PAGE_SIZE
 from bridge.realtime.hub.requests import DEVICES_LIMIT
@@ -22,6 +24,7 @@ from bridge.realtime.hub.subscriptions import ALL, Subscription
 from bridge.realtime.socketio.codec import CODEC
 from tests.fakes import MemoryStore
 from tests.realtime.parts import Clock, FakeTransport, readings, small, status
+from tests.servers import until
 
 SETTLED_SECONDS = 0.3
 
@@ -430,7 +433,8 @@ async def test_client_that_leaves_during_a_replay_is_removed() -> None:
         await stage.hub.unsubscribe(session, None)
 
 
-async def test_client_held_longer_than_memory_reaches_is_disconnected_and_can_resume() -> None:
+async def test_client_held_longer_than_memory_reaches_reads_on_from_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_RETRY_SECONDS", 0.01)
     stage = Stage(stored=3, recent_records=10)
     session, transport = stage.join_live()
     stage.store.open.clear()
@@ -441,8 +445,10 @@ async def test_client_held_longer_than_memory_reaches_is_disconnected_and_can_re
     stage.store.open.set()
     with pytest.raises(StoreUnavailable):
         await request
-    assert transport.disconnects == ["slow"]
-    assert stage.hub.client_count == 0
+    stage.store.unavailable = False
+    await until(lambda: stage.hub.slow_count == 0)
+    assert transport.cursors == list(range(4, 104))
+    assert transport.disconnects == []
 
 
 async def test_burst_larger_than_memory_does_not_disconnect_a_joining_client() -> None:
@@ -458,7 +464,7 @@ async def test_burst_larger_than_memory_does_not_disconnect_a_joining_client() -
 # --- slow clients ------------------------------------------------------------------------------------------------------
 
 
-async def test_client_with_a_full_buffer_is_paused_alone_and_receives_a_gap() -> None:
+async def test_client_with_a_full_buffer_lags_alone_and_misses_nothing() -> None:
     stage = Stage(client_buffer_bytes=1000)
     (_, slow), (_, quick) = stage.join_live(), stage.join_live()
     stage.publish()
@@ -469,24 +475,30 @@ async def test_client_with_a_full_buffer_is_paused_alone_and_receives_a_gap() ->
     assert stage.hub.slow_count == 1
     slow.waiting = 501
     stage.pass_time(0.1)
-    assert slow.gaps == [], "still above the low-water mark"
+    assert slow.cursors == [1], "more waits than a page may follow"
     slow.waiting = 500
     stage.pass_time(0.1)
-    assert slow.gaps == [(1, 6, 5)]
     stage.publish()
-    assert slow.cursors == [1, 7]
-    assert (stage.hub.counts.missed, stage.hub.counts.gaps, stage.hub.slow_count) == (5, 1, 0)
+    assert slow.cursors == [1, 2, 3, 4, 5, 6, 7]
+    assert slow.gaps == []
+    assert (stage.hub.counts.missed, stage.hub.counts.gaps, stage.hub.slow_count) == (0, 0, 0)
 
 
-async def test_drained_client_receives_its_gap_before_the_next_record() -> None:
-    stage = Stage(client_buffer_bytes=1000)
+async def test_client_that_lags_is_sent_page_after_page_as_it_reads() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=10_000)
     _, transport = stage.join_live()
-    transport.waiting = 1000
+    transport.stalled = True
+    for _ in range(20):
+        stage.publish(50)
+    sent = [len(transport.cursors)]
+    while stage.hub.slow_count:
+        transport.waiting = 0
+        sent.append(len(transport.cursors))
+    assert transport.cursors == list(range(1, 1001))
+    assert max(second - first for first, second in pairwise(sent)) <= 100, "at most a page at once"
+    transport.stalled = False
     stage.publish()
-    transport.waiting = 0
-    stage.publish()
-    assert [name for name, _ in transport.received] == ["gap", "sensorData"]
-    assert transport.gaps == [(0, 1, 1)]
+    assert transport.cursors[-1] == 1001
 
 
 async def test_client_without_drain_events_is_checked_on_each_tick() -> None:
@@ -498,26 +510,60 @@ async def test_client_without_drain_events_is_checked_on_each_tick() -> None:
     stage.publish()
     assert transport.received == []
     stage.pass_time(0.05)
-    assert transport.gaps == [(0, 2, 2)]
+    assert transport.cursors == [1, 2]
 
 
-async def test_each_slow_client_receives_its_own_gap_and_costs_nothing_while_paused() -> None:
+async def test_client_that_lags_costs_nothing_per_batch() -> None:
     stage = Stage(client_buffer_bytes=1000)
-    (_, first), (_, second), (_, quick) = (stage.join_live() for _ in range(3))
-    first.waiting = 1000
+    (_, slow), (_, quick) = stage.join_live(), stage.join_live()
+    slow.waiting = 1000
     stage.publish()
-    second.waiting = 1000
-    stage.publish(2)
-    calls = first.calls, second.calls
+    calls = slow.calls
     stage.publish(3)
-    stage.hub.publish([status("a")])
-    assert (first.calls, second.calls) == calls
-    first.waiting = 500
+    assert (slow.calls, quick.cursors) == (calls, [1, 2, 3, 4])
+
+
+async def test_client_that_lags_behind_memory_reads_on_from_the_store_then_memory_then_live() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=10_000)
+    _, transport = stage.join_live()
+    transport.waiting = 1000
+    for _ in range(10):
+        stage.publish(70)
+    transport.waiting = 0
+    await run_ready_tasks(100)
     stage.publish()
-    second.waiting = 500
-    assert (first.gaps, second.gaps, quick.gaps) == ([(0, 6, 6)], [(1, 7, 6)], [])
-    assert (first.cursors, second.cursors, quick.cursors) == ([7], [1], [1, 2, 3, 4, 5, 6, 7])
-    assert (stage.hub.counts.missed, stage.hub.counts.missed_others) == (12, 2)
+    assert transport.cursors == list(range(1, 702))
+    assert (transport.gaps, stage.hub.slow_count) == ([], 0)
+
+
+async def test_gap_is_sent_to_a_client_that_lags_further_than_it_may_catch_up() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=50)
+    _, transport = stage.join_live()
+    transport.waiting = 1000
+    for _ in range(10):
+        stage.publish(70)
+    transport.waiting = 0
+    await run_ready_tasks(100)
+    ((after, last, missed),) = transport.gaps
+    assert (after, missed) == (0, last)
+    assert transport.cursors == list(range(last + 1, 701))
+    assert (stage.hub.counts.missed, stage.hub.counts.gaps) == (missed, 1)
+
+
+async def test_client_that_lags_goes_on_when_the_store_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_RETRY_SECONDS", 0.01)
+    stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=10_000)
+    _, transport = stage.join_live()
+    transport.waiting = 1000
+    for _ in range(10):
+        stage.publish(70)
+    stage.store.unavailable = True
+    transport.waiting = 0
+    await until(lambda: len(stage.store.queries) > 2)
+    assert transport.cursors == []
+    stage.store.unavailable = False
+    await until(lambda: len(transport.cursors) == 700)
+    assert transport.cursors == list(range(1, 701))
 
 
 async def test_slow_client_that_left_receives_nothing_when_its_transport_drains() -> None:
@@ -531,7 +577,7 @@ async def test_slow_client_that_left_receives_nothing_when_its_transport_drains(
     assert list(stage.hub._index) == []
 
 
-async def test_client_paused_while_going_live_misses_the_rest_and_receives_a_gap() -> None:
+async def test_client_whose_buffer_is_full_when_it_joins_lags_and_misses_nothing() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join()
     stage.publish(3)
@@ -539,25 +585,25 @@ async def test_client_paused_while_going_live_misses_the_rest_and_receives_a_gap
     stage.pass_time(SETTLED_SECONDS)
     stage.publish(2)
     transport.waiting = 0
-    assert transport.gaps == [(0, 5, 5)]
     stage.publish()
-    assert transport.cursors == [6]
+    assert transport.cursors == [1, 2, 3, 4, 5, 6]
 
 
-async def test_slow_client_can_request_what_it_missed() -> None:
+async def test_client_that_lags_can_change_its_subscription() -> None:
     stage = Stage(client_buffer_bytes=1000)
     session, transport = stage.join_live()
     stage.publish()
     transport.waiting = 1000
     stage.publish(3)
+    request = asyncio.create_task(stage.subscribe(session, since=0))
+    await run_ready_tasks()
     transport.waiting = 0
+    assert (await request).cursor == 4
     stage.publish()
-    ((after, _, missed),) = transport.gaps
-    assert (await stage.subscribe(session, since=after)).replayed == missed
-    assert transport.cursors == [1, 5, 2, 3, 4]
+    assert transport.cursors == [1, 2, 3, 4, 5]
 
 
-async def test_slow_client_that_missed_only_events_receives_no_gap() -> None:
+async def test_events_that_a_slow_client_missed_give_no_gap() -> None:
     stage = Stage(client_buffer_bytes=1000)
     _, transport = stage.join_live()
     transport.waiting = 1000
@@ -565,7 +611,20 @@ async def test_slow_client_that_missed_only_events_receives_no_gap() -> None:
     transport.waiting = 0
     stage.pass_time(0.1)
     assert transport.received == []
-    assert stage.hub.slow_count == 0
+    assert (stage.hub.slow_count, stage.hub.counts.missed_others) == (0, 1)
+
+
+async def test_client_that_reads_slowly_is_not_disconnected() -> None:
+    stage = Stage(client_buffer_bytes=1000, slow_seconds=30)
+    _, transport = stage.join_live()
+    transport.waiting = 100_000
+    stage.publish()
+    for _ in range(99):
+        transport.waiting -= 1000
+        stage.pass_time(20)
+    assert transport.disconnects == []
+    stage.pass_time(1)
+    assert transport.cursors == [1]
 
 
 async def test_client_that_stays_slow_is_disconnected_with_the_reason_and_counted() -> None:
