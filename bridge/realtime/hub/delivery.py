@@ -49,7 +49,7 @@ class Delivery:
         self._limit_bytes = settings.client_buffer_bytes
         self._page_bytes = min(PAGE_BYTES, settings.client_buffer_bytes // 2)
         self._slow_seconds = settings.slow_seconds
-        self._counts = counts
+        self.counts = counts
         self._clock = clock
         self._monotonic = monotonic
         self.on_drained: Callable[[Session], None] = lambda _session: None
@@ -68,14 +68,14 @@ class Delivery:
         full = [session for session in group.members if not session.transport.write(batch, limit)]
         for session in full:
             del group.members[session]
-        self._counts.delivered += len(group.members) * batch.records
-        self._counts.missed_others += len(full) * batch.other_messages
+        self.counts.delivered += len(group.members) * batch.records
+        self.counts.missed_others += len(full) * batch.other_messages
         return full
 
     def send_event(self, session: Session, events: Sequence[Publication]) -> None:
         """Send one client events that are not records; dropped and counted if its buffer is full."""
         if (batch := self.encode(events, session.encoder)) and not session.transport.write(batch, self._limit_bytes):
-            self._counts.missed_others += batch.other_messages
+            self.counts.missed_others += batch.other_messages
 
     def write(self, session: Session, records: Sequence[Publication]) -> None:
         """Send one client a page. Without a limit: the caller waits until the buffer has room."""
@@ -84,8 +84,8 @@ class Delivery:
 
     def send_gap(self, session: Session, gap: Gap) -> None:
         """Send a gap, even if the buffer is full: the client has to learn that records are missing."""
-        self._counts.gaps += 1
-        self._counts.missed += gap.missed
+        self.counts.gaps += 1
+        self.counts.missed += gap.missed
         session.transport.write(self.encode([Publication(gap)], session.encoder))
 
     # --- clients that lag --------------------------------------------------------------------------------------------------

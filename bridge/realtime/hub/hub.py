@@ -2,7 +2,7 @@
 
 A batch is selected, framed and joined once per subscriber group (clients of one protocol with equal subscriptions). Each member
 then costs one write that never waits. A member whose buffer is full leaves its group at its cursor and reads on from the log in
-pages, at its own pace, until it is live again: see `advance`. Records that a client requests are sent in pages too: see
+pages, at its own pace, until it is live again: see `catch_up.py`. Records that a client requests are sent in pages too: see
 `subscribe`.
 """
 
@@ -19,10 +19,11 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Event, Gap, SystemEvent
 from bridge.core.readings.reading import Reading
 from bridge.ports import ReadingStore
+from bridge.realtime.hub.catch_up import CatchUp
 from bridge.realtime.hub.delivery import Delivery, DeliveryCounters
 from bridge.realtime.hub.encoding import Encoder, Publication
 from bridge.realtime.hub.recent import RecentPublications
-from bridge.realtime.hub.replay import PAGE_SIZE, ReplayPage, ReplaySource
+from bridge.realtime.hub.replay import PAGE_SIZE, ReplaySource
 from bridge.realtime.hub.requests import DEVICES_LIMIT
 from bridge.realtime.hub.session import DeliveredRanges, Session, Transport
 from bridge.realtime.hub.subscriptions import ALL, SubscriberGroup, Subscription, SubscriptionIndex
@@ -32,11 +33,6 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 _DRAIN_SECONDS = 0.02  # how often a client that is being caught up is checked for room in its buffer
-_LAG_PAGE = 100
-"""Records of a page for a client that lags, about 35 KB: so little waits in its transport."""
-
-_PAGES_PER_COUNT = 100
-_RETRY_SECONDS = 0.5
 SLOW = "slow"
 
 
@@ -83,11 +79,10 @@ class Hub:
         self._sessions: dict[Session, None] = {}
         self._joining: deque[tuple[float, Session]] = deque()
         self._held: dict[Session, None] = {}
-        self._reading: dict[Session, asyncio.Task[None]] = {}
-        """Clients that lag so far that their next page is read from the store."""
         self._protocols: list[ClientProtocol] = []
         self._started = False
-        self._delivery.on_drained = self.advance
+        self._catch_up = CatchUp(self._recent, self._history, self._delivery, settings.catch_up_records, self._go_live)
+        self._delivery.on_drained = self._catch_up.advance
 
     @property
     def client_count(self) -> int:
@@ -95,7 +90,7 @@ class Hub:
 
     @property
     def slow_count(self) -> int:
-        return len(self._delivery.slow) + len(self._reading)
+        return len(self._delivery.slow) + len(self._catch_up.reading)
 
     def add_protocol(self, protocol: ClientProtocol) -> None:
         self._protocols.append(protocol)
@@ -176,7 +171,7 @@ class Hub:
         if waits_for_subscribe:
             self._joining.append((self._monotonic() + self._settings.settle_seconds, session))
         else:
-            self._advance(session)
+            self._catch_up.advance(session)
         return session
 
     def remove_client(self, session: Session) -> None:
@@ -208,10 +203,10 @@ class Hub:
                     requested = Subscription(devices, device_filter=subscription.device_filter)
                     replayed = await self._replay(session, requested, since, limit)
                 session.set_subscription(subscription)
-                await self._catch_up(session)
+                await self._send_published(session)
                 return SubscribeResult(session.subscription, replayed, session.offset)
             finally:
-                self._advance(session)
+                self._catch_up.finish(session)
 
     async def unsubscribe(self, session: Session, devices: frozenset[str] | None) -> SubscribeResult:
         """Remove devices (None: all) from a client's subscription.
@@ -224,7 +219,7 @@ class Hub:
                 session.set_subscription(_removed(session.subscription, devices))
                 return SubscribeResult(session.subscription, 0, self._recent.last_offset)
             finally:
-                self._advance(session)
+                self._catch_up.finish(session)
 
     async def set_subscription(self, session: Session, subscription: Subscription) -> None:
         async with session.lock:
@@ -232,7 +227,7 @@ class Hub:
             try:
                 session.set_subscription(subscription)
             finally:
-                self._advance(session)
+                self._catch_up.finish(session)
 
     async def _hold(self, session: Session) -> None:
         """Take a client out of the live flow at a known offset, with room in its buffer."""
@@ -259,7 +254,7 @@ class Hub:
             self._delivery.send_gap(session, Gap(cursor, until, missed))
         return sent
 
-    async def _catch_up(self, session: Session) -> None:
+    async def _send_published(self, session: Session) -> None:
         """Send the records that were published up to now while the client was held."""
         until = self._recent.last_offset
         while session.offset < until:
@@ -287,75 +282,13 @@ class Hub:
         if session.closed:
             raise ConnectionClosed
 
-    # --- clients that are not live -----------------------------------------------------------------------------------------
-
-    def advance(self, session: Session) -> None:
-        """Send a client that lags what it lacks, unless it is being sent something already."""
-        if not session.lock.locked() and session not in self._reading:
-            self._advance(session)
-
-    def _advance(self, session: Session) -> None:
-        """Send a client that is not live the records after its cursor, as many as its buffer takes; with the last it is live.
-
-        Does not yield to the event loop, so that no record is published between the last page and the first live batch.
-        """
-        if session.closed or session.live:
-            return
-        self._delivery.remove(session)
-        if session.subscription.every_ms is not None:
-            self._jump(session)
-        while session.offset < (last := self._recent.last_offset):
-            if not self._delivery.has_drained(session):
-                self._delivery.wait_until_drained(session)
-                return
-            if not self._recent.covers(session.offset):
-                self._reading[session] = asyncio.get_running_loop().create_task(
-                    self._read_stored(session), name="lagging client"
-                )
-                return
-            self._send_page(session, self._history.recent_page(session.offset, last, session.subscription, _LAG_PAGE))
+    def _go_live(self, session: Session) -> None:
+        """Make a client that was sent every record up to the last offset a member of its group."""
         session.live = True
         del self._held[session]
         group = self._index.group_of(session.encoder, session.subscription)
         self._send_latest(group)  # the new member was sent these records already
         group.members[session] = None
-
-    def _send_page(self, session: Session, page: ReplayPage) -> None:
-        self._delivery.write(session, page.records)
-        self.counts.delivered += len(page.records)
-        session.offset = page.end_offset
-
-    def _jump(self, session: Session) -> None:
-        """Send a coalescing client the latest record of each device, and bring it to the last cursor."""
-        last = self._recent.last_offset
-        recent = self._recent.after(max(session.offset, self._recent.start_offset))
-        latest = {record.device_id: record for record in recent if session.subscription.matches(record)}
-        self._send_page(session, ReplayPage(sorted(latest.values(), key=lambda record: record.seq), last))
-
-    async def _read_stored(self, session: Session) -> None:
-        """Send a client that lags behind the records in memory a page from the store. The task ends by itself."""
-        async with session.lock:
-            try:
-                if not session.closed:
-                    await self._send_stored_page(session)
-            except StoreUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
-            finally:
-                del self._reading[session]
-        self.advance(session)
-
-    async def _send_stored_page(self, session: Session) -> None:
-        """Send the page, or a gap up to the records in memory if more than `catch_up_records` lie between."""
-        subscription, until = session.subscription, self._recent.start_offset
-        if session.stored_pages % _PAGES_PER_COUNT == 0:
-            missed = await self._history.count(session.offset, until, subscription)
-            if missed > self._settings.catch_up_records:
-                self._delivery.send_gap(session, Gap(session.offset, until, missed))
-                session.delivered.start_range(subscription, session.offset, until)
-                session.offset, session.stored_pages = until, 0
-                return
-        self._send_page(session, await self._history.page(session.offset, self._recent.last_offset, subscription, _LAG_PAGE))
-        session.stored_pages += 1
 
     def disconnect(self, transport: Transport, reason: str) -> None:
         self.count_disconnect(reason)
@@ -374,11 +307,15 @@ class Hub:
     async def running(self) -> AsyncIterator[None]:
         """Tick the hub and its protocols until the context ends."""
         async with asyncio.TaskGroup() as tasks:
-            ticking = tasks.create_task(self._tick_forever(), name="hub")
+            running = (
+                tasks.create_task(self._tick_forever(), name="hub"),
+                tasks.create_task(self._catch_up.run(), name="hub: catch-up"),
+            )
             try:
                 yield
             finally:
-                ticking.cancel()
+                for task in running:
+                    task.cancel()
 
     async def _tick_forever(self) -> None:
         while True:
@@ -402,8 +339,7 @@ class Hub:
     def _join_next(self) -> None:
         """Let the client that joined first go live; a client whose request is in progress goes live when that is done."""
         _, session = self._joining.popleft()
-        if not session.lock.locked():
-            self._advance(session)
+        self._catch_up.advance(session)
 
     def _send_latest(self, group: SubscriberGroup[Session]) -> None:
         if latest := group.take_latest():

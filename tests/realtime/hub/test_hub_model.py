@@ -116,6 +116,7 @@ class HubAndClients(RuleBasedStateMachine):
         self.store = SlowStore()
         chosen = small(recent_records=self.recent_records, client_buffer_bytes=BUFFER_BYTES, slow_seconds=SLOW_SECONDS)
         self.hub = Hub(self.store, chosen, monotonic=self.loop.time)
+        self.reading = self.loop.create_task(self.hub._catch_up.run())
         self.seq = 0
         self.written: list[list[Reading]] = []
         self.published: dict[int, Reading] = {}
@@ -126,7 +127,7 @@ class HubAndClients(RuleBasedStateMachine):
         self.loop.close()
 
     async def _finish(self) -> None:
-        tasks = [client.request.task for client in self.clients if client.request]
+        tasks = [self.reading, *(client.request.task for client in self.clients if client.request)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

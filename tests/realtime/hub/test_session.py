@@ -7,12 +7,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.events import Gap
 from bridge.realtime.hub.encoding import Publication
-from bridge.realtime.hub.session import _RANGES, DeliveredRanges, Session
+from bridge.realtime.hub.session import _RANGES, DeliveredRanges
 from bridge.realtime.hub.subscriptions import ALL, Subscription
-from bridge.realtime.socketio.codec import CODEC
-from tests.realtime.parts import FakeTransport, reading
+from tests.realtime.parts import reading
 
 A, B = Subscription(frozenset("a")), Subscription(frozenset("b"))
 
@@ -95,18 +93,3 @@ def test_delivered_ranges_equal_the_set_of_sent_records(steps: list[tuple[str, S
             assert {seq for seq in range(offset + 5) if delivered.contains(record(seq, device), subscription, offset)} == {
                 seq for sent_device, seq in sent if sent_device == device
             }
-
-
-def test_paused_session_resumes_with_a_gap_of_the_missed_records() -> None:
-    session = Session(CODEC, FakeTransport(), 10)
-    session.pause(cursor=11, now=5.0)
-    session.miss(2, 13)
-    session.miss(0, 0)
-    session.miss(1, 17)
-    assert session.paused_since == 5.0
-    assert session.resume() == Gap(11, 17, 3)
-    assert session.paused_since is None
-    assert session.resume() is None
-    assert not session.delivered.contains(record(12), ALL, 20)
-    assert session.delivered.contains(record(11), ALL, 20)
-    assert session.delivered.contains(record(18), ALL, 20)

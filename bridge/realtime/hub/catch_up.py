@@ -1,0 +1,118 @@
+"""Clients that lag: each reads the log from its own offset, at its own pace, until it has reached the last record and is live.
+
+A page is sent when little waits in the client's transport, so that a client that lags costs its offset and that much. Pages
+come from the records in memory or, for a client that is further behind, from the store.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from bridge.core.errors import StoreUnavailable
+from bridge.core.events import Gap
+from bridge.realtime.hub.delivery import Delivery
+from bridge.realtime.hub.recent import RecentPublications
+from bridge.realtime.hub.replay import ReplayPage, ReplaySource
+from bridge.realtime.hub.session import Session
+
+_PAGE = 100
+"""Records of a page, about 35 KB."""
+
+_PAGES_PER_COUNT = 100
+"""After so many pages from the store it is counted again how far a client is behind."""
+
+_READERS = 4
+_RETRY_SECONDS = 0.5
+
+
+class CatchUp:
+    def __init__(
+        self,
+        recent: RecentPublications,
+        history: ReplaySource,
+        delivery: Delivery,
+        records_limit: int,
+        go_live: Callable[[Session], None],
+    ) -> None:
+        """A client more than `records_limit` records behind those in memory misses the older ones. `go_live` receives a client
+        that has reached the last record.
+        """
+        self._recent = recent
+        self._history = history
+        self._delivery = delivery
+        self._records_limit = records_limit
+        self._go_live = go_live
+        self.reading: dict[Session, None] = {}
+        """Clients whose next page is read from the store, or waits for that."""
+        self._waiting: asyncio.Queue[Session] = asyncio.Queue()
+
+    def advance(self, session: Session) -> None:
+        """Send a client what it lacks, unless a request of it is in progress, which does so at its end."""
+        if not session.lock.locked():
+            self.finish(session)
+
+    def finish(self, session: Session) -> None:
+        """Send a client that is not live the records after its offset, as many as its transport takes; then it is live.
+
+        Does not yield to the event loop, so that no record is published between the last page and the first live batch.
+        """
+        if session.closed or session.live or session in self.reading:
+            return
+        self._delivery.remove(session)
+        if session.subscription.every_ms is not None:
+            self._jump(session)
+        while session.offset < (last := self._recent.last_offset):
+            if not self._delivery.has_drained(session):
+                self._delivery.wait_until_drained(session)
+                return
+            if not self._recent.covers(session.offset):
+                self.reading[session] = None
+                self._waiting.put_nowait(session)
+                return
+            self._send(session, self._history.recent_page(session.offset, last, session.subscription, _PAGE))
+        self._go_live(session)
+
+    def _send(self, session: Session, page: ReplayPage) -> None:
+        self._delivery.write(session, page.records)
+        self._delivery.counts.delivered += len(page.records)
+        session.offset = page.end_offset
+
+    def _jump(self, session: Session) -> None:
+        """Send a coalescing client the newest record of each device, and bring it to the last offset."""
+        recent = self._recent.after(max(session.offset, self._recent.start_offset))
+        newest = {record.device_id: record for record in recent if session.subscription.matches(record)}
+        records = sorted(newest.values(), key=lambda record: record.seq)
+        self._send(session, ReplayPage(records, self._recent.last_offset))
+
+    # --- from the store ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read pages from the store. Runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(_READERS):
+                tasks.create_task(self._read_forever(), name=f"catch-up {number}")
+
+    async def _read_forever(self) -> None:
+        while True:
+            session = await self._waiting.get()
+            try:
+                async with session.lock:
+                    if not session.closed:
+                        await self._send_stored(session)
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_SECONDS)
+            finally:
+                del self.reading[session]
+            self.advance(session)
+
+    async def _send_stored(self, session: Session) -> None:
+        """Send a page, or a gap up to the records in memory if more than `records_limit` lie between."""
+        subscription, until = session.subscription, self._recent.start_offset
+        if session.stored_pages % _PAGES_PER_COUNT == 0:
+            missed = await self._history.count(session.offset, until, subscription)
+            if missed > self._records_limit:
+                self._delivery.send_gap(session, Gap(session.offset, until, missed))
+                session.delivered.start_range(subscription, session.offset, until)
+                session.offset, session.stored_pages = until, 0
+                return
+        self._send(session, await self._history.page(session.offset, self._recent.last_offset, subscription, _PAGE))
+        session.stored_pages += 1
