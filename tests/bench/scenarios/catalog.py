@@ -5,6 +5,7 @@ from __future__ import annotations
 from bridge.tools.bench.load import Load
 from bridge.tools.bench.scenarios.catalog import SCENARIOS, Scenario
 from tests.bench.scenarios.churn import churn
+from tests.bench.scenarios.lagging import LaggingLoad, lagging
 from tests.bench.scenarios.stalled import StalledLoad, stalled
 
 ALL_SCENARIOS = SCENARIOS | {
@@ -16,6 +17,14 @@ ALL_SCENARIOS = SCENARIOS | {
             StalledLoad(clients=200, rate=1000),
             ("clients", "stalled", "rate", "seconds"),
             stalled,
+        ),
+        Scenario(
+            "lagging",
+            "a burst to clients that read more slowly than it comes: do they receive all of it, and does one that does not lag "
+            "receive its readings later?",
+            LaggingLoad(clients=51, burst=20_000, seconds=4),
+            ("clients", "burst", "pace", "rate", "seconds", "way"),
+            lagging,
         ),
         Scenario(
             "churn",
