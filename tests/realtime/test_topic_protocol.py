@@ -304,14 +304,21 @@ async def test_every_client_receives_all_1000_readings_in_order(bridge: Bridge, 
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_slow_client_receives_a_gap_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
+async def test_slow_client_and_the_others_miss_nothing(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024)
     async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:
         await publish_many(broker_url, 20_000)
-        got = 0
-        while got < 20_000:
+        expected = [(await quick.receive("measurement"))["cursor"] for _ in range(20_000)]
+        assert [(await slow.receive("measurement", "gap")).get("cursor") for _ in range(20_000)] == expected
+        assert await slow.call(type="ping") == {"type": "pong"}
+
+
+async def test_client_that_is_too_far_behind_receives_a_gap(opened: Open, broker_url: str) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=0)
+    async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:
+        await publish_many(broker_url, 20_000)
+        for _ in range(20_000):
             await quick.receive("measurement")
-            got += 1
         received = []
         while (message := await slow.receive("measurement", "gap"))["type"] == "measurement":
             received.append(message["cursor"])
@@ -319,7 +326,6 @@ async def test_slow_client_receives_a_gap_and_the_others_miss_nothing(opened: Op
         assert message["from"] == received[-1]
         assert received == sorted(set(received))
         assert 0 < message["missed"] <= 20_000 - len(received)
-        assert await slow.call(type="ping") == {"type": "pong"}
 
 
 async def test_client_without_pong_is_disconnected_and_one_with_pong_stays(opened: Open) -> None:

@@ -170,34 +170,56 @@ async def test_client_that_reconnects_with_its_last_cursor_receives_every_record
 
 
 @pytest.mark.parametrize("access", ACCESS)
-async def test_stalled_client_misses_records_alone_and_receives_a_gap_when_it_reads_again(
-    opened: Open, broker_url: str
-) -> None:
-    bridge = await opened(client_buffer_bytes=64 * 1024)
+async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(opened: Open, broker_url: str) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
         await until(lambda: quick.received)
         count = 0
-        while not await metric(bridge, "bridge_clients_slow"):
+        while count < 20_000 or not await metric(bridge, "bridge_clients_slow"):
             await publish_many(broker_url, 2000, first=count)
             count += 2000
             await temperatures_of(quick, count)
-        await publish_many(broker_url, 100, first=count)
-        await temperatures_of(quick, count + 100)
-        cursors, gap = [], None
-        while gap is None:
+        cursors = []
+        while len(cursors) < count:
+            name, body = await stalled.event()
+            assert name != "gap"
+            if name == "sensorData":
+                cursors.append(body["cursor"])
+        assert cursors == quick.cursors
+        await publish_many(broker_url, 1, first=count)
+        name, body = await stalled.event()
+        await temperatures_of(quick, count + 1)
+        assert (name, body["cursor"]) == ("sensorData", quick.cursors[-1]), "it is live again"
+        assert await metric(bridge, "bridge_clients_slow") == 0
+        assert await metric(bridge, "bridge_records_missed_total") == 0
+
+
+async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may_catch_up(
+    opened: Open, broker_url: str
+) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=0)
+    async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
+        await until(lambda: quick.received)
+        count = 0
+        while count < 20_000 or not await metric(bridge, "bridge_clients_slow"):
+            await publish_many(broker_url, 2000, first=count)
+            count += 2000
+            await temperatures_of(quick, count)
+        cursors, gaps = [], []
+        while not cursors or cursors[-1] < quick.cursors[-1]:
             name, body = await stalled.event()
             if name == "sensorData":
                 cursors.append(body["cursor"])
-            gap = body if name == "gap" else None
-        assert cursors == quick.cursors[: len(cursors)], "no hole before the gap"
-        missed = [cursor for cursor in quick.cursors if gap["from"] < cursor <= gap["to"]]
-        assert gap["from"] == cursors[-1]
-        assert gap["missed"] == len(missed) > 0
-        assert len(cursors) + gap["missed"] == count + 100
-        answer = await stalled.call(f'["subscribe",{{"since":{gap["from"]},"limit":1}}]')
+            elif name == "gap":
+                gaps.append((body["from"], body["to"], body["missed"]))
+        assert gaps
+        missed = [cursor for cursor in quick.cursors if any(after < cursor <= until for after, until, _ in gaps)]
+        assert sorted(cursors + missed) == quick.cursors
+        assert cursors == sorted(cursors)
+        assert len(missed) == sum(number for _, _, number in gaps)
+        assert await metric(bridge, "bridge_records_missed_total") == len(missed)
+        answer = await stalled.call(f'["subscribe",{{"since":{gaps[0][0]},"limit":1}}]')
         assert answer["replayed"] == 1
-        assert await metric(bridge, "bridge_clients_slow") == 0
-        assert await metric(bridge, "bridge_records_missed_total") == gap["missed"]
 
 
 @pytest.mark.parametrize("access", ACCESS)
