@@ -21,7 +21,7 @@ from bridge.core.readings.measurements import (
 )
 from bridge.core.readings.units import conversion, split_quantity
 
-_POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
+POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
 _DALLAS = re.compile(r"ds18(b|s)?20|dallas|tempc_ds", re.IGNORECASE)
 _KEY_LENGTH = 64  # longer keys name no field and are not cached
 _CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
@@ -174,7 +174,7 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
 
 def flag_power_on(fields: ExtractedFields, source: str) -> None:
     """Flag the temperature at which a DS18B20 starts, if `source`, a path or a device id, names such a sensor."""
-    if fields.values.get("temperature") == _POWER_ON_CELSIUS and _DALLAS.search(source):
+    if fields.values.get("temperature") == POWER_ON_CELSIUS and _DALLAS.search(source):
         fields.quality["temperature"] = "85 °C: a DS18B20 also sends it before its first measurement"
 
 

@@ -168,9 +168,12 @@ def units_of(field: str) -> list[str]:
 def split_quantity(text: str) -> tuple[float | int | None, str | None]:
     """Return the number and the unit of a text such as `21.5`, `21,5` or `21.5 °C`; None if it has none.
 
-    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none.
+    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none. Of a value
+    beyond the range of its sensor, `> 1000 ppm`, the number is returned: it is at least that.
     """
     text = text.strip(" \t\r\n\0")
+    if text.startswith((">", "≥")):
+        text = text.lstrip(">=≥ ")
     found = _QUANTITY.fullmatch(text)
     if found is None:
         return None, None

@@ -83,6 +83,9 @@ def test_word_without_a_clear_meaning_is_no_flame_and_no_absence_of_one(value: o
         {"concentration": 300, "unit": "ppm"},
         {"measurement": 300},
         {"value": "300 ppm"},
+        {"value": "> 300", "unit": "ppm"},
+        "≥300 ppm",
+        ">=300",
     ],
     ids=str,
 )
