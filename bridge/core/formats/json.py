@@ -118,8 +118,8 @@ class _Reader:
                 self._add_all(part, untaken(value, place, _TOO_MANY))
             elif key in dates:
                 self._add(part, dates[key]._replace(path=place))
-            elif pair is not None and key in pair and not isinstance(value, dict | list):
-                self._read_of_pair(body, pair, key, place, part, units)
+            elif pair is not None and key in pair and not isinstance(value, list):
+                self._read_of_pair(body, pair, key, place, part, depth, units)
             elif key in units.keys:
                 self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, place)])
             elif isinstance(value, dict) and value:
@@ -130,15 +130,24 @@ class _Reader:
                 self._read_scalar(key, value, place, part, units)
 
     def _read_of_pair(
-        self, body: Mapping[str, Any], pair: tuple[str, str], key: str, place: str, part: str, units: StatedUnits
+        self,
+        body: Mapping[str, Any],
+        pair: tuple[str, str],
+        key: str,
+        place: str,
+        part: str,
+        depth: int,
+        units: StatedUnits,
     ) -> None:
         """Read the name or the value of `{"type": "co", "value": 300, "unit": "ppm"}`."""
-        found = sense(body[pair[0]])
+        name, value = body[pair[0]], body[key]
+        found = sense(name)
         if key == pair[0] or found is None:
-            self._add(part, Leaf(place, body[key], UNIT))
+            self._add(part, Leaf(place, value, UNIT))
+        elif isinstance(value, dict):
+            self._read_nested(name, value, place, part, depth + 1, units)
         else:
-            unit = units.of(found.field) or found.unit
-            self._add(_qualified(part, found.prefix), Leaf(place, body[key], found.field, unit))
+            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, units.of(found.field) or found.unit))
 
     def _add_all(self, part: str, leaves: list[Leaf]) -> None:
         for leaf in leaves:
@@ -172,6 +181,14 @@ class _Reader:
         self.read(value, place, inner_part, depth + 1, units)
 
     def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: StatedUnits) -> None:
+        found = sense(key) if len(items) == 1 else None
+        if found is not None and not isinstance(items[0], list) and depth < DEPTH_LIMIT:  # a list of one value
+            if not isinstance(items[0], dict):
+                self._read_scalar(key, items[0], f"{place}.0", part, units)
+                return
+            if find_value(items[0], found.field) is not None:
+                self._read_nested(key, items[0], f"{place}.0", part, depth + 1, units)
+                return
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
             leaves = untaken(items, place, _NO_KEYS)
             name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)

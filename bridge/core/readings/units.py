@@ -75,7 +75,8 @@ _TO: Mapping[str, Mapping[str, tuple[float, float]]] = {
 """Scale and offset to a field's unit, by stated unit. 1 pCi/L is 37 Bq/m³; mmHg, inHg and psi by NIST SP 811."""
 
 _FRACTIONS: Mapping[str, Mapping[str, float]] = {
-    "ppm": {"ppm": 1, "ppb": 0.001, "%": 10_000}, "ppb": {"ppb": 1, "ppm": 1000, "%": 10_000_000},
+    "ppm": {"ppm": 1, "ppb": 0.001, "%": 10_000, "fraction": 1_000_000},
+    "ppb": {"ppb": 1, "ppm": 1000, "%": 10_000_000, "fraction": 1_000_000_000},
 }  # fmt: skip
 
 _OTHER_FIELD: Mapping[tuple[str, str], str] = {
@@ -168,8 +169,8 @@ def units_of(field: str) -> list[str]:
 def split_quantity(text: str) -> tuple[float | int | None, str | None]:
     """Return the number and the unit of a text such as `21.5`, `21,5` or `21.5 °C`; None if it has none.
 
-    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none. Of a value
-    beyond the range of its sensor, `> 1000 ppm`, the number is returned: it is at least that.
+    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none. A value
+    beyond the range of its sensor, `> 1000 ppm`, is at least the number.
     """
     text = text.strip(" \t\r\n\0")
     if text.startswith((">", "≥")):
