@@ -15,7 +15,7 @@ from bridge.core.formats.format import FormatSpec, Parsed, Sample
 from bridge.core.formats.leaves import DEPTH_LIMIT, LEAVES_LIMIT, untaken
 from bridge.core.formats.payload import Payload
 from bridge.core.formats.stated_units import StatedUnits
-from bridge.core.formats.value_objects import find_value, inner_object, pair_keys
+from bridge.core.formats.value_objects import NAMED_VALUE_KEYS, find_value, inner_object, pair_keys
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError
 from bridge.core.readings.extraction import field_name
@@ -109,7 +109,7 @@ class _Reader:
         self, body: Mapping[str, Any], path: str, part: str, depth: int = 0, outer_units: StatedUnits | None = None
     ) -> None:
         units, dates = StatedUnits(body, outer_units), _date_leaves(body)
-        pair = None if names_other_quantity(part) else pair_keys([body])
+        pair = None if NAMED_VALUE_KEYS.isdisjoint(body) or names_other_quantity(part) else pair_keys([body])
         scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
         for key, value in scalars:
             place = f"{path}.{key}" if path else key

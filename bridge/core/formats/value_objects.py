@@ -13,6 +13,7 @@ NAME_KEYS = (
     "name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric", "gas", "pollutant",
     "quantity", "kind", "variable",
 )  # fmt: skip
+NAMED_VALUE_KEYS = frozenset(VALUE_KEYS)
 _VALUE_KEYS = (*VALUE_KEYS, "measurement", "measured", "measured_value", "measuredvalue", "concentration", "present_value")
 _FLAG_KEYS = ("detected", *VALUE_KEYS, "state", "status", "alarm", "active")
 _UNIT_KEY = "u"  # beside `v`, as in SenML
@@ -44,7 +45,7 @@ def find_value(body: Mapping[str, Any], field: str) -> ValueKey | None:
 def _is_unit(key: str, field: str) -> bool:
     """Whether a key is a unit in which a field may be stated. A digit, which also is one, numbers a channel."""
     try:
-        return not key.isdigit() and conversion(field, key).field == field
+        return not key.isdigit() and unit_name(key) is not None and conversion(field, key).field == field
     except UnitError:
         return False
 
