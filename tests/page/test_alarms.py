@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, expect
@@ -373,12 +372,9 @@ async def test_rule_of_ones_own_is_shown_by_its_message_in_every_language(browse
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_views_of_alarms_are_accessible_and_fit_a_phone(
-    browser: Browser, dashboard: Dashboard, scheme: Any, language: str
-) -> None:
+async def test_views_of_alarms_are_accessible_and_fit_a_phone(browser: Browser, dashboard: Dashboard, language: str) -> None:
     await dashboard.post(deviceId="boiler", coPpm=230)
-    context = await browser.new_context(color_scheme=scheme, locale=language, viewport={"width": 360, "height": 780})
+    context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     await every_kind().serve(context)
     page = await context.new_page()
     for view in (*TABS, "#/", "#/device/boiler"):
