@@ -173,11 +173,11 @@ def _python_in(folder: Path, script: str, *arguments: str) -> subprocess.Complet
     """Run a command from a process that first runs `script` in its working folder `folder`."""
     folder.mkdir()
     code = f"import os, sys; {script}; os.execv(sys.executable, [sys.executable, '-m', 'bridge', *sys.argv[1:]])"
-    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+    environ = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_STORE__TIMEOUT_SECONDS": "0.5"}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
-        env=environ | {"PYTHONPATH": str(REPO), "COLUMNS": "200", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"},
+        env=environ_of(environ),
         capture_output=True,
         text=True,
         timeout=END_SECONDS,

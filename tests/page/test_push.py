@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from pydantic import SecretStr
 
@@ -96,7 +97,7 @@ async def alarmed(
         yield Alarmed(f"http://127.0.0.1:{bridge.port}", file, store_url)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Alarmed]:
     async with alarmed(start_bridge, broker_url, tmp_path) as bridge:
         yield bridge
