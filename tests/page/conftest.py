@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings, HttpSettings
@@ -100,7 +100,15 @@ async def browser(shared_browser: Browser) -> AsyncIterator[Browser]:
     before = set(shared_browser.contexts)
     yield shared_browser
     for context in set(shared_browser.contexts) - before:
-        await context.close()
+        await close(context)
+
+
+async def close(context: BrowserContext) -> None:
+    """Close a context whose requests may still be in the hands of the test."""
+    for page in context.pages:
+        await page.unroute_all(behavior="ignoreErrors")
+    await context.unroute_all(behavior="ignoreErrors")
+    await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
