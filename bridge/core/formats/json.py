@@ -181,14 +181,10 @@ class _Reader:
         self.read(value, place, inner_part, depth + 1, units)
 
     def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: StatedUnits) -> None:
-        found = sense(key) if len(items) == 1 else None
-        if found is not None and not isinstance(items[0], list) and depth < DEPTH_LIMIT:  # a list of one value
-            if not isinstance(items[0], dict):
-                self._read_scalar(key, items[0], f"{place}.0", part, units)
-                return
-            if find_value(items[0], found.field) is not None:
-                self._read_nested(key, items[0], f"{place}.0", part, depth + 1, units)
-                return
+        found = sense(key) if len(items) == 1 and isinstance(items[0], dict) and depth < DEPTH_LIMIT else None
+        if found is not None and find_value(items[0], found.field) is not None:  # one value with its unit
+            self._read_nested(key, items[0], f"{place}.0", part, depth + 1, units)
+            return
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
             leaves = untaken(items, place, _NO_KEYS)
             name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)

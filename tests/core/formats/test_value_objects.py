@@ -83,7 +83,6 @@ def test_word_without_a_clear_meaning_is_no_flame_and_no_absence_of_one(value: o
         {"concentration": 300, "unit": "ppm"},
         {"measurement": 300},
         {"value": "300 ppm"},
-        [300],
         [{"value": 300, "unit": "ppm"}],
         {"value": 0.0003, "unit": "fraction"},
         {"value": "> 300", "unit": "ppm"},
