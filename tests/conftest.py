@@ -14,8 +14,10 @@ import pytest
 
 from bridge.app import Bridge
 from bridge.settings import AccessSettings
-from tests import running, servers
+from tests import running, scratch, servers
 from tests.access.tally import PROPERTY
+
+scratch.use_memory()
 
 # No property is about time: on a busy machine an example may take seconds.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -274,6 +274,7 @@ def mongo(folder: Path, *, alone: bool = False) -> Iterator[str]:
             yield server.url
         finally:
             server.kill()
+            shutil.rmtree(folder / "db")  # 300 MB, which may be in memory
 
 
 @contextmanager
@@ -306,6 +307,8 @@ def _container(image: str, port: int, command: list[str] | None, config: Path | 
     container = DockerContainer(image).with_exposed_ports(port)
     if command:
         container = container.with_command(command)
+    if image.startswith("mongo:"):
+        container = container.with_tmpfs_mount("/data/db")  # in memory, as in tests/scratch.py
     if config:
         container = container.with_volume_mapping(str(config), "/mosquitto/config/mosquitto.conf", "ro")
     with container:

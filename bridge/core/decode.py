@@ -27,7 +27,7 @@ from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import SIGNS, auto_format, is_family_topic, recognized_by_signs
 from bridge.core.message import Decoded, Ignored, Message, ReadingBatch, Rejection, RejectionReason, StaleRetained
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES, PayloadError, quote
-from bridge.core.readings.extraction import ExtractedFields
+from bridge.core.readings.extraction import POWER_ON_CELSIUS, ExtractedFields, flag_power_on
 from bridge.core.readings.identity import is_device_id, message_id, record_id
 from bridge.core.readings.measurements import Value
 from bridge.core.readings.reading import Reading
@@ -232,6 +232,8 @@ class Decoder:
             self.unknown_keys.record(device_id, fields.ignored)
         if not fields.values:
             raise no_measurement(fields)
+        if fields.values.get("temperature") == POWER_ON_CELSIUS:
+            flag_power_on(fields, device_id)
         to_utc = self._to_utc(message, route, part_of or device_id) if isinstance(fields.timestamp, str) else None
         time = resolve_time(fields.timestamp, message.received_ms, to_utc)
         if message.retained and time.device_ms is None:

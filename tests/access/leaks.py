@@ -21,6 +21,7 @@ class Leaks(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))  # with its traceback
         self._said: dict[str, str] = {}
         """Each text once, and where it was said first."""
+        self._sources: set[str] = set()
         self._secrets: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -29,7 +30,12 @@ class Leaks(logging.Handler):
 
     def say(self, where: str, what: object) -> None:
         """Add a public text."""
+        self._sources.add(where)
         self._said.setdefault(what.decode("utf-8", "replace") if isinstance(what, bytes) else str(what), where)
+
+    def has_from(self, where: str) -> bool:
+        """Whether a text of this source was added."""
+        return where in self._sources
 
     def hide(self, *secrets: str) -> None:
         """Add secrets; texts added before are checked too."""

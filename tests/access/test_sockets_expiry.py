@@ -31,6 +31,7 @@ from tests.access.test_sockets_scope import call
 from tests.access.tokens import TokenAccess, device, person, scope
 from tests.access.ways import SOCKET_IO, bearer, connect_packet, ended, opened, received
 from tests.realtime.parts import Clock
+from tests.servers import until
 
 EXPIRED_SECONDS, REVOKED_SECONDS = 5.0, 2.0
 LIFE_SECONDS = 1.0
@@ -245,6 +246,7 @@ async def test_client_that_rejoins_is_authenticated_again(stage: Stage, access: 
         while not (text := await received(socket)).startswith("40"):
             assert not text.startswith("44")
         await socket.send("41")
+        await until(lambda: not len(stage.authenticated), what="left")  # a revocation cuts those who have not
         access.revoke("token")
         await socket.send("40")
         while not (text := await received(socket)).startswith("44"):

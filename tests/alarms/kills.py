@@ -7,6 +7,7 @@ to a webhook: at least once, and once more at most for each kill.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
@@ -276,6 +277,28 @@ async def _judge(store_url: str, outcome: Outcome, stage: KillStage) -> None:
     outcome.told_again, outcome.told_again_most = sum(again.values()), max(again.values(), default=0)
 
 
+def table(outcome: Outcome) -> str:
+    kills = ", ".join(f"{number} {victim}" for victim, number in sorted(outcome.kills.items()))
+    rows = (
+        ("kills", f"{outcome.kills.total()}: {kills}"),
+        ("readings sent", outcome.readings),
+        ("transitions expected", outcome.expected),
+        ("missed", len(outcome.missed)),
+        ("false", len(outcome.false)),
+        ("told to the client", outcome.told),
+        ("doubled", outcome.doubled),
+        ("alarms raised", outcome.raised),
+        ("untold to the webhook", len(outcome.untold)),
+        ("told again, in all", outcome.told_again),
+        ("told again, most of one alarm", outcome.told_again_most),
+    )
+    faults = [f"missed {one}" for one in outcome.missed] + [f"false {one}" for one in outcome.false]
+    return "\n".join([*(f"{name:32}{value}" for name, value in rows), *faults, *(f"untold {one}" for one in outcome.untold)])
+
+
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="kills") as name:
-        print(asyncio.run(kill_many(Path(name), LONG, seed=int(sys.argv[1]) if len(sys.argv) > 1 else 1)))
+    parser = argparse.ArgumentParser(prog="python -m tests.alarms.kills", description=f"{len(LONG)} kills; see the docstring.")
+    parser.add_argument("seed", nargs="?", type=int, default=1, help="of the order and the times of the kills; 1 if not given")
+    seed = parser.parse_args().seed
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="kills") as folder_name:
+        print(table(asyncio.run(kill_many(Path(folder_name), LONG, seed=seed))))

@@ -1,4 +1,6 @@
-"""A flagged value counts in the score, in the air monitor and in the fold, or in none of them: only above its usual range."""
+"""A flagged value counts in the score, in the air monitor and in the fold, or in none of them: only above its usual range, and
+not if it is the code of a failed sensor.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,18 @@ import pytest
 from bridge.air.score import SCALES, global_score
 from bridge.alarms.conditions import Above, Mean
 from bridge.alarms.rules import Priority, Rule
+from bridge.core.readings.failure_codes import is_failure_code
 from bridge.core.readings.measurements import MEASUREMENTS, Flag, Measurement
 from tests.alarms.folding import MINUTE_MS, Bench, raised, reading, told
 from tests.alarms.test_air_monitor import Air
+
+
+def highest(one: Measurement) -> float:
+    """The highest whole number that is accepted, and no code of a failed sensor."""
+    value = one.refuse[1]
+    while is_failure_code(value):
+        value -= 1
+    return value
 
 
 def flagged_values() -> Iterator[tuple[str, float, bool]]:
@@ -20,11 +31,16 @@ def flagged_values() -> Iterator[tuple[str, float, bool]]:
         if isinstance(one, Flag):
             continue
         if one.usual[1] < one.refuse[1]:
-            yield one.name, one.refuse[1], not one.clamp
+            yield one.name, highest(one), not one.clamp
         if one.usual[0] > one.refuse[0]:
             yield one.name, one.refuse[0], False
         if one.doubtful is not None:
             yield one.name, (one.doubtful[0] + one.doubtful[1]) * 0.45, False
+    for name in ("co2", "eco2", "tvoc", "coPpm", "ch4Ppm", "lpgPpm", "no2", "o3", "so2", "toluene", "acetone", "alcohol"):
+        yield name, 65535, False
+    for name in ("pm1", "pm25", "pm4", "pm10"):
+        yield name, 6553.5, False
+    yield "temperature", 163.835, False
 
 
 CASES = list(flagged_values())

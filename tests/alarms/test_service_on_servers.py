@@ -118,3 +118,32 @@ async def test_rules_file_is_followed_its_target_told_within_a_second_and_a_bad_
             assert (await alarms.post("/rules/reload"))["rules"] == 0
             assert (await alarms.get("/rules"))["file"] == {"error": None}
             assert (await alarms.get())["alarms"] == []
+
+
+async def test_failed_sensor_raises_no_alarm_on_the_wire_and_hazards_in_other_shapes_do(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
+        aiohttp.ClientSession() as session,
+        mqtt_sender(settings_for(broker_url)) as sender,
+    ):
+        for _ in range(3):
+            await sender.publish("sensors/failed/data", b'{"co2": 65535, "ch4": 65535}')
+            await sender.publish("sensors/brewery/data", b'{"co2": 40000}')
+            await sender.publish("sensors/stove/data", b'{"ch4": {"value": 20, "unit": "%LEL"}, "gas": 1}')
+            await sender.publish("sensors/attic/data", b'{"flame": "alarm", "smoke": "yes"}')
+        alarms = Asking(session, bridge.port)
+        raised: set[tuple[str, str]] = set()
+
+        async def are_raised() -> bool:
+            raised.update((one["deviceId"], one["rule"]) for one in (await alarms.get())["alarms"])
+            return {("brewery", "co2-danger"), ("stove", "ch4-high"), ("attic", "flame")} <= raised
+
+        await until(are_raised, 20, "the alarms")
+        assert "failed" not in {device for device, _ in raised}
+        async with session.get(f"http://127.0.0.1:{bridge.port}/api/v1/readings?device=failed") as answer:
+            records = await answer.json()
+        fault = "sensor failure: 65535 is a code, not a value"
+        found = [(one["co2"], one["ch4Ppm"], one["quality"]) for one in records["readings"]]
+        assert found == [(65535, 65535, {"ch4Ppm": fault, "co2": fault})] * 3

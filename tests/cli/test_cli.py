@@ -30,13 +30,19 @@ from bridge.settings import HttpSettings, MqttSettings, Settings, StoreSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from bridge.tools.simulator import simulate
+from tests import forked
 from tests.conftest import StartBridge
+from tests.forked import END_SECONDS
 from tests.servers import REPO, Mosquitto, free_port, freeze, until
 
 FEW_BYTES = 4096
 """Of a file: more than the output of a command, less than a page of SQLite with its header."""
 
-END_SECONDS = 120.0  # generous: a command may wait for its share of a busy machine
+
+def environ_of(more: dict[str, str]) -> dict[str, str]:
+    """The environment of a command: this process's, without settings of a bridge but these."""
+    own = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+    return own | {"PYTHONPATH": str(REPO), "COLUMNS": "200", **more}
 
 
 class Command:
@@ -44,8 +50,7 @@ class Command:
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self._folder = folder
-        self._environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
-        self._environ |= {"PYTHONPATH": str(REPO), "COLUMNS": "200", **environ}
+        self._environ = environ_of(environ)
         self._process: asyncio.subprocess.Process
 
     async def start(self, *arguments: str, module: str = "bridge", terminal: int | None = None) -> None:
@@ -118,9 +123,9 @@ async def running(folder: Path, *arguments: str, **environ: str) -> AsyncIterato
 
 async def ended(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
     """Return exit code, standard output and standard error of a command that exits."""
-    async with running(folder, *arguments, **environ) as command:
-        code = await command.end()
-        return code, command.out, command.err
+    folder.mkdir(parents=True, exist_ok=True)
+    code = await asyncio.to_thread(forked.run, folder, environ_of(environ), *arguments)
+    return code, (folder / "out.txt").read_text("utf-8"), (folder / "err.txt").read_text("utf-8")
 
 
 @contextmanager
@@ -168,11 +173,11 @@ def _python_in(folder: Path, script: str, *arguments: str) -> subprocess.Complet
     """Run a command from a process that first runs `script` in its working folder `folder`."""
     folder.mkdir()
     code = f"import os, sys; {script}; os.execv(sys.executable, [sys.executable, '-m', 'bridge', *sys.argv[1:]])"
-    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+    environ = {"BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}", "BRIDGE_STORE__TIMEOUT_SECONDS": "0.5"}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
-        env=environ | {"PYTHONPATH": str(REPO), "COLUMNS": "200", "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"},
+        env=environ_of(environ),
         capture_output=True,
         text=True,
         timeout=END_SECONDS,

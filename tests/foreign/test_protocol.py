@@ -12,11 +12,11 @@ from tests.foreign.clients import SECONDS
 from tests.foreign.echo import EchoServer
 from tests.foreign.test_conformance import reference, seen
 
-REFERENCE: dict[str, Any] = {"pingInterval": 300, "pingTimeout": 200, "connectTimeout": 1000, "maxHttpBufferSize": 1_000_000}
+REFERENCE: dict[str, Any] = {"pingInterval": 300, "pingTimeout": 200, "connectTimeout": 2000, "maxHttpBufferSize": 1_000_000}
 
 
 def echo() -> EchoServer:
-    return EchoServer(ping_interval=0.3, ping_timeout=0.2, join_seconds=1, limit_bytes=1_000_000)
+    return EchoServer(ping_interval=0.3, ping_timeout=0.2, join_seconds=2, limit_bytes=1_000_000)
 
 
 async def test_engine_io_and_socket_io_behave_as_the_public_test_suites_ask() -> None:

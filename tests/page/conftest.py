@@ -9,7 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from bridge.app import Bridge
 from bridge.settings import DevicesSettings, HttpSettings
@@ -19,7 +20,7 @@ from tests.conftest import StartBridge
 from tests.servers import free_port
 
 OPEN = DevicesSettings.model_validate({"open": True})
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 LANGUAGES = ("en", "ru", "es", "fr")
 expect.set_options(timeout=WAIT_MS)
 
@@ -58,7 +59,7 @@ def port() -> int:
     return free_port()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def bridge(start_bridge: StartBridge, broker_url: str, tmp_path: Path, port: int) -> AsyncIterator[Bridge]:
     async with running(start_bridge, broker_url, tmp_path, port) as bridge:
         yield bridge
@@ -73,20 +74,44 @@ async def running(start_bridge: StartBridge, broker_url: str, tmp_path: Path, po
         yield bridge
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def made(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> AsyncIterator[Guarded]:
     """A bridge with users of every role, and devices."""
     async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
         yield made
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests in one event loop, so that they share Playwright: to start it takes half a second of CPU."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> AsyncIterator[Browser]:
+    """Without contexts of a test before."""
+    before = set(shared_browser.contexts)
+    yield shared_browser
+    for context in set(shared_browser.contexts) - before:
+        await close(context)
+
+
+async def close(context: BrowserContext) -> None:
+    """Close a context whose requests may still be in the hands of the test."""
+    for page in context.pages:
+        await page.unroute_all(behavior="ignoreErrors")
+    await context.unroute_all(behavior="ignoreErrors")
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser_page(browser: Browser, port: int) -> AsyncIterator[Dashboard]:
     """A browser page; the bridge may not be running."""
     async with aiohttp.ClientSession() as session:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
-from playwright.async_api import BrowserContext, Page, Route
+from playwright.async_api import BrowserContext, Page, Route, WebSocketRoute
 
 from bridge.alarms.conditions import Above
 from bridge.alarms.defaults import DEFAULT_RULES
@@ -25,6 +25,7 @@ from bridge.core.timestamp import iso
 
 MINUTE_MS = 60_000
 _RULES = {rule.id: rule for rule in DEFAULT_RULES}
+_SOCKET = re.compile("/socket.io/")
 _URL = re.compile(r"/api/v1/alarms(/[^?]*)?(\?|$)")
 
 
@@ -72,6 +73,7 @@ class StagedAlarms:
         self.kpis: AlarmKpis | None = None
 
     async def serve(self, page: Page | BrowserContext) -> None:
+        await page.route_web_socket(_SOCKET, _withhold_alarms)
         await page.route(_URL, self._answer)
 
     def put(self, record: AlarmRecord) -> None:
@@ -140,6 +142,16 @@ class StagedAlarms:
             "unshelve": {"shelved_until_ms": None},
         }
         self.put(replace(record, **changes[action]))
+
+
+def _withhold_alarms(socket: WebSocketRoute) -> None:
+    """Keep from a page which alarms the bridge itself has when the page connects: none, which would replace the staged ones."""
+
+    def tell(message: str | bytes) -> None:
+        if not str(message).startswith('42["alerts"'):
+            socket.send(message)
+
+    socket.connect_to_server().on_message(tell)
 
 
 def _is_of(record: AlarmRecord, state: str) -> bool:

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, expect
@@ -14,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, 
 from bridge.alarms.record import AlarmRecord, AlarmState, Past
 from bridge.alarms.rules import Priority
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.conftest import LANGUAGES, Dashboard, log_in
+from tests.page.conftest import LANGUAGES, Dashboard, close, log_in
 from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
 from tests.page.test_accessibility import violations
 
@@ -223,7 +222,7 @@ async def test_only_operators_can_act(browser: Browser, made: Guarded) -> None:
         await expect(page.locator(".alarm-item").get_by_role("button", name="Acknowledge")).to_have_count(2 * may)
         await expect(page.get_by_role("checkbox")).to_have_count(2 * may)
         await expect(page.get_by_text("Acting on them requires the operator or admin role.")).to_have_count(1 - may)
-        await context.close()
+        await close(context)
 
 
 async def test_headline_counts_alarms_by_priority_and_says_when_some_may_be_missing(dashboard: Dashboard) -> None:
@@ -369,16 +368,13 @@ async def test_rule_of_ones_own_is_shown_by_its_message_in_every_language(browse
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Close its door.")
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Стандарт, неизвестный этой странице")
     await expect(page.locator(".alarm-item h3").first).to_have_text("Угарный газ 212 ppm: Cellar, Home")
-    await context.close()
+    await close(context)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_views_of_alarms_are_accessible_and_fit_a_phone(
-    browser: Browser, dashboard: Dashboard, scheme: Any, language: str
-) -> None:
+async def test_views_of_alarms_are_accessible_and_fit_a_phone(browser: Browser, dashboard: Dashboard, language: str) -> None:
     await dashboard.post(deviceId="boiler", coPpm=230)
-    context = await browser.new_context(color_scheme=scheme, locale=language, viewport={"width": 360, "height": 780})
+    context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     await every_kind().serve(context)
     page = await context.new_page()
     for view in (*TABS, "#/", "#/device/boiler"):
@@ -391,4 +387,4 @@ async def test_views_of_alarms_are_accessible_and_fit_a_phone(
         assert await violations(page) == [], view
         over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, view
-    await context.close()
+    await close(context)

@@ -19,8 +19,9 @@ import pymongo
 from bridge.app import Bridge
 from bridge.settings import AccessSettings, DevicesSettings
 from bridge.settings.loader import load_settings
+from tests import forked
 from tests.conftest import StartBridge
-from tests.servers import REPO, until
+from tests.servers import until
 
 FOLDER = Path(__file__).parent / "001"
 ADMIN, OPERATOR = ("admin", "admin"), ("smena", "1q2w3e4r")
@@ -91,16 +92,13 @@ class System:
     def settings_file(self) -> Path:
         return self.folder / "bridge.toml"
 
-    async def import_data(self, *options: str, data: Path = FOLDER / "data.json") -> int | None:
+    async def import_data(self, *options: str, data: Path = FOLDER / "data.json") -> int:
         """Run `sensor-bridge import-users`; returns its exit code."""
         environment = os.environ | {"BRIDGE_STORE__URL": self.mongo_url, "BRIDGE_STORE__DRIVER": self.driver}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bridge", "import-users", data, "--config", self.settings_file, *options,
-            cwd=REPO, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        printed, _ = await process.communicate()
-        self.printed = printed.decode()
-        return process.returncode
+        arguments = ("import-users", str(data), "--config", str(self.settings_file), *options)
+        code = await asyncio.to_thread(forked.run, self.folder, environment, *arguments)
+        self.printed = "".join((self.folder / name).read_text("utf-8") for name in ("out.txt", "err.txt"))
+        return code
 
     @asynccontextmanager
     async def bridge(self) -> AsyncIterator[Bridge]:

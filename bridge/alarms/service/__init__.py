@@ -95,6 +95,7 @@ class AlarmService:
         self._slices = EventSlices(self._on_event)
         self._is_following = False
         self._is_reconciled = False
+        self._is_save_due = False
         self._offset = 0
         """The cursor of the last reading that was folded."""
         self._newest = 0
@@ -362,6 +363,7 @@ class AlarmService:
                 return
         self.fold.resume(self._clock())
         self._is_following = True
+        self._is_save_due = self._folded > 0  # or a bridge that is killed once a minute would fold more readings each time
 
     async def _fold_stored(self) -> bool:
         """Fold stored readings up to the newest one; False if the journal is full before."""
@@ -407,7 +409,8 @@ class AlarmService:
         due = loop.time() + SAVE_SECONDS
         while True:
             await asyncio.sleep(1)
-            if loop.time() >= due or self._folded >= SAVE_READINGS:
+            if self._is_following and (loop.time() >= due or self._folded >= SAVE_READINGS or self._is_save_due):
+                self._is_save_due = False
                 due = loop.time() + SAVE_SECONDS
                 await self.save()
 

@@ -23,6 +23,12 @@ _LONG_NAMES = {
     "airqualityindex": "aqi",
     "methane": "ch4Ppm",
     "flame": "flameDetected",
+    "flamealarm": "flameDetected",
+    "flamestate": "flameDetected",
+    "flamestatus": "flameDetected",
+    "fire": "flameDetected",
+    "firedetected": "flameDetected",
+    "firealarm": "flameDetected",
     "relativehumidity": "humidity",
     "airtemperature": "temperature",
     "airhumidity": "humidity",
@@ -87,7 +93,7 @@ _UNITS = {
     "ug": "µg/m³",
     "µg": "µg/m³", "ugm3": "µg/m³", "mg": "mg/m³", "mgm3": "mg/m³", "percent": "%", "percentage": "%", "pct": "%",
     "v": "V", "volt": "V", "volts": "V", "mv": "mV", "lx": "lx", "dbm": "dBm", "db": "dB", "dba": "dB", "bq": "Bq/m³",
-    "pci": "pCi/L",
+    "pci": "pCi/L", "lel": "%LEL", "lfl": "%LEL",
 }  # fmt: skip
 _OTHER_QUANTITY_WORDS = {
     "absolute", "dew", "sea", "target", "setpoint", "set", "offset", "min", "max", "minimum", "maximum", "average", "avg",
@@ -168,9 +174,9 @@ def _sense(name: str, any_prefix: bool) -> Sense | None:
             return Sense(field, unit, "_".join([*prefix, number] if number else prefix))
         last = words[end - 1]
         if last in _UNITS:
-            if unit is not None and unit != _UNITS[last]:
+            if unit not in (None, _UNITS[last]) and (unit, _UNITS[last]) != ("%LEL", "%"):
                 return None
-            unit = _UNITS[last]
+            unit = unit or _UNITS[last]
         elif last.isdigit():
             number = last
         elif last not in _FILLER_WORDS:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from bridge.core.formats.field_names import sense
-from bridge.core.formats.stated_units import SCALE_INITIALS, is_scale_word, may_state_unit
+from bridge.core.formats.stated_units import SCALE_INITIALS, VALUE_KEYS, is_scale_word, may_state_unit
 from bridge.core.readings.extra import add_extra
 from bridge.core.readings.extraction import ORDER, ExtractedFields, check_aqi, field_name, sort_values
 from bridge.core.readings.leaf import AQI_SCALE, DEVICE_ID, TIME_KEYS, TIMESTAMP, UNKNOWN
@@ -21,6 +21,9 @@ _VALUES = "values"
 _UNIT_BY_VALUE = "TVOC"
 """The key in `values` whose number may show the unit of the device."""
 
+
+_NAMELESS = frozenset(VALUE_KEYS) - {"current"}
+"""Keys of a value whose name is beside it: `{"type": "co", "value": 300}`."""
 
 _LOCATIONS = frozenset((SITE, ROOM))
 _UNKNOWN = ""
@@ -168,6 +171,6 @@ def _key(key: str) -> str:
     if name is not None:
         return name
     lower = key.lower()
-    if lower in TIME_KEYS or may_state_unit(key, None) or sense(key) is not None:
+    if lower in TIME_KEYS or lower in _NAMELESS or may_state_unit(key, None) or sense(key) is not None:
         return _INTERPRETED
     return location_key(key) or _UNKNOWN

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.core.formats.field_names import is_chip, sense
+from bridge.core.formats.field_names import is_chip, names_other_quantity, sense
 from bridge.core.formats.format import FormatSpec, Parsed, Sample
 from bridge.core.formats.leaves import DEPTH_LIMIT, LEAVES_LIMIT, untaken
 from bridge.core.formats.payload import Payload
-from bridge.core.formats.stated_units import VALUE_KEYS, StatedUnits
+from bridge.core.formats.stated_units import StatedUnits
+from bridge.core.formats.value_objects import NAMED_VALUE_KEYS, find_value, inner_object, pair_keys
 from bridge.core.message import RejectionReason
 from bridge.core.payload import JSON_TYPES, PayloadError
 from bridge.core.readings.extraction import field_name
@@ -27,7 +28,6 @@ _CONTAINERS = {
     "telemetry", "sample", "metrics", "fields", "params", "result", "decodedpayload", "body", "message", "attributes", "air",
     "environment", "object",
 }  # fmt: skip
-_NAME_KEYS = ("name", "key", "type", "field", "measurement", "parameter", "id", "n", "value_type", "sensor", "metric")
 _PART_KEYS = ("id", "address", "mac", "serial", "name", "sensor", "probe", "channel")
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(?::|Z|[+-]|$)", re.ASCII)
 _MASS_FORM, _MASS_LIMIT = ("values", "TVOC"), 5
@@ -54,9 +54,10 @@ def read_json(body: object, path: str = "") -> Parsed:
 
 def _read_list(items: list[Any], path: str = "") -> Parsed:
     """Return the samples of all items: each is a reading, or all are keys with values."""
-    if _are_pairs(items):
+    pair = pair_keys(items) if all(isinstance(item, dict) for item in items) else None
+    if pair is not None:
         reader = _Reader()
-        reader.read_pairs(items, path, "")
+        reader.read_pairs(items, pair, path, "")
         return reader.parsed()
     parsed = Parsed([])
     for index, item in enumerate(items):
@@ -108,6 +109,7 @@ class _Reader:
         self, body: Mapping[str, Any], path: str, part: str, depth: int = 0, outer_units: StatedUnits | None = None
     ) -> None:
         units, dates = StatedUnits(body, outer_units), _date_leaves(body)
+        pair = None if NAMED_VALUE_KEYS.isdisjoint(body) or names_other_quantity(part) else pair_keys([body])
         scalars = sorted(body.items(), key=_precedence) if len(body) > 1 else body.items()
         for key, value in scalars:
             place = f"{path}.{key}" if path else key
@@ -116,6 +118,8 @@ class _Reader:
                 self._add_all(part, untaken(value, place, _TOO_MANY))
             elif key in dates:
                 self._add(part, dates[key]._replace(path=place))
+            elif pair is not None and key in pair and not isinstance(value, list):
+                self._read_of_pair(body, pair, key, place, part, depth, units)
             elif key in units.keys:
                 self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(value, place)])
             elif isinstance(value, dict) and value:
@@ -125,6 +129,26 @@ class _Reader:
             else:
                 self._read_scalar(key, value, place, part, units)
 
+    def _read_of_pair(
+        self,
+        body: Mapping[str, Any],
+        pair: tuple[str, str],
+        key: str,
+        place: str,
+        part: str,
+        depth: int,
+        units: StatedUnits,
+    ) -> None:
+        """Read the name or the value of `{"type": "co", "value": 300, "unit": "ppm"}`."""
+        name, value = body[pair[0]], body[key]
+        found = sense(name)
+        if key == pair[0] or found is None:
+            self._add(part, Leaf(place, value, UNIT))
+        elif isinstance(value, dict):
+            self._read_nested(name, value, place, part, depth + 1, units)
+        else:
+            self._add(_qualified(part, found.prefix), Leaf(place, value, found.field, units.of(found.field) or found.unit))
+
     def _add_all(self, part: str, leaves: list[Leaf]) -> None:
         for leaf in leaves:
             self._add(part, leaf)
@@ -133,32 +157,42 @@ class _Reader:
         if depth >= DEPTH_LIMIT:
             self._add_all(part, untaken(value, place))
             return
-        inner = next((name for name in VALUE_KEYS if name in value and not isinstance(value[name], dict | list)), None)
-        found = sense(key) if inner is not None else None
-        if found is not None and inner is not None:
+        found = sense(key)
+        if found is not None and (inner := find_value(value, found.field)) is not None:
             own = StatedUnits(value)
             for name, item in value.items():
                 at = f"{place}.{name}"
-                if name == inner:
-                    unit = own.of_value(found.field) or found.unit or units.of(found.field)
+                if name == inner.key:
+                    unit = inner.unit or own.of_value(found.field) or found.unit or units.of(found.field)
                     self._add(_qualified(part, found.prefix), Leaf(at, item, found.field, unit))
-                elif name in own.keys:
+                elif name in own.keys or name == inner.unit_key:
                     self._add_all(part, [Leaf(leaf.path, leaf.value, UNIT) for leaf in untaken(item, at)])
                 else:
                     self._add_all(part, untaken(item, at))
+            return
+        if found is not None and (outer := inner_object(value)) is not None:
+            for name, item in value.items():
+                if name == outer:
+                    self._read_nested(key, item, f"{place}.{name}", part, depth + 1, units)
+                else:
+                    self._add_all(part, untaken(item, f"{place}.{name}"))
             return
         inner_part = part if key.lower().replace("_", "") in _CONTAINERS else _qualified(part, key)
         self.read(value, place, inner_part, depth + 1, units)
 
     def _read_list(self, key: str, items: list[Any], place: str, part: str, depth: int, units: StatedUnits) -> None:
+        found = sense(key) if len(items) == 1 and isinstance(items[0], dict) and depth < DEPTH_LIMIT else None
+        if found is not None and find_value(items[0], found.field) is not None:  # one value with its unit
+            self._read_nested(key, items[0], f"{place}.0", part, depth + 1, units)
+            return
         if not all(isinstance(item, dict) for item in items) or depth >= DEPTH_LIMIT:
             leaves = untaken(items, place, _NO_KEYS)
             name = AQI_SCALE if field_name(key) == AQI_SCALE else getattr(sense(key), "field", None)
             if name is not None:  # a list where one value should be: the field is at fault
                 leaves[0] = Leaf(leaves[0].path, items, name)
             self._add_all(part, leaves)
-        elif _are_pairs(items):
-            self.read_pairs(items, place, part, units)
+        elif (pair := pair_keys(items)) is not None:
+            self.read_pairs(items, pair, place, part, units)
         else:
             distinct = next((name for name in _PART_KEYS if _distinguishes(items, name)), None)
             for index, item in enumerate(items):
@@ -168,9 +202,16 @@ class _Reader:
                 else:
                     self.read(item, at, _qualified(part, str(item[distinct])), depth + 1, units)
 
-    def read_pairs(self, items: list[dict[str, Any]], place: str, part: str, outer_units: StatedUnits | None = None) -> None:
+    def read_pairs(
+        self,
+        items: list[dict[str, Any]],
+        keys: tuple[str, str],
+        place: str,
+        part: str,
+        outer_units: StatedUnits | None = None,
+    ) -> None:
         """Read a list of `{"name": "temperature", "value": 21.5, "unit": "°C"}`."""
-        name_key, value_key = _pair_keys(items)
+        name_key, value_key = keys
         for index, item in enumerate(items):
             at = f"{place}.{index}" if place else str(index)
             name = item.get(name_key)
@@ -235,20 +276,6 @@ def _precedence(item: tuple[str, Any]) -> int:
 
 def _qualified(part: str, name: str) -> str:
     return f"{part}.{name}" if part and name else part or name
-
-
-def _are_pairs(items: list[Any]) -> bool:
-    return all(isinstance(item, dict) for item in items) and _pair_keys(items) != ("", "")
-
-
-def _pair_keys(items: list[dict[str, Any]]) -> tuple[str, str]:
-    """Return the keys of name and value that all items have, where at least one name has a sense; else two empty texts."""
-    for name in _NAME_KEYS:
-        if all(isinstance(item.get(name), str) for item in items) and any(sense(item[name]) for item in items):
-            for value in VALUE_KEYS:
-                if value != name and all(value in item for item in items):
-                    return name, value
-    return "", ""
 
 
 def _distinguishes(items: list[dict[str, Any]], key: str) -> bool:

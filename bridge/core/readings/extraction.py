@@ -1,5 +1,6 @@
 """Extraction of fields: the leaves of a payload become values in the units of the measurement table, and are checked."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -20,7 +21,8 @@ from bridge.core.readings.measurements import (
 )
 from bridge.core.readings.units import conversion, split_quantity
 
-_POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
+POWER_ON_CELSIUS = 85  # DS18B20 data sheet: the reset value of its temperature register
+_DALLAS = re.compile(r"ds18(b|s)?20|dallas|tempc_ds", re.IGNORECASE)
 _KEY_LENGTH = 64  # longer keys name no field and are not cached
 _CACHE_LIMIT = 10_000  # cached keys; they are chosen by untrusted senders
 
@@ -142,7 +144,7 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
     if leaf.value is None:
         fields.taken[leaf.path] = name
         return
-    raw, unit = leaf.value, units.get(name) if leaf.is_assumed and name in units else leaf.unit
+    raw, sent, unit = leaf.value, None, units.get(name) if leaf.is_assumed and name in units else leaf.unit
     measurement = MEASUREMENTS_BY_NAME[name]
     if isinstance(raw, str) and not isinstance(measurement, Flag):
         number, stated = split_quantity(raw)
@@ -150,7 +152,7 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
     unit = unit or units.get(name)
     if unit and not isinstance(measurement, Flag):
         try:
-            name, raw = _convert(name, unit, raw)
+            sent, (name, raw) = raw, _convert(name, unit, raw)
         except UnitError as error:
             if name in fields.values or name in fields.quality:
                 fields.ignore(leaf.path, leaf.value, str(error))
@@ -162,13 +164,18 @@ def _take_value(leaf: Leaf, name: str, units: Mapping[str, str], fields: Extract
         fields.ignore(leaf.path, leaf.value, f"{name} is already taken from another key")
         return
     fields.taken[leaf.path] = name
-    accepted, fault = MEASUREMENTS_BY_NAME[name].accept(raw)
+    accepted, fault = MEASUREMENTS_BY_NAME[name].accept(raw, sent)
     if accepted is not None:
         fields.values[name] = accepted
-    if name == "temperature" and accepted == _POWER_ON_CELSIUS and "ds18b20" in leaf.path.lower():
-        fault = "85 °C: a DS18B20 also sends it before its first measurement"
     if fault is not None:
         fields.quality[name] = fault
+    flag_power_on(fields, leaf.path)
+
+
+def flag_power_on(fields: ExtractedFields, source: str) -> None:
+    """Flag the temperature at which a DS18B20 starts, if `source`, a path or a device id, names such a sensor."""
+    if fields.values.get("temperature") == POWER_ON_CELSIUS and _DALLAS.search(source):
+        fields.quality["temperature"] = "85 °C: a DS18B20 also sends it before its first measurement"
 
 
 def _convert(name: str, unit: str, raw: object) -> tuple[str, object]:

@@ -3,6 +3,10 @@
 Gases: a fraction of the volume is converted from a concentration at 25 °C and 1013.25 hPa, where a mole of gas has 24.45 litres
 (US EPA, 40 CFR 50). TVOC is a mixture: 1 ppb is 4.6 µg/m³, the ratio at which sensor makers convert the German levels of
 1, 3 and 10 mg/m³ (220, 660 and 2,200 ppb).
+
+Combustible gases: a percentage of the lower explosive limit (LEL) is converted by the limits of ISO/IEC 80079-20-1:2017, as the
+default rules are: 20 %LEL of methane are 8,800 ppm, and raise the alarm for 20 %LEL. A detector with the older limit of 5.0 %
+means 10,000 ppm by 20 %LEL, and the same alarm is raised.
 """
 
 import re
@@ -21,12 +25,21 @@ _MOLAR_MASS: Mapping[str, float] = {
 }  # fmt: skip
 """Grams per mole; LPG as propane."""
 
+_LIMITS: Mapping[str, float] = {
+    "ch4Ppm": 4.4, "lpgPpm": 1.4, "h2": 4.0, "coPpm": 10.9, "nh3": 15.0, "h2s": 4.0, "acetone": 2.5, "toluene": 1.0,
+    "alcohol": 3.1,
+}  # fmt: skip
+"""Lower explosive limits in percent of the volume; LPG as butane, whose limit is lower than that of propane (1.7)."""
+
 _ALIASES: Mapping[str, str] = {
     "°c": "°C", "c": "°C", "celsius": "°C", "degc": "°C", "degreec": "°C", "℃": "°C", "cel": "°C", "degreescelsius": "°C",
     "gradcelsius": "°C", "°с": "°C",  # the last with the Cyrillic letter
     "°f": "°F", "f": "°F", "fahrenheit": "°F", "degf": "°F", "degreef": "°F", "℉": "°F", "degreesfahrenheit": "°F",
     "k": "K", "kelvin": "K", "°k": "K",
     "%": "%", "%rh": "%", "rh": "%", "percent": "%", "percentage": "%", "pct": "%", "%r.h.": "%", "%vol": "%",
+    "vol%": "%", "vol.%": "%", "vol-%": "%", "vol.-%": "%", "%vol.": "%", "%v/v": "%", "%(v/v)": "%", "v/v%": "%",
+    "%lel": "%LEL", "lel%": "%LEL", "lel": "%LEL", "percentlel": "%LEL", "%lfl": "%LEL", "lfl": "%LEL", "%lie": "%LEL",
+    "%ueg": "%LEL", "%нкпр": "%LEL",
     "ppm": "ppm", "ppb": "ppb", "partspermillion": "ppm", "partsperbillion": "ppb", "ppmv": "ppm", "ppbv": "ppb",
     "µg/m³": "µg/m³", "µg/m3": "µg/m³", "ug/m3": "µg/m³", "ug/m³": "µg/m³", "ugm3": "µg/m³", "ug": "µg/m³",
     "microgramspercubicmeter": "µg/m³", "mg/m³": "mg/m³", "mg/m3": "mg/m³", "mgm3": "mg/m³",
@@ -62,7 +75,8 @@ _TO: Mapping[str, Mapping[str, tuple[float, float]]] = {
 """Scale and offset to a field's unit, by stated unit. 1 pCi/L is 37 Bq/m³; mmHg, inHg and psi by NIST SP 811."""
 
 _FRACTIONS: Mapping[str, Mapping[str, float]] = {
-    "ppm": {"ppm": 1, "ppb": 0.001, "%": 10_000}, "ppb": {"ppb": 1, "ppm": 1000, "%": 10_000_000},
+    "ppm": {"ppm": 1, "ppb": 0.001, "%": 10_000, "fraction": 1_000_000},
+    "ppb": {"ppb": 1, "ppm": 1000, "%": 10_000_000, "fraction": 1_000_000_000},
 }  # fmt: skip
 
 _OTHER_FIELD: Mapping[tuple[str, str], str] = {
@@ -132,6 +146,8 @@ def _gas_scale(field: str, wanted: str, name: str) -> float | None:
     """Return the scale of a gas from `name` to `wanted`, ppm or ppb; None if there is none."""
     if name in _FRACTIONS[wanted]:
         return _FRACTIONS[wanted][name]
+    if name == "%LEL" and field in _LIMITS:
+        return _LIMITS[field] * _FRACTIONS[wanted]["%"] / 100
     if name not in ("µg/m³", "mg/m³") or field not in _MOLAR_MASS:
         return None
     ppb_of_microgram = _MOLE_LITRES / _MOLAR_MASS[field]
@@ -142,16 +158,23 @@ def units_of(field: str) -> list[str]:
     """Return the units in which a field may be stated; the first is its own."""
     own = MEASUREMENTS_BY_NAME[field].unit
     if own in _FRACTIONS:
-        return [*_FRACTIONS[own], *(("µg/m³", "mg/m³") if field in _MOLAR_MASS else ())]
+        return [
+            *_FRACTIONS[own],
+            *(("µg/m³", "mg/m³") if field in _MOLAR_MASS else ()),
+            *(("%LEL",) if field in _LIMITS else ()),
+        ]
     return list(_TO.get(own, ()))
 
 
 def split_quantity(text: str) -> tuple[float | int | None, str | None]:
     """Return the number and the unit of a text such as `21.5`, `21,5` or `21.5 °C`; None if it has none.
 
-    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none.
+    A comma before exactly three digits may separate thousands: such a number has no single meaning and counts as none. A value
+    beyond the range of its sensor, `> 1000 ppm`, is at least the number.
     """
     text = text.strip(" \t\r\n\0")
+    if text.startswith((">", "≥")):
+        text = text.lstrip(">=≥ ")
     found = _QUANTITY.fullmatch(text)
     if found is None:
         return None, None

@@ -115,7 +115,9 @@ def test_part_of_a_device_has_a_device_id_whatever_it_is_called(device_id: str, 
 def test_command_id_has_plain_characters_only(text: str) -> None:
     allowed = set(string.ascii_letters + string.digits + "._:-")
     assert is_command_id(text) == (1 <= len(text) <= 128 and set(text) <= allowed and text not in (".", ".."))
-    assert bool(re.search(COMMAND_ID_PATTERN, text)) == (is_command_id(text) or (len(text) > 128 and set(text) <= allowed))
+    assert bool(re.search(COMMAND_ID_PATTERN.replace("$", r"\Z"), text)) == (
+        is_command_id(text) or (len(text) > 128 and set(text) <= allowed)
+    )
 
 
 def test_same_reading_has_the_same_id() -> None:

@@ -207,7 +207,7 @@ def test_flag_is_accepted_in_every_notation(raw: object, value: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [2, -1, 0.5, math.nan, math.inf, "yes", "", "maybe", [], [True], {}, 10**400], ids=lambda raw: repr(raw)[:9]
+    "raw", [2, -1, 0.5, math.nan, math.inf, "high", "", "maybe", [], [True], {}, 10**400], ids=lambda raw: repr(raw)[:9]
 )
 def test_non_flag_is_refused(raw: object) -> None:
     assert MEASUREMENTS_BY_NAME["flameDetected"].accept(raw) == (None, "not true or false")

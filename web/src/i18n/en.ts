@@ -147,6 +147,7 @@ export const en = {
 
   "flag.outside": "outside {low} to {high}",
   "flag.clamped": "outside {low} to {high}, shown at the limit",
+  "flag.failure": "{code} is what a failed sensor sends, not a value",
   "flag.notANumber": "not a number",
   "flag.notTrueOrFalse": "not true or false",
   "flag.notATime": "not a valid time",

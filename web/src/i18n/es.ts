@@ -186,6 +186,7 @@ const page: Translated = {
 
   "flag.outside": "fuera de {low} a {high}",
   "flag.clamped": "fuera de {low} a {high}, se muestra el límite",
+  "flag.failure": "{code} es lo que envía un sensor averiado, no un valor",
   "flag.notANumber": "no es un número",
   "flag.notTrueOrFalse": "no es verdadero ni falso",
   "flag.notATime": "no es una hora válida",

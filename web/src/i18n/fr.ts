@@ -186,6 +186,7 @@ const page: Translated = {
 
   "flag.outside": "hors de {low} à {high}",
   "flag.clamped": "hors de {low} à {high}, limite affichée",
+  "flag.failure": "{code} est ce qu’envoie un capteur en panne, pas une valeur",
   "flag.notANumber": "n’est pas un nombre",
   "flag.notTrueOrFalse": "n’est ni vrai ni faux",
   "flag.notATime": "n’est pas une heure valide",

@@ -93,6 +93,7 @@ export function ageText(milliseconds: number): string {
 export function flagText(flag: string): string {
   const parsed = parseQualityFlag(flag);
   if (parsed.kind === "other") return parsed.text;
+  if (parsed.kind === "failure") return t("flag.failure", { code: formats.value.number(parsed.code) });
   if (parsed.kind !== "outside") return t(`flag.${parsed.kind}`);
   const bounds = { low: formats.value.number(parsed.low), high: formats.value.number(parsed.high) };
   return t(parsed.clamped ? "flag.clamped" : "flag.outside", bounds);

@@ -223,6 +223,7 @@ const page: Translated = {
 
   "flag.outside": "вне пределов от {low} до {high}",
   "flag.clamped": "вне пределов от {low} до {high}, показан предел",
+  "flag.failure": "{code} — код неисправного датчика, а не значение",
   "flag.notANumber": "не число",
   "flag.notTrueOrFalse": "не логическое значение",
   "flag.notATime": "неверное время",

@@ -12,10 +12,12 @@ type FlagKind =
 
 export type QualityFlag =
   | { readonly kind: "outside"; readonly low: number; readonly high: number; readonly clamped: boolean }
+  | { readonly kind: "failure"; readonly code: number }
   | { readonly kind: FlagKind }
   | { readonly kind: "other"; readonly text: string };
 
 const OUTSIDE = /^outside (-?[\d.e+]+?)\.\.(-?[\d.e+]+)(, clamped)?$/;
+const FAILURE = /^sensor failure: ([\d.e+]+) is a code, not a value$/;
 const KINDS: Readonly<Record<string, FlagKind>> = {
   "not a number": "notANumber",
   "not true or false": "notTrueOrFalse",
@@ -33,6 +35,8 @@ export function parseQualityFlag(text: string): QualityFlag {
     const [low, high] = [Number(outside[1]), Number(outside[2])];
     if (Number.isFinite(low) && Number.isFinite(high)) return { kind: "outside", low, high, clamped: outside[3] !== undefined };
   }
+  const code = Number(FAILURE.exec(text)?.[1] ?? NaN);
+  if (Number.isFinite(code)) return { kind: "failure", code };
   const kind = Object.hasOwn(KINDS, text) ? KINDS[text] : undefined;
   return kind ? { kind } : { kind: "other", text };
 }
