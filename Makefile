@@ -167,9 +167,11 @@ test-tools:
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing="$$missing chromium"; \
 	{ command -v nginx || test -x /usr/sbin/nginx || test -x /opt/homebrew/bin/nginx; } >/dev/null || missing="$$missing nginx-light"; \
+	lighter() { { command -v chromium-headless-shell || ! apt-cache show chromium-headless-shell; } >/dev/null 2>&1 || \
+		case "$$missing" in *-shell*) ;; *) missing="$$missing chromium-headless-shell";; esac; }; lighter; \
 	test -z "$$missing" && exit 0; \
 	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-		echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+		apt-get update -qq; lighter; echo "installing$$missing"; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	else echo "to run all tests, install:$$missing (Debian: sudo apt-get install$$missing)"; fi
 
 # --- contribute ------------------------------------------------------------------------------------------------------
