@@ -62,7 +62,7 @@ async def chromium(*arguments: str, whole: bool = False) -> AsyncIterator[Browse
     Only the `whole` one shows notifications.
     """
     programs = _WHOLE if whole else (*_WITHOUT_WINDOWS, *_WHOLE)
-    program = next(filter(None, map(shutil.which, programs)), None)
+    program = next((path for name in programs if (path := shutil.which(name))), None)
     if program is None:
         missing("there is no Chromium; on Debian: apt-get install chromium")
     async with async_playwright() as playwright:
