@@ -111,7 +111,7 @@ class Attempts:
 def _without_pymongos(report: Callable[[Any], None]) -> Callable[[Any], None]:
     """PyMongo 4.20 loses a connection if the task that opens it is cancelled at the wrong moment: 22 of 4,831 times."""
 
-    def close(transport: Any) -> None:  # noqa: ANN401
+    def close(transport: Any) -> None:
         if transport._sock is not None and isinstance(transport.get_protocol(), PyMongoProtocol):
             transport._sock.close()
         else:
