@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pymongo
 import pytest
@@ -43,7 +44,7 @@ def is_open(port: int) -> bool:
     return False
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Say that a server cannot be had: a skip on a developer's machine, a failure in CI."""
     if os.environ.get("CI"):
         pytest.fail(f"CI is set and {what}", pytrace=False)

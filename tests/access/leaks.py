@@ -49,7 +49,10 @@ class Leaks(logging.Handler):
     def found(self) -> set[str]:
         """The source of each leak and the beginning of the secret."""
         text = "\0".join(self._said)
-        bad = {form: secret for secret in self._secrets for form in forms(secret) if form in text}
+        written = {form: secret for secret in self._secrets for form in forms(secret)}
+        # One pass for all that cannot be there: to search for each takes 20 s of CPU instead of one.
+        starts = {form[:_SHORTEST] for form in written}.intersection(text[at : at + _SHORTEST] for at in range(len(text)))
+        bad = {form: secret for form, secret in written.items() if form[:_SHORTEST] in starts and form in text}
         return {f"{where}: {secret[:6]}…" for form, secret in bad.items() for what, where in self._said.items() if form in what}
 
 

@@ -94,7 +94,7 @@ async def test_unauthenticated_refusals_leave_room_for_other_events(trail: Trail
         trail.now.now += 60
     trail.record("command", actor=ALICE, target="hall")
     assert trail.lost == WAITING_LIMIT // 2
-    assert (await trail.written())[-1].actor == "alice"
+    assert "alice" in {event.actor for event in await trail.written()}
 
 
 async def test_events_of_authenticated_actors_are_separate_records(trail: Trail) -> None:

@@ -31,7 +31,7 @@ SHORT: dict[str, Scenario] = {
     "links faulty": partial(scenarios.links_faulty, faults=(Fault.SLICES, Fault.RESET), seconds=2),
     "hostile": partial(scenarios.hostile_fifth, count=5000),
     "terminated": partial(scenarios.bridge_terminated, times=2),
-    "clock": partial(scenarios.clock_jumps, seconds=1),
+    "clock": partial(scenarios.clock_jumps, rate=200, seconds=1),
     "readings dropped": partial(scenarios.readings_dropped, times=1, retention_seconds=2),
     **{f"sqlite {name}": partial(file_fault, fault=fault, times=1, seconds=1) for name, fault in FILE_FAULTS.items()},
     "store down": partial(scenarios.store_down, seconds=5, flood_rate=4000, flood_seconds=4),

@@ -173,8 +173,8 @@ async def test_admin_pages_and_filters_the_audit_log(browser: Browser, made: Gua
 async def test_session_is_renewed_on_open_connections_of_all_tabs_until_it_expires(
     browser: Browser, start_bridge: StartBridge, broker_url: str, tmp_path: Path
 ) -> None:
-    """Tokens last 4 s, shorter than the settings allow, in a session of 10 s. Using a refresh token twice would end it."""
-    short = {"token_seconds": 4.0, "refresh_days": 10 / DAY_SECONDS}
+    """Tokens last 4 s, shorter than the settings allow, in a session of 16 s. Using a refresh token twice would end it."""
+    short = {"token_seconds": 4.0, "refresh_days": 16 / DAY_SECONDS}
     access = access_settings(admin_password=SecretStr(PASSWORD)).model_copy(update=short)
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", access=access) as bridge,

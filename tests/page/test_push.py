@@ -76,6 +76,13 @@ class Alarmed:
         await context.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_browser() -> AsyncIterator[Browser]:
+    """One that shows notifications."""
+    async with chromium(whole=True) as browser:
+        yield browser
+
+
 @asynccontextmanager
 async def alarmed(
     start_bridge: StartBridge,

@@ -148,7 +148,9 @@ async def test_indoor_air_programs_work_end_to_end(site: Site) -> None:
             await charts.wait_for_function(ACTIVE)
             await run(sys.executable, site.program("capteur_004.py"), "2025-11-19T10:06:00Z")
             await expect(charts.locator("#historique li")).to_have_count(2)
-    requests = site.nginx.access_log.read_text()
+    log = site.nginx.access_log  # of requests that have ended
+    await until(lambda: log.read_text().count("GET /ws HTTP") >= 3, what="the end of the connections")
+    requests = log.read_text()
     assert requests.count("GET /ws HTTP") == 3, "one connection of each page, and one that was asked for"
     assert "GET /api/" not in requests, "nothing is polled"
 

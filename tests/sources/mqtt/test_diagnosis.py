@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,11 +175,10 @@ async def server(answer: bytes) -> AsyncIterator[int]:
     """A server that reads something, sends the answer, and closes the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with closing(writer), suppress(OSError):
             await reader.read(100)
             writer.write(answer)
             await writer.drain()
-        writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield listening.sockets[0].getsockname()[1]
@@ -244,19 +243,17 @@ async def closing_broker() -> AsyncIterator[str]:
     """A broker that closes a connection with MQTT 5 without an answer."""
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with closing(writer), suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
-        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.read(100)
-        if first[8:9] != b"\x04":
-            writer.close()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", inner)
-        inner_writer.write(first)
-        await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
+        with closing(writer):
+            first = await reader.read(100)
+            if first[8:9] == b"\x04":
+                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", inner)
+                inner_writer.write(first)
+                await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
 
     async with refusing_broker() as url:
         inner = int(url.rpartition(":")[2])
