@@ -20,11 +20,16 @@ _PAGE = 100
 _PAGES_PER_COUNT = 100
 """After so many pages from the store it is counted again how far a client is behind."""
 
-_READERS = 4
+_PAGES_PER_STEP = 4
+"""A client whose transport takes all is sent so many pages from memory at once."""
+
+_WORKERS = 4
 _RETRY_SECONDS = 0.5
 
 
 class CatchUp:
+    """Sends pages in a few tasks that yield to the event loop after each step, so that live records wait for none of them."""
+
     def __init__(
         self,
         recent: RecentPublications,
@@ -41,35 +46,32 @@ class CatchUp:
         self._delivery = delivery
         self._records_limit = records_limit
         self._go_live = go_live
-        self.reading: dict[Session, None] = {}
-        """Clients whose next page is read from the store, or waits for that."""
+        self.due: dict[Session, None] = {}
+        """Clients that will be sent a page, or are being sent one."""
         self._waiting: asyncio.Queue[Session] = asyncio.Queue()
 
     def advance(self, session: Session) -> None:
-        """Send a client what it lacks, unless a request of it is in progress, which does so at its end."""
+        """Go on with a client, unless a request of it is in progress, which does so at its end."""
         if not session.lock.locked():
             self.finish(session)
 
     def finish(self, session: Session) -> None:
-        """Send a client that is not live the records after its offset, as many as its transport takes; then it is live.
+        """Make a client live if it was sent everything; otherwise it is sent a page as soon as its transport takes one.
 
         Does not yield to the event loop, so that no record is published between the last page and the first live batch.
         """
-        if session.closed or session.live or session in self.reading:
+        if session.closed or session.live or session in self.due:
             return
         self._delivery.remove(session)
         if session.subscription.every_ms is not None:
             self._jump(session)
-        while session.offset < (last := self._recent.last_offset):
-            if not self._delivery.has_drained(session):
-                self._delivery.wait_until_drained(session)
-                return
-            if not self._recent.covers(session.offset):
-                self.reading[session] = None
-                self._waiting.put_nowait(session)
-                return
-            self._send(session, self._history.recent_page(session.offset, last, session.subscription, _PAGE))
-        self._go_live(session)
+        if session.offset >= self._recent.last_offset:
+            self._go_live(session)
+        elif self._delivery.has_drained(session):
+            self.due[session] = None
+            self._waiting.put_nowait(session)
+        else:
+            self._delivery.wait_until_drained(session)
 
     def _send(self, session: Session, page: ReplayPage) -> None:
         self._delivery.write(session, page.records)
@@ -83,26 +85,38 @@ class CatchUp:
         records = sorted(newest.values(), key=lambda record: record.seq)
         self._send(session, ReplayPage(records, self._recent.last_offset))
 
-    # --- from the store ----------------------------------------------------------------------------------------------------
+    # --- pages -------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Read pages from the store. Runs until cancelled."""
+        """Send pages. Runs until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for number in range(_READERS):
-                tasks.create_task(self._read_forever(), name=f"catch-up {number}")
+            for number in range(_WORKERS):
+                tasks.create_task(self._work(), name=f"catch-up {number}")
 
-    async def _read_forever(self) -> None:
+    async def _work(self) -> None:
         while True:
             session = await self._waiting.get()
             try:
                 async with session.lock:
-                    if not session.closed:
-                        await self._send_stored(session)
+                    if not (session.closed or session.live):
+                        await self._send_next(session)
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_SECONDS)
             finally:
-                del self.reading[session]
+                del self.due[session]
             self.advance(session)
+            await asyncio.sleep(0)
+
+    async def _send_next(self, session: Session) -> None:
+        """Send a page from the store, or some from memory."""
+        if not self._recent.covers(session.offset):
+            await self._send_stored(session)
+            return
+        for _ in range(_PAGES_PER_STEP):
+            last = self._recent.last_offset
+            if session.offset >= last or not self._delivery.has_drained(session):
+                return
+            self._send(session, self._history.recent_page(session.offset, last, session.subscription, _PAGE))
 
     async def _send_stored(self, session: Session) -> None:
         """Send a page, or a gap up to the records in memory if more than `records_limit` lie between."""

@@ -90,7 +90,7 @@ class Hub:
 
     @property
     def slow_count(self) -> int:
-        return len(self._delivery.slow) + len(self._catch_up.reading)
+        return len(self._delivery.slow) + len(self._catch_up.due)
 
     def add_protocol(self, protocol: ClientProtocol) -> None:
         self._protocols.append(protocol)
@@ -155,6 +155,7 @@ class Hub:
     def replace_recent(self, reading: Reading, after: Reading | None) -> None:
         """Replace a record that was published, or drop it: clients that reconnect are sent it as it is now."""
         self._recent.replace(reading.seq, None if after is None else Publication(after))
+        self._history.stored.clear()
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 
@@ -327,6 +328,7 @@ class Hub:
     def tick(self) -> None:
         """Let settled clients go live, resume or disconnect slow consumers, and send coalesced records that are due."""
         now = self._monotonic()
+        self._history.stored.tick()
         while self._joining and self._joining[0][0] <= now:
             self._join_next()
         for session in self._delivery.check_slow(now):

@@ -179,7 +179,7 @@ async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(open
             await publish_many(broker_url, 2000, first=count)
             count += 2000
             await temperatures_of(quick, count)
-        cursors = []
+        cursors: list[int] = []
         while len(cursors) < count:
             name, body = await stalled.event()
             assert name != "gap"
@@ -205,7 +205,8 @@ async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may
             await publish_many(broker_url, 2000, first=count)
             count += 2000
             await temperatures_of(quick, count)
-        cursors, gaps = [], []
+        cursors: list[int] = []
+        gaps: list[Any] = []
         while not cursors or cursors[-1] < quick.cursors[-1]:
             name, body = await stalled.event()
             if name == "sensorData":
