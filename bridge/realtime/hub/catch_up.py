@@ -65,7 +65,8 @@ class CatchUp:
         self._delivery.remove(session)
         if session.subscription.every_ms is not None:
             self._jump(session)
-        if session.offset >= self._recent.last_offset:
+        session.lags = session.offset < self._recent.last_offset
+        if not session.lags:
             self._go_live(session)
         elif self._delivery.has_drained(session):
             self.due[session] = None

@@ -137,7 +137,7 @@ class Hub:
 
     def _send(self, group: SubscriberGroup[Session], publications: Sequence[Publication], cursor: int) -> None:
         for session in self._delivery.send_to_group(group, self._delivery.encode(publications, group.encoder)):
-            session.live, session.offset = False, cursor
+            session.live, session.lags, session.offset = False, True, cursor
             self._held[session] = None
             self._delivery.wait_until_drained(session)
 
@@ -231,9 +231,15 @@ class Hub:
                 self._catch_up.finish(session)
 
     async def _hold(self, session: Session) -> None:
-        """Take a client out of the live flow at a known offset, with room in its buffer."""
+        """Take a client out of the live flow at a known offset, with room in its buffer.
+
+        If it lags it is sent what was published until now first, by its subscription of that time.
+        """
         await self._wait_until_drained(session)
         self._delivery.remove(session)
+        if session.lags:
+            await self._send_published(session)
+            session.lags = False
         if session.live:
             self._send_latest(self._index.group_of(session.encoder, session.subscription))
             self._index.leave(session, session.encoder, session.subscription)

@@ -74,8 +74,8 @@ class Session:
     """A connected client. While `live` it is a member of its subscriber group; otherwise delivery resumes after `offset`."""
 
     __slots__ = (
-        "closed", "delivered", "encoder", "live", "lock", "offset", "stored_pages", "subscription", "transport", "unread_bytes",
-        "unread_since",
+        "closed", "delivered", "encoder", "lags", "live", "lock", "offset", "stored_pages", "subscription", "transport",
+        "unread_bytes", "unread_since",
     )  # fmt: skip
 
     def __init__(self, encoder: Encoder, transport: Transport, offset: int, subscription: Subscription = ALL) -> None:
@@ -85,6 +85,8 @@ class Session:
         self.offset = offset
         self.delivered = DeliveredRanges(offset)
         self.live = False
+        self.lags = False
+        """Whether it will be live once it was sent what has been published; otherwise it has just joined."""
         self.closed = False
         self.lock = asyncio.Lock()
         """Held while the subscription changes: concurrent requests of a client are handled in order."""

@@ -89,14 +89,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def reading_the_store(stage: Stage) -> AsyncIterator[None]:
-    """Clients that lag are sent pages from the store."""
-    reading = asyncio.create_task(stage.hub._catch_up.run())
+async def catching_up(stage: Stage) -> AsyncIterator[None]:
+    """Clients that lag are sent pages."""
+    working = asyncio.create_task(stage.hub._catch_up.run())
     try:
         yield
+        await run_ready_tasks()
     finally:
-        reading.cancel()
-        await asyncio.wait([reading])
+        working.cancel()
+        await asyncio.wait([working])
 
 
 async def run_ready_tasks(count: int = 20) -> None:
@@ -159,7 +160,8 @@ async def test_client_that_never_subscribes_receives_every_device_from_joining_o
     stage.publish(2)
     stage.publish(device="b")
     assert transport.received == []
-    stage.pass_time(SETTLED_SECONDS)
+    async with catching_up(stage):
+        stage.pass_time(SETTLED_SECONDS)
     stage.publish()
     assert transport.cursors == [4, 5, 6, 7]
     assert stage.hub.counts.delivered == 4
@@ -458,7 +460,7 @@ async def test_client_held_longer_than_memory_reaches_reads_on_from_the_store(mo
     with pytest.raises(StoreUnavailable):
         await request
     stage.store.unavailable = False
-    async with reading_the_store(stage):
+    async with catching_up(stage):
         await until(lambda: stage.hub.slow_count == 0)
     assert transport.cursors == list(range(4, 104))
     assert transport.disconnects == []
@@ -469,7 +471,8 @@ async def test_burst_larger_than_memory_does_not_disconnect_a_joining_client() -
     _, transport = stage.join()
     for _ in range(10):
         stage.publish(5)
-    stage.pass_time(SETTLED_SECONDS)
+    async with catching_up(stage):
+        stage.pass_time(SETTLED_SECONDS)
     assert transport.disconnects == []
     assert transport.cursors == list(range(1, 51))
 
@@ -490,7 +493,8 @@ async def test_client_with_a_full_buffer_lags_alone_and_misses_nothing() -> None
     stage.pass_time(0.1)
     assert slow.cursors == [1], "more waits than a page may follow"
     slow.waiting = 500
-    stage.pass_time(0.1)
+    async with catching_up(stage):
+        stage.pass_time(0.1)
     stage.publish()
     assert slow.cursors == [1, 2, 3, 4, 5, 6, 7]
     assert slow.gaps == []
@@ -505,7 +509,8 @@ async def test_client_that_lags_is_sent_page_after_page_as_it_reads() -> None:
         stage.publish(50)
     sent = [len(transport.cursors)]
     while stage.hub.slow_count:
-        transport.waiting = 0
+        async with catching_up(stage):
+            transport.waiting = 0
         sent.append(len(transport.cursors))
     assert transport.cursors == list(range(1, 1001))
     assert max(second - first for first, second in pairwise(sent)) <= 100, "at most a page at once"
@@ -521,8 +526,10 @@ async def test_client_without_drain_events_is_checked_on_each_tick() -> None:
     stage.publish()
     transport.waiting = 0
     stage.publish()
-    assert transport.received == []
-    stage.pass_time(0.05)
+    async with catching_up(stage):
+        await run_ready_tasks()
+        assert transport.received == []
+        stage.pass_time(0.05)
     assert transport.cursors == [1, 2]
 
 
@@ -543,7 +550,7 @@ async def test_client_that_lags_behind_memory_reads_on_from_the_store_then_memor
     for _ in range(10):
         stage.publish(70)
     transport.waiting = 0
-    async with reading_the_store(stage):
+    async with catching_up(stage):
         await until(lambda: stage.hub.slow_count == 0)
     stage.publish()
     assert transport.cursors == list(range(1, 702))
@@ -557,7 +564,7 @@ async def test_gap_is_sent_to_a_client_that_lags_further_than_it_may_catch_up() 
     for _ in range(10):
         stage.publish(70)
     transport.waiting = 0
-    async with reading_the_store(stage):
+    async with catching_up(stage):
         await until(lambda: stage.hub.slow_count == 0)
     ((after, last, missed),) = transport.gaps
     assert (after, missed) == (0, last)
@@ -574,7 +581,7 @@ async def test_client_that_lags_goes_on_when_the_store_answers_again(monkeypatch
         stage.publish(70)
     stage.store.unavailable = True
     transport.waiting = 0
-    async with reading_the_store(stage):
+    async with catching_up(stage):
         await until(lambda: len(stage.store.queries) > 2)
         assert transport.cursors == []
         stage.store.unavailable = False
@@ -600,7 +607,8 @@ async def test_client_whose_buffer_is_full_when_it_joins_lags_and_misses_nothing
     transport.waiting = 1000
     stage.pass_time(SETTLED_SECONDS)
     stage.publish(2)
-    transport.waiting = 0
+    async with catching_up(stage):
+        transport.waiting = 0
     stage.publish()
     assert transport.cursors == [1, 2, 3, 4, 5, 6]
 
@@ -639,7 +647,8 @@ async def test_client_that_reads_slowly_is_not_disconnected() -> None:
         transport.waiting -= 1000
         stage.pass_time(20)
     assert transport.disconnects == []
-    transport.waiting = 0
+    async with catching_up(stage):
+        transport.waiting = 0
     assert transport.cursors == [1]
 
 

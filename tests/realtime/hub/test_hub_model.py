@@ -165,7 +165,7 @@ class HubAndClients(RuleBasedStateMachine):
             possible = client.possible_subscriptions()
             client.allowed |= {record.seq for record in batch if any(matches(devices, record) for devices in possible)}
             client.owed |= {record.seq for record in batch if all(matches(devices, record) for devices in possible)}
-            if not client.session.live:
+            if not (client.session.live or client.session.lags):
                 client.held_from = min(client.held_from, batch[0].seq)
         self.hub.publish(batch)
 
@@ -279,7 +279,7 @@ class HubAndClients(RuleBasedStateMachine):
         result = request.task.result()
         client.subscription, client.request = client.next_subscription(), None
         assert result.subscription.devices == client.subscription
-        # Records published while it was held, even before the request, are matched against its new subscription.
+        # Records published while it had just joined, before its request, are matched against its new subscription.
         client.owed -= {
             seq for seq in client.owed if seq >= client.held_from and not matches(client.subscription, self.published[seq])
         }
