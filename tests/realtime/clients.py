@@ -133,6 +133,43 @@ class Bare:
                 return orjson.loads(answer[3:])[0]
 
 
+class Polling:
+    """A Socket.IO client that polls when it is told to."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+        self.cursors: list[int] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, bridge: Bridge) -> AsyncIterator[Self]:
+        url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
+        async with aiohttp.ClientSession(headers=auth_headers(bridge)) as session:
+            async with session.get(url) as answer:
+                url += "&sid=" + orjson.loads((await answer.text())[1:])["sid"]
+            client = cls(session, url)
+            await client._post("40")
+            yield client
+
+    async def _post(self, packet: str) -> None:
+        async with self._session.post(self._url, data=packet) as answer:
+            assert answer.status == 200
+
+    async def poll(self) -> None:
+        """Take what waits, or wait for something."""
+        async with self._session.get(self._url) as answer:
+            assert answer.status == 200
+            packets = (await answer.text()).split("\x1e")
+        for packet in packets:
+            if packet == "2":
+                await self._post("3")
+            elif packet.startswith('42["sensorData"'):
+                self.cursors.append(orjson.loads(packet[2:])[1]["cursor"])
+            else:
+                assert not packet.startswith(('42["gap"', "41", "44")), packet
+
+
 class Plain:
     """A plain WebSocket client, with an independent library."""
 

@@ -1,6 +1,7 @@
 """The packets that wait for a Socket.IO client, until a poll takes them or the client has a WebSocket."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from engineio.packet import Packet
@@ -22,7 +23,9 @@ class PollQueue:
     It counts its bytes and limits the packets per poll. Once redirected to a WebSocket it stays empty.
     """
 
-    __slots__ = ("_emptied", "_getter", "_packets", "_ping_interval", "_taken", "is_receiving", "waiting_bytes", "websocket")
+    __slots__ = (
+        "_drained", "_emptied", "_getter", "_packets", "_ping_interval", "_taken", "is_receiving", "waiting_bytes", "websocket",
+    )  # fmt: skip
 
     def __init__(self, ping_interval: float = 25) -> None:
         """`ping_interval` is in seconds."""
@@ -34,7 +37,13 @@ class PollQueue:
         self._emptied: asyncio.Future[None] | None = None
         self.websocket: PacketWriter | None = None
         self._taken = 0
+        self._drained: tuple[int, Callable[[], None]] | None = None
         self.waiting_bytes = 0
+
+    def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once when at most `waiting_bytes` wait; never if nothing waits now."""
+        if self._packets:
+            self._drained = waiting_bytes, callback
 
     def put_nowait(self, packet: Packet | None) -> None:
         """Append a packet, or write it to the WebSocket; None is the end."""
@@ -70,7 +79,7 @@ class PollQueue:
         self._taken += 1
         packet = self._packets.pop(0)
         self.waiting_bytes -= _size(packet)
-        self._notify_if_empty()
+        self._notify_if_drained()
         return packet
 
     def task_done(self) -> None:
@@ -94,17 +103,20 @@ class PollQueue:
         packets, self._packets, self.waiting_bytes = self._packets, [], 0
         for packet in packets:
             websocket.post(packet)
-        self._notify_if_empty()
+        self._notify_if_drained()
         self._wake()
 
     def retire(self) -> None:
         self.websocket, self._packets, self.waiting_bytes = None, [], 0
-        self._notify_if_empty()
+        self._notify_if_drained()
 
-    def _notify_if_empty(self) -> None:
+    def _notify_if_drained(self) -> None:
         if self._emptied is not None and not self._packets:
             self._emptied.set_result(None)
             self._emptied = None
+        if self._drained is not None and self.waiting_bytes <= self._drained[0]:
+            (_, callback), self._drained = self._drained, None
+            asyncio.get_running_loop().call_soon(callback)
 
     def _wake(self) -> None:
         if self._getter is not None and not self._getter.done():

@@ -46,9 +46,11 @@ class DirectTransport:
         return True
 
     def when_drained(self, waiting_bytes: int, callback: Callable[[], None]) -> None:
-        websocket = self._socket.queue.websocket
-        if websocket is not None:  # a long-polling client has no drain events
-            websocket.writer.when_drained(waiting_bytes, callback)
+        queue = self._socket.queue
+        if queue.websocket is None:
+            queue.when_drained(waiting_bytes, callback)
+        else:
+            queue.websocket.writer.when_drained(waiting_bytes, callback)
 
     def disconnect(self, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close with a reason; a client that polls, or does not read, is disconnected without one."""

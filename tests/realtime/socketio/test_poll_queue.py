@@ -68,6 +68,25 @@ async def test_waiting_poll_returns_the_next_packet() -> None:
     assert await poll(queue) == ["later"]
 
 
+async def test_callback_is_called_once_when_little_enough_waits() -> None:
+    queue, calls = PollQueue(), list[int]()
+    queue.when_drained(5, lambda: calls.append(0))
+    for text in ("aaaa", "bbbb", "cccc"):
+        queue.put_nowait(packet(text))
+    queue.when_drained(5, lambda: calls.append(queue.waiting_bytes))
+    await queue.get()
+    await asyncio.sleep(0)
+    assert calls == []
+    queue.get_nowait()
+    queue.get_nowait()
+    await asyncio.sleep(0)
+    assert calls == [0], "not from within the poll"
+    queue.put_nowait(packet("dddd"))
+    await queue.get()
+    await asyncio.sleep(0)
+    assert calls == [0]
+
+
 async def test_join_waits_until_polls_have_taken_all_packets() -> None:
     queue = PollQueue()
     await asyncio.wait_for(queue.join(), 30)

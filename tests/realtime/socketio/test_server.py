@@ -24,7 +24,7 @@ from bridge.settings import AccessSettings, HttpSettings, RealtimeSettings, Stor
 from bridge.stores import open_store
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
-from tests.realtime.clients import Bare, Listener, auth_headers, listening, publish_many
+from tests.realtime.clients import Bare, Listener, Polling, auth_headers, listening, publish_many
 from tests.servers import until
 
 TRANSPORTS = ["websocket", "polling"]
@@ -194,10 +194,28 @@ async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(open
         assert await metric(bridge, "bridge_records_missed_total") == 0
 
 
+@pytest.mark.parametrize("access", ACCESS)
+async def test_client_that_polls_slowly_is_sent_every_record_once(opened: Open, broker_url: str) -> None:
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
+    async with Polling.connected(bridge) as polling, listening(bridge) as quick:
+        await until(lambda: quick.received)
+        await publish_many(broker_url, 5000)
+        await temperatures_of(quick, 5000)
+        assert await metric(bridge, "bridge_clients_slow") == 1
+        while len(polling.cursors) < 5000:
+            await polling.poll()
+        assert polling.cursors == quick.cursors
+        assert await metric(bridge, "bridge_clients_slow") == 0
+        await publish_many(broker_url, 1, first=5000)
+        await polling.poll()
+        await temperatures_of(quick, 5001)
+        assert polling.cursors == quick.cursors, "it is live again"
+
+
 async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may_catch_up(
     opened: Open, broker_url: str
 ) -> None:
-    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=0)
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=5000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
         await until(lambda: quick.received)
         count = 0
