@@ -23,7 +23,8 @@ _PAGES_PER_COUNT = 100
 _PAGES_PER_STEP = 4
 """A client whose transport takes all is sent so many pages from memory at once."""
 
-_WORKERS = 4
+_MEMORY_WORKERS = 2
+_STORE_WORKERS = 4
 _RETRY_SECONDS = 0.5
 
 
@@ -48,7 +49,8 @@ class CatchUp:
         self._go_live = go_live
         self.due: dict[Session, None] = {}
         """Clients that will be sent a page, or are being sent one."""
-        self._waiting: asyncio.Queue[Session] = asyncio.Queue()
+        self._in_memory: asyncio.Queue[Session] = asyncio.Queue()
+        self._in_store: asyncio.Queue[Session] = asyncio.Queue()
 
     def advance(self, session: Session) -> None:
         """Go on with a client, unless a request of it is in progress, which does so at its end."""
@@ -70,7 +72,7 @@ class CatchUp:
             self._go_live(session)
         elif self._delivery.has_drained(session):
             self.due[session] = None
-            self._waiting.put_nowait(session)
+            (self._in_memory if self._recent.covers(session.offset) else self._in_store).put_nowait(session)
         else:
             self._delivery.wait_until_drained(session)
 
@@ -91,20 +93,24 @@ class CatchUp:
     async def run(self) -> None:
         """Send pages. Runs until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for number in range(_WORKERS):
-                tasks.create_task(self._work(), name=f"catch-up {number}")
+            for name, queue, workers in (
+                ("memory", self._in_memory, _MEMORY_WORKERS),
+                ("store", self._in_store, _STORE_WORKERS),
+            ):
+                for _ in range(workers):
+                    tasks.create_task(self._work(queue), name=f"catch-up from {name}")
 
-    async def _work(self) -> None:
+    async def _work(self, queue: asyncio.Queue[Session]) -> None:
         while True:
-            session = await self._waiting.get()
+            session = await queue.get()
             try:
                 async with session.lock:
                     if not (session.closed or session.live):
                         await self._send_next(session)
             except StoreUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
-            finally:
-                del self.due[session]
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, queue.put_nowait, session)
+                continue
+            del self.due[session]
             self.advance(session)
             await asyncio.sleep(0)
 
