@@ -43,7 +43,7 @@ class Stage:
         return f"http://127.0.0.1:{self.bridge.port}"
 
     async def publish(self) -> None:
-        async with mqtt_sender(MqttSettings(url=SecretStr(self.broker_url))) as sender:
+        async with mqtt_sender(MqttSettings(url=SecretStr(self.broker_url), timeout_seconds=60)) as sender:
             for n in range(COUNT):
                 body = {"temperature": n / 10, "humidity": 40, "timestamp": 1_767_000_000_000 + n}
                 await sender.publish("sensors/esp32-1/data", orjson.dumps(body))
