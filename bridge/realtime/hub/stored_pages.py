@@ -14,10 +14,7 @@ from bridge.core.query import ReadingsQuery
 from bridge.ports import ReadingStore
 from bridge.realtime.hub.encoding import Publication
 
-_LEAST = 200
-"""Records of a query at least: a client that lags takes half of them at once."""
-
-_PAGES_LIMIT = 32
+_PAGES_LIMIT = 64
 """About 8 MB with the messages of one protocol."""
 
 _UNUSED_TICKS = 100
@@ -57,7 +54,7 @@ class StoredPages:
         page = self._find(devices, cursor)
         if page is None:
             async with self._locks[hash((devices, cursor)) % _CONCURRENT_QUERIES]:
-                page = self._find(devices, cursor) or await self._read(devices, cursor, until, max(limit, _LEAST))
+                page = self._find(devices, cursor) or await self._read(devices, cursor, until, limit)
         start = bisect_right(page.records, cursor, key=_cursor)
         end = min(start + limit, bisect_right(page.records, until, key=_cursor))
         has_more = end < len(page.records) and page.records[end].seq <= until
