@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from array import array
 from collections.abc import Mapping
@@ -28,21 +27,6 @@ class LimitedSubscriber(Subscriber):
         self.cursors = array("q")
         """Those of the readings, where the protocol has them."""
         self.gaps: list[ReportedGap] = []
-
-    def read(self, most_bytes: int) -> None:
-        """Read what has arrived, at most so much; the client was paused."""
-        if self.disconnected:
-            return
-        try:
-            count = os.readv(self._descriptor, [self._receive_buffer.view[:most_bytes]])
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
-        if count:
-            self.buffer_updated(count)
-        else:
-            self.disconnected = True
 
     def _count_readings(self, buffer: bytearray, start: int, end: int) -> int:
         piece = bytes(buffer[HEAD:end])

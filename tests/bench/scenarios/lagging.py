@@ -48,7 +48,7 @@ async def _read(clients: Sequence[LimitedSubscriber], pace: float) -> None:
     step_bytes, due = max(round(pace * _READING_BYTES * _STEP_SECONDS), 1), perf_counter()
     while True:
         for client in clients:
-            client.read(step_bytes)
+            client.poll(step_bytes)
             await asyncio.sleep(0)
         due += _STEP_SECONDS
         await asyncio.sleep(max(due - perf_counter(), 0))

@@ -70,6 +70,12 @@ class Stage:
         self.write(records)
         self.hub.publish(records)
 
+    def leave_behind(self, transport: FakeTransport) -> None:
+        """Publish 700 records while the buffer of a client is full."""
+        transport.waiting = 1000
+        for _ in range(10):
+            self.publish(70)
+
     def join(self, *, has_drain_events: bool = True) -> tuple[Session, FakeTransport]:
         transport = FakeTransport(has_drain_events=has_drain_events)
         return self.hub.add_client(CODEC, transport), transport
@@ -546,9 +552,7 @@ async def test_client_that_lags_costs_nothing_per_batch() -> None:
 async def test_client_that_lags_behind_memory_reads_on_from_the_store_then_memory_then_live() -> None:
     stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=10_000)
     _, transport = stage.join_live()
-    transport.waiting = 1000
-    for _ in range(10):
-        stage.publish(70)
+    stage.leave_behind(transport)
     transport.waiting = 0
     async with catching_up(stage):
         await until(lambda: stage.hub.slow_count == 0)
@@ -560,9 +564,7 @@ async def test_client_that_lags_behind_memory_reads_on_from_the_store_then_memor
 async def test_gap_is_sent_to_a_client_that_lags_further_than_it_may_catch_up() -> None:
     stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=50)
     _, transport = stage.join_live()
-    transport.waiting = 1000
-    for _ in range(10):
-        stage.publish(70)
+    stage.leave_behind(transport)
     transport.waiting = 0
     async with catching_up(stage):
         await until(lambda: stage.hub.slow_count == 0)
@@ -576,9 +578,7 @@ async def test_client_that_lags_goes_on_when_the_store_answers_again(monkeypatch
     monkeypatch.setattr(catch_up, "_RETRY_SECONDS", 0.01)
     stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=10_000)
     _, transport = stage.join_live()
-    transport.waiting = 1000
-    for _ in range(10):
-        stage.publish(70)
+    stage.leave_behind(transport)
     stage.store.unavailable = True
     transport.waiting = 0
     async with catching_up(stage):

@@ -169,16 +169,22 @@ async def test_client_that_reconnects_with_its_last_cursor_receives_every_record
 # --- slow clients ------------------------------------------------------------------------------------------------------
 
 
+async def publish_until_slow(bridge: Bridge, broker_url: str, quick: Listener) -> int:
+    """Publish at least 20,000 readings, until a client lags; return how many."""
+    await until(lambda: quick.received)
+    count = 0
+    while count < 20_000 or not await metric(bridge, "bridge_clients_slow"):
+        await publish_many(broker_url, 2000, first=count)
+        count += 2000
+        await temperatures_of(quick, count)
+    return count
+
+
 @pytest.mark.parametrize("access", ACCESS)
 async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
-        await until(lambda: quick.received)
-        count = 0
-        while count < 20_000 or not await metric(bridge, "bridge_clients_slow"):
-            await publish_many(broker_url, 2000, first=count)
-            count += 2000
-            await temperatures_of(quick, count)
+        count = await publish_until_slow(bridge, broker_url, quick)
         cursors: list[int] = []
         while len(cursors) < count:
             name, body = await stalled.event()
@@ -217,12 +223,7 @@ async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may
 ) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=5000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
-        await until(lambda: quick.received)
-        count = 0
-        while count < 20_000 or not await metric(bridge, "bridge_clients_slow"):
-            await publish_many(broker_url, 2000, first=count)
-            count += 2000
-            await temperatures_of(quick, count)
+        await publish_until_slow(bridge, broker_url, quick)
         cursors: list[int] = []
         gaps: list[Any] = []
         while not cursors or cursors[-1] < quick.cursors[-1]:

@@ -182,11 +182,12 @@ class Subscriber(asyncio.BufferedProtocol):
         self._transport.pause_reading()
         self._descriptor = self._transport.get_extra_info("socket").fileno()
 
-    def poll(self) -> None:
+    def poll(self, most_bytes: int | None = None) -> None:
+        """Read what has arrived, at most `most_bytes`."""
         if self.disconnected:
             return
         try:
-            count = os.readv(self._descriptor, [self._receive_buffer.view])
+            count = os.readv(self._descriptor, [self._receive_buffer.view[:most_bytes]])
         except BlockingIOError:
             return
         except OSError:
