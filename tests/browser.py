@@ -15,7 +15,7 @@ from tests.servers import free_port, missing
 
 _WHOLE = ("chromium", "chromium-browser", "google-chrome")
 _WITHOUT_WINDOWS = ("chromium-headless-shell", "chrome-headless-shell")
-"""The same engine without windows, which are pages too: 530 instead of 960 s of CPU for the tests of pages."""
+"""Chromium without windows: the page tests take 530 s of CPU instead of 960, as windows are rendered like pages."""
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 _START_SECONDS = 60.0
 

@@ -14,7 +14,7 @@ def main() -> None:
     try:
         if importing:  # a `KeyboardInterrupt` could be swallowed by any module that is being imported
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        gc.disable()  # nothing of what is imported is garbage: looking for it takes a sixth of the start
+        gc.disable()  # imports leave no garbage, and the collector would take a sixth of the start
         from bridge.cli.commands import run_command
 
         gc.enable()

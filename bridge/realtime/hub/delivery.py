@@ -1,7 +1,7 @@
 """Delivery to each client at its own pace: a client that cannot take more lags behind, and reads on from the log.
 
 A client whose buffer is full when a batch is written leaves its group at the cursor before that batch, which costs nothing from
-then on: see `Hub.advance`. When its buffer has drained it is sent what it lacks, page by page, until it is live again. Only a
+then on: see `catch_up.py`. When its buffer has drained it is sent what it lacks, page by page, until it is live again. Only a
 client that reads nothing for `slow_seconds` is disconnected. No method waits for a client.
 """
 
@@ -35,7 +35,7 @@ class DeliveryCounters:
 
 
 class Delivery:
-    """Writes batches to clients, and pauses and resumes slow consumers."""
+    """Writes batches to clients, and watches those whose buffers are full."""
 
     def __init__(
         self,

@@ -332,7 +332,7 @@ class Hub:
                 await protocol.tick()
 
     def tick(self) -> None:
-        """Let settled clients go live, resume or disconnect slow consumers, and send coalesced records that are due."""
+        """Let settled clients go live, disconnect those that read nothing, and send coalesced records that are due."""
         now = self._monotonic()
         self._history.stored.tick()
         while self._joining and self._joining[0][0] <= now:
