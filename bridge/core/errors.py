@@ -3,11 +3,13 @@
 BridgeError
 ├── SettingsError
 ├── DeviceIdError · PatternError · FormatError · PayloadError · NotReading · UnitError · RecordError · TransferError
-├── PortUnavailable · UnsupportedLibrary
+├── PortUnavailable · UnsupportedLibrary · PlaceTaken
 ├── StoreError
 │   ├── StoreInUse
+│   ├── OrderError
 │   └── StoreUnavailable
 ├── Unavailable
+│   ├── BusUnavailable
 │   └── BrokerUnavailable
 │       ├── ReceiveWindowExceeded
 │       └── SessionTakenOver
@@ -26,10 +28,12 @@ BridgeError
 │   └── DeviceNotInScope
 ├── CommandStateError · CommandRejected
 ├── RuleError · RuleFileError · DeliveryFailed · UnknownTarget · AlarmStateError · UnknownAlarm
+├── ForecastStateError
 ├── Unauthorized · Forbidden · TooManyAttempts
 └── AccountError · AccountExists · UnknownAccount · LastAdmin
 
-`PayloadError` is in `core/payload.py`, because it carries a `RejectionReason`.
+`PayloadError` is in `core/payload.py`, because it carries a `RejectionReason`; `BusMessageError` is in `cluster/envelope.py`,
+because it carries a `BusFault`.
 """
 
 from collections.abc import Sequence
@@ -96,12 +100,24 @@ class StoreInUse(StoreError):
     """Another bridge stores into the same database; the text names it."""
 
 
+class OrderError(StoreError):
+    """The order of cursors is damaged or exhausted, or was asked for more than it allows; the text says what is allowed."""
+
+
+class PlaceTaken(BridgeError):
+    """The place in the cluster is that of a live bridge, or all are taken; the text names it."""
+
+
 class StoreUnavailable(StoreError, Unavailable):
     """The store is unreachable or timed out; a write may or may not have happened, and can be retried."""
 
 
 class BrokerUnavailable(Unavailable):
     """The broker is unreachable, refused the connection, or closed it."""
+
+
+class BusUnavailable(Unavailable):
+    """The broker of the bus is unreachable, refused the connection, or closed it."""
 
 
 class ReceiveWindowExceeded(BrokerUnavailable):
@@ -257,6 +273,10 @@ class UnknownAccount(BridgeError):
 
 class LastAdmin(BridgeError):
     """The change would leave no user who can administer."""
+
+
+class ForecastStateError(BridgeError):
+    """A stored state of forecasts cannot be read."""
 
 
 class RuleError(BridgeError, ValueError):

@@ -59,6 +59,8 @@ class EntityEvent:
     entity_id: str
     data: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    is_state: bool = field(default=False, compare=False)
+    """What the bridge observed of the entity has changed, and nothing that a person sets. Clients are not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,42 @@ class AlarmChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionMade:
+    """A forecast of one field was made and stored. `body` is an element of the answer of `GET /api/v1/predictions`.
+
+    `kind` is `completed`; `updated` when its first hour is over, with `actual` and `within` in the body; or `retired` when
+    there is no forecast any more.
+    """
+
+    device_id: str
+    at_ms: int
+    body: dict[str, Any]
+    kind: str = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyChanged:
+    """A stored change of an anomaly: `kind` is `detected`, `resolved` or `wrong`, `body` the anomaly after it.
+
+    `body` is an element of the answer of `GET /api/v1/anomalies`.
+    """
+
+    device_id: str
+    at_ms: int
+    kind: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionAdvised:
+    """People are advised to do something. `body` is an element of the answer of `GET /api/v1/actions`."""
+
+    device_id: str
+    at_ms: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class StandingAlarms:
     """The alarms that stand, for one client that has just connected: elements of the answer of `GET /api/v1/alarms`."""
 
@@ -102,18 +140,27 @@ Event = (
     | TopicEvent
     | AirAssessed
     | AlarmChanged
+    | PredictionMade
+    | AnomalyChanged
+    | ActionAdvised
     | StandingAlarms
 )
 
 _READING_TOPICS = frozenset(("measurements", "readings"))
 _ASSESSMENT_TOPICS = frozenset(("assessments",))
+_ACTION_TOPICS = frozenset(("actions",))
 _ALERT_TOPICS = frozenset(("alerts", "anomalies"))
+_PREDICTION_TOPICS = frozenset(("predictions",))
+ANOMALIES_ONLY = "anomalies-only"
+"""The anomalies of sensors without the alarms, which the channel `anomalies` has too."""
+
+_ANOMALY_TOPICS = _ALERT_TOPICS | {ANOMALIES_ONLY}
 _STATUS_TOPICS = frozenset(("modules", "sensors"))
 _TOPIC_EVENT_TOPICS = {
-    "predictions": frozenset(("predictions",)),
+    "predictions": _PREDICTION_TOPICS,
     "alerts": _ALERT_TOPICS,
     "modules": frozenset(("modules", "sensors")),
-    "actions": frozenset(("actions",)),
+    "actions": _ACTION_TOPICS,
 }
 _ENTITY_TOPICS = {
     "sensor": frozenset(("modules", "sensors")),
@@ -123,31 +170,34 @@ _ENTITY_TOPICS = {
 }
 _ENTITY_EVENT_TOPICS = {
     "anomaly_detected": _ALERT_TOPICS,
-    "prediction_completed": frozenset(("predictions",)),
+    "prediction_completed": _PREDICTION_TOPICS,
+}
+
+
+_TOPICS: Mapping[type[Event], frozenset[str]] = {
+    Reading: _READING_TOPICS,
+    DeviceStatus: _STATUS_TOPICS,
+    DeviceState: _STATUS_TOPICS,
+    AirAssessed: _ASSESSMENT_TOPICS,
+    AlarmChanged: _ALERT_TOPICS,
+    AnomalyChanged: _ANOMALY_TOPICS,
+    PredictionMade: _PREDICTION_TOPICS,
+    ActionAdvised: _ACTION_TOPICS,
+    CommandAck: frozenset(),
 }
 
 
 def topics_of(event: Event) -> frozenset[str] | None:
     """Return the plain WebSocket topics and channels an event belongs to; None: it is sent to every client."""
     match event:
-        case Reading():
-            return _READING_TOPICS
-        case DeviceStatus() | DeviceState():
-            return _STATUS_TOPICS
-        case AirAssessed():
-            return _ASSESSMENT_TOPICS
-        case AlarmChanged():
-            return _ALERT_TOPICS
         case TopicEvent():
             return _TOPIC_EVENT_TOPICS[event.topic]
-        case CommandAck():
-            return frozenset()
         case EntityEvent():
             return _ENTITY_EVENT_TOPICS.get(event.event_type) or _ENTITY_TOPICS.get(event.entity_type, frozenset())
         case SystemEvent() if event.channel is not None:
             return frozenset((event.channel,))
         case _:
-            return None
+            return _TOPICS.get(type(event))
 
 
 _DEVICE_KEYS = ("deviceId", "device_id", "sensorId", "sensor_id", "device")
@@ -162,7 +212,9 @@ def device_of(event: Event) -> str | None:
     device receives it.
     """
     match event:
-        case Reading() | DeviceStatus() | DeviceState() | CommandAck() | AirAssessed() | AlarmChanged():
+        case Reading() | DeviceStatus() | DeviceState() | CommandAck() | AirAssessed():
+            return event.device_id
+        case AlarmChanged() | AnomalyChanged() | PredictionMade() | ActionAdvised():
             return event.device_id
         case EntityEvent(entity_type="sensor" | "device"):
             return event.entity_id
@@ -197,8 +249,8 @@ def device_state(event: DeviceState) -> dict[str, Any]:
     return {"deviceId": event.device_id, "state": event.state, "timestamp": iso(event.timestamp_ms)}
 
 
-def assessment(event: AirAssessed, sent_at: str) -> dict[str, Any]:
-    """Body of `assessment`: `timestamp` is the time of sending."""
+def told(event: AirAssessed | ActionAdvised, sent_at: str) -> dict[str, Any]:
+    """Body of `assessment` and `action`: `timestamp` is the time of sending."""
     return {"timestamp": sent_at, "data": event.body}
 
 
@@ -206,6 +258,11 @@ def alert(event: AlarmChanged, sent_at: str) -> dict[str, Any]:
     """Body of `alert`: `kind` is what happened, `transition` its id, `cursor` that of the reading that raised the alarm."""
     body = {"kind": event.kind, "transition": event.transition, "data": event.record, "cursor": event.record["seq"]}
     return {"timestamp": sent_at, **body}
+
+
+def action_entity(event: ActionAdvised) -> EntityEvent:
+    """The event of advice on channels, as that of other services."""
+    return EntityEvent("action", "created", event.body["id"], event.body, {"action": "create_action"})
 
 
 _ALARM_ACTIONS = {
@@ -225,6 +282,39 @@ def alarm_entity(event: AlarmChanged) -> EntityEvent:
     metadata = {"action": _ALARM_ACTIONS.get(event.kind, "update_anomaly"), "kind": event.kind}
     data = dict(event.record)
     return EntityEvent("alert", "anomaly_detected" if is_new else "updated", event.record["id"], data, metadata)
+
+
+def prediction(event: PredictionMade, sent_at: str) -> dict[str, Any]:
+    """Body of `prediction`: `kind` is what happened, `timestamp` the time of sending."""
+    return {"timestamp": sent_at, "kind": event.kind, "data": event.body}
+
+
+def prediction_entity(event: PredictionMade) -> EntityEvent | None:
+    """The event of a prediction on channels: `prediction_completed`, and `updated` an hour later. None for other kinds."""
+    body = event.body
+    identity = f"{event.device_id}/{body['field']}/{body['made']}"
+    match event.kind:
+        case "completed":
+            return EntityEvent("prediction", "prediction_completed", identity, body, {"action": "predict"})
+        case "updated":
+            return EntityEvent("prediction", "updated", identity, body, {"action": "update_prediction"})
+        case _:
+            return None
+
+
+def anomaly(event: AnomalyChanged, sent_at: str) -> dict[str, Any]:
+    """Body of `anomaly`: `kind` is what happened, `timestamp` the time of sending."""
+    return {"timestamp": sent_at, "kind": event.kind, "data": event.body}
+
+
+_ANOMALY_ACTIONS = {"detected": "detect_anomaly", "resolved": "resolve_anomaly", "wrong": "reject_anomaly"}
+
+
+def anomaly_entity(event: AnomalyChanged) -> EntityEvent:
+    """The event of an anomaly on channels: `anomaly_detected` when it is detected, `updated` later."""
+    metadata = {"action": _ANOMALY_ACTIONS[event.kind], "kind": event.kind}
+    event_type: EntityEventType = "anomaly_detected" if event.kind == "detected" else "updated"
+    return EntityEvent("anomaly", event_type, event.body["id"], dict(event.body), metadata)
 
 
 def gap(missing: Gap) -> dict[str, Any]:

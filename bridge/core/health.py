@@ -46,6 +46,10 @@ class Health:
             self.on_change(part, False)
         return was_up
 
+    def stop(self) -> None:
+        """The bridge stops: it is not ready from now on, so that a balancer sends no further client here."""
+        self._failures["bridge"] = {"": "stopping"}
+
     def annotate(self, part: str, text: str) -> None:
         """Say something about `part` that does not make the bridge unready; it is shown while no check fails."""
         self._failures.setdefault(part, {})

@@ -1,10 +1,13 @@
 """Queries on a store, and their results."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
+from typing import Any
 
 from bson.objectid import ObjectId
 
 from bridge.core.devices.command import CommandState
+from bridge.core.timestamp import iso
 
 READINGS_LIMIT = 10_000
 """The most readings in one answer."""
@@ -55,11 +58,13 @@ class Bucket:
 class WriteResult:
     """The result of a write by `seq`: `stored` now, or `refused` because of the document itself, with the reason.
 
-    A reading in neither was stored before: it is a duplicate.
+    `closed` are cursors that another bridge has closed: their readings are to be written again with others. A reading in none
+    was stored before: it is a duplicate.
     """
 
     stored: frozenset[int] = frozenset()
     refused: dict[int, str] = field(default_factory=dict)
+    closed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,23 @@ class QuarantinedMessage:
     reason: str
     field: str | None = None
     retained: bool = False
+
+    def public(self) -> dict[str, Any]:
+        """Return the message in JSON types; a payload that is no UTF-8 is null, with `payloadBase64`."""
+        record = {
+            "_id": str(self.id),
+            "receivedAt": iso(self.received_ms),
+            "source": self.source,
+            "topic": self.topic,
+            "code": self.code,
+            "reason": self.reason,
+            "field": self.field,
+            "retained": self.retained,
+        }
+        try:
+            return {**record, "payload": self.payload.decode("utf-8")}
+        except UnicodeDecodeError:
+            return {**record, "payload": None, "payloadBase64": b64encode(self.payload).decode("ascii")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,10 @@ class QuarantineGroup:
     count: int
     newest_ms: int
     reason: str
+
+    def public(self) -> dict[str, Any]:
+        newest = iso(self.newest_ms)
+        return {"code": self.code, "field": self.field, "count": self.count, "newest": newest, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bridge.core.errors import PatternError
 _CAPTURE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)(\.\.\.)?\}")
 _TOPIC_BYTES = 65535
 _SINGLE, _MULTI = "+", "#"
+_MARKS = frozenset("{}+#")
 _SEVERAL = "{...}"
 DEVICE_ID = "deviceId"
 
@@ -61,7 +62,7 @@ class TopicPattern:
         names: list[str | None] = []
         parts = text.split("/")
         for number, part in enumerate(parts, start=1):
-            capture = _CAPTURE.fullmatch(part)
+            capture = None if _MARKS.isdisjoint(part) else _CAPTURE.fullmatch(part)
             if fault := _fault(part, capture, is_last=number == len(parts)):
                 raise PatternError(f"{text!r}: level {number}, {part!r}: {fault}")
             levels.append(part if capture is None else _SEVERAL if capture[2] else _SINGLE)
@@ -152,7 +153,7 @@ class TopicPattern:
 
 def _fault(part: str, capture: re.Match[str] | None, *, is_last: bool) -> str | None:
     """Return what is wrong with a level of a pattern."""
-    if capture is None and any(mark in part for mark in "{}+#") and part not in (_SINGLE, _MULTI):
+    if capture is None and part not in (_SINGLE, _MULTI) and not _MARKS.isdisjoint(part):
         return "a wildcard or {name} must be the whole level"
     if part == _MULTI and not is_last:
         return "'#' must be the last level"

@@ -34,7 +34,8 @@ from bridge.core.readings.identity import is_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES, Flag
 from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
-from bridge.stores.mongo.store import _document, _rejected_document, _status_document
+from bridge.stores.mongo.reading_documents import document_of
+from bridge.stores.mongo.store import _rejected_document, _status_document
 from tests.device_ids import ACCEPTED, REFUSED
 
 NOW_MS = 1_767_000_000_000
@@ -651,7 +652,7 @@ def assert_well_formed(decoded: Decoded) -> None:
         case Reading():
             assert_in_order_and_in_range(decoded)
             orjson.dumps(decoded.public())
-            bson.encode(_document(decoded))
+            bson.encode(document_of(decoded))
         case Rejection():
             assert_readable(decoded.reason)
             bson.encode(_rejected_document(decoded))
@@ -716,7 +717,7 @@ def test_valid_reading_survives_decoding_and_bson(values: dict[str, float | bool
     assert one.quality == {}
     assert one.timestamp_ms == own_ms
     assert_well_formed(one)
-    document: dict[str, Any] = bson.decode(bson.encode(_document(one)), bson.CodecOptions(tz_aware=True))
+    document: dict[str, Any] = bson.decode(bson.encode(document_of(one)), bson.CodecOptions(tz_aware=True))
     assert {name: document[name] for name in one.values} == values
     assert isinstance(document["timestamp"], datetime)
     assert math.floor(document["timestamp"].timestamp() * 1000 + 0.5) == own_ms

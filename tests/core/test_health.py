@@ -13,6 +13,16 @@ def test_part_is_starting_until_it_first_reports_up() -> None:
     assert (health.ready, health.parts) == (True, {"store": PartHealth(up=True)})
 
 
+def test_bridge_that_stops_is_not_ready_and_reports_no_change_of_a_component() -> None:
+    health, changes = Health(("store",)), list[tuple[str, bool]]()
+    health.up("store")
+    health.on_change = lambda part, up: changes.append((part, up))
+    health.stop()
+    assert not health.ready
+    assert health.parts == {"store": PartHealth(up=True), "bridge": PartHealth(up=False, reason="stopping")}
+    assert changes == []
+
+
 def test_first_check_that_passes_ends_the_start() -> None:
     health = Health(("store",))
     assert health.up("store", "ping")

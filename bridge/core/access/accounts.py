@@ -15,6 +15,7 @@ from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, DeviceIdError
 from bridge.core.readings.identity import parse_device_id
+from bridge.core.timestamp import iso
 
 NAMES_LIMIT = 32
 _SITE_LENGTH = 128
@@ -111,6 +112,15 @@ class User:
         if self.role is Role.ADMIN and self.channels is not None:
             raise AccountError("role", "an admin may listen to every channel: choose another role, or no channels")
 
+    def public(self) -> dict[str, Any]:
+        return {
+            "name": self.id,
+            "role": str(self.role),
+            "scope": scope_to_document(self.scope),
+            "channels": channels_to_document(self.channels),
+            "createdAt": iso(self.created_ms),
+        }
+
     def to_document(self) -> dict[str, Any]:
         return {
             "role": str(self.role),
@@ -152,6 +162,20 @@ class ApiKey:
             self.permissions != {Permission.PUBLISH} or self.scope != ResourceScope(frozenset((self.name,)))
         ):
             raise AccountError("device", "may only publish as itself")
+
+    def public(self) -> dict[str, Any]:
+        """Return the key without its secret."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": str(self.kind),
+            "rights": sorted(map(str, self.permissions)),
+            "scope": scope_to_document(self.scope),
+            "channels": channels_to_document(self.channels),
+            "createdAt": iso(self.created_ms),
+            "expires": None if self.expires_ms is None else iso(self.expires_ms),
+            "by": self.by,
+        }
 
     def to_document(self) -> dict[str, Any]:
         return {

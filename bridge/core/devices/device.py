@@ -81,15 +81,16 @@ class ReportingInterval:
     last_ms: int = 0
     """By a monotonic clock; 0 for none."""
 
-    def observe(self, now_ms: int) -> None:
-        """`now_ms` is of a monotonic clock."""
+    def observe(self, now_ms: int) -> bool:
+        """Return whether the estimate may have changed. `now_ms` is of a monotonic clock."""
         low, high = LEARNT_RANGE_SECONDS
         interval = (now_ms - self.last_ms) / 1000
         if self.last_ms and interval < low:
-            return
-        if self.last_ms:
+            return False
+        learns, self.last_ms = bool(self.last_ms), now_ms
+        if learns:
             self._learn(min(interval, high))
-        self.last_ms = now_ms
+        return learns
 
     def _learn(self, interval: float) -> None:
         self.count += 1
@@ -250,6 +251,21 @@ class Device:
             ],
         }
 
+    def state_to_document(self) -> dict[str, Any]:
+        """Return the stored fields without those that operators set."""
+        return {name: value for name, value in self.to_document().items() if name not in _SET_BY_OPERATORS}
+
+    def has_attributes_of(self, other: "Device") -> bool:
+        """Whether operators have set the same at both."""
+        return (self.expected_seconds, self.attributes) == (other.expected_seconds, other.attributes) and all(
+            getattr(self, name) == getattr(other, name) for name in TEXT_ATTRIBUTES
+        )
+
+    def with_attributes_of(self, other: "Device") -> "Device":
+        """Return a copy with what operators have set at the other."""
+        texts = {name: getattr(other, name) for name in TEXT_ATTRIBUTES}
+        return replace(self.copy(), **texts, expected_seconds=other.expected_seconds, attributes=dict(other.attributes))
+
     def copy(self) -> "Device":
         """Return a snapshot that later changes do not affect."""
         return replace(
@@ -261,6 +277,8 @@ class Device:
             also_values=dict(self.also_values),
         )
 
+
+_SET_BY_OPERATORS = frozenset((*TEXT_ATTRIBUTES, "expectedInterval", "attributes"))
 
 TIMES = ("statusAt", "lastSeen", "createdAt", "telemetryAt")
 """The keys of `Device.to_document` that are times."""
@@ -361,3 +379,14 @@ def merge_state(state: Mapping[str, Any], update: Mapping[str, Any]) -> tuple[di
         else:
             ignored += 1
     return merged, ignored
+
+
+def with_public(device: Device, public: Mapping[str, Any]) -> Device:
+    """Return a copy with the attributes and the state of `Device.public` of another bridge."""
+    changed = device.copy()
+    for name in TEXT_ATTRIBUTES:
+        setattr(changed, name, public.get(name))
+    changed.expected_seconds, changed.part_of = public.get("expectedInterval"), public.get("partOf")
+    changed.state = dict(public.get("state") or {})
+    changed.attributes = {name: value for name, value in public.items() if name not in RESERVED}
+    return changed

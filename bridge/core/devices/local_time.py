@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bridge.core.devices.profiles import Profiles
+from bridge.core.devices.profiles import DeviceProfile, Profiles
 
 NEAR_MS = 5 * 60 * 1000
 """How far from the time of receipt a clock with a known zone may be, unless the message was delayed."""
@@ -45,6 +45,13 @@ def parse_zone(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{text[:64]!a} is not a time zone; allowed are IANA names such as Europe/Paris, and +02:00") from None
+
+
+def zone_of(profile: DeviceProfile) -> tzinfo | None:
+    """Return the zone that a person set for a device, or the offset that its clock was learned to have; None if not known."""
+    if profile.zone_name is not None:
+        return parse_zone(profile.zone_name)
+    return None if profile.zone_minutes is None else timezone(timedelta(minutes=profile.zone_minutes))
 
 
 class LocalTimes:

@@ -9,7 +9,7 @@ import orjson
 from bridge.core.devices.device import ATTRIBUTES_LIMIT, DOCUMENT_BYTES, TEXT_LENGTH, check_storable
 from bridge.core.devices.location import Location
 from bridge.core.errors import LocationError
-from bridge.core.timestamp import iso
+from bridge.core.timestamp import iso, parse_time
 
 TEXTS = ("name", "site", "room")
 RESERVED = frozenset(("id", "_id", "attributes", "createdAt", "created_at", "devices"))
@@ -50,6 +50,13 @@ TIMES = ("createdAt",)
 def location_from_document(identity: str, document: Mapping[str, Any]) -> NamedLocation:
     texts = {name: document.get(name) for name in TEXTS}
     return NamedLocation(identity, **texts, attributes=dict(document["attributes"]), created_ms=document["createdAt"])
+
+
+def location_from_public(identity: str, public: Mapping[str, Any]) -> NamedLocation:
+    """Inverse of `NamedLocation.public`."""
+    texts = {name: public.get(name) for name in TEXTS}
+    attributes = {name: value for name, value in public.items() if name not in RESERVED and name not in TEXTS}
+    return NamedLocation(identity, **texts, attributes=attributes, created_ms=parse_time(public.get("createdAt")) or 0)
 
 
 def change_location(location: NamedLocation, changes: Mapping[str, Any]) -> NamedLocation:

@@ -18,7 +18,8 @@ class Reading:
     `seq` is the cursor, microseconds since the epoch at storing time, assigned by the pipeline (0 until then).
     `extra` has scalars of the message that are no measurement; they are stored and sent, never judged. `changed_ms` is when a
     person corrected the reading. `ignored` has every path of the message that was not taken, with the reason, `family` the
-    format that was chosen, and `part_of` the device that sent the reading of a part; none of them is stored.
+    format that was chosen, and `part_of` the device that sent the reading of a part; none of them is stored. An old reading
+    that is imported `is_quiet`: several bridges do not publish it.
     """
 
     id: ObjectId
@@ -35,6 +36,7 @@ class Reading:
     family: str = ""
     part_of: str | None = None
     changed_ms: int | None = None
+    is_quiet: bool = False
 
     @property
     def sender(self) -> str:
