@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
 from bson.objectid import ObjectId
@@ -30,6 +30,8 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import DEVICES_LIMIT, HistoryRange
+from bridge.log.order import CursorRange, Order
+from bridge.log.preparation import PrepareProgress
 
 T = TypeVar("T")
 
@@ -105,6 +107,34 @@ class ReadingEditor(Protocol):
         """
 
 
+class LogStore(Protocol):
+    """The order of the readings that several bridges write: see `bridge/log/order.py`. Only some stores have it."""
+
+    async def prepare(self, progress: PrepareProgress = ..., /) -> Order:
+        """Prepare the database for several bridges. Safe to repeat, and while bridges of a cluster, or one without, store.
+
+        Raises `StoreError` if the database cannot be prepared.
+        """
+
+    async def order(self) -> Order:
+        """Return the order, of which a majority of the database's members is certain. Raises `StoreError`."""
+
+    async def hand_out(self, count: int, bridge: str, finished: Sequence[int], /) -> tuple[Order, CursorRange]:
+        """Take the next `count` cursors, and remove the ranges that end at `finished`, in one step."""
+
+    async def finish(self, highs: Sequence[int], /) -> Order:
+        """Remove the ranges that end at `highs`: their bridge does not write there any more."""
+
+    async def close(self, taken: CursorRange, /) -> Order:
+        """Occupy the free cursors of a range, so that a write there is `WriteResult.closed`, then remove the range."""
+
+    async def records(self, after: int, until: int, limit: int, /) -> list[Reading]:
+        """Return the first `limit` readings in (`after`, `until`] by rising cursor, without quiet ones."""
+
+    async def is_prepared(self) -> bool:
+        """Return whether `prepare` was called on this database."""
+
+
 class ReadingStore(ReadingWriter, ReadingEditor, Protocol):
     """Readings: the interface of a time-series store."""
 
@@ -148,6 +178,9 @@ class DeviceStore(Protocol):
     async def save(self, devices: Sequence[Device], /) -> None:
         """Insert or overwrite devices; a refused device does not affect the others."""
 
+    async def save_state(self, devices: Sequence[Device], /) -> None:
+        """As `save`, but what operators set stays as it is stored."""
+
     async def remove(self, device_id: str, /) -> bool:
         """Delete a device; its readings stay. False if it does not exist."""
 
@@ -182,21 +215,24 @@ class ProfileStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AirRecord:
-    """What is remembered of the air at a device, of JSON types, up to the reading with this cursor."""
+class DeviceRecord:
+    """What is remembered of a device, of JSON types, up to the reading with this cursor."""
 
     device_id: str
     seq: int
     body: dict[str, Any]
 
 
-class AirStore(Protocol):
-    """What is remembered of the air at each device."""
+class DeviceRecordStore(Protocol):
+    """What is remembered of each device, for one purpose."""
 
-    async def all(self, limit: int, /) -> list[AirRecord]:
+    async def all(self, limit: int, /) -> list[DeviceRecord]:
         """Return the records of at most `limit` devices, by device id."""
 
-    async def save(self, records: Sequence[AirRecord], /) -> None:
+    async def get(self, device_ids: Sequence[str], /) -> list[DeviceRecord]:
+        """Return the records of those of these devices that have one, in their order. It costs a look-up a device."""
+
+    async def save(self, records: Sequence[DeviceRecord], /) -> None:
         """Insert or overwrite records; a refused one does not affect the others."""
 
     async def remove(self, device_id: str, /) -> None:
@@ -373,6 +409,39 @@ class PushStore(Protocol):
         """Delete a subscription; False if it does not exist."""
 
 
+@dataclass(frozen=True, slots=True)
+class BridgeRecord:
+    """A running bridge of a cluster. `id` is 16 hex digits, drawn at each start; `started_ms` is by its own clock.
+
+    `beat` rises with each write. `number` is that of the last message that it sent on the bus, at most 2^63 - 1. `report` are
+    counts and texts for the status of the cluster, of JSON types. `place` is 0 while it has none.
+    """
+
+    id: str
+    host: str = ""
+    pid: int = 0
+    started_ms: int = 0
+    version: str = ""
+    address: str = ""
+    place: int = 0
+    beat: int = 0
+    number: int = 0
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BridgeStore(Protocol):
+    """The bridges of a cluster."""
+
+    async def all(self, limit: int, /) -> list[BridgeRecord]:
+        """Return at most `limit` bridges, by id."""
+
+    async def save(self, record: BridgeRecord, /) -> None:
+        """Insert or overwrite a bridge."""
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a bridge; False if it does not exist."""
+
+
 class KeyValueStore(Protocol):
     async def put(self, key: str, value: str, /) -> None:
         """Set the value of a key."""
@@ -408,12 +477,32 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
         """What is known of each device."""
 
     @property
-    def air(self) -> AirStore:
+    def air(self) -> DeviceRecordStore:
         """The air at each device."""
+
+    @property
+    def anomaly_states(self) -> DeviceRecordStore:
+        """What anomalies are judged by, of each device."""
+
+    @property
+    def forecast_states(self) -> DeviceRecordStore:
+        """What forecasts have learned of each device; `seq` is the hour up to which."""
+
+    @property
+    def predictions(self) -> DeviceRecordStore:
+        """The last forecasts of each device; `seq` is the hour after which they were made."""
 
     @property
     def alarms(self) -> AlarmStore:
         """Alarms and their history."""
+
+    @property
+    def anomalies(self) -> AlarmStore:
+        """Anomalies, kept as alarms are: `rule` is the kind."""
+
+    @property
+    def actions(self) -> AlarmStore:
+        """Advice, kept as alarms are: `rule` is the kind, and what is open has not been told yet."""
 
     @property
     def commands(self) -> CommandStore:
@@ -443,9 +532,20 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     def push(self) -> PushStore:
         """Browsers that are told of alarms."""
 
+    @property
+    def bridges(self) -> BridgeStore:
+        """The bridges of a cluster."""
+
+    async def server_time_ms(self) -> int:
+        """Return the time by the clock of the store's machine, in milliseconds since the epoch."""
+
 
 class Store(ReadingStore, StateStore, AbstractAsyncContextManager["Store"], Protocol):
     """The result of `open_store`. Entering it neither connects nor fails; leaving it closes every connection."""
+
+    @property
+    def log(self) -> LogStore | None:
+        """The order of readings of several bridges; None if only one bridge may write into this store."""
 
     async def __aenter__(self) -> Self:
         """Create clients and threads."""
@@ -565,6 +665,32 @@ class AuditLog(Protocol):
 
     def record(self, action: str, *, actor: Identity, address: str = "", target: str = "", **details: str) -> None:
         """Record an action, named in a word or two (`login refused`, `command`), and its target. Never a secret."""
+
+
+class SessionLease(Protocol):
+    """The right to use an MQTT session, which one bridge of a cluster has at a time. Once it has ended it is over for good."""
+
+    @property
+    def receives(self) -> bool:
+        """Whether messages are received. Otherwise the broker keeps no session, and the connection is for publishing."""
+
+    @property
+    def client_id(self) -> str:
+        """The client id of the session."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no other bridge can have it: messages are acknowledged only then."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this bridge must not use the session any more."""
+
+    async def wait_ended(self) -> None:
+        """Return once it has ended."""
+
+    async def confirm(self) -> bool:
+        """Return whether it has not ended, after asking the store; waits while the store is unavailable."""
 
 
 class Source(Protocol):

@@ -37,7 +37,7 @@ from bridge.core.devices.profile_document import profile_from_document, profile_
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
-from bridge.ports import AirRecord, AlarmInput, StoredAlarm, StoredTransition
+from bridge.ports import AlarmInput, BridgeRecord, DeviceRecord, StoredAlarm, StoredTransition
 
 Document = dict[str, Any]
 Fields = Mapping[str, Any]
@@ -72,9 +72,18 @@ DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status
 LOCATIONS = CollectionSchema("locations", named_location.TIMES)
 PROFILES = CollectionSchema("profiles")
 AIR = CollectionSchema("air")
+ANOMALY_STATES = CollectionSchema("anomaly_states")
+FORECAST_STATES = CollectionSchema("forecast_states")
+PREDICTIONS = CollectionSchema("predictions")
 ALARMS = CollectionSchema("alarms", columns={"device": "device", "rule": "rule", "open": "open"})
 ALARM_TRANSITIONS = CollectionSchema("alarm_transitions", columns={"alarm": "alarm"})
 ALARM_INPUTS = CollectionSchema("alarm_inputs")
+ANOMALIES = CollectionSchema("anomalies", columns={"device": "device", "rule": "rule", "open": "open"})
+ANOMALY_TRANSITIONS = CollectionSchema("anomaly_transitions", columns={"alarm": "alarm"})
+ANOMALY_INPUTS = CollectionSchema("anomaly_inputs")
+ACTIONS = CollectionSchema("actions", columns={"device": "device", "rule": "rule", "open": "open"})
+ACTION_TRANSITIONS = CollectionSchema("action_transitions", columns={"alarm": "alarm"})
+ACTION_INPUTS = CollectionSchema("action_inputs")
 COMMANDS = CollectionSchema("commands", command.TIMES, {"device_id": "device", "created_at": "createdAt", "state": "state"})
 DELIVERIES = CollectionSchema(
     "deliveries",
@@ -82,6 +91,7 @@ DELIVERIES = CollectionSchema(
     {"target": "target", "state": "state", "due_at": "dueAt", "group_id": "group", "created_at": CREATED_AT},
 )
 PUSH = CollectionSchema("push", (CREATED_AT,), {"user": "user", "created_at": CREATED_AT})
+BRIDGES = CollectionSchema("bridges", ("startedAt",))
 
 
 class DocumentCollection(Protocol):
@@ -110,6 +120,9 @@ class DocumentCollection(Protocol):
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Insert or overwrite; a document that the database refuses is logged and does not affect the others."""
+
+    async def merge(self, documents: Sequence[Document]) -> None:
+        """As `put`, but fields that a document lacks keep their values."""
 
     async def delete(self, key: Key) -> bool:
         """Delete the document with this key; False if there is none."""
@@ -140,8 +153,13 @@ class DocumentStores:
         self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
         self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
         self.profiles = DocumentProfileStore(collection(PROFILES))
-        self.air = DocumentAirStore(collection(AIR))
+        self.air = DocumentDeviceRecordStore(collection(AIR), "air")
+        self.anomaly_states = DocumentDeviceRecordStore(collection(ANOMALY_STATES))
+        self.forecast_states = DocumentDeviceRecordStore(collection(FORECAST_STATES))
+        self.predictions = DocumentDeviceRecordStore(collection(PREDICTIONS))
         self.alarms = DocumentAlarmStore(*map(collection, (ALARMS, ALARM_TRANSITIONS, ALARM_INPUTS)))
+        self.anomalies = DocumentAlarmStore(*map(collection, (ANOMALIES, ANOMALY_TRANSITIONS, ANOMALY_INPUTS)))
+        self.actions = DocumentAlarmStore(*map(collection, (ACTIONS, ACTION_TRANSITIONS, ACTION_INPUTS)))
         self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentRecordStore(collection(USERS), user_from_document)
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
@@ -149,6 +167,7 @@ class DocumentStores:
         self.audit = DocumentAuditStore(collection(AUDIT))
         self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))
         self.push = DocumentPushStore(collection(PUSH), push_from_document)
+        self.bridges = DocumentBridgeStore(collection(BRIDGES))
 
 
 class DocumentStore(Generic[T]):
@@ -203,6 +222,10 @@ class DocumentDeviceStore(DocumentStore[Device]):
         if devices:
             await self._documents.put(list(map(_document, devices)))
 
+    async def save_state(self, devices: Sequence[Device]) -> None:
+        if devices:
+            await self._documents.merge([{"_id": one.id, **one.state_to_document()} for one in devices])
+
 
 class DocumentProfileStore:
     def __init__(self, documents: DocumentCollection) -> None:
@@ -220,23 +243,31 @@ class DocumentProfileStore:
         await self._documents.delete(device_id)
 
 
-class DocumentAirStore:
-    def __init__(self, documents: DocumentCollection) -> None:
+class DocumentDeviceRecordStore:
+    """The body is stored as text: nobody queries it, and its numbers stay what they are."""
+
+    def __init__(self, documents: DocumentCollection, body: str = "body") -> None:
+        """`body` is the field of the body."""
         self._documents = documents
+        self._body = body
 
-    async def all(self, limit: int) -> list[AirRecord]:
-        documents = await self._documents.find(limit=limit)
-        return [AirRecord(str(document["_id"]), document["seq"], orjson.loads(document["air"])) for document in documents]
+    async def all(self, limit: int) -> list[DeviceRecord]:
+        return list(map(self._record, await self._documents.find(limit=limit)))
 
-    async def save(self, records: Sequence[AirRecord]) -> None:
-        """The body is stored as text: nobody queries it, and its numbers stay what they are."""
+    async def get(self, device_ids: Sequence[str]) -> list[DeviceRecord]:
+        found = [await self._documents.get(one) for one in device_ids]
+        return [self._record(document) for document in found if document is not None]
+
+    async def save(self, records: Sequence[DeviceRecord]) -> None:
         if records:
-            await self._documents.put(
-                [{"_id": one.device_id, "seq": one.seq, "air": orjson.dumps(one.body).decode()} for one in records]
-            )
+            await self._documents.put([{"_id": one.device_id, "seq": one.seq, self._body: _text(one.body)} for one in records])
 
     async def remove(self, device_id: str) -> None:
         await self._documents.delete(device_id)
+
+    def _record(self, document: Document) -> DeviceRecord:
+        seq = document.get("seq")
+        return DeviceRecord(str(document["_id"]), seq if isinstance(seq, int) else 0, _object(document.get(self._body)))
 
 
 class DocumentAlarmStore:
@@ -280,13 +311,13 @@ class DocumentAlarmStore:
         self, *, alarm_id: str | None = None, before: str | None = None, limit: int
     ) -> list[StoredTransition]:
         found = await self._transitions.find({"alarm": alarm_id}, order="-_id", before=before, limit=limit)
-        return [StoredTransition(str(one["_id"]), one["alarm"], orjson.loads(one["body"])) for one in found]
+        return [StoredTransition(str(one["_id"]), one["alarm"], _object(one.get("body"))) for one in found]
 
     async def add_input(self, given: AlarmInput) -> None:
         await self._inputs.insert({"_id": _number_key(given.number), "body": _text(given.body)})
 
     async def inputs(self, limit: int) -> list[AlarmInput]:
-        return [AlarmInput(int(one["_id"]), orjson.loads(one["body"])) for one in await self._inputs.find(limit=limit)]
+        return [AlarmInput(int(one["_id"]), _object(one.get("body"))) for one in await self._inputs.find(limit=limit)]
 
     async def drop_inputs(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -392,6 +423,33 @@ class DocumentPushStore(DocumentStore[PushSubscription]):
             await self._documents.delete(surplus.id)
 
 
+class DocumentBridgeStore:
+    def __init__(self, documents: DocumentCollection) -> None:
+        self._documents = documents
+
+    async def all(self, limit: int) -> list[BridgeRecord]:
+        return list(map(_bridge, await self._documents.find(limit=limit)))
+
+    async def save(self, record: BridgeRecord) -> None:
+        """The report is stored as text, like the body of an alarm."""
+        document = {name: getattr(record, name) for name in _BRIDGE_FIELDS}
+        times = {"startedAt": record.started_ms}
+        await self._documents.put([{"_id": record.id, **document, **times, "report": _text(dict(record.report))}])
+
+    async def remove(self, identity: str) -> bool:
+        return await self._documents.delete(identity)
+
+
+_BRIDGE_FIELDS = ("host", "pid", "version", "address", "place", "beat", "number")
+
+
+def _bridge(document: Document) -> BridgeRecord:
+    """During an upgrade the bridges of a cluster have several versions: a field may be missing."""
+    fields = {name: document[name] for name in _BRIDGE_FIELDS if name in document}
+    started_ms, report = document.get("startedAt", 0), orjson.loads(document.get("report", "{}"))
+    return BridgeRecord(id=str(document["_id"]), started_ms=started_ms, report=report, **fields)
+
+
 def _delivery(document: Document) -> AlarmDelivery:
     return delivery_from_document(str(document["_id"]), document)
 
@@ -414,7 +472,16 @@ def _alarm_document(alarm: StoredAlarm) -> Document:
 
 def _alarm(document: Document) -> StoredAlarm:
     is_open = document["open"] == _OPEN[True]
-    return StoredAlarm(str(document["_id"]), document["device"], document["rule"], is_open, orjson.loads(document["body"]))
+    return StoredAlarm(str(document["_id"]), document["device"], document["rule"], is_open, _object(document.get("body")))
+
+
+def _object(text: object) -> dict[str, Any]:
+    """Return a stored body; an empty one if it is damaged, which every reader of bodies refuses by itself."""
+    try:
+        body = orjson.loads(text)  # type: ignore[arg-type]
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _number_key(number: int) -> str:

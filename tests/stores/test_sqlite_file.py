@@ -220,9 +220,9 @@ async def test_bridge_acknowledges_nothing_after_its_database_was_removed(
         await until(lambda: bridge.health.ready)
         assert await post(22) == 201
     lines = [record.getMessage() for record in caplog.records if "available" in record.getMessage()]
-    assert len(lines) == 2, lines
     assert "the file was removed or moved" in lines[0]
-    assert lines[1].endswith("store available again") or lines[1] == "store: available again"
+    assert lines[-1].endswith("store available again") or lines[-1] == "store: available again"
+    assert len(lines) <= 4, "each part that writes may say it once"
     assert await stored(path) == 3
 
 

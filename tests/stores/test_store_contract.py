@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 from bson.objectid import ObjectId
 
@@ -39,7 +41,7 @@ START_MS = 1_767_000_000_000
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-@pytest.fixture(params=["memory", "sqlite", "motor", "pymongo", "pymongo alone"])
+@pytest.fixture(params=["memory", "sqlite", "motor", "pymongo", "pymongo alone", "pymongo cluster"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """`async with opened(**settings) as store`: the same store each time, prepared."""
     memory = MemoryStore()
@@ -53,13 +55,24 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
         if request.param == "sqlite":
             where = {"url": f"sqlite:///{tmp_path}/deep/er/bridge.db"}
         else:
-            driver, _, alone = request.param.partition(" ")
-            where = {"url": request.getfixturevalue("mongo_alone_url" if alone else "mongo_url"), "driver": driver}
+            driver, _, kind = request.param.partition(" ")
+            where = {"url": request.getfixturevalue("mongo_alone_url" if kind == "alone" else "mongo_url"), "driver": driver}
         async with open_store(StoreSettings.model_validate(where | more)) as store:
             await store.prepare()
+            if request.param.endswith("cluster"):
+                assert store.log is not None
+                await store.log.prepare()
+                _add_tombstones(request.getfixturevalue("database"))
             yield store
 
     return enter
+
+
+def _add_tombstones(database: pymongo.database.Database[dict[str, Any]]) -> None:
+    """Closed cursors among the lowest ones that a query asks for, and below those of the tests."""
+    at = datetime.fromtimestamp(START_MS / 1000, UTC)
+    for cursor in (0.25, 0.5, 0.75):
+        database["readings"].update_one({"seq": cursor}, {"$setOnInsert": {"timestamp": at, "closed": True}}, upsert=True)
 
 
 @pytest.fixture

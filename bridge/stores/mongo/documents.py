@@ -70,6 +70,8 @@ class MongoCollection:
                     raise
                 log.warning("mongodb: %d documents of %s not stored: %s", len(refused), self._collection.name, refused[0].text)
 
+    merge = put
+
     async def delete(self, key: Key) -> bool:
         async with translated():
             return bool((await self._collection.delete_one({"_id": key})).deleted_count)
@@ -102,7 +104,7 @@ class MongoCollection:
         return {**document, **times}
 
 
-class MongoLog(MongoCollection):
+class MongoRevocations(MongoCollection):
     """Documents with the time of writing by the server's clock, which all bridges share."""
 
     async def append(self, document: Document) -> None:

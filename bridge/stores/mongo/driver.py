@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
@@ -35,11 +35,15 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A document that a write refused because of its content; `code` is the server's, 0 if it was never sent."""
+    """A document that a write refused because of its content; `code` is the server's, 0 if it was never sent.
+
+    `keys` are the fields of the unique index that refused it, if one did.
+    """
 
     index: int
     code: int
     text: str
+    keys: tuple[str, ...] = ()
 
 
 def secrets_of(url: str) -> set[str]:
@@ -101,7 +105,7 @@ async def insert(collection: Any, documents: Sequence[Document], direct: DirectI
     refused = await _insert(collection, [documents[index] for index in fit], direct) if fit else []
     return [
         *(Refusal(index, 0, text) for index, text in unfit.items()),
-        *(Refusal(fit[refusal.index], refusal.code, refusal.text) for refusal in refused),
+        *(replace(refusal, index=fit[refusal.index]) for refusal in refused),
     ]
 
 
@@ -121,7 +125,10 @@ def refusals(error: BulkWriteError) -> list[Refusal]:
     errors = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(entry["code"] in _SERVER_CODES for entry in errors):
         raise error
-    return [Refusal(entry["index"], entry["code"], str(entry["errmsg"])[:_TEXT_LENGTH]) for entry in errors]
+    return [
+        Refusal(entry["index"], entry["code"], str(entry["errmsg"])[:_TEXT_LENGTH], tuple(entry.get("keyPattern", ())))
+        for entry in errors
+    ]
 
 
 def _why_unfit(document: Document) -> str | None:

@@ -17,6 +17,7 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Flag
 from bridge.core.rollup import HOUR_MS, LEVELS_MS, ChangedHour, Late, RollupProgress, RollupSegment, align_range
 from bridge.stores.history import PARTS, bucket
 from bridge.stores.mongo.driver import Document, collected, milliseconds, utc
+from bridge.stores.mongo.reading_documents import ANY_DEVICE, filter_of
 from bridge.stores.rollup_builder import LEASE_SECONDS, RollupTables, now_ms
 
 _STATE = "rollups"
@@ -71,8 +72,7 @@ class MongoRollups(RollupTables):
         """Read by the index on `seq`: new readings are few, whatever the time they were measured."""
         cursors = {"$gt": since} if until is None else {"$gt": since, "$lte": until}
         match: Document = {"seq": cursors, "timestamp": {"$gte": utc(from_ms), "$lt": utc(before_ms)}}
-        if devices is not None:
-            match["deviceId"] = {"$in": list(devices)}
+        match["deviceId"] = ANY_DEVICE if devices is None else {"$in": list(devices)}
         group = {"$group": {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", HOUR_MS)}}}
         found = await collected(self._readings.aggregate([{"$match": match}, group], hint="seq"))
         return [(document["_id"]["d"], int(document["_id"]["t"])) for document in found]
@@ -123,7 +123,7 @@ class MongoRollups(RollupTables):
 
     async def _first_times(self, devices: Sequence[str] | None, direction: int, limit: int | None = None) -> dict[str, int]:
         """Return the first (or last) time of measurement of each device, the first `limit` by name: one index entry each."""
-        match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
+        match = [{"$match": {"deviceId": ANY_DEVICE if devices is None else {"$in": list(devices)}}}]
         order = {"deviceId": -direction, "timestamp": direction}  # the index has them in opposite directions
         group = {"_id": "$deviceId", "at": {"$first": "$timestamp"}}
         first = [] if limit is None else [{"$sort": {"_id": ASCENDING}}, {"$limit": limit}]
@@ -199,23 +199,6 @@ class MongoRollups(RollupTables):
         finest = LEVELS_MS[0]
         like_rollups = [raw, _by_reading(finest, fields), _as_rollup(finest, fields)]
         return self._rollups, [{"$match": {"$or": rolled}}, {"$unionWith": {"coll": "readings", "pipeline": like_rollups}}]
-
-
-def filter_of(query: ReadingsQuery) -> Document:
-    conditions: Document = {}
-    if query.devices is not None:
-        conditions["deviceId"] = {"$in": list(query.devices)}
-    cursors = {name: bound for name, bound in (("$gt", query.since), ("$lte", query.until)) if bound is not None}
-    if cursors:
-        conditions["seq"] = cursors
-    span = {}
-    if query.from_ms is not None:
-        span["$gte"] = utc(query.from_ms)
-    if query.to_ms is not None:
-        span["$lt"] = utc(query.to_ms)
-    if span:
-        conditions["timestamp"] = span
-    return conditions
 
 
 def _readings_of(segment: RollupSegment) -> Document:

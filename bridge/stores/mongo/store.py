@@ -7,10 +7,10 @@ at w:1, j:false, none with them. Each batch is one `insert_many`: 5-7 µs a docu
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,14 +26,13 @@ from bridge.core.errors import SettingsError, StoreError, StoreUnavailable
 from bridge.core.message import DeviceStatus, Rejection
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import ReadingsQuery, RetentionResult, WriteResult
-from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory, changed_hours
 from bridge.stores.mongo.direct import DirectInserter, check_supported
-from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoLog
+from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoRevocations
 from bridge.stores.mongo.driver import (
     DUPLICATE_KEY,
     Document,
@@ -46,8 +45,10 @@ from bridge.stores.mongo.driver import (
     translated,
     utc,
 )
+from bridge.stores.mongo.log import MongoLog
 from bridge.stores.mongo.quarantine import MongoQuarantine
-from bridge.stores.mongo.rollups import MongoRollups, filter_of
+from bridge.stores.mongo.reading_documents import ANY_DEVICE, CLOSED, document_of, filter_of, reading_of
+from bridge.stores.mongo.rollups import MongoRollups
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +59,23 @@ _CLOSE_SECONDS = 0.5
 
 # Sessions and revocations hold the time at which they expire, so these TTL indexes do not depend on the settings.
 _EXPIRES = IndexModel([(EXPIRES_AT, ASCENDING)], name="expires", expireAfterSeconds=0)
+_ALARM_INDEXES = [
+    IndexModel([("device", ASCENDING), ("_id", ASCENDING)], name="device"),
+    IndexModel([("open", ASCENDING), ("_id", ASCENDING)], name="open"),
+]
+_TRANSITION_INDEXES = [IndexModel([("alarm", ASCENDING), ("_id", ASCENDING)], name="alarm")]
 _INDEXES = {
     "readings": [
         IndexModel([("seq", ASCENDING)], name="seq"),
         IndexModel([("deviceId", ASCENDING), ("timestamp", DESCENDING)], name="device_timestamp"),
     ],
     "commands": [IndexModel([("device", ASCENDING), ("createdAt", DESCENDING)], name="device")],
-    "alarms": [
-        IndexModel([("device", ASCENDING), ("_id", ASCENDING)], name="device"),
-        IndexModel([("open", ASCENDING), ("_id", ASCENDING)], name="open"),
-    ],
-    "alarm_transitions": [IndexModel([("alarm", ASCENDING), ("_id", ASCENDING)], name="alarm")],
+    "alarms": _ALARM_INDEXES,
+    "alarm_transitions": _TRANSITION_INDEXES,
+    "anomalies": _ALARM_INDEXES,
+    "anomaly_transitions": _TRANSITION_INDEXES,
+    "actions": _ALARM_INDEXES,
+    "action_transitions": _TRANSITION_INDEXES,
     "rollups": [IndexModel([("device", ASCENDING), ("width", ASCENDING), ("start", ASCENDING)], name="place", unique=True)],
     "sessions": [IndexModel([("user", ASCENDING)], name="user"), _EXPIRES],
     "revocations": [IndexModel([(WRITTEN_AT, ASCENDING)], name="written"), _EXPIRES],
@@ -100,10 +107,11 @@ class MongoStore(DocumentStores):
         self._readings = database["readings"]
         self._state = database["state"]
         self._device_documents = MongoCollection(database, DEVICES)
+        self.log = MongoLog(database)
         self.quarantine = MongoQuarantine(database)
         self._rollups = MongoRollups(database)
         self.history = RollupHistory(self._rollups, self._rollups, self._settings.retention_days, translated)
-        self._open_repositories(partial(MongoCollection, database), MongoLog(database, REVOCATIONS))
+        self._open_repositories(partial(MongoCollection, database), MongoRevocations(database, REVOCATIONS))
         return self
 
     def _open_client(self) -> tuple[Any, Any]:
@@ -143,9 +151,10 @@ class MongoStore(DocumentStores):
             await asyncio.wait_for(closing, _CLOSE_SECONDS)
 
     async def prepare(self) -> int:
+        await self.log.is_prepared()
         async with translated():
             for name, indexes in _INDEXES.items():
-                await self._database[name].create_indexes(indexes)
+                await self._create_indexes(name, indexes)
             last = await self._readings.find_one({}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(last["seq"]) if last else 0
 
@@ -161,7 +170,7 @@ class MongoStore(DocumentStores):
                 await self._device_documents.put([_status_document(status) for status in newest.values()])
             if not readings:
                 return WriteResult()
-            documents = [_document(reading) for reading in readings]
+            documents = [document_of(reading) for reading in readings]
             return await self._result(readings, await insert(self._readings, documents, self._direct))
 
     async def _reject(self, rejections: Sequence[Rejection]) -> None:
@@ -180,25 +189,30 @@ class MongoStore(DocumentStores):
             existing = {document["_id"]: document["seq"] async for document in cursor}
         stored = {reading.seq for reading in readings}
         reasons: dict[int, str] = {}
+        closed = set[int]()
         for refusal in refused:
             reading = readings[refusal.index]
             if existing.get(reading.id) != reading.seq:
                 stored.discard(reading.seq)
-                if reading.id not in existing:  # also by a unique index that is not ours
+                if reading.id not in existing and refusal.keys == ("seq",):
+                    closed.add(reading.seq)
+                elif reading.id not in existing:  # also by a unique index that is not ours
                     reasons[reading.seq] = refusal.text
-        return WriteResult(frozenset(stored), reasons)
+        return WriteResult(frozenset(stored), reasons, frozenset(closed))
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         """Read by the `seq` index."""
         direction = DESCENDING if query.newest else ASCENDING
         async with translated():
             cursor = self._readings.find(filter_of(query), sort=[("seq", direction)], limit=query.limit)
-            found = [_reading(document) async for document in cursor]
+            found = [reading_of(document) async for document in cursor]
         return found[::-1] if query.newest else found
 
     async def count(self, query: ReadingsQuery) -> int:
         """Take the collection's own count where nothing is filtered."""
         conditions = filter_of(replace(query, since=query.since or None))
+        if not self.log.may_have_tombstones:  # then the index on `seq` is enough
+            conditions.pop(CLOSED, None)
         async with translated():
             if not conditions:
                 return int(await self._readings.estimated_document_count())
@@ -206,7 +220,7 @@ class MongoStore(DocumentStores):
 
     async def latest(self, devices: Sequence[str] | None = None) -> list[Reading]:
         """Read one index entry a device: a distinct scan of `device_timestamp` answers the group."""
-        match = [] if devices is None else [{"$match": {"deviceId": {"$in": list(devices)}}}]
+        match = [{"$match": {"deviceId": ANY_DEVICE if devices is None else {"$in": list(devices)}}}]
         now_ms = time.time_ns() // 1_000_000
         async with translated():
             documents = await collected(
@@ -219,7 +233,7 @@ class MongoStore(DocumentStores):
                     ]
                 )
             )
-            found = [_reading(document["newest"]) for document in documents]
+            found = [reading_of(document["newest"]) for document in documents]
             return [await self._received_by(now_ms, newest) if newest.received_ms > now_ms else newest for newest in found]
 
     async def _received_by(self, now_ms: int, newest: Reading) -> Reading:
@@ -230,12 +244,12 @@ class MongoStore(DocumentStores):
             "receivedAt": {"$lte": utc(now_ms)},
         }
         document = await self._readings.find_one(span, sort=[("timestamp", DESCENDING)])
-        return _reading(document) if document else newest
+        return reading_of(document) if document else newest
 
     async def reading(self, identity: ObjectId) -> Reading | None:
         async with translated():
-            document = await self._readings.find_one({"_id": identity})
-        return None if document is None else _reading(document)
+            document = await self._readings.find_one({"_id": identity, CLOSED: None})
+        return None if document is None else reading_of(document)
 
     async def replace(self, before: Reading, after: Reading | None) -> bool:
         """Mark the hours first: marks are used at once, and removed only when this call has certainly ended."""
@@ -245,13 +259,14 @@ class MongoStore(DocumentStores):
             await self._rollups.mark_changed(changed_hours(before, after))
             if after is None:
                 return bool((await self._readings.delete_one({"_id": before.id})).deleted_count)
-            return bool((await self._readings.replace_one({"_id": before.id}, _document(after))).matched_count)
+            return bool((await self._readings.replace_one({"_id": before.id}, document_of(after))).matched_count)
 
     async def enforce_retention(self) -> RetentionResult:
         """Trim the quarantine and the audit. Ages are left to TTL indexes, which match the settings from the first call on."""
         settings = self._settings
         await self._restore_indexes()
-        await self.alarms.trim(settings.alarms_limit)
+        for histories in (self.alarms, self.anomalies, self.actions):
+            await histories.trim(settings.alarms_limit)
         return RetentionResult(
             rejected_over=await self.quarantine.trim(settings.rejected_limit),
             audit_over=await self.audit.trim(settings.audit_limit),
@@ -277,6 +292,25 @@ class MongoStore(DocumentStores):
                 "mongodb: indexes missing: %s: created again; was a collection or the database dropped? What was in it is lost",
                 ", ".join(missing),
             )
+
+    async def _create_indexes(self, name: str, indexes: Sequence[IndexModel]) -> None:
+        """Create the indexes that are missing; one that a cluster has made unique, or has begun to, stays so.
+
+        Another bridge that starts at the same time may make it unique between the two calls.
+        """
+        try:
+            await self._create_unless_unique(name, indexes)
+        except OperationFailure as error:
+            if error.code not in _INDEX_CONFLICTS:
+                raise
+            await self._create_unless_unique(name, indexes)
+
+    async def _create_unless_unique(self, name: str, indexes: Sequence[IndexModel]) -> None:
+        present = await self._database[name].index_information()
+        unique = {text for text, index in present.items() if index.get("unique") or index.get("prepareUnique")}
+        wanted = [index for index in indexes if index.document["name"] not in unique or index.document.get("unique")]
+        if wanted:
+            await self._database[name].create_indexes(wanted)
 
     async def _create_missing_indexes(self) -> list[str]:
         """Create those of `_INDEXES` that are missing; return their names."""
@@ -344,6 +378,11 @@ class MongoStore(DocumentStores):
                 return False
         return True
 
+    async def server_time_ms(self) -> int:
+        async with translated():
+            hello = await self._client.admin.command("hello")
+        return milliseconds(hello["localTime"])
+
     async def ping(self) -> None:
         async with translated():
             hello = await self._client.admin.command("hello")
@@ -362,41 +401,6 @@ async def _create_ttl_index(collection: Any, name: str, field: str, seconds: int
             f"MongoDB: {collection.name} has an index on {field} that the bridge did not create, so nothing expires; drop it "
             f"and restart the bridge: {error.details and error.details.get('errmsg')}"
         ) from None
-
-
-def _document(reading: Reading) -> Document:
-    document = {
-        "_id": reading.id,
-        **reading.values,
-        "timestamp": utc(reading.timestamp_ms),
-        "deviceId": reading.device_id,
-        "receivedAt": _received_at(reading.received_ms),
-        "seq": reading.seq,
-        **reading.optional_keys(),
-    }
-    if reading.changed_ms is not None:
-        document["changedAt"] = utc(reading.changed_ms)
-    return document
-
-
-_received_at = lru_cache(64)(utc)
-"""Cached: in a burst many readings are received within a millisecond, and a time costs 0.3 µs."""
-
-
-def _reading(document: Mapping[str, Any]) -> Reading:
-    return Reading(
-        id=document["_id"],
-        device_id=document["deviceId"],
-        values={name: document[name] for name in VALUE_NAMES if name in document},
-        timestamp_ms=milliseconds(document["timestamp"]),
-        received_ms=milliseconds(document["receivedAt"]),
-        quality=document.get("quality", {}),
-        device_timestamp=document.get("deviceTimestamp"),
-        retained=document.get("retained", False),
-        seq=document["seq"],
-        extra=document.get("extra", {}),
-        changed_ms=milliseconds(document["changedAt"]) if "changedAt" in document else None,
-    )
 
 
 def _rejected_document(rejection: Rejection) -> Document:

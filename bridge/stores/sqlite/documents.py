@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bson.objectid import ObjectId
 
 from bridge.stores.documents import ALL, CollectionSchema, Document, Fields, Key
-from bridge.stores.sqlite.worker import Worker
+from bridge.stores.sqlite.worker import Connection, Worker
 
 BATCH = 1000
 _REPEATED = 100
@@ -84,6 +85,16 @@ class SqliteCollection(SqliteTable):
     async def put(self, documents: Sequence[Document]) -> None:
         rows = [self._row(document) for document in documents]
         await self._writer.call(lambda connection: connection.executemany(self._put + self._put_update, rows))
+
+    async def merge(self, documents: Sequence[Document]) -> None:
+        """Merge in the writer's thread, where nothing else is written meanwhile."""
+        await self._writer.call(partial(self._merge, documents))
+
+    def _merge(self, documents: Sequence[Document], connection: Connection) -> None:
+        for document in documents:
+            found = connection.execute(f"{self._select} WHERE id = ?", [_sql(document["_id"])]).fetchone()
+            whole = {**(self._document(found) if found else {}), **document}
+            connection.execute(self._put + self._put_update, self._row(whole))
 
     async def delete(self, key: Key) -> bool:
         return await self._writer.change(f"DELETE FROM {self._name} WHERE id = ?", [_sql(key)]) == 1  # noqa: S608

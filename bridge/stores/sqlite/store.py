@@ -89,6 +89,25 @@ CREATE INDEX IF NOT EXISTS alarms_open ON alarms (id) WHERE open = 'yes';
 CREATE TABLE IF NOT EXISTS alarm_transitions (id TEXT PRIMARY KEY, alarm TEXT NOT NULL, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS alarm_transitions_alarm ON alarm_transitions (alarm, id);
 CREATE TABLE IF NOT EXISTS alarm_inputs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS anomaly_states (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS anomalies (
+    id TEXT PRIMARY KEY, device TEXT NOT NULL, rule TEXT NOT NULL, open TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS anomalies_device ON anomalies (device, id);
+CREATE INDEX IF NOT EXISTS anomalies_open ON anomalies (id) WHERE open = 'yes';
+CREATE TABLE IF NOT EXISTS anomaly_transitions (id TEXT PRIMARY KEY, alarm TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS anomaly_transitions_alarm ON anomaly_transitions (alarm, id);
+CREATE TABLE IF NOT EXISTS anomaly_inputs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS actions (
+    id TEXT PRIMARY KEY, device TEXT NOT NULL, rule TEXT NOT NULL, open TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS actions_device ON actions (device, id);
+CREATE INDEX IF NOT EXISTS actions_open ON actions (id) WHERE open = 'yes';
+CREATE TABLE IF NOT EXISTS action_transitions (id TEXT PRIMARY KEY, alarm TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS action_transitions_alarm ON action_transitions (alarm, id);
+CREATE TABLE IF NOT EXISTS action_inputs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS forecast_states (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sessions (
@@ -114,6 +133,7 @@ CREATE TABLE IF NOT EXISTS push (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, created_at INTEGER NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS push_user ON push (user);
+CREATE TABLE IF NOT EXISTS bridges (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS audit_refusals ON audit (id) WHERE {among("act", REFUSALS)};
 """
 _SCHEMA_NAMES = re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", _SCHEMA + ROLLUP_SCHEMA)
@@ -147,6 +167,7 @@ DELETE FROM readings WHERE rowid IN (
 class SqliteStore(DocumentStores):
     """One file: the tables `readings`, `rollups`, `rolled`, `rejected`, `state`, and those of `stores/documents.py`."""
 
+    log: None = None
     pragmas: ClassVar[tuple[str, ...]] = ("journal_mode = WAL", "synchronous = FULL")
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -230,7 +251,8 @@ class SqliteStore(DocumentStores):
             ("deliveries", "created_at", now_ms - DELIVERY_DAYS * _DAY_MS),
         ):
             await SqliteTable(table, self._writer, self._reader).remove_older(column, before_ms)
-        await self.alarms.trim(settings.alarms_limit)
+        for histories in (self.alarms, self.anomalies, self.actions):
+            await histories.trim(settings.alarms_limit)
         return RetentionResult(
             readings=expired,
             rejected_old=await self.quarantine.remove_older("received_at", now_ms - settings.rejected_days * _DAY_MS),
@@ -270,6 +292,9 @@ class SqliteStore(DocumentStores):
             return await self._writer.change(sql, [key, after]) == 1
         sql = "UPDATE state SET value = ? WHERE key = ? AND value = ?"
         return await self._writer.change(sql, [after, key, before]) == 1
+
+    async def server_time_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
     async def ping(self) -> None:
         await self._writer.call(_check_writable)

@@ -1,0 +1,74 @@
+"""A database that is prepared for several bridges: by whom, when, and what it does to those that are not in a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymongo
+import pytest
+from bson.objectid import ObjectId
+
+from bridge.core.query import ReadingsQuery, WriteResult
+from bridge.core.readings.identity import Cursor
+from bridge.log.preparation import PrepareProgress, Renumbered
+from bridge.pipeline.free_cursors import FreeCursorWriter
+from bridge.ports import Store
+from bridge.settings import StoreSettings
+from bridge.stores import open_store
+from tests.stores.test_store_contract import reading
+
+Database = pymongo.database.Database[dict[str, Any]]
+
+
+def mongo_store(url: str, driver: str = "pymongo") -> Store:
+    return open_store(StoreSettings.model_validate({"url": url, "driver": driver}))
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_equal_cursors_are_renumbered_to_the_next_free_ones_and_reported(
+    mongo_url: str, database: Database, driver: str
+) -> None:
+    converting: list[int] = []
+    renumbered: list[Renumbered] = []
+    async with mongo_store(mongo_url, driver) as store:
+        assert await store.prepare() == 0
+        assert store.log is not None
+        await store.write([reading(5), reading(6, at=1)], [], [])
+        database["readings"].insert_many([{"_id": ObjectId(), "seq": 5, "deviceId": device} for device in ("b", "c")])
+        order = await store.log.prepare(PrepareProgress(converting.append, renumbered.append))
+    assert converting == [4]
+    assert [(one.device_id, one.before, one.after) for one in renumbered] == [("b", 5, 7), ("c", 5, 8)]
+    assert sorted(document["seq"] for document in database["readings"].find()) == [5, 6, 7, 8]
+    assert (order.last, order.open) == (8, ())
+    assert database["readings"].index_information()["seq"]["unique"] is True
+
+
+async def test_a_prepared_database_is_not_converted_again(mongo_url: str) -> None:
+    converting: list[int] = []
+    async with mongo_store(mongo_url) as store:
+        await store.prepare()
+        assert store.log is not None
+        await store.log.prepare()
+        await store.log.prepare(PrepareProgress(converting.append))
+    assert converting == []
+
+
+async def test_a_bridge_without_a_cluster_starts_after_an_interrupted_preparation(mongo_url: str, database: Database) -> None:
+    async with mongo_store(mongo_url) as store:
+        await store.prepare()
+        database.command("collMod", "readings", index={"keyPattern": {"seq": 1}, "prepareUnique": True})
+        assert await store.prepare() == 0
+        assert await store.write([reading(1)], [], []) == WriteResult(frozenset({1}))
+
+
+async def test_a_reading_whose_cursor_another_process_used_is_stored_under_the_next_one(mongo_url: str) -> None:
+    async with mongo_store(mongo_url) as store:
+        await store.prepare()
+        assert store.log is not None
+        await store.log.prepare()
+        await store.write([reading(10), reading(11, at=1)], [], [])
+        own = [reading(10, at=2), reading(12, at=3), reading(11, at=4)]
+        result = await FreeCursorWriter(store, Cursor(12), lambda: 0).write(own, [], [])
+        assert result == WriteResult(frozenset({12, 13, 14}))
+        assert [one.seq for one in own] == [13, 12, 14]
+        assert len(await store.readings(ReadingsQuery(since=0))) == 5
